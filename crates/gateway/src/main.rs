@@ -1,0 +1,3 @@
+//! The gateway's process: crypto provider, arguments, run (IO).
+
+fn main() {}
