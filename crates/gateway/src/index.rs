@@ -1,9 +1,10 @@
-//! watched Workspaces and managers -> a snapshot by host, read without locks (pure; `watch` feeds it).
+//! watched Workspaces and managers -> a snapshot by host, read without locks (pure).
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use api::workspace::{AccessType, Phase};
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
@@ -20,42 +21,14 @@ pub struct Target {
     pub host: String,
     /// Kubernetes user name of the owner, raw; empty when nobody owns it.
     pub owner: String,
-    /// Who may connect.
+    /// Who may connect: the effective value.
     pub access_type: AccessType,
-    /// What the workspace does at the moment.
-    pub state: State,
-    /// Sentence for people about `state`; may be empty.
+    /// What the workspace does at the moment, in the operator's word.
+    pub phase: Phase,
+    /// Sentence for people about `phase`; may be empty.
     pub message: String,
     /// Address of the ready pod, present only while the operator vouches for it.
     pub endpoint: Option<SocketAddr>,
-}
-
-/// Who may connect to a workspace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AccessType {
-    /// The owner only.
-    OwnerOnly,
-    /// Everybody who is signed in.
-    Public,
-}
-
-/// What a workspace does at the moment: the phase of its status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Refused by a rule; no pod.
-    Invalid,
-    /// A pod is wanted and not ready yet.
-    Starting,
-    /// The pod is ready.
-    Running,
-    /// The pod is going away.
-    Stopping,
-    /// No pod; the disk is kept.
-    Stopped,
-    /// The pod cannot run; `message` says why.
-    Failed,
-    /// The object is being deleted.
-    Deleting,
 }
 
 /// The domain that the gateway serves: facts of the WorkspaceManager.
