@@ -1,0 +1,61 @@
+//! Names of Debian packages -> installed packages (IO).
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+
+use crate::exec::Cmd;
+use crate::progress::Progress;
+
+/// Installs those of the packages that are missing; without a question, waiting for another apt that is at work.
+///
+/// # Errors
+/// When packages are missing and this is not Debian (or a kin with apt-get), not root, or apt-get fails.
+pub(crate) fn ensure(packages: &[&str], progress: &Progress) -> anyhow::Result<()> {
+    let missing: Vec<&str> = packages
+        .iter()
+        .copied()
+        .filter(|package| !installed(package))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.join(" ");
+    if !Path::new("/usr/bin/apt-get").exists() {
+        bail!(
+            "missing: {names}; this is not Debian, so install these (or their like) by your own package manager"
+        );
+    }
+    if !rustix::process::geteuid().is_root() {
+        bail!("missing: {names}; run `apt-get install {names}` as root, or run this as root");
+    }
+    progress.line(format_args!("installing Debian packages: {names}"));
+    let install = || {
+        apt_get()
+            .args(["install", "-y", "--no-install-recommends"])
+            .args(&missing)
+            .run()
+    };
+    // Package lists of a fresh machine may be absent or stale, so a first failure is no verdict.
+    if install().is_err() {
+        apt_get()
+            .arg("update")
+            .run()
+            .context("cannot refresh apt's package lists")?;
+        install().with_context(|| format!("cannot install {names}"))?;
+    }
+    Ok(())
+}
+
+fn apt_get() -> Cmd {
+    Cmd::new("apt-get")
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .args(["-qq", "-o", "DPkg::Lock::Timeout=300"])
+}
+
+fn installed(package: &str) -> bool {
+    let query = Cmd::new("dpkg-query")
+        .args(["-W", "-f", "${db:Status-Status}", package])
+        .output();
+    query.is_ok_and(|status| status == "installed")
+}

@@ -1,0 +1,256 @@
+//! A program and its arguments -> its output, or an error that tells what failed (IO). No shell is involved.
+
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+
+use anyhow::{Context as _, bail};
+
+/// Lines of a failed command's output that its error repeats.
+const TAIL: usize = 15;
+
+/// One command to run.
+#[derive(Debug)]
+pub(crate) struct Cmd {
+    command: Command,
+    shown: String,
+    stdin: Option<Vec<u8>>,
+}
+
+impl Cmd {
+    /// A program, by name (found on `PATH`) or path.
+    pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
+        let shown = program.as_ref().to_string_lossy().into_owned();
+        Self {
+            command: Command::new(program),
+            shown,
+            stdin: None,
+        }
+    }
+
+    /// One more argument.
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        let _ = write!(self.shown, " {}", arg.as_ref().to_string_lossy());
+        self.command.arg(arg);
+        self
+    }
+
+    /// More arguments.
+    pub(crate) fn args<A: AsRef<OsStr>>(self, args: impl IntoIterator<Item = A>) -> Self {
+        args.into_iter().fold(self, Self::arg)
+    }
+
+    /// Sets an environment variable; not shown in errors, so it may be a secret.
+    pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Runs in this folder.
+    pub(crate) fn dir(mut self, folder: impl AsRef<Path>) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
+    /// Fed to standard input, otherwise empty; not shown in errors.
+    pub(crate) fn stdin(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(input.into());
+        self
+    }
+
+    /// Runs to the end; standard output is dropped.
+    ///
+    /// # Errors
+    /// When the program is missing or exits with anything but 0: names command, status and the end of its standard error.
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        self.output().map(drop)
+    }
+
+    /// Runs to the end and returns standard output without the blanks at its end.
+    ///
+    /// # Errors
+    /// As [`Cmd::run`].
+    pub(crate) fn output(self) -> anyhow::Result<String> {
+        let (status, stdout, stderr, shown) = self.finish()?;
+        if !status.success() {
+            let said = if stderr.trim().is_empty() {
+                &stdout
+            } else {
+                &stderr
+            };
+            bail!(failure(&shown, status, said));
+        }
+        Ok(stdout.trim_end().to_owned())
+    }
+
+    /// Whether the program can be run and exits with 0; its output is dropped.
+    pub(crate) fn succeeds(self) -> bool {
+        self.finish().is_ok_and(|(status, ..)| status.success())
+    }
+
+    /// Runs to the end, appending standard output and error to a log file and handing each line to `on_line`.
+    ///
+    /// # Errors
+    /// As [`Cmd::run`]; also names the log.
+    pub(crate) fn logged(mut self, log: &Path, mut on_line: impl FnMut(&str)) -> anyhow::Result<()> {
+        if let Some(folder) = log.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        let opened = File::options().create(true).append(true).open(log);
+        let mut file = opened.with_context(|| format!("cannot write {}", log.display()))?;
+        writeln!(file, "$ {}", self.shown)?;
+        let (reader, writer) = io::pipe()?;
+        self.command
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
+            .stdin(Stdio::null());
+        let mut child = self
+            .command
+            .spawn()
+            .map_err(|error| not_started(&self.shown, &error))?;
+        // The builder holds the pipe's writing ends; the reader ends only when they are closed.
+        drop(self.command);
+        let mut tail = Vec::new();
+        for line in BufReader::new(reader).split(b'\n') {
+            let line = String::from_utf8_lossy(&line?).into_owned();
+            writeln!(file, "{line}")?;
+            on_line(&line);
+            tail.push(line);
+            if tail.len() > TAIL {
+                tail.remove(0);
+            }
+        }
+        let status = child.wait()?;
+        if !status.success() {
+            bail!(
+                "{}\n(all of it: {})",
+                failure(&self.shown, status, &tail.join("\n")),
+                log.display()
+            );
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> anyhow::Result<(ExitStatus, String, String, String)> {
+        let stdin = if self.stdin.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        };
+        self.command
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = self
+            .command
+            .spawn()
+            .map_err(|error| not_started(&self.shown, &error))?;
+        // A thread, so that a program that writes before it has read all cannot block us.
+        let feeder = self
+            .stdin
+            .take()
+            .zip(child.stdin.take())
+            .map(|(input, mut pipe)| {
+                // A program may end without reading its input; its exit status tells whether that was right.
+                std::thread::spawn(move || drop(pipe.write_all(&input)))
+            });
+        let output = child.wait_with_output()?;
+        if let Some(feeder) = feeder {
+            let _ = feeder.join();
+        }
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok((
+            output.status,
+            text(output.stdout),
+            text(output.stderr),
+            self.shown,
+        ))
+    }
+}
+
+fn not_started(shown: &str, error: &io::Error) -> anyhow::Error {
+    let program = shown.split(' ').next().unwrap_or(shown);
+    if error.kind() == io::ErrorKind::NotFound {
+        return anyhow::anyhow!("`{program}` is not installed (needed for `{shown}`)");
+    }
+    anyhow::anyhow!("cannot run `{shown}`: {error}")
+}
+
+fn failure(shown: &str, status: ExitStatus, said: &str) -> String {
+    let lines: Vec<&str> = said.trim_end().lines().collect();
+    let mut text = format!("`{shown}` failed ({status})");
+    for line in &lines[lines.len().saturating_sub(TAIL)..] {
+        let _ = write!(text, "\n  {line}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_is_returned_without_the_last_line_break() {
+        assert_eq!(Cmd::new("printf").arg("a\nb\n").output().unwrap(), "a\nb");
+    }
+
+    #[test]
+    fn a_failure_names_command_status_and_the_end_of_standard_error() {
+        let error = Cmd::new("ls")
+            .arg("/no/such/folder")
+            .run()
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("`ls /no/such/folder` failed (exit status: 2)"),
+            "{error}"
+        );
+        assert!(error.contains("No such file"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let error = Cmd::new("no-such-program-here")
+            .arg("x")
+            .run()
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("`no-such-program-here` is not installed"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn long_input_reaches_a_program_that_writes_while_it_reads() {
+        let input = "line\n".repeat(100_000);
+        assert_eq!(
+            Cmd::new("cat").stdin(input.clone()).output().unwrap(),
+            input.trim_end()
+        );
+    }
+
+    #[test]
+    fn logged_keeps_both_streams_in_the_log_and_only_the_tail_in_the_error() {
+        let log = std::env::temp_dir().join(format!("xtask-exec-{}.log", std::process::id()));
+        let mut lines = 0;
+        let program = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do echo out $i; done; echo err >&2; exit 7";
+        let error = Cmd::new("sh")
+            .args(["-c", program])
+            .logged(&log, |_| lines += 1)
+            .unwrap_err()
+            .to_string();
+        let kept = fs::read_to_string(&log).unwrap();
+        fs::remove_file(&log).unwrap();
+        assert_eq!(lines, 21);
+        assert!(kept.contains("out 1\n") && kept.contains("err\n"), "{kept}");
+        assert!(
+            error.contains("exit status: 7") && error.contains("out 20"),
+            "{error}"
+        );
+        assert!(!error.contains("out 1\n"), "{error}");
+    }
+}

@@ -1,0 +1,111 @@
+//! Environment -> the folders and files the tool works with (reads the environment, otherwise pure).
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+
+/// Environment variable that moves the cache folder.
+pub(crate) const CACHE_VARIABLE: &str = "JUPYTER_K8S_CACHE";
+
+/// The two roots: the cache of this machine, shared by all checkouts, and this checkout.
+#[derive(Debug, Clone)]
+pub(crate) struct Paths {
+    cache: PathBuf,
+    clone: PathBuf,
+}
+
+impl Paths {
+    /// Cache from `$JUPYTER_K8S_CACHE`, else `~/.cache/jupyter-k8s`; checkout from the place the tool was built in.
+    ///
+    /// # Errors
+    /// When the variable is not an absolute path, or neither it nor `HOME` is set.
+    pub(crate) fn from_env() -> anyhow::Result<Self> {
+        let cache = match env::var_os(CACHE_VARIABLE).filter(|value| !value.is_empty()) {
+            Some(value) => PathBuf::from(value),
+            None => {
+                let home = env::var_os("HOME").filter(|value| !value.is_empty());
+                let home = home.with_context(|| format!("neither {CACHE_VARIABLE} nor HOME is set"))?;
+                PathBuf::from(home).join(".cache/jupyter-k8s")
+            }
+        };
+        ensure!(
+            cache.is_absolute(),
+            "{CACHE_VARIABLE} must be an absolute path, not `{}`",
+            cache.display()
+        );
+        // crates/xtask -> the workspace's root
+        let clone = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .ancestors()
+            .nth(2)
+            .map(Path::to_path_buf);
+        Ok(Self {
+            cache,
+            clone: clone.context("the tool was built outside a checkout")?,
+        })
+    }
+
+    /// Paths below given roots.
+    #[cfg(test)]
+    pub(crate) fn new(cache: impl Into<PathBuf>, clone: impl Into<PathBuf>) -> Self {
+        Self {
+            cache: cache.into(),
+            clone: clone.into(),
+        }
+    }
+
+    /// The cache folder itself.
+    pub(crate) fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    /// The checkout's root.
+    pub(crate) fn clone_root(&self) -> &Path {
+        &self.clone
+    }
+
+    /// Built binaries; current ones have a plain name (`kubectl`) that links to the one named by its inputs' hash.
+    pub(crate) fn bin(&self) -> PathBuf {
+        self.cache.join("bin")
+    }
+
+    /// kubectl of the cluster's version.
+    pub(crate) fn kubectl(&self) -> PathBuf {
+        self.bin().join("kubectl")
+    }
+
+    /// Images as oci-archives, `<name>.tar`.
+    pub(crate) fn images(&self) -> PathBuf {
+        self.cache.join("images")
+    }
+
+    /// Folders that Go components are built in.
+    pub(crate) fn go(&self) -> PathBuf {
+        self.cache.join("go")
+    }
+
+    /// State of the one cluster of this machine; gone after `down`.
+    pub(crate) fn cluster(&self) -> PathBuf {
+        self.cache.join("cluster")
+    }
+
+    /// containerd's content and snapshots; kept after `down`, so that images are imported once.
+    pub(crate) fn containerd_root(&self) -> PathBuf {
+        self.cache.join("containerd")
+    }
+
+    /// Logs of builds.
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.cache.join("logs")
+    }
+
+    /// This checkout's folder for what belongs to the cluster in use.
+    pub(crate) fn clone_cluster(&self) -> PathBuf {
+        self.clone.join(".cluster")
+    }
+
+    /// Administrator's kubeconfig, mode 0600, written by each `up`.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.clone_cluster().join("kubeconfig")
+    }
+}

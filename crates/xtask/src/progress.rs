@@ -1,0 +1,63 @@
+//! Steps -> one line each, with the time since the start (IO, standard error).
+
+use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+/// How often a long step says that it is still at work.
+const BEAT: Duration = Duration::from_secs(20);
+
+/// Writes progress lines of one command.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    start: Instant,
+}
+
+impl Progress {
+    /// Starts the clock.
+    pub(crate) fn start() -> Self {
+        Self {
+            start: Instant::now(),
+        }
+    }
+
+    /// One line: elapsed seconds and what has been reached.
+    pub(crate) fn line(&self, what: impl Display) {
+        eprintln!("{:>7.1}s  {what}", self.start.elapsed().as_secs_f64());
+    }
+
+    /// Does one step and says so when it is done; a step that failed is told by its error.
+    pub(crate) fn step<T>(
+        &self,
+        what: impl Display,
+        step: impl FnOnce() -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let result = step()?;
+        self.line(what);
+        Ok(result)
+    }
+
+    /// For long steps: a reminder that prints at most one line every 20 seconds, however often it is called.
+    pub(crate) fn beat(&self) -> Beat<'_> {
+        Beat {
+            progress: self,
+            last: Instant::now(),
+        }
+    }
+}
+
+/// A rate-limited progress line; see [`Progress::beat`].
+#[derive(Debug)]
+pub(crate) struct Beat<'a> {
+    progress: &'a Progress,
+    last: Instant,
+}
+
+impl Beat<'_> {
+    /// Prints the line when enough time has passed since the last one.
+    pub(crate) fn line<D: Display>(&mut self, what: impl FnOnce() -> D) {
+        if self.last.elapsed() >= BEAT {
+            self.last = Instant::now();
+            self.progress.line(what());
+        }
+    }
+}
