@@ -1,0 +1,63 @@
+//! The contract: custom resource types, condition and reason names, labels, annotations, finalizers and field
+//! managers of `workspaces.jupyter.org/v1alpha1` (pure; no IO).
+//!
+//! A field exists here only when a component acts on it. Bounds (lengths, item counts) are part of the schema, so the
+//! API server refuses oversized objects before any of our code sees them.
+
+#![expect(
+    unreachable_pub,
+    reason = "KubeSchema derives a second, local copy of each public type"
+)]
+
+pub mod condition;
+pub mod gateway_session;
+pub mod manager;
+pub mod names;
+mod schema;
+pub mod template;
+pub mod workspace;
+
+pub use gateway_session::{GatewaySession, GatewaySessionSpec};
+pub use manager::{WorkspaceManager, WorkspaceManagerSpec};
+pub use template::{WorkspaceTemplate, WorkspaceTemplateSpec};
+pub use workspace::{Workspace, WorkspaceSpec, WorkspaceStatus};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt as _;
+
+/// Every custom resource definition of the product, in the order in which they are installed.
+pub fn crds() -> Vec<CustomResourceDefinition> {
+    vec![
+        Workspace::crd(),
+        WorkspaceTemplate::crd(),
+        WorkspaceManager::crd(),
+        GatewaySession::crd(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_crd_is_small_enough_for_client_side_apply() {
+        for crd in crds() {
+            let size = serde_json::to_string(&crd).unwrap().len();
+            assert!(size < 200 * 1024, "{:?} has {size} bytes", crd.metadata.name);
+        }
+    }
+
+    #[test]
+    fn crd_names_are_the_documented_ones() {
+        let names: Vec<_> = crds().into_iter().filter_map(|crd| crd.metadata.name).collect();
+        assert_eq!(
+            names,
+            [
+                "workspaces.workspaces.jupyter.org",
+                "workspacetemplates.workspaces.jupyter.org",
+                "workspacemanagers.workspaces.jupyter.org",
+                "gatewaysessions.gateway.workspaces.jupyter.org",
+            ]
+        );
+    }
+}

@@ -1,0 +1,62 @@
+//! Names that more than one component must agree on: API group, labels, annotations, finalizers, field managers (pure).
+
+/// API group of the objects that people write.
+pub const GROUP: &str = "workspaces.jupyter.org";
+/// The only served version of [`GROUP`].
+pub const VERSION: &str = "v1alpha1";
+/// API group of the gateway's internal objects.
+pub const GATEWAY_GROUP: &str = "gateway.workspaces.jupyter.org";
+
+/// Longest name of a Workspace: children are called `workspace-<name>` and nothing is ever cut.
+pub const MAX_WORKSPACE_NAME: usize = 50;
+
+/// Annotation: the Kubernetes user name, raw, of the person who owns the workspace. Written by the webhook.
+pub const CREATED_BY: &str = "workspaces.jupyter.org/created-by";
+/// Annotation on exactly one WorkspaceManager: `"true"` makes it the manager of workspaces that name none.
+pub const IS_DEFAULT: &str = "workspaces.jupyter.org/is-default";
+/// Annotation on a Deployment: canonical JSON of the inputs that shaped the running pod template.
+pub const STARTED_FROM: &str = "workspaces.jupyter.org/started-from";
+/// Annotation: the person who last pressed "start" on the gateway's page.
+pub const STARTED_BY: &str = "workspaces.jupyter.org/started-by";
+/// Annotation on children: UID of the Workspace that they belong to.
+pub const WORKSPACE_UID: &str = "workspaces.jupyter.org/workspace-uid";
+
+/// Prefix of every annotation and label key that is ours.
+pub const RESERVED_PREFIX: &str = "workspaces.jupyter.org/";
+
+/// Label on every child: name of the Workspace.
+pub const WORKSPACE_LABEL: &str = "workspaces.jupyter.org/workspace";
+/// Label on a pod: the identifier of this run, new at every start.
+pub const RUN_ID_LABEL: &str = "workspaces.jupyter.org/run-id";
+
+/// Standard label: what the object is.
+pub const APP_NAME_LABEL: &str = "app.kubernetes.io/name";
+/// Standard label: which instance of it.
+pub const APP_INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
+/// Standard label: its role.
+pub const APP_COMPONENT_LABEL: &str = "app.kubernetes.io/component";
+/// Standard label: the product.
+pub const APP_PART_OF_LABEL: &str = "app.kubernetes.io/part-of";
+/// Standard label: who manages the object.
+pub const APP_MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+/// Value of [`APP_PART_OF_LABEL`] on everything of this product.
+pub const PRODUCT: &str = "jupyter-k8s";
+/// Value of [`APP_NAME_LABEL`] on children of a Workspace.
+pub const WORKSPACE_APP: &str = "workspace";
+
+/// Finalizer of a Workspace: held until its children are gone.
+pub const CLEANUP_FINALIZER: &str = "workspaces.jupyter.org/cleanup";
+
+/// Field manager and user agent of the operator for children and finalizers.
+pub const OPERATOR: &str = "jupyter-k8s-operator";
+/// Field manager of the operator for status.
+pub const OPERATOR_STATUS: &str = "jupyter-k8s-operator-status";
+/// Field manager and user agent of the webhook.
+pub const WEBHOOK: &str = "jupyter-k8s-webhook";
+/// Field manager and user agent of the gateway.
+pub const GATEWAY: &str = "jupyter-k8s-gateway";
+/// Field manager and user agent of the command line.
+pub const CLI: &str = "kubectl-create-workspace";
+
+/// Verb on `workspaces` that lets somebody name another owner.
+pub const ASSIGN_OWNER_VERB: &str = "assign-owner";

@@ -1,0 +1,40 @@
+//! Schema fragments that `schemars` cannot derive: quantities as Kubernetes writes them (pure).
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+/// Non-negative quantity: digits, an optional fraction, then a decimal exponent or an SI or binary suffix.
+const QUANTITY_PATTERN: &str = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$";
+
+/// Most resource names in one map.
+const MAX_RESOURCE_NAMES: u32 = 32;
+
+/// A quantity: an integer, or a string of at most 32 characters in Kubernetes' notation.
+pub(crate) fn quantity(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "x-kubernetes-int-or-string": true,
+        "anyOf": [{"type": "integer"}, {"type": "string"}],
+        "pattern": QUANTITY_PATTERN,
+        "maxLength": 32,
+    })
+}
+
+/// Resource name -> quantity.
+pub(crate) fn quantity_map(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": MAX_RESOURCE_NAMES,
+        "additionalProperties": quantity(generator),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantity_schema_is_int_or_string_and_bounded() {
+        let schema = quantity(&mut SchemaGenerator::default());
+        assert_eq!(schema.get("x-kubernetes-int-or-string"), Some(&true.into()));
+        assert_eq!(schema.get("maxLength"), Some(&32.into()));
+    }
+}
