@@ -1,5 +1,8 @@
 //! Command line -> typed arguments (pure).
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// The project's own tool: everything the `justfile` calls.
@@ -17,6 +20,21 @@ pub(crate) enum Command {
     Cluster {
         #[command(subcommand)]
         command: ClusterCommand,
+    },
+    /// Part of the local cluster: carry TCP connections from a local address into the node's network
+    Forward {
+        /// Address to listen on
+        #[arg(long, value_name = "IP:PORT")]
+        listen: SocketAddr,
+        /// Address to carry connections to
+        #[arg(long, value_name = "IP:PORT")]
+        to: SocketAddr,
+    },
+    /// Part of the local cluster: enforce NetworkPolicies in the network namespace this runs in (a test fixture, not a CNI)
+    NetpolEnforce {
+        /// Kubeconfig that may watch network policies, pods and namespaces
+        #[arg(long, value_name = "FILE")]
+        kubeconfig: PathBuf,
     },
 }
 

@@ -21,7 +21,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When `listen` cannot be bound.
-pub async fn run(listen: SocketAddr, to: SocketAddr) -> anyhow::Result<()> {
+pub(crate) async fn run(listen: SocketAddr, to: SocketAddr) -> anyhow::Result<()> {
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("listening on {listen}"))?;

@@ -4,6 +4,8 @@ mod apt;
 mod args;
 mod cluster;
 mod exec;
+mod forward;
+mod netpol;
 mod paths;
 mod progress;
 mod run;

@@ -44,7 +44,7 @@ const RESYNC: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When the kubeconfig cannot be read. Failing watches and writes are reported and tried again.
-pub async fn run(kubeconfig: &Path) -> anyhow::Result<()> {
+pub(crate) async fn run(kubeconfig: &Path) -> anyhow::Result<()> {
     let file = Kubeconfig::read_from(kubeconfig)
         .with_context(|| format!("reading the kubeconfig {}", kubeconfig.display()))?;
     let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
