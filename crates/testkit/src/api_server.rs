@@ -1,0 +1,353 @@
+//! HTTP request -> answer of an API server kept in memory (in-process IO): every call recorded, faults on request.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use kube::{Client, Resource, client::Body};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tower_test::mock;
+
+use crate::store::{Refusal, Store};
+
+/// One request that reached the server.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// HTTP method.
+    pub method: Method,
+    /// Path without query.
+    pub path: String,
+    /// Query string, as sent.
+    pub query: String,
+    /// Content type of the body, such as `application/apply-patch+yaml`.
+    pub content_type: String,
+    /// Body, `Null` if there was none.
+    pub body: Value,
+}
+
+impl Call {
+    /// Whether the call changes something, or would.
+    pub fn is_write(&self) -> bool {
+        self.method != Method::GET
+    }
+
+    /// Method and path, as `PATCH /apis/…`.
+    pub fn line(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    /// The `fieldManager` of the query.
+    pub fn manager(&self) -> Option<&str> {
+        self.query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("fieldManager="))
+    }
+}
+
+/// An answer that the server gives in place of doing what it is asked.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// Calls that it hits.
+    pub method: Method,
+    /// Part of the path of the calls that it hits.
+    pub path_part: &'static str,
+    /// HTTP status code of the answer.
+    pub code: u16,
+    /// `reason` of the Status object in the answer.
+    pub reason: &'static str,
+    /// `message` of the Status object in the answer.
+    pub message: String,
+    /// How often it strikes before it is spent.
+    pub times: usize,
+}
+
+#[derive(Default)]
+struct State {
+    store: Store,
+    calls: Vec<Call>,
+    faults: Vec<Fault>,
+}
+
+/// An API server in memory. Clones share their state.
+#[derive(Clone, Default)]
+pub struct ApiServer {
+    state: Arc<Mutex<State>>,
+}
+
+impl ApiServer {
+    /// Starts to answer, and gives the client whose requests are answered. Needs a running tokio runtime.
+    pub fn start() -> (Self, Client) {
+        let server = Self::default();
+        let (service, mut handle) = mock::pair::<Request<Body>, Response<Body>>();
+        let answering = server.clone();
+        tokio::spawn(async move {
+            while let Some((request, respond)) = handle.next_request().await {
+                respond.send_response(answering.answer(request).await);
+            }
+        });
+        (server, Client::new(service, "default"))
+    }
+
+    /// Puts an object there, as somebody else in the cluster would.
+    pub fn put<K>(&self, object: &K)
+    where
+        K: Resource<DynamicType = ()> + Serialize,
+    {
+        let path = path_of::<K>(
+            object.meta().namespace.as_deref(),
+            object.meta().name.as_deref().unwrap_or_default(),
+        );
+        let mut value = serde_json::to_value(object).unwrap_or_default();
+        value["apiVersion"] = json!(K::api_version(&()));
+        value["kind"] = json!(K::kind(&()));
+        self.lock().store.put(&path, value);
+    }
+
+    /// Changes an object, as somebody else in the cluster would. Nothing happens if it is absent.
+    pub fn edit<K>(&self, namespace: Option<&str>, name: &str, change: impl FnOnce(&mut Value))
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let path = path_of::<K>(namespace, name);
+        let mut state = self.lock();
+        if let Some(mut value) = state.store.get(&path) {
+            change(&mut value);
+            state.store.put(&path, value);
+        }
+    }
+
+    /// Takes an object away, finalizers or not.
+    pub fn remove<K: Resource<DynamicType = ()>>(&self, namespace: Option<&str>, name: &str) {
+        self.lock().store.remove(&path_of::<K>(namespace, name));
+    }
+
+    /// The object as it is now.
+    pub fn get<K>(&self, namespace: Option<&str>, name: &str) -> Option<K>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned,
+    {
+        let value = self.lock().store.get(&path_of::<K>(namespace, name))?;
+        serde_json::from_value(value).ok()
+    }
+
+    /// Every object of a kind, in all namespaces.
+    pub fn all<K>(&self) -> Vec<K>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned,
+    {
+        let objects = self.lock().store.list(&K::url_path(&(), None));
+        objects
+            .into_iter()
+            .filter_map(|value| serde_json::from_value(value).ok())
+            .collect()
+    }
+
+    /// From now on answers matching calls with this fault, as often as it says.
+    pub fn fail(&self, fault: Fault) {
+        self.lock().faults.push(fault);
+    }
+
+    /// The calls since the last time this was asked.
+    pub fn take_calls(&self) -> Vec<Call> {
+        std::mem::take(&mut self.lock().calls)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let bytes = body
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes)
+            .unwrap_or_default();
+        let call = Call {
+            method: head.method,
+            path: head.uri.path().to_owned(),
+            query: head.uri.query().unwrap_or_default().to_owned(),
+            content_type: head
+                .headers
+                .get(http::header::CONTENT_TYPE)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+                .to_owned(),
+            body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        };
+        let mut state = self.lock();
+        state.calls.push(call.clone());
+        let outcome = match state.strike(&call) {
+            Some(refusal) => Err(refusal),
+            None => state.store.serve(&call),
+        };
+        respond(outcome)
+    }
+}
+
+impl State {
+    fn strike(&mut self, call: &Call) -> Option<(u16, Value)> {
+        let fault = self.faults.iter_mut().find(|fault| {
+            fault.times > 0 && fault.method == call.method && call.path.contains(fault.path_part)
+        })?;
+        fault.times -= 1;
+        Some((
+            fault.code,
+            status_object(fault.code, fault.reason, &fault.message),
+        ))
+    }
+}
+
+impl Store {
+    fn serve(&mut self, call: &Call) -> Result<Value, (u16, Value)> {
+        let (path, status) = match call.path.strip_suffix("/status") {
+            Some(path) => (path, true),
+            None => (call.path.as_str(), false),
+        };
+        let outcome = match (&call.method, path_names_object(path)) {
+            (&Method::GET, true) => self.get(path).ok_or_else(|| Refusal::not_found(path)),
+            (&Method::GET, false) => Ok(self.listing(path, &call.query)),
+            (&Method::POST, _) => {
+                let name = call.body["metadata"]["name"].as_str().unwrap_or_default();
+                self.create(&format!("{path}/{name}"), call.body.clone())
+            }
+            (&Method::PATCH, _) if call.content_type.contains("apply-patch") => self.apply(
+                path,
+                status,
+                call.manager().unwrap_or_default(),
+                call.body.clone(),
+            ),
+            (&Method::PATCH, _) => self.patch(path, &call.body, call.content_type.contains("json-patch")),
+            (&Method::DELETE, _) => self.delete(path, &call.body),
+            _ => Err(Refusal {
+                code: 405,
+                reason: "MethodNotAllowed",
+                message: call.line(),
+            }),
+        };
+        outcome.map_err(|refusal| {
+            (
+                refusal.code,
+                status_object(refusal.code, refusal.reason, &refusal.message),
+            )
+        })
+    }
+
+    fn listing(&self, path: &str, query: &str) -> Value {
+        let selector = query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("labelSelector="))
+            .unwrap_or_default();
+        let wanted: Vec<(String, String)> = selector
+            .replace("%2F", "/")
+            .replace("%3D", "=")
+            .replace("%2C", ",")
+            .split(',')
+            .filter_map(|term| term.split_once('='))
+            .map(|(key, value)| (key.to_owned(), value.trim_start_matches('=').to_owned()))
+            .collect();
+        let items: Vec<Value> = self
+            .list(path)
+            .into_iter()
+            .filter(|object| {
+                wanted
+                    .iter()
+                    .all(|(key, value)| object["metadata"]["labels"][key] == json!(value))
+            })
+            .collect();
+        json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items})
+    }
+}
+
+/// Whether a path ends in an object's name, and not in the plural of a collection.
+fn path_names_object(path: &str) -> bool {
+    let segments: Vec<_> = path.trim_start_matches('/').split('/').collect();
+    let after_version = if segments.first() == Some(&"api") { 2 } else { 3 };
+    let rest = segments.get(after_version..).unwrap_or_default();
+    match rest {
+        ["namespaces", _, inner @ ..] if !inner.is_empty() => inner.len() == 2,
+        other => other.len() == 2,
+    }
+}
+
+fn path_of<K: Resource<DynamicType = ()>>(namespace: Option<&str>, name: &str) -> String {
+    format!("{}/{name}", K::url_path(&(), namespace))
+}
+
+fn status_object(code: u16, reason: &str, message: &str) -> Value {
+    json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure",
+        "code": code, "reason": reason, "message": message,
+    })
+}
+
+fn respond(outcome: Result<Value, (u16, Value)>) -> Response<Body> {
+    let (code, value) = match outcome {
+        Ok(value) => (200, value),
+        Err((code, value)) => (code, value),
+    };
+    let mut response = Response::new(Body::from(serde_json::to_vec(&value).unwrap_or_default()));
+    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::api::{Api, ListParams, Patch, PatchParams};
+
+    use super::*;
+
+    fn config_map(name: &str) -> ConfigMap {
+        serde_json::from_value(json!({
+            "metadata": {"name": name, "namespace": "team", "labels": {"example.com/app": name}}, "data": {"a": "1"},
+        }))
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_client_reads_lists_and_applies_and_every_call_is_recorded() {
+        let (server, client) = ApiServer::start();
+        server.put(&config_map("one"));
+        server.put(&config_map("two"));
+        let maps: Api<ConfigMap> = Api::namespaced(client, "team");
+        assert!(maps.get_opt("none").await.unwrap().is_none());
+        assert_eq!(maps.get("one").await.unwrap().data.unwrap()["a"], "1");
+        let found = maps
+            .list(&ListParams::default().labels("example.com/app=two"))
+            .await
+            .unwrap();
+        assert_eq!(found.items.len(), 1);
+        let params = PatchParams::apply("tester").force();
+        let intent =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}, "data": {"a": "2"}});
+        maps.patch("one", &params, &Patch::Apply(&intent)).await.unwrap();
+        let stored: ConfigMap = server.get(Some("team"), "one").unwrap();
+        assert_eq!(stored.data.unwrap()["a"], "2");
+        let calls = server.take_calls();
+        assert_eq!(calls.len(), 4);
+        assert_eq!(calls.iter().filter(|call| call.is_write()).count(), 1);
+        assert_eq!(calls.last().and_then(Call::manager), Some("tester"));
+    }
+
+    #[tokio::test]
+    async fn a_fault_strikes_as_often_as_it_says() {
+        let (server, client) = ApiServer::start();
+        server.put(&config_map("one"));
+        server.fail(Fault {
+            method: Method::GET,
+            path_part: "configmaps",
+            code: 500,
+            reason: "InternalError",
+            message: "etcd is away".to_owned(),
+            times: 1,
+        });
+        let maps: Api<ConfigMap> = Api::namespaced(client, "team");
+        let error = maps.get("one").await.unwrap_err();
+        assert!(matches!(error, kube::Error::Api(status) if status.code == 500));
+        maps.get("one").await.unwrap();
+    }
+}

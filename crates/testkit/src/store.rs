@@ -1,0 +1,367 @@
+//! Request on an object -> the object as an API server would keep it (pure): apply, merge, JSON patch, delete.
+//!
+//! Only what our processes rely on is modelled: generation and resourceVersion move when something changes and only
+//! then, a field that its applier leaves out is removed, uid and resourceVersion in a request are preconditions, and
+//! an object with finalizers outlives its deletion.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+/// Why a request is refused: HTTP code, reason, message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP status code.
+    pub code: u16,
+    /// `reason` of the Status object.
+    pub reason: &'static str,
+    /// `message` of the Status object.
+    pub message: String,
+}
+
+impl Refusal {
+    fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn not_found(path: &str) -> Self {
+        Self::new(404, "NotFound", format!("{path} not found"))
+    }
+}
+
+/// One stored object.
+#[derive(Clone, Debug)]
+struct Stored {
+    object: Value,
+    /// What each field manager applied last.
+    applied: BTreeMap<String, Value>,
+}
+
+/// All objects, by their path.
+#[derive(Debug, Default)]
+pub struct Store {
+    objects: BTreeMap<String, Stored>,
+    version: u64,
+    uids: u64,
+}
+
+impl Store {
+    /// The object at `path`.
+    pub fn get(&self, path: &str) -> Option<Value> {
+        self.objects.get(path).map(|stored| stored.object.clone())
+    }
+
+    /// Every object whose path is one segment below `collection` (at any namespace, for `/api/v1/pods`-like paths).
+    pub fn list(&self, collection: &str) -> Vec<Value> {
+        self.objects
+            .iter()
+            .filter(|(path, _)| {
+                collection_of(path) == collection || cluster_collection_of(path) == collection
+            })
+            .map(|(_, stored)| stored.object.clone())
+            .collect()
+    }
+
+    /// Puts an object there as it is, as the rest of the cluster would. Missing server-side metadata is filled in.
+    pub fn put(&mut self, path: &str, mut object: Value) {
+        let existing = self.objects.remove(path);
+        let uid = existing
+            .as_ref()
+            .and_then(|stored| stored.object["metadata"]["uid"].as_str().map(str::to_owned));
+        let uid = object["metadata"]["uid"].as_str().map(str::to_owned).or(uid);
+        let generation = existing
+            .as_ref()
+            .map_or(json!(1), |stored| stored.object["metadata"]["generation"].clone());
+        if object["metadata"]["generation"].is_null() {
+            object["metadata"]["generation"] = generation;
+        }
+        object["metadata"]["uid"] = json!(uid.unwrap_or_else(|| self.next_uid()));
+        if object["metadata"]["creationTimestamp"].is_null() {
+            object["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
+        }
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let applied = existing.map(|stored| stored.applied).unwrap_or_default();
+        self.objects.insert(path.to_owned(), Stored { object, applied });
+    }
+
+    /// Takes an object away, finalizers or not.
+    pub fn remove(&mut self, path: &str) -> Option<Value> {
+        self.objects.remove(path).map(|stored| stored.object)
+    }
+
+    /// `POST`: refused if the name is taken.
+    pub fn create(&mut self, path: &str, object: Value) -> Result<Value, Refusal> {
+        if self.objects.contains_key(path) {
+            return Err(Refusal::new(
+                409,
+                "AlreadyExists",
+                format!("{path} already exists"),
+            ));
+        }
+        self.put(path, object);
+        self.get(path).ok_or_else(|| Refusal::not_found(path))
+    }
+
+    /// `PATCH` with `application/apply-patch+yaml`: fields of `manager` that the new intent leaves out disappear,
+    /// unless another manager holds them too.
+    pub fn apply(
+        &mut self,
+        path: &str,
+        status: bool,
+        manager: &str,
+        intent: Value,
+    ) -> Result<Value, Refusal> {
+        let Some(stored) = self.objects.get(path) else {
+            if status {
+                return Err(Refusal::not_found(path));
+            }
+            if let Some(uid) = intent["metadata"]["uid"].as_str() {
+                return Err(Refusal::new(
+                    409,
+                    "Conflict",
+                    format!("uid mismatch: {uid} is given, no object exists"),
+                ));
+            }
+            self.put(path, intent.clone());
+            if let Some(stored) = self.objects.get_mut(path) {
+                stored.applied.insert(manager.to_owned(), intent);
+            }
+            return self.get(path).ok_or_else(|| Refusal::not_found(path));
+        };
+        check_preconditions(&stored.object, &intent)?;
+        let intent = if status {
+            json!({ "status": intent["status"] })
+        } else {
+            without_status(intent)
+        };
+        let mut next = stored.object.clone();
+        if let Some(before) = stored.applied.get(manager) {
+            let others: Vec<_> = stored
+                .applied
+                .iter()
+                .filter(|(name, _)| *name != manager)
+                .map(|(_, v)| v)
+                .collect();
+            release(&mut next, before, &intent, &others);
+        }
+        merge(&mut next, &intent);
+        self.settle(path, next);
+        if let Some(stored) = self.objects.get_mut(path) {
+            stored.applied.insert(manager.to_owned(), intent);
+        }
+        self.get(path).ok_or_else(|| Refusal::not_found(path))
+    }
+
+    /// `PATCH` with a merge patch or a JSON patch.
+    pub fn patch(&mut self, path: &str, patch: &Value, json_patch: bool) -> Result<Value, Refusal> {
+        let stored = self.objects.get(path).ok_or_else(|| Refusal::not_found(path))?;
+        let mut next = stored.object.clone();
+        if json_patch {
+            let operations: json_patch::Patch = serde_json::from_value(patch.clone())
+                .map_err(|error| Refusal::new(400, "BadRequest", error.to_string()))?;
+            json_patch::patch(&mut next, &operations)
+                .map_err(|error| Refusal::new(422, "Invalid", error.to_string()))?;
+        } else {
+            check_preconditions(&stored.object, patch)?;
+            json_patch::merge(&mut next, patch);
+        }
+        self.settle(path, next);
+        Ok(self.get(path).unwrap_or_default())
+    }
+
+    /// `DELETE`: gone at once, or marked while finalizers or a foreground deletion hold it.
+    pub fn delete(&mut self, path: &str, options: &Value) -> Result<Value, Refusal> {
+        let stored = self.objects.get(path).ok_or_else(|| Refusal::not_found(path))?;
+        check_preconditions(&stored.object, &json!({ "metadata": options["preconditions"] }))?;
+        let mut next = stored.object.clone();
+        if options["propagationPolicy"] == "Foreground" {
+            let mut finalizers = next["metadata"]["finalizers"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
+            finalizers.push(json!("foregroundDeletion"));
+            next["metadata"]["finalizers"] = json!(finalizers);
+        }
+        if next["metadata"]["deletionTimestamp"].is_null() {
+            next["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        }
+        self.settle(path, next.clone());
+        Ok(next)
+    }
+
+    fn settle(&mut self, path: &str, mut next: Value) {
+        let Some(stored) = self.objects.get_mut(path) else {
+            return;
+        };
+        if next == stored.object {
+            return;
+        }
+        if next["spec"] != stored.object["spec"]
+            || next["metadata"]["deletionTimestamp"] != stored.object["metadata"]["deletionTimestamp"]
+        {
+            let generation = stored.object["metadata"]["generation"].as_i64().unwrap_or(0);
+            next["metadata"]["generation"] = json!(generation + 1);
+        }
+        let held = next["metadata"]["finalizers"]
+            .as_array()
+            .is_some_and(|finalizers| !finalizers.is_empty());
+        if !next["metadata"]["deletionTimestamp"].is_null() && !held {
+            self.objects.remove(path);
+            return;
+        }
+        self.version += 1;
+        next["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        stored.object = next;
+    }
+
+    fn next_uid(&mut self) -> String {
+        self.uids += 1;
+        format!("00000000-0000-0000-0000-{:012}", self.uids)
+    }
+}
+
+/// `/apis/apps/v1/namespaces/a/deployments/b` -> `/apis/apps/v1/namespaces/a/deployments`.
+fn collection_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(collection, _)| collection)
+}
+
+/// `/apis/apps/v1/namespaces/a/deployments/b` -> `/apis/apps/v1/deployments`.
+fn cluster_collection_of(path: &str) -> String {
+    let collection = collection_of(path);
+    match collection
+        .split_once("/namespaces/")
+        .and_then(|(root, rest)| Some((root, rest.split_once('/')?.1)))
+    {
+        Some((root, plural)) => format!("{root}/{plural}"),
+        None => collection.to_owned(),
+    }
+}
+
+fn without_status(mut intent: Value) -> Value {
+    if let Some(fields) = intent.as_object_mut() {
+        fields.remove("status");
+    }
+    intent
+}
+
+fn check_preconditions(object: &Value, request: &Value) -> Result<(), Refusal> {
+    for field in ["uid", "resourceVersion"] {
+        let wanted = &request["metadata"][field];
+        if !wanted.is_null() && *wanted != object["metadata"][field] {
+            let message = format!("{field} {wanted} is not {}", object["metadata"][field]);
+            return Err(Refusal::new(409, "Conflict", message));
+        }
+    }
+    Ok(())
+}
+
+/// Lays `intent` over `object`: maps are merged, everything else is replaced.
+fn merge(object: &mut Value, intent: &Value) {
+    let Some(fields) = intent.as_object() else {
+        *object = intent.clone();
+        return;
+    };
+    if !object.is_object() {
+        *object = Value::Object(Map::new());
+    }
+    if let Some(target) = object.as_object_mut() {
+        for (key, value) in fields {
+            merge(target.entry(key.as_str()).or_insert(Value::Null), value);
+        }
+    }
+}
+
+/// Removes from `object` what `before` held, `after` leaves out and nobody else applied.
+fn release(object: &mut Value, before: &Value, after: &Value, others: &[&Value]) {
+    let (Some(target), Some(before)) = (object.as_object_mut(), before.as_object()) else {
+        return;
+    };
+    for (key, old) in before {
+        let others: Vec<_> = others.iter().filter_map(|other| other.get(key)).collect();
+        match after.get(key) {
+            Some(new) => {
+                if let Some(inner) = target.get_mut(key) {
+                    release(inner, old, new, &others);
+                }
+            }
+            None if others.is_empty() => {
+                target.remove(key);
+            }
+            None => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATH: &str = "/apis/apps/v1/namespaces/team/deployments/d";
+
+    #[test]
+    fn an_equal_apply_moves_no_version() {
+        let mut store = Store::default();
+        let intent = json!({"metadata": {"name": "d"}, "spec": {"replicas": 1}});
+        let first = store.apply(PATH, false, "m", intent.clone()).unwrap();
+        let second = store.apply(PATH, false, "m", intent).unwrap();
+        assert_eq!(
+            first["metadata"]["resourceVersion"],
+            second["metadata"]["resourceVersion"]
+        );
+        assert_eq!(second["metadata"]["generation"], 1);
+    }
+
+    #[test]
+    fn a_field_left_out_disappears_unless_somebody_else_holds_it() {
+        let mut store = Store::default();
+        store
+            .apply(PATH, false, "a", json!({"spec": {"x": 1, "y": 1}}))
+            .unwrap();
+        store.apply(PATH, false, "b", json!({"spec": {"y": 1}})).unwrap();
+        let object = store.apply(PATH, false, "a", json!({"spec": {}})).unwrap();
+        assert_eq!(object["spec"], json!({"y": 1}));
+        assert_eq!(object["metadata"]["generation"], 2);
+    }
+
+    #[test]
+    fn a_stale_uid_conflicts_both_with_another_object_and_with_none() {
+        let mut store = Store::default();
+        let intent = json!({"metadata": {"uid": "old"}});
+        assert_eq!(
+            store.apply(PATH, false, "a", intent.clone()).unwrap_err().code,
+            409
+        );
+        store.put(PATH, json!({"metadata": {"uid": "new"}}));
+        assert_eq!(store.apply(PATH, false, "a", intent).unwrap_err().code, 409);
+    }
+
+    #[test]
+    fn finalizers_hold_a_deleted_object_until_they_are_gone() {
+        let mut store = Store::default();
+        store.put(PATH, json!({"metadata": {"finalizers": ["f"]}}));
+        store.delete(PATH, &Value::Null).unwrap();
+        assert!(store.get(PATH).unwrap()["metadata"]["deletionTimestamp"].is_string());
+        store
+            .patch(PATH, &json!({"metadata": {"finalizers": []}}), false)
+            .unwrap();
+        assert!(store.get(PATH).is_none());
+    }
+
+    #[test]
+    fn a_list_over_all_namespaces_finds_what_a_namespaced_list_finds() {
+        let mut store = Store::default();
+        store.put(PATH, json!({"metadata": {"name": "d"}}));
+        assert_eq!(store.list("/apis/apps/v1/deployments").len(), 1);
+        assert_eq!(store.list("/apis/apps/v1/namespaces/team/deployments").len(), 1);
+        assert!(
+            store
+                .list("/apis/apps/v1/namespaces/other/deployments")
+                .is_empty()
+        );
+    }
+}
