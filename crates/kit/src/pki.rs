@@ -1,0 +1,210 @@
+//! names, validity -> certificates of a private authority, as PEM (pure but for randomness).
+
+use jiff::{SignedDuration, Timestamp};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose,
+};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+
+/// How long an authority is valid.
+pub const AUTHORITY_VALIDITY: SignedDuration = SignedDuration::from_hours(24 * 3650);
+/// How long a leaf certificate is valid.
+pub const LEAF_VALIDITY: SignedDuration = SignedDuration::from_hours(24 * 90);
+/// Certificates start this much earlier, for clocks that disagree.
+const BACKDATE: SignedDuration = SignedDuration::from_mins(10);
+
+/// Why a certificate could not be made or read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The certificate or key cannot be made from these parameters.
+    #[error("the certificate cannot be made: {0}")]
+    Generate(#[from] rcgen::Error),
+    /// The PEM text holds no readable certificate.
+    #[error("the certificate cannot be read")]
+    Unreadable,
+    /// The time is outside of what a certificate can say.
+    #[error("the validity is out of range")]
+    Validity,
+}
+
+/// A certificate and its private key, both PEM. `Debug` shows neither.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// The certificate.
+    pub certificate: String,
+    /// The private key, PKCS#8.
+    pub key: String,
+}
+
+impl std::fmt::Debug for Pair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pair(..)")
+    }
+}
+
+/// What a leaf certificate is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// TLS server.
+    Server,
+    /// TLS client.
+    Client,
+}
+
+/// Makes a new certificate authority.
+pub fn authority(common_name: &str, now: Timestamp) -> Result<Pair, Error> {
+    let mut params = params(common_name, &[], now, AUTHORITY_VALIDITY)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let key = KeyPair::generate()?;
+    let certificate = params.self_signed(&key)?;
+    Ok(Pair {
+        certificate: certificate.pem(),
+        key: key.serialize_pem(),
+    })
+}
+
+/// Makes a leaf certificate signed by `authority`.
+pub fn leaf(
+    authority: &Pair,
+    common_name: &str,
+    dns_names: &[String],
+    purpose: Purpose,
+    now: Timestamp,
+) -> Result<Pair, Error> {
+    let mut params = params(common_name, dns_names, now, LEAF_VALIDITY)?;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![match purpose {
+        Purpose::Server => ExtendedKeyUsagePurpose::ServerAuth,
+        Purpose::Client => ExtendedKeyUsagePurpose::ClientAuth,
+    }];
+    params.use_authority_key_identifier_extension = true;
+    let issuer = Issuer::from_ca_cert_pem(&authority.certificate, KeyPair::from_pem(&authority.key)?)?;
+    let key = KeyPair::generate()?;
+    let certificate = params.signed_by(&key, &issuer)?;
+    Ok(Pair {
+        certificate: certificate.pem(),
+        key: key.serialize_pem(),
+    })
+}
+
+/// True when less than a third of the certificate's life is left, or it cannot be read: time to make a new one.
+pub fn needs_renewal(certificate_pem: &str, now: Timestamp) -> bool {
+    validity(certificate_pem).is_none_or(|(from, until)| now.as_second() >= until - (until - from) / 3)
+}
+
+/// True when `pair` was signed by `authority` and its names are exactly `dns_names`.
+pub fn is_for(certificate_pem: &str, authority_pem: &str, dns_names: &[String]) -> bool {
+    let (Some(leaf), Some(authority)) = (der(certificate_pem), der(authority_pem)) else {
+        return false;
+    };
+    let (Ok((_, leaf)), Ok((_, authority))) = (
+        x509_parser::parse_x509_certificate(&leaf),
+        x509_parser::parse_x509_certificate(&authority),
+    ) else {
+        return false;
+    };
+    let mut names: Vec<&str> = leaf
+        .subject_alternative_name()
+        .ok()
+        .flatten()
+        .map(|extension| {
+            extension
+                .value
+                .general_names
+                .iter()
+                .filter_map(|name| match name {
+                    x509_parser::extensions::GeneralName::DNSName(name) => Some(*name),
+                    _ => None,
+                })
+                .collect()
+        })
+        .unwrap_or_default();
+    let mut wanted: Vec<&str> = dns_names.iter().map(String::as_str).collect();
+    names.sort_unstable();
+    wanted.sort_unstable();
+    names == wanted && leaf.verify_signature(Some(authority.public_key())).is_ok()
+}
+
+fn params(
+    common_name: &str,
+    dns_names: &[String],
+    now: Timestamp,
+    validity: SignedDuration,
+) -> Result<CertificateParams, Error> {
+    let mut params = CertificateParams::new(dns_names)?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    params.not_before = date_time(now - BACKDATE)?;
+    params.not_after = date_time(now + validity)?;
+    Ok(params)
+}
+
+fn date_time(at: Timestamp) -> Result<time::OffsetDateTime, Error> {
+    time::OffsetDateTime::from_unix_timestamp(at.as_second()).map_err(|_| Error::Validity)
+}
+
+fn der(pem: &str) -> Option<CertificateDer<'static>> {
+    CertificateDer::from_pem_slice(pem.as_bytes()).ok()
+}
+
+/// Start and end of validity, in seconds since 1970.
+fn validity(certificate_pem: &str) -> Option<(i64, i64)> {
+    let der = der(certificate_pem)?;
+    let (_, certificate) = x509_parser::parse_x509_certificate(&der).ok()?;
+    let validity = certificate.validity();
+    Some((validity.not_before.timestamp(), validity.not_after.timestamp()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_800_000_000).unwrap()
+    }
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_leaf_is_recognised_by_authority_and_names() {
+        let (ours, theirs) = (
+            authority("ours", now()).unwrap(),
+            authority("theirs", now()).unwrap(),
+        );
+        let dns = names(&["b.example", "a.example"]);
+        let pair = leaf(&ours, "a.example", &dns, Purpose::Server, now()).unwrap();
+        assert!(is_for(
+            &pair.certificate,
+            &ours.certificate,
+            &names(&["a.example", "b.example"])
+        ));
+        assert!(!is_for(&pair.certificate, &theirs.certificate, &dns));
+        assert!(!is_for(
+            &pair.certificate,
+            &ours.certificate,
+            &names(&["a.example"])
+        ));
+        assert!(!is_for("nonsense", &ours.certificate, &dns));
+    }
+
+    #[test]
+    fn a_leaf_is_renewed_in_its_last_third() {
+        let authority = authority("ours", now()).unwrap();
+        let pair = leaf(&authority, "a", &names(&["a"]), Purpose::Client, now()).unwrap();
+        let after = |hours| now() + SignedDuration::from_hours(hours);
+        assert!(!needs_renewal(&pair.certificate, now()));
+        assert!(!needs_renewal(&pair.certificate, after(24 * 59)));
+        assert!(needs_renewal(&pair.certificate, after(24 * 61)));
+        assert!(needs_renewal("nonsense", now()));
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        let pair = authority("ours", now()).unwrap();
+        assert_eq!(format!("{pair:?}"), "Pair(..)");
+    }
+}

@@ -1,0 +1,148 @@
+//! a wish for a Secret's content -> the content that all replicas agree on (IO).
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::{
+    Api,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+
+/// Content of a Secret.
+pub type Data = BTreeMap<String, Vec<u8>>;
+
+/// Most attempts to agree with other replicas.
+const ATTEMPTS: usize = 10;
+
+/// Why no content was agreed on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server refused or did not answer.
+    #[error("Secret {name:?}: {source}")]
+    Api {
+        /// Name of the Secret.
+        name: String,
+        /// What the API server said.
+        source: Box<kube::Error>,
+    },
+    /// The content could not be made.
+    #[error("Secret {name:?}: its content cannot be made: {reason}")]
+    Make {
+        /// Name of the Secret.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// Other writers were faster, every time.
+    #[error("Secret {0:?}: other writers keep changing it")]
+    Contended(String),
+}
+
+/// Which Secret, and how it looks apart from its content.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Name of the Secret.
+    pub name: String,
+    /// Its type, `Opaque` or `kubernetes.io/tls`.
+    pub type_: &'static str,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Field manager of the write.
+    pub manager: &'static str,
+}
+
+/// Reads the Secret and returns its content after `make` has judged it: `make` gets what is stored (`None` when the Secret
+/// is absent) and returns `None` when that will do, or the content to store instead. Replicas that do this at once agree on
+/// one content: creation and replacement are conditional, and the loser reads again.
+pub async fn agree<E: std::fmt::Display>(
+    secrets: &Api<Secret>,
+    spec: &Spec,
+    make: impl Fn(Option<&Data>) -> Result<Option<Data>, E>,
+) -> Result<Data, Error> {
+    let api = |source| Error::Api {
+        name: spec.name.clone(),
+        source: Box::new(source),
+    };
+    for _ in 0..ATTEMPTS {
+        let stored = secrets.get_opt(&spec.name).await.map_err(api)?;
+        let (version, data) = match stored {
+            Some(secret) => (secret.metadata.resource_version, Some(content(secret.data))),
+            None => (None, None),
+        };
+        let wanted = make(data.as_ref()).map_err(|error| Error::Make {
+            name: spec.name.clone(),
+            reason: error.to_string(),
+        })?;
+        let Some(wanted) = wanted else {
+            return Ok(data.unwrap_or_default());
+        };
+        let written = match version {
+            None => create(secrets, spec, &wanted).await,
+            Some(version) => replace(secrets, spec, &wanted, &version).await,
+        };
+        match written {
+            Ok(()) => return Ok(wanted),
+            // Somebody else created or changed it meanwhile, or deleted it: judge again.
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409 | 422) => {}
+            Err(error) => return Err(api(error)),
+        }
+    }
+    Err(Error::Contended(spec.name.clone()))
+}
+
+async fn create(secrets: &Api<Secret>, spec: &Spec, wanted: &Data) -> Result<(), kube::Error> {
+    let secret = Secret {
+        metadata: ObjectMeta {
+            name: Some(spec.name.clone()),
+            labels: Some(spec.labels.clone()),
+            ..ObjectMeta::default()
+        },
+        type_: Some(spec.type_.to_owned()),
+        data: Some(
+            wanted
+                .iter()
+                .map(|(key, value)| (key.clone(), ByteString(value.clone())))
+                .collect(),
+        ),
+        ..Secret::default()
+    };
+    let params = PostParams {
+        field_manager: Some(spec.manager.to_owned()),
+        ..PostParams::default()
+    };
+    secrets.create(&params, &secret).await.map(drop)
+}
+
+/// A JSON patch whose first step tests the version, so that a change by somebody else fails it.
+async fn replace(
+    secrets: &Api<Secret>,
+    spec: &Spec,
+    wanted: &Data,
+    version: &str,
+) -> Result<(), kube::Error> {
+    let data: BTreeMap<_, _> = wanted
+        .iter()
+        .map(|(key, value)| (key.clone(), ByteString(value.clone())))
+        .collect();
+    let patch = json!([
+        {"op": "test", "path": "/metadata/resourceVersion", "value": version},
+        {"op": "add", "path": "/data", "value": data},
+    ]);
+    let patch: json_patch::Patch = serde_json::from_value(patch).map_err(kube::Error::SerdeError)?;
+    let params = PatchParams {
+        field_manager: Some(spec.manager.to_owned()),
+        ..PatchParams::default()
+    };
+    secrets
+        .patch(&spec.name, &params, &Patch::<Secret>::Json(patch))
+        .await
+        .map(drop)
+}
+
+fn content(data: Option<BTreeMap<String, ByteString>>) -> Data {
+    data.unwrap_or_default()
+        .into_iter()
+        .map(|(key, value)| (key, value.0))
+        .collect()
+}

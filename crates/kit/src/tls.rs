@@ -1,0 +1,89 @@
+//! PEM certificates -> rustls configurations whose certificate can be replaced while serving.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier},
+    sign::CertifiedKey,
+};
+
+use crate::pki::Pair;
+
+/// Why a configuration could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The PEM text cannot be read.
+    #[error("the certificate or key is not readable PEM")]
+    Pem,
+    /// Certificate and key do not fit, or the key type is not supported.
+    #[error("the certificate cannot be used: {0}")]
+    Rustls(#[from] rustls::Error),
+    /// The authority of clients cannot be used.
+    #[error("the authority of client certificates cannot be used: {0}")]
+    ClientAuthority(String),
+}
+
+/// Makes aws-lc-rs the process's one TLS provider. Call it first thing in `main`; later calls change nothing.
+pub fn install_crypto_provider() {
+    // The only failure is that a provider is installed already, which is as good.
+    let _ = aws_lc_rs::default_provider().install_default();
+}
+
+/// A server certificate that can be replaced while connections are served. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Certificate {
+    current: Arc<ArcSwapOption<CertifiedKey>>,
+}
+
+impl Certificate {
+    /// Serves `pair` from now on, to new connections.
+    pub fn set(&self, pair: &Pair) -> Result<(), Error> {
+        let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| Error::Pem)?;
+        let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).map_err(|_| Error::Pem)?;
+        let certified = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())?;
+        self.current.store(Some(Arc::new(certified)));
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.current.load_full()
+    }
+}
+
+/// A server configuration for TLS 1.2 and 1.3 with HTTP/2 and HTTP/1.1.
+///
+/// With `client_authority`, PEM, only clients with a certificate of that authority get through the handshake.
+pub fn server_config(
+    certificate: Certificate,
+    client_authority: Option<&str>,
+) -> Result<ServerConfig, Error> {
+    let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?;
+    let builder = match client_authority {
+        None => builder.with_no_client_auth(),
+        Some(pem) => {
+            let mut roots = RootCertStore::empty();
+            for authority in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+                roots.add(authority.map_err(|_| Error::Pem)?)?;
+            }
+            let verifier = WebPkiClientVerifier::builder_with_provider(
+                Arc::new(roots),
+                Arc::new(aws_lc_rs::default_provider()),
+            )
+            .build()
+            .map_err(|error| Error::ClientAuthority(error.to_string()))?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(certificate));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
