@@ -1,0 +1,18 @@
+//! Objects and settings in, decisions out (pure): defaults, validation, names and access, for every caller alike.
+
+pub mod access;
+pub mod defaults;
+pub mod managers;
+pub mod names;
+pub mod quantity;
+mod resources;
+pub mod settings;
+pub mod valid;
+pub mod validate;
+pub mod violation;
+
+pub use defaults::{Effective, Home, effective};
+pub use quantity::Quantity;
+pub use settings::Settings;
+pub use valid::{Judgement, NotYet, Rejection, ValidWorkspace, admit, judge};
+pub use violation::{Violation, Violations};

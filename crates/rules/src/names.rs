@@ -1,0 +1,169 @@
+//! Identity of a workspace -> names, host, URL and labels of what belongs to it (pure).
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest as _, Sha256};
+
+/// Longest part of a workspace's name that shows in its host.
+const MAX_SLUG: usize = 40;
+const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+
+/// Name of every child of the workspace `name`: claim, Deployment, Service, NetworkPolicy.
+pub fn child(name: &str) -> String {
+    format!("workspace-{name}")
+}
+
+/// Host of a workspace: one label under `base_domain`. The label holds 80 bits of the object's identity, so a
+/// workspace that is created again under its old name is another web origin.
+pub fn host(namespace: &str, name: &str, uid: &str, base_domain: &str) -> String {
+    let slug = &name[..name.floor_char_boundary(MAX_SLUG)];
+    // Browsers read labels that start like this as encoded Unicode.
+    let prefix = if slug.starts_with("xn--") { "w-" } else { "" };
+    format!("{prefix}{slug}-{}.{base_domain}", identity(namespace, name, uid))
+}
+
+/// URL of a host as browsers see it; port 443 is left out.
+pub fn url(host: &str, port: u16) -> String {
+    if port == 443 {
+        format!("https://{host}/")
+    } else {
+        format!("https://{host}:{port}/")
+    }
+}
+
+/// The first 80 bits of SHA-256 over `uid/namespace/name` as 16 characters of base32.
+fn identity(namespace: &str, name: &str, uid: &str) -> String {
+    let digest = Sha256::digest(format!("{uid}/{namespace}/{name}"));
+    let bits = digest[..10]
+        .iter()
+        .fold(0_u128, |bits, byte| bits << 8 | u128::from(*byte));
+    (0..16)
+        .rev()
+        .map(|place| char::from(BASE32[(bits >> (place * 5) & 31) as usize]))
+        .collect()
+}
+
+/// Labels that select what belongs to the workspace `name`; they never change.
+pub fn selector(name: &str) -> BTreeMap<String, String> {
+    [
+        (api::names::APP_NAME_LABEL, api::names::WORKSPACE_APP),
+        (api::names::APP_INSTANCE_LABEL, name),
+        (api::names::WORKSPACE_LABEL, name),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into()
+}
+
+/// Labels of a child of the workspace `name` that plays the role `component`, such as `disk`.
+pub fn labels(name: &str, component: &str) -> BTreeMap<String, String> {
+    let mut labels = selector(name);
+    labels.extend(
+        [
+            (api::names::APP_COMPONENT_LABEL, component),
+            (api::names::APP_PART_OF_LABEL, api::names::PRODUCT),
+            (api::names::APP_MANAGED_BY_LABEL, api::names::OPERATOR),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned())),
+    );
+    labels
+}
+
+/// Whether `text` is a DNS-1035 label of at most `max` characters.
+pub(crate) fn is_dns_1035_label(text: &str, max: usize) -> bool {
+    text.len() <= max
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && !text.ends_with('-')
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// Whether `text` can be the name of a cluster-scoped object (a DNS-1123 subdomain).
+pub(crate) fn is_dns_1123_subdomain(text: &str) -> bool {
+    text.len() <= 253
+        && text.split('.').all(|label| {
+            !label.is_empty()
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const UID: &str = "3e1f5a7c-0d8b-4d0a-9f5e-2b6c7d8e9f01";
+
+    #[test]
+    fn hosts_stay_what_they_are() {
+        for (name, expected) in [
+            ("demo", ""),
+            ("xn--demo", ""),
+            ("a2345678901234567890123456789012345678901234567890", ""),
+        ] {
+            assert_eq!(host("team-demo", name, UID, "workspaces.localhost"), expected);
+        }
+    }
+
+    #[test]
+    fn a_url_leaves_the_usual_port_out() {
+        assert_eq!(url("a.example.org", 443), "https://a.example.org/");
+        assert_eq!(url("a.example.org", 8443), "https://a.example.org:8443/");
+    }
+
+    #[test]
+    fn children_select_by_constant_labels() {
+        let labels = labels("demo", "disk");
+        assert!(
+            selector("demo")
+                .iter()
+                .all(|(key, value)| labels.get(key) == Some(value))
+        );
+        assert_eq!(labels[api::names::APP_COMPONENT_LABEL], "disk");
+    }
+
+    fn workspace_name() -> impl Strategy<Value = String> {
+        "[a-z]([-a-z0-9]{0,48}[a-z0-9])?"
+    }
+
+    proptest! {
+        #[test]
+        fn every_host_label_is_a_dns_label(name in workspace_name(), namespace in "[a-z0-9]{1,63}", uid in "[0-9a-f-]{36}") {
+            let host = host(&namespace, &name, &uid, "example.org");
+            let label = host.strip_suffix(".example.org").unwrap();
+            prop_assert!(is_dns_1035_label(label, 63), "{label}");
+            prop_assert!(!label.starts_with("xn--"));
+        }
+
+        #[test]
+        fn hosts_differ_when_anything_of_the_identity_differs(
+            name in workspace_name(), left in "[0-9a-f]{8}", right in "[0-9a-f]{8}"
+        ) {
+            prop_assume!(left != right);
+            prop_assert_ne!(host("ns", &name, &left, "b.org"), host("ns", &name, &right, "b.org"));
+            prop_assert_ne!(host(&format!("n{left}"), &name, UID, "b.org"), host(&format!("n{right}"), &name, UID, "b.org"));
+        }
+
+        #[test]
+        fn child_names_are_service_names(name in workspace_name()) {
+            prop_assert!(is_dns_1035_label(&child(&name), 63));
+        }
+
+        #[test]
+        fn hosts_never_panic(name in "\\PC{0,60}", namespace in "\\PC{0,9}", uid in "\\PC{0,9}") {
+            let _ = host(&namespace, &name, &uid, "b.org");
+        }
+
+        #[test]
+        fn label_values_are_legal(name in workspace_name()) {
+            for (_, value) in labels(&name, "disk") {
+                prop_assert!(value.len() <= 63);
+            }
+        }
+    }
+}

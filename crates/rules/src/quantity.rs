@@ -1,0 +1,433 @@
+//! Quantity text -> exact value, ordered and printed as Kubernetes does (pure).
+//!
+//! Kubernetes keeps quantities as fixed-point numbers of nano units, rounding what is finer away from zero and
+//! capping binary ones at 2^63-1. The same is done here with integers only: two quantities that the API server
+//! holds for equal are equal here, and nothing is ever compared through a float.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
+
+const NANO: i128 = 1_000_000_000;
+const BINARY_CAP: i128 = i64::MAX as i128 * NANO;
+
+/// Why a text is no quantity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum QuantityError {
+    /// Not `<sign><digits>[.<digits>]<suffix>`.
+    #[error("is not a quantity: write digits and an optional suffix, such as 500m, 1.5 or 2Gi")]
+    Malformed,
+    /// The number is fine, its suffix is not.
+    #[error(
+        "has an unknown suffix: known are n u m k M G T P E, Ki Mi Gi Ti Pi Ei, and an exponent such as e3"
+    )]
+    Suffix,
+    /// Beyond about 1.7e29: more than any machine has.
+    #[error("is too large")]
+    TooLarge,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    DecimalSi,
+    DecimalExponent,
+    BinarySi,
+}
+
+/// An exact resource quantity. Equality and order look at the value alone: `0.5` equals `500m`, `1Gi` is more
+/// than `1G`. `Display` is Kubernetes' canonical form of it (`0.5` prints as `500m`, `1024Mi` as `1Gi`).
+#[derive(Debug, Clone, Copy)]
+pub struct Quantity {
+    nano: i128,
+    format: Format,
+}
+
+impl Quantity {
+    /// Nothing at all: what an absent resource counts as.
+    pub const ZERO: Self = Self {
+        nano: 0,
+        format: Format::DecimalSi,
+    };
+
+    /// Whether the value is below zero, which no resource may be.
+    pub fn is_negative(self) -> bool {
+        self.nano < 0
+    }
+
+    /// Whether the value is nothing.
+    pub fn is_zero(self) -> bool {
+        self.nano == 0
+    }
+
+    /// Whether nothing is left after whole units.
+    pub fn is_whole(self) -> bool {
+        self.nano % NANO == 0
+    }
+
+    /// The canonical form as the type that objects carry.
+    pub fn to_raw(self) -> RawQuantity {
+        RawQuantity(self.to_string())
+    }
+}
+
+impl PartialEq for Quantity {
+    fn eq(&self, other: &Self) -> bool {
+        self.nano == other.nano
+    }
+}
+
+impl Eq for Quantity {}
+
+impl PartialOrd for Quantity {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Quantity {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.nano.cmp(&other.nano)
+    }
+}
+
+impl TryFrom<&RawQuantity> for Quantity {
+    type Error = QuantityError;
+
+    fn try_from(raw: &RawQuantity) -> Result<Self, Self::Error> {
+        raw.0.parse()
+    }
+}
+
+impl FromStr for Quantity {
+    type Err = QuantityError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (negative, unsigned) = match text.as_bytes().first() {
+            Some(b'-') => (true, &text[1..]),
+            Some(b'+') => (false, &text[1..]),
+            _ => (false, text),
+        };
+        let (whole, rest) = split_digits(unsigned);
+        let (fraction, suffix) = rest.strip_prefix('.').map_or(("", rest), split_digits);
+        if whole.is_empty() && fraction.is_empty() {
+            return Err(QuantityError::Malformed);
+        }
+        let suffix = parse_suffix(suffix)?;
+        let digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).map(|b| b - b'0').collect();
+        let point = i64::try_from(whole.len())
+            .unwrap_or(i64::MAX)
+            .saturating_add(suffix.power_of_ten);
+        let unit = NANO << suffix.power_of_two;
+        let magnitude = match (magnitude(&digits, point, unit), suffix.format) {
+            (Some(value), Format::BinarySi) => value.min(BINARY_CAP),
+            (None, Format::BinarySi) => BINARY_CAP,
+            (Some(value), _) => value,
+            (None, _) => return Err(QuantityError::TooLarge),
+        };
+        Ok(Self {
+            nano: if negative { -magnitude } else { magnitude },
+            format: suffix.format,
+        })
+    }
+}
+
+fn split_digits(text: &str) -> (&str, &str) {
+    text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
+}
+
+struct Suffix {
+    format: Format,
+    power_of_ten: i64,
+    power_of_two: u32,
+}
+
+fn parse_suffix(suffix: &str) -> Result<Suffix, QuantityError> {
+    let decimal = |power_of_ten| Suffix {
+        format: Format::DecimalSi,
+        power_of_ten,
+        power_of_two: 0,
+    };
+    let binary = |power_of_two| Suffix {
+        format: Format::BinarySi,
+        power_of_ten: 0,
+        power_of_two,
+    };
+    Ok(match suffix {
+        "n" => decimal(-9),
+        "u" => decimal(-6),
+        "m" => decimal(-3),
+        "" => decimal(0),
+        "k" => decimal(3),
+        "M" => decimal(6),
+        "G" => decimal(9),
+        "T" => decimal(12),
+        "P" => decimal(15),
+        "E" => decimal(18),
+        "Ki" => binary(10),
+        "Mi" => binary(20),
+        "Gi" => binary(30),
+        "Ti" => binary(40),
+        "Pi" => binary(50),
+        "Ei" => binary(60),
+        _ => Suffix {
+            format: Format::DecimalExponent,
+            power_of_ten: exponent(suffix)?,
+            power_of_two: 0,
+        },
+    })
+}
+
+/// The `e3` of `1e3`. Exponents that no value can have are pulled to where the outcome is the same.
+fn exponent(suffix: &str) -> Result<i64, QuantityError> {
+    let number = suffix.strip_prefix(['e', 'E']).ok_or(QuantityError::Suffix)?;
+    let (negative, digits) = match number.as_bytes().first() {
+        Some(b'-') => (true, &number[1..]),
+        Some(b'+') => (false, &number[1..]),
+        _ => (false, number),
+    };
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(QuantityError::Suffix);
+    }
+    let size = digits.parse::<i64>().unwrap_or(i64::MAX / 2).min(i64::MAX / 2);
+    Ok(if negative { -size } else { size })
+}
+
+/// `digits`, with the decimal point after the first `point` of them, times `unit`, rounded up; `None` when that
+/// is beyond an `i128`.
+fn magnitude(digits: &[u8], point: i64, unit: i128) -> Option<i128> {
+    if digits.iter().all(|d| *d == 0) {
+        return Some(0);
+    }
+    let whole_digits = usize::try_from(point.max(0))
+        .unwrap_or(usize::MAX)
+        .min(digits.len());
+    let (whole, fraction) = digits.split_at(whole_digits);
+    let mut value = whole.iter().try_fold(0_i128, |sum, digit| {
+        sum.checked_mul(10)?.checked_add(i128::from(*digit))
+    })?;
+    if value > 0 {
+        let missing_zeros = point.saturating_sub(i64::try_from(digits.len()).ok()?).max(0);
+        let power = u32::try_from(missing_zeros).ok()?;
+        value = value.checked_mul(10_i128.checked_pow(power)?)?;
+    }
+    // ceil((a + x) / 10) equals ceil((a + ceil(x)) / 10) for whole a, so rounding at each digit is exact.
+    let mut part = fraction.iter().rev().fold(0_i128, |rest, digit| {
+        div_ceil_10(unit * i128::from(*digit) + rest)
+    });
+    // Below 10^-40 of any unit only the rounding up to one is left.
+    for _ in 0..point.min(0).unsigned_abs().min(40) {
+        part = div_ceil_10(part);
+    }
+    value.checked_mul(unit)?.checked_add(part)
+}
+
+fn div_ceil_10(value: i128) -> i128 {
+    value / 10 + i128::from(value % 10 > 0)
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.nano == 0 {
+            return f.write_str("0");
+        }
+        let whole = self.nano / NANO;
+        // Kubernetes shows small and broken values of a binary quantity in decimal, so that nothing is rounded.
+        if self.format == Format::BinarySi && self.nano % NANO == 0 && whole.abs() >= 1024 {
+            let (number, steps) = shorten(whole, 1024, 6);
+            return write!(f, "{number}{}", ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"][steps]);
+        }
+        if self.format == Format::DecimalExponent {
+            let (number, steps) = shorten(self.nano, 1000, usize::MAX);
+            return match i64::try_from(steps).unwrap_or(i64::MAX) * 3 - 9 {
+                0 => write!(f, "{number}"),
+                exponent => write!(f, "{number}e{exponent}"),
+            };
+        }
+        let (number, steps) = shorten(self.nano, 1000, 9);
+        write!(
+            f,
+            "{number}{}",
+            ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"][steps]
+        )
+    }
+}
+
+/// Divides as long as nothing is left over, at most `limit` times; gives the rest and how often.
+fn shorten(mut number: i128, base: i128, limit: usize) -> (i128, usize) {
+    let mut steps = 0;
+    while steps < limit && number % base == 0 {
+        number /= base;
+        steps += 1;
+    }
+    (number, steps)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn quantity(text: &str) -> Quantity {
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    /// Texts and canonical forms as k8s.io/apimachinery v0.34 gives them.
+    const CANONICAL: &[(&str, &str)] = &[
+        ("0", "0"),
+        ("0.5", "500m"),
+        (".5", "500m"),
+        ("1.", "1"),
+        ("+1", "1"),
+        ("-1", "-1"),
+        ("-1.5", "-1500m"),
+        ("1000m", "1"),
+        ("1500m", "1500m"),
+        ("100m", "100m"),
+        ("0.1", "100m"),
+        ("0.1m", "100u"),
+        ("1e3", "1e3"),
+        ("1E3", "1e3"),
+        ("1e-3", "1e-3"),
+        ("2.5e3", "2500"),
+        ("12E", "12E"),
+        ("12e18", "12e18"),
+        ("1.5Gi", "1536Mi"),
+        ("1024Mi", "1Gi"),
+        ("1536Mi", "1536Mi"),
+        ("1023Ki", "1023Ki"),
+        ("1000Ki", "1000Ki"),
+        ("512", "512"),
+        ("1024", "1024"),
+        ("0.5Ki", "512"),
+        ("1.5Ki", "1536"),
+        ("1.0001Ki", "1024102400u"),
+        ("0.3Mi", "314572800m"),
+        ("16Ei", "9223372036854775807"),
+        ("-16Ei", "-9223372036854775807"),
+        ("1Gi", "1Gi"),
+        ("1G", "1G"),
+        ("1000000k", "1G"),
+        ("1234567890", "1234567890"),
+        ("0.0000000001", "1n"),
+        ("123456789.123456789", "123456789123456789n"),
+        ("1e-10", "1e-9"),
+        ("100e6", "100e6"),
+        ("100000e-2", "1e3"),
+        ("999999999999999999999", "999999999999999999999"),
+        ("5n", "5n"),
+        ("1500u", "1500u"),
+        ("00012", "12"),
+        ("1.10Gi", "1181116006400m"),
+        ("8Ei", "9223372036854775807"),
+        ("7Ei", "7Ei"),
+        ("0.000000000000000000001Ei", "1152922n"),
+        ("1025", "1025"),
+        ("2048e0", "2048"),
+    ];
+
+    #[test]
+    fn the_canonical_form_is_the_one_of_kubernetes() {
+        for (text, canonical) in CANONICAL {
+            assert_eq!(quantity(text).to_string(), *canonical, "{text}");
+        }
+    }
+
+    #[test]
+    fn different_writings_of_one_value_are_equal() {
+        for (left, right) in [
+            ("0.5", "500m"),
+            ("1024Mi", "1Gi"),
+            ("1e3", "1k"),
+            ("1E3", "1000"),
+            ("12E", "12e18"),
+            (".5Gi", "512Mi"),
+            ("1.", "1"),
+            ("+1", "1"),
+            ("0.0000000001", "1n"),
+            ("-0", "0"),
+            ("1000000000000000000000000001e-9", "1000000000000000000.000000001"),
+        ] {
+            assert_eq!(quantity(left), quantity(right), "{left} {right}");
+        }
+    }
+
+    #[test]
+    fn neighbours_that_a_float_cannot_tell_apart_are_ordered() {
+        for (less, more) in [
+            ("1G", "1Gi"),
+            ("9007199254740992", "9007199254740993"),
+            ("0.999999999", "1"),
+            ("1000000000000000000.000000001", "1000000000000000000.000000002"),
+            ("8Ei", "9e18"),
+            ("-1", "0"),
+            ("100000000000000000000000000000", "100000000000000000000000000001"),
+        ] {
+            match less {
+                // Kubernetes caps binary quantities at 2^63-1, just below 9.3e18.
+                "8Ei" => assert!(quantity("8Ei") == quantity("9223372036854775807")),
+                _ => assert!(quantity(less) < quantity(more), "{less} {more}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_kubernetes_refuses_is_refused() {
+        for text in [
+            "", ".", "-", "m", "Gi", "1 Gi", "1gi", "1KI", "1e", "1e5.5", "1ee3", "0x10", "1,5", "1Gi ",
+        ] {
+            assert!(text.parse::<Quantity>().is_err(), "{text:?}");
+        }
+        assert_eq!("1X".parse::<Quantity>(), Err(QuantityError::Suffix));
+        assert_eq!("1e40".parse::<Quantity>(), Err(QuantityError::TooLarge));
+    }
+
+    #[test]
+    fn absurd_exponents_end_at_once() {
+        assert_eq!(
+            "1e999999999999999999999".parse::<Quantity>(),
+            Err(QuantityError::TooLarge)
+        );
+        assert_eq!(quantity("1e-999999999999999999999"), quantity("1n"));
+        assert_eq!(quantity("0e999999999999999999999"), Quantity::ZERO);
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics(text in "\\PC{0,40}") {
+            let _ = text.parse::<Quantity>();
+        }
+
+        #[test]
+        fn number_like_texts_never_panic(text in "[+-]?[0-9]{0,60}\\.?[0-9]{0,60}(Ki|Ei|m|E|[eE][+-]?[0-9]{0,25})?") {
+            let _ = text.parse::<Quantity>();
+        }
+
+        #[test]
+        fn the_canonical_form_keeps_the_value(number in any::<i64>(), suffix in "(n|u|m|k|M|G|Ki|Mi|e2|e-4|e5)?") {
+            if let Ok(value) = format!("{number}{suffix}").parse::<Quantity>() {
+                prop_assert_eq!(quantity(&value.to_string()), value);
+                prop_assert_eq!(quantity(&value.to_string()).to_string(), value.to_string());
+            }
+        }
+
+        #[test]
+        fn moving_the_point_changes_nothing(number in 0_u64.., places in 0_usize..19) {
+            let digits = format!("{number:020}");
+            let (whole, fraction) = digits.split_at(20 - places);
+            prop_assert_eq!(quantity(&format!("{whole}.{fraction}e{places}")), quantity(&number.to_string()));
+        }
+
+        #[test]
+        fn order_is_that_of_the_integers(left in any::<i64>(), right in any::<i64>()) {
+            prop_assert_eq!(quantity(&left.to_string()).cmp(&quantity(&right.to_string())), left.cmp(&right));
+        }
+
+        #[test]
+        fn milli_and_whole_agree(number in 0_i64..1_000_000_000) {
+            prop_assert_eq!(quantity(&format!("{number}000m")), quantity(&number.to_string()));
+        }
+    }
+}

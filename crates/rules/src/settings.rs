@@ -1,0 +1,247 @@
+//! Settings file -> the operator's defaults, checked (pure: the text comes from the caller).
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use api::workspace::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
+use serde::{Deserialize, Deserializer};
+
+use crate::validate;
+use crate::violation::{Violation, Violations};
+
+/// What the administrator of the installation decides for every workspace. Read by operator and webhook.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Settings {
+    /// Image, or alias, of workspaces where neither they nor a template name one.
+    pub default_image: String,
+    /// Short names that workspaces and templates may use for an image. An alias never leads to another alias.
+    #[serde(default)]
+    pub image_aliases: BTreeMap<String, String>,
+    /// When nodes pull the images of workspaces. Default: `IfNotPresent`.
+    #[serde(default)]
+    pub image_pull_policy: ImagePullPolicy,
+    /// Requests and limits that are filled in, name by name. Default: requests 100m and 128Mi, limits 1 and 1Gi.
+    #[serde(default = "built_in_resources", deserialize_with = "strict_resources")]
+    pub default_resources: ResourceRequirements,
+    /// The disk of workspaces that ask for one without saying more. Default: 10Gi at `/home/jovyan`.
+    #[serde(default)]
+    pub default_storage: DefaultStorage,
+    /// Size limit of homes that are no disk. Default: 5Gi.
+    #[serde(default = "built_in_ephemeral_size")]
+    pub ephemeral_home_size_limit: RawQuantity,
+}
+
+/// When nodes pull an image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub enum ImagePullPolicy {
+    /// Only an image that the node lacks.
+    #[default]
+    IfNotPresent,
+    /// Never: every node carries the images.
+    Never,
+    /// At each start.
+    Always,
+}
+
+impl fmt::Display for ImagePullPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::IfNotPresent => "IfNotPresent",
+            Self::Never => "Never",
+            Self::Always => "Always",
+        })
+    }
+}
+
+/// Size and place of a disk.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct DefaultStorage {
+    /// Default: 10Gi.
+    pub size: RawQuantity,
+    /// Default: `/home/jovyan`.
+    pub mount_path: String,
+}
+
+impl Default for DefaultStorage {
+    fn default() -> Self {
+        Self {
+            size: RawQuantity("10Gi".into()),
+            mount_path: "/home/jovyan".into(),
+        }
+    }
+}
+
+/// The contract's type skips unknown keys, as the API server prunes them; nothing prunes a file.
+fn strict_resources<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ResourceRequirements, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Strict {
+        #[serde(default)]
+        requests: BTreeMap<String, RawQuantity>,
+        #[serde(default)]
+        limits: BTreeMap<String, RawQuantity>,
+    }
+    let Strict { requests, limits } = Strict::deserialize(deserializer)?;
+    Ok(ResourceRequirements { requests, limits })
+}
+
+fn built_in_resources() -> ResourceRequirements {
+    let map = |cpu: &str, memory: &str| {
+        [("cpu", cpu), ("memory", memory)]
+            .map(|(name, value)| (name.to_owned(), RawQuantity(value.to_owned())))
+            .into()
+    };
+    ResourceRequirements {
+        requests: map("100m", "128Mi"),
+        limits: map("1", "1Gi"),
+    }
+}
+
+fn built_in_ephemeral_size() -> RawQuantity {
+    RawQuantity("5Gi".into())
+}
+
+/// Why a settings file is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// No YAML of the expected shape; names the key and the place.
+    #[error("settings file: {0}")]
+    Shape(#[from] serde_saphyr::Error),
+    /// Values that break a rule, all of them.
+    #[error("settings file: {0}")]
+    Values(Violations),
+}
+
+impl Settings {
+    /// Parses and checks the text of a settings file.
+    pub fn parse(yaml: &str) -> Result<Self, SettingsError> {
+        let settings: Self = serde_saphyr::from_str(yaml)?;
+        match Violations::of(settings.violations()) {
+            None => Ok(settings),
+            Some(violations) => Err(SettingsError::Values(violations)),
+        }
+    }
+
+    /// The image that `name` stands for if it is an alias, else `name` itself.
+    pub fn resolve_image<'a>(&'a self, name: &'a str) -> &'a str {
+        self.image_aliases.get(name).map_or(name, String::as_str)
+    }
+
+    fn violations(&self) -> Vec<Violation> {
+        let mut found = Vec::new();
+        found.extend(validate::image_syntax("defaultImage", &self.default_image));
+        for (alias, image) in &self.image_aliases {
+            let field = format!("imageAliases.{alias}");
+            found.extend(validate::image_syntax(&field, image));
+            if self.image_aliases.contains_key(image) {
+                found.push(Violation::new(field, image, "is itself an alias: name an image"));
+            }
+        }
+        found.extend(validate::resource_shape(
+            "defaultResources",
+            &self.default_resources,
+        ));
+        found.extend(validate::positive(
+            "defaultStorage.size",
+            &self.default_storage.size,
+        ));
+        found.extend(validate::mount_path(
+            "defaultStorage.mountPath",
+            &self.default_storage.mount_path,
+        ));
+        found.extend(validate::positive(
+            "ephemeralHomeSizeLimit",
+            &self.ephemeral_home_size_limit,
+        ));
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FULL: &str = "
+defaultImage: uv
+imageAliases: {uv: localhost/jk8s-application-jupyter-uv:1}
+imagePullPolicy: Never
+defaultResources: {requests: {cpu: 100m, memory: 128Mi}, limits: {cpu: 1, memory: 1Gi}}
+defaultStorage: {size: 10Gi, mountPath: /home/jovyan}
+ephemeralHomeSizeLimit: 5Gi
+";
+
+    #[test]
+    fn the_full_file_is_read() {
+        let settings = Settings::parse(FULL).unwrap();
+        assert_eq!(settings.image_pull_policy, ImagePullPolicy::Never);
+        assert_eq!(
+            settings.resolve_image("uv"),
+            "localhost/jk8s-application-jupyter-uv:1"
+        );
+        assert_eq!(settings.resolve_image("other"), "other");
+        assert_eq!(settings.default_resources.limits["cpu"].0, "1");
+    }
+
+    #[test]
+    fn only_the_image_has_no_default() {
+        let settings = Settings::parse("defaultImage: i:1").unwrap();
+        assert_eq!(settings.default_resources, built_in_resources());
+        assert_eq!(settings.default_storage, DefaultStorage::default());
+        assert_eq!(settings.ephemeral_home_size_limit.0, "5Gi");
+        assert!(
+            Settings::parse("{}")
+                .unwrap_err()
+                .to_string()
+                .contains("defaultImage")
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        for (text, key) in [
+            ("defaultImage: i\ndefaultImag: j", "defaultImag"),
+            ("defaultImage: i\ndefaultStorage: {sise: 1Gi}", "sise"),
+            (
+                "defaultImage: i\ndefaultResources: {request: {cpu: 1}}",
+                "request",
+            ),
+            ("defaultImage: i\nimagePullPolicy: Sometimes", "Sometimes"),
+        ] {
+            let error = Settings::parse(text).unwrap_err().to_string();
+            assert!(error.contains(key), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_bad_value_is_named_at_once() {
+        let error = Settings::parse(
+            "
+defaultImage: ''
+imageAliases: {a: b, b: 'c d'}
+defaultResources: {requests: {cpu: 2x}, limits: {memory: -1}}
+defaultStorage: {size: 0, mountPath: home}
+ephemeralHomeSizeLimit: many
+",
+        )
+        .unwrap_err()
+        .to_string();
+        for field in [
+            "defaultImage",
+            "imageAliases.a",
+            "imageAliases.b",
+            "defaultResources.requests.cpu",
+            "defaultResources.limits.memory",
+            "defaultStorage.size",
+            "defaultStorage.mountPath",
+            "ephemeralHomeSizeLimit",
+        ] {
+            assert!(
+                error.contains(&format!("{field}: ")),
+                "{field} is missing in: {error}"
+            );
+        }
+    }
+}

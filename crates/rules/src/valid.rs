@@ -1,0 +1,356 @@
+//! Workspace, template, managers and settings -> a workspace that can be planned without failing, or why not (pure).
+
+use std::collections::BTreeMap;
+
+use api::condition::reason;
+use api::template::EnvironmentVariable;
+use api::workspace::{
+    AccessType, ContainerConfig, DesiredStatus, Resolved, ResolvedStorage, ResourceRequirements,
+};
+use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{Resource as _, ResourceExt as _};
+
+use crate::defaults::{Effective, Home, effective};
+use crate::settings::{ImagePullPolicy, Settings};
+use crate::violation::{Violation, Violations};
+use crate::{managers, names, quantity::Quantity, validate};
+
+/// An object that the workspace refers to is not there yet. No rule is broken: manifests come in any order.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotYet {
+    /// The named template does not exist.
+    #[error(
+        "WorkspaceTemplate {name:?} (spec.templateRef) does not exist: the workspace starts as soon as it does"
+    )]
+    TemplateNotFound {
+        /// Its name.
+        name: String,
+    },
+    /// The named manager does not exist.
+    #[error("WorkspaceManager {name:?} does not exist: the workspace starts as soon as it does")]
+    ManagerNotFound {
+        /// Its name.
+        name: String,
+    },
+    /// No manager is named and none is the default.
+    #[error(
+        "no WorkspaceManager is the default: annotate one with {}=true, or name one in spec.managerRef",
+        api::names::IS_DEFAULT
+    )]
+    NoDefaultManager,
+    /// No manager is named and several are the default.
+    #[error(
+        "several WorkspaceManagers are the default ({}): leave the annotation {} on one, or name one in spec.managerRef",
+        names.join(", "),
+        api::names::IS_DEFAULT
+    )]
+    ManagerAmbiguous {
+        /// Their names, sorted.
+        names: Vec<String>,
+    },
+}
+
+impl NotYet {
+    /// Reason for the conditions `Valid` and `Degraded`.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::TemplateNotFound { .. } => reason::TEMPLATE_NOT_FOUND,
+            Self::ManagerNotFound { .. } | Self::NoDefaultManager => reason::MANAGER_NOT_FOUND,
+            Self::ManagerAmbiguous { .. } => reason::MANAGER_AMBIGUOUS,
+        }
+    }
+}
+
+/// Why a workspace must not run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// Rules are broken; the person who wrote the workspace has to change it.
+    #[error(transparent)]
+    Violations(Violations),
+    /// Something else has to appear first.
+    #[error(transparent)]
+    NotYet(NotYet),
+}
+
+impl Rejection {
+    /// Reason for the condition `Valid`.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Violations(_) => reason::RULES_VIOLATED,
+            Self::NotYet(not_yet) => not_yet.reason(),
+        }
+    }
+}
+
+/// Everything that the rules say about a workspace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// What the workspace amounts to. While its template is missing: without that template.
+    pub effective: Effective,
+    /// Every broken rule. While the template is missing: those that need no template.
+    pub violations: Option<Violations>,
+    /// The first object that is missing.
+    pub not_yet: Option<NotYet>,
+}
+
+/// Judges the effective workspace. `template` is the object that `spec.templateRef` names, `None` when it does not
+/// exist or none is named; `managers` are all that exist.
+pub fn judge<'a>(
+    workspace: &Workspace,
+    template: Option<&WorkspaceTemplate>,
+    managers: impl IntoIterator<Item = &'a WorkspaceManager>,
+    settings: &Settings,
+) -> Judgement {
+    let (judgement, _) = judge_and_choose(workspace, template, managers, settings);
+    judgement
+}
+
+fn judge_and_choose<'a>(
+    workspace: &Workspace,
+    template: Option<&WorkspaceTemplate>,
+    managers: impl IntoIterator<Item = &'a WorkspaceManager>,
+    settings: &Settings,
+) -> (Judgement, Option<&'a WorkspaceManager>) {
+    let spec = &workspace.spec;
+    let effective = effective(spec, template.map(|template| &template.spec), settings);
+    let mut violations = validate::name(workspace.metadata.name.as_deref().unwrap_or_default());
+    violations.extend(validate::workspace(spec, &effective, template, settings));
+    let missing_template = match (&spec.template_ref, template) {
+        (Some(name), None) => Some(NotYet::TemplateNotFound { name: name.clone() }),
+        _ => None,
+    };
+    let (manager, missing_manager) = match managers::choose(effective.manager_ref.as_deref(), managers) {
+        Ok(manager) => (Some(manager), None),
+        Err(not_yet) => (None, Some(not_yet)),
+    };
+    let judgement = Judgement {
+        effective,
+        violations: Violations::of(violations),
+        not_yet: missing_template.or(missing_manager),
+    };
+    (judgement, manager)
+}
+
+/// A workspace that breaks no rule, with everything resolved. Only [`admit`] makes one, so whoever holds one can
+/// plan its children without a way to fail.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ValidWorkspace {
+    /// Namespace.
+    pub namespace: String,
+    /// Name: a DNS-1035 label of at most 50 characters.
+    pub name: String,
+    /// UID.
+    pub uid: String,
+    /// Kubernetes user name of the owner; `None` if nobody is recorded.
+    pub owner: Option<String>,
+    /// Whether a pod should run.
+    pub desired_status: DesiredStatus,
+    /// Image, aliases resolved.
+    pub image: String,
+    /// When nodes pull it.
+    pub image_pull_policy: ImagePullPolicy,
+    /// Every request and limit, in Kubernetes' canonical form.
+    pub resources: ResourceRequirements,
+    /// The home directory, sizes in canonical form.
+    pub home: Home,
+    /// Port on which the application listens.
+    pub port: u16,
+    /// Command and arguments; empty where the image decides.
+    pub container: ContainerConfig,
+    /// Environment variables of the container.
+    pub env: Vec<EnvironmentVariable>,
+    /// Who may connect.
+    pub access: AccessType,
+    /// What routes to the workspace.
+    pub manager: ManagerFacts,
+    /// The template that was applied, if one is named.
+    pub template: Option<TemplateFacts>,
+    /// Host of the workspace, without port.
+    pub host: String,
+    /// URL of the workspace as browsers see it.
+    pub url: String,
+}
+
+/// What is known of the manager that routes a workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManagerFacts {
+    /// Name of the WorkspaceManager.
+    pub name: String,
+    /// Domain under which the workspace has its host.
+    pub base_domain: String,
+    /// Port that browsers use.
+    pub port: u16,
+}
+
+/// Which template was applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplateFacts {
+    /// Name of the WorkspaceTemplate.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+}
+
+/// Judges a stored workspace and resolves it for planning; see [`judge`] for the arguments. Broken rules come
+/// before missing objects: they are what the workspace's author can mend.
+pub fn admit<'a>(
+    workspace: &Workspace,
+    template: Option<&WorkspaceTemplate>,
+    managers: impl IntoIterator<Item = &'a WorkspaceManager>,
+    settings: &Settings,
+) -> Result<ValidWorkspace, Rejection> {
+    let (judgement, manager) = judge_and_choose(workspace, template, managers, settings);
+    if let Some(violations) = judgement.violations {
+        return Err(Rejection::Violations(violations));
+    }
+    if let Some(not_yet) = judgement.not_yet {
+        return Err(Rejection::NotYet(not_yet));
+    }
+    let manager = manager.ok_or(Rejection::NotYet(NotYet::NoDefaultManager))?;
+    resolve(workspace, judgement.effective, template, manager, settings)
+        .map_err(|violation| Rejection::Violations(violation.into()))
+}
+
+fn resolve(
+    workspace: &Workspace,
+    effective: Effective,
+    template: Option<&WorkspaceTemplate>,
+    manager: &WorkspaceManager,
+    settings: &Settings,
+) -> Result<ValidWorkspace, Violation> {
+    let stored = |field: &str, value: Option<String>| {
+        value.filter(|value| !value.is_empty()).ok_or_else(|| {
+            Violation::new(
+                field,
+                "",
+                "is missing: only an object that the API server has stored can run",
+            )
+        })
+    };
+    let namespace = stored("metadata.namespace", workspace.namespace())?;
+    let uid = stored("metadata.uid", workspace.uid())?;
+    let name = workspace.name_any();
+    let routing = &manager.spec.routing;
+    let manager = ManagerFacts {
+        name: manager.name_any(),
+        base_domain: routing.base_domain.clone(),
+        port: routing.external_port(),
+    };
+    let host = names::host(&namespace, &name, &uid, &manager.base_domain);
+    let Effective {
+        image,
+        mut resources,
+        mut home,
+        port,
+        container,
+        env,
+        access,
+        manager_ref: _,
+    } = effective;
+    for value in resources
+        .requests
+        .values_mut()
+        .chain(resources.limits.values_mut())
+    {
+        canonical(value);
+    }
+    match &mut home {
+        Home::Disk { size, .. } => canonical(size),
+        Home::Ephemeral { size_limit, .. } => canonical(size_limit),
+    }
+    Ok(ValidWorkspace {
+        url: names::url(&host, manager.port),
+        owner: owner(workspace).map(str::to_owned),
+        desired_status: workspace.spec.desired_status,
+        image,
+        image_pull_policy: settings.image_pull_policy,
+        resources,
+        home,
+        port: u16::try_from(port).map_err(|_| validate::port_violation("spec.port", port))?,
+        container,
+        env,
+        access,
+        template: template.map(|template| TemplateFacts {
+            name: template.name_any(),
+            uid: template.uid().unwrap_or_default(),
+        }),
+        manager,
+        namespace,
+        name,
+        uid,
+        host,
+    })
+}
+
+fn canonical(raw: &mut k8s_openapi::apimachinery::pkg::api::resource::Quantity) {
+    if let Ok(value) = Quantity::try_from(&*raw) {
+        *raw = value.to_raw();
+    }
+}
+
+/// Kubernetes user name of the workspace's owner, if one is recorded.
+pub fn owner(workspace: &Workspace) -> Option<&str> {
+    workspace
+        .annotations()
+        .get(api::names::CREATED_BY)
+        .map(String::as_str)
+        .filter(|name| !name.is_empty())
+}
+
+impl ValidWorkspace {
+    /// Name of every child.
+    pub fn child_name(&self) -> String {
+        names::child(&self.name)
+    }
+
+    /// Labels that select every child and pod; they never change.
+    pub fn selector(&self) -> BTreeMap<String, String> {
+        names::selector(&self.name)
+    }
+
+    /// Labels of the child that plays the role `component`.
+    pub fn labels(&self, component: &str) -> BTreeMap<String, String> {
+        names::labels(&self.name, component)
+    }
+
+    /// The reference that makes an object a child of this workspace.
+    pub fn owner_reference(&self) -> OwnerReference {
+        OwnerReference {
+            api_version: Workspace::api_version(&()).into_owned(),
+            kind: Workspace::kind(&()).into_owned(),
+            name: self.name.clone(),
+            uid: self.uid.clone(),
+            controller: Some(true),
+            block_owner_deletion: Some(true),
+        }
+    }
+
+    /// Requests and limits as a container takes them.
+    pub fn container_resources(&self) -> core::ResourceRequirements {
+        self.resources.clone().into()
+    }
+
+    /// The effective values as status shows them.
+    pub fn resolved(&self) -> Resolved {
+        let (size, class_name, ephemeral) = match &self.home {
+            Home::Disk { size, class, .. } => (size.clone(), class.clone(), false),
+            Home::Ephemeral { size_limit, .. } => (size_limit.clone(), None, true),
+        };
+        Resolved {
+            image: Some(self.image.clone()),
+            resources: Some(self.resources.clone()),
+            storage: Some(ResolvedStorage {
+                size,
+                class_name,
+                mount_path: self.home.mount_path().to_owned(),
+                ephemeral,
+            }),
+            manager: Some(self.manager.name.clone()),
+            access_type: Some(self.access),
+            template_uid: self.template.as_ref().map(|template| template.uid.clone()),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Image of a workspace and images that its template allows -> violations (pure).
+
+use api::{WorkspaceSpec, WorkspaceTemplateSpec};
+
+use crate::defaults::Effective;
+use crate::settings::Settings;
+use crate::violation::Violation;
+
+/// How many allowed images a message lists.
+const LISTED: usize = 10;
+
+pub(super) fn workspace(
+    given: &WorkspaceSpec,
+    effective: &Effective,
+    template: Option<&WorkspaceTemplateSpec>,
+    settings: &Settings,
+) -> Option<Violation> {
+    let written = given.image.as_deref().unwrap_or(&effective.image);
+    let malformed = image_syntax("spec.image", written);
+    if malformed.is_some() {
+        return malformed;
+    }
+    let (template, image) = (template?, given.image.as_deref()?);
+    if template.allow_custom_images
+        || allowed(template).any(|name| settings.resolve_image(name) == effective.image)
+    {
+        return None;
+    }
+    let names: Vec<_> = allowed(template).collect();
+    let more = match names.len().saturating_sub(LISTED) {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    let listed = names.iter().take(LISTED).copied().collect::<Vec<_>>().join(", ");
+    let rule = format!("is not an image that the template allows: choose one of {listed}{more}");
+    Some(Violation::new("spec.image", image, rule))
+}
+
+/// The images, or aliases, that workspaces of a template may name.
+pub(super) fn allowed(template: &WorkspaceTemplateSpec) -> impl Iterator<Item = &str> {
+    let only_default = template
+        .allowed_images
+        .is_empty()
+        .then_some(&template.default_image);
+    template
+        .allowed_images
+        .iter()
+        .chain(only_default)
+        .map(String::as_str)
+}
+
+/// Whether `image` can be an image or an alias at all.
+pub fn image_syntax(field: &str, image: &str) -> Option<Violation> {
+    let rule = if image.is_empty() {
+        "is empty: name an image or an alias"
+    } else if image.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        "contains spaces or control characters: name an image such as registry.example.org/jupyter:1.0"
+    } else {
+        return None;
+    };
+    Some(Violation::new(field, image, rule))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::effective;
+
+    fn violations(image: Option<&str>, template: &WorkspaceTemplateSpec) -> Option<Violation> {
+        let settings =
+            Settings::parse("{defaultImage: d:1, imageAliases: {uv: r/jupyter:1, old: r/old:1}}").unwrap();
+        let spec = WorkspaceSpec {
+            image: image.map(str::to_owned),
+            ..Default::default()
+        };
+        workspace(
+            &spec,
+            &effective(&spec, Some(template), &settings),
+            Some(template),
+            &settings,
+        )
+    }
+
+    fn template(default: &str, allowed: &[&str]) -> WorkspaceTemplateSpec {
+        WorkspaceTemplateSpec {
+            default_image: default.into(),
+            allowed_images: allowed.iter().map(|name| (*name).to_owned()).collect(),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn aliases_and_images_are_compared_as_images() {
+        let by_alias = template("uv", &["uv"]);
+        assert_eq!(violations(Some("r/jupyter:1"), &by_alias), None);
+        let by_image = template("r/jupyter:1", &["r/jupyter:1"]);
+        assert_eq!(violations(Some("uv"), &by_image), None);
+        assert_eq!(violations(None, &by_image), None);
+    }
+
+    #[test]
+    fn without_a_list_only_the_default_image_is_allowed() {
+        let only_default = template("uv", &[]);
+        assert_eq!(violations(Some("uv"), &only_default), None);
+        let refused = violations(Some("evil:1"), &only_default).unwrap();
+        assert_eq!(
+            refused.to_string(),
+            r#"spec.image: "evil:1" is not an image that the template allows: choose one of uv"#
+        );
+    }
+
+    #[test]
+    fn a_prefix_of_an_allowed_image_is_another_image() {
+        let template = template("r/jupyter:1", &["r/jupyter:1"]);
+        for image in ["r/jupyter", "r/jupyter:11", "r/jupyter:1@sha256:0", "R/jupyter:1"] {
+            assert!(violations(Some(image), &template).is_some(), "{image}");
+        }
+    }
+
+    #[test]
+    fn any_image_is_allowed_where_the_template_says_so_but_never_a_broken_one() {
+        let open = WorkspaceTemplateSpec {
+            allow_custom_images: true,
+            ..template("uv", &["uv"])
+        };
+        assert_eq!(violations(Some("x:1"), &open), None);
+        for image in ["", " x:1", "x:1\n", "a b"] {
+            assert!(violations(Some(image), &open).is_some(), "{image:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_list_is_shortened() {
+        let names: Vec<_> = (0..12).map(|n| format!("i:{n}")).collect();
+        let many = template("i:0", &names.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(
+            violations(Some("x"), &many)
+                .unwrap()
+                .message
+                .ends_with("i:9 and 2 more")
+        );
+    }
+}

@@ -1,0 +1,88 @@
+//! Effective home and the template's bounds on disks -> violations (pure).
+
+use api::{WorkspaceSpec, WorkspaceTemplateSpec};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
+
+use crate::defaults::Home;
+use crate::names;
+use crate::quantity::Quantity;
+use crate::violation::Violation;
+
+const SIZE: &str = "spec.storage.size";
+
+pub(super) fn workspace(
+    given: &WorkspaceSpec,
+    home: &Home,
+    template: Option<&WorkspaceTemplateSpec>,
+) -> Vec<Violation> {
+    // An ephemeral home comes from the settings, which are checked when they are read.
+    let Home::Disk {
+        size,
+        class,
+        mount_path: path,
+    } = home
+    else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    let filled = if given
+        .storage
+        .as_ref()
+        .is_some_and(|storage| storage.size.is_some())
+    {
+        ""
+    } else {
+        "(filled in, since unset) "
+    };
+    let unusable = positive(SIZE, size);
+    let bounds = template.and_then(|template| template.primary_storage.as_ref());
+    if let (None, Some(bounds), Ok(amount)) = (&unusable, bounds, Quantity::try_from(size)) {
+        let end = |raw: &Option<RawQuantity>| raw.as_ref().and_then(|raw| Quantity::try_from(raw).ok());
+        if let Some(min) = end(&bounds.min_size)
+            && amount < min
+        {
+            let rule = format!("{filled}is less than the template's minimum {min}: ask for at least {min}");
+            found.push(Violation::new(SIZE, &size.0, rule));
+        }
+        if let Some(max) = end(&bounds.max_size)
+            && amount > max
+        {
+            let rule = format!("{filled}is more than the template's maximum {max}: ask for at most {max}");
+            found.push(Violation::new(SIZE, &size.0, rule));
+        }
+    }
+    found.extend(unusable);
+    if let Some(class) = class
+        && !names::is_dns_1123_subdomain(class)
+    {
+        let rule = "cannot be the name of a StorageClass: use lower-case letters, digits, '-' and '.'";
+        found.push(Violation::new("spec.storage.storageClassName", class, rule));
+    }
+    found.extend(mount_path("spec.storage.mountPath", path));
+    found
+}
+
+/// Whether a home can be mounted at `path`.
+pub fn mount_path(field: &str, path: &str) -> Option<Violation> {
+    let usable = path.starts_with('/')
+        && path.trim_matches('/') != ""
+        && !path.contains(|c: char| c == ':' || c.is_control())
+        && !path.split('/').any(|segment| segment == "..");
+    (!usable).then(|| {
+        Violation::new(
+            field,
+            path,
+            "is no place for a disk: use an absolute path below /, without ':' and '..'",
+        )
+    })
+}
+
+/// Whether `raw` is a quantity above zero.
+pub(crate) fn positive(field: &str, raw: &RawQuantity) -> Option<Violation> {
+    let rule = match Quantity::try_from(raw) {
+        Ok(value) if value.is_negative() || value.is_zero() => "is no size: ask for more than 0".to_owned(),
+        Ok(_) => return None,
+        Err(error) => error.to_string(),
+    };
+    Some(Violation::new(field, &raw.0, rule))
+}

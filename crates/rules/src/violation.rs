@@ -1,0 +1,105 @@
+//! One broken rule -> one readable line; all of them -> one message (pure).
+
+use std::fmt;
+
+/// One broken rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Path of the field in the object, such as `spec.resources.limits.cpu`.
+    pub field: String,
+    /// The value that breaks the rule, as it was written; empty when the field is absent.
+    pub value: String,
+    /// The rule, its bound, and what to do.
+    pub message: String,
+}
+
+impl Violation {
+    /// A broken rule at `field`.
+    pub fn new(field: impl Into<String>, value: impl ToString, message: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            value: value.to_string(),
+            message: message.into(),
+        }
+    }
+
+    /// Value and message without the field: what stands beside the field in a status cause.
+    pub fn detail(&self) -> String {
+        match self.value.as_str() {
+            "" => self.message.clone(),
+            value => format!("{value:?} {}", self.message),
+        }
+    }
+}
+
+/// One line: `field: "value" message`. Line breaks in values are escaped.
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.detail())
+    }
+}
+
+/// Every broken rule of one object, in the order of its fields. Never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violations(Vec<Violation>);
+
+impl Violations {
+    /// `None` when nothing is broken.
+    pub fn of(list: Vec<Violation>) -> Option<Self> {
+        if list.is_empty() { None } else { Some(Self(list)) }
+    }
+
+    /// Each broken rule.
+    pub fn iter(&self) -> impl Iterator<Item = &Violation> {
+        self.0.iter()
+    }
+
+    /// How many rules are broken, at least one.
+    #[expect(clippy::len_without_is_empty, reason = "there is always at least one")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl From<Violation> for Violations {
+    fn from(violation: Violation) -> Self {
+        Self(vec![violation])
+    }
+}
+
+/// All of them in one message, joined by `; `.
+impl fmt::Display for Violations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, violation) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            violation.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Violations {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_reads_as_one_message() {
+        let list = vec![
+            Violation::new("spec.image", "a\nb", "is not allowed: choose another"),
+            Violation::new("spec.storage.size", "", "is missing: set it"),
+        ];
+        assert_eq!(
+            Violations::of(list).unwrap().to_string(),
+            r#"spec.image: "a\nb" is not allowed: choose another; spec.storage.size: is missing: set it"#
+        );
+    }
+
+    #[test]
+    fn no_violation_is_no_list() {
+        assert_eq!(Violations::of(Vec::new()), None);
+    }
+}
