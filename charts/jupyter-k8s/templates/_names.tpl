@@ -1,0 +1,91 @@
+{{/* Name of a component's objects: (list . "gateway") -> <release>-gateway */}}
+{{- define "jk8s.name" -}}
+{{- $root := index . 0 -}}
+{{ $root.Release.Name }}-{{ index . 1 }}
+{{- end }}
+
+{{/* Labels that select a component's pods; never changed, because selectors are immutable. */}}
+{{- define "jk8s.selector" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: jupyter-k8s
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end }}
+
+{{/* Labels of a component's pods. */}}
+{{- define "jk8s.podLabels" -}}
+{{ include "jk8s.selector" . }}
+app.kubernetes.io/part-of: jupyter-k8s
+{{- end }}
+
+{{/* Labels of every object of a component. */}}
+{{- define "jk8s.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "jk8s.podLabels" . }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ $root.Chart.Name }}-{{ $root.Chart.Version }}
+{{- end }}
+
+{{/* Labels of objects that belong to no single component. */}}
+{{- define "jk8s.commonLabels" -}}
+app.kubernetes.io/name: jupyter-k8s
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/part-of: jupyter-k8s
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{/* Image reference: (list . "gateway") -> registry/repository:tag */}}
+{{- define "jk8s.image" -}}
+{{- $root := index . 0 -}}
+{{- $image := index $root.Values.images (index . 1) -}}
+{{ $root.Values.image.registry }}/{{ $image.repository }}:{{ $image.tag | default $root.Chart.AppVersion }}
+{{- end }}
+
+{{/* https://<host>, with the port where browsers need it: (list . "auth.example.org") */}}
+{{- define "jk8s.url" -}}
+{{- $root := index . 0 -}}
+{{- $port := int $root.Values.routing.port -}}
+https://{{ index . 1 }}{{ if ne $port 443 }}:{{ $port }}{{ end }}
+{{- end }}
+
+{{- define "jk8s.authHost" -}}auth.{{ .Values.routing.baseDomain }}{{- end }}
+
+{{/* The issuer: given, or the bundled provider's realm. */}}
+{{- define "jk8s.issuerUrl" -}}
+{{- if .Values.identity.enabled -}}
+{{ include "jk8s.url" (list . .Values.identity.host) }}/realms/jupyter
+{{- else -}}
+{{ .Values.oidc.issuerUrl }}
+{{- end -}}
+{{- end }}
+
+{{- define "jk8s.oidcConnectTo" -}}
+{{- if .Values.oidc.connectTo -}}
+{{ .Values.oidc.connectTo }}
+{{- else if .Values.identity.enabled -}}
+{{ include "jk8s.name" (list . "proxy") }}.{{ .Release.Namespace }}.svc:{{ .Values.routing.port }}
+{{- end -}}
+{{- end }}
+
+{{- define "jk8s.oidcSecretName" -}}
+{{ .Values.oidc.clientSecretName | default (include "jk8s.name" (list . "oidc")) }}
+{{- end }}
+
+{{- define "jk8s.gatewayAddress" -}}
+{{ include "jk8s.name" (list . "gateway") }}.{{ .Release.Namespace }}.svc
+{{- end }}
+
+{{- define "jk8s.defaultImage" -}}
+{{ .Values.settings.defaultImage | default (include "jk8s.image" (list . "application")) }}
+{{- end }}
+
+{{/* "true" if the host (second) is the base domain or lies under it, else empty. */}}
+{{- define "jk8s.underBaseDomain" -}}
+{{- $root := index . 0 -}}
+{{- $host := index . 1 | lower -}}
+{{- $base := $root.Values.routing.baseDomain -}}
+{{- if or (eq $host $base) (hasSuffix (printf ".%s" $base) $host) -}}true{{- end -}}
+{{- end }}

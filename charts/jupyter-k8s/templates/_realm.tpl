@@ -1,0 +1,62 @@
+{{/* Keycloak's realm as JSON. ${...} is replaced by Keycloak from its environment. */}}
+{{- define "jk8s.realm" -}}
+{{- $auth := include "jk8s.url" (list . (include "jk8s.authHost" .)) -}}
+{{- $groups := list -}}
+{{- $users := list -}}
+{{- range $index, $account := .Values.identity.accounts -}}
+  {{- $paths := list -}}
+  {{- range $account.groups -}}
+    {{- $groups = append $groups (dict "name" .) -}}
+    {{- $paths = append $paths (printf "/%s" .) -}}
+  {{- end -}}
+  {{- /* A fixed id keeps the subject the same over restarts, though the data lives in memory. */ -}}
+  {{- $hash := sha256sum (printf "jupyter-k8s account %s" $account.username) -}}
+  {{- $id := printf "%s-%s-%s-%s-%s" (substr 0 8 $hash) (substr 8 12 $hash) (substr 12 16 $hash) (substr 16 20 $hash) (substr 20 32 $hash) -}}
+  {{- $users = append $users (dict
+      "id" $id
+      "username" $account.username
+      "enabled" true
+      "email" (printf "%s@example.com" $account.username)
+      "emailVerified" true
+      "firstName" (title $account.username)
+      "lastName" "Demo"
+      "groups" $paths
+      "credentials" (list (dict "type" "password" "temporary" false "value" (printf "${ACCOUNT_%d_PASSWORD}" $index)))
+  ) -}}
+{{- end -}}
+{{- $groupsMapper := dict
+    "name" "groups"
+    "protocol" "openid-connect"
+    "protocolMapper" "oidc-group-membership-mapper"
+    "config" (dict "claim.name" "groups" "full.path" "false" "id.token.claim" "true" "access.token.claim" "false" "userinfo.token.claim" "true")
+-}}
+{{- $client := dict
+    "clientId" .Values.oidc.clientId
+    "name" "Workspaces"
+    "enabled" true
+    "protocol" "openid-connect"
+    "publicClient" false
+    "clientAuthenticatorType" "client-secret"
+    "secret" "${OIDC_CLIENT_SECRET}"
+    "standardFlowEnabled" true
+    "implicitFlowEnabled" false
+    "directAccessGrantsEnabled" false
+    "serviceAccountsEnabled" false
+    "fullScopeAllowed" false
+    "redirectUris" (list (printf "%s/callback" $auth))
+    "webOrigins" list
+    "attributes" (dict "pkce.code.challenge.method" "S256" "post.logout.redirect.uris" (printf "%s/" $auth))
+    "protocolMappers" (list $groupsMapper)
+-}}
+{{- dict
+    "realm" "jupyter"
+    "displayName" "Workspaces"
+    "enabled" true
+    "sslRequired" "external"
+    "registrationAllowed" false
+    "bruteForceProtected" true
+    "groups" (uniq $groups)
+    "users" $users
+    "clients" (list $client)
+  | toPrettyJson -}}
+{{- end }}
