@@ -23,7 +23,7 @@ pub mod reason {
     pub const TEMPLATE_NOT_FOUND: &str = "TemplateNotFound";
     /// `Valid=False`, `Degraded=True`: the WorkspaceManager does not exist (yet), or none is the default.
     pub const MANAGER_NOT_FOUND: &str = "ManagerNotFound";
-    /// `Valid=False`, `Degraded=True`: several WorkspaceManagers are annotated as default.
+    /// `Valid=False`, `Degraded=True`: more than one WorkspaceManager is annotated as default.
     pub const MANAGER_AMBIGUOUS: &str = "ManagerAmbiguous";
     /// `Valid=False`: the stored object does not parse as a Workspace.
     pub const UNREADABLE: &str = "Unreadable";

@@ -21,7 +21,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 pub fn router(readiness: Readiness, registry: Arc<Registry>) -> Router {
     Router::new()
         .route("/livez", get(|| async { "alive\n" }))
-        .route("/readyz", get(move || ready(readiness.clone())))
+        .route("/readyz", get(move || std::future::ready(ready(&readiness))))
         .route("/metrics", get(metrics).with_state(registry))
 }
 
@@ -41,7 +41,7 @@ pub async fn serve(
         .await
 }
 
-async fn ready(readiness: Readiness) -> Response {
+fn ready(readiness: &Readiness) -> Response {
     let missing = readiness.missing();
     if missing.is_empty() {
         return "ready\n".into_response();

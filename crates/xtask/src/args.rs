@@ -21,6 +21,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ClusterCommand,
     },
+    /// Write what is generated from the code: the chart's CRDs, docs/api.md
+    Gen {
+        /// Change nothing; fail when a file is stale
+        #[arg(long)]
+        check: bool,
+    },
     /// Part of the local cluster: carry TCP connections from a local address into the node's network
     Forward {
         /// Address to listen on

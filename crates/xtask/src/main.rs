@@ -5,6 +5,7 @@ mod args;
 mod cluster;
 mod exec;
 mod forward;
+mod generate;
 mod netpol;
 mod paths;
 mod progress;

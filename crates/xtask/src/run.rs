@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::args::{Args, Command};
 use crate::paths::Paths;
-use crate::{cluster, forward, netpol};
+use crate::{cluster, forward, generate, netpol};
 
 /// Runs one command to its end and returns the process's exit code.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -12,6 +12,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Cluster { command } => cluster::run(command, &paths),
         Command::Forward { listen, to } => block_on(forward::run(listen, to)),
+        Command::Gen { check } => generate::run(&paths, check).map(|()| ExitCode::SUCCESS),
         Command::NetpolEnforce { kubeconfig } => block_on(netpol::run(&kubeconfig)),
     }
 }

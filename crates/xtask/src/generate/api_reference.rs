@@ -1,0 +1,127 @@
+//! CRDs -> docs/api.md: a table of fields per kind (pure).
+
+use std::fmt::Write as _;
+
+use anyhow::Context as _;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+};
+
+/// Renders the reference of all kinds.
+pub(crate) fn render(crds: &[CustomResourceDefinition]) -> anyhow::Result<String> {
+    let mut page = String::from(
+        "<!-- Generated from crates/api by `./justw gen`; do not edit. -->\n\n# The objects\n\n\
+         Bounds in brackets are checked by the API server. `[]` marks list items, `{}` map values.\n",
+    );
+    for crd in crds {
+        kind(&mut page, crd)?;
+    }
+    Ok(page)
+}
+
+fn kind(page: &mut String, crd: &CustomResourceDefinition) -> anyhow::Result<()> {
+    let names = &crd.spec.names;
+    let version = crd.spec.versions.first().context("a CRD without versions")?;
+    let schema = version.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref());
+    let schema = schema.context("a CRD without a schema")?;
+    writeln!(page, "\n## {}\n", names.kind)?;
+    writeln!(page, "`{}/{}`, {}", crd.spec.group, version.name, crd.spec.scope.to_lowercase())?;
+    if let Some(short) = names.short_names.as_ref().and_then(|names| names.first()) {
+        writeln!(page, "(`kubectl get {short}`)")?;
+    }
+    writeln!(page, "\n{}\n", schema.description.as_deref().unwrap_or_default())?;
+    rules(page, "", schema)?;
+    writeln!(page, "| field | type | meaning |\n|---|---|---|")?;
+    for root in ["spec", "status"] {
+        if let Some(part) = schema.properties.as_ref().and_then(|properties| properties.get(root)) {
+            fields(page, root, part)?;
+        }
+    }
+    let mut text = String::new();
+    for root in ["spec", "status"] {
+        if let Some(part) = schema.properties.as_ref().and_then(|properties| properties.get(root)) {
+            rules(&mut text, root, part)?;
+        }
+    }
+    if !text.is_empty() {
+        write!(page, "\nRules across fields:\n\n{text}")?;
+    }
+    Ok(())
+}
+
+fn fields(page: &mut String, path: &str, schema: &JSONSchemaProps) -> anyhow::Result<()> {
+    let required = schema.required.clone().unwrap_or_default();
+    for (name, property) in schema.properties.iter().flatten() {
+        let path = format!("{path}.{name}");
+        let (inner, suffix) = unwrap(property);
+        let mark = if required.contains(name) { ", required" } else { "" };
+        let meaning = property.description.as_deref().unwrap_or_default().replace('\n', " ");
+        writeln!(page, "| `{path}` | {}{mark} | {meaning} |", type_name(property))?;
+        if !path.contains("conditions") {
+            fields(page, &format!("{path}{suffix}"), inner)?;
+        }
+    }
+    Ok(())
+}
+
+/// Messages of the CEL rules of a schema and of everything below it.
+fn rules(page: &mut String, path: &str, schema: &JSONSchemaProps) -> anyhow::Result<()> {
+    for rule in schema.x_kubernetes_validations.iter().flatten() {
+        let place = if path.is_empty() { String::new() } else { format!("`{path}`: ") };
+        writeln!(page, "- {place}{}", rule.message.as_deref().unwrap_or(&rule.rule))?;
+    }
+    if path.is_empty() {
+        if schema.x_kubernetes_validations.is_some() {
+            page.push('\n');
+        }
+        return Ok(());
+    }
+    for (name, property) in schema.properties.iter().flatten() {
+        let (inner, suffix) = unwrap(property);
+        rules(page, &format!("{path}.{name}{suffix}"), inner)?;
+    }
+    Ok(())
+}
+
+/// The schema of a list's items or a map's values, and how that reads in a path.
+fn unwrap(schema: &JSONSchemaProps) -> (&JSONSchemaProps, &'static str) {
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaPropsOrBool::Schema;
+    match (&schema.items, &schema.additional_properties) {
+        (Some(JSONSchemaPropsOrArray::Schema(items)), _) => (items, "[]"),
+        (_, Some(Schema(values))) => (values, "{}"),
+        _ => (schema, ""),
+    }
+}
+
+fn type_name(schema: &JSONSchemaProps) -> String {
+    let mut name = if schema.x_kubernetes_int_or_string == Some(true) {
+        "quantity".to_owned()
+    } else if let Some(values) = &schema.enum_ {
+        let values: Vec<_> = values.iter().filter_map(|value| value.0.as_str()).collect();
+        values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(" or ")
+    } else {
+        let (inner, suffix) = unwrap(schema);
+        if suffix.is_empty() {
+            schema.type_.clone().unwrap_or_default()
+        } else {
+            let kind = if suffix == "[]" { "list of" } else { "map of" };
+            format!("{kind} {}", type_name(inner))
+        }
+    };
+    let bounds = match (schema.min_length, schema.max_length, schema.max_items) {
+        (Some(min), Some(max), _) => format!(" [{min}-{max} characters]"),
+        (None, Some(max), _) if schema.x_kubernetes_int_or_string != Some(true) => {
+            format!(" [at most {max} characters]")
+        }
+        (_, _, Some(max)) => format!(" [at most {max}]"),
+        _ => String::new(),
+    };
+    name.push_str(&bounds);
+    if let (Some(min), Some(max)) = (schema.minimum, schema.maximum) {
+        name.push_str(&format!(" [{min}-{max}]"));
+    }
+    if let Some(default) = &schema.default {
+        name.push_str(&format!(", default `{}`", default.0));
+    }
+    name
+}

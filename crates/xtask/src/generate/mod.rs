@@ -1,0 +1,59 @@
+//! the contract -> the files generated from it: CRDs of the chart, docs/api.md (IO).
+
+mod api_reference;
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context as _, bail};
+
+use crate::paths::Paths;
+
+const HEADER: &str = "# Generated from crates/api by `./justw gen`; do not edit.\n";
+
+/// Writes every generated file, or, with `check`, fails naming those that differ from what would be written.
+///
+/// # Errors
+/// When a file cannot be read or written, or `check` finds a difference.
+pub(crate) fn run(paths: &Paths, check: bool) -> anyhow::Result<()> {
+    let mut stale = Vec::new();
+    for (path, content) in files()? {
+        let target = paths.clone_root().join(&path);
+        if fs::read_to_string(&target).is_ok_and(|current| current == content) {
+            continue;
+        }
+        if check {
+            stale.push(path.display().to_string());
+            continue;
+        }
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        fs::write(&target, content).with_context(|| format!("cannot write {}", target.display()))?;
+        println!("wrote {}", path.display());
+    }
+    if !stale.is_empty() {
+        bail!("generated files are stale: {}; run `./justw gen` and commit them", stale.join(", "));
+    }
+    Ok(())
+}
+
+/// Path below the checkout -> content.
+fn files() -> anyhow::Result<Vec<(PathBuf, String)>> {
+    let crds = api::crds();
+    let mut files = vec![("docs/api.md".into(), api_reference::render(&crds)?)];
+    for crd in crds {
+        let path = format!("charts/jupyter-k8s/crds/{}.yaml", crd.spec.names.plural);
+        files.push((path.into(), format!("{HEADER}{}", serde_saphyr::to_string(&crd)?)));
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_files_are_fresh() {
+        run(&Paths::from_env().unwrap(), true).unwrap();
+    }
+}
