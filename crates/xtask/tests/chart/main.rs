@@ -1,0 +1,13 @@
+//! The Helm chart, as it renders (IO: runs `helm`).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clippy exempts functions marked #[test], but not what they call"
+)]
+
+mod pods;
+mod render;
+mod rights;
+mod routes;
+mod values;

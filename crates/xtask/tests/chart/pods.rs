@@ -1,0 +1,101 @@
+//! rendered pods -> secured, bounded and protected (IO: runs `helm`).
+
+use crate::render::{containers, installations, named, of_kind, pods, strings};
+
+#[test]
+fn every_pod_fits_pod_security_restricted_and_is_bounded() {
+    for objects in installations() {
+        for (name, pod) in pods(&objects) {
+            let security = &pod["securityContext"];
+            assert_eq!(security["runAsNonRoot"], true, "{name}");
+            assert!(security["runAsUser"].as_u64().unwrap() > 0, "{name}");
+            assert_eq!(security["seccompProfile"]["type"], "RuntimeDefault", "{name}");
+            for field in ["hostNetwork", "hostPID", "hostIPC"] {
+                assert!(pod[field].is_null(), "{name}: {field}");
+            }
+            for volume in pod["volumes"].as_array().unwrap() {
+                let allowed = ["configMap", "secret", "projected", "emptyDir"];
+                assert!(
+                    allowed.iter().any(|kind| !volume[kind].is_null()),
+                    "{name}: {volume}"
+                );
+            }
+            let spread = &pod["topologySpreadConstraints"][0];
+            assert_eq!(spread["topologyKey"], "kubernetes.io/hostname", "{name}");
+        }
+        for (name, container) in containers(&objects) {
+            let security = &container["securityContext"];
+            assert_eq!(security["allowPrivilegeEscalation"], false, "{name}");
+            assert_eq!(security["readOnlyRootFilesystem"], true, "{name}");
+            assert_eq!(strings(&security["capabilities"]["drop"]), ["ALL"], "{name}");
+            assert!(security["capabilities"]["add"].is_null(), "{name}");
+            for (bound, resource) in [
+                ("requests", "cpu"),
+                ("requests", "memory"),
+                ("limits", "cpu"),
+                ("limits", "memory"),
+            ] {
+                assert!(
+                    !container["resources"][bound][resource].is_null(),
+                    "{name}: {bound}.{resource}"
+                );
+            }
+            for probe in ["readinessProbe", "livenessProbe"] {
+                assert!(container[probe].is_object(), "{name}: {probe}");
+            }
+            for port in container["ports"].as_array().unwrap() {
+                assert!(port["hostPort"].is_null(), "{name}: {port}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_image_has_a_registry_and_a_fixed_tag() {
+    for objects in installations() {
+        for (name, container) in containers(&objects) {
+            let image = container["image"].as_str().unwrap();
+            let (repository, tag) = image.rsplit_once(':').unwrap();
+            assert!(
+                repository.contains('/') && !tag.is_empty() && tag != "latest",
+                "{name}: {image}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_disruption_budget_stands_where_there_are_several_replicas() {
+    for objects in installations() {
+        for deployment in of_kind(&objects, "Deployment") {
+            let name = deployment["metadata"]["name"].as_str().unwrap();
+            let budget = of_kind(&objects, "PodDisruptionBudget")
+                .into_iter()
+                .any(|budget| budget["metadata"]["name"] == name);
+            assert_eq!(
+                budget,
+                deployment["spec"]["replicas"].as_u64().unwrap() > 1,
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_component_accepts_connections_only_where_it_listens() {
+    for objects in installations() {
+        for (name, _) in pods(&objects) {
+            let policy = named(&objects, "NetworkPolicy", name);
+            assert!(
+                strings(&policy["spec"]["policyTypes"]).contains(&"Ingress"),
+                "{name}"
+            );
+            for rule in policy["spec"]["ingress"].as_array().into_iter().flatten() {
+                assert!(rule["ports"].is_array(), "{name}: {rule}");
+            }
+        }
+        let gateway = named(&objects, "NetworkPolicy", "jupyter-k8s-gateway");
+        let peer = &gateway["spec"]["ingress"][0]["from"][0]["podSelector"]["matchLabels"];
+        assert_eq!(peer["app.kubernetes.io/component"], "proxy");
+    }
+}

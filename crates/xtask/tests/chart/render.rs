@@ -1,0 +1,126 @@
+//! values -> the objects that the chart renders, or why it refuses (IO: runs `helm`).
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// An installation with a provider of its own: the least that must be set.
+pub(crate) const EXTERNAL: [&str; 8] = [
+    "--set",
+    "image.registry=registry.example.com/jupyter-k8s",
+    "--set",
+    "routing.baseDomain=workspaces.example.org",
+    "--set",
+    "proxy.tls.secretName=tls",
+    "--set",
+    "oidc.issuerUrl=https://id.example.com/realm",
+];
+/// The cluster on this machine, with the bundled provider.
+pub(crate) const LOCAL: [&str; 2] = ["-f", "values-local.yaml"];
+
+pub(crate) fn chart() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/jupyter-k8s")
+}
+
+/// `$HELM`, else helm in the cache folder of the tool, else helm on the path.
+pub(crate) fn helm() -> PathBuf {
+    if let Some(helm) = std::env::var_os("HELM") {
+        return helm.into();
+    }
+    let cache = std::env::var_os("JUPYTER_K8S_CACHE")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/jupyter-k8s")));
+    cache
+        .into_iter()
+        .flat_map(|cache| [cache.join("helm/bin/helm"), cache.join("bin/helm")])
+        .find(|helm| helm.is_file())
+        .unwrap_or_else(|| "helm".into())
+}
+
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    let helm = helm();
+    Command::new(&helm)
+        .current_dir(chart())
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}; `./justw images` puts helm in place", helm.display()))
+}
+
+pub(crate) fn template(values: &[&str]) -> Result<Vec<Value>, String> {
+    let arguments = [
+        &[
+            "template",
+            "jupyter-k8s",
+            ".",
+            "--namespace",
+            "jupyter-k8s-system",
+        ],
+        values,
+    ]
+    .concat();
+    let output = run(&arguments);
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let text = String::from_utf8(output.stdout).unwrap();
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+    Ok(objects.into_iter().filter(|object| !object.is_null()).collect())
+}
+
+/// What a good installation renders, both ways of signing in.
+pub(crate) fn installations() -> [Vec<Value>; 2] {
+    [template(&EXTERNAL).unwrap(), template(&LOCAL).unwrap()]
+}
+
+/// Renders with one more setting, which must be refused; the reason.
+pub(crate) fn refusal(values: &[&str], setting: &str) -> String {
+    template(&[values, &["--set", setting]].concat()).expect_err(setting)
+}
+
+pub(crate) fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    objects.iter().filter(|object| object["kind"] == kind).collect()
+}
+
+pub(crate) fn named<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    of_kind(objects, kind)
+        .into_iter()
+        .find(|object| object["metadata"]["name"] == name)
+        .unwrap_or_else(|| panic!("no {kind} {name}"))
+}
+
+pub(crate) fn pods(objects: &[Value]) -> Vec<(&str, &Value)> {
+    of_kind(objects, "Deployment")
+        .into_iter()
+        .map(|deployment| {
+            let name = deployment["metadata"]["name"].as_str().unwrap();
+            (name, &deployment["spec"]["template"]["spec"])
+        })
+        .collect()
+}
+
+pub(crate) fn containers(objects: &[Value]) -> Vec<(&str, &Value)> {
+    pods(objects)
+        .into_iter()
+        .flat_map(|(name, pod)| {
+            pod["containers"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(move |container| (name, container))
+        })
+        .collect()
+}
+
+pub(crate) fn strings(value: &Value) -> Vec<&str> {
+    value
+        .as_array()
+        .map(|items| items.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default()
+}
+
+pub(crate) fn argument<'a>(container: &'a Value, flag: &str) -> Option<&'a str> {
+    strings(&container["args"])
+        .into_iter()
+        .find_map(|argument| argument.strip_prefix(flag)?.strip_prefix('='))
+}

@@ -1,0 +1,118 @@
+//! rendered proxy and sign-in -> every request is asked about, no secret is written down (IO: runs `helm`).
+
+use serde_json::Value;
+
+use crate::render::{
+    EXTERNAL, LOCAL, argument, containers, installations, named, of_kind, strings, template,
+};
+
+#[test]
+fn the_proxy_asks_the_gateway_about_all_but_its_own_pages_and_sends_upgrades_to_the_relay() {
+    let objects = template(&LOCAL).unwrap();
+    let text = named(&objects, "ConfigMap", "jupyter-k8s-proxy")["data"]["routes.yaml"]
+        .as_str()
+        .unwrap();
+    let configuration: Value = serde_saphyr::from_str(text).unwrap();
+    let routers = &configuration["http"]["routers"];
+    let workspaces =
+        r"HostRegexp(`^[a-z0-9-]{1,63}\.workspaces\.localhost$`) && !Host(`auth.workspaces.localhost`)";
+    assert_eq!(routers["gate"]["rule"], workspaces);
+    assert_eq!(strings(&routers["gate"]["middlewares"]), ["gate"]);
+    assert!(
+        routers["gate"]["service"].is_null(),
+        "only children of `gate` lead anywhere"
+    );
+    assert_eq!(
+        routers["upgrade"]["rule"],
+        format!("{workspaces} && HeaderRegexp(`Upgrade`, `.`)")
+    );
+    assert_eq!(routers["upgrade"]["service"], "gateway-relay");
+    let priority = |router: &str| routers[router]["priority"].as_u64().unwrap();
+    let order = ["upgrade", "workspace-callback", "auth", "gate", "gate-pages"];
+    assert!(
+        order.windows(2).all(|pair| priority(pair[0]) > priority(pair[1])),
+        "{routers}"
+    );
+    let gate = &configuration["http"]["middlewares"]["gate"]["forwardAuth"];
+    assert_eq!(
+        gate["address"],
+        "https://jupyter-k8s-gateway.jupyter-k8s-system.svc:8443/verify"
+    );
+    assert_eq!(gate["trustForwardHeader"], false);
+    assert_eq!(strings(&gate["authResponseHeaders"]), ["Authorization", "Cookie"]);
+    assert_eq!(strings(&gate["addAuthCookiesToResponse"]), ["__Host-ws"]);
+    assert!(
+        gate["tls"]["cert"].is_string(),
+        "the gateway demands a client certificate"
+    );
+}
+
+#[test]
+fn no_query_reaches_the_access_log() {
+    let objects = template(&EXTERNAL).unwrap();
+    let containers = containers(&objects);
+    let (_, proxy) = containers
+        .iter()
+        .find(|(name, _)| *name == "jupyter-k8s-proxy")
+        .unwrap();
+    assert_eq!(
+        argument(proxy, "--accesslog.fields.queryparameters.defaultmode"),
+        Some("drop")
+    );
+    assert_eq!(
+        argument(proxy, "--accesslog.fields.headers.defaultmode"),
+        Some("drop")
+    );
+}
+
+#[test]
+fn secrets_are_only_ever_referred_to() {
+    for objects in installations() {
+        assert!(of_kind(&objects, "Secret").is_empty());
+    }
+    let objects = template(&LOCAL).unwrap();
+    let realm = named(&objects, "ConfigMap", "jupyter-k8s-identity")["data"]["jupyter-realm.json"]
+        .as_str()
+        .unwrap();
+    let realm: Value = serde_json::from_str(realm).unwrap();
+    assert_eq!(realm["clients"][0]["secret"], "${OIDC_CLIENT_SECRET}");
+    for user in realm["users"].as_array().unwrap() {
+        let password = user["credentials"][0]["value"].as_str().unwrap();
+        assert!(
+            password.starts_with("${ACCOUNT_") && password.ends_with("_PASSWORD}"),
+            "{password}"
+        );
+    }
+}
+
+#[test]
+fn the_bundled_provider_accepts_the_gateways_callback_alone_and_only_with_pkce() {
+    let objects = template(&LOCAL).unwrap();
+    let realm = named(&objects, "ConfigMap", "jupyter-k8s-identity")["data"]["jupyter-realm.json"]
+        .as_str()
+        .unwrap();
+    let realm: Value = serde_json::from_str(realm).unwrap();
+    let client = &realm["clients"][0];
+    assert_eq!(
+        strings(&client["redirectUris"]),
+        ["https://auth.workspaces.localhost:8443/callback"]
+    );
+    assert_eq!(client["attributes"]["pkce.code.challenge.method"], "S256");
+    assert_eq!(client["publicClient"], false);
+    assert_eq!(client["directAccessGrantsEnabled"], false);
+    let containers = containers(&objects);
+    let gateway = containers
+        .iter()
+        .find(|(name, _)| *name == "jupyter-k8s-gateway")
+        .unwrap()
+        .1;
+    let issuer = "https://identity.localhost:8443/realms/jupyter";
+    assert_eq!(argument(gateway, "--oidc-issuer-url"), Some(issuer));
+    assert_eq!(
+        argument(gateway, "--oidc-connect-to"),
+        Some("jupyter-k8s-proxy.jupyter-k8s-system.svc:8443")
+    );
+    assert!(
+        of_kind(&template(&EXTERNAL).unwrap(), "Deployment").len() < of_kind(&objects, "Deployment").len()
+    );
+}
