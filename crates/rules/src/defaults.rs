@@ -131,3 +131,154 @@ fn home(given: Option<&Storage>, template: Option<&PrimaryStorage>, settings: &S
             .unwrap_or_else(|| default.mount_path.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}}").unwrap()
+    }
+
+    fn spec(value: Value) -> WorkspaceSpec {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn template() -> WorkspaceTemplateSpec {
+        serde_json::from_value(json!({
+            "displayName": "t",
+            "defaultImage": "t:1",
+            "defaultPort": 9000,
+            "defaultAccessType": "Public",
+            "managerRef": "theirs",
+            "defaultContainerConfig": {"command": ["run"], "args": ["it"]},
+            "environmentVariables": [{"name": "A", "value": "b"}],
+            "primaryStorage": {
+                "defaultSize": "3Gi", "defaultStorageClassName": "fast", "defaultMountPath": "/work"
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn without_anything_the_installation_decides() {
+        let effective = effective(&spec(json!({"displayName": "d"})), None, &settings());
+        assert_eq!(effective.image, "r/jupyter:1");
+        assert_eq!(effective.port, DEFAULT_PORT);
+        assert_eq!(effective.access, AccessType::OwnerOnly);
+        assert_eq!(effective.container, ContainerConfig::default());
+        assert_eq!(effective.manager_ref, None);
+        assert_eq!(
+            effective.home,
+            Home::Ephemeral {
+                size_limit: RawQuantity("5Gi".into()),
+                mount_path: "/home/jovyan".into()
+            }
+        );
+    }
+
+    #[test]
+    fn a_template_fills_what_the_workspace_leaves_out() {
+        let effective = effective(&spec(json!({"displayName": "d"})), Some(&template()), &settings());
+        assert_eq!(effective.image, "t:1");
+        assert_eq!(effective.port, 9000);
+        assert_eq!(effective.access, AccessType::Public);
+        assert_eq!(effective.container.args, ["it"]);
+        assert_eq!(effective.env[0].name, "A");
+        assert_eq!(effective.manager_ref.as_deref(), Some("theirs"));
+        assert_eq!(
+            effective.home,
+            Home::Disk {
+                size: RawQuantity("3Gi".into()),
+                class: Some("fast".into()),
+                mount_path: "/work".into()
+            }
+        );
+    }
+
+    #[test]
+    fn the_workspace_wins_leaf_by_leaf() {
+        let given = spec(json!({
+            "displayName": "d",
+            "image": "uv",
+            "port": 9999,
+            "accessType": "OwnerOnly",
+            "managerRef": "mine",
+            "containerConfig": {"command": ["mine"]},
+            "storage": {"size": "4Gi"},
+        }));
+        let effective = effective(&given, Some(&template()), &settings());
+        assert_eq!(effective.image, "r/jupyter:1");
+        assert_eq!(effective.port, 9999);
+        assert_eq!(effective.access, AccessType::OwnerOnly);
+        assert_eq!(effective.manager_ref.as_deref(), Some("mine"));
+        assert_eq!(
+            effective.home,
+            Home::Disk {
+                size: RawQuantity("4Gi".into()),
+                class: Some("fast".into()),
+                mount_path: "/work".into()
+            }
+        );
+    }
+
+    #[test]
+    fn a_command_of_ones_own_takes_no_arguments_from_the_template() {
+        let given = spec(json!({"displayName": "d", "containerConfig": {"command": ["mine"]}}));
+        let effective = effective(&given, Some(&template()), &settings());
+        assert_eq!(effective.container.command, ["mine"]);
+        assert!(effective.container.args.is_empty());
+    }
+
+    #[test]
+    fn empty_storage_asks_for_the_default_disk() {
+        let given = spec(json!({"displayName": "d", "storage": {}}));
+        assert_eq!(
+            effective(&given, None, &settings()).home,
+            Home::Disk {
+                size: RawQuantity("10Gi".into()),
+                class: None,
+                mount_path: "/home/jovyan".into()
+            }
+        );
+    }
+
+    #[test]
+    fn effective_values_written_into_the_spec_are_effective_again() {
+        for (given, template) in [
+            (json!({"displayName": "d", "storage": {}}), None),
+            (
+                json!({"displayName": "d", "image": "uv", "resources": {"limits": {"cpu": "50m"}}}),
+                Some(template()),
+            ),
+        ] {
+            let once = effective(&spec(given), template.as_ref(), &settings());
+            let Home::Disk {
+                size,
+                class,
+                mount_path,
+            } = once.home.clone()
+            else {
+                panic!("a disk was asked for");
+            };
+            let written = WorkspaceSpec {
+                display_name: "d".into(),
+                image: Some(once.image.clone()),
+                resources: Some(once.resources.clone()),
+                storage: Some(Storage {
+                    storage_class_name: class,
+                    size: Some(size),
+                    mount_path: Some(mount_path),
+                }),
+                port: Some(once.port),
+                container_config: Some(once.container.clone()),
+                access_type: Some(once.access),
+                manager_ref: once.manager_ref.clone(),
+                ..Default::default()
+            };
+            assert_eq!(effective(&written, template.as_ref(), &settings()), once);
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod defaults;
+pub mod judge;
 pub mod managers;
 pub mod names;
 pub mod quantity;
@@ -12,7 +13,8 @@ pub mod validate;
 pub mod violation;
 
 pub use defaults::{Effective, Home, effective};
+pub use judge::{Judgement, NotYet, Rejection, admit, judge};
 pub use quantity::Quantity;
 pub use settings::Settings;
-pub use valid::{Judgement, NotYet, Rejection, ValidWorkspace, admit, judge};
+pub use valid::ValidWorkspace;
 pub use violation::{Violation, Violations};

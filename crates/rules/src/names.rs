@@ -102,9 +102,12 @@ mod tests {
     #[test]
     fn hosts_stay_what_they_are() {
         for (name, expected) in [
-            ("demo", ""),
-            ("xn--demo", ""),
-            ("a2345678901234567890123456789012345678901234567890", ""),
+            ("demo", "demo-ukb5wakby6jim56e.workspaces.localhost"),
+            ("xn--demo", "w-xn--demo-agwz35u3vqeo2ey6.workspaces.localhost"),
+            (
+                "a2345678901234567890123456789012345678901234567890",
+                "a234567890123456789012345678901234567890-aiwca6kghg7jmxdy.workspaces.localhost",
+            ),
         ] {
             assert_eq!(host("team-demo", name, UID, "workspaces.localhost"), expected);
         }

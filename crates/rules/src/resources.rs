@@ -133,3 +133,181 @@ fn by_order(left: &RawQuantity, right: &RawQuantity) -> (RawQuantity, RawQuantit
         _ => (left.clone(), left.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn resources(requests: &[(&str, &str)], limits: &[(&str, &str)]) -> ResourceRequirements {
+        let map = |pairs: &[(&str, &str)]| {
+            pairs
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), RawQuantity((*value).to_owned())))
+                .collect()
+        };
+        ResourceRequirements {
+            requests: map(requests),
+            limits: map(limits),
+        }
+    }
+
+    fn built_in() -> ResourceRequirements {
+        resources(
+            &[("cpu", "100m"), ("memory", "128Mi")],
+            &[("cpu", "1"), ("memory", "1Gi")],
+        )
+    }
+
+    fn cpu_bounds(min: Option<&str>, max: Option<&str>) -> ResourceBounds {
+        let end = |text: Option<&str>| text.map(|text| RawQuantity(text.into()));
+        ResourceBounds {
+            cpu: Some(Bounds {
+                min: end(min),
+                max: end(max),
+            }),
+            ..Default::default()
+        }
+    }
+
+    /// Request and limit of `name` after filling.
+    fn pair(filled: &ResourceRequirements, name: &str) -> (Option<String>, Option<String>) {
+        let text = |value: Option<&RawQuantity>| value.map(|value| value.0.clone());
+        (text(filled.requests.get(name)), text(filled.limits.get(name)))
+    }
+
+    fn cpu(given: &ResourceRequirements, template: Option<&ResourceRequirements>) -> (String, String) {
+        let (request, limit) = pair(&fill(given, template, &built_in(), None), "cpu");
+        (request.unwrap(), limit.unwrap())
+    }
+
+    #[test]
+    fn nothing_given_is_all_default() {
+        assert_eq!(fill(&resources(&[], &[]), None, &built_in(), None), built_in());
+    }
+
+    #[test]
+    fn a_given_limit_below_the_default_request_is_the_request() {
+        assert_eq!(
+            cpu(&resources(&[], &[("cpu", "50m")]), None),
+            ("50m".into(), "50m".into())
+        );
+        assert_eq!(
+            cpu(&resources(&[], &[("cpu", "4")]), None),
+            ("100m".into(), "4".into())
+        );
+    }
+
+    #[test]
+    fn a_given_request_above_the_default_limit_is_the_limit() {
+        assert_eq!(
+            cpu(&resources(&[("cpu", "3")], &[]), None),
+            ("3".into(), "3".into())
+        );
+        assert_eq!(
+            cpu(&resources(&[("cpu", "500m")], &[]), None),
+            ("500m".into(), "1".into())
+        );
+    }
+
+    #[test]
+    fn a_template_comes_before_the_installation_name_by_name() {
+        let template = resources(&[("cpu", "2")], &[("memory", "64Mi")]);
+        let filled = fill(&resources(&[], &[]), Some(&template), &built_in(), None);
+        assert_eq!(pair(&filled, "cpu"), (Some("2".into()), Some("2".into())));
+        assert_eq!(
+            pair(&filled, "memory"),
+            (Some("64Mi".into()), Some("64Mi".into()))
+        );
+    }
+
+    #[test]
+    fn a_filled_limit_ends_at_the_bound_and_a_given_one_stays() {
+        let bounds = cpu_bounds(None, Some("500m"));
+        let filled = fill(&resources(&[], &[]), None, &built_in(), Some(&bounds));
+        assert_eq!(pair(&filled, "cpu"), (Some("100m".into()), Some("500m".into())));
+        let given = fill(&resources(&[], &[("cpu", "2")]), None, &built_in(), Some(&bounds));
+        assert_eq!(pair(&given, "cpu"), (Some("100m".into()), Some("2".into())));
+    }
+
+    #[test]
+    fn a_bound_holds_even_where_no_default_exists() {
+        let bounds = cpu_bounds(None, Some("2"));
+        let filled = fill(&resources(&[], &[]), None, &resources(&[], &[]), Some(&bounds));
+        assert_eq!(pair(&filled, "cpu"), (Some("0".into()), Some("2".into())));
+        let requested = fill(
+            &resources(&[("cpu", "1")], &[]),
+            None,
+            &resources(&[], &[]),
+            Some(&bounds),
+        );
+        assert_eq!(pair(&requested, "cpu"), (Some("1".into()), Some("2".into())));
+    }
+
+    #[test]
+    fn devices_and_huge_pages_are_requested_as_they_are_limited() {
+        for name in [GPU, "nvidia.com/mig-1g.5gb", "hugepages-2Mi", "example.org/fpga"] {
+            for given in [resources(&[(name, "2")], &[]), resources(&[], &[(name, "2")])] {
+                let template = resources(&[], &[(name, "1")]);
+                let filled = fill(&given, Some(&template), &built_in(), None);
+                assert_eq!(
+                    pair(&filled, name),
+                    (Some("2".into()), Some("2".into())),
+                    "{name}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_limit_without_any_request_is_requested_too() {
+        let filled = fill(
+            &resources(&[], &[("ephemeral-storage", "1Gi")]),
+            None,
+            &built_in(),
+            None,
+        );
+        assert_eq!(
+            pair(&filled, "ephemeral-storage"),
+            (Some("1Gi".into()), Some("1Gi".into()))
+        );
+    }
+
+    fn amounts() -> impl Strategy<Value = ResourceRequirements> {
+        let map = || {
+            prop::collection::btree_map(
+                prop::sample::select(vec!["cpu", "memory", GPU, "nvidia.com/mig-1g.5gb"])
+                    .prop_map(str::to_owned),
+                "([0-9]{1,3}(m|Mi|Gi)?|x)".prop_map(RawQuantity),
+                0..4,
+            )
+        };
+        (map(), map()).prop_map(|(requests, limits)| ResourceRequirements { requests, limits })
+    }
+
+    proptest! {
+        #[test]
+        fn filling_twice_changes_nothing(given in amounts(), template in amounts(), max in "[0-9]{1,3}m?") {
+            let bounds = cpu_bounds(None, Some(&max));
+            let once = fill(&given, Some(&template), &built_in(), Some(&bounds));
+            prop_assert_eq!(&fill(&once, Some(&template), &built_in(), Some(&bounds)), &once);
+        }
+
+        #[test]
+        fn what_is_given_stays(given in amounts(), template in amounts()) {
+            let filled = fill(&given, Some(&template), &built_in(), None);
+            prop_assert!(given.requests.iter().all(|(name, value)| filled.requests.get(name) == Some(value)));
+            prop_assert!(given.limits.iter().all(|(name, value)| filled.limits.get(name) == Some(value)));
+        }
+
+        #[test]
+        fn a_filled_request_never_exceeds_its_limit(limit in 1_u32..5000, request in 1_u32..5000) {
+            let (limit, request) = (format!("{limit}m"), format!("{request}m"));
+            for given in [resources(&[("cpu", &request)], &[]), resources(&[], &[("cpu", &limit)])] {
+                let (request, limit) = cpu(&given, None);
+                prop_assert!(request.parse::<Quantity>().unwrap() <= limit.parse::<Quantity>().unwrap());
+            }
+        }
+    }
+}

@@ -1,139 +1,23 @@
-//! Workspace, template, managers and settings -> a workspace that can be planned without failing, or why not (pure).
+//! Judged workspace and its manager -> a workspace that can be planned without failing (pure).
 
 use std::collections::BTreeMap;
 
-use api::condition::reason;
 use api::template::EnvironmentVariable;
 use api::workspace::{
     AccessType, ContainerConfig, DesiredStatus, Resolved, ResolvedStorage, ResourceRequirements,
 };
 use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
 use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource as _, ResourceExt as _};
 
-use crate::defaults::{Effective, Home, effective};
+use crate::defaults::{Effective, Home};
 use crate::settings::{ImagePullPolicy, Settings};
-use crate::violation::{Violation, Violations};
-use crate::{managers, names, quantity::Quantity, validate};
+use crate::violation::Violation;
+use crate::{names, quantity::Quantity, validate};
 
-/// An object that the workspace refers to is not there yet. No rule is broken: manifests come in any order.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotYet {
-    /// The named template does not exist.
-    #[error(
-        "WorkspaceTemplate {name:?} (spec.templateRef) does not exist: the workspace starts as soon as it does"
-    )]
-    TemplateNotFound {
-        /// Its name.
-        name: String,
-    },
-    /// The named manager does not exist.
-    #[error("WorkspaceManager {name:?} does not exist: the workspace starts as soon as it does")]
-    ManagerNotFound {
-        /// Its name.
-        name: String,
-    },
-    /// No manager is named and none is the default.
-    #[error(
-        "no WorkspaceManager is the default: annotate one with {}=true, or name one in spec.managerRef",
-        api::names::IS_DEFAULT
-    )]
-    NoDefaultManager,
-    /// No manager is named and several are the default.
-    #[error(
-        "several WorkspaceManagers are the default ({}): leave the annotation {} on one, or name one in spec.managerRef",
-        names.join(", "),
-        api::names::IS_DEFAULT
-    )]
-    ManagerAmbiguous {
-        /// Their names, sorted.
-        names: Vec<String>,
-    },
-}
-
-impl NotYet {
-    /// Reason for the conditions `Valid` and `Degraded`.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::TemplateNotFound { .. } => reason::TEMPLATE_NOT_FOUND,
-            Self::ManagerNotFound { .. } | Self::NoDefaultManager => reason::MANAGER_NOT_FOUND,
-            Self::ManagerAmbiguous { .. } => reason::MANAGER_AMBIGUOUS,
-        }
-    }
-}
-
-/// Why a workspace must not run.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Rejection {
-    /// Rules are broken; the person who wrote the workspace has to change it.
-    #[error(transparent)]
-    Violations(Violations),
-    /// Something else has to appear first.
-    #[error(transparent)]
-    NotYet(NotYet),
-}
-
-impl Rejection {
-    /// Reason for the condition `Valid`.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Violations(_) => reason::RULES_VIOLATED,
-            Self::NotYet(not_yet) => not_yet.reason(),
-        }
-    }
-}
-
-/// Everything that the rules say about a workspace.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Judgement {
-    /// What the workspace amounts to. While its template is missing: without that template.
-    pub effective: Effective,
-    /// Every broken rule. While the template is missing: those that need no template.
-    pub violations: Option<Violations>,
-    /// The first object that is missing.
-    pub not_yet: Option<NotYet>,
-}
-
-/// Judges the effective workspace. `template` is the object that `spec.templateRef` names, `None` when it does not
-/// exist or none is named; `managers` are all that exist.
-pub fn judge<'a>(
-    workspace: &Workspace,
-    template: Option<&WorkspaceTemplate>,
-    managers: impl IntoIterator<Item = &'a WorkspaceManager>,
-    settings: &Settings,
-) -> Judgement {
-    let (judgement, _) = judge_and_choose(workspace, template, managers, settings);
-    judgement
-}
-
-fn judge_and_choose<'a>(
-    workspace: &Workspace,
-    template: Option<&WorkspaceTemplate>,
-    managers: impl IntoIterator<Item = &'a WorkspaceManager>,
-    settings: &Settings,
-) -> (Judgement, Option<&'a WorkspaceManager>) {
-    let spec = &workspace.spec;
-    let effective = effective(spec, template.map(|template| &template.spec), settings);
-    let mut violations = validate::name(workspace.metadata.name.as_deref().unwrap_or_default());
-    violations.extend(validate::workspace(spec, &effective, template, settings));
-    let missing_template = match (&spec.template_ref, template) {
-        (Some(name), None) => Some(NotYet::TemplateNotFound { name: name.clone() }),
-        _ => None,
-    };
-    let (manager, missing_manager) = match managers::choose(effective.manager_ref.as_deref(), managers) {
-        Ok(manager) => (Some(manager), None),
-        Err(not_yet) => (None, Some(not_yet)),
-    };
-    let judgement = Judgement {
-        effective,
-        violations: Violations::of(violations),
-        not_yet: missing_template.or(missing_manager),
-    };
-    (judgement, manager)
-}
-
-/// A workspace that breaks no rule, with everything resolved. Only [`admit`] makes one, so whoever holds one can
+/// A workspace that breaks no rule, with everything resolved. Only [`admit`](crate::admit) makes one, so whoever holds one can
 /// plan its children without a way to fail.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -194,27 +78,8 @@ pub struct TemplateFacts {
     pub uid: String,
 }
 
-/// Judges a stored workspace and resolves it for planning; see [`judge`] for the arguments. Broken rules come
-/// before missing objects: they are what the workspace's author can mend.
-pub fn admit<'a>(
-    workspace: &Workspace,
-    template: Option<&WorkspaceTemplate>,
-    managers: impl IntoIterator<Item = &'a WorkspaceManager>,
-    settings: &Settings,
-) -> Result<ValidWorkspace, Rejection> {
-    let (judgement, manager) = judge_and_choose(workspace, template, managers, settings);
-    if let Some(violations) = judgement.violations {
-        return Err(Rejection::Violations(violations));
-    }
-    if let Some(not_yet) = judgement.not_yet {
-        return Err(Rejection::NotYet(not_yet));
-    }
-    let manager = manager.ok_or(Rejection::NotYet(NotYet::NoDefaultManager))?;
-    resolve(workspace, judgement.effective, template, manager, settings)
-        .map_err(|violation| Rejection::Violations(violation.into()))
-}
-
-fn resolve(
+/// Resolves a workspace that breaks no rule. Fails only for an object that the API server never stored.
+pub(crate) fn resolve(
     workspace: &Workspace,
     effective: Effective,
     template: Option<&WorkspaceTemplate>,
@@ -285,7 +150,7 @@ fn resolve(
     })
 }
 
-fn canonical(raw: &mut k8s_openapi::apimachinery::pkg::api::resource::Quantity) {
+fn canonical(raw: &mut RawQuantity) {
     if let Ok(value) = Quantity::try_from(&*raw) {
         *raw = value.to_raw();
     }

@@ -86,3 +86,78 @@ pub(crate) fn positive(field: &str, raw: &RawQuantity) -> Option<Violation> {
     };
     Some(Violation::new(field, &raw.0, rule))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{Settings, effective};
+
+    fn lines(storage: Value, bounds: Value) -> Vec<String> {
+        let settings = Settings::parse("defaultImage: d:1").unwrap();
+        let spec = serde_json::from_value(json!({"displayName": "d", "storage": storage})).unwrap();
+        let template = serde_json::from_value(
+            json!({"displayName": "t", "defaultImage": "t:1", "primaryStorage": bounds}),
+        )
+        .unwrap();
+        let effective = effective(&spec, Some(&template), &settings);
+        workspace(&spec, &effective.home, Some(&template))
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn sizes_pass_up_to_and_including_the_bounds() {
+        let bounds = json!({"minSize": "1Gi", "maxSize": "10Gi"});
+        for size in ["1Gi", "1073741824", "10Gi", "10240Mi"] {
+            assert!(lines(json!({"size": size}), bounds.clone()).is_empty(), "{size}");
+        }
+        assert_eq!(
+            lines(json!({"size": "1073741823"}), bounds.clone()),
+            [
+                r#"spec.storage.size: "1073741823" is less than the template's minimum 1Gi: ask for at least 1Gi"#
+            ]
+        );
+        assert_eq!(
+            lines(json!({"size": "10737418241"}), bounds),
+            [
+                r#"spec.storage.size: "10737418241" is more than the template's maximum 10Gi: ask for at most 10Gi"#
+            ]
+        );
+    }
+
+    #[test]
+    fn a_size_that_was_filled_in_is_checked_too() {
+        let found = lines(json!(null), json!({"maxSize": "5Gi"}));
+        assert_eq!(
+            found,
+            [
+                r#"spec.storage.size: "10Gi" (filled in, since unset) is more than the template's maximum 5Gi: ask for at most 5Gi"#
+            ]
+        );
+    }
+
+    #[test]
+    fn every_fault_of_a_disk_is_named_at_once() {
+        let found = lines(
+            json!({"size": "0", "storageClassName": "Not A Class", "mountPath": "/a/../etc"}),
+            json!({"maxSize": "1Gi"}),
+        );
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(found[0].starts_with("spec.storage.size: "));
+        assert!(found[1].starts_with("spec.storage.storageClassName: "));
+        assert!(found[2].starts_with("spec.storage.mountPath: "));
+    }
+
+    #[test]
+    fn paths_are_absolute_and_below_the_root() {
+        for path in ["/home/jovyan", "/data", "/a..b"] {
+            assert_eq!(mount_path("p", path), None, "{path}");
+        }
+        for path in ["", "home", "/", "//", "/a:b", "/a/..", "/a\0"] {
+            assert!(mount_path("p", path).is_some(), "{path:?}");
+        }
+    }
+}

@@ -132,3 +132,61 @@ fn in_range(field: &str, raw: &RawQuantity, range: &Bounds) -> Option<Violation>
     };
     Some(Violation::new(field, &raw.0, rule))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn lines(mut spec: Value) -> Vec<String> {
+        let settings = Settings::parse("{defaultImage: d:1, imageAliases: {uv: r/jupyter:1}}").unwrap();
+        spec["displayName"] = json!("t");
+        let spec: WorkspaceTemplateSpec = serde_json::from_value(spec).unwrap();
+        template(&spec, &settings)
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn a_consistent_template_passes() {
+        let found = lines(json!({
+            "defaultImage": "uv",
+            "allowedImages": ["r/jupyter:1"],
+            "defaultResources": {"requests": {"cpu": "500m"}, "limits": {"cpu": "2"}},
+            "resourceBounds": {"cpu": {"min": "500m", "max": "2"}, "gpu": {"max": 0}},
+            "primaryStorage": {"defaultSize": "1Gi", "minSize": "1Gi", "maxSize": "1Gi"},
+        }));
+        assert_eq!(found, Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_contradiction_is_named_at_once() {
+        let found = lines(json!({
+            "defaultImage": "a:1",
+            "allowedImages": ["b:1"],
+            "defaultPort": 80,
+            "defaultResources": {"requests": {"cpu": "3"}, "limits": {"memory": "x"}},
+            "resourceBounds": {"cpu": {"max": "2"}, "memory": {"min": "2Gi", "max": "1Gi"}, "gpu": {"min": "?"}},
+            "primaryStorage": {"defaultSize": "9Gi", "minSize": "2Gi", "maxSize": "1Gi", "defaultMountPath": "x"},
+        }));
+        for field in [
+            "spec.defaultImage",
+            "spec.defaultPort",
+            "spec.defaultResources.requests[cpu]",
+            "spec.defaultResources.limits.memory",
+            "spec.resourceBounds.memory.min",
+            "spec.resourceBounds.gpu.min",
+            "spec.primaryStorage.minSize",
+            "spec.primaryStorage.defaultSize",
+            "spec.primaryStorage.defaultMountPath",
+        ] {
+            assert!(
+                found.iter().any(|line| line.starts_with(&format!("{field}: "))),
+                "{field}: {found:#?}"
+            );
+        }
+        assert_eq!(found.len(), 9, "{found:#?}");
+    }
+}

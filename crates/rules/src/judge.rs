@@ -1,0 +1,329 @@
+//! Workspace, template, managers and settings -> valid and resolved, or every reason why not (pure).
+
+use api::condition::reason;
+use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
+
+use crate::defaults::{Effective, effective};
+use crate::settings::Settings;
+use crate::valid::{ValidWorkspace, resolve};
+use crate::violation::Violations;
+use crate::{managers, validate};
+
+/// An object that the workspace refers to is not there yet. No rule is broken: manifests come in any order.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotYet {
+    /// The named template does not exist.
+    #[error(
+        "WorkspaceTemplate {name:?} (spec.templateRef) does not exist: the workspace starts as soon as it does"
+    )]
+    TemplateNotFound {
+        /// Its name.
+        name: String,
+    },
+    /// The named manager does not exist.
+    #[error("WorkspaceManager {name:?} does not exist: the workspace starts as soon as it does")]
+    ManagerNotFound {
+        /// Its name.
+        name: String,
+    },
+    /// No manager is named and none is the default.
+    #[error(
+        "no WorkspaceManager is the default: annotate one with {}=true, or name one in spec.managerRef",
+        api::names::IS_DEFAULT
+    )]
+    NoDefaultManager,
+    /// No manager is named and several are the default.
+    #[error(
+        "several WorkspaceManagers are the default ({}): leave the annotation {} on one, or name one in spec.managerRef",
+        names.join(", "),
+        api::names::IS_DEFAULT
+    )]
+    ManagerAmbiguous {
+        /// Their names, sorted.
+        names: Vec<String>,
+    },
+}
+
+impl NotYet {
+    /// Reason for the conditions `Valid` and `Degraded`.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::TemplateNotFound { .. } => reason::TEMPLATE_NOT_FOUND,
+            Self::ManagerNotFound { .. } | Self::NoDefaultManager => reason::MANAGER_NOT_FOUND,
+            Self::ManagerAmbiguous { .. } => reason::MANAGER_AMBIGUOUS,
+        }
+    }
+}
+
+/// Why a workspace must not run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// Rules are broken; the person who wrote the workspace has to change it.
+    #[error(transparent)]
+    Violations(Violations),
+    /// Something else has to appear first.
+    #[error(transparent)]
+    NotYet(NotYet),
+}
+
+impl Rejection {
+    /// Reason for the condition `Valid`.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Violations(_) => reason::RULES_VIOLATED,
+            Self::NotYet(not_yet) => not_yet.reason(),
+        }
+    }
+}
+
+/// Everything that the rules say about a workspace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// What the workspace amounts to. While its template is missing: without that template.
+    pub effective: Effective,
+    /// Every broken rule. While the template is missing: those that need no template.
+    pub violations: Option<Violations>,
+    /// The first object that is missing.
+    pub not_yet: Option<NotYet>,
+}
+
+/// Judges the effective workspace. `template` is the object that `spec.templateRef` names, `None` when it does not
+/// exist or none is named; `managers` are all that exist.
+pub fn judge<'a>(
+    workspace: &Workspace,
+    template: Option<&WorkspaceTemplate>,
+    managers: impl IntoIterator<Item = &'a WorkspaceManager>,
+    settings: &Settings,
+) -> Judgement {
+    let (judgement, _) = judge_and_choose(workspace, template, managers, settings);
+    judgement
+}
+
+fn judge_and_choose<'a>(
+    workspace: &Workspace,
+    template: Option<&WorkspaceTemplate>,
+    managers: impl IntoIterator<Item = &'a WorkspaceManager>,
+    settings: &Settings,
+) -> (Judgement, Option<&'a WorkspaceManager>) {
+    let spec = &workspace.spec;
+    let effective = effective(spec, template.map(|template| &template.spec), settings);
+    let mut violations = validate::name(workspace.metadata.name.as_deref().unwrap_or_default());
+    violations.extend(validate::workspace(spec, &effective, template, settings));
+    let missing_template = match (&spec.template_ref, template) {
+        (Some(name), None) => Some(NotYet::TemplateNotFound { name: name.clone() }),
+        _ => None,
+    };
+    let (manager, missing_manager) = match managers::choose(effective.manager_ref.as_deref(), managers) {
+        Ok(manager) => (Some(manager), None),
+        Err(not_yet) => (None, Some(not_yet)),
+    };
+    let judgement = Judgement {
+        effective,
+        violations: Violations::of(violations),
+        not_yet: missing_template.or(missing_manager),
+    };
+    (judgement, manager)
+}
+
+/// Judges a stored workspace and resolves it for planning; see [`judge`] for the arguments. Broken rules come
+/// before missing objects: they are what the workspace's author can mend.
+pub fn admit<'a>(
+    workspace: &Workspace,
+    template: Option<&WorkspaceTemplate>,
+    managers: impl IntoIterator<Item = &'a WorkspaceManager>,
+    settings: &Settings,
+) -> Result<ValidWorkspace, Rejection> {
+    let (judgement, manager) = judge_and_choose(workspace, template, managers, settings);
+    if let Some(violations) = judgement.violations {
+        return Err(Rejection::Violations(violations));
+    }
+    if let Some(not_yet) = judgement.not_yet {
+        return Err(Rejection::NotYet(not_yet));
+    }
+    let manager = manager.ok_or(Rejection::NotYet(NotYet::NoDefaultManager))?;
+    resolve(workspace, judgement.effective, template, manager, settings)
+        .map_err(|violation| Rejection::Violations(violation.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}}").unwrap()
+    }
+
+    fn workspace(spec: Value) -> Workspace {
+        let mut spec = spec;
+        spec["displayName"] = json!("Demo");
+        serde_json::from_value(json!({
+            "metadata": {
+                "name": "demo", "namespace": "team-demo", "uid": "u-1",
+                "annotations": {api::names::CREATED_BY: "alice"},
+            },
+            "spec": spec,
+        }))
+        .unwrap()
+    }
+
+    fn manager(default: bool) -> WorkspaceManager {
+        serde_json::from_value(json!({
+            "metadata": {"name": "main", "annotations": {api::names::IS_DEFAULT: default.to_string()}},
+            "spec": {
+                "routing": {"baseDomain": "workspaces.localhost", "port": 8443, "traefik": {}},
+                "authentication": {"gateway": {}},
+            },
+        }))
+        .unwrap()
+    }
+
+    fn template() -> WorkspaceTemplate {
+        serde_json::from_value(json!({
+            "metadata": {"name": "prod", "uid": "t-1"},
+            "spec": {
+                "displayName": "Production",
+                "defaultImage": "uv",
+                "resourceBounds": {"cpu": {"max": "2"}},
+                "primaryStorage": {"defaultSize": "2048Mi"},
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_valid_workspace_has_everything_resolved() {
+        let workspace = workspace(json!({"templateRef": "prod", "resources": {"limits": {"cpu": "1000m"}}}));
+        let valid = admit(&workspace, Some(&template()), [&manager(true)], &settings()).unwrap();
+        assert_eq!(valid.image, "r/jupyter:1");
+        assert_eq!(valid.owner.as_deref(), Some("alice"));
+        assert_eq!(valid.child_name(), "workspace-demo");
+        assert_eq!(valid.resources.limits["cpu"].0, "1");
+        assert_eq!(valid.port, 8888);
+        assert_eq!(valid.url, format!("https://{}:8443/", valid.host));
+        assert!(valid.host.starts_with("demo-") && valid.host.ends_with(".workspaces.localhost"));
+        let resolved = valid.resolved();
+        assert_eq!(resolved.template_uid.as_deref(), Some("t-1"));
+        assert_eq!(resolved.manager.as_deref(), Some("main"));
+        assert_eq!(resolved.storage.unwrap().size.0, "2Gi");
+        assert_eq!(valid.owner_reference().uid, "u-1");
+        assert_eq!(valid.container_resources().limits.unwrap()["memory"].0, "1Gi");
+    }
+
+    #[test]
+    fn a_missing_template_is_waited_for() {
+        let rejection = admit(
+            &workspace(json!({"templateRef": "prod"})),
+            None,
+            [&manager(true)],
+            &settings(),
+        )
+        .unwrap_err();
+        assert_eq!(
+            rejection,
+            Rejection::NotYet(NotYet::TemplateNotFound { name: "prod".into() })
+        );
+        assert_eq!(rejection.reason(), reason::TEMPLATE_NOT_FOUND);
+    }
+
+    #[test]
+    fn a_missing_manager_is_waited_for() {
+        let rejection = admit(&workspace(json!({})), None, [&manager(false)], &settings()).unwrap_err();
+        assert_eq!(rejection.reason(), reason::MANAGER_NOT_FOUND);
+    }
+
+    #[test]
+    fn broken_rules_come_before_missing_objects() {
+        let workspace = workspace(json!({"templateRef": "prod", "resources": {"limits": {"cpu": "-1"}}}));
+        let rejection = admit(&workspace, None, [], &settings()).unwrap_err();
+        assert_eq!(rejection.reason(), reason::RULES_VIOLATED);
+        let judgement = judge(&workspace, None, [], &settings());
+        assert!(judgement.violations.is_some() && judgement.not_yet.is_some());
+    }
+
+    #[test]
+    fn every_broken_rule_is_in_one_message() {
+        let mut workspace = workspace(json!({
+            "templateRef": "prod",
+            "image": "evil:1",
+            "port": 80,
+            "resources": {"requests": {"cpu": "8"}, "limits": {"cpu": "4"}},
+            "storage": {"mountPath": "here"},
+        }));
+        workspace.metadata.name = Some("Not-a-name".into());
+        let message = admit(&workspace, Some(&template()), [&manager(true)], &settings())
+            .unwrap_err()
+            .to_string();
+        for field in [
+            "metadata.name",
+            "spec.image",
+            "spec.resources.requests.cpu",
+            "spec.resources.limits.cpu",
+            "spec.storage.mountPath",
+            "spec.port",
+        ] {
+            assert!(
+                message.contains(&format!("{field}: ")),
+                "{field} is missing in: {message}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_template_that_contradicts_itself_admits_nobody() {
+        let mut template = template();
+        template.spec.allowed_images = vec!["other:1".into()];
+        let message = admit(
+            &workspace(json!({"templateRef": "prod"})),
+            Some(&template),
+            [&manager(true)],
+            &settings(),
+        )
+        .unwrap_err()
+        .to_string();
+        assert!(
+            message.starts_with(r#"spec.templateRef: "prod" contradicts itself"#),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn an_object_that_was_never_stored_cannot_be_planned() {
+        let mut workspace = workspace(json!({}));
+        workspace.metadata.uid = None;
+        let message = admit(&workspace, None, [&manager(true)], &settings())
+            .unwrap_err()
+            .to_string();
+        assert!(message.starts_with("metadata.uid: "), "{message}");
+    }
+
+    #[test]
+    fn an_empty_owner_is_no_owner() {
+        let mut workspace = workspace(json!({}));
+        workspace.metadata.annotations = Some([(api::names::CREATED_BY.to_owned(), String::new())].into());
+        assert_eq!(crate::valid::owner(&workspace), None);
+    }
+
+    proptest! {
+        #[test]
+        fn judging_never_panics(name in "\\PC{0,60}", image in "\\PC{0,20}", port in any::<i32>(), cpu in "\\PC{0,9}") {
+            let mut workspace = workspace(json!({
+                "templateRef": "prod", "image": image, "port": port, "resources": {"limits": {"cpu": cpu}}
+            }));
+            workspace.metadata.name = Some(name);
+            let _ = admit(&workspace, Some(&template()), [&manager(true)], &settings());
+        }
+
+        #[test]
+        fn admit_and_judge_agree(cpu in 0_u32..4000, template_exists: bool, has_default: bool) {
+            let workspace = workspace(json!({"templateRef": "prod", "resources": {"limits": {"cpu": format!("{cpu}m")}}}));
+            let template = template_exists.then(template);
+            let manager = manager(has_default);
+            let judgement = judge(&workspace, template.as_ref(), [&manager], &settings());
+            let admitted = admit(&workspace, template.as_ref(), [&manager], &settings());
+            prop_assert_eq!(admitted.is_ok(), judgement.violations.is_none() && judgement.not_yet.is_none());
+        }
+    }
+}
