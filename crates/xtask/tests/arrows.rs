@@ -1,0 +1,134 @@
+//! The crates' dependencies on each other -> only those that docs/architecture.md allows (IO: runs `cargo metadata`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use serde_json::Value;
+
+/// For each crate of the table: what it may depend on.
+type Arrows = BTreeMap<String, BTreeSet<String>>;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .to_owned()
+}
+
+/// Reads rows such as ``| `crates/cli` | what it does | api, rules |``; the last cell of such a row is the list.
+fn allowed(page: &str) -> Arrows {
+    let rows = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"));
+    rows.filter_map(|row| {
+        let (folder, cells) = row.split_once("` | ")?;
+        let name = folder
+            .strip_prefix("crates/")
+            .or((folder == "e2e").then_some("e2e"))?;
+        let (_, list) = cells.rsplit_once(" | ")?;
+        let list = list
+            .split(", ")
+            .filter(|one| *one != "-")
+            .map(str::to_owned)
+            .collect();
+        Some((name.to_owned(), list))
+    })
+    .collect()
+}
+
+/// Reads `cargo metadata --no-deps`: members of the workspace and their arrows to other members, with the kind of each.
+fn actual(metadata: &Value) -> BTreeMap<String, Vec<(String, bool)>> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let packages = metadata["packages"].as_array().unwrap();
+    let arrows = |package: &Value| {
+        let dependencies = package["dependencies"].as_array().unwrap().iter();
+        // Only members are named by path.
+        dependencies
+            .filter(|one| one["path"].is_string())
+            .map(|one| (text(&one["name"]), one["kind"] == "dev"))
+            .collect()
+    };
+    packages
+        .iter()
+        .map(|package| (text(&package["name"]), arrows(package)))
+        .collect()
+}
+
+/// What is wrong; a dev-dependency on testkit is everybody's right but that of the crates it is made of.
+fn forbidden(allowed: &Arrows, actual: &BTreeMap<String, Vec<(String, bool)>>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (from, arrows) in actual {
+        let Some(list) = allowed.get(from) else {
+            wrong.push(format!("{from} is not in the table of docs/architecture.md"));
+            continue;
+        };
+        for (to, dev) in arrows {
+            let test_help = *dev && to == "testkit" && from != "api";
+            if !list.contains(to) && !test_help {
+                wrong.push(format!("{from} depends on {to}"));
+            }
+        }
+    }
+    let gone = allowed.keys().filter(|name| !actual.contains_key(*name));
+    wrong.extend(gone.map(|name| format!("{name} is in the table of docs/architecture.md but is no crate")));
+    wrong
+}
+
+#[test]
+fn crates_depend_on_each_other_only_as_the_architecture_allows() {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let metadata = serde_json::from_slice(&output.stdout).unwrap();
+    let page = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let wrong = forbidden(&allowed(&page), &actual(&metadata));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_table_has_no_arrow_between_servers_none_to_the_tool_and_no_circle() {
+    let allowed = allowed(&fs::read_to_string(root().join("docs/architecture.md")).unwrap());
+    let servers = ["operator", "webhook", "gateway"];
+    for (from, list) in &allowed {
+        assert!(!list.contains("xtask"), "{from} -> xtask");
+        let server = servers.iter().find(|server| list.contains(**server));
+        assert_eq!(server, None, "{from} -> a server");
+        assert!(
+            list.iter().all(|to| !allowed[to].contains(from)),
+            "{from} and one of {list:?} point at each other"
+        );
+    }
+    for (from, to) in [("kit", "api"), ("api", "rules"), ("e2e", "rules")] {
+        assert!(!allowed[from].contains(to), "{from} -> {to}");
+    }
+}
+
+#[test]
+fn a_forbidden_arrow_an_unlisted_crate_and_a_stale_row_are_reported() {
+    let page = "| `crates/api` | the contract | - |\n| `crates/cli` | a | pipe | api |\n| `crates/old` | x | - |\ntext\n";
+    let package = |name: &str, to: &str, kind: Value| serde_json::json!({"name": name, "dependencies": [{"name": to, "path": "/x", "kind": kind}, {"name": "serde", "kind": null}]});
+    let metadata = serde_json::json!({"packages": [
+        package("api", "testkit", "dev".into()),
+        package("cli", "api", Value::Null),
+        package("cli", "api", Value::Null),
+        package("new", "api", Value::Null),
+    ]});
+    let wrong = forbidden(&allowed(page), &actual(&metadata));
+    let expected = [
+        "api depends on testkit",
+        "new is not in the table of docs/architecture.md",
+        "old is in the table of docs/architecture.md but is no crate",
+    ];
+    assert_eq!(wrong, expected);
+}
