@@ -120,12 +120,11 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// `targets` are kept by host; of two with one host the first stays.
-    pub fn new(domain: Option<Domain>, targets: impl IntoIterator<Item = Target>) -> Self {
+    pub fn new(domain: Option<Domain>, targets: impl IntoIterator<Item = impl Into<Arc<Target>>>) -> Self {
         let mut by_host = HashMap::new();
         for target in targets {
-            by_host
-                .entry(target.host.clone())
-                .or_insert_with(|| Arc::new(target));
+            let target = target.into();
+            by_host.entry(target.host.clone()).or_insert(target);
         }
         Self {
             domain: domain.map(Arc::new),

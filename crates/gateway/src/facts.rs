@@ -1,0 +1,371 @@
+//! Workspaces and WorkspaceManagers -> the few facts kept of each -> a snapshot (pure).
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use api::names::CREATED_BY;
+use api::workspace::{DesiredStatus, Phase};
+use api::{Workspace, WorkspaceManager};
+use kube::ResourceExt as _;
+
+use crate::index::{Domain, Snapshot, Target};
+
+/// `(namespace, name)`; the namespace of a manager is empty.
+pub type Key = (String, String);
+
+/// Everything that the watches have told, and the manager that this gateway serves.
+#[derive(Debug, Default)]
+pub struct World {
+    wanted: Option<String>,
+    serving: Option<(String, ManagerFacts)>,
+    managers: HashMap<Key, ManagerFacts>,
+    workspaces: HashMap<Key, WorkspaceFacts>,
+}
+
+/// What is kept of a WorkspaceManager.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManagerFacts {
+    domain: Domain,
+    is_default: bool,
+}
+
+/// What is kept of a Workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkspaceFacts {
+    /// Unix milliseconds.
+    created: i64,
+    /// The manager that routes here; `None` until that is resolved.
+    manager: Option<String>,
+    /// `host` is filled in as soon as the domain is known.
+    target: Arc<Target>,
+}
+
+impl World {
+    /// `wanted`: the manager to serve; `None`: the one default manager.
+    pub fn new(wanted: Option<String>) -> Self {
+        Self {
+            wanted,
+            ..Self::default()
+        }
+    }
+
+    /// All managers, known by key.
+    pub fn managers(&mut self) -> &mut HashMap<Key, ManagerFacts> {
+        &mut self.managers
+    }
+
+    /// All workspaces, known by key.
+    pub fn workspaces(&mut self) -> &mut HashMap<Key, WorkspaceFacts> {
+        &mut self.workspaces
+    }
+
+    /// The picture of this moment. Of two workspaces with one host the older is in it.
+    ///
+    /// A manager that is gone, or one of several that call themselves the default, leaves what was served as it is: such
+    /// a slip must not move running workspaces to another domain or end every session.
+    pub fn snapshot(&mut self) -> Snapshot {
+        if let Some(chosen) = self.choose() {
+            self.serving = Some(chosen);
+        }
+        let Some((name, manager)) = &self.serving else {
+            return Snapshot::default();
+        };
+        let mut ours: Vec<&mut WorkspaceFacts> = self
+            .workspaces
+            .values_mut()
+            .filter(|workspace| match &workspace.manager {
+                Some(manager) => manager == name,
+                None => manager.is_default,
+            })
+            .collect();
+        ours.sort_by(|a, b| (a.created, &a.target.uid).cmp(&(b.created, &b.target.uid)));
+        let targets = ours
+            .into_iter()
+            .map(|workspace| workspace.placed_in(&manager.domain));
+        Snapshot::new(Some(manager.domain.clone()), targets)
+    }
+
+    fn choose(&self) -> Option<(String, ManagerFacts)> {
+        let named = |name: &String| {
+            self.managers
+                .get(&(String::new(), name.clone()))
+                .map(|facts| (name.clone(), facts.clone()))
+        };
+        if let Some(wanted) = &self.wanted {
+            return named(wanted);
+        }
+        let mut defaults = self.managers.iter().filter(|(_, facts)| facts.is_default);
+        match (defaults.next(), defaults.next()) {
+            (Some(((_, name), facts)), None) => Some((name.clone(), facts.clone())),
+            _ => self.serving.as_ref().and_then(|(name, _)| named(name)),
+        }
+    }
+}
+
+impl ManagerFacts {
+    /// `None` for a manager whose authentication or routing is not this gateway's business.
+    pub fn of(manager: &WorkspaceManager) -> Option<Self> {
+        let routing = &manager.spec.routing;
+        if routing.traefik.is_none() || manager.spec.authentication.gateway.is_none() {
+            return None;
+        }
+        Some(Self {
+            domain: Domain::new(&routing.base_domain, routing.external_port()),
+            is_default: rules::managers::is_default(manager),
+        })
+    }
+}
+
+impl WorkspaceFacts {
+    /// Owner and wish come from the object itself, because they count at once; what was resolved and the pod's address
+    /// come from the status, which only the operator writes.
+    pub fn of(workspace: Workspace) -> Self {
+        let owner = workspace
+            .annotations()
+            .get(CREATED_BY)
+            .cloned()
+            .unwrap_or_default();
+        let status = workspace.status.unwrap_or_default();
+        let resolved = status.resolved.unwrap_or_default();
+        let deleting = workspace.metadata.deletion_timestamp.is_some();
+        let stopping = workspace.spec.desired_status == DesiredStatus::Stopped;
+        let endpoint = status
+            .endpoint
+            .and_then(|endpoint| address(&endpoint.pod_ip, endpoint.port));
+        let phase = match status.phase {
+            _ if deleting => Phase::Deleting,
+            Some(Phase::Running) | None if stopping => Phase::Stopping,
+            Some(phase) => phase,
+            None => Phase::Starting,
+        };
+        Self {
+            created: workspace
+                .metadata
+                .creation_timestamp
+                .map_or(i64::MAX, |time| time.0.as_millisecond()),
+            manager: resolved.manager.or(workspace.spec.manager_ref),
+            target: Arc::new(Target {
+                uid: workspace.metadata.uid.unwrap_or_default(),
+                namespace: workspace.metadata.namespace.unwrap_or_default(),
+                name: workspace.metadata.name.unwrap_or_default(),
+                host: String::new(),
+                owner,
+                access_type: workspace
+                    .spec
+                    .access_type
+                    .or(resolved.access_type)
+                    .unwrap_or_default(),
+                phase,
+                message: status.message.unwrap_or_default(),
+                endpoint: endpoint.filter(|_| !deleting && !stopping),
+            }),
+        }
+    }
+
+    /// The target with its host under `domain`; computed once, because a snapshot is made at every change.
+    fn placed_in(&mut self, domain: &Domain) -> Arc<Target> {
+        let placed = self
+            .target
+            .host
+            .split_once('.')
+            .is_some_and(|(_, base)| base == domain.base());
+        if !placed {
+            let target = &self.target;
+            let host = rules::names::host(&target.namespace, &target.name, &target.uid, domain.base());
+            self.target = Arc::new(Target {
+                host,
+                ..Target::clone(target)
+            });
+        }
+        Arc::clone(&self.target)
+    }
+}
+
+/// The pod's address. Addresses that can never be a pod's are refused, so that a bent status cannot turn the proxy
+/// against itself or a node's metadata service.
+fn address(ip: &str, port: i32) -> Option<SocketAddr> {
+    let ip: IpAddr = ip.parse().ok()?;
+    let forbidden = ip.is_loopback()
+        || ip.is_unspecified()
+        || ip.is_multicast()
+        || match ip {
+            IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast(),
+            IpAddr::V6(ip) => ip.is_unicast_link_local() || ip.to_ipv4_mapped().is_some(),
+        };
+    let port = u16::try_from(port).ok().filter(|port| *port >= 1024)?;
+    (!forbidden).then_some(SocketAddr::new(ip, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use api::names::IS_DEFAULT;
+
+    fn workspace(name: &str, change: impl FnOnce(&mut serde_json::Value)) -> (Key, WorkspaceFacts) {
+        let mut object = json!({
+            "apiVersion": "workspaces.jupyter.org/v1alpha1",
+            "kind": "Workspace",
+            "metadata": {
+                "name": name,
+                "namespace": "team",
+                "uid": format!("uid-of-{name}"),
+                "creationTimestamp": "2026-01-02T03:04:05Z",
+                "annotations": {CREATED_BY: "alice"},
+            },
+            "spec": {"displayName": name},
+            "status": {
+                "phase": "Running",
+                "endpoint": {"podName": "p", "podIP": "10.244.0.7", "port": 8888},
+                "resolved": {"manager": "main", "accessType": "Public"},
+            },
+        });
+        change(&mut object);
+        let object: Workspace = serde_json::from_value(object).unwrap();
+        (("team".into(), name.into()), WorkspaceFacts::of(object))
+    }
+
+    fn manager(name: &str, base: &str, is_default: bool) -> (Key, ManagerFacts) {
+        let object: WorkspaceManager = serde_json::from_value(json!({
+            "apiVersion": "workspaces.jupyter.org/v1alpha1",
+            "kind": "WorkspaceManager",
+            "metadata": {"name": name, "annotations": {IS_DEFAULT: is_default.to_string()}},
+            "spec": {"routing": {"baseDomain": base, "port": 8443, "traefik": {}}, "authentication": {"gateway": {}}},
+        }))
+        .unwrap();
+        ((String::new(), name.into()), ManagerFacts::of(&object).unwrap())
+    }
+
+    fn world(managers: impl IntoIterator<Item = (Key, ManagerFacts)>) -> World {
+        let mut world = World::new(None);
+        world.managers().extend(managers);
+        world
+    }
+
+    fn only(snapshot: &Snapshot) -> Arc<Target> {
+        let mut targets = snapshot.targets();
+        let target = targets.next().unwrap();
+        assert!(targets.next().is_none(), "more than one target");
+        Arc::clone(target)
+    }
+
+    #[test]
+    fn a_running_workspace_is_found_by_its_host_with_owner_access_and_address() {
+        let mut world = world([manager("main", "ws.example", true)]);
+        world.workspaces().extend([workspace("lab", |_| ())]);
+        let snapshot = world.snapshot();
+        let target = only(&snapshot);
+        assert_eq!(target.owner, "alice");
+        assert_eq!(target.access_type, api::workspace::AccessType::Public);
+        assert_eq!(target.endpoint, Some("10.244.0.7:8888".parse().unwrap()));
+        assert_eq!(target.phase, Phase::Running);
+        assert!(target.host.ends_with(".ws.example"));
+        assert_eq!(snapshot.target(&target.host), Some(&target));
+    }
+
+    #[test]
+    fn a_wish_to_stop_or_a_deletion_takes_the_address_away_before_the_operator_acts() {
+        for (change, phase) in [
+            (json!({"spec": {"desiredStatus": "Stopped"}}), Phase::Stopping),
+            (
+                json!({"metadata": {"deletionTimestamp": "2026-01-02T03:04:06Z"}}),
+                Phase::Deleting,
+            ),
+        ] {
+            let mut world = world([manager("main", "ws.example", true)]);
+            world
+                .workspaces()
+                .extend([workspace("lab", |object| json_patch_merge(object, &change))]);
+            let target = only(&world.snapshot());
+            assert_eq!((target.endpoint, target.phase), (None, phase));
+        }
+    }
+
+    #[test]
+    fn the_access_type_written_in_the_spec_counts_before_the_resolved_one() {
+        let mut world = world([manager("main", "ws.example", true)]);
+        let change = json!({"spec": {"accessType": "OwnerOnly"}});
+        world
+            .workspaces()
+            .extend([workspace("lab", |object| json_patch_merge(object, &change))]);
+        assert_eq!(
+            only(&world.snapshot()).access_type,
+            api::workspace::AccessType::OwnerOnly
+        );
+    }
+
+    #[test]
+    fn addresses_that_are_never_a_pods_are_not_routed_to() {
+        for (ip, port) in [
+            ("127.0.0.1", 8888),
+            ("::1", 8888),
+            ("::ffff:127.0.0.1", 8888),
+            ("0.0.0.0", 8888),
+            ("169.254.169.254", 8888),
+            ("fe80::1", 8888),
+            ("224.0.0.1", 8888),
+            ("localhost", 8888),
+            ("10.0.0.1", 80),
+            ("10.0.0.1", 70_000),
+            ("10.0.0.1", -1),
+        ] {
+            assert_eq!(address(ip, port), None, "{ip} {port}");
+        }
+        assert_eq!(address("fd00::7", 8888), Some("[fd00::7]:8888".parse().unwrap()));
+    }
+
+    #[test]
+    fn workspaces_of_another_manager_are_not_served() {
+        let mut world = world([
+            manager("main", "ws.example", true),
+            manager("other", "other.example", false),
+        ]);
+        let change = json!({"status": {"resolved": {"manager": "other"}}});
+        world
+            .workspaces()
+            .extend([workspace("lab", |object| json_patch_merge(object, &change))]);
+        assert_eq!(world.snapshot().targets().count(), 0);
+        world.wanted = Some("other".into());
+        assert!(only(&world.snapshot()).host.ends_with(".other.example"));
+    }
+
+    #[test]
+    fn a_second_default_or_a_missing_manager_moves_nothing_that_is_served() {
+        let mut ambiguous = world([
+            manager("main", "ws.example", true),
+            manager("other", "other.example", true),
+        ]);
+        assert_eq!(ambiguous.snapshot().domain(), None);
+        ambiguous.managers().remove(&(String::new(), "other".into()));
+        assert_eq!(ambiguous.snapshot().domain().unwrap().base(), "ws.example");
+        ambiguous
+            .managers()
+            .extend([manager("other", "other.example", true)]);
+        assert_eq!(ambiguous.snapshot().domain().unwrap().base(), "ws.example");
+        ambiguous.managers().clear();
+        assert_eq!(ambiguous.snapshot().domain().unwrap().base(), "ws.example");
+    }
+
+    #[test]
+    fn a_changed_base_domain_moves_every_host() {
+        let mut world = world([manager("main", "a.ws.example", true)]);
+        world.workspaces().extend([workspace("lab", |_| ())]);
+        world.snapshot();
+        world.managers().extend([manager("main", "ws.example", true)]);
+        let target = only(&world.snapshot());
+        assert_eq!(target.host.split_once('.').unwrap().1, "ws.example");
+    }
+
+    fn json_patch_merge(object: &mut serde_json::Value, change: &serde_json::Value) {
+        match (object, change) {
+            (serde_json::Value::Object(object), serde_json::Value::Object(change)) => {
+                for (key, value) in change {
+                    json_patch_merge(object.entry(key).or_insert(serde_json::Value::Null), value);
+                }
+            }
+            (object, change) => *object = change.clone(),
+        }
+    }
+}

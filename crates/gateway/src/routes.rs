@@ -1,0 +1,260 @@
+//! the index -> the body that Traefik's HTTP provider fetches, held back until it changes (pure; `held` waits).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::index::{Index, Snapshot};
+
+/// How long a poll is held at most. Traefik gives up after 10 s.
+pub const HOLD: Duration = Duration::from_secs(8);
+
+/// The parent whose forwardAuth stands before every child. A child has no way in but through its parent.
+const PARENT: &str = "gate@file";
+/// The gateway's own pages, for whatever no workspace's route takes.
+const PAGES: &str = "gateway-pages@file";
+/// Traefik takes the highest priority first; the pages come last.
+const WORKSPACE_PRIORITY: u32 = 10;
+const PAGES_PRIORITY: u32 = 1;
+
+#[derive(Serialize)]
+struct Configuration {
+    http: Http,
+}
+
+#[derive(Serialize)]
+struct Http {
+    routers: BTreeMap<String, Router>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    services: BTreeMap<String, Service>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Router {
+    parent_refs: [&'static str; 1],
+    rule: String,
+    priority: u32,
+    service: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Service {
+    load_balancer: LoadBalancer,
+}
+
+#[derive(Serialize)]
+struct LoadBalancer {
+    servers: [Server; 1],
+}
+
+#[derive(Serialize)]
+struct Server {
+    url: String,
+}
+
+/// One child router per workspace with a ready pod, and the pages. Equal snapshots give equal bytes.
+///
+/// The address is the pod's own, as the operator vouches for it: a Service or a DNS name could be bent by whoever may
+/// write in the workspace's namespace.
+pub fn body(snapshot: &Snapshot) -> Result<Bytes, serde_json::Error> {
+    let mut routers = BTreeMap::new();
+    let mut services = BTreeMap::new();
+    for target in snapshot.targets() {
+        let Some(endpoint) = target.endpoint else { continue };
+        let name = format!("workspace-{}", target.host.split('.').next().unwrap_or_default());
+        routers.insert(
+            name.clone(),
+            Router {
+                parent_refs: [PARENT],
+                rule: format!("Host(`{}`)", target.host),
+                priority: WORKSPACE_PRIORITY,
+                service: name.clone(),
+            },
+        );
+        let servers = [Server {
+            url: format!("http://{endpoint}"),
+        }];
+        services.insert(
+            name,
+            Service {
+                load_balancer: LoadBalancer { servers },
+            },
+        );
+    }
+    let pages = Router {
+        parent_refs: [PARENT],
+        rule: "PathPrefix(`/`)".into(),
+        priority: PAGES_PRIORITY,
+        service: PAGES.into(),
+    };
+    routers.insert("pages".into(), pages);
+    let configuration = Configuration {
+        http: Http { routers, services },
+    };
+    serde_json::to_vec(&configuration).map(Bytes::from)
+}
+
+/// The current body, built once per change.
+#[derive(Debug)]
+pub struct Routes {
+    current: watch::Sender<Option<Bytes>>,
+}
+
+impl Default for Routes {
+    fn default() -> Self {
+        Self {
+            current: watch::Sender::new(None),
+        }
+    }
+}
+
+impl Routes {
+    /// Follows the index until it is dropped: the body is replaced when its bytes differ.
+    pub async fn follow(self: Arc<Self>, index: Arc<Index>) {
+        let mut changes = index.subscribe();
+        loop {
+            if *changes.borrow_and_update() > 0 {
+                self.take(&index.load());
+            }
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Nothing is offered before the domain is known: an empty set would take every route away.
+    fn take(&self, snapshot: &Snapshot) {
+        if snapshot.domain().is_none() {
+            return;
+        }
+        let body = match body(snapshot) {
+            Ok(body) => body,
+            Err(error) => return tracing::error!(%error, "routes cannot be written; the last ones stay"),
+        };
+        self.current.send_if_modified(|current| {
+            let differs = current.as_ref() != Some(&body);
+            if differs {
+                *current = Some(body);
+            }
+            differs
+        });
+    }
+
+    /// A body other than `delivered`, or `delivered` itself once it has stayed current for `hold`; `None` while nothing
+    /// is known yet.
+    pub async fn held(&self, delivered: Option<&Bytes>, hold: Duration) -> Option<Bytes> {
+        let mut current = self.current.subscribe();
+        // The sender lives in `self`, so the wait ends only by a match or by time.
+        let differs = current.wait_for(|body| body.is_none() || body.as_ref() != delivered);
+        match tokio::time::timeout(hold, differs).await {
+            Ok(body) => body.ok().and_then(|body| body.clone()),
+            Err(_) => delivered.cloned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api::workspace::{AccessType, Phase};
+
+    use super::*;
+    use crate::index::{Domain, Target};
+
+    fn target(label: &str, endpoint: Option<&str>) -> Target {
+        Target {
+            uid: label.into(),
+            namespace: "team".into(),
+            name: label.into(),
+            host: format!("{label}.ws.example"),
+            owner: "alice".into(),
+            access_type: AccessType::OwnerOnly,
+            phase: Phase::Running,
+            message: String::new(),
+            endpoint: endpoint.map(|address| address.parse().unwrap()),
+        }
+    }
+
+    fn snapshot(targets: impl IntoIterator<Item = Target>) -> Snapshot {
+        Snapshot::new(Some(Domain::new("ws.example", 443)), targets)
+    }
+
+    #[test]
+    fn each_ready_workspace_is_a_child_of_the_gate_and_the_pages_come_last() {
+        let body = body(&snapshot([target("b", Some("10.0.0.2:8888")), target("a", None)])).unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&body),
+            concat!(
+                r#"{"http":{"routers":{"#,
+                r#""pages":{"parentRefs":["gate@file"],"rule":"PathPrefix(`/`)","priority":1,"service":"gateway-pages@file"},"#,
+                r#""workspace-b":{"parentRefs":["gate@file"],"rule":"Host(`b.ws.example`)","priority":10,"service":"workspace-b"}},"#,
+                r#""services":{"workspace-b":{"loadBalancer":{"servers":[{"url":"http://10.0.0.2:8888"}]}}}}}"#,
+            )
+        );
+    }
+
+    #[test]
+    fn equal_state_gives_equal_bytes_in_whatever_order_it_became_known() {
+        let names = ["a", "b", "c", "d", "e"];
+        let make = |name: &&str| target(name, Some("[fd00::1]:8888"));
+        let forward = body(&snapshot(names.iter().map(make))).unwrap();
+        let backward = body(&snapshot(names.iter().rev().map(make))).unwrap();
+        assert_eq!(forward, backward);
+        assert!(String::from_utf8_lossy(&forward).contains("http://[fd00::1]:8888"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_offered_before_the_domain_is_known() {
+        let routes = Routes::default();
+        assert_eq!(routes.held(None, HOLD).await, None);
+        routes.take(&Snapshot::default());
+        assert_eq!(routes.held(None, HOLD).await, None);
+        routes.take(&snapshot([]));
+        assert!(routes.held(None, HOLD).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_poll_is_held_until_the_routes_change_or_the_time_is_up() {
+        let routes = Arc::new(Routes::default());
+        routes.take(&snapshot([]));
+        let first = routes.held(None, HOLD).await.unwrap();
+
+        let start = tokio::time::Instant::now();
+        assert_eq!(routes.held(Some(&first), HOLD).await, Some(first.clone()));
+        assert_eq!(start.elapsed(), HOLD);
+
+        let waiting = tokio::spawn({
+            let (routes, first) = (Arc::clone(&routes), first.clone());
+            async move { routes.held(Some(&first), HOLD).await }
+        });
+        tokio::task::yield_now().await;
+        let start = tokio::time::Instant::now();
+        // Another message, but the same routes: nobody is woken.
+        routes.take(&snapshot([target("a", None)]));
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        routes.take(&snapshot([target("a", Some("10.0.0.1:8888"))]));
+        let second = waiting.await.unwrap().unwrap();
+        assert_ne!(second, first);
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn the_body_follows_the_index() {
+        let index = Arc::new(Index::default());
+        let routes = Arc::new(Routes::default());
+        let following = tokio::spawn(Arc::clone(&routes).follow(Arc::clone(&index)));
+        index.publish(snapshot([]));
+        let mut current = routes.current.subscribe();
+        let empty = current.wait_for(Option::is_some).await.unwrap().clone();
+        index.publish(snapshot([target("a", Some("10.0.0.1:8888"))]));
+        let body = routes.held(empty.as_ref(), HOLD).await.unwrap();
+        assert!(String::from_utf8_lossy(&body).contains("a.ws.example"));
+        following.abort();
+    }
+}
