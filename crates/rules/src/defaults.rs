@@ -76,9 +76,7 @@ pub fn effective(
     Effective {
         image: settings.resolve_image(image).to_owned(),
         resources: resources::fill(
-            spec.resources
-                .as_ref()
-                .unwrap_or(&ResourceRequirements::default()),
+            spec.resources.as_ref(),
             template.and_then(|template| template.default_resources.as_ref()),
             &settings.default_resources,
             template.and_then(|template| template.resource_bounds.as_ref()),

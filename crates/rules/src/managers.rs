@@ -1,4 +1,4 @@
-//! Name or nothing, and all WorkspaceManagers -> the one that routes a workspace (pure).
+//! Name or nothing, and all managers -> the one that routes a workspace (pure).
 
 use api::WorkspaceManager;
 use kube::ResourceExt as _;
@@ -21,11 +21,11 @@ pub fn choose<'a>(
     let defaults: Vec<_> = managers.filter(|manager| is_default(manager)).collect();
     match defaults.as_slice() {
         [] => Err(NotYet::NoDefaultManager),
-        [manager] => Ok(manager),
+        [only] => Ok(only),
         several => {
-            let mut names: Vec<_> = several.iter().map(|manager| manager.name_any()).collect();
-            names.sort();
-            Err(NotYet::ManagerAmbiguous { names })
+            let mut all: Vec<_> = several.iter().map(|manager| manager.name_any()).collect();
+            all.sort();
+            Err(NotYet::ManagerAmbiguous { names: all })
         }
     }
 }

@@ -37,13 +37,13 @@ pub(crate) fn bounds_of<'a>(bounds: Option<&'a ResourceBounds>, name: &str) -> O
 /// Fills every request and limit that `given` leaves out, name by name: from the template's defaults, else from
 /// the installation's. What is given is never changed; what is no quantity is left to validation.
 pub(crate) fn fill(
-    given: &ResourceRequirements,
+    given: Option<&ResourceRequirements>,
     template: Option<&ResourceRequirements>,
     built_in: &ResourceRequirements,
     bounds: Option<&ResourceBounds>,
 ) -> ResourceRequirements {
     let nothing = ResourceRequirements::default();
-    let template = template.unwrap_or(&nothing);
+    let (given, template) = (given.unwrap_or(&nothing), template.unwrap_or(&nothing));
     let bounded = ["cpu", "memory"].map(str::to_owned);
     let names: BTreeSet<&String> = [given, template, built_in]
         .iter()
@@ -178,13 +178,13 @@ mod tests {
     }
 
     fn cpu(given: &ResourceRequirements, template: Option<&ResourceRequirements>) -> (String, String) {
-        let (request, limit) = pair(&fill(given, template, &built_in(), None), "cpu");
+        let (request, limit) = pair(&fill(Some(given), template, &built_in(), None), "cpu");
         (request.unwrap(), limit.unwrap())
     }
 
     #[test]
     fn nothing_given_is_all_default() {
-        assert_eq!(fill(&resources(&[], &[]), None, &built_in(), None), built_in());
+        assert_eq!(fill(None, None, &built_in(), None), built_in());
     }
 
     #[test]
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn a_template_comes_before_the_installation_name_by_name() {
         let template = resources(&[("cpu", "2")], &[("memory", "64Mi")]);
-        let filled = fill(&resources(&[], &[]), Some(&template), &built_in(), None);
+        let filled = fill(None, Some(&template), &built_in(), None);
         assert_eq!(pair(&filled, "cpu"), (Some("2".into()), Some("2".into())));
         assert_eq!(
             pair(&filled, "memory"),
@@ -225,19 +225,24 @@ mod tests {
     #[test]
     fn a_filled_limit_ends_at_the_bound_and_a_given_one_stays() {
         let bounds = cpu_bounds(None, Some("500m"));
-        let filled = fill(&resources(&[], &[]), None, &built_in(), Some(&bounds));
+        let filled = fill(None, None, &built_in(), Some(&bounds));
         assert_eq!(pair(&filled, "cpu"), (Some("100m".into()), Some("500m".into())));
-        let given = fill(&resources(&[], &[("cpu", "2")]), None, &built_in(), Some(&bounds));
+        let given = fill(
+            Some(&resources(&[], &[("cpu", "2")])),
+            None,
+            &built_in(),
+            Some(&bounds),
+        );
         assert_eq!(pair(&given, "cpu"), (Some("100m".into()), Some("2".into())));
     }
 
     #[test]
     fn a_bound_holds_even_where_no_default_exists() {
         let bounds = cpu_bounds(None, Some("2"));
-        let filled = fill(&resources(&[], &[]), None, &resources(&[], &[]), Some(&bounds));
+        let filled = fill(None, None, &resources(&[], &[]), Some(&bounds));
         assert_eq!(pair(&filled, "cpu"), (Some("0".into()), Some("2".into())));
         let requested = fill(
-            &resources(&[("cpu", "1")], &[]),
+            Some(&resources(&[("cpu", "1")], &[])),
             None,
             &resources(&[], &[]),
             Some(&bounds),
@@ -250,7 +255,7 @@ mod tests {
         for name in [GPU, "nvidia.com/mig-1g.5gb", "hugepages-2Mi", "example.org/fpga"] {
             for given in [resources(&[(name, "2")], &[]), resources(&[], &[(name, "2")])] {
                 let template = resources(&[], &[(name, "1")]);
-                let filled = fill(&given, Some(&template), &built_in(), None);
+                let filled = fill(Some(&given), Some(&template), &built_in(), None);
                 assert_eq!(
                     pair(&filled, name),
                     (Some("2".into()), Some("2".into())),
@@ -263,7 +268,7 @@ mod tests {
     #[test]
     fn a_limit_without_any_request_is_requested_too() {
         let filled = fill(
-            &resources(&[], &[("ephemeral-storage", "1Gi")]),
+            Some(&resources(&[], &[("ephemeral-storage", "1Gi")])),
             None,
             &built_in(),
             None,
@@ -290,13 +295,13 @@ mod tests {
         #[test]
         fn filling_twice_changes_nothing(given in amounts(), template in amounts(), max in "[0-9]{1,3}m?") {
             let bounds = cpu_bounds(None, Some(&max));
-            let once = fill(&given, Some(&template), &built_in(), Some(&bounds));
-            prop_assert_eq!(&fill(&once, Some(&template), &built_in(), Some(&bounds)), &once);
+            let once = fill(Some(&given), Some(&template), &built_in(), Some(&bounds));
+            prop_assert_eq!(&fill(Some(&once), Some(&template), &built_in(), Some(&bounds)), &once);
         }
 
         #[test]
         fn what_is_given_stays(given in amounts(), template in amounts()) {
-            let filled = fill(&given, Some(&template), &built_in(), None);
+            let filled = fill(Some(&given), Some(&template), &built_in(), None);
             prop_assert!(given.requests.iter().all(|(name, value)| filled.requests.get(name) == Some(value)));
             prop_assert!(given.limits.iter().all(|(name, value)| filled.limits.get(name) == Some(value)));
         }

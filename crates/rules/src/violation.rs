@@ -15,10 +15,10 @@ pub struct Violation {
 
 impl Violation {
     /// A broken rule at `field`.
-    pub fn new(field: impl Into<String>, value: impl ToString, message: impl Into<String>) -> Self {
+    pub fn new(field: impl Into<String>, value: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             field: field.into(),
-            value: value.to_string(),
+            value: value.into(),
             message: message.into(),
         }
     }

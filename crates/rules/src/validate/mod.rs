@@ -65,5 +65,5 @@ pub(crate) fn port_violation(field: &str, port: i32) -> Violation {
         PORTS.start(),
         PORTS.end()
     );
-    Violation::new(field, port, rule)
+    Violation::new(field, port.to_string(), rule)
 }

@@ -72,7 +72,7 @@ fn check_name(
     }
     let mut found = Vec::new();
     let bounds = bounds_of(bounds, name);
-    if !may_overcommit(name) && !(request.given && limit.given) {
+    if !may_overcommit(name) && (!request.given || !limit.given) {
         // One was filled in from the other: one message is enough.
         let entry = if request.given { request } else { limit };
         entry.check(name, bounds, &mut found);
@@ -196,6 +196,7 @@ impl Entry<'_> {
 
 #[cfg(test)]
 mod tests {
+    use api::{WorkspaceSpec, WorkspaceTemplateSpec};
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -205,11 +206,14 @@ mod tests {
     /// The broken rules of a workspace whose template has `bounds`, each as one line.
     fn lines(given: Value, bounds: Value) -> Vec<String> {
         let settings = Settings::parse("defaultImage: d:1").unwrap();
-        let spec = serde_json::from_value(json!({"displayName": "d", "resources": given})).unwrap();
-        let template = serde_json::from_value(json!({
-            "displayName": "t", "defaultImage": "t:1", "resourceBounds": bounds
-        }))
-        .unwrap();
+        let spec = WorkspaceSpec {
+            resources: serde_json::from_value(given).unwrap(),
+            ..Default::default()
+        };
+        let template = WorkspaceTemplateSpec {
+            resource_bounds: serde_json::from_value(bounds).unwrap(),
+            ..Default::default()
+        };
         let effective = effective(&spec, Some(&template), &settings);
         workspace(
             spec.resources.as_ref(),

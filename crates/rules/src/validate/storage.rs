@@ -65,7 +65,7 @@ pub(super) fn workspace(
 /// Whether a home can be mounted at `path`.
 pub fn mount_path(field: &str, path: &str) -> Option<Violation> {
     let usable = path.starts_with('/')
-        && path.trim_matches('/') != ""
+        && !path.trim_matches('/').is_empty()
         && !path.contains(|c: char| c == ':' || c.is_control())
         && !path.split('/').any(|segment| segment == "..");
     (!usable).then(|| {
@@ -96,11 +96,14 @@ mod tests {
 
     fn lines(storage: Value, bounds: Value) -> Vec<String> {
         let settings = Settings::parse("defaultImage: d:1").unwrap();
-        let spec = serde_json::from_value(json!({"displayName": "d", "storage": storage})).unwrap();
-        let template = serde_json::from_value(
-            json!({"displayName": "t", "defaultImage": "t:1", "primaryStorage": bounds}),
-        )
-        .unwrap();
+        let spec = WorkspaceSpec {
+            storage: serde_json::from_value(storage).unwrap(),
+            ..Default::default()
+        };
+        let template = WorkspaceTemplateSpec {
+            primary_storage: serde_json::from_value(bounds).unwrap(),
+            ..Default::default()
+        };
         let effective = effective(&spec, Some(&template), &settings);
         workspace(&spec, &effective.home, Some(&template))
             .iter()

@@ -117,7 +117,11 @@ fn self_check(path: &str, range: &Bounds, min_name: &str, max_name: &str) -> Vec
         && min > max
     {
         let rule = format!("is more than {max_name} {max}: nothing can be between them");
-        found.push(Violation::new(format!("{path}.{min_name}"), min, rule));
+        found.push(Violation::new(
+            format!("{path}.{min_name}"),
+            min.to_string(),
+            rule,
+        ));
     }
     found
 }
