@@ -2,4 +2,25 @@
 //!
 //! `router` is the table of contents of what is served; `index` is what every answer is decided from.
 
+pub mod clock;
+pub mod cookies;
+pub mod facts;
+pub mod forwarded;
+pub mod frames;
+pub mod identity;
 pub mod index;
+pub mod jwks;
+pub mod keys;
+pub mod listen;
+pub mod metrics;
+pub mod oidc_http;
+pub mod pages;
+pub mod pipe;
+pub mod pod_headers;
+pub mod routes;
+pub mod seal;
+pub mod secret;
+pub mod session;
+pub mod source_rule;
+pub mod tokens;
+pub mod watch;

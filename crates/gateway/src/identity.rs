@@ -1,0 +1,257 @@
+//! claims of a verified ID token -> Kubernetes user name and groups, with kube-apiserver's meaning (pure).
+
+use serde_json::{Map, Value};
+
+/// Most groups that a person may have.
+pub const MAX_GROUPS: usize = 1000;
+/// Most bytes that their names may take together.
+pub const MAX_GROUP_BYTES: usize = 64 * 1024;
+/// Longest user name, in bytes.
+const MAX_USER_NAME: usize = 1024;
+
+/// Who somebody is for Kubernetes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Kubernetes user name.
+    pub user_name: String,
+    /// Kubernetes groups.
+    pub groups: Vec<String>,
+}
+
+/// How claims become an identity: the settings of the API server's own OpenID Connect support, by the same names, so
+/// that both sides agree on who owns what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapping {
+    username_claim: String,
+    username_prefix: String,
+    groups_claim: Option<String>,
+    groups_prefix: String,
+}
+
+impl Mapping {
+    /// `username_prefix`: `None` means `<issuer>#`, save for the claim `email`, which gets none; `-` means none.
+    /// `groups_claim`: `None` means that nobody has groups.
+    pub fn new(
+        issuer: &str,
+        username_claim: &str,
+        username_prefix: Option<&str>,
+        groups_claim: Option<&str>,
+        groups_prefix: &str,
+    ) -> Self {
+        let username_prefix = match username_prefix {
+            Some("-") => String::new(),
+            None | Some("") if username_claim == "email" => String::new(),
+            None | Some("") => format!("{issuer}#"),
+            Some(prefix) => prefix.to_owned(),
+        };
+        Self {
+            username_claim: username_claim.to_owned(),
+            username_prefix,
+            groups_claim: groups_claim.filter(|claim| !claim.is_empty()).map(str::to_owned),
+            groups_prefix: groups_prefix.to_owned(),
+        }
+    }
+
+    /// Maps verified claims.
+    ///
+    /// # Errors
+    /// A claim is missing, has the wrong type, or leads to a name that nobody may have.
+    pub fn identify(&self, claims: &Map<String, Value>) -> Result<Identity, IdentityError> {
+        Ok(Identity {
+            user_name: self.user_name(claims)?,
+            groups: self.groups(claims)?,
+        })
+    }
+
+    fn user_name(&self, claims: &Map<String, Value>) -> Result<String, IdentityError> {
+        let claim = &self.username_claim;
+        let missing = || IdentityError::UserName { claim: claim.clone() };
+        let name = claims.get(claim).and_then(Value::as_str).ok_or_else(missing)?;
+        if claim == "email" && claims.get("email_verified") != Some(&Value::Bool(true)) {
+            return Err(IdentityError::EmailNotVerified);
+        }
+        if name.is_empty() || name.chars().any(char::is_control) || name.len() > MAX_USER_NAME {
+            return Err(missing());
+        }
+        let user_name = format!("{}{name}", self.username_prefix);
+        if user_name.starts_with("system:") {
+            return Err(IdentityError::Reserved { claim: claim.clone() });
+        }
+        Ok(user_name)
+    }
+
+    fn groups(&self, claims: &Map<String, Value>) -> Result<Vec<String>, IdentityError> {
+        let Some(claim) = &self.groups_claim else {
+            return Ok(Vec::new());
+        };
+        let wrong_type = || IdentityError::Groups { claim: claim.clone() };
+        let elsewhere = claims.get("_claim_names").and_then(|names| names.get(claim));
+        if elsewhere.is_some() || claims.get("hasgroups") == Some(&Value::Bool(true)) {
+            return Err(IdentityError::TooManyGroups { claim: claim.clone() });
+        }
+        let listed = match claims.get(claim) {
+            None | Some(Value::Null) => return Ok(Vec::new()),
+            Some(Value::String(group)) => vec![group.as_str()],
+            Some(Value::Array(groups)) => groups
+                .iter()
+                .map(Value::as_str)
+                .collect::<Option<_>>()
+                .ok_or_else(wrong_type)?,
+            Some(_) => return Err(wrong_type()),
+        };
+        let prefix = &self.groups_prefix;
+        let bytes: usize = listed.iter().map(|group| prefix.len() + group.len()).sum();
+        if listed.len() > MAX_GROUPS || bytes > MAX_GROUP_BYTES {
+            return Err(IdentityError::TooManyGroups { claim: claim.clone() });
+        }
+        let groups: Vec<String> = listed.iter().map(|group| format!("{prefix}{group}")).collect();
+        if groups.iter().any(|group| group.starts_with("system:")) {
+            return Err(IdentityError::Reserved { claim: claim.clone() });
+        }
+        Ok(groups)
+    }
+}
+
+/// Why an ID token leads to no identity. The text is for the person and their administrator; it holds no value of a
+/// claim.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdentityError {
+    /// No usable user name.
+    #[error(
+        "the identity provider sent no usable user name: the ID token's claim {claim:?} (setting oidc-username-claim) is missing, empty, too long or not text"
+    )]
+    UserName {
+        /// The configured claim.
+        claim: String,
+    },
+    /// The address is not verified.
+    #[error("the identity provider does not say that the e-mail address is verified (claim email_verified)")]
+    EmailNotVerified,
+    /// The groups are not a list of names.
+    #[error("the ID token's claim {claim:?} (setting oidc-groups-claim) is not a list of group names")]
+    Groups {
+        /// The configured claim.
+        claim: String,
+    },
+    /// More groups than are accepted, or the provider left them out because there are too many.
+    #[error(
+        "too many groups in the claim {claim:?}: at most {MAX_GROUPS} of {MAX_GROUP_BYTES} bytes together; set a groups filter for this client at the identity provider"
+    )]
+    TooManyGroups {
+        /// The configured claim.
+        claim: String,
+    },
+    /// A name that belongs to Kubernetes itself.
+    #[error("the claim {claim:?} gives a name that begins with \"system:\", which Kubernetes keeps for itself")]
+    Reserved {
+        /// The configured claim.
+        claim: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const ISSUER: &str = "https://identity.example/realms/x";
+
+    fn identify(mapping: &Mapping, claims: &Value) -> Result<Identity, IdentityError> {
+        mapping.identify(claims.as_object().unwrap())
+    }
+
+    fn user_name(claim: &str, prefix: Option<&str>, claims: &Value) -> Result<String, IdentityError> {
+        let mapping = Mapping::new(ISSUER, claim, prefix, None, "");
+        identify(&mapping, claims).map(|identity| identity.user_name)
+    }
+
+    fn groups(prefix: &str, claims: &Value) -> Result<Vec<String>, IdentityError> {
+        let mapping = Mapping::new(ISSUER, "sub", None, Some("groups"), prefix);
+        identify(&mapping, claims).map(|identity| identity.groups)
+    }
+
+    #[test]
+    fn user_names_are_prefixed_as_the_api_server_does() {
+        let claims = json!({"sub": "1", "preferred_username": "alice", "email": "a@b", "email_verified": true});
+        let table = [
+            ("sub", None, "https://identity.example/realms/x#1"),
+            ("preferred_username", None, "https://identity.example/realms/x#alice"),
+            ("preferred_username", Some("-"), "alice"),
+            ("preferred_username", Some("oidc:"), "oidc:alice"),
+            ("email", None, "a@b"),
+            ("email", Some("-"), "a@b"),
+            ("email", Some("oidc:"), "oidc:a@b"),
+        ];
+        for (claim, prefix, expected) in table {
+            assert_eq!(user_name(claim, prefix, &claims).unwrap(), expected, "{claim} {prefix:?}");
+        }
+    }
+
+    #[test]
+    fn an_email_address_needs_to_be_verified() {
+        for verified in [json!(null), json!(false), json!("true"), json!(1)] {
+            let claims = json!({"email": "a@b", "email_verified": verified});
+            assert_eq!(user_name("email", None, &claims), Err(IdentityError::EmailNotVerified));
+        }
+        let absent = json!({"email": "a@b"});
+        assert_eq!(user_name("email", None, &absent), Err(IdentityError::EmailNotVerified));
+    }
+
+    #[test]
+    fn a_user_name_that_is_missing_or_odd_is_refused() {
+        for value in [json!(null), json!(""), json!(7), json!(["a"]), json!("a\nb"), json!("a".repeat(1025))] {
+            assert!(
+                matches!(user_name("sub", Some("-"), &json!({"sub": value})), Err(IdentityError::UserName { .. })),
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_of_kubernetes_itself_are_refused_after_prefixing() {
+        let admin = json!({"sub": "system:admin"});
+        assert!(matches!(user_name("sub", Some("-"), &admin), Err(IdentityError::Reserved { .. })));
+        assert_eq!(user_name("sub", Some("oidc:"), &admin).unwrap(), "oidc:system:admin");
+        let split = json!({"sub": "admin"});
+        assert!(matches!(user_name("sub", Some("system:"), &split), Err(IdentityError::Reserved { .. })));
+        let masters = json!({"sub": "1", "groups": ["a", "system:masters"]});
+        assert!(matches!(groups("", &masters), Err(IdentityError::Reserved { .. })));
+        assert_eq!(groups("oidc:", &masters).unwrap(), ["oidc:a", "oidc:system:masters"]);
+    }
+
+    #[test]
+    fn groups_are_one_name_or_a_list_and_keep_their_commas() {
+        let table = [
+            (json!({"sub": "1"}), vec![]),
+            (json!({"sub": "1", "groups": null}), vec![]),
+            (json!({"sub": "1", "groups": "a,b"}), vec!["oidc:a,b"]),
+            (json!({"sub": "1", "groups": ["a,b", "c"]}), vec!["oidc:a,b", "oidc:c"]),
+        ];
+        for (claims, expected) in table {
+            assert_eq!(groups("oidc:", &claims).unwrap(), expected, "{claims}");
+        }
+        for wrong in [json!(1), json!(["a", 1]), json!({"a": "b"})] {
+            assert!(matches!(
+                groups("", &json!({"sub": "1", "groups": wrong})),
+                Err(IdentityError::Groups { .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn too_many_groups_or_left_out_groups_are_unknown_not_none() {
+        let many = |count: usize, length: usize| json!({"sub": "1", "groups": vec!["g".repeat(length); count]});
+        assert_eq!(groups("", &many(1000, 1)).unwrap().len(), 1000);
+        assert_eq!(groups("", &many(64, 1024)).unwrap().len(), 64);
+        for claims in [
+            many(1001, 1),
+            many(65, 1024),
+            json!({"sub": "1", "_claim_names": {"groups": "src1"}}),
+            json!({"sub": "1", "hasgroups": true}),
+        ] {
+            let error = groups("", &claims).unwrap_err();
+            assert!(error.to_string().contains("groups filter"), "{error}");
+        }
+        assert!(matches!(groups("o", &many(64, 1024)), Err(IdentityError::TooManyGroups { .. })));
+    }
+}

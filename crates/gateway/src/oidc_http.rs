@@ -1,0 +1,327 @@
+//! request to the identity provider -> its answer (IO), within bounds of time and size, and without following redirects.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+
+/// Time for a whole exchange.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Time to reach the provider.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Largest answer, in bytes.
+const MAX_BODY: usize = 256 * 1024;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// Nobody answered; somebody may later.
+    #[error("no connection to {host}: {reason}")]
+    Unreachable {
+        /// Host that was asked.
+        host: String,
+        /// What failed.
+        reason: String,
+    },
+    /// The other side's certificate is not trusted.
+    #[error("the certificate of {host} is not trusted: {reason}")]
+    Untrusted {
+        /// Host that was asked.
+        host: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The answer is longer than the gateway accepts.
+    #[error("the answer of {0} is longer than {MAX_BODY} bytes")]
+    TooLarge(String),
+}
+
+/// A setting that cannot be used, found before any connection is made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("setting {setting}: {problem}")]
+pub struct SettingError {
+    /// Name of the setting, as on the command line without dashes in front.
+    pub setting: &'static str,
+    /// What is wrong and what to do.
+    pub problem: String,
+}
+
+impl SettingError {
+    /// `problem`: what is wrong and what to do.
+    pub fn new(setting: &'static str, problem: impl Into<String>) -> Self {
+        Self {
+            setting,
+            problem: problem.into(),
+        }
+    }
+}
+
+type Exchange =
+    dyn Fn(Request<Vec<u8>>) -> BoxFuture<'static, Result<Response<Vec<u8>>, HttpError>> + Send + Sync;
+
+/// Sends requests to the identity provider. Clones share connections.
+#[derive(Clone)]
+pub struct HttpClient(Arc<Exchange>);
+
+impl HttpClient {
+    /// A client over HTTPS only. `ca_file`: PEM file whose authorities alone are trusted (`None`: those of the system).
+    /// `connect_to`: address `host:port` to dial in place of `issuer_host`; TLS name and Host header stay the issuer's.
+    ///
+    /// # Errors
+    /// The file or the address cannot be used.
+    pub fn over_tls(
+        ca_file: Option<&Path>,
+        issuer_host: &str,
+        connect_to: Option<&str>,
+    ) -> Result<Self, SettingError> {
+        let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| SettingError::new("oidc-ca-file", error.to_string()))?
+            .with_root_certificates(roots(ca_file)?)
+            .with_no_client_auth();
+        let dialer = Dialer {
+            instead_of: issuer_host.to_ascii_lowercase(),
+            address: connect_to.map(parse_address).transpose()?,
+        };
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_only()
+            .enable_all_versions()
+            .wrap_connector(dialer);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .build::<_, Full<Bytes>>(connector);
+        Ok(Self::new(move |request| exchange(client.clone(), request)))
+    }
+
+    /// A client that asks `exchange`.
+    pub fn new<F, A>(exchange: F) -> Self
+    where
+        F: Fn(Request<Vec<u8>>) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Response<Vec<u8>>, HttpError>> + Send + 'static,
+    {
+        Self(Arc::new(move |request| Box::pin(exchange(request))))
+    }
+
+    /// Sends a request and waits for the whole answer.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn call(&self, request: Request<Vec<u8>>) -> BoxFuture<'static, Result<Response<Vec<u8>>, HttpError>> {
+        (self.0)(request)
+    }
+}
+
+async fn exchange(
+    client: Client<HttpsConnector<Dialer>, Full<Bytes>>,
+    request: Request<Vec<u8>>,
+) -> Result<Response<Vec<u8>>, HttpError> {
+    let host = request.uri().host().unwrap_or_default().to_owned();
+    let unreachable = |reason: String| HttpError::Unreachable {
+        host: host.clone(),
+        reason,
+    };
+    let request = request.map(|body| Full::new(Bytes::from(body)));
+    let answer = async {
+        let answer = client.request(request).await.map_err(|error| match untrusted(&error) {
+            Some(reason) => HttpError::Untrusted {
+                host: host.clone(),
+                reason,
+            },
+            None => unreachable(innermost(&error)),
+        })?;
+        let (head, body) = answer.into_parts();
+        let body = Limited::new(body, MAX_BODY).collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                HttpError::TooLarge(host.clone())
+            } else {
+                unreachable(error.to_string())
+            }
+        })?;
+        Ok(Response::from_parts(head, body.to_bytes().to_vec()))
+    };
+    tokio::time::timeout(TIMEOUT, answer)
+        .await
+        .unwrap_or_else(|_| Err(unreachable(format!("no answer within {} s", TIMEOUT.as_secs()))))
+}
+
+/// What rustls says of a certificate that it does not accept, wherever in the chain of causes it stands.
+fn untrusted(error: &(dyn StdError + 'static)) -> Option<String> {
+    causes(error)
+        .find_map(|cause| match cause.downcast_ref::<rustls::Error>() {
+            Some(rustls::Error::InvalidCertificate(reason)) => Some(reason.to_string()),
+            _ => None,
+        })
+}
+
+fn innermost(error: &(dyn StdError + 'static)) -> String {
+    causes(error).last().map_or_else(String::new, ToString::to_string)
+}
+
+/// The error and its causes. An `io::Error` hides what it carries from `source`.
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| {
+        let error: &'a (dyn StdError + 'static) = *error;
+        let carried = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        match carried {
+            Some(carried) => Some(carried as &(dyn StdError + 'static)),
+            None => error.source(),
+        }
+    })
+}
+
+fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, SettingError> {
+    let mut roots = RootCertStore::empty();
+    match ca_file {
+        Some(path) => {
+            let problem = |reason: String| SettingError::new("oidc-ca-file", format!("{}: {reason}", path.display()));
+            let certificates = CertificateDer::pem_file_iter(path).map_err(|error| problem(error.to_string()))?;
+            for certificate in certificates {
+                let certificate = certificate.map_err(|error| problem(error.to_string()))?;
+                roots.add(certificate).map_err(|error| problem(error.to_string()))?;
+            }
+            if roots.is_empty() {
+                return Err(problem("holds no certificate; give PEM".into()));
+            }
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    Ok(roots)
+}
+
+fn parse_address(text: &str) -> Result<(String, u16), SettingError> {
+    let parsed = text.rsplit_once(':').and_then(|(host, port)| {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        Some((host.to_owned(), port.parse().ok().filter(|port| *port != 0)?))
+    });
+    parsed
+        .filter(|(host, _)| !host.is_empty())
+        .ok_or_else(|| SettingError::new("oidc-connect-to", format!("{text:?} is not host:port")))
+}
+
+/// Opens TCP connections; to another address for one host.
+#[derive(Debug, Clone)]
+struct Dialer {
+    instead_of: String,
+    address: Option<(String, u16)>,
+}
+
+impl Dialer {
+    fn address(&self, uri: &Uri) -> (String, u16) {
+        let host = uri.host().unwrap_or_default();
+        match &self.address {
+            Some(address) if host.eq_ignore_ascii_case(&self.instead_of) => address.clone(),
+            _ => {
+                let host = host.trim_start_matches('[').trim_end_matches(']');
+                (host.to_owned(), uri.port_u16().unwrap_or(443))
+            }
+        }
+    }
+}
+
+impl tower::Service<Uri> for Dialer {
+    type Response = TokioIo<TcpStream>;
+    type Error = std::io::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let address = self.address(&uri);
+        Box::pin(async move {
+            let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address))
+                .await
+                .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
+            stream.set_nodelay(true)?;
+            Ok(TokioIo::new(stream))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    fn dialer(connect_to: Option<&str>) -> Dialer {
+        Dialer {
+            instead_of: "identity.example".into(),
+            address: connect_to.map(|text| parse_address(text).unwrap()),
+        }
+    }
+
+    #[test]
+    fn only_the_issuers_host_is_dialled_elsewhere() {
+        let address = |dialer: &Dialer, uri: &str| dialer.address(&uri.parse().unwrap());
+        let elsewhere = dialer(Some("proxy.system.svc:8443"));
+        let issuer = "https://Identity.example:9443/token";
+        assert_eq!(address(&elsewhere, issuer), ("proxy.system.svc".into(), 8443));
+        assert_eq!(address(&elsewhere, "https://keys.example/jwks"), ("keys.example".into(), 443));
+        assert_eq!(address(&dialer(None), issuer), ("Identity.example".into(), 9443));
+        assert_eq!(address(&dialer(Some("[::1]:1")), issuer), ("::1".into(), 1));
+    }
+
+    #[test]
+    fn unusable_settings_are_named() {
+        for wrong in ["proxy", "proxy:", ":443", "proxy:0", "proxy:http", "proxy:70000"] {
+            let error = HttpClient::over_tls(None, "identity.example", Some(wrong)).err().unwrap();
+            assert_eq!(error.setting, "oidc-connect-to", "{wrong}");
+        }
+        let absent = Path::new("/does/not/exist.pem");
+        let error = HttpClient::over_tls(Some(absent), "x", None).err().unwrap();
+        assert!(error.to_string().starts_with("setting oidc-ca-file: /does/not/exist.pem"), "{error}");
+        let mut empty = tempfile();
+        writeln!(empty.1, "no certificate").unwrap();
+        let error = HttpClient::over_tls(Some(&empty.0), "x", None).err().unwrap();
+        assert!(error.to_string().contains("holds no certificate"), "{error}");
+        std::fs::remove_file(empty.0).unwrap();
+    }
+
+    fn tempfile() -> (std::path::PathBuf, std::fs::File) {
+        let path = std::env::temp_dir().join(format!("gateway-ca-{}.pem", std::process::id()));
+        let file = std::fs::File::create(&path).unwrap();
+        (path, file)
+    }
+
+    #[tokio::test]
+    async fn a_certificate_of_an_unknown_authority_is_told_from_nobody_there() {
+        let authority = kit::pki::authority("test", jiff::Timestamp::now()).unwrap();
+        let names = ["localhost".to_owned()];
+        let pair = kit::pki::leaf(&authority, "localhost", &names, kit::pki::Purpose::Server, jiff::Timestamp::now());
+        let certificate = kit::tls::Certificate::default();
+        certificate.set(&pair.unwrap()).unwrap();
+        let config = kit::tls::server_config(certificate, None).unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let server = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            acceptor.accept(stream).await.is_err()
+        });
+        let client = HttpClient::over_tls(None, "localhost", Some(&address)).unwrap();
+        let request = || Request::get("https://localhost/").body(Vec::new()).unwrap();
+        let error = client.call(request()).await.unwrap_err();
+        assert!(matches!(error, HttpError::Untrusted { .. }), "{error}");
+        assert!(server.await.unwrap());
+        let error = client.call(request()).await.unwrap_err();
+        assert!(matches!(error, HttpError::Unreachable { .. }), "{error}");
+    }
+}
