@@ -9,7 +9,7 @@
     {{- $groups = append $groups (dict "name" .) -}}
     {{- $paths = append $paths (printf "/%s" .) -}}
   {{- end -}}
-  {{- /* A fixed id keeps the subject the same over restarts, though the data lives in memory. */ -}}
+  {{- /* A fixed id keeps the subject the same in a new pod, though the data goes with the old one. */ -}}
   {{- $hash := sha256sum (printf "jupyter-k8s account %s" $account.username) -}}
   {{- $id := printf "%s-%s-%s-%s-%s" (substr 0 8 $hash) (substr 8 12 $hash) (substr 12 16 $hash) (substr 16 20 $hash) (substr 20 32 $hash) -}}
   {{- $users = append $users (dict
