@@ -1,0 +1,89 @@
+//! command line and environment -> settings, or a sentence that names the wrong one (pure).
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Exit status for settings that cannot be used (`EX_USAGE`).
+pub const EXIT_USAGE: u8 = 64;
+
+/// Signs people in and decides about every request to a workspace.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "jupyter-k8s-gateway", version)]
+pub struct Args {
+    /// Namespace of this process: its Secrets and login sessions live there.
+    #[arg(long, env = "POD_NAMESPACE")]
+    pub namespace: String,
+
+    /// Helm release that this process belongs to: first part of the names of its Secrets and its Service.
+    #[arg(long, env = "RELEASE_NAME")]
+    pub release_name: String,
+
+    /// WorkspaceManager whose workspaces are served [default: the one default manager].
+    #[arg(long, env = "MANAGER")]
+    pub manager: Option<String>,
+
+    /// Cookies whose name begins like this never reach a workspace (repeatable; in the environment separated by commas).
+    /// Meant for a company's single sign-on.
+    #[arg(long, env = "COOKIE_STRIP", value_delimiter = ',')]
+    pub cookie_strip: Vec<String>,
+
+    /// Identity provider.
+    #[command(flatten)]
+    pub oidc: Oidc,
+}
+
+/// The identity provider, and how its claims become Kubernetes names. Claims and prefixes mean what kube-apiserver's flags
+/// of the same names mean, so that both give a person the same name.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Oidc {
+    /// Issuer, exactly as in its discovery document; https only.
+    #[arg(long, env = "OIDC_ISSUER_URL")]
+    pub oidc_issuer_url: String,
+
+    /// Identifier of this client at the issuer.
+    #[arg(long, env = "OIDC_CLIENT_ID")]
+    pub oidc_client_id: String,
+
+    /// File that holds the client's secret.
+    #[arg(long, env = "OIDC_CLIENT_SECRET_FILE")]
+    pub oidc_client_secret_file: PathBuf,
+
+    /// Claim that becomes the user name. It must never change for a person.
+    #[arg(long, env = "OIDC_USERNAME_CLAIM", default_value = "sub")]
+    pub oidc_username_claim: String,
+
+    /// Put before the user name; `-` for none [default: the issuer and `#`; none when the claim is email].
+    #[arg(long, env = "OIDC_USERNAME_PREFIX")]
+    pub oidc_username_prefix: Option<String>,
+
+    /// Claim that holds the groups [default: groups are not used].
+    #[arg(long, env = "OIDC_GROUPS_CLAIM")]
+    pub oidc_groups_claim: Option<String>,
+
+    /// Put before every group.
+    #[arg(long, env = "OIDC_GROUPS_PREFIX", default_value = "")]
+    pub oidc_groups_prefix: String,
+
+    /// File with the certificate authorities that vouch for the issuer, PEM [default: the system's].
+    #[arg(long, env = "OIDC_CA_FILE")]
+    pub oidc_ca_file: Option<PathBuf>,
+
+    /// Scopes asked for beside openid (repeatable; in the environment separated by commas).
+    #[arg(long, env = "OIDC_SCOPES", value_delimiter = ',', default_value = "profile")]
+    pub oidc_scopes: Vec<String>,
+
+    /// Algorithms that may sign an ID token (repeatable; in the environment separated by commas).
+    #[arg(
+        long,
+        env = "OIDC_SIGNING_ALGS",
+        value_delimiter = ',',
+        default_value = "RS256"
+    )]
+    pub oidc_signing_algs: Vec<String>,
+
+    /// `host:port` that is dialled in place of the issuer's host; TLS name and Host header stay the issuer's. For an identity
+    /// provider that is reached through the proxy inside the cluster.
+    #[arg(long, env = "OIDC_CONNECT_TO")]
+    pub oidc_connect_to: Option<String>,
+}

@@ -1,0 +1,215 @@
+//! the gateway's namespace -> its private authority, the proxy's client certificate and its own server certificate (IO).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kit::pki::{Pair, Purpose};
+use kit::secret::{Data, Spec, agree};
+use kube::Api;
+use rustls::ServerConfig;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// Entries of the Secrets, named as Kubernetes names them in Secrets of type `kubernetes.io/tls`.
+const CERTIFICATE: &str = "tls.crt";
+const KEY: &str = "tls.key";
+const AUTHORITY: &str = "ca.crt";
+
+/// How often ends of validity are looked at, and how soon again after a failure.
+const LOOK: Duration = Duration::from_secs(3600);
+const RETRY: Duration = Duration::from_secs(60);
+
+/// Why the listeners have no certificates.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A Secret could not be read or written.
+    #[error(transparent)]
+    Secret(#[from] kit::secret::Error),
+    /// Another replica stored what cannot be read.
+    #[error("Secret {0:?}: its certificate or key cannot be read")]
+    Unreadable(String),
+    /// The server certificate could not be made.
+    #[error("server certificate: {0}")]
+    Leaf(#[from] kit::pki::Error),
+    /// The TLS settings could not be made.
+    #[error("TLS settings: {0}")]
+    Tls(#[from] kit::tls::Error),
+}
+
+/// Where certificates are kept and whom they name.
+#[derive(Debug, Clone)]
+pub struct Pki {
+    secrets: Api<Secret>,
+    release: String,
+    namespace: String,
+}
+
+/// TLS settings of the listeners, and what they were made of.
+struct Made {
+    config: Arc<ServerConfig>,
+    authority: Pair,
+    server: Pair,
+}
+
+impl Pki {
+    /// `secrets`: those of `namespace`; `release`: first part of the Secrets' and the Service's names.
+    pub fn new(secrets: Api<Secret>, release: &str, namespace: &str) -> Self {
+        Self {
+            secrets,
+            release: release.to_owned(),
+            namespace: namespace.to_owned(),
+        }
+    }
+
+    /// Agrees with the other replicas on the authority and the proxy's certificate, makes a server certificate, and keeps all
+    /// of them valid until `stop`. The receiver always holds the settings for new connections.
+    ///
+    /// # Errors
+    /// The first round failed. Later ones are tried again.
+    pub async fn keep(
+        self,
+        tasks: &tokio_util::task::TaskTracker,
+        stop: CancellationToken,
+    ) -> Result<watch::Receiver<Arc<ServerConfig>>, Error> {
+        let mut made = self.make(None, Timestamp::now()).await?;
+        let (configs, receiver) = watch::channel(Arc::clone(&made.config));
+        tasks.spawn(stop.run_until_cancelled_owned(async move {
+            let mut pause = LOOK;
+            loop {
+                sleep(pause).await;
+                match self.make(Some(&made), Timestamp::now()).await {
+                    Ok(next) => {
+                        if !Arc::ptr_eq(&next.config, &made.config) {
+                            info!("server certificate renewed");
+                            configs.send_replace(Arc::clone(&next.config));
+                        }
+                        made = next;
+                        pause = LOOK;
+                    }
+                    Err(error) => {
+                        warn!(%error, "certificates could not be looked after; it is tried again");
+                        pause = RETRY;
+                    }
+                }
+            }
+        }));
+        Ok(receiver)
+    }
+
+    async fn make(&self, before: Option<&Made>, now: Timestamp) -> Result<Made, Error> {
+        let authority = self.authority(now).await?;
+        self.proxy_client(&authority, now).await?;
+        let names = self.names();
+        if let Some(before) = before
+            && before.authority == authority
+            && !kit::pki::needs_renewal(&before.server.certificate, now)
+        {
+            let (config, server) = (Arc::clone(&before.config), before.server.clone());
+            return Ok(Made {
+                config,
+                authority,
+                server,
+            });
+        }
+        let server = kit::pki::leaf(&authority, &names[0], &names, Purpose::Server, now)?;
+        let certificate = kit::tls::Certificate::default();
+        certificate.set(&server)?;
+        let config = Arc::new(kit::tls::server_config(
+            certificate,
+            Some(&authority.certificate),
+        )?);
+        Ok(Made {
+            config,
+            authority,
+            server,
+        })
+    }
+
+    /// The authority of this release's gateway; nobody else holds its key.
+    async fn authority(&self, now: Timestamp) -> Result<Pair, Error> {
+        let spec = self.spec("gateway-ca", "Opaque");
+        let data = agree(&self.secrets, &spec, |stored| {
+            if stored.and_then(pair).is_some_and(|stored| usable(&stored, now)) {
+                return Ok(None);
+            }
+            let made = kit::pki::authority(&format!("{} gateway", self.release), now)?;
+            Ok::<_, kit::pki::Error>(Some(data(&made, None)))
+        })
+        .await?;
+        pair(&data).ok_or(Error::Unreadable(spec.name))
+    }
+
+    /// What the proxy shows to be let in. It is mounted into the proxy's pod.
+    async fn proxy_client(&self, authority: &Pair, now: Timestamp) -> Result<(), Error> {
+        let spec = self.spec("proxy-client", "kubernetes.io/tls");
+        agree(&self.secrets, &spec, |stored| {
+            let fits = stored.is_some_and(|stored| {
+                stored.get(AUTHORITY).map(Vec::as_slice) == Some(authority.certificate.as_bytes())
+                    && pair(stored).is_some_and(|stored| {
+                        kit::pki::is_for(&stored.certificate, &authority.certificate, &[])
+                            && !kit::pki::needs_renewal(&stored.certificate, now)
+                    })
+            });
+            if fits {
+                return Ok(None);
+            }
+            let made = kit::pki::leaf(authority, &spec.name, &[], Purpose::Client, now)?;
+            Ok::<_, kit::pki::Error>(Some(data(&made, Some(&authority.certificate))))
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Names under which the proxy reaches this process.
+    fn names(&self) -> Vec<String> {
+        let service = format!("{}-gateway", self.release);
+        vec![format!("{service}.{}.svc", self.namespace), service]
+    }
+
+    fn spec(&self, suffix: &str, type_: &'static str) -> Spec {
+        let labels = [
+            (api::names::APP_NAME_LABEL, api::names::PRODUCT),
+            (api::names::APP_INSTANCE_LABEL, self.release.as_str()),
+            (api::names::APP_COMPONENT_LABEL, "gateway"),
+            (api::names::APP_PART_OF_LABEL, api::names::PRODUCT),
+            (api::names::APP_MANAGED_BY_LABEL, api::names::GATEWAY),
+        ];
+        Spec {
+            name: format!("{}-{suffix}", self.release),
+            type_,
+            labels: labels
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+            manager: api::names::GATEWAY,
+        }
+    }
+}
+
+/// An authority that can still sign: its key fits, and its end is not near.
+fn usable(authority: &Pair, now: Timestamp) -> bool {
+    kit::pki::leaf(authority, "probe", &[], Purpose::Client, now).is_ok()
+        && !kit::pki::needs_renewal(&authority.certificate, now)
+}
+
+fn pair(data: &Data) -> Option<Pair> {
+    let text = |name: &str| String::from_utf8(data.get(name)?.clone()).ok();
+    Some(Pair {
+        certificate: text(CERTIFICATE)?,
+        key: text(KEY)?,
+    })
+}
+
+fn data(pair: &Pair, authority: Option<&str>) -> Data {
+    let mut data = Data::from([
+        (CERTIFICATE.to_owned(), pair.certificate.clone().into_bytes()),
+        (KEY.to_owned(), pair.key.clone().into_bytes()),
+    ]);
+    if let Some(authority) = authority {
+        data.insert(AUTHORITY.to_owned(), authority.as_bytes().to_vec());
+    }
+    data
+}
