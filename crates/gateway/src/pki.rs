@@ -213,3 +213,105 @@ fn data(pair: &Pair, authority: Option<&str>) -> Data {
     }
     data
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::SignedDuration;
+    use testkit::api_server::ApiServer;
+
+    use super::*;
+
+    fn keeper(client: kube::Client) -> Pki {
+        Pki::new(Api::namespaced(client, "system"), "demo", "system")
+    }
+
+    fn stored(server: &ApiServer, name: &str) -> Data {
+        let secret: Secret = server.get(Some("system"), name).unwrap();
+        secret
+            .data
+            .unwrap()
+            .into_iter()
+            .map(|(key, value)| (key, value.0))
+            .collect::<BTreeMap<_, _>>()
+    }
+
+    #[tokio::test]
+    async fn replicas_that_start_together_agree_on_one_authority_and_one_proxy_certificate() {
+        let (server, client) = ApiServer::start();
+        let now = Timestamp::now();
+        let replicas: Vec<Pki> = (0..3).map(|_| keeper(client.clone())).collect();
+        let made = futures::future::try_join_all(replicas.iter().map(|replica| replica.make(None, now)))
+            .await
+            .unwrap();
+        let authority = stored(&server, "demo-gateway-ca");
+        assert!(
+            made.iter()
+                .all(|made| Some(&made.authority) == pair(&authority).as_ref())
+        );
+        let proxy = stored(&server, "demo-proxy-client");
+        assert_eq!(proxy[AUTHORITY], authority[CERTIFICATE]);
+        assert!(
+            !proxy.values().any(|value| *value == authority[KEY]),
+            "the authority's key is nobody else's"
+        );
+        let names = keeper(client).names();
+        assert_eq!(names, ["demo-gateway.system.svc", "demo-gateway"]);
+        for made in &made {
+            assert!(kit::pki::is_for(
+                &made.server.certificate,
+                &made.authority.certificate,
+                &names
+            ));
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_and_nothing_replaced_while_all_is_valid() {
+        let (server, client) = ApiServer::start();
+        let now = Timestamp::now();
+        let keeper = keeper(client);
+        let made = keeper.make(None, now).await.unwrap();
+        server.take_calls();
+        let later = keeper
+            .make(Some(&made), now + SignedDuration::from_hours(24))
+            .await
+            .unwrap();
+        assert!(Arc::ptr_eq(&later.config, &made.config));
+        assert!(server.take_calls().iter().all(|call| !call.is_write()));
+    }
+
+    #[tokio::test]
+    async fn leaves_are_renewed_when_a_third_of_their_life_is_left() {
+        let (server, client) = ApiServer::start();
+        let now = Timestamp::now();
+        let keeper = keeper(client);
+        let made = keeper.make(None, now).await.unwrap();
+        let proxy = stored(&server, "demo-proxy-client");
+        let late = now + kit::pki::LEAF_VALIDITY / 3 * 2 + SignedDuration::from_hours(1);
+        let renewed = keeper.make(Some(&made), late).await.unwrap();
+        assert_eq!(renewed.authority, made.authority);
+        assert_ne!(renewed.server, made.server);
+        assert!(!Arc::ptr_eq(&renewed.config, &made.config));
+        assert_ne!(stored(&server, "demo-proxy-client"), proxy);
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_authority_is_replaced_with_everything_that_it_signed() {
+        let (server, client) = ApiServer::start();
+        let now = Timestamp::now();
+        let keeper = keeper(client);
+        let made = keeper.make(None, now).await.unwrap();
+        server.edit::<Secret>(Some("system"), "demo-gateway-ca", |secret| {
+            secret["data"][KEY] = "bm90IGEga2V5".into();
+        });
+        let renewed = keeper.make(Some(&made), now).await.unwrap();
+        assert_ne!(renewed.authority, made.authority);
+        assert_ne!(renewed.server, made.server);
+        assert_eq!(
+            stored(&server, "demo-proxy-client")[AUTHORITY],
+            renewed.authority.certificate.into_bytes()
+        );
+    }
+}

@@ -164,3 +164,108 @@ fn kept<K, T>(
         watcher::Event::Delete(object) => watcher::Event::Delete(facts(object)),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use kube::core::DeserializeGuard;
+    use serde_json::json;
+    use watcher::Event;
+
+    use super::*;
+
+    fn seen(name: &str) -> (Key, Option<WorkspaceFacts>) {
+        let object = json!({
+            "apiVersion": "workspaces.jupyter.org/v1alpha1",
+            "kind": "Workspace",
+            "metadata": {"name": name, "namespace": "team", "uid": name},
+            "spec": {"displayName": name},
+        });
+        workspace(serde_json::from_value(object).unwrap())
+    }
+
+    fn default_manager() -> (Key, Option<ManagerFacts>) {
+        manager(DeserializeGuard(Ok(testkit::objects::manager("main"))))
+    }
+
+    fn workspaces(events: impl IntoIterator<Item = Event<(Key, Option<WorkspaceFacts>)>>) -> Vec<Change> {
+        events
+            .into_iter()
+            .map(|event| Change::Workspace(Ok(event)))
+            .collect()
+    }
+
+    fn managers() -> Vec<Change> {
+        [Event::Init, Event::InitApply(default_manager()), Event::InitDone]
+            .map(|event| Change::Manager(Ok(event)))
+            .into()
+    }
+
+    /// Names in the index after these batches of changes, and how often it changed.
+    async fn names_after(batches: impl IntoIterator<Item = Vec<Change>>) -> (Vec<String>, u64) {
+        let index = Index::default();
+        // A pending item ends a batch, as a silent API server does.
+        let changes = stream::iter(batches).then(|batch| async {
+            tokio::task::yield_now().await;
+            stream::iter(batch)
+        });
+        take_in(changes.flatten(), World::new(None), &index, &Metrics::default()).await;
+        let mut names: Vec<_> = index.load().targets().map(|target| target.name.clone()).collect();
+        names.sort();
+        (names, *index.subscribe().borrow())
+    }
+
+    #[tokio::test]
+    async fn nothing_is_published_before_both_lists_are_complete() {
+        let listing = || workspaces([Event::Init, Event::InitApply(seen("a")), Event::InitDone]);
+        assert_eq!(names_after([listing()]).await, (vec![], 0));
+        assert_eq!(names_after([managers()]).await, (vec![], 0));
+        assert_eq!(names_after([listing(), managers()]).await, (vec!["a".into()], 1));
+    }
+
+    #[tokio::test]
+    async fn a_new_list_replaces_the_old_one_at_its_end_and_not_before() {
+        let relist = |events: Vec<Event<(Key, Option<WorkspaceFacts>)>>| {
+            let first = workspaces([Event::Init, Event::InitApply(seen("a")), Event::InitDone]);
+            [managers(), first, workspaces(events)]
+        };
+        let begun = relist(vec![Event::Init, Event::InitApply(seen("b"))]);
+        assert_eq!(names_after(begun).await.0, ["a"]);
+        let done = relist(vec![Event::Init, Event::InitApply(seen("b")), Event::InitDone]);
+        assert_eq!(names_after(done).await.0, ["b"]);
+    }
+
+    #[tokio::test]
+    async fn an_object_that_cannot_be_read_is_left_out_and_the_others_stay() {
+        let broken = json!({
+            "apiVersion": "workspaces.jupyter.org/v1alpha1",
+            "kind": "Workspace",
+            "metadata": {"name": "a", "namespace": "team", "uid": "a"},
+            "spec": {"displayName": 7},
+        });
+        let broken = workspace(serde_json::from_value(broken).unwrap());
+        let list = workspaces([
+            Event::Init,
+            Event::InitApply(seen("a")),
+            Event::InitApply(seen("b")),
+            Event::InitDone,
+        ]);
+        let changes = [
+            managers(),
+            list,
+            workspaces([Event::Apply(broken), Event::Apply(seen("c"))]),
+        ];
+        assert_eq!(names_after(changes).await.0, ["b", "c"]);
+    }
+
+    #[tokio::test]
+    async fn a_burst_makes_one_change() {
+        let mut burst = managers();
+        burst.extend(workspaces([Event::Init, Event::InitDone]));
+        burst.extend(workspaces(
+            (0..100).map(|number| Event::Apply(seen(&format!("w{number}")))),
+        ));
+        burst.extend(workspaces([Event::Delete(seen("w7"))]));
+        let (names, changes) = names_after([burst]).await;
+        assert_eq!((names.len(), changes), (99, 1));
+    }
+}
