@@ -1,1 +1,15 @@
-//! placeholder
+//! Verbs of the end-to-end tests: objects on the cluster, a signed-in HTTP client, a browser, the command line.
+//!
+//! Tests find the installation through a file; see [`environment`]. Every wait is for a condition, with a deadline that is
+//! generous because machines are slow, and an error that says what was seen last.
+
+pub mod browser;
+pub mod cluster;
+pub mod command;
+pub mod environment;
+pub mod http;
+pub mod socket;
+pub mod wait;
+pub mod workspace;
+
+pub use environment::Environment;

@@ -1,0 +1,169 @@
+//! a headless Chromium with a profile of its own -> pages (IO).
+
+use std::{fs, path::Path, process::Stdio, time::Duration};
+
+use anyhow::Context as _;
+use fantoccini::{Client, ClientBuilder, Locator, wd::Capabilities};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
+
+use crate::{Environment, wait};
+
+/// How long a page may take.
+const PAGE: Duration = Duration::from_secs(60);
+
+/// A running browser. It ends when dropped.
+#[derive(Debug)]
+pub struct Browser {
+    /// The page.
+    pub page: Client,
+    driver: Child,
+    _home: TempDir,
+}
+
+impl Browser {
+    /// Starts chromedriver and a browser that trusts the installation's certificate authority, and no other setting of this
+    /// machine.
+    pub async fn start() -> anyhow::Result<Self> {
+        let home = tempfile::tempdir()?;
+        trust(home.path()).await?;
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .env("HOME", home.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .context("chromedriver does not start (Debian package chromium-driver)")?;
+        let port = port(&mut driver).await?;
+        let arguments = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--no-proxy-server",
+            "--window-size=1400,1000",
+            &format!("--user-data-dir={}", home.path().join("profile").display()),
+        ];
+        let capabilities: Capabilities =
+            serde_json::from_value(json!({"goog:chromeOptions": {"args": arguments}}))?;
+        let page = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await?;
+        Ok(Self {
+            page,
+            driver,
+            _home: home,
+        })
+    }
+
+    /// Opens `url` and signs in at the identity provider as `user`.
+    pub async fn sign_in(&self, url: &str, user: &str) -> anyhow::Result<()> {
+        let environment = Environment::get()?;
+        self.page.goto(url).await?;
+        let here = self.page.current_url().await?;
+        anyhow::ensure!(
+            here.host_str() == Some(&environment.identity_host),
+            "expected the identity provider, not {here}"
+        );
+        self.find("#username").await?.send_keys(user).await?;
+        self.find("#password")
+            .await?
+            .send_keys(&environment.user(user)?.password)
+            .await?;
+        self.find("#kc-login").await?.click().await?;
+        Ok(())
+    }
+
+    /// Waits for an element.
+    pub async fn find(&self, css: &str) -> anyhow::Result<fantoccini::elements::Element> {
+        let found = self
+            .page
+            .wait()
+            .at_most(PAGE)
+            .for_element(Locator::Css(css))
+            .await;
+        if found.is_err() {
+            let text = self.text().await.unwrap_or_default();
+            anyhow::bail!(
+                "{css} did not appear on {}; the page says: {text}",
+                self.page.current_url().await?
+            );
+        }
+        Ok(found?)
+    }
+
+    /// The page's visible text.
+    pub async fn text(&self) -> anyhow::Result<String> {
+        Ok(self.page.find(Locator::Css("body")).await?.text().await?)
+    }
+
+    /// Waits until the page is on `host`.
+    pub async fn arrived(&self, host: &str) -> anyhow::Result<()> {
+        wait::until(&format!("the browser to be at {host}"), PAGE, || async {
+            match self.page.current_url().await {
+                Ok(url) if url.host_str() == Some(host) => Ok(()),
+                Ok(url) => Err(url.to_string()),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await
+    }
+
+    /// Keeps a screenshot under the artefacts.
+    pub async fn screenshot(&self, name: &str) -> anyhow::Result<()> {
+        let folder = &Environment::get()?.artefacts;
+        fs::create_dir_all(folder)?;
+        fs::write(folder.join(format!("{name}.png")), self.page.screenshot().await?)?;
+        Ok(())
+    }
+
+    /// Ends the browser.
+    pub async fn close(mut self) -> anyhow::Result<()> {
+        self.page.clone().close().await?;
+        self.driver.kill().await?;
+        Ok(())
+    }
+}
+
+/// Puts the certificate authority into the profile's certificate store, where Chromium on Linux looks.
+async fn trust(home: &Path) -> anyhow::Result<()> {
+    let store = home.join(".pki/nssdb");
+    fs::create_dir_all(&store)?;
+    let database = format!("sql:{}", store.display());
+    let ca = Environment::get()?.ca_file.display().to_string();
+    let run = async |arguments: &[&str]| {
+        let status = Command::new("certutil").args(arguments).status().await;
+        let status = status.context("certutil does not start (Debian package libnss3-tools)")?;
+        anyhow::ensure!(status.success(), "certutil {arguments:?}: {status}");
+        Ok(())
+    };
+    run(&["-N", "-d", &database, "--empty-password"]).await?;
+    run(&["-A", "-d", &database, "-n", "workspaces", "-t", "C,,", "-i", &ca]).await
+}
+
+/// The port that chromedriver chose, from its output.
+async fn port(driver: &mut Child) -> anyhow::Result<u16> {
+    let mut lines = BufReader::new(driver.stdout.take().context("no output")?).lines();
+    while let Some(line) = lines.next_line().await? {
+        if let Some(rest) = line.split("on port ").nth(1) {
+            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            // Chromedriver blocks when nobody reads what it writes.
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return Ok(digits.parse()?);
+        }
+    }
+    anyhow::bail!("chromedriver ended before it listened")
+}

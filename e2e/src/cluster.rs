@@ -1,0 +1,189 @@
+//! names, objects -> the cluster (IO).
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use k8s_openapi::{
+    api::{
+        core::v1::{Namespace, Pod},
+        rbac::v1::RoleBinding,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{
+    Api, Client, Config, ResourceExt as _,
+    api::{AttachParams, DeleteParams, ListParams, PostParams},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use serde_json::json;
+use tokio::io::AsyncReadExt as _;
+
+use crate::{Environment, wait};
+
+/// A client that acts as the holder of `kubeconfig`.
+pub async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
+    let config = Kubeconfig::read_from(kubeconfig)?;
+    let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
+    Ok(Client::try_from(config)?)
+}
+
+/// A client that acts as an administrator.
+pub async fn admin() -> anyhow::Result<Client> {
+    client(&Environment::get()?.kubeconfig).await
+}
+
+/// A client that acts as `user`.
+pub async fn user(user: &str) -> anyhow::Result<Client> {
+    client(&Environment::get()?.user(user)?.kubeconfig).await
+}
+
+/// A namespace as users have it: Pod Security `restricted` enforced, `users` allowed to work with workspaces.
+///
+/// It is deleted by [`Scratch::finish`]; a failed test leaves it for inspection.
+pub struct Scratch {
+    /// Name of the namespace.
+    pub namespace: String,
+    client: Client,
+}
+
+impl Scratch {
+    /// Makes a namespace whose name starts with `prefix`.
+    pub async fn new(prefix: &str, users: &[&str]) -> anyhow::Result<Self> {
+        let (environment, client) = (Environment::get()?, admin().await?);
+        let namespace: Namespace = serde_json::from_value(json!({
+            "metadata": {
+                "generateName": format!("{prefix}-"),
+                "labels": {"pod-security.kubernetes.io/enforce": "restricted", "e2e.test/scratch": "true"},
+            },
+        }))?;
+        let namespaces = Api::<Namespace>::all(client.clone());
+        let name = namespaces
+            .create(&PostParams::default(), &namespace)
+            .await?
+            .name_any();
+        let subjects: Vec<_> = users
+            .iter()
+            .map(|user| json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": user}))
+            .collect();
+        let binding: RoleBinding = serde_json::from_value(json!({
+            "metadata": {"name": "workspace-users"},
+            "roleRef": {
+                "kind": "ClusterRole",
+                "apiGroup": "rbac.authorization.k8s.io",
+                "name": format!("{}-workspace-user", environment.release),
+            },
+            "subjects": subjects,
+        }))?;
+        Api::<RoleBinding>::namespaced(client.clone(), &name)
+            .create(&PostParams::default(), &binding)
+            .await?;
+        Ok(Self {
+            namespace: name,
+            client,
+        })
+    }
+
+    /// An API of this namespace, as administrator.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Deletes the namespace and waits until it is gone.
+    pub async fn finish(self) -> anyhow::Result<()> {
+        let namespaces = Api::<Namespace>::all(self.client.clone());
+        namespaces
+            .delete(&self.namespace, &DeleteParams::default())
+            .await?;
+        wait::until("the namespace to be gone", wait::USUAL, || async {
+            match namespaces.get_opt(&self.namespace).await {
+                Ok(None) => Ok(()),
+                Ok(Some(namespace)) => Err(format!("{:?}", namespace.status)),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await
+    }
+}
+
+/// Runs a command in a pod's first container and returns what it prints.
+pub async fn exec(pods: &Api<Pod>, pod: &str, command: &[&str]) -> anyhow::Result<String> {
+    let mut process = pods
+        .exec(pod, command.to_vec(), &AttachParams::default().stderr(true))
+        .await?;
+    let (mut out, mut err) = (String::new(), String::new());
+    let mut stdout = process.stdout().context("no standard output")?;
+    let mut stderr = process.stderr().context("no standard error")?;
+    let status = process.take_status().context("no status")?;
+    let (read_out, read_err) = tokio::join!(stdout.read_to_string(&mut out), stderr.read_to_string(&mut err));
+    read_out?;
+    read_err?;
+    let status = status.await.context("the command's status was lost")?;
+    anyhow::ensure!(
+        status.status.as_deref() == Some("Success"),
+        "{command:?} in {pod}: {status:?}: {err}"
+    );
+    Ok(out)
+}
+
+/// A pod for tests, fit for Pod Security `restricted`.
+pub async fn run_pod(pods: &Api<Pod>, name: &str, image: &str) -> anyhow::Result<Pod> {
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"name": name},
+        "spec": {
+            "automountServiceAccountToken": false,
+            "terminationGracePeriodSeconds": 0,
+            "securityContext": {"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{
+                "name": "main",
+                "image": image,
+                "imagePullPolicy": "Never",
+                "ports": [{"containerPort": 8888}],
+                "readinessProbe": {"tcpSocket": {"port": 8888}, "periodSeconds": 1},
+                "securityContext": {
+                    "allowPrivilegeEscalation": false,
+                    "readOnlyRootFilesystem": true,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+                "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+            }],
+            "volumes": [{"name": "tmp", "emptyDir": {}}],
+        },
+    }))?;
+    pods.create(&PostParams::default(), &pod).await?;
+    wait::until("the test pod to be ready", wait::USUAL, || async {
+        let pod = pods.get(name).await.map_err(|error| error.to_string())?;
+        if is_ready(&pod) {
+            Ok(pod)
+        } else {
+            Err(format!("{:?}", pod.status))
+        }
+    })
+    .await
+}
+
+/// Whether a pod's condition `Ready` is true and it is not being deleted.
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    pod.metadata.deletion_timestamp.is_none()
+        && conditions.is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"))
+}
+
+/// The pods of one of the product's components.
+pub async fn component_pods(client: Client, component: &str) -> anyhow::Result<Vec<Pod>> {
+    let namespace = &Environment::get()?.system_namespace;
+    let selector = format!("app.kubernetes.io/part-of=jupyter-k8s,app.kubernetes.io/component={component}");
+    let pods = Api::<Pod>::namespaced(client, namespace);
+    Ok(pods.list(&ListParams::default().labels(&selector)).await?.items)
+}
+
+/// Metadata with a name.
+pub fn named(name: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        ..ObjectMeta::default()
+    }
+}

@@ -1,0 +1,167 @@
+//! a person with cookies -> the installation over HTTPS, signing in where asked (IO).
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+
+use anyhow::{Context as _, bail};
+use reqwest::{
+    Certificate, Client, RequestBuilder, Response, Url,
+    cookie::{CookieStore as _, Jar},
+    dns::{Addrs, Name, Resolve, Resolving},
+    header, redirect,
+};
+
+use crate::{Environment, wait};
+
+/// An HTTP client with a cookie jar, like one browser profile.
+#[derive(Clone, Debug)]
+pub struct Person {
+    client: Client,
+    jar: Arc<Jar>,
+    redirects: bool,
+}
+
+/// Resolves every name to this machine, as browsers do with `*.localhost`.
+#[derive(Debug)]
+struct Loopback;
+
+impl Resolve for Loopback {
+    fn resolve(&self, _: Name) -> Resolving {
+        let addresses: Addrs = Box::new(std::iter::once(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))));
+        Box::pin(std::future::ready(Ok(addresses)))
+    }
+}
+
+impl Person {
+    /// Somebody who follows redirects and is not signed in anywhere.
+    pub fn new() -> anyhow::Result<Self> {
+        Self::with(Arc::default(), true)
+    }
+
+    /// The same person, not following redirects.
+    pub fn without_redirects(&self) -> anyhow::Result<Self> {
+        Self::with(self.jar.clone(), false)
+    }
+
+    fn with(jar: Arc<Jar>, redirects: bool) -> anyhow::Result<Self> {
+        let ca = fs::read(&Environment::get()?.ca_file)?;
+        let client = Client::builder()
+            .tls_certs_only(Certificate::from_pem_bundle(&ca)?)
+            .dns_resolver(Arc::new(Loopback))
+            .cookie_provider(jar.clone())
+            .redirect(if redirects {
+                redirect::Policy::limited(20)
+            } else {
+                redirect::Policy::none()
+            })
+            .timeout(std::time::Duration::from_secs(30))
+            .build()?;
+        Ok(Self {
+            client,
+            jar,
+            redirects,
+        })
+    }
+
+    /// Loads a page as a browser does when a person types its address.
+    pub async fn open(&self, url: &str) -> anyhow::Result<Response> {
+        Ok(navigation(self.client.get(url)).send().await?)
+    }
+
+    /// A request from a page's script; headers as given.
+    pub fn request(&self, method: reqwest::Method, url: &str) -> RequestBuilder {
+        self.client.request(method, url)
+    }
+
+    /// Loads a page and, when the identity provider asks, signs in as `user`.
+    pub async fn sign_in(&self, url: &str, user: &str) -> anyhow::Result<Response> {
+        anyhow::ensure!(self.redirects, "signing in needs redirects");
+        let environment = Environment::get()?;
+        let response = self.open(url).await?;
+        if response.url().host_str() != Some(environment.identity_host.as_str()) {
+            return Ok(response);
+        }
+        let (base, page) = (response.url().clone(), response.text().await?);
+        let action = form_action(&page).with_context(|| format!("no sign-in form on {base}: {page}"))?;
+        let action = base.join(&action)?;
+        let password = &environment.user(user)?.password;
+        let form = self
+            .client
+            .post(action)
+            .form(&[("username", user), ("password", password)]);
+        let response = navigation(form).send().await?;
+        if response.url().host_str() == Some(environment.identity_host.as_str()) {
+            bail!("the identity provider refused {user}: {}", response.text().await?);
+        }
+        Ok(response)
+    }
+
+    /// Signs in and waits until the workspace's own pod answers.
+    pub async fn enter(&self, url: &str, user: &str) -> anyhow::Result<Response> {
+        wait::until(&format!("{url} to answer {user}"), wait::USUAL, || async {
+            let response = self
+                .sign_in(url, user)
+                .await
+                .map_err(|error| format!("{error:#}"))?;
+            if response.status().is_success() && response.headers().get("refresh").is_none() {
+                return Ok(response);
+            }
+            Err(format!(
+                "{} {}",
+                response.status(),
+                response.text().await.unwrap_or_default()
+            ))
+        })
+        .await
+    }
+
+    /// The Cookie header that this person would send to `url`.
+    pub fn cookies(&self, url: &str) -> anyhow::Result<String> {
+        let cookies = self.jar.cookies(&Url::parse(url)?);
+        Ok(cookies
+            .map(|value| value.to_str().map(str::to_owned))
+            .transpose()?
+            .unwrap_or_default())
+    }
+
+    /// Puts a cookie into the jar, as a page at `url` would.
+    pub fn add_cookie(&self, url: &str, cookie: &str) -> anyhow::Result<()> {
+        self.jar.add_cookie_str(cookie, &Url::parse(url)?);
+        Ok(())
+    }
+}
+
+fn navigation(request: RequestBuilder) -> RequestBuilder {
+    request
+        .header(header::ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8")
+        .header("Sec-Fetch-Site", "none")
+        .header("Sec-Fetch-Mode", "navigate")
+        .header("Sec-Fetch-Dest", "document")
+}
+
+/// The target of the first form that posts.
+fn form_action(page: &str) -> Option<String> {
+    page.split("<form").skip(1).find_map(|form| {
+        let tag = form.split('>').next()?;
+        let action = tag.split("action=\"").nth(1)?.split('"').next()?;
+        tag.to_lowercase()
+            .contains("method=\"post\"")
+            .then(|| action.replace("&amp;", "&"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_form_that_posts() {
+        let page =
+            r#"<form action="/search"></form><form id="a" action="https://x/y?a=1&amp;b=2" method="post">"#;
+        assert_eq!(form_action(page).as_deref(), Some("https://x/y?a=1&b=2"));
+        assert_eq!(form_action("<p>no form</p>"), None);
+    }
+}

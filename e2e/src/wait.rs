@@ -1,0 +1,32 @@
+//! a condition -> its value once it holds, or what was seen last (IO).
+
+use std::{fmt::Debug, future::Future, time::Duration};
+
+use anyhow::bail;
+use tokio::time::{Instant, sleep};
+
+/// How often a condition is looked at.
+const PERIOD: Duration = Duration::from_millis(200);
+/// Deadline of conditions that take seconds on a quiet machine.
+pub const USUAL: Duration = Duration::from_secs(120);
+
+/// Looks at `probe` until it returns `Ok(value)`; `Err` says what is still missing.
+///
+/// # Errors
+/// When `deadline` passes; the message holds what was missing last.
+pub async fn until<T, E: Debug, F: Future<Output = Result<T, E>>>(
+    what: &str,
+    deadline: Duration,
+    mut probe: impl FnMut() -> F,
+) -> anyhow::Result<T> {
+    let end = Instant::now() + deadline;
+    loop {
+        match probe().await {
+            Ok(value) => return Ok(value),
+            Err(missing) if Instant::now() >= end => {
+                bail!("waited {deadline:?} for {what}; last: {missing:?}")
+            }
+            Err(_) => sleep(PERIOD).await,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Templates and their bounds.
+
+use api::{
+    Workspace, WorkspaceTemplate,
+    condition::{VALID, reason},
+    workspace::Phase,
+};
+use e2e::{
+    Environment,
+    cluster::{self, Scratch},
+    wait, workspace,
+};
+use kube::{
+    Api,
+    api::{DeleteParams, PostParams},
+};
+use serde_json::json;
+
+/// A template named after the namespace, since templates are cluster-scoped.
+fn template(scratch: &Scratch) -> anyhow::Result<WorkspaceTemplate> {
+    Ok(serde_json::from_value(json!({
+        "apiVersion": "workspaces.jupyter.org/v1alpha1",
+        "kind": "WorkspaceTemplate",
+        "metadata": {"name": scratch.namespace},
+        "spec": {
+            "displayName": "Bounded",
+            "defaultImage": Environment::get()?.images.echo,
+            "defaultResources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}},
+            "resourceBounds": {
+                "cpu": {"min": "50m", "max": "1"},
+                "memory": {"min": "64Mi", "max": "512Mi"},
+                "gpu": {"min": "0", "max": "0"},
+            },
+            "primaryStorage": {"defaultSize": "1Gi", "minSize": "1Gi", "maxSize": "2Gi"},
+        },
+    }))?)
+}
+
+fn of_template(scratch: &Scratch, name: &str, rest: serde_json::Value) -> anyhow::Result<Workspace> {
+    let mut spec = json!({"displayName": name, "templateRef": scratch.namespace});
+    for (key, value) in rest.as_object().into_iter().flatten() {
+        spec[key] = value.clone();
+    }
+    Ok(Workspace::new(name, serde_json::from_value(spec)?))
+}
+
+#[tokio::test]
+async fn every_violation_is_named_and_equal_to_the_bound_passes() -> anyhow::Result<()> {
+    let scratch = Scratch::new("bounds", &["alice"]).await?;
+    let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
+    templates
+        .create(&PostParams::default(), &template(&scratch)?)
+        .await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let greedy = of_template(
+        &scratch,
+        "greedy",
+        json!({
+            "image": "registry.example/other:1",
+            "resources": {
+                "requests": {"cpu": "1001m", "memory": "1Mi", "nvidia.com/gpu": "1"},
+                "limits": {"cpu": "1001m", "memory": "513Mi", "nvidia.com/gpu": "1"},
+            },
+            "storage": {"size": "2049Mi"},
+        }),
+    )?;
+    let refusal = wait::until("the webhook to know the template", wait::USUAL, || async {
+        match alice.create(&PostParams::default(), &greedy).await {
+            Err(error) => Ok(error.to_string()),
+            Ok(_) => {
+                // Its store had not seen the template; that is a warning, not a refusal.
+                alice
+                    .delete("greedy", &DeleteParams::default())
+                    .await
+                    .map_err(|error| error.to_string())?;
+                Err("admitted".to_owned())
+            }
+        }
+    })
+    .await?;
+    for part in [
+        "spec.image",
+        "registry.example/other:1",
+        "spec.resources.requests.cpu",
+        "spec.resources.limits.cpu",
+        "1001m",
+        "spec.resources.requests.memory",
+        "1Mi",
+        "64Mi",
+        "spec.resources.limits.memory",
+        "513Mi",
+        "512Mi",
+        "nvidia.com/gpu",
+        "spec.storage.size",
+        "2049Mi",
+        "2Gi",
+    ] {
+        assert!(refusal.contains(part), "{part} is missing in: {refusal}");
+    }
+    let at_the_bound = of_template(
+        &scratch,
+        "equal",
+        json!({
+            "resources": {"requests": {"cpu": "1000m", "memory": "512Mi"}, "limits": {"cpu": "1", "memory": "0.5Gi"}},
+            "storage": {"size": "2Gi"},
+        }),
+    )?;
+    alice.create(&PostParams::default(), &at_the_bound).await?;
+    workspace::reached(&alice, "equal", Phase::Running).await?;
+    scratch.finish().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_workspace_waits_for_its_template_and_starts_when_it_arrives() -> anyhow::Result<()> {
+    let scratch = Scratch::new("order", &["alice"]).await?;
+    let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    alice
+        .create(
+            &PostParams::default(),
+            &of_template(&scratch, "early", json!({}))?,
+        )
+        .await?;
+    let waiting = workspace::reached(&alice, "early", Phase::Invalid).await?;
+    let (status, reason, message) = workspace::condition(&waiting, VALID).unwrap_or_default();
+    assert_eq!(
+        (status.as_str(), reason.as_str()),
+        ("False", reason::TEMPLATE_NOT_FOUND)
+    );
+    assert!(message.contains(&scratch.namespace), "{message}");
+    let pods: Api<k8s_openapi::api::core::v1::Pod> = scratch.api();
+    assert!(
+        pods.list(&kube::api::ListParams::default())
+            .await?
+            .items
+            .is_empty()
+    );
+    templates
+        .create(&PostParams::default(), &template(&scratch)?)
+        .await?;
+    workspace::reached(&alice, "early", Phase::Running).await?;
+    scratch.finish().await
+}

@@ -1,0 +1,201 @@
+//! What the API server refuses by itself, by schema and CEL.
+
+use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
+use e2e::{
+    cluster::{self, Scratch},
+    workspace,
+};
+use kube::{Api, api::PostParams};
+use serde_json::{Value, json};
+
+/// Creates by server-side dry run; the refusal's text, or nothing.
+async fn refusal<K>(api: &Api<K>, object: Value) -> anyhow::Result<Option<String>>
+where
+    K: kube::Resource + Clone + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned,
+{
+    let object: K = serde_json::from_value(object)?;
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    Ok(api
+        .create(&dry, &object)
+        .await
+        .err()
+        .map(|error| error.to_string()))
+}
+
+fn of_kind(kind: &str, name: &str, spec: Value) -> Value {
+    json!({"apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
+}
+
+#[tokio::test]
+async fn malformed_workspaces_are_refused_with_the_field_s_path() -> anyhow::Result<()> {
+    let scratch = Scratch::new("schema", &["alice"]).await?;
+    let workspaces: Api<Workspace> = scratch.api();
+    let cases = [
+        ("ok", json!({"displayName": "fine"}), None),
+        ("Upper", json!({"displayName": "x"}), Some("metadata.name")),
+        ("1st", json!({"displayName": "x"}), Some("metadata.name")),
+        (
+            &*"n".repeat(51),
+            json!({"displayName": "x"}),
+            Some("50 characters"),
+        ),
+        ("empty", json!({"displayName": ""}), Some("spec.displayName")),
+        ("port", json!({"displayName": "x", "port": 80}), Some("spec.port")),
+        (
+            "cpu",
+            json!({"displayName": "x", "resources": {"requests": {"cpu": "1 core"}}}),
+            Some("spec.resources.requests.cpu"),
+        ),
+        (
+            "negative",
+            json!({"displayName": "x", "storage": {"size": "-1Gi"}}),
+            Some("spec.storage.size"),
+        ),
+        (
+            "path",
+            json!({"displayName": "x", "storage": {"mountPath": "home"}}),
+            Some("spec.storage.mountPath"),
+        ),
+    ];
+    for (name, spec, expected) in cases {
+        let refused = refusal(&workspaces, of_kind("Workspace", name, spec)).await?;
+        match expected {
+            None => assert_eq!(refused, None, "{name}"),
+            Some(part) => assert!(
+                refused.as_ref().is_some_and(|text| text.contains(part)),
+                "{name}: {refused:?}"
+            ),
+        }
+    }
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn what_must_not_change_cannot_change() -> anyhow::Result<()> {
+    let scratch = Scratch::new("immutable", &["alice"]).await?;
+    let workspaces: Api<Workspace> = scratch.api();
+    let spec = json!({
+        "displayName": "x", "desiredStatus": "Stopped", "templateRef": "none-such",
+        "storage": {"size": "2Gi", "storageClassName": "standard"},
+    });
+    let object = serde_json::from_value(of_kind("Workspace", "fixed", spec))?;
+    workspaces.create(&PostParams::default(), &object).await?;
+    for (change, part) in [
+        (json!({"templateRef": "other"}), "templateRef is immutable"),
+        (json!({"templateRef": null}), "templateRef is immutable"),
+        (json!({"storage": null}), "storage cannot be removed"),
+        (
+            json!({"storage": {"storageClassName": "fast"}}),
+            "storageClassName is immutable",
+        ),
+        (json!({"storage": {"size": "1Gi"}}), "size can only grow"),
+    ] {
+        let error = workspace::set(&workspaces, "fixed", change.clone())
+            .await
+            .err()
+            .map(|error| error.to_string());
+        assert!(
+            error.as_ref().is_some_and(|text| text.contains(part)),
+            "{change}: {error:?}"
+        );
+    }
+    workspace::set(&workspaces, "fixed", json!({"storage": {"size": "3072Mi"}})).await?;
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn contradictory_templates_and_managers_are_refused() -> anyhow::Result<()> {
+    let admin = cluster::admin().await?;
+    let templates = Api::<WorkspaceTemplate>::all(admin.clone());
+    let base = || json!({"displayName": "x", "defaultImage": "a"});
+    let with = |extra: Value| {
+        let mut spec = base();
+        for (key, value) in extra.as_object().into_iter().flatten() {
+            spec[key] = value.clone();
+        }
+        of_kind("WorkspaceTemplate", "contradiction", spec)
+    };
+    assert_eq!(refusal(&templates, with(json!({}))).await?, None);
+    for (extra, part) in [
+        (
+            json!({"resourceBounds": {"cpu": {"min": "2", "max": 1}}}),
+            "min must not be greater than max",
+        ),
+        (
+            json!({"primaryStorage": {"minSize": "1Gi", "maxSize": "1G"}}),
+            "minSize must not be greater",
+        ),
+        (
+            json!({"primaryStorage": {"defaultSize": "3Gi", "maxSize": "2Gi"}}),
+            "defaultSize must be between",
+        ),
+        (
+            json!({"allowedImages": ["b"]}),
+            "defaultImage must be one of allowedImages",
+        ),
+    ] {
+        let refused = refusal(&templates, with(extra.clone())).await?;
+        assert!(
+            refused.as_ref().is_some_and(|text| text.contains(part)),
+            "{extra}: {refused:?}"
+        );
+    }
+    let managers = Api::<WorkspaceManager>::all(admin);
+    for (spec, part) in [
+        (
+            json!({"routing": {"baseDomain": "x.example"}, "authentication": {"gateway": {}}}),
+            "exactly one proxy",
+        ),
+        (
+            json!({"routing": {"baseDomain": "x.example", "traefik": {}}, "authentication": {}}),
+            "exactly one way",
+        ),
+        (
+            json!({"routing": {"baseDomain": "Not A Domain", "traefik": {}}, "authentication": {"gateway": {}}}),
+            "baseDomain",
+        ),
+    ] {
+        let refused = refusal(
+            &managers,
+            of_kind("WorkspaceManager", "contradiction", spec.clone()),
+        )
+        .await?;
+        assert!(
+            refused.as_ref().is_some_and(|text| text.contains(part)),
+            "{spec}: {refused:?}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_template_s_spec_never_changes() -> anyhow::Result<()> {
+    let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
+    let name = "e2e-immutable-template";
+    let object = serde_json::from_value(of_kind(
+        "WorkspaceTemplate",
+        name,
+        json!({"displayName": "x", "defaultImage": "a"}),
+    ))?;
+    let _ = templates.delete(name, &kube::api::DeleteParams::default()).await;
+    templates.create(&PostParams::default(), &object).await?;
+    let patch = kube::api::Patch::Merge(json!({"spec": {"defaultImage": "b"}}));
+    let error = templates
+        .patch(name, &kube::api::PatchParams::default(), &patch)
+        .await
+        .err()
+        .map(|error| error.to_string());
+    assert!(
+        error
+            .as_ref()
+            .is_some_and(|text| text.contains("immutable after creation")),
+        "{error:?}"
+    );
+    templates
+        .delete(name, &kube::api::DeleteParams::default())
+        .await?;
+    Ok(())
+}

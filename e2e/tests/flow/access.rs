@@ -1,0 +1,165 @@
+//! Who gets in, asked without a browser.
+
+use api::workspace::Phase;
+use e2e::{
+    Environment,
+    cluster::{self, Scratch},
+    http::Person,
+    socket, workspace,
+};
+use futures::StreamExt as _;
+use kube::{Api, api::PostParams};
+use reqwest::{Method, StatusCode, header};
+use serde_json::{Value, json};
+
+async fn running(scratch: &Scratch, name: &str) -> anyhow::Result<api::Workspace> {
+    let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    alice
+        .create(&PostParams::default(), &workspace::echo(name)?)
+        .await?;
+    workspace::reached(&alice, name, Phase::Running).await
+}
+
+#[tokio::test]
+async fn strangers_get_401_for_fetches_and_are_sent_to_sign_in_for_pages() -> anyhow::Result<()> {
+    let scratch = Scratch::new("anonymous", &["alice"]).await?;
+    let url = workspace::url(&running(&scratch, "ws").await?)?;
+    let nobody = Person::new()?.without_redirects()?;
+
+    let fetch = nobody
+        .request(Method::GET, &format!("{url}api/status"))
+        .header(header::ACCEPT, "application/json");
+    let answer = fetch.send().await?;
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    assert!(answer.headers().get(header::LOCATION).is_none());
+    let body: Value = answer.json().await?;
+    assert!(
+        body["loginUrl"]
+            .as_str()
+            .is_some_and(|url| url.starts_with("https://auth.")),
+        "{body}"
+    );
+
+    let page = nobody.open(&url).await?;
+    assert_eq!(page.status(), StatusCode::FOUND);
+    let location = page.headers()[header::LOCATION].to_str()?;
+    assert!(
+        location.starts_with(&Environment::get()?.origin(&Environment::get()?.auth_host())),
+        "{location}"
+    );
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn bob_gets_the_same_answer_for_her_workspace_and_for_none() -> anyhow::Result<()> {
+    let environment = Environment::get()?;
+    let scratch = Scratch::new("bob", &["alice"]).await?;
+    let private = running(&scratch, "ws").await?;
+    let absent = environment.origin(&format!("ws-aaaaaaaaaaaaaaaa.{}", environment.base_domain));
+    let bob = Person::new()?;
+    let refused = bob.sign_in(&workspace::url(&private)?, "bob").await?;
+    let nothing = bob.open(&absent).await?;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    assert_eq!(nothing.status(), StatusCode::FORBIDDEN);
+    assert_eq!(refused.text().await?, nothing.text().await?);
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn everybody_signed_in_enters_a_public_workspace_until_it_is_private_again() -> anyhow::Result<()> {
+    let scratch = Scratch::new("public", &["alice"]).await?;
+    let url = workspace::url(&running(&scratch, "ws").await?)?;
+    let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    workspace::set(&alice, "ws", json!({"accessType": "Public"})).await?;
+    let bob = Person::new()?;
+    bob.enter(&url, "bob").await?;
+    workspace::set(&alice, "ws", json!({"accessType": "OwnerOnly"})).await?;
+    e2e::wait::until("bob to be shut out", e2e::wait::USUAL, || async {
+        let status = bob
+            .open(&url)
+            .await
+            .map_err(|error| format!("{error:#}"))?
+            .status();
+        if status == StatusCode::FORBIDDEN {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        }
+    })
+    .await?;
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn a_websocket_needs_the_ticket_and_the_workspace_s_own_origin() -> anyhow::Result<()> {
+    let environment = Environment::get()?;
+    let scratch = Scratch::new("socket", &["alice"]).await?;
+    let ws = running(&scratch, "ws").await?;
+    let (url, origin) = (workspace::url(&ws)?, environment.origin(&workspace::host(&ws)?));
+    let alice = Person::new()?;
+    alice.enter(&url, "alice").await?;
+    let (target, cookies) = (
+        format!("{}ws", url.replacen("https", "wss", 1)),
+        alice.cookies(&url)?,
+    );
+
+    let mut open = socket::connect(&target, &cookies, Some(&origin))
+        .await?
+        .map_err(|status| anyhow::anyhow!("{status}"))?;
+    let greeting = open
+        .next()
+        .await
+        .transpose()?
+        .map(|message| message.to_string())
+        .unwrap_or_default();
+    assert!(greeting.to_lowercase().contains("upgrade"), "{greeting}");
+    assert!(!greeting.contains("__Host-"), "{greeting}");
+
+    let sibling = environment.origin(&format!("other-aaaaaaaaaaaaaaaa.{}", environment.base_domain));
+    let refusals = [
+        (cookies.as_str(), Some(sibling.as_str())),
+        (cookies.as_str(), Some("null")),
+        ("", Some(origin.as_str())),
+        ("__Host-ws=forged", Some(origin.as_str())),
+    ];
+    for (cookies, origin) in refusals {
+        let refused = socket::connect(&target, cookies, origin).await?;
+        assert!(
+            matches!(refused, Err(status) if status.is_client_error()),
+            "origin {origin:?} was let in"
+        );
+    }
+    scratch.finish().await
+}
+
+/// Another pod that knows the address is refused by the NetworkPolicy, whichever namespace it is in.
+#[tokio::test]
+async fn another_pod_cannot_call_the_workspace_s_pod_directly() -> anyhow::Result<()> {
+    let scratch = Scratch::new("direct", &["alice"]).await?;
+    let ws = running(&scratch, "ws").await?;
+    let endpoint = ws
+        .status
+        .and_then(|status| status.endpoint)
+        .ok_or_else(|| anyhow::anyhow!("no endpoint"))?;
+    let image = &Environment::get()?.images.echo;
+    let elsewhere = Scratch::new("neighbour", &[]).await?;
+    let open = cluster::run_pod(&elsewhere.api(), "open", image).await?;
+    let open_ip = open.status.and_then(|status| status.pod_ip).unwrap_or_default();
+    for from in [&scratch, &elsewhere] {
+        let pods = from.api();
+        cluster::run_pod(&pods, "caller", image).await?;
+        let call = |ip: &str| {
+            format!(
+                "import socket\ntry:\n  socket.create_connection(('{ip}', 8888), 3); print('connected')\n\
+                 except OSError as e: print('refused', e)"
+            )
+        };
+        // The control: a pod without policy is reachable from the very same place.
+        let control = cluster::exec(&pods, "caller", &["python3", "-c", &call(&open_ip)]).await?;
+        assert!(control.starts_with("connected"), "{control}");
+        let direct = cluster::exec(&pods, "caller", &["python3", "-c", &call(&endpoint.pod_ip)]).await?;
+        assert!(direct.starts_with("refused"), "from {}: {direct}", from.namespace);
+    }
+    elsewhere.finish().await?;
+    scratch.finish().await
+}

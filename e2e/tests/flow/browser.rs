@@ -1,0 +1,195 @@
+//! A person with a browser.
+
+use api::workspace::Phase;
+use e2e::{
+    Environment,
+    browser::Browser,
+    cluster::{self, Scratch},
+    command,
+    http::Person,
+    wait, workspace,
+};
+use fantoccini::{
+    Locator,
+    actions::{InputSource as _, KeyAction, KeyActions},
+    key::Key,
+};
+use serde_json::json;
+
+/// Alice opens her workspace's URL, is sent to the identity provider, signs in, lands in JupyterLab and computes `6*7` in a
+/// kernel over the websocket.
+#[tokio::test]
+async fn alice_signs_in_and_runs_a_cell_in_jupyterlab() -> anyhow::Result<()> {
+    let scratch = Scratch::new("browser", &["alice"]).await?;
+    let namespace = scratch.namespace.as_str();
+    let created = command::kubectl(
+        "alice",
+        &[
+            "create",
+            "workspace",
+            "lab",
+            "-n",
+            namespace,
+            "--image",
+            "uv",
+            "--wait",
+        ],
+    )
+    .await?;
+    assert_eq!(created.code, 0, "{created:?}");
+    let workspaces = scratch.api();
+    let lab = workspace::reached(&workspaces, "lab", Phase::Running).await?;
+    let (url, host) = (workspace::url(&lab)?, workspace::host(&lab)?);
+
+    let browser = Browser::start().await?;
+    browser.sign_in(&url, "alice").await?;
+    browser.arrived(&host).await?;
+    browser.find(".jp-Launcher").await?;
+    browser
+        .find(".jp-LauncherCard[data-category='Notebook']")
+        .await?
+        .click()
+        .await?;
+    browser
+        .find(".jp-Notebook .jp-Cell .cm-content")
+        .await?
+        .click()
+        .await?;
+    let keys = "6*7"
+        .chars()
+        .flat_map(|key| [KeyAction::Down { value: key }, KeyAction::Up { value: key }]);
+    let mut typing = KeyActions::new("keyboard".to_owned());
+    for key in keys {
+        typing = typing.then(key);
+    }
+    let run = KeyActions::new("keyboard".to_owned())
+        .then(KeyAction::Down {
+            value: Key::Shift.into(),
+        })
+        .then(KeyAction::Down {
+            value: Key::Enter.into(),
+        })
+        .then(KeyAction::Up {
+            value: Key::Enter.into(),
+        })
+        .then(KeyAction::Up {
+            value: Key::Shift.into(),
+        });
+    browser.page.perform_actions(typing).await?;
+    browser.page.perform_actions(run).await?;
+    wait::until("the cell's output", wait::USUAL, || async {
+        let output = browser.page.find(Locator::Css(".jp-OutputArea-output pre")).await;
+        let text = match output {
+            Ok(output) => output.text().await.map_err(|error| error.to_string())?,
+            Err(error) => return Err(error.to_string()),
+        };
+        if text.trim() == "42" { Ok(()) } else { Err(text) }
+    })
+    .await?;
+    browser.screenshot("alice-runs-a-cell").await?;
+    browser.close().await?;
+    scratch.finish().await
+}
+
+/// A page in one workspace, opened in alice's own browser with her ticket for another one, gets nothing from the other one:
+/// the two are the same site, so SameSite cookies are sent, and only the gateway's rule stands between them.
+#[tokio::test]
+async fn a_page_in_one_workspace_cannot_reach_another_with_her_ticket() -> anyhow::Result<()> {
+    let environment = Environment::get()?;
+    let scratch = Scratch::new("origins", &["alice"]).await?;
+    let alice = kube::Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    for name in ["victim", "hostile"] {
+        alice
+            .create(&kube::api::PostParams::default(), &workspace::echo(name)?)
+            .await?;
+    }
+    let victim = workspace::reached(&alice, "victim", Phase::Running).await?;
+    let hostile = workspace::reached(&alice, "hostile", Phase::Running).await?;
+    let (victim_url, hostile_url) = (workspace::url(&victim)?, workspace::url(&hostile)?);
+
+    let browser = Browser::start().await?;
+    browser.sign_in(&victim_url, "alice").await?;
+    browser.arrived(&workspace::host(&victim)?).await?;
+    wait::until("the victim to answer the browser", wait::USUAL, || async {
+        let text = browser.text().await.map_err(|error| error.to_string())?;
+        if text.contains("\"path\"") {
+            Ok(())
+        } else {
+            Err(text)
+        }
+    })
+    .await?;
+    // The control: the victim's own page reaches it with the ticket.
+    let own = fetch(&browser, &format!("{victim_url}own-page"), "cors").await?;
+    assert_eq!(
+        own,
+        json!({"status": 200}),
+        "the ticket works from the workspace's own page"
+    );
+
+    browser.page.goto(&hostile_url).await?;
+    browser.arrived(&workspace::host(&hostile)?).await?;
+    assert!(hostile_url.ends_with(&format!(":{}/", environment.port)));
+    for mode in ["cors", "no-cors"] {
+        let answer = fetch(&browser, &format!("{victim_url}stolen-{mode}"), mode).await?;
+        assert!(
+            answer.get("status").is_none_or(|status| status == 0),
+            "{mode}: {answer}"
+        );
+    }
+    let socket = format!("{}ws?stolen-socket", victim_url.replacen("https", "wss", 1));
+    let script = "const done = arguments[1]; const s = new WebSocket(arguments[0]); \
+                  s.onopen = () => done('open'); s.onerror = () => done('refused');";
+    let answer = browser.page.execute_async(script, vec![socket.into()]).await?;
+    assert_eq!(answer, json!("refused"));
+
+    // What reached the victim's pod is the proof: its own page's request did, none of the hostile page's did.
+    let pod = victim
+        .status
+        .and_then(|status| status.endpoint)
+        .map(|endpoint| endpoint.pod_name)
+        .unwrap_or_default();
+    let log = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8888/_log').read().decode())";
+    let seen = cluster::exec(&scratch.api(), &pod, &["python3", "-c", log]).await?;
+    assert!(seen.contains("own-page"), "{seen}");
+    assert!(!seen.contains("stolen"), "{seen}");
+    browser.close().await?;
+    scratch.finish().await
+}
+
+/// Bob opens alice's URL and is refused, with nothing that tells him what is there.
+#[tokio::test]
+async fn bob_is_refused_in_the_browser() -> anyhow::Result<()> {
+    let scratch = Scratch::new("denied", &["alice"]).await?;
+    let alice = kube::Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    alice
+        .create(
+            &kube::api::PostParams::default(),
+            &workspace::echo("private-notes")?,
+        )
+        .await?;
+    let private = workspace::reached(&alice, "private-notes", Phase::Running).await?;
+    Person::new()?.enter(&workspace::url(&private)?, "alice").await?;
+
+    let browser = Browser::start().await?;
+    browser.sign_in(&workspace::url(&private)?, "bob").await?;
+    browser.arrived(&Environment::get()?.auth_host()).await?;
+    let text = browser.text().await?;
+    assert!(
+        !text.contains("private-notes") && !text.contains("alice") && !text.contains("\"path\""),
+        "{text}"
+    );
+    browser.screenshot("bob-is-refused").await?;
+    browser.close().await?;
+    scratch.finish().await
+}
+
+/// Runs `fetch` in the page with cookies; `{"status": n}`, or `{"error": …}` when the browser gives the script nothing.
+async fn fetch(browser: &Browser, url: &str, mode: &str) -> anyhow::Result<serde_json::Value> {
+    let script = "const done = arguments[2]; fetch(arguments[0], {mode: arguments[1], credentials: 'include'}) \
+                  .then(r => done({status: r.status}), e => done({error: String(e)}));";
+    Ok(browser
+        .page
+        .execute_async(script, vec![url.into(), mode.into()])
+        .await?)
+}

@@ -1,0 +1,153 @@
+//! `kubectl create workspace`, as a user.
+
+use api::workspace::Phase;
+use e2e::{
+    cluster::{self, Scratch},
+    command::kubectl,
+    workspace,
+};
+use kube::{Api, ResourceExt as _, api::PostParams};
+
+#[tokio::test]
+async fn a_user_creates_a_running_workspace_that_is_hers() -> anyhow::Result<()> {
+    let scratch = Scratch::new("create", &["alice"]).await?;
+    let namespace = scratch.namespace.as_str();
+    let created = kubectl(
+        "alice",
+        &[
+            "create",
+            "workspace",
+            "mine",
+            "-n",
+            namespace,
+            "--image",
+            "uv",
+            "--wait",
+        ],
+    )
+    .await?;
+    assert_eq!(created.code, 0, "{created:?}");
+    let workspaces = scratch.api();
+    let mine = workspace::reached(&workspaces, "mine", Phase::Running).await?;
+    assert!(created.stdout.contains(&workspace::url(&mine)?), "{created:?}");
+    assert_eq!(
+        mine.annotations().get(api::names::CREATED_BY).map(String::as_str),
+        Some("alice")
+    );
+    assert_eq!(
+        mine.status.as_ref().and_then(|status| status.owner.as_deref()),
+        Some("alice")
+    );
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn nobody_writes_created_by_by_hand() -> anyhow::Result<()> {
+    let scratch = Scratch::new("forge", &["alice", "bob"]).await?;
+    let bob: Api<api::Workspace> = Api::namespaced(cluster::user("bob").await?, &scratch.namespace);
+    let mut forged = workspace::echo("forged")?;
+    forged
+        .annotations_mut()
+        .insert(api::names::CREATED_BY.into(), "alice".into());
+    let refused = bob
+        .create(&PostParams::default(), &forged)
+        .await
+        .err()
+        .map(|error| error.to_string());
+    assert!(
+        refused
+            .as_deref()
+            .is_some_and(|text| text.contains(api::names::CREATED_BY)),
+        "{refused:?}"
+    );
+
+    bob.create(&PostParams::default(), &workspace::echo("own")?)
+        .await?;
+    let stolen = kubectl(
+        "bob",
+        &[
+            "annotate",
+            "workspace",
+            "own",
+            "-n",
+            &scratch.namespace,
+            "--overwrite",
+            &format!("{}=alice", api::names::CREATED_BY),
+        ],
+    )
+    .await?;
+    assert_ne!(stolen.code, 0, "{stolen:?}");
+    let removed = kubectl(
+        "bob",
+        &[
+            "annotate",
+            "workspace",
+            "own",
+            "-n",
+            &scratch.namespace,
+            &format!("{}-", api::names::CREATED_BY),
+        ],
+    )
+    .await?;
+    let own = bob.get("own").await?;
+    assert_eq!(
+        own.annotations().get(api::names::CREATED_BY).map(String::as_str),
+        Some("bob"),
+        "{removed:?}"
+    );
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn waiting_ends_early_with_the_reason_when_the_image_does_not_exist() -> anyhow::Result<()> {
+    let scratch = Scratch::new("noimage", &["alice"]).await?;
+    let outcome = kubectl(
+        "alice",
+        &[
+            "create",
+            "workspace",
+            "broken",
+            "-n",
+            &scratch.namespace,
+            "--image",
+            "localhost/no-such-image:1",
+            "--wait",
+        ],
+    )
+    .await?;
+    assert_ne!(outcome.code, 0, "{outcome:?}");
+    assert!(outcome.stderr.contains("ImagePullFailed"), "{outcome:?}");
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn dry_runs_print_the_object_and_create_nothing() -> anyhow::Result<()> {
+    let scratch = Scratch::new("dry", &["alice"]).await?;
+    for mode in ["client", "server"] {
+        let dry = format!("--dry-run={mode}");
+        let printed = kubectl(
+            "alice",
+            &[
+                "create",
+                "workspace",
+                "dry",
+                "-n",
+                &scratch.namespace,
+                "--cpu",
+                "200m",
+                &dry,
+                "-o",
+                "yaml",
+            ],
+        )
+        .await?;
+        assert_eq!(printed.code, 0, "{printed:?}");
+        assert!(
+            printed.stdout.contains("kind: Workspace") && printed.stdout.contains("200m"),
+            "{printed:?}"
+        );
+    }
+    let workspaces: Api<api::Workspace> = scratch.api();
+    assert!(workspaces.get_opt("dry").await?.is_none());
+    scratch.finish().await
+}

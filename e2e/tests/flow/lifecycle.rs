@@ -1,0 +1,186 @@
+//! Start, stop, resume, delete.
+
+use std::collections::BTreeSet;
+
+use api::workspace::{DesiredStatus, Phase, Storage};
+use e2e::{
+    cluster::{self, Scratch},
+    http::Person,
+    wait, workspace,
+};
+use k8s_openapi::{
+    api::{
+        apps::v1::Deployment,
+        core::v1::{PersistentVolumeClaim, Pod, Service},
+        networking::v1::NetworkPolicy,
+    },
+    apimachinery::pkg::api::resource::Quantity,
+};
+use kube::{
+    Api, ResourceExt as _,
+    api::{ListParams, PostParams},
+};
+use serde_json::json;
+
+fn of(name: &str) -> ListParams {
+    ListParams::default().labels(&format!("{}={name}", api::names::WORKSPACE_LABEL))
+}
+
+/// Everything with the workspace's label, as `kind/name`.
+async fn children(scratch: &Scratch, name: &str) -> anyhow::Result<BTreeSet<String>> {
+    async fn list<K>(api: Api<K>, kind: &str, name: &str) -> anyhow::Result<Vec<String>>
+    where
+        K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    {
+        Ok(api
+            .list(&of(name))
+            .await?
+            .iter()
+            .map(|one| format!("{kind}/{}", one.name_any()))
+            .collect())
+    }
+    let lists = [
+        list::<Pod>(scratch.api(), "pod", name).await?,
+        list::<Deployment>(scratch.api(), "deployment", name).await?,
+        list::<Service>(scratch.api(), "service", name).await?,
+        list::<PersistentVolumeClaim>(scratch.api(), "claim", name).await?,
+        list::<NetworkPolicy>(scratch.api(), "policy", name).await?,
+    ];
+    Ok(lists.into_iter().flatten().collect())
+}
+
+#[tokio::test]
+async fn files_survive_stop_and_start_and_nothing_survives_deletion() -> anyhow::Result<()> {
+    let scratch = Scratch::new("lifecycle", &["alice"]).await?;
+    let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let mut wanted = workspace::echo("disk")?;
+    wanted.spec.storage = Some(Storage {
+        size: Some(Quantity("1Gi".into())),
+        ..Storage::default()
+    });
+    alice.create(&PostParams::default(), &wanted).await?;
+    let first = workspace::reached(&alice, "disk", Phase::Running).await?;
+    let url = workspace::url(&first)?;
+    let person = Person::new()?;
+    person.enter(&url, "alice").await?;
+    let first = first.status.unwrap_or_default();
+    let (pods, claims) = (scratch.api::<Pod>(), scratch.api::<PersistentVolumeClaim>());
+    let pod = first
+        .endpoint
+        .map(|endpoint| endpoint.pod_name)
+        .unwrap_or_default();
+    cluster::exec(&pods, &pod, &["sh", "-c", "echo precious > /home/jovyan/notes"]).await?;
+    let claim = claims.list(&of("disk")).await?.items;
+    assert_eq!(claim.len(), 1);
+
+    workspace::set(&alice, "disk", json!({"desiredStatus": DesiredStatus::Stopped})).await?;
+    let stopped = workspace::reached(&alice, "disk", Phase::Stopped).await?;
+    assert!(pods.list(&of("disk")).await?.items.is_empty());
+    assert_eq!(claims.list(&of("disk")).await?.items[0].uid(), claim[0].uid());
+    assert!(stopped.status.is_some_and(|status| status.endpoint.is_none()));
+    // The address stays, and says what is the matter.
+    wait::until("the page of the stopped workspace", wait::USUAL, || async {
+        let page = person.open(&url).await.map_err(|error| format!("{error:#}"))?;
+        let (status, text) = (
+            page.status(),
+            page.text().await.map_err(|error| error.to_string())?,
+        );
+        if text.to_lowercase().contains("stopped") {
+            Ok(())
+        } else {
+            Err(format!("{status} {text}"))
+        }
+    })
+    .await?;
+
+    workspace::set(&alice, "disk", json!({"desiredStatus": DesiredStatus::Running})).await?;
+    let again = workspace::reached(&alice, "disk", Phase::Running)
+        .await?
+        .status
+        .unwrap_or_default();
+    assert_ne!(again.run_id, first.run_id);
+    assert_eq!(claims.list(&of("disk")).await?.items[0].uid(), claim[0].uid());
+    let pod = again
+        .endpoint
+        .map(|endpoint| endpoint.pod_name)
+        .unwrap_or_default();
+    assert_eq!(
+        cluster::exec(&pods, &pod, &["cat", "/home/jovyan/notes"])
+            .await?
+            .trim(),
+        "precious"
+    );
+
+    assert!(!children(&scratch, "disk").await?.is_empty());
+    workspace::delete(&alice, "disk").await?;
+    assert_eq!(children(&scratch, "disk").await?, BTreeSet::new());
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn the_page_of_a_stopped_workspace_starts_it() -> anyhow::Result<()> {
+    let scratch = Scratch::new("startpage", &["alice"]).await?;
+    let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let mut wanted = workspace::echo("asleep")?;
+    wanted.spec.desired_status = DesiredStatus::Stopped;
+    alice.create(&PostParams::default(), &wanted).await?;
+    let stopped = workspace::reached(&alice, "asleep", Phase::Stopped).await?;
+    let browser = e2e::browser::Browser::start().await?;
+    browser.sign_in(&workspace::url(&stopped)?, "alice").await?;
+    browser.arrived(&workspace::host(&stopped)?).await?;
+    browser
+        .find("form button, form input[type=submit]")
+        .await?
+        .click()
+        .await?;
+    workspace::reached(&alice, "asleep", Phase::Running).await?;
+    wait::until("the browser to be in the workspace", wait::USUAL, || async {
+        let text = browser.text().await.map_err(|error| error.to_string())?;
+        if text.contains("\"path\"") {
+            Ok(())
+        } else {
+            Err(text)
+        }
+    })
+    .await?;
+    assert_eq!(
+        alice
+            .get("asleep")
+            .await?
+            .annotations()
+            .get(api::names::STARTED_BY)
+            .map(String::as_str),
+        Some("alice")
+    );
+    browser.close().await?;
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn a_child_deleted_by_hand_comes_back() -> anyhow::Result<()> {
+    let scratch = Scratch::new("heal", &["alice"]).await?;
+    let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    alice
+        .create(&PostParams::default(), &workspace::echo("ws")?)
+        .await?;
+    workspace::reached(&alice, "ws", Phase::Running).await?;
+    let before = children(&scratch, "ws").await?;
+    let policies = scratch.api::<NetworkPolicy>();
+    for policy in policies.list(&of("ws")).await? {
+        policies
+            .delete(&policy.name_any(), &kube::api::DeleteParams::default())
+            .await?;
+    }
+    wait::until("the children to be as before", wait::USUAL, || async {
+        let now = children(&scratch, "ws")
+            .await
+            .map_err(|error| format!("{error:#}"))?;
+        if now == before {
+            Ok(())
+        } else {
+            Err(format!("{now:?}"))
+        }
+    })
+    .await?;
+    scratch.finish().await
+}

@@ -1,0 +1,7 @@
+//! What people do, through the proxy, on a real cluster.
+
+mod access;
+mod browser;
+mod create;
+mod lifecycle;
+mod pod;
