@@ -15,7 +15,7 @@ use tokio::{
 use crate::{Environment, wait};
 
 /// How long a page may take.
-const PAGE: Duration = Duration::from_secs(60);
+const PAGE: Duration = Duration::from_mins(1);
 
 /// A running browser. It ends when dropped.
 #[derive(Debug)]

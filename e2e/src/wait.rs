@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 /// How often a condition is looked at.
 const PERIOD: Duration = Duration::from_millis(200);
 /// Deadline of conditions that take seconds on a quiet machine.
-pub const USUAL: Duration = Duration::from_secs(120);
+pub const USUAL: Duration = Duration::from_mins(2);
 
 /// Looks at `probe` until it returns `Ok(value)`; `Err` says what is still missing.
 ///

@@ -1,5 +1,7 @@
 //! The objects' contract on a real API server, with the webhook and the operator running.
 
+#![expect(clippy::needless_pass_by_value, reason = "literals of JSON are passed")]
+
 mod bounds;
 mod schema;
 mod security;

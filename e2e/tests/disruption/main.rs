@@ -51,7 +51,10 @@ async fn replaced(component: &str, killed: &[String]) -> anyhow::Result<()> {
         if !fresh.is_empty() && fresh.iter().all(|pod| cluster::is_ready(pod)) {
             return Ok(());
         }
-        Err(pods.iter().map(kube::ResourceExt::name_any).collect::<Vec<_>>())
+        Err(format!(
+            "{:?}",
+            pods.iter().map(kube::ResourceExt::name_any).collect::<Vec<_>>()
+        ))
     })
     .await
 }

@@ -92,7 +92,7 @@ async fn alice_signs_in_and_runs_a_cell_in_jupyterlab() -> anyhow::Result<()> {
 }
 
 /// A page in one workspace, opened in alice's own browser with her ticket for another one, gets nothing from the other one:
-/// the two are the same site, so SameSite cookies are sent, and only the gateway's rule stands between them.
+/// the two are the same site, so `SameSite` cookies are sent, and only the gateway's rule stands between them.
 #[tokio::test]
 async fn a_page_in_one_workspace_cannot_reach_another_with_her_ticket() -> anyhow::Result<()> {
     let environment = Environment::get()?;
