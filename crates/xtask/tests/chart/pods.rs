@@ -42,7 +42,10 @@ fn every_pod_fits_pod_security_restricted_and_is_bounded() {
             }
             // A value that ends in a colon would become an object if it were not quoted.
             let arguments = container["args"].as_array().unwrap();
-            assert!(arguments.iter().all(serde_json::Value::is_string), "{name}: {arguments:?}");
+            assert!(
+                arguments.iter().all(serde_json::Value::is_string),
+                "{name}: {arguments:?}"
+            );
             for probe in ["readinessProbe", "livenessProbe"] {
                 assert!(container[probe].is_object(), "{name}: {probe}");
             }

@@ -48,6 +48,23 @@ fn the_proxy_asks_the_gateway_about_all_but_its_own_pages_and_sends_upgrades_to_
 }
 
 #[test]
+fn the_proxys_own_entry_points_lead_nowhere_else() {
+    let objects = template(&EXTERNAL).unwrap();
+    let containers = containers(&objects);
+    let (_, proxy) = containers
+        .iter()
+        .find(|(name, _)| *name == "jupyter-k8s-proxy")
+        .unwrap();
+    assert_eq!(argument(proxy, "--entrypoints.https.asdefault"), Some("true"));
+    let own = argument(proxy, "--entrypoints.routes.address").unwrap();
+    assert!(own.starts_with("127.0.0.1:"), "{own}");
+    assert_eq!(
+        argument(proxy, "--providers.http.endpoint").unwrap(),
+        format!("http://{own}/traefik/config")
+    );
+}
+
+#[test]
 fn no_query_reaches_the_access_log() {
     let objects = template(&EXTERNAL).unwrap();
     let containers = containers(&objects);
