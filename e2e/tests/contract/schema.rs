@@ -199,3 +199,51 @@ async fn a_template_s_spec_never_changes() -> anyhow::Result<()> {
         .await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn omitted_fields_read_back_defaulted_and_status_is_written_through_its_subresource_alone()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("defaults", &["alice"]).await?;
+    let workspaces: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let mut wanted = workspace::echo("ws")?;
+    wanted.status = serde_json::from_value(json!({"phase": "Running", "url": "https://elsewhere.example/"}))?;
+    let stored = workspaces.create(&PostParams::default(), &wanted).await?;
+    assert_eq!(serde_json::to_value(&stored.spec)?["desiredStatus"], "Running");
+    assert_eq!(stored.status, None, "a status in the main resource is ignored");
+    let patch = kube::api::Patch::Merge(json!({"status": {"url": "https://elsewhere.example/"}}));
+    let forged = workspaces
+        .patch_status("ws", &kube::api::PatchParams::default(), &patch)
+        .await;
+    assert!(
+        forged.is_err_and(|error| error.to_string().contains("forbidden")),
+        "users may not write status"
+    );
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn kubectl_get_shows_status_reason_readiness_and_url() -> anyhow::Result<()> {
+    let scratch = Scratch::new("columns", &["alice"]).await?;
+    let workspaces: Api<Workspace> = scratch.api();
+    workspaces
+        .create(&PostParams::default(), &workspace::echo("ws")?)
+        .await?;
+    let ws = workspace::reached(&workspaces, "ws", api::workspace::Phase::Running).await?;
+    let table =
+        e2e::command::kubectl("alice", &["get", "ws", "-n", &scratch.namespace, "-o", "wide"]).await?;
+    for column in [
+        "NAME",
+        "STATUS",
+        "REASON",
+        "READY",
+        "AGE",
+        "URL",
+        "OWNER",
+        "Running",
+        "True",
+        &workspace::url(&ws)?,
+    ] {
+        assert!(table.stdout.contains(column), "{column}: {table:?}");
+    }
+    scratch.finish().await
+}

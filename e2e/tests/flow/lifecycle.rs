@@ -157,28 +157,50 @@ async fn the_page_of_a_stopped_workspace_starts_it() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_child_deleted_by_hand_comes_back() -> anyhow::Result<()> {
+async fn children_deleted_by_hand_come_back_with_their_owner() -> anyhow::Result<()> {
     let scratch = Scratch::new("heal", &["alice"]).await?;
     let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     alice
         .create(&PostParams::default(), &workspace::echo("ws")?)
         .await?;
-    workspace::reached(&alice, "ws", Phase::Running).await?;
-    let before = children(&scratch, "ws").await?;
-    let policies = scratch.api::<NetworkPolicy>();
-    for policy in policies.list(&of("ws")).await? {
-        policies
-            .delete(&policy.name_any(), &kube::api::DeleteParams::default())
-            .await?;
+    let ws = workspace::reached(&alice, "ws", Phase::Running).await?;
+    let (policies, services) = (scratch.api::<NetworkPolicy>(), scratch.api::<Service>());
+    let (deployments, pods) = (scratch.api::<Deployment>(), scratch.api::<Pod>());
+    let now = kube::api::DeleteParams::default();
+    policies.delete("workspace-ws", &now).await?;
+    services.delete("workspace-ws", &now).await?;
+    deployments.delete("workspace-ws", &now).await?;
+    for pod in pods.list(&of("ws")).await? {
+        pods.delete(&pod.name_any(), &now.clone().grace_period(0)).await?;
     }
-    wait::until("the children to be as before", wait::USUAL, || async {
-        let now = children(&scratch, "ws")
+    wait::until("every child to be back", wait::USUAL, || async {
+        let error = |error: kube::Error| error.to_string();
+        let policy = policies.get("workspace-ws").await.map_err(error)?;
+        let service = services.get("workspace-ws").await.map_err(error)?;
+        let deployment = deployments.get("workspace-ws").await.map_err(error)?;
+        for owners in [
+            policy.owner_references(),
+            service.owner_references(),
+            deployment.owner_references(),
+        ] {
+            if !owners
+                .iter()
+                .any(|owner| Some(&owner.uid) == ws.metadata.uid.as_ref())
+            {
+                return Err(format!("{owners:?}"));
+            }
+        }
+        let ready = pods
+            .list(&of("ws"))
             .await
-            .map_err(|error| format!("{error:#}"))?;
-        if now == before {
+            .map_err(error)?
+            .iter()
+            .filter(|pod| cluster::is_ready(pod))
+            .count();
+        if ready == 1 {
             Ok(())
         } else {
-            Err(format!("{now:?}"))
+            Err(format!("{ready} ready pods"))
         }
     })
     .await?;
