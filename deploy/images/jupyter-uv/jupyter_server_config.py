@@ -1,0 +1,24 @@
+"""JupyterLab behind the gateway. Environment and files in the home (~/.jupyter) can still set what is not set here."""
+
+import os
+
+c = get_config()  # noqa: F821 - Jupyter's loader provides it
+
+# All addresses of the pod. Another port is set by the environment (JUPYTER_PORT); a port in use is an error, not a reason to move.
+c.ServerApp.ip = "*"
+c.ServerApp.port_retries = 0
+c.ServerApp.root_dir = os.environ["HOME"]
+c.ServerApp.open_browser = False
+# Who may connect is decided before the pod: the gateway checks the user, a NetworkPolicy keeps everyone else away.
+c.IdentityProvider.token = ""
+c.ServerApp.allow_remote_access = True
+c.ServerApp.trust_xheaders = True
+# Stopping is the workspace's business: a server that quits is only started again.
+c.ServerApp.quit_button = False
+# There is no bin to empty in JupyterLab, so a deleted file would fill the disk unseen.
+c.FileContentsManager.delete_to_trash = False
+
+# No calls to the outside of the server's own accord, and no extension manager for an environment that is read-only.
+c.LabApp.news_url = None
+c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
+c.LabApp.extension_manager = "readonly"
