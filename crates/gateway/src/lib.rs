@@ -2,6 +2,7 @@
 //!
 //! `router` is the table of contents of what is served; `index` is what every answer is decided from.
 
+pub mod args;
 pub mod clock;
 pub mod cookies;
 pub mod facts;
@@ -16,7 +17,10 @@ pub mod metrics;
 pub mod oidc_http;
 pub mod pages;
 pub mod pipe;
+pub mod pki;
+pub mod places;
 pub mod pod_headers;
+pub mod relay;
 pub mod routes;
 pub mod seal;
 pub mod secret;

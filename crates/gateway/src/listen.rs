@@ -12,7 +12,7 @@ use rustls::ServerConfig;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -64,8 +64,8 @@ pub struct Listener {
     pub name: &'static str,
     /// Where connections arrive.
     pub socket: TcpListener,
-    /// `None` serves plain HTTP/1.1, for measurements on loopback.
-    pub tls: Option<Arc<ServerConfig>>,
+    /// Settings for new connections, followed as they change. `None` serves plain HTTP/1.1, for measurements on loopback.
+    pub tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     /// Bounds.
     pub limits: Limits,
     /// Where open connections are counted.
@@ -83,7 +83,6 @@ impl Listener {
             limits,
             metrics,
         } = self;
-        let acceptor = tls.map(TlsAcceptor::from);
         let places = Arc::new(Semaphore::new(limits.connections));
         let connections = TaskTracker::new();
         loop {
@@ -100,8 +99,13 @@ impl Listener {
                     continue;
                 }
             };
-            let (acceptor, router, stop, open) =
-                (acceptor.clone(), router(), stop.clone(), metrics.connection(name));
+            let (acceptor, router, stop, open) = (
+                tls.as_ref()
+                    .map(|tls| TlsAcceptor::from(Arc::clone(&tls.borrow()))),
+                router(),
+                stop.clone(),
+                metrics.connection(name),
+            );
             connections.spawn(async move {
                 let ended = match acceptor {
                     None => http1(stream, router, limits, stop).await,

@@ -1,0 +1,5 @@
+//! The gateway over real sockets.
+
+mod listeners;
+mod rig;
+mod sockets;
