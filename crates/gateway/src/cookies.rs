@@ -88,7 +88,9 @@ impl StripList {
             .filter(|pair| !pair.is_empty() && !self.removes(pair))
             .collect::<Vec<_>>()
             .join(b"; ".as_slice());
-        HeaderValue::from_bytes(&kept).ok().filter(|value| !value.is_empty())
+        HeaderValue::from_bytes(&kept)
+            .ok()
+            .filter(|value| !value.is_empty())
     }
 }
 
@@ -180,7 +182,10 @@ mod tests {
             (&["__Host-ws; a=1"], Some("a=1")),
             (&["; ;"], None),
             (&["a=\"x; __Host-ws=t\""], Some("a=\"x")),
-            (&["_xsrf=2|a|b; username-x=\"2|1:0\""], Some("_xsrf=2|a|b; username-x=\"2|1:0\"")),
+            (
+                &["_xsrf=2|a|b; username-x=\"2|1:0\""],
+                Some("_xsrf=2|a|b; username-x=\"2|1:0\""),
+            ),
             (&["name=é"], Some("name=é")),
             (&[""], None),
             (&[], None),

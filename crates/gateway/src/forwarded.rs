@@ -30,7 +30,11 @@ impl<'a> Forwarded<'a> {
     /// # Errors
     /// One is missing, empty, repeated or not text, or the browser's connection was not encrypted.
     pub fn of(headers: &'a HeaderMap) -> Result<Self, Malformed> {
-        let text = |name: HeaderName| single(headers, &name)?.filter(|value| !value.is_empty()).ok_or(Malformed);
+        let text = |name: HeaderName| {
+            single(headers, &name)?
+                .filter(|value| !value.is_empty())
+                .ok_or(Malformed)
+        };
         if !matches!(text(PROTO)?, "https" | "wss") {
             return Err(Malformed);
         }
@@ -58,8 +62,9 @@ pub fn is_reserved(uri: &str) -> bool {
     let mut decoded = path.to_owned();
     // Twice: servers exist that decode once more than they should.
     for _ in 0..2 {
-        decoded = String::from_utf8_lossy(&percent_encoding::percent_decode_str(&decoded).collect::<Vec<u8>>())
-            .replace('\\', "/");
+        decoded =
+            String::from_utf8_lossy(&percent_encoding::percent_decode_str(&decoded).collect::<Vec<u8>>())
+                .replace('\\', "/");
     }
     let mut segments: Vec<&str> = Vec::new();
     for segment in decoded.split('/') {
@@ -71,7 +76,9 @@ pub fn is_reserved(uri: &str) -> bool {
             segment => segments.push(segment),
         }
     }
-    segments.first().is_some_and(|first| first.eq_ignore_ascii_case("_workspace"))
+    segments
+        .first()
+        .is_some_and(|first| first.eq_ignore_ascii_case("_workspace"))
 }
 
 /// Path and query that a login may lead back to: as sent when it is plain and short enough, else `/`.
@@ -81,7 +88,9 @@ pub fn is_reserved(uri: &str) -> bool {
 pub fn target(uri: &str) -> &str {
     let plain = uri.starts_with('/')
         && uri.len() <= MAX_TARGET
-        && uri.bytes().all(|byte| matches!(byte, b'!'..=b'~') && !matches!(byte, b'\\' | b'#'))
+        && uri
+            .bytes()
+            .all(|byte| matches!(byte, b'!'..=b'~') && !matches!(byte, b'\\' | b'#'))
         && !is_reserved(uri);
     if plain { uri } else { "/" }
 }
@@ -121,7 +130,10 @@ mod tests {
             without.remove(name);
             assert_eq!(Forwarded::of(&without), Err(Malformed), "without {name}");
             let mut twice = complete.clone();
-            twice.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
+            twice.append(
+                name.parse::<HeaderName>().unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            );
             assert_eq!(Forwarded::of(&twice), Err(Malformed), "twice {name}");
             let mut empty = complete.clone();
             empty.insert(name.parse::<HeaderName>().unwrap(), HeaderValue::from_static(""));
@@ -158,18 +170,39 @@ mod tests {
         ] {
             assert!(is_reserved(reserved), "{reserved}");
         }
-        for free in ["/", "/lab", "/lab/_workspace/x", "/_workspaces", "/x?next=/_workspace/", "/a%20b"] {
+        for free in [
+            "/",
+            "/lab",
+            "/lab/_workspace/x",
+            "/_workspaces",
+            "/x?next=/_workspace/",
+            "/a%20b",
+        ] {
             assert!(!is_reserved(free), "{free}");
         }
     }
 
     #[test]
     fn odd_targets_lead_to_the_root() {
-        for odd in ["", "lab", "https://evil.example", "*", "/a b", "/a\tb", "/\\evil.example", "/é", "/x#y", "/_workspace/callback"] {
+        for odd in [
+            "",
+            "lab",
+            "https://evil.example",
+            "*",
+            "/a b",
+            "/a\tb",
+            "/\\evil.example",
+            "/é",
+            "/x#y",
+            "/_workspace/callback",
+        ] {
             assert_eq!(target(odd), "/", "{odd}");
         }
         assert_eq!(target(&format!("/{}", "a".repeat(MAX_TARGET))), "/");
-        assert_eq!(target("/lab/tree/C%23%2050%25.ipynb?x=1&y"), "/lab/tree/C%23%2050%25.ipynb?x=1&y");
+        assert_eq!(
+            target("/lab/tree/C%23%2050%25.ipynb?x=1&y"),
+            "/lab/tree/C%23%2050%25.ipynb?x=1&y"
+        );
     }
 
     proptest! {

@@ -142,7 +142,9 @@ pub enum IdentityError {
         claim: String,
     },
     /// A name that belongs to Kubernetes itself.
-    #[error("the claim {claim:?} gives a name that begins with \"system:\", which Kubernetes keeps for itself")]
+    #[error(
+        "the claim {claim:?} gives a name that begins with \"system:\", which Kubernetes keeps for itself"
+    )]
     Reserved {
         /// The configured claim.
         claim: String,
@@ -172,10 +174,15 @@ mod tests {
 
     #[test]
     fn user_names_are_prefixed_as_the_api_server_does() {
-        let claims = json!({"sub": "1", "preferred_username": "alice", "email": "a@b", "email_verified": true});
+        let claims =
+            json!({"sub": "1", "preferred_username": "alice", "email": "a@b", "email_verified": true});
         let table = [
             ("sub", None, "https://identity.example/realms/x#1"),
-            ("preferred_username", None, "https://identity.example/realms/x#alice"),
+            (
+                "preferred_username",
+                None,
+                "https://identity.example/realms/x#alice",
+            ),
             ("preferred_username", Some("-"), "alice"),
             ("preferred_username", Some("oidc:"), "oidc:alice"),
             ("email", None, "a@b"),
@@ -183,7 +190,11 @@ mod tests {
             ("email", Some("oidc:"), "oidc:a@b"),
         ];
         for (claim, prefix, expected) in table {
-            assert_eq!(user_name(claim, prefix, &claims).unwrap(), expected, "{claim} {prefix:?}");
+            assert_eq!(
+                user_name(claim, prefix, &claims).unwrap(),
+                expected,
+                "{claim} {prefix:?}"
+            );
         }
     }
 
@@ -191,17 +202,33 @@ mod tests {
     fn an_email_address_needs_to_be_verified() {
         for verified in [json!(null), json!(false), json!("true"), json!(1)] {
             let claims = json!({"email": "a@b", "email_verified": verified});
-            assert_eq!(user_name("email", None, &claims), Err(IdentityError::EmailNotVerified));
+            assert_eq!(
+                user_name("email", None, &claims),
+                Err(IdentityError::EmailNotVerified)
+            );
         }
         let absent = json!({"email": "a@b"});
-        assert_eq!(user_name("email", None, &absent), Err(IdentityError::EmailNotVerified));
+        assert_eq!(
+            user_name("email", None, &absent),
+            Err(IdentityError::EmailNotVerified)
+        );
     }
 
     #[test]
     fn a_user_name_that_is_missing_or_odd_is_refused() {
-        for value in [json!(null), json!(""), json!(7), json!(["a"]), json!("a\nb"), json!("a".repeat(1025))] {
+        for value in [
+            json!(null),
+            json!(""),
+            json!(7),
+            json!(["a"]),
+            json!("a\nb"),
+            json!("a".repeat(1025)),
+        ] {
             assert!(
-                matches!(user_name("sub", Some("-"), &json!({"sub": value})), Err(IdentityError::UserName { .. })),
+                matches!(
+                    user_name("sub", Some("-"), &json!({"sub": value})),
+                    Err(IdentityError::UserName { .. })
+                ),
                 "{value}"
             );
         }
@@ -210,13 +237,28 @@ mod tests {
     #[test]
     fn names_of_kubernetes_itself_are_refused_after_prefixing() {
         let admin = json!({"sub": "system:admin"});
-        assert!(matches!(user_name("sub", Some("-"), &admin), Err(IdentityError::Reserved { .. })));
-        assert_eq!(user_name("sub", Some("oidc:"), &admin).unwrap(), "oidc:system:admin");
+        assert!(matches!(
+            user_name("sub", Some("-"), &admin),
+            Err(IdentityError::Reserved { .. })
+        ));
+        assert_eq!(
+            user_name("sub", Some("oidc:"), &admin).unwrap(),
+            "oidc:system:admin"
+        );
         let split = json!({"sub": "admin"});
-        assert!(matches!(user_name("sub", Some("system:"), &split), Err(IdentityError::Reserved { .. })));
+        assert!(matches!(
+            user_name("sub", Some("system:"), &split),
+            Err(IdentityError::Reserved { .. })
+        ));
         let masters = json!({"sub": "1", "groups": ["a", "system:masters"]});
-        assert!(matches!(groups("", &masters), Err(IdentityError::Reserved { .. })));
-        assert_eq!(groups("oidc:", &masters).unwrap(), ["oidc:a", "oidc:system:masters"]);
+        assert!(matches!(
+            groups("", &masters),
+            Err(IdentityError::Reserved { .. })
+        ));
+        assert_eq!(
+            groups("oidc:", &masters).unwrap(),
+            ["oidc:a", "oidc:system:masters"]
+        );
     }
 
     #[test]
@@ -225,7 +267,10 @@ mod tests {
             (json!({"sub": "1"}), vec![]),
             (json!({"sub": "1", "groups": null}), vec![]),
             (json!({"sub": "1", "groups": "a,b"}), vec!["oidc:a,b"]),
-            (json!({"sub": "1", "groups": ["a,b", "c"]}), vec!["oidc:a,b", "oidc:c"]),
+            (
+                json!({"sub": "1", "groups": ["a,b", "c"]}),
+                vec!["oidc:a,b", "oidc:c"],
+            ),
         ];
         for (claims, expected) in table {
             assert_eq!(groups("oidc:", &claims).unwrap(), expected, "{claims}");
@@ -240,7 +285,8 @@ mod tests {
 
     #[test]
     fn too_many_groups_or_left_out_groups_are_unknown_not_none() {
-        let many = |count: usize, length: usize| json!({"sub": "1", "groups": vec!["g".repeat(length); count]});
+        let many =
+            |count: usize, length: usize| json!({"sub": "1", "groups": vec!["g".repeat(length); count]});
         assert_eq!(groups("", &many(1000, 1)).unwrap().len(), 1000);
         assert_eq!(groups("", &many(64, 1024)).unwrap().len(), 64);
         for claims in [
@@ -252,6 +298,9 @@ mod tests {
             let error = groups("", &claims).unwrap_err();
             assert!(error.to_string().contains("groups filter"), "{error}");
         }
-        assert!(matches!(groups("o", &many(64, 1024)), Err(IdentityError::TooManyGroups { .. })));
+        assert!(matches!(
+            groups("o", &many(64, 1024)),
+            Err(IdentityError::TooManyGroups { .. })
+        ));
     }
 }

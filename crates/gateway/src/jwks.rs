@@ -46,8 +46,7 @@ impl Keys {
             return;
         }
         *fetched = self.clock.now();
-        let call = |request| self.http.call(request);
-        match JsonWebKeySet::fetch_async(&self.url, &call).await {
+        match JsonWebKeySet::fetch_async(&self.url, &self.http).await {
             Ok(keys) => self.current.store(Arc::new(keys)),
             Err(error) => {
                 tracing::warn!(%error, "signing keys of the identity provider could not be fetched; the old ones stay");

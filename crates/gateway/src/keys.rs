@@ -133,7 +133,11 @@ impl KeyStore {
     ///
     /// # Errors
     /// The Secret cannot be read or written, or holds something else.
-    pub async fn open(secrets: Api<Secret>, spec: kit::secret::Spec, clock: Clock) -> Result<Self, KeysError> {
+    pub async fn open(
+        secrets: Api<Secret>,
+        spec: kit::secret::Spec,
+        clock: Clock,
+    ) -> Result<Self, KeysError> {
         let store = Self {
             secrets,
             spec,
@@ -179,7 +183,11 @@ mod tests {
     const HOUR: i64 = 60 * 60;
 
     fn times(data: &Data) -> Vec<i64> {
-        parse(&data[ENTRY]).unwrap().iter().map(|key| key.active_from).collect()
+        parse(&data[ENTRY])
+            .unwrap()
+            .iter()
+            .map(|key| key.active_from)
+            .collect()
     }
 
     fn rotated(data: &Data, now: i64) -> Data {
@@ -223,7 +231,10 @@ mod tests {
     fn something_else_in_the_secret_is_never_overwritten() {
         for text in ["", "{}", "[{\"id\":\"x\"}]"] {
             let data = Data::from([(ENTRY.to_owned(), text.as_bytes().to_vec())]);
-            assert!(matches!(rotate(Some(&data), 0), Err(KeysError::Unreadable)), "{text}");
+            assert!(
+                matches!(rotate(Some(&data), 0), Err(KeysError::Unreadable)),
+                "{text}"
+            );
         }
     }
 

@@ -88,11 +88,12 @@ impl HttpClient {
         issuer_host: &str,
         connect_to: Option<&str>,
     ) -> Result<Self, SettingError> {
-        let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| SettingError::new("oidc-ca-file", error.to_string()))?
-            .with_root_certificates(roots(ca_file)?)
-            .with_no_client_auth();
+        let tls =
+            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+                .with_safe_default_protocol_versions()
+                .map_err(|error| SettingError::new("oidc-ca-file", error.to_string()))?
+                .with_root_certificates(roots(ca_file)?)
+                .with_no_client_auth();
         let dialer = Dialer {
             instead_of: issuer_host.to_ascii_lowercase(),
             address: connect_to.map(parse_address).transpose()?,
@@ -116,12 +117,13 @@ impl HttpClient {
     {
         Self(Arc::new(move |request| Box::pin(exchange(request))))
     }
+}
 
-    /// Sends a request and waits for the whole answer.
-    ///
-    /// # Errors
-    /// There is none.
-    pub fn call(&self, request: Request<Vec<u8>>) -> BoxFuture<'static, Result<Response<Vec<u8>>, HttpError>> {
+impl openidconnect::AsyncHttpClient<'_> for HttpClient {
+    type Error = HttpError;
+    type Future = BoxFuture<'static, Result<Response<Vec<u8>>, HttpError>>;
+
+    fn call(&self, request: Request<Vec<u8>>) -> Self::Future {
         (self.0)(request)
     }
 }
@@ -137,13 +139,16 @@ async fn exchange(
     };
     let request = request.map(|body| Full::new(Bytes::from(body)));
     let answer = async {
-        let answer = client.request(request).await.map_err(|error| match untrusted(&error) {
-            Some(reason) => HttpError::Untrusted {
-                host: host.clone(),
-                reason,
-            },
-            None => unreachable(innermost(&error)),
-        })?;
+        let answer = client
+            .request(request)
+            .await
+            .map_err(|error| match untrusted(&error) {
+                Some(reason) => HttpError::Untrusted {
+                    host: host.clone(),
+                    reason,
+                },
+                None => unreachable(innermost(&error)),
+            })?;
         let (head, body) = answer.into_parts();
         let body = Limited::new(body, MAX_BODY).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
@@ -161,11 +166,10 @@ async fn exchange(
 
 /// What rustls says of a certificate that it does not accept, wherever in the chain of causes it stands.
 fn untrusted(error: &(dyn StdError + 'static)) -> Option<String> {
-    causes(error)
-        .find_map(|cause| match cause.downcast_ref::<rustls::Error>() {
-            Some(rustls::Error::InvalidCertificate(reason)) => Some(reason.to_string()),
-            _ => None,
-        })
+    causes(error).find_map(|cause| match cause.downcast_ref::<rustls::Error>() {
+        Some(rustls::Error::InvalidCertificate(reason)) => Some(reason.to_string()),
+        _ => None,
+    })
 }
 
 fn innermost(error: &(dyn StdError + 'static)) -> String {
@@ -176,7 +180,9 @@ fn innermost(error: &(dyn StdError + 'static)) -> String {
 fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| {
         let error: &'a (dyn StdError + 'static) = *error;
-        let carried = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let carried = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
         match carried {
             Some(carried) => Some(carried as &(dyn StdError + 'static)),
             None => error.source(),
@@ -188,11 +194,15 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, SettingError> {
     let mut roots = RootCertStore::empty();
     match ca_file {
         Some(path) => {
-            let problem = |reason: String| SettingError::new("oidc-ca-file", format!("{}: {reason}", path.display()));
-            let certificates = CertificateDer::pem_file_iter(path).map_err(|error| problem(error.to_string()))?;
+            let problem =
+                |reason: String| SettingError::new("oidc-ca-file", format!("{}: {reason}", path.display()));
+            let certificates =
+                CertificateDer::pem_file_iter(path).map_err(|error| problem(error.to_string()))?;
             for certificate in certificates {
                 let certificate = certificate.map_err(|error| problem(error.to_string()))?;
-                roots.add(certificate).map_err(|error| problem(error.to_string()))?;
+                roots
+                    .add(certificate)
+                    .map_err(|error| problem(error.to_string()))?;
             }
             if roots.is_empty() {
                 return Err(problem("holds no certificate; give PEM".into()));
@@ -259,6 +269,7 @@ impl tower::Service<Uri> for Dialer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use openidconnect::AsyncHttpClient as _;
     use std::io::Write as _;
 
     fn dialer(connect_to: Option<&str>) -> Dialer {
@@ -274,7 +285,10 @@ mod tests {
         let elsewhere = dialer(Some("proxy.system.svc:8443"));
         let issuer = "https://Identity.example:9443/token";
         assert_eq!(address(&elsewhere, issuer), ("proxy.system.svc".into(), 8443));
-        assert_eq!(address(&elsewhere, "https://keys.example/jwks"), ("keys.example".into(), 443));
+        assert_eq!(
+            address(&elsewhere, "https://keys.example/jwks"),
+            ("keys.example".into(), 443)
+        );
         assert_eq!(address(&dialer(None), issuer), ("Identity.example".into(), 9443));
         assert_eq!(address(&dialer(Some("[::1]:1")), issuer), ("::1".into(), 1));
     }
@@ -282,12 +296,19 @@ mod tests {
     #[test]
     fn unusable_settings_are_named() {
         for wrong in ["proxy", "proxy:", ":443", "proxy:0", "proxy:http", "proxy:70000"] {
-            let error = HttpClient::over_tls(None, "identity.example", Some(wrong)).err().unwrap();
+            let error = HttpClient::over_tls(None, "identity.example", Some(wrong))
+                .err()
+                .unwrap();
             assert_eq!(error.setting, "oidc-connect-to", "{wrong}");
         }
         let absent = Path::new("/does/not/exist.pem");
         let error = HttpClient::over_tls(Some(absent), "x", None).err().unwrap();
-        assert!(error.to_string().starts_with("setting oidc-ca-file: /does/not/exist.pem"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("setting oidc-ca-file: /does/not/exist.pem"),
+            "{error}"
+        );
         let mut empty = tempfile();
         writeln!(empty.1, "no certificate").unwrap();
         let error = HttpClient::over_tls(Some(&empty.0), "x", None).err().unwrap();
@@ -305,7 +326,13 @@ mod tests {
     async fn a_certificate_of_an_unknown_authority_is_told_from_nobody_there() {
         let authority = kit::pki::authority("test", jiff::Timestamp::now()).unwrap();
         let names = ["localhost".to_owned()];
-        let pair = kit::pki::leaf(&authority, "localhost", &names, kit::pki::Purpose::Server, jiff::Timestamp::now());
+        let pair = kit::pki::leaf(
+            &authority,
+            "localhost",
+            &names,
+            kit::pki::Purpose::Server,
+            jiff::Timestamp::now(),
+        );
         let certificate = kit::tls::Certificate::default();
         certificate.set(&pair.unwrap()).unwrap();
         let config = kit::tls::server_config(certificate, None).unwrap();

@@ -71,14 +71,29 @@ pub fn from_pod(answer: &mut HeaderMap) {
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {
-    [CONNECTION, UPGRADE, TE, TRAILER, TRANSFER_ENCODING, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION]
-        .contains(name)
-        || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
+    [
+        CONNECTION,
+        UPGRADE,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION,
+    ]
+    .contains(name)
+        || matches!(
+            name.as_str(),
+            "keep-alive" | "proxy-connection" | "http2-settings"
+        )
 }
 
 fn is_forwarding(name: &HeaderName) -> bool {
     let name = name.as_str();
-    name.starts_with("x-forwarded") || matches!(name, "forwarded" | "x-real-ip" | "x-original-url" | "x-rewrite-url")
+    name.starts_with("x-forwarded")
+        || matches!(
+            name,
+            "forwarded" | "x-real-ip" | "x-original-url" | "x-rewrite-url"
+        )
 }
 
 /// What a websocket handshake cannot do without, whatever `Connection` says.
@@ -93,7 +108,12 @@ mod tests {
     fn headers(lines: &[(&str, &'static str)]) -> HeaderMap {
         lines
             .iter()
-            .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_static(value)))
+            .map(|(name, value)| {
+                (
+                    name.parse::<HeaderName>().unwrap(),
+                    HeaderValue::from_static(value),
+                )
+            })
             .collect()
     }
 

@@ -249,9 +249,7 @@ impl AssociatedData {
         let length = HEADER + context.len();
         let mut bytes = [0; HEADER + MAX_CONTEXT];
         bytes[..HEADER].copy_from_slice(&header);
-        bytes
-            .get_mut(HEADER..length)?
-            .copy_from_slice(context.as_bytes());
+        bytes.get_mut(HEADER..length)?.copy_from_slice(context.as_bytes());
         Some(Self { bytes, length })
     }
 }
@@ -290,7 +288,10 @@ mod tests {
         let ring = KeyRing::new(vec![key(1, 0), key(2, 100), key(3, 200)]);
         let before = ring.seal(Purpose::Ticket, "", &1, 99).unwrap();
         let after = ring.seal(Purpose::Ticket, "", &2, 100).unwrap();
-        assert_eq!((before.key_id, after.key_id), (KeyId::new([1; 8]), KeyId::new([2; 8])));
+        assert_eq!(
+            (before.key_id, after.key_id),
+            (KeyId::new([1; 8]), KeyId::new([2; 8]))
+        );
         assert_eq!(ring.open::<i32>(Purpose::Ticket, "", &before.text), Some(1));
         ring.replace(vec![key(2, 100)]);
         assert_eq!(ring.open::<i32>(Purpose::Ticket, "", &before.text), None);

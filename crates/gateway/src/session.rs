@@ -128,7 +128,13 @@ mod tests {
             user_name: "alice".into(),
             groups: vec!["oidc:a,b".into()],
         };
-        Content::new("https://issuer", "1", identity, &Secret::new("header.payload.sig".into()), 1000)
+        Content::new(
+            "https://issuer",
+            "1",
+            identity,
+            &Secret::new("header.payload.sig".into()),
+            1000,
+        )
     }
 
     #[test]
@@ -155,7 +161,10 @@ mod tests {
         for _ in 0..MAX_SPENT {
             content.spend(RandomId::new().unwrap(), 1030, 1000).unwrap();
         }
-        assert_eq!(content.spend(RandomId::new().unwrap(), 1030, 1000), Err(SpendError::TooMany));
+        assert_eq!(
+            content.spend(RandomId::new().unwrap(), 1030, 1000),
+            Err(SpendError::TooMany)
+        );
     }
 
     #[test]

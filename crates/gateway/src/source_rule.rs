@@ -127,30 +127,83 @@ mod tests {
         let table: Vec<(&str, Vec<(&'static str, &'static str)>, bool)> = vec![
             // (a) the page itself
             ("GET", vec![site("same-origin")], true),
-            ("POST", vec![site("same-origin"), mode("cors"), dest("empty"), origin(OWN)], true),
-            ("DELETE", vec![site("same-origin"), mode("cors"), dest("empty")], true),
-            ("GET", vec![site("same-origin"), mode("navigate"), dest("iframe")], true),
+            (
+                "POST",
+                vec![site("same-origin"), mode("cors"), dest("empty"), origin(OWN)],
+                true,
+            ),
+            (
+                "DELETE",
+                vec![site("same-origin"), mode("cors"), dest("empty")],
+                true,
+            ),
+            (
+                "GET",
+                vec![site("same-origin"), mode("navigate"), dest("iframe")],
+                true,
+            ),
             // (b) somebody follows a link
             ("GET", with(site("cross-site"), document), true),
             ("GET", with(site("same-site"), document), true),
             ("HEAD", with(site("same-site"), document), true),
             ("POST", with(site("same-site"), document), false),
             ("POST", with(site("cross-site"), document), false),
-            ("GET", vec![site("same-site"), mode("navigate"), dest("iframe")], false),
-            ("GET", vec![site("cross-site"), mode("navigate"), dest("embed")], false),
+            (
+                "GET",
+                vec![site("same-site"), mode("navigate"), dest("iframe")],
+                false,
+            ),
+            (
+                "GET",
+                vec![site("cross-site"), mode("navigate"), dest("embed")],
+                false,
+            ),
             // (c) typed address, bookmark, tool of the browser
             ("GET", vec![site("none")], true),
             ("HEAD", vec![site("none"), mode("no-cors"), dest("empty")], true),
             ("POST", with(site("none"), document), false),
             // same-site counts as cross-site
-            ("GET", vec![site("same-site"), mode("no-cors"), dest("script"), origin(SIBLING)], false),
-            ("GET", vec![site("same-site"), mode("cors"), dest("empty"), origin(SIBLING)], false),
-            ("GET", vec![site("same-site"), mode("websocket"), dest("websocket")], false),
-            ("POST", vec![site("same-site"), mode("no-cors"), dest("empty"), origin(SIBLING)], false),
-            ("OPTIONS", vec![site("same-site"), mode("cors"), dest("empty"), origin(SIBLING)], false),
-            ("GET", vec![site("cross-site"), mode("no-cors"), dest("image")], false),
+            (
+                "GET",
+                vec![
+                    site("same-site"),
+                    mode("no-cors"),
+                    dest("script"),
+                    origin(SIBLING),
+                ],
+                false,
+            ),
+            (
+                "GET",
+                vec![site("same-site"), mode("cors"), dest("empty"), origin(SIBLING)],
+                false,
+            ),
+            (
+                "GET",
+                vec![site("same-site"), mode("websocket"), dest("websocket")],
+                false,
+            ),
+            (
+                "POST",
+                vec![site("same-site"), mode("no-cors"), dest("empty"), origin(SIBLING)],
+                false,
+            ),
+            (
+                "OPTIONS",
+                vec![site("same-site"), mode("cors"), dest("empty"), origin(SIBLING)],
+                false,
+            ),
+            (
+                "GET",
+                vec![site("cross-site"), mode("no-cors"), dest("image")],
+                false,
+            ),
             // an equal Origin does not outweigh what Sec-Fetch-Site says
-            ("POST", vec![site("same-site"), mode("cors"), dest("empty"), origin(OWN)], false),
+            (
+                "POST",
+                vec![site("same-site"), mode("cors"), dest("empty"), origin(OWN)],
+                false,
+            ),
             ("GET", vec![mode("cors"), origin(OWN)], false),
             ("GET", vec![dest("script")], false),
             ("GET", vec![site("Same-Origin")], false),

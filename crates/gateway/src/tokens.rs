@@ -7,8 +7,8 @@ use std::fmt;
 use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::secret::{NoRandomness, random};
 use crate::seal::{KeyRing, Purpose, SealError};
+use crate::secret::{NoRandomness, random};
 
 /// Life of a ticket, in seconds.
 pub const TICKET_LIFE: i64 = 15 * 60;
@@ -45,7 +45,11 @@ impl fmt::Display for RandomId {
 impl fmt::Debug for RandomId {
     /// The first digits only: enough to follow one in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:02x}{:02x}{:02x}{:02x}…", self.0[0], self.0[1], self.0[2], self.0[3])
+        write!(
+            f,
+            "{:02x}{:02x}{:02x}{:02x}…",
+            self.0[0], self.0[1], self.0[2], self.0[3]
+        )
     }
 }
 
@@ -249,7 +253,9 @@ pub struct LoginAttempt {
 
 impl fmt::Debug for LoginAttempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LoginAttempt").field("expires", &self.expires).finish_non_exhaustive()
+        f.debug_struct("LoginAttempt")
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,85 @@
+//! a one-time code on a workspace's host -> the ticket for that host (IO).
+
+use axum::response::Response;
+use http::header::HeaderMap;
+use http::{StatusCode, Uri};
+
+use crate::cookies;
+use crate::decision::decide;
+use crate::enter::{address, unknown_link};
+use crate::gate::{Failure, Gate, parameter, redirect};
+use crate::index::Domain;
+use crate::pages;
+use crate::secret::{equal, fingerprint};
+use crate::sessions::Spent;
+use crate::source_rule::Source;
+use crate::tokens::{Code, Enter, MAX_ATTEMPTS, TICKET_LIFE, Ticket, Token as _};
+use crate::verify::send_to_enter;
+
+/// Answers `GET https://<workspace host>/_workspace/callback?code=…`. `host`: lower case, without port.
+pub async fn workspace_callback(gate: &Gate, host: &str, uri: &Uri, headers: &HeaderMap) -> Response {
+    receive(gate, host, uri, headers)
+        .await
+        .unwrap_or_else(Failure::answer)
+}
+
+async fn receive(gate: &Gate, host: &str, uri: &Uri, headers: &HeaderMap) -> Result<Response, Failure> {
+    if Source::of(headers)?.is_embedded() {
+        return Ok(crate::enter::not_a_page());
+    }
+    let domain = gate.domain()?;
+    let sealed = parameter(uri, "code")?.unwrap_or_default();
+    let Some(code) = Code::open_even_expired(&gate.keys, &sealed).filter(|code| code.enter.host == host)
+    else {
+        return Ok(unknown_link());
+    };
+    // The cookie first: without it the code must stay as it is for the browser that it was made for.
+    let browser = cookies::find(headers, cookies::PRE)?.map(fingerprint);
+    let is_same_browser = browser.is_some_and(|browser| equal(&browser, &code.enter.browser));
+    let now = gate.clock.now();
+    if !is_same_browser || code.expires() <= now {
+        return again(gate, &domain, headers, code.enter);
+    }
+    let Some(session) = gate.sessions.find(code.session).await? else {
+        return again(gate, &domain, headers, code.enter);
+    };
+    let decision = decide(&gate.index.load(), host, &session);
+    let Some(allow) = decision.ok().filter(|allow| allow.target().uid == code.uid) else {
+        return Ok(pages::denied());
+    };
+    match gate.sessions.spend(code.session, code.id, code.expires()).await? {
+        Spent::Now => {}
+        Spent::Before | Spent::NoSession => return again(gate, &domain, headers, code.enter),
+    }
+    let expires = (now + TICKET_LIFE).min(session.end);
+    let ticket = Ticket {
+        session: session.id,
+        uid: &allow.target().uid,
+        host,
+        issued: now,
+        expires,
+    };
+    let ticket = ticket.seal(&gate.keys, now)?;
+    let mut response = redirect(StatusCode::FOUND, &address(&domain, &code.enter));
+    cookies::set(
+        response.headers_mut(),
+        cookies::TICKET,
+        &ticket,
+        Some(expires - now),
+    );
+    Ok(response)
+}
+
+/// Sends the browser round once more, at most three times: then it evidently keeps no cookies.
+fn again(gate: &Gate, domain: &Domain, headers: &HeaderMap, enter: Enter) -> Result<Response, Failure> {
+    let attempt = enter.attempt.saturating_add(1);
+    if attempt >= MAX_ATTEMPTS {
+        return Ok(pages::message(
+            StatusCode::BAD_REQUEST,
+            "Cookies are blocked",
+            "Your browser does not keep this site's cookies, so it cannot be signed in. Allow cookies for this site, then \
+             open your workspace's address again.",
+        ));
+    }
+    send_to_enter(gate, domain, Enter { attempt, ..enter }, headers)
+}
