@@ -1,0 +1,88 @@
+//! Command line and environment -> arguments (pure).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Admission webhook for Workspaces: sets owner and finalizer, and refuses what breaks the template's bounds.
+#[derive(Debug, Parser)]
+#[command(name = "jupyter-k8s-webhook", version)]
+pub struct Args {
+    /// Namespace of this installation: of its Service and of the Secret with the serving certificate.
+    #[arg(long, env = "POD_NAMESPACE")]
+    pub namespace: String,
+
+    /// Name of the Helm release. Service and webhook configurations are named <release>-webhook.
+    #[arg(long, env = "RELEASE_NAME")]
+    pub release_name: String,
+
+    /// File with the installation's defaults for workspaces. Read once, at start.
+    #[arg(long, env = "SETTINGS_FILE", default_value = "/etc/jupyter-k8s/settings.yaml")]
+    pub settings_file: PathBuf,
+
+    /// User name of the operator's service account. It may change finalizers and spec.desiredStatus.
+    #[arg(long, env = "OPERATOR_SERVICE_ACCOUNT", value_parser = service_account)]
+    pub operator_service_account: String,
+
+    /// User name of the gateway's service account. It may start a stopped workspace and note for whom.
+    #[arg(long, env = "GATEWAY_SERVICE_ACCOUNT", value_parser = service_account)]
+    pub gateway_service_account: String,
+
+    /// User names of the cluster's own controllers (garbage collector, namespace controller), comma-separated. What
+    /// they do is always admitted.
+    #[arg(
+        long,
+        env = "CONTROLLER_USERS",
+        value_delimiter = ',',
+        default_values = [
+            "system:serviceaccount:kube-system:generic-garbage-collector",
+            "system:serviceaccount:kube-system:namespace-controller",
+            "system:kube-controller-manager",
+        ]
+    )]
+    pub controller_users: Vec<String>,
+
+    /// Where the API server's requests arrive (HTTPS).
+    #[arg(long, env = "LISTEN_ADDRESS", default_value = "0.0.0.0:9443")]
+    pub listen_address: SocketAddr,
+
+    /// Where /livez, /readyz and /metrics are served (plain HTTP).
+    #[arg(long, env = "ADMIN_ADDRESS", default_value = "0.0.0.0:9090")]
+    pub admin_address: SocketAddr,
+}
+
+fn service_account(name: &str) -> Result<String, String> {
+    let parts: Vec<_> = name.split(':').collect();
+    match parts.as_slice() {
+        ["system", "serviceaccount", namespace, account] if !namespace.is_empty() && !account.is_empty() => {
+            Ok(name.to_owned())
+        }
+        _ => Err("expected system:serviceaccount:<namespace>:<name>".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_service_account_is_named_in_full() {
+        assert!(service_account("system:serviceaccount:ns:op").is_ok());
+        for name in [
+            "op",
+            "system:serviceaccount:ns",
+            "system:serviceaccount::op",
+            "system:serviceaccount:ns:op:x",
+        ] {
+            assert!(service_account(name).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,518 @@
+//! Secret and webhook configurations -> a serving certificate that the API server trusts, and keeps trusting (IO).
+//!
+//! All replicas run this. The Secret decides: whoever writes it first is followed by the others, and what stands in
+//! the webhook configurations is derived from it. The API server is told to trust an authority before a certificate of
+//! it is served, and keeps trusting the previous authority while other replicas still serve under it.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _};
+use jiff::Timestamp;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
+use k8s_openapi::api::core::v1::Secret;
+use kit::pki::{self, Pair, Purpose};
+use kit::readiness::Gate;
+use kit::secret::{self, Data};
+use kit::tls::Certificate;
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+/// How often everything is looked at when nothing happens.
+const CHECK_EVERY: Duration = Duration::from_hours(1);
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(60);
+/// How often an injection is tried again when somebody else changes the configuration at the same time.
+const ATTEMPTS: usize = 5;
+
+const AUTHORITY: &str = "ca.crt";
+const AUTHORITY_KEY: &str = "ca.key";
+const PREVIOUS_AUTHORITY: &str = "previous-ca.crt";
+const CERTIFICATE: &str = "tls.crt";
+const KEY: &str = "tls.key";
+
+/// Why the certificate is not in place.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The Secret cannot be read or agreed on.
+    #[error(transparent)]
+    Secret(#[from] secret::Error),
+    /// The Secret holds no usable certificate.
+    #[error("the serving certificate cannot be used: {0}")]
+    Certificate(#[from] kit::tls::Error),
+    /// The authority cannot be put into a webhook configuration.
+    #[error("{kind} {name:?}: the certificate authority cannot be put in: {source}")]
+    Inject {
+        /// Kind of the configuration.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// What the API server said.
+        source: Box<kube::Error>,
+    },
+    /// Somebody else keeps changing the configuration.
+    #[error("{kind} {name:?}: other writers keep changing it")]
+    Contended {
+        /// Kind of the configuration.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// Keeps the serving certificate in place.
+pub struct Keeper {
+    client: Client,
+    namespace: String,
+    name: String,
+    certificate: Certificate,
+    in_place: Gate,
+}
+
+impl Keeper {
+    /// `name` is that of the Service and of both webhook configurations; `in_place` opens when the certificate is
+    /// served and trusted.
+    pub fn new(
+        client: Client,
+        namespace: &str,
+        name: &str,
+        certificate: Certificate,
+        in_place: Gate,
+    ) -> Self {
+        Self {
+            client,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            certificate,
+            in_place,
+        }
+    }
+
+    /// Looks at everything now, whenever one of the three objects changes, and every hour. Never ends.
+    pub async fn keep(&self) {
+        let mut changes = pin!(self.changes());
+        let mut retry = FIRST_RETRY;
+        loop {
+            let pause = match self.pass(Timestamp::now()).await {
+                Ok(()) => {
+                    retry = FIRST_RETRY;
+                    CHECK_EVERY
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the serving certificate is not in place");
+                    let pause = retry;
+                    retry = (retry * 2).min(LAST_RETRY);
+                    pause
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                Some(()) = changes.next() => {}
+            }
+        }
+    }
+
+    /// One look: agrees on the Secret's content, tells the API server whom to trust, then serves.
+    pub async fn pass(&self, now: Timestamp) -> Result<(), Error> {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+        let names = [format!("{}.{}.svc", self.name, self.namespace)];
+        let data = secret::agree(&secrets, &self.secret(), |stored| renewed(stored, &names, now)).await?;
+        let bundle = bundle(&data);
+        self.inject(&ApiResource::erase::<MutatingWebhookConfiguration>(&()), &bundle)
+            .await?;
+        self.inject(
+            &ApiResource::erase::<ValidatingWebhookConfiguration>(&()),
+            &bundle,
+        )
+        .await?;
+        self.certificate.set(&Pair {
+            certificate: text(&data, CERTIFICATE),
+            key: text(&data, KEY),
+        })?;
+        self.in_place.open();
+        Ok(())
+    }
+
+    fn secret(&self) -> secret::Spec {
+        let labels = [
+            (api::names::APP_NAME_LABEL, api::names::PRODUCT),
+            (api::names::APP_COMPONENT_LABEL, "webhook"),
+            (api::names::APP_PART_OF_LABEL, api::names::PRODUCT),
+            (api::names::APP_MANAGED_BY_LABEL, api::names::WEBHOOK),
+        ];
+        secret::Spec {
+            name: self.secret_name(),
+            type_: "kubernetes.io/tls",
+            labels: labels
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+            manager: api::names::WEBHOOK,
+        }
+    }
+
+    fn secret_name(&self) -> String {
+        format!("{}-cert", self.name)
+    }
+
+    /// Writes `bundle` into every webhook of a configuration that has another one.
+    async fn inject(&self, resource: &ApiResource, bundle: &str) -> Result<(), Error> {
+        let failed = |source| Error::Inject {
+            kind: resource.kind.clone(),
+            name: self.name.clone(),
+            source: Box::new(source),
+        };
+        let configurations: Api<DynamicObject> = Api::all_with(self.client.clone(), resource);
+        let params = PatchParams {
+            field_manager: Some(api::names::WEBHOOK.to_owned()),
+            ..PatchParams::default()
+        };
+        for _ in 0..ATTEMPTS {
+            let stored = configurations.get(&self.name).await.map_err(failed)?;
+            let Some(patch) = injection(&stored, bundle) else {
+                return Ok(());
+            };
+            match configurations
+                .patch(&self.name, &params, &Patch::<DynamicObject>::Json(patch))
+                .await
+            {
+                Ok(_) => {
+                    tracing::info!(
+                        kind = resource.kind,
+                        name = self.name,
+                        "the certificate authority is put in"
+                    );
+                    return Ok(());
+                }
+                // Somebody else changed it meanwhile: look again.
+                Err(kube::Error::Api(status)) if matches!(status.code, 409 | 422) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Err(Error::Contended {
+            kind: resource.kind.clone(),
+            name: self.name.clone(),
+        })
+    }
+
+    /// One item whenever the Secret or one of the configurations changes.
+    fn changes(&self) -> impl Stream<Item = ()> + use<> {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+        let secret = watched(secrets, &self.secret_name());
+        let mutating = watched(
+            Api::<MutatingWebhookConfiguration>::all(self.client.clone()),
+            &self.name,
+        );
+        let validating = watched(
+            Api::<ValidatingWebhookConfiguration>::all(self.client.clone()),
+            &self.name,
+        );
+        futures::stream::select_all([secret, mutating, validating])
+    }
+}
+
+fn watched<K>(api: Api<K>, name: &str) -> futures::stream::BoxStream<'static, ()>
+where
+    K: kube::Resource + Clone + std::fmt::Debug + Send + serde::de::DeserializeOwned + 'static,
+{
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    watcher(api, config)
+        .default_backoff()
+        .filter_map(async |event| {
+            event
+                .inspect_err(|error| tracing::debug!(%error, "a watch is interrupted"))
+                .ok()
+                .map(drop)
+        })
+        .boxed()
+}
+
+/// The JSON patch that makes every webhook of `configuration` trust `bundle`; `None` when all do.
+fn injection(configuration: &DynamicObject, bundle: &str) -> Option<json_patch::Patch> {
+    let wanted = json!(ByteString(bundle.as_bytes().to_vec()));
+    let webhooks = configuration.data["webhooks"].as_array()?;
+    let steps: Vec<Value> = (0..)
+        .zip(webhooks)
+        .filter(|(_, webhook)| webhook["clientConfig"]["caBundle"] != wanted)
+        .map(|(index, _): (usize, _)| {
+            json!({"op": "add", "path": format!("/webhooks/{index}/clientConfig/caBundle"), "value": wanted})
+        })
+        .collect();
+    if steps.is_empty() {
+        return None;
+    }
+    // Places in a list are only right for the version that was read.
+    let version = configuration
+        .metadata
+        .resource_version
+        .as_deref()
+        .unwrap_or_default();
+    let mut patch = vec![json!({"op": "test", "path": "/metadata/resourceVersion", "value": version})];
+    patch.extend(steps);
+    serde_json::from_value(Value::Array(patch)).ok()
+}
+
+/// Content that should be stored in place of `stored`; `None` when that will do.
+fn renewed(stored: Option<&Data>, dns_names: &[String], now: Timestamp) -> Result<Option<Data>, pki::Error> {
+    let nothing = Data::new();
+    let stored = stored.unwrap_or(&nothing);
+    let authority = Pair {
+        certificate: text(stored, AUTHORITY),
+        key: text(stored, AUTHORITY_KEY),
+    };
+    let usable = |certificate: &str, authority: &str| {
+        !pki::needs_renewal(certificate, now) && pki::is_for(certificate, authority, dns_names)
+    };
+    if !pki::needs_renewal(&authority.certificate, now) {
+        let leaf = Pair {
+            certificate: text(stored, CERTIFICATE),
+            key: text(stored, KEY),
+        };
+        if usable(&leaf.certificate, &authority.certificate) && Certificate::default().set(&leaf).is_ok() {
+            return Ok(None);
+        }
+        let leaf = pki::leaf(&authority, api::names::WEBHOOK, dns_names, Purpose::Server, now);
+        // A certificate that does not fit its authority was signed with a key of something else.
+        if let Ok(leaf) = leaf
+            && usable(&leaf.certificate, &authority.certificate)
+        {
+            return Ok(Some(content(
+                &authority,
+                &text(stored, PREVIOUS_AUTHORITY),
+                &leaf,
+            )));
+        }
+    }
+    let next = pki::authority("jupyter-k8s webhook", now)?;
+    let leaf = pki::leaf(&next, api::names::WEBHOOK, dns_names, Purpose::Server, now)?;
+    Ok(Some(content(&next, &authority.certificate, &leaf)))
+}
+
+fn content(authority: &Pair, previous: &str, leaf: &Pair) -> Data {
+    let mut data: BTreeMap<&str, &str> = BTreeMap::from([
+        (AUTHORITY, authority.certificate.as_str()),
+        (AUTHORITY_KEY, authority.key.as_str()),
+        (CERTIFICATE, leaf.certificate.as_str()),
+        (KEY, leaf.key.as_str()),
+    ]);
+    // Unreadable text needs renewal at any time: the API server would refuse a bundle with it.
+    if !pki::needs_renewal(previous, Timestamp::UNIX_EPOCH) {
+        data.insert(PREVIOUS_AUTHORITY, previous);
+    }
+    data.into_iter()
+        .map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec()))
+        .collect()
+}
+
+/// Whom the API server is to trust: the authority, and the one before it.
+fn bundle(data: &Data) -> String {
+    text(data, AUTHORITY) + &text(data, PREVIOUS_AUTHORITY)
+}
+
+fn text(data: &Data, key: &str) -> String {
+    data.get(key)
+        .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use jiff::SignedDuration;
+    use kit::readiness::Readiness;
+    use testkit::api_server::{ApiServer, Call};
+
+    use super::*;
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_800_000_000).unwrap()
+    }
+
+    fn configurations(server: &ApiServer) {
+        let object = json!({
+            "metadata": {"name": "r-webhook"},
+            "webhooks": [{
+                "name": "workspaces.workspaces.jupyter.org",
+                "admissionReviewVersions": ["v1"],
+                "sideEffects": "None",
+                "clientConfig": {"service": {"name": "r-webhook", "namespace": "sys"}},
+            }],
+        });
+        server.put::<MutatingWebhookConfiguration>(&serde_json::from_value(object.clone()).unwrap());
+        server.put::<ValidatingWebhookConfiguration>(&serde_json::from_value(object).unwrap());
+    }
+
+    fn keeper(client: Client) -> (Keeper, Readiness) {
+        let readiness = Readiness::default();
+        let gate = readiness.gate("the certificate");
+        (
+            Keeper::new(client, "sys", "r-webhook", Certificate::default(), gate),
+            readiness,
+        )
+    }
+
+    fn stored(server: &ApiServer) -> Data {
+        let secret: Secret = server.get(Some("sys"), "r-webhook-cert").unwrap();
+        secret
+            .data
+            .unwrap()
+            .into_iter()
+            .map(|(key, value)| (key, value.0))
+            .collect()
+    }
+
+    fn trusted(server: &ApiServer) -> [String; 2] {
+        let text = |bytes: Option<ByteString>| String::from_utf8(bytes.unwrap().0).unwrap();
+        let mutating: MutatingWebhookConfiguration = server.get(None, "r-webhook").unwrap();
+        let validating: ValidatingWebhookConfiguration = server.get(None, "r-webhook").unwrap();
+        [
+            text(mutating.webhooks.unwrap().remove(0).client_config.ca_bundle),
+            text(validating.webhooks.unwrap().remove(0).client_config.ca_bundle),
+        ]
+    }
+
+    #[tokio::test]
+    async fn the_first_look_puts_everything_in_place_and_the_next_writes_nothing() {
+        let (server, client) = ApiServer::start();
+        configurations(&server);
+        let (keeper, readiness) = keeper(client);
+        assert!(!readiness.missing().is_empty());
+        keeper.pass(now()).await.unwrap();
+        assert!(readiness.missing().is_empty());
+        let data = stored(&server);
+        assert_eq!(trusted(&server), [text(&data, AUTHORITY), text(&data, AUTHORITY)]);
+        assert!(pki::is_for(
+            &text(&data, CERTIFICATE),
+            &text(&data, AUTHORITY),
+            &["r-webhook.sys.svc".to_owned()]
+        ));
+        server.take_calls();
+        keeper.pass(now()).await.unwrap();
+        assert!(!server.take_calls().iter().any(Call::is_write));
+    }
+
+    #[tokio::test]
+    async fn replicas_that_start_at_once_agree() {
+        let (server, client) = ApiServer::start();
+        configurations(&server);
+        let replicas: Vec<_> = (0..5).map(|_| keeper(client.clone()).0).collect();
+        for outcome in futures::future::join_all(replicas.iter().map(|replica| replica.pass(now()))).await {
+            outcome.unwrap();
+        }
+        let data = stored(&server);
+        assert_eq!(trusted(&server), [text(&data, AUTHORITY), text(&data, AUTHORITY)]);
+        server.take_calls();
+        for replica in &replicas {
+            replica.pass(now()).await.unwrap();
+        }
+        assert!(!server.take_calls().iter().any(Call::is_write));
+    }
+
+    #[tokio::test]
+    async fn a_lost_bundle_is_put_back() {
+        let (server, client) = ApiServer::start();
+        configurations(&server);
+        let (keeper, _) = keeper(client);
+        keeper.pass(now()).await.unwrap();
+        let before = trusted(&server);
+        configurations(&server);
+        keeper.pass(now()).await.unwrap();
+        assert_eq!(trusted(&server), before);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_served_before_the_api_server_trusts_it() {
+        let (server, client) = ApiServer::start();
+        let (keeper, readiness) = keeper(client);
+        let error = keeper.pass(now()).await.unwrap_err().to_string();
+        assert!(
+            error.starts_with(r#"MutatingWebhookConfiguration "r-webhook""#),
+            "{error}"
+        );
+        assert!(!readiness.missing().is_empty());
+        configurations(&server);
+        keeper.pass(now()).await.unwrap();
+        assert!(readiness.missing().is_empty());
+    }
+
+    #[tokio::test]
+    async fn no_key_leaves_the_secret() {
+        let (server, client) = ApiServer::start();
+        configurations(&server);
+        let (keeper, _) = keeper(client);
+        keeper.pass(now()).await.unwrap();
+        for call in server
+            .take_calls()
+            .iter()
+            .filter(|call| call.method == Method::PATCH)
+        {
+            assert!(!call.body.to_string().contains("PRIVATE"), "{}", call.line());
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_renewed_in_time_and_its_authority_stays() {
+        let names = ["a.svc".to_owned()];
+        let first = renewed(None, &names, now()).unwrap().unwrap();
+        assert_eq!(renewed(Some(&first), &names, now()).unwrap(), None);
+        let later = now() + SignedDuration::from_hours(24 * 80);
+        let second = renewed(Some(&first), &names, later).unwrap().unwrap();
+        assert_eq!(text(&second, AUTHORITY), text(&first, AUTHORITY));
+        assert_ne!(text(&second, CERTIFICATE), text(&first, CERTIFICATE));
+        assert_eq!(bundle(&second), text(&first, AUTHORITY));
+    }
+
+    #[test]
+    fn a_new_authority_is_trusted_beside_the_old_one() {
+        let names = ["a.svc".to_owned()];
+        let first = renewed(None, &names, now()).unwrap().unwrap();
+        let years_later = now() + SignedDuration::from_hours(24 * 365 * 9);
+        let second = renewed(Some(&first), &names, years_later).unwrap().unwrap();
+        assert_ne!(text(&second, AUTHORITY), text(&first, AUTHORITY));
+        assert_eq!(
+            bundle(&second),
+            text(&second, AUTHORITY) + &text(&first, AUTHORITY)
+        );
+        assert_eq!(renewed(Some(&second), &names, years_later).unwrap(), None);
+    }
+
+    #[test]
+    fn other_names_and_damaged_content_are_replaced() {
+        let names = ["a.svc".to_owned()];
+        let good = renewed(None, &names, now()).unwrap().unwrap();
+        assert!(
+            renewed(Some(&good), &["b.svc".to_owned()], now())
+                .unwrap()
+                .is_some()
+        );
+        for key in [AUTHORITY, AUTHORITY_KEY, CERTIFICATE, KEY] {
+            let mut damaged = good.clone();
+            damaged.insert(key.to_owned(), b"nonsense".to_vec());
+            let Some(mended) = renewed(Some(&damaged), &names, now()).unwrap() else {
+                // The authority's key is only needed for the next certificate.
+                assert_eq!(key, AUTHORITY_KEY);
+                continue;
+            };
+            assert_eq!(renewed(Some(&mended), &names, now()).unwrap(), None, "{key}");
+            assert!(!bundle(&mended).contains("nonsense"));
+        }
+    }
+
+    #[test]
+    fn a_key_of_another_authority_leads_to_a_new_one() {
+        let names = ["a.svc".to_owned()];
+        let (mut ours, theirs) = (
+            renewed(None, &names, now()).unwrap().unwrap(),
+            renewed(None, &names, now()).unwrap().unwrap(),
+        );
+        ours.insert(AUTHORITY_KEY.to_owned(), theirs[AUTHORITY_KEY].clone());
+        let later = now() + SignedDuration::from_hours(24 * 80);
+        let mended = renewed(Some(&ours), &names, later).unwrap().unwrap();
+        assert_eq!(renewed(Some(&mended), &names, later).unwrap(), None);
+    }
+}

@@ -1,0 +1,188 @@
+//! Stored and wanted object -> what differs, apart from what the API server writes itself (pure).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::api::DynamicObject;
+use serde_json::Value;
+
+use crate::review::Request;
+
+/// What a request changes. At creation everything that is there is a change.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Changes {
+    /// Fields directly below spec whose value differs.
+    pub(crate) spec: BTreeSet<String>,
+    /// Keys of annotations that are added or get another value.
+    pub(crate) annotations_set: BTreeSet<String>,
+    /// Keys of annotations that disappear.
+    pub(crate) annotations_removed: BTreeSet<String>,
+    /// Keys of labels that are added or get another value.
+    pub(crate) labels_set: BTreeSet<String>,
+    /// Keys of labels that disappear.
+    pub(crate) labels_removed: BTreeSet<String>,
+    /// Whether finalizers are added.
+    pub(crate) finalizers_added: bool,
+    /// Whether finalizers disappear.
+    pub(crate) finalizers_removed: bool,
+    /// Whether owner references differ.
+    pub(crate) owner_references: bool,
+}
+
+impl Changes {
+    /// What `request` changes.
+    pub(crate) fn of(request: &Request) -> Self {
+        let nothing = DynamicObject {
+            types: None,
+            metadata: Default::default(),
+            data: Value::Null,
+        };
+        Self::between(request.old.as_ref().unwrap_or(&nothing), &request.object)
+    }
+
+    fn between(old: &DynamicObject, new: &DynamicObject) -> Self {
+        let (before, after) = (&old.metadata, &new.metadata);
+        let (annotations_set, annotations_removed) = map_changes(&before.annotations, &after.annotations);
+        let (labels_set, labels_removed) = map_changes(&before.labels, &after.labels);
+        let finalizers = |object: &DynamicObject| -> BTreeSet<String> {
+            object.metadata.finalizers.iter().flatten().cloned().collect()
+        };
+        let (held, wanted) = (finalizers(old), finalizers(new));
+        Self {
+            spec: spec_changes(&old.data["spec"], &new.data["spec"]),
+            annotations_set,
+            annotations_removed,
+            labels_set,
+            labels_removed,
+            finalizers_added: !wanted.is_subset(&held),
+            finalizers_removed: !held.is_subset(&wanted),
+            owner_references: before.owner_references.as_deref().unwrap_or_default()
+                != after.owner_references.as_deref().unwrap_or_default(),
+        }
+    }
+
+    /// Whether finalizers disappear and nothing else happens.
+    pub(crate) fn only_remove_finalizers(&self) -> bool {
+        self.finalizers_removed
+            && *self
+                == Self {
+                    finalizers_removed: true,
+                    ..Self::default()
+                }
+    }
+
+    /// Every changed field as a path, for messages.
+    pub(crate) fn paths(&self) -> Vec<String> {
+        let keys = |prefix: &str, keys: [&BTreeSet<String>; 2]| -> Vec<String> {
+            keys.into_iter()
+                .flatten()
+                .map(|key| format!("{prefix}[{key}]"))
+                .collect()
+        };
+        let mut paths: Vec<String> = self.spec.iter().map(|field| format!("spec.{field}")).collect();
+        paths.extend(keys(
+            "metadata.annotations",
+            [&self.annotations_set, &self.annotations_removed],
+        ));
+        paths.extend(keys("metadata.labels", [&self.labels_set, &self.labels_removed]));
+        if self.finalizers_added || self.finalizers_removed {
+            paths.push("metadata.finalizers".to_owned());
+        }
+        if self.owner_references {
+            paths.push("metadata.ownerReferences".to_owned());
+        }
+        paths
+    }
+}
+
+type Map = Option<BTreeMap<String, String>>;
+
+fn map_changes(old: &Map, new: &Map) -> (BTreeSet<String>, BTreeSet<String>) {
+    let nothing = BTreeMap::new();
+    let (old, new) = (old.as_ref().unwrap_or(&nothing), new.as_ref().unwrap_or(&nothing));
+    let set = new
+        .iter()
+        .filter(|(key, value)| old.get(*key) != Some(value))
+        .map(|(key, _)| key.clone())
+        .collect();
+    let removed = old
+        .keys()
+        .filter(|key| !new.contains_key(*key))
+        .cloned()
+        .collect();
+    (set, removed)
+}
+
+fn spec_changes(old: &Value, new: &Value) -> BTreeSet<String> {
+    let keys = [old, new]
+        .into_iter()
+        .filter_map(Value::as_object)
+        .flat_map(|fields| fields.keys());
+    keys.filter(|key| old[key.as_str()] != new[key.as_str()])
+        .cloned()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(value: Value) -> DynamicObject {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn what_the_api_server_writes_is_no_change() {
+        let old = object(
+            json!({"metadata": {"resourceVersion": "1", "generation": 1}, "status": {"phase": "Running"}}),
+        );
+        let new = object(json!({
+            "metadata": {"resourceVersion": "2", "generation": 2, "managedFields": [{"manager": "x"}], "annotations": {}}
+        }));
+        assert_eq!(Changes::between(&old, &new), Changes::default());
+    }
+
+    #[test]
+    fn every_kind_of_change_is_seen() {
+        let old = object(json!({
+            "metadata": {
+                "annotations": {"a": "1", "b": "1"}, "labels": {"l": "1"}, "finalizers": ["f", "g"]
+            },
+            "spec": {"x": 1, "y": {"z": 1}, "gone": 1},
+        }));
+        let new = object(json!({
+            "metadata": {
+                "annotations": {"a": "2", "c": "1"}, "finalizers": ["g", "h"],
+                "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": "u"}],
+            },
+            "spec": {"x": 1, "y": {"z": 2}, "added": 1},
+        }));
+        let changes = Changes::between(&old, &new);
+        assert_eq!(
+            changes.paths(),
+            [
+                "spec.added",
+                "spec.gone",
+                "spec.y",
+                "metadata.annotations[a]",
+                "metadata.annotations[c]",
+                "metadata.annotations[b]",
+                "metadata.labels[l]",
+                "metadata.finalizers",
+                "metadata.ownerReferences",
+            ]
+        );
+        assert!(changes.finalizers_added && changes.finalizers_removed);
+        assert!(!changes.only_remove_finalizers());
+    }
+
+    #[test]
+    fn removing_finalizers_alone_is_recognised() {
+        let old = object(json!({"metadata": {"finalizers": ["f", "g"]}, "spec": {"x": 1}}));
+        let new = object(json!({"metadata": {"finalizers": ["g"]}, "spec": {"x": 1}}));
+        assert!(Changes::between(&old, &new).only_remove_finalizers());
+        let also = object(json!({"metadata": {"finalizers": ["g"]}, "spec": {"x": 2}}));
+        assert!(!Changes::between(&old, &also).only_remove_finalizers());
+    }
+}

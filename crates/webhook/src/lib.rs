@@ -1,0 +1,17 @@
+//! AdmissionReview in, patch or verdict out: the admission webhook of Workspaces.
+
+mod accounts;
+pub mod args;
+pub mod certs;
+mod changes;
+mod metrics;
+mod mutate;
+pub mod peers;
+mod review;
+pub mod router;
+pub mod run;
+mod verdict;
+
+pub use accounts::Accounts;
+pub use metrics::Metrics;
+pub use verdict::Rules;

@@ -1,0 +1,61 @@
+//! Answers and their times -> metrics (in memory).
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// Metrics of admission. Clones share their values.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    requests: Family<RequestLabels, Counter>,
+    duration: Family<PathLabels, Histogram>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    webhook: &'static str,
+    verdict: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct PathLabels {
+    webhook: &'static str,
+}
+
+impl Metrics {
+    /// Makes the metrics and shows them in `registry`.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            requests: Family::default(),
+            // 0.5 ms to 4 s: the API server gives up after 5 s.
+            duration: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.0005, 2.0, 14))),
+        };
+        let prefix = registry.sub_registry_with_prefix("jupyter_k8s_webhook");
+        prefix.register(
+            "requests",
+            "Admission requests by webhook and verdict",
+            metrics.requests.clone(),
+        );
+        prefix.register_with_unit(
+            "request_duration",
+            "Time from a request's body to its answer",
+            Unit::Seconds,
+            metrics.duration.clone(),
+        );
+        metrics
+    }
+
+    /// Counts one answer of `webhook`, `mutate` or `validate`.
+    pub(crate) fn count(&self, webhook: &'static str, verdict: &'static str, took: Duration) {
+        self.requests
+            .get_or_create(&RequestLabels { webhook, verdict })
+            .inc();
+        self.duration
+            .get_or_create(&PathLabels { webhook })
+            .observe(took.as_secs_f64());
+    }
+}

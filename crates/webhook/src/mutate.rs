@@ -1,0 +1,159 @@
+//! Request -> the smallest patch that records owner and finalizer, never anything else (pure).
+
+use api::names::{CLEANUP_FINALIZER, CREATED_BY};
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, Patch, PatchOperation};
+use serde_json::{Value, json};
+
+use crate::review::{Answer, Request};
+
+/// At creation records the requesting user as owner unless one is named, and sets the finalizer; at an update puts
+/// back what a full update left out. The same object comes out when it is done twice.
+pub(crate) fn mutate(request: &Request) -> Answer {
+    let operations: Vec<_> = owner(request).into_iter().chain(finalizer(request)).collect();
+    if operations.is_empty() {
+        return Answer::Allow { warnings: Vec::new() };
+    }
+    Answer::Patch(Patch(operations))
+}
+
+fn owner(request: &Request) -> Option<PatchOperation> {
+    let annotations = request.object.metadata.annotations.as_ref();
+    let named = |map: Option<&std::collections::BTreeMap<String, String>>| {
+        map.and_then(|map| map.get(CREATED_BY))
+            .filter(|name| !name.is_empty())
+            .cloned()
+    };
+    if named(annotations).is_some() {
+        return None;
+    }
+    let owner = match &request.old {
+        None => request.user_name().to_owned(),
+        // An object that never had an owner does not get one by the way.
+        Some(old) => named(old.metadata.annotations.as_ref())?,
+    };
+    Some(match annotations {
+        None => add(["metadata", "annotations"], json!({ CREATED_BY: owner })),
+        Some(_) => add(["metadata", "annotations", CREATED_BY], json!(owner)),
+    })
+}
+
+fn finalizer(request: &Request) -> Option<PatchOperation> {
+    let holds = |finalizers: Option<&Vec<String>>| {
+        finalizers.is_some_and(|list| list.iter().any(|f| f == CLEANUP_FINALIZER))
+    };
+    let present = request.object.metadata.finalizers.as_ref();
+    let wanted = match &request.old {
+        None => true,
+        // While the object is being deleted, finalizers are meant to go.
+        Some(old) => !request.is_deleting() && holds(old.metadata.finalizers.as_ref()),
+    };
+    if !wanted || holds(present) {
+        return None;
+    }
+    Some(match present {
+        None => add(["metadata", "finalizers"], json!([CLEANUP_FINALIZER])),
+        Some(_) => add(["metadata", "finalizers", "-"], json!(CLEANUP_FINALIZER)),
+    })
+}
+
+fn add<const N: usize>(path: [&str; N], value: Value) -> PatchOperation {
+    PatchOperation::Add(AddOperation {
+        path: PointerBuf::from_tokens(path),
+        value,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::review::tests::{create, update};
+
+    /// `new` after the patch that a request to write it gets.
+    fn patched(old: Option<&Value>, new: &Value) -> Value {
+        let request = match old {
+            None => create("alice", new),
+            Some(old) => update("bob", old, new),
+        };
+        let mut object = new.clone();
+        if let Answer::Patch(patch) = mutate(&request) {
+            json_patch::patch(&mut object, &patch).unwrap();
+        }
+        object
+    }
+
+    fn owned() -> Value {
+        json!({"metadata": {"annotations": {CREATED_BY: "alice"}, "finalizers": [CLEANUP_FINALIZER]}, "spec": {}})
+    }
+
+    #[test]
+    fn creation_records_who_asks_and_sets_the_finalizer() {
+        assert_eq!(patched(None, &json!({"metadata": {}, "spec": {}})), owned());
+        let given = json!({"metadata": {"annotations": {"a": "b"}, "finalizers": ["f"]}});
+        assert_eq!(
+            patched(None, &given),
+            json!({"metadata": {
+                "annotations": {"a": "b", CREATED_BY: "alice"}, "finalizers": ["f", CLEANUP_FINALIZER]
+            }})
+        );
+    }
+
+    #[test]
+    fn an_owner_who_is_named_stays_and_an_empty_one_is_filled_in() {
+        let named =
+            json!({"metadata": {"annotations": {CREATED_BY: "carol"}, "finalizers": [CLEANUP_FINALIZER]}});
+        assert_eq!(patched(None, &named), named);
+        let empty = json!({"metadata": {"annotations": {CREATED_BY: ""}}, "spec": {}});
+        assert_eq!(patched(None, &empty), owned());
+    }
+
+    #[test]
+    fn an_update_gets_back_what_it_left_out() {
+        assert_eq!(
+            patched(Some(&owned()), &json!({"metadata": {}, "spec": {}})),
+            owned()
+        );
+    }
+
+    #[test]
+    fn an_update_adds_nothing_that_was_not_there() {
+        let bare = json!({"metadata": {"name": "demo"}, "spec": {}});
+        assert_eq!(patched(Some(&bare), &bare), bare);
+    }
+
+    #[test]
+    fn the_finalizer_may_go_while_the_workspace_is_deleted() {
+        let mut deleting = owned();
+        deleting["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        let mut released = deleting.clone();
+        released["metadata"]["finalizers"] = json!([]);
+        assert_eq!(patched(Some(&deleting), &released), released);
+    }
+
+    #[test]
+    fn nothing_but_metadata_is_ever_patched() {
+        let request = create("alice", &json!({"metadata": {}, "spec": {"displayName": "d"}}));
+        let Answer::Patch(patch) = mutate(&request) else {
+            panic!("a patch is due")
+        };
+        assert!(patch.0.iter().all(|operation| {
+            operation
+                .path()
+                .starts_with(json_patch::jsonptr::Pointer::from_static("/metadata"))
+        }));
+    }
+
+    proptest! {
+        #[test]
+        fn twice_is_as_good_as_once(owner in prop::option::of(".{0,5}"), finalizers in prop::collection::vec("[a-z]{1,3}", 0..3)) {
+            let annotations = owner.map(|owner| json!({CREATED_BY: owner}));
+            let new = json!({"metadata": {"annotations": annotations, "finalizers": finalizers}});
+            let once = patched(None, &new);
+            prop_assert_eq!(&patched(None, &once), &once);
+            prop_assert_eq!(&patched(Some(&once), &once), &once);
+        }
+    }
+}

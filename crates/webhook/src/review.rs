@@ -1,0 +1,318 @@
+//! AdmissionReview bytes -> request; answer -> AdmissionReview (pure).
+
+use k8s_openapi::api::authentication::v1::UserInfo;
+use kube::Resource as _;
+use kube::api::DynamicObject;
+use kube::core::Status;
+use kube::core::admission::{
+    AdmissionRequest, AdmissionResponse, AdmissionReview, META_API_VERSION_V1, META_KIND, Operation,
+};
+use kube::core::response::{StatusCause, StatusDetails};
+use rules::{Violation, Violations};
+
+/// Why a body is no AdmissionReview that can be answered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Malformed {
+    /// Not JSON of the expected shape.
+    #[error("the body is no AdmissionReview: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Another kind or version.
+    #[error("expected an AdmissionReview of {META_API_VERSION_V1}, got {kind} of {version}")]
+    Version {
+        /// The kind that came.
+        kind: String,
+        /// Its version.
+        version: String,
+    },
+    /// The review asks nothing.
+    #[error("the AdmissionReview has no request")]
+    NoRequest,
+    /// The review asks about something else.
+    #[error("only CREATE and UPDATE of {} are judged here", api::Workspace::plural(&()))]
+    Foreign,
+    /// The request has no object, or an update no old object.
+    #[error("the request has no {0}")]
+    NoObject(&'static str),
+}
+
+/// A request to create or update a Workspace.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// The object as it would be stored.
+    pub(crate) object: DynamicObject,
+    /// The object as it is stored; `None` at creation.
+    pub(crate) old: Option<DynamicObject>,
+    /// Who asks.
+    pub(crate) user: UserInfo,
+    /// Namespace of the object.
+    pub(crate) namespace: String,
+    /// Name of the object; empty while the API server has yet to generate it.
+    pub(crate) name: String,
+    review: AdmissionRequest<DynamicObject>,
+}
+
+impl Request {
+    /// Reads a request body.
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, Malformed> {
+        let review: AdmissionReview<DynamicObject> = serde_json::from_slice(body)?;
+        if review.types.api_version != META_API_VERSION_V1 || review.types.kind != META_KIND {
+            return Err(Malformed::Version {
+                kind: review.types.kind,
+                version: review.types.api_version,
+            });
+        }
+        let mut request: AdmissionRequest<DynamicObject> =
+            review.try_into().map_err(|_| Malformed::NoRequest)?;
+        let ours = request.resource.group == api::names::GROUP
+            && request.resource.resource == api::Workspace::plural(&())
+            && request.sub_resource.as_deref().unwrap_or_default().is_empty();
+        let old = match request.operation {
+            Operation::Create if ours => None,
+            Operation::Update if ours => Some(
+                request
+                    .old_object
+                    .take()
+                    .ok_or(Malformed::NoObject("oldObject"))?,
+            ),
+            _ => return Err(Malformed::Foreign),
+        };
+        let object = request.object.take().ok_or(Malformed::NoObject("object"))?;
+        Ok(Self {
+            namespace: request.namespace.clone().unwrap_or_default(),
+            name: object
+                .metadata
+                .name
+                .clone()
+                .unwrap_or_else(|| request.name.clone()),
+            user: request.user_info.clone(),
+            object,
+            old,
+            review: request,
+        })
+    }
+
+    /// User name of who asks; empty for nobody, which the API server never sends.
+    pub(crate) fn user_name(&self) -> &str {
+        self.user.username.as_deref().unwrap_or_default()
+    }
+
+    /// Whether the object is to be created.
+    pub(crate) fn is_create(&self) -> bool {
+        self.old.is_none()
+    }
+
+    /// Whether the stored object waits for its finalizers.
+    pub(crate) fn is_deleting(&self) -> bool {
+        self.old
+            .as_ref()
+            .is_some_and(|old| old.metadata.deletion_timestamp.is_some())
+    }
+
+    /// The answer as the API server takes it.
+    pub(crate) fn respond(&self, answer: Answer) -> AdmissionReview<DynamicObject> {
+        let mut response = AdmissionResponse::from(&self.review);
+        match answer {
+            Answer::Allow { warnings } => {
+                response.warnings = (!warnings.is_empty()).then_some(warnings);
+            }
+            Answer::Patch(patch) => match response.clone().with_patch(patch) {
+                Ok(patched) => response = patched,
+                Err(error) => response = response.deny(error),
+            },
+            Answer::Refuse(refusal) => {
+                response.allowed = false;
+                response.result = refusal.status(&self.name);
+            }
+        }
+        response.into_review()
+    }
+}
+
+/// What is answered to a request.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Answer {
+    /// It may pass, with sentences for the person who asked.
+    Allow {
+        /// One sentence each.
+        warnings: Vec<String>,
+    },
+    /// It may pass with these changes.
+    Patch(json_patch::Patch),
+    /// It may not pass.
+    Refuse(Refusal),
+}
+
+impl Answer {
+    /// One word for metrics.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Allow { .. } => "allowed",
+            Self::Patch(_) => "patched",
+            Self::Refuse(Refusal::Unavailable(_)) => "unavailable",
+            Self::Refuse(_) => "refused",
+        }
+    }
+}
+
+/// Why a request may not pass.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Refusal {
+    /// Rules are broken, all of them listed.
+    Invalid(Violations),
+    /// The person who asked may not do this; other broken rules are listed too.
+    Forbidden(Violations),
+    /// It cannot be judged at the moment.
+    Unavailable(String),
+}
+
+impl Refusal {
+    /// What is said when something that the verdict needs does not answer.
+    pub(crate) fn not_now() -> Self {
+        Self::Unavailable("the request cannot be judged at the moment: try again in a few seconds".to_owned())
+    }
+
+    /// The reason in the API server's words.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "Invalid",
+            Self::Forbidden(_) => "Forbidden",
+            Self::Unavailable(_) => "ServiceUnavailable",
+        }
+    }
+
+    fn status(&self, name: &str) -> Status {
+        let (code, violations) = match self {
+            Self::Invalid(violations) => (422, violations),
+            Self::Forbidden(violations) => (403, violations),
+            Self::Unavailable(message) => return Status::failure(message, self.reason()).with_code(503),
+        };
+        // kubectl prints the causes of an invalid object one by one, with the field in front.
+        let cause = |violation: &Violation| StatusCause {
+            reason: "FieldValueInvalid".to_owned(),
+            message: violation.detail(),
+            field: violation.field.clone(),
+        };
+        Status::failure(&violations.to_string(), self.reason())
+            .with_code(code)
+            .with_details(StatusDetails {
+                name: name.to_owned(),
+                group: api::names::GROUP.to_owned(),
+                kind: api::Workspace::kind(&()).into_owned(),
+                uid: String::new(),
+                causes: violations.iter().map(cause).collect(),
+                retry_after_seconds: 0,
+            })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::accounts::Accounts;
+
+    pub(crate) const OPERATOR: &str = "system:serviceaccount:sys:op";
+    pub(crate) const GATEWAY: &str = "system:serviceaccount:sys:gw";
+    pub(crate) const COLLECTOR: &str = "system:serviceaccount:kube-system:generic-garbage-collector";
+
+    pub(crate) fn accounts() -> Accounts {
+        Accounts {
+            operator: OPERATOR.to_owned(),
+            gateway: GATEWAY.to_owned(),
+            controllers: vec![COLLECTOR.to_owned()],
+        }
+    }
+
+    pub(crate) fn body(user: &str, operation: &str, old: &Value, new: &Value) -> Value {
+        json!({
+            "apiVersion": "admission.k8s.io/v1",
+            "kind": "AdmissionReview",
+            "request": {
+                "uid": "r-1",
+                "kind": {"group": "workspaces.jupyter.org", "version": "v1alpha1", "kind": "Workspace"},
+                "resource": {"group": "workspaces.jupyter.org", "version": "v1alpha1", "resource": "workspaces"},
+                "name": "demo",
+                "namespace": "team",
+                "operation": operation,
+                "userInfo": {"username": user, "groups": ["system:authenticated"]},
+                "object": new,
+                "oldObject": old,
+                "dryRun": false,
+            },
+        })
+    }
+
+    pub(crate) fn create(user: &str, new: &Value) -> Request {
+        Request::parse(body(user, "CREATE", &Value::Null, new).to_string().as_bytes()).unwrap()
+    }
+
+    pub(crate) fn update(user: &str, old: &Value, new: &Value) -> Request {
+        Request::parse(body(user, "UPDATE", old, new).to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_is_no_review_of_a_workspace_is_refused() {
+        let good = body(
+            "alice",
+            "CREATE",
+            &Value::Null,
+            &json!({"metadata": {"name": "demo"}}),
+        );
+        assert!(Request::parse(good.to_string().as_bytes()).is_ok());
+        let changed = |pointer: &str, value: Value| {
+            let mut body = good.clone();
+            *body.pointer_mut(pointer).unwrap() = value;
+            Request::parse(body.to_string().as_bytes())
+                .map(drop)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(changed("/apiVersion", json!("admission.k8s.io/v1beta1")).contains("v1beta1"));
+        assert!(changed("/kind", json!("Pod")).contains("Pod"));
+        assert!(changed("/request", Value::Null).contains("no request"));
+        assert!(changed("/request/operation", json!("DELETE")).contains("only CREATE and UPDATE"));
+        assert!(changed("/request/operation", json!("UPDATE")).contains("oldObject"));
+        assert!(changed("/request/object", Value::Null).contains("object"));
+        assert!(changed("/request/resource/resource", json!("pods")).contains("workspaces"));
+        assert!(Request::parse(b"").is_err());
+        assert!(Request::parse(&[b'['; 100_000]).is_err());
+    }
+
+    #[test]
+    fn a_refusal_carries_one_cause_per_broken_rule() {
+        let request = create("alice", &json!({"metadata": {"name": "demo"}}));
+        let violations = Violations::of(vec![
+            Violation::new("spec.image", "evil", "is not allowed"),
+            Violation::new("spec.port", "80", "is no port"),
+        ]);
+        let answer = Answer::Refuse(Refusal::Invalid(violations.unwrap()));
+        let review = serde_json::to_value(request.respond(answer)).unwrap();
+        assert_eq!(
+            review,
+            json!({
+                "apiVersion": "admission.k8s.io/v1",
+                "kind": "AdmissionReview",
+                "response": {
+                    "uid": "r-1",
+                    "allowed": false,
+                    "status": {
+                        "status": "Failure",
+                        "code": 422,
+                        "reason": "Invalid",
+                        "message": "spec.image: \"evil\" is not allowed; spec.port: \"80\" is no port",
+                        "details": {
+                            "name": "demo",
+                            "group": "workspaces.jupyter.org",
+                            "kind": "Workspace",
+                            "causes": [
+                                {"reason": "FieldValueInvalid", "field": "spec.image", "message": "\"evil\" is not allowed"},
+                                {"reason": "FieldValueInvalid", "field": "spec.port", "message": "\"80\" is no port"},
+                            ],
+                        },
+                    },
+                },
+            })
+        );
+    }
+}

@@ -1,0 +1,109 @@
+//! HTTP request -> AdmissionReview with the answer (IO only through look-ups).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use bytes::Bytes;
+use kube::api::DynamicObject;
+use kube::core::admission::AdmissionReview;
+use tower::limit::GlobalConcurrencyLimitLayer;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::metrics::Metrics;
+use crate::mutate::mutate;
+use crate::peers::Peers;
+use crate::review::{Answer, Malformed, Refusal, Request};
+use crate::verdict::{Rules, verdict};
+
+/// An update carries two objects of at most 3 MiB, the API server's own limit for a request.
+const MAX_BODY: usize = 7 * 1024 * 1024;
+/// The API server waits for 5 s; an answer that says why comes a little earlier.
+const DECISION_TIME: Duration = Duration::from_secs(4);
+/// Reading the body and deciding.
+const REQUEST_TIME: Duration = Duration::from_secs(10);
+const MAX_CONCURRENT: usize = 256;
+
+#[derive(Clone)]
+struct Context {
+    rules: Arc<Rules>,
+    peers: Peers,
+    metrics: Metrics,
+}
+
+/// `/mutate` and `/validate` as a value, so that tests need no socket.
+pub fn router(rules: Rules, peers: Peers, metrics: Metrics) -> Router {
+    Router::new()
+        .route("/mutate", post(handle_mutate))
+        .route("/validate", post(handle_validate))
+        .with_state(Context {
+            rules: Arc::new(rules),
+            peers,
+            metrics,
+        })
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            REQUEST_TIME,
+        ))
+        .layer(GlobalConcurrencyLimitLayer::new(MAX_CONCURRENT))
+        .layer(CatchPanicLayer::new())
+}
+
+async fn handle_mutate(State(context): State<Context>, body: Bytes) -> Response {
+    let started = Instant::now();
+    let outcome = Request::parse(&body).map(|request| {
+        let answer = mutate(&request);
+        (answer.label(), request.respond(answer))
+    });
+    finish("mutate", &context, started, outcome)
+}
+
+async fn handle_validate(State(context): State<Context>, body: Bytes) -> Response {
+    let started = Instant::now();
+    let outcome = match Request::parse(&body) {
+        Ok(request) => {
+            let answer = in_time(verdict(&request, &context.rules, &context.peers)).await;
+            if let Answer::Refuse(refusal) = &answer {
+                tracing::info!(
+                    namespace = request.namespace,
+                    name = request.name,
+                    reason = refusal.reason(),
+                    "a workspace is refused"
+                );
+            }
+            Ok((answer.label(), request.respond(answer)))
+        }
+        Err(malformed) => Err(malformed),
+    };
+    finish("validate", &context, started, outcome)
+}
+
+async fn in_time(answer: impl Future<Output = Answer>) -> Answer {
+    match tokio::time::timeout(DECISION_TIME, answer).await {
+        Ok(answer) => answer,
+        Err(_) => Answer::Refuse(Refusal::not_now()),
+    }
+}
+
+fn finish(
+    webhook: &'static str,
+    context: &Context,
+    started: Instant,
+    outcome: Result<(&'static str, AdmissionReview<DynamicObject>), Malformed>,
+) -> Response {
+    let (verdict, response) = match outcome {
+        Ok((verdict, review)) => (verdict, Json(review).into_response()),
+        Err(malformed) => (
+            "malformed",
+            (StatusCode::BAD_REQUEST, malformed.to_string()).into_response(),
+        ),
+    };
+    context.metrics.count(webhook, verdict, started.elapsed());
+    response
+}

@@ -1,0 +1,111 @@
+//! Arguments -> watches, certificate and servers, until the process is asked to end (IO).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use futures::StreamExt as _;
+use kit::readiness::{Gate, Readiness};
+use kube::core::DeserializeGuard;
+use kube::runtime::{WatchStreamExt as _, reflector, watcher};
+use kube::{Api, Client, Resource};
+use prometheus_client::registry::Registry;
+use rules::Settings;
+use serde::de::DeserializeOwned;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::accounts::Accounts;
+use crate::args::Args;
+use crate::certs::Keeper;
+use crate::metrics::Metrics;
+use crate::peers::{Guarded, Peers};
+use crate::router;
+use crate::verdict::Rules;
+
+/// Time between the end of readiness and the end of listening: the API server learns of the one before the other.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// Serves admission until the process is asked to end.
+///
+/// # Errors
+/// When the settings are wrong, an address is taken or the cluster is not configured.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let file = &args.settings_file;
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("--settings-file {}", file.display()))?;
+    let settings = Settings::parse(&text).with_context(|| format!("--settings-file {}", file.display()))?;
+    let shutdown = kit::shutdown::on_signal()?;
+    let client = kit::client::new(api::names::WEBHOOK).await?;
+    let listener = TcpListener::bind(args.listen_address)
+        .await
+        .with_context(|| format!("--listen-address {}", args.listen_address))?;
+
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    let readiness = Readiness::default();
+    let (serving, templates_gate) = (
+        readiness.gate("the end"),
+        readiness.gate("the cache of templates"),
+    );
+    serving.open();
+    let (templates, watch_templates) = watched(client.clone(), templates_gate);
+    let (managers, watch_managers) = watched(client.clone(), readiness.gate("the cache of managers"));
+    let certificate = kit::tls::Certificate::default();
+    let config = kit::tls::server_config(certificate.clone(), None)?;
+    let name = format!("{}-webhook", args.release_name);
+    let in_place = readiness.gate("the certificate and its authority in the webhook configurations");
+    let keeper = Keeper::new(client.clone(), &args.namespace, &name, certificate, in_place);
+    let rules = Rules {
+        settings,
+        accounts: Accounts {
+            operator: args.operator_service_account,
+            gateway: args.gateway_service_account,
+            controllers: args.controller_users,
+        },
+    };
+    let router = router::router(rules, Peers::new(client, templates, managers), metrics);
+
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %args.listen_address, "the webhook starts");
+    let stop_listening = CancellationToken::new();
+    tokio::select! {
+        () = kit::https::serve(listener, Arc::new(config), router, stop_listening.clone()) => Ok(()),
+        () = linger(shutdown, serving, stop_listening) => bail!("the signal handler ended"),
+        () = keeper.keep() => bail!("the certificate is no longer kept"),
+        () = watch_templates => bail!("the watch of templates ended"),
+        () = watch_managers => bail!("the watch of managers ended"),
+        ended = kit::admin::serve(args.admin_address, readiness, Arc::new(registry), CancellationToken::new()) => {
+            ended.with_context(|| format!("--admin-address {}", args.admin_address))
+        }
+    }
+}
+
+/// On `shutdown` ends readiness, and a little later the listening. Never ends.
+async fn linger(shutdown: CancellationToken, serving: Gate, stop_listening: CancellationToken) {
+    shutdown.cancelled().await;
+    serving.close();
+    tokio::time::sleep(LINGER).await;
+    stop_listening.cancel();
+    std::future::pending().await
+}
+
+/// A store of every `K`, and what keeps it filled. `gate` opens once it holds what there is.
+fn watched<K>(client: Client, gate: Gate) -> (Guarded<K>, impl Future<Output = ()>)
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let (store, writer) = reflector::store::<DeserializeGuard<K>>();
+    let events = watcher(Api::all(client), watcher::Config::default()).default_backoff();
+    let events = reflector(writer, events);
+    let keep = async move {
+        let mut events = std::pin::pin!(events);
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(watcher::Event::InitDone) => gate.open(),
+                Ok(_) => {}
+                Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "a watch is interrupted"),
+            }
+        }
+    };
+    (store, keep)
+}

@@ -1,0 +1,223 @@
+//! The effective workspace against its template: what passes, what is refused, what only warns.
+
+use api::WorkspaceTemplate;
+use serde_json::{Value, json};
+
+use crate::support::{Cluster, GATEWAY, OPERATOR, PATIENCE, workspace};
+
+fn template() -> WorkspaceTemplate {
+    serde_json::from_value(json!({
+        "metadata": {"name": "prod", "uid": "t-1"},
+        "spec": {
+            "displayName": "Production",
+            "defaultImage": "uv",
+            "resourceBounds": {
+                "cpu": {"min": "100m", "max": "2"}, "memory": {"max": "2Gi"}, "gpu": {"max": 0}
+            },
+            "primaryStorage": {"defaultSize": "1Gi", "minSize": "1Gi", "maxSize": "5Gi"},
+        },
+    }))
+    .unwrap()
+}
+
+fn out_of_bounds() -> Value {
+    workspace(json!({
+        "templateRef": "prod",
+        "image": "evil:1",
+        "resources": {"requests": {"cpu": "2001m"}, "limits": {"memory": "3Gi", "nvidia.com/gpu": 1}},
+        "storage": {"size": "6Gi"},
+    }))
+}
+
+#[tokio::test]
+async fn what_equals_its_bounds_passes_without_a_call() {
+    let webhook = Cluster::with(template()).webhook();
+    let at_the_bounds = workspace(json!({
+        "templateRef": "prod",
+        "image": "r/jupyter:1",
+        "resources": {"requests": {"cpu": "0.1"}, "limits": {"cpu": 2, "memory": "2048Mi", "nvidia.com/gpu": 0}},
+        "storage": {"size": "5Gi"},
+    }));
+    let answer = webhook.validate_create("alice", &at_the_bounds).await;
+    assert!(answer.allowed, "{answer:?}");
+    assert!(answer.warnings.is_empty());
+    assert!(webhook.calls().is_empty());
+}
+
+#[tokio::test]
+async fn every_violation_is_named_in_one_refusal() {
+    let answer = Cluster::with(template())
+        .webhook()
+        .validate_create("alice", &out_of_bounds())
+        .await;
+    assert!(!answer.allowed);
+    assert_eq!(answer.code, 422);
+    for part in [
+        r#"spec.image: "evil:1" is not an image that the template allows"#,
+        r#"spec.resources.requests.cpu: "2001m" is more than the template's maximum 2"#,
+        r#"spec.resources.limits.memory: "3Gi" is more than the template's maximum 2Gi"#,
+        r#"spec.resources.limits[nvidia.com/gpu]: "1" is more than the template's maximum 0"#,
+        r#"spec.storage.size: "6Gi" is more than the template's maximum 5Gi"#,
+    ] {
+        assert!(
+            answer.message.contains(part),
+            "{part} is missing in: {}",
+            answer.message
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_update_out_of_bounds_is_refused_also_to_the_gateway_that_starts() {
+    let webhook = Cluster::with(template()).webhook();
+    let good = workspace(json!({"templateRef": "prod"}));
+    assert_eq!(
+        webhook
+            .validate_update("alice", &good, &out_of_bounds())
+            .await
+            .code,
+        422
+    );
+    let (mut stopped, mut started) = (out_of_bounds(), out_of_bounds());
+    stopped["spec"]["desiredStatus"] = json!("Stopped");
+    started["spec"]["desiredStatus"] = json!("Running");
+    assert_eq!(
+        webhook.validate_update(GATEWAY, &stopped, &started).await.code,
+        422
+    );
+}
+
+#[tokio::test]
+async fn what_runs_nothing_new_is_not_judged_again() {
+    let webhook = Cluster::with(template()).webhook();
+    let stored = out_of_bounds();
+    let mut labelled = stored.clone();
+    labelled["metadata"]["labels"] = json!({"team": "a"});
+    assert!(webhook.validate_update("alice", &stored, &labelled).await.allowed);
+    let mut stopped = stored.clone();
+    stopped["spec"]["desiredStatus"] = json!("Stopped");
+    assert!(webhook.validate_update("alice", &stored, &stopped).await.allowed);
+    let mut released = stored.clone();
+    released["metadata"]["finalizers"] = json!([]);
+    assert!(
+        webhook
+            .validate_update(OPERATOR, &stored, &released)
+            .await
+            .allowed
+    );
+}
+
+#[tokio::test]
+async fn a_missing_template_is_admitted_with_a_warning() {
+    let webhook = Cluster {
+        managers: Cluster::with(template()).managers,
+        ..Cluster::default()
+    }
+    .webhook();
+    let answer = webhook
+        .validate_create("alice", &workspace(json!({"templateRef": "later"})))
+        .await;
+    assert!(answer.allowed);
+    assert_eq!(answer.warnings.len(), 1, "{answer:?}");
+    assert!(
+        answer.warnings[0].contains(r#"WorkspaceTemplate "later""#),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_template_written_an_instant_ago_is_found() {
+    let cluster = Cluster {
+        unwatched: vec![template()],
+        ..Cluster::with(testkit::objects::template("other"))
+    };
+    let answer = cluster.webhook().validate_create("alice", &out_of_bounds()).await;
+    assert_eq!(answer.code, 422, "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_template_that_is_being_deleted_takes_no_new_workspace_and_keeps_the_old() {
+    let mut leaving = template();
+    leaving.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+    let webhook = Cluster::with(leaving).webhook();
+    let new = workspace(json!({"templateRef": "prod"}));
+    let answer = webhook.validate_create("alice", &new).await;
+    assert!(
+        answer
+            .message
+            .contains(r#"spec.templateRef: "prod" is being deleted"#),
+        "{answer:?}"
+    );
+    let bigger = workspace(json!({"templateRef": "prod", "storage": {"size": "2Gi"}}));
+    assert!(webhook.validate_update("alice", &new, &bigger).await.allowed);
+}
+
+#[tokio::test]
+async fn a_missing_manager_is_asked_for_once_more_and_then_warned_about() {
+    let cluster = Cluster {
+        managers: Vec::new(),
+        ..Cluster::with(template())
+    };
+    let webhook = cluster.webhook();
+    let answer = webhook
+        .validate_create("alice", &workspace(json!({"templateRef": "prod"})))
+        .await;
+    assert!(answer.allowed);
+    assert!(
+        answer.warnings[0].contains("no WorkspaceManager is the default"),
+        "{answer:?}"
+    );
+    assert_eq!(webhook.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn a_home_without_a_disk_is_warned_about_at_creation() {
+    let webhook = Cluster::with(template()).webhook();
+    let answer = webhook.validate_create("alice", &workspace(json!({}))).await;
+    assert!(answer.allowed);
+    assert!(
+        answer.warnings[0].contains("files in the home directory are lost"),
+        "{answer:?}"
+    );
+    let answer = webhook
+        .validate_update("alice", &workspace(json!({})), &workspace(json!({"port": 9999})))
+        .await;
+    assert!(answer.warnings.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_looked_up_is_refused_in_time_and_without_detail() {
+    for cluster in [
+        Cluster {
+            broken: true,
+            ..Cluster::default()
+        },
+        Cluster {
+            silent: true,
+            ..Cluster::default()
+        },
+    ] {
+        let webhook = cluster.webhook();
+        let new = workspace(json!({"templateRef": "prod"}));
+        let answer = tokio::time::timeout(PATIENCE, webhook.validate_create("alice", &new))
+            .await
+            .unwrap();
+        assert_eq!(answer.code, 503);
+        assert_eq!(
+            answer.message,
+            "the request cannot be judged at the moment: try again in a few seconds"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_is_no_workspace_is_refused() {
+    let mut odd = workspace(json!({"port": "eighty"}));
+    odd["spec"]["desiredStatus"] = json!(7);
+    let answer = Cluster::with(template())
+        .webhook()
+        .validate_create("alice", &odd)
+        .await;
+    assert_eq!(answer.code, 422);
+    assert!(answer.message.starts_with("spec: cannot be read"), "{answer:?}");
+}

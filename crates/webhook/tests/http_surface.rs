@@ -1,0 +1,111 @@
+//! What the router does with requests that no API server sends.
+
+use http::StatusCode;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::support::{Cluster, review, workspace};
+
+#[tokio::test]
+async fn malformed_bodies_get_400_and_are_counted() {
+    let webhook = Cluster::default().webhook();
+    for path in ["/mutate", "/validate"] {
+        for body in [
+            "",
+            "{",
+            "[]",
+            "null",
+            "{}",
+            r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}"#,
+        ] {
+            let (status, text) = webhook.send("POST", path, body).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{path} {body}");
+            assert!(!text.is_empty());
+        }
+    }
+    let metrics = webhook.metrics();
+    assert!(
+        metrics.contains(r#"jupyter_k8s_webhook_requests_total{webhook="mutate",verdict="malformed"} 6"#),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("jupyter_k8s_webhook_request_duration_seconds_bucket"),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
+async fn other_methods_paths_and_sizes_are_refused() {
+    let webhook = Cluster::default().webhook();
+    assert_eq!(
+        webhook.send("GET", "/validate", "").await.0,
+        StatusCode::METHOD_NOT_ALLOWED
+    );
+    assert_eq!(webhook.send("POST", "/", "").await.0, StatusCode::NOT_FOUND);
+    let huge = vec![b' '; 8 * 1024 * 1024];
+    assert_eq!(
+        webhook.send("POST", "/validate", huge).await.0,
+        StatusCode::PAYLOAD_TOO_LARGE
+    );
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// Any JSON value, a few levels deep.
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "\\PC{0,12}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map("[a-zA-Z./]{0,12}", inner, 0..4).prop_map(|map| json!(map)),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn any_bytes_get_an_answer(body in prop::collection::vec(any::<u8>(), 0..200)) {
+        let status = runtime().block_on(async {
+            Cluster::default().webhook().send("POST", "/validate", body).await.0
+        });
+        prop_assert_eq!(status, StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn a_review_with_any_part_replaced_gets_an_answer(
+        place in prop::sample::select(vec![
+            "/request", "/request/object", "/request/oldObject", "/request/object/metadata", "/request/object/spec",
+            "/request/object/spec/resources", "/request/object/spec/storage", "/request/object/metadata/annotations",
+            "/request/object/metadata/finalizers", "/request/userInfo", "/request/operation", "/request/name",
+        ]),
+        value in json_value(),
+        update: bool,
+    ) {
+        let object = workspace(json!({"templateRef": "prod", "resources": {}, "storage": {}}));
+        let old = if update { object.clone() } else { Value::Null };
+        let mut body = review("alice", &old, &object);
+        if let Some(part) = body.pointer_mut(place) {
+            *part = value;
+        }
+        for path in ["/mutate", "/validate"] {
+            let status = runtime().block_on(async {
+                let webhook = Cluster::with(testkit::objects::template("prod")).webhook();
+                webhook.send("POST", path, body.to_string()).await.0
+            });
+            prop_assert!(matches!(status, StatusCode::OK | StatusCode::BAD_REQUEST), "{path} {status}");
+        }
+    }
+}

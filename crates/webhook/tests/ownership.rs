@@ -1,0 +1,188 @@
+//! Who owns a workspace, who may say so, and which keys nobody writes by hand.
+
+use api::names::{CLEANUP_FINALIZER, CREATED_BY, STARTED_BY};
+use serde_json::{Value, json};
+
+use crate::support::{COLLECTOR, Cluster, GATEWAY, OPERATOR, Webhook, workspace};
+
+fn webhook() -> Webhook {
+    Cluster {
+        assigners: vec!["hub"],
+        ..Cluster::with(testkit::objects::template("prod"))
+    }
+    .webhook()
+}
+
+fn owned_by(owner: &str) -> Value {
+    let mut object = workspace(json!({"templateRef": "prod"}));
+    object["metadata"]["annotations"][CREATED_BY] = json!(owner);
+    object
+}
+
+fn with_annotation(key: &str, value: &str) -> Value {
+    let mut object = owned_by("alice");
+    object["metadata"]["annotations"][key] = json!(value);
+    object
+}
+
+#[tokio::test]
+async fn creation_names_the_requesting_user_and_is_then_admitted() {
+    let webhook = webhook();
+    let mut new = json!({"metadata": {"name": "demo", "namespace": "team"}, "spec": {"displayName": "d", "templateRef": "prod"}});
+    let answer = webhook.mutate_create("alice", &new).await;
+    json_patch::patch(&mut new, &answer.patch.unwrap()).unwrap();
+    assert_eq!(new["metadata"]["annotations"][CREATED_BY], "alice");
+    assert_eq!(new["metadata"]["finalizers"], json!([CLEANUP_FINALIZER]));
+    assert!(webhook.validate_create("alice", &new).await.allowed);
+    assert!(webhook.calls().is_empty());
+}
+
+#[tokio::test]
+async fn naming_somebody_else_is_refused_without_the_right() {
+    let answer = webhook().validate_create("bob", &owned_by("alice")).await;
+    assert_eq!(answer.code, 403);
+    assert!(
+        answer
+            .message
+            .starts_with(&format!(r#"metadata.annotations[{CREATED_BY}]: "alice""#)),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test]
+async fn naming_somebody_else_passes_with_the_right_which_is_asked_for_that_workspace() {
+    let webhook = webhook();
+    assert!(webhook.validate_create("hub", &owned_by("alice")).await.allowed);
+    let calls = webhook.calls();
+    assert_eq!(calls.len(), 1);
+    assert_eq!(
+        calls[0].1["spec"],
+        json!({
+            "user": "hub",
+            "uid": "u-1",
+            "groups": ["staff", "system:authenticated"],
+            "extra": {"k": ["v"]},
+            "resourceAttributes": {
+                "group": "workspaces.jupyter.org",
+                "version": "v1alpha1",
+                "resource": "workspaces",
+                "verb": "assign-owner",
+                "namespace": "team",
+                "name": "demo",
+            },
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_workspace_changes_hands_only_with_the_right() {
+    let webhook = webhook();
+    for user in ["alice", "bob"] {
+        assert_eq!(
+            webhook
+                .validate_update(user, &owned_by("alice"), &owned_by("bob"))
+                .await
+                .code,
+            403,
+            "{user}"
+        );
+    }
+    assert!(
+        webhook
+            .validate_update("hub", &owned_by("alice"), &owned_by("bob"))
+            .await
+            .allowed
+    );
+}
+
+#[tokio::test]
+async fn nobody_takes_a_workspace_that_has_no_owner() {
+    let webhook = webhook();
+    assert_eq!(
+        webhook
+            .validate_update("bob", &owned_by(""), &owned_by("bob"))
+            .await
+            .code,
+        403
+    );
+}
+
+#[tokio::test]
+async fn a_refused_owner_does_not_hide_the_other_violations() {
+    let mut object = owned_by("alice");
+    object["spec"]["image"] = json!("evil:1");
+    let answer = webhook().validate_create("bob", &object).await;
+    assert_eq!(answer.code, 403);
+    assert!(answer.message.contains("spec.image: "), "{answer:?}");
+}
+
+#[tokio::test]
+async fn reserved_keys_are_refused_when_set_but_not_for_being_stored() {
+    let webhook = webhook();
+    let key = "workspaces.jupyter.org/whatever";
+    let (plain, stored, changed) = (
+        owned_by("alice"),
+        with_annotation(key, "1"),
+        with_annotation(key, "2"),
+    );
+    assert_eq!(webhook.validate_create("alice", &stored).await.code, 403);
+    assert_eq!(webhook.validate_update("alice", &plain, &stored).await.code, 403);
+    assert_eq!(
+        webhook.validate_update("alice", &stored, &changed).await.code,
+        403
+    );
+    let mut resized = stored.clone();
+    resized["spec"]["storage"] = json!({"size": "2Gi"});
+    assert!(webhook.validate_update("alice", &stored, &resized).await.allowed);
+    assert!(webhook.validate_update("alice", &stored, &plain).await.allowed);
+    let mut labelled = plain.clone();
+    labelled["metadata"]["labels"] = json!({ api::names::WORKSPACE_LABEL: "x" });
+    assert_eq!(
+        webhook.validate_update("alice", &plain, &labelled).await.code,
+        403
+    );
+}
+
+#[tokio::test]
+async fn only_the_gateway_notes_who_pressed_start() {
+    let webhook = webhook();
+    let mut stopped = owned_by("alice");
+    stopped["spec"]["desiredStatus"] = json!("Stopped");
+    let mut started = with_annotation(STARTED_BY, "alice");
+    started["spec"]["desiredStatus"] = json!("Running");
+    assert!(webhook.validate_update(GATEWAY, &stopped, &started).await.allowed);
+    assert_eq!(
+        webhook.validate_update("alice", &stopped, &started).await.code,
+        403
+    );
+    assert_eq!(
+        webhook.validate_update(GATEWAY, &started, &stopped).await.code,
+        403
+    );
+}
+
+#[tokio::test]
+async fn our_own_processes_create_nothing() {
+    for user in [OPERATOR, GATEWAY] {
+        assert_eq!(
+            webhook().validate_create(user, &owned_by(user)).await.code,
+            403,
+            "{user}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn controllers_and_pure_finalizer_removals_are_admitted_whatever_the_object() {
+    let webhook = webhook();
+    let mut deleting = owned_by("alice");
+    deleting["spec"]["image"] = json!("evil:1");
+    deleting["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    let mut released = deleting.clone();
+    released["metadata"]["finalizers"] = json!([]);
+    assert!(webhook.validate_update("bob", &deleting, &released).await.allowed);
+    let mut more = released.clone();
+    more["metadata"]["annotations"][CREATED_BY] = json!("bob");
+    assert_eq!(webhook.validate_update("bob", &deleting, &more).await.code, 403);
+    assert!(webhook.validate_update(COLLECTOR, &deleting, &more).await.allowed);
+}
