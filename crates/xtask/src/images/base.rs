@@ -63,7 +63,7 @@ impl BaseImage {
         if store.has(&self.image) {
             return Ok(());
         }
-        let step = Step::start("base", &self.packages.join(" "), paths, progress)?;
+        let step = Step::start("base", &format!("base of {}", self.packages.join(" ")), paths, progress)?;
         let sources = step.folder.join("sources.list");
         fs::write(&sources, debian::sources(&self.release, progress)?)?;
         let rootfs = step.folder.join("rootfs.tar");

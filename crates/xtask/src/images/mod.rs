@@ -84,8 +84,9 @@ pub(crate) fn ensure(
         Err(error) => failures.push(error),
     }
 
-    if built > 0 {
-        builder.tidy()?;
+    if built > 0 && let Err(error) = builder.tidy() {
+        // Costs disk, nothing else.
+        progress.line(format_args!("{error:#}"));
     }
     if !failures.is_empty() {
         let texts: Vec<String> = failures.iter().map(|error| format!("{error:#}")).collect();

@@ -118,27 +118,40 @@ impl Store {
     /// When buildah fails.
     pub(crate) fn tidy(&self, keep: &[String]) -> anyhow::Result<()> {
         self.buildah("rm").arg("--all").run()?;
-        let known = self
-            .buildah("images")
-            .args(["--all", "--format", "{{.Name}}:{{.Tag}} {{.ID}}"])
-            .output()?;
-        let (mut kept, mut others) = (Vec::new(), Vec::new());
-        for (name, id) in known.lines().filter_map(|line| line.split_once(' ')) {
-            let list = if keep.iter().any(|image| image == name) {
-                &mut kept
-            } else {
-                &mut others
-            };
-            list.push((name, id));
-        }
-        // Two names of one image: the image stays, the name is only ours to reuse.
-        others.retain(|(_, id)| kept.iter().all(|(_, other)| other != id));
+        let known = self.buildah("images").args(["--all", "--json"]).output()?;
+        let others = others(&known, keep)?;
         if !others.is_empty() {
             self.buildah("rmi")
                 .arg("--force")
-                .args(others.iter().map(|(_, id)| *id))
+                .args(others)
                 .run()?;
         }
         Ok(())
+    }
+}
+
+/// Ids of the images, as buildah lists them, that have none of these names.
+fn others(listed: &str, keep: &[String]) -> anyhow::Result<Vec<String>> {
+    #[derive(serde::Deserialize)]
+    struct Image {
+        id: String,
+        names: Option<Vec<String>>,
+    }
+    let mut images: Vec<Image> = serde_json::from_str(listed).context("buildah's list of images")?;
+    images.retain(|image| {
+        let mut names = image.names.iter().flatten();
+        !names.any(|name| keep.contains(name))
+    });
+    Ok(images.into_iter().map(|image| image.id).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_without_a_kept_name_are_removed_and_unnamed_ones_too() {
+        let listed = r#"[{"id":"1","names":["localhost/base:a","localhost/other:1"]},{"id":"2","names":["localhost/b:1"]},{"id":"3"}]"#;
+        assert_eq!(others(listed, &["localhost/base:a".to_owned()]).unwrap(), ["2", "3"]);
     }
 }
