@@ -4,5 +4,6 @@
 //! request. [`objects`] builds the objects that tests start from.
 
 pub mod api_server;
+pub mod issuer;
 pub mod objects;
 pub mod store;

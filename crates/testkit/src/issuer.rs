@@ -1,0 +1,420 @@
+//! OpenID Connect requests -> answers of an identity provider kept in memory (no sockets), which errs on request.
+//!
+//! It signs in whoever it is told to, checks what a provider has to check (client, redirect address, PKCE, one use per
+//! code), and every part of its ID tokens can be made wrong.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
+use aws_lc_rs::{digest, hmac, rand, rsa};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use http::{Method, Request, Response, StatusCode, header};
+use serde_json::{Map, Value, json};
+
+/// Making RSA keys takes long, so all issuers of a process share these.
+static KEYS: LazyLock<[rsa::KeyPair; 2]> = LazyLock::new(|| [new_key(), new_key()]);
+
+fn new_key() -> rsa::KeyPair {
+    rsa::KeyPair::generate(rsa::KeySize::Rsa2048)
+        .unwrap_or_else(|_| unreachable!("the system has randomness"))
+}
+
+/// How an ID token is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signature {
+    /// RS256 with the key that the key set names.
+    Valid,
+    /// RS256 with another key under the published key's id.
+    ForeignKey,
+    /// RS256 with a key whose id the key set does not hold.
+    UnknownKeyId,
+    /// HS256 with the published key's modulus as the shared secret.
+    PublicKeyAsSecret,
+    /// HS256 with the client's secret.
+    ClientSecret,
+    /// `alg: none` and no signature.
+    None,
+}
+
+/// What the issuer does. Everything is right at first; set a field to make one thing wrong.
+#[derive(Clone, Debug)]
+pub struct Behaviour {
+    /// Claims of the person who signs in next; `sub` is needed.
+    pub person: Map<String, Value>,
+    /// Claims that replace right ones in the ID token; `null` leaves one out.
+    pub wrong: Map<String, Value>,
+    /// Members that replace right ones in the ID token's header.
+    pub header: Map<String, Value>,
+    /// How the ID token is signed.
+    pub signature: Signature,
+    /// Unix seconds of the issuer's clock.
+    pub now: i64,
+    /// Whether authorization responses are announced to name the issuer (RFC 9207).
+    pub announces_issuer: bool,
+    /// The issuer that authorization responses name.
+    pub response_issuer: Option<String>,
+    /// Whether it publishes and signs with its second key.
+    pub second_key: bool,
+    /// Status with which every endpoint fails.
+    pub failure: Option<u16>,
+    /// `error` with which the token endpoint refuses.
+    pub token_error: Option<&'static str>,
+}
+
+struct Grant {
+    nonce: String,
+    challenge: String,
+    redirect_uri: String,
+    person: Map<String, Value>,
+}
+
+struct State {
+    behaviour: Behaviour,
+    grants: HashMap<String, Grant>,
+    requests: Vec<String>,
+}
+
+/// An identity provider. Clones share their state.
+#[derive(Clone)]
+pub struct Issuer {
+    url: String,
+    client_id: String,
+    client_secret: String,
+    state: Arc<Mutex<State>>,
+}
+
+impl Issuer {
+    /// An issuer of this address with one client, at `now` (Unix seconds).
+    pub fn new(url: &str, client_id: &str, client_secret: &str, now: i64) -> Self {
+        let behaviour = Behaviour {
+            person: Map::new(),
+            wrong: Map::new(),
+            header: Map::new(),
+            signature: Signature::Valid,
+            now,
+            announces_issuer: true,
+            response_issuer: Some(url.to_owned()),
+            second_key: false,
+            failure: None,
+            token_error: None,
+        };
+        Self {
+            url: url.to_owned(),
+            client_id: client_id.to_owned(),
+            client_secret: client_secret.to_owned(),
+            state: Arc::new(Mutex::new(State {
+                behaviour,
+                grants: HashMap::new(),
+                requests: Vec::new(),
+            })),
+        }
+    }
+
+    /// Changes what it does from now on.
+    pub fn change(&self, change: impl FnOnce(&mut Behaviour)) {
+        change(&mut self.lock().behaviour);
+    }
+
+    /// Paths of the requests since the last time this was asked.
+    pub fn take_requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.lock().requests)
+    }
+
+    /// What a browser is sent to after the person signed in at `authorization_url`.
+    ///
+    /// # Errors
+    /// What is wrong with the authorization request.
+    pub fn authorize(&self, authorization_url: &str) -> Result<String, String> {
+        let query = authorization_url
+            .strip_prefix(&format!("{}/authorize?", self.url))
+            .ok_or("not the authorization endpoint")?;
+        let values: HashMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let value = |name: &str| values.get(name).cloned().ok_or(format!("{name} is missing"));
+        for (name, expected) in [
+            ("response_type", "code"),
+            ("response_mode", "query"),
+            ("client_id", self.client_id.as_str()),
+            ("code_challenge_method", "S256"),
+        ] {
+            if value(name)? != expected {
+                return Err(format!("{name} is not {expected}"));
+            }
+        }
+        if !value("scope")?.split(' ').any(|scope| scope == "openid") {
+            return Err("scope does not hold openid".into());
+        }
+        let (state, redirect_uri) = (value("state")?, value("redirect_uri")?);
+        let code = random_text();
+        let mut locked = self.lock();
+        let grant = Grant {
+            nonce: value("nonce")?,
+            challenge: value("code_challenge")?,
+            redirect_uri: redirect_uri.clone(),
+            person: locked.behaviour.person.clone(),
+        };
+        locked.grants.insert(code.clone(), grant);
+        let mut answer = form_urlencoded::Serializer::new(String::new());
+        answer.append_pair("code", &code).append_pair("state", &state);
+        if let Some(issuer) = &locked.behaviour.response_issuer {
+            answer.append_pair("iss", issuer);
+        }
+        Ok(format!("{redirect_uri}?{}", answer.finish()))
+    }
+
+    /// Answers a request to one of its endpoints.
+    pub fn answer(&self, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
+        let uri = request.uri().to_string();
+        let path = uri.strip_prefix(&self.url).unwrap_or_default();
+        let mut state = self.lock();
+        state.requests.push(path.to_owned());
+        if let Some(status) = state.behaviour.failure {
+            return reply(status, &json!({"error": "temporarily_unavailable"}));
+        }
+        match (request.method(), path) {
+            (&Method::GET, "/.well-known/openid-configuration") => {
+                reply(200, &self.metadata(&state.behaviour))
+            }
+            (&Method::GET, "/jwks") => reply(200, &json!({"keys": [public_jwk(&state.behaviour)]})),
+            (&Method::POST, "/token") => match self.token(&mut state, request) {
+                Ok(answer) => reply(200, &answer),
+                Err(error) => reply(400, &json!({"error": error})),
+            },
+            _ => reply(404, &Value::Null),
+        }
+    }
+
+    fn metadata(&self, behaviour: &Behaviour) -> Value {
+        let url = &self.url;
+        json!({
+            "issuer": url,
+            "authorization_endpoint": format!("{url}/authorize"),
+            "token_endpoint": format!("{url}/token"),
+            "jwks_uri": format!("{url}/jwks"),
+            "response_types_supported": ["code"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+            "authorization_response_iss_parameter_supported": behaviour.announces_issuer,
+        })
+    }
+
+    fn token(&self, state: &mut State, request: &Request<Vec<u8>>) -> Result<Value, &'static str> {
+        let credentials = format!("{}:{}", self.client_id, self.client_secret);
+        let expected = format!("Basic {}", STANDARD.encode(credentials));
+        let presented = request.headers().get(header::AUTHORIZATION);
+        if presented.is_none_or(|presented| presented != expected.as_str()) {
+            return Err("invalid_client");
+        }
+        if let Some(error) = state.behaviour.token_error {
+            return Err(error);
+        }
+        let form: HashMap<String, String> = form_urlencoded::parse(request.body()).into_owned().collect();
+        let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
+        let grant = state.grants.remove(field("code")).ok_or("invalid_grant")?;
+        let challenge = digest::digest(&digest::SHA256, field("code_verifier").as_bytes());
+        let proven = URL_SAFE_NO_PAD.encode(challenge) == grant.challenge;
+        if field("grant_type") != "authorization_code"
+            || field("redirect_uri") != grant.redirect_uri
+            || !proven
+        {
+            return Err("invalid_grant");
+        }
+        let access_token = random_text();
+        let id_token = self.id_token(&state.behaviour, &grant, &access_token);
+        Ok(json!({
+            "access_token": access_token,
+            "token_type": "Bearer",
+            "expires_in": 300,
+            "id_token": id_token,
+        }))
+    }
+
+    fn id_token(&self, behaviour: &Behaviour, grant: &Grant, access_token: &str) -> String {
+        let hash = digest::digest(&digest::SHA256, access_token.as_bytes());
+        let mut claims = grant.person.clone();
+        for (name, value) in [
+            ("iss", json!(self.url)),
+            ("aud", json!(self.client_id)),
+            ("azp", json!(self.client_id)),
+            ("iat", json!(behaviour.now)),
+            ("exp", json!(behaviour.now + 300)),
+            ("nonce", json!(grant.nonce)),
+            ("at_hash", json!(URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]))),
+        ] {
+            claims.insert(name.to_owned(), value);
+        }
+        overlay(&mut claims, &behaviour.wrong);
+        let alg = match behaviour.signature {
+            Signature::Valid | Signature::ForeignKey | Signature::UnknownKeyId => "RS256",
+            Signature::PublicKeyAsSecret | Signature::ClientSecret => "HS256",
+            Signature::None => "none",
+        };
+        let kid = match behaviour.signature {
+            Signature::UnknownKeyId => "unknown".to_owned(),
+            _ => key_id(behaviour),
+        };
+        let mut head = Map::from_iter([
+            ("alg".to_owned(), json!(alg)),
+            ("typ".to_owned(), json!("JWT")),
+            ("kid".to_owned(), json!(kid)),
+        ]);
+        overlay(&mut head, &behaviour.header);
+        let signed = format!(
+            "{}.{}",
+            encode(&Value::Object(head)),
+            encode(&Value::Object(claims))
+        );
+        let signature = self.sign(behaviour, signed.as_bytes());
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    fn sign(&self, behaviour: &Behaviour, message: &[u8]) -> Vec<u8> {
+        let rsa = |key: &rsa::KeyPair| {
+            let mut signature = vec![0; key.public_modulus_len()];
+            let done = key.sign(
+                &RSA_PKCS1_SHA256,
+                &rand::SystemRandom::new(),
+                message,
+                &mut signature,
+            );
+            done.map(|()| signature).unwrap_or_default()
+        };
+        let mac = |secret: &[u8]| {
+            let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+            hmac::sign(&key, message).as_ref().to_vec()
+        };
+        let [first, second] = &*KEYS;
+        let (own, other) = if behaviour.second_key {
+            (second, first)
+        } else {
+            (first, second)
+        };
+        match behaviour.signature {
+            Signature::Valid => rsa(own),
+            Signature::ForeignKey | Signature::UnknownKeyId => rsa(other),
+            Signature::PublicKeyAsSecret => mac(&modulus(own)),
+            Signature::ClientSecret => mac(self.client_secret.as_bytes()),
+            Signature::None => Vec::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn overlay(object: &mut Map<String, Value>, changes: &Map<String, Value>) {
+    for (name, value) in changes {
+        if value.is_null() {
+            object.remove(name);
+        } else {
+            object.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+fn key_id(behaviour: &Behaviour) -> String {
+    if behaviour.second_key { "second" } else { "first" }.to_owned()
+}
+
+fn public_jwk(behaviour: &Behaviour) -> Value {
+    let key = &KEYS[usize::from(behaviour.second_key)];
+    json!({
+        "kty": "RSA",
+        "use": "sig",
+        "alg": "RS256",
+        "kid": key_id(behaviour),
+        "n": URL_SAFE_NO_PAD.encode(modulus(key)),
+        "e": "AQAB",
+    })
+}
+
+/// The modulus out of `SEQUENCE { INTEGER modulus, INTEGER exponent }`: both lengths take two bytes for keys of 2048
+/// bits, and a zero byte keeps the number positive.
+fn modulus(key: &rsa::KeyPair) -> Vec<u8> {
+    let der = key.public_key().as_ref();
+    der[9..9 + key.public_modulus_len()].to_vec()
+}
+
+fn encode(value: &Value) -> String {
+    URL_SAFE_NO_PAD.encode(value.to_string())
+}
+
+fn random_text() -> String {
+    let mut bytes = [0; 16];
+    rand::fill(&mut bytes).unwrap_or_else(|_| unreachable!("the system has randomness"));
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn reply(status: u16, body: &Value) -> Response<Vec<u8>> {
+    let mut response = Response::new(body.to_string().into_bytes());
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let json = header::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URL: &str = "https://identity.example/realms/x";
+
+    fn ask(issuer: &Issuer, form: &str) -> (StatusCode, Value) {
+        let request = Request::post(format!("{URL}/token"))
+            .header(
+                "authorization",
+                format!("Basic {}", STANDARD.encode("gateway:s3cret")),
+            )
+            .body(form.as_bytes().to_vec())
+            .unwrap();
+        let answer = issuer.answer(&request);
+        (answer.status(), serde_json::from_slice(answer.body()).unwrap())
+    }
+
+    #[test]
+    fn a_code_counts_once_and_only_with_its_verifier() {
+        let issuer = Issuer::new(URL, "gateway", "s3cret", 1000);
+        issuer.change(|issuer| {
+            issuer.person.insert("sub".into(), json!("1"));
+        });
+        // The example of RFC 7636.
+        let (verifier, challenge) = (
+            "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+            "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+        );
+        let begin = || {
+            let location = issuer
+                .authorize(&format!(
+                    "{URL}/authorize?response_type=code&response_mode=query&client_id=gateway&code_challenge_method=S256\
+                     &scope=openid&state=s&nonce=n&redirect_uri=https://auth/callback&code_challenge={challenge}"
+                ))
+                .unwrap();
+            location
+                .split("code=")
+                .nth(1)
+                .unwrap()
+                .split('&')
+                .next()
+                .unwrap()
+                .to_owned()
+        };
+        let redeem = |code: &str, verifier: &str| {
+            ask(
+                &issuer,
+                &format!(
+                    "grant_type=authorization_code&code={code}&redirect_uri=https://auth/callback&code_verifier={verifier}"
+                ),
+            )
+        };
+        assert_eq!(redeem(&begin(), "other").1["error"], "invalid_grant");
+        let code = begin();
+        let (status, tokens) = redeem(&code, verifier);
+        assert_eq!(status, StatusCode::OK);
+        let payload = tokens["id_token"].as_str().unwrap().split('.').nth(1).unwrap();
+        let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+        assert_eq!((&claims["sub"], &claims["nonce"]), (&json!("1"), &json!("n")));
+        assert_eq!(redeem(&code, verifier).1["error"], "invalid_grant");
+    }
+}
