@@ -1,5 +1,6 @@
 //! command line and environment -> settings, or a sentence that names the wrong one (pure).
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -28,6 +29,22 @@ pub struct Args {
     #[arg(long, env = "COOKIE_STRIP", value_delimiter = ',')]
     pub cookie_strip: Vec<String>,
 
+    /// Address for the proxy's questions and for websockets (TLS).
+    #[arg(long, env = "VERIFY_ADDRESS", default_value = "0.0.0.0:8443")]
+    pub verify_address: SocketAddr,
+
+    /// Address from which the proxy fetches its routes (TLS).
+    #[arg(long, env = "ROUTES_ADDRESS", default_value = "0.0.0.0:8444")]
+    pub routes_address: SocketAddr,
+
+    /// Address of the pages, of signing in above all (TLS).
+    #[arg(long, env = "PAGES_ADDRESS", default_value = "0.0.0.0:8445")]
+    pub pages_address: SocketAddr,
+
+    /// Address of /livez, /readyz and /metrics (plain HTTP).
+    #[arg(long, env = "ADMIN_ADDRESS", default_value = "0.0.0.0:9090")]
+    pub admin_address: SocketAddr,
+
     /// Identity provider.
     #[command(flatten)]
     pub oidc: Oidc,
@@ -45,9 +62,9 @@ pub struct Oidc {
     #[arg(long, env = "OIDC_CLIENT_ID")]
     pub oidc_client_id: String,
 
-    /// File that holds the client's secret.
+    /// File that holds the client's secret [default: none, for a public client].
     #[arg(long, env = "OIDC_CLIENT_SECRET_FILE")]
-    pub oidc_client_secret_file: PathBuf,
+    pub oidc_client_secret_file: Option<PathBuf>,
 
     /// Claim that becomes the user name. It must never change for a person.
     #[arg(long, env = "OIDC_USERNAME_CLAIM", default_value = "sub")]

@@ -1,3 +1,8 @@
-//! The gateway's process: crypto provider, arguments, run (IO).
+//! Command line -> the running gateway (IO).
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kit::tls::install_crypto_provider();
+    gateway::run::main()
+}

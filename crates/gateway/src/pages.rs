@@ -63,12 +63,16 @@ pub fn message(status: StatusCode, title: &str, text: &str) -> Response {
 
 /// An answer for scripts: `{"error": ..., "message": ...}`.
 pub fn problem(status: StatusCode, error: &str, message: &str) -> Response {
-    let body = serde_json::json!({"error": error, "message": message}).to_string();
+    json(status, &serde_json::json!({"error": error, "message": message}))
+}
+
+/// An answer for scripts that tells more than [`problem`].
+pub fn json(status: StatusCode, body: &serde_json::Value) -> Response {
     guarded(
         status,
         "application/json",
         "default-src 'none'; frame-ancestors 'none'".into(),
-        body,
+        body.to_string(),
     )
 }
 

@@ -11,7 +11,6 @@ use kube::Api;
 use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 /// Entries of the Secrets, named as Kubernetes names them in Secrets of type `kubernetes.io/tls`.
@@ -65,39 +64,44 @@ impl Pki {
         }
     }
 
-    /// Agrees with the other replicas on the authority and the proxy's certificate, makes a server certificate, and keeps all
-    /// of them valid until `stop`. The receiver always holds the settings for new connections.
+    /// Agrees with the other replicas on the authority and the proxy's certificate, and makes a server certificate. The
+    /// receiver holds the TLS settings for new connections; the future keeps everything valid for as long as it runs.
     ///
     /// # Errors
-    /// The first round failed. Later ones are tried again.
-    pub async fn keep(
+    /// A Secret cannot be read or written, or what it holds cannot be used.
+    pub async fn open(
         self,
-        tasks: &tokio_util::task::TaskTracker,
-        stop: CancellationToken,
-    ) -> Result<watch::Receiver<Arc<ServerConfig>>, Error> {
-        let mut made = self.make(None, Timestamp::now()).await?;
+    ) -> Result<
+        (
+            watch::Receiver<Arc<ServerConfig>>,
+            impl Future<Output = ()> + Send + 'static,
+        ),
+        Error,
+    > {
+        let made = self.make(None, Timestamp::now()).await?;
         let (configs, receiver) = watch::channel(Arc::clone(&made.config));
-        tasks.spawn(stop.run_until_cancelled_owned(async move {
-            let mut pause = LOOK;
-            loop {
-                sleep(pause).await;
-                match self.make(Some(&made), Timestamp::now()).await {
-                    Ok(next) => {
-                        if !Arc::ptr_eq(&next.config, &made.config) {
-                            info!("server certificate renewed");
-                            configs.send_replace(Arc::clone(&next.config));
-                        }
-                        made = next;
-                        pause = LOOK;
+        Ok((receiver, self.keep(made, configs)))
+    }
+
+    async fn keep(self, mut made: Made, configs: watch::Sender<Arc<ServerConfig>>) {
+        let mut pause = LOOK;
+        loop {
+            sleep(pause).await;
+            match self.make(Some(&made), Timestamp::now()).await {
+                Ok(next) => {
+                    if !Arc::ptr_eq(&next.config, &made.config) {
+                        info!("server certificate renewed");
+                        configs.send_replace(Arc::clone(&next.config));
                     }
-                    Err(error) => {
-                        warn!(%error, "certificates could not be looked after; it is tried again");
-                        pause = RETRY;
-                    }
+                    made = next;
+                    pause = LOOK;
+                }
+                Err(error) => {
+                    warn!(%error, "certificates could not be looked after; it is tried again");
+                    pause = RETRY;
                 }
             }
-        }));
-        Ok(receiver)
+        }
     }
 
     async fn make(&self, before: Option<&Made>, now: Timestamp) -> Result<Made, Error> {
@@ -131,7 +135,7 @@ impl Pki {
 
     /// The authority of this release's gateway; nobody else holds its key.
     async fn authority(&self, now: Timestamp) -> Result<Pair, Error> {
-        let spec = self.spec("gateway-ca", "Opaque");
+        let spec = secret_spec(&self.release, "gateway-ca", "Opaque");
         let data = agree(&self.secrets, &spec, |stored| {
             if stored.and_then(pair).is_some_and(|stored| usable(&stored, now)) {
                 return Ok(None);
@@ -145,7 +149,7 @@ impl Pki {
 
     /// What the proxy shows to be let in. It is mounted into the proxy's pod.
     async fn proxy_client(&self, authority: &Pair, now: Timestamp) -> Result<(), Error> {
-        let spec = self.spec("proxy-client", "kubernetes.io/tls");
+        let spec = secret_spec(&self.release, "proxy-client", "kubernetes.io/tls");
         agree(&self.secrets, &spec, |stored| {
             let fits = stored.is_some_and(|stored| {
                 stored.get(AUTHORITY).map(Vec::as_slice) == Some(authority.certificate.as_bytes())
@@ -169,23 +173,24 @@ impl Pki {
         let service = format!("{}-gateway", self.release);
         vec![format!("{service}.{}.svc", self.namespace), service]
     }
+}
 
-    fn spec(&self, suffix: &str, type_: &'static str) -> Spec {
-        let labels = [
-            (api::names::APP_NAME_LABEL, api::names::PRODUCT),
-            (api::names::APP_INSTANCE_LABEL, self.release.as_str()),
-            (api::names::APP_COMPONENT_LABEL, "gateway"),
-            (api::names::APP_PART_OF_LABEL, api::names::PRODUCT),
-            (api::names::APP_MANAGED_BY_LABEL, api::names::GATEWAY),
-        ];
-        Spec {
-            name: format!("{}-{suffix}", self.release),
-            type_,
-            labels: labels
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .into(),
-            manager: api::names::GATEWAY,
-        }
+/// The Secret `<release>-<suffix>`, apart from its content.
+pub fn secret_spec(release: &str, suffix: &str, type_: &'static str) -> Spec {
+    let labels = [
+        (api::names::APP_NAME_LABEL, api::names::PRODUCT),
+        (api::names::APP_INSTANCE_LABEL, release),
+        (api::names::APP_COMPONENT_LABEL, "gateway"),
+        (api::names::APP_PART_OF_LABEL, api::names::PRODUCT),
+        (api::names::APP_MANAGED_BY_LABEL, api::names::GATEWAY),
+    ];
+    Spec {
+        name: format!("{release}-{suffix}"),
+        type_,
+        labels: labels
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        manager: api::names::GATEWAY,
     }
 }
 

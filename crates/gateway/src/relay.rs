@@ -9,8 +9,8 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Method, StatusCode, Version};
 use hyper::client::conn::http1;
@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use crate::cookies::StripList;
+use crate::doorkeeper::Doorkeeper;
 use crate::index::{Index, Place as Spot, Target};
 use crate::metrics::Metrics;
 use crate::pages::problem;
@@ -39,26 +40,6 @@ const DIAL: Duration = Duration::from_secs(10);
 const ANSWER_HEAD: usize = 64 * 1024;
 /// How often an open socket's right is looked at again. Access that ended closes it within this and `pipe`'s grace.
 const LOOK: Duration = Duration::from_millis(750);
-
-/// Verification, as the relay needs it.
-pub trait Doorkeeper: Send + Sync + 'static {
-    /// What admitted somebody.
-    type Grant: Send + Sync + 'static;
-
-    /// Judges a handshake on the workspace host `host` (lower case, without port) as `/verify` would: ticket, right to
-    /// connect, and a sender that is named and is this host. A host that is unknown is answered as one without ticket.
-    ///
-    /// # Errors
-    /// The refusal to answer with.
-    fn admit(
-        &self,
-        host: &str,
-        headers: &HeaderMap,
-    ) -> impl Future<Output = Result<(Arc<Target>, Self::Grant), Response>> + Send;
-
-    /// Whether what admitted somebody still holds, from memory alone.
-    fn holds(&self, grant: &Self::Grant) -> bool;
-}
 
 /// The relay: every request with an Upgrade header on a workspace's host ends here.
 #[derive(Debug)]

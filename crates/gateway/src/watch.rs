@@ -10,8 +10,7 @@ use futures::{Stream, StreamExt as _, stream};
 use kube::core::DeserializeGuard;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
-use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::facts::{Key, ManagerFacts, WorkspaceFacts, World};
 use crate::index::Index;
@@ -20,14 +19,8 @@ use crate::metrics::Metrics;
 /// Changes that are already waiting are taken in together, so that a burst makes one snapshot.
 const BATCH: usize = 512;
 
-/// Keeps `index` up to date until `stop`. The first snapshot is published when both lists are complete.
-pub async fn feed(
-    client: Client,
-    wanted: Option<String>,
-    index: Arc<Index>,
-    metrics: Metrics,
-    stop: CancellationToken,
-) {
+/// Keeps `index` up to date for ever. The first snapshot is published when both lists are complete.
+pub async fn feed(client: Client, wanted: Option<String>, index: Arc<Index>, metrics: Metrics) {
     let workspaces = watcher(
         Api::<DeserializeGuard<Workspace>>::all(client.clone()),
         watcher::Config::default(),
@@ -44,13 +37,7 @@ pub async fn feed(
             .default_backoff()
             .map(|event| Change::Manager(kept(event, manager))),
     );
-    take_in(
-        changes.take_until(stop.cancelled_owned()),
-        World::new(wanted),
-        &index,
-        &metrics,
-    )
-    .await;
+    take_in(changes, World::new(wanted), &index, &metrics).await;
 }
 
 /// One event of either watch, reduced to the facts.
@@ -84,7 +71,6 @@ async fn take_in(changes: impl Stream<Item = Change>, mut world: World, index: &
             index.publish(snapshot);
         }
     }
-    info!("watches ended");
 }
 
 fn failed(resource: &'static str, error: &watcher::Error, metrics: &Metrics) {

@@ -1,5 +1,6 @@
 //! The gateway over real sockets.
 
+mod door;
 mod listeners;
 mod rig;
 mod sockets;

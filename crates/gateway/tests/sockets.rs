@@ -2,20 +2,18 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use api::workspace::{AccessType, Phase};
 use axum::Router;
 use axum::extract::Request;
-use axum::response::Response;
 use futures::{SinkExt as _, StreamExt as _};
 use gateway::cookies::StripList;
 use gateway::index::{Domain, Index, Snapshot, Target};
 use gateway::listen::Limits;
 use gateway::metrics::Metrics;
-use gateway::pages;
-use gateway::relay::{Doorkeeper, Relay};
+use gateway::relay::Relay;
 use http::{HeaderMap, StatusCode};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -28,35 +26,11 @@ use tokio_tungstenite::tungstenite::handshake::server::{
 use tokio_tungstenite::tungstenite::{Error, Message, client::IntoClientRequest as _};
 use tokio_util::sync::CancellationToken;
 
+use crate::door::Door;
 use crate::rig::Rig;
 
 const HOST: &str = "lab.ws.example";
 const SOON: Duration = Duration::from_secs(5);
-
-/// Lets in whoever brings the cookie, until told otherwise.
-#[derive(Debug)]
-struct Door {
-    index: Arc<Index>,
-    holds: AtomicBool,
-}
-
-impl Doorkeeper for Door {
-    type Grant = ();
-
-    async fn admit(&self, host: &str, headers: &HeaderMap) -> Result<(Arc<Target>, ()), Response> {
-        let ticket = headers
-            .get("cookie")
-            .is_some_and(|cookie| cookie.to_str().unwrap().contains("__Host-ws=ticket"));
-        match self.index.load().target(host) {
-            Some(target) if ticket => Ok((Arc::clone(target), ())),
-            _ => Err(pages::denied()),
-        }
-    }
-
-    fn holds(&self, (): &()) -> bool {
-        self.holds.load(Ordering::Relaxed)
-    }
-}
 
 struct Site {
     rig: Rig,
@@ -125,10 +99,7 @@ impl Site {
     async fn start() -> Self {
         let (pod, seen) = pod().await;
         let index = Arc::new(Index::with(snapshot(Some(target(Some(pod))))));
-        let door = Arc::new(Door {
-            index: Arc::clone(&index),
-            holds: AtomicBool::new(true),
-        });
+        let door = Arc::new(Door::new(Arc::clone(&index)));
         let stop = CancellationToken::new();
         let relay = Arc::new(Relay::new(
             Arc::clone(&door),

@@ -1,0 +1,225 @@
+//! one table of routes per listener (pure; the handlers do what their files say).
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{any, get};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST};
+use http::{HeaderValue, Method, StatusCode};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use crate::doorkeeper::Doorkeeper;
+use crate::gate;
+use crate::index::{Index, Place};
+use crate::metrics::Metrics;
+use crate::pages::{self, problem};
+use crate::relay::Relay;
+use crate::routes::{HOLD, Routes};
+use crate::source_rule::{self, Source};
+
+/// Time for any answer but that to a poll: longer than the gateway's own calls to others take.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// What 8443 needs.
+#[derive(Debug)]
+pub struct Entrance<D> {
+    /// Says who may pass.
+    pub doorkeeper: Arc<D>,
+    /// Carries websockets.
+    pub relay: Arc<Relay<D>>,
+    /// Tells workspace hosts from the gateway's own name.
+    pub index: Arc<Index>,
+    /// Counts answers.
+    pub metrics: Metrics,
+}
+
+/// 8443: the proxy asks about each request (`/verify` under the gateway's own name), and hands over every request that has
+/// an Upgrade header (any path under a workspace's host).
+pub fn entrance<D: Doorkeeper>(entrance: Arc<Entrance<D>>) -> Router {
+    Router::new()
+        .route("/verify", any(question::<D>))
+        .fallback(upgrade::<D>)
+        .with_state(entrance)
+}
+
+/// What 8444 needs.
+#[derive(Debug, Clone)]
+pub struct RouteProvider {
+    /// The body, as the index has it.
+    pub routes: Arc<Routes>,
+    /// Counts answers.
+    pub metrics: Metrics,
+    /// Ends held polls, so that the proxy asks the next replica at once.
+    pub stop: CancellationToken,
+}
+
+/// 8444, for one connection: the proxy fetches its routes.
+pub fn provider(provider: RouteProvider) -> Router {
+    let delivered = Arc::new(Mutex::new(None));
+    Router::new()
+        .route(
+            "/traefik/config",
+            get(move |request: Request| poll(provider, delivered, request)),
+        )
+        .fallback(nothing)
+}
+
+/// 8445: on `auth.<base>` what `auth` answers, on a workspace's host under `/_workspace/` what `own_paths` answers, and
+/// otherwise the page that tells why the workspace itself does not.
+pub fn pages(index: Arc<Index>, auth: Router, own_paths: Router) -> Router {
+    let hosts = Hosts {
+        index,
+        auth: bounded(auth),
+        own_paths: bounded(own_paths),
+    };
+    Router::new().fallback(by_host).with_state(Arc::new(hosts))
+}
+
+struct Hosts {
+    index: Arc<Index>,
+    auth: Router,
+    own_paths: Router,
+}
+
+async fn question<D: Doorkeeper>(State(entrance): State<Arc<Entrance<D>>>, request: Request) -> Response {
+    if authority(&request).is_none_or(|authority| entrance.is_ours(authority)) {
+        return upgrade(State(entrance), request).await;
+    }
+    if request.method() != Method::GET {
+        return problem(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "MethodNotAllowed",
+            "the proxy asks with GET",
+        );
+    }
+    let start = Instant::now();
+    let response = entrance.doorkeeper.verify(request.headers()).await;
+    entrance.metrics.verified(response.status(), start.elapsed());
+    response
+}
+
+async fn upgrade<D: Doorkeeper>(State(entrance): State<Arc<Entrance<D>>>, request: Request) -> Response {
+    Arc::clone(&entrance.relay).handle(request).await
+}
+
+impl<D> Entrance<D> {
+    /// Whether a browser named this host. The proxy's own questions come under the gateway's name: a browser's request that
+    /// happens to be for `/verify` must not pass as one.
+    fn is_ours(&self, authority: &str) -> bool {
+        self.index
+            .load()
+            .domain()
+            .is_some_and(|domain| domain.place(authority) != Place::Outside)
+    }
+}
+
+type Delivered = Arc<Mutex<Option<(Option<HeaderValue>, Bytes)>>>;
+
+/// Answers at once when this proxy has not had the current routes on this connection, and otherwise when they change. A
+/// proxy that has just started comes with a new connection, so it never waits for its first routes.
+async fn poll(provider: RouteProvider, delivered: Delivered, request: Request) -> Response {
+    let instance = request.headers().get("x-proxy-instance").cloned();
+    let before = lock(&delivered)
+        .clone()
+        .filter(|(to, _)| *to == instance)
+        .map(|(_, body)| body);
+    let body = tokio::select! {
+        body = provider.routes.held(before.as_ref(), HOLD) => body,
+        () = provider.stop.cancelled() => before.clone(),
+    };
+    let Some(body) = body else {
+        provider.metrics.poll("not_synced");
+        return problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "NotSynced",
+            "the routes are not known yet",
+        );
+    };
+    provider.metrics.poll(if before.as_ref() == Some(&body) {
+        "unchanged"
+    } else {
+        "changed"
+    });
+    *lock(&delivered) = Some((instance, body.clone()));
+    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
+    (headers, body).into_response()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn by_host(State(hosts): State<Arc<Hosts>>, request: Request) -> Response {
+    let head = request.method() == Method::HEAD;
+    let mut response = answer(&hosts, request).await;
+    if head {
+        // HTTP/2 has no place for it, and the proxy would take it for a protocol error.
+        *response.body_mut() = Body::empty();
+    }
+    response
+}
+
+async fn answer(hosts: &Hosts, request: Request) -> Response {
+    let snapshot = Arc::clone(&hosts.index.load());
+    let Some(domain) = snapshot.domain() else {
+        return pages::unavailable();
+    };
+    let place = authority(&request).map_or(Place::Outside, |authority| domain.place(authority));
+    let router = match &place {
+        Place::Auth => &hosts.auth,
+        Place::Workspace(_) if request.uri().path().starts_with("/_workspace/") => &hosts.own_paths,
+        Place::Workspace(host) => {
+            return match snapshot.target(host) {
+                Some(target) => pages::state(domain, target, is_page_load(&request)),
+                None => pages::denied(),
+            };
+        }
+        Place::Outside => return misdirected(),
+    };
+    match router.clone().oneshot(request).await {
+        Ok(response) => response,
+    }
+}
+
+/// Bounds of the routes that read bodies and call others.
+fn bounded(router: Router) -> Router {
+    let patience = async |request: Request, next: Next| {
+        tokio::time::timeout(PATIENCE, next.run(request))
+            .await
+            .unwrap_or_else(|_| pages::unavailable())
+    };
+    router.fallback(nothing).layer(from_fn(patience))
+}
+
+async fn nothing() -> Response {
+    pages::message(StatusCode::NOT_FOUND, "Not found", "There is nothing here.")
+}
+
+fn misdirected() -> Response {
+    problem(
+        StatusCode::MISDIRECTED_REQUEST,
+        "UnknownHost",
+        "this gateway does not serve that host",
+    )
+}
+
+/// The one host that a request names: `:authority` in HTTP/2, the Host header before.
+pub(crate) fn authority(request: &Request) -> Option<&str> {
+    match request.uri().authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => source_rule::single(request.headers(), &HOST).ok().flatten(),
+    }
+}
+
+fn is_page_load(request: &Request) -> bool {
+    let accepts_html = gate::accepts_html(request.headers());
+    Source::of(request.headers())
+        .is_ok_and(|source| source.is_page_load(request.method().as_str(), accepts_html))
+}

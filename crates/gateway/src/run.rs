@@ -1,0 +1,243 @@
+//! settings -> every part of the gateway, wired, until the process is asked to end (IO).
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Parser as _;
+use kit::readiness::{Gate as ReadinessGate, Readiness};
+use kube::{Api, Client};
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::args::{Args, EXIT_USAGE};
+use crate::clock::Clock;
+use crate::cookies::StripList;
+use crate::gate::Gate;
+use crate::index::Index;
+use crate::keys::KeyStore;
+use crate::listen::{Limits, Listener};
+use crate::metrics::Metrics;
+use crate::oidc_http::SettingError;
+use crate::pki::{Pki, secret_spec};
+use crate::relay::Relay;
+use crate::router::{Entrance, RouteProvider};
+use crate::routes::Routes;
+use crate::sessions::Sessions;
+use crate::settings::SignIn;
+use crate::{discovery, endpoints, router, watch};
+
+/// Time between the end of readiness and the end of connections: Services learn of the one before the other.
+const LINGER: Duration = Duration::from_secs(5);
+/// Time for connections and sockets to end.
+const DRAIN: Duration = Duration::from_secs(15);
+/// Runs the process: exit status 64 for a setting that cannot be used, 1 for any other failure.
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(EXIT_USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    kit::telemetry::init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ended = runtime
+        .context("no runtime")
+        .and_then(|runtime| runtime.block_on(run(args)));
+    let Err(error) = ended else {
+        return ExitCode::SUCCESS;
+    };
+    error!(error = format!("{error:#}"), "the gateway ends");
+    match error.downcast_ref::<SettingError>() {
+        Some(_) => ExitCode::from(EXIT_USAGE),
+        None => ExitCode::FAILURE,
+    }
+}
+
+/// Serves until the process is asked to end.
+///
+/// # Errors
+/// A setting cannot be used ([`SettingError`]), an address is taken, or the API server refuses what the start needs.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let sign_in = SignIn::new(&args.oidc)?;
+    let end = kit::shutdown::on_signal()?;
+    let client = kit::client::new(api::names::GATEWAY).await?;
+    info!(version = env!("CARGO_PKG_VERSION"), "gateway starts");
+    let metrics = Metrics::default();
+    let mut registry = Registry::default();
+    metrics.register(&mut registry);
+    let readiness = Readiness::default();
+    let admin = kit::admin::serve(
+        args.admin_address,
+        readiness.clone(),
+        Arc::new(registry),
+        CancellationToken::new(),
+    );
+    tokio::select! {
+        ended = admin => ended.with_context(|| format!("--admin-address {}", args.admin_address)),
+        ended = serve(&args, sign_in, client, metrics, &readiness, end) => ended,
+    }
+}
+
+async fn serve(
+    args: &Args,
+    sign_in: SignIn,
+    client: Client,
+    metrics: Metrics,
+    readiness: &Readiness,
+    end: CancellationToken,
+) -> anyhow::Result<()> {
+    let serving = readiness.gate("the end");
+    let listening = readiness.gate("certificates and sealing keys");
+    let (indexed, watched) = (
+        readiness.gate("the workspaces and their manager"),
+        readiness.gate("the login sessions"),
+    );
+    let verify_socket = bind("verify-address", args.verify_address).await?;
+    let routes_socket = bind("routes-address", args.routes_address).await?;
+    let pages_socket = bind("pages-address", args.pages_address).await?;
+
+    let mut tasks = JoinSet::new();
+    let stop = CancellationToken::new();
+    let secrets = Api::namespaced(client.clone(), &args.namespace);
+    let (tls, keep_certificates) = Pki::new(secrets.clone(), &args.release_name, &args.namespace)
+        .open()
+        .await?;
+    tasks.spawn(keep_certificates);
+    let keys = KeyStore::open(
+        secrets,
+        secret_spec(&args.release_name, "gateway-keys", "Opaque"),
+        Clock::System,
+    )
+    .await?;
+    let ring = keys.ring();
+    tasks.spawn(keys.maintain());
+
+    let index = Arc::new(Index::default());
+    let manager = args.manager.clone().filter(|name| !name.is_empty());
+    tasks.spawn(watch::feed(
+        client.clone(),
+        manager,
+        Arc::clone(&index),
+        metrics.clone(),
+    ));
+    tasks.spawn(open_when_known(Arc::clone(&index), indexed));
+    let routes = Arc::new(Routes::default());
+    tasks.spawn(Arc::clone(&routes).follow(Arc::clone(&index)));
+    let session_api = Api::namespaced(client.clone(), &args.namespace);
+    let sessions = Arc::new(Sessions::new(session_api, Arc::clone(&ring), Clock::System));
+    let (watching, sweeping) = (Arc::clone(&sessions), Arc::clone(&sessions));
+    tasks.spawn(async move { watching.watch(|| watched.open()).await });
+    tasks.spawn(async move { sweeping.janitor().await });
+
+    let strip = StripList::new(args.cookie_strip.iter().cloned());
+    let gate = Arc::new(Gate {
+        index: Arc::clone(&index),
+        sessions,
+        keys: ring,
+        provider: OnceLock::new(),
+        mapping: sign_in.mapping.clone(),
+        strip: strip.clone(),
+        client,
+        clock: Clock::System,
+    });
+    let relay = Arc::new(Relay::new(
+        Arc::clone(&gate),
+        Arc::clone(&index),
+        strip,
+        metrics.clone(),
+        stop.clone(),
+    ));
+
+    let entrance = Arc::new(Entrance {
+        doorkeeper: Arc::clone(&gate),
+        relay: Arc::clone(&relay),
+        index: Arc::clone(&index),
+        metrics: metrics.clone(),
+    });
+    let route_provider = RouteProvider {
+        routes,
+        metrics: metrics.clone(),
+        stop: stop.clone(),
+    };
+    let pages = router::pages(
+        index,
+        endpoints::auth(Arc::clone(&gate)),
+        endpoints::workspace(Arc::clone(&gate)),
+    );
+    let entrance = router::entrance(entrance);
+    let listener = |name, socket| Listener {
+        name,
+        socket,
+        tls: Some(tls.clone()),
+        limits: Limits::default(),
+        metrics: metrics.clone(),
+    };
+    let mut listeners = JoinSet::new();
+    listeners.spawn(listener("verify", verify_socket).serve(move || entrance.clone(), stop.clone()));
+    listeners.spawn(
+        listener("routes", routes_socket)
+            .serve(move || router::provider(route_provider.clone()), stop.clone()),
+    );
+    listeners.spawn(listener("pages", pages_socket).serve(move || pages.clone(), stop.clone()));
+    listening.open();
+    serving.open();
+
+    let wrong = sign_people_in(&gate, sign_in);
+    tokio::select! {
+        () = end.cancelled() => {}
+        error = wrong => return Err(error.into()),
+        Some(ended) = tasks.join_next() => bail!("a part of the gateway ended: {ended:?}"),
+        Some(ended) = listeners.join_next() => bail!("a listener ended: {ended:?}"),
+    }
+    serving.close();
+    sleep(LINGER).await;
+    stop.cancel();
+    let drained = async {
+        listeners.join_all().await;
+        relay.drained().await;
+    };
+    if timeout(DRAIN, drained).await.is_err() {
+        warn!("requests were still under way at the end of the drain time");
+    }
+    info!("gateway ended");
+    Ok(())
+}
+
+async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, SettingError> {
+    let wrong = |error| SettingError::new(setting, format!("{address} cannot be listened on: {error}"));
+    TcpListener::bind(address).await.map_err(wrong)
+}
+
+/// Opens `gate` once the domain is known.
+async fn open_when_known(index: Arc<Index>, gate: ReadinessGate) {
+    let mut changes = index.subscribe();
+    while index.load().domain().is_none() && changes.changed().await.is_ok() {}
+    gate.open();
+    std::future::pending().await
+}
+
+/// Lets people sign in once the identity provider is there. Until then whoever is signed in works on; the provider may well
+/// be reached through the proxy that waits for this process. Ends when a setting turns out to be wrong.
+async fn sign_people_in(gate: &Gate, sign_in: SignIn) -> SettingError {
+    match discovery::discover(sign_in.provider, sign_in.http, Clock::System).await {
+        Ok(provider) => {
+            info!(issuer = provider.issuer(), "identity provider found");
+            // Empty until now: this is the only place that fills it.
+            let _ = gate.provider.set(provider);
+            std::future::pending().await
+        }
+        Err(error) => error,
+    }
+}

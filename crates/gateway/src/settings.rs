@@ -1,0 +1,135 @@
+//! arguments -> settings of the identity provider, checked before anything starts (reads the files that they name).
+
+use std::path::Path;
+
+use crate::args::Oidc;
+use crate::identity::Mapping;
+use crate::oidc_http::{HttpClient, SettingError};
+use crate::provider;
+use crate::secret::Secret;
+
+/// How people are signed in.
+pub struct SignIn {
+    /// This gateway as a client of the provider.
+    pub provider: provider::Settings,
+    /// Reaches the provider.
+    pub http: HttpClient,
+    /// Claims to Kubernetes names.
+    pub mapping: Mapping,
+}
+
+impl SignIn {
+    /// Checks the settings and reads the files.
+    ///
+    /// # Errors
+    /// A setting cannot be used; the error names it.
+    pub fn new(oidc: &Oidc) -> Result<Self, SettingError> {
+        let secret = given(oidc.oidc_client_secret_file.as_deref())
+            .map(client_secret)
+            .transpose()?;
+        let algorithms = oidc
+            .oidc_signing_algs
+            .iter()
+            .map(|name| name.parse())
+            .collect::<Result<Vec<_>, _>>()?;
+        if algorithms.is_empty() {
+            return Err(SettingError::new("oidc-signing-algs", "names no algorithm"));
+        }
+        for (setting, value) in [
+            ("oidc-client-id", &oidc.oidc_client_id),
+            ("oidc-username-claim", &oidc.oidc_username_claim),
+        ] {
+            if value.trim().is_empty() {
+                return Err(SettingError::new(setting, "is empty"));
+            }
+        }
+        let provider = provider::Settings {
+            issuer_url: oidc.oidc_issuer_url.clone(),
+            client_id: oidc.oidc_client_id.clone(),
+            client_secret: secret,
+            scopes: oidc
+                .oidc_scopes
+                .iter()
+                .filter(|scope| !scope.is_empty())
+                .cloned()
+                .collect(),
+            signing_algs: algorithms,
+        };
+        let connect_to = oidc
+            .oidc_connect_to
+            .as_deref()
+            .filter(|address| !address.is_empty());
+        let http = HttpClient::over_tls(
+            given(oidc.oidc_ca_file.as_deref()),
+            &provider.issuer_host()?,
+            connect_to,
+        )?;
+        let mapping = Mapping::new(
+            &oidc.oidc_issuer_url,
+            &oidc.oidc_username_claim,
+            oidc.oidc_username_prefix.as_deref(),
+            oidc.oidc_groups_claim.as_deref(),
+            &oidc.oidc_groups_prefix,
+        );
+        Ok(Self {
+            provider,
+            http,
+            mapping,
+        })
+    }
+}
+
+/// An empty path is none: environments cannot unset a variable.
+fn given(path: Option<&Path>) -> Option<&Path> {
+    path.filter(|path| !path.as_os_str().is_empty())
+}
+
+fn client_secret(file: &Path) -> Result<Secret, SettingError> {
+    let wrong = |problem: String| SettingError::new("oidc-client-secret-file", problem);
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| wrong(format!("{} cannot be read: {error}", file.display())))?;
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(wrong(format!("{} is empty", file.display()))),
+        text => Ok(Secret::new(text.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::Args;
+
+    fn refused(changes: &[&str]) -> &'static str {
+        let mut line = vec![
+            "gateway",
+            "--namespace=system",
+            "--release-name=demo",
+            "--oidc-issuer-url=https://identity.example/realms/demo",
+            "--oidc-client-id=gateway",
+        ];
+        line.extend(changes);
+        let args = Args::try_parse_from(line).unwrap();
+        SignIn::new(&args.oidc).err().unwrap().setting
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named() {
+        kit::tls::install_crypto_provider();
+        for (change, setting) in [
+            (
+                "--oidc-client-secret-file=/nowhere/secret",
+                "oidc-client-secret-file",
+            ),
+            ("--oidc-client-secret-file=/dev/null", "oidc-client-secret-file"),
+            ("--oidc-ca-file=/nowhere/ca.crt", "oidc-ca-file"),
+            ("--oidc-signing-algs=HS256", "oidc-signing-algs"),
+            ("--oidc-signing-algs=none", "oidc-signing-algs"),
+            ("--oidc-connect-to=proxy", "oidc-connect-to"),
+            ("--oidc-username-claim=", "oidc-username-claim"),
+        ] {
+            assert_eq!(refused(&[change]), setting, "{change}");
+        }
+    }
+}

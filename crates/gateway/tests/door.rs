@@ -1,0 +1,58 @@
+//! Verification that is about the cookie `__Host-ws=ticket` and nothing else.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::response::Response;
+use gateway::doorkeeper::Doorkeeper;
+use gateway::index::{Index, Target};
+use gateway::pages;
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+/// Lets in whoever brings the cookie, until told otherwise.
+#[derive(Debug)]
+pub(crate) struct Door {
+    pub(crate) index: Arc<Index>,
+    pub(crate) holds: AtomicBool,
+}
+
+impl Door {
+    pub(crate) fn new(index: Arc<Index>) -> Self {
+        Self {
+            index,
+            holds: AtomicBool::new(true),
+        }
+    }
+}
+
+impl Doorkeeper for Door {
+    type Grant = ();
+
+    async fn verify(&self, headers: &HeaderMap) -> Response {
+        if !has_ticket(headers) {
+            return pages::problem(StatusCode::UNAUTHORIZED, "SignInRequired", "no ticket");
+        }
+        let mut response = Response::default();
+        response
+            .headers_mut()
+            .insert("cookie", HeaderValue::from_static("_xsrf=1"));
+        response
+    }
+
+    async fn admit(&self, host: &str, headers: &HeaderMap) -> Result<(Arc<Target>, ()), Response> {
+        match self.index.load().target(host) {
+            Some(target) if has_ticket(headers) => Ok((Arc::clone(target), ())),
+            _ => Err(pages::denied()),
+        }
+    }
+
+    fn holds(&self, (): &()) -> bool {
+        self.holds.load(Ordering::Relaxed)
+    }
+}
+
+fn has_ticket(headers: &HeaderMap) -> bool {
+    headers
+        .get("cookie")
+        .is_some_and(|cookie| cookie.to_str().unwrap().contains("__Host-ws=ticket"))
+}
