@@ -20,7 +20,7 @@ use openidconnect::{
     TokenResponse as _,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::clock::Clock;
 use crate::jwks::Keys;
@@ -450,7 +450,7 @@ fn check(metadata: &Metadata, settings: &Settings) -> Result<(), SettingError> {
     if !settings.signing_algs.iter().any(|alg| offered.contains(&alg.0)) {
         return Err(SettingError::new(
             "oidc-signing-algs",
-            format!("the provider signs with none of these; it offers {offered:?}"),
+            format!("the provider signs with none of these; it offers {}", json!(offered)),
         ));
     }
     if settings.client_id.is_empty() {
