@@ -53,6 +53,8 @@ pub mod reason {
     pub const CRASH_LOOPING: &str = "CrashLooping";
     /// The container exited once with an error.
     pub const CONTAINER_EXITED: &str = "ContainerExited";
+    /// The container cannot be made or its command cannot be run.
+    pub const CONTAINER_START_FAILED: &str = "ContainerStartFailed";
     /// The container went over its memory limit.
     pub const OOM_KILLED: &str = "OOMKilled";
     /// No node can take the pod.

@@ -49,6 +49,8 @@ pub const CLEANUP_FINALIZER: &str = "workspaces.jupyter.org/cleanup";
 
 /// Field manager and user agent of the operator for children and finalizers.
 pub const OPERATOR: &str = "jupyter-k8s-operator";
+/// Field manager of the operator for the number of pods, which it writes without the pod template.
+pub const OPERATOR_SCALE: &str = "jupyter-k8s-operator-scale";
 /// Field manager of the operator for status.
 pub const OPERATOR_STATUS: &str = "jupyter-k8s-operator-status";
 /// Field manager and user agent of the webhook.

@@ -1,0 +1,78 @@
+//! Earlier conditions and what is the case now -> conditions (pure).
+//!
+//! `lastTransitionTime` moves when a status flips and only then; every condition carries the generation that it judges.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// Collects the conditions of one status.
+pub(super) struct Conditions<'a> {
+    before: &'a [Condition],
+    generation: Option<i64>,
+    now: Timestamp,
+    list: Vec<Condition>,
+}
+
+impl<'a> Conditions<'a> {
+    pub(super) fn new(before: &'a [Condition], generation: Option<i64>, now: Timestamp) -> Self {
+        Self {
+            before,
+            generation,
+            now,
+            list: Vec::new(),
+        }
+    }
+
+    /// Adds the condition of this type.
+    pub(super) fn set(&mut self, type_: &str, holds: bool, reason: &str, message: &str) {
+        let status = if holds { "True" } else { "False" };
+        let same = find(self.before, type_).filter(|earlier| earlier.status == status);
+        self.list.push(Condition {
+            type_: type_.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            observed_generation: self.generation,
+            last_transition_time: same.map_or(Time(self.now), |earlier| earlier.last_transition_time.clone()),
+        });
+    }
+
+    pub(super) fn finish(self) -> Vec<Condition> {
+        self.list
+    }
+}
+
+/// The condition of this type.
+pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+/// Whether the condition of this type is `True`.
+pub fn holds(conditions: &[Condition], type_: &str) -> bool {
+    find(conditions, type_).is_some_and(|condition| condition.status == "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn set(before: &[Condition], now: i64, holds: bool, message: &str) -> Vec<Condition> {
+        let mut conditions = Conditions::new(before, Some(now), at(now));
+        conditions.set("Valid", holds, "Because", message);
+        conditions.finish()
+    }
+
+    #[test]
+    fn the_time_moves_only_when_the_status_flips() {
+        let first = set(&[], 1, true, "a");
+        let other_words = set(&first, 2, true, "b");
+        assert_eq!(other_words[0].last_transition_time, Time(at(1)));
+        assert_eq!(other_words[0].observed_generation, Some(2));
+        let flipped = set(&other_words, 3, false, "b");
+        assert_eq!(flipped[0].last_transition_time, Time(at(3)));
+    }
+}

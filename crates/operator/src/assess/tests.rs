@@ -1,0 +1,510 @@
+//! What the status says in each situation.
+
+use api::workspace::DesiredStatus;
+use k8s_openapi::api::{apps::v1::DeploymentStatus, core::v1::Pod};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use testkit::objects;
+
+use super::*;
+use crate::{fixtures, refusal::Refusal};
+
+/// 2026-01-01T00:00:00Z, when everything in the fixtures was made.
+const EPOCH: i64 = 1_767_225_600;
+
+struct Scene {
+    workspace: Workspace,
+    world: World,
+    verdict: Result<ValidWorkspace, Rejected>,
+    obstacle: Option<Obstacle>,
+    /// Seconds after the fixtures' time.
+    at: i64,
+}
+
+impl Scene {
+    fn of(world: World) -> Self {
+        let workspace = objects::workspace("demo");
+        Self {
+            verdict: Ok(fixtures::admit(&workspace)),
+            workspace,
+            world,
+            obstacle: None,
+            at: 10,
+        }
+    }
+
+    fn stopped(mut self) -> Self {
+        self.workspace.spec.desired_status = DesiredStatus::Stopped;
+        self
+    }
+
+    fn rejected(mut self) -> Self {
+        let mut broken = objects::workspace("demo");
+        broken.spec.template_ref = Some("absent".to_owned());
+        let rejection =
+            rules::admit(&broken, None, [&objects::manager("main")], &fixtures::settings()).unwrap_err();
+        self.verdict = Err(Rejected::Rules(rejection));
+        self
+    }
+
+    fn at(mut self, second: i64) -> Self {
+        self.at = second;
+        self
+    }
+
+    /// The pod's status, laid over that of the only pod.
+    fn pod(mut self, status: Value) -> Self {
+        let mut pod: Pod = self.world.pods[0].as_ref().clone();
+        pod.status = serde_json::from_value(status).unwrap();
+        self.world.pods = vec![pod.into()];
+        self
+    }
+
+    /// A container in this state, after so many restarts.
+    fn container(self, state: Value, last: Value, restarts: i32) -> Self {
+        self.pod(json!({
+            "phase": "Running",
+            "conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}],
+            "containerStatuses": [{
+                "name": "workspace", "ready": false, "restartCount": restarts, "image": "", "imageID": "",
+                "state": state, "lastState": last,
+            }],
+        }))
+    }
+
+    fn assess(&self) -> Assessment {
+        assess(&Facts {
+            workspace: &self.workspace,
+            verdict: &self.verdict,
+            world: &self.world,
+            obstacle: self.obstacle.as_ref(),
+            now: Timestamp::from_second(EPOCH + self.at).unwrap(),
+        })
+    }
+
+    fn status(&self) -> WorkspaceStatus {
+        self.assess().status
+    }
+}
+
+/// Status and reason of a condition.
+fn condition<'a>(status: &'a WorkspaceStatus, type_: &str) -> (&'a str, &'a str) {
+    let condition = conditions::find(&status.conditions, type_).unwrap();
+    (condition.status.as_str(), condition.reason.as_str())
+}
+
+fn cause(scene: &Scene) -> (String, Phase) {
+    let status = scene.status();
+    let (holds, reason) = condition(&status, DEGRADED);
+    assert_eq!(holds, "True", "{status:?}");
+    (reason.to_owned(), status.phase.unwrap())
+}
+
+#[test]
+fn a_start_shows_url_and_run_but_no_endpoint() {
+    let status = Scene::of(fixtures::started()).status();
+    assert_eq!(status.phase, Some(Phase::Starting));
+    assert_eq!(status.run_id.as_deref(), Some("run1"));
+    assert!(
+        status
+            .url
+            .as_ref()
+            .unwrap()
+            .ends_with(".workspaces.localhost:8443/"),
+        "{:?}",
+        status.url
+    );
+    assert_eq!(status.endpoint, None);
+    assert_eq!(status.owner.as_deref(), Some(objects::OWNER));
+    assert_eq!(condition(&status, AVAILABLE), ("False", reason::STARTING));
+    assert_eq!(condition(&status, PROGRESSING), ("True", reason::STARTING));
+    assert_eq!(condition(&status, STOPPED), ("False", reason::STARTING));
+}
+
+#[test]
+fn nothing_that_happens_on_the_way_to_ready_changes_the_status() {
+    let first = Scene::of(fixtures::started()).status();
+    let container = |state: Value| Scene::of(fixtures::started()).container(state, json!({}), 0);
+    let mut later = vec![
+        Scene::of(fixtures::started()).pod(json!({"phase": "Pending", "conditions": [{
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+            "message": "pod has unbound immediate PersistentVolumeClaims",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]})),
+        container(json!({"waiting": {"reason": "ContainerCreating"}})),
+        container(json!({"waiting": {"reason": "PodInitializing"}})),
+        container(json!({"running": {"startedAt": "2026-01-01T00:00:08Z"}})),
+    ];
+    for scene in &mut later {
+        scene.workspace.status = Some(first.clone());
+        assert_eq!(scene.status(), first);
+    }
+}
+
+#[test]
+fn a_ready_pod_makes_it_running_at_the_port_that_the_pod_has() {
+    let mut scene = Scene::of(fixtures::running());
+    scene.workspace.spec.port = Some(9000);
+    scene.verdict = Ok(fixtures::admit(&scene.workspace));
+    let status = scene.status();
+    assert_eq!(status.phase, Some(Phase::Running));
+    let endpoint = status.endpoint.clone().unwrap();
+    assert_eq!((endpoint.pod_ip.as_str(), endpoint.port), ("10.0.0.9", 8888));
+    assert_eq!(status.pending_update, ["spec.port"]);
+    assert_eq!(condition(&status, AVAILABLE), ("True", reason::READY));
+    assert_eq!(condition(&status, PROGRESSING).0, "False");
+    assert_eq!(condition(&status, DEGRADED), ("False", reason::AS_EXPECTED));
+}
+
+#[test]
+fn a_pod_that_is_not_ours_or_of_another_run_or_on_its_way_out_is_no_endpoint() {
+    let altered = |alter: &dyn Fn(&mut Pod)| {
+        let mut world = fixtures::running();
+        let mut pod = world.pods[0].as_ref().clone();
+        alter(&mut pod);
+        world.pods = vec![pod.into()];
+        Scene::of(world).status().endpoint
+    };
+    assert!(altered(&|_| ()).is_some());
+    assert_eq!(altered(&|pod| pod.metadata.owner_references = None), None);
+    assert_eq!(
+        altered(&|pod| pod.metadata.owner_references.as_mut().unwrap()[0].uid = "x".to_owned()),
+        None
+    );
+    let run = api::names::RUN_ID_LABEL.to_owned();
+    assert_eq!(
+        altered(&|pod| drop(
+            pod.metadata
+                .labels
+                .as_mut()
+                .unwrap()
+                .insert(run.clone(), "x".to_owned())
+        )),
+        None
+    );
+    let time = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+    assert_eq!(
+        altered(&|pod| pod.metadata.deletion_timestamp.clone_from(&time)),
+        None
+    );
+}
+
+#[test]
+fn a_stop_takes_the_endpoint_away_at_once_and_stopped_waits_for_the_last_pod() {
+    let status = Scene::of(fixtures::running()).stopped().status();
+    assert_eq!(
+        (status.phase, status.endpoint.is_none()),
+        (Some(Phase::Stopping), true)
+    );
+    let mut world = fixtures::scaled_to_zero();
+    let status = Scene::of(world.clone()).stopped().status();
+    assert_eq!(status.phase, Some(Phase::Stopping));
+    assert_eq!(condition(&status, STOPPED), ("False", reason::STOPPING));
+    world.pods.clear();
+    let status = Scene::of(world).stopped().status();
+    assert_eq!((status.phase, status.run_id), (Some(Phase::Stopped), None));
+    assert!(conditions::holds(&status.conditions, STOPPED));
+}
+
+#[test]
+fn a_workspace_whose_template_is_missing_is_invalid_and_says_so() {
+    let status = Scene::of(fixtures::world()).rejected().status();
+    assert_eq!(status.phase, Some(Phase::Invalid));
+    assert_eq!(status.reason.as_deref(), Some(reason::TEMPLATE_NOT_FOUND));
+    assert!(status.message.unwrap().contains("\"absent\""));
+    assert_eq!(status.url, None);
+}
+
+#[test]
+fn a_running_workspace_that_became_invalid_keeps_its_url_and_endpoint() {
+    let mut scene = Scene::of(fixtures::running());
+    scene.workspace.status = Some(scene.status());
+    let before = scene.status();
+    let after = scene.rejected().status();
+    assert_eq!(
+        (after.phase, &after.url, &after.endpoint),
+        (Some(Phase::Running), &before.url, &before.endpoint)
+    );
+    assert_eq!(condition(&after, VALID), ("False", reason::TEMPLATE_NOT_FOUND));
+    assert_eq!(after.reason.as_deref(), Some(reason::TEMPLATE_NOT_FOUND));
+}
+
+#[test]
+fn each_failure_of_the_pod_has_its_own_reason() {
+    let waiting = |why: &str| json!({"waiting": {"reason": why, "message": "details"}});
+    let ended = |why: &str, code: i32| json!({"terminated": {"reason": why, "exitCode": code}});
+    let running = json!({"running": {"startedAt": "2026-01-01T00:00:08Z"}});
+    let none = json!({});
+    let back_off = waiting("CrashLoopBackOff");
+    for (state, last, restarts, expected) in [
+        (
+            waiting("ErrImagePull"),
+            none.clone(),
+            0,
+            reason::IMAGE_PULL_FAILED,
+        ),
+        (
+            waiting("ImagePullBackOff"),
+            none.clone(),
+            0,
+            reason::IMAGE_PULL_FAILED,
+        ),
+        (
+            waiting("ErrImageNeverPull"),
+            none.clone(),
+            0,
+            reason::IMAGE_PULL_FAILED,
+        ),
+        (
+            waiting("CreateContainerConfigError"),
+            none.clone(),
+            0,
+            reason::CONTAINER_START_FAILED,
+        ),
+        (
+            ended("StartError", 128),
+            none.clone(),
+            0,
+            reason::CONTAINER_START_FAILED,
+        ),
+        (
+            back_off.clone(),
+            ended("StartError", 128),
+            3,
+            reason::CONTAINER_START_FAILED,
+        ),
+        (ended("Error", 1), none.clone(), 0, reason::CONTAINER_EXITED),
+        (ended("Completed", 0), none.clone(), 0, reason::CONTAINER_EXITED),
+        (running.clone(), ended("Error", 1), 1, reason::CONTAINER_EXITED),
+        (back_off.clone(), ended("Error", 1), 1, reason::CRASH_LOOPING),
+        (running.clone(), ended("Error", 1), 2, reason::CRASH_LOOPING),
+        (ended("OOMKilled", 137), none.clone(), 0, reason::OOM_KILLED),
+        (back_off.clone(), ended("OOMKilled", 137), 4, reason::OOM_KILLED),
+    ] {
+        let scene = Scene::of(fixtures::started()).container(state.clone(), last, restarts);
+        assert_eq!(cause(&scene), (expected.to_owned(), Phase::Failed), "{state}");
+    }
+}
+
+#[test]
+fn a_crash_loop_is_worded_the_same_from_one_restart_to_the_next() {
+    let last = json!({"terminated": {"reason": "Error", "exitCode": 1}});
+    let message = |state: Value, restarts| {
+        Scene::of(fixtures::started())
+            .container(state, last.clone(), restarts)
+            .status()
+            .message
+    };
+    let first = message(
+        json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}),
+        2,
+    );
+    assert_eq!(
+        first,
+        message(json!({"running": {"startedAt": "2026-01-01T00:00:09Z"}}), 3)
+    );
+    assert_eq!(
+        first,
+        message(
+            json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 20s"}}),
+            3
+        )
+    );
+}
+
+#[test]
+fn a_failing_pull_keeps_its_first_words_while_the_run_lasts() {
+    let pull = |why: &str, text: &str| {
+        let state = json!({"waiting": {"reason": why, "message": text}});
+        Scene::of(fixtures::started()).container(state, json!({}), 0)
+    };
+    let first = pull("ErrImagePull", "not found").status();
+    let mut second = pull("ImagePullBackOff", "Back-off pulling image");
+    second.workspace.status = Some(first.clone());
+    assert_eq!(second.status(), first);
+    assert!(first.message.unwrap().contains("not found"));
+}
+
+#[test]
+fn a_pod_without_node_is_told_after_a_second_and_fails_after_the_grace_for_autoscalers() {
+    let unscheduled = || {
+        Scene::of(fixtures::started()).pod(json!({"phase": "Pending", "conditions": [{
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+            "message": "0/1 nodes are available: 1 Insufficient cpu.",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]}))
+    };
+    let at_once = unscheduled().at(0).assess();
+    assert_eq!(condition(&at_once.status, DEGRADED).0, "False");
+    assert_eq!(at_once.recheck, Some(Duration::from_secs(1)));
+    let soon = unscheduled().at(2);
+    assert_eq!(cause(&soon), (reason::UNSCHEDULABLE.to_owned(), Phase::Starting));
+    assert!(soon.status().message.unwrap().contains("Insufficient cpu"));
+    assert_eq!(soon.assess().recheck, Some(Duration::from_secs(298)));
+    assert_eq!(
+        cause(&unscheduled().at(301)),
+        (reason::UNSCHEDULABLE.to_owned(), Phase::Failed)
+    );
+}
+
+#[test]
+fn a_container_that_never_gets_ready_is_told_after_a_minute() {
+    let state = json!({"running": {"startedAt": "2026-01-01T00:00:00Z"}});
+    let scene = |second| {
+        Scene::of(fixtures::started())
+            .container(state.clone(), json!({}), 0)
+            .at(second)
+    };
+    let early = scene(20).assess();
+    assert_eq!(condition(&early.status, DEGRADED).0, "False");
+    assert_eq!(early.recheck, Some(Duration::from_secs(40)));
+    assert_eq!(cause(&scene(60)).0, reason::READINESS_FAILED);
+}
+
+#[test]
+fn what_refuses_the_pod_is_told_by_the_deployment() {
+    for (message, expected) in [
+        (
+            "pods \"a\" is forbidden: exceeded quota: small, requested: cpu=1",
+            reason::QUOTA_EXCEEDED,
+        ),
+        (
+            "pods \"a\" is forbidden: violates PodSecurity \"restricted:latest\": x",
+            reason::POD_SECURITY_VIOLATION,
+        ),
+        (
+            "admission webhook \"w\" denied the request: no",
+            reason::ADMISSION_DENIED,
+        ),
+    ] {
+        let mut world = fixtures::started();
+        let mut deployment = world.deployment.as_deref().unwrap().clone();
+        deployment.status = Some(DeploymentStatus {
+            conditions: serde_json::from_value(json!([{
+                "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message,
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            }]))
+            .unwrap(),
+            ..DeploymentStatus::default()
+        });
+        world.deployment = Some(deployment.into());
+        world.pods.clear();
+        let scene = Scene::of(world);
+        assert_eq!(cause(&scene), (expected.to_owned(), Phase::Failed));
+        assert!(scene.status().message.unwrap().contains(message));
+    }
+}
+
+#[test]
+fn a_disk_without_class_or_volume_is_told() {
+    let pending = |class: Option<&str>, classes: Value| {
+        let mut world = fixtures::started();
+        let mut claim = serde_json::to_value(world.claim.as_deref().unwrap()).unwrap();
+        claim["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
+        claim["spec"]["storageClassName"] = json!(class);
+        claim["status"] = json!({"phase": "Pending"});
+        world.claim = Some(
+            serde_json::from_value::<k8s_openapi::api::core::v1::PersistentVolumeClaim>(claim)
+                .unwrap()
+                .into(),
+        );
+        let classes: Vec<k8s_openapi::api::storage::v1::StorageClass> =
+            serde_json::from_value(classes).unwrap();
+        world.storage_classes = classes.into_iter().map(Into::into).collect();
+        Scene::of(world)
+    };
+    let class = json!([{"metadata": {"name": "fast", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}, "provisioner": "p"}]);
+    assert_eq!(
+        cause(&pending(Some("slow"), class.clone())).0,
+        reason::STORAGE_CLASS_NOT_FOUND
+    );
+    assert_eq!(
+        cause(&pending(None, json!([]))).0,
+        reason::STORAGE_CLASS_NOT_FOUND
+    );
+    for named in [Some("fast"), None] {
+        let early = pending(named, class.clone()).status();
+        assert_eq!(condition(&early, DEGRADED).0, "False");
+        assert_eq!(
+            cause(&pending(named, class.clone()).at(61)).0,
+            reason::VOLUME_UNBOUND
+        );
+    }
+}
+
+#[test]
+fn obstacles_are_told_and_a_predecessor_is_waited_for() {
+    let mut scene = Scene::of(fixtures::world());
+    scene.obstacle = Some(Obstacle::Conflict {
+        kind: "Service".to_owned(),
+        name: "workspace-demo".to_owned(),
+    });
+    assert_eq!(cause(&scene), (reason::NAME_CONFLICT.to_owned(), Phase::Failed));
+    scene.obstacle = Some(Obstacle::Refused(Refusal {
+        reason: reason::QUOTA_EXCEEDED,
+        message: "no room".to_owned(),
+    }));
+    assert_eq!(scene.status().message.as_deref(), Some("no room"));
+    scene.obstacle = Some(Obstacle::Leaving {
+        kind: "disk".to_owned(),
+        name: "workspace-demo".to_owned(),
+    });
+    let status = scene.status();
+    assert_eq!(status.phase, Some(Phase::Starting));
+    assert_eq!(
+        condition(&status, PROGRESSING),
+        ("True", reason::PREDECESSOR_TERMINATING)
+    );
+    assert_eq!(condition(&status, DEGRADED).0, "False");
+}
+
+#[test]
+fn a_workspace_on_its_way_out_says_what_is_left() {
+    let mut scene = Scene::of(fixtures::running());
+    scene.workspace.status = Some(scene.status());
+    let status = farewell(
+        &scene.workspace,
+        "pod a, disk",
+        Timestamp::from_second(EPOCH + 20).unwrap(),
+    );
+    assert_eq!((status.phase, status.endpoint), (Some(Phase::Deleting), None));
+    assert!(status.message.unwrap().contains("pod a, disk"));
+}
+
+#[test]
+fn what_is_known_of_an_unreadable_workspace_stays() {
+    let before = Scene::of(fixtures::running()).status();
+    let now = Timestamp::from_second(EPOCH + 20).unwrap();
+    let after = unreadable(before.clone(), Some(2), "spec: 7", now);
+    assert_eq!((&after.endpoint, after.phase), (&before.endpoint, before.phase));
+    assert_eq!(condition(&after, VALID), ("False", reason::UNREADABLE));
+    assert_eq!(unreadable(after.clone(), Some(2), "spec: 7", now), after);
+}
+
+proptest! {
+    #[test]
+    fn every_status_is_complete_and_stays_once_it_is_written(
+        which in 0..4_usize, stopped: bool, rejected: bool, seconds in 0..400_i64,
+    ) {
+        let world = match which {
+            0 => fixtures::world(),
+            1 => fixtures::started(),
+            2 => fixtures::running(),
+            _ => fixtures::scaled_to_zero(),
+        };
+        let mut scene = Scene::of(world).at(seconds);
+        if stopped { scene = scene.stopped(); }
+        if rejected { scene = scene.rejected(); }
+        let status = scene.status();
+        for type_ in [VALID, AVAILABLE, PROGRESSING, DEGRADED, STOPPED] {
+            let condition = conditions::find(&status.conditions, type_).unwrap();
+            prop_assert!(condition.reason.chars().next().unwrap().is_ascii_uppercase());
+            prop_assert!(condition.reason.chars().all(|c| c.is_ascii_alphanumeric()));
+            prop_assert!(!condition.message.is_empty());
+            prop_assert_eq!(condition.observed_generation, Some(1));
+        }
+        prop_assert!(status.endpoint.is_none() || conditions::holds(&status.conditions, AVAILABLE));
+        scene.workspace.status = Some(status.clone());
+        prop_assert_eq!(scene.at(seconds + 1).status(), status);
+    }
+}

@@ -1,0 +1,53 @@
+//! What every pass of the operator needs (a leaf: shared data, no logic).
+
+use jiff::Timestamp;
+use kube::{
+    Client,
+    runtime::events::{Recorder, Reporter},
+};
+use rules::Settings;
+
+use crate::{backoff::Backoff, memory::Memory, metrics::Metrics, plan::Site, stores::Stores};
+
+/// Shared by all passes.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// The caches.
+    pub stores: Stores,
+    /// The installation's settings.
+    pub settings: Settings,
+    /// The same, as planning needs them.
+    pub site: Site,
+    /// Source of all Events, shared so that repeated ones become one series.
+    pub recorder: Recorder,
+    /// What is measured.
+    pub metrics: Metrics,
+    /// Failures in a row.
+    pub backoff: Backoff,
+    /// Our last writes.
+    pub memory: Memory,
+    /// The clock.
+    pub now: fn() -> Timestamp,
+}
+
+impl Context {
+    /// A context at its beginning. `instance` names the source of events.
+    pub fn new(client: Client, stores: Stores, settings: Settings, site: Site, instance: String) -> Self {
+        let reporter = Reporter {
+            controller: api::names::OPERATOR.to_owned(),
+            instance: Some(instance),
+        };
+        Self {
+            recorder: Recorder::new(client.clone(), reporter),
+            client,
+            stores,
+            settings,
+            site,
+            metrics: Metrics::default(),
+            backoff: Backoff::default(),
+            memory: Memory::default(),
+            now: Timestamp::now,
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Planned child, live child -> whether to write, and what is in the way (pure).
+
+use k8s_openapi::{
+    api::core::v1::{PersistentVolumeClaim, Service},
+    api::networking::v1::NetworkPolicy,
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::Resource;
+use rules::Quantity;
+
+use crate::world::Identity;
+
+/// What to do about one child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It is as planned.
+    Keep,
+    /// Write it: it is absent or differs.
+    Write,
+    /// Its name is taken by an object that is not ours.
+    Conflict,
+    /// It is on its way out, ours or not: nothing can be written until it is gone.
+    Wait,
+}
+
+/// What to do about the child `planned`, given what exists under its name.
+pub fn step<K: Child>(identity: &Identity, planned: &K, live: Option<&K>) -> Step {
+    let Some(live) = live else { return Step::Write };
+    match stance(identity, live.meta()) {
+        Step::Keep if meta_covers(live.meta(), planned.meta()) && live.spec_covers(planned) => Step::Keep,
+        Step::Keep => Step::Write,
+        other => other,
+    }
+}
+
+/// Whether an existing object may be written at all: `Keep` if it may.
+pub fn stance(identity: &Identity, live: &ObjectMeta) -> Step {
+    if live.deletion_timestamp.is_some() {
+        Step::Wait
+    } else if identity.owns(live) {
+        Step::Keep
+    } else {
+        Step::Conflict
+    }
+}
+
+/// Whether `live` has every label, annotation and owner that `planned` has.
+pub fn meta_covers(live: &ObjectMeta, planned: &ObjectMeta) -> bool {
+    let covers = |live: &Option<std::collections::BTreeMap<String, String>>, planned: &Option<_>| {
+        let mut planned = planned.iter().flatten();
+        planned.all(|(key, value)| live.as_ref().and_then(|live| live.get(key)) == Some(value))
+    };
+    let mut owners = planned.owner_references.iter().flatten();
+    covers(&live.labels, &planned.labels)
+        && covers(&live.annotations, &planned.annotations)
+        && owners.all(|owner| live.owner_references.iter().flatten().any(|live| live == owner))
+}
+
+/// A kind of child that is compared and written at any time.
+pub trait Child: Resource<DynamicType = ()> {
+    /// Whether the live object has everything that `planned` asks for. Only fields that we set are looked at: the API
+    /// server fills in others.
+    fn spec_covers(&self, planned: &Self) -> bool;
+}
+
+impl Child for PersistentVolumeClaim {
+    /// A claim only ever grows; all else about it is immutable.
+    fn spec_covers(&self, planned: &Self) -> bool {
+        match (requested(self), requested(planned)) {
+            (Some(live), Some(planned)) => live >= planned,
+            (_, planned) => planned.is_none(),
+        }
+    }
+}
+
+impl Child for Service {
+    fn spec_covers(&self, planned: &Self) -> bool {
+        let (Some(live), Some(planned)) = (&self.spec, &planned.spec) else {
+            return false;
+        };
+        let ports = live.ports.as_deref().unwrap_or_default();
+        live.type_ == planned.type_
+            && live.selector == planned.selector
+            && planned.ports.iter().flatten().all(|wanted| {
+                ports.iter().any(|port| {
+                    (&port.name, port.port, &port.protocol, &port.target_port)
+                        == (&wanted.name, wanted.port, &wanted.protocol, &wanted.target_port)
+                })
+            })
+    }
+}
+
+impl Child for NetworkPolicy {
+    /// Every field is ours, so a rule that somebody adds is a difference.
+    fn spec_covers(&self, planned: &Self) -> bool {
+        self.spec == planned.spec
+    }
+}
+
+/// A claim as it is to be written: never smaller than it already is.
+pub fn fit_claim(
+    mut planned: PersistentVolumeClaim,
+    live: Option<&PersistentVolumeClaim>,
+) -> PersistentVolumeClaim {
+    if let Some(live) = live
+        && requested(live) > requested(&planned)
+    {
+        let size = live
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.resources.clone())
+            .and_then(|all| all.requests);
+        if let Some(resources) = planned.spec.as_mut().and_then(|spec| spec.resources.as_mut()) {
+            resources.requests = size;
+        }
+    }
+    planned
+}
+
+fn requested(claim: &PersistentVolumeClaim) -> Option<Quantity> {
+    let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
+    Quantity::try_from(requests.get("storage")?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{fixtures, plan};
+
+    fn identity() -> Identity {
+        Identity::of(&testkit::objects::workspace("demo").metadata)
+    }
+
+    fn planned() -> plan::Plan {
+        plan::lasting(&fixtures::valid(), &fixtures::site())
+    }
+
+    /// What the API server makes of a Service: the same, with more in it.
+    fn stored_service() -> Service {
+        let mut service = planned().service;
+        let spec = service.spec.as_mut().unwrap();
+        spec.cluster_ip = Some("10.96.0.7".to_owned());
+        spec.session_affinity = Some("None".to_owned());
+        service
+            .metadata
+            .labels
+            .as_mut()
+            .unwrap()
+            .insert("example.com/foreign".to_owned(), "kept".to_owned());
+        service.metadata.resource_version = Some("7".to_owned());
+        service
+    }
+
+    #[test]
+    fn what_is_absent_is_written_and_what_is_as_planned_is_kept() {
+        let planned = planned();
+        assert_eq!(step(&identity(), &planned.service, None), Step::Write);
+        assert_eq!(
+            step(&identity(), &planned.service, Some(&stored_service())),
+            Step::Keep
+        );
+        assert_eq!(
+            step(&identity(), &planned.policy, Some(&planned.policy)),
+            Step::Keep
+        );
+        let claim = planned.claim.unwrap();
+        assert_eq!(step(&identity(), &claim, Some(&claim)), Step::Keep);
+    }
+
+    #[test]
+    fn a_child_changed_by_hand_is_written() {
+        let planned = planned();
+        let mut selector = stored_service();
+        selector
+            .spec
+            .as_mut()
+            .unwrap()
+            .selector
+            .as_mut()
+            .unwrap()
+            .insert("a".to_owned(), "b".to_owned());
+        let mut label = stored_service();
+        label.metadata.labels = None;
+        let mut owner = stored_service();
+        owner.metadata.owner_references = None;
+        for changed in [selector, label, owner] {
+            assert_eq!(step(&identity(), &planned.service, Some(&changed)), Step::Write);
+        }
+        let mut wider = planned.policy.clone();
+        wider
+            .spec
+            .as_mut()
+            .unwrap()
+            .ingress
+            .as_mut()
+            .unwrap()
+            .push(Default::default());
+        assert_eq!(step(&identity(), &planned.policy, Some(&wider)), Step::Write);
+    }
+
+    #[test]
+    fn an_object_of_another_owner_is_never_written() {
+        let planned = planned();
+        let mut other = stored_service();
+        other.metadata.owner_references.as_mut().unwrap()[0].uid = "another".to_owned();
+        assert_eq!(step(&identity(), &planned.service, Some(&other)), Step::Conflict);
+        let mut nobodys = stored_service();
+        nobodys.metadata.owner_references = None;
+        nobodys.metadata.annotations = None;
+        assert_eq!(
+            step(&identity(), &planned.service, Some(&nobodys)),
+            Step::Conflict
+        );
+    }
+
+    #[test]
+    fn an_object_on_its_way_out_is_waited_for() {
+        let mut leaving = stored_service();
+        leaving.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+        assert_eq!(step(&identity(), &planned().service, Some(&leaving)), Step::Wait);
+    }
+
+    #[test]
+    fn a_claim_grows_and_never_shrinks() {
+        let planned = planned().claim.unwrap();
+        let sized = |size: &str| {
+            let mut claim = planned.clone();
+            let resources = claim.spec.as_mut().unwrap().resources.as_mut().unwrap();
+            resources.requests = Some([("storage".to_owned(), RawQuantity(size.to_owned()))].into());
+            claim
+        };
+        assert_eq!(step(&identity(), &planned, Some(&sized("512Mi"))), Step::Write);
+        assert_eq!(step(&identity(), &planned, Some(&sized("1024Mi"))), Step::Keep);
+        assert_eq!(step(&identity(), &planned, Some(&sized("2Gi"))), Step::Keep);
+        assert_eq!(fit_claim(planned.clone(), Some(&sized("2Gi"))), sized("2Gi"));
+        assert_eq!(fit_claim(planned.clone(), Some(&sized("512Mi"))), planned);
+    }
+}

@@ -1,0 +1,116 @@
+//! Desired status and world -> what to do about the pod (pure).
+
+use api::workspace::DesiredStatus;
+
+use crate::{plan::Plan, world::World};
+
+/// What to do about the pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// Begin a new run.
+    Start,
+    /// A run is on; leave its pod alone.
+    Keep,
+    /// A run is wanted, but pods of the last one are not gone: one pod per disk, always.
+    Await,
+    /// End the run.
+    Stop,
+    /// No run is on and none is wanted or allowed.
+    Rest,
+}
+
+/// What to do about the pod. `valid` is whether the workspace may run: one that may not is stopped on request like any
+/// other, and a pod that it already has is left alone.
+pub fn intent(desired: DesiredStatus, valid: bool, world: &World) -> Intent {
+    match (desired, world.wanted_pods() > 0) {
+        (DesiredStatus::Stopped, true) => Intent::Stop,
+        (DesiredStatus::Stopped, false) => Intent::Rest,
+        (DesiredStatus::Running, true) => Intent::Keep,
+        (DesiredStatus::Running, false) if !valid => Intent::Rest,
+        (DesiredStatus::Running, false) if world.is_quiet() => Intent::Start,
+        (DesiredStatus::Running, false) => Intent::Await,
+    }
+}
+
+/// Whether the caches are not enough for what is about to be done or said: a start, an end, a child that is to be
+/// made, or the claim that no pod is left. `stopped` is whether status says already that none is.
+pub fn needs_certainty(intent: Intent, plan: Option<&Plan>, world: &World, stopped: bool) -> bool {
+    let missing = plan.is_some_and(|plan| {
+        (plan.claim.is_some() && world.claim.is_none()) || world.policy.is_none() || world.service.is_none()
+    });
+    match intent {
+        Intent::Start | Intent::Await | Intent::Stop => true,
+        Intent::Keep => missing,
+        Intent::Rest => missing || (!stopped && world.is_quiet()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use DesiredStatus::{Running, Stopped};
+    use testkit::objects;
+
+    use super::*;
+    use crate::fixtures;
+
+    #[test]
+    fn a_workspace_without_anything_starts_if_it_may() {
+        let world = fixtures::world();
+        assert_eq!(intent(Running, true, &world), Intent::Start);
+        assert_eq!(intent(Running, false, &world), Intent::Rest);
+        assert_eq!(intent(Stopped, true, &world), Intent::Rest);
+    }
+
+    #[test]
+    fn a_running_workspace_is_kept_even_if_it_became_invalid_and_stops_on_request() {
+        let world = fixtures::running();
+        assert_eq!(intent(Running, true, &world), Intent::Keep);
+        assert_eq!(intent(Running, false, &world), Intent::Keep);
+        assert_eq!(intent(Stopped, false, &world), Intent::Stop);
+    }
+
+    #[test]
+    fn no_run_starts_while_a_pod_or_an_unsettled_replica_set_is_left() {
+        let mut world = fixtures::scaled_to_zero();
+        assert_eq!(
+            intent(Running, true, &world),
+            Intent::Await,
+            "the pod is still there"
+        );
+        world.pods.clear();
+        assert_eq!(intent(Running, true, &world), Intent::Start);
+        let mut stale = objects::replica_set_of(world.deployment.as_deref().unwrap());
+        stale.spec.as_mut().unwrap().replicas = Some(1);
+        world.replica_sets = vec![stale.into()];
+        assert_eq!(
+            intent(Running, true, &world),
+            Intent::Await,
+            "a replica set may still make a pod"
+        );
+    }
+
+    #[test]
+    fn a_pod_that_ran_to_its_end_holds_no_disk() {
+        let mut world = fixtures::scaled_to_zero();
+        let mut pod = world.pods[0].as_ref().clone();
+        pod.status.as_mut().unwrap().phase = Some("Failed".to_owned());
+        world.pods = vec![pod.into()];
+        assert_eq!(intent(Running, true, &world), Intent::Start);
+    }
+
+    #[test]
+    fn a_settled_workspace_needs_no_look_at_the_api_server() {
+        let plan = crate::plan::lasting(&fixtures::valid(), &fixtures::site());
+        assert!(!needs_certainty(
+            Intent::Keep,
+            Some(&plan),
+            &fixtures::running(),
+            false
+        ));
+        assert!(!needs_certainty(Intent::Rest, None, &fixtures::world(), true));
+        let mut incomplete = fixtures::running();
+        incomplete.service = None;
+        assert!(needs_certainty(Intent::Keep, Some(&plan), &incomplete, false));
+        assert!(needs_certainty(Intent::Rest, None, &fixtures::world(), false));
+    }
+}

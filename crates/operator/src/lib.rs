@@ -1,0 +1,32 @@
+//! Workspaces in, children and status out: the operator.
+//!
+//! [`run`] wires it, [`watch`] says what wakes it, [`reconcile`] is the table of contents of one pass.
+
+pub mod admit;
+pub mod apply;
+pub mod args;
+pub mod assess;
+pub mod backoff;
+pub mod context;
+pub mod differ;
+pub mod intent;
+pub mod memory;
+pub mod metrics;
+pub mod observe;
+pub mod plan;
+pub mod publish;
+mod random;
+pub mod reconcile;
+pub mod record;
+pub mod refusal;
+pub mod retire;
+pub mod run;
+pub mod stores;
+pub mod transitions;
+pub mod trouble;
+pub mod verdict;
+pub mod watch;
+pub mod world;
+
+#[cfg(test)]
+mod fixtures;

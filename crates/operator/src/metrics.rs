@@ -1,0 +1,222 @@
+//! Passes, errors, workspaces -> figures for `/metrics` (in memory).
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use api::workspace::Phase;
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+
+/// Upper bounds of the durations, in seconds.
+const BUCKETS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StepLabel {
+    step: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ErrorLabels {
+    step: &'static str,
+    reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PhaseLabel {
+    phase: PhaseValue,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct PhaseValue(Phase);
+
+impl EncodeLabelValue for PhaseValue {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        format!("{:?}", self.0).as_str().encode(encoder)
+    }
+}
+
+/// What the operator measures.
+#[derive(Clone)]
+pub struct Metrics {
+    steps: Family<StepLabel, Histogram, fn() -> Histogram>,
+    errors: Family<ErrorLabels, Counter>,
+    writes: Family<StepLabel, Counter>,
+    by_phase: Family<PhaseLabel, Gauge>,
+    leading: Gauge,
+    phases: Arc<Mutex<HashMap<String, Phase>>>,
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            steps: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            errors: Family::default(),
+            writes: Family::default(),
+            by_phase: Family::default(),
+            leading: Gauge::default(),
+            phases: Arc::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Makes them visible.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("jupyter_k8s_operator");
+        registry.register_with_unit(
+            "reconcile_step_duration",
+            "Time that one step of a pass took",
+            Unit::Seconds,
+            self.steps.clone(),
+        );
+        registry.register(
+            "reconcile_errors",
+            "Passes that failed, by step and reason",
+            self.errors.clone(),
+        );
+        registry.register("writes", "Writes to the API server, by step", self.writes.clone());
+        registry.register("workspaces", "Workspaces by phase", self.by_phase.clone());
+        registry.register("leading", "1 on the replica that leads", self.leading.clone());
+    }
+
+    /// Runs a step and measures it.
+    pub fn measure<T>(&self, step: &'static str, run: impl FnOnce() -> T) -> T {
+        let begin = Instant::now();
+        let result = run();
+        self.step(step, begin.elapsed());
+        result
+    }
+
+    /// Awaits a step and measures it.
+    pub async fn timed<T>(&self, step: &'static str, run: impl Future<Output = T>) -> T {
+        let begin = Instant::now();
+        let result = run.await;
+        self.step(step, begin.elapsed());
+        result
+    }
+
+    /// A step of a pass took this long.
+    pub fn step(&self, step: &'static str, took: Duration) {
+        self.steps
+            .get_or_create(&StepLabel { step })
+            .observe(took.as_secs_f64());
+    }
+
+    /// A pass failed in this step.
+    pub fn error(&self, step: &'static str, reason: String) {
+        self.errors.get_or_create(&ErrorLabels { step, reason }).inc();
+    }
+
+    /// A step wrote something.
+    pub fn write(&self, step: &'static str) {
+        self.writes.get_or_create(&StepLabel { step }).inc();
+    }
+
+    /// Whether this replica leads. One that does not knows no phases.
+    pub fn leading(&self, leads: bool) {
+        self.leading.set(i64::from(leads));
+        if !leads {
+            self.phases.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            self.by_phase.clear();
+        }
+    }
+
+    /// The workspace `key` is in this phase; `None`: it is gone.
+    pub fn phase(&self, key: &str, phase: Option<Phase>) {
+        let mut phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);
+        let earlier = match phase {
+            Some(phase) => phases.insert(key.to_owned(), phase),
+            None => phases.remove(key),
+        };
+        if earlier == phase {
+            return;
+        }
+        if let Some(earlier) = earlier {
+            self.by_phase
+                .get_or_create(&PhaseLabel {
+                    phase: PhaseValue(earlier),
+                })
+                .dec();
+        }
+        if let Some(phase) = phase {
+            self.by_phase
+                .get_or_create(&PhaseLabel {
+                    phase: PhaseValue(phase),
+                })
+                .inc();
+        }
+    }
+}
+
+/// A short word for an error of the API, for the label `reason`.
+pub fn reason_of(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.reason.is_empty() => status.reason.clone(),
+        kube::Error::Api(status) => status.code.to_string(),
+        kube::Error::SerdeError(_) => "Unreadable".to_owned(),
+        _ => "Unreachable".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text;
+
+    use super::*;
+
+    fn text_of(metrics: &Metrics) -> String {
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let mut text = String::new();
+        text::encode(&mut text, &registry).unwrap();
+        text
+    }
+
+    #[test]
+    fn a_workspace_is_counted_in_one_phase_and_not_after_it_is_gone() {
+        let metrics = Metrics::default();
+        metrics.phase("team/a", Some(Phase::Starting));
+        metrics.phase("team/a", Some(Phase::Running));
+        metrics.phase("team/b", Some(Phase::Running));
+        metrics.phase("team/b", Some(Phase::Running));
+        let text = text_of(&metrics);
+        assert!(
+            text.contains("jupyter_k8s_operator_workspaces{phase=\"Running\"} 2"),
+            "{text}"
+        );
+        assert!(
+            text.contains("jupyter_k8s_operator_workspaces{phase=\"Starting\"} 0"),
+            "{text}"
+        );
+        metrics.phase("team/b", None);
+        assert!(text_of(&metrics).contains("{phase=\"Running\"} 1"));
+    }
+
+    #[test]
+    fn steps_and_errors_are_named() {
+        let metrics = Metrics::default();
+        metrics.step("apply", Duration::from_millis(3));
+        metrics.error("apply", "Conflict".to_owned());
+        let text = text_of(&metrics);
+        assert!(
+            text.contains("reconcile_step_duration_seconds_count{step=\"apply\"} 1"),
+            "{text}"
+        );
+        assert!(
+            text.contains("reconcile_errors_total{step=\"apply\",reason=\"Conflict\"} 1"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,137 @@
+//! Caches -> references and world (in memory), and the world once more from the API server where caches are not enough
+//! (IO).
+
+use std::sync::Arc;
+
+use api::{Workspace, WorkspaceStatus, names};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::{Deployment, ReplicaSet},
+        core::v1::{PersistentVolumeClaim, Pod, Service},
+        networking::v1::NetworkPolicy,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{
+    Api, Client, Resource,
+    api::{ApiResource, DynamicObject, ListParams},
+};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    stores::{self, Stores},
+    verdict::References,
+    world::{Identity, World},
+};
+
+/// The API server could not be asked.
+#[derive(Debug, thiserror::Error)]
+#[error("the children cannot be read: {0}")]
+pub struct Error(#[from] pub kube::Error);
+
+/// What the workspace refers to, from the caches.
+pub fn references(workspace: &Workspace, stores: &Stores) -> References {
+    let mut references = References::default();
+    if let Some(name) = &workspace.spec.template_ref
+        && let Some(template) = stores::guarded(&stores.templates, None, name)
+    {
+        match &template.0 {
+            Ok(template) => references.template = Some(Arc::new(template.clone())),
+            Err(error) => {
+                references.unreadable = Some(format!("WorkspaceTemplate {name:?} cannot be read: {error}."))
+            }
+        }
+    }
+    for manager in stores.managers.state() {
+        match &manager.0 {
+            Ok(manager) => references.managers.push(Arc::new(manager.clone())),
+            Err(error) => {
+                let name = error.metadata.name.as_deref().unwrap_or_default();
+                references.unreadable = Some(format!("WorkspaceManager {name:?} cannot be read: {error}."));
+            }
+        }
+    }
+    references
+}
+
+/// The children, from the caches.
+pub fn world(identity: &Identity, stores: &Stores) -> World {
+    let (name, namespace) = (identity.child_name(), Some(identity.namespace.as_str()));
+    World {
+        claim: stores::get(&stores.claims, namespace, &name),
+        deployment: stores::get(&stores.deployments, namespace, &name),
+        service: stores::get(&stores.services, namespace, &name),
+        policy: stores::get(&stores.policies, namespace, &name),
+        replica_sets: stores::select(&stores.replica_sets, |set: &ReplicaSet| {
+            is_of(identity, &set.metadata)
+        }),
+        pods: stores::select(&stores.pods, |pod: &Pod| is_of(identity, &pod.metadata)),
+        storage_classes: stores::select(&stores.storage_classes, |_| true),
+        identity: identity.clone(),
+    }
+}
+
+/// The children, as the API server has them at this moment.
+pub async fn reread(cached: World, client: &Client) -> Result<World, Error> {
+    let identity = &cached.identity;
+    let (claim, deployment, service, policy, replica_sets, pods) = futures::try_join!(
+        get::<PersistentVolumeClaim>(client, identity),
+        get::<Deployment>(client, identity),
+        get::<Service>(client, identity),
+        get::<NetworkPolicy>(client, identity),
+        list::<ReplicaSet>(client, identity),
+        list::<Pod>(client, identity),
+    )?;
+    Ok(World {
+        claim,
+        deployment,
+        service,
+        policy,
+        replica_sets,
+        pods,
+        ..cached
+    })
+}
+
+/// The status of a workspace whose spec cannot be parsed, as far as it can be.
+pub async fn status_of_unreadable(identity: &Identity, client: &Client) -> Result<WorkspaceStatus, Error> {
+    let resource = ApiResource::erase::<Workspace>(&());
+    let workspaces: Api<DynamicObject> = Api::namespaced_with(client.clone(), &identity.namespace, &resource);
+    let object = workspaces.get(&identity.name).await?;
+    let status = object.data.get("status").cloned().unwrap_or_default();
+    Ok(serde_json::from_value(status).unwrap_or_default())
+}
+
+/// Whether an object carries the workspace's label.
+fn is_of(identity: &Identity, meta: &ObjectMeta) -> bool {
+    meta.namespace.as_deref() == Some(&identity.namespace)
+        && meta
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(names::WORKSPACE_LABEL))
+            == Some(&identity.name)
+}
+
+async fn get<K>(client: &Client, identity: &Identity) -> Result<Option<Arc<K>>, kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), &identity.namespace);
+    Ok(api.get_opt(&identity.child_name()).await?.map(Arc::new))
+}
+
+async fn list<K>(client: &Client, identity: &Identity) -> Result<Vec<Arc<K>>, kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), &identity.namespace);
+    let params = ListParams::default().labels(&format!("{}={}", names::WORKSPACE_LABEL, identity.name));
+    Ok(api.list(&params).await?.items.into_iter().map(Arc::new).collect())
+}

@@ -1,0 +1,42 @@
+//! Valid workspace -> its Service (pure): a stable name for the pod inside the cluster.
+
+use k8s_openapi::{
+    api::core::v1::{Service, ServicePort, ServiceSpec},
+    apimachinery::pkg::util::intstr::IntOrString,
+};
+use rules::ValidWorkspace;
+
+use super::deployment::COMPONENT;
+use crate::world::PORT_NAME;
+
+pub(super) fn plan(workspace: &ValidWorkspace) -> Service {
+    Service {
+        metadata: super::meta(&super::identity(workspace), COMPONENT),
+        spec: Some(ServiceSpec {
+            type_: Some("ClusterIP".to_owned()),
+            selector: Some(workspace.selector()),
+            ports: Some(vec![ServicePort {
+                name: Some(PORT_NAME.to_owned()),
+                port: i32::from(workspace.port),
+                protocol: Some("TCP".to_owned()),
+                // By name: a running pod keeps its own number until its next start.
+                target_port: Some(IntOrString::String(PORT_NAME.to_owned())),
+                ..ServicePort::default()
+            }]),
+            ..ServiceSpec::default()
+        }),
+        status: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures;
+
+    #[test]
+    fn the_port_is_called_http() {
+        let ports = plan(&fixtures::valid()).spec.unwrap().ports.unwrap();
+        assert_eq!((ports[0].name.as_deref(), ports[0].port), (Some("http"), 8888));
+    }
+}

@@ -1,0 +1,69 @@
+//! New status -> the object's status, if it differs, and Events (IO).
+
+use api::{Workspace, WorkspaceStatus, names};
+use kube::{
+    Api, Resource as _,
+    api::{Patch, PatchParams},
+    core::DeserializeGuard,
+};
+use serde_json::json;
+
+use crate::{context::Context, transitions, world::Identity};
+
+/// The status could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("the status cannot be written: {0}")]
+pub struct Error(#[from] pub kube::Error);
+
+/// Writes the status of the workspace if it differs from `before`, which is the newest that is known, and tells the
+/// transition. An Event that cannot be written is logged and lost: the status says the same.
+pub async fn publish(
+    context: &Context,
+    identity: &Identity,
+    before: Option<&WorkspaceStatus>,
+    status: WorkspaceStatus,
+) -> Result<(), Error> {
+    let key = identity.key();
+    context.metrics.phase(&key, status.phase);
+    if before == Some(&status) {
+        return Ok(());
+    }
+    let workspaces: Api<DeserializeGuard<Workspace>> =
+        Api::namespaced(context.client.clone(), &identity.namespace);
+    let intent = json!({
+        "apiVersion": Workspace::api_version(&()),
+        "kind": Workspace::kind(&()),
+        "metadata": {"name": identity.name, "uid": identity.uid},
+        "status": status,
+    });
+    let params = PatchParams::apply(names::OPERATOR_STATUS).force();
+    match workspaces
+        .patch_status(&identity.name, &params, &Patch::Apply(&intent))
+        .await
+    {
+        Ok(answer) => context.memory.wrote_status(&key, answer.meta(), status.clone()),
+        // Gone, or another one of the same name: nobody is left to be told.
+        Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(()),
+        Err(error) => return Err(error.into()),
+    }
+    context.metrics.write("publish");
+    let reference = reference(identity);
+    for event in transitions::events(before, &status) {
+        if let Err(error) = context.recorder.publish(&event, &reference).await {
+            context.metrics.error("event", crate::metrics::reason_of(&error));
+            tracing::warn!(%error, event.reason = event.reason, "the event cannot be written");
+        }
+    }
+    Ok(())
+}
+
+fn reference(identity: &Identity) -> k8s_openapi::api::core::v1::ObjectReference {
+    k8s_openapi::api::core::v1::ObjectReference {
+        api_version: Some(Workspace::api_version(&()).into_owned()),
+        kind: Some(Workspace::kind(&()).into_owned()),
+        name: Some(identity.name.clone()),
+        namespace: Some(identity.namespace.clone()),
+        uid: Some(identity.uid.clone()),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,224 @@
+//! One workspace -> one pass over it (IO): the table of contents of the operator.
+
+use std::{sync::Arc, time::Duration};
+
+use api::{Workspace, WorkspaceStatus, condition::STOPPED};
+use kube::{Resource as _, core::error_boundary::InvalidObject, runtime::controller::Action};
+
+use crate::{
+    admit::admit,
+    apply::{self, Applied},
+    assess::{self, Facts, assess, conditions},
+    backoff::spread,
+    context::Context,
+    intent::{Intent, intent, needs_certainty},
+    metrics::reason_of,
+    observe, plan, publish, retire,
+    stores::Guarded,
+    world::Identity,
+};
+
+/// A pass that takes longer has got stuck; it is given up and tried again.
+const LIMIT: Duration = Duration::from_secs(30);
+/// A settled workspace is looked at again after this time, in case a watch lost something. It costs no call.
+const RESYNC: Duration = Duration::from_secs(20 * 60);
+/// While pods or children are on their way out, the world is looked at again after this time at the latest.
+const VIGIL: Duration = Duration::from_secs(5);
+
+/// Why a pass failed. Everything here passes by itself; what does not is told in the status.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The world could not be read.
+    #[error(transparent)]
+    Observe(#[from] observe::Error),
+    /// A child could not be written.
+    #[error(transparent)]
+    Apply(#[from] apply::Error),
+    /// The status could not be written.
+    #[error(transparent)]
+    Publish(#[from] publish::Error),
+    /// The children could not be deleted.
+    #[error(transparent)]
+    Retire(#[from] retire::Error),
+    /// The pass took too long.
+    #[error("the pass took longer than {} s", LIMIT.as_secs())]
+    Stuck,
+}
+
+impl Error {
+    /// Step and reason, for the metric.
+    fn labels(&self) -> (&'static str, String) {
+        match self {
+            Self::Observe(error) => ("observe", reason_of(&error.0)),
+            Self::Apply(error) => ("apply", reason_of(&error.source)),
+            Self::Publish(error) => ("publish", reason_of(&error.0)),
+            Self::Retire(error) => ("retire", reason_of(&error.0)),
+            Self::Stuck => ("all", "Stuck".to_owned()),
+        }
+    }
+}
+
+/// When to look at a workspace again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// When something changes; or after this time, if that comes first.
+    Settled(Option<Duration>),
+    /// Soon, and ever later: somebody has to act, and not all that they may do wakes us.
+    Hindered,
+    /// Never: it is gone, or a change will wake us.
+    Never,
+}
+
+/// One pass over one workspace.
+pub async fn reconcile(object: Arc<Guarded<Workspace>>, context: Arc<Context>) -> Result<Action, Error> {
+    let key = Identity::of(object.meta()).key();
+    let next = match tokio::time::timeout(LIMIT, pass(&object, &context)).await {
+        Ok(result) => result?,
+        Err(_) => return Err(Error::Stuck),
+    };
+    if next == Next::Hindered {
+        return Ok(Action::requeue(
+            context.backoff.after_failure(&key).max(Duration::from_secs(1)),
+        ));
+    }
+    context.backoff.reset(&key);
+    Ok(match next {
+        Next::Settled(after) => Action::requeue(after.unwrap_or_else(|| spread(RESYNC))),
+        Next::Hindered | Next::Never => Action::await_change(),
+    })
+}
+
+/// What follows a failed pass: a longer and longer wait for this workspace, nothing for the others.
+pub fn error_policy(object: Arc<Guarded<Workspace>>, error: &Error, context: Arc<Context>) -> Action {
+    let (step, reason) = error.labels();
+    context.metrics.error(step, reason);
+    let workspace = Identity::of(object.meta()).key();
+    let wait = context.backoff.after_failure(&workspace);
+    tracing::warn!(%error, workspace, retry_ms = wait.as_millis(), "the pass failed");
+    Action::requeue(wait)
+}
+
+async fn pass(object: &Guarded<Workspace>, context: &Context) -> Result<Next, Error> {
+    match &object.0 {
+        _ if object.meta().deletion_timestamp.is_some() => depart(object, context).await,
+        Ok(workspace) => settle(workspace, context).await,
+        Err(invalid) => explain(invalid, context).await,
+    }
+}
+
+/// Observe, admit, plan, apply, assess, publish.
+async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error> {
+    let Context {
+        metrics,
+        stores,
+        settings,
+        site,
+        memory,
+        client,
+        ..
+    } = context;
+    let identity = Identity::of(&workspace.metadata);
+    let workspace = &with_newest_status(workspace, context);
+    let before = workspace.status.as_ref();
+    let stopped = before.is_some_and(|status| conditions::holds(&status.conditions, STOPPED));
+
+    let references = metrics.measure("observe", || observe::references(workspace, stores));
+    let mut world = metrics.measure("observe", || observe::world(&identity, stores));
+    let verdict = metrics.measure("admit", || admit(workspace, &references, settings));
+    let planned = metrics.measure("plan", || {
+        verdict
+            .as_ref()
+            .ok()
+            .map(|valid| (valid, plan::lasting(valid, site)))
+    });
+    let decide = |world: &_| intent(workspace.spec.desired_status, verdict.is_ok(), world);
+    let behind = world
+        .own_deployment()
+        .is_some_and(|deployment| memory.has_newer_deployment(&identity.key(), &deployment.metadata));
+    if behind
+        || needs_certainty(
+            decide(&world),
+            planned.as_ref().map(|(_, plan)| plan),
+            &world,
+            stopped,
+        )
+    {
+        world = metrics.timed("reread", observe::reread(world, client)).await?;
+    }
+    let intent = decide(&world);
+    let Applied { world, obstacle } = metrics
+        .timed("apply", apply::apply(context, workspace, planned, intent, world))
+        .await?;
+    let facts = Facts {
+        workspace,
+        verdict: &verdict,
+        world: &world,
+        obstacle: obstacle.as_ref(),
+        now: (context.now)(),
+    };
+    let assessment = metrics.measure("assess", || assess(&facts));
+    let recheck = assessment.recheck;
+    metrics
+        .timed(
+            "publish",
+            publish::publish(context, &identity, before, assessment.status),
+        )
+        .await?;
+
+    let on_its_way_out =
+        matches!(intent, Intent::Stop | Intent::Await) || (intent == Intent::Rest && !world.is_quiet());
+    Ok(match obstacle {
+        Some(_) => Next::Hindered,
+        None if on_its_way_out => Next::Settled(Some(VIGIL)),
+        None => Next::Settled(recheck),
+    })
+}
+
+/// A deleted workspace: its children go first. Its spec is not needed.
+async fn depart(object: &Guarded<Workspace>, context: &Context) -> Result<Next, Error> {
+    let identity = Identity::of(object.meta());
+    let cached = observe::world(&identity, &context.stores);
+    let world = context
+        .metrics
+        .timed("reread", observe::reread(cached, &context.client))
+        .await?;
+    let left = context
+        .metrics
+        .timed("retire", retire::retire(context, object, &world))
+        .await?;
+    let Some(left) = left else { return Ok(Next::Never) };
+    if let Ok(workspace) = &object.0 {
+        let workspace = with_newest_status(workspace, context);
+        let status = assess::farewell(&workspace, &left, (context.now)());
+        publish::publish(context, &identity, workspace.status.as_ref(), status).await?;
+    }
+    Ok(Next::Settled(Some(VIGIL)))
+}
+
+/// An object that does not parse: its status says so, and nothing else is done.
+async fn explain(invalid: &InvalidObject, context: &Context) -> Result<Next, Error> {
+    let identity = Identity::of(&invalid.metadata);
+    tracing::warn!(
+        workspace = identity.key(),
+        error = invalid.error,
+        "the workspace cannot be read"
+    );
+    context.metrics.error("observe", "Unreadable".to_owned());
+    let before: WorkspaceStatus = observe::status_of_unreadable(&identity, &context.client).await?;
+    let now = (context.now)();
+    let status = assess::unreadable(before.clone(), invalid.metadata.generation, &invalid.error, now);
+    publish::publish(context, &identity, Some(&before), status).await?;
+    Ok(Next::Never)
+}
+
+/// The cached workspace with the status that we wrote last, if the cache has not seen it yet.
+fn with_newest_status(cached: &Workspace, context: &Context) -> Workspace {
+    let newer = context
+        .memory
+        .newer_status(&Identity::of(&cached.metadata).key(), &cached.metadata);
+    let status = newer.or_else(|| cached.status.clone());
+    Workspace {
+        status,
+        ..cached.clone()
+    }
+}

@@ -1,0 +1,108 @@
+//! A write that the API server refused -> cause and what to do (pure).
+
+use api::condition::reason;
+
+/// Why a child, or a pod of a child, is refused. It lasts until somebody acts, so it is told and not just retried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Reason for the condition `Degraded`.
+    pub reason: &'static str,
+    /// Message for people.
+    pub message: String,
+}
+
+/// The refusal in an answer to the write of `child`; `None` for what passes by itself (conflicts, overload, outages,
+/// a namespace on its way out).
+pub fn of_answer(child: &str, code: u16, message: &str) -> Option<Refusal> {
+    let passes = code == 404 || code == 409 || code == 429 || code >= 500 || code < 400;
+    if passes || message.contains("because it is being terminated") {
+        return None;
+    }
+    if child == "PersistentVolumeClaim" && is_growth(message) {
+        let advice = "the storage class cannot grow disks: set spec.storage.size back to the disk's size";
+        return Some(Refusal {
+            reason: reason::VOLUME_RESIZE_FAILED,
+            message: format!("The disk was not grown: {message}. If {advice}."),
+        });
+    }
+    Some(of_message(child, message))
+}
+
+/// The refusal in the words of an admission rule.
+pub fn of_message(child: &str, message: &str) -> Refusal {
+    let (reason, advice) = if message.contains("exceeded quota") || message.contains("failed quota") {
+        (
+            reason::QUOTA_EXCEEDED,
+            "Ask for less, stop another workspace, or have the namespace's quota raised",
+        )
+    } else if message.contains("violates PodSecurity") {
+        (
+            reason::POD_SECURITY_VIOLATION,
+            "The namespace's Pod Security level forbids this pod; tell the administrator",
+        )
+    } else {
+        (
+            reason::ADMISSION_DENIED,
+            "Change what the message names, or tell the administrator",
+        )
+    };
+    Refusal {
+        reason,
+        message: format!("The {child} was refused: {message}. {advice}."),
+    }
+}
+
+fn is_growth(message: &str) -> bool {
+    message.contains("can be resized")
+        || message.contains("support resize")
+        || message.contains("volume expansion")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_refusal_has_its_reason() {
+        for (child, message, expected) in [
+            (
+                "Pod",
+                "pods \"x\" is forbidden: exceeded quota: q, requested: cpu=1",
+                reason::QUOTA_EXCEEDED,
+            ),
+            (
+                "Pod",
+                "pods \"x\" is forbidden: failed quota: q: must specify cpu",
+                reason::QUOTA_EXCEEDED,
+            ),
+            (
+                "Pod",
+                "pods \"x\" is forbidden: violates PodSecurity \"restricted:latest\"",
+                reason::POD_SECURITY_VIOLATION,
+            ),
+            (
+                "Service",
+                "admission webhook \"w\" denied the request: no",
+                reason::ADMISSION_DENIED,
+            ),
+            (
+                "PersistentVolumeClaim",
+                "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize",
+                reason::VOLUME_RESIZE_FAILED,
+            ),
+        ] {
+            let refusal = of_answer(child, 403, message).unwrap();
+            assert_eq!(refusal.reason, expected, "{message}");
+            assert!(refusal.message.contains(message));
+        }
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_no_refusal() {
+        for code in [404, 409, 429, 500, 503] {
+            assert_eq!(of_answer("Service", code, "exceeded quota"), None);
+        }
+        let leaving = "unable to create new content in namespace team because it is being terminated";
+        assert_eq!(of_answer("Service", 403, leaving), None);
+    }
+}

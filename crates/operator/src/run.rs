@@ -1,0 +1,182 @@
+//! Arguments -> a running operator (IO): the wiring, and the only place that sees every module.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use api::names;
+use futures::{Stream, StreamExt as _, stream};
+use k8s_openapi::api::coordination::v1::Lease;
+use kit::{lease, readiness::Gate, readiness::Readiness};
+use kube::{
+    Api,
+    runtime::{
+        controller::{self, applier},
+        reflector::ObjectRef,
+    },
+};
+use prometheus_client::registry::Registry;
+use rules::Settings;
+use tokio::sync::watch::Receiver;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    args::Args,
+    context::Context,
+    plan::Site,
+    reconcile::{error_policy, reconcile},
+    stores::{Stores, Writers},
+    watch::{self, Wake},
+};
+
+/// Passes that run at the same time, each over another workspace.
+const CONCURRENCY: u16 = 16;
+/// How long giving the lease back may take.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Runs until the process is asked to end.
+///
+/// # Errors
+/// When arguments or settings are wrong, or a listener cannot be opened.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let Args {
+        namespace,
+        pod_name,
+        release_name,
+        settings_file,
+        admin_address,
+    } = args;
+    let file = settings_file.display();
+    let text = fs::read_to_string(&settings_file)
+        .with_context(|| format!("--settings-file {file} cannot be read"))?;
+    let settings = Settings::parse(&text).with_context(|| format!("--settings-file {file} is wrong"))?;
+    let shutdown = kit::shutdown::on_signal()?;
+    let client = kit::client::new(names::OPERATOR).await?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        namespace,
+        pod = pod_name,
+        "the operator starts"
+    );
+
+    let site = Site::new(namespace.clone(), release_name.clone(), &settings);
+    let writers = Writers::default();
+    let context = Context::new(client.clone(), writers.stores(), settings, site, pod_name.clone());
+    let context = Arc::new(context);
+    let wakes = watch::start(&client, writers);
+
+    let readiness = Readiness::default();
+    let caches =
+        readiness.gate("the watches of workspaces and their children (are the CRDs and the RBAC there?)");
+    let mut registry = Registry::default();
+    context.metrics.register(&mut registry);
+    let admin = kit::admin::serve(admin_address, readiness, Arc::new(registry), shutdown.clone());
+
+    // The lease is given back only after the last pass has ended.
+    let election = CancellationToken::new();
+    let candidate = lease::Candidate::new(format!("{release_name}-operator"), pod_name, names::OPERATOR);
+    let leases: Api<Lease> = Api::namespaced(client, &namespace);
+    let leading = lease::campaign(leases, candidate, election.clone());
+    let mut ended = leading.clone();
+
+    let work = async {
+        tokio::join!(
+            report_filled(&context.stores, &caches),
+            work(&context, wakes, leading, &shutdown)
+        );
+        election.cancel();
+        Ok::<_, anyhow::Error>(())
+    };
+    let admin = async {
+        admin
+            .await
+            .with_context(|| format!("--admin-address {admin_address}"))
+    };
+    tokio::try_join!(work, admin)?;
+    // The election closes its end once the lease is given back.
+    let given_back = async { while ended.changed().await.is_ok() {} };
+    let _ = tokio::time::timeout(LAST_WORDS, given_back).await;
+    Ok(())
+}
+
+/// Opens the gate when every cache has been filled once.
+async fn report_filled(stores: &Stores, gate: &Gate) {
+    if watch::until_filled(stores).await.is_ok() {
+        tracing::info!(workspaces = stores.workspaces.len(), "the caches are filled");
+        gate.open();
+    }
+}
+
+/// Stands by with warm caches until it leads, works while it leads, and so on.
+async fn work(
+    context: &Arc<Context>,
+    wakes: impl Stream<Item = Result<Wake, std::convert::Infallible>> + Send,
+    mut leading: Receiver<bool>,
+    shutdown: &CancellationToken,
+) {
+    let mut wakes = std::pin::pin!(wakes);
+    loop {
+        let mut elected = leading.clone();
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            // Whoever does not lead keeps its caches warm and does nothing else.
+            () = async { while wakes.next().await.is_some() {} } => return,
+            changed = elected.wait_for(|leads| *leads) => if changed.is_err() { return },
+        }
+        context.metrics.leading(true);
+        let lost = async {
+            // An error means that the election has ended.
+            let _ = leading.wait_for(|leads| !*leads).await;
+        };
+        tokio::select! {
+            () = lead(context, &mut wakes, shutdown) => return,
+            // Another may lead by now: what is under way is dropped, not finished.
+            () = lost => {}
+        }
+        context.metrics.leading(false);
+    }
+}
+
+/// Passes over whatever wakes, until shutdown; those under way are finished.
+async fn lead(
+    context: &Arc<Context>,
+    wakes: impl Stream<Item = Result<Wake, std::convert::Infallible>> + Send + Unpin,
+    shutdown: &CancellationToken,
+) {
+    let everybody = stream::iter(watch::everybody(&context.stores)).map(Ok);
+    let queue = everybody
+        .chain(wakes)
+        .take_until(shutdown.clone().cancelled_owned());
+    let config = controller::Config::default().concurrency(CONCURRENCY);
+    let pass = |object, context| Box::pin(reconcile(object, context));
+    let passes = applier(
+        pass,
+        error_policy,
+        context.clone(),
+        context.stores.workspaces.clone(),
+        queue,
+        config,
+    );
+    passes
+        .for_each(|outcome| async {
+            match outcome {
+                Ok((workspace, _)) => tracing::debug!(%workspace, "looked at"),
+                Err(controller::Error::ObjectNotFound(workspace)) => forget(context, &workspace),
+                // Logged and counted where it is decided when to try again.
+                Err(controller::Error::ReconcilerFailed(..)) => {}
+                Err(error) => tracing::error!(%error, "the queue failed"),
+            }
+        })
+        .await;
+}
+
+/// Nothing is kept of a workspace that is gone.
+fn forget(context: &Context, workspace: &ObjectRef<kube::api::DynamicObject>) {
+    let key = format!(
+        "{}/{}",
+        workspace.namespace.as_deref().unwrap_or_default(),
+        workspace.name
+    );
+    context.metrics.phase(&key, None);
+    context.backoff.reset(&key);
+    context.memory.forget(&key);
+}

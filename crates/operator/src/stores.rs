@@ -1,0 +1,128 @@
+//! What the watches hold, by kind (in memory).
+
+use std::sync::Arc;
+
+use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
+use k8s_openapi::api::{
+    apps::v1::{Deployment, ReplicaSet},
+    core::v1::{PersistentVolumeClaim, Pod, Service},
+    networking::v1::NetworkPolicy,
+    storage::v1::StorageClass,
+};
+use kube::{
+    Resource,
+    core::DeserializeGuard,
+    runtime::reflector::{ObjectRef, Store, store::Writer},
+};
+
+/// An object, or what is known of one that cannot be parsed: one broken object must not stop a watch.
+pub type Guarded<K> = DeserializeGuard<K>;
+
+/// The cache of one kind.
+pub type Cache<K> = Store<Guarded<K>>;
+
+/// The writing end of a [`Cache`].
+pub type CacheWriter<K> = Writer<Guarded<K>>;
+
+/// Every cache.
+#[derive(Clone)]
+pub struct Stores {
+    /// All workspaces.
+    pub workspaces: Cache<Workspace>,
+    /// All templates.
+    pub templates: Cache<WorkspaceTemplate>,
+    /// All managers.
+    pub managers: Cache<WorkspaceManager>,
+    /// All storage classes.
+    pub storage_classes: Cache<StorageClass>,
+    /// Claims with a workspace's label.
+    pub claims: Cache<PersistentVolumeClaim>,
+    /// Deployments with a workspace's label.
+    pub deployments: Cache<Deployment>,
+    /// Services with a workspace's label.
+    pub services: Cache<Service>,
+    /// Network policies with a workspace's label.
+    pub policies: Cache<NetworkPolicy>,
+    /// Replica sets with a workspace's label.
+    pub replica_sets: Cache<ReplicaSet>,
+    /// Pods with a workspace's label.
+    pub pods: Cache<Pod>,
+}
+
+/// The writing ends of [`Stores`].
+#[derive(Default)]
+pub struct Writers {
+    /// All workspaces.
+    pub workspaces: CacheWriter<Workspace>,
+    /// All templates.
+    pub templates: CacheWriter<WorkspaceTemplate>,
+    /// All managers.
+    pub managers: CacheWriter<WorkspaceManager>,
+    /// All storage classes.
+    pub storage_classes: CacheWriter<StorageClass>,
+    /// Claims.
+    pub claims: CacheWriter<PersistentVolumeClaim>,
+    /// Deployments.
+    pub deployments: CacheWriter<Deployment>,
+    /// Services.
+    pub services: CacheWriter<Service>,
+    /// Network policies.
+    pub policies: CacheWriter<NetworkPolicy>,
+    /// Replica sets.
+    pub replica_sets: CacheWriter<ReplicaSet>,
+    /// Pods.
+    pub pods: CacheWriter<Pod>,
+}
+
+impl Writers {
+    /// The reading ends.
+    pub fn stores(&self) -> Stores {
+        Stores {
+            workspaces: self.workspaces.as_reader(),
+            templates: self.templates.as_reader(),
+            managers: self.managers.as_reader(),
+            storage_classes: self.storage_classes.as_reader(),
+            claims: self.claims.as_reader(),
+            deployments: self.deployments.as_reader(),
+            services: self.services.as_reader(),
+            policies: self.policies.as_reader(),
+            replica_sets: self.replica_sets.as_reader(),
+            pods: self.pods.as_reader(),
+        }
+    }
+}
+
+/// The parsed object of this name; `None` if it is absent or cannot be parsed.
+pub fn get<K>(cache: &Cache<K>, namespace: Option<&str>, name: &str) -> Option<Arc<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    guarded(cache, namespace, name)?
+        .0
+        .as_ref()
+        .ok()
+        .map(|object| Arc::new(object.clone()))
+}
+
+/// The object of this name, parsed or not.
+pub fn guarded<K>(cache: &Cache<K>, namespace: Option<&str>, name: &str) -> Option<Arc<Guarded<K>>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let mut key = ObjectRef::<Guarded<K>>::new(name);
+    key.namespace = namespace.map(str::to_owned);
+    cache.get(&key)
+}
+
+/// Every parsed object for which `wanted` holds.
+pub fn select<K>(cache: &Cache<K>, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let guarded = cache.state_filter(|guarded| guarded.0.as_ref().is_ok_and(&wanted));
+    guarded
+        .iter()
+        .filter_map(|guarded| guarded.0.as_ref().ok())
+        .map(|object| Arc::new(object.clone()))
+        .collect()
+}

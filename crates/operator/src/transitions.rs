@@ -1,0 +1,169 @@
+//! Earlier status, new status -> what is worth telling (pure): one Event per transition, none in between.
+
+use api::{
+    WorkspaceStatus,
+    condition::{AVAILABLE, DEGRADED, STOPPED, VALID, reason},
+    workspace::Phase,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::events::{Event, EventType};
+
+/// Longest note that the API server takes, in bytes.
+const MAX_NOTE: usize = 1024;
+
+/// The Events that lead from one status to the next.
+pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<Event> {
+    let nothing = WorkspaceStatus::default();
+    let known = before.is_some();
+    let before = before.unwrap_or(&nothing);
+    let mut events = Vec::new();
+    if after.run_id.is_some() && after.run_id != before.run_id {
+        events.push(normal("Start", reason::STARTING, "The pod is being started."));
+    }
+    if flipped(before, after, AVAILABLE) {
+        let url = after.url.as_deref().unwrap_or_default();
+        events.push(normal(
+            "Start",
+            reason::READY,
+            &format!("The workspace is ready: {url}"),
+        ));
+    }
+    if known && after.phase == Some(Phase::Stopping) && before.phase != Some(Phase::Stopping) {
+        events.push(normal(
+            "Stop",
+            reason::STOPPING,
+            "The pod is being stopped; the disk is kept.",
+        ));
+    }
+    if known && flipped(before, after, STOPPED) {
+        events.push(normal("Stop", reason::STOPPED, "No pod is left."));
+    }
+    let degraded = worsened(before, after, DEGRADED, "True");
+    let invalid = worsened(before, after, VALID, "False");
+    // A reference that does not resolve shows in both; once is enough.
+    let invalid = invalid.filter(|invalid| degraded.is_none_or(|degraded| degraded.reason != invalid.reason));
+    events.extend(degraded.map(|condition| warning("Reconcile", condition)));
+    events.extend(invalid.map(|condition| warning("Validate", condition)));
+    events
+}
+
+fn find<'a>(status: &'a WorkspaceStatus, type_: &str) -> Option<&'a Condition> {
+    status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == type_)
+}
+
+/// Whether a condition has become true.
+fn flipped(before: &WorkspaceStatus, after: &WorkspaceStatus, type_: &str) -> bool {
+    let holds = |status| find(status, type_).is_some_and(|condition| condition.status == "True");
+    holds(after) && !holds(before)
+}
+
+/// The condition, if it has now this bad status with a cause that it did not have.
+fn worsened<'a>(
+    before: &WorkspaceStatus,
+    after: &'a WorkspaceStatus,
+    type_: &str,
+    bad: &str,
+) -> Option<&'a Condition> {
+    let after = find(after, type_).filter(|condition| condition.status == bad)?;
+    let known = find(before, type_).is_some_and(|it| it.status == bad && it.reason == after.reason);
+    (!known).then_some(after)
+}
+
+fn normal(action: &str, reason: &str, note: &str) -> Event {
+    event(EventType::Normal, action, reason, note)
+}
+
+fn warning(action: &str, condition: &Condition) -> Event {
+    event(EventType::Warning, action, &condition.reason, &condition.message)
+}
+
+fn event(type_: EventType, action: &str, reason: &str, note: &str) -> Event {
+    Event {
+        type_,
+        reason: reason.to_owned(),
+        note: Some(note[..note.floor_char_boundary(MAX_NOTE)].to_owned()),
+        action: action.to_owned(),
+        secondary: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Condition {
+        serde_json::from_value(serde_json::json!({
+            "type": type_, "status": status, "reason": reason, "message": message,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }))
+        .unwrap()
+    }
+
+    fn status(conditions: &[Condition], run: Option<&str>) -> WorkspaceStatus {
+        WorkspaceStatus {
+            conditions: conditions.to_vec(),
+            run_id: run.map(str::to_owned),
+            ..WorkspaceStatus::default()
+        }
+    }
+
+    fn reasons(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<String> {
+        events(before, after)
+            .into_iter()
+            .map(|event| event.reason)
+            .collect()
+    }
+
+    #[test]
+    fn a_start_without_trouble_is_told_twice() {
+        let starting = status(&[condition(AVAILABLE, "False", reason::STARTING, "")], Some("a"));
+        let running = status(&[condition(AVAILABLE, "True", reason::READY, "")], Some("a"));
+        assert_eq!(reasons(None, &starting), [reason::STARTING]);
+        assert_eq!(reasons(Some(&starting), &running), [reason::READY]);
+        assert_eq!(reasons(Some(&running), &running), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_cause_is_told_when_it_appears_and_when_it_changes_but_not_when_its_words_do() {
+        let fine = status(&[condition(DEGRADED, "False", reason::AS_EXPECTED, "")], None);
+        let quota = status(&[condition(DEGRADED, "True", reason::QUOTA_EXCEEDED, "a")], None);
+        let worded = status(&[condition(DEGRADED, "True", reason::QUOTA_EXCEEDED, "b")], None);
+        let image = status(
+            &[condition(DEGRADED, "True", reason::IMAGE_PULL_FAILED, "c")],
+            None,
+        );
+        assert_eq!(reasons(Some(&fine), &quota), [reason::QUOTA_EXCEEDED]);
+        assert_eq!(reasons(Some(&quota), &worded), Vec::<String>::new());
+        assert_eq!(reasons(Some(&worded), &image), [reason::IMAGE_PULL_FAILED]);
+    }
+
+    #[test]
+    fn a_missing_template_is_told_once() {
+        let missing = [
+            condition(VALID, "False", reason::TEMPLATE_NOT_FOUND, "m"),
+            condition(DEGRADED, "True", reason::TEMPLATE_NOT_FOUND, "m"),
+        ];
+        assert_eq!(
+            reasons(None, &status(&missing, None)),
+            [reason::TEMPLATE_NOT_FOUND]
+        );
+    }
+
+    #[test]
+    fn a_long_note_is_cut_at_a_character() {
+        let long = status(
+            &[condition(
+                DEGRADED,
+                "True",
+                reason::QUOTA_EXCEEDED,
+                &"ä".repeat(2000),
+            )],
+            None,
+        );
+        let note = events(None, &long).remove(0).note.unwrap();
+        assert_eq!(note.len(), MAX_NOTE);
+    }
+}

@@ -1,0 +1,59 @@
+//! What a workspace refers to, and why one must not run (pure).
+
+use std::{fmt, sync::Arc};
+
+use api::{WorkspaceManager, WorkspaceTemplate, condition::reason};
+use rules::Rejection;
+
+use crate::trouble::Trouble;
+
+/// The objects that a workspace refers to.
+#[derive(Clone, Debug, Default)]
+pub struct References {
+    /// The template that it names, if it exists.
+    pub template: Option<Arc<WorkspaceTemplate>>,
+    /// Every manager.
+    pub managers: Vec<Arc<WorkspaceManager>>,
+    /// What exists but could not be parsed: kind, name and why.
+    pub unreadable: Option<String>,
+}
+
+/// Why a workspace must not run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejected {
+    /// A rule is broken or a reference does not resolve.
+    Rules(Rejection),
+    /// A template or manager exists but cannot be parsed.
+    Unreadable(String),
+}
+
+impl Rejected {
+    /// Reason for the condition `Valid`.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Rules(rejection) => rejection.reason(),
+            Self::Unreadable(_) => reason::UNREADABLE,
+        }
+    }
+
+    /// What to show as the cause in `Degraded`: everything but broken rules, which only the author can mend.
+    pub fn trouble(&self) -> Option<Trouble> {
+        match self {
+            Self::Rules(Rejection::Violations(_)) => None,
+            other => Some(Trouble {
+                reason: other.reason(),
+                message: other.to_string(),
+                failed: true,
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rules(rejection) => rejection.fmt(f),
+            Self::Unreadable(what) => f.write_str(what),
+        }
+    }
+}

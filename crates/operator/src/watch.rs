@@ -1,0 +1,254 @@
+//! Watches -> caches, and which workspaces to look at (IO).
+//!
+//! A workspace is looked at when its spec or its metadata changes, when something of it does, and when something that it
+//! refers to does. Our own status writes wake nobody. After a watch had to list anew, everything is looked at: objects
+//! that vanished meanwhile are reported by no event.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    fmt::Debug,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+};
+
+use api::{Workspace, names};
+use futures::{Stream, StreamExt as _, stream, stream::BoxStream};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{
+    Api, Client, Resource,
+    core::DeserializeGuard,
+    runtime::{
+        WatchStreamExt as _,
+        reflector::ObjectRef,
+        watcher::{self, Event, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+
+use crate::stores::{CacheWriter, Guarded, Stores, Writers};
+
+/// A workspace to look at.
+pub type Wake = ObjectRef<Guarded<Workspace>>;
+
+/// Who has to be looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Call {
+    One(Wake),
+    Template(String),
+    Everybody,
+}
+
+/// Fills `writers` for as long as the stream is polled, and yields what to look at. It never ends and never fails:
+/// watches that break are begun anew, ever later.
+pub fn start(
+    client: &Client,
+    writers: Writers,
+) -> impl Stream<Item = Result<Wake, Infallible>> + Send + use<> {
+    let stores = writers.stores();
+    let all = watcher::Config::default();
+    let labelled = || watcher::Config::default().labels(names::WORKSPACE_LABEL);
+    let mut changes = Changes::default();
+    let mut managers = Changes::default();
+    let streams: Vec<BoxStream<'static, Call>> = vec![
+        watch(client, all.clone(), writers.workspaces, move |meta| {
+            changes
+                .is_news(meta)
+                .then(|| Call::One(wake(meta, meta.name.as_deref())))
+        }),
+        watch(client, all.clone(), writers.templates, |meta| {
+            meta.name.clone().map(Call::Template)
+        }),
+        watch(client, all.clone(), writers.managers, move |meta| {
+            managers.is_news(meta).then_some(Call::Everybody)
+        }),
+        watch(client, all, writers.storage_classes, |_| Some(Call::Everybody)),
+        watch(client, labelled(), writers.claims, of_parent),
+        watch(client, labelled(), writers.deployments, of_parent),
+        watch(client, labelled(), writers.services, of_parent),
+        watch(client, labelled(), writers.policies, of_parent),
+        watch(client, labelled(), writers.replica_sets, of_parent),
+        watch(client, labelled(), writers.pods, of_parent),
+    ];
+    stream::select_all(streams)
+        .flat_map(move |call| stream::iter(expand(&call, &stores)))
+        .map(Ok)
+}
+
+/// Every workspace, for a new leader.
+pub fn everybody(stores: &Stores) -> Vec<Wake> {
+    stores
+        .workspaces
+        .state()
+        .iter()
+        .map(|object| ObjectRef::from_obj(object.as_ref()))
+        .collect()
+}
+
+/// Resolves when every cache has been filled once.
+///
+/// # Errors
+/// When the stream of [`start`] was dropped before that.
+pub async fn until_filled(stores: &Stores) -> Result<(), kube::runtime::reflector::store::WriterDropped> {
+    futures::try_join!(
+        stores.workspaces.wait_until_ready(),
+        stores.templates.wait_until_ready(),
+        stores.managers.wait_until_ready(),
+        stores.storage_classes.wait_until_ready(),
+        stores.claims.wait_until_ready(),
+        stores.deployments.wait_until_ready(),
+        stores.services.wait_until_ready(),
+        stores.policies.wait_until_ready(),
+        stores.replica_sets.wait_until_ready(),
+        stores.pods.wait_until_ready(),
+    )?;
+    Ok(())
+}
+
+fn watch<K>(
+    client: &Client,
+    config: watcher::Config,
+    writer: CacheWriter<K>,
+    mut call: impl FnMut(&ObjectMeta) -> Option<Call> + Send + 'static,
+) -> BoxStream<'static, Call>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let api: Api<Guarded<K>> = Api::all(client.clone());
+    let kind = K::kind(&()).into_owned();
+    watcher(api, config)
+        .default_backoff()
+        .modify(|object: &mut DeserializeGuard<K>| object.meta_mut().managed_fields = None)
+        .reflect(writer)
+        .filter_map(move |event| {
+            let call = match event {
+                Ok(Event::Apply(object) | Event::Delete(object)) => call(object.meta()),
+                // Remembered, so that its next change is told from none; `InitDone` wakes it.
+                Ok(Event::InitApply(object)) => {
+                    call(object.meta());
+                    None
+                }
+                Ok(Event::Init) => None,
+                Ok(Event::InitDone) => Some(Call::Everybody),
+                Err(error) => {
+                    tracing::warn!(%error, kind, "the watch broke and is begun anew");
+                    None
+                }
+            };
+            std::future::ready(call)
+        })
+        .boxed()
+}
+
+/// The workspace whose label a child carries.
+fn of_parent(meta: &ObjectMeta) -> Option<Call> {
+    let name = meta.labels.as_ref()?.get(names::WORKSPACE_LABEL)?;
+    Some(Call::One(wake(meta, Some(name))))
+}
+
+fn wake(meta: &ObjectMeta, name: Option<&str>) -> Wake {
+    ObjectRef::new(name.unwrap_or_default()).within(meta.namespace.as_deref().unwrap_or_default())
+}
+
+fn expand(call: &Call, stores: &Stores) -> Vec<Wake> {
+    match call {
+        Call::One(wake) => vec![wake.clone()],
+        Call::Everybody => everybody(stores),
+        Call::Template(name) => {
+            let refers = |object: &Guarded<Workspace>| {
+                // One that does not parse may refer to it or not: looking costs little.
+                object.0.as_ref().map_or(true, |workspace| {
+                    workspace.spec.template_ref.as_ref() == Some(name)
+                })
+            };
+            let users = stores.workspaces.state_filter(refers);
+            users
+                .iter()
+                .map(|object| ObjectRef::from_obj(object.as_ref()))
+                .collect()
+        }
+    }
+}
+
+/// What was last seen of each object, without its status.
+#[derive(Default)]
+struct Changes {
+    seen: HashMap<String, u64>,
+}
+
+impl Changes {
+    /// Whether anything but status and bookkeeping differs from the last time.
+    fn is_news(&mut self, meta: &ObjectMeta) -> bool {
+        let mut hasher = DefaultHasher::new();
+        (meta.generation, &meta.finalizers, &meta.annotations, &meta.labels).hash(&mut hasher);
+        meta.deletion_timestamp.is_some().hash(&mut hasher);
+        let hash = hasher.finish();
+        let key = meta.uid.clone().unwrap_or_default();
+        self.seen.insert(key, hash) != Some(hash)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use testkit::objects;
+
+    use super::*;
+
+    #[test]
+    fn a_status_write_is_no_news_and_a_new_annotation_is() {
+        let mut changes = Changes::default();
+        let mut workspace = objects::workspace("demo");
+        assert!(changes.is_news(&workspace.metadata));
+        workspace.metadata.resource_version = Some("99".to_owned());
+        assert!(!changes.is_news(&workspace.metadata));
+        workspace.metadata.annotations = None;
+        assert!(changes.is_news(&workspace.metadata));
+    }
+
+    #[test]
+    fn a_child_wakes_the_workspace_of_its_label_and_a_template_those_that_name_it() {
+        let mut writers = Writers::default();
+        let mut user = objects::workspace("user");
+        user.spec.template_ref = Some("t".to_owned());
+        for workspace in [user, objects::workspace("other")] {
+            writers
+                .workspaces
+                .apply_watcher_event(&Event::Apply(DeserializeGuard(Ok(workspace))));
+        }
+        let stores = writers.stores();
+        let names = |call: &Call| -> Vec<String> {
+            let mut names: Vec<_> = expand(call, &stores).into_iter().map(|wake| wake.name).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(&Call::Template("t".to_owned())), ["user"]);
+        assert_eq!(names(&Call::Everybody), ["other", "user"]);
+        let labels = Some([(names::WORKSPACE_LABEL.to_owned(), "demo".to_owned())].into());
+        let child = ObjectMeta {
+            namespace: Some("team".to_owned()),
+            labels,
+            ..ObjectMeta::default()
+        };
+        let Some(Call::One(wake)) = of_parent(&child) else {
+            panic!("nobody is woken")
+        };
+        assert_eq!(
+            (wake.namespace.as_deref(), wake.name.as_str()),
+            (Some("team"), "demo")
+        );
+    }
+
+    #[test]
+    fn a_broken_workspace_is_kept_and_woken() {
+        let broken: Guarded<Workspace> = serde_json::from_value(
+            serde_json::json!({"metadata": {"name": "b", "namespace": "team"}, "spec": 7}),
+        )
+        .unwrap();
+        assert!(broken.0.is_err());
+        let mut writers = Writers::default();
+        writers.workspaces.apply_watcher_event(&Event::Apply(broken));
+        let stores: Arc<Stores> = Arc::new(writers.stores());
+        assert_eq!(everybody(&stores).len(), 1);
+    }
+}

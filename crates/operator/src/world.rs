@@ -1,0 +1,223 @@
+//! What the API server holds of one workspace, and questions about it (pure).
+
+use std::sync::Arc;
+
+use api::{Workspace, names};
+use k8s_openapi::{
+    api::{
+        apps::v1::{Deployment, ReplicaSet},
+        core::v1::{PersistentVolumeClaim, Pod, Service},
+        networking::v1::NetworkPolicy,
+        storage::v1::StorageClass,
+    },
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
+use kube::{Resource as _, ResourceExt as _};
+
+/// Name of the application's port on container and Service.
+pub const PORT_NAME: &str = "http";
+/// Name of the container that runs the application.
+pub const CONTAINER: &str = "workspace";
+
+/// Which workspace: all that is needed to find its children, readable even where its spec is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// UID.
+    pub uid: String,
+}
+
+impl Identity {
+    /// Of a stored object.
+    pub fn of(meta: &ObjectMeta) -> Self {
+        Self {
+            namespace: meta.namespace.clone().unwrap_or_default(),
+            name: meta.name.clone().unwrap_or_default(),
+            uid: meta.uid.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Namespace and name, as people write them.
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
+    /// Name of every child.
+    pub fn child_name(&self) -> String {
+        rules::names::child(&self.name)
+    }
+
+    /// The reference that makes an object a child of this workspace.
+    pub fn owner_reference(&self) -> OwnerReference {
+        OwnerReference {
+            api_version: Workspace::api_version(&()).into_owned(),
+            kind: Workspace::kind(&()).into_owned(),
+            name: self.name.clone(),
+            uid: self.uid.clone(),
+            controller: Some(true),
+            block_owner_deletion: Some(true),
+        }
+    }
+
+    /// Whether an object belongs to this workspace: its controller is the workspace, or it lost its controller and its
+    /// annotation still names the workspace's UID.
+    pub fn owns(&self, meta: &ObjectMeta) -> bool {
+        let mut owners = meta.owner_references.iter().flatten();
+        match owners.find(|owner| owner.controller == Some(true)) {
+            Some(controller) => controller.uid == self.uid,
+            None => self.marked(meta),
+        }
+    }
+
+    /// Whether an object carries this workspace's UID, whoever its direct controller is.
+    pub fn marked(&self, meta: &ObjectMeta) -> bool {
+        let annotations = meta.annotations.as_ref();
+        annotations
+            .and_then(|all| all.get(names::WORKSPACE_UID))
+            .is_some_and(|uid| *uid == self.uid)
+    }
+}
+
+/// The children and what the cluster made of them. Objects may belong to somebody else: see [`Identity::owns`].
+#[derive(Clone, Debug)]
+pub struct World {
+    /// Whose children.
+    pub identity: Identity,
+    /// The disk.
+    pub claim: Option<Arc<PersistentVolumeClaim>>,
+    /// The Deployment.
+    pub deployment: Option<Arc<Deployment>>,
+    /// The Service.
+    pub service: Option<Arc<Service>>,
+    /// The NetworkPolicy.
+    pub policy: Option<Arc<NetworkPolicy>>,
+    /// Every ReplicaSet with the workspace's label.
+    pub replica_sets: Vec<Arc<ReplicaSet>>,
+    /// Every pod with the workspace's label.
+    pub pods: Vec<Arc<Pod>>,
+    /// Every storage class of the cluster.
+    pub storage_classes: Vec<Arc<StorageClass>>,
+}
+
+impl World {
+    /// A world in which nothing exists.
+    pub fn empty(identity: Identity) -> Self {
+        Self {
+            identity,
+            claim: None,
+            deployment: None,
+            service: None,
+            policy: None,
+            replica_sets: Vec::new(),
+            pods: Vec::new(),
+            storage_classes: Vec::new(),
+        }
+    }
+
+    /// The Deployment, if it is this workspace's.
+    pub fn own_deployment(&self) -> Option<&Deployment> {
+        self.deployment
+            .as_deref()
+            .filter(|deployment| self.identity.owns(&deployment.metadata))
+    }
+
+    /// How many pods the Deployment is told to run; 0 without one.
+    pub fn wanted_pods(&self) -> i32 {
+        self.own_deployment().map_or(0, wanted_replicas)
+    }
+
+    /// Whether no pod runs and none can appear any more: every ReplicaSet has seen that it is to have none.
+    pub fn is_quiet(&self) -> bool {
+        self.wanted_pods() == 0
+            && self.own_deployment().is_none_or(deployment_is_settled)
+            && self.replica_sets.iter().all(|set| replica_set_is_empty(set))
+            && self.live_pods().next().is_none()
+    }
+
+    /// Pods that hold the disk: all but those that have run to their end.
+    pub fn live_pods(&self) -> impl Iterator<Item = &Pod> {
+        self.pods.iter().map(AsRef::as_ref).filter(|pod| {
+            let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+            !matches!(phase, Some("Succeeded" | "Failed"))
+        })
+    }
+
+    /// The identifier of the run that the Deployment stands for.
+    pub fn run_id(&self) -> Option<&str> {
+        let template = &self.own_deployment()?.spec.as_ref()?.template;
+        template
+            .metadata
+            .as_ref()?
+            .labels
+            .as_ref()?
+            .get(names::RUN_ID_LABEL)
+            .map(String::as_str)
+    }
+
+    /// The record of what the Deployment's pod template was made from.
+    pub fn started_from(&self) -> Option<&str> {
+        self.own_deployment()?
+            .annotations()
+            .get(names::STARTED_FROM)
+            .map(String::as_str)
+    }
+
+    /// The pod of the current run: controlled by a ReplicaSet of the Deployment, not on its way out, the newest.
+    pub fn current_pod(&self) -> Option<&Pod> {
+        let deployment_uid = self.own_deployment()?.metadata.uid.as_deref()?;
+        let run_id = self.run_id()?;
+        self.live_pods()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+            .filter(|pod| {
+                pod.labels()
+                    .get(names::RUN_ID_LABEL)
+                    .is_some_and(|id| id == run_id)
+            })
+            .filter(|pod| {
+                self.replica_sets.iter().any(|set| {
+                    controller_uid(&set.metadata) == Some(deployment_uid)
+                        && set.metadata.uid.is_some()
+                        && controller_uid(&pod.metadata) == set.metadata.uid.as_deref()
+                })
+            })
+            .max_by_key(|pod| pod.metadata.creation_timestamp.clone())
+    }
+}
+
+/// UID of the object that controls this one.
+fn controller_uid(meta: &ObjectMeta) -> Option<&str> {
+    let mut owners = meta.owner_references.iter().flatten();
+    owners
+        .find(|owner| owner.controller == Some(true))
+        .map(|owner| owner.uid.as_str())
+}
+
+fn wanted_replicas(deployment: &Deployment) -> i32 {
+    // An absent count means one.
+    deployment
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.replicas)
+        .unwrap_or(1)
+}
+
+fn deployment_is_settled(deployment: &Deployment) -> bool {
+    let observed = deployment
+        .status
+        .as_ref()
+        .and_then(|status| status.observed_generation)
+        .unwrap_or(0);
+    observed >= deployment.metadata.generation.unwrap_or(0)
+}
+
+fn replica_set_is_empty(set: &ReplicaSet) -> bool {
+    let wanted = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let status = set.status.as_ref();
+    let observed = status.and_then(|status| status.observed_generation).unwrap_or(0);
+    wanted == 0
+        && status.is_none_or(|status| status.replicas == 0)
+        && observed >= set.metadata.generation.unwrap_or(0)
+}
