@@ -4,7 +4,6 @@
 //! the webhook configurations is derived from it. The API server is told to trust an authority before a certificate of
 //! it is served, and keeps trusting the previous authority while other replicas still serve under it.
 
-use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -15,27 +14,22 @@ use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
 use k8s_openapi::api::core::v1::Secret;
-use kit::pki::{self, Pair, Purpose};
 use kit::readiness::Gate;
-use kit::secret::{self, Data};
+use kit::secret;
 use kit::tls::Certificate;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
+use crate::renewal;
+
 /// How often everything is looked at when nothing happens.
 const CHECK_EVERY: Duration = Duration::from_hours(1);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LAST_RETRY: Duration = Duration::from_secs(60);
+const LAST_RETRY: Duration = Duration::from_mins(1);
 /// How often an injection is tried again when somebody else changes the configuration at the same time.
 const ATTEMPTS: usize = 5;
-
-const AUTHORITY: &str = "ca.crt";
-const AUTHORITY_KEY: &str = "ca.key";
-const PREVIOUS_AUTHORITY: &str = "previous-ca.crt";
-const CERTIFICATE: &str = "tls.crt";
-const KEY: &str = "tls.key";
 
 /// Why the certificate is not in place.
 #[derive(Debug, thiserror::Error)]
@@ -122,8 +116,11 @@ impl Keeper {
     pub async fn pass(&self, now: Timestamp) -> Result<(), Error> {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
         let names = [format!("{}.{}.svc", self.name, self.namespace)];
-        let data = secret::agree(&secrets, &self.secret(), |stored| renewed(stored, &names, now)).await?;
-        let bundle = bundle(&data);
+        let data = secret::agree(&secrets, &self.secret(), |stored| {
+            renewal::renewed(stored, &names, now)
+        })
+        .await?;
+        let bundle = renewal::bundle(&data);
         self.inject(&ApiResource::erase::<MutatingWebhookConfiguration>(&()), &bundle)
             .await?;
         self.inject(
@@ -131,10 +128,7 @@ impl Keeper {
             &bundle,
         )
         .await?;
-        self.certificate.set(&Pair {
-            certificate: text(&data, CERTIFICATE),
-            key: text(&data, KEY),
-        })?;
+        self.certificate.set(&renewal::serving(&data))?;
         self.in_place.open();
         Ok(())
     }
@@ -257,74 +251,12 @@ fn injection(configuration: &DynamicObject, bundle: &str) -> Option<json_patch::
     serde_json::from_value(Value::Array(patch)).ok()
 }
 
-/// Content that should be stored in place of `stored`; `None` when that will do.
-fn renewed(stored: Option<&Data>, dns_names: &[String], now: Timestamp) -> Result<Option<Data>, pki::Error> {
-    let nothing = Data::new();
-    let stored = stored.unwrap_or(&nothing);
-    let authority = Pair {
-        certificate: text(stored, AUTHORITY),
-        key: text(stored, AUTHORITY_KEY),
-    };
-    let usable = |certificate: &str, authority: &str| {
-        !pki::needs_renewal(certificate, now) && pki::is_for(certificate, authority, dns_names)
-    };
-    if !pki::needs_renewal(&authority.certificate, now) {
-        let leaf = Pair {
-            certificate: text(stored, CERTIFICATE),
-            key: text(stored, KEY),
-        };
-        if usable(&leaf.certificate, &authority.certificate) && Certificate::default().set(&leaf).is_ok() {
-            return Ok(None);
-        }
-        let leaf = pki::leaf(&authority, api::names::WEBHOOK, dns_names, Purpose::Server, now);
-        // A certificate that does not fit its authority was signed with a key of something else.
-        if let Ok(leaf) = leaf
-            && usable(&leaf.certificate, &authority.certificate)
-        {
-            return Ok(Some(content(
-                &authority,
-                &text(stored, PREVIOUS_AUTHORITY),
-                &leaf,
-            )));
-        }
-    }
-    let next = pki::authority("jupyter-k8s webhook", now)?;
-    let leaf = pki::leaf(&next, api::names::WEBHOOK, dns_names, Purpose::Server, now)?;
-    Ok(Some(content(&next, &authority.certificate, &leaf)))
-}
-
-fn content(authority: &Pair, previous: &str, leaf: &Pair) -> Data {
-    let mut data: BTreeMap<&str, &str> = BTreeMap::from([
-        (AUTHORITY, authority.certificate.as_str()),
-        (AUTHORITY_KEY, authority.key.as_str()),
-        (CERTIFICATE, leaf.certificate.as_str()),
-        (KEY, leaf.key.as_str()),
-    ]);
-    // Unreadable text needs renewal at any time: the API server would refuse a bundle with it.
-    if !pki::needs_renewal(previous, Timestamp::UNIX_EPOCH) {
-        data.insert(PREVIOUS_AUTHORITY, previous);
-    }
-    data.into_iter()
-        .map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec()))
-        .collect()
-}
-
-/// Whom the API server is to trust: the authority, and the one before it.
-fn bundle(data: &Data) -> String {
-    text(data, AUTHORITY) + &text(data, PREVIOUS_AUTHORITY)
-}
-
-fn text(data: &Data, key: &str) -> String {
-    data.get(key)
-        .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
-        .unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use http::Method;
-    use jiff::SignedDuration;
+    use kit::pki;
     use kit::readiness::Readiness;
+    use kit::secret::Data;
     use testkit::api_server::{ApiServer, Call};
 
     use super::*;
@@ -385,10 +317,10 @@ mod tests {
         keeper.pass(now()).await.unwrap();
         assert!(readiness.missing().is_empty());
         let data = stored(&server);
-        assert_eq!(trusted(&server), [text(&data, AUTHORITY), text(&data, AUTHORITY)]);
+        assert_eq!(trusted(&server), [renewal::bundle(&data), renewal::bundle(&data)]);
         assert!(pki::is_for(
-            &text(&data, CERTIFICATE),
-            &text(&data, AUTHORITY),
+            &renewal::serving(&data).certificate,
+            &renewal::bundle(&data),
             &["r-webhook.sys.svc".to_owned()]
         ));
         server.take_calls();
@@ -405,7 +337,7 @@ mod tests {
             outcome.unwrap();
         }
         let data = stored(&server);
-        assert_eq!(trusted(&server), [text(&data, AUTHORITY), text(&data, AUTHORITY)]);
+        assert_eq!(trusted(&server), [renewal::bundle(&data), renewal::bundle(&data)]);
         server.take_calls();
         for replica in &replicas {
             replica.pass(now()).await.unwrap();
@@ -453,66 +385,5 @@ mod tests {
         {
             assert!(!call.body.to_string().contains("PRIVATE"), "{}", call.line());
         }
-    }
-
-    #[test]
-    fn a_certificate_is_renewed_in_time_and_its_authority_stays() {
-        let names = ["a.svc".to_owned()];
-        let first = renewed(None, &names, now()).unwrap().unwrap();
-        assert_eq!(renewed(Some(&first), &names, now()).unwrap(), None);
-        let later = now() + SignedDuration::from_hours(24 * 80);
-        let second = renewed(Some(&first), &names, later).unwrap().unwrap();
-        assert_eq!(text(&second, AUTHORITY), text(&first, AUTHORITY));
-        assert_ne!(text(&second, CERTIFICATE), text(&first, CERTIFICATE));
-        assert_eq!(bundle(&second), text(&first, AUTHORITY));
-    }
-
-    #[test]
-    fn a_new_authority_is_trusted_beside_the_old_one() {
-        let names = ["a.svc".to_owned()];
-        let first = renewed(None, &names, now()).unwrap().unwrap();
-        let years_later = now() + SignedDuration::from_hours(24 * 365 * 9);
-        let second = renewed(Some(&first), &names, years_later).unwrap().unwrap();
-        assert_ne!(text(&second, AUTHORITY), text(&first, AUTHORITY));
-        assert_eq!(
-            bundle(&second),
-            text(&second, AUTHORITY) + &text(&first, AUTHORITY)
-        );
-        assert_eq!(renewed(Some(&second), &names, years_later).unwrap(), None);
-    }
-
-    #[test]
-    fn other_names_and_damaged_content_are_replaced() {
-        let names = ["a.svc".to_owned()];
-        let good = renewed(None, &names, now()).unwrap().unwrap();
-        assert!(
-            renewed(Some(&good), &["b.svc".to_owned()], now())
-                .unwrap()
-                .is_some()
-        );
-        for key in [AUTHORITY, AUTHORITY_KEY, CERTIFICATE, KEY] {
-            let mut damaged = good.clone();
-            damaged.insert(key.to_owned(), b"nonsense".to_vec());
-            let Some(mended) = renewed(Some(&damaged), &names, now()).unwrap() else {
-                // The authority's key is only needed for the next certificate.
-                assert_eq!(key, AUTHORITY_KEY);
-                continue;
-            };
-            assert_eq!(renewed(Some(&mended), &names, now()).unwrap(), None, "{key}");
-            assert!(!bundle(&mended).contains("nonsense"));
-        }
-    }
-
-    #[test]
-    fn a_key_of_another_authority_leads_to_a_new_one() {
-        let names = ["a.svc".to_owned()];
-        let (mut ours, theirs) = (
-            renewed(None, &names, now()).unwrap().unwrap(),
-            renewed(None, &names, now()).unwrap().unwrap(),
-        );
-        ours.insert(AUTHORITY_KEY.to_owned(), theirs[AUTHORITY_KEY].clone());
-        let later = now() + SignedDuration::from_hours(24 * 80);
-        let mended = renewed(Some(&ours), &names, later).unwrap().unwrap();
-        assert_eq!(renewed(Some(&mended), &names, later).unwrap(), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kube::api::DynamicObject;
+use kube::api::{DynamicObject, ObjectMeta};
 use serde_json::Value;
 
 use crate::review::Request;
@@ -33,7 +33,7 @@ impl Changes {
     pub(crate) fn of(request: &Request) -> Self {
         let nothing = DynamicObject {
             types: None,
-            metadata: Default::default(),
+            metadata: ObjectMeta::default(),
             data: Value::Null,
         };
         Self::between(request.old.as_ref().unwrap_or(&nothing), &request.object)

@@ -1,4 +1,4 @@
-//! AdmissionReview in, patch or verdict out: the admission webhook of Workspaces.
+//! `AdmissionReview` in, patch or verdict out: the admission webhook of Workspaces.
 
 mod accounts;
 pub mod args;
@@ -7,6 +7,7 @@ mod changes;
 mod metrics;
 mod mutate;
 pub mod peers;
+mod renewal;
 mod review;
 pub mod router;
 pub mod run;

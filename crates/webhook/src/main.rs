@@ -8,7 +8,7 @@ use clap::Parser as _;
 async fn main() -> ExitCode {
     kit::tls::install_crypto_provider();
     kit::telemetry::init();
-    match webhook::run::run(webhook::args::Args::parse()).await {
+    match Box::pin(webhook::run::run(webhook::args::Args::parse())).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "the webhook ends");

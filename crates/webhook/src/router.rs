@@ -1,4 +1,4 @@
-//! HTTP request -> AdmissionReview with the answer (IO only through look-ups).
+//! HTTP request -> `AdmissionReview` with the answer (IO only through look-ups).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -86,7 +86,7 @@ async fn linger(shutdown: CancellationToken, serving: Gate, stop_listening: Canc
     serving.close();
     tokio::time::sleep(LINGER).await;
     stop_listening.cancel();
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// A store of every `K`, and what keeps it filled. `gate` opens once it holds what there is.

@@ -188,7 +188,7 @@ impl Webhook {
         let review: Value = serde_json::from_slice(&bytes).unwrap();
         let response = &review["response"];
         assert_eq!(response["uid"], "r-1");
-        let patch: Option<Vec<u8>> = serde_json::from_value(response["patch"].clone()).unwrap();
+        let operations: Option<Vec<u8>> = serde_json::from_value(response["patch"].clone()).unwrap();
         Answer {
             allowed: response["allowed"].as_bool().unwrap(),
             code: response["status"]["code"].as_u64().unwrap_or_default(),
@@ -197,7 +197,7 @@ impl Webhook {
                 .unwrap_or_default()
                 .to_owned(),
             warnings: serde_json::from_value(response["warnings"].clone()).unwrap_or_default(),
-            patch: patch.map(|bytes| serde_json::from_slice(&bytes).unwrap()),
+            patch: operations.map(|bytes| serde_json::from_slice(&bytes).unwrap()),
         }
     }
 
@@ -225,7 +225,7 @@ impl Webhook {
     }
 }
 
-/// The AdmissionReview that the API server sends; a creation when `old` is null.
+/// The review that the API server sends; a creation when `old` is null.
 pub(crate) fn review(user: &str, old: &Value, new: &Value) -> Value {
     json!({
         "apiVersion": "admission.k8s.io/v1",
@@ -256,8 +256,8 @@ pub(crate) fn workspace(spec: Value) -> Value {
             "annotations": {api::names::CREATED_BY: "alice"},
             "finalizers": [api::names::CLEANUP_FINALIZER],
         },
-        "spec": spec,
     });
+    object["spec"] = spec;
     object["spec"]["displayName"] = json!("Demo");
     object
 }
