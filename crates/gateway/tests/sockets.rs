@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::door::Door;
 use crate::rig::Rig;
 
-const HOST: &str = "lab.ws.example";
+pub(crate) const HOST: &str = "lab.ws.example";
 const SOON: Duration = Duration::from_secs(5);
 
 struct Site {
@@ -42,7 +42,7 @@ struct Site {
     seen: mpsc::UnboundedReceiver<HeaderMap>,
 }
 
-fn target(endpoint: Option<SocketAddr>) -> Target {
+pub(crate) fn target(endpoint: Option<SocketAddr>) -> Target {
     Target {
         uid: "uid".into(),
         namespace: "team".into(),
@@ -56,7 +56,7 @@ fn target(endpoint: Option<SocketAddr>) -> Target {
     }
 }
 
-fn snapshot(target: Option<Target>) -> Snapshot {
+pub(crate) fn snapshot(target: Option<Target>) -> Snapshot {
     Snapshot::new(Some(Domain::new("ws.example", 443)), target)
 }
 

@@ -1,0 +1,61 @@
+//! The binary with settings that cannot be used.
+
+use std::process::Command;
+
+/// Exit status and standard error of the gateway with these arguments beside good ones.
+fn run(changes: &[&str]) -> (Option<i32>, String) {
+    let mut arguments = vec![
+        "--namespace=system",
+        "--release-name=demo",
+        "--oidc-client-id=gateway",
+        // Nothing listens there: whoever gets this far fails in another way.
+        "--verify-address=192.0.2.1:1",
+    ];
+    arguments.extend(changes);
+    let output = Command::new(env!("CARGO_BIN_EXE_jupyter-k8s-gateway"))
+        .args(arguments)
+        .env_clear()
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_setting_that_cannot_be_used_ends_the_process_with_64_and_its_name() {
+    for (changes, name) in [
+        (vec![], "--oidc-issuer-url"),
+        (
+            vec!["--oidc-issuer-url=http://identity.example"],
+            "oidc-issuer-url",
+        ),
+        (vec!["--oidc-issuer-url=identity"], "oidc-issuer-url"),
+        (
+            vec![
+                "--oidc-issuer-url=https://identity.example",
+                "--oidc-ca-file=/nowhere",
+            ],
+            "oidc-ca-file",
+        ),
+        (
+            vec![
+                "--oidc-issuer-url=https://identity.example",
+                "--oidc-signing-algs=none",
+            ],
+            "oidc-signing-algs",
+        ),
+        (
+            vec!["--oidc-isuer-url=https://identity.example"],
+            "--oidc-isuer-url",
+        ),
+    ] {
+        let (code, told) = run(&changes);
+        assert_eq!(code, Some(64), "{changes:?}: {told}");
+        assert!(told.contains(name), "{changes:?}: {told}");
+    }
+}
+
+#[test]
+fn help_lists_every_setting_with_its_variable() {
+    let (code, _) = run(&["--help"]);
+    assert_eq!(code, Some(0));
+}

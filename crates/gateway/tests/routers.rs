@@ -1,0 +1,267 @@
+//! What each listener answers, without sockets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::workspace::Phase;
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use axum::routing::get;
+use gateway::cookies::StripList;
+use gateway::index::{Index, Snapshot};
+use gateway::metrics::Metrics;
+use gateway::relay::Relay;
+use gateway::router::{self, Entrance, RouteProvider};
+use gateway::routes::Routes;
+use http::{Request, StatusCode};
+use http_body_util::BodyExt as _;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use crate::door::Door;
+use crate::sockets::{HOST, snapshot, target};
+
+async fn send(router: &Router, request: Request<Body>) -> (StatusCode, String) {
+    let response: Response = router.clone().oneshot(request).await.unwrap();
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+fn request(uri: &str, headers: &[(&'static str, &str)]) -> Request<Body> {
+    let mut request = Request::get(uri);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Body::empty()).unwrap()
+}
+
+fn entrance() -> Router {
+    let index = Arc::new(Index::with(snapshot(Some(target(None)))));
+    let door = Arc::new(Door::new(Arc::clone(&index)));
+    let relay = Relay::new(
+        Arc::clone(&door),
+        Arc::clone(&index),
+        StripList::default(),
+        Metrics::default(),
+        CancellationToken::new(),
+    );
+    router::entrance(Arc::new(Entrance {
+        doorkeeper: door,
+        relay: Arc::new(relay),
+        index,
+        metrics: Metrics::default(),
+    }))
+}
+
+#[tokio::test]
+async fn the_proxy_asks_under_the_gateways_own_name() {
+    let entrance = entrance();
+    let ticket = ("cookie", "__Host-ws=ticket");
+    let own = ("host", "jupyter-k8s-gateway.system.svc:8443");
+    assert_eq!(
+        send(&entrance, request("/verify", &[own, ticket])).await.0,
+        StatusCode::OK
+    );
+    assert_eq!(
+        send(&entrance, request("/verify", &[own])).await.0,
+        StatusCode::UNAUTHORIZED
+    );
+    let http2 = "https://jupyter-k8s-gateway.system.svc:8443/verify";
+    assert_eq!(send(&entrance, request(http2, &[ticket])).await.0, StatusCode::OK);
+    let mut post = request("/verify", &[own, ticket]);
+    *post.method_mut() = http::Method::POST;
+    assert_eq!(send(&entrance, post).await.0, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn a_browsers_own_request_never_passes_for_the_proxys_question() {
+    let entrance = entrance();
+    for (uri, host) in [
+        ("/verify", HOST),
+        ("/verify", "unknown.ws.example"),
+        ("/verify", "auth.ws.example"),
+        ("/elsewhere", HOST),
+        (
+            "https://lab.ws.example/verify",
+            "jupyter-k8s-gateway.system.svc:8443",
+        ),
+    ] {
+        let (status, body) = send(
+            &entrance,
+            request(uri, &[("host", host), ("cookie", "__Host-ws=ticket")]),
+        )
+        .await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{uri} {host}");
+        assert!(body.contains("BadHandshake"), "{body}");
+    }
+    let without_host = send(&entrance, request("/verify", &[("cookie", "__Host-ws=ticket")])).await;
+    assert_eq!(without_host.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn upgrades_of_any_other_kind_are_refused() {
+    let entrance = entrance();
+    for upgrade in ["tunnel", "websocket/13", "h2c", "websocket, h2c"] {
+        let headers = [
+            ("host", HOST),
+            ("connection", "upgrade"),
+            ("upgrade", upgrade),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("cookie", "__Host-ws=ticket"),
+        ];
+        assert_eq!(
+            send(&entrance, request("/", &headers)).await.0,
+            StatusCode::BAD_REQUEST,
+            "{upgrade}"
+        );
+    }
+}
+
+fn poll(instance: &str) -> Request<Body> {
+    request("/traefik/config", &[("x-proxy-instance", instance)])
+}
+
+#[tokio::test(start_paused = true)]
+async fn routes_are_given_at_once_to_a_new_connection_and_then_held_until_they_change() {
+    let index = Arc::new(Index::default());
+    let routes = Arc::new(Routes::default());
+    let following = tokio::spawn(Arc::clone(&routes).follow(Arc::clone(&index)));
+    let stop = CancellationToken::new();
+    let provider = RouteProvider {
+        routes,
+        metrics: Metrics::default(),
+        stop: stop.clone(),
+    };
+    let connection = router::provider(provider.clone());
+    let unsynced = send(&connection, poll("one")).await;
+    assert_eq!(unsynced.0, StatusCode::SERVICE_UNAVAILABLE, "never an empty set");
+
+    index.publish(snapshot(None));
+    // The follower has to run before the next poll.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let start = Instant::now();
+    let first = send(&connection, poll("one")).await;
+    assert_eq!((first.0, start.elapsed()), (StatusCode::OK, Duration::ZERO));
+    assert_eq!(send(&connection, poll("one")).await, first);
+    assert_eq!(start.elapsed(), Duration::from_secs(8));
+
+    // Another connection of the same proxy, which may have started anew, and another proxy behind the same connection.
+    let start = Instant::now();
+    assert_eq!(
+        send(&router::provider(provider.clone()), poll("one")).await,
+        first
+    );
+    assert_eq!(send(&connection, poll("two")).await, first);
+    assert_eq!(start.elapsed(), Duration::ZERO);
+
+    let held = tokio::spawn({
+        let connection = connection.clone();
+        async move { send(&connection, poll("two")).await }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!held.is_finished());
+    index.publish(snapshot(Some(target(Some("10.0.0.1:8888".parse().unwrap())))));
+    let second = held.await.unwrap();
+    assert!(second.1.contains("http://10.0.0.1:8888"));
+    assert!(start.elapsed() < Duration::from_secs(2));
+
+    let last = tokio::spawn({
+        let connection = connection.clone();
+        async move { send(&connection, poll("two")).await }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stop.cancel();
+    assert_eq!(
+        last.await.unwrap(),
+        second,
+        "the end of the replica gives what is known"
+    );
+    following.abort();
+}
+
+fn pages(snapshot: Snapshot) -> Router {
+    let named = |name: &'static str| Router::new().route("/{*path}", get(move || async move { name }));
+    router::pages(
+        Arc::new(Index::with(snapshot)),
+        named("auth"),
+        Router::new().route("/_workspace/callback", get(|| async { "callback" })),
+    )
+}
+
+#[tokio::test]
+async fn pages_are_chosen_by_host() {
+    let pages = pages(snapshot(Some(target(None))));
+    let ask = async |host: &str, path: &str| send(&pages, request(path, &[("host", host)])).await;
+    assert_eq!(
+        ask("auth.ws.example", "/enter").await,
+        (StatusCode::OK, "auth".into())
+    );
+    assert_eq!(
+        ask(HOST, "/_workspace/callback").await,
+        (StatusCode::OK, "callback".into())
+    );
+    assert_eq!(ask(HOST, "/_workspace/other").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(
+        ask(HOST, "/enter").await.0,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the workspace's page"
+    );
+    assert_eq!(ask("unknown.ws.example", "/lab").await.0, StatusCode::FORBIDDEN);
+    for outside in [
+        "ws.example",
+        "lab.ws.example.evil.example",
+        "evil.example",
+        "a.lab.ws.example",
+    ] {
+        assert_eq!(
+            ask(outside, "/").await.0,
+            StatusCode::MISDIRECTED_REQUEST,
+            "{outside}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_workspace_is_a_page_for_people_and_json_for_scripts() {
+    let mut stopped = target(None);
+    stopped.phase = Phase::Stopped;
+    let pages = pages(snapshot(Some(stopped)));
+    let person = [
+        ("host", HOST),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "document"),
+    ];
+    let (status, html) = send(&pages, request("/lab", &person)).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(
+        html.contains("lab is stopped") && html.contains("https://auth.ws.example/start"),
+        "{html}"
+    );
+    let script = [
+        ("host", HOST),
+        ("sec-fetch-mode", "cors"),
+        ("sec-fetch-dest", "empty"),
+    ];
+    let (status, json) = send(&pages, request("/api/contents", &script)).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(json.starts_with('{'), "{json}");
+    let mut head = request("/lab", &person);
+    *head.method_mut() = http::Method::HEAD;
+    assert_eq!(
+        send(&pages, head).await,
+        (StatusCode::SERVICE_UNAVAILABLE, String::new())
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_answered_before_the_domain_is_known() {
+    let unknown = pages(Snapshot::default());
+    for host in ["auth.ws.example", HOST] {
+        let (status, _) = send(&unknown, request("/", &[("host", host)])).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+}
