@@ -14,7 +14,15 @@ use crate::paths::Paths;
 use crate::progress::Progress;
 
 /// What programs that are linked against glibc need of a system.
-const RUNTIME: [&str; 7] = ["base-files", "base-passwd", "ca-certificates", "libc6", "libgcc-s1", "netbase", "tzdata"];
+const RUNTIME: [&str; 7] = [
+    "base-files",
+    "base-passwd",
+    "ca-certificates",
+    "libc6",
+    "libgcc-s1",
+    "netbase",
+    "tzdata",
+];
 
 /// A base image that can be made, and its name in the store.
 #[derive(Debug)]
@@ -36,7 +44,8 @@ impl BaseImage {
             Base::Runtime => RUNTIME.iter().map(ToString::to_string).collect(),
             Base::Packages(folder) => {
                 let path = deploy.join(folder).join("Containerfile");
-                let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+                let text =
+                    fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
                 let packages = plan::packages(&text);
                 let packages = packages.with_context(|| format!("{} has no ARG PACKAGES", path.display()))?;
                 packages.iter().map(ToString::to_string).collect()
@@ -52,7 +61,13 @@ impl BaseImage {
             .with_folder(&scripts)?
             .finish();
         let image = format!("localhost/jupyter-k8s/base:{variant}-{}", &key[..12]);
-        Ok(Self { kind, packages, release: release.to_owned(), scripts, image })
+        Ok(Self {
+            kind,
+            packages,
+            release: release.to_owned(),
+            scripts,
+            image,
+        })
     }
 
     /// Makes the image unless the store has it.
@@ -63,7 +78,12 @@ impl BaseImage {
         if store.has(&self.image) {
             return Ok(());
         }
-        let step = Step::start("base", &format!("base of {}", self.packages.join(" ")), paths, progress)?;
+        let step = Step::start(
+            "base",
+            &format!("base of {}", self.packages.join(" ")),
+            paths,
+            progress,
+        )?;
         let sources = step.folder.join("sources.list");
         fs::write(&sources, debian::sources(&self.release, progress)?)?;
         let rootfs = step.folder.join("rootfs.tar");
@@ -77,7 +97,10 @@ impl BaseImage {
                 .arg(format!("--extract-hook={}", script("runtime.sh")))
                 .arg(format!("--extract-hook={}", script("clean.sh"))),
             Base::Packages(_) => command
-                .args(["man/*", "doc/*", "locale/*"].map(|path| format!("--dpkgopt=path-exclude=/usr/share/{path}")))
+                .args(
+                    ["man/*", "doc/*", "locale/*"]
+                        .map(|path| format!("--dpkgopt=path-exclude=/usr/share/{path}")),
+                )
                 .arg("--dpkgopt=path-include=/usr/share/doc/*/copyright")
                 // Java's packages put links into this folder, manual pages or not.
                 .arg("--essential-hook=mkdir -p \"$1/usr/share/man/man1\"")

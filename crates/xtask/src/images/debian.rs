@@ -81,9 +81,7 @@ pub(crate) fn python() -> anyhow::Result<String> {
 }
 
 fn upstream_version(package: &str) -> Option<String> {
-    let version = package
-        .lines()
-        .find_map(|line| line.strip_prefix("Version: "))?;
+    let version = package.lines().find_map(|line| line.strip_prefix("Version: "))?;
     Some(version.split(['-', '+', '~']).next()?.to_owned())
 }
 
@@ -99,8 +97,13 @@ mod tests {
 
     #[test]
     fn another_system_is_named_and_told_the_other_way() {
-        let error = code_name("ID=fedora\nVERSION_CODENAME=\"\"\n").unwrap_err().to_string();
-        assert!(error.contains("`fedora`") && error.contains("container engine"), "{error}");
+        let error = code_name("ID=fedora\nVERSION_CODENAME=\"\"\n")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("`fedora`") && error.contains("container engine"),
+            "{error}"
+        );
     }
 
     #[test]

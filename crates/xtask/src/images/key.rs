@@ -107,7 +107,10 @@ mod tests {
         fs::write(&path, "abc").unwrap();
         let hash = of_file(&path).unwrap();
         fs::remove_file(&path).unwrap();
-        assert_eq!(hash, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            hash,
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
     }
 
     proptest! {

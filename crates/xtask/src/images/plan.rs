@@ -241,7 +241,10 @@ mod tests {
             Name::Gateway.recipe().reference(key),
             "localhost/jupyter-k8s/gateway:dev-0123456789ab"
         );
-        assert_eq!(Name::Proxy.recipe().reference(key), "localhost/jupyter-k8s/traefik:3.7.15");
+        assert_eq!(
+            Name::Proxy.recipe().reference(key),
+            "localhost/jupyter-k8s/traefik:3.7.15"
+        );
     }
 
     #[test]
@@ -256,7 +259,10 @@ mod tests {
             }
             if let Base::Packages(folder) = recipe.base {
                 let text = file(&format!("{folder}/Containerfile"));
-                assert!(packages(&text).is_some_and(|packages| !packages.is_empty()), "{folder}");
+                assert!(
+                    packages(&text).is_some_and(|packages| !packages.is_empty()),
+                    "{folder}"
+                );
             }
         }
     }
@@ -274,7 +280,10 @@ mod tests {
 
     #[test]
     fn packages_are_read_from_the_argument_and_only_from_it() {
-        assert_eq!(packages("FROM a\nARG PACKAGES=\"tini  git\"\nRUN x"), Some(vec!["tini", "git"]));
+        assert_eq!(
+            packages("FROM a\nARG PACKAGES=\"tini  git\"\nRUN x"),
+            Some(vec!["tini", "git"])
+        );
         assert_eq!(packages("ARG OTHER=\"tini\"\n# ARG PACKAGES=x"), None);
     }
 

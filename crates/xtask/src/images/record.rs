@@ -118,7 +118,10 @@ mod tests {
         let record = Record::load(&folder).unwrap();
         assert!(record.is_current("a", "key") && !record.is_current("a", "other"));
         assert_eq!(record.references()["a"], "localhost/a:1");
-        assert_eq!(fs::read_to_string(folder.join("a.names")).unwrap(), "a:latest\nb:latest\n");
+        assert_eq!(
+            fs::read_to_string(folder.join("a.names")).unwrap(),
+            "a:latest\nb:latest\n"
+        );
         fs::remove_file(record.archive("a")).unwrap();
         assert!(!record.is_current("a", "key"));
         fs::remove_dir_all(&folder).unwrap();

@@ -27,14 +27,25 @@ impl<'a> Step<'a> {
     ///
     /// # Errors
     /// When the cache folder cannot be written.
-    pub(crate) fn start(name: &str, what: &str, paths: &Paths, progress: &'a Progress) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        name: &str,
+        what: &str,
+        paths: &Paths,
+        progress: &'a Progress,
+    ) -> anyhow::Result<Self> {
         let folder = paths.cache().join("buildah").join(format!("work-{name}"));
         let log = paths.logs().join(format!("images-{name}.log"));
         let _ = fs::remove_dir_all(&folder);
         let _ = fs::remove_file(&log);
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         progress.line(format_args!("building {what}"));
-        Ok(Self { folder, log, progress, what: what.to_owned(), started: Instant::now() })
+        Ok(Self {
+            folder,
+            log,
+            progress,
+            what: what.to_owned(),
+            started: Instant::now(),
+        })
     }
 
     /// For lines of a command's output: shows one of them now and then, so that a long build is seen to go on.
@@ -48,8 +59,13 @@ impl<'a> Step<'a> {
     /// # Errors
     /// When the folder cannot be removed.
     pub(crate) fn done(self) -> anyhow::Result<()> {
-        fs::remove_dir_all(&self.folder).with_context(|| format!("cannot remove {}", self.folder.display()))?;
-        self.progress.line(format_args!("built {} in {:.0} s", self.what, self.started.elapsed().as_secs_f64()));
+        fs::remove_dir_all(&self.folder)
+            .with_context(|| format!("cannot remove {}", self.folder.display()))?;
+        self.progress.line(format_args!(
+            "built {} in {:.0} s",
+            self.what,
+            self.started.elapsed().as_secs_f64()
+        ));
         Ok(())
     }
 }

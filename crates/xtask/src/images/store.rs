@@ -36,7 +36,9 @@ impl Store {
         let settings = folder.join("storage.conf");
         let place = folder.display();
         // vfs needs nothing of the kernel, so it works in containers and on every file system.
-        let text = format!("[storage]\ndriver = \"vfs\"\ngraphroot = \"{place}/storage\"\nrunroot = \"{place}/run\"\n");
+        let text = format!(
+            "[storage]\ndriver = \"vfs\"\ngraphroot = \"{place}/storage\"\nrunroot = \"{place}/run\"\n"
+        );
         fs::write(&settings, text).with_context(|| format!("cannot write {}", settings.display()))?;
         Ok(Self { settings })
     }
@@ -121,10 +123,7 @@ impl Store {
         let known = self.buildah("images").args(["--all", "--json"]).output()?;
         let others = others(&known, keep)?;
         if !others.is_empty() {
-            self.buildah("rmi")
-                .arg("--force")
-                .args(others)
-                .run()?;
+            self.buildah("rmi").arg("--force").args(others).run()?;
         }
         Ok(())
     }
@@ -152,6 +151,9 @@ mod tests {
     #[test]
     fn images_without_a_kept_name_are_removed_and_unnamed_ones_too() {
         let listed = r#"[{"id":"1","names":["localhost/base:a","localhost/other:1"]},{"id":"2","names":["localhost/b:1"]},{"id":"3"}]"#;
-        assert_eq!(others(listed, &["localhost/base:a".to_owned()]).unwrap(), ["2", "3"]);
+        assert_eq!(
+            others(listed, &["localhost/base:a".to_owned()]).unwrap(),
+            ["2", "3"]
+        );
     }
 }
