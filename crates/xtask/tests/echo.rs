@@ -1,5 +1,7 @@
 //! The echo server of the end-to-end tests, started with python3: what it receives -> what it tells (IO on loopback).
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests, too, fail by panicking")]
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;

@@ -181,10 +181,8 @@ impl Source {
 
 /// The packages that a build file installs: the default of its argument PACKAGES.
 pub(crate) fn packages(build_file: &str) -> Option<Vec<&str>> {
-    let lines = build_file.lines().map(str::trim);
-    let value = lines
-        .filter_map(|line| line.strip_prefix("ARG PACKAGES="))
-        .next()?;
+    let mut lines = build_file.lines().map(str::trim);
+    let value = lines.find_map(|line| line.strip_prefix("ARG PACKAGES="))?;
     Some(value.trim_matches('"').split_whitespace().collect())
 }
 
