@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::images::Name;
+
 /// The project's own tool: everything the `justfile` calls.
 #[derive(Debug, Parser)]
 #[command(name = "xtask", version, disable_help_subcommand = true)]
@@ -21,11 +23,29 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ClusterCommand,
     },
+    /// Bring up the cluster, install the product on it and create a workspace; says how to open it
+    Demo {
+        #[command(subcommand)]
+        command: Option<DemoCommand>,
+    },
+    /// Run everything that must pass
+    Test,
+    /// Run the checks that need no cluster
+    Check,
     /// Write what is generated from the code: the chart's CRDs, docs/api.md
     Gen {
         /// Change nothing; fail when a file is stale
         #[arg(long)]
         check: bool,
+    },
+    /// Build the images whose sources have changed, as archives in the cache folder
+    Images {
+        /// Only these
+        #[arg(long, value_name = "NAME", num_args = 1..)]
+        only: Vec<Name>,
+        /// Push them to this registry, such as registry.example.com/team
+        #[arg(long)]
+        registry: Option<String>,
     },
     /// Part of the local cluster: carry TCP connections from a local address into the node's network
     Forward {
@@ -36,12 +56,19 @@ pub(crate) enum Command {
         #[arg(long, value_name = "IP:PORT")]
         to: SocketAddr,
     },
-    /// Part of the local cluster: enforce NetworkPolicies in the network namespace this runs in (a test fixture, not a CNI)
+    /// Part of the local cluster: enforce network policies in the network namespace this runs in (a test fixture, not a CNI)
     NetpolEnforce {
         /// Kubeconfig that may watch network policies, pods and namespaces
         #[arg(long, value_name = "FILE")]
         kubeconfig: PathBuf,
     },
+}
+
+/// What to do with the demo.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DemoCommand {
+    /// Remove all of it, the cluster too
+    Down,
 }
 
 /// What to do with the local cluster.
@@ -60,6 +87,19 @@ pub(crate) enum ClusterCommand {
     Down,
     /// Say what runs; exit code 0 when up, 3 when down, 1 when broken
     Status,
+    /// Hand images that are new in the cache folder to the running cluster
+    Import,
+    /// Print a kubeconfig with a client certificate for a user
+    Kubeconfig {
+        /// User name as the cluster is to see it
+        #[arg(long)]
+        user: String,
+        /// A group the user is to be in
+        #[arg(long)]
+        group: Option<String>,
+    },
+    /// Bring a cluster up, run a pod, take it down and fail on any difference to the machine before
+    LeakCheck,
 }
 
 /// Where a cluster comes from.

@@ -3,24 +3,22 @@
 mod apt;
 mod args;
 mod cluster;
+mod components;
+mod demo;
 mod exec;
 mod forward;
 mod generate;
+mod images;
 mod netpol;
 mod paths;
 mod progress;
 mod run;
+mod test;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    match run::run(args::Args::parse()) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    run::run(args::Args::parse()).unwrap_or_else(|error| run::report(&error))
 }

@@ -89,11 +89,6 @@ impl Paths {
         self.cache.join("cluster")
     }
 
-    /// containerd's content and snapshots; kept after `down`, so that images are imported once.
-    pub(crate) fn containerd_root(&self) -> PathBuf {
-        self.cache.join("containerd")
-    }
-
     /// Logs of builds.
     pub(crate) fn logs(&self) -> PathBuf {
         self.cache.join("logs")

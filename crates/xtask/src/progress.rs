@@ -25,17 +25,6 @@ impl Progress {
         eprintln!("{:>7.1}s  {what}", self.start.elapsed().as_secs_f64());
     }
 
-    /// Does one step and says so when it is done; a step that failed is told by its error.
-    pub(crate) fn step<T>(
-        &self,
-        what: impl Display,
-        step: impl FnOnce() -> anyhow::Result<T>,
-    ) -> anyhow::Result<T> {
-        let result = step()?;
-        self.line(what);
-        Ok(result)
-    }
-
     /// For long steps: a reminder that prints at most one line every 20 seconds, however often it is called.
     pub(crate) fn beat(&self) -> Beat<'_> {
         Beat {

@@ -4,15 +4,19 @@ use std::process::ExitCode;
 
 use crate::args::{Args, Command};
 use crate::paths::Paths;
-use crate::{cluster, forward, generate, netpol};
+use crate::{cluster, demo, forward, generate, images, netpol, test};
 
 /// Runs one command to its end and returns the process's exit code.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let paths = Paths::from_env()?;
     match args.command {
         Command::Cluster { command } => cluster::run(command, &paths),
+        Command::Demo { command } => demo::run(command.as_ref(), &paths),
+        Command::Test => test::test(&paths),
+        Command::Check => test::check(&paths),
         Command::Forward { listen, to } => block_on(forward::run(listen, to)),
         Command::Gen { check } => generate::run(&paths, check).map(|()| ExitCode::SUCCESS),
+        Command::Images { only, registry } => images::run(&only, registry.as_deref(), &paths),
         Command::NetpolEnforce { kubeconfig } => block_on(netpol::run(&kubeconfig)),
     }
 }
@@ -24,4 +28,10 @@ fn block_on(service: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result
         .build()?
         .block_on(service)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tells what went wrong, with all reasons, and returns the exit code for it.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
 }

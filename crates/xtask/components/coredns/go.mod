@@ -1,6 +1,6 @@
 module localcluster
 
-go 1.26.8
+go 1.24.0
 
 require github.com/coredns/coredns v1.13.1
 

@@ -1,6 +1,6 @@
 module localcluster
 
-go 1.26.8
+go 1.24.0
 
 require (
 	k8s.io/component-base v0.34.4

@@ -1,11 +1,145 @@
-//! `xtask cluster …` -> the local cluster (IO).
+//! The cluster in use: where it comes from, how to reach it, how to hand it images (IO).
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `node` | provider `node`: nothing, or the remains of a node -> a running one |
+//! | `existing`, `kind` | the other two providers |
+//! | `layout` | every path and address |
+//! | `control_plane`, `kubelet`, `containerd`, `addons`, `pki`, `kubeconfig` | configuration, pure |
+//! | `network`, `process`, `images`, `oci`, `machine` | what the start is made of |
+//! | `state`, `lock`, `clean` | what was started, by whom, and how it goes again |
+//! | `status`, `leaks`, `users` | questions and checks |
+
+mod addons;
+mod clean;
+mod containerd;
+mod control_plane;
+mod existing;
+mod images;
+mod kind;
+mod kubeconfig;
+mod kubelet;
+mod layout;
+mod leaks;
+mod lock;
+mod machine;
+mod network;
+mod node;
+mod oci;
+mod pki;
+mod process;
+mod state;
+mod status;
+mod target;
+mod users;
 
 use std::process::ExitCode;
 
-use crate::args::ClusterCommand;
+use crate::args::{ClusterCommand, Provider};
 use crate::paths::Paths;
+use crate::progress::Progress;
+
+pub(crate) use kubeconfig::write_secret;
+pub(crate) use layout::NODE_ADDRESS;
+pub(crate) use leaks::check as leak_check;
+pub(crate) use target::Cluster;
+pub(crate) use users::kubeconfig_for_user;
 
 /// Runs one `cluster` command.
-pub(crate) fn run(_command: ClusterCommand, _paths: &Paths) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not yet")
+pub(crate) fn run(command: ClusterCommand, paths: &Paths) -> anyhow::Result<ExitCode> {
+    match command {
+        ClusterCommand::Up { provider, registry } => {
+            let cluster = up(paths, provider, registry)?;
+            eprintln!("kubeconfig: {}", cluster.kubeconfig().display());
+            eprintln!("kubectl:    {}", paths.kubectl().display());
+        }
+        ClusterCommand::Down => down(paths)?,
+        ClusterCommand::Status => return status::print(paths),
+        ClusterCommand::Import => import_images(paths)?,
+        ClusterCommand::Kubeconfig { user, group } => {
+            print!("{}", kubeconfig_for_user(paths, &user, group.as_deref())?);
+        }
+        ClusterCommand::LeakCheck => leaks::check(paths)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Brings the cluster up or takes over a running one, and writes `.cluster/kubeconfig`. Quick when nothing is to do.
+///
+/// Without a provider, the one of this checkout's last `up` is taken, else `node`.
+pub(crate) fn up(
+    paths: &Paths,
+    provider: Option<Provider>,
+    registry: Option<String>,
+) -> anyhow::Result<Cluster> {
+    let progress = Progress::start();
+    let _lock = lock::acquire(paths, "cluster up", &progress)?;
+    let last = Cluster::load(paths)?;
+    let provider = provider
+        .or(last.as_ref().map(Cluster::provider))
+        .unwrap_or(Provider::Node);
+    let registry = registry.or(last.and_then(|last| last.registry().map(str::to_owned)));
+    let (kubeconfig, registry) = match provider {
+        Provider::Node => (node::up(paths, &progress)?, None),
+        Provider::Existing => (existing::up(paths, &progress)?, registry),
+        Provider::Kind => (kind::up(paths, &progress)?, None),
+    };
+    write_secret(&paths.kubeconfig(), &kubeconfig)?;
+    let cluster = Cluster::new(paths, provider, registry)?;
+    cluster.save(paths)?;
+    if provider != Provider::Node {
+        cluster.deliver_images(paths, &progress)?;
+    }
+    progress.line("cluster is up");
+    Ok(cluster)
+}
+
+/// Takes the cluster down; one that was not made here (`existing`) is only forgotten.
+pub(crate) fn down(paths: &Paths) -> anyhow::Result<()> {
+    let progress = Progress::start();
+    let _lock = lock::acquire(paths, "cluster down", &progress)?;
+    match Cluster::load(paths)?.map_or(Provider::Node, |cluster| cluster.provider()) {
+        Provider::Node => {
+            machine::check_rights()?;
+            let layout = layout::Layout::new(paths);
+            for owner in clean::owners(&layout) {
+                clean::clean(&layout::Layout::of_cache(&owner))?;
+            }
+            clean::clean(&layout)?;
+        }
+        Provider::Existing => {}
+        Provider::Kind => kind::down()?,
+    }
+    Cluster::forget(paths)?;
+    progress.line("cluster is down");
+    Ok(())
+}
+
+/// Whether a local node, or what one left behind, is on this machine.
+///
+/// # Errors
+/// When the machine cannot be looked at.
+pub(crate) fn is_node_here(paths: &Paths) -> anyhow::Result<bool> {
+    Ok(clean::remains(&layout::Layout::new(paths))?.is_some())
+}
+
+/// Hands images that are new or changed in the cache's `images/` folder to the cluster, which may be at work meanwhile.
+///
+/// Archives are oci-archives named `<anything>.tar`; a file `<anything>.names` beside one lists further names for its
+/// image, one per line (not for provider `existing`). Use [`Cluster::image`] for the name under which the cluster knows it.
+///
+/// # Errors
+/// When no cluster is up here, or an archive cannot be handed over.
+pub(crate) fn import_images(paths: &Paths) -> anyhow::Result<()> {
+    let progress = Progress::start();
+    let _lock = lock::acquire(paths, "import images", &progress)?;
+    Cluster::current(paths)?.deliver_images(paths, &progress)
+}
+
+/// This moment in UTC, RFC 3339, in whole seconds.
+fn now() -> String {
+    jiff::Timestamp::now()
+        .round(jiff::Unit::Second)
+        .unwrap_or_default()
+        .to_string()
 }

@@ -1,0 +1,294 @@
+//! Whatever is left of a node -> nothing (IO); how it is recognised (pure).
+//!
+//! Works on a running node, on one that is half dead and on one from before a reboot, and may be cut off and run again.
+//! Only what provably belongs to the node is touched: processes by the marker in their environment or by our control
+//! group, mounts and files below our folders, CNI's files by the name of our network.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::containerd;
+use super::layout::{CGROUP, LINK, Layout, POD_NETWORK};
+use super::network;
+use super::process::{self, Process};
+use super::state::State;
+use crate::exec::Cmd;
+
+/// Folders of the machine, outer ones first, that a node's programs write into at places they do not let us choose.
+pub(crate) const BORROWED: [&str; 7] = [
+    "/run/containerd",
+    "/run/containerd/s",
+    "/var/lib/cni",
+    "/var/lib/cni/results",
+    "/var/lib/kubelet",
+    "/var/log/containers",
+    "/var/log/pods",
+];
+/// Processes that are asked to end while containerd still runs; containerd, API server and etcd come after.
+const LAST: [&str; 3] = ["containerd", "kube-apiserver", "etcd"];
+
+/// Removes the node, whatever there is of it; cached binaries, archives and imported images stay.
+pub(crate) fn clean(layout: &Layout) -> anyhow::Result<()> {
+    let state = State::load(layout).ok().flatten();
+    let made = state.map(|state| state.made).unwrap_or_default();
+    let (last, first): (Vec<_>, Vec<_>) = node_processes(layout)
+        .into_iter()
+        .partition(|process| is_last(process));
+    // Shims are left alone for now: containerd would take their end for a crash.
+    let (shims, first): (Vec<_>, Vec<_>) = first.into_iter().partition(is_shim);
+    process::stop(&first, Duration::from_secs(5))?;
+    kill_pods()?;
+    if last.iter().any(|process| process.name == "containerd") {
+        // Best effort: what is left in containerd's records is removed when the next node starts.
+        let _ = containerd::remove_containers(layout);
+    }
+    process::stop(&last, Duration::from_secs(5))?;
+    process::stop(&shims, Duration::from_secs(1))?;
+    process::stop(&node_processes(layout), Duration::from_secs(1))?;
+    kill_pods()?;
+    let sockets = containerd::shim_sockets(&layout.containerd_state());
+    unmount(layout)?;
+    network::remove(layout)?;
+    remove_cgroups()?;
+    remove_files(layout, &sockets, &made)
+}
+
+/// What is there of a node without a record, in words; `None` when there is nothing.
+pub(crate) fn remains(layout: &Layout) -> anyhow::Result<Option<String>> {
+    let mut found = Vec::new();
+    if !node_processes(layout).is_empty() {
+        found.push("processes");
+    }
+    if !cgroups().is_empty() {
+        found.push("a control group");
+    }
+    if !mounts(layout)?.is_empty() {
+        found.push("mounts");
+    }
+    if Path::new("/sys/class/net").join(LINK).exists() {
+        found.push("a network link");
+    }
+    if layout.state().exists() || layout.run().exists() {
+        found.push("files");
+    }
+    Ok((!found.is_empty()).then(|| found.join(", ")))
+}
+
+/// Cache folders that a node of this machine belongs to: what its owner file says, and what running processes say.
+pub(crate) fn owners(layout: &Layout) -> Vec<PathBuf> {
+    let mut owners: Vec<PathBuf> = process::marked().into_iter().map(|(cache, _)| cache).collect();
+    owners.extend(
+        fs::read_to_string(layout.owner())
+            .ok()
+            .map(|text| PathBuf::from(text.trim())),
+    );
+    owners.sort();
+    owners.dedup();
+    owners
+}
+
+fn node_processes(layout: &Layout) -> Vec<Process> {
+    process::marked()
+        .into_iter()
+        .filter(|(cache, _)| cache == layout.cache())
+        .map(|(_, process)| process)
+        .collect()
+}
+
+fn is_last(process: &Process) -> bool {
+    LAST.contains(&process.name.as_str())
+}
+
+fn is_shim(process: &Process) -> bool {
+    process.name.starts_with("containerd-shim")
+}
+
+/// Ends all that runs in pods. Their data goes with the node, so they are not asked first.
+fn kill_pods() -> anyhow::Result<()> {
+    let pods: Vec<Process> = cgroups()
+        .iter()
+        .flat_map(|folder| process::in_cgroup(folder))
+        .collect();
+    process::stop(&pods, Duration::ZERO).map(drop)
+}
+
+/// Our control group in each hierarchy of the machine (one for version 2, several for version 1).
+fn cgroups() -> Vec<PathBuf> {
+    cgroup_roots()
+        .into_iter()
+        .map(|root| root.join(CGROUP))
+        .filter(|folder| folder.exists())
+        .collect()
+}
+
+/// Where control groups are mounted.
+pub(crate) fn cgroup_roots() -> Vec<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    parse_mounts(&mounts)
+        .into_iter()
+        .filter(|(_, kind)| kind.starts_with("cgroup"))
+        .map(|(path, _)| path)
+        .collect()
+}
+
+fn remove_cgroups() -> anyhow::Result<()> {
+    for folder in cgroups() {
+        // The kernel may take a moment to let go of the last process.
+        let gone = process::wait_until(Duration::from_secs(5), || {
+            remove_cgroup(&folder).is_ok() || !folder.exists()
+        });
+        anyhow::ensure!(gone, "cannot remove the control group {}", folder.display());
+    }
+    Ok(())
+}
+
+fn remove_cgroup(folder: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_cgroup(&entry.path())?;
+        }
+    }
+    fs::remove_dir(folder)
+}
+
+/// Mounts below the node's folders, the latest first.
+fn mounts(layout: &Layout) -> anyhow::Result<Vec<PathBuf>> {
+    let text = fs::read_to_string("/proc/self/mounts").context("cannot read the list of mounts")?;
+    let below = |path: &Path| path.starts_with(layout.state()) || path.starts_with(layout.run());
+    Ok(parse_mounts(&text)
+        .into_iter()
+        .map(|(path, _)| path)
+        .filter(|path| below(path))
+        .rev()
+        .collect())
+}
+
+fn unmount(layout: &Layout) -> anyhow::Result<()> {
+    for path in mounts(layout)? {
+        // `-l` for those that a dying process still holds: gone from view now, and for good with that process.
+        let plain = Cmd::new("umount").arg(&path).succeeds();
+        if !plain && path.exists() {
+            Cmd::new("umount").arg("-l").arg(&path).run()?;
+        }
+    }
+    Ok(())
+}
+
+/// (mount point, file system type) of each line of `/proc/mounts`; blanks in paths are written as `\040`.
+fn parse_mounts(text: &str) -> Vec<(PathBuf, String)> {
+    let line = |line: &str| {
+        let mut fields = line.split(' ').skip(1);
+        let path = fields
+            .next()?
+            .replace("\\040", " ")
+            .replace("\\011", "\t")
+            .replace("\\134", "\\");
+        Some((PathBuf::from(path), fields.next()?.to_owned()))
+    };
+    text.lines().filter_map(line).collect()
+}
+
+fn remove_files(layout: &Layout, sockets: &[PathBuf], made: &[PathBuf]) -> anyhow::Result<()> {
+    for socket in sockets {
+        let _ = fs::remove_file(socket);
+    }
+    let results = Path::new("/var/lib/cni/results");
+    for file in own_results(&names_in(results)) {
+        let _ = fs::remove_file(results.join(file));
+    }
+    let links = Path::new("/var/log/containers");
+    for link in names_in(links) {
+        let link = links.join(link);
+        if fs::read_link(&link).is_ok_and(|target| target.starts_with(layout.state())) {
+            let _ = fs::remove_file(link);
+        }
+    }
+    for folder in [layout.run(), layout.state()] {
+        if folder.exists() {
+            fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        }
+    }
+    // Inner ones first; one that others use by now is not empty and stays.
+    for folder in made.iter().rev() {
+        let _ = fs::remove_dir(folder);
+    }
+    Ok(())
+}
+
+/// CNI's records of our pods: those of our network, and those of the loopback network of the same containers.
+fn own_results(names: &[String]) -> Vec<String> {
+    let id = |name: &str| {
+        Some(
+            name.strip_prefix(POD_NETWORK)?
+                .strip_prefix('-')?
+                .rsplit_once('-')?
+                .0
+                .to_owned(),
+        )
+    };
+    let ids: Vec<String> = names.iter().filter_map(|name| id(name)).collect();
+    let loopback = |name: &str| {
+        let of = name
+            .strip_prefix("cni-loopback-")
+            .and_then(|rest| rest.rsplit_once('-'));
+        of.is_some_and(|(container, _)| ids.iter().any(|id| id == container))
+    };
+    names
+        .iter()
+        .filter(|name| id(name).is_some() || loopback(name))
+        .cloned()
+        .collect()
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mount_points_are_read_with_blanks_in_their_paths() {
+        let text = "tmpfs /run/a\\040b tmpfs rw 0 0\ncgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\n";
+        let expected = [
+            (PathBuf::from("/run/a b"), "tmpfs".to_owned()),
+            (PathBuf::from("/sys/fs/cgroup/cpu"), "cgroup".to_owned()),
+        ];
+        assert_eq!(parse_mounts(text), expected);
+    }
+
+    #[test]
+    fn only_records_of_our_network_and_its_containers_are_ours() {
+        let names = [
+            "jupyter-k8s-pods-0aa-eth0",
+            "cni-loopback-0aa-lo",
+            "cni-loopback-0ab-lo",
+            "other-pods-0aa-eth0",
+            "jupyter-k8s-podsx-0ac-eth0",
+        ];
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            own_results(&names),
+            ["jupyter-k8s-pods-0aa-eth0", "cni-loopback-0aa-lo"]
+        );
+    }
+
+    #[test]
+    fn borrowed_folders_are_listed_outer_first() {
+        for (index, folder) in BORROWED.iter().enumerate() {
+            let later = &BORROWED[index + 1..];
+            assert!(
+                !later.iter().any(|other| Path::new(folder).starts_with(other)),
+                "{folder}"
+            );
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Layout -> configuration and command lines of kubelet and kube-proxy (pure).
+
+use super::control_plane::service;
+use super::layout::{CGROUP, DNS_SERVICE, Layout, NODE, NODE_ADDRESS, POD_RANGE};
+use super::process::Service;
+
+/// The kubelet's configuration file.
+pub(crate) fn config(layout: &Layout) -> String {
+    let socket = layout.containerd_socket().display().to_string();
+    let pki = |name: &str| layout.text(&format!("pki/{name}"));
+    // All pods live below a cgroup of our own. Images are imported, never pulled, so none may be collected. Pods resolve
+    // cluster names only: the node has no resolver to hand on. Lowering an oom_score_adj takes a capability that root may
+    // lack in a virtual machine or container, hence 0.
+    format!(
+        "\
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+cgroupDriver: cgroupfs
+cgroupRoot: /{CGROUP}
+failCgroupV1: false
+failSwapOn: false
+oomScoreAdj: 0
+containerRuntimeEndpoint: unix://{socket}
+authentication:
+  anonymous: {{enabled: false}}
+  webhook: {{enabled: true}}
+  x509: {{clientCAFile: {authority}}}
+authorization: {{mode: Webhook}}
+tlsCertFile: {certificate}
+tlsPrivateKeyFile: {key}
+clusterDNS: [{DNS_SERVICE}]
+clusterDomain: cluster.local
+resolvConf: /dev/null
+imageGCHighThresholdPercent: 100
+evictionHard: {{memory.available: 100Mi}}
+maxPods: 250
+kubeAPIQPS: 200
+kubeAPIBurst: 400
+podLogsDir: {logs}
+volumePluginDir: {plugins}
+",
+        authority = pki("ca.crt"),
+        certificate = pki("kubelet.crt"),
+        key = pki("kubelet.key"),
+        logs = layout.text("pods"),
+        plugins = layout.text("kubelet/volume-plugins"),
+    )
+}
+
+/// The kubelet.
+pub(crate) fn kubelet(layout: &Layout) -> Service {
+    let args = [
+        format!("--config={}", layout.text("kubelet.yaml")),
+        format!("--kubeconfig={}", layout.kubeconfig("kubelet").display()),
+        format!("--hostname-override={NODE}"),
+        format!("--node-ip={NODE_ADDRESS}"),
+        format!("--root-dir={}", layout.text("kubelet")),
+        format!("--cert-dir={}", layout.text("kubelet/pki")),
+    ];
+    service("kubelet", layout.file("bin/kubelet"), args.to_vec())
+}
+
+/// kube-proxy; limits of connection tracking are the machine's and stay as they are.
+pub(crate) fn proxy(layout: &Layout) -> Service {
+    let args = [
+        format!("--kubeconfig={}", layout.kubeconfig("proxy").display()),
+        format!("--hostname-override={NODE}"),
+        format!("--cluster-cidr={POD_RANGE}"),
+        "--proxy-mode=iptables".to_owned(),
+        "--conntrack-max-per-core=0".to_owned(),
+        "--oom-score-adj=0".to_owned(),
+    ];
+    service("kube-proxy", layout.file("bin/kube-proxy"), args.to_vec())
+}

@@ -1,0 +1,157 @@
+//! One program -> an image of nothing but that program, as an oci-archive (pure, bytes out).
+//!
+//! The node's own few images are made of static binaries, so neither a base image nor a build tool is needed.
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use crate::components::digest;
+
+/// What the image holds and how it starts.
+#[derive(Debug)]
+pub(crate) struct Image<'a> {
+    /// Full name with tag.
+    pub(crate) name: &'a str,
+    /// Path of the program in the image, without the leading slash.
+    pub(crate) path: &'a str,
+    pub(crate) program: &'a [u8],
+    /// User and group the program runs as, `65532:65532` for instance.
+    pub(crate) user: &'a str,
+}
+
+/// The archive's bytes; the same input gives the same bytes.
+pub(crate) fn archive(image: &Image<'_>) -> anyhow::Result<Vec<u8>> {
+    let layer = tar(&[(image.path, image.program, 0o755)])?;
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let config = serde_json::to_vec(&json!({
+        "architecture": architecture,
+        "os": "linux",
+        "config": {"User": image.user, "Entrypoint": [format!("/{}", image.path)]},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", digest(&layer))]},
+    }))?;
+    let blob = |media: &str, bytes: &[u8]| {
+        let media = format!("application/vnd.oci.image.{media}");
+        json!({"mediaType": media, "digest": format!("sha256:{}", digest(bytes)), "size": bytes.len()})
+    };
+    let manifest = serde_json::to_vec(&json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": blob("config.v1+json", &config),
+        "layers": [blob("layer.v1.tar", &layer)],
+    }))?;
+    let mut entry = blob("manifest.v1+json", &manifest);
+    entry["annotations"] =
+        json!({"io.containerd.image.name": image.name, "org.opencontainers.image.ref.name": image.name});
+    let index = serde_json::to_vec(&json!({"schemaVersion": 2, "manifests": [entry]}))?;
+    let path = |bytes: &[u8]| format!("blobs/sha256/{}", digest(bytes));
+    tar(&[
+        ("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#, 0o644),
+        ("index.json", &index, 0o644),
+        (&path(&manifest), &manifest, 0o644),
+        (&path(&config), &config, 0o644),
+        (&path(&layer), &layer, 0o644),
+    ])
+}
+
+/// Names of the images in an oci-archive.
+pub(crate) fn names(archive: impl std::io::Read + std::io::Seek) -> anyhow::Result<Vec<String>> {
+    // Skips over the layers instead of reading them.
+    for entry in tar::Archive::new(archive).entries_with_seek()? {
+        let entry = entry?;
+        let path = entry.path()?;
+        if path.strip_prefix("./").unwrap_or(&path) != std::path::Path::new("index.json") {
+            continue;
+        }
+        let index: serde_json::Value = serde_json::from_reader(entry).context("its index.json")?;
+        let manifests = index["manifests"]
+            .as_array()
+            .context("its index.json has no manifests")?;
+        let name = |manifest: &serde_json::Value| {
+            let annotation = |key: &str| manifest["annotations"][key].as_str().map(str::to_owned);
+            annotation("io.containerd.image.name").or_else(|| annotation("org.opencontainers.image.ref.name"))
+        };
+        return Ok(manifests.iter().filter_map(name).collect());
+    }
+    anyhow::bail!("not an oci-archive: it has no index.json")
+}
+
+fn tar(files: &[(&str, &[u8], u32)]) -> anyhow::Result<Vec<u8>> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (path, bytes, mode) in files {
+        // A new header's time, user and group are 0.
+        let mut header = tar::Header::new_gnu();
+        header.set_size(u64::try_from(bytes.len())?);
+        header.set_mode(*mode);
+        builder.append_data(&mut header, path, *bytes)?;
+    }
+    Ok(builder.into_inner()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    const IMAGE: Image<'_> = Image {
+        name: "localhost/a/b:1",
+        path: "b",
+        program: b"program",
+        user: "65532:65532",
+    };
+
+    #[test]
+    fn every_digest_and_size_names_a_blob_of_the_archive() {
+        let bytes = archive(&IMAGE).unwrap();
+        let mut blobs = std::collections::BTreeMap::new();
+        for entry in tar::Archive::new(bytes.as_slice()).entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let path = entry.path().unwrap().display().to_string();
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            blobs.insert(path, content);
+        }
+        let read = |descriptor: &serde_json::Value| {
+            let hash = descriptor["digest"]
+                .as_str()
+                .unwrap()
+                .strip_prefix("sha256:")
+                .unwrap();
+            let content = &blobs[&format!("blobs/sha256/{hash}")];
+            assert_eq!(digest(content), hash);
+            assert_eq!(descriptor["size"], content.len());
+            content.clone()
+        };
+        let index: serde_json::Value = serde_json::from_slice(&blobs["index.json"]).unwrap();
+        let manifest: serde_json::Value = serde_json::from_slice(&read(&index["manifests"][0])).unwrap();
+        let config: serde_json::Value = serde_json::from_slice(&read(&manifest["config"])).unwrap();
+        let layer = read(&manifest["layers"][0]);
+        assert_eq!(
+            config["rootfs"]["diff_ids"][0],
+            format!("sha256:{}", digest(&layer))
+        );
+        assert_eq!(config["config"]["Entrypoint"][0], "/b");
+    }
+
+    #[test]
+    fn the_same_input_gives_the_same_bytes_and_its_name_is_read_back() {
+        let bytes = archive(&IMAGE).unwrap();
+        assert_eq!(bytes, archive(&IMAGE).unwrap());
+        assert_eq!(names(std::io::Cursor::new(&bytes)).unwrap(), ["localhost/a/b:1"]);
+    }
+
+    #[test]
+    fn other_archives_are_refused() {
+        let bytes = tar(&[("manifest.json", b"[]", 0o644)]).unwrap();
+        assert!(
+            names(std::io::Cursor::new(&bytes))
+                .unwrap_err()
+                .to_string()
+                .contains("no index.json")
+        );
+    }
+}

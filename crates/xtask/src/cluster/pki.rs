@@ -1,0 +1,198 @@
+//! Nothing -> the keys and certificates of a new node (pure, but for randomness).
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
+};
+
+use super::layout::{API_SERVICE, NODE, NODE_ADDRESS};
+
+/// A key with its certificate, both as PEM.
+#[derive(Debug, Clone)]
+pub(crate) struct Pair {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+/// One certificate to be issued.
+struct Subject {
+    file: &'static str,
+    common_name: String,
+    organization: Option<&'static str>,
+    names: Vec<String>,
+}
+
+/// Everything the node's processes need, as file name -> PEM text.
+pub(crate) fn generate() -> anyhow::Result<Vec<(String, String)>> {
+    let cluster = authority("jupyter-k8s-cluster")?;
+    let front = authority("jupyter-k8s-front-proxy")?;
+    let accounts = KeyPair::generate()?;
+    let mut files = vec![
+        ("ca.crt".to_owned(), cluster.pem()),
+        ("ca.key".to_owned(), cluster.key().serialize_pem()),
+        ("front-ca.crt".to_owned(), front.pem()),
+        ("accounts.key".to_owned(), accounts.serialize_pem()),
+        ("accounts.pub".to_owned(), accounts.public_key_pem()),
+    ];
+    let mut add = |name: &str, pair: Pair| {
+        files.push((format!("{name}.crt"), pair.certificate));
+        files.push((format!("{name}.key"), pair.key));
+    };
+    for subject in subjects() {
+        let file = subject.file;
+        add(file, issue(&cluster, subject)?);
+    }
+    add(
+        "front",
+        issue(&front, Subject::client("front", "front-proxy", None))?,
+    );
+    Ok(files)
+}
+
+impl Subject {
+    fn client(file: &'static str, common_name: &str, organization: Option<&'static str>) -> Self {
+        Self {
+            file,
+            common_name: common_name.to_owned(),
+            organization,
+            names: Vec::new(),
+        }
+    }
+}
+
+fn subjects() -> Vec<Subject> {
+    let api_names = [
+        "localhost",
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+    ]
+    .into_iter()
+    .chain(["127.0.0.1", API_SERVICE, NODE_ADDRESS]);
+    vec![
+        Subject {
+            names: api_names.map(str::to_owned).collect(),
+            ..Subject::client("apiserver", "kube-apiserver", None)
+        },
+        Subject {
+            names: [NODE, NODE_ADDRESS, "127.0.0.1"].map(str::to_owned).to_vec(),
+            ..Subject::client("kubelet", &format!("system:node:{NODE}"), Some("system:nodes"))
+        },
+        Subject::client("admin", "admin", Some("system:masters")),
+        Subject::client("controllers", "system:kube-controller-manager", None),
+        Subject::client("scheduler", "system:kube-scheduler", None),
+        Subject::client("proxy", "system:kube-proxy", None),
+    ]
+}
+
+fn authority(name: &str) -> anyhow::Result<CertifiedIssuer<'static, KeyPair>> {
+    let mut params = params(name, Vec::new())?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::CrlSign,
+        KeyUsagePurpose::DigitalSignature,
+    ];
+    Ok(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?)
+}
+
+fn issue(authority: &CertifiedIssuer<'_, KeyPair>, subject: Subject) -> anyhow::Result<Pair> {
+    let mut params = params(&subject.common_name, subject.names)?;
+    if let Some(organization) = subject.organization {
+        params
+            .distinguished_name
+            .push(DnType::OrganizationName, organization);
+    }
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
+    let key = KeyPair::generate()?;
+    let certificate = params.signed_by(&key, authority)?;
+    Ok(Pair {
+        certificate: certificate.pem(),
+        key: key.serialize_pem(),
+    })
+}
+
+fn params(common_name: &str, names: Vec<String>) -> anyhow::Result<CertificateParams> {
+    let mut params = CertificateParams::new(names)?;
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    params.use_authority_key_identifier_extension = true;
+    // A node is thrown away long before; fixed dates need no clock.
+    params.not_before = date_time_ymd(2025, 1, 1);
+    params.not_after = date_time_ymd(2045, 1, 1);
+    Ok(params)
+}
+
+/// A new key and a request for a certificate that names a user and at most one group, both as PEM.
+pub(crate) fn request(user: &str, group: Option<&str>) -> anyhow::Result<Pair> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, user);
+    if let Some(group) = group {
+        params.distinguished_name.push(DnType::OrganizationName, group);
+    }
+    Ok(Pair {
+        certificate: params.serialize_request(&key)?.pem()?,
+        key: key.serialize_pem(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_client_has_a_certificate_and_a_key() {
+        let files = generate().unwrap();
+        for name in [
+            "ca",
+            "apiserver",
+            "kubelet",
+            "admin",
+            "controllers",
+            "scheduler",
+            "proxy",
+            "front",
+        ] {
+            let text = |end: &str| {
+                files
+                    .iter()
+                    .find(|(file, _)| *file == format!("{name}.{end}"))
+                    .map(|(_, text)| text)
+            };
+            assert!(
+                text("crt").unwrap().starts_with("-----BEGIN CERTIFICATE-----"),
+                "{name}"
+            );
+            assert!(
+                text("key").unwrap().starts_with("-----BEGIN PRIVATE KEY-----"),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_api_server_is_named_by_all_its_addresses() {
+        let subject = subjects()
+            .into_iter()
+            .find(|subject| subject.file == "apiserver")
+            .unwrap();
+        for name in ["kubernetes.default.svc", API_SERVICE, NODE_ADDRESS, "127.0.0.1"] {
+            assert!(subject.names.iter().any(|known| known == name), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_the_administrator_is_a_master() {
+        let masters = subjects()
+            .into_iter()
+            .filter(|subject| subject.organization == Some("system:masters"));
+        assert_eq!(masters.map(|subject| subject.file).collect::<Vec<_>>(), ["admin"]);
+    }
+}

@@ -1,0 +1,319 @@
+//! Long-running processes: start them, know them again later, end them (IO).
+//!
+//! A pid alone is no identity: it may have been given to another program since. A process is known by its pid together
+//! with the time it was started at, and signals go through a pid file descriptor that is opened before that is checked.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+
+use super::layout::{Layout, MARKER};
+
+/// How often a wait looks again.
+const POLL: Duration = Duration::from_millis(20);
+
+/// A process to be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Service {
+    /// Short name, also of its log.
+    pub(crate) name: &'static str,
+    pub(crate) program: PathBuf,
+    pub(crate) args: Vec<String>,
+    pub(crate) network: Network,
+}
+
+/// The network a process runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// The node's own namespace.
+    Node,
+    /// The machine's.
+    Host,
+}
+
+/// A process that was started, told apart from a later one with the same pid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Process {
+    pub(crate) name: String,
+    pub(crate) pid: i32,
+    /// Start time in clock ticks since boot.
+    pub(crate) started: u64,
+    /// What runs, to notice that a newer build is to replace it.
+    pub(crate) program: PathBuf,
+}
+
+/// What `/proc/PID/stat` says, as far as it matters here.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    state: char,
+    started: u64,
+}
+
+impl Service {
+    /// Starts the process in its own session, so that a Ctrl-C or the end of a terminal does not reach it. Its environment
+    /// is ours to define: a proxy or a `KUBECONFIG` of whoever calls must not reach it.
+    pub(crate) fn start(&self, layout: &Layout) -> anyhow::Result<Process> {
+        let log_path = layout.log(self.name);
+        let log = File::options().create(true).append(true).open(&log_path);
+        let log = log.with_context(|| format!("cannot write {}", log_path.display()))?;
+        let mut command = Command::new("setsid");
+        if self.network == Network::Node {
+            command
+                .arg("nsenter")
+                .arg(format!("--net={}", layout.network().display()));
+        }
+        command.arg(&self.program).args(&self.args);
+        command.env_clear();
+        command.env(
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        );
+        command.env("HOME", layout.state()).env(MARKER, layout.cache());
+        // iptables would leave its lock in /run.
+        command.env("XTABLES_LOCKFILE", layout.run().join("xtables.lock"));
+        command.current_dir(layout.state());
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.name))?;
+        // setsid and nsenter replace themselves by the program, so this is its pid, too.
+        let pid = i32::try_from(child.id())?;
+        let process = Process::of(self.name, pid, &self.program);
+        // Reaps it, should it end while we still run.
+        thread::spawn(move || child.wait());
+        process.with_context(|| format!("{} ended at once; see {}", self.name, log_path.display()))
+    }
+}
+
+impl Process {
+    /// The process that has this pid now.
+    fn of(name: &str, pid: i32, program: &Path) -> Option<Self> {
+        let stat = stat(pid)?;
+        Some(Self {
+            name: name.to_owned(),
+            pid,
+            started: stat.started,
+            program: program.to_path_buf(),
+        })
+    }
+
+    /// Whether it still runs. A zombie does not, though it can still be sent signals.
+    pub(crate) fn alive(&self) -> bool {
+        stat(self.pid).is_some_and(|stat| stat.started == self.started && !matches!(stat.state, 'Z' | 'X'))
+    }
+
+    fn signal(&self, signal: Signal) {
+        let send = |handle: OwnedFd| {
+            if self.alive() {
+                pidfd_send_signal(handle, signal)
+            } else {
+                Ok(())
+            }
+        };
+        // The handle is opened first: from then on the pid cannot come to mean another process.
+        let opened = Pid::from_raw(self.pid).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
+        // A process that ends meanwhile is what was wanted.
+        let _ = opened.map(|handle| handle.and_then(send));
+    }
+}
+
+/// Asks all to end, waits up to `grace`, then ends the rest by force. Returns the names of those that were forced.
+///
+/// # Errors
+/// When one is still there after that.
+pub(crate) fn stop(processes: &[Process], grace: Duration) -> anyhow::Result<Vec<String>> {
+    let alive = || processes.iter().filter(|process| process.alive());
+    alive().for_each(|process| process.signal(Signal::TERM));
+    wait_until(grace, || alive().next().is_none());
+    let forced: Vec<String> = alive().map(|process| process.name.clone()).collect();
+    alive().for_each(|process| process.signal(Signal::KILL));
+    wait_until(Duration::from_secs(10), || alive().next().is_none());
+    match alive().next() {
+        Some(left) => anyhow::bail!(
+            "process {} (pid {}) cannot be ended; it may hang in the kernel",
+            left.name,
+            left.pid
+        ),
+        None => Ok(forced),
+    }
+}
+
+/// Every process whose environment says that it belongs to the node of some cache folder, with that folder.
+pub(crate) fn marked() -> Vec<(PathBuf, Process)> {
+    let prefix = format!("{MARKER}=");
+    let of_pid = |pid: i32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let cache = environment
+            .split(|byte| *byte == 0)
+            .find_map(|pair| pair.strip_prefix(prefix.as_bytes()))?;
+        let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        // Not the executable's name: the control plane is one file under several names.
+        let program =
+            PathBuf::from(String::from_utf8_lossy(line.split(|byte| *byte == 0).next()?).into_owned());
+        let name = program
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        Some((
+            PathBuf::from(String::from_utf8_lossy(cache).into_owned()),
+            Process::of(&name, pid, &program)?,
+        ))
+    };
+    let own = std::process::id();
+    pids()
+        .filter(|pid| u32::try_from(*pid) != Ok(own))
+        .filter_map(of_pid)
+        .filter(|(_, process)| process.alive())
+        .collect()
+}
+
+/// Every process in the control group at `folder` or below.
+pub(crate) fn in_cgroup(folder: &Path) -> Vec<Process> {
+    let mut processes = Vec::new();
+    let listed = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+    for pid in listed.lines().filter_map(|line| line.parse().ok()) {
+        processes.extend(Process::of("a pod's process", pid, Path::new("")));
+    }
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            processes.extend(in_cgroup(&entry.path()));
+        }
+    }
+    processes
+}
+
+/// Looks until the condition holds, at most for `limit`; whether it held.
+pub(crate) fn wait_until(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    loop {
+        if holds() {
+            return true;
+        }
+        if start.elapsed() >= limit {
+            return false;
+        }
+        thread::sleep(POLL);
+    }
+}
+
+/// This boot of the machine: pids and start times mean nothing in another.
+pub(crate) fn boot() -> io::Result<String> {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned())
+}
+
+fn pids() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+fn stat(pid: i32) -> Option<Stat> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The second field is the program's name in brackets, and may itself hold blanks and brackets.
+fn parse_stat(text: &str) -> Option<Stat> {
+    let (_, rest) = text.rsplit_once(')')?;
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    // Fields are numbered from 1 and the rest begins with the third: state is 3, start time 22.
+    Some(Stat {
+        state: fields.first()?.chars().next()?,
+        started: fields.get(22 - 3)?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sleeper() -> (std::process::Child, Process) {
+        let child = Command::new("sleep").arg("600").spawn().unwrap();
+        let process = Process::of("sleeper", i32::try_from(child.id()).unwrap(), Path::new("sleep")).unwrap();
+        (child, process)
+    }
+
+    #[test]
+    fn state_and_start_time_are_read_past_a_name_with_blanks_and_brackets() {
+        let text = "42 (a) (b c) S 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 2 3";
+        assert_eq!(
+            parse_stat(text),
+            Some(Stat {
+                state: 'S',
+                started: 987_654
+            })
+        );
+        assert_eq!(parse_stat("42 (cut"), None);
+        assert_eq!(parse_stat("42 (cut) S 1"), None);
+    }
+
+    #[test]
+    fn a_zombie_is_not_alive() {
+        let (mut child, process) = sleeper();
+        assert!(process.alive());
+        // Not waited for, so it stays as a zombie.
+        assert!(
+            stop(&[process.clone()], Duration::from_secs(5))
+                .unwrap()
+                .is_empty()
+        );
+        assert!(stat(process.pid).is_some_and(|stat| stat.state == 'Z'));
+        assert!(!process.alive());
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_recycled_pid_is_neither_alive_nor_killed() {
+        let (mut child, process) = sleeper();
+        let earlier = Process {
+            started: process.started - 1,
+            ..process.clone()
+        };
+        assert!(!earlier.alive());
+        stop(&[earlier], Duration::ZERO).unwrap();
+        assert!(process.alive());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_process_that_ignores_the_request_is_forced_and_named() {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' TERM; echo ready; exec sleep 600"]);
+        let mut child = shell.stdout(Stdio::piped()).spawn().unwrap();
+        let mut ready = [0; 6];
+        io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
+        let process = Process::of("stubborn", i32::try_from(child.id()).unwrap(), Path::new("sh")).unwrap();
+        assert_eq!(
+            stop(&[process], Duration::from_millis(100)).unwrap(),
+            ["stubborn"]
+        );
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_marked_process_is_found_by_its_environment() {
+        let cache = format!("/nowhere/{}", std::process::id());
+        let mut child = Command::new("sleep")
+            .arg("600")
+            .env(MARKER, &cache)
+            .spawn()
+            .unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let found = wait_until(Duration::from_secs(5), || {
+            marked()
+                .iter()
+                .any(|(folder, process)| folder == Path::new(&cache) && process.pid == pid)
+        });
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(found);
+    }
+}
