@@ -65,7 +65,7 @@ pub async fn apply(
     };
     if let Some((valid, plan)) = planned {
         hold(context, workspace).await?;
-        lasting(context, plan, &mut applied).await?;
+        Box::pin(lasting(context, plan, &mut applied)).await?;
         if intent == Intent::Start && applied.obstacle.is_none() {
             start(context, valid, &mut applied).await?;
         }

@@ -15,7 +15,7 @@ use api::{
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use rules::ValidWorkspace;
 
 use self::{conditions::Conditions, evidence::Evidence};
@@ -91,10 +91,7 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
         resolved: valid
             .map(ValidWorkspace::resolved)
             .or_else(|| before.resolved.filter(|_| alive)),
-        deployment_name: facts
-            .world
-            .own_deployment()
-            .map(|deployment| deployment.name_any()),
+        deployment_name: facts.world.own_deployment().map(ResourceExt::name_any),
         service_name: own_service_name(facts.world),
         endpoint,
         run_id: facts

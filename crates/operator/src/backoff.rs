@@ -11,7 +11,7 @@ use crate::random;
 /// Longest wait after the first failure.
 const BASE: Duration = Duration::from_millis(500);
 /// Longest wait of all.
-const CAP: Duration = Duration::from_secs(60);
+const CAP: Duration = Duration::from_mins(1);
 
 /// Counts failures by object.
 #[derive(Debug, Default)]

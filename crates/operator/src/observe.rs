@@ -39,7 +39,7 @@ pub fn references(workspace: &Workspace, stores: &Stores) -> References {
         match &template.0 {
             Ok(template) => references.template = Some(Arc::new(template.clone())),
             Err(error) => {
-                references.unreadable = Some(format!("WorkspaceTemplate {name:?} cannot be read: {error}."))
+                references.unreadable = Some(format!("WorkspaceTemplate {name:?} cannot be read: {error}."));
             }
         }
     }

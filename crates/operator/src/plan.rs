@@ -37,6 +37,11 @@ pub struct Site {
 }
 
 impl Site {
+    /// Whether workspaces of a namespace are left alone: those in which no webhook judges them.
+    pub fn ignores(&self, namespace: &str) -> bool {
+        namespace == "kube-system" || namespace == self.system_namespace
+    }
+
     /// From the process's arguments and settings.
     pub fn new(system_namespace: String, release: String, settings: &Settings) -> Self {
         let default = settings.resolve_image(&settings.default_image).to_owned();

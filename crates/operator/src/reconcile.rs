@@ -21,7 +21,7 @@ use crate::{
 /// A pass that takes longer has got stuck; it is given up and tried again.
 const LIMIT: Duration = Duration::from_secs(30);
 /// A settled workspace is looked at again after this time, in case a watch lost something. It costs no call.
-const RESYNC: Duration = Duration::from_secs(20 * 60);
+const RESYNC: Duration = Duration::from_mins(20);
 /// While pods or children are on their way out, the world is looked at again after this time at the latest.
 const VIGIL: Duration = Duration::from_secs(5);
 
@@ -72,7 +72,7 @@ enum Next {
 /// One pass over one workspace.
 pub async fn reconcile(object: Arc<Guarded<Workspace>>, context: Arc<Context>) -> Result<Action, Error> {
     let key = Identity::of(object.meta()).key();
-    let next = match tokio::time::timeout(LIMIT, pass(&object, &context)).await {
+    let next = match tokio::time::timeout(LIMIT, Box::pin(pass(&object, &context))).await {
         Ok(result) => result?,
         Err(_) => return Err(Error::Stuck),
     };
@@ -89,6 +89,7 @@ pub async fn reconcile(object: Arc<Guarded<Workspace>>, context: Arc<Context>) -
 }
 
 /// What follows a failed pass: a longer and longer wait for this workspace, nothing for the others.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that the queue calls")]
 pub fn error_policy(object: Arc<Guarded<Workspace>>, error: &Error, context: Arc<Context>) -> Action {
     let (step, reason) = error.labels();
     context.metrics.error(step, reason);
@@ -99,9 +100,11 @@ pub fn error_policy(object: Arc<Guarded<Workspace>>, error: &Error, context: Arc
 }
 
 async fn pass(object: &Guarded<Workspace>, context: &Context) -> Result<Next, Error> {
+    let namespace = object.meta().namespace.as_deref().unwrap_or_default();
     match &object.0 {
-        _ if object.meta().deletion_timestamp.is_some() => depart(object, context).await,
-        Ok(workspace) => settle(workspace, context).await,
+        _ if context.site.ignores(namespace) => Ok(Next::Never),
+        _ if object.meta().deletion_timestamp.is_some() => Box::pin(depart(object, context)).await,
+        Ok(workspace) => Box::pin(settle(workspace, context)).await,
         Err(invalid) => explain(invalid, context).await,
     }
 }
@@ -143,11 +146,16 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
             stopped,
         )
     {
-        world = metrics.timed("reread", observe::reread(world, client)).await?;
+        world = metrics
+            .timed("reread", Box::pin(observe::reread(world, client)))
+            .await?;
     }
     let intent = decide(&world);
     let Applied { world, obstacle } = metrics
-        .timed("apply", apply::apply(context, workspace, planned, intent, world))
+        .timed(
+            "apply",
+            Box::pin(apply::apply(context, workspace, planned, intent, world)),
+        )
         .await?;
     let facts = Facts {
         workspace,
@@ -180,7 +188,7 @@ async fn depart(object: &Guarded<Workspace>, context: &Context) -> Result<Next, 
     let cached = observe::world(&identity, &context.stores);
     let world = context
         .metrics
-        .timed("reread", observe::reread(cached, &context.client))
+        .timed("reread", Box::pin(observe::reread(cached, &context.client)))
         .await?;
     let left = context
         .metrics

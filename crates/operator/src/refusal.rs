@@ -14,7 +14,7 @@ pub struct Refusal {
 /// The refusal in an answer to the write of `child`; `None` for what passes by itself (conflicts, overload, outages,
 /// a namespace on its way out).
 pub fn of_answer(child: &str, code: u16, message: &str) -> Option<Refusal> {
-    let passes = code == 404 || code == 409 || code == 429 || code >= 500 || code < 400;
+    let passes = matches!(code, 404 | 409 | 429) || !(400..500).contains(&code);
     if passes || message.contains("because it is being terminated") {
         return None;
     }

@@ -94,7 +94,7 @@ pub struct World {
     pub service: Option<Arc<Service>>,
     /// The NetworkPolicy.
     pub policy: Option<Arc<NetworkPolicy>>,
-    /// Every ReplicaSet with the workspace's label.
+    /// Every replica set with the workspace's label.
     pub replica_sets: Vec<Arc<ReplicaSet>>,
     /// Every pod with the workspace's label.
     pub pods: Vec<Arc<Pod>>,
@@ -129,7 +129,7 @@ impl World {
         self.own_deployment().map_or(0, wanted_replicas)
     }
 
-    /// Whether no pod runs and none can appear any more: every ReplicaSet has seen that it is to have none.
+    /// Whether no pod runs and none can appear any more: every replica set has seen that it is to have none.
     pub fn is_quiet(&self) -> bool {
         self.wanted_pods() == 0
             && self.own_deployment().is_none_or(deployment_is_settled)
@@ -165,7 +165,7 @@ impl World {
             .map(String::as_str)
     }
 
-    /// The pod of the current run: controlled by a ReplicaSet of the Deployment, not on its way out, the newest.
+    /// The pod of the current run: controlled by a replica set of the Deployment, not on its way out, the newest.
     pub fn current_pod(&self) -> Option<&Pod> {
         let deployment_uid = self.own_deployment()?.metadata.uid.as_deref()?;
         let run_id = self.run_id()?;

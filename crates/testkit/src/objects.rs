@@ -15,6 +15,10 @@ pub const NAMESPACE: &str = "team";
 /// Owner of every workspace here.
 pub const OWNER: &str = "alice";
 
+#[expect(
+    clippy::panic,
+    reason = "only tests run this, and they are to fail where a builder is wrong"
+)]
 fn object<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap_or_else(|error| panic!("a builder of objects is wrong: {error}"))
 }
@@ -74,7 +78,7 @@ pub fn manager(name: &str) -> WorkspaceManager {
     }))
 }
 
-/// The ReplicaSet that the deployment controller makes for `deployment`.
+/// The replica set that the deployment controller makes for `deployment`.
 pub fn replica_set_of(deployment: &Deployment) -> ReplicaSet {
     let spec = deployment.spec.clone().unwrap_or_default();
     let labels = spec

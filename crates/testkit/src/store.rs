@@ -73,9 +73,10 @@ impl Store {
             .as_ref()
             .and_then(|stored| stored.object["metadata"]["uid"].as_str().map(str::to_owned));
         let uid = object["metadata"]["uid"].as_str().map(str::to_owned).or(uid);
-        let generation = existing
-            .as_ref()
-            .map_or(json!(1), |stored| stored.object["metadata"]["generation"].clone());
+        let generation = existing.as_ref().map_or_else(
+            || json!(1),
+            |stored| stored.object["metadata"]["generation"].clone(),
+        );
         if object["metadata"]["generation"].is_null() {
             object["metadata"]["generation"] = generation;
         }
@@ -158,20 +159,21 @@ impl Store {
     }
 
     /// `PATCH` with a merge patch or a JSON patch.
-    pub fn patch(&mut self, path: &str, patch: &Value, json_patch: bool) -> Result<Value, Refusal> {
+    pub fn patch(&mut self, path: &str, change: &Value, is_json_patch: bool) -> Result<Value, Refusal> {
         let stored = self.objects.get(path).ok_or_else(|| Refusal::not_found(path))?;
         let mut next = stored.object.clone();
-        if json_patch {
-            let operations: json_patch::Patch = serde_json::from_value(patch.clone())
+        if is_json_patch {
+            let operations: json_patch::Patch = serde_json::from_value(change.clone())
                 .map_err(|error| Refusal::new(400, "BadRequest", error.to_string()))?;
             json_patch::patch(&mut next, &operations)
                 .map_err(|error| Refusal::new(422, "Invalid", error.to_string()))?;
         } else {
-            check_preconditions(&stored.object, patch)?;
-            json_patch::merge(&mut next, patch);
+            check_preconditions(&stored.object, change)?;
+            json_patch::merge(&mut next, change);
         }
-        self.settle(path, next);
-        Ok(self.get(path).unwrap_or_default())
+        self.settle(path, next.clone());
+        // What loses its last finalizer is answered as it was.
+        Ok(self.get(path).unwrap_or(next))
     }
 
     /// `DELETE`: gone at once, or marked while finalizers or a foreground deletion hold it.

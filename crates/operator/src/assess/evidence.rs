@@ -19,9 +19,9 @@ use crate::{
 /// Evidence that often passes by itself within the second is looked at again after this time before it is told.
 const DOUBT: Duration = Duration::from_secs(1);
 /// How long a pod without a node still counts as starting: autoscalers need their time.
-const SCHEDULING_GRACE: Duration = Duration::from_secs(5 * 60);
+const SCHEDULING_GRACE: Duration = Duration::from_mins(5);
 /// How long the making of a volume, or the way from started to ready, may take before it is told.
-const SLOW: Duration = Duration::from_secs(60);
+const SLOW: Duration = Duration::from_mins(1);
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 /// What the world shows now, and when it may show something else without anything being written.

@@ -107,7 +107,7 @@ pub(super) fn scale(identity: &Identity, replicas: i32) -> Scale {
 
 fn pod(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> PodSpec {
     let read_only = site.own_images.contains(&workspace.image);
-    let scratch = read_only.then(|| (SCRATCH_VOLUME, SCRATCH_PATH));
+    let scratch = read_only.then_some((SCRATCH_VOLUME, SCRATCH_PATH));
     let mounts = [(HOME_VOLUME, workspace.home.mount_path())]
         .into_iter()
         .chain(scratch);

@@ -41,7 +41,7 @@ const NOT_PUBLIC: [&str; 15] = [
     "224.0.0.0/4",
     "240.0.0.0/4",
 ];
-/// The public part of IPv6. Private (fc00::/7), link-local and metadata addresses lie outside.
+/// The public part of IPv6. Private (`fc00::/7`), link-local and metadata addresses lie outside.
 const PUBLIC_IPV6: &str = "2000::/3";
 /// IPv6 ranges inside the public part that lead to IPv4 addresses, private ones included.
 const IPV4_IN_IPV6: [&str; 2] = ["2001::/32", "2002::/16"];

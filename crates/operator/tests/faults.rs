@@ -1,0 +1,245 @@
+//! An API server that conflicts, throttles, fails and refuses; objects that do not parse.
+
+use std::{convert::Infallible, time::Duration};
+
+use api::{
+    Workspace,
+    condition::{VALID, reason},
+    workspace::Phase,
+};
+use futures::{StreamExt as _, stream};
+use http::Method;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::PersistentVolumeClaim};
+use kube::runtime::{
+    controller::{Action, Config, applier},
+    reflector::ObjectRef,
+};
+use operator::{
+    assess::conditions,
+    reconcile::{error_policy, reconcile},
+};
+use serde_json::json;
+use testkit::objects::{self, NAMESPACE};
+
+use crate::stage::Stage;
+
+#[tokio::test]
+async fn a_write_that_fails_is_tried_again_and_nothing_is_made_twice() {
+    let calls = [
+        (Method::PATCH, "persistentvolumeclaims"),
+        (Method::PATCH, "services"),
+        (Method::PATCH, "networkpolicies"),
+        (Method::PATCH, "deployments"),
+        (Method::PATCH, "status"),
+        (Method::GET, "pods"),
+    ];
+    for (method, path) in calls {
+        for code in [409, 429, 500] {
+            let mut stage = Stage::with_demo();
+            stage.fail(method.clone(), path, code, "not now", 1);
+            stage.pass().await.unwrap_err();
+            stage.pass().await.unwrap();
+            assert_eq!(stage.status().phase, Some(Phase::Starting), "{path} {code}");
+            assert_eq!(stage.all::<Deployment>().len(), 1);
+            let events = stage.events();
+            assert_eq!(events, ["Starting"], "{path} {code}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_written_fails_nothing() {
+    let mut stage = Stage::with_demo();
+    stage.fail(Method::POST, "events", 500, "not now", 1);
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().phase, Some(Phase::Starting));
+}
+
+#[tokio::test]
+async fn failures_of_one_workspace_are_waited_for_longer_and_longer() {
+    let mut stage = Stage::with_demo();
+    stage.fail(Method::PATCH, "persistentvolumeclaims", 500, "not now", 12);
+    for _ in 0..12 {
+        let error = stage.pass().await.unwrap_err();
+        let object =
+            operator::stores::guarded(&stage.context.stores.workspaces, Some(NAMESPACE), "demo").unwrap();
+        assert_ne!(
+            error_policy(object, &error, stage.context.clone()),
+            Action::await_change()
+        );
+    }
+    let longest = |key| {
+        (0..50)
+            .map(|_| stage.context.backoff.after_failure(key))
+            .max()
+            .unwrap()
+    };
+    assert!(longest("team/demo") > Duration::from_secs(10));
+    stage.pass().await.unwrap();
+    assert!(
+        stage.context.backoff.after_failure("team/demo") <= Duration::from_millis(500),
+        "a success starts anew"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_workspace_does_not_hold_up_another_and_recovers_by_itself() {
+    let mut stage = Stage::with_demo();
+    stage.server.put(&objects::workspace("other"));
+    stage.fail(
+        Method::PATCH,
+        "persistentvolumeclaims/workspace-demo",
+        500,
+        "not now",
+        5,
+    );
+    stage.sync();
+    let wakes = ["demo", "other"].map(|name| Ok::<_, Infallible>(ObjectRef::new(name).within(NAMESPACE)));
+    let queue = stream::iter(wakes).chain(stream::pending());
+    let pass = |object, context| Box::pin(reconcile(object, context));
+    let stores = stage.context.stores.clone();
+    let config = Config::default().concurrency(1);
+    let passes = applier(
+        pass,
+        error_policy,
+        stage.context.clone(),
+        stores.workspaces,
+        queue,
+        config,
+    );
+    let mut order = Vec::new();
+    let mut passes = std::pin::pin!(passes);
+    while !order.contains(&"demo".to_owned()) {
+        if let Ok((workspace, _)) = passes.next().await.unwrap() {
+            order.push(workspace.name);
+        }
+    }
+    assert_eq!(order, ["other", "demo"]);
+    assert_eq!(stage.all::<Deployment>().len(), 2);
+}
+
+#[tokio::test]
+async fn a_quota_is_told_and_the_workspace_starts_when_it_is_raised() {
+    let mut stage = Stage::with_demo();
+    let message = "persistentvolumeclaims \"workspace-demo\" is forbidden: exceeded quota: small";
+    stage.fail(Method::PATCH, "persistentvolumeclaims", 403, message, 2);
+    let action = stage.pass().await.unwrap();
+    assert_ne!(
+        action,
+        Action::await_change(),
+        "nothing tells us when a quota is raised"
+    );
+    let status = stage.status();
+    assert_eq!(
+        (status.phase, status.reason.as_deref()),
+        (Some(Phase::Failed), Some(reason::QUOTA_EXCEEDED))
+    );
+    assert!(status.message.unwrap().contains("exceeded quota: small"));
+    assert!(stage.child::<Deployment>().is_none());
+
+    stage.pass().await.unwrap();
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().phase, Some(Phase::Starting));
+    assert_eq!(stage.events(), [reason::QUOTA_EXCEEDED, "Starting"], "told once");
+}
+
+#[tokio::test]
+async fn a_disk_that_cannot_grow_is_told_and_the_pod_left_alone() {
+    let mut stage = Stage::with_running_demo().await;
+    let message = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must \
+                   support resize";
+    stage.fail(Method::PATCH, "persistentvolumeclaims", 403, message, 1);
+    stage.edit_spec(|spec| spec["storage"]["size"] = json!("2Gi"));
+    stage.pass().await.unwrap();
+    let status = stage.status();
+    assert_eq!(
+        (status.phase, status.reason.as_deref()),
+        (Some(Phase::Running), Some(reason::VOLUME_RESIZE_FAILED))
+    );
+    assert!(status.endpoint.is_some());
+}
+
+#[tokio::test]
+async fn a_namespace_on_its_way_out_is_no_failure_of_the_workspace() {
+    let mut stage = Stage::with_demo();
+    let message = "unable to create new content in namespace team because it is being terminated";
+    stage.fail(Method::PATCH, "persistentvolumeclaims", 403, message, 1);
+    stage.pass().await.unwrap_err();
+    assert_eq!(stage.workspace().status, None);
+}
+
+#[tokio::test]
+async fn a_workspace_that_does_not_parse_says_so_and_others_are_served() {
+    let mut stage = Stage::with_demo();
+    stage.server.put(&objects::workspace("other"));
+    stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+        object["spec"]["port"] = json!({"not": "a port"})
+    });
+    stage.pass().await.unwrap();
+    assert!(stage.all::<PersistentVolumeClaim>().is_empty());
+    stage.pass_unsynced("other").await.unwrap();
+    assert_eq!(stage.all::<Deployment>().len(), 1);
+
+    stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+        object["spec"]["port"] = json!(8888)
+    });
+    let status = stage.status();
+    let valid = conditions::find(&status.conditions, VALID).unwrap();
+    assert_eq!(
+        (valid.status.as_str(), valid.reason.as_str()),
+        ("False", reason::UNREADABLE)
+    );
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().phase, Some(Phase::Starting));
+}
+
+#[tokio::test]
+async fn a_workspace_that_does_not_parse_can_be_deleted() {
+    let mut stage = Stage::with_running_demo().await;
+    stage
+        .server
+        .edit::<Workspace>(Some(NAMESPACE), "demo", |object| object["spec"] = json!(7));
+    stage.delete_demo();
+    for _ in 0..4 {
+        if stage
+            .server
+            .get::<serde_free::Any>(Some(NAMESPACE), "demo")
+            .is_some()
+        {
+            stage.pass().await.unwrap();
+            stage.collect_garbage();
+        }
+    }
+    assert!(stage.all::<PersistentVolumeClaim>().is_empty());
+    assert!(
+        stage
+            .server
+            .get::<serde_free::Any>(Some(NAMESPACE), "demo")
+            .is_none()
+    );
+}
+
+/// Workspaces of which only the metadata is read.
+mod serde_free {
+    use api::Workspace;
+    use kube::core::PartialObjectMeta;
+
+    pub(crate) type Any = PartialObjectMeta<Workspace>;
+}
+
+#[tokio::test]
+async fn a_broken_template_is_not_called_absent() {
+    let mut stage = Stage::new();
+    let mut workspace = objects::workspace("demo");
+    workspace.spec.template_ref = Some("broken".to_owned());
+    stage.server.put(&workspace);
+    stage.server.put(&objects::template("broken"));
+    stage
+        .server
+        .edit::<api::WorkspaceTemplate>(None, "broken", |object| {
+            object["spec"]["defaultPort"] = json!("x")
+        });
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().reason.as_deref(), Some(reason::UNREADABLE));
+    assert!(stage.status().message.unwrap().contains("broken"));
+}

@@ -1,0 +1,324 @@
+//! Start, stop, resume, change, delete.
+
+use api::{
+    Workspace,
+    condition::{PROGRESSING, STOPPED, reason},
+    names,
+    workspace::{DesiredStatus, Phase},
+};
+use http::Method;
+use k8s_openapi::api::{
+    apps::v1::{Deployment, ReplicaSet},
+    core::v1::{PersistentVolumeClaim, Pod, Service},
+    networking::v1::NetworkPolicy,
+};
+use kube::ResourceExt as _;
+use operator::assess::conditions;
+use serde_json::json;
+use testkit::objects::{self, NAMESPACE};
+
+use crate::stage::{CHILD, Stage, run_id, short};
+
+fn stop(stage: &Stage) {
+    stage.edit_spec(|spec| spec["desiredStatus"] = json!(DesiredStatus::Stopped));
+}
+
+fn start(stage: &Stage) {
+    stage.edit_spec(|spec| spec["desiredStatus"] = json!(DesiredStatus::Running));
+}
+
+#[tokio::test]
+async fn a_stop_keeps_the_disk_and_says_stopped_only_when_the_last_pod_is_gone() {
+    let mut stage = Stage::with_running_demo().await;
+    let disk = stage.child::<PersistentVolumeClaim>().unwrap().uid();
+    stop(&stage);
+    stage.pass().await.unwrap();
+    let status = stage.status();
+    assert_eq!((status.phase, status.endpoint), (Some(Phase::Stopping), None));
+    assert_eq!(
+        stage.child::<Deployment>().unwrap().spec.unwrap().replicas,
+        Some(0)
+    );
+
+    stage.cluster();
+    stage.pass().await.unwrap();
+    assert_eq!(
+        stage.status().phase,
+        Some(Phase::Stopping),
+        "the pod is still ending"
+    );
+
+    stage.end_pods();
+    stage.pass().await.unwrap();
+    let status = stage.status();
+    assert_eq!((status.phase, status.run_id), (Some(Phase::Stopped), None));
+    assert!(conditions::holds(&status.conditions, STOPPED));
+    assert_eq!(stage.child::<PersistentVolumeClaim>().unwrap().uid(), disk);
+    assert!(stage.child::<Service>().is_some());
+    assert!(stage.child::<NetworkPolicy>().is_some());
+    assert_eq!(stage.events(), ["Starting", "Ready", "Stopping", "Stopped"]);
+}
+
+#[tokio::test]
+async fn a_stop_writes_the_number_of_pods_and_not_the_pod_template() {
+    let mut stage = Stage::with_running_demo().await;
+    let before = stage.child::<Deployment>().unwrap();
+    stop(&stage);
+    stage.pass().await.unwrap();
+    let calls = stage.server.take_calls();
+    let scale = calls
+        .iter()
+        .find(|call| short(call) == "PATCH deployments/workspace-demo")
+        .unwrap();
+    assert_eq!(scale.body["spec"], json!({"replicas": 0}));
+    assert_eq!(scale.manager(), Some(names::OPERATOR_SCALE));
+    let after = stage.child::<Deployment>().unwrap();
+    assert_eq!(after.annotations(), before.annotations());
+    assert_eq!(after.spec.unwrap().template, before.spec.unwrap().template);
+}
+
+#[tokio::test]
+async fn a_resume_waits_for_the_last_pod_and_is_a_new_run_on_the_same_disk() {
+    let mut stage = Stage::with_running_demo().await;
+    let first = run_id(&stage.child().unwrap());
+    let disk = stage.child::<PersistentVolumeClaim>().unwrap().uid();
+    stop(&stage);
+    stage.pass().await.unwrap();
+    stage.cluster();
+    start(&stage);
+    stage.pass().await.unwrap();
+    assert_eq!(
+        stage.child::<Deployment>().unwrap().spec.unwrap().replicas,
+        Some(0),
+        "one pod per disk, always"
+    );
+    let progressing = conditions::find(&stage.status().conditions, PROGRESSING)
+        .unwrap()
+        .reason
+        .clone();
+    assert_eq!(progressing, reason::STOPPING);
+
+    stage.end_pods();
+    stage.pass().await.unwrap();
+    let deployment = stage.child::<Deployment>().unwrap();
+    assert_ne!(run_id(&deployment), first);
+    assert_eq!(deployment.spec.unwrap().replicas, Some(1));
+    assert_eq!(stage.child::<PersistentVolumeClaim>().unwrap().uid(), disk);
+}
+
+#[tokio::test]
+async fn a_start_waits_for_replica_sets_that_may_still_make_a_pod() {
+    let mut stage = Stage::with_running_demo().await;
+    stop(&stage);
+    stage.pass().await.unwrap();
+    stage.cluster();
+    stage.end_pods();
+    let set = stage.all::<ReplicaSet>().remove(0);
+    stage
+        .server
+        .edit::<ReplicaSet>(Some(NAMESPACE), &set.name_any(), |object| {
+            object["status"]["observedGeneration"] = json!(0);
+        });
+    start(&stage);
+    stage.pass().await.unwrap();
+    assert_eq!(
+        stage.child::<Deployment>().unwrap().spec.unwrap().replicas,
+        Some(0)
+    );
+}
+
+#[tokio::test]
+async fn a_change_while_running_is_a_pending_update_and_takes_effect_at_the_next_start() {
+    let mut stage = Stage::with_running_demo().await;
+    let before = stage.child::<Deployment>().unwrap();
+    stage.edit_spec(|spec| spec["image"] = json!("example.com/other:1"));
+    stage.pass().await.unwrap();
+    assert_eq!(stage.writes(), ["PATCH workspaces/demo/status"]);
+    assert_eq!(stage.child::<Deployment>().unwrap(), before);
+    assert_eq!(stage.status().pending_update, ["spec.image"]);
+    assert_eq!(stage.status().phase, Some(Phase::Running));
+
+    stop(&stage);
+    stage.pass().await.unwrap();
+    stage.cluster();
+    stage.end_pods();
+    stage.pass().await.unwrap();
+    start(&stage);
+    stage.pass().await.unwrap();
+    let template = stage.child::<Deployment>().unwrap().spec.unwrap().template;
+    assert_eq!(
+        template.spec.unwrap().containers[0].image.as_deref(),
+        Some("example.com/other:1")
+    );
+    assert_eq!(stage.status().pending_update, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_disk_grows_in_place() {
+    let mut stage = Stage::with_running_demo().await;
+    stage.edit_spec(|spec| spec["storage"]["size"] = json!("2Gi"));
+    stage.pass().await.unwrap();
+    let requests = stage
+        .child::<PersistentVolumeClaim>()
+        .unwrap()
+        .spec
+        .unwrap()
+        .resources
+        .unwrap()
+        .requests
+        .unwrap();
+    assert_eq!(requests["storage"].0, "2Gi");
+    assert_eq!(stage.status().pending_update, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_workspace_whose_template_arrives_later_starts_by_itself() {
+    let mut stage = Stage::new();
+    let mut workspace = objects::workspace("demo");
+    workspace.spec.template_ref = Some("late".to_owned());
+    stage.server.put(&workspace);
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().reason.as_deref(), Some(reason::TEMPLATE_NOT_FOUND));
+    assert!(stage.child::<PersistentVolumeClaim>().is_none());
+    assert_eq!(stage.events(), [reason::TEMPLATE_NOT_FOUND]);
+
+    stage.server.put(&objects::template("late"));
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().phase, Some(Phase::Starting));
+    assert!(stage.child::<Deployment>().is_some());
+}
+
+#[tokio::test]
+async fn a_workspace_out_of_bounds_makes_nothing_and_names_every_violation() {
+    let mut stage = Stage::new();
+    stage.server.put(&objects::template("small"));
+    let mut workspace = objects::workspace("demo");
+    workspace.spec.template_ref = Some("small".to_owned());
+    workspace.spec.image = Some("example.com/other:1".to_owned());
+    workspace.spec.storage.as_mut().unwrap().size = serde_json::from_value(json!("9Gi")).unwrap();
+    stage.server.put(&workspace);
+    stage.pass().await.unwrap();
+    let status = stage.status();
+    assert_eq!(
+        (status.phase, status.reason.as_deref()),
+        (Some(Phase::Invalid), Some(reason::RULES_VIOLATED))
+    );
+    let message = status.message.unwrap();
+    assert!(
+        message.contains("spec.image") && message.contains("spec.storage.size"),
+        "{message}"
+    );
+    assert!(!stage.writes().iter().any(|write| write.contains(CHILD)));
+}
+
+#[tokio::test]
+async fn a_running_workspace_that_became_invalid_keeps_its_pod_and_stops_on_request() {
+    let mut stage = Stage::with_running_demo().await;
+    stage.server.remove::<api::WorkspaceManager>(None, "main");
+    stage.pass().await.unwrap();
+    let status = stage.status();
+    assert_eq!(
+        (status.phase, status.endpoint.is_some()),
+        (Some(Phase::Running), true)
+    );
+    assert_eq!(status.reason.as_deref(), Some(reason::MANAGER_NOT_FOUND));
+    stop(&stage);
+    stage.pass().await.unwrap();
+    assert_eq!(
+        stage.child::<Deployment>().unwrap().spec.unwrap().replicas,
+        Some(0)
+    );
+}
+
+#[tokio::test]
+async fn a_delete_takes_the_children_first_and_the_wall_after_the_last_pod() {
+    let mut stage = Stage::with_running_demo().await;
+    stage.delete_demo();
+    stage.pass().await.unwrap();
+    let calls = stage.server.take_calls();
+    let mut deleted: Vec<_> = calls
+        .iter()
+        .filter(|call| call.method == Method::DELETE)
+        .map(short)
+        .collect();
+    deleted.sort();
+    assert_eq!(
+        deleted,
+        [
+            "DELETE deployments/workspace-demo",
+            "DELETE persistentvolumeclaims/workspace-demo",
+            "DELETE services/workspace-demo",
+        ]
+    );
+    assert!(
+        calls
+            .iter()
+            .filter(|call| call.method == Method::DELETE)
+            .all(|call| {
+                call.body["preconditions"]["uid"].is_string()
+                    && call.body["propagationPolicy"] == "Foreground"
+            })
+    );
+    let status = stage.status();
+    assert_eq!((status.phase, status.endpoint), (Some(Phase::Deleting), None));
+
+    stage.pass().await.unwrap();
+    assert_eq!(
+        stage.writes(),
+        Vec::<String>::new(),
+        "nothing is deleted twice or told twice"
+    );
+
+    stage.collect_garbage();
+    stage.pass().await.unwrap();
+    assert_eq!(
+        stage.writes().first().map(String::as_str),
+        Some("DELETE networkpolicies/workspace-demo")
+    );
+    stage.collect_garbage();
+    stage.pass().await.unwrap();
+    assert_eq!(stage.writes(), ["PATCH workspaces/demo"]);
+    assert!(stage.all::<Workspace>().is_empty());
+    assert!(stage.all::<PersistentVolumeClaim>().is_empty());
+    assert!(stage.all::<NetworkPolicy>().is_empty());
+}
+
+#[tokio::test]
+async fn a_workspace_that_never_had_children_goes_at_once() {
+    let mut stage = Stage::with_demo();
+    stage.delete_demo();
+    stage.pass().await.unwrap();
+    assert_eq!(stage.writes(), ["PATCH workspaces/demo"]);
+    assert!(stage.all::<Workspace>().is_empty());
+}
+
+#[tokio::test]
+async fn without_a_webhook_the_finalizer_is_set_before_the_first_child() {
+    let mut stage = Stage::new();
+    let mut workspace = objects::workspace("demo");
+    workspace.metadata.finalizers = None;
+    stage.server.put(&workspace);
+    stage.pass().await.unwrap();
+    assert_eq!(
+        stage.writes().first().map(String::as_str),
+        Some("PATCH workspaces/demo")
+    );
+    assert_eq!(stage.workspace().finalizers(), [names::CLEANUP_FINALIZER]);
+}
+
+#[tokio::test]
+async fn a_dead_pod_is_no_reason_to_write_the_deployment() {
+    let mut stage = Stage::with_running_demo().await;
+    stage.end_pods();
+    stage.pass().await.unwrap();
+    assert_eq!(stage.writes(), ["PATCH workspaces/demo/status"]);
+    assert_eq!(
+        (stage.status().phase, stage.status().endpoint),
+        (Some(Phase::Starting), None)
+    );
+    stage.cluster();
+    stage.get_ready();
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().phase, Some(Phase::Running));
+    assert_eq!(stage.all::<Pod>().len(), 1);
+}

@@ -1,0 +1,7 @@
+//! Passes of the operator against an API server in memory: what is called, what is written, and what is not.
+
+mod faults;
+mod lifecycle;
+mod ownership;
+mod settled;
+mod stage;

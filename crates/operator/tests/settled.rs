@@ -1,0 +1,183 @@
+//! A start costs what it must, and a settled workspace nothing.
+
+use api::workspace::Phase;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{PersistentVolumeClaim, Service},
+    networking::v1::NetworkPolicy,
+};
+use kube::{ResourceExt as _, runtime::controller::Action};
+
+use crate::stage::{CHILD, Stage, run_id};
+
+#[tokio::test]
+async fn the_first_pass_makes_each_child_once_and_the_pod_last() {
+    let mut stage = Stage::with_demo();
+    stage.pass().await.unwrap();
+    let mut writes = stage.writes();
+    let position = |line: &str, writes: &[String]| writes.iter().position(|write| write == line).unwrap();
+    let deployment = position("PATCH deployments/workspace-demo", &writes);
+    for earlier in ["persistentvolumeclaims", "networkpolicies", "services"] {
+        assert!(
+            position(&format!("PATCH {earlier}/{CHILD}"), &writes) < deployment,
+            "{writes:?}"
+        );
+    }
+    writes.sort();
+    assert_eq!(
+        writes,
+        [
+            "PATCH deployments/workspace-demo",
+            "PATCH networkpolicies/workspace-demo",
+            "PATCH persistentvolumeclaims/workspace-demo",
+            "PATCH services/workspace-demo",
+            "PATCH workspaces/demo/status",
+            "POST events",
+        ]
+    );
+    let status = stage.status();
+    assert_eq!(status.phase, Some(Phase::Starting));
+    assert_eq!(status.run_id, Some(run_id(&stage.child().unwrap())));
+    assert!(stage.child::<PersistentVolumeClaim>().is_some());
+    assert!(stage.child::<Service>().is_some());
+    assert!(stage.child::<NetworkPolicy>().is_some());
+}
+
+#[tokio::test]
+async fn a_start_without_trouble_costs_two_status_writes_and_two_events() {
+    let mut stage = Stage::with_demo();
+    let mut writes = Vec::new();
+    stage.pass().await.unwrap();
+    stage.pass().await.unwrap();
+    stage.cluster();
+    stage.pass().await.unwrap();
+    stage.pass().await.unwrap();
+    stage.get_ready();
+    stage.pass().await.unwrap();
+    stage.pass().await.unwrap();
+    writes.extend(stage.writes());
+    let count = |line: &str| writes.iter().filter(|write| *write == line).count();
+    assert_eq!(count("PATCH workspaces/demo/status"), 2, "{writes:?}");
+    assert_eq!(count("POST events"), 2, "{writes:?}");
+    assert_eq!(writes.len(), 8, "{writes:?}");
+    assert_eq!(stage.events(), ["Starting", "Ready"]);
+    let endpoint = stage.status().endpoint.unwrap();
+    assert_eq!((endpoint.pod_ip.as_str(), endpoint.port), ("10.0.0.9", 8888));
+}
+
+#[tokio::test]
+async fn a_settled_workspace_causes_no_call_at_all_whether_it_runs_or_is_stopped() {
+    let mut stage = Stage::with_running_demo().await;
+    let action = stage.pass().await.unwrap();
+    assert_eq!(stage.server.take_calls().len(), 0);
+    assert_ne!(action, Action::await_change());
+
+    stage.edit_spec(|spec| spec["desiredStatus"] = "Stopped".into());
+    stage.pass().await.unwrap();
+    stage.cluster();
+    stage.end_pods();
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().phase, Some(Phase::Stopped));
+    stage.server.take_calls();
+    stage.pass().await.unwrap();
+    assert_eq!(stage.server.take_calls().len(), 0);
+}
+
+#[tokio::test]
+async fn an_invalid_workspace_causes_no_call_once_it_is_told() {
+    let mut stage = Stage::new();
+    let mut workspace = testkit::objects::workspace("demo");
+    workspace.spec.template_ref = Some("absent".to_owned());
+    stage.server.put(&workspace);
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().phase, Some(Phase::Invalid));
+    stage.server.take_calls();
+    stage.pass().await.unwrap();
+    assert_eq!(stage.server.take_calls().len(), 0);
+}
+
+#[tokio::test]
+async fn a_workspace_where_no_webhook_judges_is_left_alone() {
+    let mut stage = Stage::new();
+    let mut workspace = testkit::objects::workspace("demo");
+    workspace.metadata.namespace = Some("kube-system".to_owned());
+    stage.server.put(&workspace);
+    stage.sync();
+    let object =
+        operator::stores::guarded(&stage.context.stores.workspaces, Some("kube-system"), "demo").unwrap();
+    operator::reconcile::reconcile(object, stage.context.clone())
+        .await
+        .unwrap();
+    assert_eq!(stage.server.take_calls().len(), 0);
+}
+
+#[tokio::test]
+async fn caches_that_lag_behind_our_writes_cause_no_second_start_and_no_second_event() {
+    let mut stage = Stage::with_demo();
+    stage.pass().await.unwrap();
+    let first = run_id(&stage.child().unwrap());
+    stage.writes();
+    // The caches still show nothing of the first pass.
+    stage.pass_unsynced("demo").await.unwrap();
+    assert_eq!(stage.writes(), Vec::<String>::new());
+    assert_eq!(run_id(&stage.child().unwrap()), first);
+}
+
+#[tokio::test]
+async fn children_deleted_or_changed_by_hand_come_back() {
+    let mut stage = Stage::with_running_demo().await;
+    stage.server.remove::<Service>(Some("team"), CHILD);
+    stage.server.edit::<NetworkPolicy>(Some("team"), CHILD, |policy| {
+        policy["spec"]["ingress"] = serde_json::json!([{}])
+    });
+    stage.pass().await.unwrap();
+    let mut writes = stage.writes();
+    writes.sort();
+    assert_eq!(
+        writes,
+        [
+            "PATCH networkpolicies/workspace-demo",
+            "PATCH services/workspace-demo"
+        ]
+    );
+    let policy = stage.child::<NetworkPolicy>().unwrap();
+    assert_eq!(
+        policy.spec.unwrap().ingress.unwrap()[0]
+            .from
+            .as_ref()
+            .unwrap()
+            .len(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn a_deployment_that_lost_owner_and_labels_gets_them_back_without_a_restart() {
+    let mut stage = Stage::with_running_demo().await;
+    let before = stage.child::<Deployment>().unwrap();
+    stage.server.edit::<Deployment>(Some("team"), CHILD, |object| {
+        object["metadata"]["ownerReferences"] = serde_json::Value::Null;
+        object["metadata"]["labels"]
+            .as_object_mut()
+            .unwrap()
+            .remove("app.kubernetes.io/component");
+    });
+    stage.pass().await.unwrap();
+    assert_eq!(stage.writes(), ["PATCH deployments/workspace-demo"]);
+    let after = stage.child::<Deployment>().unwrap();
+    assert_eq!(after.owner_references(), before.owner_references());
+    assert_eq!(after.labels(), before.labels());
+    assert_eq!(after.spec.unwrap().template, before.spec.unwrap().template);
+}
+
+#[tokio::test]
+async fn a_settled_workspace_is_looked_at_again_within_half_an_hour() {
+    let mut stage = Stage::with_running_demo().await;
+    // Nothing but its debug text tells when an action asks for.
+    let action = format!("{:?}", stage.pass().await.unwrap());
+    let seconds = action
+        .trim_start_matches("Action { requeue_after: Some(")
+        .trim_end_matches("s) }");
+    let seconds: f64 = seconds.parse().unwrap();
+    assert!((600.0..1800.0).contains(&seconds), "{action}");
+}

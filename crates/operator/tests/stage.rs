@@ -1,0 +1,298 @@
+//! An API server in memory, the operator's caches, and the rest of the cluster on demand.
+
+use std::sync::Arc;
+
+use api::{Workspace, WorkspaceManager, WorkspaceStatus, WorkspaceTemplate, names};
+use http::Method;
+use k8s_openapi::api::{
+    apps::v1::{Deployment, ReplicaSet},
+    core::v1::{PersistentVolumeClaim, Pod, Service},
+    events::v1::Event as StoredEvent,
+    networking::v1::NetworkPolicy,
+    storage::v1::StorageClass,
+};
+use kube::{
+    Resource, ResourceExt as _,
+    core::DeserializeGuard,
+    runtime::{controller::Action, watcher::Event},
+};
+use operator::{
+    context::Context,
+    plan::Site,
+    reconcile::{Error, reconcile},
+    stores::{CacheWriter, Guarded, Writers},
+};
+use rules::Settings;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use testkit::{
+    api_server::{ApiServer, Call, Fault},
+    objects::{self, NAMESPACE},
+};
+
+pub(crate) const CHILD: &str = "workspace-demo";
+
+/// One operator and its surroundings. Time in the cluster passes when a test says so.
+pub(crate) struct Stage {
+    pub(crate) server: ApiServer,
+    pub(crate) context: Arc<Context>,
+    writers: Writers,
+}
+
+impl Stage {
+    /// A cluster with a default manager and a default storage class.
+    pub(crate) fn new() -> Self {
+        let (server, client) = ApiServer::start();
+        server.put(&objects::manager("main"));
+        let class: StorageClass = serde_json::from_value(json!({
+            "metadata": {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+            "provisioner": "example.com/p",
+        }))
+        .unwrap();
+        server.put(&class);
+        let settings = Settings::parse(
+            "{defaultImage: uv, imageAliases: {uv: 'localhost/jk8s-application-jupyter-uv:1'}}",
+        )
+        .unwrap();
+        let site = Site::new(
+            "jupyter-k8s-system".to_owned(),
+            "jupyter-k8s".to_owned(),
+            &settings,
+        );
+        let writers = Writers::default();
+        let context = Context::new(client, writers.stores(), settings, site, "pod-1".to_owned());
+        Self {
+            server,
+            context: Arc::new(context),
+            writers,
+        }
+    }
+
+    /// The same, with the workspace `demo` in it.
+    pub(crate) fn with_demo() -> Self {
+        let stage = Self::new();
+        stage.server.put(&objects::workspace("demo"));
+        stage
+    }
+
+    /// The same, started and ready, and everything settled.
+    pub(crate) async fn with_running_demo() -> Self {
+        let mut stage = Self::with_demo();
+        stage.pass().await.unwrap();
+        stage.cluster();
+        stage.get_ready();
+        stage.pass().await.unwrap();
+        stage.sync();
+        stage.server.take_calls();
+        stage
+    }
+
+    /// Lets all watches catch up.
+    pub(crate) fn sync(&mut self) {
+        let (server, writers) = (&self.server, &mut self.writers);
+        fill::<Workspace>(server, &mut writers.workspaces);
+        fill::<WorkspaceTemplate>(server, &mut writers.templates);
+        fill::<WorkspaceManager>(server, &mut writers.managers);
+        fill::<StorageClass>(server, &mut writers.storage_classes);
+        fill::<PersistentVolumeClaim>(server, &mut writers.claims);
+        fill::<Deployment>(server, &mut writers.deployments);
+        fill::<Service>(server, &mut writers.services);
+        fill::<NetworkPolicy>(server, &mut writers.policies);
+        fill::<ReplicaSet>(server, &mut writers.replica_sets);
+        fill::<Pod>(server, &mut writers.pods);
+    }
+
+    /// Lets the watches catch up and makes one pass over `demo`.
+    pub(crate) async fn pass(&mut self) -> Result<Action, Error> {
+        self.sync();
+        self.pass_unsynced("demo").await
+    }
+
+    /// Makes one pass over a workspace with the caches as they are.
+    pub(crate) async fn pass_unsynced(&self, name: &str) -> Result<Action, Error> {
+        let object =
+            operator::stores::guarded(&self.context.stores.workspaces, Some(NAMESPACE), name).unwrap();
+        reconcile(object, self.context.clone()).await
+    }
+
+    /// What the deployment and replica set controllers do: a pod where one is wanted, none elsewhere. Pods end only when
+    /// [`Stage::end_pods`] is called.
+    pub(crate) fn cluster(&self) {
+        for deployment in self.server.all::<Deployment>() {
+            let replicas = deployment.spec.as_ref().unwrap().replicas.unwrap();
+            self.server
+                .edit::<Deployment>(Some(NAMESPACE), &deployment.name_any(), |object| {
+                    object["status"]["observedGeneration"] = object["metadata"]["generation"].clone();
+                });
+            let set = objects::replica_set_of(&deployment);
+            self.server.put(&set);
+            if replicas == 0 {
+                self.mark_pods();
+            } else if self.all::<Pod>().is_empty() {
+                self.server.put(&objects::pod_of(&set));
+            }
+        }
+    }
+
+    fn mark_pods(&self) {
+        for pod in self.all::<Pod>() {
+            self.server
+                .edit::<Pod>(Some(NAMESPACE), &pod.name_any(), |object| {
+                    object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+                });
+        }
+    }
+
+    /// Every pod gets ready.
+    pub(crate) fn get_ready(&self) {
+        for pod in self.all::<Pod>() {
+            self.server.put(&objects::ready(pod, "10.0.0.9"));
+        }
+    }
+
+    /// Every pod ends.
+    pub(crate) fn end_pods(&self) {
+        for pod in self.all::<Pod>() {
+            self.server.remove::<Pod>(Some(NAMESPACE), &pod.name_any());
+        }
+    }
+
+    /// Everything that is held by nothing but a foreground deletion goes, owners last.
+    pub(crate) fn collect_garbage(&self) {
+        self.end_pods();
+        for set in self.all::<ReplicaSet>() {
+            self.server.remove::<ReplicaSet>(Some(NAMESPACE), &set.name_any());
+        }
+        self.drop_deleted::<Deployment>();
+        self.drop_deleted::<Service>();
+        self.drop_deleted::<NetworkPolicy>();
+        self.drop_deleted::<PersistentVolumeClaim>();
+    }
+
+    fn drop_deleted<K>(&self)
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned,
+    {
+        for object in self.all::<K>() {
+            if object.meta().deletion_timestamp.is_some() {
+                self.server.remove::<K>(Some(NAMESPACE), &object.name_any());
+            }
+        }
+    }
+
+    pub(crate) fn all<K>(&self) -> Vec<K>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned,
+    {
+        self.server.all()
+    }
+
+    pub(crate) fn child<K>(&self) -> Option<K>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned,
+    {
+        self.server.get(Some(NAMESPACE), CHILD)
+    }
+
+    pub(crate) fn workspace(&self) -> Workspace {
+        self.server.get(Some(NAMESPACE), "demo").unwrap()
+    }
+
+    pub(crate) fn status(&self) -> WorkspaceStatus {
+        self.workspace().status.unwrap()
+    }
+
+    /// Changes the spec of `demo`, as its owner would.
+    pub(crate) fn edit_spec(&self, change: impl FnOnce(&mut Value)) {
+        self.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+            change(&mut object["spec"]);
+            object["metadata"]["generation"] = json!(object["metadata"]["generation"].as_i64().unwrap() + 1);
+        });
+    }
+
+    /// `demo` is deleted by its owner.
+    pub(crate) fn delete_demo(&self) {
+        self.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+            object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:01:00Z");
+            object["metadata"]["generation"] = json!(object["metadata"]["generation"].as_i64().unwrap() + 1);
+        });
+    }
+
+    /// Reasons of all Events, in the order in which they were written.
+    pub(crate) fn events(&self) -> Vec<String> {
+        let mut events = self.all::<StoredEvent>();
+        events.sort_by_key(|event| event.event_time.clone());
+        events.into_iter().filter_map(|event| event.reason).collect()
+    }
+
+    /// The writes since the last time this was asked, as `METHOD last/two/segments`.
+    pub(crate) fn writes(&self) -> Vec<String> {
+        let calls = self.server.take_calls();
+        calls.iter().filter(|call| call.is_write()).map(short).collect()
+    }
+
+    pub(crate) fn fail(
+        &self,
+        method: Method,
+        path_part: &'static str,
+        code: u16,
+        message: &str,
+        times: usize,
+    ) {
+        let reason = match code {
+            403 => "Forbidden",
+            409 => "Conflict",
+            429 => "TooManyRequests",
+            _ => "InternalError",
+        };
+        self.server.fail(Fault {
+            method,
+            path_part,
+            code,
+            reason,
+            message: message.to_owned(),
+            times,
+        });
+    }
+}
+
+/// `PATCH deployments/workspace-demo`, `POST events`.
+pub(crate) fn short(call: &Call) -> String {
+    let mut segments: Vec<_> = call
+        .path
+        .split('/')
+        .skip_while(|segment| *segment != NAMESPACE)
+        .skip(1)
+        .collect();
+    if segments.is_empty() {
+        segments.push(call.path.as_str());
+    }
+    format!("{} {}", call.method, segments.join("/"))
+}
+
+pub(crate) fn run_id(deployment: &Deployment) -> String {
+    let labels = deployment
+        .spec
+        .as_ref()
+        .unwrap()
+        .template
+        .metadata
+        .as_ref()
+        .unwrap()
+        .labels
+        .clone()
+        .unwrap();
+    labels[names::RUN_ID_LABEL].clone()
+}
+
+fn fill<K>(server: &ApiServer, writer: &mut CacheWriter<K>)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + 'static,
+{
+    writer.apply_watcher_event(&Event::Init);
+    for object in server.all::<DeserializeGuard<K>>() {
+        let object: Guarded<K> = object;
+        writer.apply_watcher_event(&Event::InitApply(object));
+    }
+    writer.apply_watcher_event(&Event::InitDone);
+}
