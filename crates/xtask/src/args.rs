@@ -98,7 +98,7 @@ pub(crate) enum ClusterCommand {
         #[arg(long)]
         group: Option<String>,
     },
-    /// Bring a cluster up, run a pod, take it down and fail on any difference to the machine before
+    /// Bring a cluster up, run a pod, take it down, also after a crash, and fail on any difference to before
     LeakCheck,
 }
 

@@ -29,6 +29,8 @@ pub(crate) const BORROWED: [&str; 7] = [
 ];
 /// Processes that are asked to end while containerd still runs; containerd, API server and etcd come after.
 const LAST: [&str; 3] = ["containerd", "kube-apiserver", "etcd"];
+/// How long a process may take to end by itself. None has anything to save: the node's data goes with it.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Removes the node, whatever there is of it; cached binaries, archives and imported images stay.
 pub(crate) fn clean(layout: &Layout) -> anyhow::Result<()> {
@@ -39,15 +41,15 @@ pub(crate) fn clean(layout: &Layout) -> anyhow::Result<()> {
         .partition(|process| is_last(process));
     // Shims are left alone for now: containerd would take their end for a crash.
     let (shims, first): (Vec<_>, Vec<_>) = first.into_iter().partition(is_shim);
-    process::stop(&first, Duration::from_secs(5))?;
+    process::stop(&first, GRACE)?;
     kill_pods()?;
     if last.iter().any(|process| process.name == "containerd") {
         // Best effort: what is left in containerd's records is removed when the next node starts.
         let _ = containerd::remove_containers(layout);
     }
-    process::stop(&last, Duration::from_secs(5))?;
-    process::stop(&shims, Duration::from_secs(1))?;
-    process::stop(&node_processes(layout), Duration::from_secs(1))?;
+    process::stop(&last, GRACE)?;
+    process::stop(&shims, GRACE)?;
+    process::stop(&node_processes(layout), GRACE)?;
     kill_pods()?;
     let sockets = containerd::shim_sockets(&layout.containerd_state());
     unmount(layout)?;
@@ -90,7 +92,8 @@ pub(crate) fn owners(layout: &Layout) -> Vec<PathBuf> {
     owners
 }
 
-fn node_processes(layout: &Layout) -> Vec<Process> {
+/// All processes of the node, by the marker in their environment.
+pub(crate) fn node_processes(layout: &Layout) -> Vec<Process> {
     process::marked()
         .into_iter()
         .filter(|(cache, _)| cache == layout.cache())

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{bail, ensure};
 use serde_json::json;
 
 use super::clean::{self, BORROWED};
 use super::layout::Layout;
-use super::{Cluster, images, process};
+use super::{Cluster, images, lock, process};
 use crate::args::Provider;
 use crate::components::NODE_TOOLS;
 use crate::exec::Cmd;
@@ -19,32 +20,53 @@ use crate::progress::Progress;
 /// What a cluster could leave behind: by kind, one line for each thing.
 type Snapshot = BTreeMap<&'static str, BTreeSet<String>>;
 
-/// Brings a cluster up, runs a pod with a volume, takes the cluster down and compares the machine with what it was.
+/// Brings a cluster up, runs a pod with a volume, takes the cluster down and compares the machine with what it was; then
+/// once more, with all of the cluster's processes killed before it is taken down.
 ///
 /// # Errors
 /// When a cluster is there already, and when anything differs.
 pub(crate) fn check(paths: &Paths) -> anyhow::Result<()> {
+    let progress = Progress::start();
+    let _lock = lock::acquire(paths, "cluster leak-check", &progress)?;
+    let layout = Layout::new(paths);
     ensure!(
-        clean::remains(&Layout::new(paths))?.is_none(),
+        clean::remains(&layout)?.is_none(),
         "a cluster is there; take it down first: this check starts its own"
     );
-    let progress = Progress::start();
     let before = snapshot(paths)?;
-    let used = super::up(paths, Some(Provider::Node), None).and_then(|cluster| use_it(&cluster));
-    let down = super::down(paths);
+    cycle(paths, &before, &progress, || Ok(()))?;
+    progress.line("no leaks after an orderly end; now after a crash");
+    cycle(paths, &before, &progress, || kill_all(&layout))?;
+    let things: usize = before.values().map(BTreeSet::len).sum();
+    progress.line(format_args!(
+        "no leaks: {things} links, mounts, routes, rules, groups, processes and files are as before"
+    ));
+    Ok(())
+}
+
+fn cycle(
+    paths: &Paths,
+    before: &Snapshot,
+    progress: &Progress,
+    end: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let up = super::up_locked(paths, Some(Provider::Node), None, progress);
+    let used = up.and_then(|cluster| use_it(&cluster)).and_then(|()| end());
+    let down = super::down_locked(paths, progress);
     used.and(down)?;
-    let differences = compare(&before, &snapshot(paths)?);
+    let differences = compare(before, &snapshot(paths)?);
     if !differences.is_empty() {
         bail!(
             "`down` did not leave the machine as it was before `up`:\n  {}",
             differences.join("\n  ")
         );
     }
-    let things: usize = before.values().map(BTreeSet::len).sum();
-    progress.line(format_args!(
-        "no leaks: {things} links, mounts, routes, rules, groups, processes and files are as before"
-    ));
     Ok(())
+}
+
+/// As if the machine had run out of memory in the worst way: nothing of the node gets to end by itself.
+fn kill_all(layout: &Layout) -> anyhow::Result<()> {
+    process::stop(&clean::node_processes(layout), Duration::ZERO).map(drop)
 }
 
 /// A pod with a volume and a host port touches all that a cluster makes: network, mounts, groups, firewall, storage.

@@ -6,11 +6,13 @@
 //! | `existing`, `kind` | the other two providers |
 //! | `layout` | every path and address |
 //! | `control_plane`, `kubelet`, `containerd`, `addons`, `pki`, `kubeconfig` | configuration, pure |
+//! | `agents` | the node's processes that run this tool |
 //! | `network`, `process`, `images`, `oci`, `machine` | what the start is made of |
 //! | `state`, `lock`, `clean` | what was started, by whom, and how it goes again |
 //! | `status`, `leaks`, `users` | questions and checks |
 
 mod addons;
+mod agents;
 mod clean;
 mod containerd;
 mod control_plane;
@@ -74,21 +76,30 @@ pub(crate) fn up(
 ) -> anyhow::Result<Cluster> {
     let progress = Progress::start();
     let _lock = lock::acquire(paths, "cluster up", &progress)?;
+    up_locked(paths, provider, registry, &progress)
+}
+
+fn up_locked(
+    paths: &Paths,
+    provider: Option<Provider>,
+    registry: Option<String>,
+    progress: &Progress,
+) -> anyhow::Result<Cluster> {
     let last = Cluster::load(paths)?;
     let provider = provider
         .or(last.as_ref().map(Cluster::provider))
         .unwrap_or(Provider::Node);
     let registry = registry.or(last.and_then(|last| last.registry().map(str::to_owned)));
     let (kubeconfig, registry) = match provider {
-        Provider::Node => (node::up(paths, &progress)?, None),
-        Provider::Existing => (existing::up(paths, &progress)?, registry),
-        Provider::Kind => (kind::up(paths, &progress)?, None),
+        Provider::Node => (node::up(paths, progress)?, None),
+        Provider::Existing => (existing::up(paths, progress)?, registry),
+        Provider::Kind => (kind::up(paths, progress)?, None),
     };
     write_secret(&paths.kubeconfig(), &kubeconfig)?;
     let cluster = Cluster::new(paths, provider, registry)?;
     cluster.save(paths)?;
     if provider != Provider::Node {
-        cluster.deliver_images(paths, &progress)?;
+        cluster.deliver_images(paths, progress)?;
     }
     progress.line("cluster is up");
     Ok(cluster)
@@ -98,6 +109,10 @@ pub(crate) fn up(
 pub(crate) fn down(paths: &Paths) -> anyhow::Result<()> {
     let progress = Progress::start();
     let _lock = lock::acquire(paths, "cluster down", &progress)?;
+    down_locked(paths, &progress)
+}
+
+fn down_locked(paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
     match Cluster::load(paths)?.map_or(Provider::Node, |cluster| cluster.provider()) {
         Provider::Node => {
             machine::check_rights()?;

@@ -3,20 +3,20 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 
-use super::layout::{API_SERVICE, HOST_ADDRESS, Layout, NODE, NODE_ADDRESS, PROXY_PORT, api_url};
-use super::process::{Network, Process, Service, wait_until};
+use super::layout::{API_SERVICE, HOST_ADDRESS, Layout, NODE, NODE_ADDRESS, api_url};
+use super::process::{Process, Service, wait_until};
 use super::state::{Decision, Found, Phase, State};
 use super::{
-    addons, clean, containerd, control_plane, images, kubeconfig, kubelet, machine, network, pki, process,
+    addons, agents, clean, containerd, control_plane, images, kubeconfig, kubelet, machine, network, pki,
+    process,
 };
 use crate::components::{
-    COREDNS, Component, ETCD, HYPERKUBE, KUBECTL, KUBERNETES, NODE_TOOLS, PROVISIONER, digest, missing,
-    short_digest,
+    COREDNS, Component, ETCD, HYPERKUBE, KUBECTL, KUBERNETES, NODE_TOOLS, PROVISIONER, missing, short_digest,
 };
 use crate::exec::Cmd;
 use crate::paths::Paths;
@@ -109,7 +109,7 @@ pub(crate) fn up(paths: &Paths, progress: &Progress) -> anyhow::Result<String> {
             start(&plan, &layout, paths, progress)?;
         }
     }
-    ensure_agents(&layout, paths, progress)?;
+    agents::ensure(&layout, paths, progress)?;
     Ok(fs::read_to_string(layout.kubeconfig("admin"))?)
 }
 
@@ -117,7 +117,7 @@ pub(crate) fn up(paths: &Paths, progress: &Progress) -> anyhow::Result<String> {
 pub(crate) fn observe(layout: &Layout, paths: &Paths) -> anyhow::Result<Found> {
     Ok(match State::load(layout) {
         Ok(Some(state)) => {
-            let of_node = |process: &&Process| !AGENTS.contains(&process.name.as_str());
+            let of_node = |process: &&Process| !agents::NAMES.contains(&process.name.as_str());
             let processes = state.processes.iter().filter(of_node);
             let dead: Vec<String> = processes
                 .filter(|process| !process.alive())
@@ -336,88 +336,6 @@ fn wait(state: &State, layout: &Layout, what: &str, mut holds: impl FnMut() -> b
     Ok(())
 }
 
-/// Processes of the node that run this very tool.
-const AGENTS: [&str; 2] = ["network-policies", "forwarder"];
-
-fn agents(layout: &Layout, program: &Path) -> [Service; 2] {
-    let service = |name, network, args: &[String]| Service {
-        name,
-        program: program.to_path_buf(),
-        args: args.to_vec(),
-        network,
-    };
-    let kubeconfig = layout.kubeconfig("admin").display().to_string();
-    let (listen, to) = (
-        format!("127.0.0.1:{PROXY_PORT}"),
-        format!("{NODE_ADDRESS}:{PROXY_PORT}"),
-    );
-    [
-        service(
-            AGENTS[0],
-            Network::Node,
-            &["netpol-enforce".to_owned(), "--kubeconfig".to_owned(), kubeconfig],
-        ),
-        service(
-            AGENTS[1],
-            Network::Host,
-            &[
-                "forward".to_owned(),
-                "--listen".to_owned(),
-                listen,
-                "--to".to_owned(),
-                to,
-            ],
-        ),
-    ]
-}
-
-/// Starts the agents that do not run, or run another build of this tool. Rules in force stay in force meanwhile.
-fn ensure_agents(layout: &Layout, paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
-    let program = install_self(paths)?;
-    let mut state = State::load(layout)?.context("the node's record is gone")?;
-    for agent in agents(layout, &program) {
-        let current = state.process(agent.name).cloned();
-        if current
-            .as_ref()
-            .is_some_and(|process| process.program == program && process.alive())
-        {
-            continue;
-        }
-        process::stop(current.as_slice(), Duration::from_secs(5))?;
-        state.processes.retain(|process| process.name != agent.name);
-        state.processes.push(agent.start(layout)?);
-        state.save(layout)?;
-        progress.line(format_args!("started {}", agent.name));
-    }
-    let listening = || TcpStream::connect((Ipv4Addr::LOCALHOST, PROXY_PORT)).is_ok();
-    wait(&state, layout, "the forwarder", listening)?;
-    remove_other_builds(paths, &program);
-    Ok(())
-}
-
-/// Copies this program into the cache folder: the checkout may be rebuilt or removed while the node runs.
-fn install_self(paths: &Paths) -> anyhow::Result<PathBuf> {
-    // Also right when the file has been replaced since this process began.
-    let bytes = fs::read("/proc/self/exe")?;
-    let name: String = digest(&bytes).chars().take(12).collect();
-    let path = paths.bin().join(format!("xtask-{name}"));
-    if !path.exists() {
-        let temporary = paths.bin().join(".xtask.tmp");
-        fs::write(&temporary, bytes)?;
-        fs::set_permissions(&temporary, fs::Permissions::from_mode(0o755))?;
-        fs::rename(&temporary, &path)?;
-    }
-    Ok(path)
-}
-
-fn remove_other_builds(paths: &Paths, current: &Path) {
-    for entry in fs::read_dir(paths.bin()).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with("xtask-") && entry.path() != current {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
-}
-
 /// One line about the node's addresses, for people.
 pub(crate) fn addresses() -> String {
     format!(
@@ -428,7 +346,10 @@ pub(crate) fn addresses() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::cluster::process::Network;
 
     fn plan(cache: &str) -> Plan {
         Plan::new(&Layout::of_cache(Path::new(cache)))
@@ -484,7 +405,7 @@ mod tests {
     #[test]
     fn only_the_forwarder_runs_in_the_machines_network() {
         let layout = Layout::of_cache(Path::new("/cache"));
-        let agents = agents(&layout, Path::new("/xtask"));
+        let agents = agents::services(&layout, Path::new("/xtask"));
         let services = plan("/cache").services.into_iter().chain(agents);
         let host: Vec<_> = services
             .filter(|service| service.network == Network::Host)
