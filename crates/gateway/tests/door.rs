@@ -51,8 +51,10 @@ impl Doorkeeper for Door {
     }
 }
 
+/// HTTP/2 clients send each cookie in a header of its own.
 fn has_ticket(headers: &HeaderMap) -> bool {
     headers
-        .get("cookie")
-        .is_some_and(|cookie| cookie.to_str().unwrap().contains("__Host-ws=ticket"))
+        .get_all("cookie")
+        .iter()
+        .any(|cookies| cookies.to_str().unwrap().contains("__Host-ws=ticket"))
 }

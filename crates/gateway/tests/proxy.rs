@@ -1,0 +1,497 @@
+//! Traefik itself, started as the chart starts it, before a gateway on loopback.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use gateway::cookies::StripList;
+use gateway::index::{Domain, Index, Snapshot, Target};
+use gateway::listen::{Limits, Listener};
+use gateway::metrics::Metrics;
+use gateway::relay::Relay;
+use gateway::router::{self, Entrance, RouteProvider};
+use gateway::routes::Routes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use kit::pki::{Pair, Purpose, authority, leaf};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::door::Door;
+
+pub(crate) const BASE: &str = "workspaces.localhost";
+/// The gateway's name in its certificate; the tests resolve it to loopback.
+const GATEWAY: &str = "localhost";
+const RELEASE: &str = "jupyter-k8s";
+
+/// A proxy before a gateway, with everything between them that is real but the cluster.
+pub(crate) struct Site {
+    pub(crate) index: Arc<Index>,
+    /// Connections that the proxy opened to the verify listener so far.
+    pub(crate) connections: Arc<AtomicUsize>,
+    configs: watch::Sender<Arc<ServerConfig>>,
+    edge: Pair,
+    port: u16,
+    folder: PathBuf,
+    proxy: Child,
+}
+
+impl Site {
+    pub(crate) async fn start(index: Index) -> Self {
+        Self::start_with(index, Limits::default()).await
+    }
+
+    pub(crate) async fn start_with(index: Index, limits: Limits) -> Self {
+        kit::tls::install_crypto_provider();
+        let index = Arc::new(index);
+        let internal = Internal::new();
+        let (configs, tls) = watch::channel(internal.server_config());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let ports = serve(&index, &tls, limits, &connections).await;
+
+        let now = jiff::Timestamp::now();
+        let edge = authority("edge", now).unwrap();
+        let names = [format!("*.{BASE}"), "identity.localhost".to_owned()];
+        let certificate = leaf(&edge, "edge", &names, Purpose::Server, now).unwrap();
+        let chart = Chart::render();
+        let folder = temporary_folder();
+        let addresses = Addresses {
+            https: free_port(),
+            routes: free_port(),
+            ping: free_port(),
+        };
+        let routes = chart.routes(&folder, ports);
+        let files = [
+            ("routes/routes.yaml", routes.as_str()),
+            ("tls/tls.crt", &certificate.certificate),
+            ("tls/tls.key", &certificate.key),
+        ];
+        project(&folder, 1, files.into_iter().chain(internal.proxy_files()));
+        let log = fs::File::create(folder.with_extension("log")).unwrap();
+        let proxy = Command::new(tool("TRAEFIK", "traefik/bin/traefik"))
+            .args(chart.arguments(&folder, addresses))
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut site = Self {
+            index,
+            connections,
+            configs,
+            edge,
+            port: addresses.https,
+            folder,
+            proxy,
+        };
+        site.wait_until_ready().await;
+        site
+    }
+
+    /// Waits until the proxy has the gateway's routes: before, it knows no host at all.
+    async fn wait_until_ready(&mut self) {
+        let start = Instant::now();
+        loop {
+            if let Ok((status, _, _)) = self.try_get("unknown", "/", &[]).await
+                && status == StatusCode::UNAUTHORIZED
+            {
+                return;
+            }
+            let ended = self.proxy.try_wait().unwrap();
+            assert!(
+                ended.is_none() && start.elapsed() < Duration::from_secs(20),
+                "{}",
+                self.log()
+            );
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.with_extension("log")).unwrap_or_default()
+    }
+
+    /// A connection of a browser.
+    pub(crate) async fn connect(&self, host: &str) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_slice(self.edge.certificate.as_bytes()).unwrap())
+            .unwrap();
+        let mut config = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
+        TlsConnector::from(Arc::new(config))
+            .connect(ServerName::try_from(host.to_owned()).unwrap(), stream)
+            .await
+    }
+
+    /// GET as a browser sends it, to the host with this label.
+    pub(crate) async fn get(&self, label: &str, path: &str, headers: &[(&'static str, &str)]) -> Answer {
+        self.try_get(label, path, headers).await.unwrap()
+    }
+
+    async fn try_get(
+        &self,
+        label: &str,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Answer, String> {
+        let mut request = Request::get(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(label, request.body(Body::empty()).unwrap()).await
+    }
+
+    /// Any request, to the host with this label.
+    pub(crate) async fn send(&self, label: &str, mut request: Request<Body>) -> Result<Answer, String> {
+        let host = format!("{label}.{BASE}");
+        request.headers_mut().insert("host", host.parse().unwrap());
+        let answer = async {
+            let stream = self.connect(&host).await.map_err(|error| error.to_string())?;
+            let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+                .await
+                .map_err(|error| error.to_string())?;
+            tokio::spawn(connection);
+            let (parts, body) = sender
+                .send_request(request)
+                .await
+                .map_err(|error| error.to_string())?
+                .into_parts();
+            let body = body
+                .collect()
+                .await
+                .map_err(|error| error.to_string())?
+                .to_bytes();
+            Ok((parts.status, parts.headers, body))
+        };
+        timeout(Duration::from_secs(10), answer)
+            .await
+            .map_err(|_| "no answer in 10 s".to_owned())?
+    }
+
+    /// Waits until a request is answered with this status, and says how long that took.
+    pub(crate) async fn until(
+        &self,
+        label: &str,
+        headers: &[(&'static str, &str)],
+        wanted: StatusCode,
+    ) -> Duration {
+        let start = Instant::now();
+        loop {
+            let answer = self.try_get(label, "/", headers).await;
+            if answer.as_ref().is_ok_and(|(status, _, _)| *status == wanted) {
+                return start.elapsed();
+            }
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "{answer:?}\n{}",
+                self.log()
+            );
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Replaces the authority between proxy and gateway with all certificates, as the kubelet brings a changed Secret.
+    pub(crate) fn renew_certificates(&self) {
+        let internal = Internal::new();
+        let before = |name: &str| fs::read_to_string(self.folder.join(name)).unwrap();
+        let kept = ["routes/routes.yaml", "tls/tls.crt", "tls/tls.key"].map(|name| (name, before(name)));
+        let files = kept.iter().map(|(name, text)| (*name, text.as_str()));
+        project(&self.folder, 2, files.chain(internal.proxy_files()));
+        self.configs.send_replace(internal.server_config());
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = self.proxy.kill();
+        let _ = self.proxy.wait();
+        if !std::thread::panicking() {
+            let _ = fs::remove_dir_all(&self.folder);
+            let _ = fs::remove_file(self.folder.with_extension("log"));
+        }
+    }
+}
+
+pub(crate) type Answer = (StatusCode, HeaderMap, Bytes);
+
+/// A running workspace at `pod`.
+pub(crate) fn running(label: &str, pod: SocketAddr) -> Target {
+    Target {
+        host: format!("{label}.{BASE}"),
+        name: label.to_owned(),
+        uid: label.to_owned(),
+        ..crate::sockets::target(Some(pod))
+    }
+}
+
+pub(crate) fn snapshot(targets: impl IntoIterator<Item = Target>) -> Snapshot {
+    Snapshot::new(Some(Domain::new(BASE, 443)), targets)
+}
+
+/// The authority between gateway and proxy, and what it signed.
+struct Internal {
+    authority: Pair,
+    server: Pair,
+    proxy: Pair,
+}
+
+impl Internal {
+    fn new() -> Self {
+        let now = jiff::Timestamp::now();
+        let authority = authority("gateway", now).unwrap();
+        Self {
+            server: leaf(&authority, GATEWAY, &[GATEWAY.to_owned()], Purpose::Server, now).unwrap(),
+            proxy: leaf(&authority, "proxy", &[], Purpose::Client, now).unwrap(),
+            authority,
+        }
+    }
+
+    fn server_config(&self) -> Arc<ServerConfig> {
+        let certificate = kit::tls::Certificate::default();
+        certificate.set(&self.server).unwrap();
+        Arc::new(kit::tls::server_config(certificate, Some(&self.authority.certificate)).unwrap())
+    }
+
+    fn proxy_files(&self) -> [(&'static str, &str); 3] {
+        [
+            ("proxy-client/ca.crt", &self.authority.certificate),
+            ("proxy-client/tls.crt", &self.proxy.certificate),
+            ("proxy-client/tls.key", &self.proxy.key),
+        ]
+    }
+}
+
+/// Ports of the gateway's listeners.
+#[derive(Clone, Copy)]
+struct Ports {
+    verify: u16,
+    routes: u16,
+    pages: u16,
+}
+
+/// Ports of the proxy.
+#[derive(Clone, Copy)]
+struct Addresses {
+    https: u16,
+    routes: u16,
+    ping: u16,
+}
+
+async fn serve(
+    index: &Arc<Index>,
+    tls: &watch::Receiver<Arc<ServerConfig>>,
+    limits: Limits,
+    connections: &Arc<AtomicUsize>,
+) -> Ports {
+    let metrics = Metrics::default();
+    let stop = CancellationToken::new();
+    let door = Arc::new(Door::new(Arc::clone(index)));
+    let relay = Relay::new(
+        Arc::clone(&door),
+        Arc::clone(index),
+        StripList::default(),
+        metrics.clone(),
+        stop.clone(),
+    );
+    let entrance = router::entrance(Arc::new(Entrance {
+        doorkeeper: door,
+        relay: Arc::new(relay),
+        index: Arc::clone(index),
+        metrics: metrics.clone(),
+    }));
+    let routes = Arc::new(Routes::default());
+    tokio::spawn(Arc::clone(&routes).follow(Arc::clone(index)));
+    let provider = RouteProvider {
+        routes,
+        metrics: metrics.clone(),
+        stop: stop.clone(),
+    };
+    let pages = router::pages(Arc::clone(index), Router::new(), Router::new());
+    let connections = Arc::clone(connections);
+    let counted = move || {
+        connections.fetch_add(1, Ordering::Relaxed);
+        entrance.clone()
+    };
+    let listen = async || {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let listener = Listener {
+            name: "test",
+            socket,
+            tls: Some(tls.clone()),
+            limits,
+            metrics: metrics.clone(),
+        };
+        (port, listener)
+    };
+    let (verify, listener) = listen().await;
+    tokio::spawn(listener.serve(counted, stop.clone()));
+    let (routes, listener) = listen().await;
+    tokio::spawn(listener.serve(move || router::provider(provider.clone()), stop.clone()));
+    let (pages_port, listener) = listen().await;
+    tokio::spawn(listener.serve(move || pages.clone(), stop));
+    Ports {
+        verify,
+        routes,
+        pages: pages_port,
+    }
+}
+
+/// What the chart gives the proxy.
+struct Chart {
+    routes: String,
+    arguments: Vec<String>,
+}
+
+impl Chart {
+    fn render() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/jupyter-k8s");
+        let output = Command::new(tool("HELM", "helm/bin/helm"))
+            .args(["template", RELEASE])
+            .arg(&root)
+            .args(["--namespace=system", "--values"])
+            .arg(root.join("values-local.yaml"))
+            .args([
+                "--show-only=templates/routes.yaml",
+                "--show-only=templates/proxy.yaml",
+            ])
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let text = String::from_utf8(output.stdout).unwrap();
+        let documents: Vec<Value> = text
+            .split("\n---\n")
+            .map(|document| serde_saphyr::from_str(document).unwrap())
+            .collect();
+        let kind = |kind: &str| {
+            documents
+                .iter()
+                .find(|document| document["kind"] == kind)
+                .unwrap()
+        };
+        let arguments = &kind("Deployment")["spec"]["template"]["spec"]["containers"][0]["args"];
+        Self {
+            routes: kind("ConfigMap")["data"]["routes.yaml"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
+            arguments: serde_json::from_value(arguments.clone()).unwrap(),
+        }
+    }
+
+    /// The file of routes, with loopback in place of the Service and `folder` in place of /etc/traefik.
+    fn routes(&self, folder: &Path, ports: Ports) -> String {
+        let service = format!("{RELEASE}-gateway.system.svc");
+        let mut text = in_folder(&self.routes, folder);
+        for (from, to) in [(8443, ports.verify), (8444, ports.routes), (8445, ports.pages)] {
+            let from = format!("{service}:{from}");
+            assert!(text.contains(&from), "{from} is not in the chart's routes");
+            text = text.replace(&from, &format!("{GATEWAY}:{to}"));
+        }
+        text
+    }
+
+    fn arguments(&self, folder: &Path, addresses: Addresses) -> Vec<String> {
+        let mut arguments = self.arguments.join("\n");
+        for (from, to) in [
+            ("address=:8443", format!("address=127.0.0.1:{}", addresses.https)),
+            ("address=:8080", format!("address=127.0.0.1:{}", addresses.ping)),
+            ("127.0.0.1:8444", format!("127.0.0.1:{}", addresses.routes)),
+            ("$(POD_NAME)", "proxy-0".to_owned()),
+        ] {
+            assert!(
+                arguments.contains(from),
+                "{from} is not among the chart's arguments"
+            );
+            arguments = arguments.replace(from, &to);
+        }
+        in_folder(&arguments, folder).lines().map(str::to_owned).collect()
+    }
+}
+
+fn in_folder(text: &str, folder: &Path) -> String {
+    assert!(text.contains("/etc/traefik"));
+    text.replace("/etc/traefik", folder.to_str().unwrap())
+}
+
+/// Lays files out as the kubelet does: each version in a folder of its own, and one link that is moved at once.
+fn project<'a>(folder: &Path, version: u8, files: impl IntoIterator<Item = (&'a str, &'a str)>) {
+    let data = folder.join(format!("..version_{version}"));
+    for (name, text) in files {
+        let path = data.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        let top = name.split('/').next().unwrap();
+        if !folder.join(top).exists() && !folder.join(top).is_symlink() {
+            symlink(Path::new("..data").join(top), folder.join(top)).unwrap();
+        }
+    }
+    let link = folder.join("..data_tmp");
+    symlink(data.file_name().unwrap(), &link).unwrap();
+    fs::rename(link, folder.join("..data")).unwrap();
+}
+
+fn temporary_folder() -> PathBuf {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    let name = format!(
+        "gateway-{}-{}",
+        std::process::id(),
+        MADE.fetch_add(1, Ordering::Relaxed)
+    );
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// A program that these tests cannot do without: where the variable says, or where the project's tool puts it.
+fn tool(variable: &str, in_cache: &str) -> PathBuf {
+    if let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) {
+        return path.into();
+    }
+    let cache = std::env::var_os("JUPYTER_K8S_CACHE")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/jupyter-k8s")))
+        .unwrap_or_default();
+    let path = cache.join(in_cache);
+    assert!(
+        path.exists(),
+        "{} is missing: `./justw test` installs it, or set {variable} to its path",
+        path.display()
+    );
+    path
+}

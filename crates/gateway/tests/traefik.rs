@@ -1,0 +1,246 @@
+//! The contract with Traefik: what passes, what never does, and how soon.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use futures::{SinkExt as _, StreamExt as _};
+use gateway::index::{Index, Target};
+use gateway::listen::Limits;
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use crate::proxy::{BASE, Site, running, snapshot};
+
+const TICKET: (&str, &str) = ("cookie", "_xsrf=1; __Host-ws=ticket; __Host-session=secret");
+
+/// A pod that says what it saw, and counts.
+async fn pod() -> (SocketAddr, Arc<AtomicUsize>) {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&seen);
+    let answer = move |request: Request| {
+        count.fetch_add(1, Ordering::Relaxed);
+        let headers: serde_json::Map<String, Value> = request
+            .headers()
+            .iter()
+            .map(|(name, value)| {
+                (
+                    name.to_string(),
+                    Value::from(String::from_utf8_lossy(value.as_bytes())),
+                )
+            })
+            .collect();
+        let body = json!({"path": request.uri().to_string(), "method": request.method().as_str(), "headers": headers});
+        async move { body.to_string() }
+    };
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(socket, Router::new().fallback(answer)).await.unwrap() });
+    (address, seen)
+}
+
+async fn site() -> (Site, SocketAddr, Arc<AtomicUsize>) {
+    let (pod, seen) = pod().await;
+    let site = Site::start(Index::with(snapshot([running("lab", pod)]))).await;
+    site.until("lab", &[TICKET], StatusCode::OK).await;
+    (site, pod, seen)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_with_a_ticket_reaches_its_pod_without_our_cookies() {
+    let (site, _, _) = site().await;
+    let headers = [
+        TICKET,
+        ("authorization", "Bearer secret"),
+        ("x-forwarded-host", "evil.example"),
+    ];
+    let (status, _, body) = site.get("lab", "/files/C%23%2050%25.ipynb?a=%2F", &headers).await;
+    assert_eq!(status, StatusCode::OK, "{}", site.log());
+    let seen: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(seen["path"], "/files/C%23%2050%25.ipynb?a=%2F");
+    assert_eq!(seen["headers"]["cookie"], "_xsrf=1");
+    assert_eq!(seen["headers"]["authorization"], Value::Null);
+    assert_eq!(seen["headers"]["host"], format!("lab.{BASE}"));
+    assert_eq!(seen["headers"]["x-forwarded-host"], format!("lab.{BASE}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_workspace_is_reachable_past_its_parent() {
+    let (site, _, seen) = site().await;
+    let before = seen.load(Ordering::Relaxed);
+    let bare: &[(&str, &str)] = &[];
+    for headers in [
+        bare,
+        &[("x-forwarded-uri", "/"), ("x-forwarded-method", "GET")],
+        &[("x-forwarded-host", "auth.workspaces.localhost")],
+        &[
+            ("x_forwarded_host", "lab.workspaces.localhost"),
+            ("connection", "x-forwarded-host"),
+        ],
+        &[("cookie", "__Host-ws=forged")],
+        &[("authorization", "Basic dGlja2V0")],
+    ] {
+        for method in [
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::OPTIONS,
+            Method::DELETE,
+        ] {
+            let mut request = http::Request::builder().method(&method).uri("/lab");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let (status, _, _) = site
+                .send("lab", request.body(Body::empty()).unwrap())
+                .await
+                .unwrap();
+            assert_eq!(status, StatusCode::UNAUTHORIZED, "{method} {headers:?}");
+        }
+    }
+    // Upper case and a trailing dot are the same host to the proxy.
+    for label in ["LAB", "Lab"] {
+        assert_eq!(
+            site.get(label, "/", &[]).await.0,
+            StatusCode::UNAUTHORIZED,
+            "{label}"
+        );
+    }
+    assert_eq!(
+        seen.load(Ordering::Relaxed),
+        before,
+        "a request without ticket reached the pod"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_route_is_live_at_once_and_until_then_the_page_answers() {
+    let (site, pod, _) = site().await;
+    let starting = Target {
+        endpoint: None,
+        ..running("second", pod)
+    };
+    site.index.publish(snapshot([running("lab", pod), starting]));
+    assert_eq!(
+        site.get("second", "/", &[TICKET]).await.0,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    let mut head = http::Request::head("/").body(Body::empty()).unwrap();
+    head.headers_mut().insert(TICKET.0, TICKET.1.parse().unwrap());
+    assert_eq!(
+        site.send("second", head).await.unwrap().0,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+
+    site.index
+        .publish(snapshot([running("lab", pod), running("second", pod)]));
+    let took = site.until("second", &[TICKET], StatusCode::OK).await;
+    assert!(took < Duration::from_secs(1), "live after {took:?}");
+
+    site.index.publish(snapshot([running("lab", pod)]));
+    let took = site.until("second", &[TICKET], StatusCode::FORBIDDEN).await;
+    assert!(took < Duration::from_secs(1), "gone after {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_routes_and_changes_cost_few_connections() {
+    let (pod, _) = pod().await;
+    let workspaces = |from: usize| (from..from + 50).map(move |number| running(&format!("w{number}"), pod));
+    let site = Site::start(Index::with(snapshot(workspaces(0)))).await;
+    for change in 1..=5 {
+        site.index.publish(snapshot(workspaces(change)));
+        site.until(&format!("w{}", change + 49), &[TICKET], StatusCode::OK)
+            .await;
+        for number in change..change + 50 {
+            assert_eq!(
+                site.get(&format!("w{number}"), "/", &[TICKET]).await.0,
+                StatusCode::OK
+            );
+        }
+    }
+    let connections = site.connections.load(Ordering::Relaxed);
+    // One before the changes and one after each, as forwardAuth is built anew with the routes.
+    assert!(
+        connections <= 12,
+        "{connections} connections for 50 routes and 5 changes"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn websockets_pass_through_the_relay_and_no_other_upgrade_passes_at_all() {
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let pod = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = socket.accept().await {
+            tokio::spawn(async move {
+                let (sink, stream) = tokio_tungstenite::accept_async(stream).await.unwrap().split();
+                let _ = stream.forward(sink).await;
+            });
+        }
+    });
+    let site = Site::start(Index::with(snapshot([running("lab", pod)]))).await;
+    let host = format!("lab.{BASE}");
+    let handshake = |cookie: Option<&str>| {
+        let mut request = format!("wss://{host}/api/kernels/1/channels")
+            .into_client_request()
+            .unwrap();
+        if let Some(cookie) = cookie {
+            request.headers_mut().insert("cookie", cookie.parse().unwrap());
+        }
+        request
+    };
+    let stream = site.connect(&host).await.unwrap();
+    let (mut socket, _) = tokio_tungstenite::client_async(handshake(Some(TICKET.1)), stream)
+        .await
+        .unwrap();
+    socket.send(Message::text("6*7")).await.unwrap();
+    assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("6*7"));
+
+    let stream = site.connect(&host).await.unwrap();
+    let Err(Error::Http(refused)) = tokio_tungstenite::client_async(handshake(None), stream).await else {
+        panic!("a websocket without ticket opened");
+    };
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+
+    for upgrade in ["tunnel", "websocket/13", "h2c", "TLS/1.0"] {
+        for connection in ["upgrade", "keep-alive"] {
+            let headers = [TICKET, ("upgrade", upgrade), ("connection", connection)];
+            let (status, _, _) = site.get("lab", "/verify", &headers).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{upgrade} {connection}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_proxy_takes_up_renewed_certificates_without_a_restart() {
+    let (pod, _) = pod().await;
+    // Connections end soon, so that new ones have to be made with the new certificates.
+    let limits = Limits {
+        age: Duration::from_millis(500),
+        jitter: Duration::ZERO,
+        ..Limits::default()
+    };
+    let site = Site::start_with(Index::with(snapshot([running("lab", pod)])), limits).await;
+    site.until("lab", &[TICKET], StatusCode::OK).await;
+    site.renew_certificates();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    site.until("lab", &[TICKET], StatusCode::OK).await;
+    // The pages and the routes have connections of their own.
+    site.index
+        .publish(snapshot([running("lab", pod), running("second", pod)]));
+    site.until("second", &[TICKET], StatusCode::OK).await;
+    let starting = Target {
+        endpoint: None,
+        ..running("third", pod)
+    };
+    site.index.publish(snapshot([running("lab", pod), starting]));
+    site.until("third", &[TICKET], StatusCode::SERVICE_UNAVAILABLE)
+        .await;
+}
