@@ -11,11 +11,7 @@ use serde_json::Value;
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .unwrap()
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// Reads rows such as ``| `crates/cli` | what it does | api, rules |``; the last cell of such a row is the list.
@@ -27,7 +23,7 @@ fn allowed(page: &str) -> Arrows {
         let (folder, cells) = row.split_once("` | ")?;
         let name = folder
             .strip_prefix("crates/")
-            .or((folder == "e2e").then_some("e2e"))?;
+            .or_else(|| (folder == "e2e").then_some("e2e"))?;
         let (_, list) = cells.rsplit_once(" | ")?;
         let list = list
             .split(", ")
@@ -41,17 +37,17 @@ fn allowed(page: &str) -> Arrows {
 
 /// Reads `cargo metadata --no-deps`: members of the workspace and their arrows to other members, with the kind of each.
 fn actual(metadata: &Value) -> BTreeMap<String, Vec<(String, bool)>> {
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let packages = metadata["packages"].as_array().unwrap();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let arrows = |package: &Value| {
-        let dependencies = package["dependencies"].as_array().unwrap().iter();
+        let dependencies = list(&package["dependencies"]).into_iter();
         // Only members are named by path.
         dependencies
             .filter(|one| one["path"].is_string())
             .map(|one| (text(&one["name"]), one["kind"] == "dev"))
             .collect()
     };
-    packages
+    list(&metadata["packages"])
         .iter()
         .map(|package| (text(&package["name"]), arrows(package)))
         .collect()
@@ -92,7 +88,12 @@ fn crates_depend_on_each_other_only_as_the_architecture_allows() {
     );
     let metadata = serde_json::from_slice(&output.stdout).unwrap();
     let page = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
-    let wrong = forbidden(&allowed(&page), &actual(&metadata));
+    let (allowed, actual) = (allowed(&page), actual(&metadata));
+    assert!(
+        actual["gateway"].contains(&("rules".to_owned(), false)),
+        "{actual:?}"
+    );
+    let wrong = forbidden(&allowed, &actual);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

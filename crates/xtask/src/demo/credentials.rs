@@ -1,0 +1,99 @@
+//! `<cache>/demo/credentials.json` -> the secrets of this machine's demo, made once at random (IO).
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read as _};
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::write_secret;
+
+/// Letters and digits that are not taken for one another; 32 of them, so that a byte picks one without bias.
+const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+/// 80 random bits, still to be typed by hand.
+const PASSWORD_LENGTH: usize = 16;
+/// 160 random bits.
+const SECRET_LENGTH: usize = 32;
+
+/// The secrets; kept in one file that only its owner can read.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Credentials {
+    /// Secret that the gateway shows to the identity provider.
+    pub(super) client_secret: String,
+    /// Password of each user.
+    pub(super) passwords: BTreeMap<String, String>,
+}
+
+/// Reads the file, adds what is missing for `users`, and writes it back if anything was.
+///
+/// # Errors
+/// When the file is there but cannot be read or understood: it is not replaced, because running systems know its content.
+pub(super) fn ensure(file: &Path, users: &[&str]) -> anyhow::Result<Credentials> {
+    let known = match fs::read_to_string(file) {
+        Ok(text) => serde_json::from_str(&text).with_context(|| {
+            format!(
+                "{} is damaged; delete it, then `./justw demo down` and `./justw demo` make new passwords",
+                file.display()
+            )
+        })?,
+        Err(error) if error.kind() == ErrorKind::NotFound => Credentials::default(),
+        Err(error) => return Err(error).with_context(|| format!("reading {}", file.display())),
+    };
+    let mut credentials = known.clone();
+    if credentials.client_secret.is_empty() {
+        credentials.client_secret = random(SECRET_LENGTH)?;
+    }
+    for user in users {
+        if !credentials.passwords.contains_key(*user) {
+            credentials
+                .passwords
+                .insert((*user).to_owned(), random(PASSWORD_LENGTH)?);
+        }
+    }
+    if credentials != known {
+        write_secret(file, &serde_json::to_string_pretty(&credentials)?)?;
+    }
+    Ok(credentials)
+}
+
+fn random(length: usize) -> anyhow::Result<String> {
+    let mut bytes = vec![0; length];
+    let mut source = File::open("/dev/urandom").context("opening /dev/urandom")?;
+    source.read_exact(&mut bytes).context("reading /dev/urandom")?;
+    Ok(bytes
+        .into_iter()
+        .map(|byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::testing::TestFolder;
+
+    #[test]
+    fn passwords_differ_and_stay_the_same_in_later_runs() {
+        let folder = TestFolder::new("credentials");
+        let file = folder.path().join("demo/credentials.json");
+        let first = ensure(&file, &["alice"]).unwrap();
+        let second = ensure(&file, &["alice", "bob"]).unwrap();
+        assert_eq!(first.passwords["alice"], second.passwords["alice"]);
+        assert_eq!(first.client_secret, second.client_secret);
+        assert_ne!(second.passwords["alice"], second.passwords["bob"]);
+        assert_eq!(second.passwords["bob"].len(), PASSWORD_LENGTH);
+        assert_eq!(ensure(&file, &["alice", "bob"]).unwrap(), second);
+    }
+
+    #[test]
+    fn a_damaged_file_is_not_replaced() {
+        let folder = TestFolder::new("credentials-damaged");
+        let file = folder.path().join("credentials.json");
+        fs::write(&file, "{").unwrap();
+        let error = ensure(&file, &["alice"]).unwrap_err().to_string();
+        assert!(error.contains("credentials.json is damaged"), "{error}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "{");
+    }
+}

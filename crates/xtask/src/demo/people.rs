@@ -1,0 +1,38 @@
+//! User names -> kubeconfigs that act as them (IO).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::kubectl;
+use crate::cluster::{kubeconfig_for_user, write_secret};
+use crate::paths::Paths;
+
+/// The certificates are valid for a day: older ones are replaced before they can end in the middle of something.
+const KEEP: Duration = Duration::from_hours(12);
+
+/// The kubeconfig of `user` in the cluster's state folder; kept while it is young and the cluster knows it.
+///
+/// # Errors
+/// When the cluster signs no certificate.
+pub(super) fn kubeconfig(user: &str, paths: &Paths) -> anyhow::Result<PathBuf> {
+    let file = paths.cluster().join("people").join(format!("{user}.kubeconfig"));
+    let whoami = ["auth", "whoami", "-o", "jsonpath={.status.userInfo.username}"];
+    let known = || {
+        kubectl::as_holder_of(&file, paths)
+            .args(whoami)
+            .output()
+            .is_ok_and(|name| name == user)
+    };
+    if !young(&file) || !known() {
+        write_secret(&file, &kubeconfig_for_user(paths, user, None)?)?;
+    }
+    Ok(file)
+}
+
+fn young(file: &Path) -> bool {
+    let age = fs::metadata(file)
+        .ok()
+        .and_then(|data| data.modified().ok()?.elapsed().ok());
+    age.is_some_and(|age| age < KEEP)
+}

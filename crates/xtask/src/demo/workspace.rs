@@ -1,0 +1,52 @@
+//! A person -> their running workspace, made with our own kubectl plugin, and its URL (IO).
+
+use std::env;
+use std::ffi::OsString;
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+
+use super::kubectl;
+use super::site::{TEMPLATE, USER_NAMESPACE, WORKSPACE};
+use crate::exec::Cmd;
+use crate::paths::Paths;
+
+/// Creates the workspace as the holder of `kubeconfig`, or starts it if it was stopped, and waits until it is available.
+///
+/// # Errors
+/// With the plugin's own words when it is refused or cannot start.
+pub(super) fn ensure_running(plugin: &Path, kubeconfig: &Path, paths: &Paths) -> anyhow::Result<String> {
+    let kubectl = || kubectl::as_holder_of(kubeconfig, paths);
+    let workspace = |verb| kubectl().args([verb, "workspace", WORKSPACE, "-n", USER_NAMESPACE]);
+    let get = |path: &str| {
+        workspace("get")
+            .args(["--ignore-not-found", "-o", &format!("jsonpath={{{path}}}")])
+            .output()
+    };
+    match get(".spec.desiredStatus")?.as_str() {
+        "" => with_plugin(workspace("create"), plugin)?
+            .args(["--template", TEMPLATE, "--wait"])
+            .run()?,
+        "Stopped" => workspace("patch")
+            .args(["--type=merge", "-p", r#"{"spec":{"desiredStatus":"Running"}}"#])
+            .run()?,
+        _ => {}
+    }
+    workspace("wait")
+        .args(["--for=condition=Available", "--timeout=180s"])
+        .run()?;
+    let url = get(".status.url")?;
+    ensure!(
+        !url.is_empty(),
+        "the workspace {WORKSPACE} is available but has no URL"
+    );
+    Ok(url)
+}
+
+/// kubectl finds plugins on its path.
+fn with_plugin(command: Cmd, plugin: &Path) -> anyhow::Result<Cmd> {
+    let mut path = OsString::from(plugin.parent().context("the plugin has no folder")?);
+    path.push(":");
+    path.push(env::var_os("PATH").unwrap_or_default());
+    Ok(command.env("PATH", path))
+}

@@ -1,0 +1,33 @@
+# Jobs of this repository. Each is one call of the project's own tool; what they do is in crates/xtask.
+# `./justw <job>` is the same as `just <job>`, and installs just when it is missing.
+
+set positional-arguments := true
+
+# Quiet once it is built: the first build takes minutes and should be seen.
+built := path_exists(env("CARGO_TARGET_DIR", justfile_directory() / "target") / "debug/xtask")
+xtask := if built == "true" { "cargo run -q -p xtask --" } else { "cargo run -p xtask --" }
+
+# List the jobs
+[private]
+default:
+    @"{{ just_executable() }}" --justfile "{{ justfile() }}" --list --unsorted
+
+# A workspace to log in to: cluster, images, chart, users; `demo down` removes all of it
+[group('use')]
+demo *args:
+    @{{ xtask }} demo "$@"
+
+# Everything that must pass: generated files, format, lints, unit, cluster and browser tests
+[group('develop')]
+test *args:
+    @{{ xtask }} test "$@"
+
+# Format, lints, licences, advisories and sources of dependencies; no cluster
+[group('develop')]
+check:
+    @{{ xtask }} check
+
+# The local cluster: up, down or status
+[group('cluster')]
+cluster *args:
+    @{{ xtask }} cluster "$@"
