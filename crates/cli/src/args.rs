@@ -1,0 +1,196 @@
+//! Command line -> arguments, each checked by itself (pure).
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use rules::Quantity;
+
+use crate::duration;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  the workspace was created (with --wait: and is available)
+  1  it could not be created: refused, no connection, no right
+  2  the command line is wrong
+  3  with --wait: it was created, but cannot become available as it is
+  4  with --wait: it was created, but was not available in time
+
+Examples:
+  # From a template, and print the URL as soon as it answers
+  kubectl create workspace demo --template production-notebook-template --wait
+
+  # Only show the manifest
+  kubectl create workspace demo --cpu 2 --memory 4Gi --dry-run=client -o yaml";
+
+/// Create a workspace: JupyterLab, or another application, with its own disk and URL.
+///
+/// What no flag says comes from the template, else from the installation's defaults.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "kubectl-create-workspace", bin_name = "kubectl create workspace", version, after_help = EXIT_CODES)]
+pub struct Args {
+    /// Name of the workspace: at most 50 lower-case letters, digits and '-'
+    #[arg(value_name = "NAME", value_parser = name)]
+    pub name: String,
+
+    /// WorkspaceTemplate that supplies defaults and bounds; it cannot be changed later
+    #[arg(long, value_name = "TEMPLATE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub template: Option<String>,
+
+    /// Image, or an alias such as uv
+    #[arg(long, value_name = "IMAGE", value_parser = image)]
+    pub image: Option<String>,
+
+    /// CPUs, as request and limit, such as 500m or 2
+    #[arg(long, value_name = "QUANTITY", value_parser = positive)]
+    pub cpu: Option<String>,
+
+    /// Memory, as request and limit, such as 4Gi
+    #[arg(long, value_name = "QUANTITY", value_parser = positive)]
+    pub memory: Option<String>,
+
+    /// Size of the home disk, such as 10Gi
+    #[arg(long, value_name = "QUANTITY", value_parser = positive)]
+    pub storage: Option<String>,
+
+    /// Name shown to people [default: NAME]
+    #[arg(long, value_name = "TEXT", value_parser = display_name)]
+    pub display_name: Option<String>,
+
+    /// Namespace [default: the one of the kubeconfig context]
+    #[arg(short, long, value_name = "NAMESPACE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub namespace: Option<String>,
+
+    /// client: only print what would be sent; server: let the server judge it without keeping it
+    #[arg(long, value_enum, value_name = "STRATEGY", default_value_t = DryRun::None)]
+    pub dry_run: DryRun,
+
+    /// Print the object, or its name, in place of a sentence
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+
+    /// Wait until the workspace is available and print its URL
+    #[arg(long)]
+    pub wait: bool,
+
+    /// How long to wait
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
+    pub timeout: Duration,
+
+    /// Path of the kubeconfig file [default: $KUBECONFIG, else ~/.kube/config]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Context of the kubeconfig to use
+    #[arg(long, value_name = "CONTEXT")]
+    pub context: Option<String>,
+}
+
+/// Whether anything is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DryRun {
+    /// The workspace is created.
+    None,
+    /// Nothing is sent.
+    Client,
+    /// The API server judges, and keeps nothing.
+    Server,
+}
+
+/// What is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// The object as YAML.
+    Yaml,
+    /// The object as JSON.
+    Json,
+    /// Its kind and name.
+    Name,
+}
+
+fn name(text: &str) -> Result<String, String> {
+    accept(text, rules::validate::name(text).first())
+}
+
+fn image(text: &str) -> Result<String, String> {
+    accept(text, rules::validate::image_syntax("spec.image", text).as_ref())
+}
+
+fn accept(text: &str, violation: Option<&rules::Violation>) -> Result<String, String> {
+    violation.map_or_else(|| Ok(text.to_owned()), |violation| Err(violation.message.clone()))
+}
+
+fn positive(text: &str) -> Result<String, String> {
+    let value: Quantity = text
+        .parse()
+        .map_err(|error: rules::quantity::QuantityError| error.to_string())?;
+    if value.is_negative() || value.is_zero() {
+        return Err("must be more than 0".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn display_name(text: &str) -> Result<String, String> {
+    match text.chars().count() {
+        1..=100 => Ok(text.to_owned()),
+        _ => Err("must have 1 to 100 characters".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Args, String> {
+        let words = std::iter::once("kubectl-create-workspace").chain(line.split_whitespace());
+        Args::try_parse_from(words).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn usual_calls_are_understood() {
+        let args =
+            parse("demo --template t --cpu 500m --memory 2Gi --storage 1e9 --dry-run=server -o yaml -n team")
+                .unwrap();
+        assert_eq!(args.name, "demo");
+        assert_eq!(args.dry_run, DryRun::Server);
+        assert_eq!(args.output, Some(Format::Yaml));
+        assert_eq!(args.timeout, Duration::from_mins(5));
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_with_the_name_of_its_flag() {
+        for (line, part) in [
+            ("Demo", "NAME"),
+            ("demo --cpu lots", "--cpu"),
+            ("demo --memory 1Gib", "--memory"),
+            ("demo --storage 0", "--storage"),
+            ("demo --storage=-1Gi", "--storage"),
+            ("demo --timeout 5", "--timeout"),
+            ("demo --dry-run=maybe", "--dry-run"),
+            ("demo --output wide", "--output"),
+            ("demo --template=", "--template"),
+            ("demo --image=", "--image"),
+            ("demo --display-name=", "--display-name"),
+            ("", "NAME"),
+        ] {
+            let error = parse(line).unwrap_err();
+            assert!(error.contains(part), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn help_documents_the_exit_codes() {
+        let help = Args::command().render_long_help().to_string();
+        assert!(
+            help.contains("4  with --wait: it was created, but was not available in time"),
+            "{help}"
+        );
+    }
+}

@@ -1,0 +1,184 @@
+//! What went wrong -> the sentence for the user and the exit code (pure).
+
+use kube::core::Status;
+use kube::core::response::StatusCause;
+
+/// Exit codes; 0 is success.
+pub mod exit_code {
+    /// The workspace could not be created: refused, no connection, no right.
+    pub const FAILED: u8 = 1;
+    /// The command line is wrong (also clap's own code).
+    pub const USAGE: u8 = 2;
+    /// `--wait`: the workspace cannot become available as it is.
+    pub const NOT_AVAILABLE: u8 = 3;
+    /// `--wait`: the time of `--timeout` is over.
+    pub const TIMED_OUT: u8 = 4;
+}
+
+/// Why the command ends without success.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Two flags contradict each other.
+    #[error("{0}")]
+    Usage(String),
+    /// No connection to a cluster, or something on the way there does not work.
+    #[error("{}", chain(.0))]
+    Other(anyhow::Error),
+    /// The API server said no.
+    #[error("{}", refusal(.0))]
+    Refused(Box<Status>),
+    /// The workspace exists and cannot become available as it is.
+    #[error("workspace {name:?} is not available: {reason}: {message}")]
+    NotAvailable {
+        /// Name of the workspace.
+        name: String,
+        /// Reason of the condition that says so.
+        reason: String,
+        /// Its message.
+        message: String,
+    },
+    /// The workspace exists and was not available in time.
+    #[error("timed out after {after} waiting for workspace {name:?}; last state: {last}")]
+    TimedOut {
+        /// Name of the workspace.
+        name: String,
+        /// The time of `--timeout`.
+        after: String,
+        /// What the workspace was doing.
+        last: String,
+    },
+    /// The output could not be written.
+    #[error("the output cannot be written: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+impl Failure {
+    /// The process's exit code.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => exit_code::USAGE,
+            Self::NotAvailable { .. } => exit_code::NOT_AVAILABLE,
+            Self::TimedOut { .. } => exit_code::TIMED_OUT,
+            Self::Other(_) | Self::Refused(_) | Self::Output(_) => exit_code::FAILED,
+        }
+    }
+}
+
+/// An error and its causes; what a cause repeats is left out.
+fn chain(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .fold(String::new(), |told, cause| match cause.to_string() {
+            cause if told.is_empty() => cause,
+            cause if told.contains(&cause) => told,
+            cause => format!("{told}: {cause}"),
+        })
+}
+
+/// The API server's refusal; each broken rule on its own line, with the flag that sets the field.
+fn refusal(status: &Status) -> String {
+    if status.code == 404 {
+        return "the cluster knows no Workspaces: is jupyter-k8s installed there, and the namespace right?"
+            .to_owned()
+            + &appended(status);
+    }
+    let causes: Vec<String> = status
+        .details
+        .iter()
+        .flat_map(|details| &details.causes)
+        .map(line)
+        .collect();
+    if causes.is_empty() {
+        return status.message.clone();
+    }
+    format!("the workspace is refused:\n{}", causes.join("\n"))
+}
+
+fn appended(status: &Status) -> String {
+    match status.message.as_str() {
+        "" => String::new(),
+        message => format!(" ({message})"),
+    }
+}
+
+fn line(cause: &StatusCause) -> String {
+    let flag = flag_of(&cause.field)
+        .map(|flag| format!(" ({flag})"))
+        .unwrap_or_default();
+    match cause.field.as_str() {
+        "" => format!("* {}", cause.message),
+        field => format!("* {field}{flag}: {}", cause.message),
+    }
+}
+
+fn flag_of(field: &str) -> Option<&'static str> {
+    Some(match field {
+        "metadata.name" => "NAME",
+        "spec.displayName" => "--display-name",
+        "spec.templateRef" => "--template",
+        "spec.image" => "--image",
+        "spec.resources.requests.cpu" | "spec.resources.limits.cpu" => "--cpu",
+        "spec.resources.requests.memory" | "spec.resources.limits.memory" => "--memory",
+        "spec.storage.size" => "--storage",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(status: serde_json::Value) -> String {
+        Failure::Refused(Box::new(serde_json::from_value(status).unwrap())).to_string()
+    }
+
+    #[test]
+    fn each_broken_rule_is_a_line_with_its_flag() {
+        let text = refused(json!({
+            "code": 422,
+            "message": "admission webhook denied the request: …",
+            "details": {"causes": [
+                {"field": "spec.image", "message": "\"evil\" is not allowed"},
+                {"field": "spec.port", "message": "\"80\" is no port"},
+                {"message": "something else"},
+            ]},
+        }));
+        assert_eq!(
+            text,
+            "the workspace is refused:\n\
+             * spec.image (--image): \"evil\" is not allowed\n\
+             * spec.port: \"80\" is no port\n\
+             * something else"
+        );
+    }
+
+    #[test]
+    fn a_chain_tells_each_cause_once() {
+        let error = anyhow::anyhow!("no such file")
+            .context("cannot read config: no such file")
+            .context("no cluster");
+        assert_eq!(
+            Failure::Other(error).to_string(),
+            "no cluster: cannot read config: no such file"
+        );
+    }
+
+    #[test]
+    fn without_causes_the_message_stands() {
+        let message = "workspaces.workspaces.jupyter.org \"x\" already exists";
+        assert_eq!(
+            refused(json!({"code": 409, "message": message, "reason": "AlreadyExists"})),
+            message
+        );
+    }
+
+    #[test]
+    fn a_cluster_without_the_kind_is_called_so() {
+        assert!(
+            refused(json!({"code": 404, "message": "404 page not found"}))
+                .contains("is jupyter-k8s installed")
+        );
+    }
+}

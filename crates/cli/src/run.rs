@@ -1,0 +1,90 @@
+//! Arguments -> everything that the command does and prints (IO).
+
+use std::io::Write;
+
+use kube::Client;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::args::{Args, DryRun, Format};
+use crate::failure::Failure;
+use crate::{connect, create, object, output, wait};
+
+/// Runs the command. What kubectl prints on standard output goes to `out`, warnings and progress to `err`.
+pub async fn run(args: &Args, out: &mut impl Write, err: &mut impl Write) -> Result<(), Failure> {
+    check(args)?;
+    if args.dry_run == DryRun::Client {
+        return print(&manifest(args)?, args, out);
+    }
+    let (client, namespace) = connect::connect(args).await.map_err(Failure::Other)?;
+    run_with(client, &namespace, args, out, err).await
+}
+
+/// The part of [`run`] that talks to a cluster.
+pub async fn run_with(
+    client: Client,
+    namespace: &str,
+    args: &Args,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> Result<(), Failure> {
+    let wanted = manifest(args)?;
+    let (warnings, outcome) =
+        create::create(&client, namespace, &wanted, args.dry_run == DryRun::Server).await;
+    for warning in warnings {
+        writeln!(err, "Warning: {warning}")?;
+    }
+    let created = outcome?;
+    if !args.wait {
+        return print(&created, args, out);
+    }
+    // A whole object is printed once, as it is at the end.
+    if matches!(args.output, None | Some(Format::Name)) {
+        print(&created, args, out)?;
+        out.flush()?;
+    }
+    let mut last = "not seen yet".to_owned();
+    let waiting = wait::until_available(client, &created, err, &mut last);
+    let available = match tokio::time::timeout(args.timeout, waiting).await {
+        Ok(outcome) => outcome?,
+        Err(_) => {
+            return Err(Failure::TimedOut {
+                name: args.name.clone(),
+                after: format!("{:?}", args.timeout),
+                last,
+            });
+        }
+    };
+    match args.output {
+        None => writeln!(
+            out,
+            "{}",
+            available.status.and_then(|status| status.url).unwrap_or_default()
+        )?,
+        Some(Format::Name) => {}
+        Some(_) => print(&available, args, out)?,
+    }
+    Ok(())
+}
+
+fn check(args: &Args) -> Result<(), Failure> {
+    if args.wait && args.dry_run != DryRun::None {
+        return Err(Failure::Usage(
+            "--wait makes no sense with --dry-run: nothing would ever be available".into(),
+        ));
+    }
+    Ok(())
+}
+
+fn manifest(args: &Args) -> Result<Value, Failure> {
+    object::manifest(args).map_err(|error| Failure::Other(error.into()))
+}
+
+fn print(object: &impl Serialize, args: &Args, out: &mut impl Write) -> Result<(), Failure> {
+    let object = &serde_json::to_value(object).map_err(|error| Failure::Other(error.into()))?;
+    let text = match args.output {
+        None => output::sentence(object, args.dry_run),
+        Some(format) => output::object(object, format)?,
+    };
+    Ok(writeln!(out, "{text}")?)
+}

@@ -1,0 +1,190 @@
+//! Name of a workspace -> the workspace once it is available, or why it is not going to be (IO; the decision is pure).
+
+use std::io::Write;
+
+use api::Workspace;
+use api::condition::{AVAILABLE, DEGRADED, VALID};
+use futures::StreamExt as _;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client, ResourceExt as _};
+
+use crate::failure::Failure;
+
+/// Where a workspace stands.
+#[derive(Debug, Clone, PartialEq)]
+enum Progress {
+    Available,
+    NotYet(String),
+    Failed { reason: String, message: String },
+}
+
+/// The last state that was seen, in words.
+pub(crate) type LastSeen = String;
+
+/// Watches until the workspace is available. Each new state is a line on `err`, the last one also in `last`.
+pub(crate) async fn until_available(
+    client: Client,
+    created: &Workspace,
+    err: &mut impl Write,
+    last: &mut LastSeen,
+) -> Result<Workspace, Failure> {
+    let name = created.name_any();
+    let namespace = created.namespace().unwrap_or_default();
+    let mut events = std::pin::pin!(
+        watcher::watch_object(Api::<Workspace>::namespaced(client, &namespace), &name).default_backoff()
+    );
+    let gone = || Failure::NotAvailable {
+        name: name.clone(),
+        reason: "Deleted".to_owned(),
+        message: "somebody deleted it".to_owned(),
+    };
+    while let Some(state) = events.next().await {
+        let workspace = match state {
+            Ok(Some(workspace)) if workspace.uid() == created.uid() => workspace,
+            Ok(_) => return Err(gone()),
+            Err(error) => match refusal(&error) {
+                Some(status) => return Err(Failure::Refused(Box::new(status.clone()))),
+                None => continue,
+            },
+        };
+        match progress(&workspace) {
+            Progress::Available => return Ok(workspace),
+            Progress::Failed { reason, message } => {
+                return Err(Failure::NotAvailable {
+                    name,
+                    reason,
+                    message,
+                });
+            }
+            Progress::NotYet(words) if words != *last => {
+                writeln!(err, "{words}")?;
+                *last = words;
+            }
+            Progress::NotYet(_) => {}
+        }
+    }
+    Err(gone())
+}
+
+/// A refusal that asking again does not change: no right to watch.
+fn refusal(error: &watcher::Error) -> Option<&kube::core::Status> {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+            if matches!(status.code, 401 | 403) =>
+        {
+            Some(status)
+        }
+        _ => None,
+    }
+}
+
+fn progress(workspace: &Workspace) -> Progress {
+    if workspace.metadata.deletion_timestamp.is_some() {
+        return Progress::Failed {
+            reason: "Deleting".to_owned(),
+            message: "somebody deletes it".to_owned(),
+        };
+    }
+    let generation = workspace.metadata.generation;
+    let status = workspace.status.clone().unwrap_or_default();
+    // A condition about an older spec says nothing about this one.
+    let find = |type_: &str, value: &str| -> Option<&Condition> {
+        status.conditions.iter().find(|condition| {
+            condition.type_ == type_
+                && condition.status == value
+                && condition.observed_generation >= generation
+        })
+    };
+    if let Some(condition) = find(VALID, "False").or_else(|| find(DEGRADED, "True")) {
+        return Progress::Failed {
+            reason: condition.reason.clone(),
+            message: condition.message.clone(),
+        };
+    }
+    if find(AVAILABLE, "True").is_some() && status.url.is_some() {
+        return Progress::Available;
+    }
+    let phase = status
+        .phase
+        .map_or_else(|| "Pending".to_owned(), |phase| format!("{phase:?}"));
+    let words = [
+        status.reason.unwrap_or_default(),
+        status.message.unwrap_or_default(),
+    ];
+    let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    Progress::NotYet(if words.is_empty() {
+        phase
+    } else {
+        format!("{phase}: {}", words.join(": "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn state(generation: i64, status: Value) -> Progress {
+        let mut object = json!({
+            "metadata": {"name": "demo", "generation": generation}, "spec": {"displayName": "d"}
+        });
+        object["status"] = status;
+        progress(&serde_json::from_value(object).unwrap())
+    }
+
+    fn condition(type_: &str, status: &str, generation: i64) -> Value {
+        json!({
+            "type": type_, "status": status, "reason": "Because", "message": "of this",
+            "observedGeneration": generation, "lastTransitionTime": "2026-01-01T00:00:00Z",
+        })
+    }
+
+    #[test]
+    fn a_new_workspace_is_pending() {
+        assert_eq!(state(1, Value::Null), Progress::NotYet("Pending".into()));
+    }
+
+    #[test]
+    fn a_state_on_the_way_is_put_in_words() {
+        let status = json!({"phase": "Starting", "reason": "Starting", "message": "the pod starts"});
+        assert_eq!(
+            state(1, status),
+            Progress::NotYet("Starting: Starting: the pod starts".into())
+        );
+    }
+
+    #[test]
+    fn available_needs_its_condition_for_this_generation_and_a_url() {
+        let with = |generation, url: Option<&str>| json!({"url": url, "conditions": [condition(AVAILABLE, "True", generation)]});
+        assert_eq!(state(2, with(2, Some("https://x"))), Progress::Available);
+        assert_ne!(state(2, with(1, Some("https://x"))), Progress::Available);
+        assert_ne!(state(2, with(2, None)), Progress::Available);
+    }
+
+    #[test]
+    fn invalid_and_degraded_end_the_wait_with_reason_and_message() {
+        let failed = Progress::Failed {
+            reason: "Because".into(),
+            message: "of this".into(),
+        };
+        assert_eq!(
+            state(1, json!({"conditions": [condition(VALID, "False", 1)]})),
+            failed
+        );
+        assert_eq!(
+            state(1, json!({"conditions": [condition(DEGRADED, "True", 1)]})),
+            failed
+        );
+        assert_ne!(
+            state(1, json!({"conditions": [condition(DEGRADED, "False", 1)]})),
+            failed
+        );
+        assert_ne!(
+            state(2, json!({"conditions": [condition(DEGRADED, "True", 1)]})),
+            failed
+        );
+    }
+}

@@ -1,0 +1,233 @@
+//! Command lines -> output, exit codes and requests, against an API server in memory (no sockets).
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+mod server;
+
+use clap::Parser as _;
+use cli::args::Args;
+use cli::run::run_with;
+use cli::{Failure, exit_code};
+use serde_json::{Value, json};
+use server::Server;
+
+/// Output, error output and outcome of `kubectl create workspace <line>`.
+struct Ran {
+    out: String,
+    err: String,
+    outcome: Result<(), Failure>,
+}
+
+impl Ran {
+    fn code(&self) -> u8 {
+        self.outcome.as_ref().map_or_else(Failure::code, |()| 0)
+    }
+
+    fn error(&self) -> String {
+        self.outcome.as_ref().unwrap_err().to_string()
+    }
+}
+
+async fn run(server: &Server, line: &str) -> Ran {
+    let args = Args::parse_from(std::iter::once("kubectl-create-workspace").chain(line.split_whitespace()));
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let outcome = run_with(server.client(), "team", &args, &mut out, &mut err).await;
+    Ran {
+        out: String::from_utf8(out).unwrap(),
+        err: String::from_utf8(err).unwrap(),
+        outcome,
+    }
+}
+
+fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Value {
+    json!({
+        "type": type_, "status": status, "reason": reason, "message": message,
+        "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z",
+    })
+}
+
+#[tokio::test]
+async fn creates_and_says_so_as_kubectl_does() {
+    let server = Server::default();
+    let ran = run(&server, "demo --template prod --cpu 2").await;
+    assert_eq!(ran.code(), 0);
+    assert_eq!(ran.out, "workspace.workspaces.jupyter.org/demo created\n");
+    assert_eq!(ran.err, "");
+    let (uri, body) = server.created();
+    assert_eq!(
+        uri,
+        "/apis/workspaces.jupyter.org/v1alpha1/namespaces/team/workspaces?&fieldManager=kubectl-create-workspace"
+    );
+    assert_eq!(body["spec"]["templateRef"], "prod");
+    assert_eq!(body["spec"]["resources"]["limits"]["cpu"], "2");
+}
+
+#[tokio::test]
+async fn a_server_dry_run_asks_for_one_and_says_so() {
+    let server = Server::default();
+    let ran = run(&server, "demo --dry-run=server").await;
+    assert_eq!(
+        ran.out,
+        "workspace.workspaces.jupyter.org/demo created (server dry run)\n"
+    );
+    assert!(
+        server.created().0.contains("dryRun=All"),
+        "{}",
+        server.created().0
+    );
+}
+
+#[tokio::test]
+async fn formats_print_the_stored_object_and_nothing_else() {
+    let server = Server::default();
+    assert_eq!(
+        run(&server, "demo -o name").await.out,
+        "workspace.workspaces.jupyter.org/demo\n"
+    );
+    let stored: Value = serde_json::from_str(&run(&server, "demo -o json").await.out).unwrap();
+    assert_eq!(stored["metadata"]["uid"], "u-1");
+    let yaml = run(&server, "demo -o yaml").await.out;
+    assert!(yaml.contains("uid: u-1"), "{yaml}");
+}
+
+#[tokio::test]
+async fn warnings_of_the_server_show_on_standard_error() {
+    let server = Server::default().with_warning(r#"299 - "WorkspaceTemplate \"t\" does not exist""#);
+    let ran = run(&server, "demo").await;
+    assert_eq!(ran.err, "Warning: WorkspaceTemplate \"t\" does not exist\n");
+    assert_eq!(ran.code(), 0);
+}
+
+#[tokio::test]
+async fn a_refusal_names_each_violation_on_a_line() {
+    let server = Server::default().refusing(&json!({
+        "kind": "Status", "status": "Failure", "code": 422, "reason": "Invalid",
+        "message": "admission webhook denied the request: …",
+        "details": {"causes": [
+            {"field": "spec.image", "message": "\"x\" is not an image that the template allows"},
+            {"field": "spec.storage.size", "message": "\"9Ti\" is more than the template's maximum 50Gi"},
+        ]},
+    }));
+    let ran = run(&server, "demo --image x --storage 9Ti").await;
+    assert_eq!(ran.code(), exit_code::FAILED);
+    assert_eq!(
+        ran.error(),
+        "the workspace is refused:\n\
+         * spec.image (--image): \"x\" is not an image that the template allows\n\
+         * spec.storage.size (--storage): \"9Ti\" is more than the template's maximum 50Gi"
+    );
+    assert_eq!(ran.out, "");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_status_is_shown_as_it_is() {
+    let ran = run(&Server::default().answering(502, "bad gateway"), "demo").await;
+    assert_eq!(
+        (ran.code(), ran.error().as_str()),
+        (exit_code::FAILED, "bad gateway")
+    );
+}
+
+#[tokio::test]
+async fn waiting_prints_states_and_then_the_url() {
+    let server = Server::default();
+    server.state(json!({"phase": "Starting", "reason": "Starting", "message": "the pod starts"}));
+    server.state(json!({
+        "phase": "Running", "url": "https://demo.example.org/", "conditions": [condition("Available", "True", "Ready", "")]
+    }));
+    let ran = run(&server, "demo --wait").await;
+    assert_eq!(ran.code(), 0, "{:?}", ran.outcome);
+    assert_eq!(
+        ran.out,
+        "workspace.workspaces.jupyter.org/demo created\nhttps://demo.example.org/\n"
+    );
+    assert_eq!(ran.err, "Pending\nStarting: Starting: the pod starts\n");
+}
+
+#[tokio::test]
+async fn waiting_for_a_format_prints_the_available_object_once() {
+    let server = Server::default();
+    server.state(json!({"url": "https://demo.example.org/", "conditions": [condition("Available", "True", "Ready", "")]}));
+    let ran = run(&server, "demo --wait -o json").await;
+    let printed: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(printed["status"]["url"], "https://demo.example.org/");
+}
+
+#[tokio::test]
+async fn waiting_ends_early_with_the_reason() {
+    for (type_, status) in [("Degraded", "True"), ("Valid", "False")] {
+        let server = Server::default();
+        server.state(json!({"conditions": [condition(type_, status, "ImagePullFailed", "no such image")]}));
+        let ran = run(&server, "demo --wait").await;
+        assert_eq!(ran.code(), exit_code::NOT_AVAILABLE);
+        assert_eq!(
+            ran.error(),
+            r#"workspace "demo" is not available: ImagePullFailed: no such image"#
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_too_long_has_a_code_of_its_own_and_tells_the_last_state() {
+    let server = Server::default();
+    server.state(json!({"phase": "Starting"}));
+    let ran = run(&server, "demo --wait --timeout 1h").await;
+    assert_eq!(ran.code(), exit_code::TIMED_OUT);
+    assert!(ran.error().ends_with("last state: Starting"), "{}", ran.error());
+}
+
+#[tokio::test]
+async fn waiting_for_a_deleted_workspace_ends() {
+    let server = Server::default();
+    server.deleted();
+    let ran = run(&server, "demo --wait").await;
+    assert_eq!(ran.code(), exit_code::NOT_AVAILABLE);
+    assert!(ran.error().contains("Deleted"), "{}", ran.error());
+}
+
+#[tokio::test]
+async fn a_wait_without_the_right_to_watch_says_so() {
+    let server = Server::default().without_watch();
+    let ran = run(&server, "demo --wait").await;
+    assert_eq!(ran.code(), exit_code::FAILED);
+    assert_eq!(ran.error(), "workspaces is forbidden");
+}
+
+#[tokio::test]
+async fn a_client_dry_run_needs_no_cluster() {
+    let args = Args::parse_from([
+        "x",
+        "demo",
+        "--dry-run=client",
+        "-o",
+        "yaml",
+        "--kubeconfig",
+        "/nowhere",
+    ]);
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    cli::run::run(&args, &mut out, &mut err).await.unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(
+        text.contains("kind: Workspace") && text.contains("name: demo"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn waiting_for_a_dry_run_is_refused() {
+    let args = Args::parse_from(["x", "demo", "--dry-run=server", "--wait"]);
+    let failure = cli::run::run(&args, &mut Vec::new(), &mut Vec::new())
+        .await
+        .unwrap_err();
+    assert_eq!(failure.code(), exit_code::USAGE);
+}
+
+#[tokio::test]
+async fn a_missing_kubeconfig_is_named() {
+    let args = Args::parse_from(["x", "demo", "--kubeconfig", "/nowhere/config"]);
+    let failure = cli::run::run(&args, &mut Vec::new(), &mut Vec::new())
+        .await
+        .unwrap_err();
+    assert_eq!(failure.code(), exit_code::FAILED);
+    assert!(failure.to_string().contains("/nowhere/config"), "{failure}");
+}

@@ -1,0 +1,142 @@
+//! An API server that takes one workspace and then plays its states to whoever watches (in memory).
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
+use http::{Method, Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+
+#[derive(Default)]
+struct State {
+    warning: Option<String>,
+    refusal: Option<(u16, String)>,
+    forbids_watch: bool,
+    created: Option<(String, Value)>,
+    events: Vec<Event>,
+}
+
+enum Event {
+    Status(Value),
+    Deleted,
+}
+
+/// Clones share their state.
+#[derive(Default, Clone)]
+pub(crate) struct Server {
+    state: Arc<Mutex<State>>,
+}
+
+impl Server {
+    pub(crate) fn with_warning(self, header: &str) -> Self {
+        self.state.lock().unwrap().warning = Some(header.to_owned());
+        self
+    }
+
+    pub(crate) fn refusing(self, status: &Value) -> Self {
+        let code = status["code"].as_u64().unwrap();
+        self.answering(u16::try_from(code).unwrap(), &status.to_string())
+    }
+
+    pub(crate) fn answering(self, code: u16, body: &str) -> Self {
+        self.state.lock().unwrap().refusal = Some((code, body.to_owned()));
+        self
+    }
+
+    pub(crate) fn without_watch(self) -> Self {
+        self.state.lock().unwrap().forbids_watch = true;
+        self
+    }
+
+    /// A state that the workspace takes after its creation.
+    pub(crate) fn state(&self, status: Value) {
+        self.state.lock().unwrap().events.push(Event::Status(status));
+    }
+
+    /// The workspace goes away.
+    pub(crate) fn deleted(&self) {
+        self.state.lock().unwrap().events.push(Event::Deleted);
+    }
+
+    /// URI and body of the creation.
+    pub(crate) fn created(&self) -> (String, Value) {
+        self.state.lock().unwrap().created.clone().unwrap()
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        let server = self.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let server = server.clone();
+            async move { Ok::<_, Infallible>(server.answer(request).await) }
+        });
+        Client::new(service, "default")
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
+        let (head, body) = request.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let mut state = self.state.lock().unwrap();
+        if head.method == Method::POST {
+            let body: Value = serde_json::from_slice(&bytes).unwrap();
+            state.created = Some((head.uri.to_string(), body));
+            if let Some((code, text)) = &state.refusal {
+                return respond(*code, None, text);
+            }
+            return respond(
+                201,
+                state.warning.as_deref(),
+                &object(&state, &Value::Null).to_string(),
+            );
+        }
+        if state.forbids_watch {
+            let status = json!({"kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden", "message": "workspaces is forbidden"});
+            return respond(403, None, &status.to_string());
+        }
+        let query = head.uri.query().unwrap_or_default();
+        assert!(query.contains("fieldSelector=metadata.name%3Ddemo"), "{query}");
+        if !query.contains("watch=true") {
+            let list = json!({
+                "kind": "WorkspaceList", "metadata": {"resourceVersion": "1"}, "items": [object(&state, &Value::Null)]
+            });
+            return respond(200, None, &list.to_string());
+        }
+        let lines: Vec<_> = state
+            .events
+            .iter()
+            .map(|event| match event {
+                Event::Status(status) => json!({"type": "MODIFIED", "object": object(&state, status)}),
+                Event::Deleted => json!({"type": "DELETED", "object": object(&state, &Value::Null)}),
+            })
+            .map(|event| Ok(hyper::body::Frame::data(Bytes::from(format!("{event}\n")))))
+            .collect();
+        // After the last event the watch stays open and silent.
+        let body = StreamBody::new(stream::iter(lines).chain(stream::pending()));
+        Response::new(UnsyncBoxBody::new(body))
+    }
+}
+
+/// The created workspace as the API server keeps it.
+fn object(state: &State, status: &Value) -> Value {
+    let mut object = state.created.as_ref().unwrap().1.clone();
+    object["metadata"]["uid"] = json!("u-1");
+    object["metadata"]["namespace"] = json!("team");
+    object["metadata"]["generation"] = json!(1);
+    object["metadata"]["resourceVersion"] = json!("2");
+    object["status"] = status.clone();
+    object
+}
+
+fn respond(code: u16, warning: Option<&str>, body: &str) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
+    let mut response = Response::builder().status(code);
+    if let Some(warning) = warning {
+        response = response.header(http::header::WARNING, warning);
+    }
+    response
+        .body(UnsyncBoxBody::new(Full::new(Bytes::from(body.to_owned()))))
+        .unwrap()
+}
