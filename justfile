@@ -27,7 +27,17 @@ test *args:
 check:
     @{{ xtask }} check
 
-# The local cluster: up, down or status
+# Write what is generated from the code: the chart's CRDs, docs/api.md
+[group('develop')]
+gen *args:
+    @{{ xtask }} gen "$@"
+
+# The local cluster: up, down, status, import (new images), kubeconfig (of a user), leak-check
 [group('cluster')]
 cluster *args:
     @{{ xtask }} cluster "$@"
+
+# Build the images whose sources have changed
+[group('cluster')]
+images *args:
+    @{{ xtask }} images "$@"
