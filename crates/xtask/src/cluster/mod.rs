@@ -41,6 +41,7 @@ use crate::args::{ClusterCommand, Provider};
 use crate::paths::Paths;
 use crate::progress::Progress;
 
+pub(crate) use existing::push as push_image;
 pub(crate) use kubeconfig::write_secret;
 pub(crate) use layout::NODE_ADDRESS;
 pub(crate) use leaks::check as leak_check;

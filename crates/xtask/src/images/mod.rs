@@ -28,7 +28,7 @@ use self::record::Record;
 use self::step::Step;
 use self::store::{Build, Store};
 use crate::apt;
-use crate::exec::Cmd;
+use crate::cluster;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
@@ -129,15 +129,9 @@ pub(crate) fn push(
     for (name, reference) in references {
         pushed.insert(name.clone(), plan::pushed(registry, reference)?);
     }
-    apt::ensure(&["skopeo"], progress)?;
     for (name, target) in &pushed {
         let archive = paths.images().join(format!("{name}.tar"));
-        Cmd::new("skopeo")
-            .args(["copy", "--quiet"])
-            .arg(format!("oci-archive:{}", archive.display()))
-            .arg(format!("docker://{target}"))
-            .run()
-            .with_context(|| format!("image {name}: push"))?;
+        cluster::push_image(&archive, target, progress).with_context(|| format!("image {name}: push"))?;
         progress.line(format_args!("pushed {target}"));
     }
     Ok(pushed)
