@@ -67,8 +67,10 @@ mod tests {
         }
     }
 
+    type Answers = &'static [(u16, &'static str)];
+
     /// A provider that gives these answers one after the other, the last one for ever. Status 0: nobody answers.
-    fn provider(answers: &'static [(u16, &'static str)]) -> (HttpClient, Arc<AtomicUsize>) {
+    fn provider(answers: Answers) -> (HttpClient, Arc<AtomicUsize>) {
         let asked = Arc::new(AtomicUsize::new(0));
         let count = asked.clone();
         let http = HttpClient::new(move |request| {
@@ -94,7 +96,7 @@ mod tests {
         "jwks_uri":"https://identity.example/jwks","response_types_supported":["code"],
         "subject_types_supported":["public"],"id_token_signing_alg_values_supported":["RS256"]}"#;
 
-    async fn outcome(answers: &'static [(u16, &'static str)]) -> (Result<Provider, SettingError>, usize) {
+    async fn outcome(answers: Answers) -> (Result<Provider, SettingError>, usize) {
         let (http, asked) = provider(answers);
         let result = discover(settings(), http, Clock::System).await;
         (result, asked.load(Ordering::Relaxed))
@@ -102,7 +104,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_provider_that_is_not_up_yet_is_waited_for() {
-        let starting = &[(0, ""), (502, ""), (503, ""), (404, "404 page not found"), (200, DOCUMENT)];
+        let starting = &[
+            (0, ""),
+            (502, ""),
+            (503, ""),
+            (404, "404 page not found"),
+            (200, DOCUMENT),
+        ];
         let (result, asked) = outcome(starting).await;
         assert_eq!(result.unwrap().issuer(), ISSUER);
         assert_eq!(asked, 5);
@@ -110,7 +118,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn something_else_in_its_place_is_named_after_a_while() {
-        for wrong in [&[(404, "")], &[(200, "<html>")]] as [&[(u16, &str)]; 2] {
+        for wrong in [&[(404, "")], &[(200, "<html>")]] as [Answers; 2] {
             let (result, asked) = outcome(wrong).await;
             assert_eq!(result.unwrap_err().setting, "oidc-issuer-url");
             assert!(asked > 30, "{asked}");
@@ -119,19 +127,34 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_provider_that_does_not_fit_the_settings_is_named_at_once() {
-        let other_name = &[(200, concat!(r#"{"issuer":"https://identity.example/realms/X","#,
-            r#""authorization_endpoint":"https://identity.example/auth","token_endpoint":"https://identity.example/token","#,
-            r#""jwks_uri":"https://identity.example/jwks","response_types_supported":["code"],"#,
-            r#""subject_types_supported":["public"],"id_token_signing_alg_values_supported":["RS256"]}"#))];
-        let other_algs = &[(200, concat!(r#"{"issuer":"https://identity.example/realms/x","#,
-            r#""authorization_endpoint":"https://identity.example/auth","token_endpoint":"https://identity.example/token","#,
-            r#""jwks_uri":"https://identity.example/jwks","response_types_supported":["code"],"#,
-            r#""subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256"]}"#))];
-        let plain = &[(200, concat!(r#"{"issuer":"https://identity.example/realms/x","#,
-            r#""authorization_endpoint":"https://identity.example/auth","token_endpoint":"http://identity.example/token","#,
-            r#""jwks_uri":"https://identity.example/jwks","response_types_supported":["code"],"#,
-            r#""subject_types_supported":["public"],"id_token_signing_alg_values_supported":["RS256"]}"#))];
-        let table: [(&'static [(u16, &'static str)], &str, &str); 3] = [
+        let other_name = &[(
+            200,
+            concat!(
+                r#"{"issuer":"https://identity.example/realms/X","#,
+                r#""authorization_endpoint":"https://identity.example/auth","token_endpoint":"https://identity.example/token","#,
+                r#""jwks_uri":"https://identity.example/jwks","response_types_supported":["code"],"#,
+                r#""subject_types_supported":["public"],"id_token_signing_alg_values_supported":["RS256"]}"#
+            ),
+        )];
+        let other_algs = &[(
+            200,
+            concat!(
+                r#"{"issuer":"https://identity.example/realms/x","#,
+                r#""authorization_endpoint":"https://identity.example/auth","token_endpoint":"https://identity.example/token","#,
+                r#""jwks_uri":"https://identity.example/jwks","response_types_supported":["code"],"#,
+                r#""subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256"]}"#
+            ),
+        )];
+        let plain = &[(
+            200,
+            concat!(
+                r#"{"issuer":"https://identity.example/realms/x","#,
+                r#""authorization_endpoint":"https://identity.example/auth","token_endpoint":"http://identity.example/token","#,
+                r#""jwks_uri":"https://identity.example/jwks","response_types_supported":["code"],"#,
+                r#""subject_types_supported":["public"],"id_token_signing_alg_values_supported":["RS256"]}"#
+            ),
+        )];
+        let table: [(Answers, &str, &str); 3] = [
             (other_name, "oidc-issuer-url", "https://identity.example/realms/X"),
             (other_algs, "oidc-signing-algs", "ES256"),
             (plain, "oidc-issuer-url", "http://identity.example/token"),

@@ -17,7 +17,6 @@ pub mod frames;
 pub mod gate;
 pub mod identity;
 pub mod index;
-pub mod jwks;
 pub mod keys;
 pub mod listen;
 pub mod login;

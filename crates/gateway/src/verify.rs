@@ -117,12 +117,11 @@ pub fn send_to_enter(
     headers: &HeaderMap,
 ) -> Result<Response, Failure> {
     let present = cookies::find(headers, cookies::PRE)?.filter(|value| is_token(value));
-    let (browser, fresh) = match present {
-        Some(value) => (fingerprint(value), None),
-        None => {
-            let value = random_token()?;
-            (fingerprint(&value), Some(value))
-        }
+    let (browser, fresh) = if let Some(value) = present {
+        (fingerprint(value), None)
+    } else {
+        let value = random_token()?;
+        (fingerprint(&value), Some(value))
     };
     let now = gate.clock.now();
     enter.browser = browser;

@@ -131,7 +131,7 @@ impl Issuer {
             .strip_prefix(&format!("{}/authorize?", self.url))
             .ok_or("not the authorization endpoint")?;
         let values: HashMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        let value = |name: &str| values.get(name).cloned().ok_or(format!("{name} is missing"));
+        let value = |name: &str| values.get(name).cloned().ok_or_else(|| format!("{name} is missing"));
         for (name, expected) in [
             ("response_type", "code"),
             ("response_mode", "query"),

@@ -14,7 +14,7 @@ use crate::oidc_http::HttpClient;
 const INTERVAL: i64 = 60;
 
 /// The keys that an identity provider signs with.
-pub struct Keys {
+pub(super) struct Keys {
     url: JsonWebKeySetUrl,
     http: HttpClient,
     clock: Clock,
@@ -24,7 +24,12 @@ pub struct Keys {
 
 impl Keys {
     /// `first`: the keys fetched just now from `url`.
-    pub fn new(url: JsonWebKeySetUrl, first: CoreJsonWebKeySet, http: HttpClient, clock: Clock) -> Self {
+    pub(super) fn new(
+        url: JsonWebKeySetUrl,
+        first: CoreJsonWebKeySet,
+        http: HttpClient,
+        clock: Clock,
+    ) -> Self {
         Self {
             url,
             http,
@@ -35,12 +40,12 @@ impl Keys {
     }
 
     /// The keys as known.
-    pub fn current(&self) -> Arc<CoreJsonWebKeySet> {
+    pub(super) fn current(&self) -> Arc<CoreJsonWebKeySet> {
         self.current.load_full()
     }
 
     /// Fetches the keys again, replacing all, unless that was done within the last minute; keeps them on failure.
-    pub async fn refetch(&self) {
+    pub(super) async fn refetch(&self) {
         let mut fetched = self.fetched.lock().await;
         if self.clock.now() < *fetched + INTERVAL {
             return;

@@ -1,0 +1,394 @@
+//! What a ticket, a code and a cookie are worth in the wrong place.
+
+use api::workspace::AccessType;
+use gateway::cookies;
+use gateway::doorkeeper::Doorkeeper as _;
+use gateway::index::Target;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use kube::runtime::watcher::Event;
+use testkit::api_server::Fault;
+
+use super::world::{AUTH, BOBS, Browser, ISSUER, LAB, NAVIGATION, OPEN, World, headers, origin, target};
+
+fn lab() -> String {
+    format!("{}/", origin(LAB))
+}
+
+async fn signed_in(world: &World) -> Browser<'_> {
+    let alice = world.browser("alice");
+    assert!(alice.open(&lab()).await.is_inside());
+    alice
+}
+
+/// Alice on her way in, just before her one-time code is used; and its address.
+async fn with_code(world: &World) -> (Browser<'_>, String) {
+    let alice = world.browser("alice");
+    let landing = alice
+        .open_until(&lab(), |url| url.contains("/_workspace/callback"))
+        .await;
+    let callback = landing.answer.location().unwrap().to_owned();
+    (alice, callback)
+}
+
+#[tokio::test]
+async fn a_code_counts_once() {
+    let world = World::new().await;
+    let (alice, callback) = with_code(&world).await;
+    let first = alice.step(&callback).await;
+    assert!(first.cookie(cookies::TICKET).is_some());
+    let second = alice.step(&callback).await;
+    assert_eq!(second.cookie(cookies::TICKET), None);
+    assert!(
+        second
+            .location()
+            .unwrap()
+            .starts_with(&format!("{AUTH}/enter?t="))
+    );
+}
+
+#[tokio::test]
+async fn a_code_counts_for_thirty_seconds() {
+    let world = World::new().await;
+    let (alice, callback) = with_code(&world).await;
+    world.pass(30);
+    assert_eq!(alice.step(&callback).await.cookie(cookies::TICKET), None);
+    // The browser is sent round once more and arrives.
+    assert!(alice.open(&callback).await.is_inside());
+}
+
+#[tokio::test]
+async fn a_stolen_code_is_worthless_and_stays_good_for_its_owner() {
+    let world = World::new().await;
+    let (alice, callback) = with_code(&world).await;
+    let mallory = world.browser("mallory");
+    assert_eq!(mallory.step(&callback).await.cookie(cookies::TICKET), None);
+    // Not with a pre-cookie of her own either.
+    mallory.step(&lab()).await;
+    assert!(mallory.cookie(LAB, cookies::PRE).is_some());
+    assert_eq!(mallory.step(&callback).await.cookie(cookies::TICKET), None);
+    assert!(alice.open(&callback).await.is_inside());
+}
+
+#[tokio::test]
+async fn a_code_of_one_workspace_is_worthless_at_another() {
+    let world = World::new().await;
+    let (alice, callback) = with_code(&world).await;
+    let pre = alice.cookie(LAB, cookies::PRE);
+    alice.set_cookie(BOBS, cookies::PRE, pre.as_deref());
+    let answer = alice.step(&callback.replace(LAB, BOBS)).await;
+    assert_eq!(
+        (answer.status, answer.cookie(cookies::TICKET)),
+        (StatusCode::BAD_REQUEST, None)
+    );
+}
+
+#[tokio::test]
+async fn access_that_ends_while_the_code_is_under_way_gives_no_ticket() {
+    let world = World::new().await;
+    let (alice, callback) = with_code(&world).await;
+    world.publish(vec![target(LAB, "bob", AccessType::OwnerOnly)]);
+    let answer = alice.step(&callback).await;
+    assert_eq!(
+        (answer.status, answer.cookie(cookies::TICKET)),
+        (StatusCode::FORBIDDEN, None)
+    );
+}
+
+#[tokio::test]
+async fn a_code_is_not_used_up_by_head_requests_frames_or_fetches() {
+    let world = World::new().await;
+    let (alice, callback) = with_code(&world).await;
+    let head = alice.send("HEAD", &callback, headers(&NAVIGATION)).await;
+    assert_eq!(head.status, StatusCode::METHOD_NOT_ALLOWED);
+    let fetched = alice
+        .send(
+            "GET",
+            &callback,
+            headers(&[
+                ("sec-fetch-mode", "no-cors"),
+                ("sec-fetch-dest", "image"),
+                ("sec-fetch-site", "same-site"),
+            ]),
+        )
+        .await;
+    assert_eq!(fetched.status, StatusCode::FORBIDDEN);
+    assert!(alice.open(&callback).await.is_inside());
+}
+
+#[tokio::test]
+async fn a_ticket_counts_for_its_own_workspace_only() {
+    let world = World::new().await;
+    let alice = signed_in(&world).await;
+    let ticket = alice.cookie(LAB, cookies::TICKET).unwrap();
+    let mallory = world.browser("mallory");
+    for host in [BOBS, OPEN] {
+        mallory.set_cookie(host, cookies::TICKET, Some(&ticket));
+        let answer = mallory.step(&format!("{}/", origin(host))).await;
+        assert_eq!(answer.status, StatusCode::FOUND, "{host}");
+    }
+    // Created again under the same host: another workspace.
+    let again = Target {
+        uid: "another".into(),
+        ..target(LAB, "alice", AccessType::OwnerOnly)
+    };
+    world.publish(vec![again]);
+    assert_eq!(alice.step(&lab()).await.status, StatusCode::FOUND);
+}
+
+#[tokio::test]
+async fn a_cookie_of_one_kind_does_not_stand_in_for_another() {
+    let world = World::new().await;
+    let alice = signed_in(&world).await;
+    let session = alice.cookie("auth.ws.example", cookies::SESSION).unwrap();
+    let ticket = alice.cookie(LAB, cookies::TICKET).unwrap();
+    alice.set_cookie(LAB, cookies::TICKET, Some(&session));
+    assert_eq!(alice.step(&lab()).await.status, StatusCode::FOUND);
+    alice.set_cookie(LAB, cookies::TICKET, None);
+    alice.set_cookie("auth.ws.example", cookies::SESSION, Some(&ticket));
+    let landing = alice.open_until(&lab(), |url| url.starts_with(ISSUER)).await;
+    assert!(landing.answer.location().unwrap().starts_with(ISSUER));
+}
+
+#[tokio::test]
+async fn access_that_ends_counts_for_the_next_request() {
+    let world = World::new().await;
+    let alice = signed_in(&world).await;
+    world.publish(vec![target(LAB, "bob", AccessType::OwnerOnly)]);
+    let page = alice.step(&lab()).await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    let fetch = headers(&[
+        ("sec-fetch-site", "same-origin"),
+        ("sec-fetch-mode", "cors"),
+        ("sec-fetch-dest", "empty"),
+    ]);
+    let fetched = alice.send("GET", &lab(), fetch).await;
+    assert_eq!(
+        (fetched.status, fetched.json()["error"].as_str()),
+        (StatusCode::FORBIDDEN, Some("NoAccess"))
+    );
+    world.publish(vec![]);
+    assert_eq!(alice.step(&lab()).await.body, page.body);
+}
+
+#[tokio::test]
+async fn a_sibling_workspaces_page_can_do_nothing_with_a_persons_ticket() {
+    let world = World::new().await;
+    let alice = signed_in(&world).await;
+    let sibling = origin(BOBS);
+    for (method, mode, dest) in [
+        ("GET", "cors", "empty"),
+        ("GET", "no-cors", "image"),
+        ("GET", "no-cors", "script"),
+        ("GET", "navigate", "iframe"),
+        ("POST", "no-cors", "empty"),
+        ("POST", "navigate", "document"),
+        ("DELETE", "cors", "empty"),
+        ("OPTIONS", "cors", "empty"),
+        ("GET", "websocket", "websocket"),
+    ] {
+        let lines = [
+            ("sec-fetch-site", "same-site"),
+            ("sec-fetch-mode", mode),
+            ("sec-fetch-dest", dest),
+            ("origin", &sibling),
+        ];
+        let answer = alice.send(method, &lab(), headers(&lines)).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{method} {mode} {dest}");
+        assert!(
+            !answer
+                .headers
+                .keys()
+                .any(|name| name.as_str().starts_with("access-control-"))
+        );
+    }
+    // A link that somebody follows opens the page.
+    assert_eq!(alice.step(&lab()).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn repeated_cookies_and_security_headers_are_refused() {
+    let world = World::new().await;
+    let alice = signed_in(&world).await;
+    let ticket = alice.cookie(LAB, cookies::TICKET).unwrap();
+    for lines in [
+        vec![("cookie", format!("__Host-ws={ticket}; __Host-ws={ticket}"))],
+        vec![
+            ("cookie", format!("__Host-ws={ticket}")),
+            ("cookie", "__Host-ws=x".into()),
+        ],
+        vec![
+            ("cookie", format!("__Host-ws={ticket}")),
+            ("sec-fetch-site", "same-origin".into()),
+            ("sec-fetch-site", "none".into()),
+        ],
+        vec![
+            ("cookie", format!("__Host-ws={ticket}")),
+            ("origin", origin(LAB)),
+            ("origin", origin(LAB)),
+        ],
+        vec![
+            ("cookie", format!("__Host-ws={ticket}")),
+            ("x-forwarded-host", format!("{LAB}:8443")),
+        ],
+        vec![
+            ("cookie", format!("__Host-ws={ticket}")),
+            ("x-forwarded-uri", "/".into()),
+        ],
+        vec![
+            ("cookie", format!("__Host-ws={ticket}")),
+            ("x-forwarded-method", "GET".into()),
+        ],
+        vec![
+            ("cookie", format!("__Host-ws={ticket}")),
+            ("x-forwarded-proto", "https".into()),
+        ],
+    ] {
+        let mut twice = HeaderMap::new();
+        for (name, value) in &lines {
+            twice.append(
+                name.parse::<http::HeaderName>().unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            );
+        }
+        let answer = world.verify("GET", &lab(), twice).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn hosts_outside_the_domain_and_our_own_paths_are_refused_even_with_a_ticket() {
+    let world = World::new().await;
+    let alice = signed_in(&world).await;
+    let cookie = alice.cookies(LAB).unwrap();
+    for url in [
+        "https://ws.example:8443/",
+        "https://auth.ws.example:8443/",
+        "https://lab-a.ws.example.evil.example:8443/",
+        "https://x.lab-a.ws.example:8443/",
+    ] {
+        let answer = world.verify("GET", url, headers(&[("cookie", &cookie)])).await;
+        assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST, "{url}");
+    }
+    for path in [
+        "/_workspace/callback?code=x",
+        "/%5fworkspace/",
+        "//_workspace/",
+        "/a/../_workspace/",
+    ] {
+        let answer = alice.send_to_verify(path).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+impl Browser<'_> {
+    async fn send_to_verify(&self, path: &str) -> super::world::Answer {
+        let cookie = self.cookies(LAB).unwrap();
+        self.world
+            .verify(
+                "GET",
+                &format!("{}{path}", origin(LAB)),
+                headers(&[("cookie", &cookie)]),
+            )
+            .await
+    }
+}
+
+#[tokio::test]
+async fn without_the_api_server_known_sessions_go_on_and_unknown_ones_are_neither_let_in_nor_sent_away() {
+    let world = World::new().await;
+    let other = world.replica().await;
+    let alice = signed_in(&world).await.at(&other);
+    let session = world.sessions().remove(0);
+    world.server.fail(Fault {
+        method: Method::GET,
+        path_part: "gatewaysessions",
+        code: 500,
+        reason: "InternalError",
+        message: "etcd is gone".into(),
+        times: 100,
+    });
+    let answer = alice.step(&lab()).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.headers.contains_key("retry-after") && answer.location().is_none());
+    other.gate.sessions.apply(Event::Apply(session)).await;
+    assert_eq!(alice.step(&lab()).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn nothing_is_decided_before_the_domain_is_known() {
+    let world = World::new().await;
+    let alice = signed_in(&world).await;
+    world.gate.index.publish(gateway::index::Snapshot::default());
+    assert_eq!(alice.step(&lab()).await.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_websocket_needs_the_ticket_and_the_workspaces_own_origin() {
+    let world = World::new().await;
+    let alice = signed_in(&world).await;
+    let cookie = alice.cookies(LAB).unwrap();
+    let own = origin(LAB);
+    let admit = async |lines: &[(&str, &str)]| world.gate.admit_socket(LAB, &headers(lines)).await;
+    assert_eq!(admit(&[("cookie", &cookie)]).await, StatusCode::FORBIDDEN);
+    assert_eq!(
+        admit(&[("cookie", &cookie), ("origin", &origin(BOBS))]).await,
+        StatusCode::FORBIDDEN
+    );
+    assert_eq!(
+        admit(&[("cookie", &cookie), ("origin", "null")]).await,
+        StatusCode::FORBIDDEN
+    );
+    assert_eq!(admit(&[("origin", &own)]).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        admit(&[("cookie", "__Host-ws=x"), ("origin", &own)]).await,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(
+        admit(&[("cookie", &cookie), ("origin", &own)]).await,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test]
+async fn a_websockets_right_ends_with_the_session_the_access_or_the_workspace() {
+    let world = World::new().await;
+    let alice = signed_in(&world).await;
+    let session = world.sessions().remove(0);
+    world.gate.sessions.apply(Event::Apply(session.clone())).await;
+    let lines = [("cookie", alice.cookies(LAB).unwrap()), ("origin", origin(LAB))];
+    let lines: Vec<(&str, &str)> = lines
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let grant = async || {
+        let admitted = gateway::doorkeeper::Doorkeeper::admit(&*world.gate, LAB, &headers(&lines)).await;
+        admitted.ok().unwrap().1
+    };
+    let granted = grant().await;
+    assert!(world.gate.holds(&granted));
+    world.publish(vec![target(LAB, "bob", AccessType::OwnerOnly)]);
+    assert!(!world.gate.holds(&granted));
+    world.publish(vec![Target {
+        uid: "another".into(),
+        ..target(LAB, "alice", AccessType::OwnerOnly)
+    }]);
+    assert!(!world.gate.holds(&granted));
+    world.publish(vec![target(LAB, "alice", AccessType::OwnerOnly)]);
+    assert!(world.gate.holds(&granted));
+    world.gate.sessions.apply(Event::Delete(session)).await;
+    assert!(!world.gate.holds(&granted));
+}
+
+/// The status that a handshake gets.
+trait AdmitSocket {
+    async fn admit_socket(&self, host: &str, lines: &HeaderMap) -> StatusCode;
+}
+
+impl AdmitSocket for gateway::gate::Gate {
+    async fn admit_socket(&self, host: &str, lines: &HeaderMap) -> StatusCode {
+        match gateway::doorkeeper::Doorkeeper::admit(self, host, lines).await {
+            Ok(_) => StatusCode::OK,
+            Err(response) => response.status(),
+        }
+    }
+}

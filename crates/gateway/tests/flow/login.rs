@@ -1,0 +1,350 @@
+//! The way in: from a workspace's address over the identity provider to the pod, and how long it stays open.
+
+use gateway::cookies;
+use http::StatusCode;
+use kube::runtime::watcher::Event;
+
+use super::world::{AUTH, BOBS, ISSUER, LAB, NONE, OPEN, World, headers, origin, split};
+
+#[tokio::test]
+async fn a_person_signs_in_once_and_lands_where_they_wanted() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    alice.set_cookie(LAB, "_xsrf", Some("2|a"));
+    alice.set_cookie(LAB, "SMSESSION", Some("company"));
+    let wanted = format!("{}/lab/tree/C%23%2050%25.ipynb?x=%2F&y", origin(LAB));
+    let landing = alice.open(&wanted).await;
+    assert!(landing.is_inside(), "{landing:#?}");
+    assert_eq!(landing.url, wanted);
+    // What the pod sees of the cookies.
+    assert_eq!(landing.answer.headers["cookie"], "_xsrf=2|a");
+    assert!(!landing.answer.headers.contains_key("authorization"));
+
+    let hosts: Vec<&str> = landing.trail.iter().map(|url| split(url).0).collect();
+    let auth = "auth.ws.example";
+    assert_eq!(hosts, [LAB, auth, "identity.example", auth, auth, LAB, LAB]);
+    assert!(landing.trail[2].starts_with(&format!("{ISSUER}/authorize?")));
+    for url in &landing.trail {
+        assert!(
+            !url.contains("id_token") && !url.contains("access_token"),
+            "{url}"
+        );
+    }
+    assert_eq!(world.sessions().len(), 1);
+    assert!(alice.cookie(auth, cookies::SESSION).is_some());
+    assert!(alice.cookie(auth, "__Host-login-0").is_none());
+    assert!(alice.cookie(LAB, cookies::SESSION).is_none());
+}
+
+#[tokio::test]
+async fn another_workspace_opens_without_another_login() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    alice.open(&format!("{}/", origin(LAB))).await;
+    let landing = alice.open(&format!("{}/lab", origin(OPEN))).await;
+    assert!(landing.is_inside(), "{landing:#?}");
+    assert!(!landing.trail.iter().any(|url| url.starts_with(ISSUER)));
+    assert_eq!(world.sessions().len(), 1);
+}
+
+#[tokio::test]
+async fn a_login_at_one_replica_counts_at_all() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    let code = alice
+        .open_until(&format!("{}/", origin(LAB)), |url| {
+            url.contains("/_workspace/callback")
+        })
+        .await;
+    let callback = code.answer.location().unwrap();
+    // The code is used at a second replica, the ticket at a third, the session at a fourth.
+    let second = world.replica().await;
+    let alice = alice.at(&second);
+    assert!(alice.step(callback).await.cookie(cookies::TICKET).is_some());
+    let third = world.replica().await;
+    let alice = alice.at(&third);
+    assert_eq!(
+        alice.step(&format!("{}/", origin(LAB))).await.status,
+        StatusCode::OK
+    );
+    let fourth = world.replica().await;
+    let landing = alice.at(&fourth).open(&format!("{}/", origin(OPEN))).await;
+    assert!(landing.is_inside() && !landing.trail.iter().any(|url| url.starts_with(ISSUER)));
+}
+
+#[tokio::test]
+async fn no_answer_on_the_way_may_be_stored_or_tells_where_it_came_from() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    let mut url = format!("{}/lab", origin(LAB));
+    for _ in 0..7 {
+        let answer = alice.step(&url).await;
+        if !url.starts_with(ISSUER) {
+            assert_eq!(answer.headers["cache-control"], "no-store", "{url}");
+            assert_eq!(answer.headers["referrer-policy"], "no-referrer", "{url}");
+        }
+        match answer.location() {
+            Some(next) => url = next.to_owned(),
+            None => return assert_eq!(answer.status, StatusCode::OK),
+        }
+    }
+    panic!("never arrived");
+}
+
+#[tokio::test]
+async fn a_ticket_is_renewed_in_its_last_ten_minutes_and_ends_after_fifteen() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    let lab = format!("{}/", origin(LAB));
+    alice.open(&lab).await;
+    let first = alice.cookie(LAB, cookies::TICKET).unwrap();
+    world.pass(5 * 60);
+    assert_eq!(alice.step(&lab).await.cookie(cookies::TICKET), None);
+    world.pass(1);
+    let renewed = alice.step(&lab).await;
+    assert_eq!(renewed.status, StatusCode::OK);
+    assert_ne!(renewed.cookie(cookies::TICKET).unwrap(), first);
+
+    // The renewed one counts for fifteen minutes from then, the first one no longer.
+    world.pass(10 * 60 - 1);
+    alice.set_cookie(LAB, cookies::TICKET, Some(&first));
+    assert_eq!(alice.step(&lab).await.status, StatusCode::FOUND);
+    alice.set_cookie(LAB, cookies::TICKET, renewed.cookie(cookies::TICKET));
+    assert_eq!(alice.step(&lab).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_ended_ticket_is_replaced_without_another_login_until_the_session_ends() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    let lab = format!("{}/", origin(LAB));
+    alice.open(&lab).await;
+    world.pass(11 * 60 * 60);
+    let landing = alice.open(&lab).await;
+    assert!(landing.is_inside() && !landing.trail.iter().any(|url| url.starts_with(ISSUER)));
+    // A ticket never outlives its session.
+    world.pass(50 * 60);
+    assert!(alice.open(&lab).await.is_inside());
+    world.pass(10 * 60);
+    let landing = alice.open(&lab).await;
+    assert!(landing.is_inside() && landing.trail.iter().any(|url| url.starts_with(ISSUER)));
+    assert_eq!(world.sessions().len(), 2);
+}
+
+#[tokio::test]
+async fn tabs_that_sign_in_at_the_same_time_all_arrive() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    let at_provider = |url: &str| url.starts_with(ISSUER);
+    let mut waiting = Vec::new();
+    for tab in 0..5 {
+        let landing = alice
+            .open_until(&format!("{}/tab/{tab}", origin(LAB)), at_provider)
+            .await;
+        waiting.push(landing.answer.location().unwrap().to_owned());
+    }
+    for (tab, login_page) in waiting.iter().enumerate() {
+        let landing = alice.open(login_page).await;
+        assert!(landing.is_inside(), "{landing:#?}");
+        assert_eq!(split(&landing.url).1, format!("/tab/{tab}"));
+    }
+}
+
+#[tokio::test]
+async fn of_more_than_five_logins_under_way_the_oldest_is_dropped() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    let at_provider = |url: &str| url.starts_with(ISSUER);
+    let mut waiting = Vec::new();
+    for tab in 0..6 {
+        let landing = alice
+            .open_until(&format!("{}/tab/{tab}", origin(LAB)), at_provider)
+            .await;
+        waiting.push(landing.answer.location().unwrap().to_owned());
+        world.pass(1);
+    }
+    assert_eq!(
+        alice
+            .cookies("auth.ws.example")
+            .unwrap()
+            .matches("__Host-login-")
+            .count(),
+        5
+    );
+    assert_eq!(
+        alice.open(&waiting[0]).await.answer.status,
+        StatusCode::BAD_REQUEST
+    );
+    for login_page in &waiting[1..] {
+        assert!(alice.open(login_page).await.is_inside());
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_takes_longer_than_ten_minutes_begins_anew() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    let landing = alice
+        .open_until(&format!("{}/", origin(LAB)), |url| url.starts_with(ISSUER))
+        .await;
+    let login_page = landing.answer.location().unwrap().to_owned();
+    world.pass(10 * 60);
+    assert_eq!(
+        alice.open(&login_page).await.answer.status,
+        StatusCode::BAD_REQUEST
+    );
+    // A link to the auth host that lay about leads back to the workspace, and in again.
+    assert!(alice.open(&landing.url).await.is_inside());
+}
+
+#[tokio::test]
+async fn a_browser_without_cookies_is_told_so_after_three_rounds() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    alice.open(&format!("{}/", origin(LAB))).await;
+    // This host's cookies are blocked from now on.
+    let mut url = format!("{}/", origin(LAB));
+    let mut rounds = 0;
+    let page = loop {
+        for name in [cookies::TICKET, cookies::PRE] {
+            alice.set_cookie(LAB, name, None);
+        }
+        rounds += i32::from(url.contains("/_workspace/callback"));
+        let answer = alice.step(&url).await;
+        match answer.location() {
+            Some(next) => url = next.to_owned(),
+            None => break answer,
+        }
+    };
+    assert_eq!((page.status, rounds), (StatusCode::BAD_REQUEST, 3));
+    assert!(page.body.contains("Cookies are blocked"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn a_session_that_is_deleted_ends_at_once_everywhere() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    let lab = format!("{}/", origin(LAB));
+    alice.open(&lab).await;
+    let session = world.sessions().remove(0);
+    world.gate.sessions.apply(Event::Apply(session.clone())).await;
+    assert_eq!(alice.step(&lab).await.status, StatusCode::OK);
+
+    let name = session.metadata.name.clone().unwrap();
+    world
+        .server
+        .remove::<api::GatewaySession>(session.metadata.namespace.as_deref(), &name);
+    world.gate.sessions.apply(Event::Delete(session)).await;
+    let page = alice.step(&lab).await;
+    assert_eq!(page.status, StatusCode::FOUND);
+    let fetch = headers(&[
+        ("sec-fetch-site", "same-origin"),
+        ("sec-fetch-mode", "cors"),
+        ("sec-fetch-dest", "empty"),
+    ]);
+    let fetched = alice.send("GET", &lab, fetch).await;
+    assert_eq!(fetched.status, StatusCode::UNAUTHORIZED);
+    // The cookie of the auth host is worth nothing any more either.
+    assert!(
+        alice
+            .open(&lab)
+            .await
+            .trail
+            .iter()
+            .any(|url| url.starts_with(ISSUER))
+    );
+}
+
+#[tokio::test]
+async fn only_page_loads_are_redirected_and_everything_else_learns_where_to_sign_in() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    let url = format!("{}/api/contents", origin(LAB));
+    for (method, lines) in [
+        (
+            "GET",
+            vec![
+                ("sec-fetch-mode", "cors"),
+                ("sec-fetch-dest", "empty"),
+                ("sec-fetch-site", "same-origin"),
+            ],
+        ),
+        (
+            "POST",
+            vec![
+                ("sec-fetch-mode", "navigate"),
+                ("sec-fetch-dest", "document"),
+                ("sec-fetch-site", "same-origin"),
+            ],
+        ),
+        (
+            "GET",
+            vec![
+                ("sec-fetch-mode", "navigate"),
+                ("sec-fetch-dest", "iframe"),
+                ("sec-fetch-site", "same-site"),
+            ],
+        ),
+        ("GET", vec![]),
+        ("GET", vec![("accept", "application/json")]),
+        ("POST", vec![("accept", "text/html")]),
+        ("OPTIONS", vec![("accept", "text/html")]),
+    ] {
+        let answer = alice.send(method, &url, headers(&lines)).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {lines:?}");
+        assert_eq!(answer.json()["loginUrl"], format!("{}/", origin(LAB)));
+        assert!(answer.location().is_none() && answer.cookie(cookies::PRE).is_none());
+        assert!(
+            !answer
+                .headers
+                .keys()
+                .any(|name| name.as_str().starts_with("access-control-"))
+        );
+    }
+    let old_browser = alice
+        .send("GET", &url, headers(&[("accept", "text/html,*/*;q=0.8")]))
+        .await;
+    assert!(
+        old_browser
+            .location()
+            .unwrap()
+            .starts_with(&format!("{AUTH}/enter?t="))
+    );
+}
+
+#[tokio::test]
+async fn without_an_identity_provider_sessions_go_on_and_logins_wait() {
+    let world = World::without_provider();
+    let alice = world.browser("alice");
+    let lab = format!("{}/", origin(LAB));
+    let landing = alice.open(&lab).await;
+    assert_eq!(landing.answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(landing.answer.headers.contains_key("retry-after"));
+    let provider = world.discover().await;
+    world.gate.provider.set(provider).unwrap();
+    assert!(alice.open(&lab).await.is_inside());
+}
+
+#[tokio::test]
+async fn a_stranger_cannot_tell_what_exists() {
+    let world = World::new().await;
+    let bob = world.browser("bob");
+    assert!(bob.open(&format!("{}/", origin(BOBS))).await.is_inside());
+    let existing = bob.open(&format!("{}/lab", origin(LAB))).await;
+    let missing = bob.open(&format!("{}/lab", origin(NONE))).await;
+    assert_eq!(existing.answer.status, StatusCode::FORBIDDEN);
+    assert_eq!(existing.answer.body, missing.answer.body);
+    assert_eq!(existing.answer.headers, missing.answer.headers);
+    assert_eq!(existing.trail.len(), missing.trail.len());
+
+    // The same before anybody signed in.
+    let nobody = world.browser("nobody");
+    for host in [LAB, NONE] {
+        let answer = nobody.step(&format!("{}/lab", origin(host))).await;
+        assert_eq!(answer.status, StatusCode::FOUND);
+        let fetched = nobody
+            .send("GET", &format!("{}/api", origin(host)), headers(&[]))
+            .await;
+        assert_eq!(fetched.status, StatusCode::UNAUTHORIZED);
+    }
+}

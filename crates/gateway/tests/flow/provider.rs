@@ -1,0 +1,351 @@
+//! An identity provider that errs, an answer that is not its own, and a token that is not for us.
+
+use gateway::cookies;
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+use testkit::issuer::{Behaviour, Signature};
+
+use super::world::{AUTH, Answer, ISSUER, LAB, NOW, World, origin};
+
+fn lab() -> String {
+    format!("{}/", origin(LAB))
+}
+
+/// What alice's login comes to when the provider behaves like this.
+async fn outcome(change: impl FnOnce(&mut Behaviour)) -> (World, Answer) {
+    let world = World::new().await;
+    world.issuer.change(change);
+    let answer = {
+        let alice = world.browser("alice");
+        let landing = alice.open(&lab()).await;
+        assert!(alice.cookie("auth.ws.example", "__Host-login-0").is_none());
+        landing.answer
+    };
+    (world, answer)
+}
+
+/// Asserts that nobody is signed in.
+fn refused(world: &World, answer: &Answer, what: &str) {
+    assert!(
+        answer.status.is_client_error() || answer.status.is_server_error(),
+        "{what}: {}",
+        answer.status
+    );
+    assert_eq!(world.sessions().len(), 0, "{what}");
+    assert_eq!(answer.cookie(cookies::SESSION), None, "{what}");
+}
+
+fn claim(name: &str, value: Value) -> Map<String, Value> {
+    Map::from_iter([(name.to_owned(), value)])
+}
+
+#[tokio::test]
+async fn an_id_token_with_a_wrong_claim_is_refused() {
+    let table = [
+        ("iss", json!("https://identity.example/realms/other")),
+        ("iss", Value::Null),
+        ("iss", json!(format!("{ISSUER}/"))),
+        ("aud", json!("another")),
+        ("aud", json!(["gateway", "another"])),
+        ("aud", json!([])),
+        ("aud", Value::Null),
+        ("azp", json!("another")),
+        ("nonce", json!("another")),
+        ("nonce", Value::Null),
+        ("exp", json!(NOW - 60)),
+        ("exp", json!("2099-01-01")),
+        ("exp", json!([NOW + 300])),
+        ("exp", Value::Null),
+        ("iat", json!(NOW + 61)),
+        ("nbf", json!(NOW + 61)),
+        ("nbf", json!("soon")),
+        ("at_hash", json!("AAAAAAAAAAAAAAAAAAAAAA")),
+        ("sub", Value::Null),
+    ];
+    for (name, value) in table {
+        let what = format!("{name}={value}");
+        let (world, answer) = outcome(|issuer| issuer.wrong = claim(name, value)).await;
+        refused(&world, &answer, &what);
+        // Nothing of the token shows.
+        assert!(!answer.body.contains("another"), "{what}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn an_id_token_with_a_wrong_signature_is_refused() {
+    for signature in [
+        Signature::ForeignKey,
+        Signature::UnknownKeyId,
+        Signature::PublicKeyAsSecret,
+        Signature::ClientSecret,
+        Signature::None,
+    ] {
+        let (world, answer) = outcome(|issuer| issuer.signature = signature).await;
+        refused(&world, &answer, &format!("{signature:?}"));
+        assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    }
+}
+
+#[tokio::test]
+async fn headers_of_a_token_do_not_choose_its_key_or_its_rules() {
+    let table = [
+        ("crit", json!(["exp"])),
+        ("alg", json!("RS384")),
+        ("alg", json!("none")),
+        ("alg", json!("HS256")),
+        ("typ", json!("at+jwt")),
+        ("cty", json!("JWT")),
+        ("kid", json!("../../dev/null")),
+    ];
+    for (name, value) in table {
+        let what = format!("{name}={value}");
+        let (world, answer) = outcome(|issuer| issuer.header = claim(name, value)).await;
+        refused(&world, &answer, &what);
+    }
+    for name in ["jku", "x5u", "jwk"] {
+        let (world, answer) = outcome(|issuer| {
+            issuer.header = claim(name, json!("https://evil.example/keys"));
+            issuer.signature = Signature::ForeignKey;
+        })
+        .await;
+        refused(&world, &answer, name);
+        assert!(
+            !world
+                .issuer
+                .take_requests()
+                .iter()
+                .any(|path| path.contains("evil"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn clocks_may_differ_by_a_minute() {
+    for now in [NOW - 60 - 299, NOW + 60] {
+        let (world, answer) = outcome(|issuer| issuer.now = now).await;
+        assert_eq!(
+            (answer.status, world.sessions().len()),
+            (StatusCode::OK, 1),
+            "{}",
+            now - NOW
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_too_large_is_refused() {
+    for size in [70_000, 400_000] {
+        let (world, answer) =
+            outcome(|issuer| issuer.wrong = claim("padding", json!("x".repeat(size)))).await;
+        refused(&world, &answer, &size.to_string());
+    }
+}
+
+#[tokio::test]
+async fn claims_that_give_no_name_are_refused_with_the_setting_that_says_so() {
+    let table = [
+        ("preferred_username", Value::Null, "oidc-username-claim"),
+        ("preferred_username", json!("system:admin"), "system:"),
+        ("groups", json!(vec!["g"; 1001]), "groups filter"),
+        ("_claim_names", json!({"groups": "elsewhere"}), "groups filter"),
+        ("groups", json!({"a": 1}), "oidc-groups-claim"),
+    ];
+    for (name, value, hint) in table {
+        let (world, answer) = outcome(|issuer| issuer.wrong = claim(name, value)).await;
+        refused(&world, &answer, name);
+        assert!(answer.body.contains(hint), "{name}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_names_another_issuer_or_none_is_refused_before_its_code_is_used() {
+    for sender in [
+        None,
+        Some("https://evil.example".to_owned()),
+        Some(format!("{ISSUER}/")),
+    ] {
+        let (world, answer) = outcome(|issuer| issuer.response_issuer = sender.clone()).await;
+        refused(&world, &answer, &format!("{sender:?}"));
+        assert!(!world.issuer.take_requests().contains(&"/token".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_does_not_announce_issuer_names_may_leave_them_out_but_not_lie() {
+    for (sender, accepted) in [
+        (None, true),
+        (Some(ISSUER.to_owned()), true),
+        (Some("https://evil.example".into()), false),
+    ] {
+        let world = World::without_provider();
+        world.issuer.change(|issuer| {
+            issuer.announces_issuer = false;
+            issuer.response_issuer.clone_from(&sender);
+        });
+        world.gate.provider.set(world.discover().await).unwrap();
+        let landing = world.browser("alice").open(&lab()).await;
+        assert_eq!(landing.is_inside(), accepted, "{sender:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_counts_only_in_the_browser_that_asked() {
+    let world = World::new().await;
+    let (alice, mallory) = (world.browser("alice"), world.browser("mallory"));
+    let callback = |url: &str| url.starts_with(&format!("{AUTH}/callback"));
+    let hers = mallory
+        .open_until(&lab(), callback)
+        .await
+        .answer
+        .location()
+        .unwrap()
+        .to_owned();
+    // Mallory's answer in alice's browser would sign alice in as mallory.
+    let answer = alice.step(&hers).await;
+    assert_eq!(
+        (answer.status, answer.cookie(cookies::SESSION)),
+        (StatusCode::BAD_REQUEST, None)
+    );
+    // Nor with a login of alice's own under way.
+    let own = alice
+        .open_until(&lab(), callback)
+        .await
+        .answer
+        .location()
+        .unwrap()
+        .to_owned();
+    assert_eq!(alice.step(&hers).await.status, StatusCode::BAD_REQUEST);
+    // Mallory's code with alice's state fails at the provider: it was made for another verifier.
+    let part = |url: &str, name: &str| {
+        let rest = url.split(&format!("{name}=")).nth(1).unwrap();
+        rest.split('&').next().unwrap().to_owned()
+    };
+    let mixed = own.replace(&part(&own, "code"), &part(&hers, "code"));
+    let answer = alice.step(&mixed).await;
+    assert_eq!(
+        (answer.status, answer.cookie(cookies::SESSION)),
+        (StatusCode::FORBIDDEN, None)
+    );
+    assert_eq!(world.sessions().len(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_counts_once() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    let callback = |url: &str| url.starts_with(&format!("{AUTH}/callback"));
+    let url = alice
+        .open_until(&lab(), callback)
+        .await
+        .answer
+        .location()
+        .unwrap()
+        .to_owned();
+    assert!(alice.step(&url).await.cookie(cookies::SESSION).is_some());
+    let second = alice.step(&url).await;
+    assert_eq!(
+        (second.status, second.cookie(cookies::SESSION)),
+        (StatusCode::BAD_REQUEST, None)
+    );
+    assert_eq!(world.sessions().len(), 1);
+}
+
+#[tokio::test]
+async fn repeated_parameters_are_refused() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    let callback = |url: &str| url.starts_with(&format!("{AUTH}/callback"));
+    let url = alice
+        .open_until(&lab(), callback)
+        .await
+        .answer
+        .location()
+        .unwrap()
+        .to_owned();
+    for extra in ["code=x", "iss=https://identity.example/realms/demo", "state=x"] {
+        let answer = alice.step(&format!("{url}&{extra}")).await;
+        assert_eq!(
+            (answer.status, answer.cookie(cookies::SESSION)),
+            (StatusCode::BAD_REQUEST, None),
+            "{extra}"
+        );
+        alice.open_until(&lab(), callback).await;
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_provider_is_told_without_its_words() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    let landing = alice.open_until(&lab(), |url| url.starts_with(ISSUER)).await;
+    let state = landing
+        .answer
+        .location()
+        .unwrap()
+        .split("state=")
+        .nth(1)
+        .unwrap()
+        .split('&')
+        .next()
+        .unwrap()
+        .to_owned();
+    let url = format!(
+        "{AUTH}/callback?error=access_denied&error_description=%3Cscript%3Ealert(1)%3C/script%3E&state={state}&iss={ISSUER}"
+    );
+    let answer = alice.step(&url).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    assert!(
+        !answer.body.contains("alert") && !answer.body.contains("access_denied"),
+        "{}",
+        answer.body
+    );
+}
+
+#[tokio::test]
+async fn wrong_client_credentials_are_the_administrators_business() {
+    let (world, answer) = outcome(|issuer| issuer.token_error = Some("invalid_client")).await;
+    refused(&world, &answer, "invalid_client");
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(answer.body.contains("administrator"));
+}
+
+#[tokio::test]
+async fn a_provider_that_is_down_is_worth_another_try() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    world.issuer.change(|issuer| issuer.failure = Some(503));
+    let answer = alice.open(&lab()).await.answer;
+    refused(&world, &answer, "503");
+    world.issuer.change(|issuer| issuer.failure = None);
+    assert!(alice.open(&lab()).await.is_inside());
+}
+
+#[tokio::test]
+async fn new_signing_keys_are_fetched_when_needed_and_at_most_once_a_minute() {
+    let world = World::new().await;
+    world.issuer.change(|issuer| issuer.second_key = true);
+    let fetches = || {
+        let requests = world.issuer.take_requests();
+        requests.iter().filter(|path| *path == "/jwks").count()
+    };
+    // Within a minute of the last fetch nobody gets in with a key that is not known.
+    assert!(!world.browser("alice").open(&lab()).await.is_inside());
+    assert_eq!(fetches(), 0);
+    world.pass(60);
+    assert!(world.browser("alice").open(&lab()).await.is_inside());
+    assert_eq!(fetches(), 1);
+
+    // A storm of unknown key ids.
+    world
+        .issuer
+        .change(|issuer| issuer.signature = Signature::UnknownKeyId);
+    world.pass(60);
+    for _ in 0..5 {
+        assert!(!world.browser("alice").open(&lab()).await.is_inside());
+    }
+    assert_eq!(fetches(), 1);
+    // The keys stay good while the provider cannot be asked for new ones.
+    world.issuer.change(|issuer| issuer.signature = Signature::Valid);
+    assert!(world.browser("alice").open(&lab()).await.is_inside());
+    assert_eq!(fetches(), 0);
+}

@@ -1,0 +1,227 @@
+//! The start button: who may press it, from where, and what it writes.
+
+use api::Workspace;
+use api::workspace::{DesiredStatus, Phase};
+use gateway::index::Target;
+use http::{Method, StatusCode};
+use serde_json::json;
+use testkit::api_server::Fault;
+
+use super::world::{AUTH, Answer, BOBS, Browser, LAB, World, headers, origin, target};
+use api::workspace::AccessType;
+
+/// Alice's workspace, stopped, and she is signed in.
+async fn stopped(world: &World) -> Browser<'_> {
+    let alice = world.browser("alice");
+    assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
+    world.publish(vec![
+        Target {
+            phase: Phase::Stopped,
+            ..target(LAB, "alice", AccessType::OwnerOnly)
+        },
+        target(BOBS, "bob", AccessType::OwnerOnly),
+    ]);
+    store(world, DesiredStatus::Stopped);
+    world.server.take_calls();
+    alice
+}
+
+fn store(world: &World, desired: DesiredStatus) {
+    let workspace: Workspace = serde_json::from_value(json!({
+        "apiVersion": "workspaces.jupyter.org/v1alpha1",
+        "kind": "Workspace",
+        "metadata": {"name": "lab-a", "namespace": "team", "uid": format!("uid-of-{LAB}")},
+        "spec": {"displayName": "Lab", "desiredStatus": desired},
+    }))
+    .unwrap();
+    world.server.put(&workspace);
+}
+
+fn stored(world: &World) -> Workspace {
+    world.server.get(Some("team"), "lab-a").unwrap()
+}
+
+async fn press(browser: &Browser<'_>, origin: Option<&str>, form: &str) -> Answer {
+    let cookies = browser.cookies("auth.ws.example").unwrap_or_default();
+    let mut lines = vec![
+        ("cookie", cookies.as_str()),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    lines.extend(origin.map(|origin| ("origin", origin)));
+    browser
+        .world
+        .page(
+            Method::POST,
+            &format!("{AUTH}/start"),
+            headers(&lines),
+            form.to_owned(),
+        )
+        .await
+}
+
+fn wrote_nothing(world: &World) -> bool {
+    !world
+        .server
+        .take_calls()
+        .iter()
+        .any(testkit::api_server::Call::is_write)
+}
+
+#[tokio::test]
+async fn the_owner_starts_a_stopped_workspace_and_is_named() {
+    let world = World::new().await;
+    let alice = stopped(&world).await;
+    let page = alice.step(&format!("{AUTH}/start?host={LAB}")).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.body.contains("<button>Start"), "{}", page.body);
+    assert!(wrote_nothing(&world));
+
+    let answer = press(&alice, Some(AUTH), &format!("host={LAB}")).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    assert_eq!(answer.location(), Some(format!("{}/", origin(LAB)).as_str()));
+    let workspace = stored(&world);
+    assert_eq!(workspace.spec.desired_status, DesiredStatus::Running);
+    assert_eq!(
+        workspace.metadata.annotations.unwrap()[api::names::STARTED_BY],
+        "alice"
+    );
+    let write = world
+        .server
+        .take_calls()
+        .into_iter()
+        .find(testkit::api_server::Call::is_write)
+        .unwrap();
+    assert_eq!(write.method, Method::PATCH);
+    assert_eq!(write.content_type, "application/json-patch+json");
+    let tested: Vec<_> = write
+        .body
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|step| step["op"] == "test")
+        .collect();
+    assert_eq!(tested.len(), 2);
+}
+
+#[tokio::test]
+async fn a_form_of_another_origin_starts_nothing() {
+    let world = World::new().await;
+    let alice = stopped(&world).await;
+    let own = origin(LAB);
+    for sender in [
+        None,
+        Some("null"),
+        Some(own.as_str()),
+        Some("https://auth.ws.example"),
+        Some("https://auth.ws.example:8443/"),
+    ] {
+        let answer = press(&alice, sender, &format!("host={LAB}")).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{sender:?}");
+    }
+    assert!(wrote_nothing(&world));
+    let framed = [
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "iframe"),
+        ("sec-fetch-site", "same-site"),
+    ];
+    let answer = alice
+        .send("GET", &format!("{AUTH}/start?host={LAB}"), headers(&framed))
+        .await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn strangers_and_people_who_are_not_signed_in_start_nothing() {
+    let world = World::new().await;
+    stopped(&world).await;
+    let nobody = world.browser("nobody");
+    assert_eq!(
+        press(&nobody, Some(AUTH), &format!("host={LAB}")).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+    let bob = world.browser("bob");
+    assert!(bob.open(&format!("{}/", origin(BOBS))).await.is_inside());
+    world.server.take_calls();
+    let existing = press(&bob, Some(AUTH), &format!("host={LAB}")).await;
+    let missing = press(&bob, Some(AUTH), "host=none.ws.example").await;
+    assert_eq!(existing.status, StatusCode::FORBIDDEN);
+    assert_eq!((existing.body, existing.headers), (missing.body, missing.headers));
+    assert!(wrote_nothing(&world));
+}
+
+#[tokio::test]
+async fn forms_that_say_something_else_are_refused() {
+    let world = World::new().await;
+    let alice = stopped(&world).await;
+    let long = format!("host={LAB}&x={}", "x".repeat(5000));
+    for form in [
+        "",
+        "host=",
+        "host=evil.example",
+        "host=auth.ws.example",
+        &format!("host={LAB}&host={LAB}"),
+        &long,
+    ] {
+        let status = press(&alice, Some(AUTH), form).await.status;
+        assert!(matches!(status.as_u16(), 400 | 413), "{form}: {status}");
+    }
+    assert!(wrote_nothing(&world));
+}
+
+#[tokio::test]
+async fn a_workspace_that_runs_or_is_another_one_stays_as_it_is() {
+    let world = World::new().await;
+    let alice = stopped(&world).await;
+    store(&world, DesiredStatus::Running);
+    assert_eq!(
+        press(&alice, Some(AUTH), &format!("host={LAB}")).await.status,
+        StatusCode::SEE_OTHER
+    );
+    store(&world, DesiredStatus::Stopped);
+    world.server.edit::<Workspace>(Some("team"), "lab-a", |object| {
+        object["metadata"]["uid"] = json!("another")
+    });
+    assert_eq!(
+        press(&alice, Some(AUTH), &format!("host={LAB}")).await.status,
+        StatusCode::SEE_OTHER
+    );
+    assert!(wrote_nothing(&world));
+    assert_eq!(stored(&world).spec.desired_status, DesiredStatus::Stopped);
+}
+
+#[tokio::test]
+async fn a_change_by_somebody_else_meanwhile_is_looked_at_again() {
+    let world = World::new().await;
+    let alice = stopped(&world).await;
+    world.server.fail(Fault {
+        method: Method::PATCH,
+        path_part: "workspaces/lab-a",
+        code: 422,
+        reason: "Invalid",
+        message: "testing value /metadata/resourceVersion failed".into(),
+        times: 1,
+    });
+    assert_eq!(
+        press(&alice, Some(AUTH), &format!("host={LAB}")).await.status,
+        StatusCode::SEE_OTHER
+    );
+    assert_eq!(stored(&world).spec.desired_status, DesiredStatus::Running);
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_api_server_is_not_passed_off_as_a_start() {
+    let world = World::new().await;
+    let alice = stopped(&world).await;
+    world.server.fail(Fault {
+        method: Method::PATCH,
+        path_part: "workspaces/lab-a",
+        code: 403,
+        reason: "Forbidden",
+        message: "quota".into(),
+        times: 1,
+    });
+    assert_eq!(
+        press(&alice, Some(AUTH), &format!("host={LAB}")).await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+}
