@@ -32,6 +32,11 @@ check:
 gen *args:
     @{{ xtask }} gen "$@"
 
+# Measure what a decision of the gateway costs; writes docs/performance.md
+[group('develop')]
+bench-gateway:
+    @{{ xtask }} bench-gateway
+
 # The local cluster: up, down, status, import (new images), kubeconfig (of a user), leak-check
 [group('cluster')]
 cluster *args:

@@ -47,6 +47,8 @@ pub(crate) enum Command {
         #[arg(long)]
         registry: Option<String>,
     },
+    /// Measure what a decision of the gateway costs, beside a bare server; writes docs/performance.md
+    BenchGateway,
     /// Part of the local cluster: carry TCP connections from a local address into the node's network
     Forward {
         /// Address to listen on

@@ -2,6 +2,7 @@
 
 mod apt;
 mod args;
+mod bench;
 mod cluster;
 mod components;
 mod demo;

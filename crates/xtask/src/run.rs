@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::args::{Args, Command};
 use crate::paths::Paths;
-use crate::{cluster, demo, forward, generate, images, netpol, test};
+use crate::{bench, cluster, demo, forward, generate, images, netpol, test};
 
 /// Runs one command to its end and returns the process's exit code.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -14,6 +14,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Demo { command } => demo::run(command.as_ref(), &paths),
         Command::Test => test::test(&paths),
         Command::Check => test::check(&paths),
+        Command::BenchGateway => bench::run(&paths).map(|()| ExitCode::SUCCESS),
         Command::Forward { listen, to } => block_on(forward::run(listen, to)),
         Command::Gen { check } => generate::run(&paths, check).map(|()| ExitCode::SUCCESS),
         Command::Images { only, registry } => images::run(&only, registry.as_deref(), &paths),

@@ -1,0 +1,235 @@
+//! `gateway` or `reference`, `plain` or `tls` -> a server on loopback, on one thread, for `xtask bench-gateway` (IO).
+//!
+//! Prints one line of JSON, its address and the headers to ask with, and serves until it is killed. The gateway is the
+//! real one with 5,000 workspaces, one session and a ticket; the reference answers 200 to anything.
+
+use std::convert::Infallible;
+use std::sync::{Arc, OnceLock};
+
+use api::workspace::{AccessType, Phase};
+use axum::Router;
+use axum::body::Body;
+use gateway::clock::Clock;
+use gateway::cookies::StripList;
+use gateway::gate::Gate;
+use gateway::identity::{Identity, Mapping};
+use gateway::index::{Domain, Index, Snapshot, Target};
+use gateway::listen::{Limits, Listener};
+use gateway::metrics::Metrics;
+use gateway::relay::Relay;
+use gateway::router::{self, Entrance};
+use gateway::seal::{KeyId, KeyRing, SealingKey};
+use gateway::secret::{Secret, random};
+use gateway::session::Content;
+use gateway::sessions::Sessions;
+use gateway::tokens::{TICKET_LIFE, Ticket};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use kube::Api;
+use kube::runtime::watcher::Event;
+use rustls::ServerConfig;
+use testkit::api_server::ApiServer;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+const HOST: &str = "lab-2500.workspaces.example";
+const WORKSPACES: usize = 5_000;
+
+fn main() {
+    kit::tls::install_crypto_provider();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    match arguments
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
+        ["gateway", "plain"] => runtime.block_on(gateway(None)),
+        ["gateway", "tls"] => runtime.block_on(gateway(Some(server_config()))),
+        ["reference", "plain"] => runtime.block_on(reference(None)),
+        ["reference", "tls"] => runtime.block_on(reference(Some(server_config()))),
+        // `cargo bench` and `cargo test --benches` come here: the figures come from the project's tool.
+        _ => println!("usage: gateway|reference plain|tls, as `xtask bench-gateway` calls it"),
+    }
+}
+
+async fn bind() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
+fn announce(socket: &TcpListener, ticket: &str) {
+    let headers = [
+        ("host", "jupyter-k8s-gateway.jupyter-k8s-system.svc:8443"),
+        (
+            "user-agent",
+            "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+        ),
+        ("accept", "application/json"),
+        (
+            "cookie",
+            &format!(
+                "_xsrf=2|a7ccf7a5|58a0ae0b0fbc4bd2bd1cdd0b94eb3cd7|1763624045; __Host-ws={ticket}; theme=dark"
+            ),
+        ),
+        ("sec-fetch-dest", "empty"),
+        ("sec-fetch-mode", "cors"),
+        ("sec-fetch-site", "same-origin"),
+        ("x-forwarded-for", "203.0.113.7"),
+        ("x-forwarded-host", HOST),
+        ("x-forwarded-method", "GET"),
+        ("x-forwarded-port", "443"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-server", "jupyter-k8s-proxy-6d5f7c9b8-x2x7q"),
+        (
+            "x-forwarded-uri",
+            "/api/contents/work/analysis.ipynb?content=0&hash=0&1763624045123",
+        ),
+        ("x-real-ip", "203.0.113.7"),
+        ("accept-encoding", "gzip"),
+    ];
+    println!(
+        "{}",
+        serde_json::json!({"address": socket.local_addr().unwrap().to_string(), "headers": headers})
+    );
+}
+
+async fn gateway(tls: Option<Arc<ServerConfig>>) {
+    let (_server, client) = ApiServer::start();
+    let clock = Clock::System;
+    let key = SealingKey::derive(KeyId::new(random().unwrap()), 0, &random().unwrap()).unwrap();
+    let keys = Arc::new(KeyRing::new(vec![key]));
+    let sessions = Arc::new(Sessions::new(
+        Api::namespaced(client.clone(), "system"),
+        keys.clone(),
+        clock.clone(),
+    ));
+    sessions.apply(Event::Init).await;
+    sessions.apply(Event::InitDone).await;
+    let identity = Identity {
+        user_name: "alice".into(),
+        groups: vec!["oidc:data-science".into()],
+    };
+    let content = Content::new(
+        "https://identity.example",
+        "1",
+        identity,
+        &Secret::new(String::new()),
+        clock.now(),
+    );
+    let session = sessions.create(&content).await.unwrap();
+    assert!(
+        sessions.peek(session).is_some(),
+        "the session must be known without asking"
+    );
+
+    let targets = (0..WORKSPACES).map(|number| Target {
+        uid: format!("7f3c1a52-9d0e-4b7b-8a3e-{number:012}"),
+        namespace: format!("team-{}", number % 50),
+        name: format!("lab-{number}"),
+        host: format!("lab-{number}.workspaces.example"),
+        owner: "alice".into(),
+        access_type: AccessType::OwnerOnly,
+        phase: Phase::Running,
+        message: String::new(),
+        endpoint: Some(([10, 0, 0, 1], 8888).into()),
+    });
+    let index = Arc::new(Index::with(Snapshot::new(
+        Some(Domain::new("workspaces.example", 443)),
+        targets,
+    )));
+    let uid = index.load().target(HOST).unwrap().uid.clone();
+    let now = clock.now();
+    let ticket = Ticket {
+        session,
+        uid: &uid,
+        host: HOST,
+        issued: now,
+        expires: now + TICKET_LIFE,
+    };
+    let ticket = ticket.seal(&keys, now).unwrap();
+
+    let strip = StripList::default();
+    let metrics = Metrics::default();
+    let gate = Arc::new(Gate {
+        index: index.clone(),
+        sessions,
+        keys,
+        provider: OnceLock::new(),
+        mapping: Mapping::new("https://identity.example", "sub", Some("-"), None, ""),
+        strip: strip.clone(),
+        client,
+        clock,
+    });
+    let relay = Relay::new(
+        gate.clone(),
+        index.clone(),
+        strip,
+        metrics.clone(),
+        CancellationToken::new(),
+    );
+    let entrance = Entrance {
+        doorkeeper: gate,
+        relay: Arc::new(relay),
+        index,
+        metrics: metrics.clone(),
+    };
+    let router: Router = router::entrance(Arc::new(entrance));
+    let socket = bind().await;
+    announce(&socket, &ticket);
+    let tls = tls.map(|config| watch::channel(config).1);
+    // Connections live as long as the measurement.
+    let limits = Limits {
+        age: std::time::Duration::from_secs(3600),
+        ..Limits::default()
+    };
+    let listener = Listener {
+        name: "verify",
+        socket,
+        tls,
+        limits,
+        metrics,
+    };
+    listener
+        .serve(move || router.clone(), CancellationToken::new())
+        .await;
+}
+
+async fn reference(tls: Option<Arc<ServerConfig>>) {
+    let socket = bind().await;
+    announce(&socket, "AAAA");
+    let answer = service_fn(async |_| Ok::<_, Infallible>(http::Response::new(Body::empty())));
+    loop {
+        let (stream, _) = socket.accept().await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        match tls.clone() {
+            None => {
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+            }
+            Some(config) => {
+                tokio::spawn(async move {
+                    let stream = TlsAcceptor::from(config).accept(stream).await.unwrap();
+                    let server = http2::Builder::new(TokioExecutor::new());
+                    let _ = server.serve_connection(TokioIo::new(stream), answer).await;
+                });
+            }
+        }
+    }
+}
+
+/// Without client certificates, which cost nothing after the handshake.
+fn server_config() -> Arc<ServerConfig> {
+    let now = jiff::Timestamp::now();
+    let authority = kit::pki::authority("bench", now).unwrap();
+    let names = ["localhost".to_owned()];
+    let pair = kit::pki::leaf(&authority, "localhost", &names, kit::pki::Purpose::Server, now).unwrap();
+    let certificate = kit::tls::Certificate::default();
+    certificate.set(&pair).unwrap();
+    Arc::new(kit::tls::server_config(certificate, None).unwrap())
+}

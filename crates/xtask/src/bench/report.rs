@@ -1,0 +1,149 @@
+//! Figures -> JSON, a table, and the table in its place in a page (pure).
+
+use std::fmt::Write as _;
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use super::figures::Figures;
+
+/// The table stands between these lines.
+const BEGIN: &str = "<!-- bench-gateway: begin -->\n";
+const END: &str = "<!-- bench-gateway: end -->";
+
+/// Everything that was measured.
+#[derive(Debug)]
+pub(super) struct Report {
+    /// Name of the processor.
+    pub(super) processor: String,
+    /// One for each way to ask.
+    pub(super) comparisons: Vec<Comparison>,
+}
+
+/// The gateway beside the reference.
+#[derive(Debug)]
+pub(super) struct Comparison {
+    /// How it was asked.
+    pub(super) name: &'static str,
+    /// Gateway, reference.
+    pub(super) figures: [Figures; 2],
+}
+
+impl Comparison {
+    fn ratio(&self) -> Figures {
+        let [gateway, reference] = self.figures;
+        Figures {
+            cpu_micros: gateway.cpu_micros / reference.cpu_micros,
+            requests_per_second: gateway.requests_per_second / reference.requests_per_second,
+            p50_millis: gateway.p50_millis / reference.p50_millis,
+            p99_millis: gateway.p99_millis / reference.p99_millis,
+        }
+    }
+}
+
+impl Report {
+    pub(super) fn json(&self) -> String {
+        let comparisons: Vec<_> = self
+            .comparisons
+            .iter()
+            .map(|comparison| {
+                let [gateway, reference] = comparison.figures;
+                json!({"name": comparison.name, "gateway": gateway, "reference": reference, "ratio": comparison.ratio()})
+            })
+            .collect();
+        format!(
+            "{:#}\n",
+            json!({"processor": self.processor, "comparisons": comparisons})
+        )
+    }
+
+    pub(super) fn table(&self) -> String {
+        let mut table = format!(
+            "One core of: {}.\n\n| | CPU µs per request | requests/s | p50 ms | p99 ms |\n|---|---|---|---|---|\n",
+            self.processor
+        );
+        for comparison in &self.comparisons {
+            let [gateway, reference] = comparison.figures;
+            for (what, figures) in [("`/verify`", gateway), ("bare hyper server", reference)] {
+                let Figures {
+                    cpu_micros,
+                    requests_per_second,
+                    p50_millis,
+                    p99_millis,
+                } = figures;
+                let _ = writeln!(
+                    table,
+                    "| {}: {what} | {cpu_micros:.1} | {requests_per_second:.0} | {p50_millis:.2} | {p99_millis:.2} |",
+                    comparison.name
+                );
+            }
+            let Figures {
+                cpu_micros,
+                requests_per_second,
+                p50_millis,
+                p99_millis,
+            } = comparison.ratio();
+            let _ = writeln!(
+                table,
+                "| ratio | **{cpu_micros:.2}** | {requests_per_second:.2} | {p50_millis:.2} | {p99_millis:.2} |"
+            );
+        }
+        table
+    }
+}
+
+/// `page` with `table` between the marks.
+pub(super) fn insert(page: &str, table: &str) -> anyhow::Result<String> {
+    let (before, rest) = page
+        .split_once(BEGIN)
+        .context("docs/performance.md has no place for the table")?;
+    let (_, after) = rest
+        .split_once(END)
+        .context("docs/performance.md: the place for the table does not end")?;
+    Ok(format!("{before}{BEGIN}{table}{END}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        let figures = |cpu_micros| Figures {
+            cpu_micros,
+            requests_per_second: 1000.0,
+            p50_millis: 1.0,
+            p99_millis: 2.0,
+        };
+        Report {
+            processor: "a machine".into(),
+            comparisons: vec![Comparison {
+                name: "HTTP",
+                figures: [figures(30.0), figures(20.0)],
+            }],
+        }
+    }
+
+    #[test]
+    fn the_table_shows_both_and_their_ratio() {
+        let table = report().table();
+        assert!(
+            table.contains("| HTTP: `/verify` | 30.0 | 1000 | 1.00 | 2.00 |\n"),
+            "{table}"
+        );
+        assert!(
+            table.contains("| ratio | **1.50** | 1.00 | 1.00 | 1.00 |\n"),
+            "{table}"
+        );
+        let json: serde_json::Value = serde_json::from_str(&report().json()).unwrap();
+        assert_eq!(json["comparisons"][0]["ratio"]["cpuMicros"], 1.5);
+    }
+
+    #[test]
+    fn only_the_place_of_the_table_changes() {
+        let page = format!("before\n{BEGIN}old\n{END}\nafter\n");
+        let once = insert(&page, "new\n").unwrap();
+        assert_eq!(once, format!("before\n{BEGIN}new\n{END}\nafter\n"));
+        assert_eq!(insert(&once, "new\n").unwrap(), once);
+        assert!(insert("no marks", "new").is_err());
+    }
+}
