@@ -77,10 +77,9 @@ fn chain(error: &anyhow::Error) -> String {
 
 /// The API server's refusal; each broken rule on its own line, with the flag that sets the field.
 fn refusal(status: &Status) -> String {
-    if status.code == 404 {
-        return "the cluster knows no Workspaces: is jupyter-k8s installed there, and the namespace right?"
-            .to_owned()
-            + &appended(status);
+    let missing = status.details.as_ref().map(|details| details.kind.as_str());
+    if status.code == 404 && missing != Some("namespaces") {
+        return "the cluster knows no Workspaces: is jupyter-k8s installed there?".to_owned();
     }
     let causes: Vec<String> = status
         .details
@@ -92,13 +91,6 @@ fn refusal(status: &Status) -> String {
         return status.message.clone();
     }
     format!("the workspace is refused:\n{}", causes.join("\n"))
-}
-
-fn appended(status: &Status) -> String {
-    match status.message.as_str() {
-        "" => String::new(),
-        message => format!(" ({message})"),
-    }
 }
 
 fn line(cause: &StatusCause) -> String {
@@ -176,9 +168,17 @@ mod tests {
 
     #[test]
     fn a_cluster_without_the_kind_is_called_so() {
-        assert!(
-            refused(json!({"code": 404, "message": "404 page not found"}))
-                .contains("is jupyter-k8s installed")
+        let text = refused(json!({"code": 404, "message": "404 page not found"}));
+        assert!(text.contains("is jupyter-k8s installed"), "{text}");
+    }
+
+    #[test]
+    fn a_missing_namespace_is_named() {
+        let message = "namespaces \"x\" not found";
+        let details = json!({"kind": "namespaces", "name": "x"});
+        assert_eq!(
+            refused(json!({"code": 404, "message": message, "details": details})),
+            message
         );
     }
 }
