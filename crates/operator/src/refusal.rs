@@ -15,7 +15,9 @@ pub struct Refusal {
 /// a namespace on its way out).
 pub fn of_answer(child: &str, code: u16, message: &str) -> Option<Refusal> {
     let passes = matches!(code, 404 | 409 | 429) || !(400..500).contains(&code);
-    if passes || message.contains("because it is being terminated") {
+    // Somebody replaced the object between our look at it and our write: the next pass sees what is there now.
+    let replaced = message.contains("metadata.uid: Invalid value");
+    if passes || replaced || message.contains("because it is being terminated") {
         return None;
     }
     if child == "PersistentVolumeClaim" && is_growth(message) {
@@ -102,6 +104,8 @@ mod tests {
         for code in [404, 409, 429, 500, 503] {
             assert_eq!(of_answer("Service", code, "exceeded quota"), None);
         }
+        let replaced = "Service \"a\" is invalid: metadata.uid: Invalid value: \"x\": field is immutable";
+        assert_eq!(of_answer("Service", 422, replaced), None);
         let leaving = "unable to create new content in namespace team because it is being terminated";
         assert_eq!(of_answer("Service", 403, leaving), None);
     }

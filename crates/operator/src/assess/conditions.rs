@@ -15,6 +15,8 @@ pub(super) struct Conditions<'a> {
 
 impl<'a> Conditions<'a> {
     pub(super) fn new(before: &'a [Condition], generation: Option<i64>, now: Timestamp) -> Self {
+        // The API server keeps whole seconds.
+        let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
         Self {
             before,
             generation,
