@@ -47,15 +47,15 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Whether a cookie may count for this request to `origin` (`https://host[:port]`).
-    pub fn may_use_cookie(&self, method: &str, origin: &str) -> bool {
+    /// Whether a cookie may count for this request to `origin` (`https://host[:port]`, made only when it matters).
+    pub fn may_use_cookie(&self, method: &str, origin: impl FnOnce() -> String) -> bool {
         let read = is_read(method);
         match self.site {
             Some("same-origin") => true,
             _ if read && self.is_navigation() => true,
             Some("none") => read,
             _ if self.has_fetch_metadata() => false,
-            _ => self.origin.map_or(read, |sender| sender == origin),
+            _ => self.origin.map_or(read, |sender| sender == origin()),
         }
     }
 
@@ -124,7 +124,9 @@ mod tests {
             };
             headers.insert(name, HeaderValue::from_str(value).unwrap());
         }
-        Source::of(&headers).unwrap().may_use_cookie(fields[0], OWN)
+        Source::of(&headers)
+            .unwrap()
+            .may_use_cookie(fields[0], || OWN.to_owned())
     }
 
     #[test]
@@ -229,7 +231,7 @@ mod tests {
             headers.append(MODE, HeaderValue::from_str(&mode).unwrap());
             headers.append(DEST, HeaderValue::from_str(&dest).unwrap());
             headers.append(ORIGIN, HeaderValue::from_static(if own_origin { OWN } else { SIBLING }));
-            if Source::of(&headers).unwrap().may_use_cookie(&method, OWN) {
+            if Source::of(&headers).unwrap().may_use_cookie(&method, || OWN.to_owned()) {
                 prop_assert!(is_read(&method) && mode == "navigate" && dest == "document");
             }
         }

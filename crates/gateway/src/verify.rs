@@ -36,15 +36,17 @@ async fn judge(gate: &Gate, headers: &HeaderMap) -> Result<Response, Failure> {
             "The gateway answers this path itself.",
         ));
     }
-    let page_load = source.is_page_load(request.method, accepts_html(headers));
     let refusal = match cookies::find(headers, cookies::TICKET)? {
         None => Refusal::NotSignedIn,
-        Some(_) if !source.may_use_cookie(request.method, &domain.origin(&host)) => return Ok(wrong_source()),
+        Some(_) if !source.may_use_cookie(request.method, || domain.origin(&host)) => {
+            return Ok(wrong_source());
+        }
         Some(ticket) => match gate.admit(&host, ticket).await {
             Ok(admission) => return Ok(pass(gate, headers, &host, &admission)),
             Err(refusal) => refusal,
         },
     };
+    let page_load = source.is_page_load(request.method, accepts_html(headers));
     match refusal {
         Refusal::NotSignedIn if page_load => sign_in(gate, &domain, host, headers, request.uri),
         Refusal::NotSignedIn => Ok(sign_in_elsewhere(&domain, &host)),

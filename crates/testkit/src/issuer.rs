@@ -55,6 +55,8 @@ pub struct Behaviour {
     pub announces_issuer: bool,
     /// The issuer that authorization responses name.
     pub response_issuer: Option<String>,
+    /// Whether clients must send their credentials in the body.
+    pub credentials_in_body: bool,
     /// Whether it publishes and signs with its second key.
     pub second_key: bool,
     /// Status with which every endpoint fails.
@@ -96,6 +98,7 @@ impl Issuer {
             now,
             announces_issuer: true,
             response_issuer: Some(url.to_owned()),
+            credentials_in_body: false,
             second_key: false,
             failure: None,
             token_error: None,
@@ -131,7 +134,12 @@ impl Issuer {
             .strip_prefix(&format!("{}/authorize?", self.url))
             .ok_or("not the authorization endpoint")?;
         let values: HashMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        let value = |name: &str| values.get(name).cloned().ok_or_else(|| format!("{name} is missing"));
+        let value = |name: &str| {
+            values
+                .get(name)
+                .cloned()
+                .ok_or_else(|| format!("{name} is missing"))
+        };
         for (name, expected) in [
             ("response_type", "code"),
             ("response_mode", "query"),
@@ -196,21 +204,29 @@ impl Issuer {
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256"],
             "authorization_response_iss_parameter_supported": behaviour.announces_issuer,
+            "token_endpoint_auth_methods_supported":
+                [if behaviour.credentials_in_body { "client_secret_post" } else { "client_secret_basic" }],
         })
     }
 
     fn token(&self, state: &mut State, request: &Request<Vec<u8>>) -> Result<Value, &'static str> {
-        let credentials = format!("{}:{}", self.client_id, self.client_secret);
-        let expected = format!("Basic {}", STANDARD.encode(credentials));
-        let presented = request.headers().get(header::AUTHORIZATION);
-        if presented.is_none_or(|presented| presented != expected.as_str()) {
+        let form: HashMap<String, String> = form_urlencoded::parse(request.body()).into_owned().collect();
+        let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
+        let header = request.headers().get(header::AUTHORIZATION);
+        let proven = if state.behaviour.credentials_in_body {
+            header.is_none()
+                && field("client_id") == self.client_id
+                && field("client_secret") == self.client_secret
+        } else {
+            let credentials = STANDARD.encode(format!("{}:{}", self.client_id, self.client_secret));
+            header.is_some_and(|header| *header == format!("Basic {credentials}"))
+        };
+        if !proven {
             return Err("invalid_client");
         }
         if let Some(error) = state.behaviour.token_error {
             return Err(error);
         }
-        let form: HashMap<String, String> = form_urlencoded::parse(request.body()).into_owned().collect();
-        let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
         let grant = state.grants.remove(field("code")).ok_or("invalid_grant")?;
         let challenge = digest::digest(&digest::SHA256, field("code_verifier").as_bytes());
         let proven = URL_SAFE_NO_PAD.encode(challenge) == grant.challenge;

@@ -5,7 +5,8 @@ use gateway::cookies;
 use http::{HeaderValue, Request, StatusCode};
 use proptest::prelude::*;
 
-use super::world::{LAB, OPEN, World, headers, origin};
+use super::browser::headers;
+use super::world::{LAB, OPEN, World, origin};
 
 fn lab() -> String {
     format!("{}/", origin(LAB))

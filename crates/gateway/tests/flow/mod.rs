@@ -1,5 +1,6 @@
 //! Signing in, tickets and decisions, through the gateway's routers and without sockets.
 
+mod browser;
 mod decisions;
 mod fuzz;
 mod login;

@@ -5,7 +5,8 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 use testkit::issuer::{Behaviour, Signature};
 
-use super::world::{AUTH, Answer, ISSUER, LAB, NOW, World, origin};
+use super::browser::Answer;
+use super::world::{AUTH, ISSUER, LAB, NOW, World, origin};
 
 fn lab() -> String {
     format!("{}/", origin(LAB))
@@ -307,6 +308,14 @@ async fn wrong_client_credentials_are_the_administrators_business() {
     refused(&world, &answer, "invalid_client");
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert!(answer.body.contains("administrator"));
+}
+
+#[tokio::test]
+async fn credentials_go_into_the_body_where_the_provider_wants_them_there() {
+    let world = World::without_provider();
+    world.issuer.change(|issuer| issuer.credentials_in_body = true);
+    world.gate.provider.set(world.discover().await).unwrap();
+    assert!(world.browser("alice").open(&lab()).await.is_inside());
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ use http::{Method, StatusCode};
 use openidconnect::url::Url;
 use proptest::prelude::*;
 
-use super::world::{AUTH, Answer, ISSUER, LAB, NOW, World, headers, origin};
+use super::browser::{Answer, headers};
+use super::world::{AUTH, ISSUER, LAB, NOW, World, origin};
 
 /// Whether a redirect stays among the hosts that belong together.
 fn stays(answer: &Answer) -> bool {

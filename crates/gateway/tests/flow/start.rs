@@ -7,7 +7,8 @@ use http::{Method, StatusCode};
 use serde_json::json;
 use testkit::api_server::Fault;
 
-use super::world::{AUTH, Answer, BOBS, Browser, LAB, World, headers, origin, target};
+use super::browser::{Answer, Browser, headers};
+use super::world::{AUTH, BOBS, LAB, World, origin, target};
 use api::workspace::AccessType;
 
 /// Alice's workspace, stopped, and she is signed in.

@@ -1,6 +1,5 @@
-//! A gateway with its neighbours in memory, and browsers that use it.
+//! A gateway with its neighbours in memory.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use api::GatewaySession;
@@ -21,15 +20,16 @@ use gateway::router::{self, Entrance};
 use gateway::seal::{KeyId, KeyRing, SealingKey};
 use gateway::secret::Secret;
 use gateway::sessions::Sessions;
-use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE};
-use http::{Method, Request, StatusCode};
-use http_body_util::BodyExt as _;
+use http::header::HeaderMap;
+use http::{Method, Request};
 use kube::Api;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use testkit::api_server::ApiServer;
 use testkit::issuer::Issuer;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
+
+use super::browser::{Answer, Browser, split};
 
 pub(crate) const NOW: i64 = 1_800_000_000;
 pub(crate) const SYSTEM: &str = "jupyter-k8s-system";
@@ -232,204 +232,5 @@ impl World {
             .unwrap();
         request.headers_mut().extend(headers);
         Answer::of(self.pages.clone().oneshot(request).await.unwrap()).await
-    }
-}
-
-/// Host without port, and path with query.
-pub(crate) fn split(url: &str) -> (&str, &str) {
-    let rest = url.strip_prefix("https://").unwrap_or_else(|| panic!("{url}"));
-    let (authority, path) = rest.split_at(rest.find('/').unwrap());
-    (authority.split(':').next().unwrap(), path)
-}
-
-/// An answer, read to its end.
-#[derive(Debug, Clone)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: String,
-}
-
-impl Answer {
-    async fn of(response: axum::response::Response) -> Self {
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Self {
-            status: head.status,
-            headers: head.headers,
-            body: String::from_utf8(body.to_vec()).unwrap(),
-        }
-    }
-
-    pub(crate) fn location(&self) -> Option<&str> {
-        self.headers.get(LOCATION).map(|value| value.to_str().unwrap())
-    }
-
-    /// The value that a Set-Cookie gives this cookie.
-    pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
-        self.headers
-            .get_all(SET_COOKIE)
-            .iter()
-            .filter_map(|line| line.to_str().unwrap().split(';').next()?.split_once('='))
-            .find_map(|(found, value)| (found == name).then_some(value))
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap()
-    }
-}
-
-/// Where a navigation ended.
-#[derive(Debug)]
-pub(crate) struct Landing {
-    pub(crate) url: String,
-    pub(crate) answer: Answer,
-    /// Every address on the way, the last one included.
-    pub(crate) trail: Vec<String>,
-}
-
-impl Landing {
-    /// Whether the pod was reached.
-    pub(crate) fn is_inside(&self) -> bool {
-        self.answer.status == StatusCode::OK && !self.url.starts_with(AUTH)
-    }
-}
-
-/// Keeps cookies by host and follows redirects.
-pub(crate) struct Browser<'w> {
-    pub(crate) world: &'w World,
-    pub(crate) person: Map<String, Value>,
-    jar: Mutex<BTreeMap<String, BTreeMap<String, String>>>,
-}
-
-/// What a browser says of a person who opens a page.
-pub(crate) const NAVIGATION: [(&str, &str); 3] = [
-    ("sec-fetch-site", "cross-site"),
-    ("sec-fetch-mode", "navigate"),
-    ("sec-fetch-dest", "document"),
-];
-
-pub(crate) fn headers(lines: &[(&str, &str)]) -> HeaderMap {
-    lines
-        .iter()
-        .map(|(name, value)| {
-            (
-                name.parse::<HeaderName>().unwrap(),
-                HeaderValue::from_str(value).unwrap(),
-            )
-        })
-        .collect()
-}
-
-impl Browser<'_> {
-    /// The same browser, as another replica sees it.
-    pub(crate) fn at<'o>(&self, world: &'o World) -> Browser<'o> {
-        Browser {
-            world,
-            person: self.person.clone(),
-            jar: Mutex::new(self.jar.lock().unwrap().clone()),
-        }
-    }
-
-    /// Opens an address and follows where it leads.
-    pub(crate) async fn open(&self, url: &str) -> Landing {
-        self.open_until(url, |_| false).await
-    }
-
-    /// As [`Browser::open`], but stops before an address that `stop` names.
-    pub(crate) async fn open_until(&self, url: &str, stop: impl Fn(&str) -> bool) -> Landing {
-        let mut trail = vec![url.to_owned()];
-        let mut current = url.to_owned();
-        for _ in 0..20 {
-            let answer = self.step(&current).await;
-            let next = answer
-                .location()
-                .filter(|_| answer.status.is_redirection())
-                .map(str::to_owned);
-            match next {
-                Some(next) if !stop(&next) => {
-                    trail.push(next.clone());
-                    current = next;
-                }
-                _ => {
-                    return Landing {
-                        url: current,
-                        answer,
-                        trail,
-                    };
-                }
-            }
-        }
-        panic!("goes round in circles: {trail:#?}");
-    }
-
-    /// One navigation, without following a redirect.
-    pub(crate) async fn step(&self, url: &str) -> Answer {
-        if url.starts_with(ISSUER) {
-            self.world
-                .issuer
-                .change(|issuer| issuer.person = self.person.clone());
-            let location = self.world.issuer.authorize(url).unwrap();
-            return Answer {
-                status: StatusCode::FOUND,
-                headers: headers(&[("location", &location)]),
-                body: String::new(),
-            };
-        }
-        self.send("GET", url, headers(&NAVIGATION)).await
-    }
-
-    /// A request with this browser's cookies, as the proxy routes it.
-    pub(crate) async fn send(&self, method: &str, url: &str, mut lines: HeaderMap) -> Answer {
-        let (host, path) = split(url);
-        if let Some(cookies) = self.cookies(host) {
-            lines.insert(COOKIE, HeaderValue::from_str(&cookies).unwrap());
-        }
-        let answer = if host == "auth.ws.example" || path.starts_with("/_workspace/") {
-            let method = method.parse().unwrap();
-            self.world.page(method, url, lines, String::new()).await
-        } else {
-            self.world.verify(method, url, lines).await
-        };
-        self.keep(host, &answer);
-        answer
-    }
-
-    pub(crate) fn cookies(&self, host: &str) -> Option<String> {
-        let jar = self.jar.lock().unwrap();
-        let cookies = jar.get(host)?;
-        let pairs: Vec<String> = cookies
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        (!pairs.is_empty()).then(|| pairs.join("; "))
-    }
-
-    pub(crate) fn cookie(&self, host: &str, name: &str) -> Option<String> {
-        self.jar.lock().unwrap().get(host)?.get(name).cloned()
-    }
-
-    pub(crate) fn set_cookie(&self, host: &str, name: &str, value: Option<&str>) {
-        let mut jar = self.jar.lock().unwrap();
-        let cookies = jar.entry(host.to_owned()).or_default();
-        match value {
-            Some(value) => cookies.insert(name.to_owned(), value.to_owned()),
-            None => cookies.remove(name),
-        };
-    }
-
-    fn keep(&self, host: &str, answer: &Answer) {
-        for line in answer.headers.get_all(SET_COOKIE) {
-            let line = line.to_str().unwrap();
-            let (pair, attributes) = line.split_once("; ").unwrap();
-            let (name, value) = pair.split_once('=').unwrap();
-            assert!(name.starts_with("__Host-"), "{line}");
-            assert!(attributes.starts_with("Path=/;"), "{line}");
-            assert!(attributes.ends_with("Secure; HttpOnly; SameSite=Lax"), "{line}");
-            assert!(!attributes.contains("Domain"), "{line}");
-            assert!(line.len() <= 4096, "{} bytes", line.len());
-            let gone = attributes.contains("Max-Age=0;");
-            self.set_cookie(host, name, (!gone).then_some(value));
-        }
     }
 }
