@@ -50,8 +50,16 @@ pub fn of_message(child: &str, message: &str) -> Refusal {
     };
     Refusal {
         reason,
-        message: format!("The {child} was refused: {message}. {advice}."),
+        message: format!("The {child} was refused: {}. {advice}.", gist(message)),
     }
+}
+
+/// The message without the object's name, which is another one at each attempt to make a pod, and without a full stop.
+fn gist(message: &str) -> &str {
+    let gist = message
+        .split_once("\" is forbidden: ")
+        .map_or(message, |(_, gist)| gist);
+    gist.trim_end_matches(['.', ' '])
 }
 
 fn is_growth(message: &str) -> bool {
@@ -95,7 +103,27 @@ mod tests {
         ] {
             let refusal = of_answer(child, 403, message).unwrap();
             assert_eq!(refusal.reason, expected, "{message}");
-            assert!(refusal.message.contains(message));
+            assert!(refusal.message.contains(gist(message)));
+        }
+    }
+
+    #[test]
+    fn attempts_under_different_names_are_worded_the_same() {
+        let attempt =
+            |name: &str| of_message("Pod", &format!("pods \"{name}\" is forbidden: exceeded quota: q"));
+        assert_eq!(attempt("a-1"), attempt("a-2"));
+    }
+
+    #[test]
+    fn every_refusal_ends_in_advice() {
+        for child in ["Pod", "Service", "PersistentVolumeClaim"] {
+            let refusal = of_answer(child, 403, "no such luck.").unwrap();
+            assert_eq!(
+                refusal.message,
+                format!(
+                    "The {child} was refused: no such luck. Change what the message names, or tell the administrator."
+                )
+            );
         }
     }
 

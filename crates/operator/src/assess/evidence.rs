@@ -111,8 +111,9 @@ fn pod_trouble(world: &World, pod: &Pod, now: Timestamp) -> Evidence {
             trouble: Some(Trouble {
                 reason: reason::UNSCHEDULABLE,
                 message: format!(
-                    "No node can take the pod: {message}. Ask for less cpu and memory, stop another workspace, or have \
-                     nodes added."
+                    "No node can take the pod: {}. Ask for less cpu and memory, stop another workspace, or have \
+                     nodes added.",
+                    message.trim_end_matches(['.', ' '])
                 ),
                 failed: grace.is_none(),
             }),
