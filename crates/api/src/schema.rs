@@ -1,5 +1,6 @@
 //! Schema fragments that `schemars` cannot derive: quantities as Kubernetes writes them (pure).
 
+use kube::core::{Message, Rule};
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 /// Non-negative quantity: digits, an optional fraction, then a decimal exponent or an SI or binary suffix.
@@ -25,6 +26,23 @@ pub(crate) fn quantity_map(generator: &mut SchemaGenerator) -> Schema {
         "maxProperties": MAX_RESOURCE_NAMES,
         "additionalProperties": quantity(generator),
     })
+}
+
+/// Rule of a template: each default request and limit whose name `k` satisfies `selects` is within
+/// `resourceBounds.<bound>`.
+pub(crate) fn defaults_within(bound: &str, selects: &str) -> Rule {
+    let bounds = format!("self.resourceBounds.{bound}");
+    let value = "quantity(string(m[k]))";
+    let rule = format!(
+        "!has(self.defaultResources) || !has(self.resourceBounds) || !has({bounds}) || \
+         [self.defaultResources.?requests.orValue({{}}), self.defaultResources.?limits.orValue({{}})].all(m, m.all(k, \
+         !({selects}) || \
+         ((!has({bounds}.min) || quantity(string({bounds}.min)).compareTo({value}) <= 0) && \
+         (!has({bounds}.max) || {value}.compareTo(quantity(string({bounds}.max))) <= 0))))"
+    );
+    Rule::new(rule).message(Message::Message(format!(
+        "defaultResources must be within resourceBounds.{bound}"
+    )))
 }
 
 #[cfg(test)]

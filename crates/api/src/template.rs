@@ -31,7 +31,12 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.allowedImages) || self.allowedImages.size() == 0 || (has(self.allowCustomImages) && self.allowCustomImages) || self.defaultImage in self.allowedImages")
-        .message("defaultImage must be one of allowedImages")
+        .message("defaultImage must be one of allowedImages"),
+    validation = schema::defaults_within("cpu", "k == 'cpu'"),
+    validation = schema::defaults_within("memory", "k == 'memory'"),
+    validation = schema::defaults_within("gpu", "k == 'nvidia.com/gpu' || k.startsWith('nvidia.com/mig-')"),
+    validation = Rule::new("!has(self.defaultResources) || !has(self.defaultResources.requests) || !has(self.defaultResources.limits) || self.defaultResources.requests.all(k, !(k in self.defaultResources.limits) || quantity(string(self.defaultResources.requests[k])).compareTo(quantity(string(self.defaultResources.limits[k]))) <= 0)")
+        .message("defaultResources.requests must not exceed defaultResources.limits")
 )]
 pub struct WorkspaceTemplateSpec {
     /// Name shown to people, 1 to 100 characters.

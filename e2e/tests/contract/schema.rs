@@ -136,6 +136,18 @@ async fn contradictory_templates_and_managers_are_refused() -> anyhow::Result<()
             json!({"allowedImages": ["b"]}),
             "defaultImage must be one of allowedImages",
         ),
+        (
+            json!({"resourceBounds": {"cpu": {"max": "1"}}, "defaultResources": {"limits": {"cpu": "1001m"}}}),
+            "defaultResources must be within resourceBounds.cpu",
+        ),
+        (
+            json!({"resourceBounds": {"gpu": {"max": 0}}, "defaultResources": {"limits": {"nvidia.com/gpu": 1}}}),
+            "defaultResources must be within resourceBounds.gpu",
+        ),
+        (
+            json!({"defaultResources": {"requests": {"memory": "1Gi"}, "limits": {"memory": "1G"}}}),
+            "must not exceed",
+        ),
     ] {
         let refused = refusal(&templates, with(extra.clone())).await?;
         assert!(
