@@ -94,7 +94,7 @@ fn compare(load: &Load, gateway: &Server, reference: &Server, cpu: usize) -> any
             let count = if number == 0 { WARM_UP } else { REQUESTS };
             let before = server.cpu_time()?;
             let answers = load.run(server, count, cpu)?;
-            let spent = server.cpu_time()? - before;
+            let spent = server.cpu_time()?.saturating_sub(before);
             if let Some(other) = answers.iter().find(|answer| answer.status != 200) {
                 bail!("{} answered {} in place of 200", server.name(), other.status);
             }

@@ -103,7 +103,7 @@ pub(super) fn processors(list: &str) -> Vec<usize> {
     let number = |text: &str| text.trim().parse::<usize>().ok();
     list.split(',')
         .filter_map(|part| match part.split_once('-') {
-            Some((first, last)) => Some(number(first)?..=number(last)?),
+            Some((from, to)) => Some(number(from)?..=number(to)?),
             None => number(part).map(|number| number..=number),
         })
         .flatten()

@@ -3,6 +3,7 @@
 mod harness;
 mod stream;
 mod summary;
+mod traefik;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -134,9 +135,10 @@ fn dependencies(run: &mut Run<'_>) -> anyhow::Result<()> {
 
 fn unit_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
     let helm = helm::ensure(run.paths, &run.progress)?;
+    let traefik = traefik::ensure(run.paths, &run.progress)?;
     run.cargo(
         &["test", "--workspace", "--exclude", "e2e", "--no-fail-fast"],
-        &[("HELM", &helm)],
+        &[("HELM", &helm), ("TRAEFIK", &traefik)],
     )
 }
 
