@@ -34,8 +34,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// Removes the node, whatever there is of it; cached binaries, archives and imported images stay.
 pub(crate) fn clean(layout: &Layout) -> anyhow::Result<()> {
-    let state = State::load(layout).ok().flatten();
-    let made = state.map(|state| state.made).unwrap_or_default();
+    let made = made(layout);
     let (last, first): (Vec<_>, Vec<_>) = node_processes(layout)
         .into_iter()
         .partition(|process| is_last(process));
@@ -56,6 +55,30 @@ pub(crate) fn clean(layout: &Layout) -> anyhow::Result<()> {
     network::remove(layout)?;
     remove_cgroups()?;
     remove_files(layout, &sockets, &made)
+}
+
+/// Remembers which folders of the machine a node is about to make, apart from its record, which may get lost.
+pub(crate) fn note_made(layout: &Layout) -> anyhow::Result<Vec<PathBuf>> {
+    let made: Vec<PathBuf> = BORROWED
+        .iter()
+        .map(PathBuf::from)
+        .filter(|folder| !folder.exists())
+        .collect();
+    let lines: Vec<String> = made.iter().map(|folder| folder.display().to_string()).collect();
+    fs::write(layout.run().join("made"), lines.join("\n"))?;
+    Ok(made)
+}
+
+/// What the record says that the node made, else the note beside it, which does not outlive a reboot.
+fn made(layout: &Layout) -> Vec<PathBuf> {
+    if let Ok(Some(state)) = State::load(layout) {
+        return state.made;
+    }
+    let note = fs::read_to_string(layout.run().join("made")).unwrap_or_default();
+    note.lines()
+        .map(PathBuf::from)
+        .filter(|folder| BORROWED.iter().any(|known| folder == Path::new(known)))
+        .collect()
 }
 
 /// What is there of a node without a record, in words; `None` when there is nothing.
@@ -79,14 +102,15 @@ pub(crate) fn remains(layout: &Layout) -> anyhow::Result<Option<String>> {
     Ok((!found.is_empty()).then(|| found.join(", ")))
 }
 
-/// Cache folders that a node of this machine belongs to: what its owner file says, and what running processes say.
-pub(crate) fn owners(layout: &Layout) -> Vec<PathBuf> {
+/// Other cache folders that a node of this machine belongs to: by the owner file, and by what running processes say.
+pub(crate) fn others(layout: &Layout) -> Vec<PathBuf> {
     let mut owners: Vec<PathBuf> = process::marked().into_iter().map(|(cache, _)| cache).collect();
     owners.extend(
         fs::read_to_string(layout.owner())
             .ok()
             .map(|text| PathBuf::from(text.trim())),
     );
+    owners.retain(|owner| owner != layout.cache());
     owners.sort();
     owners.dedup();
     owners

@@ -118,7 +118,7 @@ fn down_locked(paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
         Provider::Node => {
             machine::check_rights()?;
             let layout = layout::Layout::new(paths);
-            for owner in clean::owners(&layout) {
+            for owner in clean::others(&layout) {
                 clean::clean(&layout::Layout::of_cache(&owner))?;
             }
             clean::clean(&layout)?;

@@ -81,23 +81,28 @@ pub(crate) fn taken() -> anyhow::Result<Vec<String>> {
     };
     let mut found = conflicts(&ask("route")?, &ask("address")?);
     if let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, PROXY_PORT)) {
-        let holder = Cmd::new("ss")
+        let sockets = Cmd::new("ss")
             .args(["-Hltnp", &format!("sport = :{PROXY_PORT}")])
             .output()
             .unwrap_or_default();
-        let holder = holder
-            .lines()
-            .next()
-            .and_then(|line| line.split("users:").nth(1))
-            .unwrap_or("")
-            .to_owned();
-        found.push(
-            format!("port {PROXY_PORT} of 127.0.0.1 cannot be used: {error} {holder}")
-                .trim_end()
-                .to_owned(),
-        );
+        let holder = holder(&sockets)
+            .map(|holder| format!("; held by {holder}"))
+            .unwrap_or_default();
+        found.push(format!(
+            "port {PROXY_PORT} of 127.0.0.1 cannot be used: {error}{holder}"
+        ));
     }
     Ok(found)
+}
+
+/// The first process in a line of `ss -p`, which ends with `users:(("name",pid=1,fd=3))` (pure).
+fn holder(sockets: &str) -> Option<String> {
+    let users = sockets
+        .lines()
+        .find_map(|line| line.split_once("users:((\"")?.1.split_once(')'))?
+        .0;
+    let (name, rest) = users.split_once("\",pid=")?;
+    Some(format!("{name} (pid {})", rest.split(',').next()?))
 }
 
 /// Makes namespace, link, addresses and routes; the machine's own settings and firewall rules stay as they are.
@@ -136,8 +141,13 @@ pub(crate) fn create(layout: &Layout) -> anyhow::Result<()> {
 
 /// Removes the link, and with it the routes, and lets go of the namespace; it ends with its last process.
 pub(crate) fn remove(layout: &Layout) -> anyhow::Result<()> {
-    if Path::new("/sys/class/net").join(LINK).exists() {
-        Cmd::new("ip").args(["link", "delete", LINK]).run()?;
+    let link = Path::new("/sys/class/net").join(LINK);
+    if link.exists() {
+        let removed = Cmd::new("ip").args(["link", "delete", LINK]).run();
+        // It also goes by itself, when the kernel gets to remove a namespace whose last process has just ended.
+        if link.exists() {
+            removed?;
+        }
     }
     let namespace = layout.network();
     if namespace.exists() {
@@ -201,6 +211,13 @@ mod tests {
             found,
             ["10.96.0.0/16 holds an address of this machine: 10.96.3.4 on eth0"]
         );
+    }
+
+    #[test]
+    fn the_holder_of_a_port_is_named_with_its_pid() {
+        let line = r#"LISTEN 0 5 127.0.0.1:8443 0.0.0.0:* users:(("python3",pid=29384,fd=3))"#;
+        assert_eq!(holder(line).as_deref(), Some("python3 (pid 29384)"));
+        assert_eq!(holder("LISTEN 0 5 127.0.0.1:8443 0.0.0.0:*"), None);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -89,10 +88,7 @@ pub(crate) fn up(paths: &Paths, progress: &Progress) -> anyhow::Result<String> {
     }
     images::ensure_node_images(paths)?;
     let layout = Layout::new(paths);
-    for owner in clean::owners(&layout)
-        .into_iter()
-        .filter(|owner| owner != layout.cache())
-    {
+    for owner in clean::others(&layout) {
         progress.line(format_args!(
             "removing the cluster of another cache folder, {}",
             owner.display()
@@ -183,11 +179,7 @@ fn prepare(plan: &Plan, layout: &Layout, paths: &Paths) -> anyhow::Result<State>
         checkout: paths.clone_root().to_path_buf(),
         phase: Phase::Starting,
         processes: Vec::new(),
-        made: clean::BORROWED
-            .iter()
-            .map(PathBuf::from)
-            .filter(|folder| !folder.exists())
-            .collect(),
+        made: clean::note_made(layout)?,
     };
     state.save(layout)?;
     for folder in ["logs", "bin", "cni", "audit", "kubelet", "volumes"] {

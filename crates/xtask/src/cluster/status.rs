@@ -1,107 +1,137 @@
 //! The cluster -> what runs, for people and as an exit code (IO).
 
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use super::layout::{Layout, POD_RANGE, SERVICE_RANGE};
-use super::state::Found;
-use super::{Cluster, node, process};
+use super::state::{Found, State};
+use super::{Cluster, clean, node, process};
 use crate::args::Provider;
 use crate::paths::Paths;
 
-/// Exit code when no cluster is there; the one that init scripts use for "not running".
-const IS_DOWN: u8 = 3;
+/// What `status` says and which exit code goes with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Up = 0,
+    Broken = 1,
+    /// No cluster; the code that init scripts use for "not running".
+    Down = 3,
+}
 
 /// Prints what runs; exit code 0 when up, 3 when down, 1 when broken.
 pub(crate) fn print(paths: &Paths) -> anyhow::Result<ExitCode> {
     let cluster = Cluster::load(paths)?;
-    match cluster.as_ref().map_or(Provider::Node, Cluster::provider) {
-        Provider::Node => print_node(paths),
-        provider => Ok(print_other(paths, provider, cluster.as_ref())),
-    }
+    let (verdict, text) = match cluster {
+        Some(cluster) if cluster.provider() != Provider::Node => other(&cluster, paths),
+        _ => of_node(paths)?,
+    };
+    // Whoever reads may have seen enough, as `head` does.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(ExitCode::from(verdict as u8))
 }
 
-fn print_node(paths: &Paths) -> anyhow::Result<ExitCode> {
+fn of_node(paths: &Paths) -> anyhow::Result<(Verdict, String)> {
     let layout = Layout::new(paths);
-    let (state, dead, ready) = match node::observe(&layout, paths)? {
-        Found::Nothing => {
-            println!("cluster: down (`./justw cluster up` starts one)");
-            return Ok(ExitCode::from(IS_DOWN));
-        }
-        Found::Remains(what) => {
-            println!("cluster: broken: found {what} of a cluster without a readable record");
-            println!("`./justw cluster up` replaces it, `./justw cluster down` removes it");
-            return Ok(ExitCode::FAILURE);
-        }
-        Found::Node { state, dead, ready } => (state, dead, ready),
-    };
-    let mut trouble = state.trouble(&dead, ready, &process::boot()?);
-    let silent = state
-        .processes
-        .iter()
-        .find(|process| !process.alive())
-        .map(|process| process.name.clone());
-    trouble = trouble.or(silent.map(|name| format!("not running: {name}")));
-    println!(
-        "cluster:    {}",
-        trouble
-            .as_ref()
-            .map_or("up".to_owned(), |why| format!("broken: {why}"))
-    );
-    println!(
-        "provider:   node, since {}, started from {}",
-        state.since,
-        state.checkout.display()
-    );
-    println!("Kubernetes: {}, configuration {}", state.version, state.config);
-    println!("addresses:  {}", node::addresses());
-    println!("ranges:     pods {POD_RANGE}, Services {SERVICE_RANGE}");
-    for process in &state.processes {
-        let how = if process.alive() { "" } else { " (not running)" };
-        println!("process:    {} {}{how}", process.pid, process.name);
+    if let Some(owner) = clean::others(&layout).first() {
+        let text = format!(
+            "cluster: down; this machine runs that of another cache folder, {}\n`up` replaces it, `down` removes it\n",
+            owner.display()
+        );
+        return Ok((Verdict::Down, text));
     }
-    print_paths(paths);
-    println!("logs:       {}", layout.file("logs").display());
-    Ok(if trouble.is_some() {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
+    Ok(match node::observe(&layout, paths)? {
+        Found::Nothing => (
+            Verdict::Down,
+            "cluster: down (`./justw cluster up` starts one)\n".to_owned(),
+        ),
+        Found::Remains(what) => {
+            let text = format!(
+                "cluster: broken: found {what}, without a readable record\n`up` replaces it, `down` removes it\n"
+            );
+            (Verdict::Broken, text)
+        }
+        Found::Node { state, dead, ready } => {
+            let trouble = state.trouble(&dead, ready, &process::boot()?);
+            let silent = state.processes.iter().find(|process| !process.alive());
+            let trouble = trouble.or(silent.map(|process| format!("not running: {}", process.name)));
+            let verdict = if trouble.is_some() {
+                Verdict::Broken
+            } else {
+                Verdict::Up
+            };
+            (verdict, describe(&state, trouble.as_deref(), &layout, paths))
+        }
     })
 }
 
-fn print_other(paths: &Paths, provider: Provider, cluster: Option<&Cluster>) -> ExitCode {
-    let ask = |cluster: &Cluster| {
-        cluster
-            .kubectl()
-            .args(["get", "--raw", "/readyz", "--request-timeout=10s"])
-            .run()
+fn describe(state: &State, trouble: Option<&str>, layout: &Layout, paths: &Paths) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(text, "{:<12}{value}", format!("{name}:"));
     };
-    let answer = cluster.map_or(Ok(()), ask);
-    println!(
-        "cluster:    {}",
-        answer
-            .as_ref()
-            .map_or_else(|error| format!("broken: {error:#}"), |()| "up".to_owned())
+    line(
+        "cluster",
+        trouble.map_or("up".to_owned(), |why| format!("broken: {why}")),
     );
-    println!(
-        "provider:   {}",
-        if provider == Provider::Kind {
+    line(
+        "provider",
+        format!(
+            "node, since {}, started from {}",
+            state.since,
+            state.checkout.display()
+        ),
+    );
+    line(
+        "Kubernetes",
+        format!("{}, configuration {}", state.version, state.config),
+    );
+    line("addresses", node::addresses());
+    line("ranges", format!("pods {POD_RANGE}, Services {SERVICE_RANGE}"));
+    for process in &state.processes {
+        let how = if process.alive() { "" } else { " (not running)" };
+        line("process", format!("{} {}{how}", process.pid, process.name));
+    }
+    line("kubeconfig", paths.kubeconfig().display().to_string());
+    line("kubectl", paths.kubectl().display().to_string());
+    line("logs", layout.file("logs").display().to_string());
+    text
+}
+
+fn other(cluster: &Cluster, paths: &Paths) -> (Verdict, String) {
+    let answer = cluster
+        .kubectl()
+        .args(["get", "--raw", "/readyz", "--request-timeout=10s"])
+        .run();
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{:<12}{value}", format!("{name}:"));
+    };
+    line(
+        "cluster",
+        &answer
+            .as_ref()
+            .map_or_else(|error| format!("broken: {error:#}"), |()| "up".to_owned()),
+    );
+    line(
+        "provider",
+        if cluster.provider() == Provider::Kind {
             "kind"
         } else {
             "existing"
-        }
+        },
     );
-    if let Some(registry) = cluster.and_then(Cluster::registry) {
-        println!("registry:   {registry}");
+    if let Some(registry) = cluster.registry() {
+        line("registry", registry);
     }
-    print_paths(paths);
-    if answer.is_ok() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
-}
-
-fn print_paths(paths: &Paths) {
-    println!("kubeconfig: {}", paths.kubeconfig().display());
-    println!("kubectl:    {}", paths.kubectl().display());
+    line("kubeconfig", &paths.kubeconfig().display().to_string());
+    line("kubectl", &paths.kubectl().display().to_string());
+    (
+        if answer.is_ok() {
+            Verdict::Up
+        } else {
+            Verdict::Broken
+        },
+        text,
+    )
 }
