@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 
+use anyhow::Context as _;
 use api::workspace::{AccessType, Phase};
 use axum::Router;
 use axum::body::Body;
@@ -38,13 +39,12 @@ use tokio_util::sync::CancellationToken;
 const HOST: &str = "lab-2500.workspaces.example";
 const WORKSPACES: usize = 5_000;
 
-fn main() {
+fn main() -> anyhow::Result<()> {
     kit::tls::install_crypto_provider();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
-        .unwrap();
+        .build()?;
     match arguments
         .iter()
         .map(String::as_str)
@@ -52,19 +52,22 @@ fn main() {
         .as_slice()
     {
         ["gateway", "plain"] => runtime.block_on(gateway(None)),
-        ["gateway", "tls"] => runtime.block_on(gateway(Some(server_config()))),
+        ["gateway", "tls"] => runtime.block_on(gateway(Some(server_config()?))),
         ["reference", "plain"] => runtime.block_on(reference(None)),
-        ["reference", "tls"] => runtime.block_on(reference(Some(server_config()))),
+        ["reference", "tls"] => runtime.block_on(reference(Some(server_config()?))),
         // `cargo bench` and `cargo test --benches` come here: the figures come from the project's tool.
-        _ => println!("usage: gateway|reference plain|tls, as `xtask bench-gateway` calls it"),
+        _ => {
+            println!("usage: gateway|reference plain|tls, as `xtask bench-gateway` calls it");
+            Ok(())
+        }
     }
 }
 
-async fn bind() -> TcpListener {
-    TcpListener::bind("127.0.0.1:0").await.unwrap()
+async fn bind() -> std::io::Result<TcpListener> {
+    TcpListener::bind("127.0.0.1:0").await
 }
 
-fn announce(socket: &TcpListener, ticket: &str) {
+fn announce(socket: &TcpListener, ticket: &str) -> std::io::Result<()> {
     let headers = [
         ("host", "jupyter-k8s-gateway.jupyter-k8s-system.svc:8443"),
         (
@@ -96,14 +99,15 @@ fn announce(socket: &TcpListener, ticket: &str) {
     ];
     println!(
         "{}",
-        serde_json::json!({"address": socket.local_addr().unwrap().to_string(), "headers": headers})
+        serde_json::json!({"address": socket.local_addr()?.to_string(), "headers": headers})
     );
+    Ok(())
 }
 
-async fn gateway(tls: Option<Arc<ServerConfig>>) {
+async fn gateway(tls: Option<Arc<ServerConfig>>) -> anyhow::Result<()> {
     let (_server, client) = ApiServer::start();
     let clock = Clock::System;
-    let key = SealingKey::derive(KeyId::new(random().unwrap()), 0, &random().unwrap()).unwrap();
+    let key = SealingKey::derive(KeyId::new(random()?), 0, &random()?)?;
     let keys = Arc::new(KeyRing::new(vec![key]));
     let sessions = Arc::new(Sessions::new(
         Api::namespaced(client.clone(), "system"),
@@ -123,28 +127,19 @@ async fn gateway(tls: Option<Arc<ServerConfig>>) {
         &Secret::new(String::new()),
         clock.now(),
     );
-    let session = sessions.create(&content).await.unwrap();
+    let session = sessions.create(&content).await?;
     assert!(
         sessions.peek(session).is_some(),
         "the session must be known without asking"
     );
 
-    let targets = (0..WORKSPACES).map(|number| Target {
-        uid: format!("7f3c1a52-9d0e-4b7b-8a3e-{number:012}"),
-        namespace: format!("team-{}", number % 50),
-        name: format!("lab-{number}"),
-        host: format!("lab-{number}.workspaces.example"),
-        owner: "alice".into(),
-        access_type: AccessType::OwnerOnly,
-        phase: Phase::Running,
-        message: String::new(),
-        endpoint: Some(([10, 0, 0, 1], 8888).into()),
-    });
-    let index = Arc::new(Index::with(Snapshot::new(
-        Some(Domain::new("workspaces.example", 443)),
-        targets,
-    )));
-    let uid = index.load().target(HOST).unwrap().uid.clone();
+    let index = Arc::new(Index::with(snapshot()));
+    let uid = index
+        .load()
+        .target(HOST)
+        .context("no such workspace")?
+        .uid
+        .clone();
     let now = clock.now();
     let ticket = Ticket {
         session,
@@ -153,7 +148,7 @@ async fn gateway(tls: Option<Arc<ServerConfig>>) {
         issued: now,
         expires: now + TICKET_LIFE,
     };
-    let ticket = ticket.seal(&keys, now).unwrap();
+    let ticket = ticket.seal(&keys, now)?;
 
     let strip = StripList::default();
     let metrics = Metrics::default();
@@ -181,12 +176,12 @@ async fn gateway(tls: Option<Arc<ServerConfig>>) {
         metrics: metrics.clone(),
     };
     let router: Router = router::entrance(Arc::new(entrance));
-    let socket = bind().await;
-    announce(&socket, &ticket);
+    let socket = bind().await?;
+    announce(&socket, &ticket)?;
     let tls = tls.map(|config| watch::channel(config).1);
     // Connections live as long as the measurement.
     let limits = Limits {
-        age: std::time::Duration::from_secs(3600),
+        age: std::time::Duration::from_hours(1),
         ..Limits::default()
     };
     let listener = Listener {
@@ -199,24 +194,41 @@ async fn gateway(tls: Option<Arc<ServerConfig>>) {
     listener
         .serve(move || router.clone(), CancellationToken::new())
         .await;
+    Ok(())
 }
 
-async fn reference(tls: Option<Arc<ServerConfig>>) {
-    let socket = bind().await;
-    announce(&socket, "AAAA");
+fn snapshot() -> Snapshot {
+    let targets = (0..WORKSPACES).map(|number| Target {
+        uid: format!("7f3c1a52-9d0e-4b7b-8a3e-{number:012}"),
+        namespace: format!("team-{}", number % 50),
+        name: format!("lab-{number}"),
+        host: format!("lab-{number}.workspaces.example"),
+        owner: "alice".into(),
+        access_type: AccessType::OwnerOnly,
+        phase: Phase::Running,
+        message: String::new(),
+        endpoint: Some(([10, 0, 0, 1], 8888).into()),
+    });
+    Snapshot::new(Some(Domain::new("workspaces.example", 443)), targets)
+}
+
+async fn reference(tls: Option<Arc<ServerConfig>>) -> anyhow::Result<()> {
+    let socket = bind().await?;
+    announce(&socket, "AAAA")?;
     let answer = service_fn(async |_| Ok::<_, Infallible>(http::Response::new(Body::empty())));
     loop {
-        let (stream, _) = socket.accept().await.unwrap();
-        stream.set_nodelay(true).unwrap();
+        let (stream, _) = socket.accept().await?;
+        stream.set_nodelay(true)?;
         match tls.clone() {
             None => {
                 tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
             }
             Some(config) => {
                 tokio::spawn(async move {
-                    let stream = TlsAcceptor::from(config).accept(stream).await.unwrap();
+                    let stream = TlsAcceptor::from(config).accept(stream).await?;
                     let server = http2::Builder::new(TokioExecutor::new());
-                    let _ = server.serve_connection(TokioIo::new(stream), answer).await;
+                    server.serve_connection(TokioIo::new(stream), answer).await?;
+                    anyhow::Ok(())
                 });
             }
         }
@@ -224,12 +236,12 @@ async fn reference(tls: Option<Arc<ServerConfig>>) {
 }
 
 /// Without client certificates, which cost nothing after the handshake.
-fn server_config() -> Arc<ServerConfig> {
+fn server_config() -> anyhow::Result<Arc<ServerConfig>> {
     let now = jiff::Timestamp::now();
-    let authority = kit::pki::authority("bench", now).unwrap();
+    let authority = kit::pki::authority("bench", now)?;
     let names = ["localhost".to_owned()];
-    let pair = kit::pki::leaf(&authority, "localhost", &names, kit::pki::Purpose::Server, now).unwrap();
+    let pair = kit::pki::leaf(&authority, "localhost", &names, kit::pki::Purpose::Server, now)?;
     let certificate = kit::tls::Certificate::default();
-    certificate.set(&pair).unwrap();
-    Arc::new(kit::tls::server_config(certificate, None).unwrap())
+    certificate.set(&pair)?;
+    Ok(Arc::new(kit::tls::server_config(certificate, None)?))
 }

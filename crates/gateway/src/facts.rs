@@ -1,4 +1,4 @@
-//! Workspaces and WorkspaceManagers -> the few facts kept of each -> a snapshot (pure).
+//! Workspaces and their managers -> the few facts kept of each -> a snapshot (pure).
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};

@@ -78,13 +78,13 @@ mod tests {
         let mask = if masked { 0x80 } else { 0 };
         let mut bytes = vec![0x82];
         match payload {
-            0..126 => bytes.push(mask | u8::try_from(payload).unwrap()),
+            0..126 => bytes.push(mask + u8::try_from(payload).unwrap()),
             126..0x1_0000 => {
-                bytes.push(mask | 126);
+                bytes.push(mask + 126);
                 bytes.extend(u16::try_from(payload).unwrap().to_be_bytes());
             }
             _ => {
-                bytes.push(mask | 127);
+                bytes.push(mask + 127);
                 bytes.extend((payload as u64).to_be_bytes());
             }
         }

@@ -8,11 +8,10 @@ use axum::Router;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use rustls::ServerConfig;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::metrics::Metrics;
+use crate::pki::TlsConfigs;
 
 /// Bounds of one listener. The defaults fit a port that only the proxy reaches.
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +65,7 @@ pub struct Listener {
     /// Where connections arrive.
     pub socket: TcpListener,
     /// Settings for new connections, followed as they change. `None` serves plain HTTP/1.1, for measurements on loopback.
-    pub tls: Option<watch::Receiver<Arc<ServerConfig>>>,
+    pub tls: Option<TlsConfigs>,
     /// Bounds.
     pub limits: Limits,
     /// Where open connections are counted.

@@ -156,9 +156,10 @@ fn told(target: &Target) -> (String, String) {
     };
     let told = matches!(target.phase, Phase::Starting | Phase::Failed | Phase::Invalid)
         && !target.message.is_empty();
-    match told {
-        true => (title, format!("{} {text}", target.message)),
-        false => (title, text.into()),
+    if told {
+        (title, format!("{} {text}", target.message))
+    } else {
+        (title, text.into())
     }
 }
 

@@ -19,8 +19,11 @@ const KEY: &str = "tls.key";
 const AUTHORITY: &str = "ca.crt";
 
 /// How often ends of validity are looked at, and how soon again after a failure.
-const LOOK: Duration = Duration::from_secs(3600);
-const RETRY: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_hours(1);
+const RETRY: Duration = Duration::from_mins(1);
+
+/// TLS settings for new connections, replaced as certificates are renewed.
+pub type TlsConfigs = watch::Receiver<Arc<ServerConfig>>;
 
 /// Why the listeners have no certificates.
 #[derive(Debug, thiserror::Error)]

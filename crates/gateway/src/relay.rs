@@ -61,7 +61,7 @@ enum Failure {
     #[error("the handshake is not for a workspace host")]
     Misdirected,
     #[error("refused")]
-    Refused(Response),
+    Refused(Box<Response>),
     #[error("the workspace is not running")]
     NotRunning,
     #[error("too many websockets are open")]
@@ -127,7 +127,7 @@ impl<D: Doorkeeper> Relay<D> {
             .doorkeeper
             .admit(&host, request.headers())
             .await
-            .map_err(Failure::Refused)?;
+            .map_err(|refusal| Failure::Refused(Box::new(refusal)))?;
         let endpoint = target.endpoint.ok_or(Failure::NotRunning)?;
         if self.stop.is_cancelled() {
             return Err(Failure::Full);
@@ -299,7 +299,7 @@ impl Failure {
 
     fn into_response(self) -> Response {
         let (status, error) = match self {
-            Self::Refused(response) => return response,
+            Self::Refused(response) => return *response,
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "BadHandshake"),
             Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "UnknownHost"),
             Self::NotRunning => (StatusCode::SERVICE_UNAVAILABLE, "WorkspaceNotReady"),

@@ -25,7 +25,7 @@ use crate::keys::KeyStore;
 use crate::listen::{Limits, Listener};
 use crate::metrics::Metrics;
 use crate::oidc_http::SettingError;
-use crate::pki::{Pki, secret_spec};
+use crate::pki::{Pki, TlsConfigs, secret_spec};
 use crate::relay::Relay;
 use crate::router::{Entrance, RouteProvider};
 use crate::routes::Routes;
@@ -100,27 +100,19 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let serving = readiness.gate("the end");
     let listening = readiness.gate("certificates and sealing keys");
-    let (indexed, watched) = (
-        readiness.gate("the workspaces and their manager"),
-        readiness.gate("the login sessions"),
-    );
-    let verify_socket = bind("verify-address", args.verify_address).await?;
-    let routes_socket = bind("routes-address", args.routes_address).await?;
-    let pages_socket = bind("pages-address", args.pages_address).await?;
-
+    let watched = readiness.gate("the login sessions");
+    let indexed = readiness.gate("the workspaces and their manager");
+    let sockets = Sockets::bind(args).await?;
+    let secrets = Api::namespaced(client.clone(), &args.namespace);
     let mut tasks = JoinSet::new();
     let stop = CancellationToken::new();
-    let secrets = Api::namespaced(client.clone(), &args.namespace);
+
     let (tls, keep_certificates) = Pki::new(secrets.clone(), &args.release_name, &args.namespace)
         .open()
         .await?;
     tasks.spawn(keep_certificates);
-    let keys = KeyStore::open(
-        secrets,
-        secret_spec(&args.release_name, "gateway-keys", "Opaque"),
-        Clock::System,
-    )
-    .await?;
+    let keys = secret_spec(&args.release_name, "gateway-keys", "Opaque");
+    let keys = KeyStore::open(secrets, keys, Clock::System).await?;
     let ring = keys.ring();
     tasks.spawn(keys.maintain());
 
@@ -129,21 +121,25 @@ async fn serve(
     tasks.spawn(watch::feed(
         client.clone(),
         manager,
-        Arc::clone(&index),
+        index.clone(),
         metrics.clone(),
     ));
-    tasks.spawn(open_when_known(Arc::clone(&index), indexed));
+    tasks.spawn(open_when_known(index.clone(), indexed));
     let routes = Arc::new(Routes::default());
-    tasks.spawn(Arc::clone(&routes).follow(Arc::clone(&index)));
-    let session_api = Api::namespaced(client.clone(), &args.namespace);
-    let sessions = Arc::new(Sessions::new(session_api, Arc::clone(&ring), Clock::System));
-    let (watching, sweeping) = (Arc::clone(&sessions), Arc::clone(&sessions));
+    tasks.spawn(routes.clone().follow(index.clone()));
+    let sessions = Sessions::new(
+        Api::namespaced(client.clone(), &args.namespace),
+        ring.clone(),
+        Clock::System,
+    );
+    let sessions = Arc::new(sessions);
+    let (watching, sweeping) = (sessions.clone(), sessions.clone());
     tasks.spawn(async move { watching.watch(|| watched.open()).await });
     tasks.spawn(async move { sweeping.janitor().await });
 
     let strip = StripList::new(args.cookie_strip.iter().cloned());
     let gate = Arc::new(Gate {
-        index: Arc::clone(&index),
+        index: index.clone(),
         sessions,
         keys: ring,
         provider: OnceLock::new(),
@@ -153,51 +149,24 @@ async fn serve(
         clock: Clock::System,
     });
     let relay = Arc::new(Relay::new(
-        Arc::clone(&gate),
-        Arc::clone(&index),
+        gate.clone(),
+        index,
         strip,
         metrics.clone(),
         stop.clone(),
     ));
-
-    let entrance = Arc::new(Entrance {
-        doorkeeper: Arc::clone(&gate),
-        relay: Arc::clone(&relay),
-        index: Arc::clone(&index),
-        metrics: metrics.clone(),
-    });
-    let route_provider = RouteProvider {
+    let routes = RouteProvider {
         routes,
         metrics: metrics.clone(),
         stop: stop.clone(),
     };
-    let pages = router::pages(
-        index,
-        endpoints::auth(Arc::clone(&gate)),
-        endpoints::workspace(Arc::clone(&gate)),
-    );
-    let entrance = router::entrance(entrance);
-    let listener = |name, socket| Listener {
-        name,
-        socket,
-        tls: Some(tls.clone()),
-        limits: Limits::default(),
-        metrics: metrics.clone(),
-    };
-    let mut listeners = JoinSet::new();
-    listeners.spawn(listener("verify", verify_socket).serve(move || entrance.clone(), stop.clone()));
-    listeners.spawn(
-        listener("routes", routes_socket)
-            .serve(move || router::provider(route_provider.clone()), stop.clone()),
-    );
-    listeners.spawn(listener("pages", pages_socket).serve(move || pages.clone(), stop.clone()));
+    let mut listeners = sockets.serve(&gate, &relay, routes, &tls, &metrics, &stop);
     listening.open();
     serving.open();
 
-    let wrong = sign_people_in(&gate, sign_in);
     tokio::select! {
         () = end.cancelled() => {}
-        error = wrong => return Err(error.into()),
+        wrong = sign_people_in(&gate, sign_in) => return Err(wrong.into()),
         Some(ended) = tasks.join_next() => bail!("a part of the gateway ended: {ended:?}"),
         Some(ended) = listeners.join_next() => bail!("a listener ended: {ended:?}"),
     }
@@ -215,6 +184,56 @@ async fn serve(
     Ok(())
 }
 
+/// The three ports that the proxy uses.
+struct Sockets {
+    verify: TcpListener,
+    routes: TcpListener,
+    pages: TcpListener,
+}
+
+impl Sockets {
+    async fn bind(args: &Args) -> Result<Self, SettingError> {
+        Ok(Self {
+            verify: bind("verify-address", args.verify_address).await?,
+            routes: bind("routes-address", args.routes_address).await?,
+            pages: bind("pages-address", args.pages_address).await?,
+        })
+    }
+
+    fn serve(
+        self,
+        gate: &Arc<Gate>,
+        relay: &Arc<Relay<Gate>>,
+        routes: RouteProvider,
+        tls: &TlsConfigs,
+        metrics: &Metrics,
+        stop: &CancellationToken,
+    ) -> JoinSet<()> {
+        let entrance = router::entrance(Arc::new(Entrance {
+            doorkeeper: gate.clone(),
+            relay: relay.clone(),
+            index: gate.index.clone(),
+            metrics: metrics.clone(),
+        }));
+        let auth = endpoints::auth(gate.clone());
+        let pages = router::pages(gate.index.clone(), auth, endpoints::workspace(gate.clone()));
+        let listener = |name, socket| Listener {
+            name,
+            socket,
+            tls: Some(tls.clone()),
+            limits: Limits::default(),
+            metrics: metrics.clone(),
+        };
+        let mut listeners = JoinSet::new();
+        listeners.spawn(listener("verify", self.verify).serve(move || entrance.clone(), stop.clone()));
+        // Each connection of a proxy remembers what it was told.
+        let provider = move || router::provider(routes.clone());
+        listeners.spawn(listener("routes", self.routes).serve(provider, stop.clone()));
+        listeners.spawn(listener("pages", self.pages).serve(move || pages.clone(), stop.clone()));
+        listeners
+    }
+}
+
 async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, SettingError> {
     let wrong = |error| SettingError::new(setting, format!("{address} cannot be listened on: {error}"));
     TcpListener::bind(address).await.map_err(wrong)
@@ -225,7 +244,7 @@ async fn open_when_known(index: Arc<Index>, gate: ReadinessGate) {
     let mut changes = index.subscribe();
     while index.load().domain().is_none() && changes.changed().await.is_ok() {}
     gate.open();
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Lets people sign in once the identity provider is there. Until then whoever is signed in works on; the provider may well

@@ -1,4 +1,4 @@
-//! watches on Workspaces and WorkspaceManagers -> the index (IO).
+//! watches on Workspaces and their managers -> the index (IO).
 
 use std::collections::HashMap;
 use std::hash::Hash;
