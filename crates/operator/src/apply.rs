@@ -23,6 +23,7 @@ use serde_json::json;
 use crate::{
     context::Context,
     differ::{self, Child, Step},
+    failure::message_of,
     intent::Intent,
     plan::{self, Plan},
     random, refusal,
@@ -32,7 +33,7 @@ use crate::{
 
 /// A write failed in a way that passes by itself: a conflict, overload, an outage.
 #[derive(Debug, thiserror::Error)]
-#[error("the {kind} cannot be written: {source}")]
+#[error("the {kind} cannot be written: {}", message_of(.source))]
 pub struct Error {
     /// What was to be written.
     pub kind: &'static str,

@@ -9,6 +9,7 @@ pub mod assess;
 pub mod backoff;
 pub mod context;
 pub mod differ;
+pub mod failure;
 pub mod intent;
 pub mod memory;
 pub mod metrics;

@@ -160,16 +160,6 @@ impl Metrics {
     }
 }
 
-/// A short word for an error of the API, for the label `reason`.
-pub fn reason_of(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) if !status.reason.is_empty() => status.reason.clone(),
-        kube::Error::Api(status) => status.code.to_string(),
-        kube::Error::SerdeError(_) => "Unreadable".to_owned(),
-        _ => "Unreachable".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use prometheus_client::encoding::text;

@@ -20,6 +20,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use crate::{
+    failure::message_of,
     stores::{self, Stores},
     verdict::References,
     world::{Identity, World},
@@ -27,7 +28,7 @@ use crate::{
 
 /// The API server could not be asked.
 #[derive(Debug, thiserror::Error)]
-#[error("the children cannot be read: {0}")]
+#[error("the children cannot be read: {}", message_of(.0))]
 pub struct Error(#[from] pub kube::Error);
 
 /// What the workspace refers to, from the caches.

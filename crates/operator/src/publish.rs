@@ -8,11 +8,11 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::{context::Context, transitions, world::Identity};
+use crate::{context::Context, failure::message_of, transitions, world::Identity};
 
 /// The status could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("the status cannot be written: {0}")]
+#[error("the status cannot be written: {}", message_of(.0))]
 pub struct Error(#[from] pub kube::Error);
 
 /// Writes the status of the workspace if it differs from `before`, which is the newest that is known, and tells the
@@ -50,7 +50,7 @@ pub async fn publish(
     let reference = reference(identity);
     for event in transitions::events(before, &status) {
         if let Err(error) = context.recorder.publish(&event, &reference).await {
-            context.metrics.error("event", crate::metrics::reason_of(&error));
+            context.metrics.error("event", crate::failure::reason_of(&error));
             tracing::warn!(%error, event.reason = event.reason, "the event cannot be written");
         }
     }

@@ -19,12 +19,13 @@ use serde::de::DeserializeOwned;
 use crate::{
     apply::write_finalizers,
     context::Context,
+    failure::message_of,
     world::{Identity, World},
 };
 
 /// A child could not be deleted, or the finalizer not released, in a way that passes by itself.
 #[derive(Debug, thiserror::Error)]
-#[error("the workspace cannot be cleaned up: {0}")]
+#[error("the workspace cannot be cleaned up: {}", message_of(.0))]
 pub struct Error(#[from] pub kube::Error);
 
 /// Deletes what belongs to the workspace and says, for people, what is left; nothing is left once the finalizer is

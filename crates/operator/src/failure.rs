@@ -1,0 +1,36 @@
+//! An error of the API -> a word for metrics, a sentence for logs (pure).
+
+/// A short word for an error of the API, for the label `reason`.
+pub fn reason_of(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.reason.is_empty() => status.reason.clone(),
+        kube::Error::Api(status) => status.code.to_string(),
+        kube::Error::SerdeError(_) => "Unreadable".to_owned(),
+        _ => "Unreachable".to_owned(),
+    }
+}
+
+/// What the API server said, or why it could not be asked.
+pub fn message_of(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_is_told_in_its_own_words() {
+        let answer = Status::failure("the object has been modified", "Conflict")
+            .with_code(409)
+            .boxed();
+        let error = kube::Error::Api(answer);
+        assert_eq!(reason_of(&error), "Conflict");
+        assert_eq!(message_of(&error), "the object has been modified (409)");
+    }
+}
