@@ -139,9 +139,9 @@ impl Component {
         let build = build.env("CGO_ENABLED", "0").env("GOWORK", "off").dir(&folder);
         build.logged(&paths.logs().join(format!("build-{}.log", self.name)), |line| {
             if line.starts_with("go: downloading") {
-                downloads += 1
+                downloads += 1;
             } else {
-                packages += 1
+                packages += 1;
             }
             beat.line(|| {
                 format!(

@@ -21,14 +21,14 @@ impl Paths {
     /// # Errors
     /// When the variable is not an absolute path, or neither it nor `HOME` is set.
     pub(crate) fn from_env() -> anyhow::Result<Self> {
-        let cache = match env::var_os(CACHE_VARIABLE).filter(|value| !value.is_empty()) {
-            Some(value) => PathBuf::from(value),
-            None => {
-                let home = env::var_os("HOME").filter(|value| !value.is_empty());
-                let home = home.with_context(|| format!("neither {CACHE_VARIABLE} nor HOME is set"))?;
-                PathBuf::from(home).join(".cache/jupyter-k8s")
-            }
+        let variable = |name: &str| {
+            env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
         };
+        let home = || variable("HOME").map(|home| home.join(".cache/jupyter-k8s"));
+        let cache = variable(CACHE_VARIABLE).or_else(home);
+        let cache = cache.with_context(|| format!("neither {CACHE_VARIABLE} nor HOME is set"))?;
         ensure!(
             cache.is_absolute(),
             "{CACHE_VARIABLE} must be an absolute path, not `{}`",

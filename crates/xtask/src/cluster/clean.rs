@@ -35,9 +35,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Removes the node, whatever there is of it; cached binaries, archives and imported images stay.
 pub(crate) fn clean(layout: &Layout) -> anyhow::Result<()> {
     let made = made(layout);
-    let (last, first): (Vec<_>, Vec<_>) = node_processes(layout)
-        .into_iter()
-        .partition(|process| is_last(process));
+    let (last, first): (Vec<_>, Vec<_>) = node_processes(layout).into_iter().partition(is_last);
     // Shims are left alone for now: containerd would take their end for a crash.
     let (shims, first): (Vec<_>, Vec<_>) = first.into_iter().partition(is_shim);
     process::stop(&first, GRACE)?;

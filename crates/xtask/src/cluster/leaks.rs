@@ -118,7 +118,7 @@ fn snapshot(paths: &Paths) -> anyhow::Result<Snapshot> {
             .filter(|line| !line.starts_with(['#', ':']))
             .collect()
     };
-    let links = lines(run("ip -o link show")?)
+    let devices = lines(run("ip -o link show")?)
         .into_iter()
         .filter_map(|line| line.split(": ").nth(1).map(str::to_owned));
     let marked = process::marked()
@@ -151,7 +151,7 @@ fn snapshot(paths: &Paths) -> anyhow::Result<Snapshot> {
     let folders = known.iter().chain(&BORROWED).map(PathBuf::from);
     let folders = folders.chain([paths.cluster()]).chain(clean::cgroup_roots());
     Ok(BTreeMap::from([
-        ("link", links.collect()),
+        ("link", devices.collect()),
         ("mount", mounts.collect()),
         ("route", lines(run("ip route show table all")?)),
         ("routing rule", lines(run("ip rule show")?)),

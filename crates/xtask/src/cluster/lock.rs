@@ -36,7 +36,7 @@ pub(crate) fn acquire(paths: &Paths, what: &str, progress: &Progress) -> anyhow:
         super::now()
     );
     acquire_at(&path, &holder, |holder| {
-        progress.line(format_args!("waiting for the cluster's lock, held by {holder}"))
+        progress.line(format_args!("waiting for the cluster's lock, held by {holder}"));
     })
 }
 
@@ -108,7 +108,7 @@ mod tests {
         let waiting = path.clone();
         let second = thread::spawn(move || {
             acquire_at(&waiting, "the second", |holder| {
-                told.send(holder.to_owned()).unwrap()
+                told.send(holder.to_owned()).unwrap();
             })
             .unwrap()
         });

@@ -100,7 +100,7 @@ fn nearest(folder: &Path) -> &Path {
     folder
         .ancestors()
         .find(|path| path.exists())
-        .unwrap_or(Path::new("/"))
+        .unwrap_or_else(|| Path::new("/"))
 }
 
 /// Folders on one disk share its space: (device, free bytes, folder, needed GiB) -> what is short.

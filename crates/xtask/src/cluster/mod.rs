@@ -88,9 +88,9 @@ fn up_locked(
 ) -> anyhow::Result<Cluster> {
     let last = Cluster::load(paths)?;
     let provider = provider
-        .or(last.as_ref().map(Cluster::provider))
+        .or_else(|| last.as_ref().map(Cluster::provider))
         .unwrap_or(Provider::Node);
-    let registry = registry.or(last.and_then(|last| last.registry().map(str::to_owned)));
+    let registry = registry.or_else(|| last.and_then(|last| last.registry().map(str::to_owned)));
     let (kubeconfig, registry) = match provider {
         Provider::Node => (node::up(paths, progress)?, None),
         Provider::Existing => (existing::up(paths, progress)?, registry),

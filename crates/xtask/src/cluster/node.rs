@@ -26,7 +26,7 @@ const COMPONENTS: [&Component; 6] = [&NODE_TOOLS, &ETCD, &KUBECTL, &HYPERKUBE, &
 /// Clients of the API server that have a kubeconfig of their own.
 const CLIENTS: [&str; 5] = ["admin", "controllers", "scheduler", "kubelet", "proxy"];
 /// How long one step of the start may take on a slow and busy machine.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// What a node of this checkout looks like.
 #[derive(Debug)]

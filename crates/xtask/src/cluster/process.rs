@@ -260,7 +260,7 @@ mod tests {
         assert!(process.alive());
         // Not waited for, so it stays as a zombie.
         assert!(
-            stop(&[process.clone()], Duration::from_secs(5))
+            stop(std::slice::from_ref(&process), Duration::from_secs(5))
                 .unwrap()
                 .is_empty()
         );

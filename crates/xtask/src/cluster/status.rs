@@ -54,7 +54,7 @@ fn of_node(paths: &Paths) -> anyhow::Result<(Verdict, String)> {
         Found::Node { state, dead, ready } => {
             let trouble = state.trouble(&dead, ready, &process::boot()?);
             let silent = state.processes.iter().find(|process| !process.alive());
-            let trouble = trouble.or(silent.map(|process| format!("not running: {}", process.name)));
+            let trouble = trouble.or_else(|| silent.map(|process| format!("not running: {}", process.name)));
             let verdict = if trouble.is_some() {
                 Verdict::Broken
             } else {
@@ -72,7 +72,7 @@ fn describe(state: &State, trouble: Option<&str>, layout: &Layout, paths: &Paths
     };
     line(
         "cluster",
-        trouble.map_or("up".to_owned(), |why| format!("broken: {why}")),
+        trouble.map_or_else(|| "up".to_owned(), |why| format!("broken: {why}")),
     );
     line(
         "provider",
