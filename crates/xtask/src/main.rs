@@ -15,10 +15,10 @@ mod paths;
 mod progress;
 mod run;
 mod test;
-
-use std::process::ExitCode;
+mod venv;
 
 use clap::Parser as _;
+use std::process::ExitCode;
 
 fn main() -> ExitCode {
     run::run(args::Args::parse()).unwrap_or_else(|error| run::report(&error))

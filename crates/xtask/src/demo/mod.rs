@@ -72,7 +72,7 @@ fn up(paths: &Paths) -> anyhow::Result<()> {
             println!("{text}");
             Ok(())
         }
-        Err(error) => Err(give_up(error, was_there, paths)),
+        Err(error) => Err(give_up(&error, was_there, paths)),
     }
 }
 
@@ -193,7 +193,7 @@ fn farewell(url: &str, access: &Access) -> String {
 }
 
 /// Keeps what the cluster can tell, takes down what this run has started, and says so.
-fn give_up(error: anyhow::Error, was_there: bool, paths: &Paths) -> anyhow::Error {
+fn give_up(error: &anyhow::Error, was_there: bool, paths: &Paths) -> anyhow::Error {
     let file = Cluster::current(paths)
         .ok()
         .and_then(|cluster| diagnose::collect(&cluster, paths));

@@ -9,7 +9,7 @@ use super::probe;
 use super::site::{ADDRESS, BASE_DOMAIN, DISCOVERY, IDENTITY_HOST};
 
 /// After the workspace is available its route still has to reach the proxy, which takes well under a second.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const PERIOD: Duration = Duration::from_millis(250);
 
 /// Waits until `url` sends to the login and the identity provider answers.

