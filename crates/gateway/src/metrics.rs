@@ -62,6 +62,7 @@ impl Default for Metrics {
 impl Metrics {
     /// Adds every metric to `registry`.
     pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("jupyter_k8s_gateway");
         registry.register(
             "verify_answers",
             "Answers of /verify by status",
@@ -173,16 +174,16 @@ mod tests {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for line in [
-            "verify_answers_total{status=\"200\"} 1",
-            "verify_answers_total{status=\"other\"} 1",
-            "verify_duration_seconds_count 2",
-            "relay_sockets 1",
+            "jupyter_k8s_gateway_verify_answers_total{status=\"200\"} 1",
+            "jupyter_k8s_gateway_verify_answers_total{status=\"other\"} 1",
+            "jupyter_k8s_gateway_verify_duration_seconds_count 2",
+            "jupyter_k8s_gateway_relay_sockets 1",
         ] {
             assert!(text.contains(line), "{line} is missing in:\n{text}");
         }
         drop(open);
         text.clear();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-        assert!(text.contains("relay_sockets 0"));
+        assert!(text.contains("jupyter_k8s_gateway_relay_sockets 0"));
     }
 }
