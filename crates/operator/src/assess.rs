@@ -162,7 +162,9 @@ pub fn unreadable(
     error: &str,
     now: Timestamp,
 ) -> WorkspaceStatus {
-    let message = format!("The workspace cannot be read: {error}. Correct that field.");
+    let message = format!(
+        "The workspace cannot be read: {error}. Compare its spec with `kubectl explain workspace.spec`."
+    );
     let mut conditions = Conditions::new(&before.conditions, generation, now);
     conditions.set(VALID, false, reason::UNREADABLE, &message);
     for condition in before

@@ -124,6 +124,7 @@ fn requested(claim: &PersistentVolumeClaim) -> Option<Quantity> {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::networking::v1::NetworkPolicyIngressRule;
     use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
     use serde_json::json;
 
@@ -197,7 +198,7 @@ mod tests {
             .ingress
             .as_mut()
             .unwrap()
-            .push(Default::default());
+            .push(NetworkPolicyIngressRule::default());
         assert_eq!(step(&identity(), &planned.policy, Some(&wider)), Step::Write);
     }
 

@@ -173,7 +173,7 @@ async fn a_workspace_that_does_not_parse_says_so_and_others_are_served() {
     let mut stage = Stage::with_demo();
     stage.server.put(&objects::workspace("other"));
     stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
-        object["spec"]["port"] = json!({"not": "a port"})
+        object["spec"]["port"] = json!({"not": "a port"});
     });
     stage.pass().await.unwrap();
     assert!(stage.all::<PersistentVolumeClaim>().is_empty());
@@ -181,7 +181,7 @@ async fn a_workspace_that_does_not_parse_says_so_and_others_are_served() {
     assert_eq!(stage.all::<Deployment>().len(), 1);
 
     stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
-        object["spec"]["port"] = json!(8888)
+        object["spec"]["port"] = json!(8888);
     });
     let status = stage.status();
     let valid = conditions::find(&status.conditions, VALID).unwrap();
@@ -237,7 +237,7 @@ async fn a_broken_template_is_not_called_absent() {
     stage
         .server
         .edit::<api::WorkspaceTemplate>(None, "broken", |object| {
-            object["spec"]["defaultPort"] = json!("x")
+            object["spec"]["defaultPort"] = json!("x");
         });
     stage.pass().await.unwrap();
     assert_eq!(stage.status().reason.as_deref(), Some(reason::UNREADABLE));

@@ -128,7 +128,7 @@ async fn children_deleted_or_changed_by_hand_come_back() {
     let mut stage = Stage::with_running_demo().await;
     stage.server.remove::<Service>(Some("team"), CHILD);
     stage.server.edit::<NetworkPolicy>(Some("team"), CHILD, |policy| {
-        policy["spec"]["ingress"] = serde_json::json!([{}])
+        policy["spec"]["ingress"] = serde_json::json!([{}]);
     });
     stage.pass().await.unwrap();
     let mut writes = stage.writes();

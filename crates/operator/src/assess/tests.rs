@@ -61,7 +61,7 @@ impl Scene {
     }
 
     /// A container in this state, after so many restarts.
-    fn container(self, state: Value, last: Value, restarts: i32) -> Self {
+    fn container(self, state: &Value, last: &Value, restarts: i32) -> Self {
         self.pod(json!({
             "phase": "Running",
             "conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}],
@@ -124,7 +124,7 @@ fn a_start_shows_url_and_run_but_no_endpoint() {
 #[test]
 fn nothing_that_happens_on_the_way_to_ready_changes_the_status() {
     let first = Scene::of(fixtures::started()).status();
-    let container = |state: Value| Scene::of(fixtures::started()).container(state, json!({}), 0);
+    let container = |state: Value| Scene::of(fixtures::started()).container(&state, &json!({}), 0);
     let mut later = vec![
         Scene::of(fixtures::started()).pod(json!({"phase": "Pending", "conditions": [{
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
@@ -281,7 +281,7 @@ fn each_failure_of_the_pod_has_its_own_reason() {
         (ended("OOMKilled", 137), none.clone(), 0, reason::OOM_KILLED),
         (back_off.clone(), ended("OOMKilled", 137), 4, reason::OOM_KILLED),
     ] {
-        let scene = Scene::of(fixtures::started()).container(state.clone(), last, restarts);
+        let scene = Scene::of(fixtures::started()).container(&state, &last, restarts);
         assert_eq!(cause(&scene), (expected.to_owned(), Phase::Failed), "{state}");
     }
 }
@@ -291,7 +291,7 @@ fn a_crash_loop_is_worded_the_same_from_one_restart_to_the_next() {
     let last = json!({"terminated": {"reason": "Error", "exitCode": 1}});
     let message = |state: Value, restarts| {
         Scene::of(fixtures::started())
-            .container(state, last.clone(), restarts)
+            .container(&state, &last, restarts)
             .status()
             .message
     };
@@ -316,7 +316,7 @@ fn a_crash_loop_is_worded_the_same_from_one_restart_to_the_next() {
 fn a_failing_pull_keeps_its_first_words_while_the_run_lasts() {
     let pull = |why: &str, text: &str| {
         let state = json!({"waiting": {"reason": why, "message": text}});
-        Scene::of(fixtures::started()).container(state, json!({}), 0)
+        Scene::of(fixtures::started()).container(&state, &json!({}), 0)
     };
     let first = pull("ErrImagePull", "not found").status();
     let mut second = pull("ImagePullBackOff", "Back-off pulling image");
@@ -352,7 +352,7 @@ fn a_container_that_never_gets_ready_is_told_after_a_minute() {
     let state = json!({"running": {"startedAt": "2026-01-01T00:00:00Z"}});
     let scene = |second| {
         Scene::of(fixtures::started())
-            .container(state.clone(), json!({}), 0)
+            .container(&state, &json!({}), 0)
             .at(second)
     };
     let early = scene(20).assess();
