@@ -22,7 +22,7 @@ demo *args:
 test *args:
     @{{ xtask }} test "$@"
 
-# Format, lints, licences, advisories and sources of dependencies; no cluster
+# Generated files, format, lints, licences and sources of dependencies; no cluster
 [group('develop')]
 check:
     @{{ xtask }} check

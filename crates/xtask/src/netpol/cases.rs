@@ -404,7 +404,7 @@ fn naive_end(world: &World, packet: Packet, ingress: bool) -> bool {
                 .any(|peer| naive_peer(world, &pod.namespace, peer, other));
         let port = ports.is_empty()
             || ports.iter().any(|port| {
-                let protocol = port.protocol.clone().unwrap_or("TCP".into());
+                let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".into());
                 let number = serde_json::to_value(&port.port).unwrap();
                 let hit = match number {
                     Value::Null => true,

@@ -51,22 +51,21 @@ pub(super) fn chains(isolated: &Isolated) -> Chains {
 }
 
 fn condition(peer_flag: &str, allow: &Allow) -> String {
-    let mut text = String::new();
-    if allow.peer != Cidr::ALL {
-        text = format!("{peer_flag} {} ", allow.peer);
+    let peer = if allow.peer == Cidr::ALL {
+        String::new()
+    } else {
+        format!("{peer_flag} {} ", allow.peer)
+    };
+    let Some(ports) = allow.ports else { return peer };
+    let protocol = match ports.protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
+    };
+    match (ports.first, ports.last) {
+        (0, u16::MAX) => format!("{peer}-p {protocol} "),
+        (first, last) if first == last => format!("{peer}-p {protocol} -m {protocol} --dport {first} "),
+        (first, last) => format!("{peer}-p {protocol} -m {protocol} --dport {first}:{last} "),
     }
-    if let Some(ports) = allow.ports {
-        let protocol = match ports.protocol {
-            Protocol::Tcp => "tcp",
-            Protocol::Udp => "udp",
-        };
-        text += &match (ports.first, ports.last) {
-            (0, u16::MAX) => format!("-p {protocol} "),
-            (first, last) if first == last => format!("-p {protocol} -m {protocol} --dport {first} "),
-            (first, last) => format!("-p {protocol} -m {protocol} --dport {first}:{last} "),
-        };
-    }
-    text
 }
 
 /// What `iptables-save -t filter` shows of us.
