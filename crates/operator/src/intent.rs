@@ -90,12 +90,17 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_ran_to_its_end_holds_no_disk() {
+    fn an_evicted_pod_holds_no_disk_and_one_on_its_way_out_does_until_it_is_gone() {
         let mut world = fixtures::scaled_to_zero();
         let mut pod = world.pods[0].as_ref().clone();
         pod.status.as_mut().unwrap().phase = Some("Failed".to_owned());
-        world.pods = vec![pod.into()];
+        world.pods = vec![pod.clone().into()];
         assert_eq!(intent(Running, true, &world), Intent::Start);
+        pod.metadata
+            .deletion_timestamp
+            .clone_from(&pod.metadata.creation_timestamp);
+        world.pods = vec![pod.into()];
+        assert_eq!(intent(Running, true, &world), Intent::Await);
     }
 
     #[test]

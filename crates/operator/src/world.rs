@@ -137,11 +137,12 @@ impl World {
             && self.live_pods().next().is_none()
     }
 
-    /// Pods that hold the disk: all but those that have run to their end.
+    /// Pods that hold the disk, or are still on their way out: all but those that ran to their end and just lie there.
     pub fn live_pods(&self) -> impl Iterator<Item = &Pod> {
         self.pods.iter().map(AsRef::as_ref).filter(|pod| {
             let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-            !matches!(phase, Some("Succeeded" | "Failed"))
+            let ended = matches!(phase, Some("Succeeded" | "Failed"));
+            !ended || pod.metadata.deletion_timestamp.is_some()
         })
     }
 
