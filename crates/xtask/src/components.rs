@@ -124,7 +124,10 @@ impl Component {
         for (name, text) in self.files {
             fs::write(folder.join(name), text)?;
         }
-        check_go(&folder)?;
+        if let Err(error) = check_go(&folder) {
+            fs::remove_dir_all(&folder)?;
+            return Err(error);
+        }
         progress.line(format_args!(
             "building {} (once; the slowest takes some minutes)",
             self.name

@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::containerd;
-use super::layout::{CGROUP, LINK, Layout, POD_NETWORK};
-use super::network;
+use super::layout::{LINK, Layout, POD_NETWORK};
 use super::process::{self, Process};
 use super::state::State;
+use super::{cgroup, containerd, network};
 use crate::exec::Cmd;
 
 /// Folders of the machine, outer ones first, that a node's programs write into at places they do not let us choose.
@@ -51,7 +50,7 @@ pub(crate) fn clean(layout: &Layout) -> anyhow::Result<()> {
     let sockets = containerd::shim_sockets(&layout.containerd_state());
     unmount(layout)?;
     network::remove(layout)?;
-    remove_cgroups()?;
+    cgroup::remove()?;
     remove_files(layout, &sockets, &made)
 }
 
@@ -85,7 +84,7 @@ pub(crate) fn remains(layout: &Layout) -> anyhow::Result<Option<String>> {
     if !node_processes(layout).is_empty() {
         found.push("processes");
     }
-    if !cgroups().is_empty() {
+    if !cgroup::existing().is_empty() {
         found.push("a control group");
     }
     if !mounts(layout)?.is_empty() {
@@ -133,51 +132,11 @@ fn is_shim(process: &Process) -> bool {
 
 /// Ends all that runs in pods. Their data goes with the node, so they are not asked first.
 fn kill_pods() -> anyhow::Result<()> {
-    let pods: Vec<Process> = cgroups()
+    let pods: Vec<Process> = cgroup::existing()
         .iter()
         .flat_map(|folder| process::in_cgroup(folder))
         .collect();
     process::stop(&pods, Duration::ZERO).map(drop)
-}
-
-/// Our control group in each hierarchy of the machine (one for version 2, several for version 1).
-fn cgroups() -> Vec<PathBuf> {
-    cgroup_roots()
-        .into_iter()
-        .map(|root| root.join(CGROUP))
-        .filter(|folder| folder.exists())
-        .collect()
-}
-
-/// Where control groups are mounted.
-pub(crate) fn cgroup_roots() -> Vec<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    parse_mounts(&mounts)
-        .into_iter()
-        .filter(|(_, kind)| kind.starts_with("cgroup"))
-        .map(|(path, _)| path)
-        .collect()
-}
-
-fn remove_cgroups() -> anyhow::Result<()> {
-    for folder in cgroups() {
-        // The kernel may take a moment to let go of the last process.
-        let gone = process::wait_until(Duration::from_secs(5), || {
-            remove_cgroup(&folder).is_ok() || !folder.exists()
-        });
-        anyhow::ensure!(gone, "cannot remove the control group {}", folder.display());
-    }
-    Ok(())
-}
-
-fn remove_cgroup(folder: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            remove_cgroup(&entry.path())?;
-        }
-    }
-    fs::remove_dir(folder)
 }
 
 /// Mounts below the node's folders, the latest first.
@@ -204,7 +163,7 @@ fn unmount(layout: &Layout) -> anyhow::Result<()> {
 }
 
 /// (mount point, file system type) of each line of `/proc/mounts`; blanks in paths are written as `\040`.
-fn parse_mounts(text: &str) -> Vec<(PathBuf, String)> {
+pub(crate) fn parse_mounts(text: &str) -> Vec<(PathBuf, String)> {
     let line = |line: &str| {
         let mut fields = line.split(' ').skip(1);
         let path = fields

@@ -1,5 +1,6 @@
 //! Provider `existing`: the caller's KUBECONFIG -> a kubeconfig of our own, once it was seen to work (IO).
 
+use std::env;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -11,9 +12,19 @@ use crate::paths::Paths;
 use crate::progress::Progress;
 
 /// Checks that the cluster answers and returns its kubeconfig: one context, all files inlined.
-pub(crate) fn up(paths: &Paths, progress: &Progress) -> anyhow::Result<String> {
+///
+/// With `again`, this checkout uses such a cluster already and goes on with it unless KUBECONFIG names another.
+pub(crate) fn up(paths: &Paths, again: bool, progress: &Progress) -> anyhow::Result<String> {
     KUBECTL.ensure(paths, progress)?;
-    let kubectl = || Cmd::new(paths.kubectl());
+    let own = paths.kubeconfig();
+    let kubectl = || {
+        let kubectl = Cmd::new(paths.kubectl());
+        if again && env::var_os("KUBECONFIG").is_none() {
+            kubectl.env("KUBECONFIG", &own)
+        } else {
+            kubectl
+        }
+    };
     let context = kubectl().args(["config", "current-context"]).output();
     let context = context.context("provider `existing` takes the current context of your KUBECONFIG")?;
     kubectl().args(["get", "--raw", "/readyz", "--request-timeout=15s"]).run().with_context(|| {

@@ -19,7 +19,7 @@ use crate::paths::Paths;
 use crate::progress::Progress;
 
 /// Beginning of the file names of images that only the node itself uses.
-pub(crate) const NODE_PREFIX: &str = "node-";
+const NODE_PREFIX: &str = "node-";
 
 /// An archive as it was when it was imported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ pub(crate) fn ensure_node_images(paths: &Paths) -> anyhow::Result<()> {
         .collect();
     for path in archives(&folder)? {
         let name = file_name(&path);
-        if name.starts_with(NODE_PREFIX) && !keep.contains(&name) {
+        if is_of_node(&path) && !keep.contains(&name) {
             fs::remove_file(&path)?;
         }
     }
@@ -88,15 +88,15 @@ pub(crate) fn node_record(layout: &Layout) -> PathBuf {
     layout.containerd_root().join("imported.json")
 }
 
-/// Hands each archive that is new or changed, with all its names, to `deliver`, and remembers it in `record_file`.
+/// Hands each archive of the paths that is new or changed, with all its names, to `deliver`, and remembers it in `record_file`.
 pub(crate) fn deliver(
-    folder: &Path,
+    archives: Vec<PathBuf>,
     record_file: &Path,
     progress: &Progress,
     deliver: impl Fn(&Path, &[String]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut record = load(record_file);
-    for path in archives(folder)? {
+    for path in archives {
         let (name, stamp) = (
             file_name(&path),
             stamp(&path).with_context(|| format!("image {}", path.display()))?,
@@ -118,18 +118,23 @@ pub(crate) fn deliver(
 
 /// Imports what is new or changed into the node's containerd.
 pub(crate) fn import(layout: &Layout, folder: &Path, progress: &Progress) -> anyhow::Result<()> {
-    deliver(folder, &node_record(layout), progress, |archive, names| {
-        ctr(layout).args(["images", "import"]).arg(archive).run()?;
-        let Some((first, others)) = names.split_first() else {
-            return Ok(());
-        };
-        for other in others {
-            ctr(layout)
-                .args(["images", "tag", "--force", first, other])
-                .run()?;
-        }
-        Ok(())
-    })
+    deliver(
+        archives(folder)?,
+        &node_record(layout),
+        progress,
+        |archive, names| {
+            ctr(layout).args(["images", "import"]).arg(archive).run()?;
+            let Some((first, others)) = names.split_first() else {
+                return Ok(());
+            };
+            for other in others {
+                ctr(layout)
+                    .args(["images", "tag", "--force", first, other])
+                    .run()?;
+            }
+            Ok(())
+        },
+    )
 }
 
 /// Forgets images that no archive provides any more. Right only while no pod can refer to one: before the first starts.
@@ -177,6 +182,11 @@ pub(crate) fn archives(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "tar"));
     paths.sort();
     Ok(paths)
+}
+
+/// Whether an archive is one of those that only a node of our own uses (pure).
+pub(crate) fn is_of_node(archive: &Path) -> bool {
+    file_name(archive).starts_with(NODE_PREFIX)
 }
 
 /// All names of an archive's image: its own, then those of the `.names` file.
@@ -253,7 +263,13 @@ mod tests {
                 delivered.borrow_mut().push(names.to_vec());
                 Ok(())
             };
-            deliver(&folder, &folder.join("record.json"), &Progress::start(), keep).unwrap();
+            deliver(
+                archives(&folder).unwrap(),
+                &folder.join("record.json"),
+                &Progress::start(),
+                keep,
+            )
+            .unwrap();
         };
         run();
         run();
@@ -270,7 +286,7 @@ mod tests {
     fn an_archive_that_could_not_be_delivered_is_not_remembered() {
         let folder = folder("failed");
         let record = folder.join("record.json");
-        let result = deliver(&folder, &record, &Progress::start(), |_, _| {
+        let result = deliver(archives(&folder).unwrap(), &record, &Progress::start(), |_, _| {
             anyhow::bail!("no space")
         });
         let written = record.exists();

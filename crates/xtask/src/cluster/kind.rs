@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::layout::PROXY_PORT;
+use super::target::delivered;
 use crate::components::KUBECTL;
 use crate::exec::Cmd;
 use crate::paths::Paths;
@@ -39,7 +40,7 @@ pub(crate) fn up(paths: &Paths, progress: &Progress) -> anyhow::Result<String> {
             .stdin(config())
             .run()?;
         // What an earlier cluster of this name was given, this one has not.
-        let _ = fs::remove_file(paths.clone_cluster().join("delivered.json"));
+        let _ = fs::remove_file(delivered(paths));
     }
     kind(engine).args(["get", "kubeconfig", "--name", NAME]).output()
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::clean::{self, BORROWED};
 use super::layout::Layout;
-use super::{Cluster, images, lock, process};
+use super::{Cluster, cgroup, images, lock, node, process};
 use crate::args::Provider;
 use crate::components::NODE_TOOLS;
 use crate::exec::Cmd;
@@ -33,6 +33,8 @@ pub(crate) fn check(paths: &Paths) -> anyhow::Result<()> {
         clean::remains(&layout)?.is_none(),
         "a cluster is there; take it down first: this check starts its own"
     );
+    // Installing packages and building is no leak.
+    node::obtain(paths, &progress)?;
     let before = snapshot(paths)?;
     cycle(paths, &before, &progress, || Ok(()))?;
     progress.line("no leaks after an orderly end; now after a crash");
@@ -149,14 +151,17 @@ fn snapshot(paths: &Paths) -> anyhow::Result<Snapshot> {
         "/etc/cni/net.d",
     ];
     let folders = known.iter().chain(&BORROWED).map(PathBuf::from);
-    let folders = folders.chain([paths.cluster()]).chain(clean::cgroup_roots());
+    let folders = folders.chain([paths.cluster()]).chain(cgroup::roots());
     Ok(BTreeMap::from([
         ("link", devices.collect()),
         ("mount", mounts.collect()),
         ("route", lines(run("ip route show table all")?)),
         ("routing rule", lines(run("ip rule show")?)),
         ("firewall rule", rules(run("iptables-save")?)),
-        ("firewall rule (IPv6)", rules(run("ip6tables-save")?)),
+        (
+            "firewall rule (IPv6)",
+            rules(run("ip6tables-save").unwrap_or_default()),
+        ),
         ("setting", settings.iter().map(setting).collect()),
         ("process", marked.collect()),
         ("file", folders.flat_map(|folder| entries(&folder)).collect()),

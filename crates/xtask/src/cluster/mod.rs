@@ -5,14 +5,16 @@
 //! | `node` | provider `node`: nothing, or the remains of a node -> a running one |
 //! | `existing`, `kind` | the other two providers |
 //! | `layout` | every path and address |
+//! | `plan` | what a node is, from: |
 //! | `control_plane`, `kubelet`, `containerd`, `addons`, `pki`, `kubeconfig` | configuration, pure |
 //! | `agents` | the node's processes that run this tool |
-//! | `network`, `process`, `images`, `oci`, `machine` | what the start is made of |
+//! | `network`, `cgroup`, `process`, `images`, `oci`, `machine` | what the start is made of |
 //! | `state`, `lock`, `clean` | what was started, by whom, and how it goes again |
 //! | `status`, `leaks`, `users` | questions and checks |
 
 mod addons;
 mod agents;
+mod cgroup;
 mod clean;
 mod containerd;
 mod control_plane;
@@ -29,6 +31,7 @@ mod network;
 mod node;
 mod oci;
 mod pki;
+mod plan;
 mod process;
 mod state;
 mod status;
@@ -87,17 +90,28 @@ fn up_locked(
     progress: &Progress,
 ) -> anyhow::Result<Cluster> {
     let last = Cluster::load(paths)?;
+    let again = last
+        .as_ref()
+        .is_some_and(|last| last.provider() == Provider::Existing);
     let provider = provider
         .or_else(|| last.as_ref().map(Cluster::provider))
         .unwrap_or(Provider::Node);
-    let registry = registry.or_else(|| last.and_then(|last| last.registry().map(str::to_owned)));
-    let (kubeconfig, registry) = match provider {
-        Provider::Node => (node::up(paths, progress)?, None),
-        Provider::Existing => (existing::up(paths, progress)?, registry),
-        Provider::Kind => (kind::up(paths, progress)?, None),
+    let registry = registry.or_else(|| last.as_ref().and_then(Cluster::registry).map(str::to_owned));
+    let cluster = Cluster::new(
+        paths,
+        provider,
+        registry.filter(|_| provider == Provider::Existing),
+    )?;
+    let kubeconfig = match provider {
+        Provider::Node => node::up(paths, progress)?,
+        Provider::Existing => existing::up(paths, again, progress)?,
+        Provider::Kind => kind::up(paths, progress)?,
     };
+    if last.is_some_and(|last| last != cluster) {
+        // Another registry has none of what the last one was given.
+        Cluster::forget(paths)?;
+    }
     write_secret(&paths.kubeconfig(), &kubeconfig)?;
-    let cluster = Cluster::new(paths, provider, registry)?;
     cluster.save(paths)?;
     if provider != Provider::Node {
         cluster.deliver_images(paths, progress)?;
@@ -114,7 +128,8 @@ pub(crate) fn down(paths: &Paths) -> anyhow::Result<()> {
 }
 
 fn down_locked(paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
-    match Cluster::load(paths)?.map_or(Provider::Node, |cluster| cluster.provider()) {
+    let provider = Cluster::load(paths)?.map_or(Provider::Node, |cluster| cluster.provider());
+    match provider {
         Provider::Node => {
             machine::check_rights()?;
             let layout = layout::Layout::new(paths);
@@ -127,7 +142,11 @@ fn down_locked(paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
         Provider::Kind => kind::down()?,
     }
     Cluster::forget(paths)?;
-    progress.line("cluster is down");
+    progress.line(if provider == Provider::Existing {
+        "cluster is forgotten; nothing in it was changed"
+    } else {
+        "cluster is down"
+    });
     Ok(())
 }
 

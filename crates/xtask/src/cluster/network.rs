@@ -80,19 +80,23 @@ pub(crate) fn taken() -> anyhow::Result<Vec<String>> {
         })
     };
     let mut found = conflicts(&ask("route")?, &ask("address")?);
-    if let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, PROXY_PORT)) {
-        let sockets = Cmd::new("ss")
-            .args(["-Hltnp", &format!("sport = :{PROXY_PORT}")])
-            .output()
-            .unwrap_or_default();
-        let holder = holder(&sockets)
-            .map(|holder| format!("; held by {holder}"))
-            .unwrap_or_default();
-        found.push(format!(
-            "port {PROXY_PORT} of 127.0.0.1 cannot be used: {error}{holder}"
-        ));
-    }
+    found.extend(port_taken());
     Ok(found)
+}
+
+/// Why the proxy's port on the host's loopback cannot be used, if it cannot.
+pub(crate) fn port_taken() -> Option<String> {
+    let error = TcpListener::bind((Ipv4Addr::LOCALHOST, PROXY_PORT)).err()?;
+    let sockets = Cmd::new("ss")
+        .args(["-Hltnp", &format!("sport = :{PROXY_PORT}")])
+        .output()
+        .unwrap_or_default();
+    let holder = holder(&sockets)
+        .map(|holder| format!("; held by {holder}"))
+        .unwrap_or_default();
+    Some(format!(
+        "port {PROXY_PORT} of 127.0.0.1 cannot be used: {error}{holder}"
+    ))
 }
 
 /// The first process in a line of `ss -p`, which ends with `users:(("name",pid=1,fd=3))` (pure).

@@ -8,85 +8,21 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 
 use super::layout::{API_SERVICE, HOST_ADDRESS, Layout, NODE, NODE_ADDRESS, api_url};
-use super::process::{Process, Service, wait_until};
+use super::plan::{CLIENTS, COMPONENTS, Plan};
+use super::process::{Process, wait_until};
 use super::state::{Decision, Found, Phase, State};
-use super::{
-    addons, agents, clean, containerd, control_plane, images, kubeconfig, kubelet, machine, network, pki,
-    process,
-};
-use crate::components::{
-    COREDNS, Component, ETCD, HYPERKUBE, KUBECTL, KUBERNETES, NODE_TOOLS, PROVISIONER, missing, short_digest,
-};
+use super::{addons, agents, cgroup, clean, containerd, images, kubeconfig, machine, network, pki, process};
+use crate::components::{Component, ETCD, HYPERKUBE, KUBERNETES, missing};
 use crate::exec::Cmd;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
-/// Everything that is built for a node.
-const COMPONENTS: [&Component; 6] = [&NODE_TOOLS, &ETCD, &KUBECTL, &HYPERKUBE, &COREDNS, &PROVISIONER];
-/// Clients of the API server that have a kubeconfig of their own.
-const CLIENTS: [&str; 5] = ["admin", "controllers", "scheduler", "kubelet", "proxy"];
 /// How long one step of the start may take on a slow and busy machine.
 const PATIENCE: Duration = Duration::from_mins(3);
 
-/// What a node of this checkout looks like.
-#[derive(Debug)]
-pub(crate) struct Plan {
-    /// Configuration files below the state folder.
-    files: Vec<(&'static str, String)>,
-    manifests: String,
-    services: Vec<Service>,
-}
-
-impl Plan {
-    /// The plan for a layout (pure).
-    pub(crate) fn new(layout: &Layout) -> Self {
-        let files = vec![
-            (
-                "containerd.toml",
-                containerd::config(layout, &images::node_image(&NODE_TOOLS)),
-            ),
-            ("cni/10-pods.conflist", containerd::pod_network(layout)),
-            ("kubelet.yaml", kubelet::config(layout)),
-            ("audit-policy.yaml", control_plane::AUDIT_POLICY.to_owned()),
-        ];
-        let services = vec![
-            control_plane::etcd(layout),
-            control_plane::apiserver(layout),
-            containerd::containerd(layout),
-            control_plane::controllers(layout),
-            control_plane::scheduler(layout),
-            kubelet::kubelet(layout),
-            kubelet::proxy(layout),
-        ];
-        Self {
-            files,
-            manifests: addons::manifests(layout),
-            services,
-        }
-    }
-
-    /// Hash of all that makes one node differ from another, the binaries included.
-    pub(crate) fn hash(&self) -> String {
-        let binaries: Vec<String> = COMPONENTS.iter().map(|component| component.hash()).collect();
-        short_digest(format!("{binaries:?} {self:?}").as_bytes())
-    }
-
-    fn service(&self, name: &str) -> anyhow::Result<&Service> {
-        self.services
-            .iter()
-            .find(|service| service.name == name)
-            .with_context(|| format!("no service {name}"))
-    }
-}
-
 /// Brings the node up, or takes over the one that runs; returns the administrator's kubeconfig.
 pub(crate) fn up(paths: &Paths, progress: &Progress) -> anyhow::Result<String> {
-    machine::check_rights()?;
-    machine::prepare(paths, &missing(&COMPONENTS, paths), progress)?;
-    for component in COMPONENTS {
-        component.ensure(paths, progress)?;
-    }
-    images::ensure_node_images(paths)?;
+    obtain(paths, progress)?;
     let layout = Layout::new(paths);
     for owner in clean::others(&layout) {
         progress.line(format_args!(
@@ -107,6 +43,16 @@ pub(crate) fn up(paths: &Paths, progress: &Progress) -> anyhow::Result<String> {
     }
     agents::ensure(&layout, paths, progress)?;
     Ok(fs::read_to_string(layout.kubeconfig("admin"))?)
+}
+
+/// Gets all that a node is made of: packages, binaries and its own images. Quick when they are there.
+pub(crate) fn obtain(paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
+    machine::check_rights()?;
+    machine::prepare(paths, &missing(&COMPONENTS, paths), progress)?;
+    for component in COMPONENTS {
+        component.ensure(paths, progress)?;
+    }
+    images::ensure_node_images(paths)
 }
 
 /// Looks at what there is of a node.
@@ -201,10 +147,7 @@ fn prepare(plan: &Plan, layout: &Layout, paths: &Paths) -> anyhow::Result<State>
         binary(&HYPERKUBE, name)?;
     }
     write_keys(layout)?;
-    for root in clean::cgroup_roots() {
-        // A hierarchy that is read-only here is of no use to the kubelet either.
-        let _ = fs::create_dir(root.join(super::layout::CGROUP));
-    }
+    cgroup::create();
     Ok(state)
 }
 
@@ -334,75 +277,4 @@ pub(crate) fn addresses() -> String {
         "node {NODE_ADDRESS} (host {HOST_ADDRESS}), API server {} and {API_SERVICE}",
         api_url()
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::cluster::process::Network;
-
-    fn plan(cache: &str) -> Plan {
-        Plan::new(&Layout::of_cache(Path::new(cache)))
-    }
-
-    #[test]
-    fn the_hash_is_stable_and_differs_with_any_file_argument_or_place() {
-        let hash = plan("/cache").hash();
-        assert_eq!(hash, plan("/cache").hash());
-        assert_ne!(hash, plan("/other").hash());
-        let mut changed = plan("/cache");
-        changed.services[1].args.push("--v=4".to_owned());
-        assert_ne!(hash, changed.hash());
-        let mut changed = plan("/cache");
-        changed.files[2].1.push_str("maxPods: 10\n");
-        assert_ne!(hash, changed.hash());
-    }
-
-    #[test]
-    fn every_kubeconfig_a_process_is_given_is_written() {
-        let layout = Layout::of_cache(Path::new("/cache"));
-        let args = plan("/cache")
-            .services
-            .into_iter()
-            .flat_map(|service| service.args);
-        for arg in args.filter(|arg| arg.ends_with(".kubeconfig")) {
-            let known = CLIENTS
-                .iter()
-                .any(|client| arg.ends_with(&layout.kubeconfig(client).display().to_string()));
-            assert!(known, "{arg}");
-        }
-    }
-
-    #[test]
-    fn every_key_and_certificate_a_process_is_given_is_made() {
-        let files = pki::generate().unwrap();
-        let plan = plan("/cache");
-        let texts = plan.services.iter().flat_map(|service| service.args.clone());
-        let texts = texts.chain(
-            plan.files
-                .iter()
-                .flat_map(|(_, text)| text.lines().map(str::to_owned).collect::<Vec<_>>()),
-        );
-        for text in texts {
-            let Some((_, rest)) = text.split_once("/cache/cluster/pki/") else {
-                continue;
-            };
-            let name = rest.trim_end_matches('}');
-            assert!(files.iter().any(|(file, _)| file == name), "{text}");
-        }
-    }
-
-    #[test]
-    fn only_the_forwarder_runs_in_the_machines_network() {
-        let layout = Layout::of_cache(Path::new("/cache"));
-        let agents = agents::services(&layout, Path::new("/xtask"));
-        let services = plan("/cache").services.into_iter().chain(agents);
-        let host: Vec<_> = services
-            .filter(|service| service.network == Network::Host)
-            .map(|service| service.name)
-            .collect();
-        assert_eq!(host, ["forwarder"]);
-    }
 }

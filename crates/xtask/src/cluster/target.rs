@@ -69,7 +69,7 @@ impl Cluster {
     }
 
     pub(super) fn forget(paths: &Paths) -> anyhow::Result<()> {
-        for path in [file(paths), paths.kubeconfig()] {
+        for path in [file(paths), paths.kubeconfig(), delivered(paths)] {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(error).with_context(|| format!("cannot remove {}", path.display()));
@@ -120,20 +120,25 @@ impl Cluster {
         if self.provider == Provider::Node {
             return images::import(&Layout::new(paths), &folder, progress);
         }
-        let record = paths.clone_cluster().join("delivered.json");
-        images::deliver(&folder, &record, progress, |archive, names| {
-            let own = archive
-                .file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with(images::NODE_PREFIX));
-            match names.first() {
-                Some(first) if !own && self.registry.is_some() => {
+        let mut archives = images::archives(&folder)?;
+        archives.retain(|archive| !images::is_of_node(archive));
+        images::deliver(
+            archives,
+            &delivered(paths),
+            progress,
+            |archive, names| match names.first() {
+                Some(first) if self.registry.is_some() => {
                     existing::push(archive, &self.image(first), progress)
                 }
-                Some(_) if !own => kind::load(archive, names),
-                _ => Ok(()),
-            }
-        })
+                _ => kind::load(archive, names),
+            },
+        )
     }
+}
+
+/// What has been handed to a cluster that is not a node of our own.
+pub(super) fn delivered(paths: &Paths) -> PathBuf {
+    paths.clone_cluster().join("delivered.json")
 }
 
 fn file(paths: &Paths) -> PathBuf {
