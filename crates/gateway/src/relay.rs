@@ -208,8 +208,12 @@ impl<D: Doorkeeper> Relay<D> {
     /// Ends when the socket must: the replica stops, or what admitted the person holds no longer.
     async fn cut(&self, target: &Target, grant: &D::Grant) -> Cut {
         let lost = async {
-            while self.doorkeeper.holds(grant) && self.leads_to(target) {
+            // Both held a moment ago. A session that was looked up may take as long to arrive by the watch.
+            loop {
                 sleep(LOOK).await;
+                if !(self.doorkeeper.holds(grant) && self.leads_to(target)) {
+                    return;
+                }
             }
         };
         tokio::select! {

@@ -10,6 +10,7 @@ use clap::Parser as _;
 use kit::readiness::{Gate as ReadinessGate, Readiness};
 use kube::{Api, Client};
 use prometheus_client::registry::Registry;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -51,6 +52,7 @@ pub fn main() -> ExitCode {
         }
     };
     kit::telemetry::init();
+    raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = runtime
         .context("no runtime")
@@ -62,6 +64,15 @@ pub fn main() -> ExitCode {
     match error.downcast_ref::<SettingError>() {
         Some(_) => ExitCode::from(EXIT_USAGE),
         None => ExitCode::FAILURE,
+    }
+}
+
+/// Asks for as many open files as the system grants: each websocket holds two, and most pods begin with 1,024.
+fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        warn!(%error, "the limit of open files stays as it is");
     }
 }
 
