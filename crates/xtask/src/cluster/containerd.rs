@@ -34,8 +34,6 @@ sandbox_image = "{sandbox_image}"
 netns_mounts_under_state_dir = true
 # A root without CAP_SYS_RESOURCE cannot go below its own oom_score_adj, and then no sandbox starts.
 restrict_oom_score_adj = true
-# Its profile would stay loaded in the kernel for good.
-disable_apparmor = true
 [{cri}.cni]
 bin_dir = "/usr/lib/cni"
 conf_dir = "{network}"
