@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use super::layout::{Layout, POD_RANGE, SERVICE_RANGE};
+use super::plan::Plan;
 use super::state::{Found, State};
 use super::{Cluster, clean, node, process};
 use crate::args::Provider;
@@ -82,9 +83,15 @@ fn describe(state: &State, trouble: Option<&str>, layout: &Layout, paths: &Paths
             state.checkout.display()
         ),
     );
+    let same = state.config == Plan::new(layout).hash();
+    let other = if same {
+        ""
+    } else {
+        ", not this checkout's: `up` would replace the cluster"
+    };
     line(
         "Kubernetes",
-        format!("{}, configuration {}", state.version, state.config),
+        format!("{}, configuration {}{other}", state.version, state.config),
     );
     line("addresses", node::addresses());
     line("ranges", format!("pods {POD_RANGE}, Services {SERVICE_RANGE}"));
