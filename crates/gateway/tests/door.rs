@@ -1,7 +1,7 @@
 //! Verification that is about the cookie `__Host-ws=ticket` and nothing else.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::response::Response;
 use gateway::doorkeeper::Doorkeeper;
@@ -14,6 +14,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 pub(crate) struct Door {
     pub(crate) index: Arc<Index>,
     pub(crate) holds: AtomicBool,
+    /// Headers of the last question.
+    pub(crate) asked: Mutex<HeaderMap>,
 }
 
 impl Door {
@@ -21,6 +23,7 @@ impl Door {
         Self {
             index,
             holds: AtomicBool::new(true),
+            asked: Mutex::default(),
         }
     }
 }
@@ -29,6 +32,7 @@ impl Doorkeeper for Door {
     type Grant = ();
 
     async fn verify(&self, headers: &HeaderMap) -> Response {
+        *self.asked.lock().unwrap() = headers.clone();
         if !has_ticket(headers) {
             return pages::problem(StatusCode::UNAUTHORIZED, "SignInRequired", "no ticket");
         }

@@ -45,6 +45,7 @@ const RELEASE: &str = "jupyter-k8s";
 /// A proxy before a gateway, with everything between them that is real but the cluster.
 pub(crate) struct Site {
     pub(crate) index: Arc<Index>,
+    pub(crate) door: Arc<Door>,
     /// Connections that the proxy opened to the verify listener so far.
     pub(crate) connections: Arc<AtomicUsize>,
     configs: watch::Sender<Arc<ServerConfig>>,
@@ -62,10 +63,11 @@ impl Site {
     pub(crate) async fn start_with(index: Index, limits: Limits) -> Self {
         kit::tls::install_crypto_provider();
         let index = Arc::new(index);
+        let door = Arc::new(Door::new(Arc::clone(&index)));
         let internal = Internal::new();
         let (configs, tls) = watch::channel(internal.server_config());
         let connections = Arc::new(AtomicUsize::new(0));
-        let ports = serve(&index, &tls, limits, &connections).await;
+        let ports = serve(&door, &tls, limits, &connections).await;
 
         let now = jiff::Timestamp::now();
         let edge = authority("edge", now).unwrap();
@@ -95,6 +97,7 @@ impl Site {
             .unwrap();
         let mut site = Self {
             index,
+            door,
             connections,
             configs,
             edge,
@@ -300,23 +303,23 @@ struct Addresses {
 }
 
 async fn serve(
-    index: &Arc<Index>,
+    door: &Arc<Door>,
     tls: &watch::Receiver<Arc<ServerConfig>>,
     limits: Limits,
     connections: &Arc<AtomicUsize>,
 ) -> Ports {
     let metrics = Metrics::default();
     let stop = CancellationToken::new();
-    let door = Arc::new(Door::new(Arc::clone(index)));
+    let index = &door.index;
     let relay = Relay::new(
-        Arc::clone(&door),
+        Arc::clone(door),
         Arc::clone(index),
         StripList::default(),
         metrics.clone(),
         stop.clone(),
     );
     let entrance = router::entrance(Arc::new(Entrance {
-        doorkeeper: door,
+        doorkeeper: Arc::clone(door),
         relay: Arc::new(relay),
         index: Arc::clone(index),
         metrics: metrics.clone(),

@@ -9,8 +9,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use futures::{SinkExt as _, StreamExt as _};
+use gateway::forwarded::Forwarded;
 use gateway::index::{Index, Target};
 use gateway::listen::Limits;
+use gateway::source_rule::Source;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -69,6 +71,47 @@ async fn a_request_with_a_ticket_reaches_its_pod_without_our_cookies() {
     assert_eq!(seen["headers"]["authorization"], Value::Null);
     assert_eq!(seen["headers"]["host"], format!("lab.{BASE}"));
     assert_eq!(seen["headers"]["x-forwarded-host"], format!("lab.{BASE}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn verification_is_told_what_the_browser_asked_and_nothing_that_it_claims() {
+    let (site, _, _) = site().await;
+    let headers = [
+        TICKET,
+        ("accept", "text/html"),
+        ("sec-fetch-site", "same-site"),
+        ("sec-fetch-mode", "cors"),
+        ("sec-fetch-dest", "empty"),
+        ("origin", "https://other.workspaces.localhost"),
+        ("x-forwarded-method", "HEAD"),
+        ("x-forwarded-host", "other.workspaces.localhost"),
+        ("x-forwarded-uri", "/_workspace/callback"),
+        ("x-forwarded-proto", "http"),
+        ("x_forwarded_host", "other.workspaces.localhost"),
+        ("x.forwarded.host", "other.workspaces.localhost"),
+        ("authorization", "Bearer secret"),
+        ("connection", "x-forwarded-host, x-forwarded-uri, x-forwarded-method"),
+    ];
+    site.get("lab", "/a%2Fb?c=%2F..%2F", &headers).await;
+    let asked = site.door.asked.lock().unwrap().clone();
+    let request = Forwarded::of(&asked).unwrap();
+    assert_eq!((request.method, request.uri), ("GET", "/a%2Fb?c=%2F..%2F"));
+    assert_eq!(request.authority, format!("lab.{BASE}"));
+    let source = Source::of(&asked).unwrap();
+    assert!(
+        !source.may_use_cookie("GET", || format!("https://lab.{BASE}")),
+        "{asked:?}"
+    );
+    assert!(source.is_from("https://other.workspaces.localhost"), "{asked:?}");
+    for absent in [
+        "authorization",
+        "x_forwarded_host",
+        "x.forwarded.host",
+        "connection",
+        "upgrade",
+    ] {
+        assert!(!asked.contains_key(absent), "{absent}: {asked:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
