@@ -67,40 +67,43 @@ async fn bind() -> std::io::Result<TcpListener> {
     TcpListener::bind("127.0.0.1:0").await
 }
 
-fn announce(socket: &TcpListener, ticket: &str) -> std::io::Result<()> {
-    let headers = [
-        ("host", "jupyter-k8s-gateway.jupyter-k8s-system.svc:8443"),
+/// Says where this server listens, and the headers of Traefik's question about a request of JupyterLab. Over HTTP/2
+/// Traefik sends each cookie in a header of its own.
+fn announce(socket: &TcpListener, ticket: &str, http2: bool) -> std::io::Result<()> {
+    let ticket = format!("__Host-ws={ticket}");
+    let cookies = [
+        "_xsrf=2|a7ccf7a5|58a0ae0b0fbc4bd2bd1cdd0b94eb3cd7|1763624045",
+        &ticket,
+        "theme=dark",
+    ];
+    let mut headers = vec![
         (
-            "user-agent",
-            "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+            "host",
+            "jupyter-k8s-gateway.jupyter-k8s-system.svc:8443".to_owned(),
         ),
-        ("accept", "application/json"),
-        (
-            "cookie",
-            &format!(
-                "_xsrf=2|a7ccf7a5|58a0ae0b0fbc4bd2bd1cdd0b94eb3cd7|1763624045; __Host-ws={ticket}; theme=dark"
-            ),
-        ),
-        ("sec-fetch-dest", "empty"),
-        ("sec-fetch-mode", "cors"),
-        ("sec-fetch-site", "same-origin"),
-        ("x-forwarded-for", "203.0.113.7"),
-        ("x-forwarded-host", HOST),
-        ("x-forwarded-method", "GET"),
-        ("x-forwarded-port", "443"),
-        ("x-forwarded-proto", "https"),
-        ("x-forwarded-server", "jupyter-k8s-proxy-6d5f7c9b8-x2x7q"),
+        ("accept", "application/json".into()),
+        ("accept-encoding", "gzip".into()),
+        ("sec-fetch-dest", "empty".into()),
+        ("sec-fetch-mode", "cors".into()),
+        ("sec-fetch-site", "same-origin".into()),
+        ("user-agent", "Go-http-client/2.0".into()),
+        ("x-forwarded-for", "203.0.113.7".into()),
+        ("x-forwarded-host", HOST.into()),
+        ("x-forwarded-method", "GET".into()),
+        ("x-forwarded-port", "443".into()),
+        ("x-forwarded-proto", "https".into()),
         (
             "x-forwarded-uri",
-            "/api/contents/work/analysis.ipynb?content=0&hash=0&1763624045123",
+            "/api/contents/work/analysis.ipynb?content=0&hash=0&1763624045123".into(),
         ),
-        ("x-real-ip", "203.0.113.7"),
-        ("accept-encoding", "gzip"),
     ];
-    println!(
-        "{}",
-        serde_json::json!({"address": socket.local_addr()?.to_string(), "headers": headers})
-    );
+    if http2 {
+        headers.extend(cookies.map(|cookie| ("cookie", cookie.to_owned())));
+    } else {
+        headers.push(("cookie", cookies.join("; ")));
+    }
+    let address = socket.local_addr()?.to_string();
+    println!("{}", serde_json::json!({"address": address, "headers": headers}));
     Ok(())
 }
 
@@ -177,7 +180,7 @@ async fn gateway(tls: Option<Arc<ServerConfig>>) -> anyhow::Result<()> {
     };
     let router: Router = router::entrance(Arc::new(entrance));
     let socket = bind().await?;
-    announce(&socket, &ticket)?;
+    announce(&socket, &ticket, tls.is_some())?;
     let tls = tls.map(|config| watch::channel(config).1);
     // Connections live as long as the measurement.
     let limits = Limits {
@@ -214,7 +217,7 @@ fn snapshot() -> Snapshot {
 
 async fn reference(tls: Option<Arc<ServerConfig>>) -> anyhow::Result<()> {
     let socket = bind().await?;
-    announce(&socket, "AAAA")?;
+    announce(&socket, &"A".repeat(230), tls.is_some())?;
     let answer = service_fn(async |_| Ok::<_, Infallible>(http::Response::new(Body::empty())));
     loop {
         let (stream, _) = socket.accept().await?;
