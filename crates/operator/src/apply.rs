@@ -12,18 +12,17 @@ use k8s_openapi::{
     },
 };
 use kube::{
-    Api, Resource, ResourceExt as _,
+    Api, Resource,
     api::{Patch, PatchParams},
-    core::DeserializeGuard,
 };
 use rules::ValidWorkspace;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::json;
 
 use crate::{
     context::Context,
     differ::{self, Child, Step},
     failure::message_of,
+    finalizer,
     intent::Intent,
     plan::{self, Plan},
     random, refusal,
@@ -65,7 +64,12 @@ pub async fn apply(
         obstacle: None,
     };
     if let Some((valid, plan)) = planned {
-        hold(context, workspace).await?;
+        finalizer::hold(context, workspace)
+            .await
+            .map_err(|source| Error {
+                kind: "finalizer",
+                source,
+            })?;
         Box::pin(lasting(context, plan, &mut applied)).await?;
         if intent == Intent::Start && applied.obstacle.is_none() {
             start(context, valid, &mut applied).await?;
@@ -77,53 +81,6 @@ pub async fn apply(
         Intent::Start | Intent::Await | Intent::Rest => {}
     }
     Ok(applied)
-}
-
-/// Where no webhook has set the finalizer, sets it before the first child is made.
-async fn hold(context: &Context, workspace: &Workspace) -> Result<(), Error> {
-    if workspace
-        .finalizers()
-        .iter()
-        .any(|finalizer| finalizer == names::CLEANUP_FINALIZER)
-    {
-        return Ok(());
-    }
-    let mut finalizers = workspace.finalizers().to_vec();
-    finalizers.push(names::CLEANUP_FINALIZER.to_owned());
-    write_finalizers(context, workspace, &finalizers)
-        .await
-        .map_err(|source| Error {
-            kind: "finalizer",
-            source,
-        })
-}
-
-/// Replaces the finalizers of a workspace, unless it changed since it was read.
-pub async fn write_finalizers<K>(
-    context: &Context,
-    object: &K,
-    finalizers: &[String],
-) -> Result<(), kube::Error>
-where
-    K: Resource<DynamicType = ()>,
-{
-    let meta = object.meta();
-    let namespace = meta.namespace.as_deref().unwrap_or_default();
-    let workspaces: Api<DeserializeGuard<Workspace>> = Api::namespaced(context.client.clone(), namespace);
-    let patch = json!({"metadata": {"resourceVersion": meta.resource_version, "finalizers": finalizers}});
-    let params = PatchParams {
-        field_manager: Some(names::OPERATOR.to_owned()),
-        ..PatchParams::default()
-    };
-    workspaces
-        .patch(
-            meta.name.as_deref().unwrap_or_default(),
-            &params,
-            &Patch::Merge(&patch),
-        )
-        .await?;
-    context.metrics.write("finalizer");
-    Ok(())
 }
 
 /// Disk, wall and Service, side by side. The wall stands before a pod does, because a run starts only after them.

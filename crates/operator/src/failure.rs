@@ -18,6 +18,16 @@ pub fn message_of(error: &kube::Error) -> String {
     }
 }
 
+/// Whether an error belongs to everyday life: somebody else was faster, or the namespace is on its way out.
+pub fn is_everyday(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => {
+            matches!(status.code, 404 | 409) || status.message.contains("because it is being terminated")
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use kube::core::Status;

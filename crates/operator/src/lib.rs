@@ -10,6 +10,7 @@ pub mod backoff;
 pub mod context;
 pub mod differ;
 pub mod failure;
+pub mod finalizer;
 pub mod intent;
 pub mod memory;
 pub mod metrics;

@@ -8,7 +8,12 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::{context::Context, failure::message_of, transitions, world::Identity};
+use crate::{
+    context::Context,
+    failure::{is_everyday, message_of, reason_of},
+    transitions,
+    world::Identity,
+};
 
 /// The status could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -50,8 +55,11 @@ pub async fn publish(
     let reference = reference(identity);
     for event in transitions::events(before, &status) {
         if let Err(error) = context.recorder.publish(&event, &reference).await {
-            context.metrics.error("event", crate::failure::reason_of(&error));
-            tracing::warn!(%error, event.reason = event.reason, "the event cannot be written");
+            context.metrics.error("event", reason_of(&error));
+            if !is_everyday(&error) {
+                let error = message_of(&error);
+                tracing::warn!(error, event.reason = event.reason, "the event cannot be written");
+            }
         }
     }
     Ok(())

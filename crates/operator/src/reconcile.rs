@@ -11,7 +11,7 @@ use crate::{
     assess::{self, Facts, assess, conditions},
     backoff::spread,
     context::Context,
-    failure::reason_of,
+    failure::{is_everyday, reason_of},
     intent::{Intent, intent, needs_certainty},
     observe, plan, publish, retire,
     stores::Guarded,
@@ -46,14 +46,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// Step and reason, for the metric.
-    fn labels(&self) -> (&'static str, String) {
+    /// The step, and what it met there.
+    fn origin(&self) -> (&'static str, Option<&kube::Error>) {
         match self {
-            Self::Observe(error) => ("observe", reason_of(&error.0)),
-            Self::Apply(error) => ("apply", reason_of(&error.source)),
-            Self::Publish(error) => ("publish", reason_of(&error.0)),
-            Self::Retire(error) => ("retire", reason_of(&error.0)),
-            Self::Stuck => ("all", "Stuck".to_owned()),
+            Self::Observe(error) => ("observe", Some(&error.0)),
+            Self::Apply(error) => ("apply", Some(&error.source)),
+            Self::Publish(error) => ("publish", Some(&error.0)),
+            Self::Retire(error) => ("retire", Some(&error.0)),
+            Self::Stuck => ("all", None),
         }
     }
 }
@@ -91,11 +91,18 @@ pub async fn reconcile(object: Arc<Guarded<Workspace>>, context: Arc<Context>) -
 /// What follows a failed pass: a longer and longer wait for this workspace, nothing for the others.
 #[expect(clippy::needless_pass_by_value, reason = "the signature that the queue calls")]
 pub fn error_policy(object: Arc<Guarded<Workspace>>, error: &Error, context: Arc<Context>) -> Action {
-    let (step, reason) = error.labels();
-    context.metrics.error(step, reason);
+    let (step, source) = error.origin();
+    context
+        .metrics
+        .error(step, source.map_or_else(|| "Stuck".to_owned(), reason_of));
     let workspace = Identity::of(object.meta()).key();
     let wait = context.backoff.after_failure(&workspace);
-    tracing::warn!(%error, workspace, retry_ms = wait.as_millis(), "the pass failed");
+    let retry_ms = wait.as_millis();
+    if source.is_some_and(is_everyday) {
+        tracing::debug!(%error, workspace, retry_ms, "the pass is made again");
+    } else {
+        tracing::warn!(%error, workspace, retry_ms, "the pass failed");
+    }
     Action::requeue(wait)
 }
 

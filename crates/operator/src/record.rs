@@ -41,10 +41,7 @@ pub fn differences(recorded: &str, today: &str) -> Vec<String> {
 fn inputs(workspace: &ValidWorkspace) -> Value {
     let storage = match &workspace.home {
         Home::Disk { mount_path, .. } => json!({"mountPath": mount_path}),
-        Home::Ephemeral {
-            size_limit,
-            mount_path,
-        } => json!({"mountPath": mount_path, "sizeLimit": size_limit}),
+        Home::Ephemeral { .. } => Value::Null,
     };
     json!({
         "spec": {

@@ -1,6 +1,5 @@
 //! Workspace on its way out, world -> children deleted, then the finalizer released (IO).
 
-use api::names;
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
@@ -17,9 +16,9 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use crate::{
-    apply::write_finalizers,
     context::Context,
     failure::message_of,
+    finalizer,
     world::{Identity, World},
 };
 
@@ -34,11 +33,7 @@ pub async fn retire<K>(context: &Context, object: &K, world: &World) -> Result<O
 where
     K: Resource<DynamicType = ()>,
 {
-    let finalizers = object.finalizers();
-    if !finalizers
-        .iter()
-        .any(|finalizer| finalizer == names::CLEANUP_FINALIZER)
-    {
+    if !finalizer::is_held(object) {
         return Ok(None);
     }
     let (client, identity) = (&context.client, &world.identity);
@@ -55,15 +50,8 @@ where
     if let Some(left) = left {
         return Ok(Some(left));
     }
-    let others: Vec<_> = finalizers
-        .iter()
-        .filter(|it| *it != names::CLEANUP_FINALIZER)
-        .cloned()
-        .collect();
-    match write_finalizers(context, object, &others).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-        done => Ok(done.map(|()| None)?),
-    }
+    finalizer::release(context, object).await?;
+    Ok(None)
 }
 
 /// What is left of the workspace, in words.

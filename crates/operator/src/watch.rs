@@ -50,18 +50,18 @@ pub fn start(
     let mut changes = Changes::default();
     let mut managers = Changes::default();
     let streams: Vec<BoxStream<'static, Call>> = vec![
-        watch(client, all.clone(), writers.workspaces, move |meta| {
+        watch(client, all.clone(), writers.workspaces, move |meta, gone| {
             changes
-                .is_news(meta)
+                .is_news(meta, gone)
                 .then(|| Call::One(wake(meta, meta.name.as_deref())))
         }),
-        watch(client, all.clone(), writers.templates, |meta| {
+        watch(client, all.clone(), writers.templates, |meta, _| {
             meta.name.clone().map(Call::Template)
         }),
-        watch(client, all.clone(), writers.managers, move |meta| {
-            managers.is_news(meta).then_some(Call::Everybody)
+        watch(client, all.clone(), writers.managers, move |meta, gone| {
+            managers.is_news(meta, gone).then_some(Call::Everybody)
         }),
-        watch(client, all, writers.storage_classes, |_| Some(Call::Everybody)),
+        watch(client, all, writers.storage_classes, |_, _| Some(Call::Everybody)),
         watch(client, labelled(), writers.claims, of_parent),
         watch(client, labelled(), writers.deployments, of_parent),
         watch(client, labelled(), writers.services, of_parent),
@@ -108,7 +108,7 @@ fn watch<K>(
     client: &Client,
     config: watcher::Config,
     writer: CacheWriter<K>,
-    mut call: impl FnMut(&ObjectMeta) -> Option<Call> + Send + 'static,
+    mut call: impl FnMut(&ObjectMeta, bool) -> Option<Call> + Send + 'static,
 ) -> BoxStream<'static, Call>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
@@ -121,10 +121,11 @@ where
         .reflect(writer)
         .filter_map(move |event| {
             let call = match event {
-                Ok(Event::Apply(object) | Event::Delete(object)) => call(object.meta()),
+                Ok(Event::Apply(object)) => call(object.meta(), false),
+                Ok(Event::Delete(object)) => call(object.meta(), true),
                 // Remembered, so that its next change is told from none; `InitDone` wakes it.
                 Ok(Event::InitApply(object)) => {
-                    call(object.meta());
+                    call(object.meta(), false);
                     None
                 }
                 Ok(Event::Init) => None,
@@ -140,7 +141,7 @@ where
 }
 
 /// The workspace whose label a child carries.
-fn of_parent(meta: &ObjectMeta) -> Option<Call> {
+fn of_parent(meta: &ObjectMeta, _gone: bool) -> Option<Call> {
     let name = meta.labels.as_ref()?.get(names::WORKSPACE_LABEL)?;
     Some(Call::One(wake(meta, Some(name))))
 }
@@ -176,13 +177,17 @@ struct Changes {
 }
 
 impl Changes {
-    /// Whether anything but status and bookkeeping differs from the last time.
-    fn is_news(&mut self, meta: &ObjectMeta) -> bool {
+    /// Whether anything but status and bookkeeping differs from the last time. That it is gone is always news.
+    fn is_news(&mut self, meta: &ObjectMeta, gone: bool) -> bool {
+        let key = meta.uid.clone().unwrap_or_default();
+        if gone {
+            self.seen.remove(&key);
+            return true;
+        }
         let mut hasher = DefaultHasher::new();
         (meta.generation, &meta.finalizers, &meta.annotations, &meta.labels).hash(&mut hasher);
         meta.deletion_timestamp.is_some().hash(&mut hasher);
         let hash = hasher.finish();
-        let key = meta.uid.clone().unwrap_or_default();
         self.seen.insert(key, hash) != Some(hash)
     }
 }
@@ -199,11 +204,20 @@ mod tests {
     fn a_status_write_is_no_news_and_a_new_annotation_is() {
         let mut changes = Changes::default();
         let mut workspace = objects::workspace("demo");
-        assert!(changes.is_news(&workspace.metadata));
+        assert!(changes.is_news(&workspace.metadata, false));
         workspace.metadata.resource_version = Some("99".to_owned());
-        assert!(!changes.is_news(&workspace.metadata));
+        assert!(!changes.is_news(&workspace.metadata, false));
         workspace.metadata.annotations = None;
-        assert!(changes.is_news(&workspace.metadata));
+        assert!(changes.is_news(&workspace.metadata, false));
+    }
+
+    #[test]
+    fn an_object_that_is_gone_is_news_although_nothing_in_it_changed() {
+        let mut changes = Changes::default();
+        let manager = objects::manager("main");
+        changes.is_news(&manager.metadata, false);
+        assert!(changes.is_news(&manager.metadata, true));
+        assert!(changes.seen.is_empty());
     }
 
     #[test]
@@ -230,7 +244,7 @@ mod tests {
             labels,
             ..ObjectMeta::default()
         };
-        let Some(Call::One(wake)) = of_parent(&child) else {
+        let Some(Call::One(wake)) = of_parent(&child, false) else {
             panic!("nobody is woken")
         };
         assert_eq!(

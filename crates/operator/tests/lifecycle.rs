@@ -284,6 +284,23 @@ async fn a_delete_takes_the_children_first_and_the_wall_after_the_last_pod() {
 }
 
 #[tokio::test]
+async fn a_status_written_meanwhile_does_not_hold_up_the_release_of_a_workspace_but_a_new_finalizer_does() {
+    let mut stage = Stage::with_demo();
+    stage.delete_demo();
+    stage.sync();
+    stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+        object["metadata"]["finalizers"] = json!([names::CLEANUP_FINALIZER, "example.com/other"]);
+    });
+    stage.pass_unsynced("demo").await.unwrap_err();
+    stage.sync();
+    stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+        object["status"]["phase"] = json!("Deleting")
+    });
+    stage.pass_unsynced("demo").await.unwrap();
+    assert_eq!(stage.workspace().finalizers(), ["example.com/other"]);
+}
+
+#[tokio::test]
 async fn a_workspace_that_never_had_children_goes_at_once() {
     let mut stage = Stage::with_demo();
     stage.delete_demo();
