@@ -208,7 +208,8 @@ fn run(
         })?;
     }
     images::prune(layout, &paths.images())?;
-    images::import(layout, &paths.images(), progress)?;
+    let imported = images::import(layout, &paths.images(), progress);
+    imported.with_context(|| format!("if this goes on, remove {}", layout.containerd_root().display()))?;
     progress.line("containerd has all images");
     let api = SocketAddr::from((NODE_ADDRESS.parse::<Ipv4Addr>()?, 6443));
     wait(&state, layout, "the API server", || {
