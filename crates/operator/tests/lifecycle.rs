@@ -294,7 +294,7 @@ async fn a_status_written_meanwhile_does_not_hold_up_the_release_of_a_workspace_
     stage.pass_unsynced("demo").await.unwrap_err();
     stage.sync();
     stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
-        object["status"]["phase"] = json!("Deleting")
+        object["status"]["phase"] = json!("Deleting");
     });
     stage.pass_unsynced("demo").await.unwrap();
     assert_eq!(stage.workspace().finalizers(), ["example.com/other"]);
