@@ -26,6 +26,9 @@ use crate::{
     world::{PORT_NAME, World},
 };
 
+/// A deletion that takes longer says what it waits for.
+const LONG_FAREWELL: Duration = Duration::from_secs(10);
+
 /// All that a status is made from.
 pub struct Facts<'a> {
     /// The workspace, with its earlier status.
@@ -111,10 +114,16 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
     }
 }
 
-/// The status of a workspace that is being deleted; `waits_for` names what is left.
-pub fn farewell(workspace: &Workspace, waits_for: &str, now: Timestamp) -> WorkspaceStatus {
+/// The status of a workspace that is being deleted; `left` names what is left. It is told once the deletion takes its
+/// time: an ordinary one is written once.
+pub fn farewell(workspace: &Workspace, left: &str, now: Timestamp) -> WorkspaceStatus {
     let before = workspace.status.clone().unwrap_or_default();
-    let message = format!("Waiting until these are gone: {waits_for}.");
+    let since = workspace.metadata.deletion_timestamp.as_ref();
+    let age = since.and_then(|since| Duration::try_from(now.duration_since(since.0)).ok());
+    let message = match age {
+        Some(age) if age >= LONG_FAREWELL => format!("Waiting until these are gone: {left}."),
+        _ => "Waiting until everything that belongs to the workspace is gone.".to_owned(),
+    };
     let mut conditions = Conditions::new(&before.conditions, workspace.metadata.generation, now);
     for condition in before
         .conditions

@@ -465,16 +465,22 @@ fn obstacles_are_told_and_a_predecessor_is_waited_for() {
 }
 
 #[test]
-fn a_workspace_on_its_way_out_says_what_is_left() {
+fn a_workspace_on_its_way_out_says_what_is_left_if_that_takes_long() {
     let mut scene = Scene::of(fixtures::running());
     scene.workspace.status = Some(scene.status());
-    let status = farewell(
-        &scene.workspace,
-        "pod a, disk",
-        Timestamp::from_second(EPOCH + 20).unwrap(),
-    );
-    assert_eq!((status.phase, status.endpoint), (Some(Phase::Deleting), None));
-    assert!(status.message.unwrap().contains("pod a, disk"));
+    scene.workspace.metadata.deletion_timestamp =
+        serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+    let at = |second, left| {
+        farewell(
+            &scene.workspace,
+            left,
+            Timestamp::from_second(EPOCH + second).unwrap(),
+        )
+    };
+    let early = at(3, "pod a, disk");
+    assert_eq!((early.phase, early.endpoint), (Some(Phase::Deleting), None));
+    assert_eq!(early.message, at(9, "disk").message);
+    assert!(at(10, "disk").message.unwrap().contains("disk"));
 }
 
 #[test]
