@@ -154,9 +154,13 @@ fn mounts(layout: &Layout) -> anyhow::Result<Vec<PathBuf>> {
 fn unmount(layout: &Layout) -> anyhow::Result<()> {
     for path in mounts(layout)? {
         // `-l` for those that a dying process still holds: gone from view now, and for good with that process.
-        let plain = Cmd::new("umount").arg(&path).succeeds();
-        if !plain && path.exists() {
-            Cmd::new("umount").arg("-l").arg(&path).run()?;
+        if Cmd::new("umount").arg(&path).succeeds() {
+            continue;
+        }
+        let lazy = Cmd::new("umount").arg("-l").arg(&path).run();
+        // Its process may have taken the mount with it meanwhile.
+        if mounts(layout)?.contains(&path) {
+            lazy?;
         }
     }
     Ok(())
