@@ -73,12 +73,12 @@ impl Browser {
     pub async fn sign_in(&self, url: &str, user: &str) -> anyhow::Result<()> {
         let environment = Environment::get()?;
         self.page.goto(url).await?;
+        self.find("#username").await?.send_keys(user).await?;
         let here = self.page.current_url().await?;
         anyhow::ensure!(
             here.host_str() == Some(&environment.identity_host),
             "expected the identity provider, not {here}"
         );
-        self.find("#username").await?.send_keys(user).await?;
         self.find("#password")
             .await?
             .send_keys(&environment.user(user)?.password)
@@ -158,7 +158,7 @@ async fn trust(home: &Path) -> anyhow::Result<()> {
 async fn port(driver: &mut Child) -> anyhow::Result<u16> {
     let mut lines = BufReader::new(driver.stdout.take().context("no output")?).lines();
     while let Some(line) = lines.next_line().await? {
-        if let Some(rest) = line.split("on port ").nth(1) {
+        if let Some(rest) = line.split("successfully on port ").nth(1) {
             let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
             // Chromedriver blocks when nobody reads what it writes.
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });

@@ -57,6 +57,8 @@ impl Person {
             } else {
                 redirect::Policy::none()
             })
+            // Browsers do not name the page that redirected them; this client would.
+            .referer(false)
             .timeout(std::time::Duration::from_secs(30))
             .build()?;
         Ok(Self {

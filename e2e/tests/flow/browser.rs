@@ -119,6 +119,11 @@ async fn a_page_in_one_workspace_cannot_reach_another_with_her_ticket() -> anyho
         }
     })
     .await?;
+    let headers = browser.text().await?.to_lowercase();
+    assert!(
+        !headers.contains("code=") && !headers.contains("__host-"),
+        "{headers}"
+    );
     // The control: the victim's own page reaches it with the ticket.
     let own = fetch(&browser, &format!("{victim_url}own-page"), "cors").await?;
     assert_eq!(
