@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 
-use super::layout::{API_SERVICE, HOST_ADDRESS, Layout, NODE, NODE_ADDRESS, api_url};
+use super::layout::{API_SERVICE, HOST_ADDRESS, Layout, MARKER, NODE, NODE_ADDRESS, api_url};
 use super::plan::{CLIENTS, COMPONENTS, Plan};
 use super::process::{Process, wait_until};
 use super::state::{Decision, Found, Phase, State};
@@ -74,10 +74,12 @@ pub(crate) fn observe(layout: &Layout, paths: &Paths) -> anyhow::Result<Found> {
 }
 
 /// A call of kubectl as administrator of the node; a proxy that the caller's environment names is not for this address.
+/// It is marked as the node's, so that one that outlives a killed `up` is cleaned up with the rest.
 pub(crate) fn kubectl(layout: &Layout, paths: &Paths) -> Cmd {
     let kubectl = Cmd::new(paths.kubectl())
         .env("NO_PROXY", NODE_ADDRESS)
         .env("no_proxy", NODE_ADDRESS);
+    let kubectl = kubectl.env(MARKER, layout.cache());
     kubectl
         .arg("--kubeconfig")
         .arg(layout.kubeconfig("admin"))

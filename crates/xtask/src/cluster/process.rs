@@ -54,7 +54,15 @@ pub(crate) struct Process {
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
     state: char,
+    threads: u32,
     started: u64,
+}
+
+impl Stat {
+    /// Its first thread may be a zombie while others still run, or are about to end.
+    fn ended(&self) -> bool {
+        matches!(self.state, 'Z' | 'X') && self.threads <= 1
+    }
 }
 
 impl Service {
@@ -107,7 +115,7 @@ impl Process {
 
     /// Whether it still runs. A zombie does not, though it can still be sent signals.
     pub(crate) fn alive(&self) -> bool {
-        stat(self.pid).is_some_and(|stat| stat.started == self.started && !matches!(stat.state, 'Z' | 'X'))
+        stat(self.pid).is_some_and(|stat| stat.started == self.started && !stat.ended())
     }
 
     fn signal(&self, signal: Signal) {
@@ -223,9 +231,10 @@ fn stat(pid: i32) -> Option<Stat> {
 fn parse_stat(text: &str) -> Option<Stat> {
     let (_, rest) = text.rsplit_once(')')?;
     let fields: Vec<&str> = rest.split_whitespace().collect();
-    // Fields are numbered from 1 and the rest begins with the third: state is 3, start time 22.
+    // Fields are numbered from 1 and the rest begins with the third: state is 3, threads 20, start time 22.
     Some(Stat {
         state: fields.first()?.chars().next()?,
+        threads: fields.get(20 - 3)?.parse().ok()?,
         started: fields.get(22 - 3)?.parse().ok()?,
     })
 }
@@ -247,11 +256,24 @@ mod tests {
             parse_stat(text),
             Some(Stat {
                 state: 'S',
+                threads: 1,
                 started: 987_654
             })
         );
         assert_eq!(parse_stat("42 (cut"), None);
         assert_eq!(parse_stat("42 (cut) S 1"), None);
+    }
+
+    #[test]
+    fn a_process_has_ended_only_with_its_last_thread() {
+        let stat = |state, threads| Stat {
+            state,
+            threads,
+            started: 1,
+        };
+        assert!(stat('Z', 1).ended());
+        assert!(!stat('Z', 2).ended());
+        assert!(!stat('S', 1).ended());
     }
 
     #[test]
