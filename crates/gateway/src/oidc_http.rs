@@ -102,11 +102,13 @@ impl HttpClient {
             .with_tls_config(tls)
             .https_only()
             .enable_all_versions()
-            .wrap_connector(dialer);
+            .wrap_connector(dialer.clone());
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(Duration::from_secs(30))
             .build::<_, Full<Bytes>>(connector);
-        Ok(Self::new(move |request| exchange(client.clone(), request)))
+        Ok(Self::new(move |request: Request<Vec<u8>>| {
+            exchange(client.clone(), dialer.described(request.uri()), request)
+        }))
     }
 
     /// A client that asks `exchange`.
@@ -130,9 +132,9 @@ impl openidconnect::AsyncHttpClient<'_> for HttpClient {
 
 async fn exchange(
     client: Client<HttpsConnector<Dialer>, Full<Bytes>>,
+    host: String,
     request: Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, HttpError> {
-    let host = request.uri().host().unwrap_or_default().to_owned();
     let unreachable = |reason: String| HttpError::Unreachable {
         host: host.clone(),
         reason,
@@ -233,6 +235,17 @@ struct Dialer {
 }
 
 impl Dialer {
+    /// The host for messages, with the address that is dialled in its place.
+    fn described(&self, uri: &Uri) -> String {
+        let host = uri.host().unwrap_or_default();
+        match &self.address {
+            Some((address, port)) if host.eq_ignore_ascii_case(&self.instead_of) => {
+                format!("{host} (oidc-connect-to {address}:{port})")
+            }
+            _ => host.to_owned(),
+        }
+    }
+
     fn address(&self, uri: &Uri) -> (String, u16) {
         let host = uri.host().unwrap_or_default();
         match &self.address {
@@ -350,5 +363,7 @@ mod tests {
         assert!(server.await.unwrap());
         let error = client.call(request()).await.unwrap_err();
         assert!(matches!(error, HttpError::Unreachable { .. }), "{error}");
+        let dialled = format!("no connection to localhost (oidc-connect-to {address})");
+        assert!(error.to_string().starts_with(&dialled), "{error}");
     }
 }
