@@ -1,7 +1,12 @@
 //! The gateway over real sockets, its routers, its process, and Traefik before it.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot be set up fails"
+)]
 
+mod chart;
 mod door;
 mod flow;
 mod listeners;

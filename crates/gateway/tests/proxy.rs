@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -27,7 +26,6 @@ use kit::pki::{Pair, Purpose, authority, leaf};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -35,12 +33,10 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::chart::{Addresses, Chart, GATEWAY, Ports, project, tool};
 use crate::door::Door;
 
 pub(crate) const BASE: &str = "workspaces.localhost";
-/// The gateway's name in its certificate; the tests resolve it to loopback.
-const GATEWAY: &str = "localhost";
-const RELEASE: &str = "jupyter-k8s";
 
 /// A proxy before a gateway, with everything between them that is real but the cluster.
 pub(crate) struct Site {
@@ -286,22 +282,6 @@ impl Internal {
     }
 }
 
-/// Ports of the gateway's listeners.
-#[derive(Clone, Copy)]
-struct Ports {
-    verify: u16,
-    routes: u16,
-    pages: u16,
-}
-
-/// Ports of the proxy.
-#[derive(Clone, Copy)]
-struct Addresses {
-    https: u16,
-    routes: u16,
-    ping: u16,
-}
-
 async fn serve(
     door: &Arc<Door>,
     tls: &watch::Receiver<Arc<ServerConfig>>,
@@ -362,104 +342,6 @@ async fn serve(
     }
 }
 
-/// What the chart gives the proxy.
-struct Chart {
-    routes: String,
-    arguments: Vec<String>,
-}
-
-impl Chart {
-    fn render() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/jupyter-k8s");
-        let output = Command::new(tool("HELM", "helm/bin/helm"))
-            .args(["template", RELEASE])
-            .arg(&root)
-            .args(["--namespace=system", "--values"])
-            .arg(root.join("values-local.yaml"))
-            .args([
-                "--show-only=templates/routes.yaml",
-                "--show-only=templates/proxy.yaml",
-            ])
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        let text = String::from_utf8(output.stdout).unwrap();
-        let documents: Vec<Value> = text
-            .split("\n---\n")
-            .map(|document| serde_saphyr::from_str(document).unwrap())
-            .collect();
-        let kind = |kind: &str| {
-            documents
-                .iter()
-                .find(|document| document["kind"] == kind)
-                .unwrap()
-        };
-        let arguments = &kind("Deployment")["spec"]["template"]["spec"]["containers"][0]["args"];
-        Self {
-            routes: kind("ConfigMap")["data"]["routes.yaml"]
-                .as_str()
-                .unwrap()
-                .to_owned(),
-            arguments: serde_json::from_value(arguments.clone()).unwrap(),
-        }
-    }
-
-    /// The file of routes, with loopback in place of the Service and `folder` in place of /etc/traefik.
-    fn routes(&self, folder: &Path, ports: Ports) -> String {
-        let service = format!("{RELEASE}-gateway.system.svc");
-        let mut text = in_folder(&self.routes, folder);
-        for (from, to) in [(8443, ports.verify), (8444, ports.routes), (8445, ports.pages)] {
-            let from = format!("{service}:{from}");
-            assert!(text.contains(&from), "{from} is not in the chart's routes");
-            text = text.replace(&from, &format!("{GATEWAY}:{to}"));
-        }
-        text
-    }
-
-    fn arguments(&self, folder: &Path, addresses: Addresses) -> Vec<String> {
-        let mut arguments = self.arguments.join("\n");
-        for (from, to) in [
-            ("address=:8443", format!("address=127.0.0.1:{}", addresses.https)),
-            ("address=:8080", format!("address=127.0.0.1:{}", addresses.ping)),
-            ("127.0.0.1:8444", format!("127.0.0.1:{}", addresses.routes)),
-            ("$(POD_NAME)", "proxy-0".to_owned()),
-        ] {
-            assert!(
-                arguments.contains(from),
-                "{from} is not among the chart's arguments"
-            );
-            arguments = arguments.replace(from, &to);
-        }
-        in_folder(&arguments, folder).lines().map(str::to_owned).collect()
-    }
-}
-
-fn in_folder(text: &str, folder: &Path) -> String {
-    assert!(text.contains("/etc/traefik"));
-    text.replace("/etc/traefik", folder.to_str().unwrap())
-}
-
-/// Lays files out as the kubelet does: each version in a folder of its own, and one link that is moved at once.
-fn project<'a>(folder: &Path, version: u8, files: impl IntoIterator<Item = (&'a str, &'a str)>) {
-    let data = folder.join(format!("..version_{version}"));
-    for (name, text) in files {
-        let path = data.join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-        let top = name.split('/').next().unwrap();
-        if !folder.join(top).exists() && !folder.join(top).is_symlink() {
-            symlink(Path::new("..data").join(top), folder.join(top)).unwrap();
-        }
-    }
-    let link = folder.join("..data_tmp");
-    symlink(data.file_name().unwrap(), &link).unwrap();
-    fs::rename(link, folder.join("..data")).unwrap();
-}
-
 fn temporary_folder() -> PathBuf {
     static MADE: AtomicUsize = AtomicUsize::new(0);
     let name = format!(
@@ -479,22 +361,4 @@ fn free_port() -> u16 {
         .local_addr()
         .unwrap()
         .port()
-}
-
-/// A program that these tests cannot do without: where the variable says, or where the project's tool puts it.
-fn tool(variable: &str, in_cache: &str) -> PathBuf {
-    if let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) {
-        return path.into();
-    }
-    let cache = std::env::var_os("JUPYTER_K8S_CACHE")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/jupyter-k8s")))
-        .unwrap_or_default();
-    let path = cache.join(in_cache);
-    assert!(
-        path.exists(),
-        "{} is missing: `./justw test` installs it, or set {variable} to its path",
-        path.display()
-    );
-    path
 }

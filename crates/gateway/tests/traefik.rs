@@ -90,7 +90,10 @@ async fn verification_is_told_what_the_browser_asked_and_nothing_that_it_claims(
         ("x_forwarded_host", "other.workspaces.localhost"),
         ("x.forwarded.host", "other.workspaces.localhost"),
         ("authorization", "Bearer secret"),
-        ("connection", "x-forwarded-host, x-forwarded-uri, x-forwarded-method"),
+        (
+            "connection",
+            "x-forwarded-host, x-forwarded-uri, x-forwarded-method",
+        ),
     ];
     site.get("lab", "/a%2Fb?c=%2F..%2F", &headers).await;
     let asked = site.door.asked.lock().unwrap().clone();

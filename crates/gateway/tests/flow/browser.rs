@@ -143,7 +143,7 @@ impl Browser<'_> {
         if url.starts_with(ISSUER) {
             self.world
                 .issuer
-                .change(|issuer| issuer.person = self.person.clone());
+                .change(|issuer| issuer.person.clone_from(&self.person));
             let location = self.world.issuer.authorize(url).unwrap();
             return Answer {
                 status: StatusCode::FOUND,

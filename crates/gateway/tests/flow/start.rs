@@ -180,7 +180,7 @@ async fn a_workspace_that_runs_or_is_another_one_stays_as_it_is() {
     );
     store(&world, DesiredStatus::Stopped);
     world.server.edit::<Workspace>(Some("team"), "lab-a", |object| {
-        object["metadata"]["uid"] = json!("another")
+        object["metadata"]["uid"] = json!("another");
     });
     assert_eq!(
         press(&alice, Some(AUTH), &format!("host={LAB}")).await.status,
