@@ -38,11 +38,8 @@ pub(crate) fn wheels(requirements: &Path, to: &Path, step: &Step<'_>) -> anyhow:
             "--require-hashes",
         ])
         .args(["--only-binary", ":all:", "--python-version", &debian::python()?])
-        .args(
-            platforms(std::env::consts::ARCH)
-                .iter()
-                .flat_map(|platform| ["--platform", platform]),
-        )
+        // In the environment, so that errors do not repeat the whole list.
+        .env("PIP_PLATFORM", platforms(std::env::consts::ARCH).join(" "))
         .arg("--requirement")
         .arg(requirements)
         .arg("--dest")

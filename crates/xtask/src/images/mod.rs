@@ -38,6 +38,8 @@ use crate::progress::Progress;
 /// As [`ensure`] and [`push`].
 pub(crate) fn run(only: &[Name], registry: Option<&str>, paths: &Paths) -> anyhow::Result<ExitCode> {
     let progress = Progress::start();
+    // A wrong name is told before the long part.
+    registry.map(|registry| plan::pushed(registry, "")).transpose()?;
     let mut references = ensure(only, paths, &progress)?;
     if let Some(registry) = registry {
         references = push(&references, registry, paths, &progress)?;

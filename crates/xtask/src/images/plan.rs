@@ -277,6 +277,15 @@ mod tests {
     }
 
     #[test]
+    fn an_engine_builds_with_the_toolchain_of_the_checkout() {
+        let toolchain = file("../../rust-toolchain.toml");
+        let channel = toolchain.split("channel = \"").nth(1).unwrap();
+        let minor = channel.split('.').take(2).collect::<Vec<_>>().join(".");
+        let image = format!("ARG RUST=rust:{minor}-");
+        assert!(file("server/Containerfile").contains(&image), "{image}");
+    }
+
+    #[test]
     fn packages_are_read_from_the_argument_and_only_from_it() {
         assert_eq!(
             packages("FROM a\nARG PACKAGES=\"tini  git\"\nRUN x"),
