@@ -44,7 +44,7 @@ pub(super) fn get(address: SocketAddr, host: &str, path: &str, authority: &str) 
     let port = address.port();
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nAccept: text/html\r\nConnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nAccept: text/html, */*;q=0.1\r\nConnection: close\r\n\r\n"
     )
     .with_context(|| format!("TLS with {host} at {address}"))?;
     let mut answer = Vec::new();
