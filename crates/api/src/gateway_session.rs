@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
     namespaced,
     derive = "PartialEq",
     doc = "A login session of the gateway. Internal: grant nobody but the gateway access to it.",
-    printcolumn(name = "Expires", type_ = "date", json_path = ".spec.expiresAt")
+    printcolumn(name = "Expires", type_ = "string", json_path = ".spec.expiresAt")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct GatewaySessionSpec {

@@ -8,7 +8,9 @@ use axum::body::Body;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, RETRY_AFTER};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, REFERRER_POLICY, RETRY_AFTER,
+};
 use http::{HeaderValue, StatusCode};
 use sha2::{Digest as _, Sha256};
 
@@ -84,7 +86,7 @@ pub fn start_form(domain: &Domain, target: &Target) -> Response {
          <button>Start</button></form>",
         escape(&target.host)
     );
-    Page {
+    let mut response = Page {
         title: &format!("Start {}?", target.name),
         text: "The workspace is stopped. Its files are kept.",
         form: &form,
@@ -92,7 +94,11 @@ pub fn start_form(domain: &Domain, target: &Target) -> Response {
         form_action: &format!("'self' {}", domain.origin(&target.host)),
         ..Page::default()
     }
-    .respond(StatusCode::OK)
+    .respond(StatusCode::OK);
+    // Under `no-referrer` browsers send `Origin: null` with the form, and the POST needs this very origin.
+    let policy = HeaderValue::from_static("same-origin");
+    response.headers_mut().insert(REFERRER_POLICY, policy);
+    response
 }
 
 /// What is shown instead of a workspace that no route leads to: its state, and the way on.
@@ -221,7 +227,7 @@ fn guarded(status: StatusCode, content_type: &'static str, policy: String, body:
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
-    headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     // Hosts and ports of a manager are checked by its schema; a policy that is no header value must not be left out.
     let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
     headers.insert(CONTENT_SECURITY_POLICY, policy);
@@ -353,6 +359,11 @@ mod tests {
 
         let form = start_form(&domain(), &target(Phase::Stopped, ""));
         assert_eq!(form.status(), StatusCode::OK);
+        assert_eq!(
+            header(&form, "referrer-policy"),
+            "same-origin",
+            "or browsers hide the form's origin"
+        );
         assert!(
             header(&form, "content-security-policy")
                 .contains("form-action 'self' https://lab-abc.ws.example:8443")
