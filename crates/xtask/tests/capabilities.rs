@@ -5,9 +5,16 @@ use std::{collections::BTreeSet, fs, path::Path};
 /// `path::function` of a claim, as it stands between backquotes.
 fn claims(page: &str) -> Vec<(String, String, String)> {
     page.lines()
-        .filter(|line| line.starts_with("| ") && line.chars().nth(2).is_some_and(|first| first.is_ascii_digit()))
+        .filter(|line| {
+            line.starts_with("| ") && line.chars().nth(2).is_some_and(|first| first.is_ascii_digit())
+        })
         .flat_map(|line| {
-            let row = line.trim_start_matches("| ").split(' ').next().unwrap_or_default().to_owned();
+            let row = line
+                .trim_start_matches("| ")
+                .split(' ')
+                .next()
+                .unwrap_or_default()
+                .to_owned();
             line.split('`')
                 .skip(1)
                 .step_by(2)
@@ -29,10 +36,16 @@ fn every_claimed_test_exists() {
         .iter()
         .filter(|(_, path, function)| {
             let source = fs::read_to_string(root.join(path)).unwrap_or_default();
-            let Some(at) = source.find(&format!("fn {function}(")) else { return true };
+            let Some(at) = source.find(&format!("fn {function}(")) else {
+                return true;
+            };
             // The attribute stands right above, with or without `async`.
             let before = &source[..at];
-            !before.lines().rev().take(4).any(|line| line.contains("test]") || line.contains("proptest!"))
+            !before
+                .lines()
+                .rev()
+                .take(4)
+                .any(|line| line.contains("test]") || line.contains("proptest!"))
         })
         .collect();
     assert!(missing.is_empty(), "no such tests: {missing:#?}");

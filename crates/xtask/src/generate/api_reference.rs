@@ -22,10 +22,19 @@ pub(crate) fn render(crds: &[CustomResourceDefinition]) -> anyhow::Result<String
 fn kind(page: &mut String, crd: &CustomResourceDefinition) -> anyhow::Result<()> {
     let names = &crd.spec.names;
     let version = crd.spec.versions.first().context("a CRD without versions")?;
-    let schema = version.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref());
+    let schema = version
+        .schema
+        .as_ref()
+        .and_then(|schema| schema.open_api_v3_schema.as_ref());
     let schema = schema.context("a CRD without a schema")?;
     writeln!(page, "\n## {}\n", names.kind)?;
-    writeln!(page, "`{}/{}`, {}", crd.spec.group, version.name, crd.spec.scope.to_lowercase())?;
+    writeln!(
+        page,
+        "`{}/{}`, {}",
+        crd.spec.group,
+        version.name,
+        crd.spec.scope.to_lowercase()
+    )?;
     if let Some(short) = names.short_names.as_ref().and_then(|names| names.first()) {
         writeln!(page, "(`kubectl get {short}`)")?;
     }
@@ -33,13 +42,21 @@ fn kind(page: &mut String, crd: &CustomResourceDefinition) -> anyhow::Result<()>
     rules(page, "", schema)?;
     writeln!(page, "| field | type | meaning |\n|---|---|---|")?;
     for root in ["spec", "status"] {
-        if let Some(part) = schema.properties.as_ref().and_then(|properties| properties.get(root)) {
+        if let Some(part) = schema
+            .properties
+            .as_ref()
+            .and_then(|properties| properties.get(root))
+        {
             fields(page, root, part)?;
         }
     }
     let mut text = String::new();
     for root in ["spec", "status"] {
-        if let Some(part) = schema.properties.as_ref().and_then(|properties| properties.get(root)) {
+        if let Some(part) = schema
+            .properties
+            .as_ref()
+            .and_then(|properties| properties.get(root))
+        {
             rules(&mut text, root, part)?;
         }
     }
@@ -55,7 +72,11 @@ fn fields(page: &mut String, path: &str, schema: &JSONSchemaProps) -> anyhow::Re
         let path = format!("{path}.{name}");
         let (inner, suffix) = unwrap(property);
         let mark = if required.contains(name) { ", required" } else { "" };
-        let meaning = property.description.as_deref().unwrap_or_default().replace('\n', " ");
+        let meaning = property
+            .description
+            .as_deref()
+            .unwrap_or_default()
+            .replace('\n', " ");
         writeln!(page, "| `{path}` | {}{mark} | {meaning} |", type_name(property))?;
         if !path.contains("conditions") {
             fields(page, &format!("{path}{suffix}"), inner)?;
@@ -67,7 +88,11 @@ fn fields(page: &mut String, path: &str, schema: &JSONSchemaProps) -> anyhow::Re
 /// Messages of the CEL rules of a schema and of everything below it.
 fn rules(page: &mut String, path: &str, schema: &JSONSchemaProps) -> anyhow::Result<()> {
     for rule in schema.x_kubernetes_validations.iter().flatten() {
-        let place = if path.is_empty() { String::new() } else { format!("`{path}`: ") };
+        let place = if path.is_empty() {
+            String::new()
+        } else {
+            format!("`{path}`: ")
+        };
         writeln!(page, "- {place}{}", rule.message.as_deref().unwrap_or(&rule.rule))?;
     }
     if path.is_empty() {
@@ -98,7 +123,11 @@ fn type_name(schema: &JSONSchemaProps) -> String {
         "quantity".to_owned()
     } else if let Some(values) = &schema.enum_ {
         let values: Vec<_> = values.iter().filter_map(|value| value.0.as_str()).collect();
-        values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(" or ")
+        values
+            .iter()
+            .map(|value| format!("`{value}`"))
+            .collect::<Vec<_>>()
+            .join(" or ")
     } else {
         let (inner, suffix) = unwrap(schema);
         if suffix.is_empty() {

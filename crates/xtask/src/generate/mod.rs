@@ -32,7 +32,10 @@ pub(crate) fn run(paths: &Paths, check: bool) -> anyhow::Result<()> {
         println!("wrote {}", path.display());
     }
     if !stale.is_empty() {
-        bail!("generated files are stale: {}; run `./justw gen` and commit them", stale.join(", "));
+        bail!(
+            "generated files are stale: {}; run `./justw gen` and commit them",
+            stale.join(", ")
+        );
     }
     Ok(())
 }
