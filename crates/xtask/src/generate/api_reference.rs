@@ -147,10 +147,10 @@ fn type_name(schema: &JSONSchemaProps) -> String {
     };
     name.push_str(&bounds);
     if let (Some(min), Some(max)) = (schema.minimum, schema.maximum) {
-        name.push_str(&format!(" [{min}-{max}]"));
+        let _ = write!(name, " [{min}-{max}]");
     }
     if let Some(default) = &schema.default {
-        name.push_str(&format!(", default `{}`", default.0));
+        let _ = write!(name, ", default `{}`", default.0);
     }
     name
 }

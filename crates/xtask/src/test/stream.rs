@@ -17,7 +17,11 @@ pub(super) fn stream(
     folder: &Path,
     mut on_line: impl FnMut(&str),
 ) -> anyhow::Result<()> {
-    let shown = [&[program], args].concat().join(" ");
+    let name = Path::new(program)
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or(program);
+    let shown = [&[name], args].concat().join(" ");
     let (reader, writer) = io::pipe()?;
     let mut command = Command::new(program);
     command.args(args).current_dir(folder).envs(env.iter().copied());
