@@ -109,11 +109,11 @@ pub enum Format {
 }
 
 fn name(text: &str) -> Result<String, String> {
-    accept(text, rules::validate::name(text).first())
+    accept(text, rules::checks::name(text).first())
 }
 
 fn image(text: &str) -> Result<String, String> {
-    accept(text, rules::validate::image_syntax("spec.image", text).as_ref())
+    accept(text, rules::checks::image_syntax("spec.image", text).as_ref())
 }
 
 fn accept(text: &str, violation: Option<&rules::Violation>) -> Result<String, String> {

@@ -1,80 +1,13 @@
 //! Workspace, template, managers and settings -> valid and resolved, or every reason why not (pure).
 
-use api::condition::reason;
 use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
 
 use crate::defaults::{Effective, effective};
+use crate::rejection::{NotYet, Rejection};
 use crate::settings::Settings;
 use crate::valid::{ValidWorkspace, resolve};
 use crate::violation::Violations;
-use crate::{managers, validate};
-
-/// An object that the workspace refers to is not there yet. No rule is broken: manifests come in any order.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotYet {
-    /// The named template does not exist.
-    #[error(
-        "WorkspaceTemplate {name:?} (spec.templateRef) does not exist: the workspace starts as soon as it does"
-    )]
-    TemplateNotFound {
-        /// Its name.
-        name: String,
-    },
-    /// The named manager does not exist.
-    #[error("WorkspaceManager {name:?} does not exist: the workspace starts as soon as it does")]
-    ManagerNotFound {
-        /// Its name.
-        name: String,
-    },
-    /// No manager is named and none is the default.
-    #[error(
-        "no WorkspaceManager is the default: annotate one with {}=true, or name one in spec.managerRef",
-        api::names::IS_DEFAULT
-    )]
-    NoDefaultManager,
-    /// No manager is named and several are the default.
-    #[error(
-        "several WorkspaceManagers are the default ({}): leave the annotation {} on one, or name one in spec.managerRef",
-        names.join(", "),
-        api::names::IS_DEFAULT
-    )]
-    ManagerAmbiguous {
-        /// Their names, sorted.
-        names: Vec<String>,
-    },
-}
-
-impl NotYet {
-    /// Reason for the conditions `Valid` and `Degraded`.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::TemplateNotFound { .. } => reason::TEMPLATE_NOT_FOUND,
-            Self::ManagerNotFound { .. } | Self::NoDefaultManager => reason::MANAGER_NOT_FOUND,
-            Self::ManagerAmbiguous { .. } => reason::MANAGER_AMBIGUOUS,
-        }
-    }
-}
-
-/// Why a workspace must not run.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Rejection {
-    /// Rules are broken; the person who wrote the workspace has to change it.
-    #[error(transparent)]
-    Violations(Violations),
-    /// Something else has to appear first.
-    #[error(transparent)]
-    NotYet(NotYet),
-}
-
-impl Rejection {
-    /// Reason for the condition `Valid`.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Violations(_) => reason::RULES_VIOLATED,
-            Self::NotYet(not_yet) => not_yet.reason(),
-        }
-    }
-}
+use crate::{checks, managers, validate};
 
 /// Everything that the rules say about a workspace.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,7 +40,7 @@ fn judge_and_choose<'a>(
 ) -> (Judgement, Option<&'a WorkspaceManager>) {
     let spec = &workspace.spec;
     let effective = effective(spec, template.map(|template| &template.spec), settings);
-    let mut violations = validate::name(workspace.metadata.name.as_deref().unwrap_or_default());
+    let mut violations = checks::name(workspace.metadata.name.as_deref().unwrap_or_default());
     violations.extend(validate::workspace(spec, &effective, template, settings));
     let missing_template = match (&spec.template_ref, template) {
         (Some(name), None) => Some(NotYet::TemplateNotFound { name: name.clone() }),
@@ -147,6 +80,7 @@ pub fn admit<'a>(
 
 #[cfg(test)]
 mod tests {
+    use api::condition::reason;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use api::WorkspaceManager;
 use kube::ResourceExt as _;
 
-use crate::judge::NotYet;
+use crate::rejection::NotYet;
 
 /// The manager that `named` names, else the one default manager.
 pub fn choose<'a>(

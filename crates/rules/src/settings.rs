@@ -7,7 +7,7 @@ use api::workspace::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use serde::{Deserialize, Deserializer};
 
-use crate::validate;
+use crate::checks::{self, resources};
 use crate::violation::{Violation, Violations};
 
 /// What the administrator of the installation decides for every workspace. Read by operator and webhook.
@@ -132,27 +132,24 @@ impl Settings {
 
     fn violations(&self) -> Vec<Violation> {
         let mut found = Vec::new();
-        found.extend(validate::image_syntax("defaultImage", &self.default_image));
+        found.extend(checks::image_syntax("defaultImage", &self.default_image));
         for (alias, image) in &self.image_aliases {
             let field = format!("imageAliases.{alias}");
-            found.extend(validate::image_syntax(&field, image));
+            found.extend(checks::image_syntax(&field, image));
             if self.image_aliases.contains_key(image) {
                 found.push(Violation::new(field, image, "is itself an alias: name an image"));
             }
         }
-        found.extend(validate::resource_shape(
-            "defaultResources",
-            &self.default_resources,
-        ));
-        found.extend(validate::positive(
+        found.extend(resources::shape("defaultResources", &self.default_resources));
+        found.extend(checks::positive(
             "defaultStorage.size",
             &self.default_storage.size,
         ));
-        found.extend(validate::mount_path(
+        found.extend(checks::mount_path(
             "defaultStorage.mountPath",
             &self.default_storage.mount_path,
         ));
-        found.extend(validate::positive(
+        found.extend(checks::positive(
             "ephemeralHomeSizeLimit",
             &self.ephemeral_home_size_limit,
         ));

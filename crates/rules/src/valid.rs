@@ -15,7 +15,7 @@ use kube::{Resource as _, ResourceExt as _};
 use crate::defaults::{Effective, Home};
 use crate::settings::{ImagePullPolicy, Settings};
 use crate::violation::Violation;
-use crate::{names, quantity::Quantity, validate};
+use crate::{checks, names, quantity::Quantity};
 
 /// A workspace that breaks no rule, with everything resolved. Only [`admit`](crate::admit) makes one, so whoever holds one can
 /// plan its children without a way to fail.
@@ -134,7 +134,7 @@ pub(crate) fn resolve(
         image_pull_policy: settings.image_pull_policy,
         resources,
         home,
-        port: u16::try_from(port).map_err(|_| validate::port_violation("spec.port", port))?,
+        port: u16::try_from(port).map_err(|_| checks::port_violation("spec.port", port))?,
         container,
         env,
         access,

@@ -2,6 +2,7 @@
 
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 
+use crate::checks::image_syntax;
 use crate::defaults::Effective;
 use crate::settings::Settings;
 use crate::violation::Violation;
@@ -47,18 +48,6 @@ pub(super) fn allowed(template: &WorkspaceTemplateSpec) -> impl Iterator<Item = 
         .iter()
         .chain(only_default)
         .map(String::as_str)
-}
-
-/// Whether `image` can be an image or an alias at all.
-pub fn image_syntax(field: &str, image: &str) -> Option<Violation> {
-    let rule = if image.is_empty() {
-        "is empty: name an image or an alias"
-    } else if image.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        "contains spaces or control characters: name an image such as registry.example.org/jupyter:1.0"
-    } else {
-        return None;
-    };
-    Some(Violation::new(field, image, rule))
 }
 
 #[cfg(test)]

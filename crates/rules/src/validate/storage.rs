@@ -3,6 +3,7 @@
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
+use crate::checks::{mount_path, positive};
 use crate::defaults::Home;
 use crate::names;
 use crate::quantity::Quantity;
@@ -60,31 +61,6 @@ pub(super) fn workspace(
     }
     found.extend(mount_path("spec.storage.mountPath", path));
     found
-}
-
-/// Whether a home can be mounted at `path`.
-pub fn mount_path(field: &str, path: &str) -> Option<Violation> {
-    let usable = path.starts_with('/')
-        && !path.trim_matches('/').is_empty()
-        && !path.contains(|c: char| c == ':' || c.is_control())
-        && !path.split('/').any(|segment| segment == "..");
-    (!usable).then(|| {
-        Violation::new(
-            field,
-            path,
-            "is no place for a disk: use an absolute path below /, without ':' and '..'",
-        )
-    })
-}
-
-/// Whether `raw` is a quantity above zero.
-pub(crate) fn positive(field: &str, raw: &RawQuantity) -> Option<Violation> {
-    let rule = match Quantity::try_from(raw) {
-        Ok(value) if value.is_negative() || value.is_zero() => "is no size: ask for more than 0".to_owned(),
-        Ok(_) => return None,
-        Err(error) => error.to_string(),
-    };
-    Some(Violation::new(field, &raw.0, rule))
 }
 
 #[cfg(test)]
@@ -152,15 +128,5 @@ mod tests {
         assert!(found[0].starts_with("spec.storage.size: "));
         assert!(found[1].starts_with("spec.storage.storageClassName: "));
         assert!(found[2].starts_with("spec.storage.mountPath: "));
-    }
-
-    #[test]
-    fn paths_are_absolute_and_below_the_root() {
-        for path in ["/home/jovyan", "/data", "/a..b"] {
-            assert_eq!(mount_path("p", path), None, "{path}");
-        }
-        for path in ["", "home", "/", "//", "/a:b", "/a/..", "/a\0"] {
-            assert!(mount_path("p", path).is_some(), "{path:?}");
-        }
     }
 }

@@ -6,7 +6,8 @@ use api::{WorkspaceTemplate, WorkspaceTemplateSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use kube::ResourceExt as _;
 
-use super::{image, resource_shape, storage};
+use super::image;
+use crate::checks::{self, resources};
 use crate::quantity::Quantity;
 use crate::resources::bounds_of;
 use crate::settings::Settings;
@@ -16,7 +17,7 @@ use crate::violation::{Violation, Violations};
 /// default image that is not allowed. The CRD refuses the same when a template is written.
 pub fn template(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
     let mut found = Vec::new();
-    found.extend(image::image_syntax("spec.defaultImage", &spec.default_image));
+    found.extend(checks::image_syntax("spec.defaultImage", &spec.default_image));
     let default = settings.resolve_image(&spec.default_image);
     if !spec.allow_custom_images && !image::allowed(spec).any(|name| settings.resolve_image(name) == default)
     {
@@ -40,17 +41,16 @@ pub fn template(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violat
         }
     }
     if let Some(defaults) = &spec.default_resources {
-        found.extend(resource_shape("spec.defaultResources", defaults));
+        found.extend(resources::shape("spec.defaultResources", defaults));
         found.extend(defaults_in_bounds(defaults, bounds));
     }
     if let Some(disk) = &spec.primary_storage {
         found.extend(primary_storage(disk));
     }
-    if let Some(port) = spec.default_port
-        && !super::PORTS.contains(&port)
-    {
-        found.push(super::port_violation("spec.defaultPort", port));
-    }
+    found.extend(
+        spec.default_port
+            .and_then(|port| checks::port("spec.defaultPort", port)),
+    );
     found
 }
 
@@ -87,11 +87,11 @@ fn primary_storage(disk: &PrimaryStorage) -> Vec<Violation> {
     let mut found = self_check(PATH, &range, "minSize", "maxSize");
     if let Some(size) = &disk.default_size {
         let field = format!("{PATH}.defaultSize");
-        found.extend(storage::positive(&field, size));
+        found.extend(checks::positive(&field, size));
         found.extend(in_range(&field, size, &range));
     }
     if let Some(path) = &disk.default_mount_path {
-        found.extend(storage::mount_path(&format!("{PATH}.defaultMountPath"), path));
+        found.extend(checks::mount_path(&format!("{PATH}.defaultMountPath"), path));
     }
     found
 }

@@ -15,7 +15,7 @@ pub(crate) fn shape(path: &str, given: &ResourceRequirements) -> Vec<Violation> 
     check(path, given, given, None)
 }
 
-pub(super) fn workspace(
+pub(crate) fn workspace(
     given: Option<&ResourceRequirements>,
     effective: &ResourceRequirements,
     bounds: Option<&ResourceBounds>,
