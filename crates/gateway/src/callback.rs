@@ -4,13 +4,15 @@ use axum::response::Response;
 use http::header::HeaderMap;
 use http::{StatusCode, Uri};
 
+use crate::answers::{Failure, redirect};
 use crate::cookies;
 use crate::enter::not_a_page;
-use crate::gate::{Failure, Gate, parameter, redirect};
+use crate::gate::Gate;
 use crate::index::Domain;
 use crate::login;
 use crate::pages;
 use crate::provider::{Binding, RedeemError};
+use crate::request::parameter;
 use crate::session::{Content, SESSION_LIFE};
 use crate::source_rule::Source;
 use crate::tokens::{ENTER_LIFE, Enter, LoginAttempt, SessionCookie, Token as _};
@@ -48,14 +50,15 @@ async fn complete(
     uri: &Uri,
     attempt: &LoginAttempt,
 ) -> Result<Response, Problem> {
+    let given = |name| parameter(uri, name).map_err(Failure::from);
     let provider = gate.provider()?;
-    if !provider.is_sender(parameter(uri, "iss")?.as_deref()) {
+    if !provider.is_sender(given("iss")?.as_deref()) {
         return Err(Problem::Foreign);
     }
-    if parameter(uri, "error")?.is_some() {
+    if given("error")?.is_some() {
         return Err(Problem::Declined);
     }
-    let code = parameter(uri, "code")?.ok_or(Failure::BadRequest)?;
+    let code = given("code")?.ok_or(Failure::BadRequest)?;
     let redirect_uri = login::callback_address(domain);
     let binding = Binding {
         nonce: &attempt.nonce,

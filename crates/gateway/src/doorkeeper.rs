@@ -1,11 +1,18 @@
-//! what the listeners need of verification (pure; a trait, so that they can be tested without cookies and keys).
+//! what the listeners need of verification, and how the gateway gives it (pure but for [`Gate::admit`]; a trait, so that
+//! they can be tested without cookies and keys).
 
 use std::sync::Arc;
 
 use axum::response::Response;
 use http::HeaderMap;
 
+use crate::answers::{Failure, refuse, sign_in_elsewhere, wrong_source};
+use crate::cookies;
+use crate::decision::decide;
+use crate::gate::Gate;
 use crate::index::Target;
+use crate::source_rule::Source;
+use crate::tokens::RandomId;
 
 /// Says who may pass.
 pub trait Doorkeeper: Send + Sync + 'static {
@@ -28,4 +35,52 @@ pub trait Doorkeeper: Send + Sync + 'static {
 
     /// Whether what admitted somebody still holds, from memory alone.
     fn holds(&self, grant: &Self::Grant) -> bool;
+}
+
+/// What admitted a websocket.
+#[derive(Debug)]
+pub struct Grant {
+    host: String,
+    uid: String,
+    session: RandomId,
+}
+
+impl Doorkeeper for Gate {
+    type Grant = Grant;
+
+    async fn verify(&self, headers: &HeaderMap) -> Response {
+        crate::verify::verify(self, headers).await
+    }
+
+    async fn admit(&self, host: &str, headers: &HeaderMap) -> Result<(Arc<Target>, Grant), Response> {
+        let domain = self.domain().map_err(Failure::answer)?;
+        let source = Source::of(headers).map_err(|error| Failure::from(error).answer())?;
+        let ticket =
+            cookies::find(headers, cookies::TICKET).map_err(|error| Failure::from(error).answer())?;
+        let Some(ticket) = ticket else {
+            return Err(sign_in_elsewhere(&domain, host));
+        };
+        if !source.is_from(&domain.origin(host)) {
+            return Err(wrong_source());
+        }
+        match Self::admit(self, host, ticket).await {
+            Ok(admission) => {
+                let target = admission.allow.target().clone();
+                let grant = Grant {
+                    host: host.to_owned(),
+                    uid: target.uid.clone(),
+                    session: admission.allow.session().id,
+                };
+                Ok((target, grant))
+            }
+            Err(refusal) => Err(refuse(refusal, &domain, host)),
+        }
+    }
+
+    fn holds(&self, grant: &Grant) -> bool {
+        self.sessions
+            .peek(grant.session)
+            .and_then(|session| decide(&self.index.load(), &grant.host, &session).ok())
+            .is_some_and(|allow| allow.target().uid == grant.uid)
+    }
 }

@@ -9,9 +9,10 @@ use axum::response::Response;
 use axum::routing::get;
 use http::{HeaderMap, Method, StatusCode, Uri};
 
-use crate::gate::{Failure, Gate};
+use crate::answers::Failure;
+use crate::gate::Gate;
 use crate::index::Place;
-use crate::{callback, enter, pages, router, start, workspace_callback};
+use crate::{callback, enter, pages, request, start, workspace_callback};
 
 /// Everything under `https://auth.<base>`.
 pub fn auth(gate: Arc<Gate>) -> Router {
@@ -60,7 +61,7 @@ async fn workspace_callback(State(gate): State<Arc<Gate>>, request: Request) -> 
     }
     let place = gate
         .domain()
-        .map(|domain| router::authority(&request).map(|authority| domain.place(authority)));
+        .map(|domain| request::authority(&request).map(|authority| domain.place(authority)));
     match place {
         Ok(Some(Place::Workspace(host))) => {
             workspace_callback::workspace_callback(&gate, &host, request.uri(), request.headers()).await

@@ -4,11 +4,13 @@ use axum::response::Response;
 use http::header::HeaderMap;
 use http::{StatusCode, Uri};
 
+use crate::answers::{Failure, redirect};
 use crate::decision::decide;
-use crate::gate::{Failure, Gate, parameter, redirect};
+use crate::gate::Gate;
 use crate::index::{Domain, Place};
 use crate::login;
 use crate::pages;
+use crate::request::parameter;
 use crate::source_rule::Source;
 use crate::tokens::{CODE_LIFE, Code, Enter, RandomId, Token as _};
 

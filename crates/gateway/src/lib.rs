@@ -2,6 +2,7 @@
 //!
 //! `router` is the table of contents of what is served; `index` is what every answer is decided from.
 
+pub mod answers;
 pub mod args;
 pub mod callback;
 pub mod clock;
@@ -29,6 +30,7 @@ pub mod places;
 pub mod pod_headers;
 pub mod provider;
 pub mod relay;
+pub mod request;
 pub mod router;
 pub mod routes;
 pub mod run;

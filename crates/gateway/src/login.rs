@@ -5,8 +5,9 @@ use axum::response::Response;
 use http::StatusCode;
 use http::header::HeaderMap;
 
+use crate::answers::{Failure, redirect};
 use crate::cookies::{self, LOGIN_SLOTS};
-use crate::gate::{Failure, Gate, redirect};
+use crate::gate::Gate;
 use crate::index::Domain;
 use crate::provider::Binding;
 use crate::secret::{equal, random_token};

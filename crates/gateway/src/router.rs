@@ -10,19 +10,18 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::doorkeeper::Doorkeeper;
-use crate::gate;
 use crate::index::{Index, Place};
 use crate::metrics::Metrics;
 use crate::pages::{self, problem};
 use crate::relay::Relay;
+use crate::request::{authority, is_page_load};
 use crate::routes::{HOLD, Routes};
-use crate::source_rule::{self, Source};
 
 /// Time for any answer but that to a poll: longer than the gateway's own calls to others take.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -208,18 +207,4 @@ fn misdirected() -> Response {
         "UnknownHost",
         "this gateway does not serve that host",
     )
-}
-
-/// The one host that a request names: `:authority` in HTTP/2, the Host header before.
-pub(crate) fn authority(request: &Request) -> Option<&str> {
-    match request.uri().authority() {
-        Some(authority) => Some(authority.as_str()),
-        None => source_rule::single(request.headers(), &HOST).ok().flatten(),
-    }
-}
-
-fn is_page_load(request: &Request) -> bool {
-    let accepts_html = gate::accepts_html(request.headers());
-    Source::of(request.headers())
-        .is_ok_and(|source| source.is_page_load(request.method().as_str(), accepts_html))
 }

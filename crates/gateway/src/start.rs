@@ -9,10 +9,12 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
+use crate::answers::{Failure, redirect};
 use crate::decision::{Allow, decide};
-use crate::gate::{Failure, Gate, one_of, parameter, redirect};
+use crate::gate::Gate;
 use crate::index::{Domain, Place};
 use crate::pages;
+use crate::request::{one_of, parameter};
 use crate::source_rule::{Source, single};
 
 /// Largest body of the form, in bytes.
@@ -42,7 +44,7 @@ pub async fn start(gate: &Gate, headers: &HeaderMap, body: &[u8]) -> Response {
     let answer = async {
         let domain = gate.domain()?;
         if !Source::of(headers)?.is_from(&domain.auth_origin()) {
-            return Ok(crate::gate::wrong_source());
+            return Ok(crate::answers::wrong_source());
         }
         let content_type = single(headers, &CONTENT_TYPE)?.unwrap_or_default();
         let is_form = content_type.split(';').next().unwrap_or_default().trim();

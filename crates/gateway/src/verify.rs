@@ -5,14 +5,14 @@ use axum::response::Response;
 use http::StatusCode;
 use http::header::{COOKIE, HeaderMap};
 
+use crate::answers::{Failure, Refusal, empty, redirect, refuse, sign_in_elsewhere, wrong_source};
 use crate::cookies;
 use crate::forwarded::{Forwarded, target};
-use crate::gate::{
-    Admission, Failure, Gate, Refusal, accepts_html, empty, redirect, refuse, sign_in_elsewhere, wrong_source,
-};
+use crate::gate::{Admission, Gate};
 use crate::index::{Domain, Place};
 use crate::pages;
 use crate::pod_headers;
+use crate::request::accepts_html;
 use crate::secret::{fingerprint, random_token};
 use crate::source_rule::Source;
 use crate::tokens::{ENTER_LIFE, Enter, TICKET_LIFE, TICKET_RENEWAL, Ticket, Token as _};

@@ -4,12 +4,14 @@ use axum::response::Response;
 use http::header::HeaderMap;
 use http::{StatusCode, Uri};
 
+use crate::answers::{Failure, redirect};
 use crate::cookies;
 use crate::decision::decide;
 use crate::enter::{address, unknown_link};
-use crate::gate::{Failure, Gate, parameter, redirect};
+use crate::gate::Gate;
 use crate::index::Domain;
 use crate::pages;
+use crate::request::parameter;
 use crate::secret::{equal, fingerprint};
 use crate::sessions::Spent;
 use crate::source_rule::Source;

@@ -1,0 +1,146 @@
+//! why somebody gets no further -> the answer that says so; redirects and empty answers (pure).
+
+use axum::response::Response;
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, HeaderValue, LOCATION, REFERRER_POLICY};
+
+use crate::cookies::Duplicate;
+use crate::index::Domain;
+use crate::pages;
+use crate::request::Repeated;
+use crate::seal::SealError;
+use crate::secret::NoRandomness;
+use crate::sessions::Unavailable;
+use crate::source_rule::Malformed;
+
+/// Why a ticket does not admit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is not a ticket for this workspace, has ended, or its session has: signing in helps.
+    NotSignedIn,
+    /// The person may not connect.
+    Denied,
+    /// The API server could not be asked about the session.
+    Unavailable,
+}
+
+/// A refusal for scripts.
+pub fn refuse(refusal: Refusal, domain: &Domain, host: &str) -> Response {
+    match refusal {
+        Refusal::NotSignedIn => sign_in_elsewhere(domain, host),
+        Refusal::Denied => pages::problem(
+            StatusCode::FORBIDDEN,
+            "NoAccess",
+            "There is no such workspace, or you may not open it.",
+        ),
+        Refusal::Unavailable => Failure::Unavailable.answer(),
+    }
+}
+
+/// Tells a script where a person can sign in. Scripts are never redirected.
+pub fn sign_in_elsewhere(domain: &Domain, host: &str) -> Response {
+    let body = serde_json::json!({
+        "error": "SignInRequired",
+        "message": "Sign in by opening loginUrl in a browser tab, then try again.",
+        "loginUrl": format!("{}/", domain.origin(host)),
+    });
+    pages::json(StatusCode::UNAUTHORIZED, &body)
+}
+
+/// The request comes from a page of another origin, which must not act with this person's ticket.
+pub fn wrong_source() -> Response {
+    pages::problem(
+        StatusCode::FORBIDDEN,
+        "CrossOrigin",
+        "The request comes from a page of another origin.",
+    )
+}
+
+/// A redirect to `location`, which is absolute and of our own making.
+pub fn redirect(status: StatusCode, location: &str) -> Response {
+    let Ok(location) = HeaderValue::from_str(location) else {
+        return Failure::BadRequest.answer();
+    };
+    let mut response = empty(status);
+    response.headers_mut().insert(LOCATION, location);
+    response
+}
+
+/// An answer without body that nothing stores and that tells no other site where it came from.
+pub fn empty(status: StatusCode) -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+/// Why a request got no decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// It is not one that a browser behind our proxy sends.
+    BadRequest,
+    /// It asks for a host that is not ours.
+    Misdirected,
+    /// Something that is needed for the answer is missing at the moment.
+    Unavailable,
+}
+
+impl Failure {
+    /// The answer to give.
+    pub fn answer(self) -> Response {
+        match self {
+            Self::BadRequest => pages::message(
+                StatusCode::BAD_REQUEST,
+                "Bad request",
+                "The request cannot be read. Open your workspace again; if that does not help, remove this site's cookies.",
+            ),
+            Self::Misdirected => pages::message(
+                StatusCode::MISDIRECTED_REQUEST,
+                "Unknown address",
+                "This host belongs to no workspace.",
+            ),
+            Self::Unavailable => pages::unavailable(),
+        }
+    }
+}
+
+impl From<Duplicate> for Failure {
+    fn from(_: Duplicate) -> Self {
+        Self::BadRequest
+    }
+}
+
+impl From<Repeated> for Failure {
+    fn from(_: Repeated) -> Self {
+        Self::BadRequest
+    }
+}
+
+impl From<Malformed> for Failure {
+    fn from(_: Malformed) -> Self {
+        Self::BadRequest
+    }
+}
+
+impl From<Unavailable> for Failure {
+    fn from(error: Unavailable) -> Self {
+        tracing::warn!(%error, "no decision without sessions");
+        Self::Unavailable
+    }
+}
+
+impl From<SealError> for Failure {
+    fn from(error: SealError) -> Self {
+        tracing::error!(%error, "nothing can be sealed");
+        Self::Unavailable
+    }
+}
+
+impl From<NoRandomness> for Failure {
+    fn from(error: NoRandomness) -> Self {
+        tracing::error!(%error, "nothing can be issued");
+        Self::Unavailable
+    }
+}
