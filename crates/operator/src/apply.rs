@@ -51,7 +51,7 @@ pub struct Applied {
 }
 
 /// Brings the children of a workspace to where they ought to be. Without a plan (the workspace is not valid) nothing is
-/// made; a run is ended all the same.
+/// made but the wall around a pod that runs on; a run is ended all the same.
 pub async fn apply(
     context: &Context,
     workspace: &Workspace,
@@ -74,6 +74,8 @@ pub async fn apply(
         if intent == Intent::Start && applied.obstacle.is_none() {
             start(context, valid, &mut applied).await?;
         }
+    } else if applied.world.wanted_pods() > 0 || applied.world.live_pods().next().is_some() {
+        wall(context, &mut applied).await?;
     }
     match intent {
         Intent::Stop => scale(context, 0, &mut applied).await?,
@@ -107,6 +109,16 @@ async fn lasting(context: &Context, plan: Plan, applied: &mut Applied) -> Result
     claim.settle(&mut applied.world.claim);
     policy.settle(&mut applied.world.policy);
     service.settle(&mut applied.world.service);
+    Ok(())
+}
+
+/// The wall alone.
+async fn wall(context: &Context, applied: &mut Applied) -> Result<(), Error> {
+    let world = &applied.world;
+    let wall = plan::wall(&world.identity, &context.site);
+    let policy = child::<NetworkPolicy>(context, world, wall, world.policy.as_ref()).await?;
+    applied.obstacle = policy.obstacle();
+    policy.settle(&mut applied.world.policy);
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use api::{
     Workspace, WorkspaceStatus,
     condition::{AVAILABLE, DEGRADED, PROGRESSING, STOPPED, VALID, reason},
-    workspace::{DesiredStatus, Endpoint, Phase},
+    workspace::{DesiredStatus, Endpoint, Phase, Resolved},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -91,9 +91,12 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
         url: valid
             .map(|valid| valid.url.clone())
             .or_else(|| before.url.filter(|_| alive)),
-        resolved: valid
-            .map(ValidWorkspace::resolved)
-            .or_else(|| before.resolved.filter(|_| alive)),
+        resolved: valid.map(ValidWorkspace::resolved).or_else(|| {
+            before
+                .resolved
+                .filter(|_| alive)
+                .map(|old| with_access_of(old, facts.workspace))
+        }),
         deployment_name: facts.world.own_deployment().map(ResourceExt::name_any),
         service_name: own_service_name(facts.world),
         endpoint,
@@ -111,6 +114,27 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
     Assessment {
         status,
         recheck: evidence.recheck,
+    }
+}
+
+/// Which pods keep a run from starting.
+fn waiting_for(world: &World) -> String {
+    let names: Vec<_> = world.live_pods().map(ResourceExt::name_any).collect();
+    match names.as_slice() {
+        [] => "Waiting for the last run to end.".to_owned(),
+        names => format!(
+            "Waiting for the last run to end: pod {} is not gone yet.",
+            names.join(", ")
+        ),
+    }
+}
+
+/// What a running workspace that became invalid shows: how it was started, but never wider access than its spec names
+/// today. Without its template nobody knows what that would add.
+fn with_access_of(started: Resolved, workspace: &Workspace) -> Resolved {
+    Resolved {
+        access_type: Some(workspace.spec.access_type.unwrap_or_default()),
+        ..started
     }
 }
 
@@ -308,12 +332,7 @@ fn conditions(
             set.set(PROGRESSING, true, reason::PREDECESSOR_TERMINATING, &message);
         }
         (Stand::Starting, _) if facts.world.wanted_pods() == 0 && !quiet => {
-            set.set(
-                PROGRESSING,
-                true,
-                reason::STOPPING,
-                "Waiting for the pod of the last run to end.",
-            );
+            set.set(PROGRESSING, true, reason::STOPPING, &waiting_for(facts.world));
         }
         (Stand::Starting, _) if trouble.is_some_and(|trouble| trouble.failed) => {
             set.set(PROGRESSING, true, why, "Waiting for the cause to be removed.");

@@ -104,6 +104,25 @@ mod tests {
     }
 
     #[test]
+    fn a_stranger_with_our_label_keeps_no_run_from_starting_unless_it_uses_the_disk() {
+        let mut world = fixtures::scaled_to_zero();
+        let mut stranger = world.pods[0].as_ref().clone();
+        stranger.metadata.annotations = None;
+        stranger.metadata.owner_references = None;
+        stranger.spec.as_mut().unwrap().volumes = None;
+        let user = world.pods[0].spec.clone();
+        world.pods = vec![stranger.clone().into()];
+        assert_eq!(intent(Running, true, &world), Intent::Start);
+        stranger.spec = user;
+        world.pods = vec![stranger.into()];
+        assert_eq!(
+            intent(Running, true, &world),
+            Intent::Await,
+            "one pod per disk, always"
+        );
+    }
+
+    #[test]
     fn a_settled_workspace_needs_no_look_at_the_api_server() {
         let plan = crate::plan::lasting(&fixtures::valid(), &fixtures::site());
         assert!(!needs_certainty(

@@ -70,9 +70,15 @@ pub struct Plan {
 pub fn lasting(workspace: &ValidWorkspace, site: &Site) -> Plan {
     Plan {
         claim: claim::plan(workspace),
-        policy: network_policy::plan(workspace, site),
+        policy: wall(&identity(workspace), site),
         service: service::plan(workspace),
     }
+}
+
+/// The wall around a pod. It depends on no field of the workspace, so that it stands also around the pod of one that became
+/// invalid.
+pub fn wall(identity: &Identity, site: &Site) -> NetworkPolicy {
+    network_policy::plan(identity, site)
 }
 
 /// The Deployment of one run, complete: what a start applies, once.

@@ -133,7 +133,7 @@ impl World {
     pub fn is_quiet(&self) -> bool {
         self.wanted_pods() == 0
             && self.own_deployment().is_none_or(deployment_is_settled)
-            && self.replica_sets.iter().all(|set| replica_set_is_empty(set))
+            && self.own_replica_sets().all(replica_set_is_empty)
             && self.live_pods().next().is_none()
     }
 
@@ -142,7 +142,33 @@ impl World {
         self.pods.iter().map(AsRef::as_ref).filter(|pod| {
             let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
             let ended = matches!(phase, Some("Succeeded" | "Failed"));
-            !ended || pod.metadata.deletion_timestamp.is_some()
+            self.concerns(pod) && (!ended || pod.metadata.deletion_timestamp.is_some())
+        })
+    }
+
+    /// Whether a pod with the workspace's label is of the workspace: marked as such, made by one of its replica sets, or
+    /// using a claim with the disk's name. Anybody may write a label; it alone must not keep a workspace from starting.
+    fn concerns(&self, pod: &Pod) -> bool {
+        let disk = self.identity.child_name();
+        let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+        let mut claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
+        let maker = controller_uid(&pod.metadata);
+        self.identity.marked(&pod.metadata)
+            || maker.is_some_and(|uid| {
+                self.own_replica_sets()
+                    .any(|set| set.metadata.uid.as_deref() == Some(uid))
+            })
+            || claims.any(|claim| claim.claim_name == disk)
+    }
+
+    /// Replica sets that are marked as the workspace's or made by its Deployment.
+    fn own_replica_sets(&self) -> impl Iterator<Item = &ReplicaSet> {
+        let deployment = self
+            .own_deployment()
+            .and_then(|deployment| deployment.metadata.uid.as_deref());
+        self.replica_sets.iter().map(AsRef::as_ref).filter(move |set| {
+            self.identity.marked(&set.metadata)
+                || (deployment.is_some() && controller_uid(&set.metadata) == deployment)
         })
     }
 
@@ -178,7 +204,7 @@ impl World {
                     .is_some_and(|id| id == run_id)
             })
             .filter(|pod| {
-                self.replica_sets.iter().any(|set| {
+                self.own_replica_sets().any(|set| {
                     controller_uid(&set.metadata) == Some(deployment_uid)
                         && set.metadata.uid.is_some()
                         && controller_uid(&pod.metadata) == set.metadata.uid.as_deref()

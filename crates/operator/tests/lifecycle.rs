@@ -4,7 +4,7 @@ use api::{
     Workspace,
     condition::{PROGRESSING, STOPPED, reason},
     names,
-    workspace::{DesiredStatus, Phase},
+    workspace::{AccessType, DesiredStatus, Phase},
 };
 use http::Method;
 use k8s_openapi::api::{
@@ -222,12 +222,29 @@ async fn a_running_workspace_that_became_invalid_keeps_its_pod_and_stops_on_requ
         (Some(Phase::Running), true)
     );
     assert_eq!(status.reason.as_deref(), Some(reason::MANAGER_NOT_FOUND));
+    // The wall is kept around it.
+    stage.server.remove::<NetworkPolicy>(Some("team"), CHILD);
+    stage.pass().await.unwrap();
+    assert!(stage.child::<NetworkPolicy>().is_some());
     stop(&stage);
     stage.pass().await.unwrap();
     assert_eq!(
         stage.child::<Deployment>().unwrap().spec.unwrap().replicas,
         Some(0)
     );
+}
+
+#[tokio::test]
+async fn access_taken_back_counts_also_while_the_workspace_is_invalid() {
+    let mut stage = Stage::with_running_demo().await;
+    stage.edit_spec(|spec| spec["accessType"] = json!(AccessType::Public));
+    stage.pass().await.unwrap();
+    let access = |stage: &Stage| stage.status().resolved.unwrap().access_type;
+    assert_eq!(access(&stage), Some(AccessType::Public));
+    stage.server.remove::<api::WorkspaceManager>(None, "main");
+    stage.edit_spec(|spec| spec["accessType"] = serde_json::Value::Null);
+    stage.pass().await.unwrap();
+    assert_eq!(access(&stage), Some(AccessType::OwnerOnly));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Valid workspace -> the wall around its pod (pure): in come proxy and gateway, out go DNS and the public internet.
+//! Whose pod -> the wall around it (pure): in come proxy and gateway, out go DNS and the public internet.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,9 @@ use k8s_openapi::{
     },
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
-use rules::ValidWorkspace;
 
 use super::{Site, deployment::COMPONENT};
-use crate::world::PORT_NAME;
+use crate::world::{Identity, PORT_NAME};
 
 /// The components that may call a workspace's pod.
 const CALLERS: [&str; 2] = ["proxy", "gateway"];
@@ -46,11 +45,11 @@ const PUBLIC_IPV6: &str = "2000::/3";
 /// IPv6 ranges inside the public part that lead to IPv4 addresses, private ones included.
 const IPV4_IN_IPV6: [&str; 2] = ["2001::/32", "2002::/16"];
 
-pub(super) fn plan(workspace: &ValidWorkspace, site: &Site) -> NetworkPolicy {
+pub(super) fn plan(identity: &Identity, site: &Site) -> NetworkPolicy {
     NetworkPolicy {
-        metadata: super::meta(&super::identity(workspace), COMPONENT),
+        metadata: super::meta(identity, COMPONENT),
         spec: Some(NetworkPolicySpec {
-            pod_selector: Some(labels(workspace.selector())),
+            pod_selector: Some(labels(rules::names::selector(&identity.name))),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
             ingress: Some(vec![NetworkPolicyIngressRule {
                 from: Some(CALLERS.iter().map(|component| caller(site, component)).collect()),
@@ -133,7 +132,9 @@ mod tests {
     use crate::fixtures;
 
     fn spec() -> NetworkPolicySpec {
-        plan(&fixtures::valid(), &fixtures::site()).spec.unwrap()
+        plan(&super::super::identity(&fixtures::valid()), &fixtures::site())
+            .spec
+            .unwrap()
     }
 
     #[test]
