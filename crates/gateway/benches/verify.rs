@@ -11,19 +11,20 @@ use api::workspace::{AccessType, Phase};
 use axum::Router;
 use axum::body::Body;
 use gateway::clock::Clock;
-use gateway::cookies::StripList;
-use gateway::gate::Gate;
-use gateway::identity::{Identity, Mapping};
+use gateway::crypto::random::random;
+use gateway::crypto::redacted::Secret;
+use gateway::crypto::seal::{KeyId, KeyRing, SealingKey};
+use gateway::crypto::tokens::{TICKET_LIFE, Ticket};
 use gateway::index::{Domain, Index, Snapshot, Target};
 use gateway::listen::{Limits, Listener};
 use gateway::metrics::Metrics;
+use gateway::oidc::claims::{Identity, Mapping};
 use gateway::relay::Relay;
+use gateway::request::cookies::StripList;
 use gateway::router::{self, Entrance};
-use gateway::seal::{KeyId, KeyRing, SealingKey};
-use gateway::secret::{Secret, random};
-use gateway::session::Content;
-use gateway::sessions::Sessions;
-use gateway::tokens::{TICKET_LIFE, Ticket};
+use gateway::session::Sessions;
+use gateway::session::content::Content;
+use gateway::verify::state::AppState;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -155,7 +156,7 @@ async fn gateway(tls: Option<Arc<ServerConfig>>) -> anyhow::Result<()> {
 
     let strip = StripList::default();
     let metrics = Metrics::default();
-    let gate = Arc::new(Gate {
+    let app = Arc::new(AppState {
         index: index.clone(),
         sessions,
         keys,
@@ -166,14 +167,14 @@ async fn gateway(tls: Option<Arc<ServerConfig>>) -> anyhow::Result<()> {
         clock,
     });
     let relay = Relay::new(
-        gate.clone(),
+        app.clone(),
         index.clone(),
         strip,
         metrics.clone(),
         CancellationToken::new(),
     );
     let entrance = Entrance {
-        doorkeeper: gate,
+        doorkeeper: app,
         relay: Arc::new(relay),
         index,
         metrics: metrics.clone(),

@@ -4,14 +4,14 @@ use axum::response::Response;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue, LOCATION, REFERRER_POLICY};
 
-use crate::cookies::Duplicate;
+use crate::crypto::random::NoRandomness;
+use crate::crypto::seal::SealError;
 use crate::index::Domain;
 use crate::pages;
 use crate::request::Repeated;
-use crate::seal::SealError;
-use crate::secret::NoRandomness;
-use crate::sessions::Unavailable;
-use crate::source_rule::Malformed;
+use crate::request::cookies::Duplicate;
+use crate::request::source_rule::Malformed;
+use crate::session::Unavailable;
 
 /// Why a ticket does not admit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

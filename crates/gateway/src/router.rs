@@ -15,13 +15,13 @@ use http::{HeaderValue, Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use crate::doorkeeper::Doorkeeper;
+use crate::index::traefik::{HOLD, Routes};
 use crate::index::{Index, Place};
 use crate::metrics::Metrics;
 use crate::pages::{self, problem};
 use crate::relay::Relay;
 use crate::request::{authority, is_page_load};
-use crate::routes::{HOLD, Routes};
+use crate::verify::doorkeeper::Doorkeeper;
 
 /// Time for any answer but that to a poll: longer than the gateway's own calls to others take.
 const PATIENCE: Duration = Duration::from_secs(25);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Parser as _;
-use kit::readiness::{Gate as ReadinessGate, Readiness};
+use kit::readiness::{self, Readiness};
 use kube::{Api, Client};
 use prometheus_client::registry::Registry;
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -19,20 +19,23 @@ use tracing::{error, info, warn};
 
 use crate::args::{Args, EXIT_USAGE};
 use crate::clock::Clock;
-use crate::cookies::StripList;
-use crate::gate::Gate;
+use crate::crypto::keys::KeyStore;
 use crate::index::Index;
-use crate::keys::KeyStore;
+use crate::index::traefik::Routes;
+use crate::index::watch;
+use crate::listen::certificates::{Pki, TlsConfigs, secret_spec};
 use crate::listen::{Limits, Listener};
 use crate::metrics::Metrics;
-use crate::oidc_http::SettingError;
-use crate::pki::{Pki, TlsConfigs, secret_spec};
+use crate::oidc::discovery;
+use crate::oidc::http::SettingError;
 use crate::relay::Relay;
+use crate::request::cookies::StripList;
+use crate::router;
 use crate::router::{Entrance, RouteProvider};
-use crate::routes::Routes;
-use crate::sessions::Sessions;
+use crate::session::Sessions;
 use crate::settings::SignIn;
-use crate::{discovery, endpoints, router, watch};
+use crate::sign_in;
+use crate::verify::state::AppState;
 
 /// Time between the end of readiness and the end of connections: Services learn of the one before the other.
 const LINGER: Duration = Duration::from_secs(5);
@@ -149,7 +152,7 @@ async fn serve(
     tasks.spawn(async move { sweeping.janitor().await });
 
     let strip = StripList::new(args.cookie_strip.iter().cloned());
-    let gate = Arc::new(Gate {
+    let app = Arc::new(AppState {
         index: index.clone(),
         sessions,
         keys: ring,
@@ -160,7 +163,7 @@ async fn serve(
         clock: Clock::System,
     });
     let relay = Arc::new(Relay::new(
-        gate.clone(),
+        app.clone(),
         index,
         strip,
         metrics.clone(),
@@ -171,13 +174,13 @@ async fn serve(
         metrics: metrics.clone(),
         stop: stop.clone(),
     };
-    let mut listeners = sockets.serve(&gate, &relay, routes, &tls, &metrics, &stop);
+    let mut listeners = sockets.serve(&app, &relay, routes, &tls, &metrics, &stop);
     listening.open();
     serving.open();
 
     tokio::select! {
         () = end.cancelled() => {}
-        wrong = sign_people_in(&gate, sign_in) => return Err(wrong.into()),
+        wrong = sign_people_in(&app, sign_in) => return Err(wrong.into()),
         Some(ended) = tasks.join_next() => bail!("a part of the gateway ended: {ended:?}"),
         Some(ended) = listeners.join_next() => bail!("a listener ended: {ended:?}"),
     }
@@ -213,21 +216,21 @@ impl Sockets {
 
     fn serve(
         self,
-        gate: &Arc<Gate>,
-        relay: &Arc<Relay<Gate>>,
+        app: &Arc<AppState>,
+        relay: &Arc<Relay<AppState>>,
         routes: RouteProvider,
         tls: &TlsConfigs,
         metrics: &Metrics,
         stop: &CancellationToken,
     ) -> JoinSet<()> {
         let entrance = router::entrance(Arc::new(Entrance {
-            doorkeeper: gate.clone(),
+            doorkeeper: app.clone(),
             relay: relay.clone(),
-            index: gate.index.clone(),
+            index: app.index.clone(),
             metrics: metrics.clone(),
         }));
-        let auth = endpoints::auth(gate.clone());
-        let pages = router::pages(gate.index.clone(), auth, endpoints::workspace(gate.clone()));
+        let auth = sign_in::auth(app.clone());
+        let pages = router::pages(app.index.clone(), auth, sign_in::workspace(app.clone()));
         let listener = |name, socket| Listener {
             name,
             socket,
@@ -251,7 +254,7 @@ async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener,
 }
 
 /// Opens `gate` once the domain is known.
-async fn open_when_known(index: Arc<Index>, gate: ReadinessGate) {
+async fn open_when_known(index: Arc<Index>, gate: readiness::Gate) {
     let mut changes = index.subscribe();
     while index.load().domain().is_none() && changes.changed().await.is_ok() {}
     gate.open();
@@ -260,12 +263,12 @@ async fn open_when_known(index: Arc<Index>, gate: ReadinessGate) {
 
 /// Lets people sign in once the identity provider is there. Until then whoever is signed in works on; the provider may well
 /// be reached through the proxy that waits for this process. Ends when a setting turns out to be wrong.
-async fn sign_people_in(gate: &Gate, sign_in: SignIn) -> SettingError {
+async fn sign_people_in(app: &AppState, sign_in: SignIn) -> SettingError {
     match discovery::discover(sign_in.provider, sign_in.http, Clock::System).await {
         Ok(provider) => {
             info!(issuer = provider.issuer(), "identity provider found");
             // Empty until now: this is the only place that fills it.
-            let _ = gate.provider.set(provider);
+            let _ = app.provider.set(provider);
             std::future::pending().await
         }
         Err(error) => error,

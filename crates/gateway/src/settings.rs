@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use crate::args::Oidc;
-use crate::identity::Mapping;
-use crate::oidc_http::{HttpClient, SettingError};
-use crate::provider;
-use crate::secret::Secret;
+use crate::crypto::redacted::Secret;
+use crate::oidc;
+use crate::oidc::claims::Mapping;
+use crate::oidc::http::{HttpClient, SettingError};
 
 /// How people are signed in.
 pub struct SignIn {
     /// This gateway as a client of the provider.
-    pub provider: provider::Settings,
+    pub provider: oidc::Settings,
     /// Reaches the provider.
     pub http: HttpClient,
     /// Claims to Kubernetes names.
@@ -43,7 +43,7 @@ impl SignIn {
                 return Err(SettingError::new(setting, "is empty"));
             }
         }
-        let provider = provider::Settings {
+        let provider = oidc::Settings {
             issuer_url: oidc.oidc_issuer_url.clone(),
             client_id: oidc.oidc_client_id.clone(),
             client_secret: secret,

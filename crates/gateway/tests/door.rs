@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::response::Response;
-use gateway::doorkeeper::Doorkeeper;
 use gateway::index::{Index, Target};
 use gateway::pages;
+use gateway::verify::doorkeeper::Doorkeeper;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 /// Lets in whoever brings the cookie, until told otherwise.

@@ -1,9 +1,9 @@
 //! What a ticket, a code and a cookie are worth in the wrong place.
 
 use api::workspace::AccessType;
-use gateway::cookies;
-use gateway::doorkeeper::Doorkeeper as _;
 use gateway::index::Target;
+use gateway::request::cookies;
+use gateway::verify::doorkeeper::Doorkeeper as _;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use kube::runtime::watcher::Event;
 use testkit::api_server::Fault;
@@ -311,7 +311,7 @@ async fn without_the_api_server_known_sessions_go_on_and_unknown_ones_are_neithe
     let answer = alice.step(&lab()).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(answer.headers.contains_key("retry-after") && answer.location().is_none());
-    other.gate.sessions.apply(Event::Apply(session)).await;
+    other.app.sessions.apply(Event::Apply(session)).await;
     assert_eq!(alice.step(&lab()).await.status, StatusCode::OK);
 }
 
@@ -319,7 +319,7 @@ async fn without_the_api_server_known_sessions_go_on_and_unknown_ones_are_neithe
 async fn nothing_is_decided_before_the_domain_is_known() {
     let world = World::new().await;
     let alice = signed_in(&world).await;
-    world.gate.index.publish(gateway::index::Snapshot::default());
+    world.app.index.publish(gateway::index::Snapshot::default());
     assert_eq!(alice.step(&lab()).await.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
@@ -329,7 +329,7 @@ async fn a_websocket_needs_the_ticket_and_the_workspaces_own_origin() {
     let alice = signed_in(&world).await;
     let cookie = alice.cookies(LAB).unwrap();
     let own = origin(LAB);
-    let admit = async |lines: &[(&str, &str)]| world.gate.admit_socket(LAB, &headers(lines)).await;
+    let admit = async |lines: &[(&str, &str)]| world.app.admit_socket(LAB, &headers(lines)).await;
     assert_eq!(admit(&[("cookie", &cookie)]).await, StatusCode::FORBIDDEN);
     assert_eq!(
         admit(&[("cookie", &cookie), ("origin", &origin(BOBS))]).await,
@@ -355,29 +355,30 @@ async fn a_websockets_right_ends_with_the_session_the_access_or_the_workspace() 
     let world = World::new().await;
     let alice = signed_in(&world).await;
     let session = world.sessions().remove(0);
-    world.gate.sessions.apply(Event::Apply(session.clone())).await;
+    world.app.sessions.apply(Event::Apply(session.clone())).await;
     let lines = [("cookie", alice.cookies(LAB).unwrap()), ("origin", origin(LAB))];
     let lines: Vec<(&str, &str)> = lines
         .iter()
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
     let grant = async || {
-        let admitted = gateway::doorkeeper::Doorkeeper::admit(&*world.gate, LAB, &headers(&lines)).await;
+        let admitted =
+            gateway::verify::doorkeeper::Doorkeeper::admit(&*world.app, LAB, &headers(&lines)).await;
         admitted.ok().unwrap().1
     };
     let granted = grant().await;
-    assert!(world.gate.holds(&granted));
+    assert!(world.app.holds(&granted));
     world.publish(vec![target(LAB, "bob", AccessType::OwnerOnly)]);
-    assert!(!world.gate.holds(&granted));
+    assert!(!world.app.holds(&granted));
     world.publish(vec![Target {
         uid: "another".into(),
         ..target(LAB, "alice", AccessType::OwnerOnly)
     }]);
-    assert!(!world.gate.holds(&granted));
+    assert!(!world.app.holds(&granted));
     world.publish(vec![target(LAB, "alice", AccessType::OwnerOnly)]);
-    assert!(world.gate.holds(&granted));
-    world.gate.sessions.apply(Event::Delete(session)).await;
-    assert!(!world.gate.holds(&granted));
+    assert!(world.app.holds(&granted));
+    world.app.sessions.apply(Event::Delete(session)).await;
+    assert!(!world.app.holds(&granted));
 }
 
 /// The status that a handshake gets.
@@ -385,9 +386,9 @@ trait AdmitSocket {
     async fn admit_socket(&self, host: &str, lines: &HeaderMap) -> StatusCode;
 }
 
-impl AdmitSocket for gateway::gate::Gate {
+impl AdmitSocket for gateway::verify::state::AppState {
     async fn admit_socket(&self, host: &str, lines: &HeaderMap) -> StatusCode {
-        match gateway::doorkeeper::Doorkeeper::admit(self, host, lines).await {
+        match gateway::verify::doorkeeper::Doorkeeper::admit(self, host, lines).await {
             Ok(_) => StatusCode::OK,
             Err(response) => response.status(),
         }

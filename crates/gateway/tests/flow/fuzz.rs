@@ -1,7 +1,7 @@
 //! Whatever bytes arrive: without a valid ticket nothing passes.
 
 use axum::body::Body;
-use gateway::cookies;
+use gateway::request::cookies;
 use http::{HeaderValue, Request, StatusCode};
 use proptest::prelude::*;
 

@@ -1,6 +1,6 @@
 //! The way in: from a workspace's address over the identity provider to the pod, and how long it stays open.
 
-use gateway::cookies;
+use gateway::request::cookies;
 use http::StatusCode;
 use kube::runtime::watcher::Event;
 
@@ -228,14 +228,14 @@ async fn a_session_that_is_deleted_ends_at_once_everywhere() {
     let lab = format!("{}/", origin(LAB));
     alice.open(&lab).await;
     let session = world.sessions().remove(0);
-    world.gate.sessions.apply(Event::Apply(session.clone())).await;
+    world.app.sessions.apply(Event::Apply(session.clone())).await;
     assert_eq!(alice.step(&lab).await.status, StatusCode::OK);
 
     let name = session.metadata.name.clone().unwrap();
     world
         .server
         .remove::<api::GatewaySession>(session.metadata.namespace.as_deref(), &name);
-    world.gate.sessions.apply(Event::Delete(session)).await;
+    world.app.sessions.apply(Event::Delete(session)).await;
     let page = alice.step(&lab).await;
     assert_eq!(page.status, StatusCode::FOUND);
     let fetch = headers(&[
@@ -322,7 +322,7 @@ async fn without_an_identity_provider_sessions_go_on_and_logins_wait() {
     assert_eq!(landing.answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(landing.answer.headers.contains_key("retry-after"));
     let provider = world.discover().await;
-    world.gate.provider.set(provider).unwrap();
+    world.app.provider.set(provider).unwrap();
     assert!(alice.open(&lab).await.is_inside());
 }
 

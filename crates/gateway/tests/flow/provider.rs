@@ -1,6 +1,6 @@
 //! An identity provider that errs, an answer that is not its own, and a token that is not for us.
 
-use gateway::cookies;
+use gateway::request::cookies;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use testkit::issuer::{Behaviour, Signature};
@@ -183,7 +183,7 @@ async fn a_provider_that_does_not_announce_issuer_names_may_leave_them_out_but_n
             issuer.announces_issuer = false;
             issuer.response_issuer.clone_from(&sender);
         });
-        world.gate.provider.set(world.discover().await).unwrap();
+        world.app.provider.set(world.discover().await).unwrap();
         let landing = world.browser("alice").open(&lab()).await;
         assert_eq!(landing.is_inside(), accepted, "{sender:?}");
     }
@@ -314,7 +314,7 @@ async fn wrong_client_credentials_are_the_administrators_business() {
 async fn credentials_go_into_the_body_where_the_provider_wants_them_there() {
     let world = World::without_provider();
     world.issuer.change(|issuer| issuer.credentials_in_body = true);
-    world.gate.provider.set(world.discover().await).unwrap();
+    world.app.provider.set(world.discover().await).unwrap();
     assert!(world.browser("alice").open(&lab()).await.is_inside());
 }
 

@@ -1,7 +1,7 @@
 //! Where a person can be sent: the auth host, a workspace of this domain, the identity provider. Nowhere else.
 
-use gateway::seal::{KeyId, KeyRing, SealingKey};
-use gateway::tokens::{Enter, Token as _};
+use gateway::crypto::seal::{KeyId, KeyRing, SealingKey};
+use gateway::crypto::tokens::{Enter, Token as _};
 use http::{Method, StatusCode};
 use openidconnect::url::Url;
 use proptest::prelude::*;
@@ -123,7 +123,7 @@ async fn links_that_are_sealed_by_somebody_else_or_for_another_domain_lead_nowhe
         expires: NOW + 100,
     };
     let foreign = KeyRing::new(vec![SealingKey::derive(KeyId::new([1; 8]), 0, &[2; 32]).unwrap()]);
-    let ours = &world.gate.keys;
+    let ours = &world.app.keys;
     for sealed in [
         enter(LAB).seal(&foreign, NOW).unwrap(),
         enter("evil.example").seal(ours, NOW).unwrap(),

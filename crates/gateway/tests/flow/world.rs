@@ -7,19 +7,19 @@ use api::workspace::{AccessType, Phase};
 use axum::Router;
 use axum::body::Body;
 use gateway::clock::Clock;
-use gateway::cookies::StripList;
-use gateway::endpoints;
-use gateway::gate::Gate;
-use gateway::identity::Mapping;
+use gateway::crypto::redacted::Secret;
+use gateway::crypto::seal::{KeyId, KeyRing, SealingKey};
 use gateway::index::{Domain, Index, Snapshot, Target};
 use gateway::metrics::Metrics;
-use gateway::oidc_http::HttpClient;
-use gateway::provider::{Provider, Settings};
+use gateway::oidc::claims::Mapping;
+use gateway::oidc::http::HttpClient;
+use gateway::oidc::{Provider, Settings};
 use gateway::relay::Relay;
+use gateway::request::cookies::StripList;
 use gateway::router::{self, Entrance};
-use gateway::seal::{KeyId, KeyRing, SealingKey};
-use gateway::secret::Secret;
-use gateway::sessions::Sessions;
+use gateway::session::Sessions;
+use gateway::sign_in;
+use gateway::verify::state::AppState;
 use http::header::HeaderMap;
 use http::{Method, Request};
 use kube::Api;
@@ -48,7 +48,7 @@ pub(crate) struct World {
     pub(crate) server: ApiServer,
     pub(crate) issuer: Issuer,
     pub(crate) clock: Clock,
-    pub(crate) gate: Arc<Gate>,
+    pub(crate) app: Arc<AppState>,
     entrance: Router,
     pages: Router,
 }
@@ -87,7 +87,7 @@ impl World {
     pub(crate) async fn new() -> Self {
         let world = Self::without_provider();
         let discovered = world.discover().await;
-        world.gate.provider.set(discovered).unwrap();
+        world.app.provider.set(discovered).unwrap();
         world.issuer.take_requests();
         world
     }
@@ -100,9 +100,9 @@ impl World {
 
     /// Another replica, which has heard of nothing yet.
     pub(crate) async fn replica(&self) -> Self {
-        let neighbours = (self.server.clone(), self.gate.client.clone());
+        let neighbours = (self.server.clone(), self.app.client.clone());
         let replica = Self::around(neighbours, self.issuer.clone(), self.clock.clone());
-        replica.gate.provider.set(replica.discover().await).unwrap();
+        replica.app.provider.set(replica.discover().await).unwrap();
         replica
     }
 
@@ -116,7 +116,7 @@ impl World {
             clock.clone(),
         );
         let strip = StripList::new(["SMSESSION".to_owned()]);
-        let gate = Arc::new(Gate {
+        let app = Arc::new(AppState {
             index: index.clone(),
             sessions: Arc::new(sessions),
             keys,
@@ -127,28 +127,24 @@ impl World {
             clock: clock.clone(),
         });
         let relay = Relay::new(
-            gate.clone(),
+            app.clone(),
             index.clone(),
             strip,
             Metrics::default(),
             CancellationToken::new(),
         );
         let entrance = router::entrance(Arc::new(Entrance {
-            doorkeeper: gate.clone(),
+            doorkeeper: app.clone(),
             relay: Arc::new(relay),
             index: index.clone(),
             metrics: Metrics::default(),
         }));
-        let pages = router::pages(
-            index,
-            endpoints::auth(gate.clone()),
-            endpoints::workspace(gate.clone()),
-        );
+        let pages = router::pages(index, sign_in::auth(app.clone()), sign_in::workspace(app.clone()));
         Self {
             server,
             issuer,
             clock,
-            gate,
+            app,
             entrance,
             pages,
         }
@@ -181,7 +177,7 @@ impl World {
 
     /// Replaces the workspaces.
     pub(crate) fn publish(&self, targets: Vec<Target>) {
-        self.gate
+        self.app
             .index
             .publish(Snapshot::new(Some(Domain::new("ws.example", 8443)), targets));
     }

@@ -1,0 +1,251 @@
+//! watched Workspaces and managers -> a snapshot by host, read without locks (pure).
+
+pub mod facts;
+pub mod traefik;
+pub mod watch;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use api::workspace::{AccessType, Phase};
+use arc_swap::{ArcSwap, Guard};
+use tokio::sync::watch::{Receiver, Sender};
+
+/// What the gateway knows of one workspace: enough to decide, to route and to explain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// `metadata.uid`; a re-created workspace has another one.
+    pub uid: String,
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+    /// Host name in lower case, without port.
+    pub host: String,
+    /// Kubernetes user name of the owner, raw; empty when nobody owns it.
+    pub owner: String,
+    /// Who may connect: the effective value.
+    pub access_type: AccessType,
+    /// What the workspace does at the moment, in the operator's word.
+    pub phase: Phase,
+    /// Sentence for people about `phase`; may be empty.
+    pub message: String,
+    /// Address of the ready pod, present only while the operator vouches for it.
+    pub endpoint: Option<SocketAddr>,
+}
+
+/// The domain that the gateway serves: facts of the WorkspaceManager.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Domain {
+    base: String,
+    port: u16,
+}
+
+/// Where a request's authority lies in relation to the domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// `auth.<base>`.
+    Auth,
+    /// One label under the base domain: a host name in lower case, without port. It may be unknown.
+    Workspace(String),
+    /// Any other authority, the bare base domain included.
+    Outside,
+}
+
+impl Domain {
+    /// `base`: domain name; `port`: the port that browsers use (443 is left out of URLs).
+    pub fn new(base: &str, port: u16) -> Self {
+        Self {
+            base: base.trim_end_matches('.').to_ascii_lowercase(),
+            port,
+        }
+    }
+
+    /// Base domain in lower case, without port.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Port that browsers use.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `auth.<base>`, without port.
+    pub fn auth_host(&self) -> String {
+        format!("auth.{}", self.base)
+    }
+
+    /// `https://auth.<base>`, with the port unless it is 443.
+    pub fn auth_origin(&self) -> String {
+        self.origin(&self.auth_host())
+    }
+
+    /// `https://<host>`, with the port unless it is 443. `host` comes without port.
+    pub fn origin(&self, host: &str) -> String {
+        match self.port {
+            443 => format!("https://{host}"),
+            port => format!("https://{host}:{port}"),
+        }
+    }
+
+    /// Places an authority (`host` or `host:port`, as in a Host header). Another port than ours is outside.
+    pub fn place(&self, authority: &str) -> Place {
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) => (host, port.parse().ok()),
+            None => (authority, Some(443)),
+        };
+        if port != Some(self.port) {
+            return Place::Outside;
+        }
+        let host = host.to_ascii_lowercase();
+        let Some(label) = host
+            .strip_suffix(&self.base)
+            .and_then(|rest| rest.strip_suffix('.'))
+        else {
+            return Place::Outside;
+        };
+        match label {
+            "auth" => Place::Auth,
+            "" => Place::Outside,
+            label if label.contains('.') => Place::Outside,
+            _ => Place::Workspace(host),
+        }
+    }
+}
+
+/// Everything that is known at one moment. Immutable: a change makes a new one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    domain: Option<Arc<Domain>>,
+    targets: HashMap<String, Arc<Target>>,
+}
+
+impl Snapshot {
+    /// `targets` are kept by host; of two with one host the first stays.
+    pub fn new(domain: Option<Domain>, targets: impl IntoIterator<Item = impl Into<Arc<Target>>>) -> Self {
+        let mut by_host = HashMap::new();
+        for target in targets {
+            let target = target.into();
+            by_host.entry(target.host.clone()).or_insert(target);
+        }
+        Self {
+            domain: domain.map(Arc::new),
+            targets: by_host,
+        }
+    }
+
+    /// The domain served; `None` while no manager is known.
+    pub fn domain(&self) -> Option<&Arc<Domain>> {
+        self.domain.as_ref()
+    }
+
+    /// The workspace of a host name (lower case, without port).
+    pub fn target(&self, host: &str) -> Option<&Arc<Target>> {
+        self.targets.get(host)
+    }
+
+    /// All workspaces, in no order.
+    pub fn targets(&self) -> impl Iterator<Item = &Arc<Target>> {
+        self.targets.values()
+    }
+}
+
+/// The current snapshot, shared by every reader.
+#[derive(Debug)]
+pub struct Index {
+    current: ArcSwap<Snapshot>,
+    changes: Sender<u64>,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self {
+            current: ArcSwap::default(),
+            changes: Sender::new(0),
+        }
+    }
+}
+
+impl Index {
+    /// An index that holds `snapshot` already.
+    pub fn with(snapshot: Snapshot) -> Self {
+        let index = Self::default();
+        index.publish(snapshot);
+        index
+    }
+
+    /// The current snapshot. Lock-free; hold it for one decision, not across waits.
+    pub fn load(&self) -> Guard<Arc<Snapshot>> {
+        self.current.load()
+    }
+
+    /// Counts published changes; 0 until the first snapshot was published.
+    pub fn subscribe(&self) -> Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Replaces the snapshot and wakes subscribers; an equal one wakes nobody (the first always does).
+    pub fn publish(&self, snapshot: Snapshot) {
+        let first = *self.changes.borrow() == 0;
+        if !first && **self.current.load() == snapshot {
+            return;
+        }
+        self.current.store(Arc::new(snapshot));
+        self.changes.send_modify(|count| *count += 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_exactly_one_label_under_the_base_domain() {
+        let domain = Domain::new("Workspaces.Example.", 8443);
+        assert_eq!(domain.place("auth.workspaces.example:8443"), Place::Auth);
+        assert_eq!(
+            domain.place("WS1.workspaces.example:8443"),
+            Place::Workspace("ws1.workspaces.example".into())
+        );
+        for outside in [
+            "workspaces.example:8443",
+            "a.b.workspaces.example:8443",
+            "ws1workspaces.example:8443",
+            "ws1.workspaces.example",
+            "ws1.workspaces.example:443",
+            "ws1.workspaces.example.:8443",
+            ".workspaces.example:8443",
+            "ws1.workspaces.example.evil.example:8443",
+            "",
+            ":8443",
+        ] {
+            assert_eq!(domain.place(outside), Place::Outside, "{outside}");
+        }
+    }
+
+    #[test]
+    fn default_port_is_left_out_of_origins_and_authorities() {
+        let domain = Domain::new("ws.example", 443);
+        assert_eq!(domain.auth_origin(), "https://auth.ws.example");
+        assert_eq!(domain.place("auth.ws.example"), Place::Auth);
+        assert_eq!(domain.place("auth.ws.example:443"), Place::Auth);
+        assert_eq!(
+            Domain::new("ws.example", 8443).auth_origin(),
+            "https://auth.ws.example:8443"
+        );
+    }
+
+    #[test]
+    fn equal_snapshots_wake_nobody_but_the_first_is_always_news() {
+        let index = Index::default();
+        let mut changes = index.subscribe();
+        assert_eq!(*changes.borrow_and_update(), 0);
+        index.publish(Snapshot::default());
+        assert!(changes.has_changed().unwrap());
+        changes.mark_unchanged();
+        index.publish(Snapshot::default());
+        assert!(!changes.has_changed().unwrap());
+    }
+}

@@ -1,0 +1,257 @@
+//! watches on Workspaces and their managers -> the index (IO).
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::pin::pin;
+use std::sync::Arc;
+
+use api::{Workspace, WorkspaceManager};
+use futures::{Stream, StreamExt as _, stream};
+use kube::core::DeserializeGuard;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client, ResourceExt as _};
+use tracing::warn;
+
+use crate::index::Index;
+use crate::index::facts::{Key, ManagerFacts, WorkspaceFacts, World};
+use crate::metrics::Metrics;
+
+/// Changes that are already waiting are taken in together, so that a burst makes one snapshot.
+const BATCH: usize = 512;
+
+/// Keeps `index` up to date for ever. The first snapshot is published when both lists are complete.
+pub async fn feed(client: Client, wanted: Option<String>, index: Arc<Index>, metrics: Metrics) {
+    let workspaces = watcher(
+        Api::<DeserializeGuard<Workspace>>::all(client.clone()),
+        watcher::Config::default(),
+    );
+    let managers = watcher(
+        Api::<DeserializeGuard<WorkspaceManager>>::all(client),
+        watcher::Config::default(),
+    );
+    let changes = stream::select(
+        workspaces
+            .default_backoff()
+            .map(|event| Change::Workspace(kept(event, workspace))),
+        managers
+            .default_backoff()
+            .map(|event| Change::Manager(kept(event, manager))),
+    );
+    take_in(changes, World::new(wanted), &index, &metrics).await;
+}
+
+/// One event of either watch, reduced to the facts.
+enum Change {
+    Workspace(Result<watcher::Event<(Key, Option<WorkspaceFacts>)>, watcher::Error>),
+    Manager(Result<watcher::Event<(Key, Option<ManagerFacts>)>, watcher::Error>),
+}
+
+async fn take_in(changes: impl Stream<Item = Change>, mut world: World, index: &Index, metrics: &Metrics) {
+    let mut changes = pin!(changes.ready_chunks(BATCH));
+    let mut workspaces = Listing::default();
+    let mut managers = Listing::default();
+    let mut homeless = false;
+    while let Some(batch) = changes.next().await {
+        for change in batch {
+            match change {
+                Change::Workspace(Ok(event)) => workspaces.apply(event, world.workspaces()),
+                Change::Manager(Ok(event)) => managers.apply(event, world.managers()),
+                Change::Workspace(Err(error)) => failed("workspaces", &error, metrics),
+                Change::Manager(Err(error)) => failed("workspacemanagers", &error, metrics),
+            }
+        }
+        if workspaces.complete && managers.complete {
+            let snapshot = world.snapshot();
+            if snapshot.domain().is_none() && !std::mem::replace(&mut homeless, true) {
+                warn!(
+                    "no WorkspaceManager to serve: name one with --manager, or annotate exactly one as the default"
+                );
+            }
+            metrics.index_size(snapshot.targets().count());
+            index.publish(snapshot);
+        }
+    }
+}
+
+fn failed(resource: &'static str, error: &watcher::Error, metrics: &Metrics) {
+    metrics.watch_failed(resource);
+    warn!(resource, %error, "watch failed; it is tried again");
+}
+
+/// The objects of one kind while they are listed anew: the old ones stay in use until the new list is complete.
+struct Listing<T> {
+    arriving: HashMap<Key, T>,
+    complete: bool,
+}
+
+impl<T> Default for Listing<T> {
+    fn default() -> Self {
+        Self {
+            arriving: HashMap::new(),
+            complete: false,
+        }
+    }
+}
+
+impl<T> Listing<T> {
+    /// Objects without facts (unreadable, or not ours to serve) are as good as absent.
+    fn apply(&mut self, event: watcher::Event<(Key, Option<T>)>, known: &mut HashMap<Key, T>) {
+        match event {
+            watcher::Event::Init => self.arriving.clear(),
+            watcher::Event::InitApply((key, facts)) => set(&mut self.arriving, key, facts),
+            watcher::Event::InitDone => {
+                *known = std::mem::take(&mut self.arriving);
+                self.complete = true;
+            }
+            watcher::Event::Apply((key, facts)) => set(known, key, facts),
+            watcher::Event::Delete((key, _)) => set(known, key, None),
+        }
+    }
+}
+
+fn set<K: Eq + Hash, T>(map: &mut HashMap<K, T>, key: K, value: Option<T>) {
+    match value {
+        Some(value) => map.insert(key, value),
+        None => map.remove(&key),
+    };
+}
+
+fn workspace(object: DeserializeGuard<Workspace>) -> (Key, Option<WorkspaceFacts>) {
+    let key = (object.namespace().unwrap_or_default(), object.name_any());
+    match object.0 {
+        Ok(object) => (key, Some(WorkspaceFacts::of(object))),
+        Err(error) => {
+            warn!(workspace.namespace = key.0, workspace.name = key.1, %error, "workspace cannot be read and is not served");
+            (key, None)
+        }
+    }
+}
+
+fn manager(object: DeserializeGuard<WorkspaceManager>) -> (Key, Option<ManagerFacts>) {
+    let key = (String::new(), object.name_any());
+    match object.0 {
+        Ok(object) => (key, ManagerFacts::of(&object)),
+        Err(error) => {
+            warn!(manager.name = key.1, %error, "manager cannot be read and is not served");
+            (key, None)
+        }
+    }
+}
+
+fn kept<K, T>(
+    event: Result<watcher::Event<K>, watcher::Error>,
+    facts: fn(K) -> (Key, Option<T>),
+) -> Result<watcher::Event<(Key, Option<T>)>, watcher::Error> {
+    Ok(match event? {
+        watcher::Event::Init => watcher::Event::Init,
+        watcher::Event::InitApply(object) => watcher::Event::InitApply(facts(object)),
+        watcher::Event::InitDone => watcher::Event::InitDone,
+        watcher::Event::Apply(object) => watcher::Event::Apply(facts(object)),
+        watcher::Event::Delete(object) => watcher::Event::Delete(facts(object)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::DeserializeGuard;
+    use serde_json::json;
+    use watcher::Event;
+
+    use super::*;
+
+    fn seen(name: &str) -> (Key, Option<WorkspaceFacts>) {
+        let object = json!({
+            "apiVersion": "workspaces.jupyter.org/v1alpha1",
+            "kind": "Workspace",
+            "metadata": {"name": name, "namespace": "team", "uid": name},
+            "spec": {"displayName": name},
+        });
+        workspace(serde_json::from_value(object).unwrap())
+    }
+
+    fn default_manager() -> (Key, Option<ManagerFacts>) {
+        manager(DeserializeGuard(Ok(testkit::objects::manager("main"))))
+    }
+
+    fn workspaces(events: impl IntoIterator<Item = Event<(Key, Option<WorkspaceFacts>)>>) -> Vec<Change> {
+        events
+            .into_iter()
+            .map(|event| Change::Workspace(Ok(event)))
+            .collect()
+    }
+
+    fn managers() -> Vec<Change> {
+        [Event::Init, Event::InitApply(default_manager()), Event::InitDone]
+            .map(|event| Change::Manager(Ok(event)))
+            .into()
+    }
+
+    /// Names in the index after these batches of changes, and how often it changed.
+    async fn names_after(batches: impl IntoIterator<Item = Vec<Change>>) -> (Vec<String>, u64) {
+        let index = Index::default();
+        // A pending item ends a batch, as a silent API server does.
+        let changes = stream::iter(batches).then(|batch| async {
+            tokio::task::yield_now().await;
+            stream::iter(batch)
+        });
+        take_in(changes.flatten(), World::new(None), &index, &Metrics::default()).await;
+        let mut names: Vec<_> = index.load().targets().map(|target| target.name.clone()).collect();
+        names.sort();
+        (names, *index.subscribe().borrow())
+    }
+
+    #[tokio::test]
+    async fn nothing_is_published_before_both_lists_are_complete() {
+        let listing = || workspaces([Event::Init, Event::InitApply(seen("a")), Event::InitDone]);
+        assert_eq!(names_after([listing()]).await, (vec![], 0));
+        assert_eq!(names_after([managers()]).await, (vec![], 0));
+        assert_eq!(names_after([listing(), managers()]).await, (vec!["a".into()], 1));
+    }
+
+    #[tokio::test]
+    async fn a_new_list_replaces_the_old_one_at_its_end_and_not_before() {
+        let relist = |events: Vec<Event<(Key, Option<WorkspaceFacts>)>>| {
+            let first = workspaces([Event::Init, Event::InitApply(seen("a")), Event::InitDone]);
+            [managers(), first, workspaces(events)]
+        };
+        let begun = relist(vec![Event::Init, Event::InitApply(seen("b"))]);
+        assert_eq!(names_after(begun).await.0, ["a"]);
+        let done = relist(vec![Event::Init, Event::InitApply(seen("b")), Event::InitDone]);
+        assert_eq!(names_after(done).await.0, ["b"]);
+    }
+
+    #[tokio::test]
+    async fn an_object_that_cannot_be_read_is_left_out_and_the_others_stay() {
+        let broken = json!({
+            "apiVersion": "workspaces.jupyter.org/v1alpha1",
+            "kind": "Workspace",
+            "metadata": {"name": "a", "namespace": "team", "uid": "a"},
+            "spec": {"displayName": 7},
+        });
+        let broken = workspace(serde_json::from_value(broken).unwrap());
+        let list = workspaces([
+            Event::Init,
+            Event::InitApply(seen("a")),
+            Event::InitApply(seen("b")),
+            Event::InitDone,
+        ]);
+        let changes = [
+            managers(),
+            list,
+            workspaces([Event::Apply(broken), Event::Apply(seen("c"))]),
+        ];
+        assert_eq!(names_after(changes).await.0, ["b", "c"]);
+    }
+
+    #[tokio::test]
+    async fn a_burst_makes_one_change() {
+        let mut burst = managers();
+        burst.extend(workspaces([Event::Init, Event::InitDone]));
+        burst.extend(workspaces(
+            (0..100).map(|number| Event::Apply(seen(&format!("w{number}")))),
+        ));
+        burst.extend(workspaces([Event::Delete(seen("w7"))]));
+        let (names, changes) = names_after([burst]).await;
+        assert_eq!((names.len(), changes), (99, 1));
+    }
+}

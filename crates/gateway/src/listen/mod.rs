@@ -1,0 +1,219 @@
+//! connections on one port -> requests to a router, within bounds of number, size and time (IO).
+
+pub mod certificates;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use self::certificates::TlsConfigs;
+use crate::metrics::Metrics;
+
+/// Bounds of one listener. The defaults fit a port that only the proxy reaches.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at once; further ones wait in the kernel's queue.
+    pub connections: usize,
+    /// HTTP/2 requests at once on one connection.
+    pub streams: u32,
+    /// Bytes of one request's headers, names and values together. Cookies of other sites' making land here.
+    pub headers: u32,
+    /// Time for the TLS handshake, and for the headers of an HTTP/1.1 request.
+    pub handshake: Duration,
+    /// Age at which a connection is asked to end, so that proxies spread over the replicas again.
+    pub age: Duration,
+    /// Up to this much is added to `age`, so that connections made together do not end together.
+    pub jitter: Duration,
+    /// Time for requests under way once their connection was asked to end.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            streams: 100,
+            headers: 64 * 1024,
+            handshake: Duration::from_secs(10),
+            age: Duration::from_secs(30),
+            jitter: Duration::from_secs(10),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Interval of TCP and HTTP/2 probes on silent connections; two unanswered ones end a connection.
+const PROBE: Duration = Duration::from_secs(10);
+
+/// One port.
+#[derive(Debug)]
+pub struct Listener {
+    /// For metrics and logs.
+    pub name: &'static str,
+    /// Where connections arrive.
+    pub socket: TcpListener,
+    /// Settings for new connections, followed as they change. `None` serves plain HTTP/1.1, for measurements on loopback.
+    pub tls: Option<TlsConfigs>,
+    /// Bounds.
+    pub limits: Limits,
+    /// Where open connections are counted.
+    pub metrics: Metrics,
+}
+
+impl Listener {
+    /// Serves until `stop`, then lets requests under way finish. Each connection gets a router of its own from `router`,
+    /// which may hold what belongs to the connection.
+    pub async fn serve(self, router: impl Fn() -> Router, stop: CancellationToken) {
+        let Self {
+            name,
+            socket,
+            tls,
+            limits,
+            metrics,
+        } = self;
+        let places = Arc::new(Semaphore::new(limits.connections));
+        let connections = TaskTracker::new();
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = accept(&socket, &places) => accepted,
+            };
+            let (stream, place) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of file descriptors, for example: connections that end make room.
+                    warn!(listener = name, %error, "a connection cannot be accepted");
+                    sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let (acceptor, router, stop, open) = (
+                tls.as_ref()
+                    .map(|tls| TlsAcceptor::from(Arc::clone(&tls.borrow()))),
+                router(),
+                stop.clone(),
+                metrics.connection(name),
+            );
+            connections.spawn(async move {
+                let ended = match acceptor {
+                    None => http1(stream, router, limits, stop).await,
+                    Some(acceptor) => match timeout(limits.handshake, acceptor.accept(stream)).await {
+                        Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                            http2(stream, router, limits, stop).await
+                        }
+                        Ok(Ok(stream)) => http1(stream, router, limits, stop).await,
+                        Ok(Err(error)) => {
+                            debug!(listener = name, %error, "a TLS handshake failed");
+                            Ok(())
+                        }
+                        Err(_) => Ok(()),
+                    },
+                };
+                if let Err(error) = ended {
+                    debug!(listener = name, %error, "a connection ended early");
+                }
+                drop((open, place));
+            });
+        }
+        drop(socket);
+        connections.close();
+        connections.wait().await;
+    }
+}
+
+async fn accept(
+    socket: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, Option<tokio::sync::OwnedSemaphorePermit>)> {
+    // The semaphore is never closed; without a place nothing is taken from the kernel's queue.
+    let place = Arc::clone(places).acquire_owned().await.ok();
+    let (stream, _) = socket.accept().await?;
+    probe(&stream)?;
+    Ok((stream, place))
+}
+
+/// Lets the kernel notice a peer that vanished, and small answers leave at once.
+pub(crate) fn probe(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    SockRef::from(stream).set_tcp_keepalive(
+        &TcpKeepalive::new()
+            .with_time(PROBE)
+            .with_interval(PROBE)
+            .with_retries(2),
+    )
+}
+
+async fn http2(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) -> hyper::Result<()> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(limits.headers)
+        .keep_alive_interval(PROBE)
+        .keep_alive_timeout(PROBE);
+    let mut connection =
+        std::pin::pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        () = stop.cancelled() => {}
+        () = sleep(lifetime(limits)) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    timeout(limits.drain, connection).await.unwrap_or(Ok(()))
+}
+
+async fn http1(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) -> hyper::Result<()> {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.handshake)
+        // Room for the request line beside the headers.
+        .max_buf_size(limits.headers as usize + 16 * 1024);
+    let mut connection = std::pin::pin!(
+        builder
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+            .with_upgrades()
+    );
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        () = stop.cancelled() => {}
+        () = sleep(lifetime(limits)) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    timeout(limits.drain, connection).await.unwrap_or(Ok(()))
+}
+
+/// Age plus a share of the jitter that differs from one connection to the next.
+fn lifetime(limits: Limits) -> Duration {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    // Multiples of the golden ratio spread evenly, however many there are.
+    let turn = MADE
+        .fetch_add(1, Ordering::Relaxed)
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        >> 54;
+    limits.age + limits.jitter * u32::try_from(turn).unwrap_or_default() / 1024
+}

@@ -1,0 +1,169 @@
+//! settings -> the identity provider, however long it takes to come up, or the setting that is wrong (IO).
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::clock::Clock;
+use crate::oidc::http::{HttpClient, SettingError};
+use crate::oidc::{DiscoverError, Provider, Settings};
+
+/// Pause between attempts.
+const PAUSE: Duration = Duration::from_secs(2);
+/// How long something else may answer in the provider's place: a proxy that starts at the same time has no route and no
+/// certificate for it at first.
+const DOUBT: Duration = Duration::from_secs(90);
+/// How often the log repeats that the provider is waited for.
+const REMIND: Duration = Duration::from_secs(30);
+
+/// Discovers the identity provider. One that is not up is waited for; a setting that does not fit one that is up ends the
+/// wait.
+///
+/// # Errors
+/// The setting that is wrong.
+pub async fn discover(settings: Settings, http: HttpClient, clock: Clock) -> Result<Provider, SettingError> {
+    let mut doubted_since: Option<Instant> = None;
+    let mut reminded: Option<Instant> = None;
+    loop {
+        let error = match Provider::discover(settings.clone(), http.clone(), clock.clone()).await {
+            Ok(provider) => return Ok(provider),
+            Err(DiscoverError::Wrong(error)) => return Err(error),
+            Err(error) => error,
+        };
+        match &error {
+            DiscoverError::Doubtful(wrong) => {
+                let since = *doubted_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= DOUBT {
+                    return Err(wrong.clone());
+                }
+            }
+            _ => doubted_since = None,
+        }
+        if reminded.is_none_or(|at| at.elapsed() >= REMIND) {
+            tracing::warn!(issuer = %settings.issuer_url, %error, "waiting for the identity provider; nobody can sign in");
+            reminded = Some(Instant::now());
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oidc::http::HttpError;
+    use http::Response;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const ISSUER: &str = "https://identity.example/realms/x";
+
+    fn settings() -> Settings {
+        Settings {
+            issuer_url: ISSUER.into(),
+            client_id: "gateway".into(),
+            client_secret: None,
+            scopes: vec![],
+            signing_algs: vec!["RS256".parse().unwrap()],
+        }
+    }
+
+    type Answers = &'static [(u16, &'static str)];
+
+    /// A provider that gives these answers one after the other, the last one for ever. Status 0: nobody answers.
+    fn provider(answers: Answers) -> (HttpClient, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let http = HttpClient::new(move |request| {
+            let is_keys = request.uri().path().ends_with("/jwks");
+            let (status, body) = if is_keys {
+                (200, r#"{"keys":[]}"#)
+            } else {
+                answers[count.fetch_add(1, Ordering::Relaxed).min(answers.len() - 1)]
+            };
+            async move {
+                let answer = Response::builder().status(status).body(body.as_bytes().to_vec());
+                answer.map_err(|_| HttpError::Unreachable {
+                    host: "identity.example".into(),
+                    reason: "refused".into(),
+                })
+            }
+        });
+        (http, asked)
+    }
+
+    const DOCUMENT: &str = r#"{"issuer":"https://identity.example/realms/x",
+        "authorization_endpoint":"https://identity.example/auth","token_endpoint":"https://identity.example/token",
+        "jwks_uri":"https://identity.example/jwks","response_types_supported":["code"],
+        "subject_types_supported":["public"],"id_token_signing_alg_values_supported":["RS256"]}"#;
+
+    async fn outcome(answers: Answers) -> (Result<Provider, SettingError>, usize) {
+        let (http, asked) = provider(answers);
+        let result = discover(settings(), http, Clock::System).await;
+        (result, asked.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_provider_that_is_not_up_yet_is_waited_for() {
+        let starting = &[
+            (0, ""),
+            (502, ""),
+            (503, ""),
+            (404, "404 page not found"),
+            (200, DOCUMENT),
+        ];
+        let (result, asked) = outcome(starting).await;
+        assert_eq!(result.unwrap().issuer(), ISSUER);
+        assert_eq!(asked, 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn something_else_in_its_place_is_named_after_a_while() {
+        for wrong in [&[(404, "")], &[(200, "<html>")]] as [Answers; 2] {
+            let (result, asked) = outcome(wrong).await;
+            assert_eq!(result.unwrap_err().setting, "oidc-issuer-url");
+            assert!(asked > 30, "{asked}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_provider_that_does_not_fit_the_settings_is_named_at_once() {
+        let other_name = &[(
+            200,
+            concat!(
+                r#"{"issuer":"https://identity.example/realms/X","#,
+                r#""authorization_endpoint":"https://identity.example/auth","token_endpoint":"https://identity.example/token","#,
+                r#""jwks_uri":"https://identity.example/jwks","response_types_supported":["code"],"#,
+                r#""subject_types_supported":["public"],"id_token_signing_alg_values_supported":["RS256"]}"#
+            ),
+        )];
+        let other_algs = &[(
+            200,
+            concat!(
+                r#"{"issuer":"https://identity.example/realms/x","#,
+                r#""authorization_endpoint":"https://identity.example/auth","token_endpoint":"https://identity.example/token","#,
+                r#""jwks_uri":"https://identity.example/jwks","response_types_supported":["code"],"#,
+                r#""subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256"]}"#
+            ),
+        )];
+        let plain = &[(
+            200,
+            concat!(
+                r#"{"issuer":"https://identity.example/realms/x","#,
+                r#""authorization_endpoint":"https://identity.example/auth","token_endpoint":"http://identity.example/token","#,
+                r#""jwks_uri":"https://identity.example/jwks","response_types_supported":["code"],"#,
+                r#""subject_types_supported":["public"],"id_token_signing_alg_values_supported":["RS256"]}"#
+            ),
+        )];
+        let table: [(Answers, &str, &str); 3] = [
+            (other_name, "oidc-issuer-url", "https://identity.example/realms/X"),
+            (other_algs, "oidc-signing-algs", "ES256"),
+            (plain, "oidc-issuer-url", "http://identity.example/token"),
+        ];
+        for (answers, setting, part) in table {
+            let (result, asked) = outcome(answers).await;
+            let error = result.unwrap_err();
+            assert_eq!((error.setting, asked), (setting, 1));
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+}

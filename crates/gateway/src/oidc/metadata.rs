@@ -1,0 +1,132 @@
+//! what a provider says of itself -> whether it fits the settings, or which setting is wrong (pure).
+
+use openidconnect::core::{
+    CoreAuthDisplay, CoreClaimName, CoreClaimType, CoreClientAuthMethod, CoreGrantType, CoreJsonWebKey,
+    CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreResponseMode, CoreResponseType,
+    CoreSubjectIdentifierType,
+};
+use openidconnect::{AdditionalProviderMetadata, DiscoveryError, ProviderMetadata};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::settings::Settings;
+use crate::oidc::http::{HttpError, SettingError};
+
+/// What the discovery document says beyond the library's fields.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Additional {
+    /// RFC 9207: authorization responses name their issuer.
+    #[serde(default)]
+    pub(super) authorization_response_iss_parameter_supported: bool,
+}
+
+impl AdditionalProviderMetadata for Additional {}
+
+pub(super) type Metadata = ProviderMetadata<
+    Additional,
+    CoreAuthDisplay,
+    CoreClientAuthMethod,
+    CoreClaimName,
+    CoreClaimType,
+    CoreGrantType,
+    CoreJweContentEncryptionAlgorithm,
+    CoreJweKeyManagementAlgorithm,
+    CoreJsonWebKey,
+    CoreResponseMode,
+    CoreResponseType,
+    CoreSubjectIdentifierType,
+>;
+
+/// Why discovery failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DiscoverError {
+    /// The provider is not up, or not yet.
+    #[error("the identity provider does not answer yet: {0}")]
+    NotUp(String),
+    /// Something answers that is not, or not yet, the provider that the setting means.
+    #[error(transparent)]
+    Doubtful(SettingError),
+    /// The provider answers and the setting does not fit it.
+    #[error(transparent)]
+    Wrong(SettingError),
+}
+
+/// What a failed discovery means.
+pub(super) fn explain(error: DiscoveryError<HttpError>, issuer_url: &str) -> DiscoverError {
+    let doubtful = |setting, problem: String| DiscoverError::Doubtful(SettingError::new(setting, problem));
+    let address = format!(
+        "{}/.well-known/openid-configuration",
+        issuer_url.trim_end_matches('/')
+    );
+    match error {
+        DiscoveryError::Request(HttpError::Untrusted { host, reason }) => doubtful(
+            "oidc-ca-file",
+            format!(
+                "the certificate of {host} is not trusted ({reason}); give the PEM file of its authority"
+            ),
+        ),
+        DiscoveryError::Request(error) => DiscoverError::NotUp(error.to_string()),
+        DiscoveryError::Response(status, _, _) if status.is_server_error() || status.as_u16() == 429 => {
+            DiscoverError::NotUp(format!("{address} answers {status}"))
+        }
+        DiscoveryError::Response(status, _, message) => doubtful(
+            "oidc-issuer-url",
+            format!("{address} answers {status} ({message})"),
+        ),
+        DiscoveryError::Parse(error) => doubtful(
+            "oidc-issuer-url",
+            format!("{address} is no discovery document: {error}"),
+        ),
+        DiscoveryError::Validation(message) => DiscoverError::Wrong(SettingError::new(
+            "oidc-issuer-url",
+            format!(
+                "the provider at {address} has another name: {message}; write it exactly as the provider does"
+            ),
+        )),
+        other => doubtful("oidc-issuer-url", other.to_string()),
+    }
+}
+
+/// Whether what the provider says of itself fits the settings.
+pub(super) fn check(metadata: &Metadata, settings: &Settings) -> Result<(), SettingError> {
+    let issuer = |problem: String| SettingError::new("oidc-issuer-url", problem);
+    let token_endpoint = metadata.token_endpoint().ok_or_else(|| {
+        issuer("the provider has no token endpoint: it does not support the code flow".into())
+    })?;
+    let endpoints = [
+        ("authorization_endpoint", metadata.authorization_endpoint().url()),
+        ("token_endpoint", token_endpoint.url()),
+        ("jwks_uri", metadata.jwks_uri().url()),
+    ];
+    for (name, url) in endpoints {
+        if url.scheme() != "https" {
+            return Err(issuer(format!(
+                "the provider's {name} {url} does not begin with https://"
+            )));
+        }
+    }
+    let offered = metadata.id_token_signing_alg_values_supported();
+    if !settings.signing_algs.iter().any(|alg| offered.contains(&alg.0)) {
+        return Err(SettingError::new(
+            "oidc-signing-algs",
+            format!(
+                "the provider signs with none of these; it offers {}",
+                json!(offered)
+            ),
+        ));
+    }
+    if settings.client_id.is_empty() {
+        return Err(SettingError::new("oidc-client-id", "is empty"));
+    }
+    Ok(())
+}
+
+/// Whether the client's credentials go into the body: only where the provider does not take the header.
+pub(super) fn posts_credentials(metadata: &Metadata) -> bool {
+    metadata
+        .token_endpoint_auth_methods_supported()
+        .is_some_and(|methods| {
+            !methods.contains(&CoreClientAuthMethod::ClientSecretBasic)
+                && methods.contains(&CoreClientAuthMethod::ClientSecretPost)
+        })
+}

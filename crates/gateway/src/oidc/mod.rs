@@ -1,0 +1,261 @@
+//! the identity provider as discovered: where to send browsers, and authorization code -> verified claims (IO).
+
+pub mod claims;
+pub mod discovery;
+pub mod http;
+
+mod jwks;
+mod metadata;
+mod settings;
+mod token;
+
+use std::borrow::Cow;
+
+use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreErrorResponseType};
+use openidconnect::{
+    AuthType, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointMaybeSet, EndpointNotSet,
+    EndpointSet, IssuerUrl, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier,
+    RedirectUrl, RequestTokenError, Scope, StandardErrorResponse, TokenResponse as _,
+};
+use serde_json::{Map, Value};
+
+use self::http::{HttpClient, HttpError, SettingError};
+use self::jwks::Keys;
+pub use self::metadata::DiscoverError;
+use self::metadata::Metadata;
+pub use self::settings::{Settings, SigningAlg};
+use self::token::Received;
+pub use self::token::Refused;
+use crate::clock::Clock;
+use crate::crypto::redacted::Secret;
+
+/// Longest ID token, in bytes.
+const MAX_ID_TOKEN: usize = 64 * 1024;
+
+type ConfiguredClient = CoreClient<
+    EndpointSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointMaybeSet,
+    EndpointMaybeSet,
+>;
+
+/// Why a code gave no claims. The texts hold no token, code or claim.
+#[derive(Debug, thiserror::Error)]
+pub enum RedeemError {
+    /// The provider did not answer.
+    #[error("the token endpoint gave no answer: {0}")]
+    Unavailable(String),
+    /// The provider refused the client: its credentials are wrong.
+    #[error(
+        "the token endpoint refused the client: check the settings oidc-client-id and oidc-client-secret-file ({0})"
+    )]
+    Client(String),
+    /// The provider refused the code.
+    #[error("the token endpoint refused the code: {0}")]
+    Refused(String),
+    /// The answer is no token response, or holds no usable ID token.
+    #[error("the token endpoint's answer cannot be used: {0}")]
+    Malformed(String),
+    /// The ID token failed a check.
+    #[error("the ID token is refused: {0}")]
+    Token(#[from] Refused),
+}
+
+/// The values that tie an authorization response to its request.
+#[derive(Debug, Clone, Copy)]
+pub struct Binding<'a> {
+    /// `nonce` of the request.
+    pub nonce: &'a str,
+    /// PKCE verifier.
+    pub verifier: &'a str,
+    /// `redirect_uri` of the request.
+    pub redirect_uri: &'a str,
+}
+
+/// A verified login.
+pub struct Login {
+    /// `sub`.
+    pub subject: String,
+    /// All claims of the ID token.
+    pub claims: Map<String, Value>,
+    /// The ID token as received.
+    pub id_token: Secret,
+}
+
+/// A discovered identity provider.
+pub struct Provider {
+    settings: Settings,
+    client: ConfiguredClient,
+    keys: Keys,
+    names_issuer: bool,
+    http: HttpClient,
+    clock: Clock,
+}
+
+impl Provider {
+    /// Fetches the discovery document and the signing keys.
+    ///
+    /// # Errors
+    /// The provider does not answer, or does not fit the settings.
+    pub async fn discover(settings: Settings, http: HttpClient, clock: Clock) -> Result<Self, DiscoverError> {
+        settings.issuer_host().map_err(DiscoverError::Wrong)?;
+        let issuer = IssuerUrl::new(settings.issuer_url.clone())
+            .map_err(|error| DiscoverError::Wrong(SettingError::new("oidc-issuer-url", error.to_string())))?;
+        let metadata = Metadata::discover_async(issuer, &http)
+            .await
+            .map_err(|error| metadata::explain(error, &settings.issuer_url))?;
+        metadata::check(&metadata, &settings).map_err(DiscoverError::Wrong)?;
+        let keys = Keys::new(
+            metadata.jwks_uri().clone(),
+            metadata.jwks().clone(),
+            http.clone(),
+            clock.clone(),
+        );
+        let names_issuer = metadata
+            .additional_metadata()
+            .authorization_response_iss_parameter_supported;
+        let by_post = metadata::posts_credentials(&metadata);
+        let secret = settings
+            .client_secret
+            .as_ref()
+            .map(|secret| ClientSecret::new(secret.expose().to_owned()));
+        let mut client =
+            CoreClient::from_provider_metadata(metadata, ClientId::new(settings.client_id.clone()), secret);
+        if by_post {
+            client = client.set_auth_type(AuthType::RequestBody);
+        }
+        Ok(Self {
+            settings,
+            client,
+            keys,
+            names_issuer,
+            http,
+            clock,
+        })
+    }
+
+    /// Identifier of the issuer.
+    pub fn issuer(&self) -> &str {
+        &self.settings.issuer_url
+    }
+
+    /// Address that a browser is sent to for a login.
+    ///
+    /// # Errors
+    /// The redirect address is not a URL.
+    pub fn authorization_url(&self, state: &str, binding: Binding<'_>) -> Result<String, RedeemError> {
+        let verifier = PkceCodeVerifier::new(binding.verifier.to_owned());
+        let (state, nonce) = (
+            CsrfToken::new(state.to_owned()),
+            Nonce::new(binding.nonce.to_owned()),
+        );
+        let (url, _, _) = self
+            .client
+            .authorize_url(
+                CoreAuthenticationFlow::AuthorizationCode,
+                move || state,
+                move || nonce,
+            )
+            .add_scopes(self.settings.scopes.iter().cloned().map(Scope::new))
+            .add_extra_param("response_mode", "query")
+            .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
+            .set_redirect_uri(Cow::Owned(redirect_url(binding.redirect_uri)?))
+            .url();
+        Ok(url.into())
+    }
+
+    /// Whether an authorization response comes from this issuer, as far as it says so (RFC 9207).
+    pub fn is_sender(&self, issuer: Option<&str>) -> bool {
+        match issuer {
+            Some(issuer) => issuer == self.settings.issuer_url,
+            None => !self.names_issuer,
+        }
+    }
+
+    /// Exchanges a code and checks the ID token.
+    ///
+    /// # Errors
+    /// Any check fails.
+    pub async fn redeem(&self, code: &str, binding: Binding<'_>) -> Result<Login, RedeemError> {
+        let answer = self
+            .client
+            .exchange_code(AuthorizationCode::new(code.to_owned()))
+            .map_err(|error| RedeemError::Malformed(error.to_string()))?
+            .set_pkce_verifier(PkceCodeVerifier::new(binding.verifier.to_owned()))
+            .set_redirect_uri(Cow::Owned(redirect_url(binding.redirect_uri)?))
+            .request_async(&self.http)
+            .await
+            .map_err(refusal)?;
+        let token = answer
+            .id_token()
+            .ok_or_else(|| RedeemError::Malformed("it holds no id_token".into()))?;
+        let raw = Secret::new(token.to_string());
+        if raw.expose().len() > MAX_ID_TOKEN {
+            return Err(RedeemError::Malformed(format!(
+                "the id_token is longer than {MAX_ID_TOKEN} bytes"
+            )));
+        }
+        let received = Received {
+            token,
+            text: raw.expose(),
+            access_token: answer.access_token(),
+        };
+        let verify = || {
+            token::verify(
+                received,
+                &self.settings,
+                &self.keys.current(),
+                binding.nonce,
+                self.clock.now(),
+            )
+        };
+        let verified = match verify() {
+            Err(Refused::UnknownKey) => {
+                self.keys.refetch().await;
+                verify()
+            }
+            verified => verified,
+        };
+        let (subject, claims) = verified?;
+        Ok(Login {
+            subject,
+            claims,
+            id_token: raw,
+        })
+    }
+}
+
+impl std::fmt::Debug for Provider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Provider")
+            .field("issuer", &self.settings.issuer_url)
+            .finish_non_exhaustive()
+    }
+}
+
+type TokenError = RequestTokenError<HttpError, StandardErrorResponse<CoreErrorResponseType>>;
+
+fn refusal(error: TokenError) -> RedeemError {
+    use CoreErrorResponseType as Kind;
+    match error {
+        RequestTokenError::ServerResponse(response) => {
+            let kind = response.error();
+            match kind {
+                Kind::InvalidClient | Kind::UnauthorizedClient => RedeemError::Client(kind.to_string()),
+                _ => RedeemError::Refused(kind.to_string()),
+            }
+        }
+        RequestTokenError::Request(error) => RedeemError::Unavailable(error.to_string()),
+        // The body behind a parse error may hold tokens: only the place of the error is told.
+        RequestTokenError::Parse(error, _) => {
+            RedeemError::Malformed(format!("unreadable at {}", error.path()))
+        }
+        RequestTokenError::Other(_) => RedeemError::Unavailable("no token response".into()),
+    }
+}
+
+fn redirect_url(text: &str) -> Result<RedirectUrl, RedeemError> {
+    RedirectUrl::new(text.to_owned()).map_err(|error| RedeemError::Malformed(error.to_string()))
+}

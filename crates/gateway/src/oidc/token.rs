@@ -1,0 +1,151 @@
+//! an ID token -> its claims, if every check passes (pure).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use chrono::{DateTime, Utc};
+use openidconnect::core::{CoreIdToken, CoreIdTokenVerifier, CoreJsonWebKeySet};
+use openidconnect::{
+    AccessToken, AccessTokenHash, ClaimsVerificationError, ClientId, IssuerUrl, Nonce,
+    SignatureVerificationError,
+};
+use serde_json::{Map, Value};
+
+use super::settings::Settings;
+use crate::crypto::random::equal;
+
+/// How far the provider's clock may be from ours, in seconds.
+const SKEW: i64 = 60;
+
+/// Why an ID token is refused. The texts hold no value of the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// No published key has the id that the token names.
+    #[error("signed with an unknown key")]
+    UnknownKey,
+    /// The algorithm is not among the configured ones.
+    #[error("signed with an algorithm that the setting oidc-signing-algs does not name")]
+    Algorithm,
+    /// There is no signature.
+    #[error("not signed")]
+    Unsigned,
+    /// The signature does not fit.
+    #[error("its signature is wrong")]
+    Signature,
+    /// A kind of token that is not understood: encrypted, nested, with critical extensions.
+    #[error("not a plain signed ID token")]
+    Kind,
+    /// Wrong `iss`.
+    #[error("from another issuer (iss)")]
+    Issuer,
+    /// Wrong `aud` or `azp`.
+    #[error("for another client or for several (aud, azp)")]
+    Audience,
+    /// Wrong `exp`, `iat` or `nbf`.
+    #[error("expired or not valid yet (compare the clocks)")]
+    Time,
+    /// Wrong `nonce`.
+    #[error("for another login (nonce)")]
+    Nonce,
+    /// Wrong `at_hash`.
+    #[error("for another access token (at_hash)")]
+    AccessToken,
+    /// Anything else.
+    #[error("a claim is missing or malformed")]
+    Claims,
+}
+
+impl From<ClaimsVerificationError> for Refused {
+    fn from(error: ClaimsVerificationError) -> Self {
+        use ClaimsVerificationError as E;
+        match error {
+            E::Expired(_) => Self::Time,
+            E::InvalidAudience(_) => Self::Audience,
+            E::InvalidIssuer(_) => Self::Issuer,
+            E::InvalidNonce(_) => Self::Nonce,
+            E::SignatureVerification(error) => error.into(),
+            E::Unsupported(_) => Self::Kind,
+            _ => Self::Claims,
+        }
+    }
+}
+
+impl From<SignatureVerificationError> for Refused {
+    fn from(error: SignatureVerificationError) -> Self {
+        use SignatureVerificationError as E;
+        match error {
+            E::NoMatchingKey => Self::UnknownKey,
+            E::DisallowedAlg(_) => Self::Algorithm,
+            E::NoSignature => Self::Unsigned,
+            _ => Self::Signature,
+        }
+    }
+}
+
+/// A token response as far as it concerns the ID token.
+#[derive(Clone, Copy)]
+pub(super) struct Received<'a> {
+    /// The ID token.
+    pub(super) token: &'a CoreIdToken,
+    /// The ID token as text.
+    pub(super) text: &'a str,
+    /// The access token that came with it.
+    pub(super) access_token: &'a AccessToken,
+}
+
+/// The subject and all claims, if signature, issuer, audience, authorized party, times, nonce and access-token hash fit.
+pub(super) fn verify(
+    received: Received<'_>,
+    settings: &Settings,
+    keys: &CoreJsonWebKeySet,
+    nonce: &str,
+    now: i64,
+) -> Result<(String, Map<String, Value>), Refused> {
+    let Received {
+        token,
+        text,
+        access_token,
+    } = received;
+    let issuer = IssuerUrl::new(settings.issuer_url.clone()).map_err(|_| Refused::Issuer)?;
+    // A verifier without the client secret: no symmetric signature can ever count.
+    let verifier = CoreIdTokenVerifier::new_public_client(
+        ClientId::new(settings.client_id.clone()),
+        issuer,
+        keys.clone(),
+    )
+    .set_allowed_algs(settings.signing_algs.iter().map(|alg| alg.0.clone()))
+    .set_time_fn(move || date(now - SKEW))
+    .set_issue_time_verifier_fn(move |issued| {
+        (issued.timestamp() <= now + SKEW)
+            .then_some(())
+            .ok_or_else(String::new)
+    });
+    let claims = token.claims(&verifier, &Nonce::new(nonce.to_owned()))?;
+    if claims
+        .authorized_party()
+        .is_some_and(|party| party.as_str() != settings.client_id)
+    {
+        return Err(Refused::Audience);
+    }
+    if let Some(expected) = claims.access_token_hash() {
+        let actual =
+            AccessTokenHash::from_token(access_token, token.signing_alg()?, token.signing_key(&verifier)?);
+        let fits = actual.is_ok_and(|actual| equal(&actual, expected));
+        fits.then_some(()).ok_or(Refused::AccessToken)?;
+    }
+    let all = payload(text).ok_or(Refused::Claims)?;
+    // OpenID Connect does not define `nbf`; providers send it all the same.
+    let begun = |time: &Value| time.as_i64().is_some_and(|time| time <= now + SKEW);
+    if !all.get("nbf").is_none_or(begun) {
+        return Err(Refused::Time);
+    }
+    Ok((claims.subject().to_string(), all))
+}
+
+fn payload(token: &str) -> Option<Map<String, Value>> {
+    let payload = BASE64URL.decode(token.split('.').nth(1)?).ok()?;
+    serde_json::from_slice(&payload).ok()
+}
+
+fn date(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(seconds, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}

@@ -1,0 +1,398 @@
+//! a websocket handshake on a workspace's host -> a socket to its pod, for as long as the person may connect (IO).
+
+pub mod frames;
+pub mod pipe;
+pub mod slots;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::workspace::Phase;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use http::{Method, StatusCode, Version};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::debug;
+
+use self::pipe::{Cut, pipe};
+use self::slots::Slots;
+use crate::index::{Index, Place, Target};
+use crate::listen;
+use crate::metrics::Metrics;
+use crate::pages::problem;
+use crate::request::cookies::StripList;
+use crate::request::forwarded;
+use crate::request::pod_headers;
+use crate::request::source_rule;
+use crate::verify::doorkeeper::Doorkeeper;
+
+/// Most sockets of one workspace. A kernel, a terminal or an extension takes one each.
+const SOCKETS_OF_ONE: usize = 256;
+/// Most sockets of all workspaces; each costs about 100 KiB.
+const SOCKETS_OF_ALL: usize = 10_000;
+/// Time for the pod to take the connection, and again to answer the handshake.
+const DIAL: Duration = Duration::from_secs(10);
+/// Bytes of the head of a pod's answer.
+const ANSWER_HEAD: usize = 64 * 1024;
+/// How often an open socket's right is looked at again. Access that ended closes it within this and `pipe`'s grace.
+const LOOK: Duration = Duration::from_millis(750);
+
+/// The relay: every request with an Upgrade header on a workspace's host ends here.
+#[derive(Debug)]
+pub struct Relay<D> {
+    doorkeeper: Arc<D>,
+    index: Arc<Index>,
+    strip: StripList,
+    metrics: Metrics,
+    slots: Slots,
+    sockets: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// Why a handshake came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    Malformed(&'static str),
+    #[error("the handshake is not for a workspace host")]
+    Misdirected,
+    #[error("refused")]
+    Refused(Box<Response>),
+    #[error("the workspace is not running")]
+    NotRunning,
+    #[error("too many websockets are open")]
+    Full,
+    #[error("the workspace's server does not answer")]
+    Unreachable,
+    #[error("the workspace's server declined the websocket")]
+    Declined(StatusCode),
+}
+
+impl<D: Doorkeeper> Relay<D> {
+    /// `stop` ends every socket; [`Relay::drained`] waits for that.
+    pub fn new(
+        doorkeeper: Arc<D>,
+        index: Arc<Index>,
+        strip: StripList,
+        metrics: Metrics,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            doorkeeper,
+            index,
+            strip,
+            metrics,
+            slots: Slots::new(SOCKETS_OF_ONE, SOCKETS_OF_ALL),
+            sockets: TaskTracker::new(),
+            stop,
+        }
+    }
+
+    /// Waits until no socket is open any more; none is opened from now on.
+    pub async fn drained(&self) {
+        self.sockets.close();
+        self.sockets.wait().await;
+    }
+
+    /// Answers a handshake, and carries the socket that comes of it.
+    pub async fn handle(self: Arc<Self>, request: Request) -> Response {
+        match self.clone().open(request).await {
+            Ok(response) => {
+                self.metrics.upgrade("opened");
+                response
+            }
+            Err(failure) => {
+                self.metrics.upgrade(failure.outcome());
+                debug!(error = %failure, "no websocket");
+                failure.into_response()
+            }
+        }
+    }
+
+    async fn open(self: Arc<Self>, mut request: Request) -> Result<Response, Failure> {
+        check(&request).map_err(Failure::Malformed)?;
+        let authority = source_rule::single(request.headers(), &HOST)
+            .ok()
+            .flatten()
+            .ok_or(Failure::Malformed("exactly one Host header is needed"))?;
+        let place = self.index.load().domain().map(|domain| domain.place(authority));
+        let Some(Place::Workspace(host)) = place else {
+            return Err(Failure::Misdirected);
+        };
+        let (target, grant) = self
+            .doorkeeper
+            .admit(&host, request.headers())
+            .await
+            .map_err(|refusal| Failure::Refused(Box::new(refusal)))?;
+        let endpoint = target.endpoint.ok_or(Failure::NotRunning)?;
+        if self.stop.is_cancelled() {
+            return Err(Failure::Full);
+        }
+        let slot = self.slots.take(&target.uid).ok_or(Failure::Full)?;
+        let client = hyper::upgrade::on(&mut request);
+        let mut answer = self.dial(endpoint, self.handshake(&request)?).await?;
+        let pod = hyper::upgrade::on(&mut answer);
+        let response = accepted(answer)?;
+        let relay = Arc::clone(&self);
+        self.sockets.spawn(async move {
+            let _open = (slot, relay.metrics.socket());
+            // The client's side comes to life when the response below has been sent.
+            let Ok(Ok((client, pod))) = timeout(DIAL, async { tokio::try_join!(client, pod) }).await else {
+                return;
+            };
+            let cut = relay.cut(&target, &grant);
+            match pipe(TokioIo::new(client), TokioIo::new(pod), cut).await {
+                Ok(None) => debug!("websocket ended"),
+                Ok(Some(why)) => debug!(?why, "websocket closed by the gateway"),
+                Err(error) => debug!(%error, "websocket broke off"),
+            }
+        });
+        Ok(response)
+    }
+
+    /// The request that the pod gets: its path as it came, and headers that hold nothing of ours.
+    fn handshake(&self, request: &Request) -> Result<http::Request<Body>, Failure> {
+        let host = request.headers().get(HOST).ok_or(Failure::Misdirected)?;
+        let mut headers = pod_headers::for_relay(request.headers(), &self.strip, host);
+        headers.remove(CONTENT_LENGTH);
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        let path = request
+            .uri()
+            .path_and_query()
+            .map_or("/", http::uri::PathAndQuery::as_str);
+        let mut handshake = http::Request::new(Body::empty());
+        *handshake.uri_mut() = path
+            .parse()
+            .map_err(|_| Failure::Malformed("the path cannot be read"))?;
+        *handshake.headers_mut() = headers;
+        Ok(handshake)
+    }
+
+    async fn dial(
+        &self,
+        endpoint: SocketAddr,
+        handshake: http::Request<Body>,
+    ) -> Result<http::Response<hyper::body::Incoming>, Failure> {
+        let unreachable = |error: &dyn std::error::Error| {
+            debug!(%endpoint, %error, "the pod cannot be reached");
+            Failure::Unreachable
+        };
+        let timed_out = |_| Failure::Unreachable;
+        let stream = timeout(DIAL, TcpStream::connect(endpoint))
+            .await
+            .map_err(timed_out)?;
+        let stream = stream.and_then(|stream| listen::probe(&stream).map(|()| stream));
+        let stream = stream.map_err(|error| unreachable(&error))?;
+        let answer = async {
+            let (mut sender, connection) = http1::Builder::new()
+                .max_buf_size(ANSWER_HEAD)
+                .handshake(TokioIo::new(stream))
+                .await?;
+            // Ends by itself: when the answer is no upgrade and dropped, or when the upgrade takes the stream over.
+            self.sockets.spawn(async move {
+                let _ = connection.with_upgrades().await;
+            });
+            sender.send_request(handshake).await
+        };
+        timeout(DIAL, answer)
+            .await
+            .map_err(timed_out)?
+            .map_err(|error| unreachable(&error))
+    }
+
+    /// Ends when the socket must: the replica stops, or what admitted the person holds no longer.
+    async fn cut(&self, target: &Target, grant: &D::Grant) -> Cut {
+        let lost = async {
+            // Both held a moment ago. A session that was looked up may take as long to arrive by the watch.
+            loop {
+                sleep(LOOK).await;
+                if !(self.doorkeeper.holds(grant) && self.leads_to(target)) {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = self.stop.cancelled() => Cut::Shutdown,
+            () = lost => Cut::AccessEnded,
+        }
+    }
+
+    /// Whether the host still belongs to this workspace, and not to another pod of it. A pod that is not ready for a
+    /// moment keeps its sockets.
+    fn leads_to(&self, target: &Target) -> bool {
+        self.index.load().target(&target.host).is_some_and(|now| {
+            now.uid == target.uid
+                && now.phase != Phase::Deleting
+                && (now.endpoint.is_none() || now.endpoint == target.endpoint)
+        })
+    }
+}
+
+/// Whether a request is a websocket handshake and nothing else. Any other Upgrade could turn into a tunnel that nobody can
+/// cut.
+fn check(request: &Request) -> Result<(), &'static str> {
+    let headers = request.headers();
+    let only = |name: &HeaderName| source_rule::single(headers, name).ok().flatten();
+    if request.method() != Method::GET || request.version() != Version::HTTP_11 {
+        return Err("a websocket begins with a GET in HTTP/1.1");
+    }
+    if !only(&UPGRADE).is_some_and(|value| value.eq_ignore_ascii_case("websocket")) {
+        return Err("the one value of Upgrade can only be websocket");
+    }
+    if !only(&CONNECTION).is_some_and(|value| {
+        value
+            .split(',')
+            .any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
+    }) {
+        return Err("the Connection header must name Upgrade");
+    }
+    if only(&SEC_WEBSOCKET_VERSION) != Some("13") || only(&SEC_WEBSOCKET_KEY).is_none() {
+        return Err("Sec-WebSocket-Version 13 and one Sec-WebSocket-Key are needed");
+    }
+    if headers.contains_key(TRANSFER_ENCODING)
+        || headers.contains_key(CONTENT_LENGTH) && only(&CONTENT_LENGTH) != Some("0")
+    {
+        return Err("a handshake has no body");
+    }
+    if forwarded::is_reserved(request.uri().path()) {
+        return Err("this path is the gateway's own");
+    }
+    Ok(())
+}
+
+/// The pod's answer as the client may see it.
+fn accepted(answer: http::Response<hyper::body::Incoming>) -> Result<Response, Failure> {
+    let (mut parts, _) = answer.into_parts();
+    let upgrade = source_rule::single(&parts.headers, &UPGRADE).ok().flatten();
+    if parts.status != StatusCode::SWITCHING_PROTOCOLS
+        || !upgrade.is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+    {
+        return Err(Failure::Declined(parts.status));
+    }
+    pod_headers::from_pod(&mut parts.headers);
+    parts
+        .headers
+        .insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    parts
+        .headers
+        .insert(UPGRADE, HeaderValue::from_static("websocket"));
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    *response.headers_mut() = parts.headers;
+    Ok(response)
+}
+
+impl Failure {
+    /// One word for metrics.
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::Misdirected => "misdirected",
+            Self::Refused(_) => "refused",
+            Self::NotRunning => "not_running",
+            Self::Full => "full",
+            Self::Unreachable => "unreachable",
+            Self::Declined(_) => "declined",
+        }
+    }
+
+    fn into_response(self) -> Response {
+        let (status, error) = match self {
+            Self::Refused(response) => return *response,
+            Self::Malformed(_) => (StatusCode::BAD_REQUEST, "BadHandshake"),
+            Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "UnknownHost"),
+            Self::NotRunning => (StatusCode::SERVICE_UNAVAILABLE, "WorkspaceNotReady"),
+            Self::Full => (StatusCode::SERVICE_UNAVAILABLE, "TooManySockets"),
+            Self::Unreachable => (StatusCode::BAD_GATEWAY, "WorkspaceUnreachable"),
+            // What the pod says goes no further than its status: the gateway carries no content of pods.
+            Self::Declined(status) if status.is_client_error() => (status, "Declined"),
+            Self::Declined(_) => (StatusCode::BAD_GATEWAY, "Declined"),
+        };
+        problem(status, error, &self.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(change: impl FnOnce(&mut Request)) -> Request {
+        let mut request = http::Request::builder()
+            .uri("/api/kernels/1/channels")
+            .header("host", "lab.ws.example")
+            .header("connection", "keep-alive, Upgrade")
+            .header("upgrade", "WebSocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .body(Body::empty())
+            .unwrap();
+        change(&mut request);
+        request
+    }
+
+    fn with(name: &'static str, value: &'static str) -> Request {
+        request(|request| {
+            request
+                .headers_mut()
+                .append(name, HeaderValue::from_static(value));
+        })
+    }
+
+    fn replaced(name: &'static str, value: &'static str) -> Request {
+        request(|request| {
+            request
+                .headers_mut()
+                .insert(name, HeaderValue::from_static(value));
+        })
+    }
+
+    #[test]
+    fn a_browsers_handshake_is_one() {
+        assert_eq!(check(&request(|_| ())), Ok(()));
+        assert_eq!(check(&with("content-length", "0")), Ok(()));
+    }
+
+    #[test]
+    fn whatever_could_become_a_tunnel_is_no_handshake() {
+        for request in [
+            replaced("upgrade", "tunnel"),
+            replaced("upgrade", "websocket/13"),
+            replaced("upgrade", "websocket, h2c"),
+            replaced("upgrade", "h2c"),
+            replaced("upgrade", ""),
+            with("upgrade", "websocket"),
+            replaced("connection", "keep-alive"),
+            with("connection", "Upgrade"),
+            replaced("sec-websocket-version", "8"),
+            with("sec-websocket-version", "13"),
+            with("sec-websocket-key", "x"),
+            with("content-length", "5"),
+            with("transfer-encoding", "chunked"),
+            request(|request| *request.method_mut() = Method::POST),
+            request(|request| *request.version_mut() = Version::HTTP_2),
+            request(|request| *request.version_mut() = Version::HTTP_10),
+            request(|request| *request.uri_mut() = "/_workspace/callback".parse().unwrap()),
+            request(|request| *request.uri_mut() = "/x/../%5Fworkspace/callback".parse().unwrap()),
+            request(|request| {
+                request.headers_mut().remove("upgrade");
+            }),
+            request(|request| {
+                request.headers_mut().remove("sec-websocket-key");
+            }),
+        ] {
+            assert!(check(&request).is_err(), "{request:?}");
+        }
+    }
+}

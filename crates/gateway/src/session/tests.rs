@@ -1,0 +1,226 @@
+//! Sessions against an API server in memory.
+
+use super::upkeep::JANITOR_GRACE;
+use super::*;
+use crate::crypto::redacted::Secret;
+use crate::crypto::seal::{KeyId, SealingKey};
+use crate::session::content::SESSION_LIFE;
+use http::Method;
+use testkit::api_server::{ApiServer, Fault};
+
+const NAMESPACE: &str = "system";
+
+fn keys() -> Arc<KeyRing> {
+    Arc::new(KeyRing::new(vec![
+        SealingKey::derive(KeyId::new([1; 8]), 0, &[1; 32]).unwrap(),
+    ]))
+}
+
+fn replica(client: &kube::Client, clock: &Clock) -> Sessions {
+    Sessions::new(Api::namespaced(client.clone(), NAMESPACE), keys(), clock.clone())
+}
+
+fn content(clock: &Clock) -> Content {
+    let identity = Identity {
+        user_name: "alice".into(),
+        groups: vec![],
+    };
+    Content::new(
+        "https://issuer",
+        "1",
+        identity,
+        &Secret::new("t".into()),
+        clock.now(),
+    )
+}
+
+fn stored(server: &ApiServer, id: RandomId) -> GatewaySession {
+    server.get(Some(NAMESPACE), &object_name(id)).unwrap()
+}
+
+#[tokio::test]
+async fn a_session_of_another_replica_is_asked_for_once_however_many_want_it() {
+    let (server, client) = ApiServer::start();
+    let clock = Clock::manual(1000);
+    let id = replica(&client, &clock).create(&content(&clock)).await.unwrap();
+    server.take_calls();
+    let other = replica(&client, &clock);
+    let found = futures::future::join_all((0..20).map(|_| other.find(id))).await;
+    for session in found {
+        assert_eq!(session.unwrap().unwrap().identity.user_name, "alice");
+    }
+    assert_eq!(server.take_calls().len(), 1);
+}
+
+#[tokio::test]
+async fn what_the_watch_told_needs_no_question() {
+    let (server, client) = ApiServer::start();
+    let clock = Clock::manual(1000);
+    let sessions = replica(&client, &clock);
+    let id = sessions.create(&content(&clock)).await.unwrap();
+    sessions.apply(watcher::Event::Apply(stored(&server, id))).await;
+    server.take_calls();
+    assert!(sessions.find(id).await.unwrap().is_some());
+    assert!(server.take_calls().is_empty());
+}
+
+#[tokio::test]
+async fn an_absent_session_is_remembered_as_absent() {
+    let (server, client) = ApiServer::start();
+    let sessions = replica(&client, &Clock::manual(1000));
+    let id = RandomId::new().unwrap();
+    for _ in 0..3 {
+        assert_eq!(sessions.find(id).await.unwrap(), None);
+    }
+    assert_eq!(server.take_calls().len(), 1);
+}
+
+#[tokio::test]
+async fn a_deleted_session_is_gone_at_once_even_if_it_was_just_asked_for() {
+    let (server, client) = ApiServer::start();
+    let clock = Clock::manual(1000);
+    let sessions = replica(&client, &clock);
+    let id = sessions.create(&content(&clock)).await.unwrap();
+    assert!(sessions.find(id).await.unwrap().is_some());
+    let object = stored(&server, id);
+    let mut changes = sessions.subscribe();
+    sessions.apply(watcher::Event::Apply(object.clone())).await;
+    sessions.apply(watcher::Event::Delete(object)).await;
+    assert_eq!(sessions.find(id).await.unwrap(), None);
+    assert!(changes.has_changed().unwrap());
+    changes.mark_unchanged();
+}
+
+#[tokio::test]
+async fn a_session_that_a_new_list_no_longer_holds_is_gone() {
+    let (server, client) = ApiServer::start();
+    let clock = Clock::manual(1000);
+    let sessions = replica(&client, &clock);
+    let (kept, gone) = (
+        sessions.create(&content(&clock)).await.unwrap(),
+        sessions.create(&content(&clock)).await.unwrap(),
+    );
+    for id in [kept, gone] {
+        sessions.apply(watcher::Event::Apply(stored(&server, id))).await;
+    }
+    sessions.apply(watcher::Event::Init).await;
+    sessions
+        .apply(watcher::Event::InitApply(stored(&server, kept)))
+        .await;
+    assert!(sessions.peek(gone).is_some());
+    sessions.apply(watcher::Event::InitDone).await;
+    assert!(sessions.peek(kept).is_some());
+    assert_eq!(sessions.peek(gone), None);
+}
+
+#[tokio::test]
+async fn an_answer_joins_what_is_known_unless_a_list_or_a_deletion_came_between() {
+    let (server, client) = ApiServer::start();
+    let clock = Clock::manual(1000);
+    let sessions = replica(&client, &clock);
+    let list = async || {
+        sessions.apply(watcher::Event::Init).await;
+        sessions.apply(watcher::Event::InitDone).await;
+    };
+    let early = sessions.create(&content(&clock)).await.unwrap();
+    assert_eq!(sessions.peek(early), None);
+    list().await;
+    let id = sessions.create(&content(&clock)).await.unwrap();
+    assert!(sessions.peek(id).is_some());
+
+    let known = || sessions.read(&stored(&server, id)).unwrap().1;
+    let asked_at = sessions.view_mut().stage();
+    list().await;
+    assert!(sessions.view_mut().add(id, known(), asked_at).is_some());
+    assert_eq!(sessions.peek(id), None);
+
+    let asked_at = sessions.view_mut().stage();
+    sessions.apply(watcher::Event::Delete(stored(&server, id))).await;
+    assert_eq!(sessions.view_mut().add(id, known(), asked_at), None);
+    assert_eq!(sessions.peek(id), None);
+}
+
+#[tokio::test]
+async fn a_session_ends_at_its_absolute_end_and_is_swept_later() {
+    let (server, client) = ApiServer::start();
+    let clock = Clock::manual(1000);
+    let sessions = replica(&client, &clock);
+    let id = sessions.create(&content(&clock)).await.unwrap();
+    sessions.apply(watcher::Event::Apply(stored(&server, id))).await;
+    clock.advance(SESSION_LIFE - 1);
+    assert!(sessions.find(id).await.unwrap().is_some());
+    clock.advance(1);
+    assert_eq!(sessions.find(id).await.unwrap(), None);
+    sessions.sweep().await;
+    assert!(
+        server
+            .get::<GatewaySession>(Some(NAMESPACE), &object_name(id))
+            .is_some()
+    );
+    clock.advance(JANITOR_GRACE + 1);
+    sessions.sweep().await;
+    assert!(
+        server
+            .get::<GatewaySession>(Some(NAMESPACE), &object_name(id))
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn errors_of_the_api_server_are_errors_not_absence_and_are_not_remembered() {
+    let (server, client) = ApiServer::start();
+    let clock = Clock::manual(1000);
+    let sessions = replica(&client, &clock);
+    let id = sessions.create(&content(&clock)).await.unwrap();
+    server.fail(Fault {
+        method: Method::GET,
+        path_part: "gatewaysessions",
+        code: 503,
+        reason: "ServiceUnavailable",
+        message: "later".into(),
+        times: 1,
+    });
+    assert!(sessions.find(id).await.is_err());
+    assert!(sessions.find(id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn content_that_was_moved_between_objects_or_sealed_elsewhere_is_no_session() {
+    let (server, client) = ApiServer::start();
+    let clock = Clock::manual(1000);
+    let sessions = replica(&client, &clock);
+    let id = sessions.create(&content(&clock)).await.unwrap();
+    let forged = RandomId::new().unwrap();
+    let mut object = stored(&server, id);
+    object.metadata = kube::api::ObjectMeta {
+        name: Some(object_name(forged)),
+        namespace: Some(NAMESPACE.into()),
+        ..Default::default()
+    };
+    server.put(&object);
+    assert_eq!(sessions.find(forged).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn of_many_attempts_with_one_code_on_two_replicas_one_succeeds() {
+    let (_server, client) = ApiServer::start();
+    let clock = Clock::manual(1000);
+    let (one, two) = (replica(&client, &clock), replica(&client, &clock));
+    let id = one.create(&content(&clock)).await.unwrap();
+    let code = RandomId::new().unwrap();
+    let attempts = (0..8).map(|n| if n % 2 == 0 { &one } else { &two }.spend(id, code, 1030));
+    let outcomes = futures::future::join_all(attempts).await;
+    let counted = outcomes
+        .iter()
+        .filter(|outcome| **outcome == Ok(Spent::Now))
+        .count();
+    assert_eq!(counted, 1, "{outcomes:?}");
+    assert_eq!(
+        one.spend(id, RandomId::new().unwrap(), 1030).await,
+        Ok(Spent::Now)
+    );
+    assert_eq!(
+        one.spend(RandomId::new().unwrap(), code, 1030).await,
+        Ok(Spent::NoSession)
+    );
+}

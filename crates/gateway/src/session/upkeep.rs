@@ -1,0 +1,70 @@
+//! the objects as they change -> what is known of them, and ended ones removed (IO, in the background).
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use kube::api::DeleteParams;
+use kube::runtime::{WatchStreamExt as _, watcher};
+
+use super::Sessions;
+use crate::crypto::tokens::RandomId;
+use crate::session::content::object_name;
+
+/// How often ended sessions are removed.
+const JANITOR: Duration = Duration::from_mins(5);
+/// An ended session is removed this long after its end, in seconds: clocks differ.
+pub(super) const JANITOR_GRACE: i64 = 60;
+/// Most removals at a time.
+const JANITOR_BATCH: usize = 500;
+
+impl Sessions {
+    /// Follows the objects for ever. `synced` is called once everything that exists was read.
+    pub async fn watch(&self, synced: impl Fn()) {
+        let events = watcher(self.api.clone(), watcher::Config::default()).default_backoff();
+        let mut events = std::pin::pin!(events);
+        loop {
+            match events.try_next().await {
+                Ok(Some(event)) => {
+                    let complete = matches!(event, watcher::Event::InitDone);
+                    self.apply(event).await;
+                    if complete {
+                        synced();
+                    }
+                }
+                Ok(None) => return,
+                Err(error) => tracing::warn!(%error, "the watch on sessions broke off and begins anew"),
+            }
+        }
+    }
+
+    /// Removes ended sessions for ever.
+    pub async fn janitor(&self) {
+        loop {
+            tokio::time::sleep(JANITOR).await;
+            self.sweep().await;
+        }
+    }
+
+    /// Removes sessions that ended a while ago.
+    pub async fn sweep(&self) {
+        let before = self.clock.now() - JANITOR_GRACE;
+        let ended: Vec<RandomId> = {
+            let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+            let ended = view.known.iter().filter(|(_, known)| known.expires < before);
+            ended.map(|(id, _)| *id).take(JANITOR_BATCH).collect()
+        };
+        futures::stream::iter(ended)
+            .for_each_concurrent(4, |id| async move {
+                match self.api.delete(&object_name(id), &DeleteParams::default()).await {
+                    Ok(_) => {}
+                    // Another replica was faster.
+                    Err(kube::Error::Api(status)) if status.code == 404 => {}
+                    Err(error) => {
+                        tracing::warn!(session = ?id, %error, "an ended session could not be removed");
+                    }
+                }
+            })
+            .await;
+    }
+}

@@ -1,0 +1,86 @@
+//! a browser that wants into a workspace -> a one-time code for that workspace's host, after a login if need be (IO).
+
+use axum::response::Response;
+use http::header::HeaderMap;
+use http::{StatusCode, Uri};
+
+use crate::answers::{Failure, redirect};
+use crate::crypto::tokens::{CODE_LIFE, Code, Enter, RandomId, Token as _};
+use crate::index::{Domain, Place};
+use crate::pages;
+use crate::request::parameter;
+use crate::request::source_rule::Source;
+use crate::sign_in::login;
+use crate::verify::decision::decide;
+use crate::verify::state::AppState;
+
+/// Answers `GET https://auth.<base>/enter?t=…`.
+pub async fn enter(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
+    proceed(app, uri, headers).await.unwrap_or_else(Failure::answer)
+}
+
+async fn proceed(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Response, Failure> {
+    if Source::of(headers)?.is_embedded() {
+        return Ok(not_a_page());
+    }
+    let domain = app.domain()?;
+    let sealed = parameter(uri, "t")?.unwrap_or_default();
+    let Some(enter) = Enter::open_even_expired(&app.keys, &sealed).filter(|enter| is_ours(&domain, enter))
+    else {
+        return Ok(unknown_link());
+    };
+    if enter.expires <= app.clock.now() {
+        // A link of ours that lay about: the workspace's host makes a new one.
+        return Ok(redirect(StatusCode::FOUND, &address(&domain, &enter)));
+    }
+    let Some(session) = app.signed_in(&domain, headers).await? else {
+        return login::begin(app, &domain, headers, enter);
+    };
+    let decision = decide(&app.index.load(), &enter.host, &session);
+    let Ok(allow) = decision else {
+        return Ok(pages::denied());
+    };
+    let now = app.clock.now();
+    let callback = format!("{}/_workspace/callback", domain.origin(&enter.host));
+    let code = Code {
+        id: RandomId::new()?,
+        session: session.id,
+        uid: allow.target().uid.clone(),
+        enter: Enter {
+            expires: now + CODE_LIFE,
+            ..enter
+        },
+    };
+    let code = code.seal(&app.keys, now)?;
+    Ok(redirect(StatusCode::FOUND, &format!("{callback}?code={code}")))
+}
+
+/// Whether the link leads to a host of the present domain: the base domain may have changed.
+fn is_ours(domain: &Domain, enter: &Enter) -> bool {
+    let authority = domain.origin(&enter.host);
+    let authority = authority.trim_start_matches("https://");
+    domain.place(authority) == Place::Workspace(enter.host.clone())
+}
+
+/// Address on the workspace's host that a link leads back to.
+pub fn address(domain: &Domain, enter: &Enter) -> String {
+    format!("{}{}", domain.origin(&enter.host), enter.target)
+}
+
+/// The link is none of ours, or its key is gone.
+pub fn unknown_link() -> Response {
+    pages::message(
+        StatusCode::BAD_REQUEST,
+        "This link is not valid",
+        "It is incomplete or too old. Open your workspace's address again.",
+    )
+}
+
+/// Frames, fetches and images have no business on the auth host.
+pub fn not_a_page() -> Response {
+    pages::problem(
+        StatusCode::FORBIDDEN,
+        "CrossOrigin",
+        "This address is for opening in a browser tab.",
+    )
+}

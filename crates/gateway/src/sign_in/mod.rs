@@ -1,0 +1,93 @@
+//! addresses of the sign-in pages -> their handlers (pure; the handlers do what their files say).
+
+pub mod callback;
+pub mod enter;
+pub mod login;
+pub mod start;
+pub mod workspace_callback;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::response::Response;
+use axum::routing::get;
+use http::{HeaderMap, Method, StatusCode, Uri};
+
+use crate::answers::Failure;
+use crate::index::Place;
+use crate::pages;
+use crate::request;
+use crate::verify::state::AppState;
+
+/// Everything under `https://auth.<base>`.
+pub fn auth(app: Arc<AppState>) -> Router {
+    let form = async |State(app): State<Arc<AppState>>, uri: Uri, headers: HeaderMap| {
+        start::form(&app, &uri, &headers).await
+    };
+    let start = async |State(app): State<Arc<AppState>>, headers: HeaderMap, body: Bytes| {
+        start::start(&app, &headers, &body).await
+    };
+    Router::new()
+        .route("/enter", get(enter))
+        .route("/callback", get(callback))
+        .route(
+            "/start",
+            get(form)
+                .post(start)
+                .layer(DefaultBodyLimit::max(start::MAX_FORM)),
+        )
+        .with_state(app)
+}
+
+/// Everything under `/_workspace/` on workspace hosts.
+pub fn workspace(app: Arc<AppState>) -> Router {
+    Router::new()
+        .route("/_workspace/callback", get(workspace_callback))
+        .with_state(app)
+}
+
+async fn enter(State(app): State<Arc<AppState>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    match method {
+        Method::GET => enter::enter(&app, &uri, &headers).await,
+        _ => only_get(),
+    }
+}
+
+async fn callback(
+    State(app): State<Arc<AppState>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    match method {
+        Method::GET => callback::callback(&app, &uri, &headers).await,
+        _ => only_get(),
+    }
+}
+
+async fn workspace_callback(State(app): State<Arc<AppState>>, request: Request) -> Response {
+    if request.method() != Method::GET {
+        return only_get();
+    }
+    let place = app
+        .domain()
+        .map(|domain| request::authority(&request).map(|authority| domain.place(authority)));
+    match place {
+        Ok(Some(Place::Workspace(host))) => {
+            workspace_callback::workspace_callback(&app, &host, request.uri(), request.headers()).await
+        }
+        Ok(_) => Failure::Misdirected.answer(),
+        Err(failure) => failure.answer(),
+    }
+}
+
+/// These addresses use codes up, so a HEAD request must not do what a GET does.
+fn only_get() -> Response {
+    pages::problem(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "MethodNotAllowed",
+        "This address is for opening in a browser tab.",
+    )
+}

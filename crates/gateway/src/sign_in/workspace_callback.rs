@@ -1,0 +1,87 @@
+//! a one-time code on a workspace's host -> the ticket for that host (IO).
+
+use axum::response::Response;
+use http::header::HeaderMap;
+use http::{StatusCode, Uri};
+
+use crate::answers::{Failure, redirect};
+use crate::crypto::random::{equal, fingerprint};
+use crate::crypto::tokens::{Code, Enter, MAX_ATTEMPTS, TICKET_LIFE, Ticket, Token as _};
+use crate::index::Domain;
+use crate::pages;
+use crate::request::cookies;
+use crate::request::parameter;
+use crate::request::source_rule::Source;
+use crate::session::Spent;
+use crate::sign_in::enter::{address, unknown_link};
+use crate::verify::decision::decide;
+use crate::verify::send_to_enter;
+use crate::verify::state::AppState;
+
+/// Answers `GET https://<workspace host>/_workspace/callback?code=…`. `host`: lower case, without port.
+pub async fn workspace_callback(app: &AppState, host: &str, uri: &Uri, headers: &HeaderMap) -> Response {
+    receive(app, host, uri, headers)
+        .await
+        .unwrap_or_else(Failure::answer)
+}
+
+async fn receive(app: &AppState, host: &str, uri: &Uri, headers: &HeaderMap) -> Result<Response, Failure> {
+    if Source::of(headers)?.is_embedded() {
+        return Ok(crate::sign_in::enter::not_a_page());
+    }
+    let domain = app.domain()?;
+    let sealed = parameter(uri, "code")?.unwrap_or_default();
+    let Some(code) = Code::open_even_expired(&app.keys, &sealed).filter(|code| code.enter.host == host)
+    else {
+        return Ok(unknown_link());
+    };
+    // The cookie first: without it the code must stay as it is for the browser that it was made for.
+    let browser = cookies::find(headers, cookies::PRE)?.map(fingerprint);
+    let is_same_browser = browser.is_some_and(|browser| equal(&browser, &code.enter.browser));
+    let now = app.clock.now();
+    if !is_same_browser || code.expires() <= now {
+        return again(app, &domain, headers, code.enter);
+    }
+    let Some(session) = app.sessions.find(code.session).await? else {
+        return again(app, &domain, headers, code.enter);
+    };
+    let decision = decide(&app.index.load(), host, &session);
+    let Some(allow) = decision.ok().filter(|allow| allow.target().uid == code.uid) else {
+        return Ok(pages::denied());
+    };
+    match app.sessions.spend(code.session, code.id, code.expires()).await? {
+        Spent::Now => {}
+        Spent::Before | Spent::NoSession => return again(app, &domain, headers, code.enter),
+    }
+    let expires = (now + TICKET_LIFE).min(session.end);
+    let ticket = Ticket {
+        session: session.id,
+        uid: &allow.target().uid,
+        host,
+        issued: now,
+        expires,
+    };
+    let ticket = ticket.seal(&app.keys, now)?;
+    let mut response = redirect(StatusCode::FOUND, &address(&domain, &code.enter));
+    cookies::set(
+        response.headers_mut(),
+        cookies::TICKET,
+        &ticket,
+        Some(expires - now),
+    );
+    Ok(response)
+}
+
+/// Sends the browser round once more, at most three times: then it evidently keeps no cookies.
+fn again(app: &AppState, domain: &Domain, headers: &HeaderMap, enter: Enter) -> Result<Response, Failure> {
+    let attempt = enter.attempt.saturating_add(1);
+    if attempt >= MAX_ATTEMPTS {
+        return Ok(pages::message(
+            StatusCode::BAD_REQUEST,
+            "Cookies are blocked",
+            "Your browser does not keep this site's cookies, so it cannot be signed in. Allow cookies for this site, then \
+             open your workspace's address again.",
+        ));
+    }
+    send_to_enter(app, domain, Enter { attempt, ..enter }, headers)
+}

@@ -1,0 +1,86 @@
+//! what the listeners need of verification, and how the gateway gives it (pure but for [`AppState::admit`]; a trait, so that
+//! they can be tested without cookies and keys).
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use http::HeaderMap;
+
+use crate::answers::{Failure, refuse, sign_in_elsewhere, wrong_source};
+use crate::crypto::tokens::RandomId;
+use crate::index::Target;
+use crate::request::cookies;
+use crate::request::source_rule::Source;
+use crate::verify::decision::decide;
+use crate::verify::state::AppState;
+
+/// Says who may pass.
+pub trait Doorkeeper: Send + Sync + 'static {
+    /// What admitted somebody to a socket.
+    type Grant: Send + Sync + 'static;
+
+    /// The whole answer of `/verify` to the proxy's headers.
+    fn verify(&self, headers: &HeaderMap) -> impl Future<Output = Response> + Send;
+
+    /// Judges a handshake on the workspace host `host` (lower case, without port) as `/verify` would: ticket, right to
+    /// connect, and a sender that is named and is this host. A host that is unknown is answered as one without ticket.
+    ///
+    /// # Errors
+    /// The refusal to answer with.
+    fn admit(
+        &self,
+        host: &str,
+        headers: &HeaderMap,
+    ) -> impl Future<Output = Result<(Arc<Target>, Self::Grant), Response>> + Send;
+
+    /// Whether what admitted somebody still holds, from memory alone.
+    fn holds(&self, grant: &Self::Grant) -> bool;
+}
+
+/// What admitted a websocket.
+#[derive(Debug)]
+pub struct Grant {
+    host: String,
+    uid: String,
+    session: RandomId,
+}
+
+impl Doorkeeper for AppState {
+    type Grant = Grant;
+
+    async fn verify(&self, headers: &HeaderMap) -> Response {
+        crate::verify::verify(self, headers).await
+    }
+
+    async fn admit(&self, host: &str, headers: &HeaderMap) -> Result<(Arc<Target>, Grant), Response> {
+        let domain = self.domain().map_err(Failure::answer)?;
+        let source = Source::of(headers).map_err(|error| Failure::from(error).answer())?;
+        let ticket =
+            cookies::find(headers, cookies::TICKET).map_err(|error| Failure::from(error).answer())?;
+        let Some(ticket) = ticket else {
+            return Err(sign_in_elsewhere(&domain, host));
+        };
+        if !source.is_from(&domain.origin(host)) {
+            return Err(wrong_source());
+        }
+        match Self::admit(self, host, ticket).await {
+            Ok(admission) => {
+                let target = admission.allow.target().clone();
+                let grant = Grant {
+                    host: host.to_owned(),
+                    uid: target.uid.clone(),
+                    session: admission.allow.session().id,
+                };
+                Ok((target, grant))
+            }
+            Err(refusal) => Err(refuse(refusal, &domain, host)),
+        }
+    }
+
+    fn holds(&self, grant: &Grant) -> bool {
+        self.sessions
+            .peek(grant.session)
+            .and_then(|session| decide(&self.index.load(), &grant.host, &session).ok())
+            .is_some_and(|allow| allow.target().uid == grant.uid)
+    }
+}

@@ -1,0 +1,152 @@
+//! the proxy's question about a request -> 200 with the pod's headers, or what the browser gets instead (no IO with a
+//! valid ticket).
+
+pub mod decision;
+pub mod doorkeeper;
+pub mod state;
+
+use axum::response::Response;
+use http::StatusCode;
+use http::header::{COOKIE, HeaderMap};
+
+use self::state::{Admission, AppState};
+use crate::answers::{Failure, Refusal, empty, redirect, refuse, sign_in_elsewhere, wrong_source};
+use crate::crypto::random::{fingerprint, random_token};
+use crate::crypto::tokens::{ENTER_LIFE, Enter, TICKET_LIFE, TICKET_RENEWAL, Ticket, Token as _};
+use crate::index::{Domain, Place};
+use crate::pages;
+use crate::request::accepts_html;
+use crate::request::cookies;
+use crate::request::forwarded::{Forwarded, target};
+use crate::request::pod_headers;
+use crate::request::source_rule::Source;
+
+/// Answers `GET /verify`. `headers`: those of the proxy's question.
+pub async fn verify(app: &AppState, headers: &HeaderMap) -> Response {
+    judge(app, headers).await.unwrap_or_else(Failure::answer)
+}
+
+async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure> {
+    let request = Forwarded::of(headers)?;
+    let source = Source::of(headers)?;
+    let domain = app.domain()?;
+    let Place::Workspace(host) = domain.place(request.authority) else {
+        return Err(Failure::Misdirected);
+    };
+    if request.is_reserved() {
+        return Ok(pages::problem(
+            StatusCode::NOT_FOUND,
+            "NotFound",
+            "The gateway answers this path itself.",
+        ));
+    }
+    let refusal = match cookies::find(headers, cookies::TICKET)? {
+        None => Refusal::NotSignedIn,
+        Some(_) if !source.may_use_cookie(request.method, || domain.origin(&host)) => {
+            return Ok(wrong_source());
+        }
+        Some(ticket) => match app.admit(&host, ticket).await {
+            Ok(admission) => return Ok(pass(app, headers, &host, &admission)),
+            Err(refusal) => refusal,
+        },
+    };
+    let page_load = source.is_page_load(request.method, accepts_html(headers));
+    match refusal {
+        Refusal::NotSignedIn if page_load => sign_in(app, &domain, host, headers, request.uri),
+        Refusal::NotSignedIn => Ok(sign_in_elsewhere(&domain, &host)),
+        Refusal::Denied if page_load => Ok(pages::denied()),
+        refusal => Ok(refuse(refusal, &domain, &host)),
+    }
+}
+
+/// 200: the request may go on to the pod, with these headers in place of its own.
+fn pass(app: &AppState, headers: &HeaderMap, host: &str, admission: &Admission) -> Response {
+    let mut response = empty(StatusCode::OK);
+    if let Some(cookie) = pod_headers::replaced(headers, &app.strip) {
+        response.headers_mut().insert(COOKIE, cookie);
+    }
+    let now = app.clock.now();
+    if admission.expires - now < TICKET_RENEWAL {
+        let issued = issue(app, host, admission, now);
+        // Without a new ticket the old one stays good for minutes.
+        if let Some((ticket, life)) = issued {
+            cookies::set(response.headers_mut(), cookies::TICKET, &ticket, Some(life));
+        }
+    }
+    response
+}
+
+/// A ticket that ends later than the present one, and its life in seconds.
+fn issue(app: &AppState, host: &str, admission: &Admission, now: i64) -> Option<(String, i64)> {
+    let session = admission.allow.session();
+    let expires = (now + TICKET_LIFE).min(session.end);
+    if expires <= admission.expires {
+        return None;
+    }
+    let ticket = Ticket {
+        session: session.id,
+        uid: &admission.allow.target().uid,
+        host,
+        issued: now,
+        expires,
+    };
+    Some((ticket.seal(&app.keys, now).ok()?, expires - now))
+}
+
+/// Sends a person to the auth host, tied to this browser by a cookie of this host.
+fn sign_in(
+    app: &AppState,
+    domain: &Domain,
+    host: String,
+    headers: &HeaderMap,
+    uri: &str,
+) -> Result<Response, Failure> {
+    let enter = Enter {
+        host,
+        target: target(uri).to_owned(),
+        attempt: 0,
+        browser: String::new(),
+        expires: 0,
+    };
+    send_to_enter(app, domain, enter, headers)
+}
+
+/// Sends a browser from a workspace host to the auth host. Its pre-cookie is kept when it has a well-formed one, so
+/// that tabs that sign in at the same time do not disturb each other.
+///
+/// # Errors
+/// The cookie came twice, or nothing can be sealed.
+pub fn send_to_enter(
+    app: &AppState,
+    domain: &Domain,
+    mut enter: Enter,
+    headers: &HeaderMap,
+) -> Result<Response, Failure> {
+    let present = cookies::find(headers, cookies::PRE)?.filter(|value| is_token(value));
+    let (browser, fresh) = if let Some(value) = present {
+        (fingerprint(value), None)
+    } else {
+        let value = random_token()?;
+        (fingerprint(&value), Some(value))
+    };
+    let now = app.clock.now();
+    enter.browser = browser;
+    enter.expires = now + ENTER_LIFE;
+    let sealed = enter.seal(&app.keys, now)?;
+    let mut response = redirect(
+        StatusCode::FOUND,
+        &format!("{}/enter?t={sealed}", domain.auth_origin()),
+    );
+    if let Some(value) = fresh {
+        cookies::set(response.headers_mut(), cookies::PRE, &value, None);
+    }
+    Ok(response)
+}
+
+/// Whether a text looks like one of our random values.
+fn is_token(text: &str) -> bool {
+    text.len() == 43
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
