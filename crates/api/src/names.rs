@@ -4,8 +4,6 @@
 pub const GROUP: &str = "workspaces.jupyter.org";
 /// The only served version of [`GROUP`].
 pub const VERSION: &str = "v1alpha1";
-/// API group of the gateway's internal objects.
-pub const GATEWAY_GROUP: &str = "gateway.workspaces.jupyter.org";
 
 /// Longest name of a Workspace: children are called `workspace-<name>` and nothing is ever cut.
 pub const MAX_WORKSPACE_NAME: usize = 50;

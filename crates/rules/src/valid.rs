@@ -3,14 +3,11 @@
 use std::collections::BTreeMap;
 
 use api::template::EnvironmentVariable;
-use api::workspace::{
-    AccessType, ContainerConfig, DesiredStatus, Resolved, ResolvedStorage, ResourceRequirements,
-};
+use api::workspace::{AccessType, ContainerConfig, Resolved, ResolvedStorage, ResourceRequirements};
 use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::{Resource as _, ResourceExt as _};
+use kube::ResourceExt as _;
 
 use crate::defaults::{Effective, Home};
 use crate::settings::{ImagePullPolicy, Settings};
@@ -28,10 +25,6 @@ pub struct ValidWorkspace {
     pub name: String,
     /// UID.
     pub uid: String,
-    /// Kubernetes user name of the owner; `None` if nobody is recorded.
-    pub owner: Option<String>,
-    /// Whether a pod should run.
-    pub desired_status: DesiredStatus,
     /// Image, aliases resolved.
     pub image: String,
     /// When nodes pull it.
@@ -48,34 +41,12 @@ pub struct ValidWorkspace {
     pub env: Vec<EnvironmentVariable>,
     /// Who may connect.
     pub access: AccessType,
-    /// What routes to the workspace.
-    pub manager: ManagerFacts,
-    /// The template that was applied, if one is named.
-    pub template: Option<TemplateFacts>,
-    /// Host of the workspace, without port.
-    pub host: String,
+    /// Name of the WorkspaceManager that routes to the workspace.
+    pub manager: String,
+    /// UID of the WorkspaceTemplate that was applied, if one is named.
+    pub template_uid: Option<String>,
     /// URL of the workspace as browsers see it.
     pub url: String,
-}
-
-/// What is known of the manager that routes a workspace.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ManagerFacts {
-    /// Name of the WorkspaceManager.
-    pub name: String,
-    /// Domain under which the workspace has its host.
-    pub base_domain: String,
-    /// Port that browsers use.
-    pub port: u16,
-}
-
-/// Which template was applied.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TemplateFacts {
-    /// Name of the WorkspaceTemplate.
-    pub name: String,
-    /// Its UID.
-    pub uid: String,
 }
 
 /// Resolves a workspace that breaks no rule. Fails only for an object that the API server never stored.
@@ -99,12 +70,7 @@ pub(crate) fn resolve(
     let uid = stored("metadata.uid", workspace.uid())?;
     let name = workspace.name_any();
     let routing = &manager.spec.routing;
-    let manager = ManagerFacts {
-        name: manager.name_any(),
-        base_domain: routing.base_domain.clone(),
-        port: routing.external_port(),
-    };
-    let host = names::host(&namespace, &name, &uid, &manager.base_domain);
+    let host = names::host(&namespace, &name, &uid, &routing.base_domain);
     let Effective {
         image,
         mut resources,
@@ -127,9 +93,7 @@ pub(crate) fn resolve(
         Home::Ephemeral { size_limit, .. } => canonical(size_limit),
     }
     Ok(ValidWorkspace {
-        url: names::url(&host, manager.port),
-        owner: owner(workspace).map(str::to_owned),
-        desired_status: workspace.spec.desired_status,
+        url: names::url(&host, routing.external_port()),
         image,
         image_pull_policy: settings.image_pull_policy,
         resources,
@@ -138,15 +102,11 @@ pub(crate) fn resolve(
         container,
         env,
         access,
-        template: template.map(|template| TemplateFacts {
-            name: template.name_any(),
-            uid: template.uid().unwrap_or_default(),
-        }),
-        manager,
+        template_uid: template.map(|template| template.uid().unwrap_or_default()),
+        manager: manager.name_any(),
         namespace,
         name,
         uid,
-        host,
     })
 }
 
@@ -181,18 +141,6 @@ impl ValidWorkspace {
         names::labels(&self.name, component)
     }
 
-    /// The reference that makes an object a child of this workspace.
-    pub fn owner_reference(&self) -> OwnerReference {
-        OwnerReference {
-            api_version: Workspace::api_version(&()).into_owned(),
-            kind: Workspace::kind(&()).into_owned(),
-            name: self.name.clone(),
-            uid: self.uid.clone(),
-            controller: Some(true),
-            block_owner_deletion: Some(true),
-        }
-    }
-
     /// Requests and limits as a container takes them.
     pub fn container_resources(&self) -> core::ResourceRequirements {
         self.resources.clone().into()
@@ -213,9 +161,9 @@ impl ValidWorkspace {
                 mount_path: self.home.mount_path().to_owned(),
                 ephemeral,
             }),
-            manager: Some(self.manager.name.clone()),
+            manager: Some(self.manager.clone()),
             access_type: Some(self.access),
-            template_uid: self.template.as_ref().map(|template| template.uid.clone()),
+            template_uid: self.template_uid.clone(),
         }
     }
 }
