@@ -105,6 +105,37 @@ impl Browser {
         Ok(found?)
     }
 
+    /// Clicks an element once it is there and takes clicks; pages move while they load.
+    pub async fn click(&self, css: &str) -> anyhow::Result<()> {
+        wait::until(&format!("{css} to take a click"), PAGE, || async {
+            let element = self
+                .page
+                .find(Locator::Css(css))
+                .await
+                .map_err(|error| error.to_string())?;
+            element.click().await.map_err(|error| error.to_string())
+        })
+        .await
+    }
+
+    /// Waits until an element holds `text`; a screenshot of what is there instead is kept.
+    pub async fn sees(&self, css: &str, text: &str) -> anyhow::Result<()> {
+        let seen = wait::until(&format!("{css} to hold {text}"), wait::USUAL, || async {
+            let element = self
+                .page
+                .find(Locator::Css(css))
+                .await
+                .map_err(|error| error.to_string())?;
+            let now = element.text().await.map_err(|error| error.to_string())?;
+            if now.contains(text) { Ok(()) } else { Err(now) }
+        })
+        .await;
+        if seen.is_err() {
+            self.screenshot("not-seen").await?;
+        }
+        seen
+    }
+
     /// The page's visible text.
     pub async fn text(&self) -> anyhow::Result<String> {
         Ok(self.page.find(Locator::Css("body")).await?.text().await?)

@@ -45,7 +45,7 @@ pub fn echo(name: &str) -> anyhow::Result<Workspace> {
     Ok(of_image(name, &Environment::get()?.images.echo))
 }
 
-/// Waits until the workspace is in `phase`; a failed or invalid one ends the wait early.
+/// Waits until the workspace is in `phase`.
 pub async fn reached(workspaces: &Api<Workspace>, name: &str, phase: Phase) -> anyhow::Result<Workspace> {
     wait::until(&format!("{name} to be {phase:?}"), wait::USUAL, || async {
         let workspace = workspaces.get(name).await.map_err(|error| error.to_string())?;

@@ -7,7 +7,7 @@ use e2e::{
     workspace,
 };
 use kube::{Api, api::PostParams};
-use reqwest::{Method, header};
+use reqwest::{Method, StatusCode, header};
 
 /// Prefixes of the gateway's cookies.
 const OURS: [&str; 4] = ["__host-ws", "__host-session", "__host-login", "__secure-ws-"];
@@ -37,7 +37,7 @@ async fn no_credential_of_the_gateway_or_the_identity_provider_reaches_the_pod()
         seen.contains("theme=dark"),
         "the application's own cookies do reach it: {seen}"
     );
-    person
+    let posted = person
         .request(Method::POST, &format!("{url}posted"))
         .header(
             header::COOKIE,
@@ -48,6 +48,7 @@ async fn no_credential_of_the_gateway_or_the_identity_provider_reaches_the_pod()
         .body("hello")
         .send()
         .await?;
+    assert_eq!(posted.status(), StatusCode::OK);
 
     let pod = ws
         .status
@@ -58,7 +59,7 @@ async fn no_credential_of_the_gateway_or_the_identity_provider_reaches_the_pod()
     let log = cluster::exec(&scratch.api(), &pod, &["python3", "-c", log])
         .await?
         .to_lowercase();
-    assert!(log.contains("/after"), "{log}");
+    assert!(log.contains("/after") && log.contains("/posted"), "{log}");
     for secret in OURS
         .into_iter()
         .chain(["authorization", "stolen-token", "id_token", "code=", "eyj"])
