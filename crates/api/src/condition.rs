@@ -1,6 +1,8 @@
-//! Condition types and reasons (pure).
+//! Condition types and reasons, and their look-up in a status (pure).
 //!
 //! Reasons are part of the contract: scripts and alerts match on them, so a constant is never renamed.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// The effective workspace satisfies its template and every reference resolves.
 pub const VALID: &str = "Valid";
@@ -12,6 +14,16 @@ pub const PROGRESSING: &str = "Progressing";
 pub const DEGRADED: &str = "Degraded";
 /// No pod of the workspace is left.
 pub const STOPPED: &str = "Stopped";
+
+/// The condition of this type.
+pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+/// Whether the condition of this type is `True`.
+pub fn holds(conditions: &[Condition], type_: &str) -> bool {
+    find(conditions, type_).is_some_and(|condition| condition.status == "True")
+}
 
 /// Reasons, grouped by the condition on which they appear.
 pub mod reason {

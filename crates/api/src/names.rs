@@ -1,4 +1,7 @@
-//! Names that more than one component must agree on: API group, labels, annotations, finalizers, field managers (pure).
+//! Names that more than one component must agree on: API group, labels, annotations, finalizers, field managers; and the one reader of the
+//! annotation that access depends on (pure).
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// API group of the objects that people write.
 pub const GROUP: &str = "workspaces.jupyter.org";
@@ -60,3 +63,25 @@ pub const CLI: &str = "kubectl-create-workspace";
 
 /// Verb on `workspaces` that lets somebody name another owner.
 pub const ASSIGN_OWNER_VERB: &str = "assign-owner";
+
+/// Kubernetes user name of an object's owner, as [`CREATED_BY`] records it. Empty text counts as none.
+pub fn owner(meta: &ObjectMeta) -> Option<&str> {
+    let name = meta.annotations.as_ref()?.get(CREATED_BY)?;
+    Some(name.as_str()).filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_owner_is_no_owner() {
+        let meta = |name: &str| ObjectMeta {
+            annotations: Some([(CREATED_BY.to_owned(), name.to_owned())].into()),
+            ..ObjectMeta::default()
+        };
+        assert_eq!(owner(&meta("alice")), Some("alice"));
+        assert_eq!(owner(&meta("")), None);
+        assert_eq!(owner(&ObjectMeta::default()), None);
+    }
+}

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use api::Workspace;
-use api::condition::{AVAILABLE, DEGRADED, VALID};
+use api::condition::{self, AVAILABLE, DEGRADED, VALID};
 use futures::StreamExt as _;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -91,11 +91,8 @@ fn progress(workspace: &Workspace) -> Progress {
     let status = workspace.status.clone().unwrap_or_default();
     // A condition about an older spec says nothing about this one.
     let find = |type_: &str, value: &str| -> Option<&Condition> {
-        status.conditions.iter().find(|condition| {
-            condition.type_ == type_
-                && condition.status == value
-                && condition.observed_generation >= generation
-        })
+        condition::find(&status.conditions, type_)
+            .filter(|condition| condition.status == value && condition.observed_generation >= generation)
     };
     if let Some(condition) = find(VALID, "False").or_else(|| find(DEGRADED, "True")) {
         return Progress::Failed {

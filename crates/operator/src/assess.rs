@@ -3,14 +3,14 @@
 //! Everything is told from what is there after the writes, so the same facts always give the same status and a start
 //! without trouble passes through two of them only: on its way, and ready.
 
-pub mod conditions;
+mod conditions;
 mod evidence;
 
 use std::time::Duration;
 
 use api::{
     Workspace, WorkspaceStatus,
-    condition::{AVAILABLE, DEGRADED, PROGRESSING, STOPPED, VALID, reason},
+    condition::{self, AVAILABLE, DEGRADED, PROGRESSING, STOPPED, VALID, reason},
     workspace::{DesiredStatus, Endpoint, Phase, Resolved},
 };
 use jiff::Timestamp;
@@ -79,7 +79,7 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
         .map(|trouble| steady(trouble, &before, facts.world));
     let conditions = conditions(facts, stand, trouble.as_ref(), &before);
     let decisive = decisive(stand, trouble.as_ref(), facts.verdict.is_err());
-    let decided_by = conditions::find(&conditions, decisive).cloned();
+    let decided_by = condition::find(&conditions, decisive).cloned();
     let alive = facts.world.wanted_pods() > 0;
     let valid = facts.verdict.as_ref().ok();
     let status = WorkspaceStatus {
@@ -105,7 +105,7 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
             .run_id()
             .filter(|_| stand != Stand::Stopped)
             .map(str::to_owned),
-        owner: rules::valid::owner(facts.workspace).map(str::to_owned),
+        owner: api::names::owner(&facts.workspace.metadata).map(str::to_owned),
         pending_update: valid
             .filter(|_| alive)
             .map_or_else(Vec::new, |valid| pending(valid, facts.world)),
@@ -269,7 +269,7 @@ fn pending(valid: &ValidWorkspace, world: &World) -> Vec<String> {
 
 /// The kubelet words the same failing pull in two ways, by turns. As long as the run and the cause stay, so do the words.
 fn steady(trouble: Trouble, before: &WorkspaceStatus, world: &World) -> Trouble {
-    let earlier = conditions::find(&before.conditions, DEGRADED);
+    let earlier = condition::find(&before.conditions, DEGRADED);
     match earlier {
         Some(earlier)
             if trouble.reason == reason::IMAGE_PULL_FAILED

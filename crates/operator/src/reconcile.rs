@@ -2,13 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use api::{Workspace, WorkspaceStatus, condition::STOPPED};
+use api::{
+    Workspace, WorkspaceStatus,
+    condition::{self, STOPPED},
+};
 use kube::{Resource as _, core::error_boundary::InvalidObject, runtime::controller::Action};
 
 use crate::{
     admit::admit,
     apply::{self, Applied},
-    assess::{self, Facts, assess, conditions},
+    assess::{self, Facts, assess},
     backoff::spread,
     context::Context,
     failure::{is_everyday, reason_of},
@@ -130,7 +133,7 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     let identity = Identity::of(&workspace.metadata);
     let workspace = &with_newest_status(workspace, context);
     let before = workspace.status.as_ref();
-    let stopped = before.is_some_and(|status| conditions::holds(&status.conditions, STOPPED));
+    let stopped = before.is_some_and(|status| condition::holds(&status.conditions, STOPPED));
 
     let references = metrics.measure("observe", || observe::references(workspace, stores));
     let mut world = metrics.measure("observe", || observe::world(&identity, stores));

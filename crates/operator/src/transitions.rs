@@ -2,7 +2,7 @@
 
 use api::{
     WorkspaceStatus,
-    condition::{AVAILABLE, DEGRADED, STOPPED, VALID, reason},
+    condition::{self, AVAILABLE, DEGRADED, STOPPED, VALID, reason},
     workspace::Phase,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -47,16 +47,9 @@ pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<
     events
 }
 
-fn find<'a>(status: &'a WorkspaceStatus, type_: &str) -> Option<&'a Condition> {
-    status
-        .conditions
-        .iter()
-        .find(|condition| condition.type_ == type_)
-}
-
 /// Whether a condition has become true.
 fn flipped(before: &WorkspaceStatus, after: &WorkspaceStatus, type_: &str) -> bool {
-    let holds = |status| find(status, type_).is_some_and(|condition| condition.status == "True");
+    let holds = |status: &WorkspaceStatus| condition::holds(&status.conditions, type_);
     holds(after) && !holds(before)
 }
 
@@ -67,8 +60,9 @@ fn worsened<'a>(
     type_: &str,
     bad: &str,
 ) -> Option<&'a Condition> {
-    let after = find(after, type_).filter(|condition| condition.status == bad)?;
-    let known = find(before, type_).is_some_and(|it| it.status == bad && it.reason == after.reason);
+    let after = condition::find(&after.conditions, type_).filter(|condition| condition.status == bad)?;
+    let known = condition::find(&before.conditions, type_)
+        .is_some_and(|it| it.status == bad && it.reason == after.reason);
     (!known).then_some(after)
 }
 

@@ -4,7 +4,7 @@ use std::{convert::Infallible, time::Duration};
 
 use api::{
     Workspace,
-    condition::{VALID, reason},
+    condition::{self, VALID, reason},
     workspace::Phase,
 };
 use futures::{StreamExt as _, stream};
@@ -14,10 +14,7 @@ use kube::runtime::{
     controller::{Action, Config, applier},
     reflector::ObjectRef,
 };
-use operator::{
-    assess::conditions,
-    reconcile::{error_policy, reconcile},
-};
+use operator::reconcile::{error_policy, reconcile};
 use serde_json::json;
 use testkit::objects::{self, NAMESPACE};
 
@@ -184,7 +181,7 @@ async fn a_workspace_that_does_not_parse_says_so_and_others_are_served() {
         object["spec"]["port"] = json!(8888);
     });
     let status = stage.status();
-    let valid = conditions::find(&status.conditions, VALID).unwrap();
+    let valid = condition::find(&status.conditions, VALID).unwrap();
     assert_eq!(
         (valid.status.as_str(), valid.reason.as_str()),
         ("False", reason::UNREADABLE)

@@ -2,7 +2,7 @@
 
 use api::{
     Workspace,
-    condition::{PROGRESSING, STOPPED, reason},
+    condition::{self, PROGRESSING, STOPPED, reason},
     names,
     workspace::{AccessType, DesiredStatus, Phase},
 };
@@ -13,7 +13,6 @@ use k8s_openapi::api::{
     networking::v1::NetworkPolicy,
 };
 use kube::ResourceExt as _;
-use operator::assess::conditions;
 use serde_json::json;
 use testkit::objects::{self, NAMESPACE};
 
@@ -52,7 +51,7 @@ async fn a_stop_keeps_the_disk_and_says_stopped_only_when_the_last_pod_is_gone()
     stage.pass().await.unwrap();
     let status = stage.status();
     assert_eq!((status.phase, status.run_id), (Some(Phase::Stopped), None));
-    assert!(conditions::holds(&status.conditions, STOPPED));
+    assert!(condition::holds(&status.conditions, STOPPED));
     assert_eq!(stage.child::<PersistentVolumeClaim>().unwrap().uid(), disk);
     assert!(stage.child::<Service>().is_some());
     assert!(stage.child::<NetworkPolicy>().is_some());
@@ -92,7 +91,7 @@ async fn a_resume_waits_for_the_last_pod_and_is_a_new_run_on_the_same_disk() {
         Some(0),
         "one pod per disk, always"
     );
-    let progressing = conditions::find(&stage.status().conditions, PROGRESSING)
+    let progressing = condition::find(&stage.status().conditions, PROGRESSING)
         .unwrap()
         .reason
         .clone();

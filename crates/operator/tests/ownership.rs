@@ -2,14 +2,13 @@
 
 use api::{
     Workspace,
-    condition::{PROGRESSING, reason},
+    condition::{self, PROGRESSING, reason},
     workspace::Phase,
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{PersistentVolumeClaim, Service},
 };
-use operator::assess::conditions;
 use serde_json::json;
 use testkit::objects::NAMESPACE;
 
@@ -72,7 +71,7 @@ async fn a_predecessors_disk_on_its_way_out_is_waited_for() {
     stage.pass().await.unwrap();
     let status = stage.status();
     assert_eq!(status.phase, Some(Phase::Starting));
-    let progressing = conditions::find(&status.conditions, PROGRESSING).unwrap();
+    let progressing = condition::find(&status.conditions, PROGRESSING).unwrap();
     assert_eq!(progressing.reason, reason::PREDECESSOR_TERMINATING);
     assert!(stage.child::<Deployment>().is_none());
 

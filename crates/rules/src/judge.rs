@@ -234,13 +234,6 @@ mod tests {
         assert!(message.starts_with("metadata.uid: "), "{message}");
     }
 
-    #[test]
-    fn an_empty_owner_is_no_owner() {
-        let mut workspace = workspace(json!({}));
-        workspace.metadata.annotations = Some([(api::names::CREATED_BY.to_owned(), String::new())].into());
-        assert_eq!(crate::valid::owner(&workspace), None);
-    }
-
     proptest! {
         #[test]
         fn judging_never_panics(name in "\\PC{0,60}", image in "\\PC{0,20}", port in any::<i32>(), cpu in "\\PC{0,9}") {

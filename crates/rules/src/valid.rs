@@ -116,15 +116,6 @@ fn canonical(raw: &mut RawQuantity) {
     }
 }
 
-/// Kubernetes user name of the workspace's owner, if one is recorded.
-pub fn owner(workspace: &Workspace) -> Option<&str> {
-    workspace
-        .annotations()
-        .get(api::names::CREATED_BY)
-        .map(String::as_str)
-        .filter(|name| !name.is_empty())
-}
-
 impl ValidWorkspace {
     /// Name of every child.
     pub fn child_name(&self) -> String {

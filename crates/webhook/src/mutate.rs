@@ -1,6 +1,6 @@
 //! Request -> the smallest patch that records owner and finalizer, never anything else (pure).
 
-use api::names::{CLEANUP_FINALIZER, CREATED_BY};
+use api::names::{self, CLEANUP_FINALIZER, CREATED_BY};
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation};
 use serde_json::{Value, json};
@@ -19,18 +19,13 @@ pub(crate) fn mutate(request: &Request) -> Answer {
 
 fn owner(request: &Request) -> Option<PatchOperation> {
     let annotations = request.object.metadata.annotations.as_ref();
-    let named = |map: Option<&std::collections::BTreeMap<String, String>>| {
-        map.and_then(|map| map.get(CREATED_BY))
-            .filter(|name| !name.is_empty())
-            .cloned()
-    };
-    if named(annotations).is_some() {
+    if names::owner(&request.object.metadata).is_some() {
         return None;
     }
     let owner = match &request.old {
-        None => request.user_name().to_owned(),
+        None => request.user_name(),
         // An object that never had an owner does not get one by the way.
-        Some(old) => named(old.metadata.annotations.as_ref())?,
+        Some(old) => names::owner(&old.metadata)?,
     };
     Some(match annotations {
         None => add(["metadata", "annotations"], json!({ CREATED_BY: owner })),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::names::{CREATED_BY, RESERVED_PREFIX};
+use api::names::{self, CREATED_BY, RESERVED_PREFIX};
 use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
@@ -87,9 +87,10 @@ fn reserved(map: &str, set: &BTreeSet<String>, values: Option<&BTreeMap<String, 
 
 /// Naming somebody else as the owner needs a right of its own.
 async fn owner(request: &Request, peers: &Peers) -> Result<Option<Violation>, Refusal> {
+    let owner_of = |object: &DynamicObject| names::owner(&object.metadata).unwrap_or_default().to_owned();
     let named = owner_of(&request.object);
     let expected = match &request.old {
-        None => request.user_name(),
+        None => request.user_name().to_owned(),
         Some(old) => owner_of(old),
     };
     if named == expected {
@@ -103,20 +104,13 @@ async fn owner(request: &Request, peers: &Peers) -> Result<Option<Violation>, Re
     }
     let rule = format!(
         "names another owner: leave the annotation as it is, or ask an administrator for the verb {} on this workspace",
-        api::names::ASSIGN_OWNER_VERB
+        names::ASSIGN_OWNER_VERB
     );
     Ok(Some(Violation::new(
         format!("metadata.annotations[{CREATED_BY}]"),
         named,
         rule,
     )))
-}
-
-fn owner_of(object: &DynamicObject) -> &str {
-    let annotations = object.metadata.annotations.as_ref();
-    annotations
-        .and_then(|map| map.get(CREATED_BY))
-        .map_or("", String::as_str)
 }
 
 #[derive(Default)]

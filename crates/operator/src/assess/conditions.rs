@@ -2,6 +2,7 @@
 //!
 //! `lastTransitionTime` moves when a status flips and only then; every condition carries the generation that it judges.
 
+use api::condition;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -28,7 +29,7 @@ impl<'a> Conditions<'a> {
     /// Adds the condition of this type.
     pub(super) fn set(&mut self, type_: &str, holds: bool, reason: &str, message: &str) {
         let status = if holds { "True" } else { "False" };
-        let same = find(self.before, type_).filter(|earlier| earlier.status == status);
+        let same = condition::find(self.before, type_).filter(|earlier| earlier.status == status);
         self.list.push(Condition {
             type_: type_.to_owned(),
             status: status.to_owned(),
@@ -42,16 +43,6 @@ impl<'a> Conditions<'a> {
     pub(super) fn finish(self) -> Vec<Condition> {
         self.list
     }
-}
-
-/// The condition of this type.
-pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
-    conditions.iter().find(|condition| condition.type_ == type_)
-}
-
-/// Whether the condition of this type is `True`.
-pub fn holds(conditions: &[Condition], type_: &str) -> bool {
-    find(conditions, type_).is_some_and(|condition| condition.status == "True")
 }
 
 #[cfg(test)]

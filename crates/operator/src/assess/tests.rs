@@ -89,7 +89,7 @@ impl Scene {
 
 /// Status and reason of a condition.
 fn condition<'a>(status: &'a WorkspaceStatus, type_: &str) -> (&'a str, &'a str) {
-    let condition = conditions::find(&status.conditions, type_).unwrap();
+    let condition = condition::find(&status.conditions, type_).unwrap();
     (condition.status.as_str(), condition.reason.as_str())
 }
 
@@ -203,7 +203,7 @@ fn a_stop_takes_the_endpoint_away_at_once_and_stopped_waits_for_the_last_pod() {
     world.pods.clear();
     let status = Scene::of(world).stopped().status();
     assert_eq!((status.phase, status.run_id), (Some(Phase::Stopped), None));
-    assert!(conditions::holds(&status.conditions, STOPPED));
+    assert!(condition::holds(&status.conditions, STOPPED));
 }
 
 #[test]
@@ -509,13 +509,13 @@ proptest! {
         if rejected { scene = scene.rejected(); }
         let status = scene.status();
         for type_ in [VALID, AVAILABLE, PROGRESSING, DEGRADED, STOPPED] {
-            let condition = conditions::find(&status.conditions, type_).unwrap();
+            let condition = condition::find(&status.conditions, type_).unwrap();
             prop_assert!(condition.reason.chars().next().unwrap().is_ascii_uppercase());
             prop_assert!(condition.reason.chars().all(|c| c.is_ascii_alphanumeric()));
             prop_assert!(!condition.message.is_empty());
             prop_assert_eq!(condition.observed_generation, Some(1));
         }
-        prop_assert!(status.endpoint.is_none() || conditions::holds(&status.conditions, AVAILABLE));
+        prop_assert!(status.endpoint.is_none() || condition::holds(&status.conditions, AVAILABLE));
         scene.workspace.status = Some(status.clone());
         prop_assert_eq!(scene.at(seconds + 1).status(), status);
     }
