@@ -24,7 +24,7 @@ use gateway::request::cookies::StripList;
 use gateway::router::{self, Entrance};
 use gateway::session::Sessions;
 use gateway::session::content::Content;
-use gateway::verify::state::AppState;
+use gateway::verify::AppState;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};

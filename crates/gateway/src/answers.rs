@@ -25,7 +25,7 @@ pub enum Refusal {
 }
 
 /// A refusal for scripts.
-pub fn refuse(refusal: Refusal, domain: &Domain, host: &str) -> Response {
+pub(crate) fn refuse(refusal: Refusal, domain: &Domain, host: &str) -> Response {
     match refusal {
         Refusal::NotSignedIn => sign_in_elsewhere(domain, host),
         Refusal::Denied => pages::problem(
@@ -38,7 +38,7 @@ pub fn refuse(refusal: Refusal, domain: &Domain, host: &str) -> Response {
 }
 
 /// Tells a script where a person can sign in. Scripts are never redirected.
-pub fn sign_in_elsewhere(domain: &Domain, host: &str) -> Response {
+pub(crate) fn sign_in_elsewhere(domain: &Domain, host: &str) -> Response {
     let body = serde_json::json!({
         "error": "SignInRequired",
         "message": "Sign in by opening loginUrl in a browser tab, then try again.",
@@ -48,7 +48,7 @@ pub fn sign_in_elsewhere(domain: &Domain, host: &str) -> Response {
 }
 
 /// The request comes from a page of another origin, which must not act with this person's ticket.
-pub fn wrong_source() -> Response {
+pub(crate) fn wrong_source() -> Response {
     pages::problem(
         StatusCode::FORBIDDEN,
         "CrossOrigin",
@@ -57,7 +57,7 @@ pub fn wrong_source() -> Response {
 }
 
 /// A redirect to `location`, which is absolute and of our own making.
-pub fn redirect(status: StatusCode, location: &str) -> Response {
+pub(crate) fn redirect(status: StatusCode, location: &str) -> Response {
     let Ok(location) = HeaderValue::from_str(location) else {
         return Failure::BadRequest.answer();
     };
@@ -67,7 +67,7 @@ pub fn redirect(status: StatusCode, location: &str) -> Response {
 }
 
 /// An answer without body that nothing stores and that tells no other site where it came from.
-pub fn empty(status: StatusCode) -> Response {
+pub(crate) fn empty(status: StatusCode) -> Response {
     let mut response = Response::default();
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use clap::Parser;
 
 /// Exit status for settings that cannot be used (`EX_USAGE`).
-pub const EXIT_USAGE: u8 = 64;
+pub(crate) const EXIT_USAGE: u8 = 64;
 
 /// Signs people in and decides about every request to a workspace.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "jupyter-k8s-gateway", version)]
-pub struct Args {
+pub(crate) struct Args {
     /// Namespace of this process: its Secrets and login sessions live there.
     #[arg(long, env = "POD_NAMESPACE")]
     pub namespace: String,
@@ -53,7 +53,8 @@ pub struct Args {
 /// The identity provider, and how its claims become Kubernetes names. Claims and prefixes mean what kube-apiserver's flags
 /// of the same names mean, so that both give a person the same name.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Oidc {
+#[expect(clippy::struct_field_names, reason = "clap names the flags after them")]
+pub(crate) struct Oidc {
     /// Issuer, exactly as in its discovery document; https only.
     #[arg(long, env = "OIDC_ISSUER_URL")]
     pub oidc_issuer_url: String,

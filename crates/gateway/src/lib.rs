@@ -1,9 +1,13 @@
 //! HTTP request in -> allow, deny or login out, decided from an index that watches feed.
 //!
-//! `router` is the table of contents of what is served; `index` is what every answer is decided from.
+//! `run` wires. `listen` takes connections, `router` is the table of contents of what is served: `verify` (the proxy's
+//! question about each request), `relay` (websockets), `index::traefik` (the proxy's routes), `sign_in` and `pages`
+//! (people). They decide from `index` (which host is which workspace) and `session` (who is signed in), and use `oidc`,
+//! `crypto` and `request`. Folders further down this list never import those above: `sign_in`, `relay`, `verify`,
+//! `answers`, `session`, `oidc`, `pages`, `index`, `crypto`, `request`.
 
-pub mod answers;
-pub mod args;
+mod answers;
+mod args;
 pub mod clock;
 pub mod crypto;
 pub mod index;
@@ -16,6 +20,6 @@ pub mod request;
 pub mod router;
 pub mod run;
 pub mod session;
-pub mod settings;
+mod settings;
 pub mod sign_in;
 pub mod verify;

@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 use crate::pages::{self, problem};
 use crate::relay::Relay;
 use crate::request::{authority, is_page_load};
-use crate::verify::doorkeeper::Doorkeeper;
+use crate::verify::Doorkeeper;
 
 /// Time for any answer but that to a poll: longer than the gateway's own calls to others take.
 const PATIENCE: Duration = Duration::from_secs(25);

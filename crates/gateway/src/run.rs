@@ -35,7 +35,7 @@ use crate::router::{Entrance, RouteProvider};
 use crate::session::Sessions;
 use crate::settings::SignIn;
 use crate::sign_in;
-use crate::verify::state::AppState;
+use crate::verify::AppState;
 
 /// Time between the end of readiness and the end of connections: Services learn of the one before the other.
 const LINGER: Duration = Duration::from_secs(5);
@@ -83,7 +83,7 @@ fn raise_file_limit() {
 ///
 /// # Errors
 /// A setting cannot be used ([`SettingError`]), an address is taken, or the API server refuses what the start needs.
-pub async fn run(args: Args) -> anyhow::Result<()> {
+async fn run(args: Args) -> anyhow::Result<()> {
     let sign_in = SignIn::new(&args.oidc)?;
     let end = kit::shutdown::on_signal()?;
     let client = kit::client::new(api::names::GATEWAY).await?;

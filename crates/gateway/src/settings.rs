@@ -9,7 +9,7 @@ use crate::oidc::claims::Mapping;
 use crate::oidc::http::{HttpClient, SettingError};
 
 /// How people are signed in.
-pub struct SignIn {
+pub(crate) struct SignIn {
     /// This gateway as a client of the provider.
     pub provider: oidc::Settings,
     /// Reaches the provider.
@@ -23,7 +23,7 @@ impl SignIn {
     ///
     /// # Errors
     /// A setting cannot be used; the error names it.
-    pub fn new(oidc: &Oidc) -> Result<Self, SettingError> {
+    pub(crate) fn new(oidc: &Oidc) -> Result<Self, SettingError> {
         let secret = given(oidc.oidc_client_secret_file.as_deref())
             .map(client_secret)
             .transpose()?;

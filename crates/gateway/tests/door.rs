@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use axum::response::Response;
 use gateway::index::{Index, Target};
 use gateway::pages;
-use gateway::verify::doorkeeper::Doorkeeper;
+use gateway::verify::Doorkeeper;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 /// Lets in whoever brings the cookie, until told otherwise.

@@ -46,7 +46,7 @@ struct StoredKey {
 
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
-pub enum KeysError {
+pub(crate) enum KeysError {
     /// What is stored is not a key set.
     #[error(
         "its entry {ENTRY:?} is not a set of sealing keys; delete the Secret to have a new one made (everybody signs in again)"
@@ -121,7 +121,7 @@ fn derive(data: &Data) -> Result<Vec<SealingKey>, KeysError> {
 }
 
 /// The Secret that holds the keys, kept up to date by every replica.
-pub struct KeyStore {
+pub(crate) struct KeyStore {
     secrets: Api<Secret>,
     spec: kit::secret::Spec,
     clock: Clock,
@@ -133,7 +133,7 @@ impl KeyStore {
     ///
     /// # Errors
     /// The Secret cannot be read or written, or holds something else.
-    pub async fn open(
+    pub(crate) async fn open(
         secrets: Api<Secret>,
         spec: kit::secret::Spec,
         clock: Clock,
@@ -149,7 +149,7 @@ impl KeyStore {
     }
 
     /// The keys in force, replaced as they rotate.
-    pub fn ring(&self) -> Arc<KeyRing> {
+    pub(crate) fn ring(&self) -> Arc<KeyRing> {
         self.ring.clone()
     }
 
@@ -157,7 +157,7 @@ impl KeyStore {
     ///
     /// # Errors
     /// As for [`KeyStore::open`]; the ring stays as it was.
-    pub async fn refresh(&self) -> Result<(), KeysError> {
+    pub(crate) async fn refresh(&self) -> Result<(), KeysError> {
         let now = self.clock.now();
         let data = kit::secret::agree(&self.secrets, &self.spec, |stored| rotate(stored, now)).await?;
         self.ring.replace(derive(&data)?);
@@ -165,7 +165,7 @@ impl KeyStore {
     }
 
     /// Refreshes for ever. A failure leaves the keys as they are: they stay good for hours.
-    pub async fn maintain(self) {
+    pub(crate) async fn maintain(self) {
         loop {
             tokio::time::sleep(POLL).await;
             if let Err(error) = self.refresh().await {

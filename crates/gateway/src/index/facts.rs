@@ -12,11 +12,11 @@ use kube::ResourceExt as _;
 use crate::index::{Domain, Snapshot, Target};
 
 /// `(namespace, name)`; the namespace of a manager is empty.
-pub type Key = (String, String);
+pub(super) type Key = (String, String);
 
 /// Everything that the watches have told, and the manager that this gateway serves.
 #[derive(Debug, Default)]
-pub struct World {
+pub(super) struct World {
     wanted: Option<String>,
     serving: Option<(String, ManagerFacts)>,
     managers: HashMap<Key, ManagerFacts>,
@@ -25,14 +25,14 @@ pub struct World {
 
 /// What is kept of a WorkspaceManager.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ManagerFacts {
+pub(super) struct ManagerFacts {
     domain: Domain,
     is_default: bool,
 }
 
 /// What is kept of a Workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkspaceFacts {
+pub(super) struct WorkspaceFacts {
     /// Unix milliseconds.
     created: i64,
     /// The manager that routes here; `None` until that is resolved.
@@ -43,7 +43,7 @@ pub struct WorkspaceFacts {
 
 impl World {
     /// `wanted`: the manager to serve; `None`: the one default manager.
-    pub fn new(wanted: Option<String>) -> Self {
+    pub(super) fn new(wanted: Option<String>) -> Self {
         Self {
             wanted,
             ..Self::default()
@@ -51,12 +51,12 @@ impl World {
     }
 
     /// All managers, known by key.
-    pub fn managers(&mut self) -> &mut HashMap<Key, ManagerFacts> {
+    pub(super) fn managers(&mut self) -> &mut HashMap<Key, ManagerFacts> {
         &mut self.managers
     }
 
     /// All workspaces, known by key.
-    pub fn workspaces(&mut self) -> &mut HashMap<Key, WorkspaceFacts> {
+    pub(super) fn workspaces(&mut self) -> &mut HashMap<Key, WorkspaceFacts> {
         &mut self.workspaces
     }
 
@@ -64,7 +64,7 @@ impl World {
     ///
     /// A manager that is gone, or one of several that call themselves the default, leaves what was served as it is: such
     /// a slip must not move running workspaces to another domain or end every session.
-    pub fn snapshot(&mut self) -> Snapshot {
+    pub(super) fn snapshot(&mut self) -> Snapshot {
         if let Some(chosen) = self.choose() {
             self.serving = Some(chosen);
         }
@@ -105,7 +105,7 @@ impl World {
 
 impl ManagerFacts {
     /// `None` for a manager whose authentication or routing is not this gateway's business.
-    pub fn of(manager: &WorkspaceManager) -> Option<Self> {
+    pub(super) fn of(manager: &WorkspaceManager) -> Option<Self> {
         let routing = &manager.spec.routing;
         if routing.traefik.is_none() || manager.spec.authentication.gateway.is_none() {
             return None;
@@ -120,7 +120,7 @@ impl ManagerFacts {
 impl WorkspaceFacts {
     /// Owner and wish come from the object itself, because they count at once; what was resolved and the pod's address
     /// come from the status, which only the operator writes.
-    pub fn of(workspace: Workspace) -> Self {
+    pub(super) fn of(workspace: Workspace) -> Self {
         let owner = workspace
             .annotations()
             .get(CREATED_BY)

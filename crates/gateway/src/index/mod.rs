@@ -1,8 +1,10 @@
 //! watched Workspaces and managers -> a snapshot by host, read without locks (pure).
+//!
+//! `watch` feeds it with the `facts` of each object; `traefik` makes the proxy's routes of it.
 
-pub mod facts;
+mod facts;
 pub mod traefik;
-pub mod watch;
+pub(crate) mod watch;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

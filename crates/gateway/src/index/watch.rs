@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 const BATCH: usize = 512;
 
 /// Keeps `index` up to date for ever. The first snapshot is published when both lists are complete.
-pub async fn feed(client: Client, wanted: Option<String>, index: Arc<Index>, metrics: Metrics) {
+pub(crate) async fn feed(client: Client, wanted: Option<String>, index: Arc<Index>, metrics: Metrics) {
     let workspaces = watcher(
         Api::<DeserializeGuard<Workspace>>::all(client.clone()),
         watcher::Config::default(),

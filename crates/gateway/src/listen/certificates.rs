@@ -23,11 +23,11 @@ const LOOK: Duration = Duration::from_hours(1);
 const RETRY: Duration = Duration::from_mins(1);
 
 /// TLS settings for new connections, replaced as certificates are renewed.
-pub type TlsConfigs = watch::Receiver<Arc<ServerConfig>>;
+pub(crate) type TlsConfigs = watch::Receiver<Arc<ServerConfig>>;
 
 /// Why the listeners have no certificates.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// A Secret could not be read or written.
     #[error(transparent)]
     Secret(#[from] kit::secret::Error),
@@ -44,7 +44,7 @@ pub enum Error {
 
 /// Where certificates are kept and whom they name.
 #[derive(Debug, Clone)]
-pub struct Pki {
+pub(crate) struct Pki {
     secrets: Api<Secret>,
     release: String,
     namespace: String,
@@ -59,7 +59,7 @@ struct Made {
 
 impl Pki {
     /// `secrets`: those of `namespace`; `release`: first part of the Secrets' and the Service's names.
-    pub fn new(secrets: Api<Secret>, release: &str, namespace: &str) -> Self {
+    pub(crate) fn new(secrets: Api<Secret>, release: &str, namespace: &str) -> Self {
         Self {
             secrets,
             release: release.to_owned(),
@@ -72,7 +72,7 @@ impl Pki {
     ///
     /// # Errors
     /// A Secret cannot be read or written, or what it holds cannot be used.
-    pub async fn open(
+    pub(crate) async fn open(
         self,
     ) -> Result<
         (
@@ -179,7 +179,7 @@ impl Pki {
 }
 
 /// The Secret `<release>-<suffix>`, apart from its content.
-pub fn secret_spec(release: &str, suffix: &str, type_: &'static str) -> Spec {
+pub(crate) fn secret_spec(release: &str, suffix: &str, type_: &'static str) -> Spec {
     let labels = [
         (api::names::APP_NAME_LABEL, api::names::PRODUCT),
         (api::names::APP_INSTANCE_LABEL, release),

@@ -1,6 +1,8 @@
 //! connections on one port -> requests to a router, within bounds of number, size and time (IO).
+//!
+//! `certificates` keeps the private authority by which the gateway and the proxy know each other.
 
-pub mod certificates;
+pub(crate) mod certificates;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -21,7 +21,11 @@ const REMIND: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// The setting that is wrong.
-pub async fn discover(settings: Settings, http: HttpClient, clock: Clock) -> Result<Provider, SettingError> {
+pub(crate) async fn discover(
+    settings: Settings,
+    http: HttpClient,
+    clock: Clock,
+) -> Result<Provider, SettingError> {
     let mut doubted_since: Option<Instant> = None;
     let mut reminded: Option<Instant> = None;
     loop {

@@ -1,9 +1,11 @@
 //! the identity provider as discovered: where to send browsers, and authorization code -> verified claims (IO).
+//!
+//! `discovery` waits for it and reads its `metadata`; `jwks` keeps its keys, `token` verifies ID tokens with them, `claims`
+//! makes Kubernetes names of their content; `http` is how it is called.
 
 pub mod claims;
-pub mod discovery;
+pub(crate) mod discovery;
 pub mod http;
-
 mod jwks;
 mod metadata;
 mod settings;

@@ -2,7 +2,7 @@
 
 /// Follows a stream of websocket frames (RFC 6455, section 5.2) without looking at their content.
 #[derive(Debug, Default)]
-pub struct Frames {
+pub(super) struct Frames {
     /// First bytes of a frame whose length is not known yet; only `have` of them count.
     head: [u8; 10],
     have: usize,
@@ -12,12 +12,12 @@ pub struct Frames {
 
 impl Frames {
     /// Whether the bytes so far end with a whole frame, so that another one may be put in here.
-    pub fn at_boundary(&self) -> bool {
+    pub(super) fn at_boundary(&self) -> bool {
         self.have == 0 && self.left == 0
     }
 
     /// Takes in all bytes.
-    pub fn advance(&mut self, mut bytes: &[u8]) {
+    pub(super) fn advance(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let taken = self.finish(bytes);
             bytes = &bytes[taken..];
@@ -25,7 +25,7 @@ impl Frames {
     }
 
     /// Takes in bytes up to the end of the current frame, or all of them if it ends later. Returns how many.
-    pub fn finish(&mut self, bytes: &[u8]) -> usize {
+    pub(super) fn finish(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
         while self.left == 0 && taken < bytes.len() {
             self.head[self.have] = bytes[taken];
@@ -59,7 +59,7 @@ fn length(head: &[u8]) -> Option<u64> {
 }
 
 /// A close frame as a server sends it. `reason` is at most 123 bytes; what is beyond is left out.
-pub fn close(code: u16, reason: &str) -> Vec<u8> {
+pub(super) fn close(code: u16, reason: &str) -> Vec<u8> {
     let reason = &reason.as_bytes()[..reason.floor_char_boundary(123)];
     let mut frame = vec![0x88, 0];
     frame.extend(code.to_be_bytes());

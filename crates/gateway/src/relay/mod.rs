@@ -1,8 +1,10 @@
 //! a websocket handshake on a workspace's host -> a socket to its pod, for as long as the person may connect (IO).
+//!
+//! `slots` bounds how many there are; `pipe` carries the bytes, and knows from `frames` where it may cut them.
 
-pub mod frames;
-pub mod pipe;
-pub mod slots;
+mod frames;
+mod pipe;
+mod slots;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,7 +37,7 @@ use crate::request::cookies::StripList;
 use crate::request::forwarded;
 use crate::request::pod_headers;
 use crate::request::source_rule;
-use crate::verify::doorkeeper::Doorkeeper;
+use crate::verify::Doorkeeper;
 
 /// Most sockets of one workspace. A kernel, a terminal or an extension takes one each.
 const SOCKETS_OF_ONE: usize = 256;

@@ -19,7 +19,7 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// Why a socket is closed from our side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
+pub(super) enum Cut {
     /// The person may no longer connect.
     AccessEnded,
     /// This replica ends; another one takes over.
@@ -41,7 +41,7 @@ impl Cut {
 ///
 /// # Errors
 /// A side broke off.
-pub async fn pipe(
+pub(super) async fn pipe(
     client: impl AsyncRead + AsyncWrite,
     pod: impl AsyncRead + AsyncWrite,
     cut: impl Future<Output = Cut>,

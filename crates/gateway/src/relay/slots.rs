@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Counts what is taken, by workspace and in all. Clones share their state.
 #[derive(Debug, Clone)]
-pub struct Slots {
+pub(super) struct Slots {
     taken: Arc<Mutex<Taken>>,
     for_each: usize,
     for_all: usize,
@@ -20,14 +20,14 @@ struct Taken {
 
 /// A slot, taken until it is dropped.
 #[derive(Debug)]
-pub struct Slot {
+pub(super) struct Slot {
     uid: String,
     slots: Slots,
 }
 
 impl Slots {
     /// `for_each`: most slots of one workspace; `for_all`: most of all together.
-    pub fn new(for_each: usize, for_all: usize) -> Self {
+    pub(super) fn new(for_each: usize, for_all: usize) -> Self {
         Self {
             taken: Arc::default(),
             for_each,
@@ -36,7 +36,7 @@ impl Slots {
     }
 
     /// A slot for the workspace with this UID; `None` when there is no more room.
-    pub fn take(&self, uid: &str) -> Option<Slot> {
+    pub(super) fn take(&self, uid: &str) -> Option<Slot> {
         let mut taken = self.lock();
         let own = taken.by_uid.get(uid).copied().unwrap_or_default();
         if own >= self.for_each || taken.all >= self.for_all {

@@ -11,10 +11,10 @@ use crate::request::cookies::{self, StripList};
 
 /// Headers whose every copy the proxy must replace by ours: `/verify` names what the pod may see instead, and leaving
 /// one out deletes it.
-pub const REPLACED: [HeaderName; 2] = [COOKIE, AUTHORIZATION];
+pub(crate) const REPLACED: [HeaderName; 2] = [COOKIE, AUTHORIZATION];
 
 /// What replaces [`REPLACED`]: cookies without ours, no Authorization.
-pub fn replaced(request: &HeaderMap, strip: &StripList) -> Option<HeaderValue> {
+pub(crate) fn replaced(request: &HeaderMap, strip: &StripList) -> Option<HeaderValue> {
     strip.keep(request)
 }
 
@@ -24,7 +24,7 @@ pub fn replaced(request: &HeaderMap, strip: &StripList) -> Option<HeaderValue> {
 /// client or a proxy, and aliases (names with `_` or `.` that some servers read as `-`). `X-Forwarded-Host` and
 /// `X-Forwarded-Proto` are written anew from `host` (with port as browsers send it). The caller adds the handshake's own
 /// `Connection` and `Upgrade`.
-pub fn for_relay(request: &HeaderMap, strip: &StripList, host: &HeaderValue) -> HeaderMap {
+pub(crate) fn for_relay(request: &HeaderMap, strip: &StripList, host: &HeaderValue) -> HeaderMap {
     let named_by_connection: Vec<HeaderName> = request
         .get_all(CONNECTION)
         .iter()
@@ -54,7 +54,7 @@ pub fn for_relay(request: &HeaderMap, strip: &StripList, host: &HeaderValue) -> 
 
 /// Removes from a pod's answer what only the gateway may set on a workspace's host: cookies with our names, and
 /// hop-by-hop headers other than the handshake's.
-pub fn from_pod(answer: &mut HeaderMap) {
+pub(crate) fn from_pod(answer: &mut HeaderMap) {
     let kept: Vec<HeaderValue> = answer
         .get_all(SET_COOKIE)
         .iter()

@@ -1,7 +1,8 @@
 //! session ids -> who is signed in, from objects that every replica watches (IO on unknown ids and at logins only).
+//!
+//! `content` is what an object holds, sealed; `view` what the watch knows of all; `upkeep` watches, and deletes what ended.
 
 pub mod content;
-
 mod upkeep;
 mod view;
 

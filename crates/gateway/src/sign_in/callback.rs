@@ -15,10 +15,10 @@ use crate::request::source_rule::Source;
 use crate::session::content::{Content, SESSION_LIFE};
 use crate::sign_in::enter::not_a_page;
 use crate::sign_in::login;
-use crate::verify::state::AppState;
+use crate::verify::AppState;
 
 /// Answers `GET https://auth.<base>/callback?code=…&state=…`.
-pub async fn callback(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
+pub(super) async fn callback(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
     receive(app, uri, headers).await.unwrap_or_else(Failure::answer)
 }
 

@@ -11,11 +11,11 @@ use crate::pages;
 use crate::request::parameter;
 use crate::request::source_rule::Source;
 use crate::sign_in::login;
+use crate::verify::AppState;
 use crate::verify::decision::decide;
-use crate::verify::state::AppState;
 
 /// Answers `GET https://auth.<base>/enter?t=…`.
-pub async fn enter(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
+pub(super) async fn enter(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
     proceed(app, uri, headers).await.unwrap_or_else(Failure::answer)
 }
 
@@ -63,12 +63,12 @@ fn is_ours(domain: &Domain, enter: &Enter) -> bool {
 }
 
 /// Address on the workspace's host that a link leads back to.
-pub fn address(domain: &Domain, enter: &Enter) -> String {
+pub(super) fn address(domain: &Domain, enter: &Enter) -> String {
     format!("{}{}", domain.origin(&enter.host), enter.target)
 }
 
 /// The link is none of ours, or its key is gone.
-pub fn unknown_link() -> Response {
+pub(super) fn unknown_link() -> Response {
     pages::message(
         StatusCode::BAD_REQUEST,
         "This link is not valid",
@@ -77,7 +77,7 @@ pub fn unknown_link() -> Response {
 }
 
 /// Frames, fetches and images have no business on the auth host.
-pub fn not_a_page() -> Response {
+pub(super) fn not_a_page() -> Response {
     pages::problem(
         StatusCode::FORBIDDEN,
         "CrossOrigin",

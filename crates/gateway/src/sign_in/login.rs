@@ -11,13 +11,13 @@ use crate::crypto::tokens::{ENTER_LIFE, Enter, LoginAttempt, Token as _};
 use crate::index::Domain;
 use crate::oidc::Binding;
 use crate::request::cookies::{self, LOGIN_SLOTS};
-use crate::verify::state::AppState;
+use crate::verify::AppState;
 
 /// Begins a login that goes on to `enter` afterwards.
 ///
 /// # Errors
 /// The identity provider is not known yet, or nothing can be sealed.
-pub fn begin(
+pub(super) fn begin(
     app: &AppState,
     domain: &Domain,
     headers: &HeaderMap,
@@ -57,7 +57,7 @@ pub fn begin(
 }
 
 /// Address that the identity provider sends browsers back to.
-pub fn callback_address(domain: &Domain) -> String {
+pub(super) fn callback_address(domain: &Domain) -> String {
     format!("{}/callback", domain.auth_origin())
 }
 
@@ -65,7 +65,7 @@ pub fn callback_address(domain: &Domain) -> String {
 ///
 /// # Errors
 /// A cookie came twice.
-pub fn resume(
+pub(super) fn resume(
     app: &AppState,
     headers: &HeaderMap,
     state: &str,

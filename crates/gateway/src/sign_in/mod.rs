@@ -1,10 +1,13 @@
 //! addresses of the sign-in pages -> their handlers (pure; the handlers do what their files say).
+//!
+//! In the order of a login: `enter` on the auth host, `login` to the identity provider, `callback` from it,
+//! `workspace_callback` on the workspace's host. `start` starts a stopped workspace.
 
-pub mod callback;
-pub mod enter;
-pub mod login;
-pub mod start;
-pub mod workspace_callback;
+mod callback;
+mod enter;
+mod login;
+mod start;
+mod workspace_callback;
 
 use std::sync::Arc;
 
@@ -19,7 +22,7 @@ use crate::answers::Failure;
 use crate::index::Place;
 use crate::pages;
 use crate::request;
-use crate::verify::state::AppState;
+use crate::verify::AppState;
 
 /// Everything under `https://auth.<base>`.
 pub fn auth(app: Arc<AppState>) -> Router {

@@ -14,16 +14,16 @@ use crate::index::{Domain, Place};
 use crate::pages;
 use crate::request::source_rule::{Source, single};
 use crate::request::{one_of, parameter};
+use crate::verify::AppState;
 use crate::verify::decision::{Allow, decide};
-use crate::verify::state::AppState;
 
 /// Largest body of the form, in bytes.
-pub const MAX_FORM: usize = 4 * 1024;
+pub(super) const MAX_FORM: usize = 4 * 1024;
 /// Most attempts while others change the workspace.
 const ATTEMPTS: usize = 3;
 
 /// Answers `GET https://auth.<base>/start?host=…`: the form.
-pub async fn form(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
+pub(super) async fn form(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
     let answer = async {
         if Source::of(headers)?.is_embedded() {
             return Ok(crate::sign_in::enter::not_a_page());
@@ -40,7 +40,7 @@ pub async fn form(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
 }
 
 /// Answers `POST https://auth.<base>/start`, the form's button. `body`: at most [`MAX_FORM`] bytes.
-pub async fn start(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Response {
+pub(super) async fn start(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Response {
     let answer = async {
         let domain = app.domain()?;
         if !Source::of(headers)?.is_from(&domain.auth_origin()) {

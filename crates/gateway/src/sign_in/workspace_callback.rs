@@ -14,12 +14,17 @@ use crate::request::parameter;
 use crate::request::source_rule::Source;
 use crate::session::Spent;
 use crate::sign_in::enter::{address, unknown_link};
+use crate::verify::AppState;
 use crate::verify::decision::decide;
 use crate::verify::send_to_enter;
-use crate::verify::state::AppState;
 
 /// Answers `GET https://<workspace host>/_workspace/callback?code=…`. `host`: lower case, without port.
-pub async fn workspace_callback(app: &AppState, host: &str, uri: &Uri, headers: &HeaderMap) -> Response {
+pub(super) async fn workspace_callback(
+    app: &AppState,
+    host: &str,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Response {
     receive(app, host, uri, headers)
         .await
         .unwrap_or_else(Failure::answer)

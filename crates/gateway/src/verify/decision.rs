@@ -18,7 +18,7 @@ pub struct Allow {
 
 /// A person may not connect, or there is no such workspace: the same to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Denied;
+pub(crate) struct Denied;
 
 impl Allow {
     /// The workspace.
@@ -36,7 +36,7 @@ impl Allow {
 ///
 /// # Errors
 /// The person may not connect, or no workspace has that host.
-pub fn decide(snapshot: &Snapshot, host: &str, session: &Arc<Session>) -> Result<Allow, Denied> {
+pub(crate) fn decide(snapshot: &Snapshot, host: &str, session: &Arc<Session>) -> Result<Allow, Denied> {
     let target = snapshot.target(host).ok_or(Denied)?;
     match access::connect(&session.identity.user_name, &target.owner, target.access_type) {
         Decision::Allow(_) => Ok(Allow {

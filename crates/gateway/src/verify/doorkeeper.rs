@@ -6,13 +6,13 @@ use std::sync::Arc;
 use axum::response::Response;
 use http::HeaderMap;
 
+use super::decision::decide;
+use super::state::AppState;
 use crate::answers::{Failure, refuse, sign_in_elsewhere, wrong_source};
 use crate::crypto::tokens::RandomId;
 use crate::index::Target;
 use crate::request::cookies;
 use crate::request::source_rule::Source;
-use crate::verify::decision::decide;
-use crate::verify::state::AppState;
 
 /// Says who may pass.
 pub trait Doorkeeper: Send + Sync + 'static {
@@ -49,7 +49,7 @@ impl Doorkeeper for AppState {
     type Grant = Grant;
 
     async fn verify(&self, headers: &HeaderMap) -> Response {
-        crate::verify::verify(self, headers).await
+        super::verify(self, headers).await
     }
 
     async fn admit(&self, host: &str, headers: &HeaderMap) -> Result<(Arc<Target>, Grant), Response> {

@@ -1,15 +1,20 @@
 //! the proxy's question about a request -> 200 with the pod's headers, or what the browser gets instead (no IO with a
 //! valid ticket).
+//!
+//! `state` holds what every answer is made from and judges tickets; `decision` asks the rules; `doorkeeper` is what the
+//! listeners see of it.
 
-pub mod decision;
-pub mod doorkeeper;
-pub mod state;
+pub(crate) mod decision;
+mod doorkeeper;
+mod state;
 
 use axum::response::Response;
 use http::StatusCode;
 use http::header::{COOKIE, HeaderMap};
 
-use self::state::{Admission, AppState};
+pub use self::doorkeeper::Doorkeeper;
+use self::state::Admission;
+pub use self::state::AppState;
 use crate::answers::{Failure, Refusal, empty, redirect, refuse, sign_in_elsewhere, wrong_source};
 use crate::crypto::random::{fingerprint, random_token};
 use crate::crypto::tokens::{ENTER_LIFE, Enter, TICKET_LIFE, TICKET_RENEWAL, Ticket, Token as _};

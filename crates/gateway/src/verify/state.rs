@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use http::header::HeaderMap;
 
+use super::decision::{Allow, decide};
 use crate::answers::{Failure, Refusal};
 use crate::clock::Clock;
 use crate::crypto::seal::{KeyRing, Purpose};
@@ -15,7 +16,6 @@ use crate::oidc::Provider;
 use crate::oidc::claims::Mapping;
 use crate::request::cookies::{self, StripList};
 use crate::session::{Session, Sessions};
-use crate::verify::decision::{Allow, decide};
 
 /// Everything that an answer is made from.
 pub struct AppState {

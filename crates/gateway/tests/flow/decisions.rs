@@ -3,7 +3,7 @@
 use api::workspace::AccessType;
 use gateway::index::Target;
 use gateway::request::cookies;
-use gateway::verify::doorkeeper::Doorkeeper as _;
+use gateway::verify::Doorkeeper as _;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use kube::runtime::watcher::Event;
 use testkit::api_server::Fault;
@@ -362,8 +362,7 @@ async fn a_websockets_right_ends_with_the_session_the_access_or_the_workspace() 
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
     let grant = async || {
-        let admitted =
-            gateway::verify::doorkeeper::Doorkeeper::admit(&*world.app, LAB, &headers(&lines)).await;
+        let admitted = gateway::verify::Doorkeeper::admit(&*world.app, LAB, &headers(&lines)).await;
         admitted.ok().unwrap().1
     };
     let granted = grant().await;
@@ -386,9 +385,9 @@ trait AdmitSocket {
     async fn admit_socket(&self, host: &str, lines: &HeaderMap) -> StatusCode;
 }
 
-impl AdmitSocket for gateway::verify::state::AppState {
+impl AdmitSocket for gateway::verify::AppState {
     async fn admit_socket(&self, host: &str, lines: &HeaderMap) -> StatusCode {
-        match gateway::verify::doorkeeper::Doorkeeper::admit(self, host, lines).await {
+        match gateway::verify::Doorkeeper::admit(self, host, lines).await {
             Ok(_) => StatusCode::OK,
             Err(response) => response.status(),
         }

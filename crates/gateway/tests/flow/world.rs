@@ -19,7 +19,7 @@ use gateway::request::cookies::StripList;
 use gateway::router::{self, Entrance};
 use gateway::session::Sessions;
 use gateway::sign_in;
-use gateway::verify::state::AppState;
+use gateway::verify::AppState;
 use http::header::HeaderMap;
 use http::{Method, Request};
 use kube::Api;
