@@ -1,11 +1,12 @@
-//! What every server process needs and that knows nothing of workspaces: telemetry, health and metrics endpoints,
-//! shutdown, TLS with reloadable certificates, a private certificate authority, a Kubernetes client, leases.
+//! What every server process needs and that knows nothing of workspaces: the process itself, telemetry, health and metrics
+//! endpoints, shutdown, TLS with reloadable certificates, a private certificate authority, a Kubernetes client, leases.
 
 pub mod admin;
 pub mod client;
 pub mod https;
 pub mod lease;
 pub mod pki;
+pub mod process;
 pub mod readiness;
 pub mod secret;
 pub mod shutdown;

@@ -1,12 +1,12 @@
 //! Arguments -> a running operator (IO): the wiring, and the only place that sees every module.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use api::names;
 use futures::{Stream, StreamExt as _, stream};
 use k8s_openapi::api::coordination::v1::Lease;
-use kit::{lease, readiness::Gate, readiness::Readiness};
+use kit::{lease, process, readiness::Gate, readiness::Readiness};
 use kube::{
     Api,
     runtime::{
@@ -36,7 +36,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Runs until the process is asked to end.
 ///
 /// # Errors
-/// When arguments or settings are wrong, or a listener cannot be opened.
+/// When settings are wrong ([`process::WrongSetting`]), or a listener cannot be opened.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let Args {
         namespace,
@@ -45,10 +45,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         settings_file,
         admin_address,
     } = args;
-    let file = settings_file.display();
-    let text = fs::read_to_string(&settings_file)
-        .with_context(|| format!("--settings-file {file} cannot be read"))?;
-    let settings = Settings::parse(&text).with_context(|| format!("--settings-file {file} is wrong"))?;
+    let settings = process::file("settings-file", &settings_file, Settings::parse)?;
     let shutdown = kit::shutdown::on_signal()?;
     let client = kit::client::new(names::OPERATOR).await?;
     tracing::info!(

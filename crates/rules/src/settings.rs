@@ -108,10 +108,10 @@ fn built_in_ephemeral_size() -> RawQuantity {
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// No YAML of the expected shape; names the key and the place.
-    #[error("settings file: {0}")]
+    #[error("{0}")]
     Shape(#[from] serde_saphyr::Error),
     /// Values that break a rule, all of them.
-    #[error("settings file: {0}")]
+    #[error("{0}")]
     Values(Violations),
 }
 

@@ -1,18 +1,7 @@
-//! Arguments -> the running admission webhook (IO).
+//! Command line -> the webhook process (IO).
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
-#[tokio::main]
-async fn main() -> ExitCode {
-    kit::tls::install_crypto_provider();
-    kit::telemetry::init();
-    match Box::pin(webhook::run::run(webhook::args::Args::parse())).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "the webhook ends");
-            ExitCode::FAILURE
-        }
-    }
+fn main() -> ExitCode {
+    kit::process::main(webhook::run::run)
 }

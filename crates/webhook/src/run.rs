@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures::StreamExt as _;
+use kit::process;
 use kit::readiness::{Gate, Readiness};
 use kube::core::DeserializeGuard;
 use kube::runtime::{WatchStreamExt as _, reflector, watcher};
@@ -29,12 +30,9 @@ const LINGER: Duration = Duration::from_secs(3);
 /// Serves admission until the process is asked to end.
 ///
 /// # Errors
-/// When the settings are wrong, an address is taken or the cluster is not configured.
+/// When the settings are wrong ([`process::WrongSetting`]), an address is taken or the cluster is not configured.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let file = &args.settings_file;
-    let text =
-        std::fs::read_to_string(file).with_context(|| format!("--settings-file {}", file.display()))?;
-    let settings = Settings::parse(&text).with_context(|| format!("--settings-file {}", file.display()))?;
+    let settings = process::file("settings-file", &args.settings_file, Settings::parse)?;
     let shutdown = kit::shutdown::on_signal()?;
     let client = kit::client::new(api::names::WEBHOOK).await?;
     let listener = TcpListener::bind(args.listen_address)

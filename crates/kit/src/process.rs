@@ -1,0 +1,140 @@
+//! Command line -> a server's whole life, down to its exit status (IO).
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser;
+
+use crate::{telemetry, tls};
+
+/// Exit status for a setting that cannot be used (`EX_USAGE`): trying again changes nothing.
+pub const EXIT_USAGE: u8 = 64;
+/// Exit status for every other failure.
+const EXIT_FAILURE: u8 = 1;
+
+/// A flag, environment variable or file that cannot be used. [`main`] ends with [`EXIT_USAGE`] for it, whatever context
+/// was added.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("--{setting} {problem}")]
+pub struct WrongSetting {
+    /// Name of the flag, without dashes in front.
+    pub setting: &'static str,
+    /// What is wrong and what to do.
+    pub problem: String,
+}
+
+/// Runs a server: TLS provider, log, command line, then `run` until it ends. A failure is logged once. Exit status 0, 64
+/// ([`EXIT_USAGE`]) for a wrong command line or a [`WrongSetting`], 1 for any other failure.
+pub fn main<A, R>(run: impl FnOnce(A) -> R) -> ExitCode
+where
+    A: Parser,
+    R: Future<Output = anyhow::Result<()>>,
+{
+    tls::install_crypto_provider();
+    telemetry::init();
+    let args: A = match arguments(std::env::args_os()) {
+        Ok(args) => args,
+        Err(status) => return ExitCode::from(status),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ended = runtime
+        .context("no runtime")
+        .and_then(|runtime| runtime.block_on(Box::pin(run(args))));
+    let Err(error) = ended else {
+        return ExitCode::SUCCESS;
+    };
+    let name = A::command().get_name().to_owned();
+    tracing::error!(error = format!("{error:#}"), "{name} ends");
+    ExitCode::from(status(&error))
+}
+
+/// The text of the file that the flag `setting` names, as `parse` reads it.
+///
+/// # Errors
+/// The file cannot be read, or `parse` refuses it; its words should name the key.
+pub fn file<T, E: Display>(
+    setting: &'static str,
+    path: &Path,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, WrongSetting> {
+    let wrong = |problem| WrongSetting {
+        setting,
+        problem: format!("{} {problem}", path.display()),
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    parse(&text).map_err(|error| wrong(format!("is wrong: {error}")))
+}
+
+/// The arguments, or the exit status where help was asked for or they are wrong; that is told here, in clap's words.
+fn arguments<A: Parser>(line: impl IntoIterator<Item = OsString>) -> Result<A, u8> {
+    A::try_parse_from(line).map_err(|error| {
+        // Nobody is there to hear that nobody can be told.
+        let _ = error.print();
+        if error.use_stderr() { EXIT_USAGE } else { 0 }
+    })
+}
+
+fn status(error: &anyhow::Error) -> u8 {
+    if error.is::<WrongSetting>() {
+        EXIT_USAGE
+    } else {
+        EXIT_FAILURE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Args {
+        #[arg(long)]
+        port: u16,
+    }
+
+    fn parsed(line: &[&str]) -> Result<u16, u8> {
+        arguments::<Args>(line.iter().map(OsString::from)).map(|args| args.port)
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_a_wrong_setting_and_a_question_for_help_is_none() {
+        assert_eq!(parsed(&["x", "--port", "1"]), Ok(1));
+        assert_eq!(parsed(&["x", "--port", "many"]), Err(EXIT_USAGE));
+        assert_eq!(parsed(&["x"]), Err(EXIT_USAGE));
+        assert_eq!(parsed(&["x", "--help"]), Err(0));
+    }
+
+    #[test]
+    fn a_wrong_setting_shows_in_the_exit_status_under_any_context() {
+        let wrong = WrongSetting {
+            setting: "port",
+            problem: "is taken".to_owned(),
+        };
+        let error = anyhow::Error::from(wrong).context("at the start");
+        assert_eq!(status(&error), EXIT_USAGE);
+        assert_eq!(format!("{error:#}"), "at the start: --port is taken");
+        assert_eq!(status(&anyhow::anyhow!("the cluster is away")), EXIT_FAILURE);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_named_with_its_flag_and_what_is_wrong() {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let missing = file("settings-file", Path::new("/nowhere/s.yaml"), str::parse::<u8>);
+        let missing = missing.unwrap_err().to_string();
+        assert!(
+            missing.starts_with("--settings-file /nowhere/s.yaml cannot be read: "),
+            "{missing}"
+        );
+        let manifest = here.join("Cargo.toml");
+        let wrong = file("settings-file", &manifest, |_| Err::<(), _>("key: bad")).unwrap_err();
+        assert_eq!(
+            wrong.to_string(),
+            format!("--settings-file {} is wrong: key: bad", manifest.display())
+        );
+        let length = file("settings-file", &manifest, |text| Ok::<_, String>(text.len()));
+        assert!(length.unwrap() > 0);
+    }
+}
