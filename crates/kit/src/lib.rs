@@ -8,7 +8,11 @@ pub mod lease;
 pub mod pki;
 pub mod process;
 pub mod readiness;
-pub mod secret;
+pub mod shared_secret;
 pub mod shutdown;
 pub mod telemetry;
 pub mod tls;
+
+// Another name while callers move.
+#[doc(hidden)]
+pub use shared_secret as secret;

@@ -5,7 +5,7 @@
 use api::Workspace;
 use rules::{Rejection, Settings, ValidWorkspace};
 
-use crate::verdict::{References, Rejected};
+use crate::references::{References, Rejected};
 
 /// Judges a stored workspace.
 pub fn admit(

@@ -21,8 +21,8 @@ use rules::ValidWorkspace;
 use self::{conditions::Conditions, evidence::Evidence};
 use crate::{
     record,
+    references::Rejected,
     trouble::{Obstacle, Trouble},
-    verdict::Rejected,
     world::{PORT_NAME, World},
 };
 

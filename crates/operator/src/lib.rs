@@ -20,13 +20,13 @@ pub mod publish;
 mod random;
 pub mod reconcile;
 pub mod record;
+pub mod references;
 pub mod refusal;
 pub mod retire;
 pub mod run;
 pub mod stores;
 pub mod transitions;
 pub mod trouble;
-pub mod verdict;
 pub mod watch;
 pub mod world;
 

@@ -21,8 +21,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     failure::message_of,
+    references::References,
     stores::{self, Stores},
-    verdict::References,
     world::{Identity, World},
 };
 

@@ -15,7 +15,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::api::core::v1::Secret;
 use kit::readiness::Gate;
-use kit::secret;
+use kit::shared_secret;
 use kit::tls::Certificate;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -36,7 +36,7 @@ const ATTEMPTS: usize = 5;
 pub enum Error {
     /// The Secret cannot be read or agreed on.
     #[error(transparent)]
-    Secret(#[from] secret::Error),
+    Secret(#[from] shared_secret::Error),
     /// The Secret holds no usable certificate.
     #[error("the serving certificate cannot be used: {0}")]
     Certificate(#[from] kit::tls::Error),
@@ -64,25 +64,28 @@ pub enum Error {
 pub struct Keeper {
     client: Client,
     namespace: String,
+    release: String,
+    /// Of the Service and of both webhook configurations.
     name: String,
     certificate: Certificate,
     in_place: Gate,
 }
 
 impl Keeper {
-    /// `name` is that of the Service and of both webhook configurations; `in_place` opens when the certificate is
+    /// `release` is the Helm release: Service and both webhook configurations are `<release>-webhook`. `in_place` opens when the certificate is
     /// served and trusted.
     pub fn new(
         client: Client,
         namespace: &str,
-        name: &str,
+        release: &str,
         certificate: Certificate,
         in_place: Gate,
     ) -> Self {
         Self {
             client,
             namespace: namespace.to_owned(),
-            name: name.to_owned(),
+            release: release.to_owned(),
+            name: format!("{release}-webhook"),
             certificate,
             in_place,
         }
@@ -116,7 +119,7 @@ impl Keeper {
     pub async fn pass(&self, now: Timestamp) -> Result<(), Error> {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
         let names = [format!("{}.{}.svc", self.name, self.namespace)];
-        let data = secret::agree(&secrets, &self.secret(), |stored| {
+        let data = shared_secret::agree(&secrets, &self.secret(), |stored| {
             renewal::renewed(stored, &names, now)
         })
         .await?;
@@ -133,14 +136,15 @@ impl Keeper {
         Ok(())
     }
 
-    fn secret(&self) -> secret::Spec {
+    fn secret(&self) -> shared_secret::Spec {
         let labels = [
             (api::names::APP_NAME_LABEL, api::names::PRODUCT),
+            (api::names::APP_INSTANCE_LABEL, &self.release),
             (api::names::APP_COMPONENT_LABEL, "webhook"),
             (api::names::APP_PART_OF_LABEL, api::names::PRODUCT),
             (api::names::APP_MANAGED_BY_LABEL, api::names::WEBHOOK),
         ];
-        secret::Spec {
+        shared_secret::Spec {
             name: self.secret_name(),
             type_: "kubernetes.io/tls",
             labels: labels
@@ -256,7 +260,7 @@ mod tests {
     use http::Method;
     use kit::pki;
     use kit::readiness::Readiness;
-    use kit::secret::Data;
+    use kit::shared_secret::Data;
     use testkit::api_server::{ApiServer, Call};
 
     use super::*;
@@ -283,7 +287,7 @@ mod tests {
         let readiness = Readiness::default();
         let gate = readiness.gate("the certificate");
         (
-            Keeper::new(client, "sys", "r-webhook", Certificate::default(), gate),
+            Keeper::new(client, "sys", "r", Certificate::default(), gate),
             readiness,
         )
     }
@@ -316,6 +320,11 @@ mod tests {
         assert!(!readiness.missing().is_empty());
         keeper.pass(now()).await.unwrap();
         assert!(readiness.missing().is_empty());
+        let secret: Secret = server.get(Some("sys"), "r-webhook-cert").unwrap();
+        assert_eq!(
+            secret.metadata.labels.unwrap()[api::names::APP_INSTANCE_LABEL],
+            "r"
+        );
         let data = stored(&server);
         assert_eq!(trusted(&server), [renewal::bundle(&data), renewal::bundle(&data)]);
         assert!(pki::is_for(

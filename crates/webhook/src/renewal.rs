@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use kit::pki::{self, Pair, Purpose};
-use kit::secret::Data;
+use kit::shared_secret::Data;
 use kit::tls::Certificate;
 
 const AUTHORITY: &str = "ca.crt";

@@ -15,9 +15,9 @@ use tower::limit::GlobalConcurrencyLimitLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
+use crate::lookups::Lookups;
 use crate::metrics::Metrics;
 use crate::mutate::mutate;
-use crate::peers::Peers;
 use crate::review::{Answer, Malformed, Refusal, Request};
 use crate::verdict::{Rules, verdict};
 
@@ -32,18 +32,18 @@ const MAX_CONCURRENT: usize = 256;
 #[derive(Clone)]
 struct Context {
     rules: Arc<Rules>,
-    peers: Peers,
+    lookups: Lookups,
     metrics: Metrics,
 }
 
 /// `/mutate` and `/validate` as a value, so that tests need no socket.
-pub fn router(rules: Rules, peers: Peers, metrics: Metrics) -> Router {
+pub fn router(rules: Rules, lookups: Lookups, metrics: Metrics) -> Router {
     Router::new()
         .route("/mutate", post(handle_mutate))
         .route("/validate", post(handle_validate))
         .with_state(Context {
             rules: Arc::new(rules),
-            peers,
+            lookups,
             metrics,
         })
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -68,7 +68,7 @@ async fn handle_validate(State(context): State<Context>, body: Bytes) -> Respons
     let started = Instant::now();
     let outcome = match Request::parse(&body) {
         Ok(request) => {
-            let answer = in_time(verdict(&request, &context.rules, &context.peers)).await;
+            let answer = in_time(verdict(&request, &context.rules, &context.lookups)).await;
             if let Answer::Refuse(refusal) = &answer {
                 tracing::info!(
                     namespace = request.namespace,

@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 use crate::accounts::Accounts;
 use crate::args::Args;
 use crate::certs::Keeper;
+use crate::lookups::{Cache, Lookups};
 use crate::metrics::Metrics;
-use crate::peers::{Guarded, Peers};
 use crate::router;
 use crate::verdict::Rules;
 
@@ -51,9 +51,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (managers, watch_managers) = watched(client.clone(), readiness.gate("the cache of managers"));
     let certificate = kit::tls::Certificate::default();
     let config = kit::tls::server_config(certificate.clone(), None)?;
-    let name = format!("{}-webhook", args.release_name);
     let in_place = readiness.gate("the certificate and its authority in the webhook configurations");
-    let keeper = Keeper::new(client.clone(), &args.namespace, &name, certificate, in_place);
+    let keeper = Keeper::new(
+        client.clone(),
+        &args.namespace,
+        &args.release_name,
+        certificate,
+        in_place,
+    );
     let rules = Rules {
         settings,
         accounts: Accounts {
@@ -62,7 +67,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             controllers: args.controller_users,
         },
     };
-    let router = router::router(rules, Peers::new(client, templates, managers), metrics);
+    let router = router::router(rules, Lookups::new(client, templates, managers), metrics);
 
     tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %args.listen_address, "the webhook starts");
     let stop_listening = CancellationToken::new();
@@ -88,7 +93,7 @@ async fn linger(shutdown: CancellationToken, serving: Gate, stop_listening: Canc
 }
 
 /// A store of every `K`, and what keeps it filled. `gate` opens once it holds what there is.
-fn watched<K>(client: Client, gate: Gate) -> (Guarded<K>, impl Future<Output = ()>)
+fn watched<K>(client: Client, gate: Gate) -> (Cache<K>, impl Future<Output = ()>)
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync + 'static,
 {

@@ -10,7 +10,7 @@ use rules::{Home, NotYet, Settings, Violation, Violations};
 
 use crate::accounts::Accounts;
 use crate::changes::Changes;
-use crate::peers::{PeerError, Peers};
+use crate::lookups::{LookupError, Lookups};
 use crate::review::{Answer, Refusal, Request};
 
 /// What is judged by.
@@ -23,14 +23,14 @@ pub struct Rules {
 }
 
 /// Judges a request. Whatever cannot be looked up refuses it: nothing passes unjudged.
-pub(crate) async fn verdict(request: &Request, rules: &Rules, peers: &Peers) -> Answer {
-    match judge(request, rules, peers).await {
+pub(crate) async fn verdict(request: &Request, rules: &Rules, lookups: &Lookups) -> Answer {
+    match judge(request, rules, lookups).await {
         Ok(warnings) => Answer::Allow { warnings },
         Err(refusal) => Answer::Refuse(refusal),
     }
 }
 
-async fn judge(request: &Request, rules: &Rules, peers: &Peers) -> Result<Vec<String>, Refusal> {
+async fn judge(request: &Request, rules: &Rules, lookups: &Lookups) -> Result<Vec<String>, Refusal> {
     let changes = Changes::of(request);
     if rules.accounts.admits_unjudged(request, &changes) {
         return Ok(Vec::new());
@@ -46,13 +46,13 @@ async fn judge(request: &Request, rules: &Rules, peers: &Peers) -> Result<Vec<St
             metadata.annotations.as_ref(),
         ));
         forbidden.extend(reserved("labels", &changes.labels_set, metadata.labels.as_ref()));
-        forbidden.extend(owner(request, peers).await?);
+        forbidden.extend(owner(request, lookups).await?);
     }
     let is_forbidden = !forbidden.is_empty();
     let mut found = forbidden;
     let mut warnings = Vec::new();
     if is_to_be_judged(request, &changes) {
-        let effective = workspace(request, &rules.settings, peers).await?;
+        let effective = workspace(request, &rules.settings, lookups).await?;
         found.extend(effective.violations);
         warnings = effective.warnings;
     }
@@ -86,7 +86,7 @@ fn reserved(map: &str, set: &BTreeSet<String>, values: Option<&BTreeMap<String, 
 }
 
 /// Naming somebody else as the owner needs a right of its own.
-async fn owner(request: &Request, peers: &Peers) -> Result<Option<Violation>, Refusal> {
+async fn owner(request: &Request, lookups: &Lookups) -> Result<Option<Violation>, Refusal> {
     let owner_of = |object: &DynamicObject| names::owner(&object.metadata).unwrap_or_default().to_owned();
     let named = owner_of(&request.object);
     let expected = match &request.old {
@@ -96,7 +96,7 @@ async fn owner(request: &Request, peers: &Peers) -> Result<Option<Violation>, Re
     if named == expected {
         return Ok(None);
     }
-    if peers
+    if lookups
         .may_assign_owner(&request.user, &request.namespace, &request.name)
         .await?
     {
@@ -120,7 +120,7 @@ struct Findings {
 }
 
 /// What the rules say about the effective workspace.
-async fn workspace(request: &Request, settings: &Settings, peers: &Peers) -> Result<Findings, Refusal> {
+async fn workspace(request: &Request, settings: &Settings, lookups: &Lookups) -> Result<Findings, Refusal> {
     let workspace: Workspace = match request.object.clone().try_parse() {
         Ok(workspace) => workspace,
         Err(error) => {
@@ -132,19 +132,19 @@ async fn workspace(request: &Request, settings: &Settings, peers: &Peers) -> Res
         }
     };
     let template = match &workspace.spec.template_ref {
-        Some(name) => peers.template(name).await?,
+        Some(name) => lookups.template(name).await?,
         None => None,
     };
     let judge =
         |managers: &[WorkspaceManager]| rules::judge(&workspace, template.as_ref(), managers, settings);
-    let mut judgement = judge(&peers.managers());
+    let mut judgement = judge(&lookups.managers());
     if judgement
         .not_yet
         .as_ref()
         .is_some_and(|not_yet| !matches!(not_yet, NotYet::TemplateNotFound { .. }))
     {
         // The watch may be an instant behind.
-        judgement = judge(&peers.managers_now().await?);
+        judgement = judge(&lookups.managers_now().await?);
     }
     let mut found = Findings::default();
     found
@@ -172,8 +172,8 @@ fn leaving(template: &WorkspaceTemplate) -> Option<Violation> {
     Some(Violation::new("spec.templateRef", template.name_any(), rule))
 }
 
-impl From<PeerError> for Refusal {
-    fn from(error: PeerError) -> Self {
+impl From<LookupError> for Refusal {
+    fn from(error: LookupError) -> Self {
         // The cause is for the log: it may tell of more than the person may see.
         tracing::error!(
             error = &error as &dyn std::error::Error,

@@ -15,7 +15,7 @@ use prometheus_client::registry::Registry;
 use rules::Settings;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
-use webhook::peers::{Guarded, Peers};
+use webhook::lookups::{Cache, Lookups};
 use webhook::{Accounts, Metrics, Rules};
 
 pub(crate) const OPERATOR: &str = "system:serviceaccount:sys:r-operator";
@@ -79,7 +79,7 @@ impl Cluster {
         };
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
-        let router = webhook::router::router(rules, Peers::new(client, templates, managers), metrics);
+        let router = webhook::router::router(rules, Lookups::new(client, templates, managers), metrics);
         Webhook {
             router,
             registry: Arc::new(registry),
@@ -88,7 +88,7 @@ impl Cluster {
     }
 }
 
-fn store<K>(objects: Vec<K>) -> Guarded<K>
+fn store<K>(objects: Vec<K>) -> Cache<K>
 where
     K: kube::Resource<DynamicType = ()> + Clone + 'static,
 {

@@ -10,24 +10,24 @@ use kube::{Api, Client, Resource as _};
 
 /// What else the cluster holds that a verdict depends on.
 #[derive(Clone)]
-pub struct Peers {
+pub struct Lookups {
     client: Client,
-    templates: Guarded<WorkspaceTemplate>,
-    managers: Guarded<WorkspaceManager>,
+    templates: Cache<WorkspaceTemplate>,
+    managers: Cache<WorkspaceManager>,
 }
 
 /// A store in which an object that cannot be read does not stop the watch.
-pub type Guarded<K> = Store<DeserializeGuard<K>>;
+pub type Cache<K> = Store<DeserializeGuard<K>>;
 
 /// The API server could not say.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} cannot be read: {source}")]
-pub struct PeerError {
+pub struct LookupError {
     what: String,
     source: Box<kube::Error>,
 }
 
-impl PeerError {
+impl LookupError {
     fn new(what: impl Into<String>, source: kube::Error) -> Self {
         Self {
             what: what.into(),
@@ -36,12 +36,12 @@ impl PeerError {
     }
 }
 
-impl Peers {
+impl Lookups {
     /// `templates` and `managers` are stores that watches keep filled.
     pub fn new(
         client: Client,
-        templates: Guarded<WorkspaceTemplate>,
-        managers: Guarded<WorkspaceManager>,
+        templates: Cache<WorkspaceTemplate>,
+        managers: Cache<WorkspaceManager>,
     ) -> Self {
         Self {
             client,
@@ -52,7 +52,7 @@ impl Peers {
 
     /// The template of that name. Asks the API server when the store has none: the template may have been written
     /// an instant ago, in the same manifest.
-    pub(crate) async fn template(&self, name: &str) -> Result<Option<WorkspaceTemplate>, PeerError> {
+    pub(crate) async fn template(&self, name: &str) -> Result<Option<WorkspaceTemplate>, LookupError> {
         let known = self.templates.get(&ObjectRef::new(name));
         if let Some(Ok(template)) = known.as_ref().map(|known| &known.0) {
             return Ok(Some(template.clone()));
@@ -60,7 +60,7 @@ impl Peers {
         let found = Api::<WorkspaceTemplate>::all(self.client.clone())
             .get_opt(name)
             .await;
-        found.map_err(|error| PeerError::new(format!("WorkspaceTemplate {name:?}"), error))
+        found.map_err(|error| LookupError::new(format!("WorkspaceTemplate {name:?}"), error))
     }
 
     /// Every manager that the watch has seen.
@@ -73,10 +73,10 @@ impl Peers {
     }
 
     /// Every manager that the API server has.
-    pub(crate) async fn managers_now(&self) -> Result<Vec<WorkspaceManager>, PeerError> {
+    pub(crate) async fn managers_now(&self) -> Result<Vec<WorkspaceManager>, LookupError> {
         let all = Api::<DeserializeGuard<WorkspaceManager>>::all(self.client.clone());
         let all = all.list(&ListParams::default()).await;
-        let all = all.map_err(|error| PeerError::new("WorkspaceManagers", error))?;
+        let all = all.map_err(|error| LookupError::new("WorkspaceManagers", error))?;
         Ok(all.items.into_iter().filter_map(|found| found.0.ok()).collect())
     }
 
@@ -86,7 +86,7 @@ impl Peers {
         user: &UserInfo,
         namespace: &str,
         name: &str,
-    ) -> Result<bool, PeerError> {
+    ) -> Result<bool, LookupError> {
         let attributes = ResourceAttributes {
             group: Some(api::names::GROUP.to_owned()),
             version: Some(api::names::VERSION.to_owned()),
@@ -110,7 +110,7 @@ impl Peers {
         let answer = Api::<SubjectAccessReview>::all(self.client.clone())
             .create(&PostParams::default(), &review)
             .await
-            .map_err(|error| PeerError::new("the right to assign owners", error))?;
+            .map_err(|error| LookupError::new("the right to assign owners", error))?;
         Ok(answer
             .status
             .is_some_and(|status| status.allowed && !status.denied.unwrap_or(false)))
