@@ -5,11 +5,14 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::clock::Clock;
+use crate::crypto::random::random;
 use crate::oidc::http::{HttpClient, SettingError};
 use crate::oidc::{DiscoverError, Provider, Settings};
 
-/// Pause between attempts.
-const PAUSE: Duration = Duration::from_secs(2);
+/// Shortest pause between attempts: a person may be waiting for the first that succeeds.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Up to this much is added to each pause, so that replicas that start together do not ask together.
+const JITTER: Duration = Duration::from_secs(2);
 /// How long something else may answer in the provider's place: a proxy that starts at the same time has no route and no
 /// certificate for it at first.
 const DOUBT: Duration = Duration::from_secs(90);
@@ -47,8 +50,13 @@ pub(crate) async fn discover(
             tracing::warn!(issuer = %settings.issuer_url, %error, "waiting for the identity provider; nobody can sign in");
             reminded = Some(Instant::now());
         }
-        sleep(PAUSE).await;
+        sleep(pause()).await;
     }
+}
+
+fn pause() -> Duration {
+    let share = random::<1>().map_or(1.0, |[byte]| f64::from(byte) / 255.0);
+    PAUSE + JITTER.mul_f64(share)
 }
 
 #[cfg(test)]
