@@ -13,7 +13,7 @@ use kit::pki::{Purpose, authority, leaf};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{sleep, timeout};
 
-use crate::rig::Rig;
+use crate::support::rig::Rig;
 
 const SOON: Duration = Duration::from_secs(5);
 

@@ -6,13 +6,10 @@
     reason = "a test that cannot be set up fails"
 )]
 
-mod chart;
-mod door;
 mod flow;
 mod listeners;
 mod process;
-mod proxy;
-mod rig;
 mod routers;
 mod sockets;
+mod support;
 mod traefik;

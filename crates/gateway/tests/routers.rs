@@ -20,8 +20,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use crate::door::Door;
-use crate::sockets::{HOST, snapshot, target};
+use crate::support::door::Door;
+use crate::support::workspace::{HOST, snapshot, target};
 
 async fn send(router: &Router, request: Request<Body>) -> (StatusCode, String) {
     let response: Response = router.clone().oneshot(request).await.unwrap();

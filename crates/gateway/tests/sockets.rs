@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use api::workspace::{AccessType, Phase};
+use api::workspace::Phase;
 use axum::Router;
 use axum::extract::Request;
 use futures::{SinkExt as _, StreamExt as _};
-use gateway::index::{Domain, Index, Snapshot, Target};
+use gateway::index::{Index, Target};
 use gateway::listen::Limits;
 use gateway::metrics::Metrics;
 use gateway::relay::Relay;
@@ -26,10 +26,10 @@ use tokio_tungstenite::tungstenite::handshake::server::{
 use tokio_tungstenite::tungstenite::{Error, Message, client::IntoClientRequest as _};
 use tokio_util::sync::CancellationToken;
 
-use crate::door::Door;
-use crate::rig::Rig;
+use crate::support::door::Door;
+use crate::support::rig::Rig;
+use crate::support::workspace::{HOST, snapshot, target};
 
-pub(crate) const HOST: &str = "lab.ws.example";
 const SOON: Duration = Duration::from_secs(5);
 
 struct Site {
@@ -40,24 +40,6 @@ struct Site {
     pod: SocketAddr,
     /// Headers that the pod saw, one set per handshake.
     seen: mpsc::UnboundedReceiver<HeaderMap>,
-}
-
-pub(crate) fn target(endpoint: Option<SocketAddr>) -> Target {
-    Target {
-        uid: "uid".into(),
-        namespace: "team".into(),
-        name: "lab".into(),
-        host: HOST.into(),
-        owner: "alice".into(),
-        access_type: AccessType::OwnerOnly,
-        phase: Phase::Running,
-        message: String::new(),
-        endpoint,
-    }
-}
-
-pub(crate) fn snapshot(target: Option<Target>) -> Snapshot {
-    Snapshot::new(Some(Domain::new("ws.example", 443)), target)
 }
 
 /// A pod that echoes messages, refuses `/forbidden` and tries to set one of our cookies.

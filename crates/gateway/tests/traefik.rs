@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::proxy::{BASE, Site, running, snapshot};
+use crate::support::proxy::{BASE, Site, running, snapshot};
 
 const TICKET: (&str, &str) = ("cookie", "_xsrf=1; __Host-ws=ticket; __Host-session=secret");
 

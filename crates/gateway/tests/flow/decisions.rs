@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use kube::runtime::watcher::Event;
 use testkit::api_server::Fault;
 
-use super::browser::{Browser, NAVIGATION, headers};
-use super::world::{AUTH, BOBS, ISSUER, LAB, OPEN, World, origin, target};
+use crate::support::browser::{Browser, NAVIGATION, headers};
+use crate::support::world::{AUTH, BOBS, ISSUER, LAB, OPEN, World, origin, target};
 
 fn lab() -> String {
     format!("{}/", origin(LAB))
@@ -282,7 +282,7 @@ async fn hosts_outside_the_domain_and_our_own_paths_are_refused_even_with_a_tick
 }
 
 impl Browser<'_> {
-    async fn send_to_verify(&self, path: &str) -> super::browser::Answer {
+    async fn send_to_verify(&self, path: &str) -> crate::support::browser::Answer {
         let cookie = self.cookies(LAB).unwrap();
         self.world
             .verify(

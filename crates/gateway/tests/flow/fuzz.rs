@@ -5,8 +5,8 @@ use gateway::request::cookies;
 use http::{HeaderValue, Request, StatusCode};
 use proptest::prelude::*;
 
-use super::browser::headers;
-use super::world::{LAB, OPEN, World, origin};
+use crate::support::browser::headers;
+use crate::support::world::{LAB, OPEN, World, origin};
 
 fn lab() -> String {
     format!("{}/", origin(LAB))

@@ -4,8 +4,8 @@ use gateway::request::cookies;
 use http::StatusCode;
 use kube::runtime::watcher::Event;
 
-use super::browser::{headers, split};
-use super::world::{AUTH, BOBS, ISSUER, LAB, NONE, OPEN, World, origin};
+use crate::support::browser::{headers, split};
+use crate::support::world::{AUTH, BOBS, ISSUER, LAB, NONE, OPEN, World, origin};
 
 #[tokio::test]
 async fn a_person_signs_in_once_and_lands_where_they_wanted() {

@@ -1,10 +1,8 @@
 //! Signing in, tickets and decisions, through the gateway's routers and without sockets.
 
-mod browser;
 mod decisions;
 mod fuzz;
 mod login;
 mod provider;
 mod redirects;
 mod start;
-mod world;

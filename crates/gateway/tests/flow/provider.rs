@@ -5,8 +5,8 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 use testkit::issuer::{Behaviour, Signature};
 
-use super::browser::Answer;
-use super::world::{AUTH, ISSUER, LAB, NOW, World, origin};
+use crate::support::browser::Answer;
+use crate::support::world::{AUTH, ISSUER, LAB, NOW, World, origin};
 
 fn lab() -> String {
     format!("{}/", origin(LAB))

@@ -6,8 +6,8 @@ use http::{Method, StatusCode};
 use openidconnect::url::Url;
 use proptest::prelude::*;
 
-use super::browser::{Answer, headers};
-use super::world::{AUTH, ISSUER, LAB, NOW, World, origin};
+use crate::support::browser::{Answer, headers};
+use crate::support::world::{AUTH, ISSUER, LAB, NOW, World, origin};
 
 /// Whether a redirect stays among the hosts that belong together.
 fn stays(answer: &Answer) -> bool {

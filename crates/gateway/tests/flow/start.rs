@@ -7,8 +7,8 @@ use http::{Method, StatusCode};
 use serde_json::json;
 use testkit::api_server::Fault;
 
-use super::browser::{Answer, Browser, headers};
-use super::world::{AUTH, BOBS, LAB, World, origin, target};
+use crate::support::browser::{Answer, Browser, headers};
+use crate::support::world::{AUTH, BOBS, LAB, World, origin, target};
 use api::workspace::AccessType;
 
 /// Alice's workspace, stopped, and she is signed in.

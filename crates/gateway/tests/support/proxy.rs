@@ -33,8 +33,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::chart::{Addresses, Chart, GATEWAY, Ports, project, tool};
-use crate::door::Door;
+use crate::support::chart::{Addresses, Chart, GATEWAY, Ports, project, tool};
+use crate::support::door::Door;
 
 pub(crate) const BASE: &str = "workspaces.localhost";
 
@@ -241,7 +241,7 @@ pub(crate) fn running(label: &str, pod: SocketAddr) -> Target {
         host: format!("{label}.{BASE}"),
         name: label.to_owned(),
         uid: label.to_owned(),
-        ..crate::sockets::target(Some(pod))
+        ..crate::support::workspace::target(Some(pod))
     }
 }
 

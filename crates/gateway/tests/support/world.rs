@@ -29,7 +29,7 @@ use testkit::issuer::Issuer;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use super::browser::{Answer, Browser, split};
+use crate::support::browser::{Answer, Browser, split};
 
 pub(crate) const NOW: i64 = 1_800_000_000;
 pub(crate) const SYSTEM: &str = "jupyter-k8s-system";

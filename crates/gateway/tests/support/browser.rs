@@ -8,7 +8,7 @@ use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COO
 use http_body_util::BodyExt as _;
 use serde_json::{Map, Value};
 
-use super::world::{AUTH, ISSUER, World};
+use crate::support::world::{AUTH, ISSUER, World};
 
 /// Host without port, and path with query.
 pub(crate) fn split(url: &str) -> (&str, &str) {

@@ -1,0 +1,10 @@
+//! What the tests stand on: a whole gateway in memory (`world`, `browser`), a listener over real sockets (`rig`, `door`),
+//! and Traefik before the gateway (`proxy`, configured by `chart`).
+
+pub(crate) mod browser;
+pub(crate) mod chart;
+pub(crate) mod door;
+pub(crate) mod proxy;
+pub(crate) mod rig;
+pub(crate) mod workspace;
+pub(crate) mod world;
