@@ -146,3 +146,134 @@ fn content(data: Option<BTreeMap<String, ByteString>>) -> Data {
         .map(|(key, value)| (key, value.0))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::Method;
+    use testkit::api_server::{ApiServer, Call, Fault};
+
+    use super::*;
+
+    const NAME: &str = "r-keys";
+
+    fn spec() -> Spec {
+        Spec {
+            name: NAME.to_owned(),
+            type_: "Opaque",
+            labels: [("app".to_owned(), "r".to_owned())].into(),
+            manager: "tester",
+        }
+    }
+
+    fn data(value: &str) -> Data {
+        [("key".to_owned(), value.as_bytes().to_vec())].into()
+    }
+
+    fn start() -> (ApiServer, Api<Secret>) {
+        let (server, client) = ApiServer::start();
+        (server, Api::namespaced(client, "sys"))
+    }
+
+    fn stored(server: &ApiServer) -> Secret {
+        server.get(Some("sys"), NAME).unwrap()
+    }
+
+    fn fault(method: Method, code: u16, times: usize) -> Fault {
+        Fault {
+            method,
+            path_part: "secrets",
+            code,
+            reason: "Refused",
+            message: "not now".to_owned(),
+            times,
+        }
+    }
+
+    /// Takes whatever is there, and makes `value` where nothing is.
+    async fn first_wins(secrets: &Api<Secret>, value: &str) -> Result<Data, Error> {
+        let make = |stored: Option<&Data>| Ok::<_, Infallible>(stored.is_none().then(|| data(value)));
+        agree(secrets, &spec(), make).await
+    }
+
+    #[tokio::test]
+    async fn an_absent_secret_is_made_and_then_kept() {
+        let (server, secrets) = start();
+        assert_eq!(first_wins(&secrets, "one").await.unwrap(), data("one"));
+        let secret = stored(&server);
+        assert_eq!(secret.type_.as_deref(), Some("Opaque"));
+        assert_eq!(secret.metadata.labels, Some(spec().labels));
+        server.take_calls();
+        assert_eq!(first_wins(&secrets, "two").await.unwrap(), data("one"));
+        assert!(!server.take_calls().iter().any(Call::is_write));
+    }
+
+    #[tokio::test]
+    async fn content_that_will_not_do_is_replaced() {
+        let (server, secrets) = start();
+        first_wins(&secrets, "old").await.unwrap();
+        let renew =
+            |stored: Option<&Data>| Ok::<_, Infallible>((stored == Some(&data("old"))).then(|| data("new")));
+        assert_eq!(agree(&secrets, &spec(), renew).await.unwrap(), data("new"));
+        assert_eq!(content(stored(&server).data), data("new"));
+    }
+
+    #[tokio::test]
+    async fn replicas_that_start_at_once_agree() {
+        let (server, secrets) = start();
+        let (a, b, c) = tokio::join!(
+            first_wins(&secrets, "a"),
+            first_wins(&secrets, "b"),
+            first_wins(&secrets, "c")
+        );
+        let agreed = content(stored(&server).data);
+        for outcome in [a, b, c] {
+            assert_eq!(outcome.unwrap(), agreed);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_replaces_too_late_reads_again() {
+        let (server, secrets) = start();
+        first_wins(&secrets, "old").await.unwrap();
+        let renew = |stored: Option<&Data>| {
+            // Another replica replaces it between our look and our write, once.
+            if stored == Some(&data("old")) {
+                server.edit::<Secret>(Some("sys"), NAME, |secret| {
+                    secret["data"]["key"] = json!(ByteString(b"theirs".to_vec()));
+                });
+                return Ok::<_, Infallible>(Some(data("ours")));
+            }
+            Ok(None)
+        };
+        assert_eq!(agree(&secrets, &spec(), renew).await.unwrap(), data("theirs"));
+        assert_eq!(content(stored(&server).data), data("theirs"));
+    }
+
+    #[tokio::test]
+    async fn who_always_loses_gives_up() {
+        let (server, secrets) = start();
+        server.fail(fault(Method::POST, 409, ATTEMPTS));
+        let error = first_wins(&secrets, "one").await.unwrap_err();
+        assert!(
+            matches!(&error, Error::Contended(name) if name == NAME),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn failures_name_the_secret_and_not_its_content() {
+        let (server, secrets) = start();
+        server.fail(fault(Method::POST, 403, 1));
+        let refused = first_wins(&secrets, "hush").await.unwrap_err();
+        assert!(matches!(refused, Error::Api { .. }), "{refused}");
+        let unmade = agree(&secrets, &spec(), |_| Err::<Option<Data>, _>("no randomness"))
+            .await
+            .unwrap_err();
+        assert!(matches!(unmade, Error::Make { .. }), "{unmade}");
+        for text in [refused.to_string(), unmade.to_string()] {
+            assert!(text.contains(NAME) && !text.contains("hush"), "{text}");
+        }
+    }
+}
