@@ -1,0 +1,146 @@
+//! Samples and the README's manifests -> read without a field left over, and admitted (IO: reads those files).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
+use rules::Settings;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn settings() -> Settings {
+    Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}}").unwrap()
+}
+
+/// Paths in `written` that `read` lacks: the API server would refuse or drop them.
+fn left_over(path: &str, written: &Value, read: &Value) -> Vec<String> {
+    match (written, read) {
+        (Value::Object(written), Value::Object(read)) => written
+            .iter()
+            .flat_map(|(key, value)| {
+                let path = format!("{path}.{key}");
+                match read.get(key) {
+                    Some(read) => left_over(&path, value, read),
+                    None => vec![path],
+                }
+            })
+            .collect(),
+        (Value::Array(written), Value::Array(read)) => written
+            .iter()
+            .zip(read)
+            .flat_map(|(written, read)| left_over(path, written, read))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn strict<K: DeserializeOwned + Serialize>(written: &Value) -> K {
+    let object: K = serde_json::from_value(written.clone()).unwrap();
+    let read = serde_json::to_value(&object).unwrap();
+    assert_eq!(left_over("", written, &read), Vec::<String>::new());
+    object
+}
+
+#[derive(Default)]
+struct Manifests {
+    workspaces: Vec<Workspace>,
+    templates: BTreeMap<String, WorkspaceTemplate>,
+    managers: Vec<WorkspaceManager>,
+}
+
+impl Manifests {
+    fn add(&mut self, yaml: &str) {
+        let written: Value = serde_saphyr::from_str(yaml).unwrap();
+        assert_eq!(written["apiVersion"], "workspaces.jupyter.org/v1alpha1", "{yaml}");
+        match written["kind"].as_str() {
+            Some("Workspace") => self.workspaces.push(strict(&written)),
+            Some("WorkspaceTemplate") => {
+                let template: WorkspaceTemplate = strict(&written);
+                self.templates
+                    .insert(template.metadata.name.clone().unwrap(), template);
+            }
+            Some("WorkspaceManager") => self.managers.push(strict(&written)),
+            other => panic!("{other:?} is no kind of ours: {yaml}"),
+        }
+    }
+
+    fn samples() -> Self {
+        let mut all = Self::default();
+        for entry in fs::read_dir(root().join("deploy/samples")).unwrap() {
+            all.add(&fs::read_to_string(entry.unwrap().path()).unwrap());
+        }
+        all
+    }
+}
+
+/// As the API server and the webhook leave it.
+fn stored(mut workspace: Workspace) -> Workspace {
+    workspace
+        .metadata
+        .namespace
+        .get_or_insert_with(|| "team".to_owned());
+    workspace.metadata.uid = Some("u-1".to_owned());
+    workspace
+}
+
+#[test]
+fn the_samples_are_admitted_together() {
+    let samples = Manifests::samples();
+    assert!(samples.workspaces.len() >= 2 && !samples.templates.is_empty());
+    let mut manager = samples.managers[0].clone();
+    // The comment in the file says why it is not annotated.
+    assert!(!rules::managers::is_default(&manager));
+    manager.metadata.annotations = Some([(api::names::IS_DEFAULT.to_owned(), "true".to_owned())].into());
+    for workspace in samples.workspaces {
+        let reference = workspace.spec.template_ref.as_ref();
+        let template = reference.map(|name| &samples.templates[name]);
+        let workspace = stored(workspace);
+        let admitted = rules::admit(&workspace, template, [&manager], &settings());
+        assert!(admitted.is_ok(), "{:?}: {admitted:?}", workspace.metadata.name);
+    }
+}
+
+#[test]
+fn the_sample_templates_do_not_contradict_themselves() {
+    for (name, template) in Manifests::samples().templates {
+        let found = rules::validate::template(&template.spec, &settings());
+        assert_eq!(found, [], "{name}");
+    }
+}
+
+#[test]
+fn the_manifests_in_the_readme_break_no_rule() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let mut manifests = Manifests::default();
+    for block in readme.split("\n```yaml\n").skip(1) {
+        let (yaml, _) = block.split_once("\n```").unwrap();
+        manifests.add(yaml);
+    }
+    assert!(!manifests.workspaces.is_empty(), "the README shows a Workspace");
+    for workspace in manifests.workspaces {
+        let reference = workspace.spec.template_ref.as_ref();
+        let template = reference.and_then(|name| manifests.templates.get(name));
+        let judgement = rules::judge(&stored(workspace), template, [], &settings());
+        assert_eq!(judgement.violations, None);
+    }
+}
+
+#[test]
+fn a_misspelt_field_is_found() {
+    let mut manifests = Manifests::samples();
+    let written = serde_json::to_value(manifests.workspaces.remove(0)).unwrap();
+    let mut misspelt = written.clone();
+    misspelt["spec"]["storage"] = serde_json::json!({"sise": "1Gi"});
+    misspelt["spec"]["imag"] = "uv".into();
+    let read = serde_json::to_value(serde_json::from_value::<Workspace>(misspelt.clone()).unwrap()).unwrap();
+    assert_eq!(
+        left_over("", &misspelt, &read),
+        [".spec.imag", ".spec.storage.sise"]
+    );
+}
