@@ -12,7 +12,3 @@ pub mod shared_secret;
 pub mod shutdown;
 pub mod telemetry;
 pub mod tls;
-
-// Another name while callers move.
-#[doc(hidden)]
-pub use shared_secret as secret;

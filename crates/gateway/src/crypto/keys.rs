@@ -10,7 +10,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use k8s_openapi::api::core::v1::Secret;
-use kit::secret::Data;
+use kit::shared_secret::Data;
 use kube::Api;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -60,7 +60,7 @@ pub(crate) enum KeysError {
     Seal(#[from] SealError),
     /// The Secret could not be read or written.
     #[error(transparent)]
-    Secret(#[from] kit::secret::Error),
+    Secret(#[from] kit::shared_secret::Error),
 }
 
 /// The key set to store at `now` (Unix seconds) in place of `stored`; `None` when that will do.
@@ -123,7 +123,7 @@ fn derive(data: &Data) -> Result<Vec<SealingKey>, KeysError> {
 /// The Secret that holds the keys, kept up to date by every replica.
 pub(crate) struct KeyStore {
     secrets: Api<Secret>,
-    spec: kit::secret::Spec,
+    spec: kit::shared_secret::Spec,
     clock: Clock,
     ring: Arc<KeyRing>,
 }
@@ -135,7 +135,7 @@ impl KeyStore {
     /// The Secret cannot be read or written, or holds something else.
     pub(crate) async fn open(
         secrets: Api<Secret>,
-        spec: kit::secret::Spec,
+        spec: kit::shared_secret::Spec,
         clock: Clock,
     ) -> Result<Self, KeysError> {
         let store = Self {
@@ -159,7 +159,7 @@ impl KeyStore {
     /// As for [`KeyStore::open`]; the ring stays as it was.
     pub(crate) async fn refresh(&self) -> Result<(), KeysError> {
         let now = self.clock.now();
-        let data = kit::secret::agree(&self.secrets, &self.spec, |stored| rotate(stored, now)).await?;
+        let data = kit::shared_secret::agree(&self.secrets, &self.spec, |stored| rotate(stored, now)).await?;
         self.ring.replace(derive(&data)?);
         Ok(())
     }
@@ -243,7 +243,7 @@ mod tests {
         let (_server, client) = testkit::api_server::ApiServer::start();
         let clock = Clock::manual(1000);
         let open = || {
-            let spec = kit::secret::Spec {
+            let spec = kit::shared_secret::Spec {
                 name: "jupyter-k8s-gateway-keys".into(),
                 type_: "Opaque",
                 labels: BTreeMap::new(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kit::pki::{Pair, Purpose};
-use kit::secret::{Data, Spec, agree};
+use kit::shared_secret::{Data, Spec, agree};
 use kube::Api;
 use rustls::ServerConfig;
 use tokio::sync::watch;
@@ -30,7 +30,7 @@ pub(crate) type TlsConfigs = watch::Receiver<Arc<ServerConfig>>;
 pub(crate) enum Error {
     /// A Secret could not be read or written.
     #[error(transparent)]
-    Secret(#[from] kit::secret::Error),
+    Secret(#[from] kit::shared_secret::Error),
     /// Another replica stored what cannot be read.
     #[error("Secret {0:?}: its certificate or key cannot be read")]
     Unreadable(String),

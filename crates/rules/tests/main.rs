@@ -1,5 +1,7 @@
 //! Samples and the README's manifests -> read without a field left over, and admitted (IO: reads those files).
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
