@@ -176,7 +176,7 @@ async fn gateway(tls: Option<Arc<ServerConfig>>) -> anyhow::Result<()> {
     let entrance = Entrance {
         doorkeeper: app,
         relay: Arc::new(relay),
-        index,
+        own_names: vec!["jupyter-k8s-gateway.jupyter-k8s-system.svc".to_owned()],
         metrics: metrics.clone(),
     };
     let router: Router = router::entrance(Arc::new(entrance));

@@ -10,7 +10,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, UPGRADE};
 use http::{HeaderValue, Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -33,8 +33,8 @@ pub struct Entrance<D> {
     pub doorkeeper: Arc<D>,
     /// Carries websockets.
     pub relay: Arc<Relay<D>>,
-    /// Tells workspace hosts from the gateway's own name.
-    pub index: Arc<Index>,
+    /// Names under which the proxy asks: the gateway's own, as in its certificate.
+    pub own_names: Vec<String>,
     /// Counts answers.
     pub metrics: Metrics,
 }
@@ -88,7 +88,7 @@ struct Hosts {
 }
 
 async fn question<D: Doorkeeper>(State(entrance): State<Arc<Entrance<D>>>, request: Request) -> Response {
-    if authority(&request).is_none_or(|authority| entrance.is_ours(authority)) {
+    if !entrance.is_asked(&request) {
         return upgrade(State(entrance), request).await;
     }
     if request.method() != Method::GET {
@@ -109,13 +109,12 @@ async fn upgrade<D: Doorkeeper>(State(entrance): State<Arc<Entrance<D>>>, reques
 }
 
 impl<D> Entrance<D> {
-    /// Whether a browser named this host. The proxy's own questions come under the gateway's name: a browser's request that
-    /// happens to be for `/verify` must not pass as one.
-    fn is_ours(&self, authority: &str) -> bool {
-        self.index
-            .load()
-            .domain()
-            .is_some_and(|domain| domain.place(authority) != Place::Outside)
+    /// Whether this is the proxy's own question. It comes under one of the gateway's names and without Upgrade: whatever else
+    /// is for `/verify` is a browser's request that happens to be, and must not pass as one.
+    fn is_asked(&self, request: &Request) -> bool {
+        let host = authority(request).map(|authority| authority.split(':').next().unwrap_or_default());
+        host.is_some_and(|host| self.own_names.iter().any(|name| name == host))
+            && !request.headers().contains_key(UPGRADE)
     }
 }
 

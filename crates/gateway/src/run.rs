@@ -23,7 +23,7 @@ use crate::crypto::keys::KeyStore;
 use crate::index::Index;
 use crate::index::traefik::Routes;
 use crate::index::watch;
-use crate::listen::certificates::{Pki, TlsConfigs, secret_spec};
+use crate::listen::certificates::{Pki, TlsConfigs, own_names, secret_spec};
 use crate::listen::{Limits, Listener};
 use crate::metrics::Metrics;
 use crate::oidc::discovery;
@@ -203,6 +203,7 @@ struct Sockets {
     verify: TcpListener,
     routes: TcpListener,
     pages: TcpListener,
+    own_names: Vec<String>,
 }
 
 impl Sockets {
@@ -211,6 +212,7 @@ impl Sockets {
             verify: bind("verify-address", args.verify_address).await?,
             routes: bind("routes-address", args.routes_address).await?,
             pages: bind("pages-address", args.pages_address).await?,
+            own_names: own_names(&args.release_name, &args.namespace),
         })
     }
 
@@ -226,7 +228,7 @@ impl Sockets {
         let entrance = router::entrance(Arc::new(Entrance {
             doorkeeper: app.clone(),
             relay: relay.clone(),
-            index: app.index.clone(),
+            own_names: self.own_names,
             metrics: metrics.clone(),
         }));
         let auth = sign_in::auth(app.clone());

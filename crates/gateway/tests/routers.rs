@@ -51,7 +51,7 @@ fn entrance() -> Router {
     router::entrance(Arc::new(Entrance {
         doorkeeper: door,
         relay: Arc::new(relay),
-        index,
+        own_names: vec!["jupyter-k8s-gateway.system.svc".to_owned()],
         metrics: Metrics::default(),
     }))
 }
@@ -83,6 +83,8 @@ async fn a_browsers_own_request_never_passes_for_the_proxys_question() {
         ("/verify", HOST),
         ("/verify", "unknown.ws.example"),
         ("/verify", "auth.ws.example"),
+        ("/verify", "lab-abc.ws.example:1"),
+        ("/verify", "elsewhere.example"),
         ("/elsewhere", HOST),
         (
             "https://lab.ws.example/verify",

@@ -127,6 +127,7 @@ impl WorkspaceFacts {
             .cloned()
             .unwrap_or_default();
         let status = workspace.status.unwrap_or_default();
+        let judged = status.observed_generation == workspace.metadata.generation;
         let resolved = status.resolved.unwrap_or_default();
         let deleting = workspace.metadata.deletion_timestamp.is_some();
         let stopping = workspace.spec.desired_status == DesiredStatus::Stopped;
@@ -151,10 +152,11 @@ impl WorkspaceFacts {
                 name: workspace.metadata.name.unwrap_or_default(),
                 host: String::new(),
                 owner,
+                // What a template grants counts only if the operator has judged this very spec.
                 access_type: workspace
                     .spec
                     .access_type
-                    .or(resolved.access_type)
+                    .or(resolved.access_type.filter(|_| judged))
                     .unwrap_or_default(),
                 phase,
                 message: status.message.unwrap_or_default(),
@@ -281,6 +283,19 @@ mod tests {
             let target = only(&world.snapshot());
             assert_eq!((target.endpoint, target.phase), (None, phase));
         }
+    }
+
+    #[test]
+    fn access_that_a_template_granted_ends_with_the_next_change_until_the_operator_has_judged_it() {
+        let mut world = world([manager("main", "ws.example", true)]);
+        let change = json!({"metadata": {"generation": 8}, "status": {"observedGeneration": 7}});
+        world
+            .workspaces()
+            .extend([workspace("lab", |object| json_patch_merge(object, &change))]);
+        assert_eq!(
+            only(&world.snapshot()).access_type,
+            api::workspace::AccessType::OwnerOnly
+        );
     }
 
     #[test]

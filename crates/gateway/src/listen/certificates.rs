@@ -173,9 +173,14 @@ impl Pki {
 
     /// Names under which the proxy reaches this process.
     fn names(&self) -> Vec<String> {
-        let service = format!("{}-gateway", self.release);
-        vec![format!("{service}.{}.svc", self.namespace), service]
+        own_names(&self.release, &self.namespace)
     }
+}
+
+/// The gateway's names inside the cluster: those of its Service.
+pub(crate) fn own_names(release: &str, namespace: &str) -> Vec<String> {
+    let service = format!("{release}-gateway");
+    vec![format!("{service}.{namespace}.svc"), service]
 }
 
 /// The Secret `<release>-<suffix>`, apart from its content.

@@ -41,8 +41,8 @@ use crate::verify::Doorkeeper;
 
 /// Most sockets of one workspace. A kernel, a terminal or an extension takes one each.
 const SOCKETS_OF_ONE: usize = 256;
-/// Most sockets of all workspaces; each costs about 100 KiB.
-const SOCKETS_OF_ALL: usize = 10_000;
+/// Most sockets of all workspaces; each costs about 100 KiB, and all must fit the pod's memory limit beside the rest.
+const SOCKETS_OF_ALL: usize = 3_000;
 /// Time for the pod to take the connection, and again to answer the handshake.
 const DIAL: Duration = Duration::from_secs(10);
 /// Bytes of the head of a pod's answer.

@@ -301,7 +301,7 @@ async fn serve(
     let entrance = router::entrance(Arc::new(Entrance {
         doorkeeper: Arc::clone(door),
         relay: Arc::new(relay),
-        index: Arc::clone(index),
+        own_names: vec![GATEWAY.to_owned()],
         metrics: metrics.clone(),
     }));
     let routes = Arc::new(Routes::default());

@@ -136,7 +136,7 @@ impl World {
         let entrance = router::entrance(Arc::new(Entrance {
             doorkeeper: app.clone(),
             relay: Arc::new(relay),
-            index: index.clone(),
+            own_names: vec!["gateway.system.svc".to_owned()],
             metrics: Metrics::default(),
         }));
         let pages = router::pages(index, sign_in::auth(app.clone()), sign_in::workspace(app.clone()));
