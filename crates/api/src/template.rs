@@ -34,7 +34,7 @@ use crate::{
         .message("defaultImage must be one of allowedImages"),
     validation = schema::defaults_within("cpu", "k == 'cpu'"),
     validation = schema::defaults_within("memory", "k == 'memory'"),
-    validation = schema::defaults_within("gpu", "k == 'nvidia.com/gpu' || k.startsWith('nvidia.com/mig-')"),
+    validation = schema::defaults_within("gpu", "k in ['nvidia.com/gpu', 'nvidia.com/gpu.shared'] || k.startsWith('nvidia.com/mig-')"),
     validation = Rule::new("!has(self.defaultResources) || !has(self.defaultResources.requests) || !has(self.defaultResources.limits) || self.defaultResources.requests.all(k, !(k in self.defaultResources.limits) || quantity(string(self.defaultResources.requests[k])).compareTo(quantity(string(self.defaultResources.limits[k]))) <= 0)")
         .message("defaultResources.requests must not exceed defaultResources.limits")
 )]
@@ -108,7 +108,7 @@ pub struct ResourceBounds {
     /// Bounds on `memory`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Bounds>,
-    /// Bounds on `nvidia.com/gpu` and on every name that starts with `nvidia.com/mig-`, each by itself.
+    /// Bounds on `nvidia.com/gpu`, `nvidia.com/gpu.shared` and every name that starts with `nvidia.com/mig-`, each by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<Bounds>,
 }

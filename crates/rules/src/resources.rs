@@ -11,10 +11,12 @@ use crate::quantity::Quantity;
 /// The resource that a bound on `gpu` means when a workspace asks for none of its kind.
 pub(crate) const GPU: &str = "nvidia.com/gpu";
 const MIG_PREFIX: &str = "nvidia.com/mig-";
+/// The same GPUs where the device plugin shares them by time and renames them.
+const SHARED_GPU: &str = "nvidia.com/gpu.shared";
 
 /// Whether a bound on `gpu` means the resource `name`.
 pub(crate) fn is_gpu(name: &str) -> bool {
-    name == GPU || name.starts_with(MIG_PREFIX)
+    name == GPU || name == SHARED_GPU || name.starts_with(MIG_PREFIX)
 }
 
 /// Whether request and limit of `name` may differ. They may not for what a node cannot lend twice: devices and

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::body::Body;
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -11,6 +12,7 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use kube::api::DynamicObject;
 use kube::core::admission::AdmissionReview;
+use tokio::sync::Semaphore;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -21,19 +23,26 @@ use crate::mutate::mutate;
 use crate::review::{Answer, Malformed, Refusal, Request};
 use crate::verdict::{Rules, verdict};
 
-/// An update carries two objects of at most 3 MiB, the API server's own limit for a request.
-const MAX_BODY: usize = 7 * 1024 * 1024;
+/// An update carries two objects. A workspace within its schema and Kubernetes' own limit on annotations stays far below 1 MiB;
+/// what is larger is malformed, and is seen here before the schema is checked.
+const MAX_BODY: usize = 2 * 1024 * 1024;
 /// The API server waits for 5 s; an answer that says why comes a little earlier.
 const DECISION_TIME: Duration = Duration::from_secs(4);
 /// Reading the body and deciding.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
-const MAX_CONCURRENT: usize = 256;
+/// Requests being read or decided.
+const MAX_CONCURRENT: usize = 64;
+/// Requests being decided: parsed, one takes up to twenty times its size, and all must fit the pod's memory limit.
+const MAX_PARSED: usize = 8;
+/// Reading a body; who sends slower must not keep others waiting.
+const READ_TIME: Duration = Duration::from_secs(2);
 
 #[derive(Clone)]
 struct Context {
     rules: Arc<Rules>,
     lookups: Lookups,
     metrics: Metrics,
+    parsed: Arc<Semaphore>,
 }
 
 /// `/mutate` and `/validate` as a value, so that tests need no socket.
@@ -45,8 +54,8 @@ pub fn router(rules: Rules, lookups: Lookups, metrics: Metrics) -> Router {
             rules: Arc::new(rules),
             lookups,
             metrics,
+            parsed: Arc::new(Semaphore::new(MAX_PARSED)),
         })
-        .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::REQUEST_TIMEOUT,
             REQUEST_TIME,
@@ -55,16 +64,28 @@ pub fn router(rules: Rules, lookups: Lookups, metrics: Metrics) -> Router {
         .layer(CatchPanicLayer::new())
 }
 
-async fn handle_mutate(State(context): State<Context>, body: Bytes) -> Response {
+/// The whole body, within its time and size.
+async fn read(body: Body) -> Result<Bytes, StatusCode> {
+    match tokio::time::timeout(READ_TIME, axum::body::to_bytes(body, MAX_BODY)).await {
+        Ok(read) => read.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE),
+        Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+    }
+}
+
+async fn handle_mutate(State(context): State<Context>, body: Body) -> Result<Response, StatusCode> {
+    let body = read(body).await?;
+    let _place = context.parsed.acquire().await;
     let started = Instant::now();
     let outcome = Request::parse(&body).map(|request| {
         let answer = mutate(&request);
         (answer.label(), request.respond(answer))
     });
-    finish("mutate", &context, started, outcome)
+    Ok(finish("mutate", &context, started, outcome))
 }
 
-async fn handle_validate(State(context): State<Context>, body: Bytes) -> Response {
+async fn handle_validate(State(context): State<Context>, body: Body) -> Result<Response, StatusCode> {
+    let body = read(body).await?;
+    let _place = context.parsed.acquire().await;
     let started = Instant::now();
     let outcome = match Request::parse(&body) {
         Ok(request) => {
@@ -81,7 +102,7 @@ async fn handle_validate(State(context): State<Context>, body: Bytes) -> Respons
         }
         Err(malformed) => Err(malformed),
     };
-    finish("validate", &context, started, outcome)
+    Ok(finish("validate", &context, started, outcome))
 }
 
 async fn in_time(answer: impl Future<Output = Answer>) -> Answer {

@@ -93,6 +93,18 @@ async fn every_violation_is_named_and_equal_to_the_bound_passes() -> anyhow::Res
     ] {
         assert!(refusal.contains(part), "{part} is missing in: {refusal}");
     }
+    // A limit of 0 would be none at all.
+    let unlimited = of_template(
+        &scratch,
+        "unlimited",
+        json!({"resources": {"limits": {"cpu": "0", "memory": 0}}}),
+    )?;
+    let refused = alice.create(&PostParams::default(), &unlimited).await;
+    let refusal = refused.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(
+        refusal.contains("spec.resources.limits.cpu") && refusal.contains("no limit at all"),
+        "{refusal}"
+    );
     let at_the_bound = of_template(
         &scratch,
         "equal",

@@ -80,6 +80,10 @@ fn check_name(
     }
     let request_value = request.check(name, bounds, &mut found);
     let limit_value = limit.check(name, bounds, &mut found);
+    // The kubelet enforces nothing then, so that 0 would be above every maximum.
+    if limit_value.is_some_and(Quantity::is_zero) && may_overcommit(name) {
+        found.push(limit.violation("is 0, which a node takes for no limit at all: ask for more than 0"));
+    }
     // Whatever is filled in fits what is given, unless a bound cuts it, which is reported above.
     if let (Some(asked), Some(most)) = (request_value, limit_value)
         && request.given
@@ -223,6 +227,28 @@ mod tests {
         .iter()
         .map(ToString::to_string)
         .collect()
+    }
+
+    #[test]
+    fn a_limit_of_zero_is_refused_because_it_would_be_none() {
+        for bounds in [
+            json!({}),
+            json!({"cpu": {"max": "200m"}, "memory": {"max": "1Gi"}}),
+        ] {
+            let found = lines(json!({"limits": {"cpu": "0", "memory": "0Mi"}}), bounds);
+            for field in ["spec.resources.limits.cpu", "spec.resources.limits.memory"] {
+                assert!(
+                    found
+                        .iter()
+                        .any(|line| line.starts_with(field) && line.contains("no limit at all")),
+                    "{found:?}"
+                );
+            }
+        }
+        assert_eq!(
+            lines(json!({"limits": {"nvidia.com/gpu": 0}}), json!({})),
+            [""; 0]
+        );
     }
 
     #[test]
