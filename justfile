@@ -13,36 +13,43 @@ default:
     @"{{ just_executable() }}" --justfile "{{ justfile() }}" --list --unsorted
 
 # A workspace to log in to: cluster, images, chart, users; `demo down` removes all of it
+[no-exit-message]
 [group('use')]
 demo *args:
     @{{ xtask }} demo "$@"
 
 # Everything that must pass: generated files, format, lints, unit, cluster and browser tests
+[no-exit-message]
 [group('develop')]
 test *args:
     @{{ xtask }} test "$@"
 
 # Generated files, format, lints, licences and sources of dependencies; no cluster
+[no-exit-message]
 [group('develop')]
 check:
     @{{ xtask }} check
 
 # Write what is generated from the code: the chart's CRDs, docs/api.md
+[no-exit-message]
 [group('develop')]
 gen *args:
     @{{ xtask }} gen "$@"
 
 # Measure what a decision of the gateway costs; writes docs/performance.md
+[no-exit-message]
 [group('develop')]
 bench-gateway:
     @{{ xtask }} bench-gateway
 
 # The local cluster: up, down, status, import (new images), kubeconfig (of a user), leak-check
+[no-exit-message]
 [group('cluster')]
 cluster *args:
     @{{ xtask }} cluster "$@"
 
 # Build the images whose sources have changed
+[no-exit-message]
 [group('cluster')]
 images *args:
     @{{ xtask }} images "$@"

@@ -6,6 +6,9 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 /// Non-negative quantity: digits, an optional fraction, then a decimal exponent or an SI or binary suffix.
 const QUANTITY_PATTERN: &str = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$";
 
+/// One line of text: no control characters, and none that make text read other than it is written.
+pub(crate) const PLAIN_TEXT: &str = r"^[^\x00-\x1f\x7f\x{202a}-\x{202e}\x{2066}-\x{2069}]+$";
+
 /// Most resource names in one map.
 const MAX_RESOURCE_NAMES: u32 = 32;
 

@@ -39,8 +39,8 @@ use crate::{
         .message("defaultResources.requests must not exceed defaultResources.limits")
 )]
 pub struct WorkspaceTemplateSpec {
-    /// Name shown to people, 1 to 100 characters.
-    #[schemars(length(min = 1, max = 100))]
+    /// Name shown to people, 1 to 100 characters, without control characters and marks that change the reading direction.
+    #[schemars(length(min = 1, max = 100), regex(pattern = schema::PLAIN_TEXT))]
     pub display_name: String,
 
     /// What the template is for, at most 500 characters.

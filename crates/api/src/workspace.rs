@@ -46,8 +46,8 @@ use crate::schema;
         .message("storage cannot be removed once set")
 )]
 pub struct WorkspaceSpec {
-    /// Name shown to people, 1 to 100 characters.
-    #[schemars(length(min = 1, max = 100))]
+    /// Name shown to people, 1 to 100 characters, without control characters and marks that change the reading direction.
+    #[schemars(length(min = 1, max = 100), regex(pattern = schema::PLAIN_TEXT))]
     pub display_name: String,
 
     /// Whether a pod should run. `Stopped` keeps the disk.

@@ -5,13 +5,10 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-/// Exit status for settings that cannot be used (`EX_USAGE`).
-pub(crate) const EXIT_USAGE: u8 = 64;
-
 /// Signs people in and decides about every request to a workspace.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "jupyter-k8s-gateway", version)]
-pub(crate) struct Args {
+pub struct Args {
     /// Namespace of this process: its Secrets and login sessions live there.
     #[arg(long, env = "POD_NAMESPACE")]
     pub namespace: String,
@@ -54,7 +51,7 @@ pub(crate) struct Args {
 /// of the same names mean, so that both give a person the same name.
 #[derive(Debug, Clone, clap::Args)]
 #[expect(clippy::struct_field_names, reason = "clap names the flags after them")]
-pub(crate) struct Oidc {
+pub struct Oidc {
     /// Issuer, exactly as in its discovery document; https only.
     #[arg(long, env = "OIDC_ISSUER_URL")]
     pub oidc_issuer_url: String,

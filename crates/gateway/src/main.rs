@@ -1,8 +1,7 @@
-//! Command line -> the running gateway (IO).
+//! Command line -> the gateway process (IO).
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    kit::tls::install_crypto_provider();
-    gateway::run::main()
+    kit::process::main(gateway::run::run)
 }

@@ -38,7 +38,7 @@ pub fn denied() -> Response {
     message(
         StatusCode::FORBIDDEN,
         "No access",
-        "There is no such workspace, or you may not open it. Ask its owner, or sign in with another account.",
+        "There is no such workspace, or you may not open it. Ask its owner.",
     )
 }
 

@@ -1,12 +1,10 @@
 //! settings -> every part of the gateway, wired, until the process is asked to end (IO).
 
 use std::net::SocketAddr;
-use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use clap::Parser as _;
 use kit::readiness::{self, Readiness};
 use kube::{Api, Client};
 use prometheus_client::registry::Registry;
@@ -15,9 +13,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
-use crate::args::{Args, EXIT_USAGE};
+use crate::args::Args;
 use crate::clock::Clock;
 use crate::crypto::keys::KeyStore;
 use crate::index::Index;
@@ -27,7 +25,6 @@ use crate::listen::certificates::{Pki, TlsConfigs, own_names, secret_spec};
 use crate::listen::{Limits, Listener};
 use crate::metrics::Metrics;
 use crate::oidc::discovery;
-use crate::oidc::http::SettingError;
 use crate::relay::Relay;
 use crate::request::cookies::StripList;
 use crate::router;
@@ -36,39 +33,12 @@ use crate::session::Sessions;
 use crate::settings::SignIn;
 use crate::sign_in;
 use crate::verify::AppState;
+use kit::process::WrongSetting;
 
 /// Time between the end of readiness and the end of connections: Services learn of the one before the other.
 const LINGER: Duration = Duration::from_secs(5);
 /// Time for connections and sockets to end.
 const DRAIN: Duration = Duration::from_secs(15);
-/// Runs the process: exit status 64 for a setting that cannot be used, 1 for any other failure.
-pub fn main() -> ExitCode {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::from(EXIT_USAGE)
-            } else {
-                ExitCode::SUCCESS
-            };
-        }
-    };
-    kit::telemetry::init();
-    raise_file_limit();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let ended = runtime
-        .context("no runtime")
-        .and_then(|runtime| runtime.block_on(run(args)));
-    let Err(error) = ended else {
-        return ExitCode::SUCCESS;
-    };
-    error!(error = format!("{error:#}"), "the gateway ends");
-    match error.downcast_ref::<SettingError>() {
-        Some(_) => ExitCode::from(EXIT_USAGE),
-        None => ExitCode::FAILURE,
-    }
-}
 
 /// Asks for as many open files as the system grants: each websocket holds two, and most pods begin with 1,024.
 fn raise_file_limit() {
@@ -82,8 +52,9 @@ fn raise_file_limit() {
 /// Serves until the process is asked to end.
 ///
 /// # Errors
-/// A setting cannot be used ([`SettingError`]), an address is taken, or the API server refuses what the start needs.
-async fn run(args: Args) -> anyhow::Result<()> {
+/// A setting cannot be used ([`WrongSetting`]), an address is taken, or the API server refuses what the start needs.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    raise_file_limit();
     let sign_in = SignIn::new(&args.oidc)?;
     let end = kit::shutdown::on_signal()?;
     let client = kit::client::new(api::names::GATEWAY).await?;
@@ -207,7 +178,7 @@ struct Sockets {
 }
 
 impl Sockets {
-    async fn bind(args: &Args) -> Result<Self, SettingError> {
+    async fn bind(args: &Args) -> Result<Self, WrongSetting> {
         Ok(Self {
             verify: bind("verify-address", args.verify_address).await?,
             routes: bind("routes-address", args.routes_address).await?,
@@ -250,8 +221,8 @@ impl Sockets {
     }
 }
 
-async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, SettingError> {
-    let wrong = |error| SettingError::new(setting, format!("{address} cannot be listened on: {error}"));
+async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, WrongSetting> {
+    let wrong = |error| WrongSetting::new(setting, format!("{address} cannot be listened on: {error}"));
     TcpListener::bind(address).await.map_err(wrong)
 }
 
@@ -265,7 +236,7 @@ async fn open_when_known(index: Arc<Index>, gate: readiness::Gate) {
 
 /// Lets people sign in once the identity provider is there. Until then whoever is signed in works on; the provider may well
 /// be reached through the proxy that waits for this process. Ends when a setting turns out to be wrong.
-async fn sign_people_in(app: &AppState, sign_in: SignIn) -> SettingError {
+async fn sign_people_in(app: &AppState, sign_in: SignIn) -> WrongSetting {
     match discovery::discover(sign_in.provider, sign_in.http, Clock::System).await {
         Ok(provider) => {
             info!(issuer = provider.issuer(), "identity provider found");

@@ -6,7 +6,9 @@ use crate::args::Oidc;
 use crate::crypto::redacted::Secret;
 use crate::oidc;
 use crate::oidc::claims::Mapping;
-use crate::oidc::http::{HttpClient, SettingError};
+use kit::process::WrongSetting;
+
+use crate::oidc::http::HttpClient;
 
 /// How people are signed in.
 pub(crate) struct SignIn {
@@ -23,7 +25,7 @@ impl SignIn {
     ///
     /// # Errors
     /// A setting cannot be used; the error names it.
-    pub(crate) fn new(oidc: &Oidc) -> Result<Self, SettingError> {
+    pub(crate) fn new(oidc: &Oidc) -> Result<Self, WrongSetting> {
         let secret = given(oidc.oidc_client_secret_file.as_deref())
             .map(client_secret)
             .transpose()?;
@@ -33,14 +35,14 @@ impl SignIn {
             .map(|name| name.parse())
             .collect::<Result<Vec<_>, _>>()?;
         if algorithms.is_empty() {
-            return Err(SettingError::new("oidc-signing-algs", "names no algorithm"));
+            return Err(WrongSetting::new("oidc-signing-algs", "names no algorithm"));
         }
         for (setting, value) in [
             ("oidc-client-id", &oidc.oidc_client_id),
             ("oidc-username-claim", &oidc.oidc_username_claim),
         ] {
             if value.trim().is_empty() {
-                return Err(SettingError::new(setting, "is empty"));
+                return Err(WrongSetting::new(setting, "is empty"));
             }
         }
         let provider = oidc::Settings {
@@ -84,8 +86,8 @@ fn given(path: Option<&Path>) -> Option<&Path> {
     path.filter(|path| !path.as_os_str().is_empty())
 }
 
-fn client_secret(file: &Path) -> Result<Secret, SettingError> {
-    let wrong = |problem: String| SettingError::new("oidc-client-secret-file", problem);
+fn client_secret(file: &Path) -> Result<Secret, WrongSetting> {
+    let wrong = |problem: String| WrongSetting::new("oidc-client-secret-file", problem);
     let text = std::fs::read_to_string(file)
         .map_err(|error| wrong(format!("{} cannot be read: {error}", file.display())))?;
     match text.trim_end_matches(['\r', '\n']) {

@@ -26,6 +26,16 @@ pub struct WrongSetting {
     pub problem: String,
 }
 
+impl WrongSetting {
+    /// `problem`: what is wrong and what to do.
+    pub fn new(setting: &'static str, problem: impl Into<String>) -> Self {
+        Self {
+            setting,
+            problem: problem.into(),
+        }
+    }
+}
+
 /// Runs a server: TLS provider, log, command line, then `run` until it ends. A failure is logged once. Exit status 0, 64
 /// ([`EXIT_USAGE`]) for a wrong command line or a [`WrongSetting`], 1 for any other failure.
 pub fn main<A, R>(run: impl FnOnce(A) -> R) -> ExitCode

@@ -51,6 +51,14 @@ impl Quantity {
         format: Format::DecimalSi,
     };
 
+    /// A whole number of units.
+    pub const fn units(units: u64) -> Self {
+        Self {
+            nano: units as i128 * NANO,
+            format: Format::DecimalSi,
+        }
+    }
+
     /// Whether the value is below zero, which no resource may be.
     pub fn is_negative(self) -> bool {
         self.nano < 0

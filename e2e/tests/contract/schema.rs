@@ -43,6 +43,17 @@ async fn malformed_workspaces_are_refused_with_the_field_s_path() -> anyhow::Res
             Some("50 characters"),
         ),
         ("empty", json!({"displayName": ""}), Some("spec.displayName")),
+        (
+            "bell",
+            json!({"displayName": "a\u{7}b"}),
+            Some("spec.displayName"),
+        ),
+        (
+            "reversed",
+            json!({"displayName": "a\u{202e}b"}),
+            Some("spec.displayName"),
+        ),
+        ("umlaut", json!({"displayName": "Übung 1 – 東京"}), None),
         ("port", json!({"displayName": "x", "port": 80}), Some("spec.port")),
         (
             "cpu",

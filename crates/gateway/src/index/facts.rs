@@ -4,10 +4,8 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use api::names::CREATED_BY;
 use api::workspace::{DesiredStatus, Phase};
 use api::{Workspace, WorkspaceManager};
-use kube::ResourceExt as _;
 
 use crate::index::{Domain, Snapshot, Target};
 
@@ -121,11 +119,9 @@ impl WorkspaceFacts {
     /// Owner and wish come from the object itself, because they count at once; what was resolved and the pod's address
     /// come from the status, which only the operator writes.
     pub(super) fn of(workspace: Workspace) -> Self {
-        let owner = workspace
-            .annotations()
-            .get(CREATED_BY)
-            .cloned()
-            .unwrap_or_default();
+        let owner = api::names::owner(&workspace.metadata)
+            .unwrap_or_default()
+            .to_owned();
         let status = workspace.status.unwrap_or_default();
         let judged = status.observed_generation == workspace.metadata.generation;
         let resolved = status.resolved.unwrap_or_default();
@@ -156,7 +152,7 @@ impl WorkspaceFacts {
                 access_type: workspace
                     .spec
                     .access_type
-                    .or(resolved.access_type.filter(|_| judged))
+                    .or_else(|| resolved.access_type.filter(|_| judged))
                     .unwrap_or_default(),
                 phase,
                 message: status.message.unwrap_or_default(),
@@ -215,7 +211,7 @@ mod tests {
                 "namespace": "team",
                 "uid": format!("uid-of-{name}"),
                 "creationTimestamp": "2026-01-02T03:04:05Z",
-                "annotations": {CREATED_BY: "alice"},
+                "annotations": {api::names::CREATED_BY: "alice"},
             },
             "spec": {"displayName": name},
             "status": {

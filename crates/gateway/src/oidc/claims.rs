@@ -118,7 +118,7 @@ impl Mapping {
 pub enum IdentityError {
     /// No usable user name.
     #[error(
-        "the identity provider sent no usable user name: the ID token's claim {claim:?} (setting oidc-username-claim) is missing, empty, too long or not text"
+        "the identity provider sent no usable user name: the ID token's claim {claim:?} (--oidc-username-claim) is missing, empty, too long or not text"
     )]
     UserName {
         /// The configured claim.
@@ -128,7 +128,7 @@ pub enum IdentityError {
     #[error("the identity provider does not say that the e-mail address is verified (claim email_verified)")]
     EmailNotVerified,
     /// The groups are not a list of names.
-    #[error("the ID token's claim {claim:?} (setting oidc-groups-claim) is not a list of group names")]
+    #[error("the ID token's claim {claim:?} (--oidc-groups-claim) is not a list of group names")]
     Groups {
         /// The configured claim.
         claim: String,

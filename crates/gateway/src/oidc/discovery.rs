@@ -6,7 +6,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::clock::Clock;
 use crate::crypto::random::random;
-use crate::oidc::http::{HttpClient, SettingError};
+use kit::process::WrongSetting;
+
+use crate::oidc::http::HttpClient;
 use crate::oidc::{DiscoverError, Provider, Settings};
 
 /// Shortest pause between attempts: a person may be waiting for the first that succeeds.
@@ -28,7 +30,7 @@ pub(crate) async fn discover(
     settings: Settings,
     http: HttpClient,
     clock: Clock,
-) -> Result<Provider, SettingError> {
+) -> Result<Provider, WrongSetting> {
     let mut doubted_since: Option<Instant> = None;
     let mut reminded: Option<Instant> = None;
     loop {
@@ -108,7 +110,7 @@ mod tests {
         "jwks_uri":"https://identity.example/jwks","response_types_supported":["code"],
         "subject_types_supported":["public"],"id_token_signing_alg_values_supported":["RS256"]}"#;
 
-    async fn outcome(answers: Answers) -> (Result<Provider, SettingError>, usize) {
+    async fn outcome(answers: Answers) -> (Result<Provider, WrongSetting>, usize) {
         let (http, asked) = provider(answers);
         let result = discover(settings(), http, Clock::System).await;
         (result, asked.load(Ordering::Relaxed))

@@ -1,5 +1,6 @@
 //! request to the identity provider -> its answer (IO), within bounds of time and size, and without following redirects.
 
+use kit::process::WrongSetting;
 use std::error::Error as StdError;
 use std::future::Future;
 use std::path::Path;
@@ -50,26 +51,6 @@ pub enum HttpError {
     TooLarge(String),
 }
 
-/// A setting that cannot be used, found before any connection is made.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("setting {setting}: {problem}")]
-pub struct SettingError {
-    /// Name of the setting, as on the command line without dashes in front.
-    pub setting: &'static str,
-    /// What is wrong and what to do.
-    pub problem: String,
-}
-
-impl SettingError {
-    /// `problem`: what is wrong and what to do.
-    pub fn new(setting: &'static str, problem: impl Into<String>) -> Self {
-        Self {
-            setting,
-            problem: problem.into(),
-        }
-    }
-}
-
 type Exchange =
     dyn Fn(Request<Vec<u8>>) -> BoxFuture<'static, Result<Response<Vec<u8>>, HttpError>> + Send + Sync;
 
@@ -87,11 +68,11 @@ impl HttpClient {
         ca_file: Option<&Path>,
         issuer_host: &str,
         connect_to: Option<&str>,
-    ) -> Result<Self, SettingError> {
+    ) -> Result<Self, WrongSetting> {
         let tls =
             ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
                 .with_safe_default_protocol_versions()
-                .map_err(|error| SettingError::new("oidc-ca-file", error.to_string()))?
+                .map_err(|error| WrongSetting::new("oidc-ca-file", error.to_string()))?
                 .with_root_certificates(roots(ca_file)?)
                 .with_no_client_auth();
         let dialer = Dialer {
@@ -192,12 +173,12 @@ fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (
     })
 }
 
-fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, SettingError> {
+fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, WrongSetting> {
     let mut roots = RootCertStore::empty();
     match ca_file {
         Some(path) => {
             let problem =
-                |reason: String| SettingError::new("oidc-ca-file", format!("{}: {reason}", path.display()));
+                |reason: String| WrongSetting::new("oidc-ca-file", format!("{}: {reason}", path.display()));
             let certificates =
                 CertificateDer::pem_file_iter(path).map_err(|error| problem(error.to_string()))?;
             for certificate in certificates {
@@ -217,14 +198,14 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, SettingError> {
     Ok(roots)
 }
 
-fn parse_address(text: &str) -> Result<(String, u16), SettingError> {
+fn parse_address(text: &str) -> Result<(String, u16), WrongSetting> {
     let parsed = text.rsplit_once(':').and_then(|(host, port)| {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         Some((host.to_owned(), port.parse().ok().filter(|port| *port != 0)?))
     });
     parsed
         .filter(|(host, _)| !host.is_empty())
-        .ok_or_else(|| SettingError::new("oidc-connect-to", format!("{text:?} is not host:port")))
+        .ok_or_else(|| WrongSetting::new("oidc-connect-to", format!("{text:?} is not host:port")))
 }
 
 /// Opens TCP connections; to another address for one host.
@@ -319,7 +300,7 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .starts_with("setting oidc-ca-file: /does/not/exist.pem"),
+                .starts_with("--oidc-ca-file: /does/not/exist.pem"),
             "{error}"
         );
         let mut empty = tempfile();

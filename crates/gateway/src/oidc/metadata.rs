@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::settings::Settings;
-use crate::oidc::http::{HttpError, SettingError};
+use kit::process::WrongSetting;
+
+use crate::oidc::http::HttpError;
 
 /// What the discovery document says beyond the library's fields.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -45,15 +47,15 @@ pub enum DiscoverError {
     NotUp(String),
     /// Something answers that is not, or not yet, the provider that the setting means.
     #[error(transparent)]
-    Doubtful(SettingError),
+    Doubtful(WrongSetting),
     /// The provider answers and the setting does not fit it.
     #[error(transparent)]
-    Wrong(SettingError),
+    Wrong(WrongSetting),
 }
 
 /// What a failed discovery means.
 pub(super) fn explain(error: DiscoveryError<HttpError>, issuer_url: &str) -> DiscoverError {
-    let doubtful = |setting, problem: String| DiscoverError::Doubtful(SettingError::new(setting, problem));
+    let doubtful = |setting, problem: String| DiscoverError::Doubtful(WrongSetting::new(setting, problem));
     let address = format!(
         "{}/.well-known/openid-configuration",
         issuer_url.trim_end_matches('/')
@@ -77,7 +79,7 @@ pub(super) fn explain(error: DiscoveryError<HttpError>, issuer_url: &str) -> Dis
             "oidc-issuer-url",
             format!("{address} is no discovery document: {error}"),
         ),
-        DiscoveryError::Validation(message) => DiscoverError::Wrong(SettingError::new(
+        DiscoveryError::Validation(message) => DiscoverError::Wrong(WrongSetting::new(
             "oidc-issuer-url",
             format!(
                 "the provider at {address} has another name: {message}; write it exactly as the provider does"
@@ -88,8 +90,8 @@ pub(super) fn explain(error: DiscoveryError<HttpError>, issuer_url: &str) -> Dis
 }
 
 /// Whether what the provider says of itself fits the settings.
-pub(super) fn check(metadata: &Metadata, settings: &Settings) -> Result<(), SettingError> {
-    let issuer = |problem: String| SettingError::new("oidc-issuer-url", problem);
+pub(super) fn check(metadata: &Metadata, settings: &Settings) -> Result<(), WrongSetting> {
+    let issuer = |problem: String| WrongSetting::new("oidc-issuer-url", problem);
     let token_endpoint = metadata.token_endpoint().ok_or_else(|| {
         issuer("the provider has no token endpoint: it does not support the code flow".into())
     })?;
@@ -107,7 +109,7 @@ pub(super) fn check(metadata: &Metadata, settings: &Settings) -> Result<(), Sett
     }
     let offered = metadata.id_token_signing_alg_values_supported();
     if !settings.signing_algs.iter().any(|alg| offered.contains(&alg.0)) {
-        return Err(SettingError::new(
+        return Err(WrongSetting::new(
             "oidc-signing-algs",
             format!(
                 "the provider signs with none of these; it offers {}",
@@ -116,7 +118,7 @@ pub(super) fn check(metadata: &Metadata, settings: &Settings) -> Result<(), Sett
         ));
     }
     if settings.client_id.is_empty() {
-        return Err(SettingError::new("oidc-client-id", "is empty"));
+        return Err(WrongSetting::new("oidc-client-id", "is empty"));
     }
     Ok(())
 }

@@ -21,7 +21,9 @@ use openidconnect::{
 };
 use serde_json::{Map, Value};
 
-use self::http::{HttpClient, HttpError, SettingError};
+use kit::process::WrongSetting;
+
+use self::http::{HttpClient, HttpError};
 use self::jwks::Keys;
 pub use self::metadata::DiscoverError;
 use self::metadata::Metadata;
@@ -104,7 +106,7 @@ impl Provider {
     pub async fn discover(settings: Settings, http: HttpClient, clock: Clock) -> Result<Self, DiscoverError> {
         settings.issuer_host().map_err(DiscoverError::Wrong)?;
         let issuer = IssuerUrl::new(settings.issuer_url.clone())
-            .map_err(|error| DiscoverError::Wrong(SettingError::new("oidc-issuer-url", error.to_string())))?;
+            .map_err(|error| DiscoverError::Wrong(WrongSetting::new("oidc-issuer-url", error.to_string())))?;
         let metadata = Metadata::discover_async(issuer, &http)
             .await
             .map_err(|error| metadata::explain(error, &settings.issuer_url))?;

@@ -4,7 +4,7 @@ use openidconnect::core::CoreJwsSigningAlgorithm;
 use openidconnect::url::Url;
 
 use crate::crypto::redacted::Secret;
-use crate::oidc::http::SettingError;
+use kit::process::WrongSetting;
 
 /// The gateway as a client of an identity provider.
 #[derive(Debug, Clone)]
@@ -26,9 +26,9 @@ pub struct Settings {
 pub struct SigningAlg(pub(super) CoreJwsSigningAlgorithm);
 
 impl std::str::FromStr for SigningAlg {
-    type Err = SettingError;
+    type Err = WrongSetting;
 
-    fn from_str(name: &str) -> Result<Self, SettingError> {
+    fn from_str(name: &str) -> Result<Self, WrongSetting> {
         use CoreJwsSigningAlgorithm as Alg;
         Ok(Self(match name {
             "RS256" => Alg::RsaSsaPkcs1V15Sha256,
@@ -41,7 +41,7 @@ impl std::str::FromStr for SigningAlg {
             "ES384" => Alg::EcdsaP384Sha384,
             "EdDSA" => Alg::EdDsa,
             other => {
-                return Err(SettingError::new(
+                return Err(WrongSetting::new(
                     "oidc-signing-algs",
                     format!(
                         "{other:?} is none of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA"
@@ -57,9 +57,9 @@ impl Settings {
     ///
     /// # Errors
     /// `oidc-issuer-url` is not a plain https address.
-    pub fn issuer_host(&self) -> Result<String, SettingError> {
+    pub fn issuer_host(&self) -> Result<String, WrongSetting> {
         let wrong =
-            |problem: &str| SettingError::new("oidc-issuer-url", format!("{:?} {problem}", self.issuer_url));
+            |problem: &str| WrongSetting::new("oidc-issuer-url", format!("{:?} {problem}", self.issuer_url));
         let url = Url::parse(&self.issuer_url).map_err(|error| wrong(&error.to_string()))?;
         if url.scheme() != "https" {
             return Err(wrong("does not begin with https://"));
@@ -95,7 +95,7 @@ mod tests {
         for name in ["none", "HS256", "HS512", "rs256", ""] {
             let error = name.parse::<SigningAlg>().unwrap_err();
             assert!(
-                error.to_string().starts_with("setting oidc-signing-algs"),
+                error.to_string().starts_with("--oidc-signing-algs"),
                 "{error}"
             );
         }

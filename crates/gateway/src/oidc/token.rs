@@ -23,7 +23,7 @@ pub enum Refused {
     #[error("signed with an unknown key")]
     UnknownKey,
     /// The algorithm is not among the configured ones.
-    #[error("signed with an algorithm that the setting oidc-signing-algs does not name")]
+    #[error("signed with an algorithm that the --oidc-signing-algs does not name")]
     Algorithm,
     /// There is no signature.
     #[error("not signed")]

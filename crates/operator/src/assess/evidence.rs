@@ -160,7 +160,7 @@ fn container_trouble(world: &World, pod: &Pod, container: &ContainerStatus, now:
         }
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
             let message =
-                format!("The container cannot be started: {text}. Check spec.containerConfig and the image.");
+                format!("The container cannot be started: {text}. Check spec.containerConfig, spec.resources and the image.");
             return Evidence::certain(reason::CONTAINER_START_FAILED, message);
         }
         _ => {}
@@ -217,7 +217,7 @@ fn exited(
         Some("StartError" | "ContainerCannotRun") => Evidence::certain(
             reason::CONTAINER_START_FAILED,
             format!(
-                "The container cannot be started: {}. Check spec.containerConfig and the image.",
+                "The container cannot be started: {}. Check spec.containerConfig, spec.resources and the image.",
                 ended.message.as_deref().unwrap_or("no reason is given").trim()
             ),
         ),

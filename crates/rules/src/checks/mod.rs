@@ -30,8 +30,10 @@ pub fn name(name: &str) -> Vec<Violation> {
 pub fn image_syntax(field: &str, image: &str) -> Option<Violation> {
     let rule = if image.is_empty() {
         "is empty: name an image or an alias"
-    } else if image.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        "contains spaces or control characters: name an image such as registry.example.org/jupyter:1.0"
+    } else if !image.starts_with(|c: char| c.is_ascii_alphanumeric())
+        || image.contains(|c: char| !c.is_ascii_alphanumeric() && !"._-/:@+".contains(c))
+    {
+        "has characters that no image's name has: name an image such as registry.example.org/jupyter:1.0"
     } else {
         return None;
     };

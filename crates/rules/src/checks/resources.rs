@@ -10,6 +10,12 @@ use crate::quantity::Quantity;
 use crate::resources::{GPU, bounds_of, is_gpu, may_overcommit};
 use crate::violation::Violation;
 
+/// More CPUs than any node has. Kubernetes adds up requests in 64 bits, in thousandths of a CPU, and does not notice when they
+/// overflow: a huge request would make a node look empty.
+const MOST_CPU: Quantity = Quantity::units(100_000);
+/// More of anything else, 1 PiB of memory for example.
+const MOST: Quantity = Quantity::units(1 << 50);
+
 /// Rules on requests and limits that hold without any template. `path` is the field that holds both maps.
 pub(crate) fn shape(path: &str, given: &ResourceRequirements) -> Vec<Violation> {
     check(path, given, given, None)
@@ -174,8 +180,11 @@ impl Entry<'_> {
             }
         };
         let amount = value.unwrap_or(Quantity::ZERO);
+        let most = if name == "cpu" { MOST_CPU } else { MOST };
         if amount.is_negative() {
             found.push(self.violation("is negative: ask for 0 or more"));
+        } else if amount > most {
+            found.push(self.violation("is more than any node has: ask for less"));
         } else if !may_overcommit(name) && !amount.is_whole() {
             found.push(self.violation(format!("is not a whole number: {name} cannot be divided")));
         }
@@ -227,6 +236,25 @@ mod tests {
         .iter()
         .map(ToString::to_string)
         .collect()
+    }
+
+    #[test]
+    fn what_would_overflow_the_schedulers_sums_is_refused() {
+        for (name, value) in [
+            ("cpu", "100001"),
+            ("cpu", "9300000000000000"),
+            ("memory", "2Pi"),
+            ("x.org/y", "9e18"),
+        ] {
+            let found = lines(
+                json!({"requests": {name: value}, "limits": {name: value}}),
+                json!({}),
+            );
+            assert!(
+                found.iter().any(|line| line.contains("more than any node has")),
+                "{name} {value}: {found:?}"
+            );
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ const NODE: u64 = 5;
 /// Linux and root, without which nothing else can be tried.
 pub(crate) fn check_rights() -> anyhow::Result<()> {
     let other =
-        "`--provider existing` uses the cluster of your KUBECONFIG, `--provider kind` a container engine";
+        "`./justw cluster up --provider existing` uses the cluster of your KUBECONFIG, `--provider kind` a container engine";
     ensure!(
         cfg!(target_os = "linux"),
         "a node of its own needs Linux; {other}"
