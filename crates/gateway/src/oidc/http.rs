@@ -300,7 +300,7 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .starts_with("--oidc-ca-file: /does/not/exist.pem"),
+                .starts_with("--oidc-ca-file /does/not/exist.pem"),
             "{error}"
         );
         let mut empty = tempfile();
