@@ -43,10 +43,8 @@ async fn alice_signs_in_and_runs_a_cell_in_jupyterlab() -> anyhow::Result<()> {
     browser
         .click(".jp-LauncherCard[data-category='Notebook']")
         .await?;
-    // The kernel is connected, over the websocket.
-    browser
-        .find(".jp-Notebook-ExecutionIndicator[data-status='idle']")
-        .await?;
+    // Cells that are run before the kernel is connected, over the websocket, are not run at all.
+    browser.sees("#jp-main-statusbar", "| Idle").await?;
     browser.click(".jp-Notebook .jp-Cell .cm-content").await?;
     let cell = browser.find(".jp-Notebook .jp-Cell .cm-content").await?;
     cell.send_keys("6*7").await?;
