@@ -31,8 +31,7 @@ const NODE: u64 = 5;
 
 /// Linux and root, without which nothing else can be tried.
 pub(crate) fn check_rights() -> anyhow::Result<()> {
-    let other =
-        "`./justw cluster up --provider existing` uses the cluster of your KUBECONFIG, `--provider kind` a container engine";
+    let other = "`./justw cluster up --provider existing` uses the cluster of your KUBECONFIG, `--provider kind` a container engine";
     ensure!(
         cfg!(target_os = "linux"),
         "a node of its own needs Linux; {other}"
@@ -78,6 +77,14 @@ fn check_disk(paths: &Paths, missing: &[&Component]) -> anyhow::Result<()> {
     } else if let Ok(folders) = Cmd::new("go").args(["env", "GOMODCACHE", "GOCACHE"]).output() {
         needs.extend(folders.lines().map(PathBuf::from).zip([GO_MODULES, GO_BUILDS]));
     }
+    check_space(needs)
+}
+
+/// Whether each of the folders, there or not, has room for so many GiB.
+///
+/// # Errors
+/// When one has not: names it, what it needs and what is free.
+pub(crate) fn check_space(needs: Vec<(PathBuf, u64)>) -> anyhow::Result<()> {
     let mut disks = Vec::new();
     for (folder, gibibytes) in needs {
         let existing = nearest(&folder);
@@ -91,7 +98,12 @@ fn check_disk(paths: &Paths, missing: &[&Component]) -> anyhow::Result<()> {
         ));
     }
     let short = too_small(&disks);
-    ensure!(short.is_empty(), "too little disk space: {}", short.join("; "));
+    ensure!(
+        short.is_empty(),
+        "too little disk space: {}; free some, or move the folders: {} (cache), CARGO_TARGET_DIR, GOCACHE, GOMODCACHE",
+        short.join("; "),
+        crate::paths::CACHE_VARIABLE
+    );
     Ok(())
 }
 

@@ -48,6 +48,7 @@ pub(crate) use existing::push as push_image;
 pub(crate) use kubeconfig::write_secret;
 pub(crate) use layout::NODE_ADDRESS;
 pub(crate) use leaks::check as leak_check;
+pub(crate) use machine::check_space;
 pub(crate) use target::Cluster;
 pub(crate) use users::kubeconfig_for_user;
 

@@ -45,6 +45,11 @@ use crate::images;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
+/// Archives of the images and the store they are built in, in GiB.
+const IMAGES: u64 = 5;
+/// What cargo makes of this checkout, tests included, in GiB.
+const PROGRAMS: u64 = 12;
+
 /// What is deployed.
 #[derive(Debug)]
 pub(crate) struct Deployed {
@@ -87,7 +92,8 @@ pub(crate) fn deploy(paths: &Paths, progress: &Progress) -> anyhow::Result<Deplo
              `./justw cluster down` lets go of it; to install the product there, see docs/operations.md"
         );
     }
-    // First, because it finds out whether this machine can do it at all.
+    check_space(paths)?;
+    // Before all that takes long, because it finds out whether this machine can run it at all.
     let cluster = cluster::up(paths, Some(Provider::Node), None)?;
     let references = images::ensure(&[], paths, progress)?;
     cluster::import_images(paths)?;
@@ -141,6 +147,16 @@ pub(crate) fn deploy(paths: &Paths, progress: &Progress) -> anyhow::Result<Deplo
         access,
         installed,
     })
+}
+
+/// Whether there is room for the images and for what cargo builds, while they are not there; the cluster asks for its own.
+fn check_space(paths: &Paths) -> anyhow::Result<()> {
+    if paths.images().join("images.json").exists() {
+        return Ok(());
+    }
+    let target =
+        env::var_os("CARGO_TARGET_DIR").map_or_else(|| paths.clone_root().join("target"), PathBuf::from);
+    cluster::check_space(vec![(paths.cache().to_owned(), IMAGES), (target, PROGRAMS)])
 }
 
 /// Builds `kubectl-create-workspace` and returns its path.

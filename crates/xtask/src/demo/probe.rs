@@ -42,11 +42,13 @@ pub(super) fn get(address: SocketAddr, host: &str, path: &str, authority: &str) 
     tcp.set_write_timeout(Some(TIMEOUT))?;
     let mut stream = StreamOwned::new(ClientConnection::new(Arc::new(config), name)?, tcp);
     let port = address.port();
-    write!(
-        stream,
+    // In one piece: a server that has heard enough may close before a second one.
+    let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nAccept: text/html, */*;q=0.1\r\nConnection: close\r\n\r\n"
-    )
-    .with_context(|| format!("TLS with {host} at {address}"))?;
+    );
+    stream
+        .write_all(request.as_bytes())
+        .with_context(|| format!("TLS with {host} at {address}"))?;
     let mut answer = Vec::new();
     match stream.take(READ_LIMIT).read_to_end(&mut answer) {
         Ok(_) => {}
