@@ -33,7 +33,7 @@ use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 
 use self::access::{Access, Images, User};
 use self::install::Installed;
@@ -71,21 +71,22 @@ pub(crate) fn run(command: Option<&DemoCommand>, paths: &Paths) -> anyhow::Resul
 fn up(paths: &Paths) -> anyhow::Result<()> {
     let progress = Progress::start();
     let was_there = cluster::is_node_here(paths)?;
-    let shown = deploy(paths, &progress).and_then(|deployed| open(&deployed, paths, &progress));
+    let cluster = start(paths)?;
+    let shown = deploy(&cluster, paths, &progress).and_then(|deployed| open(&deployed, paths, &progress));
     match shown {
         Ok(text) => {
             println!("{text}");
             Ok(())
         }
-        Err(error) => Err(give_up(&error, was_there, paths)),
+        Err(error) => Err(give_up(&error, was_there, &cluster, paths)),
     }
 }
 
-/// Cluster, images and release, ready for use; quick when they are.
+/// The local node, running. What is in its way is found out before anything is started.
 ///
 /// # Errors
-/// When this checkout uses a cluster that is not the local node, or a step fails.
-pub(crate) fn deploy(paths: &Paths, progress: &Progress) -> anyhow::Result<Deployed> {
+/// When this checkout uses another cluster, or this machine cannot run the node.
+pub(crate) fn start(paths: &Paths) -> anyhow::Result<Cluster> {
     if Cluster::current(paths).is_ok_and(|cluster| cluster.provider() != Provider::Node) {
         bail!(
             "the demo runs on the local node, and this checkout uses another cluster: \
@@ -93,8 +94,14 @@ pub(crate) fn deploy(paths: &Paths, progress: &Progress) -> anyhow::Result<Deplo
         );
     }
     check_space(paths)?;
-    // Before all that takes long, because it finds out whether this machine can run it at all.
-    let cluster = cluster::up(paths, Some(Provider::Node), None)?;
+    cluster::up(paths, Some(Provider::Node), None)
+}
+
+/// Images and release on the running node, ready for use; quick when they are.
+///
+/// # Errors
+/// When an image cannot be built, or the release is refused or does not become ready.
+pub(crate) fn deploy(cluster: &Cluster, paths: &Paths, progress: &Progress) -> anyhow::Result<Deployed> {
     let references = images::ensure(&[], paths, progress)?;
     cluster::import_images(paths)?;
     let plugin = build_plugin(paths)?;
@@ -103,7 +110,7 @@ pub(crate) fn deploy(paths: &Paths, progress: &Progress) -> anyhow::Result<Deplo
         .map(|(name, local)| (name, cluster.image(&local)))
         .collect();
     progress.line("installing the chart");
-    let installed = install::install(&cluster, &references, paths, progress)?;
+    let installed = install::install(cluster, &references, paths, progress)?;
     progress.line("all pods of the release are ready");
 
     let mut users = BTreeMap::new();
@@ -208,22 +215,19 @@ fn farewell(url: &str, access: &Access) -> String {
     )
 }
 
-/// Keeps what the cluster can tell, takes down what this run has started, and says so.
-fn give_up(error: &anyhow::Error, was_there: bool, paths: &Paths) -> anyhow::Error {
-    let file = Cluster::current(paths)
-        .ok()
-        .and_then(|cluster| diagnose::collect(&cluster, paths));
-    let seen = file
+/// Keeps what the cluster can tell, takes it down if this run has started it, and says so.
+fn give_up(error: &anyhow::Error, was_there: bool, cluster: &Cluster, paths: &Paths) -> anyhow::Error {
+    let seen = diagnose::collect(cluster, paths)
         .map(|file| format!("\nwhat pods and events say is in {}", file.display()))
         .unwrap_or_default();
-    if was_there || !cluster::is_node_here(paths).unwrap_or(false) {
-        return anyhow::anyhow!("{error:#}{seen}");
+    if was_there {
+        return anyhow!("{error:#}{seen}");
     }
     match cluster::down(paths) {
-        Ok(()) => anyhow::anyhow!("{error:#}{seen}\nthe cluster that this run started was taken down again"),
-        Err(down) => anyhow::anyhow!(
-            "{error:#}{seen}\nand the cluster that this run started could not be taken down: {down:#}"
-        ),
+        Ok(()) => anyhow!("{error:#}{seen}\nthe cluster that this run started was taken down again"),
+        Err(down) => {
+            anyhow!("{error:#}{seen}\nthe cluster that this run started could not be taken down: {down:#}")
+        }
     }
 }
 

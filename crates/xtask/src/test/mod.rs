@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use self::harness::Count;
 use self::summary::{Done, summary};
-use crate::cluster;
+use crate::cluster::{self, Cluster};
 use crate::demo::{self, helm};
 use crate::paths::Paths;
 use crate::progress::Progress;
@@ -48,8 +48,8 @@ struct Run<'a> {
     count: Count,
     /// Whether a cluster was there before: it is not checked for leaks then, and stays.
     cluster_was_there: bool,
-    /// Whether this run has come to the point where it may have started one.
-    deployed: bool,
+    /// The cluster that is used, once it is up.
+    cluster: Option<Cluster>,
     /// The file that tells end-to-end tests where everything is.
     access_file: PathBuf,
 }
@@ -70,7 +70,7 @@ fn run(steps: &[Step], paths: &Paths) -> anyhow::Result<ExitCode> {
         progress: Progress::start(),
         count: Count::default(),
         cluster_was_there: cluster::is_node_here(paths)?,
-        deployed: false,
+        cluster: None,
         access_file: PathBuf::new(),
     };
     let mut done = Vec::new();
@@ -153,8 +153,9 @@ fn leak_check(run: &mut Run<'_>) -> anyhow::Result<()> {
 }
 
 fn deploy(run: &mut Run<'_>) -> anyhow::Result<()> {
-    run.deployed = true;
-    run.access_file = demo::deploy(run.paths, &run.progress)?.access_file;
+    let cluster = demo::start(run.paths)?;
+    run.cluster = Some(cluster.clone());
+    run.access_file = demo::deploy(&cluster, run.paths, &run.progress)?.access_file;
     Ok(())
 }
 
@@ -181,14 +182,9 @@ impl Run<'_> {
 
     /// After a failure keeps what the cluster can tell; takes it down if it was not there before.
     fn leave_as_found(&self, ok: bool) {
-        if !self.deployed {
-            return;
-        }
-        if !ok {
-            let current = cluster::Cluster::current(self.paths).ok();
-            if let Some(file) = current.and_then(|cluster| demo::diagnose::collect(&cluster, self.paths)) {
-                println!("what pods and events say is in {}", file.display());
-            }
+        let Some(cluster) = &self.cluster else { return };
+        if !ok && let Some(file) = demo::diagnose::collect(cluster, self.paths) {
+            println!("what pods and events say is in {}", file.display());
         }
         if !self.cluster_was_there
             && let Err(error) = cluster::down(self.paths)
