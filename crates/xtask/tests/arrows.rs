@@ -115,6 +115,35 @@ fn the_table_has_no_arrow_between_servers_none_to_the_tool_and_no_circle() {
     }
 }
 
+/// All files and folders below a folder.
+fn below(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .flat_map(|entry| [below(&entry.path()), vec![entry.path()]].concat())
+        .collect()
+}
+
+#[test]
+fn files_and_folders_that_the_architecture_names_are_there() {
+    let page = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let there = [
+        below(&root().join("crates")),
+        below(&root().join("e2e")),
+        below(&root().join("charts")),
+    ]
+    .concat();
+    let quoted = page.split('`').skip(1).step_by(2);
+    let named: Vec<&str> = quoted
+        .filter(|name| name.ends_with(".rs") || name.ends_with('/'))
+        .collect();
+    let missing = named
+        .iter()
+        .filter(|name| !there.iter().any(|path| path.ends_with(name)));
+    let missing: Vec<_> = missing.filter(|name| !name.starts_with('/')).collect();
+    assert!(missing.is_empty(), "docs/architecture.md names {missing:?}");
+    assert!(named.len() > 40, "the map was read: {named:?}");
+}
+
 #[test]
 fn a_forbidden_arrow_an_unlisted_crate_and_a_stale_row_are_reported() {
     let page = "| `crates/api` | the contract | - |\n| `crates/cli` | a | pipe | api |\n| `crates/old` | x | - |\ntext\n";
