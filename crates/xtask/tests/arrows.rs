@@ -134,7 +134,7 @@ fn files_and_folders_that_the_architecture_names_are_there() {
     .concat();
     let quoted = page.split('`').skip(1).step_by(2);
     let named: Vec<&str> = quoted
-        .filter(|name| name.ends_with(".rs") || name.ends_with('/'))
+        .filter(|name| Path::new(name).extension().is_some_and(|end| end == "rs") || name.ends_with('/'))
         .collect();
     let missing = named
         .iter()
