@@ -176,7 +176,10 @@ async fn gateway(tls: Option<Arc<ServerConfig>>) -> anyhow::Result<()> {
     let entrance = Entrance {
         doorkeeper: app,
         relay: Arc::new(relay),
-        own_names: vec!["jupyter-k8s-gateway.jupyter-k8s-system.svc".to_owned()],
+        // Over HTTP/1.1 the load generator names the address.
+        own_names: ["jupyter-k8s-gateway.jupyter-k8s-system.svc", "127.0.0.1"]
+            .map(str::to_owned)
+            .into(),
         metrics: metrics.clone(),
     };
     let router: Router = router::entrance(Arc::new(entrance));

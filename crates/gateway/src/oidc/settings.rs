@@ -94,10 +94,7 @@ mod tests {
         }
         for name in ["none", "HS256", "HS512", "rs256", ""] {
             let error = name.parse::<SigningAlg>().unwrap_err();
-            assert!(
-                error.to_string().starts_with("--oidc-signing-algs"),
-                "{error}"
-            );
+            assert!(error.to_string().starts_with("--oidc-signing-algs"), "{error}");
         }
     }
 
