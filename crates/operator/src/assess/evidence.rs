@@ -159,8 +159,9 @@ fn container_trouble(world: &World, pod: &Pod, container: &ContainerStatus, now:
             return Evidence::certain(reason::IMAGE_PULL_FAILED, message);
         }
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
-            let message =
-                format!("The container cannot be started: {text}. Check spec.containerConfig, spec.resources and the image.");
+            let message = format!(
+                "The container cannot be started: {text}. Check spec.containerConfig, spec.resources and the image."
+            );
             return Evidence::certain(reason::CONTAINER_START_FAILED, message);
         }
         _ => {}
