@@ -30,7 +30,7 @@ test *args:
 check:
     @{{ xtask }} check
 
-# Write what is generated from the code: the chart's CRDs, docs/api.md
+# Write what is generated from the code: the chart's CRDs, docs/api.md, docs/reasons.md
 [no-exit-message]
 [group('develop')]
 gen *args:

@@ -1,6 +1,7 @@
-//! the contract -> the files generated from it: CRDs of the chart, docs/api.md (IO).
+//! the contract -> the files generated from it: CRDs of the chart, docs/api.md, docs/reasons.md (IO).
 
 mod api_reference;
+mod reasons;
 
 use std::{fs, path::PathBuf};
 
@@ -43,7 +44,10 @@ pub(crate) fn run(paths: &Paths, check: bool) -> anyhow::Result<()> {
 /// Path below the checkout -> content.
 fn files() -> anyhow::Result<Vec<(PathBuf, String)>> {
     let crds = api::crds();
-    let mut files = vec![("docs/api.md".into(), api_reference::render(&crds)?)];
+    let mut files = vec![
+        ("docs/api.md".into(), api_reference::render(&crds)?),
+        ("docs/reasons.md".into(), reasons::render()?),
+    ];
     for crd in crds {
         let path = format!("charts/jupyter-k8s/crds/{}.yaml", crd.spec.names.plural);
         files.push((path.into(), format!("{HEADER}{}", serde_saphyr::to_string(&crd)?)));

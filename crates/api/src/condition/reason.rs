@@ -1,0 +1,199 @@
+//! Every reason of a condition or Event: when it shows, and what to do (pure). The source of docs/reasons.md.
+
+/// A reason, as documentation tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// The word in the condition or Event. Never renamed.
+    pub name: &'static str,
+    /// Where it shows, such as `Degraded=True`.
+    pub shows: &'static str,
+    /// What is the case.
+    pub meaning: &'static str,
+    /// What to do; empty where nothing is to be done.
+    pub remedy: &'static str,
+}
+
+/// `NAME = "Word" where it shows: meaning; remedy` -> a constant each, and the table of all.
+macro_rules! reasons {
+    ($($constant:ident = $name:literal, $shows:literal, $meaning:literal, $remedy:literal;)*) => {
+        $(
+            #[doc = concat!("`", $shows, "`: ", $meaning)]
+            pub const $constant: &str = $name;
+        )*
+
+        /// Every reason, in the order of the documentation.
+        pub const ALL: &[Reason] = &[$(Reason {
+            name: $constant,
+            shows: $shows,
+            meaning: $meaning,
+            remedy: $remedy,
+        },)*];
+    };
+}
+
+reasons! {
+    ALL_RULES_HOLD = "AllRulesHold", "Valid=True",
+        "Every rule holds.",
+        "";
+    RULES_VIOLATED = "RulesViolated", "Valid=False",
+        "Values are out of bounds, or a rule about them is broken; the message lists all of them with field, value and bound.",
+        "Change the fields that the message names. A pod that runs is left alone until the next start.";
+    UNREADABLE = "Unreadable", "Valid=False, Degraded=True",
+        "The stored object, or one that it refers to, does not parse as its kind.",
+        "Compare it with `kubectl explain`; after an upgrade, apply the CRDs of this version.";
+    INVALID = "Invalid", "Available, Progressing, Stopped",
+        "The workspace is not valid, so nothing runs.",
+        "See the condition `Valid`.";
+
+    READY = "Ready", "Available=True; Event",
+        "The pod is ready and the URL serves it.",
+        "";
+    RUNNING = "Running", "Progressing=False, Stopped=False",
+        "The workspace runs as desired.",
+        "";
+    STARTING = "Starting", "Progressing=True, Available=False; Event",
+        "The pod is on its way.",
+        "";
+    STOPPING = "Stopping", "Progressing=True, Available=False; Event",
+        "The pod is being stopped; the disk is kept.",
+        "";
+    STOPPED = "Stopped", "Stopped=True; Event",
+        "No pod is left, as desired.",
+        "";
+    DELETING = "Deleting", "Progressing=True, Available=False",
+        "The workspace is being deleted; the message says what is left if that takes its time.",
+        "";
+    PREDECESSOR_TERMINATING = "PredecessorTerminating", "Progressing=True",
+        "A child of an earlier workspace of the same name is still being deleted.",
+        "Wait. If it lasts, see which finalizer holds the object that the message names.";
+    AS_EXPECTED = "AsExpected", "Degraded=False",
+        "Nothing is wrong.",
+        "";
+
+    TEMPLATE_NOT_FOUND = "TemplateNotFound", "Valid=False, Degraded=True",
+        "The WorkspaceTemplate in spec.templateRef does not exist (yet).",
+        "Have it made: the workspace starts by itself when it arrives. Or create the workspace anew from another one (`kubectl get wst`).";
+    MANAGER_NOT_FOUND = "ManagerNotFound", "Valid=False, Degraded=True",
+        "The WorkspaceManager that the workspace or its template names does not exist (yet), or no manager is the default.",
+        "Name one that exists in spec.managerRef (`kubectl get wsm`), or have one annotated `workspaces.jupyter.org/is-default: \"true\"`.";
+    MANAGER_AMBIGUOUS = "ManagerAmbiguous", "Valid=False, Degraded=True",
+        "Several WorkspaceManagers are annotated as default, and the workspace names none.",
+        "Name one in spec.managerRef, or have all but one of the annotations removed. What runs keeps its manager meanwhile.";
+    EXECUTION_PROFILE_NOT_FOUND = "ExecutionProfileNotFound", "Valid=False, Degraded=True",
+        "The WorkspaceExecutionProfile that the workspace or its template names does not exist in this namespace (yet).",
+        "Have it made, or name another one in spec.executionProfileRef (`kubectl get wsep`).";
+    SECRET_NOT_FOUND = "SecretNotFound", "Degraded=True",
+        "A Secret, or a key of it, that env or a profile names does not exist in this namespace.",
+        "Make the Secret: the container starts by itself then. Or correct the name, stop and start.";
+    CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound", "Degraded=True",
+        "A ConfigMap, or a key of it, that env names does not exist in this namespace.",
+        "Make the ConfigMap: the container starts by itself then. Or correct the name, stop and start.";
+    SERVICE_ACCOUNT_NOT_FOUND = "ServiceAccountNotFound", "Degraded=True",
+        "The ServiceAccount that the execution profile names does not exist in this namespace.",
+        "Have it made: the pod is made by itself then. Or have the profile changed, stop and start.";
+
+    IMAGE_PULL_FAILED = "ImagePullFailed", "Degraded=True",
+        "The image cannot be pulled: it does not exist, its registry does not answer or wants credentials, or it is absent where nothing is pulled.",
+        "Check name and tag. For a private registry, have its Secret named in the execution profile's imagePullSecrets.";
+    CONTAINER_START_FAILED = "ContainerStartFailed", "Degraded=True",
+        "A container cannot be made, or its command cannot be run.",
+        "Check spec.containerConfig, the image and what the message names.";
+    CONTAINER_EXITED = "ContainerExited", "Degraded=True",
+        "A container ended and is restarted; the message names the exit code.",
+        "See its output: `kubectl logs --previous`.";
+    CRASH_LOOPING = "CrashLooping", "Degraded=True",
+        "A container ends again and again and is restarted ever later; the message names the exit code.",
+        "See its output: `kubectl logs --previous`. After a change, stop and start.";
+    OOM_KILLED = "OOMKilled", "Degraded=True",
+        "A container used more memory than its limit.",
+        "Raise spec.resources.limits.memory, stop and start.";
+    READINESS_FAILED = "ReadinessFailed", "Degraded=True",
+        "The container runs for over 60 s and its readiness probe has not succeeded.",
+        "Check that the application listens on 0.0.0.0 and on spec.port, or answers spec.readinessProbe; see `kubectl logs`.";
+
+    UNSCHEDULABLE = "Unschedulable", "Degraded=True",
+        "No node can take the pod. The phase stays Starting for a grace in which autoscalers may add nodes (setting unschedulableGraceSeconds, 300), then it is Failed.",
+        "Ask for less cpu, memory or GPUs, correct spec.nodeSelector, affinity or tolerations, stop another workspace, or have nodes added.";
+    EVICTED = "Evicted", "Degraded=True",
+        "The node ran out of a resource, was drained or needed the room, and the pod was taken off it. A new pod is on its way; it is told until that one is ready.",
+        "Nothing, if it was a drain. If the message names memory or storage: raise spec.resources.requests, or write less outside the disk.";
+    NODE_LOST = "NodeLost", "Degraded=True",
+        "The pod's node does not answer or is gone, so nobody knows whether the pod still runs. It is never deleted by force: two pods must not write to one disk.",
+        "Bring the node back. If the machine is certainly off: `kubectl delete node <name>`, or taint it `node.kubernetes.io/out-of-service=nodeshutdown:NoExecute`; pod and disk are freed then.";
+
+    STORAGE_CLASS_NOT_FOUND = "StorageClassNotFound", "Degraded=True",
+        "The storage class of a disk does not exist, or none is named and the cluster has no default.",
+        "Have the class made, or create the workspace anew with another spec.storage.storageClassName (`kubectl get storageclass`).";
+    VOLUME_UNBOUND = "VolumeUnbound", "Degraded=True",
+        "A claim has waited for a volume for over 60 s, its volume could not be made or is gone, or a claim that is mounted does not exist.",
+        "Do what the message says; `kubectl describe pvc` tells more.";
+    VOLUME_ATTACH_FAILED = "VolumeAttachFailed", "Degraded=True",
+        "A volume cannot be attached to the pod's node or mounted there: often because another node still holds it.",
+        "Wait until the other node has let go of it. If that node is off, see NodeLost; if another pod uses the disk, delete that pod.";
+    VOLUME_RESIZE_FAILED = "VolumeResizeFailed", "Degraded=True",
+        "The disk could not be grown. What runs goes on at the old size.",
+        "If the storage class cannot grow disks, set spec.storage.size back to the disk's size; else tell the administrator.";
+    RETAINED_VOLUME_OF_ANOTHER_OWNER = "RetainedVolumeOfAnotherOwner", "Degraded=True",
+        "A disk kept from an earlier workspace of this name belongs to another owner.",
+        "Use another name, or have somebody who may update the claim change its owner or delete it.";
+
+    NAME_CONFLICT = "NameConflict", "Degraded=True",
+        "The name of a child is taken by an object that is not this workspace's.",
+        "Delete or rename that object, or create the workspace under another name.";
+    QUOTA_EXCEEDED = "QuotaExceeded", "Degraded=True",
+        "A ResourceQuota of the namespace refuses the pod, the disk or another child.",
+        "Ask for less, stop another workspace, or have the quota raised: the workspace recovers by itself.";
+    POD_SECURITY_VIOLATION = "PodSecurityViolation", "Degraded=True",
+        "The namespace's Pod Security level refuses the pod.",
+        "Have the template's podSecurity or security contexts fit the namespace's level, or the other way round.";
+    ADMISSION_DENIED = "AdmissionDenied", "Degraded=True",
+        "A LimitRange, an admission policy or somebody else's webhook refuses the pod, the disk or another child, or that webhook does not answer.",
+        "Change what the message names, or tell the administrator.";
+    ROUTE_FAILED = "RouteFailed", "Degraded=True",
+        "A route of the WorkspaceManager cannot be written.",
+        "Tell the administrator: the manager's routing.custom, or the rights of the operator, are to be corrected.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_distinct_words_that_a_condition_takes() {
+        for (index, reason) in ALL.iter().enumerate() {
+            assert!(
+                reason.name.starts_with(|c: char| c.is_ascii_uppercase()),
+                "{reason:?}"
+            );
+            assert!(
+                reason.name.chars().all(|c| c.is_ascii_alphanumeric()),
+                "{reason:?}"
+            );
+            assert!(
+                ALL[..index].iter().all(|other| other.name != reason.name),
+                "{reason:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn whatever_is_wrong_has_a_remedy() {
+        for reason in ALL.iter().filter(|reason| reason.shows.contains("Degraded=True")) {
+            assert!(!reason.remedy.is_empty(), "{reason:?}");
+        }
+        for reason in ALL {
+            assert!(
+                !reason.meaning.is_empty() && !reason.meaning.contains('|'),
+                "{reason:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_reason_stands_outside_the_table() {
+        let plain = include_str!("reason.rs")
+            .lines()
+            .filter(|line| line.starts_with("pub const"));
+        assert_eq!(plain.count(), 0);
+    }
+}

@@ -1,0 +1,36 @@
+//! Reasons of the contract -> docs/reasons.md: what is wrong, what it means, what to do (pure).
+
+use std::fmt::Write as _;
+
+use api::condition::reason::{self, Reason};
+
+/// Renders the table of reasons.
+pub(crate) fn render() -> anyhow::Result<String> {
+    let mut page = String::from(
+        "<!-- Generated from crates/api by `./justw gen`; do not edit. -->\n\n# Reasons: why it does not run\n\n\
+         `kubectl get ws` shows the reason, `kubectl get ws -o wide` the message, `kubectl describe ws` also the Events. \
+         `Degraded=True` names\nthe cause within seconds, and clears by itself when the cause is mended. The words below \
+         are part of the contract: scripts and\nalerts may match them.\n",
+    );
+    let (wrong, plain): (Vec<_>, Vec<_>) = reason::ALL.iter().partition(|reason| !reason.remedy.is_empty());
+    page.push_str(
+        "\n## Something is wrong\n\n| reason | shows | meaning | what to do |\n|---|---|---|---|\n",
+    );
+    for Reason {
+        name,
+        shows,
+        meaning,
+        remedy,
+    } in wrong
+    {
+        writeln!(page, "| `{name}` | {shows} | {meaning} | {remedy} |")?;
+    }
+    page.push_str("\n## Nothing is wrong\n\n| reason | shows | meaning |\n|---|---|---|\n");
+    for Reason {
+        name, shows, meaning, ..
+    } in plain
+    {
+        writeln!(page, "| `{name}` | {shows} | {meaning} |")?;
+    }
+    Ok(page)
+}
