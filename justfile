@@ -42,7 +42,7 @@ gen *args:
 bench-gateway:
     @{{ xtask }} bench-gateway
 
-# The local cluster: up, down, status, import (new images), kubeconfig (of a user), leak-check
+# The local cluster: up, down, status, import (new images), kubeconfig (of a user), kwok up|down (fake nodes), leak-check
 [no-exit-message]
 [group('cluster')]
 cluster *args:

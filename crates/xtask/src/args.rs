@@ -91,6 +91,11 @@ pub(crate) enum ClusterCommand {
     Status,
     /// Hand images that are new in the cache folder to the running cluster
     Import,
+    /// Play the kubelet of nodes that do not exist, on the cluster that is up (provider `node`)
+    Kwok {
+        #[command(subcommand)]
+        command: KwokCommand,
+    },
     /// Print a kubeconfig with a client certificate for a user
     Kubeconfig {
         /// User name as the cluster is to see it
@@ -102,6 +107,19 @@ pub(crate) enum ClusterCommand {
     },
     /// Bring a cluster up, run a pod, take it down, also after a crash, and fail on any difference to before
     LeakCheck,
+}
+
+/// Whether fake nodes are alive.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum KwokCommand {
+    /// Make every node live that is annotated kwok.x-k8s.io/node=fake
+    Up {
+        /// Fake nodes to make, tainted kwok.x-k8s.io/node=fake:NoSchedule and labelled type=kwok
+        #[arg(long, default_value_t = 0)]
+        nodes: u32,
+    },
+    /// Remove the fake nodes, with their pods, and end the process
+    Down,
 }
 
 /// Where a cluster comes from.

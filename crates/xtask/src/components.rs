@@ -80,6 +80,14 @@ pub(crate) const NODE_TOOLS: Component = Component {
     files: files!("node-tools": "go.mod", "main.go"),
 };
 
+/// Plays the kubelet of nodes that do not exist.
+pub(crate) const KWOK: Component = Component {
+    name: "kwok",
+    package: "sigs.k8s.io/kwok/cmd/kwok",
+    kubernetes: false,
+    files: files!("kwok": "go.mod", "go.sum"),
+};
+
 impl Component {
     /// Hash of everything that goes into the binary, 12 hexadecimal digits.
     pub(crate) fn hash(&self) -> String {

@@ -8,6 +8,7 @@
 //! | `plan` | what a node is, from: |
 //! | `control_plane`, `kubelet`, `containerd`, `addons`, `pki`, `kubeconfig` | configuration, pure |
 //! | `agents` | the node's processes that run this tool |
+//! | `kwok` | fake nodes, on request |
 //! | `network`, `cgroup`, `process`, `images`, `oci`, `machine` | what the start is made of |
 //! | `state`, `lock`, `clean` | what was started, by whom, and how it goes again |
 //! | `status`, `leaks`, `users` | questions and checks |
@@ -23,6 +24,7 @@ mod images;
 mod kind;
 mod kubeconfig;
 mod kubelet;
+pub(crate) mod kwok;
 mod layout;
 mod leaks;
 mod lock;
@@ -66,6 +68,7 @@ pub(crate) fn run(command: ClusterCommand, paths: &Paths) -> anyhow::Result<Exit
         ClusterCommand::Kubeconfig { user, group } => {
             print!("{}", kubeconfig_for_user(paths, &user, group.as_deref())?);
         }
+        ClusterCommand::Kwok { command } => kwok::run(command, paths)?,
         ClusterCommand::LeakCheck => leaks::check(paths)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -11,7 +11,7 @@ use super::layout::{API_SERVICE, HOST_ADDRESS, Layout, MARKER, NODE, NODE_ADDRES
 use super::plan::{CLIENTS, COMPONENTS, Plan};
 use super::process::{Process, wait_until};
 use super::state::{Decision, Found, Phase, State};
-use super::{addons, agents, cgroup, clean, containerd, images, kubeconfig, machine, network, pki, process};
+use super::{addons, agents, cgroup, clean, containerd, images, kubeconfig, kwok, machine, network, pki, process};
 use crate::components::{Component, ETCD, HYPERKUBE, KUBERNETES, missing};
 use crate::exec::Cmd;
 use crate::paths::Paths;
@@ -59,7 +59,9 @@ pub(crate) fn obtain(paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
 pub(crate) fn observe(layout: &Layout, paths: &Paths) -> anyhow::Result<Found> {
     Ok(match State::load(layout) {
         Ok(Some(state)) => {
-            let of_node = |process: &&Process| !agents::NAMES.contains(&process.name.as_str());
+            let of_node = |process: &&Process| {
+                process.name != kwok::NAME && !agents::NAMES.contains(&process.name.as_str())
+            };
             let processes = state.processes.iter().filter(of_node);
             let dead: Vec<String> = processes
                 .filter(|process| !process.alive())

@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use self::harness::Count;
 use self::summary::{Done, summary};
+use crate::args::Provider;
 use crate::cluster::{self, Cluster};
 use crate::demo::{self, helm};
 use crate::paths::Paths;
@@ -161,6 +162,13 @@ fn deploy(run: &mut Run<'_>) -> anyhow::Result<()> {
 
 fn end_to_end(run: &mut Run<'_>) -> anyhow::Result<()> {
     apt::ensure(&BROWSER, &run.progress)?;
+    if run
+        .cluster
+        .as_ref()
+        .is_some_and(|cluster| cluster.provider() == Provider::Node)
+    {
+        cluster::kwok::up(run.paths, 0, &run.progress)?;
+    }
     let access = run.access_file.clone();
     run.cargo(
         &["test", "--package", "e2e", "--no-fail-fast"],
