@@ -24,6 +24,7 @@ pub mod references;
 pub mod refusal;
 pub mod retire;
 pub mod run;
+pub mod signs;
 pub mod stores;
 pub mod transitions;
 pub mod trouble;

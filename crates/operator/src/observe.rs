@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     failure::message_of,
     references::References,
+    signs::Signs,
     stores::{self, Stores},
     world::{Identity, World},
 };
@@ -59,7 +60,7 @@ pub fn references(workspace: &Workspace, stores: &Stores) -> References {
 /// The children, from the caches.
 pub fn world(identity: &Identity, stores: &Stores) -> World {
     let (name, namespace) = (identity.child_name(), Some(identity.namespace.as_str()));
-    World {
+    let mut world = World {
         claim: stores::get(&stores.claims, namespace, &name),
         deployment: stores::get(&stores.deployments, namespace, &name),
         service: stores::get(&stores.services, namespace, &name),
@@ -69,8 +70,27 @@ pub fn world(identity: &Identity, stores: &Stores) -> World {
         }),
         pods: stores::select(&stores.pods, |pod: &Pod| is_of(identity, &pod.metadata)),
         storage_classes: stores::select(&stores.storage_classes, |_| true),
-        identity: identity.clone(),
-    }
+        ..World::empty(identity.clone())
+    };
+    signs(&mut world, &stores.signs);
+    world
+}
+
+/// What is said about the pods, their nodes and the disk.
+fn signs(world: &mut World, signs: &Signs) {
+    let pods = world.pods.iter().map(|pod| &pod.metadata);
+    let uids = pods
+        .chain(world.claim.iter().map(|claim| &claim.metadata))
+        .filter_map(|meta| meta.uid.as_deref());
+    world.warnings = uids.flat_map(|uid| signs.about(uid)).collect();
+    let nodes = world
+        .pods
+        .iter()
+        .filter_map(|pod| pod.spec.as_ref()?.node_name.clone());
+    world.nodes = nodes
+        .filter_map(|name| Some((signs.node(&name)?, name)))
+        .map(|(node, name)| (name, node))
+        .collect();
 }
 
 /// The children, as the API server has them at this moment.

@@ -15,6 +15,8 @@ use kube::{
     runtime::reflector::{ObjectRef, Store, store::Writer},
 };
 
+use crate::signs::Signs;
+
 /// An object, or what is known of one that cannot be parsed: one broken object must not stop a watch.
 pub type Guarded<K> = DeserializeGuard<K>;
 
@@ -47,6 +49,8 @@ pub struct Stores {
     pub replica_sets: Cache<ReplicaSet>,
     /// Pods with a workspace's label.
     pub pods: Cache<Pod>,
+    /// What Warning Events and Nodes say about them.
+    pub signs: Arc<Signs>,
 }
 
 /// The writing ends of [`Stores`].
@@ -72,6 +76,8 @@ pub struct Writers {
     pub replica_sets: CacheWriter<ReplicaSet>,
     /// Pods.
     pub pods: CacheWriter<Pod>,
+    /// Warning Events and Nodes.
+    pub signs: Arc<Signs>,
 }
 
 impl Writers {
@@ -88,6 +94,7 @@ impl Writers {
             policies: self.policies.as_reader(),
             replica_sets: self.replica_sets.as_reader(),
             pods: self.pods.as_reader(),
+            signs: self.signs.clone(),
         }
     }
 }

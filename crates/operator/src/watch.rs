@@ -4,6 +4,8 @@
 //! refers to does. Our own status writes wake nobody. After a watch had to list anew, everything is looked at: objects
 //! that vanished meanwhile are reported by no event.
 
+mod signs;
+
 use std::{
     collections::HashMap,
     convert::Infallible,
@@ -45,6 +47,7 @@ pub fn start(
     writers: Writers,
 ) -> impl Stream<Item = Result<Wake, Infallible>> + Send + use<> {
     let stores = writers.stores();
+    let signs = signs::start(client, &writers.signs, &stores);
     let all = watcher::Config::default();
     let labelled = || watcher::Config::default().labels(names::WORKSPACE_LABEL);
     let mut changes = Changes::default();
@@ -69,9 +72,8 @@ pub fn start(
         watch(client, labelled(), writers.replica_sets, of_parent),
         watch(client, labelled(), writers.pods, of_parent),
     ];
-    stream::select_all(streams)
-        .flat_map(move |call| stream::iter(expand(&call, &stores)))
-        .map(Ok)
+    let calls = stream::select_all(streams).flat_map(move |call| stream::iter(expand(&call, &stores)));
+    stream::select(calls, signs).map(Ok)
 }
 
 /// Every workspace, for a new leader.

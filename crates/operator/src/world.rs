@@ -1,6 +1,6 @@
 //! What the API server holds of one workspace, and questions about it (pure).
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use api::{Workspace, names};
 use k8s_openapi::{
@@ -13,6 +13,8 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
 use kube::{Resource as _, ResourceExt as _};
+
+use crate::signs::{Node, Warning};
 
 /// Name of the application's port on container and Service.
 pub const PORT_NAME: &str = "http";
@@ -100,6 +102,10 @@ pub struct World {
     pub pods: Vec<Arc<Pod>>,
     /// Every storage class of the cluster.
     pub storage_classes: Vec<Arc<StorageClass>>,
+    /// What Warning Events say about these pods and the disk.
+    pub warnings: Vec<Warning>,
+    /// What is known of the nodes of these pods, by name.
+    pub nodes: BTreeMap<String, Node>,
 }
 
 impl World {
@@ -114,6 +120,8 @@ impl World {
             replica_sets: Vec::new(),
             pods: Vec::new(),
             storage_classes: Vec::new(),
+            warnings: Vec::new(),
+            nodes: BTreeMap::new(),
         }
     }
 

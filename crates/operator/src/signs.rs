@@ -1,0 +1,295 @@
+//! What Warning Events and Nodes say about our pods and disks: the little that a verdict needs (in memory, bounded).
+//!
+//! Events tell what has no status: volumes that cannot be attached, mounted or made. Of each object only the newest
+//! Event of each kind is kept, and of all objects only so many. Of a Node only whether it answers is kept.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use k8s_openapi::{
+    api::core::v1::{Event, Node as NodeObject},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+
+/// Reasons of Warning Events that tell what no status does.
+const TOLD_BY_EVENTS_ALONE: [&str; 7] = [
+    "FailedAttachVolume",
+    "FailedMapVolume",
+    "FailedMount",
+    "FailedCreatePodSandBox",
+    "FileSystemResizeFailed",
+    "ProvisioningFailed",
+    "VolumeResizeFailed",
+];
+/// Objects of which warnings are kept. Where more are in trouble, the oldest warnings are forgotten first.
+const MOST_OBJECTS: usize = 4096;
+/// Longest message that is kept, in bytes.
+const LONGEST_MESSAGE: usize = 1024;
+
+/// A Warning Event about a pod or a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// UID of the pod or claim.
+    pub about: String,
+    /// Reason, one of a few.
+    pub reason: &'static str,
+    /// What its source says.
+    pub message: String,
+    /// When it was last seen.
+    pub last: Option<Time>,
+}
+
+/// Whether a node answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Node {
+    /// Its kubelet says that it is ready.
+    Ready,
+    /// Its kubelet says that it is not; why.
+    NotReady(String),
+    /// Nothing is heard of its kubelet; what the cluster says about that.
+    Silent(String),
+    /// There is no such node.
+    Gone,
+}
+
+/// What is known. Shared by the watches, which write, and the passes, which read.
+#[derive(Debug, Default)]
+pub struct Signs {
+    warnings: RwLock<HashMap<String, BTreeMap<&'static str, Warning>>>,
+    /// `None` until all nodes have been listed once: before that, nobody can be called gone.
+    nodes: RwLock<Option<HashMap<String, Node>>>,
+}
+
+impl Signs {
+    /// What is said about the object with this UID.
+    pub fn about(&self, uid: &str) -> Vec<Warning> {
+        let warnings = read(&self.warnings);
+        warnings
+            .get(uid)
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .cloned()
+            .collect()
+    }
+
+    /// What is known of a node; nothing while the nodes are not all known.
+    pub fn node(&self, name: &str) -> Option<Node> {
+        let nodes = read(&self.nodes);
+        Some(nodes.as_ref()?.get(name).cloned().unwrap_or(Node::Gone))
+    }
+
+    /// Takes note of an Event; whether it says anything new.
+    pub(crate) fn note(&self, event: &Event) -> bool {
+        let Some(warning) = warning_of(event) else {
+            return false;
+        };
+        let mut warnings = write(&self.warnings);
+        if warnings.len() >= MOST_OBJECTS && !warnings.contains_key(&warning.about) {
+            forget_oldest(&mut warnings);
+        }
+        let known = warnings.entry(warning.about.clone()).or_default();
+        let earlier = known.get(warning.reason);
+        if earlier.is_some_and(|earlier| earlier.last > warning.last) {
+            return false;
+        }
+        let news = earlier.is_none_or(|earlier| earlier.message != warning.message);
+        known.insert(warning.reason, warning);
+        news
+    }
+
+    /// An Event is gone: the API server keeps them for an hour or so.
+    pub(crate) fn drop_event(&self, event: &Event) {
+        let Some(warning) = warning_of(event) else { return };
+        let mut warnings = write(&self.warnings);
+        if let Some(known) = warnings.get_mut(&warning.about) {
+            known.retain(|reason, kept| *reason != warning.reason || kept.last > warning.last);
+            if known.is_empty() {
+                warnings.remove(&warning.about);
+            }
+        }
+    }
+
+    /// Takes note of a node; whether it stands otherwise than before.
+    pub(crate) fn note_node(&self, name: &str, node: Option<Node>) -> bool {
+        let mut nodes = write(&self.nodes);
+        let Some(nodes) = nodes.as_mut() else { return false };
+        let before = match &node {
+            Some(node) => nodes.insert(name.to_owned(), node.clone()),
+            None => nodes.remove(name),
+        };
+        before != node
+    }
+
+    /// All nodes, listed anew.
+    pub(crate) fn replace_nodes(&self, all: HashMap<String, Node>) {
+        *write(&self.nodes) = Some(all);
+    }
+}
+
+fn forget_oldest(warnings: &mut HashMap<String, BTreeMap<&'static str, Warning>>) {
+    let newest = |known: &BTreeMap<&'static str, Warning>| known.values().map(|it| it.last.clone()).max();
+    let oldest = warnings.iter().min_by_key(|(_, known)| newest(known));
+    if let Some(uid) = oldest.map(|(uid, _)| uid.clone()) {
+        warnings.remove(&uid);
+    }
+}
+
+/// The warning in an Event about something that may be ours.
+fn warning_of(event: &Event) -> Option<Warning> {
+    let about = &event.involved_object;
+    let ours = about.name.as_deref()?.starts_with(&rules::names::child(""));
+    let reason = event.reason.as_deref()?;
+    let reason = TOLD_BY_EVENTS_ALONE.into_iter().find(|known| *known == reason)?;
+    let message = event.message.as_deref().unwrap_or_default();
+    let series = event
+        .series
+        .as_ref()
+        .and_then(|series| series.last_observed_time.clone());
+    let times = [
+        event.last_timestamp.clone(),
+        series.map(|time| Time(time.0)),
+        event.metadata.creation_timestamp.clone(),
+    ];
+    ours.then(|| Warning {
+        about: about.uid.clone().unwrap_or_default(),
+        reason,
+        message: message[..message.floor_char_boundary(LONGEST_MESSAGE)].to_owned(),
+        last: times.into_iter().flatten().next(),
+    })
+}
+
+/// What a Node object says.
+pub(crate) fn stand_of(node: &NodeObject) -> Node {
+    let mut conditions = node
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    let Some(ready) = conditions.find(|condition| condition.type_ == "Ready") else {
+        return Node::NotReady("its kubelet has not reported yet".to_owned());
+    };
+    let words = || {
+        let reason = ready.reason.clone().unwrap_or_default();
+        match ready
+            .message
+            .as_deref()
+            .map(|message| message.trim_end_matches('.'))
+        {
+            None | Some("") => reason,
+            Some(message) => format!("{reason}: {message}"),
+        }
+    };
+    match ready.status.as_str() {
+        "True" => Node::Ready,
+        "False" => Node::NotReady(words()),
+        _ => Node::Silent(words()),
+    }
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn event(uid: &str, reason: &str, message: &str, second: u32) -> Event {
+        serde_json::from_value(json!({
+            "metadata": {"name": "e"},
+            "involvedObject": {"kind": "Pod", "name": "workspace-demo-5d8f-abcde", "uid": uid},
+            "reason": reason, "message": message, "type": "Warning",
+            "lastTimestamp": format!("2026-01-01T00:00:{second:02}Z"),
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_newest_warning_of_each_kind_is_kept_until_it_expires() {
+        let signs = Signs::default();
+        assert!(signs.note(&event("a", "FailedMount", "one", 1)));
+        assert!(
+            !signs.note(&event("a", "FailedMount", "one", 2)),
+            "the same again is no news"
+        );
+        assert!(signs.note(&event("a", "FailedMount", "two", 3)));
+        assert!(
+            !signs.note(&event("a", "FailedMount", "one", 2)),
+            "an old one is no news"
+        );
+        assert!(signs.note(&event("a", "FailedAttachVolume", "three", 3)));
+        let messages: Vec<_> = signs
+            .about("a")
+            .into_iter()
+            .map(|warning| warning.message)
+            .collect();
+        assert_eq!(messages, ["three", "two"]);
+        signs.drop_event(&event("a", "FailedMount", "one", 2));
+        assert_eq!(signs.about("a").len(), 2, "what expires is an older one");
+        signs.drop_event(&event("a", "FailedMount", "two", 3));
+        signs.drop_event(&event("a", "FailedAttachVolume", "three", 3));
+        assert!(read(&signs.warnings).is_empty());
+    }
+
+    #[test]
+    fn warnings_of_others_and_of_what_has_a_status_are_not_kept() {
+        let signs = Signs::default();
+        assert!(!signs.note(&event("a", "BackOff", "m", 1)));
+        let mut other = event("a", "FailedMount", "m", 1);
+        other.involved_object.name = Some("postgres-0".to_owned());
+        assert!(!signs.note(&other));
+        assert!(read(&signs.warnings).is_empty());
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_oldest_goes_first() {
+        let signs = Signs::default();
+        for index in 0..MOST_OBJECTS + 10 {
+            let second = if index == 0 { 59 } else { 1 };
+            signs.note(&event(
+                &format!("uid-{index}"),
+                "FailedMount",
+                &"ä".repeat(2000),
+                second,
+            ));
+        }
+        assert_eq!(read(&signs.warnings).len(), MOST_OBJECTS);
+        assert_eq!(signs.about("uid-0").len(), 1);
+        assert_eq!(signs.about("uid-0")[0].message.len(), LONGEST_MESSAGE);
+    }
+
+    #[test]
+    fn a_node_is_gone_only_when_all_are_known() {
+        let signs = Signs::default();
+        assert!(!signs.note_node("a", Some(Node::Ready)));
+        assert_eq!(signs.node("a"), None);
+        signs.replace_nodes([("a".to_owned(), Node::Ready)].into());
+        assert_eq!(signs.node("a"), Some(Node::Ready));
+        assert_eq!(signs.node("b"), Some(Node::Gone));
+        assert!(!signs.note_node("a", Some(Node::Ready)));
+        assert!(signs.note_node("a", Some(Node::Silent("x".to_owned()))));
+        assert!(signs.note_node("a", None));
+        assert_eq!(signs.node("a"), Some(Node::Gone));
+    }
+
+    #[test]
+    fn a_node_stands_as_its_ready_condition_says() {
+        let node = |status: &str| -> NodeObject {
+            serde_json::from_value(json!({"metadata": {"name": "a"}, "status": {"conditions": [
+                {"type": "Ready", "status": status, "reason": "R", "message": "Kubelet stopped posting node status."},
+            ]}}))
+            .unwrap()
+        };
+        let words = "R: Kubelet stopped posting node status".to_owned();
+        assert_eq!(stand_of(&node("True")), Node::Ready);
+        assert_eq!(stand_of(&node("False")), Node::NotReady(words.clone()));
+        assert_eq!(stand_of(&node("Unknown")), Node::Silent(words));
+    }
+}

@@ -1,0 +1,163 @@
+//! Watches of Warning Events and Nodes -> signs, and which workspaces to look at (IO).
+//!
+//! Nothing waits for these watches: without them (or without the right to watch) the operator works, and says less.
+
+use std::{collections::HashMap, sync::Arc};
+
+use api::names;
+use futures::{Stream, StreamExt as _, stream};
+use k8s_openapi::api::core::v1::{Event, Node as NodeObject, Pod};
+use kube::{
+    Api, Client, ResourceExt as _,
+    runtime::{
+        WatchStreamExt as _,
+        reflector::ObjectRef,
+        watcher::{self, Event as Change, watcher},
+    },
+};
+
+use super::{Wake, everybody};
+use crate::{
+    signs::{Node, Signs, stand_of},
+    stores::{self, Stores},
+};
+
+/// What the kubelet and the scheduler repeat most, and what every pod's status tells.
+const POD_WARNINGS: &str = "type=Warning,involvedObject.kind=Pod,reason!=BackOff,reason!=Failed,reason!=Unhealthy,\
+                            reason!=FailedScheduling";
+const CLAIM_WARNINGS: &str = "type=Warning,involvedObject.kind=PersistentVolumeClaim";
+/// Node objects are large: tens of kilobytes each.
+const NODES_PER_PAGE: u32 = 50;
+
+/// Fills `signs` for as long as the stream is polled, and yields what to look at. It never ends and never fails.
+pub(super) fn start(
+    client: &Client,
+    signs: &Arc<Signs>,
+    stores: &Stores,
+) -> impl Stream<Item = Wake> + Send + use<> {
+    stream::select(
+        stream::select(
+            warnings(client, POD_WARNINGS, signs.clone(), stores.clone()),
+            warnings(client, CLAIM_WARNINGS, signs.clone(), stores.clone()),
+        ),
+        nodes(client, signs.clone(), stores.clone()),
+    )
+}
+
+fn warnings(
+    client: &Client,
+    selector: &str,
+    signs: Arc<Signs>,
+    stores: Stores,
+) -> impl Stream<Item = Wake> + Send + use<> {
+    let config = watcher::Config::default().fields(selector);
+    watcher(Api::<Event>::all(client.clone()), config)
+        .default_backoff()
+        .filter_map(move |change| {
+            let wake = match change {
+                Ok(Change::Apply(event) | Change::InitApply(event)) => signs
+                    .note(&event)
+                    .then(|| workspace_of(&event, &stores))
+                    .flatten(),
+                Ok(Change::Delete(event)) => {
+                    signs.drop_event(&event);
+                    None
+                }
+                Ok(Change::Init | Change::InitDone) => None,
+                Err(error) => {
+                    tracing::warn!(%error, kind = "Event", "the watch broke and is begun anew");
+                    None
+                }
+            };
+            std::future::ready(wake)
+        })
+}
+
+fn nodes(client: &Client, signs: Arc<Signs>, stores: Stores) -> impl Stream<Item = Wake> + Send + use<> {
+    let config = watcher::Config::default().page_size(NODES_PER_PAGE);
+    let mut listed: HashMap<String, Node> = HashMap::new();
+    watcher(Api::<NodeObject>::all(client.clone()), config)
+        .default_backoff()
+        .map(move |change| match change {
+            Ok(Change::Init) => {
+                listed.clear();
+                Vec::new()
+            }
+            Ok(Change::InitApply(node)) => {
+                listed.insert(node.name_any(), stand_of(&node));
+                Vec::new()
+            }
+            Ok(Change::InitDone) => {
+                // Nodes that vanished meanwhile are reported by no event.
+                signs.replace_nodes(std::mem::take(&mut listed));
+                everybody(&stores)
+            }
+            Ok(Change::Apply(node)) => told(&signs, &stores, &node.name_any(), Some(stand_of(&node))),
+            Ok(Change::Delete(node)) => told(&signs, &stores, &node.name_any(), None),
+            Err(error) => {
+                tracing::warn!(%error, kind = "Node", "the watch broke and is begun anew");
+                Vec::new()
+            }
+        })
+        .flat_map(stream::iter)
+}
+
+fn told(signs: &Signs, stores: &Stores, name: &str, node: Option<Node>) -> Vec<Wake> {
+    if signs.note_node(name, node) {
+        workspaces_on(name, stores)
+    } else {
+        Vec::new()
+    }
+}
+
+/// The workspace whose pod or claim an Event is about.
+fn workspace_of(event: &Event, stores: &Stores) -> Option<Wake> {
+    let about = &event.involved_object;
+    let (namespace, name) = (about.namespace.as_deref(), about.name.as_deref()?);
+    let labels = match about.kind.as_deref()? {
+        "Pod" => stores::get(&stores.pods, namespace, name)?.labels().clone(),
+        _ => stores::get(&stores.claims, namespace, name)?.labels().clone(),
+    };
+    let workspace = labels.get(names::WORKSPACE_LABEL)?;
+    Some(ObjectRef::new(workspace).within(namespace?))
+}
+
+/// The workspaces that have a pod on a node.
+fn workspaces_on(node: &str, stores: &Stores) -> Vec<Wake> {
+    let on_it = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(node);
+    let pods = stores::select(&stores.pods, on_it);
+    pods.iter()
+        .filter_map(|pod| {
+            let workspace = pod.labels().get(names::WORKSPACE_LABEL)?;
+            Some(ObjectRef::new(workspace).within(pod.metadata.namespace.as_deref()?))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::{core::DeserializeGuard, runtime::watcher::Event as Change};
+    use serde_json::json;
+
+    use super::*;
+    use crate::{fixtures, stores::Writers};
+
+    #[test]
+    fn an_event_wakes_the_workspace_of_its_pod_and_a_node_those_on_it() {
+        let mut writers = Writers::default();
+        let mut pod = fixtures::running().pods[0].as_ref().clone();
+        pod.spec.as_mut().unwrap().node_name = Some("n1".to_owned());
+        writers
+            .pods
+            .apply_watcher_event(&Change::Apply(DeserializeGuard(Ok(pod.clone()))));
+        let stores = writers.stores();
+        let event: Event = serde_json::from_value(json!({
+            "metadata": {},
+            "involvedObject": {"kind": "Pod", "namespace": pod.metadata.namespace, "name": pod.metadata.name},
+        }))
+        .unwrap();
+        assert_eq!(workspace_of(&event, &stores).unwrap().name, "demo");
+        assert_eq!(workspaces_on("n1", &stores).len(), 1);
+        assert_eq!(workspaces_on("n2", &stores).len(), 0);
+    }
+}
