@@ -10,15 +10,19 @@
 )]
 
 pub mod condition;
+pub mod execution_profile;
 pub mod gateway_session;
 pub mod manager;
 pub mod names;
 mod schema;
+pub mod share;
 pub mod template;
 pub mod workspace;
 
+pub use execution_profile::{WorkspaceExecutionProfile, WorkspaceExecutionProfileSpec};
 pub use gateway_session::{GatewaySession, GatewaySessionSpec};
 pub use manager::{WorkspaceManager, WorkspaceManagerSpec};
+pub use share::{WorkspaceShare, WorkspaceShareSpec};
 pub use template::{WorkspaceTemplate, WorkspaceTemplateSpec};
 pub use workspace::{Workspace, WorkspaceSpec, WorkspaceStatus};
 
@@ -31,6 +35,8 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         Workspace::crd(),
         WorkspaceTemplate::crd(),
         WorkspaceManager::crd(),
+        WorkspaceExecutionProfile::crd(),
+        WorkspaceShare::crd(),
         GatewaySession::crd(),
     ]
 }
@@ -56,6 +62,8 @@ mod tests {
                 "workspaces.workspaces.jupyter.org",
                 "workspacetemplates.workspaces.jupyter.org",
                 "workspacemanagers.workspaces.jupyter.org",
+                "workspaceexecutionprofiles.workspaces.jupyter.org",
+                "workspaceshares.workspaces.jupyter.org",
                 "gatewaysessions.gateway.workspaces.jupyter.org",
             ]
         );

@@ -1,8 +1,12 @@
 //! `WorkspaceManager`: how workspaces are routed and who signs people in (pure).
 
+use k8s_openapi::{api::networking::v1::NetworkPolicyPeer, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::schema;
 
 /// Routing and authentication of the workspaces that choose this manager.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,6 +17,7 @@ use serde::{Deserialize, Serialize};
     plural = "workspacemanagers",
     shortname = "wsm",
     category = "jupyter",
+    status = "WorkspaceManagerStatus",
     derive = "PartialEq",
     doc = "Routing and authentication of workspaces. Annotate exactly one with workspaces.jupyter.org/is-default: \"true\".",
     printcolumn(
@@ -20,20 +25,39 @@ use serde::{Deserialize, Serialize};
         type_ = "string",
         json_path = ".spec.routing.baseDomain"
     ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(name = "Workspaces", type_ = "integer", json_path = ".status.workspaces"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.routing.traefik) || has(self.authentication.gateway)")
+        .message("routing.traefik needs authentication.gateway: its routes come from the gateway")
+)]
 pub struct WorkspaceManagerSpec {
     /// Where workspaces are reached and by which proxy.
     pub routing: Routing,
     /// Who decides about each request. A route is never made without this.
     pub authentication: Authentication,
+    /// What the owners of workspaces may do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<Authorization>,
+    /// The wall around each pod. Unset: as if every field of it were unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_policy: Option<NetworkPolicySettings>,
 }
 
 /// Hosts and proxy. Each workspace gets its own host, and so its own web origin, under the base domain.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.traefik)").message("exactly one proxy must be named: traefik"))]
+#[x_kube(
+    validation = Rule::new("has(self.traefik) != has(self.custom)")
+        .message("exactly one proxy must be named: traefik or custom")
+)]
 pub struct Routing {
     /// Domain used for nothing but workspaces and their sign-in host `auth.<baseDomain>`.
     #[schemars(
@@ -48,6 +72,9 @@ pub struct Routing {
     /// A Traefik that asks the gateway for its routes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traefik: Option<Traefik>,
+    /// Any proxy, by objects that the operator makes for each workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom: Option<CustomRouting>,
 }
 
 impl Routing {
@@ -61,15 +88,158 @@ impl Routing {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Traefik {}
 
+/// Routes as objects: an Ingress, an IngressRoute, an HTTPRoute. The operator makes them while the workspace runs, puts them right
+/// when they are changed, and removes them when it stops.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CustomRouting {
+    /// Manifests, at most 8, of namespaced kinds that the operator's settings allow. Variables in strings and keys are replaced:
+    /// `{workspace.name}`, `{workspace.host}`, `{service.name}` and so on. Namespace, owner and labels are set by the operator;
+    /// without `metadata.name` an object is called `workspace-<name>`.
+    #[schemars(schema_with = "schema::manifests")]
+    pub resources: Vec<Value>,
+    /// URL of a workspace, with variables. Unset: `https://{workspace.host}/`, with the port if it is not 443.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub url_template: Option<String>,
+}
+
 /// Who decides about each request: exactly one way.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("has(self.gateway)").message("exactly one way must be named: gateway"))]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("[has(self.gateway), has(self.forwardAuth), has(self.none)].filter(x, x).size() == 1")
+        .message("exactly one way must be named: gateway, forwardAuth or none")
+)]
 pub struct Authentication {
     /// The gateway signs people in with OpenID Connect and decides per request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayAuthentication>,
+    /// Another service decides per request, by the proxy's forward-auth call. The manifests of `routing.custom` must make the proxy ask
+    /// it: one of them must contain `{authentication.address}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward_auth: Option<ForwardAuth>,
+    /// Nobody: whoever reaches the proxy reaches every workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub none: Option<NoAuthentication>,
 }
 
 /// The gateway as the authenticator; it has no settings of its own here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GatewayAuthentication {}
+
+/// No authentication, said explicitly.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NoAuthentication {}
+
+/// A forward-auth service.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ForwardAuth {
+    /// URL that the proxy asks: `{authentication.address}` in manifests.
+    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^https?://[^\s]+$"))]
+    pub address: String,
+    /// Headers of its answer that reach the workspace: `{authentication.responseHeaders}`, a list where that is a whole value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 128)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub auth_response_headers: Vec<String>,
+    /// Headers of the request that it sees: `{authentication.requestHeaders}`, a list where that is a whole value. Empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 128)))]
+    pub auth_request_headers: Vec<String>,
+}
+
+/// What the owners of workspaces may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Authorization {
+    /// Bounds on WorkspaceShares. Unset: sharing is allowed, without bounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<Sharing>,
+}
+
+/// Bounds on WorkspaceShares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Sharing {
+    /// Whether shares count at all.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Longest time for which a share may be given, in minutes. Set: every share must name its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 52_560_000))]
+    pub max_duration_minutes: Option<i64>,
+    /// Whether shares may name groups.
+    #[serde(default = "yes")]
+    pub allow_groups: bool,
+}
+
+impl Default for Sharing {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            max_duration_minutes: None,
+            allow_groups: true,
+        }
+    }
+}
+
+/// The wall around each pod. Network policies add up: further ones that select the label
+/// `workspaces.jupyter.org/workspace` widen it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkPolicySettings {
+    /// Whether the operator makes a NetworkPolicy.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Who may connect to the application's port. Unset: the pods of proxy, gateway and operator.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::embedded_list::<NetworkPolicyPeer, 16>")]
+    pub ingress_from: Vec<NetworkPolicyPeer>,
+    /// Whom a pod may connect to.
+    #[serde(default)]
+    pub egress: Egress,
+}
+
+impl Default for NetworkPolicySettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            ingress_from: Vec::new(),
+            egress: Egress::default(),
+        }
+    }
+}
+
+/// Whom a pod may connect to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Egress {
+    /// The cluster's DNS and public addresses: no private ranges, no metadata service.
+    #[default]
+    PublicInternet,
+    /// Everybody.
+    Any,
+    /// The cluster's DNS alone.
+    None,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What is known of a manager.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkspaceManagerStatus {
+    /// Generation of the spec that this status describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// How many workspaces it routes to; written at most every 10 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspaces: Option<i32>,
+    /// `Ready`: workspaces can be routed by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}

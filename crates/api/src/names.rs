@@ -22,6 +22,14 @@ pub const STARTED_BY: &str = "workspaces.jupyter.org/started-by";
 /// Annotation on children: UID of the Workspace that they belong to.
 pub const WORKSPACE_UID: &str = "workspaces.jupyter.org/workspace-uid";
 
+/// Annotation that people set on a Workspace: a time; a new value applies pending updates by one restart, as `kubectl rollout
+/// restart` does.
+pub const RESTARTED_AT: &str = "workspaces.jupyter.org/restarted-at";
+/// Annotation that people set on a WorkspaceTemplate: why no new workspace should be made from it.
+pub const DEPRECATED: &str = "workspaces.jupyter.org/deprecated";
+/// Annotation that people set on a WorkspaceTemplate: name of the one that replaces it.
+pub const REPLACED_BY: &str = "workspaces.jupyter.org/replaced-by";
+
 /// Prefix of every annotation and label key that is ours.
 pub const RESERVED_PREFIX: &str = "workspaces.jupyter.org/";
 
@@ -48,6 +56,9 @@ pub const WORKSPACE_APP: &str = "workspace";
 /// Finalizer of a Workspace: held until its children are gone.
 pub const CLEANUP_FINALIZER: &str = "workspaces.jupyter.org/cleanup";
 
+/// Finalizer of a WorkspaceTemplate, WorkspaceManager or WorkspaceExecutionProfile: held while a Workspace refers to it.
+pub const IN_USE_FINALIZER: &str = "workspaces.jupyter.org/in-use";
+
 /// Field manager and user agent of the operator for children and finalizers.
 pub const OPERATOR: &str = "jupyter-k8s-operator";
 /// Field manager of the operator for the number of pods, which it writes without the pod template.
@@ -63,6 +74,12 @@ pub const CLI: &str = "kubectl-create-workspace";
 
 /// Verb on `workspaces` that lets somebody name another owner.
 pub const ASSIGN_OWNER_VERB: &str = "assign-owner";
+/// Verb on `workspaces` that lets somebody change and delete those of others.
+pub const ADMINISTER_VERB: &str = "administer";
+/// Verb on `workspaces` that lets somebody share those of others.
+pub const SHARE_VERB: &str = "share";
+/// Verb on templates, managers, execution profiles and claims that lets somebody refer to them.
+pub const USE_VERB: &str = "use";
 
 /// Kubernetes user name of an object's owner, as [`CREATED_BY`] records it. Empty text counts as none.
 pub fn owner(meta: &ObjectMeta) -> Option<&str> {

@@ -1,7 +1,8 @@
 //! Schema fragments that `schemars` cannot derive: quantities as Kubernetes writes them (pure).
 
 use kube::core::{Message, Rule};
-use schemars::{Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value};
 
 /// Non-negative quantity: digits, an optional fraction, then a decimal exponent or an SI or binary suffix.
 const QUANTITY_PATTERN: &str = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$";
@@ -31,6 +32,85 @@ pub(crate) fn quantity_map(generator: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Longest string within an embedded type: as long as the longest value of an environment variable.
+const MAX_EMBEDDED_STRING: u32 = 32_768;
+/// Most items of a list, and keys of a map, within an embedded type.
+const MAX_EMBEDDED_ITEMS: u32 = 64;
+
+/// A type of Kubernetes' own, without its descriptions, which `kubectl explain pod.spec` has: with them the definition would be
+/// too large for client-side apply. Everything in it is bounded.
+pub(crate) fn embedded<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = T::json_schema(generator);
+    bound(schema.ensure_object());
+    schema
+}
+
+/// At most `MAX` items of a type of Kubernetes' own.
+pub(crate) fn embedded_list<T: JsonSchema, const MAX: u32>(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "array", "maxItems": MAX, "items": embedded::<T>(generator)})
+}
+
+/// At most `MAX` labels: key -> value.
+pub(crate) fn labels<const MAX: u32>(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": MAX,
+        "additionalProperties": {"type": "string", "maxLength": 63},
+    })
+}
+
+/// At most 32 annotations: key -> value.
+pub(crate) fn annotations(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 32,
+        "additionalProperties": {"type": "string", "maxLength": 4096},
+    })
+}
+
+/// Variable name -> value, at most 32.
+pub(crate) fn variables(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 32,
+        "additionalProperties": {"type": "string", "maxLength": 1024},
+    })
+}
+
+/// Objects of any kind, at most 8: the API server stores them as they are.
+pub(crate) fn manifests(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 8,
+        "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+    })
+}
+
+fn bound(schema: &mut Map<String, Value>) {
+    schema.remove("description");
+    schema.remove("title");
+    let is = |schema: &Map<String, Value>, name: &str| schema.get("type").is_some_and(|kind| kind == name);
+    if is(schema, "string") && !schema.contains_key("format") {
+        schema.insert("maxLength".to_owned(), MAX_EMBEDDED_STRING.into());
+    }
+    if is(schema, "array") {
+        schema.insert("maxItems".to_owned(), MAX_EMBEDDED_ITEMS.into());
+    }
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        for value in properties.values_mut() {
+            value.as_object_mut().into_iter().for_each(bound);
+        }
+    }
+    for key in ["items", "additionalProperties"] {
+        if let Some(Value::Object(inner)) = schema.get_mut(key) {
+            bound(inner);
+            if key == "additionalProperties" {
+                schema.insert("maxProperties".to_owned(), MAX_EMBEDDED_ITEMS.into());
+            }
+        }
+    }
+}
+
 /// Rule of a template: each default request and limit whose name `k` satisfies `selects` is within
 /// `resourceBounds.<bound>`.
 pub(crate) fn defaults_within(bound: &str, selects: &str) -> Rule {
@@ -46,6 +126,22 @@ pub(crate) fn defaults_within(bound: &str, selects: &str) -> Rule {
     Rule::new(rule).message(Message::Message(format!(
         "defaultResources must be within resourceBounds.{bound}"
     )))
+}
+
+/// Rule of a template: each default request and limit is within `resourceBounds.resources`, where that names it.
+pub(crate) fn defaults_within_named() -> Rule {
+    let value = "quantity(string(m[k]))";
+    let named = "self.resourceBounds.resources";
+    let rule = format!(
+        "!has(self.defaultResources) || !has(self.resourceBounds) || !has({named}) || \
+         [self.defaultResources.?requests.orValue({{}}), self.defaultResources.?limits.orValue({{}})].all(m, m.all(k, \
+         !(k in {named}) || \
+         ((!has({named}[k].min) || quantity(string({named}[k].min)).compareTo({value}) <= 0) && \
+         (!has({named}[k].max) || {value}.compareTo(quantity(string({named}[k].max))) <= 0))))"
+    );
+    Rule::new(rule).message(Message::Message(
+        "defaultResources must be within resourceBounds.resources".to_owned(),
+    ))
 }
 
 #[cfg(test)]

@@ -1,13 +1,22 @@
 //! `WorkspaceTemplate`: defaults, and bounds for variations (pure).
 
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+mod bounds;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1 as core,
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::Condition},
+};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use bounds::{Bounds, PrimaryStorage, Requirement, ResourceBounds};
+
 use crate::{
     schema,
-    workspace::{AccessType, ContainerConfig, ResourceRequirements},
+    workspace::{AccessType, ContainerConfig, OwnershipType, ResourceRequirements, SecondaryVolume},
 };
 
 /// Defaults and bounds for the workspaces that refer to it. Immutable: a new version is a new object.
@@ -19,6 +28,7 @@ use crate::{
     plural = "workspacetemplates",
     shortname = "wst",
     category = "jupyter",
+    status = "WorkspaceTemplateStatus",
     derive = "PartialEq",
     derive = "Default",
     doc = "Default settings of workspaces and the bounds within which they may vary.",
@@ -26,10 +36,12 @@ use crate::{
         .message("template spec is immutable after creation: create a new template with another name"),
     printcolumn(name = "Display name", type_ = "string", json_path = ".spec.displayName"),
     printcolumn(name = "Image", type_ = "string", json_path = ".spec.defaultImage"),
+    printcolumn(name = "In use by", type_ = "integer", json_path = ".status.inUseBy"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
+    validation = schema::defaults_within_named(),
     validation = Rule::new("!has(self.allowedImages) || self.allowedImages.size() == 0 || (has(self.allowCustomImages) && self.allowCustomImages) || self.defaultImage in self.allowedImages")
         .message("defaultImage must be one of allowedImages"),
     validation = schema::defaults_within("cpu", "k == 'cpu'"),
@@ -74,11 +86,45 @@ pub struct WorkspaceTemplateSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary_storage: Option<PrimaryStorage>,
 
-    /// Environment variables set in every workspace.
+    /// Most that workspaces may ask for on `/dev/shm`. Unset: any size within their memory limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::quantity")]
+    pub max_shm_size: Option<Quantity>,
+
+    /// Environment variables set in every workspace; a workspace's own of the same name win. Secrets and ConfigMaps are those of
+    /// the workspace's namespace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
+    #[schemars(schema_with = "schema::embedded_list::<core::EnvVar, 64>")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
-    pub environment_variables: Vec<EnvironmentVariable>,
+    pub environment_variables: Vec<core::EnvVar>,
+
+    /// What must hold of a workspace's environment variables, the template's own included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub env_requirements: Vec<Requirement>,
+
+    /// What must hold of a Workspace's labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub label_requirements: Vec<Requirement>,
+
+    /// Whether workspaces may name further disks in `volumes`.
+    #[serde(default = "yes")]
+    pub allow_secondary_storages: bool,
+
+    /// Further disks of workspaces that name none. `claimName` may hold variables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub default_volumes: Vec<SecondaryVolume>,
+
+    /// Labels of every pod. Reserved keys are refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub base_labels: Vec<Label>,
 
     /// Port of workspaces that name none, 1024 to 65535.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,6 +135,72 @@ pub struct WorkspaceTemplateSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_container_config: Option<ContainerConfig>,
 
+    /// Size of `/dev/shm` of workspaces that set none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::quantity")]
+    pub default_shm_size: Option<Quantity>,
+
+    /// Labels of nodes for workspaces that name none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::labels::<32>")]
+    pub default_node_selector: BTreeMap<String, String>,
+
+    /// Affinity of workspaces that set none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::embedded::<core::Affinity>")]
+    pub default_affinity: Option<core::Affinity>,
+
+    /// Tolerations of workspaces that set none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::embedded_list::<core::Toleration, 16>")]
+    pub default_tolerations: Vec<core::Toleration>,
+
+    /// Lifecycle hooks of workspaces that set none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::embedded::<core::Lifecycle>")]
+    pub default_lifecycle: Option<core::Lifecycle>,
+
+    /// Readiness probe of workspaces that set none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::embedded::<core::Probe>")]
+    pub default_readiness_probe: Option<core::Probe>,
+
+    /// Security settings of the pod for workspaces that set none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::embedded::<core::PodSecurityContext>")]
+    pub default_pod_security_context: Option<core::PodSecurityContext>,
+
+    /// Security settings of the container for workspaces that set none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::embedded::<core::SecurityContext>")]
+    pub default_container_security_context: Option<core::SecurityContext>,
+
+    /// Init containers of workspaces that set none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::embedded_list::<core::Container, 10>")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub default_init_containers: Vec<core::Container>,
+
+    /// Whether workspaces may set init containers.
+    #[serde(default)]
+    pub allow_custom_init_containers: bool,
+
+    /// Whether workspaces may set nodeSelector, affinity and tolerations.
+    #[serde(default)]
+    pub allow_custom_scheduling: bool,
+
+    /// Whether workspaces may set security contexts.
+    #[serde(default)]
+    pub allow_custom_security_context: bool,
+
+    /// The Pod Security level that every pod fits.
+    #[serde(default)]
+    pub pod_security: PodSecurity,
+
+    /// Ownership type of workspaces that set none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_ownership_type: Option<OwnershipType>,
+
     /// Access type of workspaces that set none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_access_type: Option<AccessType>,
@@ -97,79 +209,51 @@ pub struct WorkspaceTemplateSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub manager_ref: Option<String>,
-}
 
-/// Bounds by resource. Both ends belong to the range; an end left unset is open.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ResourceBounds {
-    /// Bounds on `cpu`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cpu: Option<Bounds>,
-    /// Bounds on `memory`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory: Option<Bounds>,
-    /// Bounds on `nvidia.com/gpu`, `nvidia.com/gpu.shared` and every name that starts with `nvidia.com/mig-`, each by itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gpu: Option<Bounds>,
-}
-
-/// A closed range of quantities.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[x_kube(
-    validation = Rule::new("!has(self.min) || !has(self.max) || quantity(string(self.min)).compareTo(quantity(string(self.max))) <= 0")
-        .message("min must not be greater than max")
-)]
-pub struct Bounds {
-    /// Smallest allowed value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::quantity")]
-    pub min: Option<Quantity>,
-    /// Largest allowed value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::quantity")]
-    pub max: Option<Quantity>,
-}
-
-/// Defaults and bounds of the home disk.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("!has(self.minSize) || !has(self.maxSize) || quantity(string(self.minSize)).compareTo(quantity(string(self.maxSize))) <= 0")
-        .message("minSize must not be greater than maxSize"),
-    validation = Rule::new("!has(self.defaultSize) || ((!has(self.minSize) || quantity(string(self.minSize)).compareTo(quantity(string(self.defaultSize))) <= 0) && (!has(self.maxSize) || quantity(string(self.defaultSize)).compareTo(quantity(string(self.maxSize))) <= 0))")
-        .message("defaultSize must be between minSize and maxSize")
-)]
-pub struct PrimaryStorage {
-    /// Size of disks whose workspace names none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::quantity")]
-    pub default_size: Option<Quantity>,
-    /// Smallest allowed size.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::quantity")]
-    pub min_size: Option<Quantity>,
-    /// Largest allowed size.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::quantity")]
-    pub max_size: Option<Quantity>,
-    /// Storage class of disks whose workspace names none.
+    /// WorkspaceExecutionProfile, by its name in the workspace's namespace, of workspaces that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
-    pub default_storage_class_name: Option<String>,
-    /// Mount path of disks whose workspace names none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 255), regex(pattern = r"^/[^:]+$"))]
-    pub default_mount_path: Option<String>,
+    pub execution_profile_ref: Option<String>,
 }
 
-/// One environment variable.
+fn yes() -> bool {
+    true
+}
+
+/// A level of the Pod Security Standards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PodSecurity {
+    /// `restricted`: the strictest.
+    #[default]
+    Restricted,
+    /// `baseline`: no known privilege escalations.
+    Baseline,
+}
+
+/// One label.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct EnvironmentVariable {
-    /// Name of the variable.
-    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_.-]*$"))]
+pub struct Label {
+    /// Key of the label.
+    #[schemars(length(min = 1, max = 317))]
     pub name: String,
-    /// Its value, at most 32 KiB.
+    /// Its value, which may hold variables.
     #[serde(default)]
-    #[schemars(length(max = 32768))]
+    #[schemars(length(max = 253))]
     pub value: String,
+}
+
+/// What is known of a template.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkspaceTemplateStatus {
+    /// Generation of the spec that this status describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// How many workspaces refer to it; written at most every 10 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_use_by: Option<i32>,
+    /// `Valid`: the template does not contradict itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
 }

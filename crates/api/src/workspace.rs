@@ -1,16 +1,20 @@
 //! `Workspace`: one person's compute, disk and URL (pure).
 
+mod compute;
+mod status;
+mod storage;
+
 use std::collections::BTreeMap;
 
-use k8s_openapi::{
-    api::core::v1 as core,
-    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::Condition},
-};
+use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::api::resource::Quantity};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::schema;
+pub use compute::{ContainerConfig, ResourceRequirements};
+pub use status::{ContainerCounts, Endpoint, Phase, Resolved, ResolvedStorage, WorkspaceStatus};
+pub use storage::{Retain, SecondaryVolume, Storage};
 
 /// What a user wants. Everything left unset comes from the template, then from the operator's settings; nothing is ever
 /// written back into the spec.
@@ -64,6 +68,12 @@ pub struct WorkspaceSpec {
     #[schemars(length(min = 1, max = 253))]
     pub manager_ref: Option<String>,
 
+    /// Name of the WorkspaceExecutionProfile, of this namespace, that gives the pod an identity. Unset: the template's,
+    /// else none: the pod has no token and no identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub execution_profile_ref: Option<String>,
+
     /// Container image, or an alias such as `uv`. Unset: the template's default image, else the operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
@@ -78,6 +88,19 @@ pub struct WorkspaceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,
 
+    /// Size of `/dev/shm`, in memory. It counts against the memory limit. Unset: the template's, else the container
+    /// runtime's 64 MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::quantity")]
+    pub shm_size: Option<Quantity>,
+
+    /// Further disks, by existing claims of this namespace. The person who adds one needs the verb `use` on the claim.
+    /// Unset: the template's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub volumes: Vec<SecondaryVolume>,
+
     /// Port on which the application listens, 1024 to 65535. Unset: the template's, else 8888.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1024, max = 65535))]
@@ -87,9 +110,81 @@ pub struct WorkspaceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container_config: Option<ContainerConfig>,
 
+    /// Environment variables, as in a container; they win over the template's of the same name. The person who names a
+    /// Secret or ConfigMap needs `get` on it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::embedded_list::<core::EnvVar, 64>")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub env: Vec<core::EnvVar>,
+
+    /// Containers that run to their end before the application starts. Allowed if the template allows them; with images,
+    /// resources and variables within the same rules. Unset: the template's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::embedded_list::<core::Container, 10>")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub init_containers: Vec<core::Container>,
+
+    /// What runs after the container's start and before its end. Unset: the template's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::embedded::<core::Lifecycle>")]
+    pub lifecycle: Option<core::Lifecycle>,
+
+    /// When the application counts as ready. Unset: the template's, else when it accepts connections on its port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::embedded::<core::Probe>")]
+    pub readiness_probe: Option<core::Probe>,
+
+    /// Labels of nodes that may run the pod. With a template: allowed if it allows custom scheduling. Unset: the template's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::labels::<32>")]
+    pub node_selector: BTreeMap<String, String>,
+
+    /// Nodes and pods to be near to or far from. With a template: allowed if it allows custom scheduling. Unset: the template's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::embedded::<core::Affinity>")]
+    pub affinity: Option<core::Affinity>,
+
+    /// Taints that the pod tolerates. With a template: allowed if it allows custom scheduling. Unset: the template's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::embedded_list::<core::Toleration, 16>")]
+    pub tolerations: Vec<core::Toleration>,
+
+    /// Security settings of the pod, within Pod Security. With a template: allowed if it allows custom security contexts.
+    /// Unset: the template's, else user and group 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::embedded::<core::PodSecurityContext>")]
+    pub pod_security_context: Option<core::PodSecurityContext>,
+
+    /// Security settings of the container, within Pod Security. With a template: allowed if it allows custom security
+    /// contexts. Unset: the template's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::embedded::<core::SecurityContext>")]
+    pub container_security_context: Option<core::SecurityContext>,
+
+    /// Values for the variables of templates and managers, by name. `{name}` there becomes the value here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::variables")]
+    pub variables: BTreeMap<String, String>,
+
+    /// Who may change and delete the workspace. Unset: the template's, else `OwnerOnly`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ownership_type: Option<OwnershipType>,
+
     /// Who may connect. Unset: the template's, else `OwnerOnly`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_type: Option<AccessType>,
+
+    /// When a change of the spec, of the execution profile or of the manager reaches a running pod.
+    #[serde(default)]
+    pub update_policy: UpdatePolicy,
+
+    /// What kind of application it is, for people and tools: `jupyterlab`, `code-editor`. It changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
+    pub app_type: Option<String>,
 }
 
 /// Whether a workspace's pod should run.
@@ -112,182 +207,22 @@ pub enum AccessType {
     Public,
 }
 
-/// Requests and limits by resource name, in Kubernetes quantities.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ResourceRequirements {
-    /// What is reserved for the container.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "schema::quantity_map")]
-    pub requests: BTreeMap<String, Quantity>,
-    /// What the container may use at most.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "schema::quantity_map")]
-    pub limits: BTreeMap<String, Quantity>,
+/// Who may change and delete a workspace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OwnershipType {
+    /// The owner, and who holds the verb `administer` on it.
+    #[default]
+    OwnerOnly,
+    /// Everybody to whom Kubernetes' RBAC grants it.
+    Public,
 }
 
-impl From<ResourceRequirements> for core::ResourceRequirements {
-    fn from(value: ResourceRequirements) -> Self {
-        let non_empty = |map: BTreeMap<_, _>| if map.is_empty() { None } else { Some(map) };
-        Self {
-            requests: non_empty(value.requests),
-            limits: non_empty(value.limits),
-            claims: None,
-        }
-    }
-}
-
-/// The home disk of a workspace.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)")
-        .message("storageClassName is immutable: a disk cannot move to another class"),
-    validation = Rule::new("!has(oldSelf.size) || (has(self.size) && quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0)")
-        .message("size can only grow")
-)]
-pub struct Storage {
-    /// Storage class. Unset: the template's, else the cluster's default. Immutable.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    pub storage_class_name: Option<String>,
-    /// Size of the disk. Unset: the template's, else the operator's default. Can only grow.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::quantity")]
-    pub size: Option<Quantity>,
-    /// Where the disk appears in the container. Unset: the template's, else `/home/jovyan`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 255), regex(pattern = r"^/[^:]+$"))]
-    pub mount_path: Option<String>,
-}
-
-/// What the container runs instead of the image's own command.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ContainerConfig {
-    /// Entry point; replaces the image's.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(max = 4096)))]
-    pub command: Vec<String>,
-    /// Arguments; replace the image's.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(max = 4096)))]
-    pub args: Vec<String>,
-}
-
-/// What is. Everything here can be rebuilt from the world.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct WorkspaceStatus {
-    /// Generation of the spec that this status describes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
-    /// One word for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub phase: Option<Phase>,
-    /// Reason of the condition that decided the phase.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Message of the condition that decided the phase.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// Where the workspace is reached. Set as soon as the workspace is valid.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-    /// Name of the Deployment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deployment_name: Option<String>,
-    /// Name of the Service.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service_name: Option<String>,
-    /// What routes point at. Present only while the pod is ours and ready.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub endpoint: Option<Endpoint>,
-    /// Identifier of the current run, new at every start.
-    #[serde(default, rename = "runID", skip_serializing_if = "Option::is_none")]
-    pub run_id: Option<String>,
-    /// Kubernetes user name of the owner.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub owner: Option<String>,
-    /// The effective values, after template and defaults.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resolved: Option<Resolved>,
-    /// Paths of fields whose new value takes effect at the next start.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub pending_update: Vec<String>,
-    /// `Valid`, `Available`, `Progressing`, `Degraded`, `Stopped`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
-    pub conditions: Vec<Condition>,
-}
-
-/// The state of a workspace in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum Phase {
-    /// A rule is violated or a reference does not resolve; nothing runs.
-    Invalid,
-    /// A pod is on its way.
-    Starting,
-    /// The pod is ready.
-    Running,
-    /// The pod is going away.
-    Stopping,
-    /// No pod is left.
-    Stopped,
-    /// The pod cannot run; see reason and message.
-    Failed,
-    /// The workspace is being deleted.
-    Deleting,
-}
-
-/// Address of the ready pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Endpoint {
-    /// Name of the pod.
-    pub pod_name: String,
-    /// Address of the pod.
-    #[serde(rename = "podIP")]
-    pub pod_ip: String,
-    /// Port of the application.
-    pub port: i32,
-}
-
-/// Effective values of a workspace.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Resolved {
-    /// Image after defaults and aliases.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<String>,
-    /// Requests and limits after defaults.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<ResourceRequirements>,
-    /// The home disk after defaults.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub storage: Option<ResolvedStorage>,
-    /// WorkspaceManager that routes here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manager: Option<String>,
-    /// Who may connect.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub access_type: Option<AccessType>,
-    /// UID of the template that was applied.
-    #[serde(default, rename = "templateUID", skip_serializing_if = "Option::is_none")]
-    pub template_uid: Option<String>,
-}
-
-/// Effective home of a workspace.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ResolvedStorage {
-    /// Size of the disk, or size limit of the emptyDir.
-    #[schemars(schema_with = "schema::quantity")]
-    pub size: Quantity,
-    /// Storage class, if one is named.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub class_name: Option<String>,
-    /// Where it appears in the container.
-    pub mount_path: String,
-    /// True if the home is an emptyDir, whose files are lost at every stop.
-    #[serde(default)]
-    pub ephemeral: bool,
+/// When a change reaches a running pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum UpdatePolicy {
+    /// At the next start.
+    #[default]
+    OnStop,
+    /// At once: the pod is replaced.
+    Always,
 }

@@ -13,8 +13,10 @@ pub fn admit(
     references: &References,
     settings: &Settings,
 ) -> Result<ValidWorkspace, Rejected> {
-    let managers = references.managers.iter().map(AsRef::as_ref);
-    let judged = rules::admit(workspace, references.template.as_deref(), managers, settings);
+    let judged_by = rules::References::managed_by(references.managers.iter().map(AsRef::as_ref))
+        .with_template(references.template.as_deref())
+        .with_profile(references.profile.as_deref());
+    let judged = rules::admit(workspace, &judged_by, settings);
     judged.map_err(|rejection| match (&references.unreadable, rejection) {
         // Something that cannot be parsed looks as if it were absent; say what is really the case.
         (Some(what), Rejection::NotYet(_)) => Rejected::Unreadable(what.clone()),

@@ -109,6 +109,7 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
         pending_update: valid
             .filter(|_| alive)
             .map_or_else(Vec::new, |valid| pending(valid, facts.world)),
+        containers: None,
         conditions,
     };
     Assessment {

@@ -2,7 +2,7 @@
 
 use api::Workspace;
 use k8s_openapi::api::apps::v1::DeploymentStatus;
-use rules::{Settings, ValidWorkspace};
+use rules::{References, Settings, ValidWorkspace};
 use testkit::objects;
 
 use crate::{
@@ -24,7 +24,12 @@ pub(crate) fn site() -> Site {
 }
 
 pub(crate) fn admit(workspace: &Workspace) -> ValidWorkspace {
-    rules::admit(workspace, None, [&objects::manager("main")], &settings()).unwrap()
+    rules::admit(
+        workspace,
+        &References::managed_by([&objects::manager("main")]),
+        &settings(),
+    )
+    .unwrap()
 }
 
 pub(crate) fn valid() -> ValidWorkspace {

@@ -40,7 +40,7 @@ pub fn differences(recorded: &str, today: &str) -> Vec<String> {
 /// Everything of a workspace that shapes its pod, under the names of the Workspace's and the template's fields.
 fn inputs(workspace: &ValidWorkspace) -> Value {
     let storage = match &workspace.home {
-        Home::Disk { mount_path, .. } => json!({"mountPath": mount_path}),
+        Home::Disk { mount_path, .. } | Home::Claim { mount_path, .. } => json!({"mountPath": mount_path}),
         Home::Ephemeral { .. } => Value::Null,
     };
     json!({
@@ -112,6 +112,7 @@ fn same_digest(digested: &Value, plain: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::core::v1::EnvVar;
     use proptest::prelude::*;
 
     use super::*;
@@ -159,14 +160,15 @@ mod tests {
     fn a_record_stays_small_and_still_tells_a_difference() {
         let mut large = fixtures::valid();
         large.env = (0..2000)
-            .map(|number| api::template::EnvironmentVariable {
+            .map(|number| EnvVar {
                 name: format!("VARIABLE_{number}"),
-                value: "x".repeat(300),
+                value: Some("x".repeat(300)),
+                value_from: None,
             })
             .collect();
         let before = of(&large);
         assert!(before.len() <= MAX_RECORD, "{}", before.len());
-        large.env[7].value = "y".repeat(300);
+        large.env[7].value = Some("y".repeat(300));
         assert_eq!(
             differences(&before, &of(&large)),
             ["template.environmentVariables"]

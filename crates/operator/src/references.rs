@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use api::{WorkspaceManager, WorkspaceTemplate, condition::reason};
+use api::{WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate, condition::reason};
 use rules::Rejection;
 
 use crate::trouble::Trouble;
@@ -12,6 +12,8 @@ use crate::trouble::Trouble;
 pub struct References {
     /// The template that it names, if it exists.
     pub template: Option<Arc<WorkspaceTemplate>>,
+    /// The execution profile that it or its template names, if it exists.
+    pub profile: Option<Arc<WorkspaceExecutionProfile>>,
     /// Every manager.
     pub managers: Vec<Arc<WorkspaceManager>>,
     /// What exists but could not be parsed: kind, name and why.

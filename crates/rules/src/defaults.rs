@@ -1,9 +1,16 @@
 //! Workspace spec, template spec and settings -> the effective values, leaf by leaf (pure).
 
-use api::template::{EnvironmentVariable, PrimaryStorage};
-use api::workspace::{AccessType, ContainerConfig, ResourceRequirements, Storage};
+mod home;
+mod pod;
+
+use api::template::{Label, PodSecurity};
+use api::workspace::{AccessType, ContainerConfig, OwnershipType, ResourceRequirements, SecondaryVolume};
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
+use k8s_openapi::api::core::v1::EnvVar;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
+
+pub use home::Home;
+pub use pod::PodShape;
 
 use crate::resources;
 use crate::settings::Settings;
@@ -20,46 +27,30 @@ pub struct Effective {
     pub resources: ResourceRequirements,
     /// The home directory.
     pub home: Home,
+    /// Size of `/dev/shm`; `None` leaves it to the container runtime.
+    pub shm_size: Option<RawQuantity>,
+    /// Further disks.
+    pub volumes: Vec<SecondaryVolume>,
     /// Port on which the application listens.
     pub port: i32,
     /// Command and arguments; empty where the image decides.
     pub container: ContainerConfig,
-    /// Environment variables of the container.
-    pub env: Vec<EnvironmentVariable>,
+    /// Environment variables of the container: the template's, with the workspace's own over them.
+    pub env: Vec<EnvVar>,
+    /// Everything else about the pod.
+    pub pod: PodShape,
+    /// The Pod Security level that the pod fits.
+    pub pod_security: PodSecurity,
+    /// Labels of the pod.
+    pub base_labels: Vec<Label>,
+    /// Who may change it.
+    pub ownership: OwnershipType,
     /// Who may connect.
     pub access: AccessType,
     /// Name of the manager, if workspace or template name one.
     pub manager_ref: Option<String>,
-}
-
-/// The home directory of a workspace.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Home {
-    /// A disk that outlives the pod.
-    Disk {
-        /// Size of the claim.
-        size: RawQuantity,
-        /// Storage class; `None` is the cluster's default class.
-        class: Option<String>,
-        /// Where it is mounted.
-        mount_path: String,
-    },
-    /// Space on the node that goes with the pod.
-    Ephemeral {
-        /// Most that it may hold.
-        size_limit: RawQuantity,
-        /// Where it is mounted.
-        mount_path: String,
-    },
-}
-
-impl Home {
-    /// Where the home is mounted.
-    pub fn mount_path(&self) -> &str {
-        match self {
-            Self::Disk { mount_path, .. } | Self::Ephemeral { mount_path, .. } => mount_path,
-        }
-    }
+    /// Name of the execution profile, if workspace or template name one.
+    pub profile_ref: Option<String>,
 }
 
 /// The effective values. `template` is the spec of the template that `spec` refers to, if it refers to one.
@@ -81,11 +72,16 @@ pub fn effective(
             &settings.default_resources,
             template.and_then(|template| template.resource_bounds.as_ref()),
         ),
-        home: home(
+        home: home::home(
             spec.storage.as_ref(),
             template.and_then(|template| template.primary_storage.as_ref()),
             settings,
         ),
+        shm_size: spec
+            .shm_size
+            .clone()
+            .or_else(|| template?.default_shm_size.clone()),
+        volumes: listed(&spec.volumes, template.map(|template| &template.default_volumes)),
         port: spec
             .port
             .or_else(|| template?.default_port)
@@ -96,43 +92,64 @@ pub fn effective(
             .clone()
             .or_else(|| template?.default_container_config.clone())
             .unwrap_or_default(),
-        env: template
-            .map(|template| template.environment_variables.clone())
+        env: merged(
+            template.map_or(&[], |template| &template.environment_variables),
+            &spec.env,
+        ),
+        pod: pod::shape(spec, template),
+        pod_security: template.map(|template| template.pod_security).unwrap_or_default(),
+        base_labels: template
+            .map(|template| template.base_labels.clone())
+            .unwrap_or_default(),
+        ownership: spec
+            .ownership_type
+            .or_else(|| template?.default_ownership_type)
             .unwrap_or_default(),
         access: spec
             .access_type
             .or_else(|| template?.default_access_type)
             .unwrap_or_default(),
         manager_ref: spec.manager_ref.clone().or_else(|| template?.manager_ref.clone()),
+        profile_ref: profile_name(spec, template).map(str::to_owned),
     }
 }
 
-fn home(given: Option<&Storage>, template: Option<&PrimaryStorage>, settings: &Settings) -> Home {
-    let default = &settings.default_storage;
-    if given.is_none() && template.is_none() {
-        return Home::Ephemeral {
-            size_limit: settings.ephemeral_home_size_limit.clone(),
-            mount_path: default.mount_path.clone(),
-        };
+/// Name of the execution profile that `spec` and its template amount to, if they name one.
+pub fn profile_name<'a>(
+    spec: &'a WorkspaceSpec,
+    template: Option<&'a WorkspaceTemplateSpec>,
+) -> Option<&'a str> {
+    spec.execution_profile_ref
+        .as_deref()
+        .or_else(|| template?.execution_profile_ref.as_deref())
+}
+
+/// The list that is given, else the default one.
+fn listed<T: Clone>(given: &[T], default: Option<&Vec<T>>) -> Vec<T> {
+    if given.is_empty() {
+        default.cloned().unwrap_or_default()
+    } else {
+        given.to_vec()
     }
-    Home::Disk {
-        size: given
-            .and_then(|storage| storage.size.clone())
-            .or_else(|| template?.default_size.clone())
-            .unwrap_or_else(|| default.size.clone()),
-        class: given
-            .and_then(|storage| storage.storage_class_name.clone())
-            .or_else(|| template?.default_storage_class_name.clone()),
-        mount_path: given
-            .and_then(|storage| storage.mount_path.clone())
-            .or_else(|| template?.default_mount_path.clone())
-            .unwrap_or_else(|| default.mount_path.clone()),
-    }
+}
+
+/// Variables of `base` in their order, those of `over` in place of the ones of the same name, then the others of `over`.
+pub(crate) fn merged(base: &[EnvVar], over: &[EnvVar]) -> Vec<EnvVar> {
+    let named = |name: &str| over.iter().find(|variable| variable.name == name);
+    let kept = base
+        .iter()
+        .map(|variable| named(&variable.name).unwrap_or(variable));
+    let added = over
+        .iter()
+        .filter(|variable| base.iter().all(|base| base.name != variable.name));
+    kept.chain(added).cloned().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
+
+    use api::workspace::{Retain, Storage};
 
     use super::*;
 
@@ -191,7 +208,9 @@ mod tests {
             Home::Disk {
                 size: RawQuantity("3Gi".into()),
                 class: Some("fast".into()),
-                mount_path: "/work".into()
+                mount_path: "/work".into(),
+                sub_path: None,
+                retain: Retain::Delete,
             }
         );
     }
@@ -217,7 +236,9 @@ mod tests {
             Home::Disk {
                 size: RawQuantity("4Gi".into()),
                 class: Some("fast".into()),
-                mount_path: "/work".into()
+                mount_path: "/work".into(),
+                sub_path: None,
+                retain: Retain::Delete,
             }
         );
     }
@@ -238,7 +259,9 @@ mod tests {
             Home::Disk {
                 size: RawQuantity("10Gi".into()),
                 class: None,
-                mount_path: "/home/jovyan".into()
+                mount_path: "/home/jovyan".into(),
+                sub_path: None,
+                retain: Retain::Delete,
             }
         );
     }
@@ -257,6 +280,8 @@ mod tests {
                 size,
                 class,
                 mount_path,
+                sub_path,
+                retain,
             } = once.home.clone()
             else {
                 panic!("a disk was asked for");
@@ -269,6 +294,9 @@ mod tests {
                     storage_class_name: class,
                     size: Some(size),
                     mount_path: Some(mount_path),
+                    sub_path,
+                    retain: Some(retain),
+                    claim_name: None,
                 }),
                 port: Some(once.port),
                 container_config: Some(once.container.clone()),

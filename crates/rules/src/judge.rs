@@ -1,8 +1,9 @@
 //! Workspace, template, managers and settings -> valid and resolved, or every reason why not (pure).
 
-use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
+use api::{Workspace, WorkspaceManager};
 
 use crate::defaults::{Effective, effective};
+use crate::references::References;
 use crate::rejection::{NotYet, Rejection};
 use crate::settings::Settings;
 use crate::valid::{ValidWorkspace, resolve};
@@ -20,25 +21,19 @@ pub struct Judgement {
     pub not_yet: Option<NotYet>,
 }
 
-/// Judges the effective workspace. `template` is the object that `spec.templateRef` names, `None` when it does not
-/// exist or none is named; `managers` are all that exist.
-pub fn judge<'a>(
-    workspace: &Workspace,
-    template: Option<&WorkspaceTemplate>,
-    managers: impl IntoIterator<Item = &'a WorkspaceManager>,
-    settings: &Settings,
-) -> Judgement {
-    let (judgement, _) = judge_and_choose(workspace, template, managers, settings);
+/// Judges the effective workspace.
+pub fn judge(workspace: &Workspace, references: &References<'_>, settings: &Settings) -> Judgement {
+    let (judgement, _) = judge_and_choose(workspace, references, settings);
     judgement
 }
 
 fn judge_and_choose<'a>(
     workspace: &Workspace,
-    template: Option<&WorkspaceTemplate>,
-    managers: impl IntoIterator<Item = &'a WorkspaceManager>,
+    references: &References<'a>,
     settings: &Settings,
 ) -> (Judgement, Option<&'a WorkspaceManager>) {
     let spec = &workspace.spec;
+    let template = references.template;
     let effective = effective(spec, template.map(|template| &template.spec), settings);
     let mut violations = checks::name(workspace.metadata.name.as_deref().unwrap_or_default());
     violations.extend(validate::workspace(spec, &effective, template, settings));
@@ -46,6 +41,11 @@ fn judge_and_choose<'a>(
         (Some(name), None) => Some(NotYet::TemplateNotFound { name: name.clone() }),
         _ => None,
     };
+    let missing_profile = match (&effective.profile_ref, references.profile) {
+        (Some(name), None) => Some(NotYet::ExecutionProfileNotFound { name: name.clone() }),
+        _ => None,
+    };
+    let managers = references.managers.iter().copied();
     let (manager, missing_manager) = match managers::choose(effective.manager_ref.as_deref(), managers) {
         Ok(manager) => (Some(manager), None),
         Err(not_yet) => (None, Some(not_yet)),
@@ -53,20 +53,19 @@ fn judge_and_choose<'a>(
     let judgement = Judgement {
         effective,
         violations: Violations::of(violations),
-        not_yet: missing_template.or(missing_manager),
+        not_yet: missing_template.or(missing_manager).or(missing_profile),
     };
     (judgement, manager)
 }
 
-/// Judges a stored workspace and resolves it for planning; see [`judge`] for the arguments. Broken rules come
-/// before missing objects: they are what the workspace's author can mend.
-pub fn admit<'a>(
+/// Judges a stored workspace and resolves it for planning. Broken rules come before missing objects: they are what the
+/// workspace's author can mend.
+pub fn admit(
     workspace: &Workspace,
-    template: Option<&WorkspaceTemplate>,
-    managers: impl IntoIterator<Item = &'a WorkspaceManager>,
+    references: &References<'_>,
     settings: &Settings,
 ) -> Result<ValidWorkspace, Rejection> {
-    let (judgement, manager) = judge_and_choose(workspace, template, managers, settings);
+    let (judgement, manager) = judge_and_choose(workspace, references, settings);
     if let Some(violations) = judgement.violations {
         return Err(Rejection::Violations(violations));
     }
@@ -74,7 +73,7 @@ pub fn admit<'a>(
         return Err(Rejection::NotYet(not_yet));
     }
     let manager = manager.ok_or(Rejection::NotYet(NotYet::NoDefaultManager))?;
-    resolve(workspace, judgement.effective, template, manager, settings)
+    resolve(workspace, judgement.effective, references, manager, settings)
         .map_err(|violation| Rejection::Violations(violation.into()))
 }
 
@@ -83,6 +82,8 @@ mod tests {
     use api::condition::reason;
     use proptest::prelude::*;
     use serde_json::{Value, json};
+
+    use api::WorkspaceTemplate;
 
     use super::*;
 
@@ -130,7 +131,12 @@ mod tests {
     #[test]
     fn a_valid_workspace_has_everything_resolved() {
         let workspace = workspace(json!({"templateRef": "prod", "resources": {"limits": {"cpu": "1000m"}}}));
-        let valid = admit(&workspace, Some(&template()), [&manager(true)], &settings()).unwrap();
+        let valid = admit(
+            &workspace,
+            &References::managed_by([&manager(true)]).with_template(Some(&template())),
+            &settings(),
+        )
+        .unwrap();
         assert_eq!(valid.image, "r/jupyter:1");
         assert_eq!(valid.child_name(), "workspace-demo");
         assert_eq!(valid.resources.limits["cpu"].0, "1");
@@ -143,7 +149,7 @@ mod tests {
         let resolved = valid.resolved();
         assert_eq!(resolved.template_uid.as_deref(), Some("t-1"));
         assert_eq!(resolved.manager.as_deref(), Some("main"));
-        assert_eq!(resolved.storage.unwrap().size.0, "2Gi");
+        assert_eq!(resolved.storage.unwrap().size.unwrap().0, "2Gi");
         assert_eq!(valid.container_resources().limits.unwrap()["memory"].0, "1Gi");
     }
 
@@ -151,8 +157,7 @@ mod tests {
     fn a_missing_template_is_waited_for() {
         let rejection = admit(
             &workspace(json!({"templateRef": "prod"})),
-            None,
-            [&manager(true)],
+            &References::managed_by([&manager(true)]),
             &settings(),
         )
         .unwrap_err();
@@ -165,16 +170,21 @@ mod tests {
 
     #[test]
     fn a_missing_manager_is_waited_for() {
-        let rejection = admit(&workspace(json!({})), None, [&manager(false)], &settings()).unwrap_err();
+        let rejection = admit(
+            &workspace(json!({})),
+            &References::managed_by([&manager(false)]),
+            &settings(),
+        )
+        .unwrap_err();
         assert_eq!(rejection.reason(), reason::MANAGER_NOT_FOUND);
     }
 
     #[test]
     fn broken_rules_come_before_missing_objects() {
         let workspace = workspace(json!({"templateRef": "prod", "resources": {"limits": {"cpu": "-1"}}}));
-        let rejection = admit(&workspace, None, [], &settings()).unwrap_err();
+        let rejection = admit(&workspace, &References::managed_by([]), &settings()).unwrap_err();
         assert_eq!(rejection.reason(), reason::RULES_VIOLATED);
-        let judgement = judge(&workspace, None, [], &settings());
+        let judgement = judge(&workspace, &References::managed_by([]), &settings());
         assert!(judgement.violations.is_some() && judgement.not_yet.is_some());
     }
 
@@ -188,9 +198,13 @@ mod tests {
             "storage": {"mountPath": "here"},
         }));
         workspace.metadata.name = Some("Not-a-name".into());
-        let message = admit(&workspace, Some(&template()), [&manager(true)], &settings())
-            .unwrap_err()
-            .to_string();
+        let message = admit(
+            &workspace,
+            &References::managed_by([&manager(true)]).with_template(Some(&template())),
+            &settings(),
+        )
+        .unwrap_err()
+        .to_string();
         for field in [
             "metadata.name",
             "spec.image",
@@ -212,8 +226,7 @@ mod tests {
         template.spec.allowed_images = vec!["other:1".into()];
         let message = admit(
             &workspace(json!({"templateRef": "prod"})),
-            Some(&template),
-            [&manager(true)],
+            &References::managed_by([&manager(true)]).with_template(Some(&template)),
             &settings(),
         )
         .unwrap_err()
@@ -228,7 +241,7 @@ mod tests {
     fn an_object_that_was_never_stored_cannot_be_planned() {
         let mut workspace = workspace(json!({}));
         workspace.metadata.uid = None;
-        let message = admit(&workspace, None, [&manager(true)], &settings())
+        let message = admit(&workspace, &References::managed_by([&manager(true)]), &settings())
             .unwrap_err()
             .to_string();
         assert!(message.starts_with("metadata.uid: "), "{message}");
@@ -241,7 +254,7 @@ mod tests {
                 "templateRef": "prod", "image": image, "port": port, "resources": {"limits": {"cpu": cpu}}
             }));
             workspace.metadata.name = Some(name);
-            let _ = admit(&workspace, Some(&template()), [&manager(true)], &settings());
+            let _ = admit(&workspace, &References::managed_by([&manager(true)]).with_template(Some(&template())), &settings());
         }
 
         #[test]
@@ -249,8 +262,8 @@ mod tests {
             let workspace = workspace(json!({"templateRef": "prod", "resources": {"limits": {"cpu": format!("{cpu}m")}}}));
             let template = template_exists.then(template);
             let manager = manager(has_default);
-            let judgement = judge(&workspace, template.as_ref(), [&manager], &settings());
-            let admitted = admit(&workspace, template.as_ref(), [&manager], &settings());
+            let judgement = judge(&workspace, &References::managed_by([&manager]).with_template(template.as_ref()), &settings());
+            let admitted = admit(&workspace, &References::managed_by([&manager]).with_template(template.as_ref()), &settings());
             prop_assert_eq!(admitted.is_ok(), judgement.violations.is_none() && judgement.not_yet.is_none());
         }
     }

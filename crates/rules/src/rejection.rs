@@ -21,6 +21,14 @@ pub enum NotYet {
         /// Its name.
         name: String,
     },
+    /// The named execution profile does not exist.
+    #[error(
+        "WorkspaceExecutionProfile {name:?} does not exist in this namespace: the workspace starts as soon as it does"
+    )]
+    ExecutionProfileNotFound {
+        /// Its name.
+        name: String,
+    },
     /// No manager is named and none is the default.
     #[error(
         "no WorkspaceManager is the default: annotate one with {}=true, or name one in spec.managerRef",
@@ -45,6 +53,7 @@ impl NotYet {
         match self {
             Self::TemplateNotFound { .. } => reason::TEMPLATE_NOT_FOUND,
             Self::ManagerNotFound { .. } | Self::NoDefaultManager => reason::MANAGER_NOT_FOUND,
+            Self::ExecutionProfileNotFound { .. } => reason::EXECUTION_PROFILE_NOT_FOUND,
             Self::ManagerAmbiguous { .. } => reason::MANAGER_AMBIGUOUS,
         }
     }

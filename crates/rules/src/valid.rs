@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use api::template::EnvironmentVariable;
-use api::workspace::{AccessType, ContainerConfig, Resolved, ResolvedStorage, ResourceRequirements};
-use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
+use api::manager::NetworkPolicySettings;
+use api::template::{Label, PodSecurity};
+use api::workspace::{
+    AccessType, ContainerConfig, OwnershipType, Resolved, ResolvedStorage, ResourceRequirements,
+    SecondaryVolume,
+};
+use api::{Workspace, WorkspaceExecutionProfileSpec, WorkspaceManager};
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use kube::ResourceExt as _;
 
-use crate::defaults::{Effective, Home};
+use crate::defaults::{Effective, Home, PodShape, merged};
+use crate::references::References;
 use crate::settings::{ImagePullPolicy, Settings};
 use crate::violation::Violation;
 use crate::{checks, names, quantity::Quantity};
@@ -33,27 +38,52 @@ pub struct ValidWorkspace {
     pub resources: ResourceRequirements,
     /// The home directory, sizes in canonical form.
     pub home: Home,
+    /// Size of `/dev/shm`, in canonical form; `None` leaves it to the container runtime.
+    pub shm_size: Option<RawQuantity>,
+    /// Further disks.
+    pub volumes: Vec<SecondaryVolume>,
     /// Port on which the application listens.
     pub port: u16,
     /// Command and arguments; empty where the image decides.
     pub container: ContainerConfig,
-    /// Environment variables of the container.
-    pub env: Vec<EnvironmentVariable>,
+    /// Environment variables of the container: the template's, over them the workspace's, over them the profile's.
+    pub env: Vec<core::EnvVar>,
+    /// Everything else about the pod.
+    pub pod: PodShape,
+    /// The Pod Security level that the pod fits.
+    pub pod_security: PodSecurity,
+    /// Labels of the pod.
+    pub base_labels: Vec<Label>,
+    /// The pod's identity; `None`: it has none.
+    pub profile: Option<ExecutionProfile>,
+    /// Who may change it.
+    pub ownership: OwnershipType,
     /// Who may connect.
     pub access: AccessType,
     /// Name of the WorkspaceManager that routes to the workspace.
     pub manager: String,
+    /// The wall around the pod, as the manager wants it.
+    pub network_policy: NetworkPolicySettings,
     /// UID of the WorkspaceTemplate that was applied, if one is named.
     pub template_uid: Option<String>,
     /// URL of the workspace as browsers see it.
     pub url: String,
 }
 
+/// The execution profile of a workspace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExecutionProfile {
+    /// Its name.
+    pub name: String,
+    /// What it says.
+    pub spec: WorkspaceExecutionProfileSpec,
+}
+
 /// Resolves a workspace that breaks no rule. Fails only for an object that the API server never stored.
 pub(crate) fn resolve(
     workspace: &Workspace,
     effective: Effective,
-    template: Option<&WorkspaceTemplate>,
+    references: &References<'_>,
     manager: &WorkspaceManager,
     settings: &Settings,
 ) -> Result<ValidWorkspace, Violation> {
@@ -75,34 +105,60 @@ pub(crate) fn resolve(
         image,
         mut resources,
         mut home,
+        mut shm_size,
+        volumes,
         port,
         container,
         env,
+        pod,
+        pod_security,
+        base_labels,
+        ownership,
         access,
         manager_ref: _,
+        profile_ref: _,
     } = effective;
     for value in resources
         .requests
         .values_mut()
         .chain(resources.limits.values_mut())
+        .chain(shm_size.as_mut())
     {
         canonical(value);
     }
     match &mut home {
         Home::Disk { size, .. } => canonical(size),
         Home::Ephemeral { size_limit, .. } => canonical(size_limit),
+        Home::Claim { .. } => {}
     }
+    let profile = references.profile.map(|profile| ExecutionProfile {
+        name: profile.name_any(),
+        spec: profile.spec.clone(),
+    });
+    let env = profile
+        .as_ref()
+        .map_or_else(|| env.clone(), |profile| merged(&env, &profile.spec.env));
     Ok(ValidWorkspace {
         url: names::url(&host, routing.external_port()),
         image,
         image_pull_policy: settings.image_pull_policy,
         resources,
         home,
+        shm_size,
+        volumes,
         port: u16::try_from(port).map_err(|_| checks::port_violation("spec.port", port))?,
         container,
         env,
+        pod,
+        pod_security,
+        base_labels,
+        profile,
+        ownership,
         access,
-        template_uid: template.map(|template| template.uid().unwrap_or_default()),
+        template_uid: references
+            .template
+            .map(|template| template.uid().unwrap_or_default()),
+        network_policy: manager.spec.network_policy.clone().unwrap_or_default(),
         manager: manager.name_any(),
         namespace,
         name,
@@ -139,19 +195,30 @@ impl ValidWorkspace {
 
     /// The effective values as status shows them.
     pub fn resolved(&self) -> Resolved {
-        let (size, class_name, ephemeral) = match &self.home {
-            Home::Disk { size, class, .. } => (size.clone(), class.clone(), false),
-            Home::Ephemeral { size_limit, .. } => (size_limit.clone(), None, true),
+        let mut storage = ResolvedStorage {
+            mount_path: self.home.mount_path().to_owned(),
+            ..ResolvedStorage::default()
         };
+        match &self.home {
+            Home::Disk {
+                size, class, retain, ..
+            } => {
+                storage.size = Some(size.clone());
+                storage.class_name.clone_from(class);
+                storage.retain = Some(*retain);
+            }
+            Home::Claim { name, .. } => storage.claim_name = Some(name.clone()),
+            Home::Ephemeral { size_limit, .. } => {
+                storage.size = Some(size_limit.clone());
+                storage.ephemeral = true;
+            }
+        }
         Resolved {
             image: Some(self.image.clone()),
             resources: Some(self.resources.clone()),
-            storage: Some(ResolvedStorage {
-                size,
-                class_name,
-                mount_path: self.home.mount_path().to_owned(),
-                ephemeral,
-            }),
+            storage: Some(storage),
+            execution_profile: self.profile.as_ref().map(|profile| profile.name.clone()),
+            ownership_type: Some(self.ownership),
             manager: Some(self.manager.clone()),
             access_type: Some(self.access),
             template_uid: self.template_uid.clone(),

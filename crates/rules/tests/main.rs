@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
-use rules::Settings;
+use rules::{References, Settings};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -103,7 +103,11 @@ fn the_samples_are_admitted_together() {
         let reference = workspace.spec.template_ref.as_ref();
         let template = reference.map(|name| &samples.templates[name]);
         let workspace = stored(workspace);
-        let admitted = rules::admit(&workspace, template, [&manager], &settings());
+        let admitted = rules::admit(
+            &workspace,
+            &References::managed_by([&manager]).with_template(template),
+            &settings(),
+        );
         assert!(admitted.is_ok(), "{:?}: {admitted:?}", workspace.metadata.name);
     }
 }
@@ -128,7 +132,11 @@ fn the_manifests_in_the_readme_break_no_rule() {
     for workspace in manifests.workspaces {
         let reference = workspace.spec.template_ref.as_ref();
         let template = reference.and_then(|name| manifests.templates.get(name));
-        let judgement = rules::judge(&stored(workspace), template, [], &settings());
+        let judgement = rules::judge(
+            &stored(workspace),
+            &References::default().with_template(template),
+            &settings(),
+        );
         assert_eq!(judgement.violations, None);
     }
 }

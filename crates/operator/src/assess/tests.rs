@@ -41,8 +41,12 @@ impl Scene {
     fn rejected(mut self) -> Self {
         let mut broken = objects::workspace("demo");
         broken.spec.template_ref = Some("absent".to_owned());
-        let rejection =
-            rules::admit(&broken, None, [&objects::manager("main")], &fixtures::settings()).unwrap_err();
+        let rejection = rules::admit(
+            &broken,
+            &rules::References::managed_by([&objects::manager("main")]),
+            &fixtures::settings(),
+        )
+        .unwrap_err();
         self.verdict = Err(Rejected::Rules(rejection));
         self
     }

@@ -5,8 +5,6 @@
 //! outlive the image. The root file system is read-only for the installation's own images, which are made for it; other
 //! images may write to theirs, since many do not start otherwise, and nothing written there outlives the pod anyway.
 
-use std::collections::BTreeMap;
-
 use api::names;
 use k8s_openapi::{
     api::{
@@ -186,6 +184,14 @@ fn home(workspace: &ValidWorkspace) -> Volume {
             }),
             ..Volume::default()
         },
+        Home::Claim { name, .. } => Volume {
+            name: HOME_VOLUME.to_owned(),
+            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+                claim_name: name.clone(),
+                read_only: None,
+            }),
+            ..Volume::default()
+        },
     }
 }
 
@@ -201,26 +207,28 @@ fn empty_dir(name: &str, size_limit: &Quantity) -> Volume {
 }
 
 /// `HOME` is the disk, also for images whose own user lives elsewhere, and a stock Jupyter server listens on the
-/// workspace's port. A template may set both otherwise; the run's identifier is ours alone.
+/// workspace's port; both may be set otherwise. The run's identifier is ours alone. The order is kept: a value may refer to
+/// variables before it.
 fn env(workspace: &ValidWorkspace, run_id: &str) -> Vec<EnvVar> {
-    let mut variables: BTreeMap<&str, String> = BTreeMap::new();
-    variables.insert("HOME", workspace.home.mount_path().to_owned());
-    variables.insert("JUPYTER_PORT", workspace.port.to_string());
-    variables.extend(
-        workspace
-            .env
-            .iter()
-            .map(|variable| (variable.name.as_str(), variable.value.clone())),
-    );
-    variables.insert(RUN_ID_VARIABLE, run_id.to_owned());
-    let variables = variables.into_iter();
-    variables
-        .map(|(name, value)| EnvVar {
-            name: name.to_owned(),
-            value: Some(value),
-            value_from: None,
-        })
-        .collect()
+    let ours = [
+        ("HOME", workspace.home.mount_path().to_owned()),
+        ("JUPYTER_PORT", workspace.port.to_string()),
+        (RUN_ID_VARIABLE, run_id.to_owned()),
+    ];
+    let set_otherwise =
+        |name: &str| name != RUN_ID_VARIABLE && workspace.env.iter().any(|variable| variable.name == name);
+    let ours = ours.into_iter().filter(|(name, _)| !set_otherwise(name));
+    let theirs = workspace
+        .env
+        .iter()
+        .filter(|variable| variable.name != RUN_ID_VARIABLE);
+    ours.map(|(name, value)| EnvVar {
+        name: name.to_owned(),
+        value: Some(value),
+        value_from: None,
+    })
+    .chain(theirs.cloned())
+    .collect()
 }
 
 fn given(words: &[String]) -> Option<Vec<String>> {
@@ -397,9 +405,10 @@ mod tests {
     #[test]
     fn the_run_is_named_on_the_pod_and_in_its_environment_and_templates_cannot_forge_it() {
         let mut workspace = fixtures::valid();
-        let forged = |name: &str| api::template::EnvironmentVariable {
+        let forged = |name: &str| EnvVar {
             name: name.to_owned(),
-            value: "forged".to_owned(),
+            value: Some("forged".to_owned()),
+            value_from: None,
         };
         workspace.env = vec![forged(RUN_ID_VARIABLE), forged("HOME")];
         let template = plan(&workspace, &fixtures::site(), "run1").spec.unwrap().template;

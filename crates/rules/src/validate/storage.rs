@@ -21,6 +21,7 @@ pub(super) fn workspace(
         size,
         class,
         mount_path: path,
+        ..
     } = home
     else {
         return Vec::new();

@@ -1,0 +1,131 @@
+//! `WorkspaceShare`: other people at one's workspace (pure).
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::schema;
+
+/// Lets subjects connect to one workspace. Bound to that workspace's UID: one that is made anew under the name is not shared.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "workspaces.jupyter.org",
+    version = "v1alpha1",
+    kind = "WorkspaceShare",
+    plural = "workspaceshares",
+    shortname = "wss",
+    category = "jupyter",
+    namespaced,
+    status = "WorkspaceShareStatus",
+    derive = "PartialEq",
+    doc = "Shares one workspace with users, groups and service accounts.",
+    printcolumn(name = "Workspace", type_ = "string", json_path = ".spec.workspaceRef"),
+    printcolumn(
+        name = "Active",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Active\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Active\")].reason"
+    ),
+    printcolumn(name = "Expires", type_ = "string", json_path = ".spec.expiresAt"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.workspaceRef == oldSelf.workspaceRef").message("workspaceRef is immutable: create another share"),
+    validation = Rule::new("has(self.workspaceUID) == has(oldSelf.workspaceUID) && (!has(self.workspaceUID) || self.workspaceUID == oldSelf.workspaceUID)")
+        .message("workspaceUID is immutable: create another share")
+)]
+pub struct WorkspaceShareSpec {
+    /// Name of the Workspace, of this namespace. Immutable.
+    #[schemars(length(min = 1, max = 50))]
+    pub workspace_ref: String,
+
+    /// UID of the Workspace. Unset at creation: filled in by the webhook if the workspace exists; else the share is bound, in its status, when
+    /// the workspace appears, provided that its owner made the share. Immutable.
+    #[serde(default, rename = "workspaceUID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub workspace_uid: Option<String>,
+
+    /// With whom the workspace is shared, 1 to 50.
+    #[schemars(length(min = 1, max = 50))]
+    pub subjects: Vec<Subject>,
+
+    /// What they may do.
+    #[serde(default)]
+    pub role: ShareRole,
+
+    /// When the share ends, to the second. Unset: never, unless the manager bounds it. The object is removed an hour later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+
+    /// Why, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 500), regex(pattern = schema::PLAIN_TEXT))]
+    pub reason: Option<String>,
+}
+
+/// A user, a group or a service account, as in a RoleBinding.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("(self.kind == 'ServiceAccount') == has(self.namespace)")
+        .message("a ServiceAccount has a namespace, a User or Group has none"),
+    validation = Rule::new("self.kind != 'Group' || !self.name.startsWith('system:') || self.name.startsWith('system:serviceaccounts:')")
+        .message("a workspace cannot be shared with a group of the system: only with system:serviceaccounts:<namespace>")
+)]
+pub struct Subject {
+    /// `User`, `Group` or `ServiceAccount`.
+    pub kind: SubjectKind,
+    /// `rbac.authorization.k8s.io` for users and groups, empty for service accounts. It is not compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub api_group: Option<String>,
+    /// Name, as Kubernetes knows it.
+    #[schemars(length(min = 1, max = 512))]
+    pub name: String,
+    /// Namespace of a ServiceAccount.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+}
+
+/// Kinds of subjects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SubjectKind {
+    /// One user, by name.
+    #[default]
+    User,
+    /// Everybody in a group.
+    Group,
+    /// A service account.
+    ServiceAccount,
+}
+
+/// What the subjects of a share may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ShareRole {
+    /// Connect to the workspace while it runs.
+    #[default]
+    Connect,
+}
+
+/// What is known of a share.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkspaceShareStatus {
+    /// Generation of the spec that this status describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// UID of the Workspace that the share is bound to.
+    #[serde(default, rename = "workspaceUID", skip_serializing_if = "Option::is_none")]
+    pub workspace_uid: Option<String>,
+    /// `Active`: the subjects may connect.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}

@@ -1,0 +1,96 @@
+//! Within what the values of a workspace may vary (pure).
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{schema, workspace::Retain};
+
+/// Bounds by resource. Both ends belong to the range; an end left unset is open.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ResourceBounds {
+    /// Bounds on `cpu`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<Bounds>,
+    /// Bounds on `memory`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Bounds>,
+    /// Bounds on `nvidia.com/gpu`, `nvidia.com/gpu.shared` and every name that starts with `nvidia.com/mig-`, each by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<Bounds>,
+    /// Bounds on any other resource, by its name. `cpu`, `memory` and GPUs have fields of their own; where both name a resource,
+    /// both hold.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
+    pub resources: BTreeMap<String, Bounds>,
+}
+
+/// What must hold of one environment variable or label.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Requirement {
+    /// Name of the variable, or key of the label.
+    #[schemars(length(min = 1, max = 317))]
+    pub name: String,
+    /// Whether it must be there.
+    #[serde(default)]
+    pub required: bool,
+    /// Regular expression (RE2 syntax) that the whole value must match. Unset: any value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub regex: Option<String>,
+}
+
+/// A closed range of quantities.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("!has(self.min) || !has(self.max) || quantity(string(self.min)).compareTo(quantity(string(self.max))) <= 0")
+        .message("min must not be greater than max")
+)]
+pub struct Bounds {
+    /// Smallest allowed value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::quantity")]
+    pub min: Option<Quantity>,
+    /// Largest allowed value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::quantity")]
+    pub max: Option<Quantity>,
+}
+
+/// Defaults and bounds of the home disk.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.minSize) || !has(self.maxSize) || quantity(string(self.minSize)).compareTo(quantity(string(self.maxSize))) <= 0")
+        .message("minSize must not be greater than maxSize"),
+    validation = Rule::new("!has(self.defaultSize) || ((!has(self.minSize) || quantity(string(self.minSize)).compareTo(quantity(string(self.defaultSize))) <= 0) && (!has(self.maxSize) || quantity(string(self.defaultSize)).compareTo(quantity(string(self.maxSize))) <= 0))")
+        .message("defaultSize must be between minSize and maxSize")
+)]
+pub struct PrimaryStorage {
+    /// Size of disks whose workspace names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::quantity")]
+    pub default_size: Option<Quantity>,
+    /// Smallest allowed size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::quantity")]
+    pub min_size: Option<Quantity>,
+    /// Largest allowed size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::quantity")]
+    pub max_size: Option<Quantity>,
+    /// Storage class of disks whose workspace names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub default_storage_class_name: Option<String>,
+    /// Mount path of disks whose workspace names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 255), regex(pattern = r"^/[^:]+$"))]
+    pub default_mount_path: Option<String>,
+    /// What becomes of disks at deletion where the workspace does not say. Unset: `Delete`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retain: Option<Retain>,
+}

@@ -1,0 +1,153 @@
+//! What is known of a workspace (pure).
+
+use k8s_openapi::apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::Condition};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{AccessType, OwnershipType, ResourceRequirements, Retain};
+use crate::schema;
+
+/// What is. Everything here can be rebuilt from the world.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkspaceStatus {
+    /// Generation of the spec that this status describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// One word for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// Reason of the condition that decided the phase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Message of the condition that decided the phase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Where the workspace is reached. Set as soon as the workspace is valid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Name of the Deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_name: Option<String>,
+    /// Name of the Service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_name: Option<String>,
+    /// What routes point at. Present only while the pod is ours and ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<Endpoint>,
+    /// Identifier of the current run, new at every start.
+    #[serde(default, rename = "runID", skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// Kubernetes user name of the owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// The effective values, after template and defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<Resolved>,
+    /// Paths of fields whose new value takes effect at the next start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending_update: Vec<String>,
+    /// Containers of the pod, init containers that stay included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containers: Option<ContainerCounts>,
+    /// `Valid`, `Available`, `Progressing`, `Degraded`, `Stopped`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// The state of a workspace in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Phase {
+    /// A rule is violated or a reference does not resolve; nothing runs.
+    Invalid,
+    /// A pod is on its way.
+    Starting,
+    /// The pod is ready.
+    Running,
+    /// The pod is going away.
+    Stopping,
+    /// No pod is left.
+    Stopped,
+    /// The pod cannot run; see reason and message.
+    Failed,
+    /// The workspace is being deleted.
+    Deleting,
+}
+
+/// Address of the ready pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoint {
+    /// Name of the pod.
+    pub pod_name: String,
+    /// Address of the pod.
+    #[serde(rename = "podIP")]
+    pub pod_ip: String,
+    /// Port of the application.
+    pub port: i32,
+}
+
+/// How many containers a pod has and how many of them are ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ContainerCounts {
+    /// Ready ones.
+    pub ready: i32,
+    /// All of them.
+    pub total: i32,
+}
+
+/// Effective values of a workspace.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Resolved {
+    /// Image after defaults and aliases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Requests and limits after defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequirements>,
+    /// The home disk after defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<ResolvedStorage>,
+    /// WorkspaceManager that routes here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manager: Option<String>,
+    /// WorkspaceExecutionProfile that gives the pod its identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_profile: Option<String>,
+    /// Who may change and delete the workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ownership_type: Option<OwnershipType>,
+    /// Who may connect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_type: Option<AccessType>,
+    /// UID of the template that was applied.
+    #[serde(default, rename = "templateUID", skip_serializing_if = "Option::is_none")]
+    pub template_uid: Option<String>,
+}
+
+/// Effective home of a workspace.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResolvedStorage {
+    /// Size of the disk, or size limit of the emptyDir. Absent for an existing claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::quantity")]
+    pub size: Option<Quantity>,
+    /// Existing claim that is the home, if one is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_name: Option<String>,
+    /// Storage class, if one is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_name: Option<String>,
+    /// Where it appears in the container.
+    pub mount_path: String,
+    /// What becomes of a disk of the workspace's own at deletion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retain: Option<Retain>,
+    /// True if the home is an emptyDir, whose files are lost at every stop.
+    #[serde(default)]
+    pub ephemeral: bool,
+}

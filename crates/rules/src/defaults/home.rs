@@ -1,0 +1,97 @@
+//! Storage of workspace, template and settings -> the home directory (pure).
+
+use api::template::PrimaryStorage;
+use api::workspace::{Retain, Storage};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
+
+use crate::settings::Settings;
+
+/// The home directory of a workspace.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Home {
+    /// A disk of the workspace's own, which outlives the pod.
+    Disk {
+        /// Size of the claim.
+        size: RawQuantity,
+        /// Storage class; `None` is the cluster's default class.
+        class: Option<String>,
+        /// Where it is mounted.
+        mount_path: String,
+        /// Folder of the disk that is mounted; `None` is all of it.
+        sub_path: Option<String>,
+        /// What becomes of it at deletion.
+        retain: Retain,
+    },
+    /// An existing claim, which is not the workspace's own.
+    Claim {
+        /// Its name.
+        name: String,
+        /// Where it is mounted.
+        mount_path: String,
+        /// Folder of the disk that is mounted; `None` is all of it.
+        sub_path: Option<String>,
+    },
+    /// Space on the node that goes with the pod.
+    Ephemeral {
+        /// Most that it may hold.
+        size_limit: RawQuantity,
+        /// Where it is mounted.
+        mount_path: String,
+    },
+}
+
+impl Home {
+    /// Where the home is mounted.
+    pub fn mount_path(&self) -> &str {
+        match self {
+            Self::Disk { mount_path, .. }
+            | Self::Claim { mount_path, .. }
+            | Self::Ephemeral { mount_path, .. } => mount_path,
+        }
+    }
+
+    /// Folder of the disk that is mounted, if not all of it is.
+    pub fn sub_path(&self) -> Option<&str> {
+        match self {
+            Self::Disk { sub_path, .. } | Self::Claim { sub_path, .. } => sub_path.as_deref(),
+            Self::Ephemeral { .. } => None,
+        }
+    }
+}
+
+pub(super) fn home(given: Option<&Storage>, template: Option<&PrimaryStorage>, settings: &Settings) -> Home {
+    let default = &settings.default_storage;
+    if given.is_none() && template.is_none() {
+        return Home::Ephemeral {
+            size_limit: settings.ephemeral_home_size_limit.clone(),
+            mount_path: default.mount_path.clone(),
+        };
+    }
+    let mount_path = given
+        .and_then(|storage| storage.mount_path.clone())
+        .or_else(|| template?.default_mount_path.clone())
+        .unwrap_or_else(|| default.mount_path.clone());
+    let sub_path = given.and_then(|storage| storage.sub_path.clone());
+    if let Some(name) = given.and_then(|storage| storage.claim_name.clone()) {
+        return Home::Claim {
+            name,
+            mount_path,
+            sub_path,
+        };
+    }
+    Home::Disk {
+        size: given
+            .and_then(|storage| storage.size.clone())
+            .or_else(|| template?.default_size.clone())
+            .unwrap_or_else(|| default.size.clone()),
+        class: given
+            .and_then(|storage| storage.storage_class_name.clone())
+            .or_else(|| template?.default_storage_class_name.clone()),
+        mount_path,
+        sub_path,
+        retain: given
+            .and_then(|storage| storage.retain)
+            .or_else(|| template?.retain)
+            .unwrap_or_default(),
+    }
+}
