@@ -5,20 +5,22 @@
 
 mod conditions;
 mod evidence;
+mod rare;
+mod told;
 
 use std::time::Duration;
 
 use api::{
     Workspace, WorkspaceStatus,
-    condition::{self, AVAILABLE, DEGRADED, PROGRESSING, STOPPED, VALID, reason},
-    workspace::{DesiredStatus, Endpoint, Phase, Resolved},
+    condition::{self, AVAILABLE, DEGRADED, reason},
+    workspace::{ContainerCounts, DesiredStatus, Endpoint, Resolved},
 };
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use rules::ValidWorkspace;
 
-use self::{conditions::Conditions, evidence::Evidence};
+use self::evidence::{Evidence, Judging};
+pub use self::rare::{farewell, unreadable};
 use crate::{
     record,
     references::Rejected,
@@ -26,8 +28,8 @@ use crate::{
     world::{PORT_NAME, World},
 };
 
-/// A deletion that takes longer says what it waits for.
-const LONG_FAREWELL: Duration = Duration::from_secs(10);
+/// Causes that the kubelet words in more than one way.
+const REWORDED: [&str; 2] = [reason::IMAGE_PULL_FAILED, reason::VOLUME_ATTACH_FAILED];
 
 /// All that a status is made from.
 pub struct Facts<'a> {
@@ -39,6 +41,8 @@ pub struct Facts<'a> {
     pub world: &'a World,
     /// What kept a child from being written.
     pub obstacle: Option<&'a Obstacle>,
+    /// How long a pod without a node still counts as starting.
+    pub grace: Duration,
     /// Now.
     pub now: Timestamp,
 }
@@ -67,24 +71,21 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
     let before = facts.workspace.status.clone().unwrap_or_default();
     let endpoint = endpoint(facts);
     let stand = stand(facts, endpoint.is_some());
-    let evidence = match stand {
-        Stand::Starting => evidence::find(facts.world, facts.now),
-        _ => Evidence::default(),
-    };
+    let evidence = evidence(facts, stand, &before);
     let trouble = facts
         .obstacle
         .and_then(Obstacle::trouble)
         .or_else(|| facts.verdict.as_ref().err().and_then(Rejected::trouble))
-        .or(evidence.trouble)
-        .map(|trouble| steady(trouble, &before, facts.world));
-    let conditions = conditions(facts, stand, trouble.as_ref(), &before);
-    let decisive = decisive(stand, trouble.as_ref(), facts.verdict.is_err());
+        .or(evidence.trouble);
+    let trouble = steady(trouble, stand, &before, facts.world);
+    let conditions = told::conditions(facts, stand, trouble.as_ref(), &before);
+    let decisive = told::decisive(stand, trouble.as_ref(), facts.verdict.is_err());
     let decided_by = condition::find(&conditions, decisive).cloned();
     let alive = facts.world.wanted_pods() > 0;
     let valid = facts.verdict.as_ref().ok();
     let status = WorkspaceStatus {
         observed_generation: facts.workspace.metadata.generation,
-        phase: Some(phase(stand, trouble.as_ref())),
+        phase: Some(told::phase(stand, trouble.as_ref())),
         reason: decided_by.as_ref().map(|condition| condition.reason.clone()),
         message: decided_by.map(|condition| condition.message),
         // A running workspace that became invalid keeps the address under which people use it.
@@ -109,24 +110,12 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
         pending_update: valid
             .filter(|_| alive)
             .map_or_else(Vec::new, |valid| pending(valid, facts.world)),
-        containers: None,
+        containers: containers(facts.world),
         conditions,
     };
     Assessment {
         status,
         recheck: evidence.recheck,
-    }
-}
-
-/// Which pods keep a run from starting.
-fn waiting_for(world: &World) -> String {
-    let names: Vec<_> = world.live_pods().map(ResourceExt::name_any).collect();
-    match names.as_slice() {
-        [] => "Waiting for the last run to end.".to_owned(),
-        names => format!(
-            "Waiting for the last run to end: pod {} is not gone yet.",
-            names.join(", ")
-        ),
     }
 }
 
@@ -136,91 +125,6 @@ fn with_access_of(started: Resolved, workspace: &Workspace) -> Resolved {
     Resolved {
         access_type: Some(workspace.spec.access_type.unwrap_or_default()),
         ..started
-    }
-}
-
-/// The status of a workspace that is being deleted; `left` names what is left. It is told once the deletion takes its
-/// time: an ordinary one is written once.
-pub fn farewell(workspace: &Workspace, left: &str, now: Timestamp) -> WorkspaceStatus {
-    let before = workspace.status.clone().unwrap_or_default();
-    let since = workspace.metadata.deletion_timestamp.as_ref();
-    let age = since.and_then(|since| Duration::try_from(now.duration_since(since.0)).ok());
-    let message = match age {
-        Some(age) if age >= LONG_FAREWELL => format!("Waiting until these are gone: {left}."),
-        _ => "Waiting until everything that belongs to the workspace is gone.".to_owned(),
-    };
-    let mut conditions = Conditions::new(&before.conditions, workspace.metadata.generation, now);
-    for condition in before
-        .conditions
-        .iter()
-        .filter(|condition| condition.type_ == VALID)
-    {
-        conditions.set(
-            VALID,
-            condition.status == "True",
-            &condition.reason,
-            &condition.message,
-        );
-    }
-    conditions.set(
-        AVAILABLE,
-        false,
-        reason::DELETING,
-        "The workspace is being deleted.",
-    );
-    conditions.set(PROGRESSING, true, reason::DELETING, &message);
-    conditions.set(DEGRADED, false, reason::AS_EXPECTED, "Nothing is wrong.");
-    conditions.set(
-        STOPPED,
-        false,
-        reason::DELETING,
-        "The workspace is being deleted.",
-    );
-    WorkspaceStatus {
-        observed_generation: workspace.metadata.generation,
-        phase: Some(Phase::Deleting),
-        reason: Some(reason::DELETING.to_owned()),
-        message: Some(message),
-        endpoint: None,
-        run_id: None,
-        pending_update: Vec::new(),
-        conditions: conditions.finish(),
-        ..before
-    }
-}
-
-/// The status of a workspace that cannot be parsed. What is known of it stays: a pod that runs is left alone.
-pub fn unreadable(
-    before: WorkspaceStatus,
-    generation: Option<i64>,
-    error: &str,
-    now: Timestamp,
-) -> WorkspaceStatus {
-    let message = format!(
-        "The workspace cannot be read: {error}. Compare its spec with `kubectl explain workspace.spec`."
-    );
-    let mut conditions = Conditions::new(&before.conditions, generation, now);
-    conditions.set(VALID, false, reason::UNREADABLE, &message);
-    for condition in before
-        .conditions
-        .iter()
-        .filter(|condition| condition.type_ != VALID)
-    {
-        conditions.set(
-            &condition.type_,
-            condition.status == "True",
-            &condition.reason,
-            &condition.message,
-        );
-    }
-    let conditions = conditions.finish();
-    WorkspaceStatus {
-        observed_generation: generation,
-        phase: before.phase.or(Some(Phase::Invalid)),
-        reason: Some(reason::UNREADABLE.to_owned()),
-        message: Some(message),
-        conditions,
-        ..before
     }
 }
 
@@ -268,112 +172,56 @@ fn pending(valid: &ValidWorkspace, world: &World) -> Vec<String> {
     })
 }
 
-/// The kubelet words the same failing pull in two ways, by turns. As long as the run and the cause stay, so do the words.
-fn steady(trouble: Trouble, before: &WorkspaceStatus, world: &World) -> Trouble {
-    let earlier = condition::find(&before.conditions, DEGRADED);
-    match earlier {
-        Some(earlier)
-            if trouble.reason == reason::IMAGE_PULL_FAILED
-                && earlier.reason == trouble.reason
-                && before.run_id.as_deref() == world.run_id() =>
-        {
-            Trouble {
-                message: earlier.message.clone(),
-                ..trouble
-            }
-        }
-        _ => trouble,
-    }
+/// How many containers are ready, while there are to be any.
+fn containers(world: &World) -> Option<ContainerCounts> {
+    let template = world.own_deployment().filter(|_| world.wanted_pods() > 0)?;
+    let template = template.spec.as_ref()?.template.spec.as_ref();
+    let (ready, total) = evidence::count(world.current_pod(), template)?;
+    Some(ContainerCounts {
+        ready: i32::try_from(ready).ok()?,
+        total: i32::try_from(total).ok()?,
+    })
 }
 
-fn conditions(
-    facts: &Facts<'_>,
-    stand: Stand,
-    trouble: Option<&Trouble>,
-    before: &WorkspaceStatus,
-) -> Vec<Condition> {
-    let quiet = facts.world.is_quiet();
-    let mut set = Conditions::new(&before.conditions, facts.workspace.metadata.generation, facts.now);
-    match facts.verdict {
-        Ok(_) => set.set(VALID, true, reason::ALL_RULES_HOLD, "Every rule holds."),
-        Err(rejected) => set.set(VALID, false, rejected.reason(), &rejected.to_string()),
-    }
-    let (why, available, progressing) = match stand {
-        Stand::Running => (reason::RUNNING, "The pod is ready.", "Nothing is left to do."),
-        Stand::Starting => (
-            reason::STARTING,
-            "The pod is not ready yet.",
-            "Waiting for the pod to be ready.",
-        ),
-        Stand::Stopping => (
-            reason::STOPPING,
-            "The workspace is being stopped.",
-            "Waiting for the pod to end.",
-        ),
-        Stand::Stopped => (
-            reason::STOPPED,
-            "The workspace is stopped.",
-            "Nothing is left to do.",
-        ),
-        Stand::Invalid => (
-            reason::INVALID,
-            "The workspace is not valid.",
-            "Waiting for the workspace to be valid.",
-        ),
+/// What the world shows, by where the workspace stands.
+fn evidence(facts: &Facts<'_>, stand: Stand, before: &WorkspaceStatus) -> Evidence {
+    let available = condition::find(&before.conditions, AVAILABLE);
+    let unavailable = available.filter(|available| available.status == "False");
+    let judging = Judging {
+        now: facts.now,
+        grace: facts.grace,
+        unavailable_since: unavailable.map(|it| it.last_transition_time.0),
     };
-    match (stand, trouble) {
-        (Stand::Running, _) => set.set(AVAILABLE, true, reason::READY, available),
-        (Stand::Starting, Some(trouble)) => set.set(AVAILABLE, false, trouble.reason, available),
-        _ => set.set(AVAILABLE, false, why, available),
+    match stand {
+        Stand::Starting => evidence::of_start(facts.world, judging),
+        Stand::Running => evidence::of_run(facts.world, facts.now),
+        Stand::Stopping => evidence::of_end(facts.world, facts.now),
+        Stand::Stopped | Stand::Invalid => Evidence::default(),
     }
-    let under_way = matches!(stand, Stand::Starting | Stand::Stopping);
-    match (stand, facts.obstacle) {
-        (Stand::Starting, Some(Obstacle::Leaving { .. })) => {
-            let message = facts.obstacle.map(ToString::to_string).unwrap_or_default();
-            set.set(PROGRESSING, true, reason::PREDECESSOR_TERMINATING, &message);
-        }
-        (Stand::Starting, _) if facts.world.wanted_pods() == 0 && !quiet => {
-            set.set(PROGRESSING, true, reason::STOPPING, &waiting_for(facts.world));
-        }
-        (Stand::Starting, _) if trouble.is_some_and(|trouble| trouble.failed) => {
-            set.set(PROGRESSING, true, why, "Waiting for the cause to be removed.");
-        }
-        _ => set.set(PROGRESSING, under_way, why, progressing),
-    }
+}
+
+/// What is told stays in these words as long as the run and the cause stay: the kubelet words the same failing pull or
+/// mount in two ways, by turns. And an evicted pod is soon gone, while the next one is still on its way.
+fn steady(
+    trouble: Option<Trouble>,
+    stand: Stand,
+    before: &WorkspaceStatus,
+    world: &World,
+) -> Option<Trouble> {
+    let same_run = before.run_id.as_deref() == world.run_id();
+    let earlier = condition::find(&before.conditions, DEGRADED).filter(|it| same_run && it.status == "True");
+    let Some(earlier) = earlier else { return trouble };
     match trouble {
-        Some(trouble) => set.set(DEGRADED, true, trouble.reason, &trouble.message),
-        None => set.set(DEGRADED, false, reason::AS_EXPECTED, "Nothing is wrong."),
-    }
-    match (stand, quiet) {
-        (Stand::Stopped, _) => set.set(STOPPED, true, why, "No pod is left; the disk is kept."),
-        (Stand::Invalid, true) => set.set(STOPPED, true, why, "No pod is left."),
-        _ => set.set(STOPPED, false, why, "A pod runs, or is on its way."),
-    }
-    set.finish()
-}
-
-fn phase(stand: Stand, trouble: Option<&Trouble>) -> Phase {
-    match stand {
-        Stand::Starting if trouble.is_some_and(|trouble| trouble.failed) => Phase::Failed,
-        Stand::Starting => Phase::Starting,
-        Stand::Running => Phase::Running,
-        Stand::Stopping => Phase::Stopping,
-        Stand::Stopped => Phase::Stopped,
-        Stand::Invalid => Phase::Invalid,
-    }
-}
-
-/// The condition whose reason and message stand beside the phase.
-fn decisive(stand: Stand, trouble: Option<&Trouble>, rejected: bool) -> &'static str {
-    match stand {
-        Stand::Invalid => VALID,
-        Stand::Starting if trouble.is_some() => DEGRADED,
-        Stand::Starting | Stand::Stopping => PROGRESSING,
-        // It runs, but the next start would fail: that is worth more than "ready".
-        Stand::Running if rejected => VALID,
-        Stand::Running if trouble.is_some() => DEGRADED,
-        Stand::Running => AVAILABLE,
-        Stand::Stopped => STOPPED,
+        None if stand == Stand::Starting && earlier.reason == reason::EVICTED => Some(Trouble {
+            reason: reason::EVICTED,
+            message: earlier.message.clone(),
+            failed: false,
+        }),
+        Some(now) if REWORDED.contains(&now.reason) && now.reason == earlier.reason => Some(Trouble {
+            message: earlier.message.clone(),
+            ..now
+        }),
+        trouble => trouble,
     }
 }
 

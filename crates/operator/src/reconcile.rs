@@ -172,6 +172,7 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         verdict: &verdict,
         world: &world,
         obstacle: obstacle.as_ref(),
+        grace: settings.unschedulable_grace(),
         now: (context.now)(),
     };
     let assessment = metrics.measure("assess", || assess(&facts));

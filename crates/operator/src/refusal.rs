@@ -2,6 +2,9 @@
 
 use api::condition::reason;
 
+/// The API server's words for a webhook that it cannot call.
+const FAILED_WEBHOOK: &str = "failed calling webhook";
+
 /// Why a child, or a pod of a child, is refused. It lasts until somebody acts, so it is told and not just retried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -14,10 +17,12 @@ pub struct Refusal {
 /// The refusal in an answer to the write of `child`; `None` for what passes by itself (conflicts, overload, outages,
 /// a namespace on its way out).
 pub fn of_answer(child: &str, code: u16, message: &str) -> Option<Refusal> {
+    // A webhook that does not answer shows as an error of the server, but it is not the server that has to be mended.
+    let webhook = message.contains(FAILED_WEBHOOK);
     let passes = matches!(code, 404 | 409 | 429) || !(400..500).contains(&code);
     // Somebody replaced the object between our look at it and our write: the next pass sees what is there now.
     let replaced = message.contains("metadata.uid: Invalid value");
-    if passes || replaced || message.contains("because it is being terminated") {
+    if (passes && !webhook) || replaced || message.contains("because it is being terminated") {
         return None;
     }
     if child == "PersistentVolumeClaim" && is_growth(message) {
@@ -32,15 +37,35 @@ pub fn of_answer(child: &str, code: u16, message: &str) -> Option<Refusal> {
 
 /// The refusal in the words of an admission rule.
 pub fn of_message(child: &str, message: &str) -> Refusal {
-    let (reason, advice) = if message.contains("exceeded quota") || message.contains("failed quota") {
+    if let Some(account) = missing_account(message) {
+        return Refusal {
+            reason: reason::SERVICE_ACCOUNT_NOT_FOUND,
+            message: format!(
+                "The ServiceAccount {account} does not exist in this namespace, so no pod can be made. Have it made, and \
+                 the pod follows by itself; or have the execution profile name another one, stop and start."
+            ),
+        };
+    }
+    let is = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    let (reason, advice) = if is(&["exceeded quota", "failed quota"]) {
         (
             reason::QUOTA_EXCEEDED,
             "Ask for less, stop another workspace, or have the namespace's quota raised",
         )
-    } else if message.contains("violates PodSecurity") {
+    } else if is(&["violates PodSecurity"]) {
         (
             reason::POD_SECURITY_VIOLATION,
             "The namespace's Pod Security level forbids this pod; tell the administrator",
+        )
+    } else if is(&[FAILED_WEBHOOK]) {
+        (
+            reason::ADMISSION_DENIED,
+            "Somebody else's admission webhook does not answer; tell the administrator",
+        )
+    } else if is(&[" usage per ", " max limit to request ratio per "]) {
+        (
+            reason::ADMISSION_DENIED,
+            "The namespace's LimitRange wants other values: change spec.resources or spec.storage.size, stop and start",
         )
     } else {
         (
@@ -52,6 +77,13 @@ pub fn of_message(child: &str, message: &str) -> Refusal {
         reason,
         message: format!("The {child} was refused: {}. {advice}.", gist(message)),
     }
+}
+
+/// `error looking up service account team/runner: serviceaccount "runner" not found`
+fn missing_account(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("error looking up service account ")?;
+    let (_, rest) = rest.split_once("serviceaccount \"")?;
+    rest.split('"').next()
 }
 
 /// The message without the object's name, which is another one at each attempt to make a pod, and without a full stop.
@@ -96,6 +128,16 @@ mod tests {
                 reason::ADMISSION_DENIED,
             ),
             (
+                "Pod",
+                "pods \"x\" is forbidden: maximum cpu usage per Container is 100m, but limit is 1",
+                reason::ADMISSION_DENIED,
+            ),
+            (
+                "Pod",
+                "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+                reason::ADMISSION_DENIED,
+            ),
+            (
                 "PersistentVolumeClaim",
                 "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize",
                 reason::VOLUME_RESIZE_FAILED,
@@ -105,6 +147,27 @@ mod tests {
             assert_eq!(refusal.reason, expected, "{message}");
             assert!(refusal.message.contains(gist(message)));
         }
+    }
+
+    #[test]
+    fn a_missing_service_account_is_named() {
+        let message = "pods \"x-\" is forbidden: error looking up service account team/runner: serviceaccount \"runner\" \
+                       not found";
+        let refusal = of_message("Pod", message);
+        assert_eq!(refusal.reason, reason::SERVICE_ACCOUNT_NOT_FOUND);
+        assert!(
+            refusal.message.contains("ServiceAccount runner does not exist"),
+            "{}",
+            refusal.message
+        );
+    }
+
+    #[test]
+    fn a_webhook_that_does_not_answer_is_told_and_not_just_tried_again() {
+        let message = "Internal error occurred: failed calling webhook \"w.example.com\": failed to call webhook: no route";
+        let refusal = of_answer("Service", 500, message).unwrap();
+        assert_eq!(refusal.reason, reason::ADMISSION_DENIED);
+        assert!(refusal.message.contains("w.example.com") && refusal.message.contains("does not answer"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use api::workspace::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
@@ -9,6 +10,9 @@ use serde::{Deserialize, Deserializer};
 
 use crate::checks::{self, resources};
 use crate::violation::{Violation, Violations};
+
+/// In seconds.
+const DAY: u32 = 86400;
 
 /// What the administrator of the installation decides for every workspace. Read by operator and webhook.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -31,6 +35,10 @@ pub struct Settings {
     /// Size limit of homes that are no disk. Default: 5Gi.
     #[serde(default = "built_in_ephemeral_size")]
     pub ephemeral_home_size_limit: RawQuantity,
+    /// Seconds for which a pod that no node can take counts as starting, so that autoscalers may add one; then the
+    /// workspace has failed. 0 to 86400, default: 300.
+    #[serde(default = "built_in_unschedulable_grace")]
+    pub unschedulable_grace_seconds: u32,
 }
 
 /// When nodes pull an image.
@@ -104,6 +112,10 @@ fn built_in_ephemeral_size() -> RawQuantity {
     RawQuantity("5Gi".into())
 }
 
+fn built_in_unschedulable_grace() -> u32 {
+    300
+}
+
 /// Why a settings file is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
@@ -130,8 +142,21 @@ impl Settings {
         self.image_aliases.get(name).map_or(name, String::as_str)
     }
 
+    /// For how long a pod that no node can take counts as starting.
+    pub fn unschedulable_grace(&self) -> Duration {
+        Duration::from_secs(self.unschedulable_grace_seconds.into())
+    }
+
     fn violations(&self) -> Vec<Violation> {
         let mut found = Vec::new();
+        if self.unschedulable_grace_seconds > DAY {
+            let given = self.unschedulable_grace_seconds.to_string();
+            found.push(Violation::new(
+                "unschedulableGraceSeconds",
+                &given,
+                "must be at most 86400, a day",
+            ));
+        }
         found.extend(checks::image_syntax("defaultImage", &self.default_image));
         for (alias, image) in &self.image_aliases {
             let field = format!("imageAliases.{alias}");
@@ -168,6 +193,7 @@ imagePullPolicy: Never
 defaultResources: {requests: {cpu: 100m, memory: 128Mi}, limits: {cpu: 1, memory: 1Gi}}
 defaultStorage: {size: 10Gi, mountPath: /home/jovyan}
 ephemeralHomeSizeLimit: 5Gi
+unschedulableGraceSeconds: 300
 ";
 
     #[test]
@@ -188,6 +214,7 @@ ephemeralHomeSizeLimit: 5Gi
         assert_eq!(settings.default_resources, built_in_resources());
         assert_eq!(settings.default_storage, DefaultStorage::default());
         assert_eq!(settings.ephemeral_home_size_limit.0, "5Gi");
+        assert_eq!(settings.unschedulable_grace(), Duration::from_secs(300));
         assert!(
             Settings::parse("{}")
                 .unwrap_err()
@@ -221,6 +248,7 @@ imageAliases: {a: b, b: 'c d'}
 defaultResources: {requests: {cpu: 2x}, limits: {memory: -1}}
 defaultStorage: {size: 0, mountPath: home}
 ephemeralHomeSizeLimit: many
+unschedulableGraceSeconds: 86401
 ",
         )
         .unwrap_err()
@@ -234,6 +262,7 @@ ephemeralHomeSizeLimit: many
             "defaultStorage.size",
             "defaultStorage.mountPath",
             "ephemeralHomeSizeLimit",
+            "unschedulableGraceSeconds",
         ] {
             assert!(
                 error.contains(&format!("{field}: ")),

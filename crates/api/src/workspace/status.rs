@@ -48,7 +48,7 @@ pub struct WorkspaceStatus {
     /// Paths of fields whose new value takes effect at the next start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending_update: Vec<String>,
-    /// Containers of the pod, init containers that stay included.
+    /// Containers of the pod, init containers and sidecars included. An init container is ready when it is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub containers: Option<ContainerCounts>,
     /// `Valid`, `Available`, `Progressing`, `Degraded`, `Stopped`.

@@ -1,28 +1,27 @@
-//! World -> the cause of what goes wrong (pure), from the status of claim, Deployment and pod.
+//! World -> the cause of what goes wrong (pure), from the status of claim, Deployment, pod and node, and for what has no
+//! status from Warning Events.
+
+mod containers;
+mod node;
+mod pod;
+mod volumes;
 
 use std::time::Duration;
 
 use api::condition::reason;
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::core::v1::{ContainerStateTerminated, ContainerStatus, PersistentVolumeClaim, Pod},
+    api::core::v1::{Pod, PodCondition},
     apimachinery::pkg::apis::meta::v1::Time,
 };
-use kube::ResourceExt as _;
 
-use crate::{
-    refusal,
-    trouble::Trouble,
-    world::{CONTAINER, World},
-};
+pub(super) use self::containers::count;
+use crate::{refusal, trouble::Trouble, world::World};
 
 /// Evidence that often passes by itself within the second is looked at again after this time before it is told.
 const DOUBT: Duration = Duration::from_secs(1);
-/// How long a pod without a node still counts as starting: autoscalers need their time.
-const SCHEDULING_GRACE: Duration = Duration::from_mins(5);
 /// How long the making of a volume, or the way from started to ready, may take before it is told.
 const SLOW: Duration = Duration::from_mins(1);
-const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 /// What the world shows now, and when it may show something else without anything being written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,7 +32,14 @@ pub(super) struct Evidence {
     pub(super) recheck: Option<Duration>,
 }
 
+/// Evidence from which nothing follows.
+const NONE: Evidence = Evidence {
+    trouble: None,
+    recheck: None,
+};
+
 impl Evidence {
+    /// It lasts until somebody acts.
     fn certain(reason: &'static str, message: String) -> Self {
         Self {
             trouble: Some(Trouble {
@@ -45,28 +51,83 @@ impl Evidence {
         }
     }
 
+    /// It may pass by itself; when `rest` is over it counts as failed.
+    fn may_pass(reason: &'static str, message: String, rest: Option<Duration>) -> Self {
+        Self {
+            trouble: Some(Trouble {
+                reason,
+                message,
+                failed: rest.is_none(),
+            }),
+            recheck: rest,
+        }
+    }
+
+    /// It passes by itself if nothing else goes wrong.
+    fn hopeful(reason: &'static str, message: String) -> Self {
+        Self {
+            trouble: Some(Trouble {
+                reason,
+                message,
+                failed: false,
+            }),
+            recheck: None,
+        }
+    }
+
     fn later(after: Duration) -> Self {
         Self {
             trouble: None,
             recheck: Some(after),
         }
     }
+
+    /// The first cause, and the earliest time to look again.
+    fn first(candidates: impl IntoIterator<Item = Self>) -> Self {
+        candidates.into_iter().fold(NONE, |found, next| Self {
+            trouble: found.trouble.or(next.trouble),
+            recheck: found.recheck.into_iter().chain(next.recheck).min(),
+        })
+    }
+}
+
+/// What evidence is judged by, besides the world.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Judging {
+    /// Now.
+    pub(super) now: Timestamp,
+    /// How long a pod without a node still counts as starting: autoscalers need their time.
+    pub(super) grace: Duration,
+    /// When the workspace ceased to be available, if it is not.
+    pub(super) unavailable_since: Option<Timestamp>,
 }
 
 /// What keeps the pod of the current run from being ready.
-pub(super) fn find(world: &World, now: Timestamp) -> Evidence {
-    let candidates = [
-        missing_class(world, now),
-        world
-            .current_pod()
-            .map_or_else(|| no_pod(world, now), |pod| pod_trouble(world, pod, now)),
-        slow_volume(world, now),
-    ];
-    let recheck = candidates.iter().filter_map(|evidence| evidence.recheck).min();
-    Evidence {
-        trouble: candidates.into_iter().find_map(|evidence| evidence.trouble),
-        recheck,
-    }
+pub(super) fn of_start(world: &World, judging: Judging) -> Evidence {
+    let now = judging.now;
+    let pod = world.current_pod();
+    Evidence::first([
+        node::lost(world, world.live_pods(), now),
+        volumes::missing_class(world, now),
+        pod.map_or_else(|| no_pod(world, now), |pod| pod::trouble(world, pod, judging)),
+        pod.map_or(NONE, |pod| volumes::of_pod(world, pod, now)),
+        volumes::unbound(world, now),
+        pod::ended(world, judging),
+        volumes::resize(world),
+    ])
+}
+
+/// What is wrong although the pod is ready.
+pub(super) fn of_run(world: &World, now: Timestamp) -> Evidence {
+    Evidence::first([
+        node::lost(world, world.current_pod(), now),
+        volumes::resize(world),
+    ])
+}
+
+/// What keeps the last pod from going.
+pub(super) fn of_end(world: &World, now: Timestamp) -> Evidence {
+    node::lost(world, world.live_pods(), now)
 }
 
 /// Quota, Pod Security and other admission rules speak through the Deployment: it cannot make its pod.
@@ -79,9 +140,7 @@ fn no_pod(world: &World, now: Timestamp) -> Evidence {
         .into_iter()
         .flatten()
         .find(|it| it.type_ == "ReplicaFailure" && it.status == "True");
-    let Some(failure) = failure else {
-        return Evidence::default();
-    };
+    let Some(failure) = failure else { return NONE };
     if let Some(rest) = remaining(failure.last_transition_time.as_ref(), DOUBT, now) {
         return Evidence::later(rest);
     }
@@ -89,220 +148,61 @@ fn no_pod(world: &World, now: Timestamp) -> Evidence {
     Evidence::certain(refusal.reason, refusal.message)
 }
 
-fn pod_trouble(world: &World, pod: &Pod, now: Timestamp) -> Evidence {
-    let status = pod.status.clone().unwrap_or_default();
-    let scheduled = status
-        .conditions
-        .iter()
-        .flatten()
-        .find(|condition| condition.type_ == "PodScheduled");
-    if let Some(unscheduled) = scheduled.filter(|condition| condition.status == "False") {
-        let message = unscheduled.message.as_deref().unwrap_or_default();
-        // The disk is being made; a disk that cannot be made is told by `slow_volume`.
-        if message.contains("unbound immediate PersistentVolumeClaims") {
-            return Evidence::default();
-        }
-        let since = unscheduled.last_transition_time.as_ref();
-        if let Some(rest) = remaining(since, DOUBT, now) {
-            return Evidence::later(rest);
-        }
-        let grace = remaining(since, SCHEDULING_GRACE, now);
-        return Evidence {
-            trouble: Some(Trouble {
-                reason: reason::UNSCHEDULABLE,
-                message: format!(
-                    "No node can take the pod: {}. Ask for less cpu and memory, stop another workspace, or have \
-                     nodes added.",
-                    message.trim_end_matches(['.', ' '])
-                ),
-                failed: grace.is_none(),
-            }),
-            recheck: grace,
+/// The Secret or ConfigMap that a message of the kubelet misses.
+fn missing_source(message: &str) -> Option<(&'static str, String)> {
+    let lower = message.to_ascii_lowercase();
+    let quoted = |kind: &str| {
+        let rest = &message[lower.find(&format!("{kind} \""))? + kind.len() + 2..];
+        let (name, rest) = rest.split_once('"')?;
+        rest.trim_start()
+            .starts_with("not found")
+            .then(|| name.to_owned())
+    };
+    // couldn't find key <key> in Secret <namespace>/<name>
+    let key_of = |kind: &str| {
+        let (_, rest) = message.split_once("find key ")?;
+        let (key, rest) = rest.split_once(&format!(" in {kind} "))?;
+        let name = rest.split([' ', ',', ':']).next()?.rsplit('/').next()?;
+        Some(format!("{name} has no key {key}"))
+    };
+    for (kind, reason) in [
+        ("Secret", reason::SECRET_NOT_FOUND),
+        ("ConfigMap", reason::CONFIG_MAP_NOT_FOUND),
+    ] {
+        let told = |what: String| {
+            format!(
+                "The {kind} {what}. Make it, and the pod starts by itself; or correct the name, stop and start."
+            )
         };
-    }
-    let container = status
-        .container_statuses
-        .iter()
-        .flatten()
-        .find(|container| container.name == CONTAINER);
-    container.map_or_else(Evidence::default, |container| {
-        container_trouble(world, pod, container, now)
-    })
-}
-
-fn container_trouble(world: &World, pod: &Pod, container: &ContainerStatus, now: Timestamp) -> Evidence {
-    if container.ready {
-        return Evidence::default();
-    }
-    let state = container.state.clone().unwrap_or_default();
-    let waiting = state.waiting.unwrap_or_default();
-    let (why, text) = (
-        waiting.reason.unwrap_or_default(),
-        waiting.message.unwrap_or_default(),
-    );
-    match why.as_str() {
-        "ErrImagePull"
-        | "ImagePullBackOff"
-        | "InvalidImageName"
-        | "ErrImageNeverPull"
-        | "ImageInspectError"
-        | "RegistryUnavailable"
-        | "SignatureValidationFailed" => {
-            let image = pod
-                .spec
-                .as_ref()
-                .and_then(|spec| spec.containers.first()?.image.as_deref());
-            let message = format!(
-                "The image {:?} cannot be pulled: {text}. Check its name and tag, and that the cluster may pull it.",
-                image.unwrap_or_default()
-            );
-            return Evidence::certain(reason::IMAGE_PULL_FAILED, message);
+        if let Some(name) = quoted(&kind.to_ascii_lowercase()) {
+            return Some((reason, told(format!("{name} does not exist"))));
         }
-        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
-            let message = format!(
-                "The container cannot be started: {text}. Check spec.containerConfig, spec.resources and the image."
-            );
-            return Evidence::certain(reason::CONTAINER_START_FAILED, message);
+        if let Some(what) = key_of(kind) {
+            return Some((reason, told(what)));
         }
-        _ => {}
     }
-    let last = container.last_state.clone().unwrap_or_default().terminated;
-    if let Some(ended) = state.terminated.or(last) {
-        return exited(world, pod, container, why == "CrashLoopBackOff", &ended);
-    }
-    let Some(running) = state.running else {
-        return Evidence::default();
-    };
-    if let Some(rest) = remaining(running.started_at.as_ref(), SLOW, now) {
-        return Evidence::later(rest);
-    }
-    let message = format!(
-        "The container runs for over {} s, but nothing answers on its port. Check that the application listens on \
-         0.0.0.0 and on spec.port. {}",
-        SLOW.as_secs(),
-        logs_hint(world, pod, "")
-    );
-    Evidence::certain(reason::READINESS_FAILED, message)
+    None
 }
 
-/// The words depend on nothing that changes from one restart to the next, so that a crash loop is written once.
-fn exited(
-    world: &World,
-    pod: &Pod,
-    container: &ContainerStatus,
-    backing_off: bool,
-    ended: &ContainerStateTerminated,
-) -> Evidence {
-    let hint = logs_hint(world, pod, " --previous");
-    let code = ended.exit_code;
-    let memory = || {
-        let limits = pod
-            .spec
-            .as_ref()?
-            .containers
-            .first()?
-            .resources
-            .as_ref()?
-            .limits
-            .as_ref()?;
-        Some(limits.get("memory")?.0.clone())
-    };
-    match ended.reason.as_deref() {
-        Some("OOMKilled") => Evidence::certain(
-            reason::OOM_KILLED,
-            format!(
-                "The container used more memory than its limit{}. Raise spec.resources.limits.memory, stop and start. {hint}",
-                memory().map_or_else(String::new, |limit| format!(" of {limit}"))
-            ),
-        ),
-        Some("StartError" | "ContainerCannotRun") => Evidence::certain(
-            reason::CONTAINER_START_FAILED,
-            format!(
-                "The container cannot be started: {}. Check spec.containerConfig, spec.resources and the image.",
-                ended.message.as_deref().unwrap_or("no reason is given").trim()
-            ),
-        ),
-        _ if backing_off || container.restart_count >= 2 => Evidence::certain(
-            reason::CRASH_LOOPING,
-            format!(
-                "The container ends again and again, last with exit code {code}, and is restarted ever later. {hint}"
-            ),
-        ),
-        _ => Evidence::certain(
-            reason::CONTAINER_EXITED,
-            format!("The container ended with exit code {code} and is restarted. {hint}"),
-        ),
-    }
+/// The pod's condition of this type.
+fn condition<'a>(pod: &'a Pod, type_: &str) -> Option<&'a PodCondition> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    conditions.iter().find(|condition| condition.type_ == type_)
 }
 
-fn logs_hint(world: &World, pod: &Pod, options: &str) -> String {
-    format!(
-        "See its output: kubectl logs -n {} {}{options}",
-        world.identity.namespace,
-        pod.name_any()
-    )
+/// Whether the pod's condition of this type is true.
+fn holds(pod: &Pod, type_: &str) -> bool {
+    condition(pod, type_).is_some_and(|condition| condition.status == "True")
 }
 
-/// The claim that waits for a volume, if there is one.
-fn pending_claim(world: &World) -> Option<&PersistentVolumeClaim> {
-    let claim = world.claim.as_deref()?;
-    let phase = claim.status.as_ref()?.phase.as_deref()?;
-    (phase == "Pending").then_some(claim)
+/// The name of the pod's node.
+fn node_of(pod: &Pod) -> Option<&str> {
+    pod.spec.as_ref()?.node_name.as_deref()
 }
 
-fn missing_class(world: &World, now: Timestamp) -> Evidence {
-    let Some(claim) = pending_claim(world) else {
-        return Evidence::default();
-    };
-    let class = claim
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.storage_class_name.as_deref());
-    let classes = &world.storage_classes;
-    let message = match class {
-        Some(name) if classes.iter().all(|class| class.name_any() != name) => format!(
-            "The disk's storage class {name:?} does not exist. Have it made, or create the workspace anew with another \
-             spec.storage.storageClassName."
-        ),
-        None if classes.iter().all(|class| class.annotations().get(DEFAULT_CLASS).is_none_or(|it| it != "true")) => {
-            "The disk names no storage class and the cluster has no default one. Have a default made, or create the \
-             workspace anew with spec.storage.storageClassName."
-                .to_owned()
-        }
-        _ => return Evidence::default(),
-    };
-    // A volume made by hand may carry the name of a class that has no object.
-    match remaining(claim.metadata.creation_timestamp.as_ref(), DOUBT, now) {
-        Some(rest) => Evidence::later(rest),
-        None => Evidence::certain(reason::STORAGE_CLASS_NOT_FOUND, message),
-    }
-}
-
-fn slow_volume(world: &World, now: Timestamp) -> Evidence {
-    let name = world.identity.child_name();
-    let phase = world
-        .claim
-        .as_ref()
-        .and_then(|claim| claim.status.as_ref()?.phase.as_deref());
-    if phase == Some("Lost") {
-        let message =
-            format!("The volume of the disk {name} is gone. Restore it, or create the workspace anew.");
-        return Evidence::certain(reason::VOLUME_UNBOUND, message);
-    }
-    let (Some(_), Some(pod)) = (pending_claim(world), world.current_pod()) else {
-        return Evidence::default();
-    };
-    match remaining(pod.metadata.creation_timestamp.as_ref(), SLOW, now) {
-        Some(rest) => Evidence::later(rest),
-        None => Evidence::certain(
-            reason::VOLUME_UNBOUND,
-            format!(
-                "The disk has waited for a volume for over {} s. See why: kubectl describe -n {} pvc/{name}",
-                SLOW.as_secs(),
-                world.identity.namespace
-            ),
-        ),
-    }
+/// A foreign message without what would stand before our own full stop.
+fn trimmed(message: &str) -> &str {
+    message.trim_end_matches(['.', ' ', '\n'])
 }
 
 /// What is left of `span` since `since`. Nothing is left when the time is unknown or lies in the future: then the

@@ -1,6 +1,9 @@
 //! What the status says in each situation.
 
-use api::workspace::DesiredStatus;
+use api::{
+    condition::{PROGRESSING, STOPPED, VALID},
+    workspace::{DesiredStatus, Phase},
+};
 use k8s_openapi::api::{apps::v1::DeploymentStatus, core::v1::Pod};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -82,6 +85,7 @@ impl Scene {
             verdict: &self.verdict,
             world: &self.world,
             obstacle: self.obstacle.as_ref(),
+            grace: fixtures::settings().unschedulable_grace(),
             now: Timestamp::from_second(EPOCH + self.at).unwrap(),
         })
     }

@@ -1,0 +1,100 @@
+//! Statuses of workspaces that are being deleted or cannot be read (pure).
+
+use std::time::Duration;
+
+use api::{
+    Workspace, WorkspaceStatus,
+    condition::{AVAILABLE, DEGRADED, PROGRESSING, STOPPED, VALID, reason},
+    workspace::Phase,
+};
+use jiff::Timestamp;
+
+use super::conditions::Conditions;
+
+/// A deletion that takes longer says what it waits for.
+const LONG_FAREWELL: Duration = Duration::from_secs(10);
+
+/// The status of a workspace that is being deleted; `left` names what is left. It is told once the deletion takes its
+/// time: an ordinary one is written once.
+pub fn farewell(workspace: &Workspace, left: &str, now: Timestamp) -> WorkspaceStatus {
+    let before = workspace.status.clone().unwrap_or_default();
+    let since = workspace.metadata.deletion_timestamp.as_ref();
+    let age = since.and_then(|since| Duration::try_from(now.duration_since(since.0)).ok());
+    let message = match age {
+        Some(age) if age >= LONG_FAREWELL => format!("Waiting until these are gone: {left}."),
+        _ => "Waiting until everything that belongs to the workspace is gone.".to_owned(),
+    };
+    let mut conditions = Conditions::new(&before.conditions, workspace.metadata.generation, now);
+    for condition in before
+        .conditions
+        .iter()
+        .filter(|condition| condition.type_ == VALID)
+    {
+        conditions.set(
+            VALID,
+            condition.status == "True",
+            &condition.reason,
+            &condition.message,
+        );
+    }
+    conditions.set(
+        AVAILABLE,
+        false,
+        reason::DELETING,
+        "The workspace is being deleted.",
+    );
+    conditions.set(PROGRESSING, true, reason::DELETING, &message);
+    conditions.set(DEGRADED, false, reason::AS_EXPECTED, "Nothing is wrong.");
+    conditions.set(
+        STOPPED,
+        false,
+        reason::DELETING,
+        "The workspace is being deleted.",
+    );
+    WorkspaceStatus {
+        observed_generation: workspace.metadata.generation,
+        phase: Some(Phase::Deleting),
+        reason: Some(reason::DELETING.to_owned()),
+        message: Some(message),
+        endpoint: None,
+        run_id: None,
+        pending_update: Vec::new(),
+        conditions: conditions.finish(),
+        ..before
+    }
+}
+
+/// The status of a workspace that cannot be parsed. What is known of it stays: a pod that runs is left alone.
+pub fn unreadable(
+    before: WorkspaceStatus,
+    generation: Option<i64>,
+    error: &str,
+    now: Timestamp,
+) -> WorkspaceStatus {
+    let message = format!(
+        "The workspace cannot be read: {error}. Compare its spec with `kubectl explain workspace.spec`."
+    );
+    let mut conditions = Conditions::new(&before.conditions, generation, now);
+    conditions.set(VALID, false, reason::UNREADABLE, &message);
+    for condition in before
+        .conditions
+        .iter()
+        .filter(|condition| condition.type_ != VALID)
+    {
+        conditions.set(
+            &condition.type_,
+            condition.status == "True",
+            &condition.reason,
+            &condition.message,
+        );
+    }
+    let conditions = conditions.finish();
+    WorkspaceStatus {
+        observed_generation: generation,
+        phase: before.phase.or(Some(Phase::Invalid)),
+        reason: Some(reason::UNREADABLE.to_owned()),
+        message: Some(message),
+        conditions,
+        ..before
+    }
+}

@@ -1,0 +1,118 @@
+//! Stand and trouble -> conditions, phase, and which condition decides it (pure).
+
+use api::{
+    WorkspaceStatus,
+    condition::{AVAILABLE, DEGRADED, PROGRESSING, STOPPED, VALID, reason},
+    workspace::Phase,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+
+use super::{Facts, Stand, conditions::Conditions};
+use crate::{
+    trouble::{Obstacle, Trouble},
+    world::World,
+};
+
+pub(super) fn conditions(
+    facts: &Facts<'_>,
+    stand: Stand,
+    trouble: Option<&Trouble>,
+    before: &WorkspaceStatus,
+) -> Vec<Condition> {
+    let quiet = facts.world.is_quiet();
+    let mut set = Conditions::new(&before.conditions, facts.workspace.metadata.generation, facts.now);
+    match facts.verdict {
+        Ok(_) => set.set(VALID, true, reason::ALL_RULES_HOLD, "Every rule holds."),
+        Err(rejected) => set.set(VALID, false, rejected.reason(), &rejected.to_string()),
+    }
+    let (why, available, progressing) = match stand {
+        Stand::Running => (reason::RUNNING, "The pod is ready.", "Nothing is left to do."),
+        Stand::Starting => (
+            reason::STARTING,
+            "The pod is not ready yet.",
+            "Waiting for the pod to be ready.",
+        ),
+        Stand::Stopping => (
+            reason::STOPPING,
+            "The workspace is being stopped.",
+            "Waiting for the pod to end.",
+        ),
+        Stand::Stopped => (
+            reason::STOPPED,
+            "The workspace is stopped.",
+            "Nothing is left to do.",
+        ),
+        Stand::Invalid => (
+            reason::INVALID,
+            "The workspace is not valid.",
+            "Waiting for the workspace to be valid.",
+        ),
+    };
+    match (stand, trouble) {
+        (Stand::Running, _) => set.set(AVAILABLE, true, reason::READY, available),
+        (Stand::Starting, Some(trouble)) => set.set(AVAILABLE, false, trouble.reason, available),
+        _ => set.set(AVAILABLE, false, why, available),
+    }
+    let under_way = matches!(stand, Stand::Starting | Stand::Stopping);
+    match (stand, facts.obstacle) {
+        (Stand::Starting, Some(Obstacle::Leaving { .. })) => {
+            let message = facts.obstacle.map(ToString::to_string).unwrap_or_default();
+            set.set(PROGRESSING, true, reason::PREDECESSOR_TERMINATING, &message);
+        }
+        (Stand::Starting, _) if facts.world.wanted_pods() == 0 && !quiet => {
+            set.set(PROGRESSING, true, reason::STOPPING, &waiting_for(facts.world));
+        }
+        (Stand::Starting, _) if trouble.is_some_and(|trouble| trouble.failed) => {
+            set.set(PROGRESSING, true, why, "Waiting for the cause to be removed.");
+        }
+        _ => set.set(PROGRESSING, under_way, why, progressing),
+    }
+    match trouble {
+        Some(trouble) => set.set(DEGRADED, true, trouble.reason, &trouble.message),
+        None => set.set(DEGRADED, false, reason::AS_EXPECTED, "Nothing is wrong."),
+    }
+    match (stand, quiet) {
+        (Stand::Stopped, _) => set.set(STOPPED, true, why, "No pod is left; the disk is kept."),
+        (Stand::Invalid, true) => set.set(STOPPED, true, why, "No pod is left."),
+        _ => set.set(STOPPED, false, why, "A pod runs, or is on its way."),
+    }
+    set.finish()
+}
+
+pub(super) fn phase(stand: Stand, trouble: Option<&Trouble>) -> Phase {
+    match stand {
+        Stand::Starting if trouble.is_some_and(|trouble| trouble.failed) => Phase::Failed,
+        Stand::Starting => Phase::Starting,
+        Stand::Running => Phase::Running,
+        Stand::Stopping => Phase::Stopping,
+        Stand::Stopped => Phase::Stopped,
+        Stand::Invalid => Phase::Invalid,
+    }
+}
+
+/// The condition whose reason and message stand beside the phase.
+pub(super) fn decisive(stand: Stand, trouble: Option<&Trouble>, rejected: bool) -> &'static str {
+    match stand {
+        Stand::Invalid => VALID,
+        Stand::Starting | Stand::Stopping if trouble.is_some() => DEGRADED,
+        Stand::Starting | Stand::Stopping => PROGRESSING,
+        // It runs, but the next start would fail: that is worth more than "ready".
+        Stand::Running if rejected => VALID,
+        Stand::Running if trouble.is_some() => DEGRADED,
+        Stand::Running => AVAILABLE,
+        Stand::Stopped => STOPPED,
+    }
+}
+
+/// Which pods keep a run from starting.
+fn waiting_for(world: &World) -> String {
+    let names: Vec<_> = world.live_pods().map(ResourceExt::name_any).collect();
+    match names.as_slice() {
+        [] => "Waiting for the last run to end.".to_owned(),
+        names => format!(
+            "Waiting for the last run to end: pod {} is not gone yet.",
+            names.join(", ")
+        ),
+    }
+}
