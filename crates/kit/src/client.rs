@@ -5,6 +5,8 @@ use std::time::Duration;
 use http::HeaderValue;
 use kube::{Client, Config};
 
+use crate::patience::patient;
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -28,7 +30,8 @@ pub async fn new(user_agent: &str) -> Result<Client, Error> {
     let mut config = Config::infer().await?;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.write_timeout = Some(WRITE_TIMEOUT);
+    config.default_retry = false;
     let agent = HeaderValue::from_str(user_agent).map_err(|_| Error::UserAgent(user_agent.to_owned()))?;
     config.headers.push((http::header::USER_AGENT, agent));
-    Ok(Client::try_from(config)?)
+    Ok(patient(Client::try_from(config)?))
 }

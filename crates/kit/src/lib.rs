@@ -5,6 +5,7 @@ pub mod admin;
 pub mod client;
 pub mod https;
 pub mod lease;
+pub mod patience;
 pub mod pki;
 pub mod process;
 pub mod readiness;

@@ -1,15 +1,26 @@
 //! HTTP request -> answer of an API server kept in memory (in-process IO): every call recorded, faults on request.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
+use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use kube::{Client, Resource, client::Body};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tower_test::mock;
 
-use crate::store::{Refusal, Store};
+pub use crate::faults::{Fault, Hindrance, Life};
+use crate::{
+    store::{Refusal, Store},
+    watches::{self, Watch, Watches},
+};
+
+/// Body of an answer: all of it at once, or a watch's events as they come.
+type AnswerBody = UnsyncBoxBody<Bytes, Infallible>;
 
 /// One request that reached the server.
 #[derive(Clone, Debug)]
@@ -45,28 +56,14 @@ impl Call {
     }
 }
 
-/// An answer that the server gives in place of doing what it is asked.
-#[derive(Clone, Debug)]
-pub struct Fault {
-    /// Calls that it hits.
-    pub method: Method,
-    /// Part of the path of the calls that it hits.
-    pub path_part: &'static str,
-    /// HTTP status code of the answer.
-    pub code: u16,
-    /// `reason` of the Status object in the answer.
-    pub reason: &'static str,
-    /// `message` of the Status object in the answer.
-    pub message: String,
-    /// How often it strikes before it is spent.
-    pub times: usize,
-}
-
 #[derive(Default)]
 struct State {
     store: Store,
+    watches: Watches,
     calls: Vec<Call>,
     faults: Vec<Fault>,
+    hindrances: Vec<(Method, &'static str, Hindrance)>,
+    partitioned: bool,
 }
 
 /// An API server in memory. Clones share their state.
@@ -79,14 +76,39 @@ impl ApiServer {
     /// Starts to answer, and gives the client whose requests are answered. Needs a running tokio runtime.
     pub fn start() -> (Self, Client) {
         let server = Self::default();
-        let (service, mut handle) = mock::pair::<Request<Body>, Response<Body>>();
-        let answering = server.clone();
+        let client = server.connect(None);
+        (server, client)
+    }
+
+    /// One more client, of a process that lives as long as `life` says; `None`: for ever.
+    pub fn connect(&self, life: Option<Life>) -> Client {
+        let (service, mut handle) = mock::pair::<Request<Body>, Response<AnswerBody>>();
+        let server = self.clone();
         tokio::spawn(async move {
+            let mut calls = 0;
             while let Some((request, respond)) = handle.next_request().await {
-                respond.send_response(answering.answer(request).await);
+                calls += 1;
+                let (server, done, heard) = match life {
+                    Some(life) if calls > life.calls => (server.clone(), false, false),
+                    Some(life) if calls == life.calls => (server.clone(), life.last_is_done, false),
+                    _ => (server.clone(), true, true),
+                };
+                // Each on its own, so that a late one holds up no other.
+                tokio::spawn(async move {
+                    let answer = if done {
+                        server.answer(request).await
+                    } else {
+                        Answer::Error
+                    };
+                    match answer {
+                        Answer::Response(response) if heard => respond.send_response(response),
+                        Answer::Silence => std::future::pending().await,
+                        Answer::Response(_) | Answer::Error => respond.send_error("the connection is lost"),
+                    }
+                });
             }
         });
-        (server, Client::new(service, "default"))
+        Client::new(service, "default")
     }
 
     /// Puts an object there, as somebody else in the cluster would.
@@ -101,7 +123,9 @@ impl ApiServer {
         let mut value = serde_json::to_value(object).unwrap_or_default();
         value["apiVersion"] = json!(K::api_version(&()));
         value["kind"] = json!(K::kind(&()));
-        self.lock().store.put(&path, value);
+        let mut state = self.lock();
+        state.store.put(&path, value);
+        state.tell();
     }
 
     /// Changes an object, as somebody else in the cluster would. Nothing happens if it is absent.
@@ -114,12 +138,15 @@ impl ApiServer {
         if let Some(mut value) = state.store.get(&path) {
             change(&mut value);
             state.store.put(&path, value);
+            state.tell();
         }
     }
 
     /// Takes an object away, finalizers or not.
     pub fn remove<K: Resource<DynamicType = ()>>(&self, namespace: Option<&str>, name: &str) {
-        self.lock().store.remove(&path_of::<K>(namespace, name));
+        let mut state = self.lock();
+        state.store.remove(&path_of::<K>(namespace, name));
+        state.tell();
     }
 
     /// The object as it is now.
@@ -143,6 +170,27 @@ impl ApiServer {
             .collect()
     }
 
+    /// The next call of this method whose path holds `path_part` meets this on its way.
+    pub fn hinder(&self, method: Method, path_part: &'static str, hindrance: Hindrance) {
+        self.lock().hindrances.push((method, path_part, hindrance));
+    }
+
+    /// From now on nobody reaches the server, and every watch is cut; until it is called with `false`.
+    pub fn partition(&self, on: bool) {
+        let mut state = self.lock();
+        state.partitioned = on;
+        if on {
+            state.watches.cut();
+        }
+    }
+
+    /// Forgets what happened so far: watches end, and none can be taken up where it ended (410, `Expired`).
+    pub fn forget_history(&self) {
+        let mut state = self.lock();
+        let now = state.store.version();
+        state.watches.expire(now);
+    }
+
     /// From now on answers matching calls with this fault, as often as it says.
     pub fn fail(&self, fault: Fault) {
         self.lock().faults.push(fault);
@@ -154,12 +202,10 @@ impl ApiServer {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+    async fn answer(&self, request: Request<Body>) -> Answer {
         let (head, body) = request.into_parts();
         let bytes = body
             .collect()
@@ -178,17 +224,76 @@ impl ApiServer {
                 .to_owned(),
             body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
         };
-        let mut state = self.lock();
-        state.calls.push(call.clone());
-        let outcome = match state.strike(&call) {
-            Some(refusal) => Err(refusal),
-            None => state.store.serve(&call),
+        let hindrance = {
+            let mut state = self.lock();
+            if state.partitioned {
+                return Answer::Error;
+            }
+            state.calls.push(call.clone());
+            state.hindrance(&call)
         };
-        respond(outcome)
+        match hindrance {
+            None => self.serve(&call),
+            Some(Hindrance::Late(span)) => {
+                tokio::time::sleep(span).await;
+                self.serve(&call)
+            }
+            Some(Hindrance::Unanswered(span)) => {
+                tokio::time::sleep(span).await;
+                self.serve(&call);
+                Answer::Silence
+            }
+            Some(Hindrance::Lost) => Answer::Error,
+            Some(Hindrance::Silence) => Answer::Silence,
+            Some(Hindrance::Meanwhile(act)) => {
+                act(self);
+                self.serve(&call)
+            }
+        }
+    }
+
+    fn serve(&self, call: &Call) -> Answer {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        if let Some(refusal) = state.strike(call) {
+            return Answer::Response(respond(Err(refusal)));
+        }
+        if let Some(watch) = Watch::requested(&call.path, &call.query) {
+            return Answer::Response(match state.watches.open(watch, &state.store) {
+                Some(body) => Response::new(body),
+                None => respond(Err((
+                    410,
+                    status_object(410, "Expired", "too old resource version"),
+                ))),
+            });
+        }
+        let outcome = state.store.serve(call);
+        state.tell();
+        Answer::Response(respond(outcome))
     }
 }
 
+/// What becomes of a request.
+enum Answer {
+    Response(Response<AnswerBody>),
+    Error,
+    Silence,
+}
+
 impl State {
+    /// Tells the watches what happened.
+    fn tell(&mut self) {
+        self.watches.tell(&self.store);
+    }
+
+    fn hindrance(&mut self, call: &Call) -> Option<Hindrance> {
+        let hit = |(method, part, _): &(Method, &str, Hindrance)| {
+            *method == call.method && call.path.contains(part)
+        };
+        let at = self.hindrances.iter().position(hit)?;
+        Some(self.hindrances.remove(at).2)
+    }
+
     fn strike(&mut self, call: &Call) -> Option<(u16, Value)> {
         let fault = self.faults.iter_mut().find(|fault| {
             fault.times > 0 && fault.method == call.method && call.path.contains(fault.path_part)
@@ -237,28 +342,14 @@ impl Store {
     }
 
     fn listing(&self, path: &str, query: &str) -> Value {
-        let selector = query
-            .split('&')
-            .find_map(|pair| pair.strip_prefix("labelSelector="))
-            .unwrap_or_default();
-        let wanted: Vec<(String, String)> = selector
-            .replace("%2F", "/")
-            .replace("%3D", "=")
-            .replace("%2C", ",")
-            .split(',')
-            .filter_map(|term| term.split_once('='))
-            .map(|(key, value)| (key.to_owned(), value.trim_start_matches('=').to_owned()))
-            .collect();
+        let selector = watches::selector(query);
         let items: Vec<Value> = self
             .list(path)
             .into_iter()
-            .filter(|object| {
-                wanted
-                    .iter()
-                    .all(|(key, value)| object["metadata"]["labels"][key] == json!(value))
-            })
+            .filter(|object| watches::selects(&selector, object))
             .collect();
-        json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items})
+        let version = self.version().to_string();
+        json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": version}, "items": items})
     }
 }
 
@@ -284,12 +375,13 @@ fn status_object(code: u16, reason: &str, message: &str) -> Value {
     })
 }
 
-fn respond(outcome: Result<Value, (u16, Value)>) -> Response<Body> {
+fn respond(outcome: Result<Value, (u16, Value)>) -> Response<AnswerBody> {
     let (code, value) = match outcome {
         Ok(value) => (200, value),
         Err((code, value)) => (code, value),
     };
-    let mut response = Response::new(Body::from(serde_json::to_vec(&value).unwrap_or_default()));
+    let body = Full::from(serde_json::to_vec(&value).unwrap_or_default());
+    let mut response = Response::new(body.boxed_unsync());
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response
 }

@@ -4,6 +4,8 @@
 //! request. [`objects`] builds the objects that tests start from.
 
 pub mod api_server;
+pub mod faults;
 pub mod issuer;
 pub mod objects;
 pub mod store;
+mod watches;

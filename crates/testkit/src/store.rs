@@ -33,6 +33,21 @@ impl Refusal {
     }
 }
 
+/// Something that happened to an object.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    /// resourceVersion after it.
+    pub(crate) version: u64,
+    /// Path of the object.
+    pub(crate) path: String,
+    /// `ADDED`, `MODIFIED` or `DELETED`.
+    pub(crate) type_: &'static str,
+    /// The object after it; a deleted one as it was last.
+    pub(crate) object: Value,
+    /// The object before it.
+    pub(crate) before: Option<Value>,
+}
+
 /// One stored object.
 #[derive(Clone, Debug)]
 struct Stored {
@@ -45,6 +60,7 @@ struct Stored {
 #[derive(Debug, Default)]
 pub struct Store {
     objects: BTreeMap<String, Stored>,
+    history: Vec<Change>,
     version: u64,
     uids: u64,
 }
@@ -59,11 +75,24 @@ impl Store {
     pub fn list(&self, collection: &str) -> Vec<Value> {
         self.objects
             .iter()
-            .filter(|(path, _)| {
-                collection_of(path) == collection || cluster_collection_of(path) == collection
-            })
+            .filter(|(path, _)| Self::is_in(path, collection))
             .map(|(_, stored)| stored.object.clone())
             .collect()
+    }
+
+    /// Whether the object at `path` is in `collection`, of one namespace or of all.
+    pub(crate) fn is_in(path: &str, collection: &str) -> bool {
+        collection_of(path) == collection || cluster_collection_of(path) == collection
+    }
+
+    /// resourceVersion of the last change.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Every change after `version`, oldest first.
+    pub(crate) fn changes_since(&self, version: u64) -> impl Iterator<Item = &Change> {
+        self.history.iter().filter(move |change| change.version > version)
     }
 
     /// Puts an object there as it is, as the rest of the cluster would. Missing server-side metadata is filled in.
@@ -84,15 +113,32 @@ impl Store {
         if object["metadata"]["creationTimestamp"].is_null() {
             object["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
         }
-        self.version += 1;
-        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let before = existing.as_ref().map(|stored| stored.object.clone());
+        let type_ = if before.is_some() { "MODIFIED" } else { "ADDED" };
+        self.happened(path, type_, &mut object, before);
         let applied = existing.map(|stored| stored.applied).unwrap_or_default();
         self.objects.insert(path.to_owned(), Stored { object, applied });
     }
 
     /// Takes an object away, finalizers or not.
     pub fn remove(&mut self, path: &str) -> Option<Value> {
-        self.objects.remove(path).map(|stored| stored.object)
+        let gone = self.objects.remove(path)?.object;
+        self.happened(path, "DELETED", &mut gone.clone(), Some(gone.clone()));
+        Some(gone)
+    }
+
+    /// Counts a change, writes its number into the object and remembers it for watches.
+    fn happened(&mut self, path: &str, type_: &'static str, object: &mut Value, before: Option<Value>) {
+        // Objects begin at 2, as on etcd.
+        self.version = self.version.max(1) + 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        self.history.push(Change {
+            version: self.version,
+            path: path.to_owned(),
+            type_,
+            object: object.clone(),
+            before,
+        });
     }
 
     /// `POST`: refused if the name is taken.
@@ -128,6 +174,7 @@ impl Store {
                     format!("uid mismatch: {uid} is given, no object exists"),
                 ));
             }
+            // A resourceVersion in the request is ignored where nothing exists.
             self.put(path, intent.clone());
             if let Some(stored) = self.objects.get_mut(path) {
                 stored.applied.insert(manager.to_owned(), intent);
@@ -197,28 +244,31 @@ impl Store {
     }
 
     fn settle(&mut self, path: &str, mut next: Value) {
-        let Some(stored) = self.objects.get_mut(path) else {
+        let Some(before) = self.get(path) else {
             return;
         };
-        if next == stored.object {
+        // What a request names as its precondition is no change.
+        next["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"].clone();
+        if next == before {
             return;
         }
-        if next["spec"] != stored.object["spec"]
-            || next["metadata"]["deletionTimestamp"] != stored.object["metadata"]["deletionTimestamp"]
+        if next["spec"] != before["spec"]
+            || next["metadata"]["deletionTimestamp"] != before["metadata"]["deletionTimestamp"]
         {
-            let generation = stored.object["metadata"]["generation"].as_i64().unwrap_or(0);
+            let generation = before["metadata"]["generation"].as_i64().unwrap_or(0);
             next["metadata"]["generation"] = json!(generation + 1);
         }
         let held = next["metadata"]["finalizers"]
             .as_array()
             .is_some_and(|finalizers| !finalizers.is_empty());
         if !next["metadata"]["deletionTimestamp"].is_null() && !held {
-            self.objects.remove(path);
+            self.remove(path);
             return;
         }
-        self.version += 1;
-        next["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        stored.object = next;
+        self.happened(path, "MODIFIED", &mut next, Some(before));
+        if let Some(stored) = self.objects.get_mut(path) {
+            stored.object = next;
+        }
     }
 
     fn next_uid(&mut self) -> String {
@@ -340,6 +390,15 @@ mod tests {
         );
         store.put(PATH, json!({"metadata": {"uid": "new"}}));
         assert_eq!(store.apply(PATH, false, "a", intent).unwrap_err().code, 409);
+    }
+
+    #[test]
+    fn an_apply_with_a_version_makes_what_is_absent_and_conflicts_with_what_exists() {
+        let mut store = Store::default();
+        let intent = json!({"metadata": {"resourceVersion": "1"}, "spec": {"x": 1}});
+        store.apply(PATH, false, "a", intent.clone()).unwrap();
+        assert_eq!(store.apply(PATH, false, "a", intent).unwrap_err().code, 409);
+        assert_eq!(store.get(PATH).unwrap()["metadata"]["resourceVersion"], "2");
     }
 
     #[test]

@@ -1,0 +1,150 @@
+//! Client -> a client that asks again, shortly, what an overloaded API server would not take (IO).
+//!
+//! Few times and not for long: whoever calls has a deadline of its own, and a better idea of when to try again. The
+//! library's own retries go on for fifteen attempts and as long as the server's `Retry-After` says.
+
+use std::{
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    time::Duration,
+};
+
+use http::{Request, Response, StatusCode, header::RETRY_AFTER};
+use kube::{Client, client::Body};
+use tower::service_fn;
+
+/// Further attempts after the first.
+const FURTHER: u32 = 2;
+/// Wait where the server names none.
+const USUAL: Duration = Duration::from_millis(250);
+/// A server that asks for a longer wait is not waited for: the caller is told.
+const LONGEST: Duration = Duration::from_secs(3);
+
+/// The same client, with patience.
+#[must_use]
+pub fn patient(client: Client) -> Client {
+    let (namespace, valid_until) = (client.default_namespace().to_owned(), *client.valid_until());
+    let service = service_fn(move |request| send(client.clone(), request));
+    Client::new(service, namespace).with_valid_until(valid_until)
+}
+
+async fn send(client: Client, request: Request<Body>) -> Result<Response<Body>, kube::Error> {
+    let mut request = request;
+    for _ in 0..FURTHER {
+        // A body that can be sent only once is sent once.
+        let Some(again) = copy(&request) else { break };
+        let response = client.send(request).await?;
+        let Some(wait) = wait(&response) else {
+            return Ok(response);
+        };
+        tokio::time::sleep(spread(wait)).await;
+        request = again;
+    }
+    client.send(request).await
+}
+
+/// How long to wait before the request is made again; `None` if it is not to be.
+fn wait(response: &Response<Body>) -> Option<Duration> {
+    // Both are said before anything was done.
+    if !matches!(
+        response.status(),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    ) {
+        return None;
+    }
+    let named = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok());
+    let wait = named.map_or(Some(USUAL), |named| named.parse().ok().map(Duration::from_secs))?;
+    (wait <= LONGEST).then_some(wait)
+}
+
+/// Up to half as long again, so that those who were turned away together do not come back together.
+fn spread(wait: Duration) -> Duration {
+    let bits = RandomState::new().build_hasher().finish();
+    let fraction = f64::from(u32::try_from(bits >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX);
+    wait.mul_f64(1.0 + fraction / 2.0)
+}
+
+fn copy(request: &Request<Body>) -> Option<Request<Body>> {
+    let body = request.body().try_clone()?;
+    let mut copy = Request::new(body);
+    copy.method_mut().clone_from(request.method());
+    copy.uri_mut().clone_from(request.uri());
+    *copy.version_mut() = request.version();
+    copy.headers_mut().clone_from(request.headers());
+    copy.extensions_mut().clone_from(request.extensions());
+    Some(copy)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::Api;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// A server that gives these answers, in turn, then 200; and what it was asked.
+    fn server(answers: Vec<(u16, Option<&'static str>)>) -> (Client, Arc<Mutex<Vec<Instant>>>) {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (answers, times) = (Arc::new(Mutex::new(answers.into_iter())), asked.clone());
+        let service = service_fn(move |_: Request<Body>| {
+            times.lock().unwrap().push(Instant::now());
+            let answer = answers.lock().unwrap().next();
+            async move {
+                let Some((code, retry_after)) = answer else {
+                    let body = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}"#;
+                    return Ok::<_, std::io::Error>(Response::new(Body::from(body.as_bytes().to_vec())));
+                };
+                let mut response = Response::new(Body::from(b"Too many requests".to_vec()));
+                *response.status_mut() = StatusCode::from_u16(code).unwrap();
+                if let Some(seconds) = retry_after {
+                    response
+                        .headers_mut()
+                        .insert(RETRY_AFTER, seconds.parse().unwrap());
+                }
+                Ok(response)
+            }
+        });
+        (patient(Client::new(service, "team")), asked)
+    }
+
+    async fn get(client: &Client) -> Result<ConfigMap, kube::Error> {
+        Api::default_namespaced(client.clone()).get("a").await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_overloaded_server_is_asked_again_after_the_time_that_it_names() {
+        let (client, asked) = server(vec![(429, Some("1")), (503, None)]);
+        get(&client).await.unwrap();
+        let asked = asked.lock().unwrap();
+        assert_eq!(asked.len(), 3);
+        let first = asked[1] - asked[0];
+        assert!(
+            first >= Duration::from_secs(1) && first <= Duration::from_millis(1600),
+            "{first:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_asked_three_times_at_most_and_within_ten_seconds() {
+        let (client, asked) = server(vec![(429, Some("3")); 20]);
+        let error = get(&client).await.unwrap_err();
+        assert!(matches!(error, kube::Error::Api(status) if status.code == 429));
+        let asked = asked.lock().unwrap();
+        assert_eq!(asked.len(), 3);
+        assert!(asked[2] - asked[0] <= Duration::from_secs(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_wait_and_every_other_failure_are_the_caller_s() {
+        for answer in [(429, Some("60")), (500, None), (504, None), (409, None)] {
+            let (client, asked) = server(vec![answer]);
+            get(&client).await.unwrap_err();
+            assert_eq!(asked.lock().unwrap().len(), 1, "{answer:?}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Watch requests and what happened -> events on open connections (in memory).
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use futures::{StreamExt as _, channel::mpsc};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody, combinators::UnsyncBoxBody};
+use serde_json::{Value, json};
+
+use crate::store::{Change, Store};
+
+/// A label and, if one is asked for, its value.
+type Term = (String, Option<String>);
+
+/// What a watch asks for.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    collection: String,
+    selector: Vec<Term>,
+    since: u64,
+}
+
+impl Watch {
+    /// The watch that a request asks for, if it asks for one.
+    pub(crate) fn requested(path: &str, query: &str) -> Option<Self> {
+        let value = |name: &str| {
+            form_urlencoded::parse(query.as_bytes())
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.into_owned())
+        };
+        let wanted = value("watch").is_some_and(|watch| watch != "false" && watch != "0");
+        wanted.then(|| Self {
+            collection: path.to_owned(),
+            selector: selector(query),
+            since: value("resourceVersion")
+                .and_then(|version| version.parse().ok())
+                .unwrap_or(0),
+        })
+    }
+
+    /// The event that tells `change`, if the watch is about it.
+    fn event(&self, change: &Change) -> Option<Value> {
+        if !Store::is_in(&change.path, &self.collection) {
+            return None;
+        }
+        let was = change
+            .before
+            .as_ref()
+            .is_some_and(|before| selects(&self.selector, before));
+        let is = change.type_ != "DELETED" && selects(&self.selector, &change.object);
+        let type_ = match (was, is) {
+            (false, false) => return None,
+            (false, true) => "ADDED",
+            (true, true) => "MODIFIED",
+            (true, false) => "DELETED",
+        };
+        Some(json!({"type": type_, "object": change.object}))
+    }
+}
+
+struct Open {
+    watch: Watch,
+    sender: mpsc::UnboundedSender<Bytes>,
+}
+
+/// The open watches.
+#[derive(Default)]
+pub(crate) struct Watches {
+    open: Vec<Open>,
+    /// The oldest version at which a watch can begin.
+    oldest: u64,
+}
+
+impl Watches {
+    /// Begins a watch; `None` if it begins before what is remembered.
+    pub(crate) fn open(&mut self, watch: Watch, store: &Store) -> Option<UnsyncBoxBody<Bytes, Infallible>> {
+        if watch.since < self.oldest {
+            return None;
+        }
+        let (sender, receiver) = mpsc::unbounded();
+        self.open.push(Open { watch, sender });
+        self.tell(store);
+        let frames = receiver.map(|line| Ok::<_, Infallible>(Frame::data(line)));
+        Some(StreamBody::new(frames).boxed_unsync())
+    }
+
+    /// Sends what happened since each watch was told last.
+    pub(crate) fn tell(&mut self, store: &Store) {
+        self.open.retain_mut(|open| {
+            for change in store.changes_since(open.watch.since) {
+                if let Some(event) = open.watch.event(change)
+                    && open
+                        .sender
+                        .unbounded_send(Bytes::from(format!("{event}\n")))
+                        .is_err()
+                {
+                    return false;
+                }
+            }
+            open.watch.since = store.version();
+            true
+        });
+    }
+
+    /// Ends every watch.
+    pub(crate) fn cut(&mut self) {
+        self.open.clear();
+    }
+
+    /// Ends every watch, and none can begin before `version` any more.
+    pub(crate) fn expire(&mut self, version: u64) {
+        self.cut();
+        self.oldest = version;
+    }
+}
+
+/// The label selector of a query.
+pub(crate) fn selector(query: &str) -> Vec<Term> {
+    let selector = form_urlencoded::parse(query.as_bytes())
+        .find(|(key, _)| key == "labelSelector")
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default();
+    selector
+        .split(',')
+        .filter(|term| !term.is_empty())
+        .map(|term| match term.split_once('=') {
+            Some((key, value)) => (key.to_owned(), Some(value.trim_start_matches('=').to_owned())),
+            None => (term.to_owned(), None),
+        })
+        .collect()
+}
+
+/// Whether an object has the labels.
+pub(crate) fn selects(selector: &[Term], object: &Value) -> bool {
+    let labels = &object["metadata"]["labels"];
+    selector.iter().all(|(key, wanted)| {
+        let value = labels[key].as_str();
+        value.is_some() && (wanted.is_none() || value == wanted.as_deref())
+    })
+}
