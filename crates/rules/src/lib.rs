@@ -13,6 +13,7 @@ mod resources;
 pub mod settings;
 pub mod valid;
 pub mod validate;
+pub mod variables;
 pub mod violation;
 
 pub use defaults::{Effective, Home, PodShape, effective, profile_name};

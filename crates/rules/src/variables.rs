@@ -1,0 +1,166 @@
+//! Text with `{variables}`, and what a workspace knows -> text with the values in their place (pure).
+//!
+//! A variable is `{name}` where the name is dotted, such as `{workspace.name}`, or a key of `spec.variables`. Every other brace
+//! stays as it is, so that shell, JSON and format strings need no care: `${NAME}` is never a variable, `{print $1}` and
+//! `{"a": 1}` are no names, and `{{name}}` reads as a literal `{name}`. Only templates, managers and execution profiles are
+//! expanded, never what a workspace sets itself. Values are put in once: braces in a value mean nothing.
+
+mod scan;
+mod scope;
+
+use serde_json::{Map, Value};
+
+use crate::violation::Violation;
+use scan::{Part, parts};
+pub use scope::{Scope, is_built_in, is_name};
+
+/// Longest text after expansion, in bytes: as long as the longest value of an environment variable.
+const MAX_TEXT: usize = 32_768;
+
+/// Why a text cannot be expanded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VariableError {
+    /// Nobody knows the variable.
+    #[error(
+        "names the unknown variable {{{name}}}: known are {known}; text in braces is written as {{{{{name}}}}}"
+    )]
+    Unknown {
+        /// Its name.
+        name: String,
+        /// The names that are known, for people.
+        known: String,
+    },
+    /// The values make it too long.
+    #[error("is longer than {MAX_TEXT} bytes with its variables' values: shorten them")]
+    TooLong,
+    /// A value holds what might mean something where it is put.
+    #[error(
+        "gets the value {value:?} by {{{name}}}, but only letters, digits and . _ - : / @ % + = ~ may stand here: change that \
+         value"
+    )]
+    Unsafe {
+        /// Name of the variable.
+        name: String,
+        /// Its value.
+        value: String,
+    },
+}
+
+/// `text` with every variable replaced.
+pub fn expand_text(text: &str, scope: &Scope) -> Result<String, VariableError> {
+    let mut out = String::with_capacity(text.len());
+    for part in parts(text, &|name| scope.claims(name)) {
+        match part {
+            Part::Text(text) => out.push_str(text),
+            Part::Escaped(name) => {
+                out.push('{');
+                out.push_str(name);
+                out.push('}');
+            }
+            Part::Variable(name) => out.push_str(&scope.text(name)?),
+        }
+        if out.len() > MAX_TEXT {
+            return Err(VariableError::TooLong);
+        }
+    }
+    Ok(out)
+}
+
+/// `value` with every variable in its strings and map keys replaced, or every reason why not, each with the field's path, which
+/// begins with `path`. In a [typed](Scope::typed) scope a string that is one variable and nothing else becomes what the
+/// variable is, a number or a list, except below `metadata`, where everything is text.
+pub fn expand_value(path: &str, value: &Value, scope: &Scope) -> Result<Value, Vec<Violation>> {
+    let mut faults = Vec::new();
+    let expanded = Walk {
+        scope,
+        faults: &mut faults,
+    }
+    .value(path, value, true);
+    if faults.is_empty() {
+        Ok(expanded)
+    } else {
+        Err(faults)
+    }
+}
+
+/// The names of the variables in `text`, those included that are known to nobody. Undotted names count if `is_key` says that
+/// they are keys of `spec.variables`.
+pub fn names_in<'a>(text: &'a str, is_key: &dyn Fn(&str) -> bool) -> Vec<&'a str> {
+    parts(text, &|name| name.contains('.') || is_key(name))
+        .filter_map(|part| match part {
+            Part::Variable(name) => Some(name),
+            Part::Text(_) | Part::Escaped(_) => None,
+        })
+        .collect()
+}
+
+struct Walk<'a> {
+    scope: &'a Scope,
+    faults: &'a mut Vec<Violation>,
+}
+
+impl Walk<'_> {
+    fn value(&mut self, path: &str, value: &Value, typed: bool) -> Value {
+        match value {
+            Value::String(text) => self.leaf(path, text, typed),
+            Value::Array(items) => items
+                .iter()
+                .enumerate()
+                .map(|(index, item)| self.value(&format!("{path}[{index}]"), item, typed))
+                .collect(),
+            Value::Object(map) => self.object(path, map, typed),
+            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+        }
+    }
+
+    fn object(&mut self, path: &str, map: &Map<String, Value>, typed: bool) -> Value {
+        let mut out = Map::new();
+        for (key, value) in map {
+            let inner = join(path, key);
+            let new = self.text(&inner, key);
+            let value = self.value(&inner, value, typed && key != "metadata");
+            if out.contains_key(&new) {
+                let rule = format!(
+                    "is the same key as another one with its variables' values ({new:?}): rename one"
+                );
+                self.faults.push(Violation::new(inner, key, rule));
+            } else {
+                out.insert(new, value);
+            }
+        }
+        Value::Object(out)
+    }
+
+    fn leaf(&mut self, path: &str, text: &str, typed: bool) -> Value {
+        if typed
+            && let Some(name) = scan::whole(text)
+            && let Some(value) = self.scope.whole(name)
+        {
+            return value;
+        }
+        Value::String(self.text(path, text))
+    }
+
+    fn text(&mut self, path: &str, text: &str) -> String {
+        expand_text(text, self.scope).unwrap_or_else(|error| {
+            self.faults.push(Violation::new(path, text, error.to_string()));
+            String::new()
+        })
+    }
+}
+
+/// Path of `key` below `path`; keys with dots and slashes stand in brackets, as in Kubernetes' own messages.
+fn join(path: &str, key: &str) -> String {
+    let plain = !key.is_empty()
+        && key
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    match (plain, path) {
+        (true, "") => key.to_owned(),
+        (true, path) => format!("{path}.{key}"),
+        (false, path) => format!("{path}[{}]", key.escape_debug()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! A workspace, its manager and its settings -> the variables and their values (pure).
+
+use std::collections::BTreeMap;
+
+use api::{Workspace, WorkspaceManager};
+use kube::ResourceExt as _;
+use serde_json::Value;
+
+use super::{VariableError, scan};
+use crate::defaults::{Effective, Home};
+use crate::names;
+
+/// What stands before the first dot of variables that are ours: no workspace can give them another value.
+const BUILT_IN: [&str; 6] = [
+    "workspace",
+    "owner",
+    "service",
+    "routing",
+    "authentication",
+    "pvcs",
+];
+/// What a stored workspace has and one that is being judged before may lack; of the same shape.
+const NO_UID: &str = "00000000-0000-0000-0000-000000000000";
+
+/// Whether `name` can name a variable: words of letters, digits, `_` and `-`, joined by dots, none of which starts with a digit
+/// or `-`.
+pub fn is_name(name: &str) -> bool {
+    scan::is_name(name)
+}
+
+/// Whether variables of this name are ours alone.
+pub fn is_built_in(name: &str) -> bool {
+    name.split_once('.')
+        .is_some_and(|(first, _)| BUILT_IN.contains(&first))
+}
+
+/// Every variable that is known, and its value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scope {
+    built_in: BTreeMap<String, Value>,
+    given: BTreeMap<String, String>,
+    typed: bool,
+    strict: bool,
+}
+
+impl Scope {
+    /// What the workspace alone knows: `workspace.name`, `workspace.namespace`, `workspace.uid`, `owner.name` if it has an owner,
+    /// `service.name`, and what it sets in `spec.variables`.
+    pub fn of(workspace: &Workspace) -> Self {
+        let name = workspace.name_any();
+        let uid = workspace.uid().filter(|uid| !uid.is_empty());
+        let scope = Self {
+            built_in: BTreeMap::new(),
+            given: workspace.spec.variables.clone(),
+            typed: false,
+            strict: false,
+        }
+        .with("service.name", names::child(&name))
+        .with("workspace.name", name)
+        .with("workspace.namespace", workspace.namespace().unwrap_or_default())
+        .with("workspace.uid", uid.unwrap_or_else(|| NO_UID.to_owned()));
+        match api::names::owner(&workspace.metadata) {
+            Some(owner) => scope.with("owner.name", owner),
+            None => scope,
+        }
+    }
+
+    /// And what the effective workspace knows: `service.port`, `pvcs.home` (the claim of the home, if it is a disk) and
+    /// `pvcs.<name>` for each further disk.
+    #[must_use]
+    pub fn with_effective(mut self, effective: &Effective) -> Self {
+        let home = match &effective.home {
+            Home::Disk { .. } => Some(self.text_of("service.name")),
+            Home::Claim { name, .. } => Some(name.clone()),
+            Home::Ephemeral { .. } => None,
+        };
+        if let Some(claim) = home {
+            self = self.with("pvcs.home", claim);
+        }
+        for volume in &effective.volumes {
+            let name = format!("pvcs.{}", volume.name);
+            self = self.with(&name, volume.persistent_volume_claim_name.as_str());
+        }
+        self.with("service.port", effective.port)
+    }
+
+    /// And what its manager knows: `routing.baseDomain`, `routing.port`, `workspace.host`, and of a forward-auth service
+    /// `authentication.address`, `authentication.responseHeaders` and `authentication.requestHeaders`.
+    #[must_use]
+    pub fn with_manager(mut self, manager: &WorkspaceManager) -> Self {
+        let routing = &manager.spec.routing;
+        let host = names::host(
+            &self.text_of("workspace.namespace"),
+            &self.text_of("workspace.name"),
+            &self.text_of("workspace.uid"),
+            &routing.base_domain,
+        );
+        if let Some(service) = &manager.spec.authentication.forward_auth {
+            self = self
+                .with("authentication.address", service.address.as_str())
+                .with(
+                    "authentication.responseHeaders",
+                    service.auth_response_headers.clone(),
+                )
+                .with(
+                    "authentication.requestHeaders",
+                    service.auth_request_headers.clone(),
+                );
+        }
+        self.with("workspace.host", host)
+            .with("routing.baseDomain", routing.base_domain.as_str())
+            .with("routing.port", routing.external_port())
+    }
+
+    /// And one more variable of ours.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.built_in.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Where a string is one variable and nothing else, it becomes what the variable is: a number or a list.
+    #[must_use]
+    pub fn typed(mut self) -> Self {
+        self.typed = true;
+        self
+    }
+
+    /// For texts in some language of their own, such as the rules of a proxy: a value with quotes, spaces or brackets is refused
+    /// there, because it might mean something.
+    #[must_use]
+    pub fn strict(mut self) -> Self {
+        self.strict = true;
+        self
+    }
+
+    /// Whether `{name}` is a variable at all: undotted, it is one only if the workspace sets it.
+    pub(super) fn claims(&self, name: &str) -> bool {
+        name.contains('.') || self.given.contains_key(name)
+    }
+
+    /// What a string becomes that is this variable and nothing else, if not text.
+    pub(super) fn whole(&self, name: &str) -> Option<Value> {
+        self.built_in
+            .get(name)
+            .filter(|value| self.typed && !value.is_string())
+            .cloned()
+    }
+
+    pub(super) fn text(&self, name: &str) -> Result<String, VariableError> {
+        if let Some(value) = self.built_in.get(name) {
+            return self.checked(name, plain(value));
+        }
+        match self.given.get(name).filter(|_| !is_built_in(name)) {
+            Some(value) => self.checked(name, value.clone()),
+            None => Err(VariableError::Unknown {
+                name: name.to_owned(),
+                known: self.known(),
+            }),
+        }
+    }
+
+    fn checked(&self, name: &str, value: String) -> Result<String, VariableError> {
+        let harmless = |c: char| c.is_ascii_alphanumeric() || "._-:/@%+=~,".contains(c);
+        // What an administrator wrote means what it says.
+        let theirs = self.given.contains_key(name) || name.starts_with("owner.");
+        if self.strict && theirs && !value.chars().all(harmless) {
+            let name = name.to_owned();
+            return Err(VariableError::Unsafe { name, value });
+        }
+        Ok(value)
+    }
+
+    fn text_of(&self, name: &str) -> String {
+        self.built_in.get(name).map(plain).unwrap_or_default()
+    }
+
+    fn known(&self) -> String {
+        let given = self.given.keys().filter(|name| !is_built_in(name));
+        let names: Vec<_> = self.built_in.keys().chain(given).map(String::as_str).collect();
+        names.join(", ")
+    }
+}
+
+/// How a value reads within a text.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
