@@ -39,6 +39,10 @@ pub struct Settings {
     /// workspace has failed. 0 to 86400, default: 300.
     #[serde(default = "built_in_unschedulable_grace")]
     pub unschedulable_grace_seconds: u32,
+    /// Whether a webhook judges every Workspace before it is stored, so that what is recorded as its owner is true and its
+    /// references were vouched for. Default: false; the chart, which installs the webhook, sets it.
+    #[serde(default)]
+    pub admission: bool,
 }
 
 /// When nodes pull an image.

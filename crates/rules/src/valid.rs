@@ -30,6 +30,8 @@ pub struct ValidWorkspace {
     pub name: String,
     /// UID.
     pub uid: String,
+    /// Kubernetes user name of the owner, as recorded; `None` where nothing recorded it.
+    pub owner: Option<String>,
     /// Image, aliases resolved.
     pub image: String,
     /// When nodes pull it.
@@ -160,6 +162,7 @@ pub(crate) fn resolve(
             .map(|template| template.uid().unwrap_or_default()),
         network_policy: manager.spec.network_policy.clone().unwrap_or_default(),
         manager: manager.name_any(),
+        owner: api::names::owner(&workspace.metadata).map(str::to_owned),
         namespace,
         name,
         uid,
