@@ -16,6 +16,12 @@ pub const PROGRESSING: &str = "Progressing";
 pub const DEGRADED: &str = "Degraded";
 /// No pod of the workspace is left.
 pub const STOPPED: &str = "Stopped";
+/// Of a manager: workspaces can be routed by it.
+pub const READY: &str = "Ready";
+/// Of a template, manager or profile that is being deleted: it is in use and stays until it is not.
+pub const TERMINATING: &str = "Terminating";
+/// Of a share: its subjects may connect.
+pub const ACTIVE: &str = "Active";
 
 /// The condition of this type.
 pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {

@@ -108,8 +108,12 @@ pub struct PerWorkspaceServiceAccount {
 }
 
 /// A token that the kubelet keeps fresh in a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!self.path.contains('/../') && !self.path.endsWith('/..')")
+        .message("path must not contain '..'")
+)]
 pub struct ProjectedToken {
     /// Who is to accept it.
     #[schemars(length(min = 1, max = 1024))]
@@ -118,8 +122,8 @@ pub struct ProjectedToken {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 600, max = 86_400))]
     pub expiration_seconds: Option<i64>,
-    /// Absolute path of the file. Its folder is read-only and holds tokens alone.
-    #[schemars(length(min = 2, max = 255), regex(pattern = r"^/[^:]*[^:/]$"))]
+    /// Absolute path of the file, in a folder other than `/`. That folder is read-only and holds tokens alone.
+    #[schemars(length(min = 4, max = 255), regex(pattern = r"^(/[^/:]+){2,}$"))]
     pub path: String,
 }
 
@@ -150,10 +154,10 @@ pub struct WorkspaceExecutionProfileStatus {
     /// Generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// How many workspaces refer to it; written at most every 10 s.
+    /// How many workspaces use it, running or stopped; written at most every 10 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_use_by: Option<i32>,
-    /// `Valid`: no rule is broken.
+    /// `Valid`: no rule is broken. `Terminating`: it is being deleted and in use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -235,10 +235,10 @@ pub struct WorkspaceManagerStatus {
     /// Generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// How many workspaces it routes to; written at most every 10 s.
+    /// How many workspaces use it, running or stopped; written at most every 10 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspaces: Option<i32>,
-    /// `Ready`: workspaces can be routed by it.
+    /// `Ready`: workspaces can be routed by it. `Terminating`: it is being deleted and in use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

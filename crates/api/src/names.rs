@@ -13,6 +13,9 @@ pub const MAX_WORKSPACE_NAME: usize = 50;
 
 /// Annotation: the Kubernetes user name, raw, of the person who owns the workspace. Written by the webhook.
 pub const CREATED_BY: &str = "workspaces.jupyter.org/created-by";
+/// Annotation on a WorkspaceShare that somebody else than the owner made, by the verb `share`: who owned the workspace then. Written by
+/// the webhook. The share counts for as long as that person owns it.
+pub const SHARED_FOR: &str = "workspaces.jupyter.org/shared-for";
 /// Annotation on exactly one WorkspaceManager: `"true"` makes it the manager of workspaces that name none.
 pub const IS_DEFAULT: &str = "workspaces.jupyter.org/is-default";
 /// Annotation on a Deployment: canonical JSON of the inputs that shaped the running pod template.
@@ -21,6 +24,10 @@ pub const STARTED_FROM: &str = "workspaces.jupyter.org/started-from";
 pub const STARTED_BY: &str = "workspaces.jupyter.org/started-by";
 /// Annotation on children: UID of the Workspace that they belong to.
 pub const WORKSPACE_UID: &str = "workspaces.jupyter.org/workspace-uid";
+
+/// Annotation on a claim that is no workspace's own and the home of one that runs: that workspace, as `name/UID`. It keeps
+/// others from running on the same disk.
+pub const IN_USE_BY: &str = "workspaces.jupyter.org/in-use-by";
 
 /// Annotation that people set on a Workspace: a time; a new value applies pending updates by one restart, as `kubectl rollout
 /// restart` does.
@@ -65,6 +72,10 @@ pub const OPERATOR: &str = "jupyter-k8s-operator";
 pub const OPERATOR_SCALE: &str = "jupyter-k8s-operator-scale";
 /// Field manager of the operator for status.
 pub const OPERATOR_STATUS: &str = "jupyter-k8s-operator-status";
+/// Field manager of the operator for finalizer and status of templates, managers and execution profiles.
+pub const OPERATOR_PROTECTION: &str = "jupyter-k8s-operator-protection";
+/// Field manager of the operator for owner and status of shares.
+pub const OPERATOR_SHARES: &str = "jupyter-k8s-operator-shares";
 /// Field manager and user agent of the webhook.
 pub const WEBHOOK: &str = "jupyter-k8s-webhook";
 /// Field manager and user agent of the gateway.

@@ -249,10 +249,10 @@ pub struct WorkspaceTemplateStatus {
     /// Generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// How many workspaces refer to it; written at most every 10 s.
+    /// How many workspaces use it, running or stopped; written at most every 10 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_use_by: Option<i32>,
-    /// `Valid`: the template does not contradict itself.
+    /// `Valid`: the template does not contradict itself. `Terminating`: it is being deleted and in use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

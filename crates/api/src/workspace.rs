@@ -33,6 +33,9 @@ pub use storage::{Retain, SecondaryVolume, Storage};
     doc = "A compute unit with its own disk, URL and access rules.",
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]{0,48}[a-z0-9])?$')")
         .message("metadata.name must be a DNS-1035 label of at most 50 characters: lower-case letters, digits and '-', starting with a letter and ending with a letter or digit"),
+    selectable = ".spec.templateRef",
+    selectable = ".status.resolved.manager",
+    selectable = ".status.resolved.executionProfile",
     printcolumn(name = "Status", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Available\")].status"),

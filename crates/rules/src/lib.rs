@@ -11,6 +11,7 @@ mod references;
 pub mod rejection;
 mod resources;
 pub mod settings;
+pub mod shares;
 pub mod valid;
 pub mod validate;
 pub mod variables;

@@ -32,10 +32,10 @@ macro_rules! reasons {
 }
 
 reasons! {
-    ALL_RULES_HOLD = "AllRulesHold", "Valid=True",
+    ALL_RULES_HOLD = "AllRulesHold", "Valid=True, Ready=True",
         "Every rule holds.",
         "";
-    RULES_VIOLATED = "RulesViolated", "Valid=False",
+    RULES_VIOLATED = "RulesViolated", "Valid=False, Ready=False",
         "Values are out of bounds, or a rule about them is broken; the message lists all of them with field, value and bound.",
         "Change the fields that the message names. A pod that runs is left alone until the next start.";
     UNREADABLE = "Unreadable", "Valid=False, Degraded=True",
@@ -82,6 +82,15 @@ reasons! {
     EXECUTION_PROFILE_NOT_FOUND = "ExecutionProfileNotFound", "Valid=False, Degraded=True",
         "The WorkspaceExecutionProfile that the workspace or its template names does not exist in this namespace (yet).",
         "Have it made, or name another one in spec.executionProfileRef (`kubectl get wsep`).";
+    TEMPLATE_TERMINATING = "TemplateTerminating", "Valid=False, Degraded=True",
+        "The WorkspaceTemplate is being deleted and takes no new workspace. Those that use it go on.",
+        "Create the workspace anew from another template (`kubectl get wst`).";
+    MANAGER_TERMINATING = "ManagerTerminating", "Valid=False, Degraded=True",
+        "The WorkspaceManager is being deleted and takes no new workspace. Those that use it go on.",
+        "Name another one in spec.managerRef (`kubectl get wsm`).";
+    EXECUTION_PROFILE_TERMINATING = "ExecutionProfileTerminating", "Valid=False, Degraded=True",
+        "The WorkspaceExecutionProfile is being deleted and takes no new workspace. Those that use it go on.",
+        "Name another one in spec.executionProfileRef (`kubectl get wsep`).";
     SECRET_NOT_FOUND = "SecretNotFound", "Degraded=True",
         "A Secret, or a key of it, that env or a profile names does not exist in this namespace.",
         "Make the Secret: the container starts by itself then. Or correct the name, stop and start.";
@@ -137,6 +146,18 @@ reasons! {
         "A disk kept from an earlier workspace of this name belongs to another owner.",
         "Use another name, or have somebody who may update the claim change its owner or delete it.";
 
+    VOLUME_OF_ANOTHER_WORKSPACE = "VolumeOfAnotherWorkspace", "Degraded=True",
+        "A claim that spec.storage.claimName or spec.volumes names is the disk of another workspace, or was.",
+        "Name another claim. To go on with the disk of a deleted workspace, create a workspace of its name.";
+    VOLUME_IN_USE = "VolumeInUse", "Degraded=True",
+        "The claim in spec.storage.claimName is mounted by the pod of another workspace, or by another pod; at most one may write to it.",
+        "Stop what uses it: the workspace starts by itself then. For several at a time, use a claim with access mode ReadWriteMany.";
+    DISK_KEPT = "DiskKept", "Event",
+        "The workspace is deleted and its disk is kept, as spec.storage.retain or the template says; the message names it.",
+        "Create a workspace of the same name to go on with it, or delete the claim.";
+    DISK_TAKEN_OVER = "DiskTakenOver", "Event",
+        "The workspace goes on with the disk that its owner's earlier workspace of this name left.",
+        "";
     NAME_CONFLICT = "NameConflict", "Degraded=True",
         "The name of a child is taken by an object that is not this workspace's.",
         "Delete or rename that object, or create the workspace under another name.";
@@ -152,6 +173,35 @@ reasons! {
     ROUTE_FAILED = "RouteFailed", "Degraded=True",
         "A route of the WorkspaceManager cannot be written.",
         "Tell the administrator: the manager's routing.custom, or the rights of the operator, are to be corrected.";
+
+    TEMPLATE_IN_USE = "TemplateInUse", "Terminating=True of a WorkspaceTemplate; Event",
+        "The template is being deleted while workspaces use it, running or stopped: it stays until the last of them is deleted.",
+        "Delete or re-create the workspaces that the message tells how to find.";
+    MANAGER_IN_USE = "ManagerInUse", "Terminating=True of a WorkspaceManager; Event",
+        "The manager is being deleted while workspaces use it, running or stopped: it stays until none does.",
+        "Name another manager in the workspaces that the message tells how to find, or delete them.";
+    EXECUTION_PROFILE_IN_USE = "ExecutionProfileInUse", "Terminating=True of a WorkspaceExecutionProfile; Event",
+        "The profile is being deleted while workspaces use it, running or stopped: it stays until none does.",
+        "Name another profile in the workspaces that the message tells how to find, or delete them.";
+
+    SHARED = "Shared", "Active=True of a WorkspaceShare; Event",
+        "The subjects of the share may connect to the workspace.",
+        "";
+    EXPIRED = "Expired", "Active=False of a WorkspaceShare; Event",
+        "The share has ended. The object is removed an hour later.",
+        "To go on sharing, move spec.expiresAt, or create another share.";
+    WORKSPACE_NOT_FOUND = "WorkspaceNotFound", "Active=False of a WorkspaceShare; Event",
+        "The workspace does not exist (yet), or is being deleted.",
+        "Create it: the share counts from then on if its creator owns the workspace. A share ends with its workspace.";
+    OWNER_CHANGED = "OwnerChanged", "Active=False of a WorkspaceShare; Event",
+        "The share was made by, or on behalf of, somebody who does not own the workspace.",
+        "Have the owner create another share.";
+    SHARING_DISABLED = "SharingDisabled", "Active=False of a WorkspaceShare; Event",
+        "The workspace's manager lets nobody share.",
+        "Ask the administrator, who may set authorization.sharing.enabled of the manager.";
+    SHARE_OUT_OF_BOUNDS = "ShareOutOfBounds", "Active=False of a WorkspaceShare; Event",
+        "The manager bounds shares, and this one is given for too long, has no end, or names groups where none are allowed.",
+        "Correct what the message names.";
 }
 
 #[cfg(test)]

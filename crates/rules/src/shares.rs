@@ -1,0 +1,320 @@
+//! Share, workspace, manager, time -> whether the share counts, and why not (pure). Who may write a share is judged at admission.
+
+use api::condition::reason;
+use api::names::SHARED_FOR;
+use api::share::SubjectKind;
+use api::{Workspace, WorkspaceManager, WorkspaceShare, names};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt as _;
+
+/// Why the subjects of a share may not connect by it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Inactive {
+    /// Its end has come.
+    #[error("The share ended at {0}; the object is removed an hour later.")]
+    Expired(Timestamp),
+    /// There is no such workspace.
+    #[error("Workspace {0:?} does not exist (yet): the share counts once its creator makes it.")]
+    WorkspaceNotFound(String),
+    /// The workspace is on its way out, or is another one of the same name.
+    #[error("The workspace {0:?} for which the share was made is gone or going.")]
+    WorkspaceGone(String),
+    /// Neither was it made by the owner nor for them.
+    #[error(
+        "The share was not made by or for the present owner of workspace {0:?}: have the owner create another one."
+    )]
+    OwnerChanged(String),
+    /// Nobody knows the bounds on it.
+    #[error("The WorkspaceManager of workspace {0:?} is not known, and it says what may be shared.")]
+    ManagerNotFound(String),
+    /// The manager lets nobody share.
+    #[error("WorkspaceManager {0:?} lets nobody share (authorization.sharing.enabled).")]
+    SharingDisabled(String),
+    /// The manager bounds shares, and this one is beyond.
+    #[error("WorkspaceManager {manager:?}: {what}.")]
+    OutOfBounds {
+        /// Name of the manager.
+        manager: String,
+        /// What is beyond its bounds.
+        what: String,
+    },
+}
+
+impl Inactive {
+    /// Reason for the condition `Active`.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Expired(_) => reason::EXPIRED,
+            Self::WorkspaceNotFound(_) | Self::WorkspaceGone(_) => reason::WORKSPACE_NOT_FOUND,
+            Self::OwnerChanged(_) => reason::OWNER_CHANGED,
+            Self::ManagerNotFound(_) => reason::MANAGER_NOT_FOUND,
+            Self::SharingDisabled(_) => reason::SHARING_DISABLED,
+            Self::OutOfBounds { .. } => reason::SHARE_OUT_OF_BOUNDS,
+        }
+    }
+}
+
+/// Whether the subjects of a share may connect at `now`. `workspace` is the one of the share's name, `manager` the one that routes
+/// to it.
+pub fn live(
+    share: &WorkspaceShare,
+    workspace: Option<&Workspace>,
+    manager: Option<&WorkspaceManager>,
+    now: Timestamp,
+) -> Result<(), Inactive> {
+    let name = || share.spec.workspace_ref.clone();
+    if let Some(end) = end(share).filter(|end| now >= *end) {
+        return Err(Inactive::Expired(end));
+    }
+    let Some(workspace) = workspace else {
+        return Err(match bound(share) {
+            None => Inactive::WorkspaceNotFound(name()),
+            Some(_) => Inactive::WorkspaceGone(name()),
+        });
+    };
+    let other = bound(share).is_some_and(|uid| workspace.metadata.uid.as_deref() != Some(uid));
+    if other || workspace.metadata.deletion_timestamp.is_some() {
+        return Err(Inactive::WorkspaceGone(name()));
+    }
+    if !is_for_owner(share, workspace) {
+        return Err(Inactive::OwnerChanged(name()));
+    }
+    let manager = manager.ok_or_else(|| Inactive::ManagerNotFound(name()))?;
+    within_bounds(share, manager)
+}
+
+/// UID of the workspace that a share is bound to: given, filled in at admission, or recorded when the workspace appeared.
+pub fn bound(share: &WorkspaceShare) -> Option<&str> {
+    let recorded = || share.status.as_ref()?.workspace_uid.as_deref();
+    share.spec.workspace_uid.as_deref().or_else(recorded)
+}
+
+/// UID of the workspace that a share is bound to, or to be bound to from now on: an early share belongs to the first workspace of the
+/// name that the share's creator owns.
+pub fn binding<'a>(share: &'a WorkspaceShare, workspace: Option<&'a Workspace>) -> Option<&'a str> {
+    let first = || {
+        let workspace = workspace.filter(|workspace| is_for_owner(share, workspace))?;
+        workspace.metadata.uid.as_deref()
+    };
+    bound(share).or_else(first)
+}
+
+/// When the share ends.
+pub fn end(share: &WorkspaceShare) -> Option<Timestamp> {
+    share.spec.expires_at.as_ref().map(|time| time.0)
+}
+
+/// Whether the owner of the workspace made the share, or owned the workspace already when somebody with the verb `share` made it. A
+/// hand-over so ends every share that was made before it.
+fn is_for_owner(share: &WorkspaceShare, workspace: &Workspace) -> bool {
+    let vouched = share.annotations().get(SHARED_FOR).map(String::as_str);
+    let sponsor = vouched
+        .filter(|name| !name.is_empty())
+        .or_else(|| names::owner(&share.metadata));
+    sponsor.is_some() && sponsor == names::owner(&workspace.metadata)
+}
+
+fn within_bounds(share: &WorkspaceShare, manager: &WorkspaceManager) -> Result<(), Inactive> {
+    let authorization = manager.spec.authorization.clone().unwrap_or_default();
+    let sharing = authorization.sharing.unwrap_or_default();
+    if !sharing.enabled {
+        return Err(Inactive::SharingDisabled(manager.name_any()));
+    }
+    let beyond = |what: String| {
+        Err(Inactive::OutOfBounds {
+            manager: manager.name_any(),
+            what,
+        })
+    };
+    let groups = share
+        .spec
+        .subjects
+        .iter()
+        .filter(|it| it.kind == SubjectKind::Group);
+    if !sharing.allow_groups && groups.count() > 0 {
+        return beyond("spec.subjects may not hold groups (authorization.sharing.allowGroups)".to_owned());
+    }
+    let Some(most) = sharing.max_duration_minutes else {
+        return Ok(());
+    };
+    let begin = share.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    match (begin, end(share)) {
+        (Some(begin), Some(end)) if end.duration_since(begin) <= SignedDuration::from_mins(most) => Ok(()),
+        (_, Some(end)) => beyond(format!(
+            "spec.expiresAt {end} is more than {most} minutes after the share was made"
+        )),
+        (_, None) => beyond(format!(
+            "spec.expiresAt must be set, at most {most} minutes after the share was made"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const NOON: &str = "2026-01-01T12:00:00Z";
+
+    fn share(change: Value) -> WorkspaceShare {
+        let mut share = json!({
+            "metadata": {
+                "name": "s", "namespace": "team", "creationTimestamp": "2026-01-01T11:00:00Z",
+                "annotations": {names::CREATED_BY: "alice"},
+            },
+            "spec": {
+                "workspaceRef": "lab", "workspaceUID": "u-1", "subjects": [{"kind": "User", "name": "bob"}],
+            },
+        });
+        merge(&mut share, change);
+        serde_json::from_value(share).unwrap()
+    }
+
+    fn merge(into: &mut Value, change: Value) {
+        match change {
+            Value::Object(change) => {
+                for (key, value) in change {
+                    merge(&mut into[key], value);
+                }
+            }
+            value => *into = value,
+        }
+    }
+
+    fn workspace(owner: &str, uid: &str) -> Workspace {
+        serde_json::from_value(json!({
+            "metadata": {"name": "lab", "uid": uid, "annotations": {names::CREATED_BY: owner}},
+            "spec": {"displayName": "Lab"},
+        }))
+        .unwrap()
+    }
+
+    fn manager(sharing: Value) -> WorkspaceManager {
+        serde_json::from_value(json!({
+            "metadata": {"name": "main"},
+            "spec": {
+                "routing": {"baseDomain": "b.org", "traefik": {}}, "authentication": {"gateway": {}},
+                "authorization": {"sharing": sharing},
+            },
+        }))
+        .unwrap()
+    }
+
+    fn judged(share: &WorkspaceShare, workspace: Option<&Workspace>, sharing: Value) -> &'static str {
+        let now = NOON.parse().unwrap();
+        match live(share, workspace, Some(&manager(sharing)), now) {
+            Ok(()) => "",
+            Err(inactive) => {
+                assert!(!inactive.to_string().is_empty());
+                inactive.reason()
+            }
+        }
+    }
+
+    #[test]
+    fn the_owner_s_share_counts_until_the_very_second_of_its_end() {
+        let lab = workspace("alice", "u-1");
+        assert_eq!(judged(&share(json!({})), Some(&lab), json!({})), "");
+        let ends = |at: &str| share(json!({"spec": {"expiresAt": at}}));
+        assert_eq!(judged(&ends("2026-01-01T12:00:01Z"), Some(&lab), json!({})), "");
+        assert_eq!(judged(&ends(NOON), Some(&lab), json!({})), reason::EXPIRED);
+    }
+
+    #[test]
+    fn a_workspace_made_anew_under_the_name_is_not_shared() {
+        let again = workspace("alice", "u-2");
+        assert_eq!(
+            judged(&share(json!({})), Some(&again), json!({})),
+            reason::WORKSPACE_NOT_FOUND
+        );
+        assert_eq!(
+            judged(&share(json!({})), None, json!({})),
+            reason::WORKSPACE_NOT_FOUND
+        );
+        let mut leaving = workspace("alice", "u-1");
+        leaving.metadata.deletion_timestamp = share(json!({})).metadata.creation_timestamp;
+        assert_eq!(
+            judged(&share(json!({})), Some(&leaving), json!({})),
+            reason::WORKSPACE_NOT_FOUND
+        );
+    }
+
+    #[test]
+    fn a_hand_over_ends_the_shares_of_the_old_owner_and_those_made_for_them() {
+        let handed_over = workspace("carol", "u-1");
+        let by_alice = share(json!({}));
+        assert_eq!(
+            judged(&by_alice, Some(&handed_over), json!({})),
+            reason::OWNER_CHANGED
+        );
+        let for_alice = |by: &str| {
+            share(json!({"metadata": {"annotations": {names::CREATED_BY: by, SHARED_FOR: "alice"}}}))
+        };
+        let lab = workspace("alice", "u-1");
+        assert_eq!(judged(&for_alice("admin"), Some(&lab), json!({})), "");
+        for by in ["admin", "carol"] {
+            assert_eq!(
+                judged(&for_alice(by), Some(&handed_over), json!({})),
+                reason::OWNER_CHANGED
+            );
+        }
+    }
+
+    #[test]
+    fn nobody_s_share_of_nobody_s_workspace_does_not_count() {
+        let nobody = share(json!({"metadata": {"annotations": null}}));
+        let mut lab = workspace("alice", "u-1");
+        lab.metadata.annotations = None;
+        assert_eq!(judged(&nobody, Some(&lab), json!({})), reason::OWNER_CHANGED);
+    }
+
+    #[test]
+    fn an_early_share_is_bound_to_the_first_workspace_that_its_creator_owns() {
+        let early = share(json!({"spec": {"workspaceUID": null}}));
+        assert_eq!(binding(&early, None), None);
+        assert_eq!(binding(&early, Some(&workspace("mallory", "u-9"))), None);
+        assert_eq!(binding(&early, Some(&workspace("alice", "u-1"))), Some("u-1"));
+        assert_eq!(judged(&early, Some(&workspace("alice", "u-1")), json!({})), "");
+        assert_eq!(
+            judged(&early, Some(&workspace("mallory", "u-9")), json!({})),
+            reason::OWNER_CHANGED
+        );
+        let recorded = share(json!({"spec": {"workspaceUID": null}, "status": {"workspaceUID": "u-1"}}));
+        assert_eq!(binding(&recorded, Some(&workspace("alice", "u-2"))), Some("u-1"));
+    }
+
+    #[test]
+    fn the_manager_s_bounds_count_for_shares_that_exist_already() {
+        let lab = workspace("alice", "u-1");
+        let plain = share(json!({}));
+        assert_eq!(
+            judged(&plain, Some(&lab), json!({"enabled": false})),
+            reason::SHARING_DISABLED
+        );
+        let bounded = json!({"maxDurationMinutes": 90});
+        assert_eq!(
+            judged(&plain, Some(&lab), bounded.clone()),
+            reason::SHARE_OUT_OF_BOUNDS
+        );
+        let ends = |at: &str| share(json!({"spec": {"expiresAt": at}}));
+        assert_eq!(
+            judged(&ends("2026-01-01T12:30:00Z"), Some(&lab), bounded.clone()),
+            ""
+        );
+        assert_eq!(
+            judged(&ends("2026-01-01T12:30:01Z"), Some(&lab), bounded),
+            reason::SHARE_OUT_OF_BOUNDS
+        );
+        let to_group = share(json!({"spec": {"subjects": [{"kind": "Group", "name": "g"}]}}));
+        assert_eq!(
+            judged(&to_group, Some(&lab), json!({"allowGroups": false})),
+            reason::SHARE_OUT_OF_BOUNDS
+        );
+        let now = NOON.parse().unwrap();
+        assert!(matches!(
+            live(&plain, Some(&lab), None, now),
+            Err(Inactive::ManagerNotFound(_))
+        ));
+    }
+}
