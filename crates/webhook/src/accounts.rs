@@ -4,9 +4,12 @@ use api::names::STARTED_BY;
 use rules::Violation;
 
 use crate::changes::Changes;
+use crate::kind::Kind;
 use crate::review::Request;
 
 const DESIRED_STATUS: &str = "spec.desiredStatus";
+const FINALIZERS: &str = "metadata.finalizers";
+const OWNER_REFERENCES: &str = "metadata.ownerReferences";
 
 /// Exact user names of processes that are no people.
 #[derive(Debug, Clone)]
@@ -17,6 +20,23 @@ pub struct Accounts {
     pub gateway: String,
     /// Controllers of the cluster whose every write is admitted.
     pub controllers: Vec<String>,
+}
+
+/// What one of our processes does to objects of a kind.
+struct Task {
+    says: &'static str,
+    changes: Vec<String>,
+    deletes: bool,
+}
+
+impl Task {
+    fn new(says: &'static str, changes: &[&str]) -> Self {
+        Self {
+            says,
+            changes: changes.iter().map(|&path| path.to_owned()).collect(),
+            deletes: false,
+        }
+    }
 }
 
 impl Accounts {
@@ -34,39 +54,58 @@ impl Accounts {
             .any(|name| name == request.user_name())
     }
 
+    fn task(&self, request: &Request) -> Option<Task> {
+        let user = request.user_name();
+        if user == self.operator {
+            return Some(match request.kind {
+                Kind::Workspace => Task::new(
+                    "the operator changes only finalizers and spec.desiredStatus",
+                    &[FINALIZERS, DESIRED_STATUS],
+                ),
+                Kind::Template | Kind::Manager | Kind::Profile => {
+                    Task::new("the operator changes only finalizers", &[FINALIZERS])
+                }
+                Kind::Share => Task {
+                    deletes: true,
+                    ..Task::new(
+                        "the operator changes only finalizers and owner references, and deletes what has expired",
+                        &[FINALIZERS, OWNER_REFERENCES],
+                    )
+                },
+            });
+        }
+        let started_by = format!("metadata.annotations[{STARTED_BY}]");
+        (user == self.gateway).then(|| match request.kind {
+            Kind::Workspace => Task::new(
+                "the gateway only starts stopped workspaces",
+                &[&started_by, DESIRED_STATUS],
+            ),
+            _ => Task::new("the gateway changes workspaces alone", &[]),
+        })
+    }
+
     /// What one of our own processes changes beyond its task; empty for everybody else.
     pub(crate) fn oversteps(&self, request: &Request, changes: &Changes) -> Option<Violation> {
-        let user = request.user_name();
-        let started_by = format!("metadata.annotations[{STARTED_BY}]");
-        let (task, allowed): (_, &[&str]) = if user == self.operator {
-            (
-                "the operator changes only finalizers and spec.desiredStatus",
-                &["metadata.finalizers", DESIRED_STATUS],
-            )
-        } else if user == self.gateway {
-            (
-                "the gateway only starts stopped workspaces",
-                &[started_by.as_str(), DESIRED_STATUS],
-            )
-        } else {
-            return None;
+        let task = self.task(request)?;
+        let whole = |verb: &str| {
+            let rule = format!("must not be {verb}: {}", task.says);
+            Some(Violation::new("metadata.name", &request.name, rule))
         };
         if request.is_create() {
-            return Some(Violation::new(
-                "metadata.name",
-                &request.name,
-                format!("must not be created: {task}"),
-            ));
+            return whole("created");
         }
-        let stops = user == self.gateway
+        if request.is_delete() {
+            return if task.deletes { None } else { whole("deleted") };
+        }
+        let stops = request.user_name() == self.gateway
             && changes.spec.contains("desiredStatus")
             && request.object.data["spec"]["desiredStatus"] != "Running";
         let beyond = changes
             .paths()
             .into_iter()
-            .filter(|path| !allowed.contains(&path.as_str()) || (stops && path == DESIRED_STATUS));
+            .filter(|path| !task.changes.contains(path) || (stops && path == DESIRED_STATUS));
         let fields = beyond.collect::<Vec<_>>().join(", ");
-        (!fields.is_empty()).then(|| Violation::new(fields, "", format!("must stay as it is: {task}")))
+        (!fields.is_empty()).then(|| Violation::new(fields, "", format!("must stay as it is: {}", task.says)))
     }
 }
 
@@ -75,7 +114,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::review::tests::{GATEWAY, OPERATOR, accounts, update};
+    use crate::review::tests::{GATEWAY, OPERATOR, accounts, delete, update};
 
     fn verdict(user: &str, old: &Value, new: &Value) -> Option<String> {
         let request = update(user, old, new);
@@ -133,6 +172,38 @@ mod tests {
         ] {
             assert!(verdict(GATEWAY, &json!({}), &new).is_some(), "{new}");
         }
+    }
+
+    #[test]
+    fn the_operator_holds_finalizers_of_every_kind_and_owner_references_of_shares() {
+        let (bare, held) = (json!({}), json!({"metadata": {"finalizers": ["a"]}}));
+        let owned = json!({"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "X", "name": "x", "uid": "u"}]}});
+        let oversteps = |kind: Kind, new: &Value| {
+            let request = update(OPERATOR, &bare, new).about(kind);
+            let changes = Changes::of(&request);
+            accounts().oversteps(&request, &changes).is_some()
+        };
+        for kind in [Kind::Template, Kind::Manager, Kind::Profile, Kind::Share] {
+            assert!(!oversteps(kind, &held), "{kind:?}");
+            assert!(
+                oversteps(kind, &json!({"spec": {"desiredStatus": "Stopped"}})),
+                "{kind:?}"
+            );
+        }
+        assert!(!oversteps(Kind::Share, &owned));
+        assert!(oversteps(Kind::Template, &owned));
+    }
+
+    #[test]
+    fn only_expired_shares_are_deleted_by_us() {
+        let deletes = |user: &str, kind: Kind| {
+            let request = delete(user, &json!({"metadata": {"name": "demo"}})).about(kind);
+            accounts().oversteps(&request, &Changes::default()).is_none()
+        };
+        assert!(deletes(OPERATOR, Kind::Share));
+        assert!(!deletes(OPERATOR, Kind::Workspace));
+        assert!(!deletes(OPERATOR, Kind::Template));
+        assert!(!deletes(GATEWAY, Kind::Share));
     }
 
     #[test]

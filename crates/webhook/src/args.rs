@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-/// Admission webhook for Workspaces: sets owner and finalizer, and refuses what breaks the template's bounds.
+use crate::findings::Enforcement;
+
+/// Admission webhook for the objects of workspaces: sets owners and finalizers, and refuses what breaks rules or
+/// exceeds rights.
 #[derive(Debug, Parser)]
 #[command(name = "jupyter-k8s-webhook", version)]
 pub struct Args {
@@ -43,6 +46,11 @@ pub struct Args {
     )]
     pub controller_users: Vec<String>,
 
+    /// What happens to a workspace outside of its template's bounds: Refuse, or Warn (it is stored with a warning per
+    /// broken rule and gets no pod). Everything else is refused in both.
+    #[arg(long, env = "ENFORCEMENT", value_enum, default_value_t)]
+    pub enforcement: Enforcement,
+
     /// Where the API server's requests arrive (HTTPS).
     #[arg(long, env = "LISTEN_ADDRESS", default_value = "0.0.0.0:9443")]
     pub listen_address: SocketAddr,
@@ -71,6 +79,23 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn bounds_are_enforced_unless_told_otherwise() {
+        let args = |more: &[&str]| {
+            let given = [
+                "webhook",
+                "--namespace=n",
+                "--release-name=r",
+                "--operator-service-account=system:serviceaccount:n:o",
+                "--gateway-service-account=system:serviceaccount:n:g",
+            ];
+            Args::try_parse_from(given.iter().chain(more)).map(|args| args.enforcement)
+        };
+        assert_eq!(args(&[]).unwrap(), Enforcement::Refuse);
+        assert_eq!(args(&["--enforcement=Warn"]).unwrap(), Enforcement::Warn);
+        assert!(args(&["--enforcement=warn"]).is_err());
     }
 
     #[test]

@@ -70,6 +70,17 @@ impl Changes {
                 }
     }
 
+    /// Whether anything changes besides the annotation `key`.
+    pub(crate) fn beyond_annotation(&self, key: &str) -> bool {
+        let only = format!("metadata.annotations[{key}]");
+        self.paths().iter().any(|path| *path != only)
+    }
+
+    /// Whether the labels differ.
+    pub(crate) fn labels(&self) -> bool {
+        !self.labels_set.is_empty() || !self.labels_removed.is_empty()
+    }
+
     /// Every changed field as a path, for messages.
     pub(crate) fn paths(&self) -> Vec<String> {
         let keys = |prefix: &str, keys: [&BTreeSet<String>; 2]| -> Vec<String> {
@@ -175,6 +186,16 @@ mod tests {
         );
         assert!(changes.finalizers_added && changes.finalizers_removed);
         assert!(!changes.only_remove_finalizers());
+    }
+
+    #[test]
+    fn one_annotation_alone_is_recognised() {
+        let old = object(json!({"metadata": {"annotations": {"a": "1"}}}));
+        let other = object(json!({"metadata": {"annotations": {"a": "2"}}}));
+        let changes = Changes::between(&old, &other);
+        assert!(!changes.beyond_annotation("a"));
+        assert!(changes.beyond_annotation("b"));
+        assert!(!Changes::default().beyond_annotation("a"));
     }
 
     #[test]

@@ -1,18 +1,29 @@
-//! `AdmissionReview` in, patch or verdict out: the admission webhook of Workspaces.
+//! `AdmissionReview` in, patch or verdict out: the admission webhook of workspaces and what belongs to them.
 
 mod accounts;
 pub mod args;
+mod catalogue;
 pub mod certs;
 mod changes;
+mod findings;
+mod kind;
 pub mod lookups;
 mod metrics;
 mod mutate;
+mod ownership;
+mod reach;
 mod renewal;
+mod reserved;
 mod review;
+mod rights;
 pub mod router;
 pub mod run;
+mod shares;
+mod usage;
 mod verdict;
+mod workspace;
 
 pub use accounts::Accounts;
+pub use findings::Enforcement;
 pub use metrics::Metrics;
 pub use verdict::Rules;

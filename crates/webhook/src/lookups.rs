@@ -1,19 +1,28 @@
-//! Names -> templates, managers and rights, from watched stores or the API server (IO).
+//! Names -> objects and rights, from watched stores or the API server (IO).
 
-use api::{WorkspaceManager, WorkspaceTemplate};
-use k8s_openapi::api::authentication::v1::UserInfo;
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
-use kube::api::{ListParams, PostParams};
+use api::workspace::Phase;
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::ListParams;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Api, Client, Resource as _};
+use kube::{Api, Client};
+
+use crate::kind::Kind;
+use crate::review::Request;
+use crate::rights::{Right, Rights};
+
+/// Workspaces that are read at once when they are counted.
+const PAGE: u32 = 500;
 
 /// What else the cluster holds that a verdict depends on.
 #[derive(Clone)]
 pub struct Lookups {
     client: Client,
+    rights: Rights,
     templates: Cache<WorkspaceTemplate>,
     managers: Cache<WorkspaceManager>,
+    profiles: Cache<WorkspaceExecutionProfile>,
 }
 
 /// A store in which an object that cannot be read does not stop the watch.
@@ -28,7 +37,7 @@ pub struct LookupError {
 }
 
 impl LookupError {
-    fn new(what: impl Into<String>, source: kube::Error) -> Self {
+    pub(crate) fn new(what: impl Into<String>, source: kube::Error) -> Self {
         Self {
             what: what.into(),
             source: Box::new(source),
@@ -37,16 +46,19 @@ impl LookupError {
 }
 
 impl Lookups {
-    /// `templates` and `managers` are stores that watches keep filled.
+    /// The stores are those that watches keep filled.
     pub fn new(
         client: Client,
         templates: Cache<WorkspaceTemplate>,
         managers: Cache<WorkspaceManager>,
+        profiles: Cache<WorkspaceExecutionProfile>,
     ) -> Self {
         Self {
+            rights: Rights::new(client.clone()),
             client,
             templates,
             managers,
+            profiles,
         }
     }
 
@@ -57,9 +69,8 @@ impl Lookups {
         if let Some(Ok(template)) = known.as_ref().map(|known| &known.0) {
             return Ok(Some(template.clone()));
         }
-        let found = Api::<WorkspaceTemplate>::all(self.client.clone())
-            .get_opt(name)
-            .await;
+        let templates = Api::<WorkspaceTemplate>::all(self.client.clone());
+        let found = Box::pin(templates.get_opt(name)).await;
         found.map_err(|error| LookupError::new(format!("WorkspaceTemplate {name:?}"), error))
     }
 
@@ -75,44 +86,106 @@ impl Lookups {
     /// Every manager that the API server has.
     pub(crate) async fn managers_now(&self) -> Result<Vec<WorkspaceManager>, LookupError> {
         let all = Api::<DeserializeGuard<WorkspaceManager>>::all(self.client.clone());
-        let all = all.list(&ListParams::default()).await;
+        let all = Box::pin(all.list(&ListParams::default())).await;
         let all = all.map_err(|error| LookupError::new("WorkspaceManagers", error))?;
         Ok(all.items.into_iter().filter_map(|found| found.0.ok()).collect())
     }
 
-    /// Whether `user` may name another owner for the workspace.
-    pub(crate) async fn may_assign_owner(
+    /// The execution profile of that name, by cache or API server.
+    pub(crate) async fn profile(
         &self,
-        user: &UserInfo,
         namespace: &str,
         name: &str,
-    ) -> Result<bool, LookupError> {
-        let attributes = ResourceAttributes {
-            group: Some(api::names::GROUP.to_owned()),
-            version: Some(api::names::VERSION.to_owned()),
-            resource: Some(api::Workspace::plural(&()).into_owned()),
-            verb: Some(api::names::ASSIGN_OWNER_VERB.to_owned()),
-            namespace: Some(namespace.to_owned()),
-            name: Some(name.to_owned()),
-            ..ResourceAttributes::default()
-        };
-        let review = SubjectAccessReview {
-            spec: SubjectAccessReviewSpec {
-                user: user.username.clone(),
-                uid: user.uid.clone(),
-                groups: user.groups.clone(),
-                extra: user.extra.clone(),
-                resource_attributes: Some(attributes),
-                ..SubjectAccessReviewSpec::default()
-            },
-            ..SubjectAccessReview::default()
-        };
-        let answer = Api::<SubjectAccessReview>::all(self.client.clone())
-            .create(&PostParams::default(), &review)
+    ) -> Result<Option<WorkspaceExecutionProfile>, LookupError> {
+        let known = self.profiles.get(&ObjectRef::new(name).within(namespace));
+        if let Some(Ok(profile)) = known.as_ref().map(|known| &known.0) {
+            return Ok(Some(profile.clone()));
+        }
+        let profiles = Api::<WorkspaceExecutionProfile>::namespaced(self.client.clone(), namespace);
+        Box::pin(profiles.get_opt(name))
             .await
-            .map_err(|error| LookupError::new("the right to assign owners", error))?;
-        Ok(answer
-            .status
-            .is_some_and(|status| status.allowed && !status.denied.unwrap_or(false)))
+            .map_err(|error| LookupError::new(format!("WorkspaceExecutionProfile {name:?}"), error))
     }
+
+    /// The template that a workspace names, if it names one that exists.
+    pub(crate) async fn template_of(
+        &self,
+        workspace: &Workspace,
+    ) -> Result<Option<WorkspaceTemplate>, LookupError> {
+        match &workspace.spec.template_ref {
+            Some(name) => self.template(name).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The workspace as it is stored at the moment.
+    pub(crate) async fn workspace(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Workspace>, LookupError> {
+        let workspaces = Api::<Workspace>::namespaced(self.client.clone(), namespace);
+        Box::pin(workspaces.get_opt(name))
+            .await
+            .map_err(|error| LookupError::new(format!("Workspace {namespace}/{name}"), error))
+    }
+
+    /// How many running workspaces are routed by the manager.
+    pub(crate) async fn running_of_manager(&self, manager: &str) -> Result<usize, LookupError> {
+        let workspaces: Api<DeserializeGuard<Workspace>> = Api::all(self.client.clone());
+        let mut params = ListParams::default().limit(PAGE);
+        let mut running = 0;
+        loop {
+            let page = Box::pin(workspaces.list(&params)).await;
+            let page = page.map_err(|error| LookupError::new("Workspaces", error))?;
+            let found = page.items.iter().filter_map(|found| found.0.as_ref().ok());
+            running += found.filter(|found| runs_by(found, manager)).count();
+            match page.metadata.continue_ {
+                Some(next) if !next.is_empty() => params = params.continue_token(&next),
+                _ => return Ok(running),
+            }
+        }
+    }
+
+    /// Whether the namespace is being deleted.
+    pub(crate) async fn namespace_is_leaving(&self, name: &str) -> Result<bool, LookupError> {
+        let namespaces = Api::<Namespace>::all(self.client.clone());
+        let found = Box::pin(namespaces.get_metadata_opt(name)).await;
+        let found = found.map_err(|error| LookupError::new(format!("Namespace {name:?}"), error))?;
+        Ok(found.is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some()))
+    }
+
+    /// Whether who asks holds `verb` on the workspace that the request is about.
+    pub(crate) async fn may(&self, request: &Request, verb: &'static str) -> Result<bool, LookupError> {
+        self.may_on_workspace(request, verb, &request.name).await
+    }
+
+    /// Whether who asks holds `verb` on that workspace of the request's namespace.
+    pub(crate) async fn may_on_workspace(
+        &self,
+        request: &Request,
+        verb: &'static str,
+        name: &str,
+    ) -> Result<bool, LookupError> {
+        let right = Right {
+            verb,
+            group: api::names::GROUP,
+            resource: Kind::Workspace.plural(),
+            namespace: request.namespace.clone(),
+            name: name.to_owned(),
+        };
+        self.holds(request, &right).await
+    }
+
+    /// Whether who asks holds `right`.
+    pub(crate) async fn holds(&self, request: &Request, right: &Right) -> Result<bool, LookupError> {
+        self.rights.holds(&request.user, right).await
+    }
+}
+
+fn runs_by(workspace: &Workspace, manager: &str) -> bool {
+    workspace.status.as_ref().is_some_and(|status| {
+        let resolved = status.resolved.as_ref().and_then(|it| it.manager.as_deref());
+        status.phase == Some(Phase::Running) && resolved == Some(manager)
+    })
 }

@@ -1,16 +1,26 @@
-//! Request -> the smallest patch that records owner and finalizer, never anything else (pure).
+//! Request -> the smallest patch that records owner and finalizer, and the UID that a share is bound to; never anything
+//! else (pure).
 
 use api::names::{self, CLEANUP_FINALIZER, CREATED_BY};
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation};
 use serde_json::{Value, json};
 
+use crate::kind::Kind;
 use crate::review::{Answer, Request};
 
-/// At creation records the requesting user as owner unless one is named, and sets the finalizer; at an update puts
-/// back what a full update left out. The same object comes out when it is done twice.
-pub(crate) fn mutate(request: &Request) -> Answer {
-    let operations: Vec<_> = owner(request).into_iter().chain(finalizer(request)).collect();
+/// At creation records the requesting user as owner, or as the creator of a share, unless one is named, and sets the
+/// finalizer of a workspace; at an update puts back what a full update left out. A share also gets `workspace_uid`,
+/// which only the API server knows. The same object comes out when it is done twice.
+pub(crate) fn mutate(request: &Request, workspace_uid: Option<String>) -> Answer {
+    let operations: Vec<_> = match request.kind {
+        Kind::Workspace => owner(request).into_iter().chain(finalizer(request)).collect(),
+        Kind::Share => owner(request)
+            .into_iter()
+            .chain(bound_to(request, workspace_uid))
+            .collect(),
+        Kind::Template | Kind::Manager | Kind::Profile => Vec::new(),
+    };
     if operations.is_empty() {
         return Answer::Allow { warnings: Vec::new() };
     }
@@ -52,6 +62,23 @@ fn finalizer(request: &Request) -> Option<PatchOperation> {
     })
 }
 
+/// The UID of a share's workspace: of the stored one, or at creation the one that was looked up.
+fn bound_to(request: &Request, workspace_uid: Option<String>) -> Option<PatchOperation> {
+    let stored = request
+        .old
+        .as_ref()
+        .and_then(|old| old.data["spec"]["workspaceUID"].as_str().map(str::to_owned));
+    let uid = if request.is_create() {
+        workspace_uid
+    } else {
+        stored
+    };
+    let spec = request.object.data["spec"].as_object()?;
+    let is_unset = spec.get("workspaceUID").is_none_or(Value::is_null);
+    uid.filter(|_| is_unset)
+        .map(|uid| add(["spec", "workspaceUID"], json!(uid)))
+}
+
 fn add<const N: usize>(path: [&str; N], value: Value) -> PatchOperation {
     PatchOperation::Add(AddOperation {
         path: PointerBuf::from_tokens(path),
@@ -74,7 +101,7 @@ mod tests {
             Some(old) => update("bob", old, new),
         };
         let mut object = new.clone();
-        if let Answer::Patch(patch) = mutate(&request) {
+        if let Answer::Patch(patch) = mutate(&request, None) {
             json_patch::patch(&mut object, &patch).unwrap();
         }
         object
@@ -131,7 +158,7 @@ mod tests {
     #[test]
     fn nothing_but_metadata_is_ever_patched() {
         let request = create("alice", &json!({"metadata": {}, "spec": {"displayName": "d"}}));
-        let Answer::Patch(patch) = mutate(&request) else {
+        let Answer::Patch(patch) = mutate(&request, None) else {
             panic!("a patch is due")
         };
         assert!(patch.0.iter().all(|operation| {
@@ -139,6 +166,48 @@ mod tests {
                 .path()
                 .starts_with(json_patch::jsonptr::Pointer::from_static("/metadata"))
         }));
+    }
+
+    fn share(old: Option<&Value>, new: &Value, uid: Option<&str>) -> Value {
+        let request = match old {
+            None => create("alice", new),
+            Some(old) => update("bob", old, new),
+        };
+        let request = request.about(Kind::Share);
+        let mut object = new.clone();
+        if let Answer::Patch(patch) = mutate(&request, uid.map(str::to_owned)) {
+            json_patch::patch(&mut object, &patch).unwrap();
+        }
+        object
+    }
+
+    #[test]
+    fn a_share_is_bound_once_and_knows_its_creator() {
+        let new = json!({"metadata": {}, "spec": {"workspaceRef": "lab"}});
+        let bound = share(None, &new, Some("u-1"));
+        assert_eq!(
+            bound,
+            json!({
+                "metadata": {"annotations": {CREATED_BY: "alice"}},
+                "spec": {"workspaceRef": "lab", "workspaceUID": "u-1"},
+            })
+        );
+        assert_eq!(share(Some(&bound), &new, Some("u-2")), bound);
+        let given = json!({
+            "metadata": {"annotations": {CREATED_BY: "alice"}}, "spec": {"workspaceUID": "mine"}
+        });
+        assert_eq!(share(None, &given, Some("u-1")), given);
+        let early = share(None, &new, None);
+        assert_eq!(early["spec"], new["spec"]);
+        assert_eq!(share(Some(&early), &new, Some("u-1")), early);
+    }
+
+    #[test]
+    fn what_belongs_to_nobody_is_left_alone() {
+        for kind in [Kind::Template, Kind::Manager, Kind::Profile] {
+            let request = create("alice", &json!({"metadata": {}, "spec": {}})).about(kind);
+            assert_eq!(mutate(&request, None), Answer::Allow { warnings: Vec::new() });
+        }
     }
 
     proptest! {

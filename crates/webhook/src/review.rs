@@ -1,7 +1,6 @@
 //! `AdmissionReview` bytes -> request; answer -> `AdmissionReview` (pure).
 
 use k8s_openapi::api::authentication::v1::UserInfo;
-use kube::Resource as _;
 use kube::api::DynamicObject;
 use kube::core::Status;
 use kube::core::admission::{
@@ -9,6 +8,8 @@ use kube::core::admission::{
 };
 use kube::core::response::{StatusCause, StatusDetails};
 use rules::{Violation, Violations};
+
+use crate::kind::Kind;
 
 /// Why a body is no `AdmissionReview` that can be answered.
 #[derive(Debug, thiserror::Error)]
@@ -28,23 +29,28 @@ pub(crate) enum Malformed {
     #[error("the AdmissionReview has no request")]
     NoRequest,
     /// The review asks about something else.
-    #[error("only CREATE and UPDATE of {} are judged here", api::Workspace::plural(&()))]
+    #[error(
+        "only objects of {} are judged here, and only to be created, updated or deleted",
+        api::names::GROUP
+    )]
     Foreign,
-    /// The request has no object, or an update no old object.
+    /// The request lacks the wanted or the stored object.
     #[error("the request has no {0}")]
     NoObject(&'static str),
 }
 
-/// A request to create or update a Workspace.
+/// A request to create, update or delete an object of ours.
 #[derive(Debug)]
 pub(crate) struct Request {
-    /// The object as it would be stored.
+    /// What it is about.
+    pub(crate) kind: Kind,
+    /// The object as it would be stored; at deletion as it is stored.
     pub(crate) object: DynamicObject,
     /// The object as it is stored; `None` at creation.
     pub(crate) old: Option<DynamicObject>,
     /// Who asks.
     pub(crate) user: UserInfo,
-    /// Namespace of the object.
+    /// Namespace of the object; empty for kinds of the whole cluster.
     pub(crate) namespace: String,
     /// Name of the object; empty while the API server has yet to generate it.
     pub(crate) name: String,
@@ -63,21 +69,22 @@ impl Request {
         }
         let mut request: AdmissionRequest<DynamicObject> =
             review.try_into().map_err(|_| Malformed::NoRequest)?;
-        let ours = request.resource.group == api::names::GROUP
-            && request.resource.resource == api::Workspace::plural(&())
-            && request.sub_resource.as_deref().unwrap_or_default().is_empty();
+        let whole = request.sub_resource.as_deref().unwrap_or_default().is_empty();
+        let kind = Kind::of(&request.resource.resource)
+            .filter(|_| whole && request.resource.group == api::names::GROUP)
+            .ok_or(Malformed::Foreign)?;
+        let mut old = || request.old_object.take().ok_or(Malformed::NoObject("oldObject"));
         let old = match request.operation {
-            Operation::Create if ours => None,
-            Operation::Update if ours => Some(
-                request
-                    .old_object
-                    .take()
-                    .ok_or(Malformed::NoObject("oldObject"))?,
-            ),
-            _ => return Err(Malformed::Foreign),
+            Operation::Create => None,
+            Operation::Update | Operation::Delete => Some(old()?),
+            Operation::Connect => return Err(Malformed::Foreign),
         };
-        let object = request.object.take().ok_or(Malformed::NoObject("object"))?;
+        let object = match (&request.operation, &old) {
+            (Operation::Delete, Some(stored)) => stored.clone(),
+            _ => request.object.take().ok_or(Malformed::NoObject("object"))?,
+        };
         Ok(Self {
+            kind,
             namespace: request.namespace.clone().unwrap_or_default(),
             name: object
                 .metadata
@@ -91,6 +98,12 @@ impl Request {
         })
     }
 
+    /// The same about another kind, for tests.
+    #[cfg(test)]
+    pub(crate) fn about(self, kind: Kind) -> Self {
+        Self { kind, ..self }
+    }
+
     /// User name of who asks; empty for nobody, which the API server never sends.
     pub(crate) fn user_name(&self) -> &str {
         self.user.username.as_deref().unwrap_or_default()
@@ -99,6 +112,11 @@ impl Request {
     /// Whether the object is to be created.
     pub(crate) fn is_create(&self) -> bool {
         self.old.is_none()
+    }
+
+    /// Whether the object is to be deleted.
+    pub(crate) fn is_delete(&self) -> bool {
+        self.review.operation == Operation::Delete
     }
 
     /// Whether the stored object waits for its finalizers.
@@ -121,7 +139,7 @@ impl Request {
             },
             Answer::Refuse(refusal) => {
                 response.allowed = false;
-                response.result = refusal.status(&self.name);
+                response.result = refusal.status(self.kind, &self.name);
             }
         }
         response.into_review()
@@ -180,7 +198,7 @@ impl Refusal {
         }
     }
 
-    fn status(&self, name: &str) -> Status {
+    fn status(&self, kind: Kind, name: &str) -> Status {
         let (code, violations) = match self {
             Self::Invalid(violations) => (422, violations),
             Self::Forbidden(violations) => (403, violations),
@@ -197,7 +215,7 @@ impl Refusal {
             .with_details(StatusDetails {
                 name: name.to_owned(),
                 group: api::names::GROUP.to_owned(),
-                kind: api::Workspace::kind(&()).into_owned(),
+                kind: kind.name(),
                 uid: String::new(),
                 causes: violations.iter().map(cause).collect(),
                 retry_after_seconds: 0,
@@ -251,6 +269,10 @@ pub(crate) mod tests {
         Request::parse(body(user, "UPDATE", old, new).to_string().as_bytes()).unwrap()
     }
 
+    pub(crate) fn delete(user: &str, stored: &Value) -> Request {
+        Request::parse(body(user, "DELETE", stored, &Value::Null).to_string().as_bytes()).unwrap()
+    }
+
     #[test]
     fn what_is_no_review_of_a_workspace_is_refused() {
         let good = body(
@@ -271,12 +293,24 @@ pub(crate) mod tests {
         assert!(changed("/apiVersion", json!("admission.k8s.io/v1beta1")).contains("v1beta1"));
         assert!(changed("/kind", json!("Pod")).contains("Pod"));
         assert!(changed("/request", Value::Null).contains("no request"));
-        assert!(changed("/request/operation", json!("DELETE")).contains("only CREATE and UPDATE"));
+        assert!(changed("/request/operation", json!("CONNECT")).contains("created, updated or deleted"));
+        assert!(changed("/request/operation", json!("DELETE")).contains("oldObject"));
         assert!(changed("/request/operation", json!("UPDATE")).contains("oldObject"));
         assert!(changed("/request/object", Value::Null).contains("object"));
-        assert!(changed("/request/resource/resource", json!("pods")).contains("workspaces"));
+        assert!(changed("/request/resource/resource", json!("pods")).contains("workspaces.jupyter.org"));
+        assert!(changed("/request/resource/group", json!("apps")).contains("workspaces.jupyter.org"));
         assert!(Request::parse(b"").is_err());
         assert!(Request::parse("[".repeat(100_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_deletion_is_about_the_stored_object() {
+        let stored = json!({"metadata": {"name": "stored", "annotations": {"a": "b"}}});
+        let body = body("alice", "DELETE", &stored, &Value::Null);
+        let request = Request::parse(body.to_string().as_bytes()).unwrap();
+        assert!(request.is_delete() && !request.is_create());
+        assert_eq!(request.name, "stored");
+        assert_eq!(request.object, request.old.unwrap());
     }
 
     #[test]

@@ -17,10 +17,12 @@ use tower::limit::GlobalConcurrencyLimitLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
+use crate::kind::Kind;
 use crate::lookups::Lookups;
 use crate::metrics::Metrics;
 use crate::mutate::mutate;
 use crate::review::{Answer, Malformed, Refusal, Request};
+use crate::shares;
 use crate::verdict::{Rules, verdict};
 
 /// An update carries two objects. A workspace within its schema and Kubernetes' own limit on annotations stays far below 1 MiB;
@@ -76,11 +78,25 @@ async fn handle_mutate(State(context): State<Context>, body: Body) -> Result<Res
     let body = read(body).await?;
     let _place = context.parsed.acquire().await;
     let started = Instant::now();
-    let outcome = Request::parse(&body).map(|request| {
-        let answer = mutate(&request);
-        (answer.label(), request.respond(answer))
-    });
+    let outcome = match Request::parse(&body) {
+        Ok(request) => {
+            let answer = in_time(completed(&request, &context.lookups)).await;
+            Ok((answer.label(), request.respond(answer)))
+        }
+        Err(malformed) => Err(malformed),
+    };
     Ok(finish("mutate", &context, started, outcome))
+}
+
+async fn completed(request: &Request, lookups: &Lookups) -> Answer {
+    let uid = match request.kind {
+        Kind::Share => shares::uid_to_fill_in(request, lookups).await,
+        _ => Ok(None),
+    };
+    match uid {
+        Ok(uid) => mutate(request, uid),
+        Err(error) => Answer::Refuse(error.into()),
+    }
 }
 
 async fn handle_validate(State(context): State<Context>, body: Body) -> Result<Response, StatusCode> {
@@ -92,10 +108,11 @@ async fn handle_validate(State(context): State<Context>, body: Body) -> Result<R
             let answer = in_time(verdict(&request, &context.rules, &context.lookups)).await;
             if let Answer::Refuse(refusal) = &answer {
                 tracing::info!(
+                    kind = request.kind.name(),
                     namespace = request.namespace,
                     name = request.name,
                     reason = refusal.reason(),
-                    "a workspace is refused"
+                    "a request is refused"
                 );
             }
             Ok((answer.label(), request.respond(answer)))

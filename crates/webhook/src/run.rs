@@ -49,6 +49,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     serving.open();
     let (templates, watch_templates) = watched(client.clone(), templates_gate);
     let (managers, watch_managers) = watched(client.clone(), readiness.gate("the cache of managers"));
+    let (profiles, watch_profiles) = watched(client.clone(), readiness.gate("the cache of profiles"));
     let certificate = kit::tls::Certificate::default();
     let config = kit::tls::server_config(certificate.clone(), None)?;
     let in_place = readiness.gate("the certificate and its authority in the webhook configurations");
@@ -66,8 +67,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             gateway: args.gateway_service_account,
             controllers: args.controller_users,
         },
+        enforcement: args.enforcement,
     };
-    let router = router::router(rules, Lookups::new(client, templates, managers), metrics);
+    let lookups = Lookups::new(client, templates, managers, profiles);
+    let router = router::router(rules, lookups, metrics);
 
     tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %args.listen_address, "the webhook starts");
     let stop_listening = CancellationToken::new();
@@ -77,6 +80,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         () = keeper.keep() => bail!("the certificate is no longer kept"),
         () = watch_templates => bail!("the watch of templates ended"),
         () = watch_managers => bail!("the watch of managers ended"),
+        () = watch_profiles => bail!("the watch of profiles ended"),
         ended = kit::admin::serve(args.admin_address, readiness, Arc::new(registry), CancellationToken::new()) => {
             ended.with_context(|| format!("--admin-address {}", args.admin_address))
         }

@@ -3,7 +3,8 @@
 use api::WorkspaceTemplate;
 use serde_json::{Value, json};
 
-use crate::support::{Cluster, GATEWAY, OPERATOR, PATIENCE, workspace};
+use crate::cluster::Cluster;
+use crate::support::{GATEWAY, OPERATOR, PATIENCE, workspace};
 
 fn template() -> WorkspaceTemplate {
     serde_json::from_value(json!({
@@ -30,7 +31,7 @@ fn out_of_bounds() -> Value {
 }
 
 #[tokio::test]
-async fn what_equals_its_bounds_passes_without_a_call() {
+async fn what_equals_its_bounds_passes_and_only_the_right_to_use_is_asked() {
     let webhook = Cluster::with(template()).webhook();
     let at_the_bounds = workspace(json!({
         "templateRef": "prod",
@@ -41,7 +42,28 @@ async fn what_equals_its_bounds_passes_without_a_call() {
     let answer = webhook.validate_create("alice", &at_the_bounds).await;
     assert!(answer.allowed, "{answer:?}");
     assert!(answer.warnings.is_empty());
-    assert!(webhook.calls().is_empty());
+    assert_eq!(webhook.asked(), ["alice use workspacetemplates prod"]);
+    assert_eq!(webhook.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn bounds_only_warn_where_that_is_set_and_everything_else_is_refused() {
+    let webhook = Cluster {
+        enforcement: webhook::Enforcement::Warn,
+        ..Cluster::with(template())
+    }
+    .webhook();
+    let answer = webhook.validate_create("alice", &out_of_bounds()).await;
+    assert!(answer.allowed, "{answer:?}");
+    assert_eq!(answer.warnings.len(), 5, "{answer:?}");
+    let mut shapeless = out_of_bounds();
+    shapeless["spec"]["port"] = json!(80);
+    let refused = webhook.validate_create("alice", &shapeless).await;
+    assert_eq!(refused.code, 422);
+    assert!(refused.message.starts_with("spec.port: "), "{refused:?}");
+    assert!(refused.message.contains("spec.image: "), "{refused:?}");
+    let answer = webhook.validate_create("bob", &out_of_bounds()).await;
+    assert_eq!(answer.code, 403);
 }
 
 #[tokio::test]
@@ -109,11 +131,7 @@ async fn what_runs_nothing_new_is_not_judged_again() {
 
 #[tokio::test]
 async fn a_missing_template_is_admitted_with_a_warning() {
-    let webhook = Cluster {
-        managers: Cluster::with(template()).managers,
-        ..Cluster::default()
-    }
-    .webhook();
+    let webhook = Cluster::with(template()).webhook();
     let answer = webhook
         .validate_create("alice", &workspace(json!({"templateRef": "later"})))
         .await;
@@ -167,7 +185,11 @@ async fn a_missing_manager_is_asked_for_once_more_and_then_warned_about() {
         answer.warnings[0].contains("no WorkspaceManager is the default"),
         "{answer:?}"
     );
-    assert_eq!(webhook.calls().len(), 1);
+    let lists = webhook
+        .calls()
+        .into_iter()
+        .filter(|(line, _)| line.contains("workspacemanagers"));
+    assert_eq!(lists.count(), 1);
 }
 
 #[tokio::test]

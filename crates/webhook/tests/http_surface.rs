@@ -4,7 +4,8 @@ use http::StatusCode;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::support::{Cluster, review, workspace};
+use crate::cluster::Cluster;
+use crate::support::{review, workspace};
 
 #[tokio::test]
 async fn malformed_bodies_get_400_and_are_counted() {

@@ -1,8 +1,14 @@
 //! Requests of the API server -> answers of the router, against an API server in memory (no sockets).
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+#![expect(clippy::needless_pass_by_value, reason = "literals of JSON are passed")]
 
 mod bounds;
+mod catalogue;
+mod cluster;
 mod http_surface;
 mod ownership;
+mod reach;
+mod shares;
 mod support;
+mod usage;

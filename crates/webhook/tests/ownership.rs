@@ -3,14 +3,16 @@
 use api::names::{CLEANUP_FINALIZER, CREATED_BY, STARTED_BY};
 use serde_json::{Value, json};
 
-use crate::support::{COLLECTOR, Cluster, GATEWAY, OPERATOR, Webhook, workspace};
+use crate::cluster::Cluster;
+use crate::support::{COLLECTOR, GATEWAY, OPERATOR, Webhook, workspace};
 
 fn webhook() -> Webhook {
-    Cluster {
-        assigners: vec!["hub"],
-        ..Cluster::with(testkit::objects::template("prod"))
-    }
-    .webhook()
+    Cluster::with(testkit::objects::template("prod"))
+        .granting(&[
+            "hub assign-owner workspaces demo",
+            "root administer workspaces demo",
+        ])
+        .webhook()
 }
 
 fn owned_by(owner: &str) -> Value {
@@ -34,7 +36,7 @@ async fn creation_names_the_requesting_user_and_is_then_admitted() {
     assert_eq!(new["metadata"]["annotations"][CREATED_BY], "alice");
     assert_eq!(new["metadata"]["finalizers"], json!([CLEANUP_FINALIZER]));
     assert!(webhook.validate_create("alice", &new).await.allowed);
-    assert!(webhook.calls().is_empty());
+    assert_eq!(webhook.asked(), ["alice use workspacetemplates prod"]);
 }
 
 #[tokio::test]
@@ -54,9 +56,11 @@ async fn naming_somebody_else_passes_with_the_right_which_is_asked_for_that_work
     let webhook = webhook();
     assert!(webhook.validate_create("hub", &owned_by("alice")).await.allowed);
     let calls = webhook.calls();
-    assert_eq!(calls.len(), 1);
+    let asked = calls
+        .iter()
+        .find(|(_, body)| body["spec"]["resourceAttributes"]["verb"] == "assign-owner");
     assert_eq!(
-        calls[0].1["spec"],
+        asked.unwrap().1["spec"],
         json!({
             "user": "hub",
             "uid": "u-1",
@@ -185,4 +189,116 @@ async fn controllers_and_pure_finalizer_removals_are_admitted_whatever_the_objec
     more["metadata"]["annotations"][CREATED_BY] = json!("bob");
     assert_eq!(webhook.validate_update("bob", &deleting, &more).await.code, 403);
     assert!(webhook.validate_update(COLLECTOR, &deleting, &more).await.allowed);
+}
+
+#[tokio::test]
+async fn a_workspace_is_changed_and_deleted_by_its_owner_and_by_who_administers_it() {
+    let webhook = webhook();
+    let (old, mut new) = (owned_by("alice"), owned_by("alice"));
+    new["spec"]["storage"] = json!({"size": "2Gi"});
+    for (user, allowed) in [("alice", true), ("root", true), ("bob", false), ("hub", false)] {
+        let update = webhook.validate_update(user, &old, &new).await;
+        assert_eq!(update.allowed, allowed, "{user}: {update:?}");
+        let delete = webhook.validate_delete(user, &old).await;
+        assert_eq!(delete.allowed, allowed, "{user}: {delete:?}");
+    }
+    let refused = webhook.validate_delete("bob", &old).await;
+    assert_eq!(refused.code, 403);
+    assert_eq!(
+        refused.message,
+        r#"metadata.name: "demo" is changed and deleted only by its owner and by holders of the verb administer on it: ask one of them"#
+    );
+    let asked = webhook.asked();
+    assert!(
+        !asked.iter().any(|line| line.starts_with("alice administer")),
+        "{asked:?}"
+    );
+}
+
+#[tokio::test]
+async fn labels_annotations_and_a_stop_are_the_owner_s_too_but_writing_it_back_is_no_change() {
+    let webhook = webhook();
+    let old = owned_by("alice");
+    for (place, value) in [
+        ("/metadata/labels", json!({"a": "b"})),
+        ("/spec/desiredStatus", json!("Stopped")),
+        ("/metadata/finalizers", json!([])),
+        ("/metadata/annotations/note", json!("x")),
+    ] {
+        let mut new = old.clone();
+        let (parent, key) = place.rsplit_once('/').unwrap();
+        new.pointer_mut(parent).unwrap()[key] = value;
+        assert_eq!(
+            webhook.validate_update("bob", &old, &new).await.code,
+            403,
+            "{place}"
+        );
+        assert!(
+            webhook.validate_update("alice", &old, &new).await.allowed,
+            "{place}"
+        );
+    }
+    assert!(webhook.validate_update("bob", &old, &old).await.allowed);
+}
+
+#[tokio::test]
+async fn a_public_workspace_is_everybody_s_to_edit_but_its_owner_stays() {
+    let webhook = webhook();
+    let mut old = owned_by("alice");
+    old["spec"]["ownershipType"] = json!("Public");
+    let mut new = old.clone();
+    new["spec"]["storage"] = json!({"size": "2Gi"});
+    assert!(webhook.validate_update("bob", &old, &new).await.allowed);
+    assert!(webhook.validate_delete("bob", &old).await.allowed);
+    new["metadata"]["annotations"][CREATED_BY] = json!("bob");
+    assert_eq!(webhook.validate_update("bob", &old, &new).await.code, 403);
+    // Nobody opens it for themselves.
+    let mut opened = owned_by("alice");
+    opened["spec"]["ownershipType"] = json!("Public");
+    assert_eq!(
+        webhook
+            .validate_update("bob", &owned_by("alice"), &opened)
+            .await
+            .code,
+        403
+    );
+}
+
+#[tokio::test]
+async fn a_template_may_make_its_workspaces_public_and_a_workspace_may_disagree() {
+    let mut template = testkit::objects::template("prod");
+    template.spec.default_ownership_type = Some(api::workspace::OwnershipType::Public);
+    let webhook = Cluster::with(template).webhook();
+    let (old, mut new) = (owned_by("alice"), owned_by("alice"));
+    new["spec"]["storage"] = json!({"size": "2Gi"});
+    assert!(webhook.validate_update("bob", &old, &new).await.allowed);
+    let mut own = old.clone();
+    own["spec"]["ownershipType"] = json!("OwnerOnly");
+    assert_eq!(webhook.validate_delete("bob", &own).await.code, 403);
+}
+
+#[tokio::test]
+async fn in_a_namespace_that_is_being_deleted_everybody_s_deletions_pass() {
+    let webhook = Cluster {
+        leaving: true,
+        ..Cluster::with(testkit::objects::template("prod"))
+    }
+    .webhook();
+    let (old, mut new) = (owned_by("alice"), owned_by("alice"));
+    assert!(webhook.validate_delete("bob", &old).await.allowed);
+    new["spec"]["storage"] = json!({"size": "2Gi"});
+    assert_eq!(webhook.validate_update("bob", &old, &new).await.code, 403);
+}
+
+#[tokio::test]
+async fn a_workspace_without_owner_is_its_administrators_alone() {
+    let webhook = webhook();
+    for user in ["", "bob"] {
+        assert_eq!(
+            webhook.validate_delete(user, &owned_by("")).await.code,
+            403,
+            "{user}"
+        );
+    }
+    assert!(webhook.validate_delete("root", &owned_by("")).await.allowed);
 }

@@ -1,47 +1,28 @@
-//! A webhook with templates, managers and rights of its own, and requests to it (in memory).
+//! A webhook as a value, and requests to it (in memory).
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use api::{WorkspaceManager, WorkspaceTemplate};
 use axum::Router;
 use axum::body::Body;
-use http::{Request, Response, StatusCode};
+use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
-use kube::Client;
-use kube::core::DeserializeGuard;
-use kube::runtime::{reflector, watcher::Event};
 use prometheus_client::registry::Registry;
-use rules::Settings;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
-use webhook::lookups::{Cache, Lookups};
-use webhook::{Accounts, Metrics, Rules};
+use webhook::lookups::Lookups;
+use webhook::{Metrics, Rules};
+
+use crate::cluster::Calls;
 
 pub(crate) const OPERATOR: &str = "system:serviceaccount:sys:r-operator";
 pub(crate) const GATEWAY: &str = "system:serviceaccount:sys:r-gateway";
 pub(crate) const COLLECTOR: &str = "system:serviceaccount:kube-system:generic-garbage-collector";
 
-/// What the API server behind the webhook holds and does.
-#[derive(Default, Clone)]
-pub(crate) struct Cluster {
-    /// Templates that the watch has seen.
-    pub(crate) watched: Vec<WorkspaceTemplate>,
-    /// Templates that only a direct read finds.
-    pub(crate) unwatched: Vec<WorkspaceTemplate>,
-    pub(crate) managers: Vec<WorkspaceManager>,
-    /// Who may name other owners.
-    pub(crate) assigners: Vec<&'static str>,
-    /// The API server answers with 500.
-    pub(crate) broken: bool,
-    /// The API server does not answer.
-    pub(crate) silent: bool,
-}
-
 pub(crate) struct Webhook {
     router: Router,
     registry: Arc<Registry>,
-    calls: Arc<Mutex<Vec<(String, Value)>>>,
+    calls: Calls,
 }
 
 /// What the webhook answered.
@@ -54,113 +35,17 @@ pub(crate) struct Answer {
     pub(crate) patch: Option<json_patch::Patch>,
 }
 
-impl Cluster {
-    /// With one default manager and the given template, both watched.
-    pub(crate) fn with(template: WorkspaceTemplate) -> Self {
-        Self {
-            watched: vec![template],
-            managers: vec![testkit::objects::manager("main")],
-            ..Self::default()
-        }
-    }
-
-    pub(crate) fn webhook(self) -> Webhook {
-        let calls = Arc::<Mutex<Vec<(String, Value)>>>::default();
-        let templates = store(self.watched.clone());
-        let managers = store(self.managers.clone());
-        let client = client(self, calls.clone());
-        let rules = Rules {
-            settings: Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}}").unwrap(),
-            accounts: Accounts {
-                operator: OPERATOR.to_owned(),
-                gateway: GATEWAY.to_owned(),
-                controllers: vec![COLLECTOR.to_owned()],
-            },
-        };
+impl Webhook {
+    pub(crate) fn new(rules: Rules, lookups: Lookups, calls: Calls) -> Self {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
-        let router = webhook::router::router(rules, Lookups::new(client, templates, managers), metrics);
-        Webhook {
-            router,
+        Self {
+            router: webhook::router::router(rules, lookups, metrics),
             registry: Arc::new(registry),
             calls,
         }
     }
-}
 
-fn store<K>(objects: Vec<K>) -> Cache<K>
-where
-    K: kube::Resource<DynamicType = ()> + Clone + 'static,
-{
-    let (store, mut writer) = reflector::store::<DeserializeGuard<K>>();
-    writer.apply_watcher_event(&Event::Init);
-    for object in objects {
-        writer.apply_watcher_event(&Event::InitApply(DeserializeGuard(Ok(object))));
-    }
-    writer.apply_watcher_event(&Event::InitDone);
-    store
-}
-
-fn client(cluster: Cluster, calls: Arc<Mutex<Vec<(String, Value)>>>) -> Client {
-    let service = tower::service_fn(move |request: Request<kube::client::Body>| {
-        let (cluster, calls) = (cluster.clone(), calls.clone());
-        async move {
-            let (head, body) = request.into_parts();
-            let bytes = body.collect().await.unwrap().to_bytes();
-            let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-            let path = head.uri.path().to_owned();
-            calls
-                .lock()
-                .unwrap()
-                .push((format!("{} {path}", head.method), body.clone()));
-            if cluster.silent {
-                std::future::pending::<()>().await;
-            }
-            let (code, answer) = cluster.answer(&path, body);
-            let response = Response::builder()
-                .status(code)
-                .body(Body::from(answer.to_string()))
-                .unwrap();
-            Ok::<_, std::convert::Infallible>(response)
-        }
-    });
-    Client::new(service, "default")
-}
-
-impl Cluster {
-    fn answer(&self, path: &str, body: Value) -> (u16, Value) {
-        let failure = |code: u16, reason: &str| {
-            (
-                code,
-                json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": "no"}),
-            )
-        };
-        if self.broken {
-            return failure(500, "InternalError");
-        }
-        if path.ends_with("/subjectaccessreviews") {
-            let allowed = self.assigners.iter().any(|user| body["spec"]["user"] == *user);
-            let mut review = body;
-            review["status"] = json!({ "allowed": allowed });
-            return (201, review);
-        }
-        if path.ends_with("/workspacemanagers") {
-            return (
-                200,
-                json!({"kind": "List", "metadata": {}, "items": self.managers}),
-            );
-        }
-        let found = self.unwatched.iter().chain(&self.watched).find(|template| {
-            path.ends_with(&format!(
-                "/workspacetemplates/{}",
-                template.metadata.name.as_ref().unwrap()
-            ))
-        });
-        found.map_or_else(|| failure(404, "NotFound"), |template| (200, json!(template)))
-    }
-}
-
-impl Webhook {
     /// Sends a body as it is.
     pub(crate) async fn send(
         &self,
@@ -182,8 +67,8 @@ impl Webhook {
         )
     }
 
-    async fn review(&self, path: &str, user: &str, old: &Value, new: &Value) -> Answer {
-        let (status, bytes) = self.send("POST", path, review(user, old, new).to_string()).await;
+    async fn review(&self, path: &str, review: Value) -> Answer {
+        let (status, bytes) = self.send("POST", path, review.to_string()).await;
         assert_eq!(status, StatusCode::OK);
         let review: Value = serde_json::from_slice(&bytes).unwrap();
         let response = &review["response"];
@@ -202,15 +87,40 @@ impl Webhook {
     }
 
     pub(crate) async fn validate_create(&self, user: &str, new: &Value) -> Answer {
-        self.review("/validate", user, &Value::Null, new).await
+        self.review("/validate", review(user, &Value::Null, new)).await
     }
 
     pub(crate) async fn validate_update(&self, user: &str, old: &Value, new: &Value) -> Answer {
-        self.review("/validate", user, old, new).await
+        self.review("/validate", review(user, old, new)).await
+    }
+
+    pub(crate) async fn validate_delete(&self, user: &str, stored: &Value) -> Answer {
+        self.review("/validate", review(user, stored, &Value::Null)).await
     }
 
     pub(crate) async fn mutate_create(&self, user: &str, new: &Value) -> Answer {
-        self.review("/mutate", user, &Value::Null, new).await
+        self.review("/mutate", review(user, &Value::Null, new)).await
+    }
+
+    /// Access reviews that the webhook has asked for, as `user verb resource name`.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        let about = |body: &Value| {
+            let attributes = &body["spec"]["resourceAttributes"];
+            let parts = [
+                &body["spec"]["user"],
+                &attributes["verb"],
+                &attributes["resource"],
+                &attributes["name"],
+            ];
+            parts.map(|part| part.as_str().unwrap_or_default()).join(" ")
+        };
+        let calls = self.calls();
+        let reviews = calls
+            .iter()
+            .filter(|(line, _)| line.ends_with("/subjectaccessreviews"));
+        let mut asked: Vec<_> = reviews.map(|(_, body)| about(body)).collect();
+        asked.sort();
+        asked
     }
 
     /// The calls that the webhook has made to the API server: method and path, and body.
@@ -225,18 +135,30 @@ impl Webhook {
     }
 }
 
-/// The review that the API server sends; a creation when `old` is null.
+/// The review that the API server sends: a creation when `old` is null, a deletion when `new` is. The kind is that of
+/// the object, else Workspace.
 pub(crate) fn review(user: &str, old: &Value, new: &Value) -> Value {
+    let operation = match (old, new) {
+        (Value::Null, _) => "CREATE",
+        (_, Value::Null) => "DELETE",
+        _ => "UPDATE",
+    };
+    let object = if new.is_null() { old } else { new };
+    let kind = object["kind"].as_str().unwrap_or("Workspace");
+    let version = json!({"group": "workspaces.jupyter.org", "version": "v1alpha1"});
+    let (mut gvk, mut gvr) = (version.clone(), version);
+    gvk["kind"] = json!(kind);
+    gvr["resource"] = json!(format!("{}s", kind.to_lowercase()));
     json!({
         "apiVersion": "admission.k8s.io/v1",
         "kind": "AdmissionReview",
         "request": {
             "uid": "r-1",
-            "kind": {"group": "workspaces.jupyter.org", "version": "v1alpha1", "kind": "Workspace"},
-            "resource": {"group": "workspaces.jupyter.org", "version": "v1alpha1", "resource": "workspaces"},
-            "name": "demo",
+            "kind": gvk,
+            "resource": gvr,
+            "name": object["metadata"]["name"].as_str().unwrap_or("demo"),
             "namespace": "team",
-            "operation": if old.is_null() { "CREATE" } else { "UPDATE" },
+            "operation": operation,
             "userInfo": {"username": user, "groups": ["staff", "system:authenticated"], "uid": "u-1", "extra": {"k": ["v"]}},
             "object": new,
             "oldObject": old,

@@ -27,10 +27,31 @@ fn roles_name_their_verbs_and_objects_one_by_one() {
 fn people_get_workspaces_of_their_namespace_and_a_view_of_the_catalogue() {
     let objects = template(&LOCAL).unwrap();
     let user = named(&objects, "ClusterRole", "jupyter-k8s-workspace-user");
-    let verbs = ["get", "list", "watch", "create", "update", "patch", "delete"];
-    assert_eq!(user["rules"].as_array().unwrap().len(), 1);
-    assert_eq!(strings(&user["rules"][0]["resources"]), ["workspaces"]);
-    assert_eq!(strings(&user["rules"][0]["verbs"]), verbs);
+    let rules = user["rules"].as_array().unwrap();
+    let granted: Vec<_> = rules
+        .iter()
+        .map(|rule| {
+            (
+                strings(&rule["resources"]).join(","),
+                strings(&rule["verbs"]).join(" "),
+                strings(&rule["resourceNames"]).join(","),
+            )
+        })
+        .collect();
+    let write = "get list watch create update patch delete";
+    let expected = [
+        ("workspaces", write, ""),
+        ("workspaces/connect", "create", ""),
+        ("workspaceshares", write, ""),
+        ("workspaceexecutionprofiles", "get list", ""),
+        ("workspacetemplates", "use", "production-notebook-template"),
+        ("workspacemanagers", "use", "default"),
+    ];
+    for (resources, verbs, names) in expected {
+        let found = (resources.to_owned(), verbs.to_owned(), names.to_owned());
+        assert!(granted.contains(&found), "{resources}: {granted:?}");
+    }
+    assert_eq!(granted.len(), expected.len(), "{granted:?}");
     let binding = named(&objects, "RoleBinding", "jupyter-k8s-workspace-user");
     assert_eq!(binding["metadata"]["namespace"], "team-demo");
     assert_eq!(binding["subjects"][0]["name"], "alice");
@@ -74,26 +95,75 @@ fn the_proxy_holds_no_kubernetes_credentials() {
 }
 
 #[test]
-fn admission_fails_closed_for_workspaces_alone_and_leaves_the_ca_to_the_webhook() {
+fn only_administrators_of_a_namespace_administer_share_and_assign() {
+    let objects = template(&LOCAL).unwrap();
+    let verbs = |role: &str| {
+        let role = named(&objects, "ClusterRole", role);
+        let rules = role["rules"].as_array().unwrap();
+        let about = rules
+            .iter()
+            .filter(|rule| strings(&rule["resources"]) == ["workspaces"]);
+        about
+            .flat_map(|rule| strings(&rule["verbs"]))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    for verb in ["administer", "share", "assign-owner"] {
+        assert!(verbs("jupyter-k8s-workspace-admin").iter().any(|one| one == verb));
+        assert!(!verbs("jupyter-k8s-workspace-user").iter().any(|one| one == verb));
+    }
+}
+
+#[test]
+fn admission_fails_closed_in_namespaces_and_leaves_the_ca_to_the_webhook() {
     let objects = template(&EXTERNAL).unwrap();
     for (kind, path) in [
         ("MutatingWebhookConfiguration", "/mutate"),
         ("ValidatingWebhookConfiguration", "/validate"),
     ] {
         let configuration = named(&objects, kind, "jupyter-k8s-webhook");
-        let [webhook] = &configuration["webhooks"].as_array().unwrap()[..] else {
-            panic!("{configuration}")
-        };
-        assert_eq!(webhook["failurePolicy"], "Fail");
-        assert_eq!(webhook["clientConfig"]["service"]["path"], path);
-        assert!(webhook["clientConfig"]["caBundle"].is_null());
-        assert_eq!(strings(&webhook["rules"][0]["resources"]), ["workspaces"]);
-        assert_eq!(strings(&webhook["rules"][0]["operations"]), ["CREATE", "UPDATE"]);
-        let expression = &webhook["namespaceSelector"]["matchExpressions"][0];
+        let webhooks = configuration["webhooks"].as_array().unwrap();
+        for webhook in webhooks {
+            assert_eq!(webhook["clientConfig"]["service"]["path"], path);
+            assert!(webhook["clientConfig"]["caBundle"].is_null());
+            assert_eq!(webhook["sideEffects"], "None");
+        }
+        let people = &webhooks[0];
+        assert_eq!(people["failurePolicy"], "Fail");
+        assert_eq!(
+            strings(&people["rules"][0]["resources"]),
+            ["workspaces", "workspaceshares"]
+        );
+        let expression = &people["namespaceSelector"]["matchExpressions"][0];
         assert_eq!(expression["operator"], "NotIn");
         assert_eq!(
             strings(&expression["values"]),
             ["kube-system", "jupyter-k8s-system"]
         );
     }
+}
+
+#[test]
+fn a_webhook_that_is_down_holds_up_no_deletion_and_no_installation() {
+    let objects = template(&EXTERNAL).unwrap();
+    let configuration = named(&objects, "ValidatingWebhookConfiguration", "jupyter-k8s-webhook");
+    let people = &configuration["webhooks"][0];
+    assert_eq!(
+        strings(&people["rules"][0]["operations"]),
+        ["CREATE", "UPDATE", "DELETE"]
+    );
+    let conditions = people["matchConditions"].to_string();
+    for part in [
+        "system:serviceaccount:kube-system:namespace-controller",
+        "system:serviceaccount:kube-system:generic-garbage-collector",
+        "deletionTimestamp",
+    ] {
+        assert!(conditions.contains(part), "{part}: {conditions}");
+    }
+    let catalogue = &configuration["webhooks"][1];
+    assert_eq!(catalogue["failurePolicy"], "Ignore");
+    assert_eq!(
+        strings(&catalogue["rules"][0]["resources"]),
+        ["workspacetemplates", "workspacemanagers"]
+    );
 }

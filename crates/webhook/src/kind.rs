@@ -1,0 +1,71 @@
+//! Plural of a resource -> which of our kinds it is (pure).
+
+use kube::Resource;
+
+/// A kind that admission judges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// `Workspace`
+    Workspace,
+    /// `WorkspaceTemplate`
+    Template,
+    /// `WorkspaceManager`
+    Manager,
+    /// `WorkspaceExecutionProfile`
+    Profile,
+    /// `WorkspaceShare`
+    Share,
+}
+
+impl Kind {
+    const ALL: [Self; 5] = [
+        Self::Workspace,
+        Self::Template,
+        Self::Manager,
+        Self::Profile,
+        Self::Share,
+    ];
+
+    /// The kind whose plural is `resource`.
+    pub(crate) fn of(resource: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.plural() == resource)
+    }
+
+    /// Name of the kind, as manifests spell it.
+    pub(crate) fn name(self) -> String {
+        self.names().0
+    }
+
+    /// Plural of the kind, as roles and paths spell it.
+    pub(crate) fn plural(self) -> String {
+        self.names().1
+    }
+
+    fn names(self) -> (String, String) {
+        fn of<K: Resource<DynamicType = ()>>() -> (String, String) {
+            (K::kind(&()).into_owned(), K::plural(&()).into_owned())
+        }
+        match self {
+            Self::Workspace => of::<api::Workspace>(),
+            Self::Template => of::<api::WorkspaceTemplate>(),
+            Self::Manager => of::<api::WorkspaceManager>(),
+            Self::Profile => of::<api::WorkspaceExecutionProfile>(),
+            Self::Share => of::<api::WorkspaceShare>(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_known_by_their_plural_alone() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::of(&kind.plural()), Some(kind));
+        }
+        for other in ["workspace", "Workspaces", "pods", ""] {
+            assert_eq!(Kind::of(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Stored owner and requester -> who may name an owner, change or delete a workspace (IO only through look-ups).
+
+use api::Workspace;
+use api::names::{self, CREATED_BY};
+use api::workspace::OwnershipType;
+use futures::future::try_join;
+use kube::api::DynamicObject;
+use rules::Violation;
+
+use crate::changes::Changes;
+use crate::lookups::{LookupError, Lookups};
+use crate::review::Request;
+
+/// What the requester may not do to this workspace for being somebody else.
+pub(crate) async fn violations(
+    request: &Request,
+    changes: &Changes,
+    lookups: &Lookups,
+) -> Result<Vec<Violation>, LookupError> {
+    let (naming, editing) = try_join(naming(request, lookups), editing(request, changes, lookups)).await?;
+    Ok(naming.into_iter().chain(editing).collect())
+}
+
+fn owner(object: &DynamicObject) -> &str {
+    names::owner(&object.metadata).unwrap_or_default()
+}
+
+/// Naming somebody else as the owner needs a right of its own.
+async fn naming(request: &Request, lookups: &Lookups) -> Result<Option<Violation>, LookupError> {
+    let named = owner(&request.object);
+    let expected = request.old.as_ref().map_or_else(|| request.user_name(), owner);
+    if named == expected || lookups.may(request, names::ASSIGN_OWNER_VERB).await? {
+        return Ok(None);
+    }
+    let rule = format!(
+        "names another owner: leave the annotation as it is, or ask an administrator for the verb {} on this workspace",
+        names::ASSIGN_OWNER_VERB
+    );
+    Ok(Some(Violation::new(
+        format!("metadata.annotations[{CREATED_BY}]"),
+        named,
+        rule,
+    )))
+}
+
+/// A workspace that is its owner's alone is changed by its owner and by those who administer it.
+async fn editing(
+    request: &Request,
+    changes: &Changes,
+    lookups: &Lookups,
+) -> Result<Option<Violation>, LookupError> {
+    let Some(stored) = &request.old else {
+        return Ok(None);
+    };
+    let touched = request.is_delete() || changes.beyond_annotation(CREATED_BY);
+    let is_owner = !owner(stored).is_empty() && owner(stored) == request.user_name();
+    if !touched || is_owner || is_public(stored, lookups).await? {
+        return Ok(None);
+    }
+    let leaving = async {
+        if request.is_delete() {
+            lookups.namespace_is_leaving(&request.namespace).await
+        } else {
+            Ok(false)
+        }
+    };
+    let (administers, leaving) = try_join(lookups.may(request, names::ADMINISTER_VERB), leaving).await?;
+    if administers || leaving {
+        return Ok(None);
+    }
+    let rule = format!(
+        "is changed and deleted only by its owner and by holders of the verb {} on it: ask one of them",
+        names::ADMINISTER_VERB
+    );
+    Ok(Some(Violation::new("metadata.name", &request.name, rule)))
+}
+
+/// Whether everybody with the rights to it may edit the workspace as it is stored.
+async fn is_public(stored: &DynamicObject, lookups: &Lookups) -> Result<bool, LookupError> {
+    // One that cannot be read is nobody's to edit but its owner's.
+    let Ok(stored) = stored.clone().try_parse::<Workspace>() else {
+        return Ok(false);
+    };
+    let template = lookups.template_of(&stored).await?;
+    let own = stored.spec.ownership_type;
+    let effective = own.or_else(|| template?.spec.default_ownership_type);
+    Ok(effective == Some(OwnershipType::Public))
+}

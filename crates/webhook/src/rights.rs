@@ -1,0 +1,166 @@
+//! Person, verb and object -> whether they may, by access review; answers are kept for a moment (IO).
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::authentication::v1::UserInfo;
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use kube::api::PostParams;
+use kube::{Api, Client};
+use moka::Expiry;
+use moka::future::Cache;
+
+use crate::lookups::LookupError;
+
+/// How long a granted right is taken for granted.
+const KEEP_GRANTED: Duration = Duration::from_secs(10);
+/// How long a missing right stays missing: shorter, for people who have just been given it try again.
+const KEEP_REFUSED: Duration = Duration::from_secs(2);
+/// Memory for what is kept, in bytes of questions.
+const MAX_KEPT: u64 = 8 * 1024 * 1024;
+
+/// Something that a person may be allowed to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Right {
+    pub(crate) verb: &'static str,
+    /// API group; empty for the core group.
+    pub(crate) group: &'static str,
+    /// Plural of the kind.
+    pub(crate) resource: String,
+    /// For kinds of the whole cluster: where the right is to be exercised, so that it can be granted per namespace.
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+/// Asks the API server about rights.
+#[derive(Clone)]
+pub(crate) struct Rights {
+    client: Client,
+    kept: Cache<String, bool>,
+}
+
+struct ByAnswer;
+
+impl Expiry<String, bool> for ByAnswer {
+    fn expire_after_create(&self, _: &String, granted: &bool, _: Instant) -> Option<Duration> {
+        Some(if *granted { KEEP_GRANTED } else { KEEP_REFUSED })
+    }
+
+    fn expire_after_update(
+        &self,
+        key: &String,
+        granted: &bool,
+        now: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        self.expire_after_create(key, granted, now)
+    }
+}
+
+impl Rights {
+    pub(crate) fn new(client: Client) -> Self {
+        let kept = Cache::builder()
+            .max_capacity(MAX_KEPT)
+            .weigher(|question: &String, _| u32::try_from(question.len()).unwrap_or(u32::MAX))
+            .expire_after(ByAnswer)
+            .build();
+        Self { client, kept }
+    }
+
+    /// Whether `user` holds `right`. What the API server cannot say is an error and is not kept.
+    pub(crate) async fn holds(&self, user: &UserInfo, right: &Right) -> Result<bool, LookupError> {
+        let spec = question(user, right);
+        // Everything that the answer depends on, so that nobody gets somebody else's.
+        let key = serde_json::to_string(&spec).unwrap_or_default();
+        if let Some(granted) = self.kept.get(&key).await {
+            return Ok(granted);
+        }
+        let review = SubjectAccessReview {
+            spec,
+            ..SubjectAccessReview::default()
+        };
+        let reviews = Api::<SubjectAccessReview>::all(self.client.clone());
+        let answer = Box::pin(reviews.create(&PostParams::default(), &review))
+            .await
+            .map_err(|error| LookupError::new(format!("the right to {}", right.verb), error))?;
+        let granted = answer
+            .status
+            .is_some_and(|status| status.allowed && !status.denied.unwrap_or(false));
+        Box::pin(self.kept.insert(key, granted)).await;
+        Ok(granted)
+    }
+}
+
+fn question(user: &UserInfo, right: &Right) -> SubjectAccessReviewSpec {
+    let version = if right.group == api::names::GROUP {
+        api::names::VERSION
+    } else {
+        "v1"
+    };
+    SubjectAccessReviewSpec {
+        user: user.username.clone(),
+        uid: user.uid.clone(),
+        groups: user.groups.clone(),
+        extra: user.extra.clone(),
+        resource_attributes: Some(ResourceAttributes {
+            group: Some(right.group.to_owned()),
+            version: Some(version.to_owned()),
+            resource: Some(right.resource.clone()),
+            verb: Some(right.verb.to_owned()),
+            namespace: Some(right.namespace.clone()),
+            name: Some(right.name.clone()),
+            ..ResourceAttributes::default()
+        }),
+        ..SubjectAccessReviewSpec::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_forgotten_sooner_than_a_grant() {
+        let now = Instant::now();
+        let kept = |granted| ByAnswer.expire_after_create(&String::new(), &granted, now);
+        assert_eq!(kept(true), Some(Duration::from_secs(10)));
+        assert!(kept(false) < kept(true));
+    }
+
+    #[test]
+    fn another_group_uid_or_name_is_another_question() {
+        let right = Right {
+            verb: "use",
+            group: api::names::GROUP,
+            resource: "workspacetemplates".to_owned(),
+            namespace: "team".to_owned(),
+            name: "prod".to_owned(),
+        };
+        let user = UserInfo {
+            username: Some("alice".to_owned()),
+            ..UserInfo::default()
+        };
+        let base = question(&user, &right);
+        let member = UserInfo {
+            groups: Some(vec!["staff".to_owned()]),
+            ..user.clone()
+        };
+        let namesake = UserInfo {
+            uid: Some("2".to_owned()),
+            ..user.clone()
+        };
+        let other = Right {
+            name: "gpu".to_owned(),
+            ..right.clone()
+        };
+        for different in [
+            question(&member, &right),
+            question(&namesake, &right),
+            question(&user, &other),
+        ] {
+            assert_ne!(
+                serde_json::to_string(&base).unwrap(),
+                serde_json::to_string(&different).unwrap()
+            );
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Objects that a workspace refers to -> those that the requester may not `use` (IO only through look-ups).
+
+use api::names::{GROUP, USE_VERB};
+use api::{Workspace, WorkspaceTemplate};
+use futures::future::try_join_all;
+use rules::Violation;
+
+use crate::changes::Changes;
+use crate::kind::Kind;
+use crate::lookups::{LookupError, Lookups};
+use crate::review::Request;
+use crate::rights::Right;
+
+/// Fields of the spec that change nothing about what runs.
+const ABOUT_PEOPLE: [&str; 6] = [
+    "displayName",
+    "desiredStatus",
+    "ownershipType",
+    "accessType",
+    "updatePolicy",
+    "appType",
+];
+
+/// What the requester may not use.
+#[derive(Debug, Default)]
+pub(crate) struct Refused {
+    /// One per object.
+    pub(crate) violations: Vec<Violation>,
+    /// Whether the template is among them: then nothing is told of what is in it.
+    pub(crate) template: bool,
+}
+
+struct Reference<'a> {
+    field: &'static str,
+    kind: Kind,
+    name: &'a str,
+}
+
+/// Asks for the right to use what the workspace refers to, all at once.
+pub(crate) async fn refused(
+    request: &Request,
+    changes: &Changes,
+    workspace: &Workspace,
+    template: Option<&WorkspaceTemplate>,
+    lookups: &Lookups,
+) -> Result<Refused, LookupError> {
+    if !is_asked(request, changes) {
+        return Ok(Refused::default());
+    }
+    let references = references(workspace, template);
+    let answers = try_join_all(references.iter().map(|reference| {
+        let right = Right {
+            verb: USE_VERB,
+            group: GROUP,
+            resource: reference.kind.plural(),
+            namespace: request.namespace.clone(),
+            name: reference.name.to_owned(),
+        };
+        async move { lookups.holds(request, &right).await }
+    }))
+    .await?;
+    let refused = references
+        .iter()
+        .zip(answers)
+        .filter(|(_, granted)| !granted)
+        .map(|(reference, _)| reference);
+    let mut found = Refused::default();
+    for reference in refused {
+        found.template |= reference.kind == Kind::Template;
+        let rule = format!(
+            "is not yours to use: choose another {kind}, or ask an administrator for the verb {USE_VERB} on it",
+            kind = reference.kind.name(),
+        );
+        found
+            .violations
+            .push(Violation::new(reference.field, reference.name, rule));
+    }
+    Ok(found)
+}
+
+/// At creation, when what runs changes, and at a start; never for a stop, metadata or who may do what.
+fn is_asked(request: &Request, changes: &Changes) -> bool {
+    let starts =
+        changes.spec.contains("desiredStatus") && request.object.data["spec"]["desiredStatus"] == "Running";
+    let runs_other = changes
+        .spec
+        .iter()
+        .any(|field| !ABOUT_PEOPLE.contains(&field.as_str()));
+    request.is_create() || starts || runs_other
+}
+
+/// The template, a manager that the workspace names itself, and the effective profile unless the template names it.
+fn references<'a>(workspace: &'a Workspace, template: Option<&WorkspaceTemplate>) -> Vec<Reference<'a>> {
+    let spec = &workspace.spec;
+    let of_template = template.and_then(|template| template.spec.execution_profile_ref.as_deref());
+    let profile = spec
+        .execution_profile_ref
+        .as_deref()
+        .filter(|name| Some(*name) != of_template);
+    [
+        ("spec.templateRef", Kind::Template, spec.template_ref.as_deref()),
+        ("spec.managerRef", Kind::Manager, spec.manager_ref.as_deref()),
+        ("spec.executionProfileRef", Kind::Profile, profile),
+    ]
+    .into_iter()
+    .filter_map(|(field, kind, name)| {
+        Some(Reference {
+            field,
+            kind,
+            name: name?,
+        })
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::review::tests::{create, update};
+
+    fn asked(old: &Value, new: &Value) -> bool {
+        let request = update("alice", &json!({"spec": old}), &json!({"spec": new}));
+        is_asked(&request, &Changes::of(&request))
+    }
+
+    #[test]
+    fn it_is_asked_at_creation_at_a_start_and_when_what_runs_changes() {
+        let request = create("alice", &json!({"spec": {"desiredStatus": "Stopped"}}));
+        assert!(is_asked(&request, &Changes::of(&request)));
+        assert!(asked(
+            &json!({"desiredStatus": "Stopped"}),
+            &json!({"desiredStatus": "Running"})
+        ));
+        for field in [
+            "image",
+            "managerRef",
+            "executionProfileRef",
+            "resources",
+            "env",
+            "anythingNew",
+        ] {
+            assert!(asked(&json!({}), &json!({field: "x"})), "{field}");
+        }
+    }
+
+    #[test]
+    fn it_is_not_asked_for_a_stop_metadata_or_who_may_do_what() {
+        assert!(!asked(
+            &json!({"desiredStatus": "Running"}),
+            &json!({"desiredStatus": "Stopped"})
+        ));
+        for field in [
+            "displayName",
+            "accessType",
+            "ownershipType",
+            "updatePolicy",
+            "appType",
+        ] {
+            assert!(!asked(&json!({}), &json!({field: "x"})), "{field}");
+        }
+        let request = update("alice", &json!({}), &json!({"metadata": {"labels": {"a": "b"}}}));
+        assert!(!is_asked(&request, &Changes::of(&request)));
+    }
+
+    #[test]
+    fn a_profile_that_the_template_names_needs_no_right_of_its_own() {
+        let template: WorkspaceTemplate = serde_json::from_value(json!({
+            "metadata": {"name": "prod"},
+            "spec": {"displayName": "t", "defaultImage": "uv", "executionProfileRef": "standard", "managerRef": "main"},
+        }))
+        .unwrap();
+        let fields = |spec: Value| {
+            let mut spec = spec;
+            spec["displayName"] = json!("d");
+            let workspace: Workspace =
+                serde_json::from_value(json!({"metadata": {"name": "w"}, "spec": spec})).unwrap();
+            let all = references(&workspace, Some(&template));
+            all.into_iter()
+                .map(|reference| format!("{}={}", reference.field, reference.name))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(fields(json!({"templateRef": "prod"})), ["spec.templateRef=prod"]);
+        assert_eq!(
+            fields(json!({"executionProfileRef": "standard"})),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            fields(json!({"executionProfileRef": "admin", "managerRef": "main"})),
+            ["spec.managerRef=main", "spec.executionProfileRef=admin"]
+        );
+    }
+}

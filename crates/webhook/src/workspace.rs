@@ -1,0 +1,292 @@
+//! Request for a Workspace -> what is wrong with it (IO only through look-ups).
+
+use api::names::{DEPRECATED, REPLACED_BY};
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
+use futures::future::{try_join, try_join4};
+use kube::{Resource, ResourceExt as _};
+use rules::{Home, Judgement, NotYet, Settings, Violation, Violations};
+
+use crate::changes::Changes;
+use crate::findings::Findings;
+use crate::lookups::{LookupError, Lookups};
+use crate::review::Request;
+use crate::{ownership, reach, usage};
+
+/// Judges a request for a workspace. `by_us`: the operator or the gateway asks, who need no rights of a person.
+pub(crate) async fn judge(
+    request: &Request,
+    changes: &Changes,
+    by_us: bool,
+    settings: &Settings,
+    lookups: &Lookups,
+) -> Result<Findings, LookupError> {
+    if request.is_delete() {
+        return deletion(request, changes, by_us, lookups).await;
+    }
+    let workspace: Workspace = match request.object.clone().try_parse() {
+        Ok(workspace) => workspace,
+        Err(error) => return Ok(unreadable(&error.to_string())),
+    };
+    let template = lookups.template_of(&workspace).await?;
+    let references = try_join(
+        managers(&workspace, template.as_ref(), lookups),
+        profile(request, &workspace, template.as_ref(), lookups),
+    );
+    let (ownership, refused, reach, (managers, profile)) = Box::pin(try_join4(
+        unless(by_us, ownership::violations(request, changes, lookups)),
+        unless(
+            by_us,
+            usage::refused(request, changes, &workspace, template.as_ref(), lookups),
+        ),
+        unless(by_us, reach::refused(request, lookups)),
+        references,
+    ))
+    .await?;
+    let mut found = Findings {
+        forbidden: [ownership, refused.violations, reach].concat(),
+        ..Findings::default()
+    };
+    // What a template holds is not told to those who may not use it.
+    let referred = Referred {
+        template: template.filter(|_| !refused.template),
+        managers,
+        profile,
+        template_is_secret: refused.template,
+    };
+    found.extend(referred.judge(request, changes, &workspace, settings));
+    Ok(found)
+}
+
+async fn unless<T: Default>(
+    skip: bool,
+    answer: impl Future<Output = Result<T, LookupError>>,
+) -> Result<T, LookupError> {
+    if skip { Ok(T::default()) } else { answer.await }
+}
+
+async fn deletion(
+    request: &Request,
+    changes: &Changes,
+    by_us: bool,
+    lookups: &Lookups,
+) -> Result<Findings, LookupError> {
+    let forbidden = unless(by_us, ownership::violations(request, changes, lookups)).await?;
+    Ok(Findings {
+        forbidden,
+        ..Findings::default()
+    })
+}
+
+/// What is said of an object that its own type does not describe. The schema refuses it, too.
+pub(crate) fn unreadable(why: &str) -> Findings {
+    Findings {
+        invalid: vec![Violation::new("spec", "", format!("cannot be read: {why}"))],
+        ..Findings::default()
+    }
+}
+
+/// All managers; from the API server where the watch may be an instant behind.
+async fn managers(
+    workspace: &Workspace,
+    template: Option<&WorkspaceTemplate>,
+    lookups: &Lookups,
+) -> Result<Vec<WorkspaceManager>, LookupError> {
+    let named = workspace
+        .spec
+        .manager_ref
+        .as_deref()
+        .or_else(|| template?.spec.manager_ref.as_deref());
+    let known = lookups.managers();
+    let waits_for_template = template.is_none() && workspace.spec.template_ref.is_some();
+    if waits_for_template || rules::managers::choose(named, &known).is_ok() {
+        return Ok(known);
+    }
+    lookups.managers_now().await
+}
+
+async fn profile(
+    request: &Request,
+    workspace: &Workspace,
+    template: Option<&WorkspaceTemplate>,
+    lookups: &Lookups,
+) -> Result<Option<WorkspaceExecutionProfile>, LookupError> {
+    let named = rules::profile_name(&workspace.spec, template.map(|template| &template.spec));
+    match named {
+        Some(name) => lookups.profile(&request.namespace, name).await,
+        None => Ok(None),
+    }
+}
+
+/// What a workspace refers to, as far as it exists.
+struct Referred {
+    template: Option<WorkspaceTemplate>,
+    managers: Vec<WorkspaceManager>,
+    profile: Option<WorkspaceExecutionProfile>,
+    template_is_secret: bool,
+}
+
+impl Referred {
+    fn judge(
+        &self,
+        request: &Request,
+        changes: &Changes,
+        workspace: &Workspace,
+        settings: &Settings,
+    ) -> Findings {
+        let mut found = Findings::default();
+        let all = is_to_be_judged(request, changes);
+        if !all && !changes.labels() {
+            return found;
+        }
+        let judgement = self.ask(workspace, self.template.as_ref(), settings);
+        let (mut invalid, mut out_of_bounds) = self.apart(workspace, &judgement, settings);
+        if !all {
+            // Only labels change: nobody is kept from that by what was stored before.
+            invalid.retain(about_labels);
+            out_of_bounds.retain(about_labels);
+        }
+        found.invalid = invalid;
+        found.out_of_bounds = out_of_bounds;
+        if all {
+            found.invalid.extend(self.leaving(request, changes, &judgement));
+            found.warnings = self.warnings(request, &judgement);
+        }
+        found
+    }
+
+    fn ask(
+        &self,
+        workspace: &Workspace,
+        template: Option<&WorkspaceTemplate>,
+        settings: &Settings,
+    ) -> Judgement {
+        let references = rules::References::managed_by(&self.managers)
+            .with_template(template)
+            .with_profile(self.profile.as_ref());
+        rules::judge(workspace, &references, settings)
+    }
+
+    /// Broken rules, those that hold without the template apart from its bounds.
+    fn apart(
+        &self,
+        workspace: &Workspace,
+        judgement: &Judgement,
+        settings: &Settings,
+    ) -> (Vec<Violation>, Vec<Violation>) {
+        let list = |violations: &Option<Violations>| -> Vec<Violation> {
+            violations.iter().flat_map(Violations::iter).cloned().collect()
+        };
+        let all = list(&judgement.violations);
+        if all.is_empty() || self.template.is_none() {
+            return (all, Vec::new());
+        }
+        let without = list(&self.ask(workspace, None, settings).violations);
+        all.into_iter().partition(|violation| without.contains(violation))
+    }
+
+    /// What is being deleted takes nobody in.
+    fn leaving(&self, request: &Request, changes: &Changes, judgement: &Judgement) -> Vec<Violation> {
+        let chosen = rules::managers::choose(judgement.effective.manager_ref.as_deref(), &self.managers).ok();
+        let enters = |field: &str| request.is_create() || changes.spec.contains(field);
+        [
+            ("templateRef", self.template.as_ref().and_then(leaving)),
+            ("managerRef", chosen.and_then(leaving)),
+            ("executionProfileRef", self.profile.as_ref().and_then(leaving)),
+        ]
+        .into_iter()
+        .filter(|(field, _)| enters(field))
+        .filter_map(|(field, leaving)| {
+            let (kind, name) = leaving?;
+            let rule = format!("is being deleted and takes no new workspace: choose another {kind}");
+            Some(Violation::new(format!("spec.{field}"), name, rule))
+        })
+        .collect()
+    }
+
+    fn warnings(&self, request: &Request, judgement: &Judgement) -> Vec<String> {
+        // Whether a template exists is not told either.
+        let not_yet = judgement
+            .not_yet
+            .as_ref()
+            .filter(|not_yet| !(self.template_is_secret && is_template(not_yet)));
+        let mut warnings: Vec<_> = not_yet.map(ToString::to_string).into_iter().collect();
+        if !request.is_create() {
+            return warnings;
+        }
+        warnings.extend(self.template.as_ref().and_then(deprecation));
+        let template_known = !judgement.not_yet.as_ref().is_some_and(is_template);
+        if template_known && matches!(judgement.effective.home, Home::Ephemeral { .. }) {
+            warnings.push(
+                "spec.storage is not set: files in the home directory are lost when the workspace stops"
+                    .to_owned(),
+            );
+        }
+        warnings
+    }
+}
+
+/// A stored workspace is not judged again for changes that run nothing new: finalizers, a stop.
+fn is_to_be_judged(request: &Request, changes: &Changes) -> bool {
+    let only_status = changes.spec.iter().eq(["desiredStatus"]);
+    let stops = only_status && request.object.data["spec"]["desiredStatus"] == "Stopped";
+    request.is_create() || (!changes.spec.is_empty() && !stops)
+}
+
+fn is_template(not_yet: &NotYet) -> bool {
+    matches!(not_yet, NotYet::TemplateNotFound { .. })
+}
+
+fn about_labels(violation: &Violation) -> bool {
+    violation.field.starts_with("metadata.labels")
+}
+
+/// Kind and name of an object that is being deleted.
+fn leaving<K: Resource<DynamicType = ()>>(object: &K) -> Option<(String, String)> {
+    object.meta().deletion_timestamp.as_ref()?;
+    Some((K::kind(&()).into_owned(), object.name_any()))
+}
+
+/// What people are told who take a template that is on its way out.
+fn deprecation(template: &WorkspaceTemplate) -> Option<String> {
+    let annotations = template.annotations();
+    let (why, other) = (annotations.get(DEPRECATED), annotations.get(REPLACED_BY));
+    if why.is_none() && other.is_none() {
+        return None;
+    }
+    let why = why.filter(|why| !why.is_empty()).map(|why| format!(": {why:?}"));
+    let other = other.map(|other| format!("; use {other:?} instead"));
+    Some(format!(
+        "WorkspaceTemplate {:?} is deprecated{}{}",
+        template.name_any(),
+        why.unwrap_or_default(),
+        other.unwrap_or_default(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_template_is_deprecated_by_either_annotation() {
+        let template = |annotations: Value| -> WorkspaceTemplate {
+            serde_json::from_value(json!({
+                "metadata": {"name": "old", "annotations": annotations},
+                "spec": {"displayName": "t", "defaultImage": "uv"},
+            }))
+            .unwrap()
+        };
+        let said = |annotations| deprecation(&template(annotations));
+        assert_eq!(said(json!({"a": "b"})), None);
+        assert_eq!(
+            said(json!({ DEPRECATED: "" })).as_deref(),
+            Some(r#"WorkspaceTemplate "old" is deprecated"#)
+        );
+        assert_eq!(
+            said(json!({DEPRECATED: "no more\nsupport", REPLACED_BY: "new"})).as_deref(),
+            Some(r#"WorkspaceTemplate "old" is deprecated: "no more\nsupport"; use "new" instead"#)
+        );
+    }
+}

@@ -1,0 +1,186 @@
+//! Templates, managers and profiles: what is refused, what is warned about, and what they do to workspaces.
+
+use api::names::{DEPRECATED, IS_DEFAULT, REPLACED_BY};
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::support::{GATEWAY, OPERATOR, workspace};
+
+fn object(kind: &str, spec: Value) -> Value {
+    json!({
+        "apiVersion": "workspaces.jupyter.org/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": "it"},
+        "spec": spec,
+    })
+}
+
+fn template(spec: Value) -> Value {
+    let mut spec = spec;
+    spec["displayName"] = json!("t");
+    spec["defaultImage"] = json!("uv");
+    object("WorkspaceTemplate", spec)
+}
+
+fn manager(base_domain: &str) -> Value {
+    object(
+        "WorkspaceManager",
+        json!({"routing": {"baseDomain": base_domain, "traefik": {}}, "authentication": {"gateway": {}}}),
+    )
+}
+
+#[tokio::test]
+async fn a_template_that_contradicts_itself_is_refused() {
+    let webhook = Cluster::default().webhook();
+    let good = template(json!({"resourceBounds": {"cpu": {"max": "2"}}}));
+    assert!(webhook.validate_create("root", &good).await.allowed);
+    let bad = template(json!({"resourceBounds": {"cpu": {"min": "3", "max": "2"}}}));
+    let refused = webhook.validate_create("root", &bad).await;
+    assert_eq!(refused.code, 422);
+    assert!(refused.message.contains("spec.resourceBounds.cpu"), "{refused:?}");
+    assert!(refused.message.contains("contradicts itself") || refused.message.contains("more than"));
+}
+
+#[tokio::test]
+async fn people_set_the_annotations_that_are_theirs_and_no_others() {
+    let webhook = Cluster::default().webhook();
+    let cases = [
+        (template(json!({})), DEPRECATED, true),
+        (template(json!({})), REPLACED_BY, true),
+        (template(json!({})), IS_DEFAULT, false),
+        (manager("b.org"), IS_DEFAULT, true),
+        (manager("b.org"), DEPRECATED, false),
+        (object("WorkspaceExecutionProfile", json!({})), DEPRECATED, false),
+        (
+            workspace(json!({"storage": {"size": "1Gi"}})),
+            api::names::RESTARTED_AT,
+            true,
+        ),
+        (workspace(json!({"storage": {"size": "1Gi"}})), IS_DEFAULT, false),
+    ];
+    for (old, key, allowed) in cases {
+        let mut new = old.clone();
+        new["metadata"]["annotations"][key] = json!("true");
+        let answer = webhook.validate_update("alice", &old, &new).await;
+        assert_eq!(answer.allowed, allowed, "{key} on {}: {answer:?}", old["kind"]);
+    }
+}
+
+#[tokio::test]
+async fn our_operator_protects_the_catalogue_and_changes_nothing_else_of_it() {
+    let webhook = Cluster::default().webhook();
+    for old in [
+        template(json!({})),
+        manager("b.org"),
+        object("WorkspaceExecutionProfile", json!({})),
+    ] {
+        let mut held = old.clone();
+        held["metadata"]["finalizers"] = json!([api::names::IN_USE_FINALIZER]);
+        assert!(webhook.validate_update(OPERATOR, &old, &held).await.allowed);
+        assert!(webhook.validate_update(OPERATOR, &held, &old).await.allowed);
+        assert_eq!(webhook.validate_update(GATEWAY, &old, &held).await.code, 403);
+        let mut labelled = old.clone();
+        labelled["metadata"]["labels"] = json!({"a": "b"});
+        assert_eq!(webhook.validate_update(OPERATOR, &old, &labelled).await.code, 403);
+        assert_eq!(webhook.validate_create(OPERATOR, &old).await.code, 403);
+    }
+}
+
+#[tokio::test]
+async fn a_deprecated_template_is_warned_about_when_it_is_taken() {
+    let mut deprecated = testkit::objects::template("prod");
+    deprecated.metadata.annotations = Some(
+        [
+            (DEPRECATED.to_owned(), "no patches".to_owned()),
+            (REPLACED_BY.to_owned(), "prod-2".to_owned()),
+        ]
+        .into(),
+    );
+    let webhook = Cluster::with(deprecated).webhook();
+    let new = workspace(json!({"templateRef": "prod"}));
+    let answer = webhook.validate_create("alice", &new).await;
+    assert!(answer.allowed);
+    assert_eq!(
+        answer.warnings,
+        [r#"WorkspaceTemplate "prod" is deprecated: "no patches"; use "prod-2" instead"#]
+    );
+    let bigger = workspace(json!({"templateRef": "prod", "storage": {"size": "2Gi"}}));
+    assert!(
+        webhook
+            .validate_update("alice", &new, &bigger)
+            .await
+            .warnings
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn managers_and_profiles_that_are_being_deleted_take_nobody_in() {
+    let leaving = json!("2026-01-01T00:00:00Z");
+    let mut cluster = Cluster::with(testkit::objects::template("prod")).granting(&["* use * *"]);
+    let mut gone = testkit::objects::manager("gone");
+    gone.metadata.annotations = None;
+    gone.metadata.deletion_timestamp = serde_json::from_value(leaving.clone()).unwrap();
+    cluster.managers.push(gone);
+    cluster.profiles = vec![
+        serde_json::from_value(json!({
+            "metadata": {"name": "gone", "namespace": "team", "deletionTimestamp": leaving}, "spec": {}
+        }))
+        .unwrap(),
+    ];
+    let webhook = cluster.webhook();
+    let plain = workspace(json!({"templateRef": "prod"}));
+    for field in ["managerRef", "executionProfileRef"] {
+        let mut new = plain.clone();
+        new["spec"][field] = json!("gone");
+        let expected = format!(r#"spec.{field}: "gone" is being deleted and takes no new workspace"#);
+        let created = webhook.validate_create("alice", &new).await;
+        assert!(created.message.contains(&expected), "{created:?}");
+        let moved = webhook.validate_update("alice", &plain, &new).await;
+        assert!(moved.message.contains(&expected), "{moved:?}");
+        let mut stays = new.clone();
+        stays["spec"]["port"] = json!(9999);
+        assert!(webhook.validate_update("alice", &new, &stays).await.allowed);
+    }
+}
+
+#[tokio::test]
+async fn moving_a_manager_says_how_many_workspaces_move() {
+    let running = |name: &str, phase: &str, manager: &str| {
+        let mut workspace = testkit::objects::workspace(name);
+        workspace.status =
+            serde_json::from_value(json!({"phase": phase, "resolved": {"manager": manager}})).unwrap();
+        workspace
+    };
+    let mut cluster = Cluster {
+        workspaces: vec![
+            running("a", "Running", "it"),
+            running("b", "Running", "it"),
+            running("c", "Stopped", "it"),
+            running("d", "Running", "other"),
+        ],
+        ..Cluster::default()
+    };
+    let webhook = cluster.clone().webhook();
+    let answer = webhook
+        .validate_update("root", &manager("a.org"), &manager("b.org"))
+        .await;
+    assert!(answer.allowed);
+    assert_eq!(
+        answer.warnings,
+        ["spec.routing.baseDomain changes: 2 running workspaces get other URLs, and their sessions end"]
+    );
+    let same = webhook
+        .validate_update("root", &manager("a.org"), &manager("a.org"))
+        .await;
+    assert!(same.warnings.is_empty());
+    cluster.broken = true;
+    let answer = cluster
+        .webhook()
+        .validate_update("root", &manager("a.org"), &manager("b.org"))
+        .await;
+    assert!(
+        answer.allowed && answer.warnings[0].contains("every running workspace"),
+        "{answer:?}"
+    );
+}

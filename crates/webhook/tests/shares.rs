@@ -1,0 +1,157 @@
+//! Who may share a workspace, and what a share is bound to.
+
+use api::names::CREATED_BY;
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::support::{OPERATOR, Webhook};
+
+/// With alice's workspace `lab`.
+fn cluster() -> Cluster {
+    Cluster {
+        workspaces: vec![testkit::objects::workspace("lab")],
+        managers: vec![testkit::objects::manager("main")],
+        ..Cluster::default()
+    }
+}
+
+fn share(workspace: &str) -> Value {
+    json!({
+        "apiVersion": "workspaces.jupyter.org/v1alpha1",
+        "kind": "WorkspaceShare",
+        "metadata": {"name": "with-bob", "namespace": "team"},
+        "spec": {"workspaceRef": workspace, "subjects": [{"kind": "User", "name": "bob"}]},
+    })
+}
+
+/// As it is after mutation.
+async fn made(webhook: &Webhook, user: &str, mut share: Value) -> Value {
+    let answer = webhook.mutate_create(user, &share).await;
+    if let Some(patch) = answer.patch {
+        json_patch::patch(&mut share, &patch).unwrap();
+    }
+    share
+}
+
+#[tokio::test]
+async fn an_owner_s_share_is_bound_to_the_workspace_of_now() {
+    let webhook = cluster().webhook();
+    let made = made(&webhook, "alice", share("lab")).await;
+    assert_eq!(made["spec"]["workspaceUID"], "uid-of-lab");
+    assert_eq!(made["metadata"]["annotations"][CREATED_BY], "alice");
+    let answer = webhook.validate_create("alice", &made).await;
+    assert!(answer.allowed && answer.warnings.is_empty(), "{answer:?}");
+    let mut stale = made.clone();
+    stale["spec"]["workspaceUID"] = json!("another");
+    let refused = webhook.validate_create("alice", &stale).await;
+    assert!(
+        refused
+            .message
+            .starts_with(r#"spec.workspaceUID: "another" is not the UID of that workspace"#),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn others_share_only_with_the_verb() {
+    let webhook = cluster().granting(&["carol share workspaces lab"]).webhook();
+    for (user, allowed) in [("bob", false), ("carol", true)] {
+        let new = made(&webhook, user, share("lab")).await;
+        let answer = webhook.validate_create(user, &new).await;
+        assert_eq!(answer.allowed, allowed, "{user}: {answer:?}");
+    }
+    let new = made(&webhook, "bob", share("lab")).await;
+    let refused = webhook.validate_create("bob", &new).await;
+    assert_eq!(refused.code, 403);
+    assert!(
+        refused
+            .message
+            .starts_with(r#"spec.workspaceRef: "lab" is shared only by"#)
+    );
+}
+
+#[tokio::test]
+async fn nobody_makes_a_share_in_somebody_else_s_name() {
+    let webhook = cluster().granting(&["hub share workspaces early"]).webhook();
+    let mut forged = share("early");
+    forged["metadata"]["annotations"] = json!({ CREATED_BY: "alice" });
+    let refused = webhook.validate_create("bob", &forged).await;
+    assert_eq!(refused.code, 403);
+    assert!(refused.message.contains("names another creator"), "{refused:?}");
+    assert!(webhook.validate_create("hub", &forged).await.allowed);
+    let mut honest = share("early");
+    honest["metadata"]["annotations"] = json!({ CREATED_BY: "bob" });
+    let answer = webhook.validate_create("bob", &honest).await;
+    assert!(answer.allowed, "{answer:?}");
+    assert!(
+        answer.warnings[0].contains(r#"Workspace "early" does not exist"#),
+        "{answer:?}"
+    );
+    let refused = webhook.validate_update("bob", &honest, &forged).await;
+    assert_eq!(refused.code, 403);
+}
+
+#[tokio::test]
+async fn a_share_is_changed_by_the_owner_and_taken_back_by_who_made_it() {
+    let webhook = cluster().webhook();
+    let mut stored = share("lab");
+    stored["spec"]["workspaceUID"] = json!("uid-of-lab");
+    stored["metadata"]["annotations"] = json!({ CREATED_BY: "carol" });
+    let mut longer = stored.clone();
+    longer["spec"]["reason"] = json!("more time");
+    assert!(webhook.validate_update("alice", &stored, &longer).await.allowed);
+    assert!(webhook.validate_delete("alice", &stored).await.allowed);
+    assert_eq!(webhook.validate_update("carol", &stored, &longer).await.code, 403);
+    assert!(webhook.validate_delete("carol", &stored).await.allowed);
+    assert_eq!(webhook.validate_delete("bob", &stored).await.code, 403);
+    let leaving = Cluster {
+        leaving: true,
+        ..cluster()
+    };
+    assert!(leaving.webhook().validate_delete("bob", &stored).await.allowed);
+}
+
+#[tokio::test]
+async fn a_share_of_an_earlier_workspace_is_not_the_new_owner_s() {
+    let webhook = cluster().webhook();
+    let mut stored = share("lab");
+    stored["spec"]["workspaceUID"] = json!("uid-of-an-earlier-lab");
+    stored["metadata"]["annotations"] = json!({ CREATED_BY: "carol" });
+    assert_eq!(webhook.validate_delete("alice", &stored).await.code, 403);
+    assert!(webhook.validate_delete("carol", &stored).await.allowed);
+}
+
+#[tokio::test]
+async fn the_operator_binds_shares_and_deletes_expired_ones() {
+    let webhook = cluster().webhook();
+    let mut owned = share("lab");
+    owned["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "v1", "kind": "Workspace", "name": "lab", "uid": "uid-of-lab"}]);
+    assert!(
+        webhook
+            .validate_update(OPERATOR, &share("lab"), &owned)
+            .await
+            .allowed
+    );
+    assert!(webhook.validate_delete(OPERATOR, &owned).await.allowed);
+    let mut wider = share("lab");
+    wider["spec"]["subjects"] = json!([]);
+    assert_eq!(
+        webhook
+            .validate_update(OPERATOR, &share("lab"), &wider)
+            .await
+            .code,
+        403
+    );
+}
+
+#[tokio::test]
+async fn a_share_is_not_made_while_its_workspace_cannot_be_looked_up() {
+    let webhook = Cluster {
+        broken: true,
+        ..cluster()
+    }
+    .webhook();
+    assert_eq!(webhook.mutate_create("alice", &share("lab")).await.code, 503);
+    assert_eq!(webhook.validate_create("alice", &share("lab")).await.code, 503);
+}
