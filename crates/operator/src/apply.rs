@@ -205,9 +205,8 @@ fn deployed(context: &Context, outcome: Outcome<Deployment>, applied: &mut Appli
     applied.obstacle = applied.obstacle.take().or_else(|| outcome.obstacle());
     outcome.settle(&mut applied.world.deployment);
     if let Some(deployment) = &applied.world.deployment {
-        context
-            .memory
-            .wrote_deployment(&applied.world.identity.key(), &deployment.metadata);
+        let key = applied.world.identity.key();
+        context.memory.saw_deployment(&key, Some(deployment));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use api::workspace::DesiredStatus;
 
-use crate::{plan::Plan, world::World};
+use crate::world::World;
 
 /// What to do about the pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,16 +32,14 @@ pub fn intent(desired: DesiredStatus, valid: bool, world: &World) -> Intent {
     }
 }
 
-/// Whether the caches are not enough for what is about to be done or said: a start, an end, a child that is to be
-/// made, or the claim that no pod is left. `stopped` is whether status says already that none is.
-pub fn needs_certainty(intent: Intent, plan: Option<&Plan>, world: &World, stopped: bool) -> bool {
-    let missing = plan.is_some_and(|plan| {
-        (plan.claim.is_some() && world.claim.is_none()) || world.policy.is_none() || world.service.is_none()
-    });
+/// Whether the caches are not enough for what is about to be done or said: a start, or the claim that no pod is left.
+/// `known` is whether it is certain already that no pod is there and none can come, `stopped` whether status says so.
+/// Nothing else needs it: a child that is absent from the caches is made by a write that fails where one exists.
+pub fn needs_certainty(intent: Intent, world: &World, known: bool, stopped: bool) -> bool {
     match intent {
-        Intent::Start | Intent::Await | Intent::Stop => true,
-        Intent::Keep => missing,
-        Intent::Rest => missing || (!stopped && world.is_quiet()),
+        Intent::Start => !known,
+        Intent::Rest => !known && !stopped && world.is_quiet(),
+        Intent::Keep | Intent::Await | Intent::Stop => false,
     }
 }
 
@@ -124,17 +122,20 @@ mod tests {
 
     #[test]
     fn a_settled_workspace_needs_no_look_at_the_api_server() {
-        let plan = crate::plan::lasting(&fixtures::valid(), &fixtures::site());
-        assert!(!needs_certainty(
-            Intent::Keep,
-            Some(&plan),
-            &fixtures::running(),
-            false
-        ));
-        assert!(!needs_certainty(Intent::Rest, None, &fixtures::world(), true));
-        let mut incomplete = fixtures::running();
-        incomplete.service = None;
-        assert!(needs_certainty(Intent::Keep, Some(&plan), &incomplete, false));
-        assert!(needs_certainty(Intent::Rest, None, &fixtures::world(), false));
+        let (running, nothing) = (fixtures::running(), fixtures::world());
+        assert!(!needs_certainty(Intent::Keep, &running, false, false));
+        assert!(!needs_certainty(Intent::Stop, &running, false, false));
+        assert!(!needs_certainty(Intent::Await, &running, false, false));
+        assert!(!needs_certainty(Intent::Rest, &nothing, false, true));
+        assert!(!needs_certainty(Intent::Rest, &running, false, false));
+    }
+
+    #[test]
+    fn that_no_pod_is_left_is_made_sure_of_once_before_it_is_said_or_built_upon() {
+        let nothing = fixtures::world();
+        assert!(needs_certainty(Intent::Start, &nothing, false, true));
+        assert!(needs_certainty(Intent::Rest, &nothing, false, false));
+        assert!(!needs_certainty(Intent::Start, &nothing, true, true));
+        assert!(!needs_certainty(Intent::Rest, &nothing, true, false));
     }
 }

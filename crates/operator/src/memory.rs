@@ -5,17 +5,32 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use api::WorkspaceStatus;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
-/// What we wrote last, by workspace: `namespace/name`.
+/// What we wrote last and no cache has shown yet, and what was made sure of, by workspace: `namespace/name`.
 #[derive(Debug, Default)]
 pub struct Memory {
-    deployments: Mutex<HashMap<String, Version>>,
+    deployments: Mutex<HashMap<String, Arc<Deployment>>>,
     statuses: Mutex<HashMap<String, (Version, WorkspaceStatus)>>,
+    quiet: Mutex<HashMap<String, Generation>>,
+}
+
+/// Which Deployment in which state of its spec: UID and generation; `None` for no Deployment.
+type Generation = Option<(String, i64)>;
+
+/// A cached Deployment beside our last write to it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Recalled {
+    /// The cache is not behind.
+    Nothing,
+    /// The cache shows an earlier state than this, which we wrote.
+    Newer(Arc<Deployment>),
+    /// We wrote one and the cache shows none: it has not come yet, or has gone again.
+    Unseen,
 }
 
 /// A state of one object.
@@ -42,18 +57,40 @@ impl Version {
 }
 
 impl Memory {
-    /// Remembers the answer to a write of the workspace's Deployment.
-    pub fn wrote_deployment(&self, workspace: &str, answer: &ObjectMeta) {
-        if let Some(version) = Version::of(answer) {
-            lock(&self.deployments).insert(workspace.to_owned(), version);
-        }
+    /// Remembers the answer to a write, or to a look, at the workspace's Deployment.
+    pub fn saw_deployment(&self, workspace: &str, answer: Option<&Arc<Deployment>>) {
+        let mut deployments = lock(&self.deployments);
+        match answer {
+            Some(answer) => deployments.insert(workspace.to_owned(), answer.clone()),
+            None => deployments.remove(workspace),
+        };
     }
 
-    /// Whether the cached Deployment is older than our last write to it.
-    pub fn has_newer_deployment(&self, workspace: &str, cached: &ObjectMeta) -> bool {
-        lock(&self.deployments)
-            .get(workspace)
-            .is_some_and(|version| version.is_newer_than(cached))
+    /// What is remembered of the Deployment that the cache shows so. Once the cache has caught up, nothing is.
+    pub fn deployment(&self, workspace: &str, cached: Option<&Deployment>) -> Recalled {
+        let mut deployments = lock(&self.deployments);
+        let Some(ours) = deployments.get(workspace) else {
+            return Recalled::Nothing;
+        };
+        let Some(cached) = cached else {
+            return Recalled::Unseen;
+        };
+        if Version::of(&ours.metadata).is_some_and(|version| version.is_newer_than(&cached.metadata)) {
+            return Recalled::Newer(ours.clone());
+        }
+        deployments.remove(workspace);
+        Recalled::Nothing
+    }
+
+    /// Remembers that it was made sure, with this Deployment, that no pod is there and none can come.
+    pub fn is_quiet(&self, workspace: &str, deployment: Option<&Deployment>) {
+        lock(&self.quiet).insert(workspace.to_owned(), generation(deployment));
+    }
+
+    /// Whether it was made sure that no pod is there and none can come, and the Deployment was not touched since: without
+    /// a new generation it makes no pod.
+    pub fn was_quiet(&self, workspace: &str, deployment: Option<&Deployment>) -> bool {
+        lock(&self.quiet).get(workspace) == Some(&generation(deployment))
     }
 
     /// Remembers the answer to a write of the workspace's status.
@@ -63,20 +100,28 @@ impl Memory {
         }
     }
 
-    /// The status that we wrote, if the cached workspace does not have it yet.
+    /// The status that we wrote, if the cached workspace does not have it yet. Once it has, nothing is remembered.
     pub fn newer_status(&self, workspace: &str, cached: &ObjectMeta) -> Option<WorkspaceStatus> {
-        let statuses = lock(&self.statuses);
-        let (_, status) = statuses
-            .get(workspace)
-            .filter(|(version, _)| version.is_newer_than(cached))?;
-        Some(status.clone())
+        let mut statuses = lock(&self.statuses);
+        let (version, status) = statuses.get(workspace)?;
+        if version.is_newer_than(cached) {
+            return Some(status.clone());
+        }
+        statuses.remove(workspace);
+        None
     }
 
     /// Forgets a workspace that is gone.
     pub fn forget(&self, workspace: &str) {
         lock(&self.deployments).remove(workspace);
         lock(&self.statuses).remove(workspace);
+        lock(&self.quiet).remove(workspace);
     }
+}
+
+fn generation(deployment: Option<&Deployment>) -> Generation {
+    let meta = &deployment?.metadata;
+    Some((meta.uid.clone()?, meta.generation?))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -110,18 +155,52 @@ mod tests {
         assert_eq!(memory.newer_status("team/a", &meta("u", "9")), None);
     }
 
-    #[test]
-    fn a_successor_of_the_same_name_is_never_behind_its_predecessor() {
-        let memory = Memory::default();
-        memory.wrote_deployment("team/a", &meta("old", "12"));
-        assert!(!memory.has_newer_deployment("team/a", &meta("new", "9")));
+    fn deployment(uid: &str, version: &str, generation: i64) -> Arc<Deployment> {
+        let mut deployment = Deployment {
+            metadata: meta(uid, version),
+            ..Deployment::default()
+        };
+        deployment.metadata.generation = Some(generation);
+        Arc::new(deployment)
     }
 
     #[test]
-    fn a_version_that_is_no_number_is_never_behind() {
+    fn our_deployment_is_recalled_until_the_cache_shows_it_or_a_later_one() {
         let memory = Memory::default();
-        memory.wrote_deployment("team/a", &meta("u", "12"));
-        assert!(memory.has_newer_deployment("team/a", &meta("u", "11")));
-        assert!(!memory.has_newer_deployment("team/a", &meta("u", "abc")));
+        let ours = deployment("u", "12", 2);
+        memory.saw_deployment("team/a", Some(&ours));
+        assert_eq!(memory.deployment("team/a", None), Recalled::Unseen);
+        let older = deployment("u", "11", 1);
+        assert_eq!(
+            memory.deployment("team/a", Some(&older)),
+            Recalled::Newer(ours.clone())
+        );
+        assert_eq!(memory.deployment("team/a", Some(&ours)), Recalled::Nothing);
+        // It was seen, so if it is gone now, somebody deleted it.
+        assert_eq!(memory.deployment("team/a", None), Recalled::Nothing);
+    }
+
+    #[test]
+    fn a_successor_of_the_same_name_and_a_version_that_is_no_number_are_never_behind() {
+        let memory = Memory::default();
+        for (uid, version) in [("new", "9"), ("u", "abc")] {
+            memory.saw_deployment("team/a", Some(&deployment("u", "12", 1)));
+            let cached = deployment(uid, version, 1);
+            assert_eq!(memory.deployment("team/a", Some(&cached)), Recalled::Nothing);
+        }
+    }
+
+    #[test]
+    fn quiet_lasts_until_the_deployment_is_another_or_has_another_spec() {
+        let memory = Memory::default();
+        assert!(!memory.was_quiet("team/a", None));
+        memory.is_quiet("team/a", None);
+        assert!(memory.was_quiet("team/a", None));
+        assert!(!memory.was_quiet("team/a", Some(&deployment("u", "1", 1))));
+        memory.is_quiet("team/a", Some(&deployment("u", "1", 1)));
+        assert!(memory.was_quiet("team/a", Some(&deployment("u", "2", 1))));
+        assert!(!memory.was_quiet("team/a", Some(&deployment("u", "2", 2))));
+        assert!(!memory.was_quiet("team/a", Some(&deployment("v", "2", 1))));
+        assert!(!memory.was_quiet("team/a", None));
     }
 }

@@ -11,7 +11,6 @@ use k8s_openapi::{
         core::v1::{PersistentVolumeClaim, Pod, Service},
         networking::v1::NetworkPolicy,
     },
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
     Api, Client, Resource,
@@ -39,7 +38,7 @@ pub fn references(workspace: &Workspace, stores: &Stores) -> References {
         && let Some(template) = stores::guarded(&stores.templates, None, name)
     {
         match &template.0 {
-            Ok(template) => references.template = Some(Arc::new(template.clone())),
+            Ok(template) => references.template = Some(template.clone()),
             Err(error) => {
                 references.unreadable = Some(format!("WorkspaceTemplate {name:?} cannot be read: {error}."));
             }
@@ -47,7 +46,7 @@ pub fn references(workspace: &Workspace, stores: &Stores) -> References {
     }
     for manager in stores.managers.state() {
         match &manager.0 {
-            Ok(manager) => references.managers.push(Arc::new(manager.clone())),
+            Ok(manager) => references.managers.push(manager.clone()),
             Err(error) => {
                 let name = error.metadata.name.as_deref().unwrap_or_default();
                 references.unreadable = Some(format!("WorkspaceManager {name:?} cannot be read: {error}."));
@@ -59,16 +58,14 @@ pub fn references(workspace: &Workspace, stores: &Stores) -> References {
 
 /// The children, from the caches.
 pub fn world(identity: &Identity, stores: &Stores) -> World {
-    let (name, namespace) = (identity.child_name(), Some(identity.namespace.as_str()));
+    let (name, namespace) = (identity.child_name(), &identity.namespace);
     let mut world = World {
-        claim: stores::get(&stores.claims, namespace, &name),
-        deployment: stores::get(&stores.deployments, namespace, &name),
-        service: stores::get(&stores.services, namespace, &name),
-        policy: stores::get(&stores.policies, namespace, &name),
-        replica_sets: stores::select(&stores.replica_sets, |set: &ReplicaSet| {
-            is_of(identity, &set.metadata)
-        }),
-        pods: stores::select(&stores.pods, |pod: &Pod| is_of(identity, &pod.metadata)),
+        claim: stores.claims.get(namespace, &name),
+        deployment: stores.deployments.get(namespace, &name),
+        service: stores.services.get(namespace, &name),
+        policy: stores.policies.get(namespace, &name),
+        replica_sets: stores.replica_sets.of(namespace, &identity.name),
+        pods: stores.pods.of(namespace, &identity.name),
         storage_classes: stores::select(&stores.storage_classes, |_| true),
         ..World::empty(identity.clone())
     };
@@ -93,22 +90,34 @@ fn signs(world: &mut World, signs: &Signs) {
         .collect();
 }
 
-/// The children, as the API server has them at this moment.
-pub async fn reread(cached: World, client: &Client) -> Result<World, Error> {
+/// All children, as the API server has them at this moment.
+pub async fn reread_all(cached: World, client: &Client) -> Result<World, Error> {
     let identity = &cached.identity;
-    let (claim, deployment, service, policy, replica_sets, pods) = futures::try_join!(
+    let (claim, service, policy) = futures::try_join!(
         get::<PersistentVolumeClaim>(client, identity),
-        get::<Deployment>(client, identity),
         get::<Service>(client, identity),
         get::<NetworkPolicy>(client, identity),
-        list::<ReplicaSet>(client, identity),
-        list::<Pod>(client, identity),
     )?;
-    Ok(World {
+    let cached = World {
         claim,
-        deployment,
         service,
         policy,
+        ..cached
+    };
+    reread(cached, client).await
+}
+
+/// The pods and all that makes pods, as the API server has them at this moment; the rest stays as it was cached. Makers
+/// come first: a pod that is not in the list then cannot come from one that was not yet told to make none.
+pub async fn reread(cached: World, client: &Client) -> Result<World, Error> {
+    let identity = &cached.identity;
+    let (deployment, replica_sets) = futures::try_join!(
+        get::<Deployment>(client, identity),
+        list::<ReplicaSet>(client, identity),
+    )?;
+    let pods = list::<Pod>(client, identity).await?;
+    Ok(World {
+        deployment,
         replica_sets,
         pods,
         ..cached
@@ -122,16 +131,6 @@ pub async fn status_of_unreadable(identity: &Identity, client: &Client) -> Resul
     let object = workspaces.get(&identity.name).await?;
     let status = object.data.get("status").cloned().unwrap_or_default();
     Ok(serde_json::from_value(status).unwrap_or_default())
-}
-
-/// Whether an object carries the workspace's label.
-fn is_of(identity: &Identity, meta: &ObjectMeta) -> bool {
-    meta.namespace.as_deref() == Some(&identity.namespace)
-        && meta
-            .labels
-            .as_ref()
-            .and_then(|labels| labels.get(names::WORKSPACE_LABEL))
-            == Some(&identity.name)
 }
 
 async fn get<K>(client: &Client, identity: &Identity) -> Result<Option<Arc<K>>, kube::Error>

@@ -16,9 +16,10 @@ use crate::{
     context::Context,
     failure::{is_everyday, reason_of},
     intent::{Intent, intent, needs_certainty},
+    memory::Recalled,
     observe, plan, publish, retire,
     stores::Guarded,
-    world::Identity,
+    world::{Identity, World},
 };
 
 /// A pass that takes longer has got stuck; it is given up and tried again.
@@ -126,8 +127,6 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         stores,
         settings,
         site,
-        memory,
-        client,
         ..
     } = context;
     let identity = Identity::of(&workspace.metadata);
@@ -136,7 +135,7 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     let stopped = before.is_some_and(|status| condition::holds(&status.conditions, STOPPED));
 
     let references = metrics.measure("observe", || observe::references(workspace, stores));
-    let mut world = metrics.measure("observe", || observe::world(&identity, stores));
+    let world = metrics.measure("observe", || observe::world(&identity, stores));
     let verdict = metrics.measure("admit", || admit(workspace, &references, settings));
     let planned = metrics.measure("plan", || {
         verdict
@@ -145,21 +144,10 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
             .map(|valid| (valid, plan::lasting(valid, site)))
     });
     let decide = |world: &_| intent(workspace.spec.desired_status, verdict.is_ok(), world);
-    let behind = world
-        .own_deployment()
-        .is_some_and(|deployment| memory.has_newer_deployment(&identity.key(), &deployment.metadata));
-    if behind
-        || needs_certainty(
-            decide(&world),
-            planned.as_ref().map(|(_, plan)| plan),
-            &world,
-            stopped,
-        )
-    {
-        world = metrics
-            .timed("reread", Box::pin(observe::reread(world, client)))
-            .await?;
-    }
+    let world = certain(context, world, before.is_none(), |world, known| {
+        needs_certainty(decide(world), world, known, stopped)
+    })
+    .await?;
     let intent = decide(&world);
     let Applied { world, obstacle } = metrics
         .timed(
@@ -193,14 +181,49 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     })
 }
 
-/// A deleted workspace: its children go first. Its spec is not needed.
+/// The cached world, with our own last write where the cache does not have it yet, and read anew where `doubtful` says
+/// so. It is told whether it is certain anyway that no pod is there and none can come: because it was made sure of and
+/// nothing happened since, or because the workspace is `new`, so that nothing of it can be there but what the caches show
+/// or a write runs into.
+async fn certain(
+    context: &Context,
+    mut world: World,
+    new: bool,
+    doubtful: impl Fn(&World, bool) -> bool,
+) -> Result<World, Error> {
+    let (memory, key) = (&context.memory, world.identity.key());
+    let recalled = memory.deployment(&key, world.deployment.as_deref());
+    let unseen = recalled == Recalled::Unseen;
+    if let Recalled::Newer(deployment) = recalled {
+        world.deployment = Some(deployment);
+    }
+    let mut known = (new && world.deployment.is_none() && world.is_quiet())
+        || memory.was_quiet(&key, world.deployment.as_deref());
+    if unseen || doubtful(&world, known) {
+        let client = &context.client;
+        let reread = async {
+            if unseen {
+                observe::reread_all(world, client).await
+            } else {
+                observe::reread(world, client).await
+            }
+        };
+        world = context.metrics.timed("reread", Box::pin(reread)).await?;
+        memory.saw_deployment(&key, world.deployment.as_ref());
+        known = true;
+    }
+    if known && world.is_quiet() {
+        memory.is_quiet(&key, world.deployment.as_deref());
+    }
+    Ok(world)
+}
+
+/// A deleted workspace: its children go first. Its spec is not needed. The world is read anew once nothing seems to be
+/// left that has or makes pods.
 async fn depart(object: &Guarded<Workspace>, context: &Context) -> Result<Next, Error> {
     let identity = Identity::of(object.meta());
     let cached = observe::world(&identity, &context.stores);
-    let world = context
-        .metrics
-        .timed("reread", Box::pin(observe::reread(cached, &context.client)))
-        .await?;
+    let world = certain(context, cached, false, |world, _| retire::seems_bare(world)).await?;
     let left = context
         .metrics
         .timed("retire", retire::retire(context, object, &world))

@@ -1,14 +1,6 @@
 //! Workspace on its way out, world -> children deleted, then the finalizer released (IO).
 
-use k8s_openapi::{
-    NamespaceResourceScope,
-    api::{
-        apps::v1::Deployment,
-        core::v1::{PersistentVolumeClaim, Service},
-        networking::v1::NetworkPolicy,
-    },
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
+use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     api::{DeleteParams, Preconditions, PropagationPolicy},
@@ -37,84 +29,94 @@ where
         return Ok(None);
     }
     let (client, identity) = (&context.client, &world.identity);
-    let left = left(world);
-    futures::try_join!(
-        delete::<Deployment>(client, identity, world.deployment.as_deref()),
-        delete::<Service>(client, identity, world.service.as_deref()),
-        delete::<PersistentVolumeClaim>(client, identity, world.claim.as_deref()),
+    // A Deployment goes after its pods; the others have nothing to wait for.
+    let deployment = delete(
+        client,
+        identity,
+        world.deployment.as_deref(),
+        PropagationPolicy::Foreground,
+    );
+    let (_, service, claim) = futures::try_join!(
+        deployment,
+        delete(
+            client,
+            identity,
+            world.service.as_deref(),
+            PropagationPolicy::Background
+        ),
+        delete(
+            client,
+            identity,
+            world.claim.as_deref(),
+            PropagationPolicy::Background
+        ),
     )?;
-    if has_no_pods(world) {
+    let mut left = makers(world);
+    let mut wait_for = |kind: &str, gone: bool| {
+        if !gone {
+            left.push(kind.to_owned());
+        }
+    };
+    wait_for("disk", claim);
+    wait_for("Service", service);
+    if seems_bare(world) {
         // Last: a pod that is still ending stays walled in.
-        delete::<NetworkPolicy>(client, identity, world.policy.as_deref()).await?;
+        let policy = delete(
+            client,
+            identity,
+            world.policy.as_deref(),
+            PropagationPolicy::Background,
+        );
+        wait_for("NetworkPolicy", policy.await?);
     }
-    if let Some(left) = left {
-        return Ok(Some(left));
+    if !left.is_empty() {
+        return Ok(Some(left.join(", ")));
     }
     finalizer::release(context, object).await?;
     Ok(None)
 }
 
-/// What is left of the workspace, in words.
-fn left(world: &World) -> Option<String> {
-    let ours = |meta: &ObjectMeta| world.identity.owns(meta);
-    let pods = world
-        .pods
-        .iter()
-        .filter(|pod| world.identity.marked(&pod.metadata))
-        .map(|pod| pod.name_any());
-    let mut left: Vec<String> = pods.map(|name| format!("pod {name}")).collect();
-    let children = [
-        (
-            "Deployment",
-            world.deployment.as_ref().is_some_and(|it| ours(&it.metadata)),
-        ),
-        ("disk", world.claim.as_ref().is_some_and(|it| ours(&it.metadata))),
-        (
-            "Service",
-            world.service.as_ref().is_some_and(|it| ours(&it.metadata)),
-        ),
-        (
-            "NetworkPolicy",
-            world.policy.as_ref().is_some_and(|it| ours(&it.metadata)),
-        ),
-        (
-            "ReplicaSet",
-            world
-                .replica_sets
-                .iter()
-                .any(|it| world.identity.marked(&it.metadata)),
-        ),
-    ];
-    left.extend(
-        children
-            .into_iter()
-            .filter(|(_, exists)| *exists)
-            .map(|(kind, _)| kind.to_owned()),
-    );
-    (!left.is_empty()).then(|| left.join(", "))
+/// Whether nothing of the workspace is left that is a pod or makes one.
+pub fn seems_bare(world: &World) -> bool {
+    makers(world).is_empty()
 }
 
-fn has_no_pods(world: &World) -> bool {
+/// Pods of the workspace and what makes them, in words.
+fn makers(world: &World) -> Vec<String> {
     let marked = |meta: &ObjectMeta| world.identity.marked(meta);
-    !world.pods.iter().any(|pod| marked(&pod.metadata))
-        && !world.replica_sets.iter().any(|it| marked(&it.metadata))
+    let pods = world.pods.iter().filter(|pod| marked(&pod.metadata));
+    let mut left: Vec<String> = pods.map(|pod| format!("pod {}", pod.name_any())).collect();
+    if world.replica_sets.iter().any(|it| marked(&it.metadata)) {
+        left.push("ReplicaSet".to_owned());
+    }
+    if world.own_deployment().is_some() {
+        left.push("Deployment".to_owned());
+    }
+    left
 }
 
-/// Deletes a child that is ours and not yet on its way out, together with what it owns, and no other of its name.
-async fn delete<K>(client: &Client, identity: &Identity, live: Option<&K>) -> Result<(), kube::Error>
+/// Deletes a child that is ours and not yet on its way out, and no other of its name; whether none of ours is left.
+async fn delete<K>(
+    client: &Client,
+    identity: &Identity,
+    live: Option<&K>,
+    propagation: PropagationPolicy,
+) -> Result<bool, kube::Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
         + DeserializeOwned
         + std::fmt::Debug,
 {
-    let Some(live) = live else { return Ok(()) };
-    if live.meta().deletion_timestamp.is_some() || !identity.owns(live.meta()) {
-        return Ok(());
+    let Some(live) = live.filter(|live| identity.owns(live.meta())) else {
+        return Ok(true);
+    };
+    if live.meta().deletion_timestamp.is_some() {
+        return Ok(false);
     }
     let children: Api<K> = Api::namespaced(client.clone(), &identity.namespace);
     let params = DeleteParams {
-        propagation_policy: Some(PropagationPolicy::Foreground),
+        propagation_policy: Some(propagation),
         preconditions: Some(Preconditions {
             uid: live.meta().uid.clone(),
             resource_version: None,
@@ -122,8 +124,12 @@ where
         ..DeleteParams::default()
     };
     match children.delete(&identity.child_name(), &params).await {
+        // What is only marked for deletion is shown with its mark.
+        Ok(answer) => Ok(answer
+            .left()
+            .is_none_or(|it| it.meta().deletion_timestamp.is_none())),
         // Gone already, or another object by now.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-        result => result.map(|_| ()),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(true),
+        Err(error) => Err(error),
     }
 }

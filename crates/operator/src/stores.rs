@@ -11,14 +11,18 @@ use k8s_openapi::api::{
 };
 use kube::{
     Resource,
-    core::DeserializeGuard,
     runtime::reflector::{ObjectRef, Store, store::Writer},
 };
 
-use crate::signs::Signs;
+mod children;
+pub mod compact;
+mod guarded;
 
-/// An object, or what is known of one that cannot be parsed: one broken object must not stop a watch.
-pub type Guarded<K> = DeserializeGuard<K>;
+pub use self::{
+    children::{Children, ChildrenWriter, Parent},
+    guarded::Guarded,
+};
+use crate::signs::Signs;
 
 /// The cache of one kind.
 pub type Cache<K> = Store<Guarded<K>>;
@@ -38,17 +42,17 @@ pub struct Stores {
     /// All storage classes.
     pub storage_classes: Cache<StorageClass>,
     /// Claims with a workspace's label.
-    pub claims: Cache<PersistentVolumeClaim>,
+    pub claims: Children<PersistentVolumeClaim>,
     /// Deployments with a workspace's label.
-    pub deployments: Cache<Deployment>,
+    pub deployments: Children<Deployment>,
     /// Services with a workspace's label.
-    pub services: Cache<Service>,
+    pub services: Children<Service>,
     /// Network policies with a workspace's label.
-    pub policies: Cache<NetworkPolicy>,
+    pub policies: Children<NetworkPolicy>,
     /// Replica sets with a workspace's label.
-    pub replica_sets: Cache<ReplicaSet>,
+    pub replica_sets: Children<ReplicaSet>,
     /// Pods with a workspace's label.
-    pub pods: Cache<Pod>,
+    pub pods: Children<Pod>,
     /// What Warning Events and Nodes say about them.
     pub signs: Arc<Signs>,
 }
@@ -65,17 +69,17 @@ pub struct Writers {
     /// All storage classes.
     pub storage_classes: CacheWriter<StorageClass>,
     /// Claims.
-    pub claims: CacheWriter<PersistentVolumeClaim>,
+    pub claims: ChildrenWriter<PersistentVolumeClaim>,
     /// Deployments.
-    pub deployments: CacheWriter<Deployment>,
+    pub deployments: ChildrenWriter<Deployment>,
     /// Services.
-    pub services: CacheWriter<Service>,
+    pub services: ChildrenWriter<Service>,
     /// Network policies.
-    pub policies: CacheWriter<NetworkPolicy>,
+    pub policies: ChildrenWriter<NetworkPolicy>,
     /// Replica sets.
-    pub replica_sets: CacheWriter<ReplicaSet>,
+    pub replica_sets: ChildrenWriter<ReplicaSet>,
     /// Pods.
-    pub pods: CacheWriter<Pod>,
+    pub pods: ChildrenWriter<Pod>,
     /// Warning Events and Nodes.
     pub signs: Arc<Signs>,
 }
@@ -104,11 +108,7 @@ pub fn get<K>(cache: &Cache<K>, namespace: Option<&str>, name: &str) -> Option<A
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
-    guarded(cache, namespace, name)?
-        .0
-        .as_ref()
-        .ok()
-        .map(|object| Arc::new(object.clone()))
+    guarded(cache, namespace, name)?.0.as_ref().ok().cloned()
 }
 
 /// The object of this name, parsed or not.
@@ -126,10 +126,10 @@ pub fn select<K>(cache: &Cache<K>, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
-    let guarded = cache.state_filter(|guarded| guarded.0.as_ref().is_ok_and(&wanted));
+    let guarded = cache.state_filter(|guarded| guarded.0.as_ref().is_ok_and(|object| wanted(object)));
     guarded
         .iter()
         .filter_map(|guarded| guarded.0.as_ref().ok())
-        .map(|object| Arc::new(object.clone()))
+        .cloned()
         .collect()
 }

@@ -1,7 +1,7 @@
 //! Watches -> caches, and which workspaces to look at (IO).
 //!
-//! A workspace is looked at when its spec or its metadata changes, when something of it does, and when something that it
-//! refers to does. Our own status writes wake nobody. After a watch had to list anew, everything is looked at: objects
+//! A workspace is looked at when its spec or its metadata changes, when something of it does that a pass looks at, and when
+//! something that it refers to does. Our own status writes wake nobody. After a watch had to list anew, everything is looked at: objects
 //! that vanished meanwhile are reported by no event.
 
 mod signs;
@@ -18,7 +18,6 @@ use futures::{Stream, StreamExt as _, stream, stream::BoxStream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api, Client, Resource,
-    core::DeserializeGuard,
     runtime::{
         WatchStreamExt as _,
         reflector::ObjectRef,
@@ -27,7 +26,10 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::stores::{CacheWriter, Guarded, Stores, Writers};
+use crate::stores::{
+    CacheWriter, ChildrenWriter, Guarded, Parent, Stores, Writers,
+    compact::{Compact, drop_bookkeeping},
+};
 
 /// A workspace to look at.
 pub type Wake = ObjectRef<Guarded<Workspace>>;
@@ -49,7 +51,6 @@ pub fn start(
     let stores = writers.stores();
     let signs = signs::start(client, &writers.signs, &stores);
     let all = watcher::Config::default();
-    let labelled = || watcher::Config::default().labels(names::WORKSPACE_LABEL);
     let mut changes = Changes::default();
     let mut managers = Changes::default();
     let streams: Vec<BoxStream<'static, Call>> = vec![
@@ -65,12 +66,12 @@ pub fn start(
             managers.is_news(meta, gone).then_some(Call::Everybody)
         }),
         watch(client, all, writers.storage_classes, |_, _| Some(Call::Everybody)),
-        watch(client, labelled(), writers.claims, of_parent),
-        watch(client, labelled(), writers.deployments, of_parent),
-        watch(client, labelled(), writers.services, of_parent),
-        watch(client, labelled(), writers.policies, of_parent),
-        watch(client, labelled(), writers.replica_sets, of_parent),
-        watch(client, labelled(), writers.pods, of_parent),
+        children(client, writers.claims),
+        children(client, writers.deployments),
+        children(client, writers.services),
+        children(client, writers.policies),
+        children(client, writers.replica_sets),
+        children(client, writers.pods),
     ];
     let calls = stream::select_all(streams).flat_map(move |call| stream::iter(expand(&call, &stores)));
     stream::select(calls, signs).map(Ok)
@@ -90,12 +91,12 @@ pub fn everybody(stores: &Stores) -> Vec<Wake> {
 ///
 /// # Errors
 /// When the stream of [`start`] was dropped before that.
-pub async fn until_filled(stores: &Stores) -> Result<(), kube::runtime::reflector::store::WriterDropped> {
+pub async fn until_filled(stores: &Stores) -> anyhow::Result<()> {
+    stores.workspaces.wait_until_ready().await?;
+    stores.templates.wait_until_ready().await?;
+    stores.managers.wait_until_ready().await?;
+    stores.storage_classes.wait_until_ready().await?;
     futures::try_join!(
-        stores.workspaces.wait_until_ready(),
-        stores.templates.wait_until_ready(),
-        stores.managers.wait_until_ready(),
-        stores.storage_classes.wait_until_ready(),
         stores.claims.wait_until_ready(),
         stores.deployments.wait_until_ready(),
         stores.services.wait_until_ready(),
@@ -119,7 +120,7 @@ where
     let kind = K::kind(&()).into_owned();
     watcher(api, config)
         .default_backoff()
-        .modify(|object: &mut DeserializeGuard<K>| object.meta_mut().managed_fields = None)
+        .modify(|object: &mut Guarded<K>| drop_bookkeeping(object.meta_mut()))
         .reflect(writer)
         .filter_map(move |event| {
             let call = match event {
@@ -142,10 +143,36 @@ where
         .boxed()
 }
 
-/// The workspace whose label a child carries.
-fn of_parent(meta: &ObjectMeta, _gone: bool) -> Option<Call> {
-    let name = meta.labels.as_ref()?.get(names::WORKSPACE_LABEL)?;
-    Some(Call::One(wake(meta, Some(name))))
+/// The watch of one kind of child.
+fn children<K>(client: &Client, mut writer: ChildrenWriter<K>) -> BoxStream<'static, Call>
+where
+    K: Resource<DynamicType = ()> + Compact + Clone + PartialEq + Debug + DeserializeOwned,
+    K: Send + Sync + 'static,
+{
+    let api: Api<Guarded<K>> = Api::all(client.clone());
+    let config = watcher::Config::default().labels(names::WORKSPACE_LABEL);
+    watcher(api, config)
+        .default_backoff()
+        .flat_map(move |event| {
+            let calls = match event {
+                Ok(event) => {
+                    let listed = matches!(event, Event::InitDone);
+                    let parents = writer.apply(event);
+                    if listed {
+                        vec![Call::Everybody]
+                    } else {
+                        let wake = |(namespace, name): Parent| ObjectRef::new(&name).within(&namespace);
+                        parents.into_iter().map(wake).map(Call::One).collect()
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, kind = %K::kind(&()), "the watch broke and is begun anew");
+                    Vec::new()
+                }
+            };
+            stream::iter(calls)
+        })
+        .boxed()
 }
 
 fn wake(meta: &ObjectMeta, name: Option<&str>) -> Wake {
@@ -223,14 +250,14 @@ mod tests {
     }
 
     #[test]
-    fn a_child_wakes_the_workspace_of_its_label_and_a_template_those_that_name_it() {
+    fn a_template_wakes_those_that_name_it() {
         let mut writers = Writers::default();
         let mut user = objects::workspace("user");
         user.spec.template_ref = Some("t".to_owned());
         for workspace in [user, objects::workspace("other")] {
             writers
                 .workspaces
-                .apply_watcher_event(&Event::Apply(DeserializeGuard(Ok(workspace))));
+                .apply_watcher_event(&Event::Apply(Guarded::of(workspace)));
         }
         let stores = writers.stores();
         let names = |call: &Call| -> Vec<String> {
@@ -240,19 +267,6 @@ mod tests {
         };
         assert_eq!(names(&Call::Template("t".to_owned())), ["user"]);
         assert_eq!(names(&Call::Everybody), ["other", "user"]);
-        let labels = Some([(names::WORKSPACE_LABEL.to_owned(), "demo".to_owned())].into());
-        let child = ObjectMeta {
-            namespace: Some("team".to_owned()),
-            labels,
-            ..ObjectMeta::default()
-        };
-        let Some(Call::One(wake)) = of_parent(&child, false) else {
-            panic!("nobody is woken")
-        };
-        assert_eq!(
-            (wake.namespace.as_deref(), wake.name.as_str()),
-            (Some("team"), "demo")
-        );
     }
 
     #[test]

@@ -28,7 +28,6 @@ async fn a_write_that_fails_is_tried_again_and_nothing_is_made_twice() {
         (Method::PATCH, "networkpolicies"),
         (Method::PATCH, "deployments"),
         (Method::PATCH, "status"),
-        (Method::GET, "pods"),
     ];
     for (method, path) in calls {
         for code in [409, 429, 500] {
@@ -42,6 +41,20 @@ async fn a_write_that_fails_is_tried_again_and_nothing_is_made_twice() {
             assert_eq!(events, ["Starting"], "{path} {code}");
         }
     }
+}
+
+#[tokio::test]
+async fn no_pod_is_said_to_be_gone_while_pods_cannot_be_read() {
+    let mut stage = Stage::with_running_demo().await;
+    stage.edit_spec(|spec| spec["desiredStatus"] = "Stopped".into());
+    stage.pass().await.unwrap();
+    stage.cluster();
+    stage.end_pods();
+    stage.fail(Method::GET, "pods", 500, "not now", 1);
+    stage.pass().await.unwrap_err();
+    assert_eq!(stage.status().phase, Some(Phase::Stopping));
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().phase, Some(Phase::Stopped));
 }
 
 #[tokio::test]

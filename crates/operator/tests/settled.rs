@@ -8,7 +8,7 @@ use k8s_openapi::api::{
 };
 use kube::{ResourceExt as _, runtime::controller::Action};
 
-use crate::stage::{CHILD, Stage, run_id};
+use crate::stage::{CHILD, Stage, run_id, short};
 
 #[tokio::test]
 async fn the_first_pass_makes_each_child_once_and_the_pod_last() {
@@ -63,6 +63,41 @@ async fn a_start_without_trouble_costs_two_status_writes_and_two_events() {
     assert_eq!(stage.events(), ["Starting", "Ready"]);
     let endpoint = stage.status().endpoint.unwrap();
     assert_eq!((endpoint.pod_ip.as_str(), endpoint.port), ("10.0.0.9", 8888));
+}
+
+#[tokio::test]
+async fn nothing_is_read_at_a_start_and_pods_and_their_makers_once_at_a_stop() {
+    let mut stage = Stage::with_demo();
+    let reads = |stage: &Stage| -> Vec<String> {
+        let calls = stage.server.take_calls();
+        let reads = calls.iter().filter(|call| call.method == http::Method::GET);
+        reads.map(short).collect()
+    };
+    stage.pass().await.unwrap();
+    stage.cluster();
+    stage.get_ready();
+    stage.pass().await.unwrap();
+    assert_eq!(reads(&stage), Vec::<String>::new(), "first start");
+    stage.edit_spec(|spec| spec["desiredStatus"] = "Stopped".into());
+    stage.pass().await.unwrap();
+    stage.cluster();
+    stage.pass().await.unwrap();
+    stage.end_pods();
+    stage.pass().await.unwrap();
+    let mut stop = reads(&stage);
+    stop.sort();
+    assert_eq!(
+        stop,
+        ["GET deployments/workspace-demo", "GET pods", "GET replicasets"]
+    );
+    assert_eq!(stage.status().phase, Some(Phase::Stopped));
+    stage.edit_spec(|spec| spec["desiredStatus"] = "Running".into());
+    stage.pass().await.unwrap();
+    stage.cluster();
+    stage.get_ready();
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().phase, Some(Phase::Running));
+    assert_eq!(reads(&stage), Vec::<String>::new(), "next start");
 }
 
 #[tokio::test]

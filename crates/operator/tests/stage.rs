@@ -13,14 +13,13 @@ use k8s_openapi::api::{
 };
 use kube::{
     Resource, ResourceExt as _,
-    core::DeserializeGuard,
     runtime::{controller::Action, watcher::Event},
 };
 use operator::{
     context::Context,
     plan::Site,
     reconcile::{Error, reconcile},
-    stores::{CacheWriter, Guarded, Writers},
+    stores::{CacheWriter, ChildrenWriter, Guarded, Writers, compact::Compact},
 };
 use rules::Settings;
 use serde::de::DeserializeOwned;
@@ -94,12 +93,12 @@ impl Stage {
         fill::<WorkspaceTemplate>(server, &mut writers.templates);
         fill::<WorkspaceManager>(server, &mut writers.managers);
         fill::<StorageClass>(server, &mut writers.storage_classes);
-        fill::<PersistentVolumeClaim>(server, &mut writers.claims);
-        fill::<Deployment>(server, &mut writers.deployments);
-        fill::<Service>(server, &mut writers.services);
-        fill::<NetworkPolicy>(server, &mut writers.policies);
-        fill::<ReplicaSet>(server, &mut writers.replica_sets);
-        fill::<Pod>(server, &mut writers.pods);
+        fill_children::<PersistentVolumeClaim>(server, &mut writers.claims);
+        fill_children::<Deployment>(server, &mut writers.deployments);
+        fill_children::<Service>(server, &mut writers.services);
+        fill_children::<NetworkPolicy>(server, &mut writers.policies);
+        fill_children::<ReplicaSet>(server, &mut writers.replica_sets);
+        fill_children::<Pod>(server, &mut writers.pods);
     }
 
     /// Lets the watches catch up and makes one pass over `demo`.
@@ -290,9 +289,19 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + 'static,
 {
     writer.apply_watcher_event(&Event::Init);
-    for object in server.all::<DeserializeGuard<K>>() {
-        let object: Guarded<K> = object;
+    for object in server.all::<Guarded<K>>() {
         writer.apply_watcher_event(&Event::InitApply(object));
     }
     writer.apply_watcher_event(&Event::InitDone);
+}
+
+fn fill_children<K>(server: &ApiServer, writer: &mut ChildrenWriter<K>)
+where
+    K: Resource<DynamicType = ()> + Compact + Clone + PartialEq + DeserializeOwned + 'static,
+{
+    writer.apply(Event::Init);
+    for object in server.all::<Guarded<K>>() {
+        writer.apply(Event::InitApply(object));
+    }
+    writer.apply(Event::InitDone);
 }

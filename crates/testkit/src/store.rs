@@ -239,8 +239,10 @@ impl Store {
         if next["metadata"]["deletionTimestamp"].is_null() {
             next["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         }
-        self.settle(path, next.clone());
-        Ok(next)
+        let before = stored.object.clone();
+        self.settle(path, next);
+        // What is gone at once is shown as it was.
+        Ok(self.get(path).unwrap_or(before))
     }
 
     fn settle(&mut self, path: &str, mut next: Value) {

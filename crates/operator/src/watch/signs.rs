@@ -19,7 +19,7 @@ use kube::{
 use super::{Wake, everybody};
 use crate::{
     signs::{Node, Signs, stand_of},
-    stores::{self, Stores},
+    stores::Stores,
 };
 
 /// What the kubelet and the scheduler repeat most, and what every pod's status tells.
@@ -115,8 +115,8 @@ fn workspace_of(event: &Event, stores: &Stores) -> Option<Wake> {
     let about = &event.involved_object;
     let (namespace, name) = (about.namespace.as_deref(), about.name.as_deref()?);
     let labels = match about.kind.as_deref()? {
-        "Pod" => stores::get(&stores.pods, namespace, name)?.labels().clone(),
-        _ => stores::get(&stores.claims, namespace, name)?.labels().clone(),
+        "Pod" => stores.pods.get(namespace?, name)?.labels().clone(),
+        _ => stores.claims.get(namespace?, name)?.labels().clone(),
     };
     let workspace = labels.get(names::WORKSPACE_LABEL)?;
     Some(ObjectRef::new(workspace).within(namespace?))
@@ -125,7 +125,7 @@ fn workspace_of(event: &Event, stores: &Stores) -> Option<Wake> {
 /// The workspaces that have a pod on a node.
 fn workspaces_on(node: &str, stores: &Stores) -> Vec<Wake> {
     let on_it = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(node);
-    let pods = stores::select(&stores.pods, on_it);
+    let pods = stores.pods.select(on_it);
     pods.iter()
         .filter_map(|pod| {
             let workspace = pod.labels().get(names::WORKSPACE_LABEL)?;
@@ -136,20 +136,21 @@ fn workspaces_on(node: &str, stores: &Stores) -> Vec<Wake> {
 
 #[cfg(test)]
 mod tests {
-    use kube::{core::DeserializeGuard, runtime::watcher::Event as Change};
+    use kube::runtime::watcher::Event as Change;
     use serde_json::json;
 
     use super::*;
-    use crate::{fixtures, stores::Writers};
+    use crate::{
+        fixtures,
+        stores::{Guarded, Writers},
+    };
 
     #[test]
     fn an_event_wakes_the_workspace_of_its_pod_and_a_node_those_on_it() {
         let mut writers = Writers::default();
         let mut pod = fixtures::running().pods[0].as_ref().clone();
         pod.spec.as_mut().unwrap().node_name = Some("n1".to_owned());
-        writers
-            .pods
-            .apply_watcher_event(&Change::Apply(DeserializeGuard(Ok(pod.clone()))));
+        writers.pods.apply(Change::Apply(Guarded::of(pod.clone())));
         let stores = writers.stores();
         let event: Event = serde_json::from_value(json!({
             "metadata": {},

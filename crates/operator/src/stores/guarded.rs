@@ -1,0 +1,117 @@
+//! Text of an object -> the object, or what is known of one that cannot be parsed (pure).
+
+use std::{borrow::Cow, sync::Arc};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{Resource, core::error_boundary::InvalidObject};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
+use serde_json::value::RawValue;
+
+/// An object, or what is known of one that cannot be parsed: one broken object must not stop a watch.
+///
+/// Unlike kube's own guard it keeps the text until the object is parsed, and not a tree of values and a copy of that: most
+/// of the processor time of a busy operator goes into reading what the watches say.
+#[derive(Clone, Debug)]
+pub struct Guarded<K>(pub Result<Arc<K>, InvalidObject>);
+
+impl<K> Guarded<K> {
+    /// One that was parsed.
+    pub fn of(object: K) -> Self {
+        Self(Ok(Arc::new(object)))
+    }
+}
+
+#[derive(Deserialize)]
+struct Head {
+    #[serde(default)]
+    metadata: ObjectMeta,
+}
+
+impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        match serde_json::from_str(text.get()) {
+            Ok(object) => Ok(Self::of(object)),
+            Err(error) => {
+                let head: Head = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
+                let error = error.to_string();
+                // The place in a text that nobody sees helps nobody.
+                let words = error.split(" at line ").next().unwrap_or_default();
+                Ok(Self(Err(InvalidObject {
+                    error: words.to_owned(),
+                    metadata: head.metadata,
+                })))
+            }
+        }
+    }
+}
+
+impl<K: Resource + Clone> Resource for Guarded<K> {
+    type DynamicType = K::DynamicType;
+    type Scope = K::Scope;
+
+    fn kind(dt: &Self::DynamicType) -> Cow<'_, str> {
+        K::kind(dt)
+    }
+
+    fn group(dt: &Self::DynamicType) -> Cow<'_, str> {
+        K::group(dt)
+    }
+
+    fn version(dt: &Self::DynamicType) -> Cow<'_, str> {
+        K::version(dt)
+    }
+
+    fn plural(dt: &Self::DynamicType) -> Cow<'_, str> {
+        K::plural(dt)
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        match &self.0 {
+            Ok(object) => object.meta(),
+            Err(invalid) => &invalid.metadata,
+        }
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        match &mut self.0 {
+            Ok(object) => Arc::make_mut(object).meta_mut(),
+            Err(invalid) => &mut invalid.metadata,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+    use kube::core::{ObjectList, WatchEvent};
+
+    use super::*;
+
+    const GOOD: &str = r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a"},"spec":{"containers":[]}}"#;
+    const BROKEN: &str = r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"b"},"spec":7}"#;
+
+    #[test]
+    fn a_broken_object_is_known_by_its_metadata_and_why() {
+        let broken: Guarded<Pod> = serde_json::from_str(BROKEN).unwrap();
+        assert_eq!(broken.meta().name.as_deref(), Some("b"));
+        let why = broken.0.unwrap_err().error;
+        assert!(why.contains("integer `7`") && !why.contains("line"), "{why}");
+    }
+
+    #[test]
+    fn lists_and_watches_with_a_broken_object_are_read() {
+        let list =
+            format!(r#"{{"kind":"PodList","apiVersion":"v1","metadata":{{}},"items":[{GOOD},{BROKEN}]}}"#);
+        let list: ObjectList<Guarded<Pod>> = serde_json::from_str(&list).unwrap();
+        assert!(list.items[0].0.is_ok() && list.items[1].0.is_err());
+        let event = format!(r#"{{"type":"ADDED","object":{GOOD}}}"#);
+        let event: WatchEvent<Guarded<Pod>> = serde_json::from_str(&event).unwrap();
+        assert!(matches!(event, WatchEvent::Added(Guarded(Ok(_)))));
+        let value: serde_json::Value = serde_json::from_str(GOOD).unwrap();
+        assert!(serde_json::from_value::<Guarded<Pod>>(value).unwrap().0.is_ok());
+    }
+}
