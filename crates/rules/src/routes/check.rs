@@ -1,0 +1,219 @@
+//! Manager and settings -> what keeps its routes from being made, whoever uses it (pure).
+
+use std::collections::BTreeSet;
+
+use api::{Workspace, WorkspaceManager};
+use serde_json::{Map, Value};
+
+use super::render::{Given, scope};
+use super::{RESOURCES, RouteKind, URL_TEMPLATE};
+use crate::defaults::effective;
+use crate::settings::Settings;
+use crate::variables::{self, Scope};
+use crate::violation::Violation;
+
+/// The variable that stands for whoever decides about requests.
+const ADDRESS: &str = "authentication.address";
+/// Variables of which each workspace has its own: one of them makes a name that no other workspace takes.
+const DISTINCT: [&str; 4] = [
+    "workspace.name",
+    "workspace.uid",
+    "workspace.host",
+    "service.name",
+];
+/// What a manifest may say in its metadata. The namespace is accepted, because many manifests have one, and replaced.
+const METADATA: [&str; 4] = ["name", "namespace", "labels", "annotations"];
+
+/// Every rule that the manager breaks. While there is one, no workspace gets a route by it, and routes that were made stay
+/// as they are. Managers without `routing.custom` break none.
+pub fn check(manager: &WorkspaceManager, settings: &Settings) -> Vec<Violation> {
+    let Some(custom) = &manager.spec.routing.custom else {
+        return Vec::new();
+    };
+    let scope = sample(manager, settings);
+    let mut found = Vec::new();
+    if custom.resources.is_empty() {
+        found.push(Violation::new(
+            RESOURCES,
+            "",
+            "is empty: give at least one manifest",
+        ));
+    }
+    let mut names = BTreeSet::new();
+    for (index, manifest) in custom.resources.iter().enumerate() {
+        let path = format!("{RESOURCES}[{index}]");
+        found.extend(shape(&path, manifest, settings));
+        found.extend(name(&path, manifest));
+        let identity = Given::of(manifest).map(|given| (given.kind, given.name));
+        if let Some(identity) = identity
+            && !names.insert(identity)
+        {
+            let rule = "is the second manifest of this kind and name: give it a metadata.name of its own";
+            found.push(Violation::new(&path, "", rule));
+        }
+        each_text(&path, manifest, &mut |field, text| {
+            found.extend(unknown(field, text, &scope));
+        });
+    }
+    found.extend(url_template(custom.url_template.as_deref(), &scope));
+    found.extend(authentication(manager, settings));
+    found
+}
+
+/// The kinds that a manager's manifests name, as far as they name one.
+pub fn kinds_of(manager: &WorkspaceManager) -> BTreeSet<RouteKind> {
+    let manifests = manager.spec.routing.custom.iter();
+    manifests
+        .flat_map(|custom| &custom.resources)
+        .filter_map(|manifest| Some(Given::of(manifest)?.kind))
+        .collect()
+}
+
+/// The variables that every workspace has.
+fn sample(manager: &WorkspaceManager, settings: &Settings) -> Scope {
+    let mut workspace = Workspace::new("name", api::WorkspaceSpec::default());
+    workspace.metadata.namespace = Some("namespace".to_owned());
+    workspace.metadata.annotations = Some([(api::names::CREATED_BY.to_owned(), "owner".to_owned())].into());
+    let effective = effective(&workspace.spec, None, settings);
+    scope(&workspace, &effective, manager, settings)
+}
+
+fn shape(path: &str, manifest: &Value, settings: &Settings) -> Vec<Violation> {
+    let mut found = Vec::new();
+    match Given::of(manifest) {
+        None => found.push(Violation::new(
+            path,
+            "",
+            "is no manifest: apiVersion and kind are missing",
+        )),
+        Some(Given { kind, .. }) if kind.is_denied() => {
+            let rule = "can never be a route: use a kind that only routes, such as Ingress";
+            found.push(Violation::new(format!("{path}.kind"), kind.to_string(), rule));
+        }
+        Some(Given { kind, .. }) if !settings.route_kinds.contains(&kind) => {
+            let allowed: Vec<_> = settings.route_kinds.iter().map(ToString::to_string).collect();
+            let rule = format!(
+                "is not among the kinds that this installation allows ({}): use one of them, or have it added to the \
+                 setting routeKinds",
+                allowed.join(", ")
+            );
+            found.push(Violation::new(format!("{path}.kind"), kind.to_string(), rule));
+        }
+        Some(_) => {}
+    }
+    let metadata = match manifest.get("metadata") {
+        None => &Map::new(),
+        Some(Value::Object(metadata)) => metadata,
+        Some(_) => {
+            found.push(Violation::new(
+                format!("{path}.metadata"),
+                "",
+                "must be an object",
+            ));
+            return found;
+        }
+    };
+    for key in metadata.keys().filter(|key| !METADATA.contains(&key.as_str())) {
+        let rule = "is not a manager's to set: leave it out";
+        found.push(Violation::new(format!("{path}.metadata.{key}"), "", rule));
+    }
+    for key in ["labels", "annotations"] {
+        if metadata.get(key).is_some_and(|map| {
+            !map.as_object()
+                .is_some_and(|map| map.values().all(Value::is_string))
+        }) {
+            let rule = "must map keys to strings";
+            found.push(Violation::new(format!("{path}.metadata.{key}"), "", rule));
+        }
+    }
+    found
+}
+
+/// A name of its own for each workspace, or their objects would take each other's.
+fn name(path: &str, manifest: &Value) -> Option<Violation> {
+    let field = format!("{path}.metadata.name");
+    match manifest.get("metadata")?.get("name")? {
+        Value::String(name) => {
+            let used = variables::names_in(name, &|_| false);
+            let distinct = used.iter().any(|name| DISTINCT.contains(name));
+            let rule = "is the same for every workspace: put {workspace.name} into it, or leave it out";
+            (!distinct).then(|| Violation::new(field, name, rule))
+        }
+        _ => Some(Violation::new(field, "", "must be a string")),
+    }
+}
+
+/// Names of ours that do not exist. Others may be given by the workspace.
+fn unknown(field: &str, text: &str, scope: &Scope) -> Vec<Violation> {
+    let names = variables::names_in(text, &|_| false);
+    let ours = names
+        .into_iter()
+        .filter(|name| variables::is_built_in(name) && !name.starts_with("pvcs."));
+    ours.filter_map(|name| variables::expand_text(&format!("{{{name}}}"), scope).err())
+        .map(|error| Violation::new(field, text, error.to_string()))
+        .collect()
+}
+
+fn url_template(template: Option<&str>, scope: &Scope) -> Vec<Violation> {
+    let Some(template) = template else {
+        return Vec::new();
+    };
+    let mut found = unknown(URL_TEMPLATE, template, scope);
+    if !template.starts_with("https://") && !template.starts_with("http://") {
+        let rule = "is no URL: let it begin with https://";
+        found.push(Violation::new(URL_TEMPLATE, template, rule));
+    }
+    found
+}
+
+/// Whoever decides must be asked by the proxy, and only the manifests can make it ask.
+fn authentication(manager: &WorkspaceManager, settings: &Settings) -> Option<Violation> {
+    let authentication = &manager.spec.authentication;
+    if authentication.none.is_some() {
+        return None;
+    }
+    let way = if authentication.gateway.is_some() {
+        "spec.authentication.gateway"
+    } else {
+        "spec.authentication.forwardAuth"
+    };
+    if authentication.gateway.is_some() && settings.gateway_address.is_none() {
+        let rule = "cannot be used with routing.custom here: the setting gatewayAddress is missing";
+        return Some(Violation::new(way, "", rule));
+    }
+    let mut asked = false;
+    for manifest in manager
+        .spec
+        .routing
+        .custom
+        .iter()
+        .flat_map(|custom| &custom.resources)
+    {
+        each_text("", manifest, &mut |_, text| {
+            asked |= variables::names_in(text, &|_| false).contains(&ADDRESS);
+        });
+    }
+    let rule = "is asked by no manifest of routing.custom: the proxy must be told to ask {authentication.address} about each \
+                request. Say authentication.none if nobody is to decide";
+    (!asked).then(|| Violation::new(way, "", rule))
+}
+
+/// Every string of a manifest, keys included.
+fn each_text(path: &str, value: &Value, see: &mut dyn FnMut(&str, &str)) {
+    match value {
+        Value::String(text) => see(path, text),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                each_text(&format!("{path}[{index}]"), item, see);
+            }
+        }
+        Value::Object(map) => {
+            for (key, value) in map {
+                let inner = format!("{path}.{key}");
+                see(&inner, key);
+                each_text(&inner, value, see);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}

@@ -1,0 +1,210 @@
+//! A kind -> whether it may be a route (pure): an allow-list that is a setting, within bounds that are none.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use crate::violation::Violation;
+
+/// A namespaced kind of object that managers may use as a route.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RouteKind {
+    /// Group and version, as in manifests.
+    pub api_version: String,
+    /// Kind, as in manifests.
+    pub kind: String,
+}
+
+/// Kinds of Kubernetes' own groups that only route. All others there are denied: they run things, hold secrets, give
+/// rights, admit requests, or open the walls between namespaces.
+const ROUTES_OF_KUBERNETES: [(&str, &str); 7] = [
+    ("networking.k8s.io", "Ingress"),
+    ("gateway.networking.k8s.io", "HTTPRoute"),
+    ("gateway.networking.k8s.io", "GRPCRoute"),
+    ("gateway.networking.k8s.io", "TLSRoute"),
+    ("gateway.networking.k8s.io", "TCPRoute"),
+    ("gateway.networking.k8s.io", "UDPRoute"),
+    ("gateway.networking.k8s.io", "BackendTLSPolicy"),
+];
+
+/// Kinds that are denied in every group: whoever names something so means it.
+const NEVER: [&str; 30] = [
+    "APIService",
+    "CertificateSigningRequest",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "ConfigMap",
+    "Configuration",
+    "CronJob",
+    "CustomResourceDefinition",
+    "DaemonSet",
+    "Deployment",
+    "Endpoints",
+    "EndpointSlice",
+    "Job",
+    "MutatingWebhookConfiguration",
+    "Namespace",
+    "NetworkPolicy",
+    "Node",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "Pod",
+    "PodTemplate",
+    "ReferenceGrant",
+    "ReplicaSet",
+    "ReplicationController",
+    "Role",
+    "RoleBinding",
+    "Secret",
+    "ServiceAccount",
+    "StatefulSet",
+    "ValidatingWebhookConfiguration",
+];
+
+/// The kinds of the setting's default.
+pub(crate) fn built_in() -> Vec<RouteKind> {
+    [
+        ("networking.k8s.io/v1", "Ingress"),
+        ("traefik.io/v1alpha1", "IngressRoute"),
+        ("traefik.io/v1alpha1", "Middleware"),
+        ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+    ]
+    .map(|(api_version, kind)| RouteKind {
+        api_version: api_version.to_owned(),
+        kind: kind.to_owned(),
+    })
+    .into()
+}
+
+impl RouteKind {
+    /// Its API group; empty for Kubernetes' core.
+    pub fn group(&self) -> &str {
+        self.api_version.split_once('/').map_or("", |(group, _)| group)
+    }
+
+    /// Its version within the group.
+    pub fn version(&self) -> &str {
+        self.api_version
+            .split_once('/')
+            .map_or(&self.api_version, |(_, version)| version)
+    }
+
+    /// Whether no setting can allow it.
+    pub(super) fn is_denied(&self) -> bool {
+        let group = self.group();
+        let within = |domain: &str| group == domain || group.ends_with(&format!(".{domain}"));
+        let kubernetes = !group.contains('.')
+            || ["k8s.io", "kubernetes.io", "x-k8s.io"]
+                .iter()
+                .any(|domain| within(domain));
+        let routes = ROUTES_OF_KUBERNETES.contains(&(group, self.kind.as_str()));
+        (kubernetes && !routes) || within(api::names::GROUP) || NEVER.contains(&self.kind.as_str())
+    }
+}
+
+impl fmt::Display for RouteKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.api_version, self.kind)
+    }
+}
+
+/// What is wrong with an allow-list. A setting that could never hold is refused at start, not ignored.
+pub(crate) fn violations(field: &str, kinds: &[RouteKind]) -> Vec<Violation> {
+    let fault = |(index, kind): (usize, &RouteKind)| {
+        let field = format!("{field}[{index}]");
+        let well_formed = kind.kind.starts_with(|c: char| c.is_ascii_uppercase())
+            && kind.kind.chars().all(|c| c.is_ascii_alphanumeric())
+            && kind.version().starts_with('v')
+            && crate::names::is_dns_1123_subdomain(kind.group());
+        if kind.is_denied() {
+            let rule = "can never be a route: only kinds that route, and nothing that runs, gives rights or holds secrets";
+            Some(Violation::new(field, kind.to_string(), rule))
+        } else if !well_formed {
+            let rule =
+                "is no kind: give apiVersion (such as networking.k8s.io/v1) and kind (such as Ingress)";
+            Some(Violation::new(field, kind.to_string(), rule))
+        } else {
+            None
+        }
+    };
+    kinds.iter().enumerate().filter_map(fault).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(api_version: &str, kind: &str) -> RouteKind {
+        RouteKind {
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+        }
+    }
+
+    #[test]
+    fn no_setting_allows_what_runs_gives_rights_or_holds_secrets() {
+        for (version, name) in [
+            ("v1", "Secret"),
+            ("v1", "ServiceAccount"),
+            ("v1", "Pod"),
+            ("v1", "ConfigMap"),
+            ("v1", "Service"),
+            ("apps/v1", "Deployment"),
+            ("batch/v1", "Job"),
+            ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+            ("rbac.authorization.k8s.io/v1beta1", "ClusterRole"),
+            (
+                "admissionregistration.k8s.io/v1",
+                "ValidatingWebhookConfiguration",
+            ),
+            ("apiextensions.k8s.io/v1", "CustomResourceDefinition"),
+            ("networking.k8s.io/v1", "NetworkPolicy"),
+            ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy"),
+            ("gateway.networking.k8s.io/v1beta1", "ReferenceGrant"),
+            ("discovery.k8s.io/v1", "EndpointSlice"),
+            ("cluster.x-k8s.io/v1beta1", "Machine"),
+            ("workspaces.jupyter.org/v1alpha1", "Workspace"),
+            ("gateway.workspaces.jupyter.org/v1alpha1", "GatewaySession"),
+            ("example.com/v1", "Deployment"),
+            ("networking.k8s.io.example/v1", "Secret"),
+        ] {
+            let list = [kind(version, name)];
+            assert!(list[0].is_denied(), "{}", list[0]);
+            let message = violations("routeKinds", &list)[0].to_string();
+            assert!(message.starts_with("routeKinds[0]: "), "{message}");
+            assert!(message.contains("can never be a route"), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_routes_can_be_allowed() {
+        for allowed in built_in().into_iter().chain([
+            kind("route.openshift.io/v1", "Route"),
+            kind("networking.istio.io/v1", "VirtualService"),
+            kind("gateway.networking.k8s.io/v1", "GRPCRoute"),
+            kind("projectcontour.io/v1", "HTTPProxy"),
+        ]) {
+            assert_eq!(
+                violations("routeKinds", std::slice::from_ref(&allowed)),
+                [],
+                "{allowed}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_kind_is_named() {
+        for (version, name) in [
+            ("traefik.io", "IngressRoute"),
+            ("traefik.io/v1alpha1", "ingressroutes"),
+            ("traefik.io/", "IngressRoute"),
+        ] {
+            assert_eq!(
+                violations("routeKinds", &[kind(version, name)]).len(),
+                1,
+                "{version} {name}"
+            );
+        }
+    }
+}

@@ -1,0 +1,254 @@
+use api::{Workspace, WorkspaceManager};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::defaults::effective;
+use crate::settings::Settings;
+use crate::violation::Violation;
+
+fn settings() -> Settings {
+    Settings::parse("{defaultImage: i, gatewayAddress: 'https://gateway.system.svc:8443/verify'}").unwrap()
+}
+
+fn workspace(variables: &Value) -> Workspace {
+    serde_json::from_value(json!({
+        "metadata": {
+            "name": "demo", "namespace": "team", "uid": "u-1",
+            "annotations": {api::names::CREATED_BY: "alice"},
+        },
+        "spec": {"displayName": "d", "port": 9000, "variables": variables},
+    }))
+    .unwrap()
+}
+
+fn ingress() -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {
+            "namespace": "elsewhere",
+            "labels": {"a": "b", "workspaces.jupyter.org/workspace": "another"},
+            "annotations": {"example.com/auth": "{authentication.address}", "example.com/port": "{service.port}"},
+        },
+        "spec": {"rules": [{"host": "{workspace.host}", "http": {"paths": [{
+            "path": "/", "pathType": "Prefix",
+            "backend": {"service": {"name": "{service.name}", "port": {"number": "{service.port}"}}},
+        }]}}]},
+    })
+}
+
+fn manager(resources: &[Value], authentication: &Value) -> WorkspaceManager {
+    serde_json::from_value(json!({
+        "metadata": {"name": "main"},
+        "spec": {
+            "routing": {"baseDomain": "b.org", "custom": {"resources": resources}},
+            "authentication": authentication,
+        },
+    }))
+    .unwrap()
+}
+
+fn forward() -> Value {
+    json!({"forwardAuth": {"address": "http://auth.sso.svc/verify", "authResponseHeaders": ["X-User"]}})
+}
+
+fn rendered(manager: &WorkspaceManager, variables: &Value) -> Result<Routes, Vec<Violation>> {
+    let (workspace, settings) = (workspace(variables), settings());
+    let effective = effective(&workspace.spec, None, &settings);
+    of(&workspace, &effective, manager, &settings).map(|(routes, _)| routes)
+}
+
+fn only(manager: &WorkspaceManager) -> Route {
+    match rendered(manager, &json!({})).unwrap() {
+        Routes::Objects(mut routes) if routes.len() == 1 => routes.remove(0),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn faults(manager: &WorkspaceManager) -> String {
+    Violations::of(check(manager, &settings()))
+        .map(|all| all.to_string())
+        .unwrap_or_default()
+}
+
+#[test]
+fn a_manifest_becomes_the_workspace_s_own_object() {
+    let route = only(&manager(&[ingress()], &forward()));
+    assert_eq!(route.kind.to_string(), "networking.k8s.io/v1 Ingress");
+    assert_eq!(route.name, "workspace-demo");
+    assert_eq!(
+        Value::Object(route.labels),
+        json!({"a": "b"}),
+        "our own keys are ours"
+    );
+    assert_eq!(
+        route.annotations["example.com/auth"],
+        "http://auth.sso.svc/verify"
+    );
+    assert_eq!(
+        route.annotations["example.com/port"], "9000",
+        "annotations are texts"
+    );
+    let rule = &route.body["spec"]["rules"][0];
+    assert!(rule["host"].as_str().unwrap().starts_with("demo-"), "{rule}");
+    assert_eq!(
+        rule["http"]["paths"][0]["backend"],
+        json!({"service": {"name": "workspace-demo", "port": {"number": 9000}}})
+    );
+    assert!(!route.body.contains_key("metadata"));
+}
+
+#[test]
+fn a_proxy_that_is_fed_has_no_objects() {
+    let fed = json!({
+        "metadata": {"name": "main"},
+        "spec": {"routing": {"baseDomain": "b.org", "traefik": {}}, "authentication": {"gateway": {}}},
+    });
+    let fed: WorkspaceManager = serde_json::from_value(fed).unwrap();
+    assert_eq!(rendered(&fed, &json!({})).unwrap(), Routes::Fed);
+    assert_eq!(check(&fed, &settings()), []);
+}
+
+#[test]
+fn only_allowed_kinds_are_routes_and_the_message_says_what_to_do() {
+    for (version, kind, says) in [
+        ("v1", "Secret", "can never be a route"),
+        (
+            "rbac.authorization.k8s.io/v1",
+            "RoleBinding",
+            "can never be a route",
+        ),
+        ("projectcontour.io/v1", "HTTPProxy", "setting routeKinds"),
+        ("networking.k8s.io/v1beta1", "Ingress", "setting routeKinds"),
+    ] {
+        let mut other = ingress();
+        other["apiVersion"] = json!(version);
+        other["kind"] = json!(kind);
+        let manager = manager(&[other], &forward());
+        let found = faults(&manager);
+        assert!(
+            found.starts_with("spec.routing.custom.resources[0].kind: "),
+            "{found}"
+        );
+        assert!(found.contains(says) && found.contains(kind), "{found}");
+        assert!(matches!(
+            rendered(&manager, &json!({})).unwrap(),
+            Routes::Unknown(_)
+        ));
+    }
+}
+
+#[test]
+fn what_is_broken_is_named_all_at_once() {
+    let mut broken = ingress();
+    broken["metadata"] = json!({"name": "fixed", "finalizers": ["f"], "labels": {"a": 1}});
+    broken["spec"]["rules"][0]["host"] = json!("{workspace.hots}");
+    let found = faults(&manager(
+        &[broken, json!({"kind": "Ingress"}), ingress(), ingress()],
+        &forward(),
+    ));
+    for part in [
+        "resources[0].metadata.finalizers: is not a manager's to set",
+        "resources[0].metadata.labels: must map",
+        "resources[0].metadata.name: \"fixed\" is the same for every workspace",
+        "resources[0].spec.rules[0].host: \"{workspace.hots}\" names the unknown variable {workspace.hots}",
+        "resources[1]: is no manifest",
+        "resources[3]: is the second manifest",
+    ] {
+        assert!(found.contains(part), "{part} is missing in: {found}");
+    }
+    let empty = faults(&manager(&[], &json!({"none": {}})));
+    assert!(empty.contains("give at least one manifest"), "{empty}");
+}
+
+#[test]
+fn no_route_without_whoever_decides() {
+    let mut open = ingress();
+    open["metadata"]["annotations"] = json!({});
+    let found = faults(&manager(std::slice::from_ref(&open), &forward()));
+    assert!(
+        found.starts_with("spec.authentication.forwardAuth: is asked by no manifest"),
+        "{found}"
+    );
+    let found = faults(&manager(std::slice::from_ref(&open), &json!({"gateway": {}})));
+    assert!(
+        found.starts_with("spec.authentication.gateway: is asked by no manifest"),
+        "{found}"
+    );
+    assert_eq!(
+        faults(&manager(&[open], &json!({"none": {}}))),
+        "",
+        "said explicitly"
+    );
+    let none = faults(&manager(&[ingress()], &json!({"none": {}})));
+    assert!(
+        none.contains("unknown variable {authentication.address}"),
+        "{none}"
+    );
+}
+
+#[test]
+fn the_gateway_s_address_comes_from_the_settings() {
+    let manager = manager(&[ingress()], &json!({"gateway": {}}));
+    let route = only(&manager);
+    assert_eq!(
+        route.annotations["example.com/auth"],
+        "https://gateway.system.svc:8443/verify"
+    );
+    let settings = Settings::parse("defaultImage: i").unwrap();
+    let found = Violations::of(check(&manager, &settings)).unwrap().to_string();
+    assert!(found.contains("gatewayAddress"), "{found}");
+}
+
+#[test]
+fn a_workspace_s_own_variables_can_be_used_but_cannot_mean_anything() {
+    let mut personal = ingress();
+    personal["spec"]["rules"][0]["host"] = json!("{team}.{workspace.host}");
+    personal["metadata"]["annotations"]["example.com/x"] = json!("Header(`{team}`)");
+    let manager = manager(&[personal], &forward());
+    assert_eq!(faults(&manager), "");
+    let Routes::Objects(routes) = rendered(&manager, &json!({"team": "blue"})).unwrap() else {
+        panic!()
+    };
+    assert_eq!(routes[0].annotations["example.com/x"], "Header(`blue`)");
+    let found = rendered(&manager, &json!({"team": "a`) || Host(`b"})).unwrap_err();
+    let found = found[0].to_string();
+    assert!(
+        found.starts_with("WorkspaceManager main: spec.routing.custom.resources[0]"),
+        "{found}"
+    );
+    assert!(found.contains("{team}"), "{found}");
+}
+
+#[test]
+fn a_url_template_replaces_the_usual_url() {
+    let mut manager = manager(&[ingress()], &forward());
+    let (workspace, settings) = (workspace(&json!({})), settings());
+    let effective = effective(&workspace.spec, None, &settings);
+    let now = |manager: &WorkspaceManager| of(&workspace, &effective, manager, &settings).unwrap().1;
+    assert!(now(&manager).starts_with("https://demo-") && now(&manager).ends_with(".b.org/"));
+    let custom = manager.spec.routing.custom.as_mut().unwrap();
+    custom.url_template = Some("https://hub.b.org/{workspace.namespace}/{workspace.name}/".to_owned());
+    assert_eq!(now(&manager), "https://hub.b.org/team/demo/");
+    for (template, says) in [
+        ("ftp://x/{workspace.name}", "is no URL"),
+        ("https://{workspace.nmae}/", "unknown variable"),
+    ] {
+        manager.spec.routing.custom.as_mut().unwrap().url_template = Some(template.to_owned());
+        assert!(faults(&manager).contains(says), "{template}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_manifest_is_judged_without_panic_and_sound_ones_render(kind in "\\PC{0,9}", text in "\\PC{0,40}", key in "\\PC{0,20}") {
+        let manifest = json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": kind, "metadata": {"name": text, "labels": {key: text}}, "spec": {text.clone(): [text]},
+        });
+        let manager = manager(&[manifest, ingress()], &forward());
+        let sound = check(&manager, &settings()).is_empty();
+        let unknown = matches!(rendered(&manager, &json!({})), Ok(Routes::Unknown(_)));
+        prop_assert_eq!(sound, !unknown);
+    }
+}
