@@ -8,7 +8,7 @@ use crate::rejection::{NotYet, Rejection};
 use crate::settings::Settings;
 use crate::valid::{ValidWorkspace, resolve};
 use crate::violation::Violations;
-use crate::{checks, managers, validate};
+use crate::{checks, managers, profile, routes, validate};
 
 /// Everything that the rules say about a workspace.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,11 +45,25 @@ fn judge_and_choose<'a>(
         (Some(name), None) => Some(NotYet::ExecutionProfileNotFound { name: name.clone() }),
         _ => None,
     };
+    // Without a UID, while the workspace is being made, its variables have values of the same shape.
+    violations.extend(
+        references
+            .profile
+            .and_then(|found| profile::of(workspace, found).err())
+            .into_iter()
+            .flatten(),
+    );
     let managers = references.managers.iter().copied();
     let (manager, missing_manager) = match managers::choose(effective.manager_ref.as_deref(), managers) {
         Ok(manager) => (Some(manager), None),
         Err(not_yet) => (None, Some(not_yet)),
     };
+    violations.extend(
+        manager
+            .into_iter()
+            .filter_map(|manager| routes::of(workspace, &effective, manager, settings).err())
+            .flatten(),
+    );
     let judgement = Judgement {
         effective,
         violations: Violations::of(violations),

@@ -13,6 +13,13 @@ pub fn child(name: &str) -> String {
     format!("workspace-{name}")
 }
 
+/// Name of the service account that belongs to one workspace alone. It holds a part of the UID, because cloud identities match
+/// names: a workspace made anew under the name is somebody else.
+pub fn service_account(name: &str, uid: &str) -> String {
+    let uid = &uid[..uid.floor_char_boundary(8)];
+    format!("{}-{uid}", child(name))
+}
+
 /// Host of a workspace: one label under `base_domain`. The label holds 80 bits of the object's identity, so a
 /// workspace that is created again under its old name is another web origin.
 pub fn host(namespace: &str, name: &str, uid: &str, base_domain: &str) -> String {

@@ -8,16 +8,19 @@ use api::workspace::{
     AccessType, ContainerConfig, OwnershipType, Resolved, ResolvedStorage, ResourceRequirements,
     SecondaryVolume,
 };
-use api::{Workspace, WorkspaceExecutionProfileSpec, WorkspaceManager};
+use api::{Workspace, WorkspaceManager};
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use kube::ResourceExt as _;
 
 use crate::defaults::{Effective, Home, PodShape, merged};
+use crate::given::{Given, canonical};
+use crate::profile::{self, ExecutionProfile};
 use crate::references::References;
+use crate::routes::{self, Routes};
 use crate::settings::{ImagePullPolicy, Settings};
 use crate::violation::Violation;
-use crate::{checks, names, quantity::Quantity};
+use crate::{checks, names};
 
 /// A workspace that breaks no rule, with everything resolved. Only [`admit`](crate::admit) makes one, so whoever holds one can
 /// plan its children without a way to fail.
@@ -30,6 +33,10 @@ pub struct ValidWorkspace {
     pub name: String,
     /// UID.
     pub uid: String,
+    /// What workspace and template say themselves, before settings fill in the rest.
+    pub given: Given,
+    /// The time that the annotation `restarted-at` holds, if there is one.
+    pub restarted_at: Option<String>,
     /// Kubernetes user name of the owner, as recorded; `None` where nothing recorded it.
     pub owner: Option<String>,
     /// Image, aliases resolved.
@@ -70,15 +77,8 @@ pub struct ValidWorkspace {
     pub template_uid: Option<String>,
     /// URL of the workspace as browsers see it.
     pub url: String,
-}
-
-/// The execution profile of a workspace.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ExecutionProfile {
-    /// Its name.
-    pub name: String,
-    /// What it says.
-    pub spec: WorkspaceExecutionProfileSpec,
+    /// How requests get there.
+    pub routes: Routes,
 }
 
 /// Resolves a workspace that breaks no rule. Fails only for an object that the API server never stored.
@@ -101,8 +101,9 @@ pub(crate) fn resolve(
     let namespace = stored("metadata.namespace", workspace.namespace())?;
     let uid = stored("metadata.uid", workspace.uid())?;
     let name = workspace.name_any();
-    let routing = &manager.spec.routing;
-    let host = names::host(&namespace, &name, &uid, &routing.base_domain);
+    let (routes, url) = routes::of(workspace, &effective, manager, settings).map_err(|mut found| found.swap_remove(0))?;
+    let template = references.template.map(|template| &template.spec);
+    let given = Given::of(&workspace.spec, template, &effective, settings);
     let Effective {
         image,
         mut resources,
@@ -112,7 +113,7 @@ pub(crate) fn resolve(
         port,
         container,
         env,
-        pod,
+        mut pod,
         pod_security,
         base_labels,
         ownership,
@@ -133,15 +134,22 @@ pub(crate) fn resolve(
         Home::Ephemeral { size_limit, .. } => canonical(size_limit),
         Home::Claim { .. } => {}
     }
-    let profile = references.profile.map(|profile| ExecutionProfile {
-        name: profile.name_any(),
-        spec: profile.spec.clone(),
-    });
+    for image in pod
+        .init_containers
+        .iter_mut()
+        .filter_map(|init| init.image.as_mut())
+    {
+        *image = settings.resolve_image(image).to_owned();
+    }
+    let profile = references
+        .profile
+        .and_then(|found| profile::of(workspace, found).ok());
     let env = profile
         .as_ref()
         .map_or_else(|| env.clone(), |profile| merged(&env, &profile.spec.env));
     Ok(ValidWorkspace {
-        url: names::url(&host, routing.external_port()),
+        url,
+        routes,
         image,
         image_pull_policy: settings.image_pull_policy,
         resources,
@@ -162,17 +170,13 @@ pub(crate) fn resolve(
             .map(|template| template.uid().unwrap_or_default()),
         network_policy: manager.spec.network_policy.clone().unwrap_or_default(),
         manager: manager.name_any(),
+        restarted_at: workspace.annotations().get(api::names::RESTARTED_AT).cloned(),
+        given,
         owner: api::names::owner(&workspace.metadata).map(str::to_owned),
         namespace,
         name,
         uid,
     })
-}
-
-fn canonical(raw: &mut RawQuantity) {
-    if let Ok(value) = Quantity::try_from(&*raw) {
-        *raw = value.to_raw();
-    }
 }
 
 impl ValidWorkspace {

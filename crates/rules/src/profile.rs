@@ -1,0 +1,151 @@
+//! Execution profile -> what it means for one workspace (pure).
+
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceExecutionProfileSpec};
+use kube::ResourceExt as _;
+use serde_json::{Value, json};
+
+use crate::names;
+use crate::variables::{Scope, expand_value};
+use crate::violation::Violation;
+
+/// Where the annotations of service accounts lie, as people find them.
+const ANNOTATIONS: &str = "executionProfile.spec.serviceAccount.perWorkspace.annotations";
+
+/// The execution profile of a workspace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExecutionProfile {
+    /// Its name.
+    pub name: String,
+    /// What it says; in the annotations of service accounts, variables are replaced.
+    pub spec: WorkspaceExecutionProfileSpec,
+    /// Name of the pod's service account; `None`: the namespace's `default`.
+    pub service_account: Option<String>,
+}
+
+impl ExecutionProfile {
+    /// Whether each workspace has a service account of its own, which is made and removed with it.
+    pub fn has_own_account(&self) -> bool {
+        let account = self.spec.service_account.as_ref();
+        account.is_some_and(|account| account.per_workspace.is_some())
+    }
+}
+
+/// The profile as it is for `workspace`. Its variables are only those that Kubernetes vouches for: what a workspace sets in
+/// `spec.variables` must not choose an identity.
+pub(crate) fn of(
+    workspace: &Workspace,
+    profile: &WorkspaceExecutionProfile,
+) -> Result<ExecutionProfile, Vec<Violation>> {
+    let mut spec = profile.spec.clone();
+    let mut vouched = workspace.clone();
+    vouched.spec.variables.clear();
+    let scope = Scope::of(&vouched);
+    let own = spec
+        .service_account
+        .as_mut()
+        .and_then(|account| account.per_workspace.as_mut());
+    if let Some(own) = own {
+        let expanded = expand_value(ANNOTATIONS, &json!(own.annotations), &scope)?;
+        own.annotations = texts(&expanded);
+    }
+    let service_account = spec.service_account.as_ref().and_then(|account| {
+        let own = account.per_workspace.as_ref();
+        own.map(|_| names::service_account(&workspace.name_any(), &workspace.uid().unwrap_or_default()))
+            .or_else(|| account.name.clone())
+    });
+    Ok(ExecutionProfile {
+        name: profile.name_any(),
+        spec,
+        service_account,
+    })
+}
+
+fn texts(map: &Value) -> std::collections::BTreeMap<String, String> {
+    let entries = map.as_object().into_iter().flatten();
+    entries
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workspace() -> Workspace {
+        serde_json::from_value(json!({
+            "metadata": {
+                "name": "demo", "namespace": "team", "uid": "0123456789-abcd",
+                "annotations": {api::names::CREATED_BY: "alice"},
+            },
+            "spec": {"displayName": "d", "variables": {"role": "admin"}},
+        }))
+        .unwrap()
+    }
+
+    fn profile(spec: Value) -> WorkspaceExecutionProfile {
+        serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": spec})).unwrap()
+    }
+
+    #[test]
+    fn a_service_account_of_its_own_is_named_after_the_workspace_and_its_uid_and_annotated_with_them() {
+        let annotations = json!({
+            "example.com/role": "ns-{workspace.namespace}-{workspace.uid}", "example.com/who": "{owner.name}",
+        });
+        let profile = profile(json!({"serviceAccount": {"perWorkspace": {"annotations": annotations}}}));
+        let profile = of(&workspace(), &profile).unwrap();
+        assert!(profile.has_own_account());
+        assert_eq!(
+            profile.service_account.as_deref(),
+            Some("workspace-demo-01234567")
+        );
+        let annotations = profile
+            .spec
+            .service_account
+            .unwrap()
+            .per_workspace
+            .unwrap()
+            .annotations;
+        assert_eq!(annotations["example.com/role"], "ns-team-0123456789-abcd");
+        assert_eq!(annotations["example.com/who"], "alice");
+    }
+
+    #[test]
+    fn a_workspace_s_own_variables_choose_no_identity() {
+        let annotations = json!({"example.com/role": "{role}"});
+        let profile = profile(json!({"serviceAccount": {"perWorkspace": {"annotations": annotations}}}));
+        let profile = of(&workspace(), &profile).unwrap();
+        let annotations = profile
+            .spec
+            .service_account
+            .unwrap()
+            .per_workspace
+            .unwrap()
+            .annotations;
+        assert_eq!(annotations["example.com/role"], "{role}");
+    }
+
+    #[test]
+    fn an_unknown_variable_is_named_with_its_field() {
+        let annotations = json!({"example.com/role": "{workspace.nothing}"});
+        let profile = profile(json!({"serviceAccount": {"perWorkspace": {"annotations": annotations}}}));
+        let faults = of(&workspace(), &profile).unwrap_err();
+        let text = faults[0].to_string();
+        assert!(
+            text.starts_with(ANNOTATIONS) && text.contains("{workspace.nothing}"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_named_service_account_is_taken_as_it_is_and_none_is_none() {
+        let named = of(
+            &workspace(),
+            &profile(json!({"serviceAccount": {"name": "trainer"}})),
+        )
+        .unwrap();
+        assert_eq!(named.service_account.as_deref(), Some("trainer"));
+        assert!(!named.has_own_account());
+        let none = of(&workspace(), &profile(json!({}))).unwrap();
+        assert_eq!(none.service_account, None);
+    }
+}
