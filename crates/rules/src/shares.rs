@@ -114,7 +114,8 @@ fn is_for_owner(share: &WorkspaceShare, workspace: &Workspace) -> bool {
     sponsor.is_some() && sponsor == names::owner(&workspace.metadata)
 }
 
-fn within_bounds(share: &WorkspaceShare, manager: &WorkspaceManager) -> Result<(), Inactive> {
+/// Whether a share is within what the manager allows.
+pub fn within_bounds(share: &WorkspaceShare, manager: &WorkspaceManager) -> Result<(), Inactive> {
     let authorization = manager.spec.authorization.clone().unwrap_or_default();
     let sharing = authorization.sharing.unwrap_or_default();
     if !sharing.enabled {

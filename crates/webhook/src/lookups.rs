@@ -133,7 +133,9 @@ impl Lookups {
     /// How many running workspaces are routed by the manager.
     pub(crate) async fn running_of_manager(&self, manager: &str) -> Result<usize, LookupError> {
         let workspaces: Api<DeserializeGuard<Workspace>> = Api::all(self.client.clone());
-        let mut params = ListParams::default().limit(PAGE);
+        let mut params = ListParams::default()
+            .limit(PAGE)
+            .fields(&format!("status.resolved.manager={manager}"));
         let mut running = 0;
         loop {
             let page = Box::pin(workspaces.list(&params)).await;

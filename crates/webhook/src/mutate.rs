@@ -1,24 +1,26 @@
-//! Request -> the smallest patch that records owner and finalizer, and the UID that a share is bound to; never anything
-//! else (pure).
+//! Request -> the smallest patch that records owner and finalizer, and what a share is bound to; never anything else
+//! (pure).
 
-use api::names::{self, CLEANUP_FINALIZER, CREATED_BY};
+use api::names::{CLEANUP_FINALIZER, CREATED_BY, SHARED_FOR};
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation};
+use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::kind::Kind;
 use crate::review::{Answer, Request};
+use crate::shares::Binding;
 
 /// At creation records the requesting user as owner, or as the creator of a share, unless one is named, and sets the
-/// finalizer of a workspace; at an update puts back what a full update left out. A share also gets `workspace_uid`,
-/// which only the API server knows. The same object comes out when it is done twice.
-pub(crate) fn mutate(request: &Request, workspace_uid: Option<String>) -> Answer {
+/// finalizer of a workspace; at an update puts back what a full update left out. A share also gets what its workspace
+/// says, which only the API server knows. The same object comes out when it is done twice.
+pub(crate) fn mutate(request: &Request, binding: &Binding) -> Answer {
     let operations: Vec<_> = match request.kind {
-        Kind::Workspace => owner(request).into_iter().chain(finalizer(request)).collect(),
-        Kind::Share => owner(request)
+        Kind::Workspace => annotate(request, CREATED_BY, Some(request.user_name()), true)
             .into_iter()
-            .chain(bound_to(request, workspace_uid))
+            .chain(finalizer(request))
             .collect(),
+        Kind::Share => share(request, binding),
         Kind::Template | Kind::Manager | Kind::Profile => Vec::new(),
     };
     if operations.is_empty() {
@@ -27,20 +29,35 @@ pub(crate) fn mutate(request: &Request, workspace_uid: Option<String>) -> Answer
     Answer::Patch(Patch(operations))
 }
 
-fn owner(request: &Request) -> Option<PatchOperation> {
-    let annotations = request.object.metadata.annotations.as_ref();
-    if names::owner(&request.object.metadata).is_some() {
+/// Sets an annotation that is missing: at creation to `initial`, else to what is stored. An object that was stored
+/// without it does not get it by the way. `first`: no earlier operation has made room for annotations.
+fn annotate(request: &Request, key: &str, initial: Option<&str>, first: bool) -> Option<PatchOperation> {
+    let read = |object: &DynamicObject| {
+        let value = object.metadata.annotations.as_ref()?.get(key)?;
+        Some(value.clone()).filter(|value| !value.is_empty())
+    };
+    if read(&request.object).is_some() {
         return None;
     }
-    let owner = match &request.old {
-        None => request.user_name(),
-        // An object that never had an owner does not get one by the way.
-        Some(old) => names::owner(&old.metadata)?,
+    let value = match &request.old {
+        None => initial?.to_owned(),
+        Some(old) => read(old)?,
     };
-    Some(match annotations {
-        None => add(["metadata", "annotations"], json!({ CREATED_BY: owner })),
-        Some(_) => add(["metadata", "annotations", CREATED_BY], json!(owner)),
+    Some(match request.object.metadata.annotations {
+        None if first => add(["metadata", "annotations"], json!({ key: value })),
+        _ => add(["metadata", "annotations", key], json!(value)),
     })
+}
+
+fn share(request: &Request, binding: &Binding) -> Vec<PatchOperation> {
+    let creator = annotate(request, CREATED_BY, Some(request.user_name()), true);
+    let shared_for = binding.shared_for.as_deref();
+    let shared_for = annotate(request, SHARED_FOR, shared_for, creator.is_none());
+    creator
+        .into_iter()
+        .chain(shared_for)
+        .chain(bound_to(request, binding.uid.clone()))
+        .collect()
 }
 
 fn finalizer(request: &Request) -> Option<PatchOperation> {
@@ -101,7 +118,7 @@ mod tests {
             Some(old) => update("bob", old, new),
         };
         let mut object = new.clone();
-        if let Answer::Patch(patch) = mutate(&request, None) {
+        if let Answer::Patch(patch) = mutate(&request, &Binding::default()) {
             json_patch::patch(&mut object, &patch).unwrap();
         }
         object
@@ -158,7 +175,7 @@ mod tests {
     #[test]
     fn nothing_but_metadata_is_ever_patched() {
         let request = create("alice", &json!({"metadata": {}, "spec": {"displayName": "d"}}));
-        let Answer::Patch(patch) = mutate(&request, None) else {
+        let Answer::Patch(patch) = mutate(&request, &Binding::default()) else {
             panic!("a patch is due")
         };
         assert!(patch.0.iter().all(|operation| {
@@ -168,14 +185,18 @@ mod tests {
         }));
     }
 
-    fn share(old: Option<&Value>, new: &Value, uid: Option<&str>) -> Value {
+    fn shared(old: Option<&Value>, new: &Value, uid: Option<&str>) -> Value {
         let request = match old {
             None => create("alice", new),
             Some(old) => update("bob", old, new),
         };
         let request = request.about(Kind::Share);
         let mut object = new.clone();
-        if let Answer::Patch(patch) = mutate(&request, uid.map(str::to_owned)) {
+        let binding = Binding {
+            uid: uid.map(str::to_owned),
+            shared_for: uid.map(|_| "carol".to_owned()),
+        };
+        if let Answer::Patch(patch) = mutate(&request, &binding) {
             json_patch::patch(&mut object, &patch).unwrap();
         }
         object
@@ -184,29 +205,32 @@ mod tests {
     #[test]
     fn a_share_is_bound_once_and_knows_its_creator() {
         let new = json!({"metadata": {}, "spec": {"workspaceRef": "lab"}});
-        let bound = share(None, &new, Some("u-1"));
+        let bound = shared(None, &new, Some("u-1"));
         assert_eq!(
             bound,
             json!({
-                "metadata": {"annotations": {CREATED_BY: "alice"}},
+                "metadata": {"annotations": {CREATED_BY: "alice", SHARED_FOR: "carol"}},
                 "spec": {"workspaceRef": "lab", "workspaceUID": "u-1"},
             })
         );
-        assert_eq!(share(Some(&bound), &new, Some("u-2")), bound);
+        assert_eq!(shared(Some(&bound), &new, Some("u-2")), bound);
         let given = json!({
-            "metadata": {"annotations": {CREATED_BY: "alice"}}, "spec": {"workspaceUID": "mine"}
+            "metadata": {"annotations": {CREATED_BY: "alice", SHARED_FOR: "carol"}}, "spec": {"workspaceUID": "mine"}
         });
-        assert_eq!(share(None, &given, Some("u-1")), given);
-        let early = share(None, &new, None);
+        assert_eq!(shared(None, &given, Some("u-1")), given);
+        let early = shared(None, &new, None);
         assert_eq!(early["spec"], new["spec"]);
-        assert_eq!(share(Some(&early), &new, Some("u-1")), early);
+        assert_eq!(shared(Some(&early), &new, Some("u-1")), early);
     }
 
     #[test]
     fn what_belongs_to_nobody_is_left_alone() {
         for kind in [Kind::Template, Kind::Manager, Kind::Profile] {
             let request = create("alice", &json!({"metadata": {}, "spec": {}})).about(kind);
-            assert_eq!(mutate(&request, None), Answer::Allow { warnings: Vec::new() });
+            assert_eq!(
+                mutate(&request, &Binding::default()),
+                Answer::Allow { warnings: Vec::new() }
+            );
         }
     }
 

@@ -17,8 +17,8 @@ fn settable(kind: Kind) -> &'static [&'static str] {
         Kind::Template => &[names::DEPRECATED, names::REPLACED_BY],
         Kind::Manager => &[names::IS_DEFAULT],
         Kind::Profile => &[],
-        // So has the creator of a share.
-        Kind::Share => &[names::CREATED_BY],
+        // So have who made a share, and for whom.
+        Kind::Share => &[names::CREATED_BY, names::SHARED_FOR],
     }
 }
 

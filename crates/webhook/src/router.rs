@@ -22,7 +22,7 @@ use crate::lookups::Lookups;
 use crate::metrics::Metrics;
 use crate::mutate::mutate;
 use crate::review::{Answer, Malformed, Refusal, Request};
-use crate::shares;
+use crate::shares::{self, Binding};
 use crate::verdict::{Rules, verdict};
 
 /// An update carries two objects. A workspace within its schema and Kubernetes' own limit on annotations stays far below 1 MiB;
@@ -89,12 +89,12 @@ async fn handle_mutate(State(context): State<Context>, body: Body) -> Result<Res
 }
 
 async fn completed(request: &Request, lookups: &Lookups) -> Answer {
-    let uid = match request.kind {
-        Kind::Share => shares::uid_to_fill_in(request, lookups).await,
-        _ => Ok(None),
+    let binding = match request.kind {
+        Kind::Share => shares::binding(request, lookups).await,
+        _ => Ok(Binding::default()),
     };
-    match uid {
-        Ok(uid) => mutate(request, uid),
+    match binding {
+        Ok(binding) => mutate(request, &binding),
         Err(error) => Answer::Refuse(error.into()),
     }
 }

@@ -1,7 +1,11 @@
 //! Request for a share -> who may write it, and which workspace it is bound to (IO only through look-ups).
 
-use api::names::{self, CREATED_BY, SHARE_VERB};
-use api::{Workspace, WorkspaceShare};
+use api::names::{self, CREATED_BY, RESERVED_PREFIX, SHARE_VERB, SHARED_FOR};
+use api::{Workspace, WorkspaceManager, WorkspaceShare};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
 use rules::Violation;
 
 use crate::changes::Changes;
@@ -10,18 +14,36 @@ use crate::lookups::{LookupError, Lookups};
 use crate::review::Request;
 use crate::workspace::unreadable;
 
-/// The UID of the workspace that a new share names none for, if that workspace exists.
-pub(crate) async fn uid_to_fill_in(
-    request: &Request,
-    lookups: &Lookups,
-) -> Result<Option<String>, LookupError> {
-    let spec = &request.object.data["spec"];
-    match (spec["workspaceRef"].as_str(), &spec["workspaceUID"]) {
-        (Some(name), serde_json::Value::Null) if request.is_create() => {
+/// What a new share's workspace adds to it.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Binding {
+    /// Its UID.
+    pub(crate) uid: Option<String>,
+    /// Its owner, unless they make the share themselves.
+    pub(crate) shared_for: Option<String>,
+}
+
+/// What a new share is bound to, if its workspace exists.
+pub(crate) async fn binding(request: &Request, lookups: &Lookups) -> Result<Binding, LookupError> {
+    match request.object.data["spec"]["workspaceRef"].as_str() {
+        Some(name) if request.is_create() => {
             let workspace = lookups.workspace(&request.namespace, name).await?;
-            Ok(workspace.and_then(|workspace| workspace.metadata.uid))
+            Ok(workspace
+                .map(|workspace| Binding::to(request, &workspace))
+                .unwrap_or_default())
         }
-        _ => Ok(None),
+        _ => Ok(Binding::default()),
+    }
+}
+
+impl Binding {
+    fn to(request: &Request, workspace: &Workspace) -> Self {
+        let creator = names::owner(&request.object.metadata).unwrap_or_else(|| request.user_name());
+        let owner = names::owner(&workspace.metadata).filter(|owner| *owner != creator);
+        Self {
+            uid: workspace.metadata.uid.clone(),
+            shared_for: owner.map(str::to_owned),
+        }
     }
 }
 
@@ -49,16 +71,76 @@ pub(crate) async fn judge(
             found.forbidden.extend(writer.violations(request, &share));
         }
     }
+    found
+        .forbidden
+        .extend(made_up_for(request, changes, workspace.as_ref()));
     if request.is_create() {
         found.invalid.extend(other_workspace(&share, workspace.as_ref()));
     }
-    if request.is_create() && workspace.is_none() {
-        found.warnings.push(format!(
+    match &workspace {
+        None if request.is_create() => found.warnings.push(format!(
             "Workspace {:?} does not exist: the share counts once its creator makes it",
             share.spec.workspace_ref
-        ));
+        )),
+        Some(workspace) if request.is_create() || !changes.spec.is_empty() => {
+            let manager = manager(workspace, lookups).await?;
+            found.invalid.extend(limits(request, share, manager.as_ref()));
+        }
+        _ => {}
     }
     Ok(found)
+}
+
+/// The manager that routes to the workspace, or will.
+async fn manager(workspace: &Workspace, lookups: &Lookups) -> Result<Option<WorkspaceManager>, LookupError> {
+    let status = workspace.status.as_ref();
+    let resolved = status.and_then(|status| status.resolved.as_ref()?.manager.clone());
+    let named = match resolved.or_else(|| workspace.spec.manager_ref.clone()) {
+        Some(name) => Some(name),
+        None => {
+            let template = lookups.template_of(workspace).await?;
+            template.and_then(|template| template.spec.manager_ref)
+        }
+    };
+    let all = lookups.managers();
+    Ok(rules::managers::choose(named.as_deref(), &all).ok().cloned())
+}
+
+/// What the manager allows of sharing. An end in the past is how a share is ended, but not how one begins.
+fn limits(
+    request: &Request,
+    mut share: WorkspaceShare,
+    manager: Option<&WorkspaceManager>,
+) -> Vec<Violation> {
+    let now = Timestamp::now();
+    share.metadata.creation_timestamp.get_or_insert(Time(now));
+    let past = rules::shares::end(&share).filter(|end| request.is_create() && now >= *end);
+    let past = past.map(|end| {
+        let rule = "has passed: name a time to come, or none";
+        Violation::new("spec.expiresAt", end.to_string(), rule)
+    });
+    let beyond = manager.and_then(|manager| rules::shares::within_bounds(&share, manager).err());
+    let beyond = beyond.map(|beyond| Violation::new("spec", "", beyond.to_string()));
+    past.into_iter().chain(beyond).collect()
+}
+
+/// For whom somebody shares is the webhook's to say.
+fn made_up_for(request: &Request, changes: &Changes, workspace: Option<&Workspace>) -> Option<Violation> {
+    let named = |object: &DynamicObject| object.annotations().get(SHARED_FOR).cloned();
+    let expected = match &request.old {
+        None => workspace.and_then(|workspace| Binding::to(request, workspace).shared_for),
+        Some(stored) => named(stored),
+    };
+    let given = named(&request.object);
+    if given == expected || !changes.annotations_set.contains(SHARED_FOR) {
+        return None;
+    }
+    let rule = format!("is reserved, as everything under {RESERVED_PREFIX}: leave it out");
+    Some(Violation::new(
+        format!("metadata.annotations[{SHARED_FOR}]"),
+        given.unwrap_or_default(),
+        rule,
+    ))
 }
 
 async fn may_share(
@@ -97,15 +179,10 @@ struct Writer {
 impl Writer {
     fn of(request: &Request, share: &WorkspaceShare, workspace: Option<&Workspace>) -> Self {
         let user = request.user_name();
-        let status = share.status.as_ref();
-        let uid = share
-            .spec
-            .workspace_uid
-            .as_ref()
-            .or_else(|| status?.workspace_uid.as_ref());
         // One that is being made is about the workspace of now, whatever it names.
+        let uid = rules::shares::bound(share);
         let workspace =
-            workspace.filter(|workspace| request.is_create() || uid == workspace.metadata.uid.as_ref());
+            workspace.filter(|workspace| request.is_create() || uid == workspace.metadata.uid.as_deref());
         Self {
             owns: workspace.is_some_and(|workspace| names::owner(&workspace.metadata) == Some(user)),
             made: !user.is_empty() && creator(request) == Some(user),

@@ -1,6 +1,7 @@
 //! Who may share a workspace, and what a share is bound to.
 
-use api::names::CREATED_BY;
+use api::names::{CREATED_BY, SHARED_FOR};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
@@ -68,6 +69,64 @@ async fn others_share_only_with_the_verb() {
             .message
             .starts_with(r#"spec.workspaceRef: "lab" is shared only by"#)
     );
+}
+
+#[tokio::test]
+async fn for_whom_it_is_shared_is_recorded_and_not_made_up() {
+    let webhook = cluster().granting(&["carol share workspaces *"]).webhook();
+    let by_carol = made(&webhook, "carol", share("lab")).await;
+    assert_eq!(by_carol["metadata"]["annotations"][SHARED_FOR], "alice");
+    let by_alice = made(&webhook, "alice", share("lab")).await;
+    assert!(by_alice["metadata"]["annotations"][SHARED_FOR].is_null());
+    for (user, workspace) in [("carol", "lab"), ("alice", "lab"), ("carol", "early")] {
+        let mut forged = share(workspace);
+        forged["metadata"]["annotations"] = json!({CREATED_BY: user, SHARED_FOR: "dave"});
+        let refused = webhook.validate_create(user, &forged).await;
+        assert_eq!(refused.code, 403, "{user} {workspace}");
+        assert!(refused.message.contains(SHARED_FOR), "{refused:?}");
+    }
+    let mut handed = by_carol.clone();
+    handed["metadata"]["annotations"][SHARED_FOR] = json!("carol");
+    assert_eq!(
+        webhook.validate_update("alice", &by_carol, &handed).await.code,
+        403
+    );
+}
+
+#[tokio::test]
+async fn the_manager_s_limits_hold_for_new_and_changed_shares() {
+    let mut cluster = cluster();
+    cluster.managers[0].spec.authorization = serde_json::from_value(json!({
+        "sharing": {"maxDurationMinutes": 60, "allowGroups": false}
+    }))
+    .unwrap();
+    let webhook = cluster.webhook();
+    let ending = |minutes: i64| {
+        let end = Timestamp::now() + SignedDuration::from_mins(minutes);
+        let mut share = share("lab");
+        share["spec"]["expiresAt"] = json!(end.to_string());
+        share
+    };
+    let judged = async |share: Value| {
+        let share = made(&webhook, "alice", share).await;
+        webhook.validate_create("alice", &share).await
+    };
+    assert!(judged(ending(59)).await.allowed);
+    assert!(judged(ending(61)).await.message.contains("more than 60 minutes"));
+    assert!(judged(ending(-1)).await.message.contains("has passed"));
+    assert!(
+        judged(share("lab"))
+            .await
+            .message
+            .contains("spec.expiresAt must be set")
+    );
+    let mut group = ending(30);
+    group["spec"]["subjects"] = json!([{"kind": "Group", "name": "team"}]);
+    assert!(judged(group).await.message.contains("allowGroups"));
+    // A share is ended by an end in the past, whatever the limits.
+    let stored = made(&webhook, "alice", ending(30)).await;
+    let ended = made(&webhook, "alice", ending(-1)).await;
+    assert!(webhook.validate_update("alice", &stored, &ended).await.allowed);
 }
 
 #[tokio::test]
