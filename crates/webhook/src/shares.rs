@@ -95,13 +95,11 @@ pub(crate) async fn judge(
 async fn manager(workspace: &Workspace, lookups: &Lookups) -> Result<Option<WorkspaceManager>, LookupError> {
     let status = workspace.status.as_ref();
     let resolved = status.and_then(|status| status.resolved.as_ref()?.manager.clone());
-    let named = match resolved.or_else(|| workspace.spec.manager_ref.clone()) {
-        Some(name) => Some(name),
-        None => {
-            let template = lookups.template_of(workspace).await?;
-            template.and_then(|template| template.spec.manager_ref)
-        }
-    };
+    let mut named = resolved.or_else(|| workspace.spec.manager_ref.clone());
+    if named.is_none() {
+        let template = lookups.template_of(workspace).await?;
+        named = template.and_then(|template| template.spec.manager_ref);
+    }
     let all = lookups.managers();
     Ok(rules::managers::choose(named.as_deref(), &all).ok().cloned())
 }
