@@ -10,6 +10,7 @@ pub mod environment;
 pub mod http;
 pub mod socket;
 pub mod wait;
+pub mod why;
 pub mod workspace;
 
 pub use environment::Environment;

@@ -26,10 +26,14 @@ pub fn of_answer(child: &str, code: u16, message: &str) -> Option<Refusal> {
         return None;
     }
     if child == "PersistentVolumeClaim" && is_growth(message) {
-        let advice = "the storage class cannot grow disks: set spec.storage.size back to the disk's size";
+        let advice = "What runs goes on at the old size. Have the storage class allow volume expansion, and the \
+                      disk grows by itself; or create the workspace anew";
         return Some(Refusal {
             reason: reason::VOLUME_RESIZE_FAILED,
-            message: format!("The disk was not grown: {message}. If {advice}."),
+            message: format!(
+                "The disk was not grown to spec.storage.size: {}. {advice}.",
+                gist(message)
+            ),
         });
     }
     Some(of_message(child, message))

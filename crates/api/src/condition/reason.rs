@@ -141,7 +141,7 @@ reasons! {
         "Wait until the other node has let go of it. If that node is off, see NodeLost; if another pod uses the disk, delete that pod.";
     VOLUME_RESIZE_FAILED = "VolumeResizeFailed", "Degraded=True",
         "The disk could not be grown. What runs goes on at the old size.",
-        "If the storage class cannot grow disks, set spec.storage.size back to the disk's size; else tell the administrator.";
+        "Have the storage class allow volume expansion, and the disk grows by itself; or create the workspace anew.";
     RETAINED_VOLUME_OF_ANOTHER_OWNER = "RetainedVolumeOfAnotherOwner", "Degraded=True",
         "A disk kept from an earlier workspace of this name belongs to another owner.",
         "Use another name, or have somebody who may update the claim change its owner or delete it.";

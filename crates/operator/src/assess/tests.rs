@@ -528,3 +528,5 @@ proptest! {
         prop_assert_eq!(scene.at(seconds + 1).status(), status);
     }
 }
+
+mod trouble;

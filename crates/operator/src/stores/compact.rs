@@ -7,7 +7,7 @@ use api::names;
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, ReplicaSet},
-        core::v1::{Container, PersistentVolumeClaim, Pod, PodSpec, Service, ServiceSpec},
+        core::v1::{Container, PersistentVolumeClaim, Pod, PodSpec, Probe, Service, ServiceSpec},
         networking::v1::NetworkPolicy,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -106,7 +106,13 @@ impl Compact for Pod {
             container.env_from = None;
             container.lifecycle = None;
             container.liveness_probe = None;
-            container.readiness_probe = None;
+            // Whether it is the port that has to answer: a message says so.
+            if let Some(probe) = &mut container.readiness_probe {
+                *probe = Probe {
+                    tcp_socket: probe.tcp_socket.take(),
+                    ..Probe::default()
+                };
+            }
             container.security_context = None;
             container.startup_probe = None;
             container.volume_mounts = None;

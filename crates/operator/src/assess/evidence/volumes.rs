@@ -160,8 +160,8 @@ pub(super) fn resize(world: &World) -> Evidence {
         return NONE;
     };
     let told = format!(
-        "The disk {} could not be grown: {}. What runs goes on at the old size. Tell the administrator, or set \
-         spec.storage.size back if the storage class allows that.",
+        "The disk {} could not be grown to spec.storage.size: {}. What runs goes on at the old size; growing is tried \
+         again. If it lasts, tell the administrator.",
         world.identity.child_name(),
         trimmed(&why)
     );

@@ -1,0 +1,132 @@
+//! A namespace -> every version of what concerns a workspace, as the API server recorded it (IO).
+
+use std::{
+    fmt::Debug,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use api::Workspace;
+use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use jiff::Timestamp;
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::Deployment,
+        core::v1::{PersistentVolumeClaim, Pod},
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{
+    Api, Client, Resource,
+    runtime::{
+        WatchStreamExt as _,
+        watcher::{self, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::task::JoinHandle;
+
+/// Every version of the objects of one kind, in the order in which they were seen.
+#[derive(Debug)]
+pub struct History<K>(Arc<Mutex<Vec<K>>>);
+
+impl<K> Clone for History<K> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K: Clone> History<K> {
+    fn lock(&self) -> MutexGuard<'_, Vec<K>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All versions so far.
+    pub fn all(&self) -> Vec<K> {
+        self.lock().clone()
+    }
+
+    /// The first version for which `holds`.
+    pub fn first(&self, holds: impl Fn(&K) -> bool) -> Option<K> {
+        self.lock().iter().find(|version| holds(version)).cloned()
+    }
+
+    /// The newest version.
+    pub fn last(&self) -> Option<K> {
+        self.lock().last().cloned()
+    }
+}
+
+/// What is watched.
+#[derive(Debug)]
+pub struct Histories {
+    /// Workspaces.
+    pub workspaces: History<Workspace>,
+    /// Deployments.
+    pub deployments: History<Deployment>,
+    /// Pods.
+    pub pods: History<Pod>,
+    /// Claims.
+    pub claims: History<PersistentVolumeClaim>,
+    watching: JoinHandle<()>,
+}
+
+impl Drop for Histories {
+    fn drop(&mut self) {
+        self.watching.abort();
+    }
+}
+
+impl Histories {
+    /// Begins to watch.
+    pub(super) fn of(client: &Client, namespace: &str) -> Self {
+        let (workspaces, deployments, pods, claims) =
+            (History::new(), History::new(), History::new(), History::new());
+        let watches: FuturesUnordered<BoxFuture<'static, ()>> = [
+            workspaces.watch(client, namespace),
+            deployments.watch(client, namespace),
+            pods.watch(client, namespace),
+            claims.watch(client, namespace),
+        ]
+        .into_iter()
+        .collect();
+        Self {
+            workspaces,
+            deployments,
+            pods,
+            claims,
+            watching: tokio::spawn(watches.for_each(|()| std::future::ready(()))),
+        }
+    }
+}
+
+impl<K> History<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    K: Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    fn watch(&self, client: &Client, namespace: &str) -> BoxFuture<'static, ()> {
+        let (api, versions) = (Api::<K>::namespaced(client.clone(), namespace), self.clone());
+        let changes = watcher(api, watcher::Config::default()).default_backoff();
+        Box::pin(changes.for_each(move |change| {
+            if let Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) = change {
+                versions.lock().push(object);
+            }
+            std::future::ready(())
+        }))
+    }
+}
+
+/// When the API server took this version: the time of its last write, in whole seconds.
+pub fn written(meta: &ObjectMeta) -> Option<Timestamp> {
+    let writes = meta
+        .managed_fields
+        .iter()
+        .flatten()
+        .filter_map(|entry| entry.time.as_ref());
+    writes.chain(&meta.creation_timestamp).map(|time| time.0).max()
+}

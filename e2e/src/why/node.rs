@@ -1,0 +1,143 @@
+//! A Node object without a machine: pods are bound to it, and what becomes of them is what a test writes (IO).
+//!
+//! Its lease is renewed like a kubelet's, so that the cluster takes it for a node that answers.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use k8s_openapi::api::{coordination::v1::Lease, core::v1::Node};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+use tokio::{task::JoinHandle, time::interval};
+
+use super::history::written;
+
+/// Label of such nodes, with their own name; workspaces select it.
+pub(super) const LABEL: &str = "e2e.test/silent";
+/// How often a kubelet renews its lease.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+const LEASES: &str = "kube-node-lease";
+
+/// A Node that only a test writes to.
+#[derive(Debug)]
+pub struct SilentNode {
+    /// Its name.
+    pub name: String,
+    nodes: Api<Node>,
+    heartbeat: JoinHandle<()>,
+}
+
+impl Drop for SilentNode {
+    fn drop(&mut self) {
+        self.heartbeat.abort();
+    }
+}
+
+impl SilentNode {
+    /// Makes one. Nothing but what tolerates its taint is bound to it.
+    pub(super) async fn new(client: &Client, name: &str) -> anyhow::Result<Self> {
+        let nodes = Api::<Node>::all(client.clone());
+        let node: Node = serde_json::from_value(json!({
+            "metadata": {
+                "name": name,
+                "labels": {LABEL: name, "kubernetes.io/hostname": name, "e2e.test/scratch": "true"},
+            },
+            "spec": {"taints": [{"key": LABEL, "effect": "NoSchedule"}]},
+        }))?;
+        nodes.create(&PostParams::default(), &node).await?;
+        let silent = Self {
+            heartbeat: tokio::spawn(renew(client.clone(), name.to_owned())),
+            name: name.to_owned(),
+            nodes,
+        };
+        silent.give(json!({})).await?;
+        silent.ready("True").await?;
+        Ok(silent)
+    }
+
+    /// What a workspace's spec holds to run here.
+    pub fn selected(&self) -> Value {
+        json!({
+            "nodeSelector": {LABEL: self.name},
+            "tolerations": [{"key": LABEL, "operator": "Exists"}],
+        })
+    }
+
+    /// Gives it resources besides the usual ones.
+    pub async fn give(&self, extra: Value) -> anyhow::Result<()> {
+        let mut room: BTreeMap<String, Value> = serde_json::from_value(extra)?;
+        for (name, amount) in [
+            ("cpu", "8"),
+            ("memory", "16Gi"),
+            ("pods", "20"),
+            ("ephemeral-storage", "100Gi"),
+        ] {
+            room.insert(name.to_owned(), json!(amount));
+        }
+        self.status(&json!({"capacity": room, "allocatable": room}))
+            .await?;
+        Ok(())
+    }
+
+    /// Sets its condition `Ready`, and says when the API server took that.
+    pub async fn ready(&self, status: &str) -> anyhow::Result<Option<Timestamp>> {
+        let (reason, message) = match status {
+            "Unknown" => ("NodeStatusUnknown", "Kubelet stopped posting node status."),
+            "False" => ("KubeletNotReady", "container runtime is down"),
+            _ => ("KubeletReady", "kubelet is posting ready status"),
+        };
+        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let condition = json!({
+            "type": "Ready", "status": status, "reason": reason, "message": message,
+            "lastTransitionTime": now, "lastHeartbeatTime": now,
+        });
+        let node = self.status(&json!({"conditions": [condition]})).await?;
+        Ok(written(&node.metadata))
+    }
+
+    async fn status(&self, status: &Value) -> anyhow::Result<Node> {
+        let patch = Patch::Strategic(json!({"status": status}));
+        Ok(self
+            .nodes
+            .patch_status(&self.name, &PatchParams::default(), &patch)
+            .await?)
+    }
+
+    /// Changes labels or spec by a merge patch.
+    pub async fn change(&self, change: Value) -> anyhow::Result<()> {
+        self.nodes
+            .patch(&self.name, &PatchParams::default(), &Patch::Merge(change))
+            .await?;
+        Ok(())
+    }
+
+    /// Takes the Node away.
+    pub async fn delete(&self) -> anyhow::Result<()> {
+        match self.nodes.delete(&self.name, &DeleteParams::default()).await {
+            Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
+            other => other.map(drop).map_err(Into::into),
+        }
+    }
+}
+
+/// Renews the node's lease until it is aborted.
+async fn renew(client: Client, name: String) {
+    let leases = Api::<Lease>::namespaced(client, LEASES);
+    let mut beat = interval(HEARTBEAT);
+    loop {
+        beat.tick().await;
+        let lease = json!({
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": name},
+            "spec": {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()},
+        });
+        // One that is missed is made up for by the next.
+        let _ = leases
+            .patch(&name, &PatchParams::apply("e2e").force(), &Patch::Apply(lease))
+            .await;
+    }
+}

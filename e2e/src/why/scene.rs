@@ -1,0 +1,432 @@
+//! One failure's surroundings: a namespace, a workspace in it, and what the product says about it (IO).
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use api::{
+    Workspace,
+    condition::{self, AVAILABLE, DEGRADED},
+    workspace::Phase,
+};
+use jiff::Timestamp;
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        core::v1::{Event as CoreEvent, Pod},
+        events::v1::Event,
+    },
+    apimachinery::pkg::apis::meta::v1::Condition,
+};
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::{
+    history::{Histories, written},
+    node::SilentNode,
+};
+use crate::{
+    Environment,
+    cluster::{self, Scratch},
+    wait, workspace,
+};
+
+/// The longest time from evidence to status, in the whole seconds that the API server records.
+const SOON: Duration = Duration::from_secs(2);
+/// More status writes than this in one row are a flood.
+const MOST_WRITES: usize = 24;
+/// How long a failure may take to show at all.
+const SHOWS: Duration = Duration::from_secs(100);
+
+/// What a row has seen so far.
+#[derive(Debug, Default)]
+struct Seen {
+    told: Vec<String>,
+    findings: Vec<String>,
+    also: Vec<&'static str>,
+}
+
+/// One failure's surroundings.
+pub struct Scene {
+    /// Name of the workspace.
+    pub name: String,
+    /// Its namespace.
+    pub scratch: Scratch,
+    /// Acts as administrator.
+    pub admin: Client,
+    /// Workspaces of the namespace, as the user alice.
+    pub alice: Api<Workspace>,
+    /// What happened.
+    pub histories: Histories,
+    nodes: Mutex<Vec<Arc<SilentNode>>>,
+    seen: Mutex<Seen>,
+}
+
+impl Scene {
+    pub(super) async fn new(row: &str) -> anyhow::Result<Self> {
+        let name = row.replace('_', "-");
+        let scratch = Scratch::new(&format!("why-{name}"), &["alice"]).await?;
+        let admin = cluster::admin().await?;
+        Ok(Self {
+            alice: Api::namespaced(cluster::user("alice").await?, &scratch.namespace),
+            histories: Histories::of(&admin, &scratch.namespace),
+            name,
+            scratch,
+            admin,
+            nodes: Mutex::default(),
+            seen: Mutex::default(),
+        })
+    }
+
+    /// The namespace.
+    pub fn namespace(&self) -> &str {
+        &self.scratch.namespace
+    }
+
+    /// Makes the workspace as alice: the echo server without a disk, with `rest` laid over its spec.
+    pub async fn create(&self, rest: Value) -> anyhow::Result<Option<Timestamp>> {
+        self.create_in(&self.alice, rest).await
+    }
+
+    /// The same, as administrator: what is referred to needs rights that users do not have.
+    pub async fn create_as_admin(&self, rest: Value) -> anyhow::Result<Option<Timestamp>> {
+        self.create_in(&self.scratch.api(), rest).await
+    }
+
+    async fn create_in(&self, api: &Api<Workspace>, rest: Value) -> anyhow::Result<Option<Timestamp>> {
+        let mut spec = json!({
+            "displayName": self.name,
+            "image": Environment::get()?.images.echo,
+            "resources": {
+                "requests": {"cpu": "10m", "memory": "32Mi"},
+                "limits": {"cpu": "500m", "memory": "128Mi"},
+            },
+        });
+        lay(&mut spec, rest);
+        let workspace = Workspace::new(&self.name, serde_json::from_value(spec)?);
+        let made = api.create(&PostParams::default(), &workspace).await?;
+        Ok(written(&made.metadata))
+    }
+
+    /// Makes an object in the namespace, as administrator.
+    pub async fn make<K>(&self, object: Value) -> anyhow::Result<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: Clone + std::fmt::Debug + Serialize + DeserializeOwned,
+    {
+        let object: K = serde_json::from_value(object)?;
+        Ok(self
+            .scratch
+            .api::<K>()
+            .create(&PostParams::default(), &object)
+            .await?)
+    }
+
+    /// Deletes an object of the namespace, as administrator.
+    pub async fn delete<K>(&self, name: &str) -> anyhow::Result<()>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: Clone + std::fmt::Debug + DeserializeOwned,
+    {
+        self.scratch
+            .api::<K>()
+            .delete(name, &DeleteParams::default())
+            .await?;
+        Ok(())
+    }
+
+    /// Changes an object of the namespace by a merge patch, as administrator.
+    pub async fn change<K>(&self, name: &str, change: Value) -> anyhow::Result<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: Clone + std::fmt::Debug + DeserializeOwned,
+    {
+        let patch = Patch::Merge(change);
+        Ok(self
+            .scratch
+            .api::<K>()
+            .patch(name, &PatchParams::default(), &patch)
+            .await?)
+    }
+
+    /// A Node that only this row writes to.
+    pub async fn silent_node(&self) -> anyhow::Result<Arc<SilentNode>> {
+        let node = Arc::new(SilentNode::new(&self.admin, self.namespace()).await?);
+        self.nodes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(node.clone());
+        Ok(node)
+    }
+
+    /// The pod of the workspace, once it is bound to a node.
+    pub async fn bound_pod(&self) -> anyhow::Result<Pod> {
+        let pods = self.scratch.api::<Pod>();
+        wait::until("a pod to be bound", wait::USUAL, || async {
+            let all = pods
+                .list(&ListParams::default())
+                .await
+                .map_err(|error| error.to_string())?;
+            let live = all.items.into_iter().filter(|pod| {
+                let failed = pod
+                    .status
+                    .as_ref()
+                    .is_some_and(|status| status.phase.as_deref() == Some("Failed"));
+                pod.metadata.deletion_timestamp.is_none() && !failed
+            });
+            live.max_by_key(|pod| pod.metadata.creation_timestamp.clone())
+                .filter(|pod| pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()))
+                .ok_or_else(|| "no pod is bound".to_owned())
+        })
+        .await
+    }
+
+    /// Writes a pod's status as its kubelet would, and says when the API server took it.
+    pub async fn write_pod(&self, pod: &Pod, status: Value) -> anyhow::Result<Option<Timestamp>> {
+        let patch = Patch::Merge(json!({"status": status}));
+        let pods = self.scratch.api::<Pod>();
+        let written_pod = pods
+            .patch_status(&pod.name_any(), &PatchParams::default(), &patch)
+            .await?;
+        Ok(written(&written_pod.metadata))
+    }
+
+    /// Writes a Warning Event about an object, as its controller would, and says when the API server took it.
+    pub async fn warn_about(
+        &self,
+        kind: &str,
+        name: &str,
+        uid: Option<String>,
+        reason: &str,
+        message: &str,
+    ) -> anyhow::Result<Option<Timestamp>> {
+        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let event: CoreEvent = self
+            .make(json!({
+                "metadata": {"generateName": "staged-"},
+                "involvedObject": {"apiVersion": "v1", "kind": kind, "namespace": self.namespace(), "name": name, "uid": uid},
+                "type": "Warning", "reason": reason, "message": message,
+                "source": {"component": "attachdetach-controller"},
+                "firstTimestamp": now, "lastTimestamp": now, "count": 1,
+            }))
+            .await?;
+        Ok(written(&event.metadata))
+    }
+
+    /// Waits until `Degraded` says this reason, with these words, and holds it to its bound: so soon after the evidence.
+    pub async fn told(
+        &self,
+        reason: &'static str,
+        words: &[&str],
+        evidence: impl Fn(&Histories) -> Option<Timestamp>,
+    ) -> anyhow::Result<()> {
+        let first = wait::until(&format!("{reason} to be told"), SHOWS, || async {
+            let says = |workspace: &Workspace| degraded(workspace).is_some_and(|it| it.reason == reason);
+            self.histories.workspaces.first(says).ok_or_else(|| self.latest())
+        })
+        .await?;
+        let message = degraded(&first)
+            .map(|condition| condition.message.clone())
+            .unwrap_or_default();
+        for word in words {
+            anyhow::ensure!(message.contains(word), "{word:?} is missing in: {message}");
+        }
+        let told = written(&first.metadata).context("no times on the workspace")?;
+        let held = evidence(&self.histories)
+            .with_context(|| format!("{reason} is told without evidence: {message}"))?;
+        let delay = told.duration_since(held).as_secs();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.told.push(reason.to_owned());
+        seen.findings.push(format!("{reason} after {delay} s"));
+        anyhow::ensure!(
+            delay <= i64::try_from(SOON.as_secs())?,
+            "{reason} was told {delay} s after the API server held the evidence"
+        );
+        Ok(())
+    }
+
+    /// A cause that may be told on the way: the failure passes through it.
+    pub fn may_also_tell(&self, reason: &'static str) {
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .also
+            .push(reason);
+    }
+
+    /// Waits until the workspace is in `phase`.
+    pub async fn reached(&self, phase: Phase) -> anyhow::Result<Workspace> {
+        workspace::reached(&self.alice, &self.name, phase).await
+    }
+
+    /// Changes the spec and starts anew.
+    pub async fn restart_with(&self, change: Value) -> anyhow::Result<()> {
+        let mut spec = change;
+        spec["desiredStatus"] = json!("Stopped");
+        let api = self.scratch.api();
+        workspace::set(&api, &self.name, spec).await?;
+        self.reached(Phase::Stopped).await?;
+        workspace::set(&api, &self.name, json!({"desiredStatus": "Running"})).await?;
+        Ok(())
+    }
+
+    /// Waits until nothing is wrong any more, and checks that the failure was told once and not in a flood.
+    pub async fn cleared(&self) -> anyhow::Result<()> {
+        wait::until("nothing to be wrong", wait::USUAL, || async {
+            let last = self.histories.workspaces.last();
+            let fine = last
+                .as_ref()
+                .is_some_and(|workspace| degraded(workspace).is_none());
+            if fine { Ok(()) } else { Err(self.latest()) }
+        })
+        .await?;
+        self.check_events().await?;
+        self.check_transitions()
+    }
+
+    /// Waits until it runs, and that nothing is wrong any more.
+    pub async fn recovered(&self) -> anyhow::Result<()> {
+        self.reached(Phase::Running).await?;
+        self.cleared().await
+    }
+
+    /// One Event per cause that was told, in no series; none of other causes.
+    async fn check_events(&self) -> anyhow::Result<()> {
+        let all = self.scratch.api::<Event>().list(&ListParams::default()).await?;
+        let about = |event: &&Event| {
+            let regarding = event.regarding.clone().unwrap_or_default();
+            regarding.kind.as_deref() == Some("Workspace") && event.type_.as_deref() == Some("Warning")
+        };
+        let warnings: Vec<_> = all.items.iter().filter(about).collect();
+        let (told, also) = {
+            let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            (seen.told.clone(), seen.also.clone())
+        };
+        for reason in &told {
+            let of_reason: Vec<_> = warnings
+                .iter()
+                .filter(|event| event.reason.as_ref() == Some(reason))
+                .collect();
+            anyhow::ensure!(
+                of_reason.len() == 1 && of_reason.iter().all(|event| event.series.is_none()),
+                "{reason} should be one Event: {of_reason:?}"
+            );
+        }
+        let expected = |reason: &str| told.iter().any(|it| it == reason) || also.contains(&reason);
+        let others: Vec<_> = warnings
+            .iter()
+            .filter(|event| !expected(event.reason.as_deref().unwrap_or_default()))
+            .collect();
+        anyhow::ensure!(others.is_empty(), "Events of other causes: {others:?}");
+        Ok(())
+    }
+
+    /// A condition's time moves when its status flips, and never else; and the status is not written over and over.
+    fn check_transitions(&self) -> anyhow::Result<()> {
+        let versions = self.histories.workspaces.all();
+        for pair in versions.windows(2) {
+            for after in conditions(&pair[1]) {
+                let Some(before) = conditions(&pair[0]).iter().find(|it| it.type_ == after.type_) else {
+                    continue;
+                };
+                let (same, moved) = (
+                    before.status == after.status,
+                    before.last_transition_time != after.last_transition_time,
+                );
+                anyhow::ensure!(
+                    !(same && moved),
+                    "the time moved without a flip: {before:?} {after:?}"
+                );
+            }
+        }
+        let statuses: Vec<_> = versions.iter().map(|workspace| &workspace.status).collect();
+        let writes = statuses.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        anyhow::ensure!(writes <= MOST_WRITES, "the status was written {writes} times");
+        Ok(())
+    }
+
+    /// What was told, with its delays.
+    pub(super) fn findings(&self) -> Vec<String> {
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .findings
+            .clone()
+    }
+
+    /// What was seen last, for a row that fails.
+    pub(super) fn last_words(&self) -> String {
+        let pod = self.histories.pods.last().and_then(|pod| pod.status);
+        let pod = serde_json::to_string(&pod).unwrap_or_default();
+        format!("{}; pod: {pod}", self.latest())
+    }
+
+    fn latest(&self) -> String {
+        let Some(workspace) = self.histories.workspaces.last() else {
+            return "no workspace".to_owned();
+        };
+        let status = workspace.status.clone().unwrap_or_default();
+        let available = condition::find(&status.conditions, AVAILABLE).map(|it| it.reason.clone());
+        format!(
+            "phase {:?}, reason {:?}, message {:?}, Available {available:?}",
+            status.phase, status.reason, status.message
+        )
+    }
+
+    /// Takes everything away. What runs on a node without a machine is taken away by force, since nobody else ends it.
+    pub(super) async fn finish(self, keep: bool) -> anyhow::Result<()> {
+        let nodes = std::mem::take(&mut *self.nodes.lock().unwrap_or_else(PoisonError::into_inner));
+        let keep = keep && std::env::var_os("KEEP_FAILED").is_some();
+        if keep {
+            return Ok(());
+        }
+        let pods = self.scratch.api::<Pod>();
+        let force = async {
+            loop {
+                let all = pods.list(&ListParams::default()).await;
+                for pod in all.iter().flat_map(|all| &all.items) {
+                    let on = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+                    if nodes.iter().any(|node| Some(node.name.as_str()) == on) {
+                        let now = DeleteParams::default().grace_period(0);
+                        // Gone already, or tried again.
+                        let _ = pods.delete(&pod.name_any(), &now).await;
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        };
+        let result = tokio::select! {
+            result = self.scratch.finish() => result,
+            () = force => Ok(()),
+        };
+        for node in &nodes {
+            node.delete().await?;
+        }
+        result
+    }
+}
+
+/// The condition `Degraded`, if it is true.
+fn degraded(workspace: &Workspace) -> Option<&Condition> {
+    condition::find(conditions(workspace), DEGRADED).filter(|condition| condition.status == "True")
+}
+
+fn conditions(workspace: &Workspace) -> &[Condition] {
+    workspace
+        .status
+        .as_ref()
+        .map_or(&[], |status| status.conditions.as_slice())
+}
+
+/// Lays the keys of `over` over those of `base`.
+fn lay(base: &mut Value, over: Value) {
+    if let (Some(base), Value::Object(over)) = (base.as_object_mut(), over) {
+        base.extend(over);
+    }
+}

@@ -1,0 +1,304 @@
+//! Quotas, ranges, Pod Security and other people's admission rules.
+
+use api::{Workspace, WorkspaceTemplate, condition::reason};
+use e2e::{
+    Environment, row, wait,
+    why::{Scene, table},
+};
+use k8s_openapi::api::{
+    admissionregistration::v1::{
+        ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
+    },
+    core::v1::{LimitRange, Namespace, Pod, ResourceQuota, Service},
+};
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use crate::evidence::{created, pod_refused};
+
+/// The name of quotas and ranges here.
+const RULE: &str = "e2e";
+
+async fn quota(scene: &Scene, hard: Value) -> anyhow::Result<()> {
+    let quota = json!({"metadata": {"name": RULE}, "spec": {"hard": hard}});
+    scene.make::<ResourceQuota>(quota).await?;
+    // Until its usage is counted, the API server refuses with other words.
+    let quotas = scene.scratch.api::<ResourceQuota>();
+    wait::until("the quota to be counted", wait::USUAL, || async {
+        let now = quotas.get(RULE).await.map_err(|error| error.to_string())?;
+        let counted = now
+            .status
+            .and_then(|status| status.used)
+            .is_some_and(|used| !used.is_empty());
+        if counted {
+            Ok(())
+        } else {
+            Err("not yet".to_owned())
+        }
+    })
+    .await
+}
+
+async fn raise(scene: &Scene, hard: Value) -> anyhow::Result<()> {
+    scene
+        .change::<ResourceQuota>(RULE, json!({"spec": {"hard": hard}}))
+        .await?;
+    scene.recovered().await
+}
+
+async fn quota_for_pods(scene: &Scene) -> anyhow::Result<()> {
+    quota(scene, json!({"pods": "0"})).await?;
+    scene.create(json!({})).await?;
+    let words = [
+        "The Pod was refused",
+        "exceeded quota: e2e",
+        "stop another workspace",
+    ];
+    scene.told(reason::QUOTA_EXCEEDED, &words, pod_refused()).await?;
+    raise(scene, json!({"pods": "5"})).await
+}
+
+async fn quota_for_cpu(scene: &Scene) -> anyhow::Result<()> {
+    quota(scene, json!({"limits.cpu": "100m"})).await?;
+    scene.create(json!({})).await?;
+    let words = ["exceeded quota: e2e", "limits.cpu=500m", "quota raised"];
+    scene.told(reason::QUOTA_EXCEEDED, &words, pod_refused()).await?;
+    raise(scene, json!({"limits.cpu": "2"})).await
+}
+
+async fn quota_for_storage(scene: &Scene) -> anyhow::Result<()> {
+    quota(scene, json!({"requests.storage": "100Mi"})).await?;
+    scene.create(json!({"storage": {"size": "1Gi"}})).await?;
+    let words = ["The PersistentVolumeClaim was refused", "requests.storage=1Gi"];
+    scene.told(reason::QUOTA_EXCEEDED, &words, created()).await?;
+    raise(scene, json!({"requests.storage": "5Gi"})).await
+}
+
+async fn range(scene: &Scene, limit: Value) -> anyhow::Result<()> {
+    scene
+        .make::<LimitRange>(json!({"metadata": {"name": RULE}, "spec": {"limits": [limit]}}))
+        .await?;
+    Ok(())
+}
+
+async fn range_for_cpu(scene: &Scene) -> anyhow::Result<()> {
+    range(scene, json!({"type": "Container", "max": {"cpu": "100m"}})).await?;
+    scene.create(json!({})).await?;
+    let words = [
+        "maximum cpu usage per Container is 100m",
+        "LimitRange",
+        "spec.resources",
+    ];
+    scene
+        .told(reason::ADMISSION_DENIED, &words, pod_refused())
+        .await?;
+    scene.delete::<LimitRange>(RULE).await?;
+    scene.recovered().await
+}
+
+async fn range_for_storage(scene: &Scene) -> anyhow::Result<()> {
+    range(
+        scene,
+        json!({"type": "PersistentVolumeClaim", "max": {"storage": "100Mi"}}),
+    )
+    .await?;
+    scene.create(json!({"storage": {"size": "1Gi"}})).await?;
+    let words = [
+        "maximum storage usage per PersistentVolumeClaim is 100Mi",
+        "LimitRange",
+    ];
+    scene.told(reason::ADMISSION_DENIED, &words, created()).await?;
+    scene.delete::<LimitRange>(RULE).await?;
+    scene.recovered().await
+}
+
+/// A template may allow what the namespace forbids.
+async fn pod_security(scene: &Scene) -> anyhow::Result<()> {
+    let templates = Api::<WorkspaceTemplate>::all(scene.admin.clone());
+    let template: WorkspaceTemplate = serde_json::from_value(json!({
+        "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "WorkspaceTemplate",
+        "metadata": {"name": scene.namespace()},
+        "spec": {
+            "displayName": "Root", "defaultImage": Environment::get()?.images.echo, "podSecurity": "Baseline",
+            "defaultPodSecurityContext": {"runAsUser": 0, "runAsNonRoot": false},
+        },
+    }))?;
+    templates.create(&PostParams::default(), &template).await?;
+    scene
+        .create_as_admin(json!({"templateRef": scene.namespace()}))
+        .await?;
+    let words = ["violates PodSecurity", "restricted", "Pod Security level"];
+    scene
+        .told(reason::POD_SECURITY_VIOLATION, &words, pod_refused())
+        .await?;
+    let label =
+        Patch::Merge(json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "baseline"}}}));
+    Api::<Namespace>::all(scene.admin.clone())
+        .patch(scene.namespace(), &PatchParams::default(), &label)
+        .await?;
+    scene.recovered().await?;
+    scene.delete::<Workspace>(&scene.name).await?;
+    templates
+        .delete(scene.namespace(), &DeleteParams::default())
+        .await?;
+    Ok(())
+}
+
+/// Waits until a pod is refused with this word: rules take a moment to be known to the API server.
+async fn in_force(scene: &Scene, word: &str) -> anyhow::Result<()> {
+    let pods = scene.scratch.api::<Pod>();
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"generateName": "probe-"},
+        "spec": {
+            "securityContext": {"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{"name": "c", "image": "i", "securityContext": {
+                "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
+            }}],
+        },
+    }))?;
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    wait::until("the rule to be in force", wait::USUAL, || async {
+        match pods.create(&dry, &pod).await {
+            Err(error) if error.to_string().contains(word) => Ok(()),
+            other => Err(format!("{:?}", other.map(|pod| pod.name_any()))),
+        }
+    })
+    .await
+}
+
+async fn policy_of_another_party(scene: &Scene) -> anyhow::Result<()> {
+    let name = scene.namespace();
+    let policies = Api::<ValidatingAdmissionPolicy>::all(scene.admin.clone());
+    let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(scene.admin.clone());
+    let policy = serde_json::from_value(json!({
+        "metadata": {"name": name, "labels": {"e2e.test/scratch": "true"}},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [
+                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]},
+            ]},
+            "validations": [{"expression": "false", "message": "every pod needs a cost centre"}],
+        },
+    }))?;
+    policies.create(&PostParams::default(), &policy).await?;
+    let binding = serde_json::from_value(json!({
+        "metadata": {"name": name, "labels": {"e2e.test/scratch": "true"}},
+        "spec": {
+            "policyName": name,
+            "validationActions": ["Deny"],
+            "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}},
+        },
+    }))?;
+    bindings.create(&PostParams::default(), &binding).await?;
+    in_force(scene, "cost centre").await?;
+    scene.create(json!({})).await?;
+    let words = ["every pod needs a cost centre", "tell the administrator"];
+    scene
+        .told(reason::ADMISSION_DENIED, &words, pod_refused())
+        .await?;
+    bindings.delete(name, &DeleteParams::default()).await?;
+    policies.delete(name, &DeleteParams::default()).await?;
+    scene.recovered().await
+}
+
+/// A webhook whose server is away, for these resources of the namespace.
+async fn dead_webhook(scene: &Scene, resource: &str) -> anyhow::Result<Api<ValidatingWebhookConfiguration>> {
+    let hooks = Api::<ValidatingWebhookConfiguration>::all(scene.admin.clone());
+    let hook = serde_json::from_value(json!({
+        "metadata": {"name": scene.namespace(), "labels": {"e2e.test/scratch": "true"}},
+        "webhooks": [{
+            "name": "cost-centre.example.com",
+            "admissionReviewVersions": ["v1"],
+            "sideEffects": "None",
+            "failurePolicy": "Fail",
+            "timeoutSeconds": 1,
+            "clientConfig": {"service": {"namespace": scene.namespace(), "name": "nobody"}},
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": scene.namespace()}},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": [resource]}],
+        }],
+    }))?;
+    hooks.create(&PostParams::default(), &hook).await?;
+    Ok(hooks)
+}
+
+async fn webhook_of_another_party_is_away(scene: &Scene) -> anyhow::Result<()> {
+    let hooks = dead_webhook(scene, "pods").await?;
+    in_force(scene, "cost-centre").await?;
+    scene.create(json!({})).await?;
+    let words = ["cost-centre.example.com", "does not answer"];
+    scene
+        .told(reason::ADMISSION_DENIED, &words, pod_refused())
+        .await?;
+    hooks.delete(scene.namespace(), &DeleteParams::default()).await?;
+    scene.recovered().await
+}
+
+async fn webhook_is_away_for_our_own_writes(scene: &Scene) -> anyhow::Result<()> {
+    let hooks = dead_webhook(scene, "services").await?;
+    let services = scene.scratch.api::<Service>();
+    let probe: Service =
+        serde_json::from_value(json!({"metadata": {"name": "probe"}, "spec": {"ports": [{"port": 1}]}}))?;
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    wait::until("the webhook to be in force", wait::USUAL, || async {
+        match services.create(&dry, &probe).await {
+            Err(error) if error.to_string().contains("cost-centre") => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    scene.create(json!({})).await?;
+    let words = [
+        "The Service was refused",
+        "cost-centre.example.com",
+        "does not answer",
+    ];
+    scene.told(reason::ADMISSION_DENIED, &words, created()).await?;
+    hooks.delete(scene.namespace(), &DeleteParams::default()).await?;
+    scene.recovered().await
+}
+
+async fn name_is_taken(scene: &Scene) -> anyhow::Result<()> {
+    let name = format!("workspace-{}", scene.name);
+    scene
+        .make::<Service>(json!({"metadata": {"name": name}, "spec": {"ports": [{"port": 80}]}}))
+        .await?;
+    scene.create(json!({})).await?;
+    scene
+        .told(reason::NAME_CONFLICT, &[&name, "Delete or rename it"], created())
+        .await?;
+    scene.delete::<Service>(&name).await?;
+    scene.recovered().await
+}
+
+#[tokio::test]
+async fn quotas_and_ranges_tell_what_they_refuse_and_recover_by_themselves() -> anyhow::Result<()> {
+    let rows = [
+        row!(quota_for_pods),
+        row!(quota_for_cpu),
+        row!(quota_for_storage),
+        row!(range_for_cpu),
+        row!(range_for_storage),
+    ];
+    table("quota", rows).await
+}
+
+#[tokio::test]
+async fn what_other_people_s_rules_refuse_is_told_in_their_words() -> anyhow::Result<()> {
+    let rows = [
+        row!(pod_security),
+        row!(policy_of_another_party),
+        row!(webhook_of_another_party_is_away),
+        row!(webhook_is_away_for_our_own_writes),
+        row!(name_is_taken),
+    ];
+    table("admission", rows).await
+}

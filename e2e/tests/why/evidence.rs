@@ -1,0 +1,123 @@
+//! What a test waits for -> when the API server first held it (pure).
+
+use std::time::Duration;
+
+use e2e::why::{Histories, written};
+use jiff::Timestamp;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{ContainerState, ContainerStatus, Pod},
+};
+
+/// When the evidence was held.
+pub(crate) trait When: Fn(&Histories) -> Option<Timestamp> {}
+impl<F: Fn(&Histories) -> Option<Timestamp>> When for F {}
+
+/// At a time that is known.
+pub(crate) fn at(time: Option<Timestamp>) -> impl When {
+    move |_| time
+}
+
+/// When a pod first was so.
+pub(crate) fn pod(holds: impl Fn(&Pod) -> bool) -> impl When {
+    move |histories| written(&histories.pods.first(&holds)?.metadata)
+}
+
+/// When a container first was so.
+pub(crate) fn container(holds: impl Fn(&ContainerStatus) -> bool) -> impl When {
+    pod(move |pod| {
+        let status = pod.status.as_ref();
+        status.is_some_and(|status| {
+            let init = status.init_container_statuses.iter().flatten();
+            init.chain(status.container_statuses.iter().flatten()).any(&holds)
+        })
+    })
+}
+
+/// When a container first waited for one of these reasons.
+pub(crate) fn waiting(reasons: &'static [&'static str]) -> impl When {
+    container(move |status| {
+        let why = |state: &ContainerState| state.waiting.clone()?.reason;
+        status
+            .state
+            .as_ref()
+            .and_then(why)
+            .is_some_and(|why| reasons.contains(&why.as_str()))
+    })
+}
+
+/// When a container had first ended.
+pub(crate) fn ended() -> impl When {
+    container(|status| {
+        let terminated =
+            |state: Option<&ContainerState>| state.is_some_and(|state| state.terminated.is_some());
+        terminated(status.state.as_ref()) || terminated(status.last_state.as_ref())
+    })
+}
+
+/// So long after a container had first been started.
+pub(crate) fn after_start(time: Duration) -> impl When {
+    move |histories| {
+        let started = |pod: &Pod| {
+            let status = pod.status.as_ref()?.container_statuses.as_ref()?.first()?;
+            Some(status.state.as_ref()?.running.as_ref()?.started_at.as_ref()?.0)
+        };
+        let first = histories.pods.first(|pod| started(pod).is_some())?;
+        started(&first)?.checked_add(time).ok()
+    }
+}
+
+/// So long after the first pod was made.
+pub(crate) fn after_pod(time: Duration) -> impl When {
+    move |histories| {
+        let first = histories.pods.first(|_| true)?;
+        first.metadata.creation_timestamp?.0.checked_add(time).ok()
+    }
+}
+
+/// When the scheduler first said that no node can take the pod.
+pub(crate) fn unscheduled() -> impl When {
+    pod(|pod| {
+        let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+        conditions.is_some_and(|all| {
+            all.iter()
+                .any(|it| it.type_ == "PodScheduled" && it.status == "False")
+        })
+    })
+}
+
+/// When the Deployment first said that its pod is refused.
+pub(crate) fn pod_refused() -> impl When {
+    move |histories| {
+        let refused = |deployment: &Deployment| {
+            let conditions = deployment
+                .status
+                .as_ref()
+                .and_then(|status| status.conditions.as_ref());
+            conditions.is_some_and(|all| {
+                all.iter()
+                    .any(|it| it.type_ == "ReplicaFailure" && it.status == "True")
+            })
+        };
+        written(&histories.deployments.first(refused)?.metadata)
+    }
+}
+
+/// When the workspace was made: what it lacks was lacking from the beginning.
+pub(crate) fn created() -> impl When {
+    move |histories| {
+        Some(
+            histories
+                .workspaces
+                .first(|_| true)?
+                .metadata
+                .creation_timestamp?
+                .0,
+        )
+    }
+}
+
+/// When the claim was made.
+pub(crate) fn claimed() -> impl When {
+    move |histories| Some(histories.claims.first(|_| true)?.metadata.creation_timestamp?.0)
+}

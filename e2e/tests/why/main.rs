@@ -1,0 +1,11 @@
+//! Why it does not run: each staged failure gives its reason and a message that says what to do, within 2 s after the API
+//! server holds the evidence, in one Event, and clears by itself when the cause is mended.
+
+mod admission;
+mod evidence;
+mod images;
+mod quiet;
+mod references;
+mod runtime;
+mod scheduling;
+mod volumes;

@@ -1,0 +1,232 @@
+//! Objects that a workspace refers to and that are not there.
+
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate, condition::reason};
+use e2e::{
+    Environment, row,
+    why::{Scene, table},
+};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, ServiceAccount};
+use kube::{
+    Api,
+    api::{DeleteParams, ListParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use crate::evidence::{created, pod_refused, unscheduled, waiting};
+
+const API_VERSION: &str = "workspaces.jupyter.org/v1alpha1";
+
+async fn template(scene: &Scene) -> anyhow::Result<()> {
+    scene
+        .create_as_admin(json!({"templateRef": scene.namespace()}))
+        .await?;
+    let words = [scene.namespace(), "does not exist", "starts as soon as it does"];
+    scene.told(reason::TEMPLATE_NOT_FOUND, &words, created()).await?;
+    let templates = Api::<WorkspaceTemplate>::all(scene.admin.clone());
+    let template = serde_json::from_value(json!({
+        "apiVersion": API_VERSION, "kind": "WorkspaceTemplate",
+        "metadata": {"name": scene.namespace(), "labels": {"e2e.test/scratch": "true"}},
+        "spec": {"displayName": "Late", "defaultImage": Environment::get()?.images.echo},
+    }))?;
+    templates.create(&PostParams::default(), &template).await?;
+    scene.recovered().await?;
+    scene.delete::<Workspace>(&scene.name).await?;
+    templates
+        .delete(scene.namespace(), &DeleteParams::default())
+        .await?;
+    Ok(())
+}
+
+async fn manager(scene: &Scene) -> anyhow::Result<()> {
+    scene
+        .create_as_admin(json!({"managerRef": scene.namespace()}))
+        .await?;
+    let words = [scene.namespace(), "does not exist", "starts as soon as it does"];
+    scene.told(reason::MANAGER_NOT_FOUND, &words, created()).await?;
+    let managers = Api::<WorkspaceManager>::all(scene.admin.clone());
+    let others = managers.list(&ListParams::default()).await?;
+    let mut spec = serde_json::to_value(&others.items.first().map(|manager| manager.spec.clone()))?;
+    spec["routing"]["baseDomain"] = json!(format!("{}.test", scene.namespace()));
+    let manager = serde_json::from_value(json!({
+        "apiVersion": API_VERSION, "kind": "WorkspaceManager",
+        "metadata": {"name": scene.namespace(), "labels": {"e2e.test/scratch": "true"}},
+        "spec": spec,
+    }))?;
+    managers.create(&PostParams::default(), &manager).await?;
+    scene.recovered().await?;
+    scene.delete::<Workspace>(&scene.name).await?;
+    managers
+        .delete(scene.namespace(), &DeleteParams::default())
+        .await?;
+    Ok(())
+}
+
+async fn make_profile(scene: &Scene, spec: Value) -> anyhow::Result<()> {
+    scene
+        .make::<WorkspaceExecutionProfile>(json!({
+            "apiVersion": API_VERSION, "kind": "WorkspaceExecutionProfile",
+            "metadata": {"name": "runner"}, "spec": spec,
+        }))
+        .await?;
+    Ok(())
+}
+
+async fn execution_profile(scene: &Scene) -> anyhow::Result<()> {
+    scene
+        .create_as_admin(json!({"executionProfileRef": "runner"}))
+        .await?;
+    let words = ["\"runner\"", "does not exist in this namespace"];
+    scene
+        .told(reason::EXECUTION_PROFILE_NOT_FOUND, &words, created())
+        .await?;
+    make_profile(scene, json!({})).await?;
+    scene.recovered().await
+}
+
+async fn service_account(scene: &Scene) -> anyhow::Result<()> {
+    make_profile(scene, json!({"serviceAccount": {"name": "robot"}})).await?;
+    scene
+        .create_as_admin(json!({"executionProfileRef": "runner"}))
+        .await?;
+    let words = ["ServiceAccount robot does not exist", "execution profile"];
+    scene
+        .told(reason::SERVICE_ACCOUNT_NOT_FOUND, &words, pod_refused())
+        .await?;
+    scene
+        .make::<ServiceAccount>(json!({"metadata": {"name": "robot"}}))
+        .await?;
+    scene.recovered().await
+}
+
+fn env(source: &str, name: &str, key: &str) -> Value {
+    json!({"env": [{"name": "TOKEN", "valueFrom": {source: {"name": name, "key": key}}}]})
+}
+
+async fn secret_in_env(scene: &Scene) -> anyhow::Result<()> {
+    scene
+        .create_as_admin(env("secretKeyRef", "token", "value"))
+        .await?;
+    let evidence = waiting(&["CreateContainerConfigError"]);
+    scene
+        .told(
+            reason::SECRET_NOT_FOUND,
+            &["The Secret token does not exist", "Make it"],
+            evidence,
+        )
+        .await?;
+    scene
+        .make::<Secret>(json!({"metadata": {"name": "token"}, "stringData": {"value": "x"}}))
+        .await?;
+    scene.recovered().await
+}
+
+async fn key_of_secret_in_env(scene: &Scene) -> anyhow::Result<()> {
+    scene
+        .make::<Secret>(json!({"metadata": {"name": "token"}, "stringData": {"other": "x"}}))
+        .await?;
+    scene
+        .create_as_admin(env("secretKeyRef", "token", "value"))
+        .await?;
+    let evidence = waiting(&["CreateContainerConfigError"]);
+    scene
+        .told(
+            reason::SECRET_NOT_FOUND,
+            &["The Secret token has no key value"],
+            evidence,
+        )
+        .await?;
+    scene
+        .change::<Secret>("token", json!({"stringData": {"value": "x"}}))
+        .await?;
+    scene.recovered().await
+}
+
+async fn config_map_in_env(scene: &Scene) -> anyhow::Result<()> {
+    scene
+        .create_as_admin(env("configMapKeyRef", "flags", "value"))
+        .await?;
+    let evidence = waiting(&["CreateContainerConfigError"]);
+    scene
+        .told(
+            reason::CONFIG_MAP_NOT_FOUND,
+            &["The ConfigMap flags does not exist"],
+            evidence,
+        )
+        .await?;
+    scene
+        .make::<ConfigMap>(json!({"metadata": {"name": "flags"}, "data": {"value": "x"}}))
+        .await?;
+    scene.recovered().await
+}
+
+/// The kubelet tells it by an Event alone.
+async fn secret_that_a_profile_mounts(scene: &Scene) -> anyhow::Result<()> {
+    make_profile(
+        scene,
+        json!({"secretMounts": [{"secretName": "keys", "mountPath": "/keys"}]}),
+    )
+    .await?;
+    scene
+        .create_as_admin(json!({"executionProfileRef": "runner"}))
+        .await?;
+    let events = scene.scratch.api::<k8s_openapi::api::core::v1::Event>();
+    let held = e2e::wait::until("the kubelet's Event", e2e::wait::USUAL, || async {
+        let all = events
+            .list(&ListParams::default())
+            .await
+            .map_err(|error| error.to_string())?;
+        let found = all
+            .items
+            .iter()
+            .find(|event| event.reason.as_deref() == Some("FailedMount"));
+        found
+            .and_then(|event| event.metadata.creation_timestamp.clone())
+            .ok_or_else(|| "not yet".to_owned())
+    })
+    .await?;
+    let evidence = crate::evidence::at(Some(held.0));
+    scene
+        .told(
+            reason::SECRET_NOT_FOUND,
+            &["The Secret keys does not exist"],
+            evidence,
+        )
+        .await?;
+    scene
+        .make::<Secret>(json!({"metadata": {"name": "keys"}, "stringData": {"value": "x"}}))
+        .await?;
+    scene.recovered().await
+}
+
+async fn claim_that_is_mounted(scene: &Scene) -> anyhow::Result<()> {
+    scene
+        .create_as_admin(json!({"volumes": [
+            {"name": "data", "persistentVolumeClaimName": "shared", "mountPath": "/data"},
+        ]}))
+        .await?;
+    let words = ["The claim shared", "does not exist"];
+    scene.told(reason::VOLUME_UNBOUND, &words, unscheduled()).await?;
+    scene
+        .make::<PersistentVolumeClaim>(json!({
+            "metadata": {"name": "shared"},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        }))
+        .await?;
+    scene.recovered().await
+}
+
+#[tokio::test]
+async fn objects_that_are_not_there_are_named_and_waited_for() -> anyhow::Result<()> {
+    let rows = [
+        row!(template),
+        row!(manager),
+        row!(execution_profile),
+        row!(service_account),
+        row!(secret_in_env),
+        row!(key_of_secret_in_env),
+        row!(config_map_in_env),
+        row!(secret_that_a_profile_mounts),
+        row!(claim_that_is_mounted),
+    ];
+    table("references", rows).await
+}

@@ -1,0 +1,279 @@
+//! Containers that end or never answer, pods that are evicted, nodes that are lost.
+
+use std::time::Duration;
+
+use api::{condition::reason, workspace::Phase};
+use e2e::{
+    row,
+    why::{Scene, table},
+    workspace,
+};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{ResourceExt as _, api::DeleteParams};
+use serde_json::{Value, json};
+
+use crate::{
+    evidence::{after_start, at, container, ended, waiting},
+    images::container_runs,
+};
+
+fn runs(code: &str) -> Value {
+    json!({"containerConfig": {"command": ["python3", "-c", code]}})
+}
+
+/// Without a command of its own it is the echo server again.
+fn mended() -> Value {
+    json!({"containerConfig": null})
+}
+
+async fn exit_code(scene: &Scene) -> anyhow::Result<()> {
+    scene.may_also_tell(reason::CRASH_LOOPING);
+    scene.create(runs("import sys; sys.exit(3)")).await?;
+    scene
+        .told(
+            reason::CONTAINER_EXITED,
+            &["exit code 3", "kubectl logs", "--previous"],
+            ended(),
+        )
+        .await?;
+    scene.restart_with(mended()).await?;
+    scene.recovered().await
+}
+
+async fn crash_loop(scene: &Scene) -> anyhow::Result<()> {
+    scene.may_also_tell(reason::CONTAINER_EXITED);
+    scene.create(runs("import sys; sys.exit(1)")).await?;
+    let evidence = container(|status| {
+        let waiting = status.state.as_ref().and_then(|state| state.waiting.clone());
+        let backing_off = waiting
+            .and_then(|waiting| waiting.reason)
+            .is_some_and(|why| why == "CrashLoopBackOff");
+        backing_off || status.restart_count >= 2
+    });
+    scene
+        .told(
+            reason::CRASH_LOOPING,
+            &["exit code 1", "again and again", "--previous"],
+            evidence,
+        )
+        .await?;
+    // The next restart says nothing new.
+    let restarts = |pod: &Pod| {
+        let status = pod
+            .status
+            .as_ref()
+            .and_then(|status| status.container_statuses.as_ref()?.first());
+        status.is_some_and(|status| status.restart_count >= 2)
+    };
+    e2e::wait::until("another restart", e2e::wait::USUAL, || async {
+        scene.histories.pods.first(restarts).map(drop).ok_or("not yet")
+    })
+    .await?;
+    scene.restart_with(mended()).await?;
+    scene.recovered().await
+}
+
+async fn out_of_memory(scene: &Scene) -> anyhow::Result<()> {
+    let mut spec = runs("x = b'x' * 10**9");
+    let memory = |limit: &str| json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": limit}});
+    spec["resources"] = memory("64Mi");
+    scene.create(spec).await?;
+    scene
+        .told(
+            reason::OOM_KILLED,
+            &["limit of 64Mi", "spec.resources.limits.memory"],
+            ended(),
+        )
+        .await?;
+    let mut mended = mended();
+    mended["resources"] = memory("128Mi");
+    scene.restart_with(mended).await?;
+    scene.recovered().await
+}
+
+async fn command_that_does_not_exist(scene: &Scene) -> anyhow::Result<()> {
+    scene
+        .create(json!({"containerConfig": {"command": ["/no/such/program"]}}))
+        .await?;
+    let evidence = container(|status| {
+        let state = status.state.clone().unwrap_or_default();
+        state.terminated.is_some()
+            || state
+                .waiting
+                .is_some_and(|it| it.reason.as_deref() == Some("RunContainerError"))
+    });
+    scene
+        .told(
+            reason::CONTAINER_START_FAILED,
+            &["/no/such/program", "spec.containerConfig"],
+            evidence,
+        )
+        .await?;
+    scene.restart_with(mended()).await?;
+    scene.recovered().await
+}
+
+async fn readiness_never_true(scene: &Scene) -> anyhow::Result<()> {
+    scene.create(runs("import time; time.sleep(600)")).await?;
+    let evidence = after_start(Duration::from_mins(1));
+    scene
+        .told(
+            reason::READINESS_FAILED,
+            &["nothing answers on its port", "spec.port", "kubectl logs"],
+            evidence,
+        )
+        .await?;
+    scene.restart_with(mended()).await?;
+    scene.recovered().await
+}
+
+async fn config_error_of_another_kind(scene: &Scene) -> anyhow::Result<()> {
+    let node = scene.silent_node().await?;
+    scene.create(node.selected()).await?;
+    let pod = scene.bound_pod().await?;
+    let waits = crate::images::container_waits("CreateContainerError", "context deadline exceeded");
+    scene.write_pod(&pod, waits).await?;
+    let evidence = waiting(&["CreateContainerError"]);
+    scene
+        .told(
+            reason::CONTAINER_START_FAILED,
+            &["context deadline exceeded"],
+            evidence,
+        )
+        .await?;
+    scene.write_pod(&pod, container_runs()).await?;
+    scene.recovered().await
+}
+
+async fn pod_evicted(scene: &Scene) -> anyhow::Result<()> {
+    let node = scene.silent_node().await?;
+    scene.create(node.selected()).await?;
+    let pod = scene.bound_pod().await?;
+    scene.write_pod(&pod, container_runs()).await?;
+    scene.reached(Phase::Running).await?;
+    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let evicted = json!({
+        "phase": "Failed", "reason": "Evicted",
+        "message": "The node was low on resource: memory. Container workspace was using 2Gi, request is 32Mi.",
+        "conditions": [
+            {"type": "PodScheduled", "status": "True"},
+            {"type": "Ready", "status": "False", "lastTransitionTime": now},
+            {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "lastTransitionTime": now},
+        ],
+        "containerStatuses": [],
+    });
+    let evidence = scene.write_pod(&pod, evicted).await?;
+    let words = [
+        "low on resource: memory",
+        "A new pod is on its way",
+        "spec.resources.requests",
+    ];
+    scene.told(reason::EVICTED, &words, at(evidence)).await?;
+    // The cluster collects the dead pod before the next one is ready.
+    scene
+        .scratch
+        .api::<Pod>()
+        .delete(&pod.name_any(), &DeleteParams::default().grace_period(0))
+        .await?;
+    let next = scene.bound_pod().await?;
+    anyhow::ensure!(next.name_any() != pod.name_any(), "the same pod");
+    scene.write_pod(&next, container_runs()).await?;
+    scene.recovered().await
+}
+
+async fn node_does_not_answer(scene: &Scene) -> anyhow::Result<()> {
+    let node = scene.silent_node().await?;
+    scene.create(node.selected()).await?;
+    let pod = scene.bound_pod().await?;
+    scene.write_pod(&pod, container_runs()).await?;
+    scene.reached(Phase::Running).await?;
+    let evidence = node.ready("Unknown").await?;
+    let words = [
+        node.name.as_str(),
+        "Bring the node back",
+        "kubectl delete node",
+        "out-of-service",
+    ];
+    scene.told(reason::NODE_LOST, &words, at(evidence)).await?;
+    node.ready("True").await?;
+    scene.write_pod(&pod, container_runs()).await?;
+    scene.recovered().await
+}
+
+async fn node_is_gone(scene: &Scene) -> anyhow::Result<()> {
+    let node = scene.silent_node().await?;
+    scene.create(node.selected()).await?;
+    let pod = scene.bound_pod().await?;
+    scene.write_pod(&pod, container_runs()).await?;
+    scene.reached(Phase::Running).await?;
+    // A deletion has no time of its own: it is no earlier than this.
+    let before = Timestamp::now();
+    node.delete().await?;
+    scene
+        .told(
+            reason::NODE_LOST,
+            &[&node.name, "no longer exists"],
+            at(Some(before)),
+        )
+        .await?;
+    let again = scene.silent_node().await?;
+    anyhow::ensure!(again.name == node.name, "another node");
+    scene.write_pod(&pod, container_runs()).await?;
+    scene.recovered().await
+}
+
+async fn pod_terminates_forever_on_a_lost_node(scene: &Scene) -> anyhow::Result<()> {
+    let node = scene.silent_node().await?;
+    scene.create(node.selected()).await?;
+    let pod = scene.bound_pod().await?;
+    scene.write_pod(&pod, container_runs()).await?;
+    scene.reached(Phase::Running).await?;
+    workspace::set(&scene.alice, &scene.name, json!({"desiredStatus": "Stopped"})).await?;
+    scene.reached(Phase::Stopping).await?;
+    let evidence = node.ready("Unknown").await?;
+    scene
+        .told(
+            reason::NODE_LOST,
+            &[&pod.name_any(), "two pods must not write"],
+            at(evidence),
+        )
+        .await?;
+    let still = scene.scratch.api::<Pod>().get(&pod.name_any()).await?;
+    anyhow::ensure!(
+        still.metadata.deletion_timestamp.is_some(),
+        "nobody deleted it by force"
+    );
+    // An administrator who knows that the machine is off takes one of the ways out.
+    scene
+        .scratch
+        .api::<Pod>()
+        .delete(&pod.name_any(), &DeleteParams::default().grace_period(0))
+        .await?;
+    scene.reached(Phase::Stopped).await?;
+    scene.cleared().await
+}
+
+#[tokio::test]
+async fn containers_that_end_or_never_answer_say_why() -> anyhow::Result<()> {
+    let rows = [
+        row!(readiness_never_true),
+        row!(crash_loop),
+        row!(exit_code),
+        row!(out_of_memory),
+        row!(command_that_does_not_exist),
+        row!(config_error_of_another_kind),
+    ];
+    table("runtime", rows).await
+}
+
+#[tokio::test]
+async fn evictions_and_lost_nodes_say_what_becomes_of_the_pod() -> anyhow::Result<()> {
+    let rows = [
+        row!(pod_evicted),
+        row!(node_does_not_answer),
+        row!(node_is_gone),
+        row!(pod_terminates_forever_on_a_lost_node),
+    ];
+    table("nodes", rows).await
+}

@@ -1,0 +1,88 @@
+//! Pods that no node can take.
+
+use api::{condition::reason, workspace::Phase};
+use e2e::{
+    row,
+    why::{Scene, table},
+};
+use serde_json::{Value, json};
+
+use crate::{evidence::unscheduled, images::container_runs};
+
+fn resources(name: &str, amount: &str) -> Value {
+    let mut map = json!({"cpu": "10m", "memory": "32Mi"});
+    map[name] = json!(amount);
+    json!({"requests": map, "limits": map})
+}
+
+/// It says so at once, and still counts as starting: an autoscaler may add a node.
+async fn told(scene: &Scene, words: &[&str]) -> anyhow::Result<()> {
+    scene.told(reason::UNSCHEDULABLE, words, unscheduled()).await?;
+    scene.reached(Phase::Starting).await?;
+    Ok(())
+}
+
+/// The pod that now has a node becomes ready, as its kubelet would say.
+async fn gets_ready(scene: &Scene) -> anyhow::Result<()> {
+    let pod = scene.bound_pod().await?;
+    scene.write_pod(&pod, container_runs()).await?;
+    scene.recovered().await
+}
+
+async fn too_much_cpu(scene: &Scene) -> anyhow::Result<()> {
+    scene
+        .create(json!({"resources": resources("cpu", "900")}))
+        .await?;
+    told(scene, &["Insufficient cpu", "Ask for less cpu"]).await?;
+    scene
+        .restart_with(json!({"resources": resources("cpu", "20m")}))
+        .await?;
+    scene.recovered().await
+}
+
+async fn no_gpu(scene: &Scene) -> anyhow::Result<()> {
+    let node = scene.silent_node().await?;
+    let mut spec = node.selected();
+    spec["resources"] = resources("nvidia.com/gpu", "1");
+    scene.create(spec).await?;
+    told(
+        scene,
+        &["Insufficient nvidia.com/gpu", "Ask for less nvidia.com/gpu"],
+    )
+    .await?;
+    // Its device plugin reports.
+    node.give(json!({"nvidia.com/gpu": "1"})).await?;
+    gets_ready(scene).await
+}
+
+async fn selector_that_no_node_fits(scene: &Scene) -> anyhow::Result<()> {
+    let node = scene.silent_node().await?;
+    let mut spec = node.selected();
+    spec["nodeSelector"]["e2e.test/zone"] = json!("far-away");
+    scene.create(spec).await?;
+    told(scene, &["node affinity/selector", "spec.nodeSelector"]).await?;
+    node.change(json!({"metadata": {"labels": {"e2e.test/zone": "far-away"}}}))
+        .await?;
+    gets_ready(scene).await
+}
+
+async fn taint_that_is_not_tolerated(scene: &Scene) -> anyhow::Result<()> {
+    let node = scene.silent_node().await?;
+    scene
+        .create(json!({"nodeSelector": node.selected()["nodeSelector"]}))
+        .await?;
+    told(scene, &["untolerated taint", "spec.tolerations"]).await?;
+    node.change(json!({"spec": {"taints": null}})).await?;
+    gets_ready(scene).await
+}
+
+#[tokio::test]
+async fn pods_that_no_node_can_take_say_what_is_missing_and_start_when_it_appears() -> anyhow::Result<()> {
+    let rows = [
+        row!(too_much_cpu),
+        row!(no_gpu),
+        row!(selector_that_no_node_fits),
+        row!(taint_that_is_not_tolerated),
+    ];
+    table("scheduling", rows).await
+}

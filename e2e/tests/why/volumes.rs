@@ -1,0 +1,320 @@
+//! Disks that are not made, bound, attached, mounted or grown.
+
+use std::time::Duration;
+
+use api::{condition::reason, workspace::Phase};
+use e2e::{
+    row,
+    why::{Scene, SilentNode, table},
+    workspace,
+};
+use jiff::Timestamp;
+use k8s_openapi::api::{
+    core::v1::{PersistentVolume, PersistentVolumeClaim},
+    storage::v1::StorageClass,
+};
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    evidence::{after_pod, at, claimed},
+    images::container_runs,
+};
+
+/// A storage class of this row's own, named like its namespace; nobody makes volumes for it.
+async fn class(scene: &Scene) -> anyhow::Result<Api<StorageClass>> {
+    let classes = Api::<StorageClass>::all(scene.admin.clone());
+    let class = serde_json::from_value(json!({
+        "metadata": {"name": scene.namespace(), "labels": {"e2e.test/scratch": "true"}},
+        "provisioner": "e2e.test/nobody",
+        "volumeBindingMode": "Immediate",
+        "allowVolumeExpansion": true,
+    }))?;
+    classes.create(&PostParams::default(), &class).await?;
+    Ok(classes)
+}
+
+/// A volume for the workspace's claim, as a provisioner would make it. It lies on a node without a machine, so nothing is
+/// ever mounted.
+async fn volume(scene: &Scene) -> anyhow::Result<Api<PersistentVolume>> {
+    let volumes = Api::<PersistentVolume>::all(scene.admin.clone());
+    let volume = serde_json::from_value(json!({
+        "metadata": {"name": scene.namespace(), "labels": {"e2e.test/scratch": "true"}},
+        "spec": {
+            "storageClassName": scene.namespace(),
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "persistentVolumeReclaimPolicy": "Retain",
+            "csi": {"driver": "e2e.test.nobody", "volumeHandle": scene.namespace()},
+            "claimRef": {"namespace": scene.namespace(), "name": format!("workspace-{}", scene.name)},
+        },
+    }))?;
+    volumes.create(&PostParams::default(), &volume).await?;
+    Ok(volumes)
+}
+
+/// Volumes that nobody mounts have finalizers that nobody takes off.
+async fn remove(
+    scene: &Scene,
+    volumes: Option<Api<PersistentVolume>>,
+    classes: Api<StorageClass>,
+) -> anyhow::Result<()> {
+    let name = scene.namespace();
+    if let Some(volumes) = volumes {
+        volumes.delete(name, &DeleteParams::default()).await?;
+        let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        // It may be gone already.
+        let _ = volumes.patch(name, &PatchParams::default(), &none).await;
+    }
+    classes.delete(name, &DeleteParams::default()).await?;
+    Ok(())
+}
+
+fn disk(scene: &Scene) -> Value {
+    json!({"size": "1Gi", "storageClassName": scene.namespace()})
+}
+
+async fn storage_class_that_does_not_exist(scene: &Scene) -> anyhow::Result<()> {
+    scene.create(json!({"storage": disk(scene)})).await?;
+    scene
+        .told(
+            reason::STORAGE_CLASS_NOT_FOUND,
+            &[scene.namespace(), "does not exist"],
+            claimed(),
+        )
+        .await?;
+    let classes = class(scene).await?;
+    scene.cleared().await?;
+    classes
+        .delete(scene.namespace(), &DeleteParams::default())
+        .await?;
+    Ok(())
+}
+
+async fn claim_stays_unbound(scene: &Scene) -> anyhow::Result<()> {
+    let classes = class(scene).await?;
+    scene.create(json!({"storage": disk(scene)})).await?;
+    let evidence = after_pod(Duration::from_mins(1));
+    scene
+        .told(
+            reason::VOLUME_UNBOUND,
+            &["waited for a volume", "kubectl describe"],
+            evidence,
+        )
+        .await?;
+    let volumes = volume(scene).await?;
+    scene.may_also_tell(reason::VOLUME_ATTACH_FAILED);
+    wait_until_bound(scene).await?;
+    remove(scene, Some(volumes), classes).await
+}
+
+async fn wait_until_bound(scene: &Scene) -> anyhow::Result<()> {
+    e2e::wait::until("VolumeUnbound to clear", e2e::wait::USUAL, || async {
+        let now = scene
+            .histories
+            .workspaces
+            .last()
+            .and_then(|it| it.status)
+            .and_then(|status| status.reason);
+        if now.as_deref() == Some(reason::VOLUME_UNBOUND) {
+            Err(now)
+        } else {
+            Ok(())
+        }
+    })
+    .await
+}
+
+async fn volume_cannot_be_made(scene: &Scene) -> anyhow::Result<()> {
+    let node = scene.silent_node().await?;
+    let classes = class(scene).await?;
+    let mut spec = node.selected();
+    spec["storage"] = disk(scene);
+    scene.create(spec).await?;
+    let claim = claim_of(scene).await?;
+    let words = "failed to provision volume: the pool is full";
+    let evidence = scene
+        .warn_about(
+            "PersistentVolumeClaim",
+            &claim.name_any(),
+            claim.uid(),
+            "ProvisioningFailed",
+            words,
+        )
+        .await?;
+    scene
+        .told(
+            reason::VOLUME_UNBOUND,
+            &["the pool is full", "tried again"],
+            at(evidence),
+        )
+        .await?;
+    let volumes = volume(scene).await?;
+    let pod = scene.bound_pod().await?;
+    scene.write_pod(&pod, container_runs()).await?;
+    scene.recovered().await?;
+    remove(scene, Some(volumes), classes).await
+}
+
+async fn claim_of(scene: &Scene) -> anyhow::Result<PersistentVolumeClaim> {
+    e2e::wait::until("the claim", e2e::wait::USUAL, || async {
+        scene.histories.claims.last().ok_or("not yet")
+    })
+    .await
+}
+
+/// A pod on a node without a machine, and an Event about its volumes.
+async fn warned(
+    scene: &Scene,
+    reason: &str,
+    message: &str,
+) -> anyhow::Result<(std::sync::Arc<SilentNode>, Option<Timestamp>)> {
+    let node = scene.silent_node().await?;
+    scene.create(node.selected()).await?;
+    let pod = scene.bound_pod().await?;
+    let evidence = scene
+        .warn_about("Pod", &pod.name_any(), pod.uid(), reason, message)
+        .await?;
+    Ok((node, evidence))
+}
+
+async fn goes_on(scene: &Scene) -> anyhow::Result<()> {
+    let pod = scene.bound_pod().await?;
+    scene.write_pod(&pod, container_runs()).await?;
+    scene.recovered().await
+}
+
+async fn multi_attach(scene: &Scene) -> anyhow::Result<()> {
+    let message = "Multi-Attach error for volume \"pvc-1\" Volume is already exclusively attached to one node and can't \
+                   be attached to another";
+    let (node, evidence) = warned(scene, "FailedAttachVolume", message).await?;
+    let words = [
+        "Multi-Attach",
+        "Another node still holds the disk",
+        node.name.as_str(),
+    ];
+    scene
+        .told(reason::VOLUME_ATTACH_FAILED, &words, at(evidence))
+        .await?;
+    scene.reached(Phase::Starting).await?;
+    goes_on(scene).await
+}
+
+async fn mount_fails(scene: &Scene) -> anyhow::Result<()> {
+    let message =
+        "MountVolume.MountDevice failed for volume \"pvc-1\" : rpc error: wrong fs type, bad superblock";
+    let (_node, evidence) = warned(scene, "FailedMount", message).await?;
+    scene
+        .told(
+            reason::VOLUME_ATTACH_FAILED,
+            &["bad superblock", "cannot be mounted"],
+            at(evidence),
+        )
+        .await?;
+    goes_on(scene).await
+}
+
+async fn growth_that_the_class_refuses(scene: &Scene) -> anyhow::Result<()> {
+    let node = scene.silent_node().await?;
+    let (classes, volumes) = (class(scene).await?, volume(scene).await?);
+    let growth = |allowed: bool| Patch::Merge(json!({"allowVolumeExpansion": allowed}));
+    classes
+        .patch(scene.namespace(), &PatchParams::default(), &growth(false))
+        .await?;
+    let mut spec = node.selected();
+    spec["storage"] = disk(scene);
+    scene.create(spec).await?;
+    let pod = scene.bound_pod().await?;
+    scene.write_pod(&pod, container_runs()).await?;
+    scene.reached(Phase::Running).await?;
+    let grown = workspace::set(&scene.alice, &scene.name, json!({"storage": {"size": "2Gi"}})).await?;
+    let evidence = e2e::why::written(&grown.metadata);
+    scene
+        .told(
+            reason::VOLUME_RESIZE_FAILED,
+            &["grow", "volume expansion"],
+            at(evidence),
+        )
+        .await?;
+    // What runs goes on.
+    scene.reached(Phase::Running).await?;
+    classes
+        .patch(scene.namespace(), &PatchParams::default(), &growth(true))
+        .await?;
+    scene.cleared().await?;
+    remove(scene, Some(volumes), classes).await
+}
+
+async fn growth_that_fails_on_the_way(scene: &Scene) -> anyhow::Result<()> {
+    let node = scene.silent_node().await?;
+    let (classes, volumes) = (class(scene).await?, volume(scene).await?);
+    let mut spec = node.selected();
+    spec["storage"] = disk(scene);
+    scene.create(spec).await?;
+    let pod = scene.bound_pod().await?;
+    scene.write_pod(&pod, container_runs()).await?;
+    scene.reached(Phase::Running).await?;
+    workspace::set(&scene.alice, &scene.name, json!({"storage": {"size": "2Gi"}})).await?;
+    let claims = scene.scratch.api::<PersistentVolumeClaim>();
+    let claim = format!("workspace-{}", scene.name);
+    e2e::wait::until("the claim to ask for more", e2e::wait::USUAL, || async {
+        let asks = |claim: &PersistentVolumeClaim| {
+            claim
+                .spec
+                .as_ref()?
+                .resources
+                .as_ref()?
+                .requests
+                .as_ref()?
+                .get("storage")
+                .map(|it| it.0.clone())
+        };
+        let now = scene.histories.claims.last().as_ref().and_then(asks);
+        if now.as_deref() == Some("2Gi") {
+            Ok(())
+        } else {
+            Err(now)
+        }
+    })
+    .await?;
+    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let failing = json!({"status": {"conditions": [{
+        "type": "ControllerResizeError", "status": "True", "reason": "", "lastTransitionTime": now,
+        "message": "the array has no room",
+    }]}});
+    let failed = claims
+        .patch_status(&claim, &PatchParams::default(), &Patch::Merge(failing))
+        .await?;
+    let evidence = e2e::why::written(&failed.metadata);
+    scene
+        .told(
+            reason::VOLUME_RESIZE_FAILED,
+            &["the array has no room", "old size"],
+            at(evidence),
+        )
+        .await?;
+    scene.reached(Phase::Running).await?;
+    let done = json!({"status": {"conditions": null, "capacity": {"storage": "2Gi"}}});
+    claims
+        .patch_status(&claim, &PatchParams::default(), &Patch::Merge(done))
+        .await?;
+    scene.cleared().await?;
+    remove(scene, Some(volumes), classes).await
+}
+
+#[tokio::test]
+async fn disks_that_are_not_there_say_why() -> anyhow::Result<()> {
+    let rows = [
+        row!(claim_stays_unbound),
+        row!(storage_class_that_does_not_exist),
+        row!(volume_cannot_be_made),
+        row!(multi_attach),
+        row!(mount_fails),
+        row!(growth_that_the_class_refuses),
+        row!(growth_that_fails_on_the_way),
+    ];
+    table("volumes", rows).await
+}
