@@ -3,7 +3,7 @@
 //! Everything is told from what is there after the writes, so the same facts always give the same status and a start
 //! without trouble passes through two of them only: on its way, and ready.
 
-mod conditions;
+pub(crate) mod conditions;
 mod evidence;
 mod rare;
 mod told;
@@ -167,9 +167,8 @@ fn own_service_name(world: &World) -> Option<String> {
 }
 
 fn pending(valid: &ValidWorkspace, world: &World) -> Vec<String> {
-    world.started_from().map_or_else(Vec::new, |started| {
-        record::differences(started, &record::of(valid))
-    })
+    let started = world.started_from();
+    started.map_or_else(Vec::new, |started| record::pending(started, valid))
 }
 
 /// How many containers are ready, while there are to be any.

@@ -3,9 +3,13 @@
 //! What the rules let through can always be planned, and the same workspace gives the same objects every time.
 
 mod claim;
+mod container;
 mod deployment;
 mod network_policy;
+mod pod;
+mod security;
 mod service;
+mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,0 +1,262 @@
+//! Valid workspace -> the containers of its pod (pure).
+//!
+//! The root file system is read-only for the installation's own images, which are made for it; other images may write to
+//! theirs, since many do not start otherwise, and nothing written there outlives the pod anyway.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1::{Container, ContainerPort, EnvVar, Probe, ResourceRequirements, TCPSocketAction},
+    apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString},
+};
+use rules::ValidWorkspace;
+
+use super::{Site, security, volumes::Volumes};
+use crate::world::{CONTAINER, PORT_NAME};
+
+/// Environment variable that tells the application which run it is.
+const RUN_ID_VARIABLE: &str = "WORKSPACE_RUN_ID";
+/// What quotas may demand of every container.
+const QUOTA_DEMANDS: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
+
+/// The application's.
+pub(super) fn application(
+    workspace: &ValidWorkspace,
+    site: &Site,
+    volumes: &Volumes,
+    run_id: &str,
+) -> Container {
+    let given = workspace.pod.container_security_context.as_ref();
+    let security = security::container(given, site.own_images.contains(&workspace.image));
+    let ours = [
+        ("HOME", workspace.home.mount_path().to_owned()),
+        ("JUPYTER_PORT", workspace.port.to_string()),
+        (RUN_ID_VARIABLE, run_id.to_owned()),
+    ];
+    Container {
+        name: CONTAINER.to_owned(),
+        image: Some(workspace.image.clone()),
+        image_pull_policy: Some(workspace.image_pull_policy.to_string()),
+        command: some(&workspace.container.command),
+        args: some(&workspace.container.args),
+        env: Some(env(ours, &workspace.env)),
+        ports: Some(vec![ContainerPort {
+            name: Some(PORT_NAME.to_owned()),
+            container_port: i32::from(workspace.port),
+            protocol: Some("TCP".to_owned()),
+            ..ContainerPort::default()
+        }]),
+        resources: Some(workspace.container_resources()),
+        lifecycle: workspace.pod.lifecycle.clone(),
+        readiness_probe: Some(
+            workspace
+                .pod
+                .readiness_probe
+                .clone()
+                .unwrap_or_else(accepts_connections),
+        ),
+        volume_mounts: Some(volumes.of_application(security.read_only_root_filesystem == Some(true))),
+        security_context: Some(security),
+        ..Container::default()
+    }
+}
+
+/// Those that run before it: as given, held to the same security, with the home that they prepare. They get neither the
+/// variables nor the tokens and secrets that are meant for the application.
+pub(super) fn init(
+    workspace: &ValidWorkspace,
+    site: &Site,
+    volumes: &Volumes,
+    run_id: &str,
+) -> Vec<Container> {
+    let complete = |given: &Container| {
+        let own = given
+            .image
+            .as_ref()
+            .is_some_and(|image| site.own_images.contains(image));
+        let security = security::container(given.security_context.as_ref(), own);
+        let read_only = security.read_only_root_filesystem == Some(true);
+        let mounts = given.volume_mounts.as_deref().unwrap_or_default();
+        let ours = [
+            ("HOME", workspace.home.mount_path().to_owned()),
+            (RUN_ID_VARIABLE, run_id.to_owned()),
+        ];
+        Container {
+            image_pull_policy: Some(workspace.image_pull_policy.to_string()),
+            env: Some(env(ours, given.env.as_deref().unwrap_or_default())),
+            resources: Some(resources(given.resources.as_ref(), workspace)),
+            volume_mounts: Some(volumes.of_init(mounts, read_only)),
+            security_context: Some(security),
+            ..given.clone()
+        }
+    };
+    workspace.pod.init_containers.iter().map(complete).collect()
+}
+
+/// Requests and limits of an init container: what it leaves out is the application's, which changes nothing about what the
+/// pod takes, as init containers end before.
+fn resources(given: Option<&ResourceRequirements>, workspace: &ValidWorkspace) -> ResourceRequirements {
+    let mut filled = given.cloned().unwrap_or_default();
+    let theirs = &workspace.resources;
+    let mut requests = filled.requests.take().unwrap_or_default();
+    let mut limits = filled.limits.take().unwrap_or_default();
+    for name in QUOTA_DEMANDS {
+        if let (None, Some(request)) = (requests.get(name), theirs.requests.get(name)) {
+            let request = least(request, limits.get(name));
+            requests.insert(name.to_owned(), request);
+        }
+        if let (None, Some(limit)) = (limits.get(name), theirs.limits.get(name)) {
+            let limit = most(limit, requests.get(name));
+            limits.insert(name.to_owned(), limit);
+        }
+    }
+    let some = |map: BTreeMap<String, Quantity>| (!map.is_empty()).then_some(map);
+    filled.requests = some(requests);
+    filled.limits = some(limits);
+    filled
+}
+
+fn least(one: &Quantity, other: Option<&Quantity>) -> Quantity {
+    let value = |raw: &Quantity| rules::Quantity::try_from(raw).ok();
+    let lower = other.filter(|other| value(other) < value(one));
+    lower.unwrap_or(one).clone()
+}
+
+fn most(one: &Quantity, other: Option<&Quantity>) -> Quantity {
+    let value = |raw: &Quantity| rules::Quantity::try_from(raw).ok();
+    let higher = other.filter(|other| value(other) > value(one));
+    higher.unwrap_or(one).clone()
+}
+
+fn accepts_connections() -> Probe {
+    Probe {
+        tcp_socket: Some(TCPSocketAction {
+            port: IntOrString::String(PORT_NAME.to_owned()),
+            host: None,
+        }),
+        period_seconds: Some(1),
+        ..Probe::default()
+    }
+}
+
+/// `HOME` is the disk, also for images whose own user lives elsewhere, and a stock Jupyter server listens on the
+/// workspace's port; both may be set otherwise. The run's identifier is ours alone. The order is kept: a value may refer to
+/// variables before it.
+fn env<const N: usize>(ours: [(&str, String); N], theirs: &[EnvVar]) -> Vec<EnvVar> {
+    let set_otherwise =
+        |name: &str| name != RUN_ID_VARIABLE && theirs.iter().any(|variable| variable.name == name);
+    let ours = ours.into_iter().filter(|(name, _)| !set_otherwise(name));
+    let theirs = theirs.iter().filter(|variable| variable.name != RUN_ID_VARIABLE);
+    ours.map(|(name, value)| EnvVar {
+        name: name.to_owned(),
+        value: Some(value),
+        value_from: None,
+    })
+    .chain(theirs.cloned())
+    .collect()
+}
+
+fn some(words: &[String]) -> Option<Vec<String>> {
+    (!words.is_empty()).then(|| words.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{fixtures, plan::volumes};
+
+    fn application_of(workspace: &ValidWorkspace) -> Container {
+        let site = fixtures::site();
+        application(workspace, &site, &volumes::plan(workspace, &site), "run1")
+    }
+
+    fn init_of(given: Value) -> Container {
+        let mut workspace = fixtures::valid();
+        workspace.pod.init_containers = vec![serde_json::from_value(given).unwrap()];
+        let site = fixtures::site();
+        init(&workspace, &site, &volumes::plan(&workspace, &site), "run1").remove(0)
+    }
+
+    fn value_of(container: &Container, name: &str) -> Option<String> {
+        let mut env = container.env.iter().flatten();
+        env.find(|variable| variable.name == name)?.value.clone()
+    }
+
+    #[test]
+    fn the_run_is_named_in_the_environment_and_nobody_can_forge_it() {
+        let mut workspace = fixtures::valid();
+        let secret = json!({"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}});
+        workspace.env = serde_json::from_value(json!([
+            {"name": RUN_ID_VARIABLE, "value": "forged"}, {"name": "HOME", "value": "/elsewhere"}, secret,
+        ]))
+        .unwrap();
+        let container = application_of(&workspace);
+        assert_eq!(value_of(&container, RUN_ID_VARIABLE).as_deref(), Some("run1"));
+        assert_eq!(value_of(&container, "HOME").as_deref(), Some("/elsewhere"));
+        assert_eq!(value_of(&container, "JUPYTER_PORT").as_deref(), Some("8888"));
+        assert_eq!(json!(container.env.unwrap().last()), secret);
+    }
+
+    #[test]
+    fn without_a_probe_of_its_own_the_application_is_ready_when_it_accepts_connections() {
+        let probe = application_of(&fixtures::valid()).readiness_probe.unwrap();
+        assert_eq!(
+            json!(probe),
+            json!({"periodSeconds": 1, "tcpSocket": {"port": "http"}})
+        );
+    }
+
+    #[test]
+    fn only_our_own_images_get_a_read_only_root_and_with_it_a_tmp() {
+        let shape = |image: &str| {
+            let mut workspace = fixtures::valid();
+            image.clone_into(&mut workspace.image);
+            let container = application_of(&workspace);
+            let tmp = container
+                .volume_mounts
+                .iter()
+                .flatten()
+                .any(|mount| mount.mount_path == "/tmp");
+            (
+                container
+                    .security_context
+                    .unwrap()
+                    .read_only_root_filesystem
+                    .unwrap(),
+                tmp,
+            )
+        };
+        assert_eq!(shape(&fixtures::valid().image), (true, true));
+        assert_eq!(shape("example.com/custom:1"), (false, false));
+    }
+
+    #[test]
+    fn an_init_container_is_completed_with_home_run_limits_and_security() {
+        let container = init_of(json!({"name": "clone", "image": "git:1", "command": ["git", "clone"]}));
+        assert_eq!(value_of(&container, "HOME").as_deref(), Some("/home/jovyan"));
+        assert_eq!(value_of(&container, RUN_ID_VARIABLE).as_deref(), Some("run1"));
+        assert_eq!(value_of(&container, "JUPYTER_PORT"), None);
+        assert_eq!(container.image_pull_policy.as_deref(), Some("IfNotPresent"));
+        let resources =
+            json!({"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}});
+        assert_eq!(json!(container.resources), resources);
+        assert_eq!(container.volume_mounts.unwrap()[0].mount_path, "/home/jovyan");
+        let security = container.security_context.unwrap();
+        assert_eq!(security.allow_privilege_escalation, Some(false));
+        assert_eq!(security.read_only_root_filesystem, Some(false));
+    }
+
+    #[test]
+    fn an_init_container_keeps_the_resources_that_it_names() {
+        let container = init_of(json!({
+            "name": "a", "image": "b:1",
+            "resources": {"limits": {"cpu": "50m"}, "requests": {"memory": "2Gi", "nvidia.com/gpu": "1"}},
+        }));
+        let resources = json!({
+            "requests": {"cpu": "50m", "memory": "2Gi", "nvidia.com/gpu": "1"}, "limits": {"cpu": "50m", "memory": "2Gi"},
+        });
+        assert_eq!(json!(container.resources), resources);
+    }
+}

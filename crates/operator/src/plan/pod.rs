@@ -1,0 +1,54 @@
+//! Valid workspace -> its pod (pure): one that fits Pod Security `restricted`, unless its template lowers that.
+
+use k8s_openapi::api::core::v1::{LocalObjectReference, PodSpec};
+use rules::ValidWorkspace;
+
+use super::{Site, container, security, volumes};
+
+pub(super) fn plan(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> PodSpec {
+    let shape = &workspace.pod;
+    let places = volumes::plan(workspace, site);
+    let application = container::application(workspace, site, &places, run_id);
+    let init = container::init(workspace, site, &places, run_id);
+    let mounts = init.iter().chain([&application]);
+    let mounts = mounts.flat_map(|container| container.volume_mounts.iter().flatten());
+    let volumes = places.all(mounts);
+    let profile = workspace.profile.as_ref();
+    let spec = profile.map(|profile| &profile.spec);
+    let account = profile.and_then(|profile| profile.service_account.clone());
+    PodSpec {
+        // Without one the pod runs as the namespace's `default`, of which it never sees a token.
+        automount_service_account_token: Some(
+            account.is_some() && spec.is_some_and(|spec| spec.automount_token),
+        ),
+        service_account_name: account,
+        image_pull_secrets: spec.and_then(|spec| {
+            let secrets = spec.image_pull_secrets.iter();
+            some(
+                secrets
+                    .map(|secret| LocalObjectReference {
+                        name: secret.name.clone(),
+                    })
+                    .collect(),
+            )
+        }),
+        priority_class_name: spec.and_then(|spec| spec.priority_class_name.clone()),
+        runtime_class_name: spec.and_then(|spec| spec.runtime_class_name.clone()),
+        enable_service_links: Some(false),
+        security_context: Some(security::pod(shape.pod_security_context.as_ref())),
+        init_containers: some(init),
+        containers: vec![application],
+        volumes: Some(volumes),
+        node_selector: (!shape.node_selector.is_empty()).then(|| shape.node_selector.clone()),
+        affinity: shape.affinity.clone(),
+        tolerations: some(shape.tolerations.clone()),
+        ..PodSpec::default()
+    }
+}
+
+fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,276 @@
+use k8s_openapi::api::core::v1::Probe;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::fixtures;
+
+/// What Pod Security `restricted` forbids in this pod; the checks of the Kubernetes standard, one by one.
+fn restricted_violations(pod: &PodSpec) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    let mut check = |holds: bool, rule: &'static str| {
+        if !holds {
+            found.push(rule);
+        }
+    };
+    let context = pod.security_context.clone().unwrap_or_default();
+    check(pod.host_network != Some(true), "hostNetwork");
+    check(pod.host_pid != Some(true), "hostPID");
+    check(pod.host_ipc != Some(true), "hostIPC");
+    check(context.sysctls.is_none(), "sysctls");
+    check(context.se_linux_options.is_none(), "seLinuxOptions");
+    check(context.windows_options.is_none(), "windowsOptions");
+    check(context.app_armor_profile.is_none(), "appArmorProfile");
+    check(context.run_as_non_root == Some(true), "runAsNonRoot");
+    check(context.run_as_user.is_some_and(|user| user != 0), "runAsUser");
+    check(
+        context
+            .seccomp_profile
+            .is_some_and(|profile| profile.type_ == "RuntimeDefault"),
+        "seccompProfile",
+    );
+    for volume in pod.volumes.iter().flatten() {
+        let allowed = volume.config_map.is_some()
+            || volume.csi.is_some()
+            || volume.downward_api.is_some()
+            || volume.empty_dir.is_some()
+            || volume.ephemeral.is_some()
+            || volume.persistent_volume_claim.is_some()
+            || volume.projected.is_some()
+            || volume.secret.is_some();
+        check(allowed, "volume types");
+    }
+    check(pod.ephemeral_containers.is_none(), "ephemeral containers");
+    for container in pod.init_containers.iter().flatten().chain(&pod.containers) {
+        let context = container.security_context.clone().unwrap_or_default();
+        let capabilities = context.capabilities.unwrap_or_default();
+        check(context.privileged != Some(true), "privileged");
+        check(
+            context.allow_privilege_escalation == Some(false),
+            "allowPrivilegeEscalation",
+        );
+        check(context.run_as_non_root != Some(false), "container runAsNonRoot");
+        check(context.run_as_user != Some(0), "container runAsUser");
+        check(context.proc_mount.is_none(), "procMount");
+        check(context.se_linux_options.is_none(), "container seLinuxOptions");
+        check(context.app_armor_profile.is_none(), "container appArmorProfile");
+        check(context.seccomp_profile.is_none(), "container seccompProfile");
+        check(
+            capabilities
+                .drop
+                .is_some_and(|drop| drop.iter().any(|name| name == "ALL")),
+            "capabilities drop",
+        );
+        check(capabilities.add.is_none(), "capabilities add");
+        check(
+            container
+                .ports
+                .iter()
+                .flatten()
+                .all(|port| port.host_port.is_none()),
+            "hostPort",
+        );
+        let probes = [
+            &container.readiness_probe,
+            &container.liveness_probe,
+            &container.startup_probe,
+        ];
+        let host_free = |probe: &&Option<Probe>| {
+            probe
+                .as_ref()
+                .and_then(|probe| probe.tcp_socket.as_ref())
+                .is_none_or(|tcp| tcp.host.is_none())
+        };
+        check(probes.iter().all(host_free), "probe host");
+    }
+    found
+}
+
+fn pod_of(workspace: &api::Workspace) -> PodSpec {
+    plan(&fixtures::admit(workspace), &fixtures::site(), "run1")
+}
+
+fn pod_with(change: impl FnOnce(&mut ValidWorkspace)) -> PodSpec {
+    let mut workspace = fixtures::valid();
+    change(&mut workspace);
+    plan(&workspace, &fixtures::site(), "run1")
+}
+
+fn profile(spec: Value, service_account: Option<&str>) -> rules::ExecutionProfile {
+    rules::ExecutionProfile {
+        name: "p".to_owned(),
+        spec: serde_json::from_value(spec).unwrap(),
+        service_account: service_account.map(str::to_owned),
+    }
+}
+
+#[test]
+fn every_pod_fits_pod_security_restricted() {
+    let plain = testkit::objects::workspace("demo");
+    let mut ephemeral = plain.clone();
+    ephemeral.spec.storage = None;
+    let mut custom = plain.clone();
+    custom.spec.image = Some("example.com/custom:1".to_owned());
+    for workspace in [plain, ephemeral, custom] {
+        assert_eq!(restricted_violations(&pod_of(&workspace)), Vec::<&str>::new());
+    }
+    let full = pod_with(|workspace| {
+        let init = json!([{"name": "a", "image": "b:1"}, {"name": "c", "image": "uv"}]);
+        workspace.pod.init_containers = serde_json::from_value(init).unwrap();
+        workspace.shm_size = serde_json::from_value(json!("64Mi")).unwrap();
+        let spec = json!({
+            "serviceAccount": {"name": "sa"}, "automountToken": true,
+            "projectedTokens": [{"audience": "a", "path": "/t/a"}],
+            "secretMounts": [{"secretName": "s", "mountPath": "/s"}],
+        });
+        workspace.profile = Some(profile(spec, Some("sa")));
+    });
+    assert_eq!(restricted_violations(&full), Vec::<&str>::new());
+}
+
+#[test]
+fn the_check_of_restricted_sees_what_is_wrong() {
+    let mut pod = pod_of(&testkit::objects::workspace("demo"));
+    pod.host_network = Some(true);
+    pod.security_context.as_mut().unwrap().run_as_user = Some(0);
+    pod.containers[0].security_context = None;
+    let found = restricted_violations(&pod);
+    for rule in [
+        "hostNetwork",
+        "runAsUser",
+        "allowPrivilegeEscalation",
+        "capabilities drop",
+    ] {
+        assert!(found.contains(&rule), "{found:?}");
+    }
+}
+
+#[test]
+fn without_a_profile_no_token_no_identity_and_no_service_variables_reach_the_pod() {
+    let pod = pod_of(&testkit::objects::workspace("demo"));
+    assert_eq!(pod.automount_service_account_token, Some(false));
+    assert_eq!(pod.service_account_name, None);
+    assert_eq!(pod.enable_service_links, Some(false));
+    assert!(
+        pod.volumes
+            .iter()
+            .flatten()
+            .all(|volume| volume.projected.is_none())
+    );
+}
+
+#[test]
+fn a_profile_gives_identity_secrets_priority_and_runtime_and_no_token_unless_it_says_so() {
+    let spec = json!({
+        "serviceAccount": {"name": "trainer"},
+        "imagePullSecrets": [{"name": "registry"}],
+        "runtimeClassName": "gvisor",
+        "priorityClassName": "high",
+    });
+    let pod = pod_with(|workspace| workspace.profile = Some(profile(spec.clone(), Some("trainer"))));
+    assert_eq!(pod.service_account_name.as_deref(), Some("trainer"));
+    assert_eq!(pod.automount_service_account_token, Some(false));
+    assert_eq!(json!(pod.image_pull_secrets), json!([{"name": "registry"}]));
+    assert_eq!(pod.runtime_class_name.as_deref(), Some("gvisor"));
+    assert_eq!(pod.priority_class_name.as_deref(), Some("high"));
+    let mut with_token = spec;
+    with_token["automountToken"] = json!(true);
+    let token = |account: Option<&str>| {
+        let profile = profile(with_token.clone(), account);
+        pod_with(|workspace| workspace.profile = Some(profile)).automount_service_account_token
+    };
+    assert_eq!(token(Some("trainer")), Some(true));
+    assert_eq!(
+        token(None),
+        Some(false),
+        "the namespace's default account is nobody's to use"
+    );
+}
+
+#[test]
+fn an_ephemeral_home_is_bounded() {
+    let mut workspace = testkit::objects::workspace("demo");
+    workspace.spec.storage = None;
+    let volumes = json!(pod_of(&workspace).volumes);
+    assert_eq!(volumes[0]["emptyDir"], json!({"sizeLimit": "5Gi"}));
+}
+
+/// Whether everything in `part` is in `whole`, unchanged. Lists hold their items in order, and ours may stand around them.
+fn holds(whole: &Value, part: &Value) -> bool {
+    match (whole, part) {
+        (Value::Object(whole), Value::Object(part)) => part
+            .iter()
+            .all(|(key, value)| whole.get(key).is_some_and(|whole| holds(whole, value))),
+        (Value::Array(whole), Value::Array(part)) => {
+            let mut rest = whole.iter();
+            part.iter().all(|item| rest.any(|one| holds(one, item)))
+        }
+        (whole, part) => whole == part,
+    }
+}
+
+fn some_of(value: Value) -> impl Strategy<Value = Option<Value>> {
+    proptest::option::of(Just(value))
+}
+
+prop_compose! {
+    /// Every part of a pod's shape, there or not.
+    fn any_shape()(
+        init in proptest::collection::vec(prop_oneof![
+            Just(json!({"name": "a", "image": "a:1", "env": [{"name": "A", "value": "b"}], "resources": {"limits": {"cpu": "2"}}})),
+            Just(json!({"name": "b", "image": "b:1", "volumeMounts": [{"name": "workspace-storage", "mountPath": "/in"}],
+                "securityContext": {"readOnlyRootFilesystem": true, "runAsUser": 7}})),
+            Just(json!({"name": "c", "image": "c:1", "command": ["x"], "workingDir": "/w"})),
+        ], 0..3),
+        lifecycle in some_of(json!({"preStop": {"exec": {"command": ["save"]}}})),
+        probe in some_of(json!({"httpGet": {"path": "/api", "port": "http"}, "failureThreshold": 9})),
+        selector in some_of(json!({"disk": "ssd"})),
+        affinity in some_of(json!({"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+            {"weight": 1, "preference": {"matchExpressions": [{"key": "k", "operator": "Exists"}]}}]}})),
+        tolerations in some_of(json!([{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}])),
+        pod_context in some_of(json!({"fsGroup": 7, "supplementalGroups": [9], "sysctls": []})),
+        context in some_of(json!({"runAsUser": 9, "capabilities": {"add": ["NET_BIND_SERVICE"]}})),
+    ) -> (Value, rules::PodShape) {
+        let pod = json!({
+            "initContainers": init, "nodeSelector": selector, "affinity": affinity, "tolerations": tolerations,
+            "securityContext": pod_context,
+            "containers": [{"lifecycle": lifecycle, "readinessProbe": probe, "securityContext": context}],
+        });
+        fn part<T: serde::de::DeserializeOwned>(value: Option<Value>) -> Option<T> {
+            value.map(|value| serde_json::from_value(value).unwrap())
+        }
+        let shape = rules::PodShape {
+            init_containers: part(Some(json!(init))).unwrap_or_default(),
+            lifecycle: part(lifecycle),
+            readiness_probe: part(probe),
+            node_selector: part(selector).unwrap_or_default(),
+            affinity: part(affinity),
+            tolerations: part(tolerations).unwrap_or_default(),
+            pod_security_context: part(pod_context),
+            container_security_context: part(context),
+        };
+        (pod, shape)
+    }
+}
+
+/// Without what is null, and lists that are empty.
+fn given(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields = fields
+                .iter()
+                .filter(|(_, value)| !value.is_null() && **value != json!([]));
+            Value::Object(fields.map(|(key, value)| (key.clone(), given(value))).collect())
+        }
+        Value::Array(items) => items.iter().map(given).collect(),
+        other => other.clone(),
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_part_of_the_shape_that_is_set_is_in_the_pod_unchanged((expected, shape) in any_shape()) {
+        let pod = json!(pod_with(|workspace| workspace.pod = shape));
+        prop_assert!(holds(&pod, &given(&expected)), "{pod:#} lacks a part of {expected:#}");
+    }
+}

@@ -1,0 +1,98 @@
+//! Security settings that workspace and template give -> those of pod and containers (pure): ours fill what is unset.
+//!
+//! Whatever image a workspace names runs as user and group 1000 with its disk writable by that group: a number, because
+//! `runAsNonRoot` refuses images that name their user in words, and always the same one, because the files on the disk
+//! outlive the image. What is given stays as it is: the rules have judged it by the Pod Security level of the template.
+
+use k8s_openapi::api::core::v1::{Capabilities, PodSecurityContext, SeccompProfile, SecurityContext};
+
+/// User, group and group of the disk: the `jovyan` of Jupyter's images.
+const USER: i64 = 1000;
+
+pub(super) fn pod(given: Option<&PodSecurityContext>) -> PodSecurityContext {
+    let mut context = given.cloned().unwrap_or_default();
+    // Who may be root, which Pod Security `baseline` lets templates allow, needs not say so twice.
+    let root = context.run_as_user == Some(0);
+    context.run_as_non_root.get_or_insert(!root);
+    context.run_as_user.get_or_insert(USER);
+    context.run_as_group.get_or_insert(USER);
+    context.fs_group.get_or_insert(USER);
+    // A large disk is not walked through at every start.
+    context
+        .fs_group_change_policy
+        .get_or_insert_with(|| "OnRootMismatch".to_owned());
+    context.seccomp_profile.get_or_insert_with(|| SeccompProfile {
+        type_: "RuntimeDefault".to_owned(),
+        localhost_profile: None,
+    });
+    context
+}
+
+/// `read_only` is whether the image is made to run with a read-only root file system.
+pub(super) fn container(given: Option<&SecurityContext>, read_only: bool) -> SecurityContext {
+    let mut context = given.cloned().unwrap_or_default();
+    if context.run_as_user == Some(0) {
+        context.run_as_non_root.get_or_insert(false);
+    }
+    context.allow_privilege_escalation.get_or_insert(false);
+    context.read_only_root_filesystem.get_or_insert(read_only);
+    context
+        .capabilities
+        .get_or_insert_with(Capabilities::default)
+        .drop
+        .get_or_insert_with(|| vec!["ALL".to_owned()]);
+    context
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_stays_and_the_rest_is_filled() {
+        let given = PodSecurityContext {
+            run_as_user: Some(5000),
+            supplemental_groups: Some(vec![7]),
+            ..PodSecurityContext::default()
+        };
+        let context = pod(Some(&given));
+        assert_eq!(
+            (context.run_as_user, context.run_as_group),
+            (Some(5000), Some(USER))
+        );
+        assert_eq!(context.supplemental_groups, Some(vec![7]));
+        assert_eq!(context.run_as_non_root, Some(true));
+        assert_eq!(context.seccomp_profile.unwrap().type_, "RuntimeDefault");
+    }
+
+    #[test]
+    fn added_capabilities_do_not_bring_back_the_others() {
+        let given = SecurityContext {
+            capabilities: Some(Capabilities {
+                add: Some(vec!["NET_BIND_SERVICE".to_owned()]),
+                drop: None,
+            }),
+            ..SecurityContext::default()
+        };
+        let context = container(Some(&given), true);
+        let capabilities = context.capabilities.unwrap();
+        assert_eq!(capabilities.drop, Some(vec!["ALL".to_owned()]));
+        assert_eq!(capabilities.add, Some(vec!["NET_BIND_SERVICE".to_owned()]));
+        assert_eq!(context.read_only_root_filesystem, Some(true));
+    }
+
+    #[test]
+    fn root_where_it_is_allowed_does_not_contradict_non_root() {
+        let given = PodSecurityContext {
+            run_as_user: Some(0),
+            ..PodSecurityContext::default()
+        };
+        assert_eq!(pod(Some(&given)).run_as_non_root, Some(false));
+        let given = SecurityContext {
+            run_as_user: Some(0),
+            ..SecurityContext::default()
+        };
+        assert_eq!(container(Some(&given), false).run_as_non_root, Some(false));
+        assert_eq!(container(None, false).run_as_non_root, None);
+    }
+}

@@ -1,0 +1,314 @@
+//! Home, disks, shared memory, tokens and secrets -> volumes of the pod and where they are mounted (pure).
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1::{
+        EmptyDirVolumeSource, PersistentVolumeClaimVolumeSource, ProjectedVolumeSource, SecretVolumeSource,
+        ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
+    },
+    apimachinery::pkg::api::resource::Quantity,
+};
+use rules::{ExecutionProfile, Home, ValidWorkspace};
+
+use super::Site;
+
+/// Volume of the home directory; workspaces cannot use this name.
+pub(super) const HOME_VOLUME: &str = "workspace-storage";
+/// Volume on `/tmp`.
+const SCRATCH_VOLUME: &str = "tmp";
+const SCRATCH_PATH: &str = "/tmp";
+/// Volume on `/dev/shm`.
+const SHM_VOLUME: &str = "shm";
+const SHM_PATH: &str = "/dev/shm";
+/// Prefixes of the volumes that come from an execution profile.
+const TOKENS: &str = "jupyter-k8s-tokens";
+const SECRET: &str = "jupyter-k8s-secret";
+
+/// A volume, and where the application's container has it.
+struct Place {
+    volume: Volume,
+    mount: VolumeMount,
+}
+
+/// What the pod mounts.
+pub(super) struct Volumes {
+    places: Vec<Place>,
+    home: VolumeMount,
+    scratch: Volume,
+}
+
+pub(super) fn plan(workspace: &ValidWorkspace, site: &Site) -> Volumes {
+    let home = mount(HOME_VOLUME, workspace.home.mount_path());
+    let home = VolumeMount {
+        sub_path: workspace.home.sub_path().map(str::to_owned),
+        ..home
+    };
+    let mut places = vec![Place {
+        volume: home_volume(workspace),
+        mount: home.clone(),
+    }];
+    places.extend(workspace.shm_size.as_ref().map(|size| Place {
+        volume: empty_dir(SHM_VOLUME, size, Some("Memory")),
+        mount: mount(SHM_VOLUME, SHM_PATH),
+    }));
+    places.extend(workspace.volumes.iter().map(|disk| Place {
+        volume: claim(&disk.name, &disk.persistent_volume_claim_name, disk.read_only),
+        mount: VolumeMount {
+            read_only: disk.read_only.then_some(true),
+            ..mount(&disk.name, &disk.mount_path)
+        },
+    }));
+    if let Some(profile) = &workspace.profile {
+        places.extend(tokens(profile));
+        places.extend(secrets(profile));
+    }
+    Volumes {
+        places,
+        home,
+        scratch: empty_dir(SCRATCH_VOLUME, &site.scratch_limit, None),
+    }
+}
+
+impl Volumes {
+    /// Mounts of the application's container. `read_only` is whether its root file system is.
+    pub(super) fn of_application(&self, read_only: bool) -> Vec<VolumeMount> {
+        let mounts = self.places.iter().map(|place| place.mount.clone()).collect();
+        with_scratch(mounts, read_only)
+    }
+
+    /// Mounts of an init container: its own, and the home, which it is there to prepare.
+    pub(super) fn of_init(&self, own: &[VolumeMount], read_only: bool) -> Vec<VolumeMount> {
+        let mut mounts = own.to_vec();
+        let has_home = mounts.iter().any(|mount| mount.name == HOME_VOLUME);
+        if !has_home && !is_taken(&mounts, &self.home.mount_path) {
+            mounts.push(self.home.clone());
+        }
+        with_scratch(mounts, read_only)
+    }
+
+    /// Every volume that something mounts. `mounts` are those of all containers.
+    pub(super) fn all<'a>(&self, mut mounts: impl Iterator<Item = &'a VolumeMount>) -> Vec<Volume> {
+        let scratch = mounts.any(|mount| mount.name == SCRATCH_VOLUME);
+        let volumes = self.places.iter().map(|place| place.volume.clone());
+        volumes.chain(scratch.then(|| self.scratch.clone())).collect()
+    }
+}
+
+/// With a place for temporary files, where the root file system has none.
+fn with_scratch(mut mounts: Vec<VolumeMount>, read_only: bool) -> Vec<VolumeMount> {
+    if read_only && !is_taken(&mounts, SCRATCH_PATH) {
+        mounts.push(mount(SCRATCH_VOLUME, SCRATCH_PATH));
+    }
+    mounts
+}
+
+fn is_taken(mounts: &[VolumeMount], path: &str) -> bool {
+    let bare = |path: &str| path.trim_end_matches('/').to_owned();
+    mounts.iter().any(|mount| bare(&mount.mount_path) == bare(path))
+}
+
+fn home_volume(workspace: &ValidWorkspace) -> Volume {
+    match &workspace.home {
+        Home::Ephemeral { size_limit, .. } => empty_dir(HOME_VOLUME, size_limit, None),
+        Home::Disk { .. } => claim(HOME_VOLUME, &workspace.child_name(), false),
+        Home::Claim { name, .. } => claim(HOME_VOLUME, name, false),
+    }
+}
+
+/// Tokens by folder: a folder is one volume.
+fn tokens(profile: &ExecutionProfile) -> Vec<Place> {
+    let mut folders: BTreeMap<&str, Vec<VolumeProjection>> = BTreeMap::new();
+    for token in &profile.spec.projected_tokens {
+        let (folder, file) = token.path.rsplit_once('/').unwrap_or(("", &token.path));
+        let projection = ServiceAccountTokenProjection {
+            audience: Some(token.audience.clone()),
+            expiration_seconds: token.expiration_seconds,
+            path: file.to_owned(),
+        };
+        folders.entry(folder).or_default().push(VolumeProjection {
+            service_account_token: Some(projection),
+            ..VolumeProjection::default()
+        });
+    }
+    let place = |(number, (folder, sources)): (usize, (&str, Vec<VolumeProjection>))| {
+        let name = format!("{TOKENS}-{number}");
+        Place {
+            mount: read_only_mount(&name, folder),
+            volume: Volume {
+                name,
+                projected: Some(ProjectedVolumeSource {
+                    sources: Some(sources),
+                    default_mode: None,
+                }),
+                ..Volume::default()
+            },
+        }
+    };
+    folders.into_iter().enumerate().map(place).collect()
+}
+
+fn secrets(profile: &ExecutionProfile) -> Vec<Place> {
+    let secrets = profile.spec.secret_mounts.iter().enumerate();
+    secrets
+        .map(|(number, secret)| {
+            let name = format!("{SECRET}-{number}");
+            Place {
+                mount: read_only_mount(&name, &secret.mount_path),
+                volume: Volume {
+                    name,
+                    secret: Some(SecretVolumeSource {
+                        secret_name: Some(secret.secret_name.clone()),
+                        ..SecretVolumeSource::default()
+                    }),
+                    ..Volume::default()
+                },
+            }
+        })
+        .collect()
+}
+
+fn claim(name: &str, claim_name: &str, read_only: bool) -> Volume {
+    Volume {
+        name: name.to_owned(),
+        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+            claim_name: claim_name.to_owned(),
+            read_only: read_only.then_some(true),
+        }),
+        ..Volume::default()
+    }
+}
+
+fn empty_dir(name: &str, size_limit: &Quantity, medium: Option<&str>) -> Volume {
+    Volume {
+        name: name.to_owned(),
+        empty_dir: Some(EmptyDirVolumeSource {
+            size_limit: Some(size_limit.clone()),
+            medium: medium.map(str::to_owned),
+        }),
+        ..Volume::default()
+    }
+}
+
+fn mount(name: &str, path: &str) -> VolumeMount {
+    VolumeMount {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
+        ..VolumeMount::default()
+    }
+}
+
+fn read_only_mount(name: &str, path: &str) -> VolumeMount {
+    VolumeMount {
+        read_only: Some(true),
+        ..mount(name, path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::fixtures;
+
+    fn places(change: impl FnOnce(&mut ValidWorkspace)) -> Vec<(Value, Value)> {
+        let mut workspace = fixtures::valid();
+        change(&mut workspace);
+        let volumes = plan(&workspace, &fixtures::site());
+        let places = volumes.places.iter();
+        places
+            .map(|place| (json!(place.volume), json!(place.mount)))
+            .collect()
+    }
+
+    #[test]
+    fn shared_memory_is_memory_of_the_size_that_is_asked_for() {
+        let found = places(|workspace| workspace.shm_size = Some(Quantity("256Mi".to_owned())));
+        let expected = (
+            json!({"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}}),
+            json!({"name": "shm", "mountPath": "/dev/shm"}),
+        );
+        assert_eq!(found[1], expected);
+    }
+
+    #[test]
+    fn further_disks_are_mounted_and_one_to_be_read_only_is_read_only_twice() {
+        let found = places(|workspace| {
+            workspace.volumes = serde_json::from_value(json!([
+                {"name": "data", "persistentVolumeClaimName": "shared", "mountPath": "/data", "readOnly": true},
+                {"name": "more", "persistentVolumeClaimName": "mine", "mountPath": "/more"},
+            ]))
+            .unwrap();
+        });
+        let claim =
+            json!({"name": "data", "persistentVolumeClaim": {"claimName": "shared", "readOnly": true}});
+        assert_eq!(
+            found[1],
+            (
+                claim,
+                json!({"name": "data", "mountPath": "/data", "readOnly": true})
+            )
+        );
+        assert_eq!(found[2].1, json!({"name": "more", "mountPath": "/more"}));
+    }
+
+    #[test]
+    fn an_existing_claim_and_a_folder_of_it_are_the_home() {
+        let found = places(|workspace| {
+            workspace.home = Home::Claim {
+                name: "shared".to_owned(),
+                mount_path: "/home/jovyan".to_owned(),
+                sub_path: Some("alice/work".to_owned()),
+            };
+        });
+        assert_eq!(
+            found[0].0["persistentVolumeClaim"],
+            json!({"claimName": "shared"})
+        );
+        assert_eq!(found[0].1["subPath"], "alice/work");
+    }
+
+    #[test]
+    fn tokens_of_one_folder_share_a_volume_and_secrets_are_read_only() {
+        let found = places(|workspace| {
+            let spec = serde_json::from_value(json!({
+                "projectedTokens": [
+                    {"audience": "vault", "path": "/var/run/tokens/vault", "expirationSeconds": 900},
+                    {"audience": "sts", "path": "/var/run/tokens/sts"},
+                    {"audience": "x", "path": "/other/x"},
+                ],
+                "secretMounts": [{"secretName": "keys", "mountPath": "/etc/keys"}],
+            }))
+            .unwrap();
+            workspace.profile = Some(ExecutionProfile {
+                name: "p".to_owned(),
+                spec,
+                service_account: None,
+            });
+        });
+        let paths: Vec<_> = found[1..].iter().map(|(_, mount)| &mount["mountPath"]).collect();
+        assert_eq!(paths, ["/other", "/var/run/tokens", "/etc/keys"]);
+        assert!(found[1..].iter().all(|(_, mount)| mount["readOnly"] == true));
+        let sources = json!([
+            {"serviceAccountToken": {"audience": "vault", "path": "vault", "expirationSeconds": 900}},
+            {"serviceAccountToken": {"audience": "sts", "path": "sts"}},
+        ]);
+        assert_eq!(found[2].0["projected"]["sources"], sources);
+        assert_eq!(found[3].0["secret"], json!({"secretName": "keys"}));
+    }
+
+    #[test]
+    fn temporary_files_have_a_place_unless_there_is_one() {
+        let volumes = plan(&fixtures::valid(), &fixtures::site());
+        let names = |mounts: Vec<VolumeMount>| mounts.into_iter().map(|mount| mount.name).collect::<Vec<_>>();
+        assert_eq!(names(volumes.of_application(true)), [HOME_VOLUME, "tmp"]);
+        assert_eq!(names(volumes.of_application(false)), [HOME_VOLUME]);
+        assert_eq!(volumes.all(volumes.of_application(true).iter()).len(), 2);
+        assert_eq!(volumes.all(volumes.of_application(false).iter()).len(), 1);
+        let own = [mount("data", "/tmp/")];
+        assert_eq!(names(volumes.of_init(&own, true)), ["data", HOME_VOLUME]);
+        let own = [mount(HOME_VOLUME, "/prepare")];
+        assert_eq!(names(volumes.of_init(&own, false)), [HOME_VOLUME]);
+    }
+}

@@ -1,0 +1,109 @@
+//! Two records -> the fields that differ (pure).
+
+use serde_json::{Map, Value};
+
+use super::{DIGEST, digest};
+
+/// Objects of a record that are looked into, and their fields that this build knows. What another build recorded besides
+/// says nothing here; every other object, and every list, is one field. `*` is any field.
+pub(super) const FIELDS: [(&str, &[&str]); 10] = [
+    ("", &["spec", "template", "executionProfile"]),
+    (
+        "spec",
+        &[
+            "affinity",
+            "containerConfig",
+            "containerSecurityContext",
+            "env",
+            "executionProfileRef",
+            "image",
+            "initContainers",
+            "lifecycle",
+            "nodeSelector",
+            "podSecurityContext",
+            "port",
+            "readinessProbe",
+            "resources",
+            "shmSize",
+            "storage",
+            "tolerations",
+            "volumes",
+        ],
+    ),
+    ("spec.containerConfig", &["args", "command"]),
+    ("spec.resources", &["limits", "requests"]),
+    ("spec.resources.limits", &["*"]),
+    ("spec.resources.requests", &["*"]),
+    ("spec.storage", &["claimName", "mountPath", "subPath"]),
+    ("template", &["baseLabels"]),
+    ("executionProfile", &["spec"]),
+    (
+        "executionProfile.spec",
+        &[
+            "automountToken",
+            "env",
+            "imagePullSecrets",
+            "priorityClassName",
+            "projectedTokens",
+            "runtimeClassName",
+            "secretMounts",
+            "serviceAccount",
+        ],
+    ),
+];
+
+/// Paths of the fields in which two records differ, sorted.
+pub(super) fn differences(recorded: &Value, today: &Value) -> Vec<String> {
+    let mut paths = Vec::new();
+    compare("", recorded, today, &mut paths);
+    paths.sort();
+    paths
+}
+
+fn compare(path: &str, left: &Value, right: &Value, paths: &mut Vec<String>) {
+    let known = FIELDS.iter().find(|(object, _)| *object == path);
+    match (known, fields(left), fields(right)) {
+        (Some((_, known)), Some(left), Some(right)) => {
+            let mut keys: Vec<_> = left.keys().chain(right.keys()).collect();
+            keys.sort();
+            keys.dedup();
+            for key in keys {
+                if known.contains(&"*") || known.contains(&key.as_str()) {
+                    let path = if path.is_empty() {
+                        key.clone()
+                    } else {
+                        format!("{path}.{key}")
+                    };
+                    let at = |side: &Map<String, Value>| side.get(key).cloned().unwrap_or(Value::Null);
+                    compare(&path, &at(&left), &at(&right), paths);
+                }
+            }
+        }
+        _ if left == right || (is_unset(left) && is_unset(right)) => {}
+        _ if is_digest_of(left, right) || is_digest_of(right, left) => {}
+        _ => paths.push(path.to_owned()),
+    }
+}
+
+/// The fields of an object, none if it is unset.
+fn fields(value: &Value) -> Option<Map<String, Value>> {
+    match value {
+        Value::Object(fields) => Some(fields.clone()),
+        Value::Null => Some(Map::new()),
+        _ => None,
+    }
+}
+
+/// Whether a field has its default.
+fn is_unset(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
+    }
+}
+
+fn is_digest_of(digested: &Value, plain: &Value) -> bool {
+    digested.as_str().is_some_and(|text| text.starts_with(DIGEST)) && *digested == digest(plain)
+}
