@@ -38,6 +38,12 @@ pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<
     if known && flipped(before, after, STOPPED) {
         events.push(normal("Stop", reason::STOPPED, "No pod is left."));
     }
+    if let (Some(former), Some(owner)) = (&before.owner, &after.owner)
+        && former != owner
+    {
+        let note = format!("The workspace belongs to {owner:?} now; it belonged to {former:?}.");
+        events.push(normal("HandOver", reason::HANDED_OVER, &note));
+    }
     let degraded = worsened(before, after, DEGRADED, "True");
     let invalid = worsened(before, after, VALID, "False");
     // A reference that does not resolve shows in both; once is enough.
@@ -132,6 +138,23 @@ mod tests {
         assert_eq!(reasons(Some(&fine), &quota), [reason::QUOTA_EXCEEDED]);
         assert_eq!(reasons(Some(&quota), &worded), Vec::<String>::new());
         assert_eq!(reasons(Some(&worded), &image), [reason::IMAGE_PULL_FAILED]);
+    }
+
+    #[test]
+    fn a_hand_over_is_told_and_a_first_owner_is_not() {
+        let of = |owner: Option<&str>| WorkspaceStatus {
+            owner: owner.map(str::to_owned),
+            ..WorkspaceStatus::default()
+        };
+        let told = events(Some(&of(Some("alice"))), &of(Some("bob")));
+        assert_eq!(told[0].reason, reason::HANDED_OVER);
+        assert_eq!(
+            told[0].note.as_deref(),
+            Some(r#"The workspace belongs to "bob" now; it belonged to "alice"."#)
+        );
+        for (before, after) in [(None, Some("bob")), (Some("bob"), Some("bob")), (Some("bob"), None)] {
+            assert!(events(Some(&of(before)), &of(after)).is_empty(), "{before:?}");
+        }
     }
 
     #[test]

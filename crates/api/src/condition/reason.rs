@@ -54,6 +54,9 @@ reasons! {
     STARTING = "Starting", "Progressing=True, Available=False; Event",
         "The pod is on its way.",
         "";
+    HANDED_OVER = "HandedOver", "Event",
+        "The workspace has another owner: sessions of the former one end, and the shares that they made.",
+        "";
     STOPPING = "Stopping", "Progressing=True, Available=False; Event",
         "The pod is being stopped; the disk is kept.",
         "";
