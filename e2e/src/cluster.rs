@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::Context as _;
 use k8s_openapi::{
     api::{
+        authorization::v1::SubjectAccessReview,
         core::v1::{Namespace, Pod},
-        rbac::v1::RoleBinding,
+        rbac::v1::{Role, RoleBinding},
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -37,6 +38,16 @@ pub async fn user(user: &str) -> anyhow::Result<Client> {
     client(&Environment::get()?.user(user)?.kubeconfig).await
 }
 
+/// A client that acts as `user` in `groups`, whom nobody needs to know: by the administrator's right to impersonate.
+pub async fn acting_as(user: &str, groups: &[&str]) -> anyhow::Result<Client> {
+    let config = Kubeconfig::read_from(&Environment::get()?.kubeconfig)?;
+    let mut config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
+    config.auth_info.impersonate = Some(user.to_owned());
+    let groups = groups.iter().copied().chain(["system:authenticated"]);
+    config.auth_info.impersonate_groups = Some(groups.map(str::to_owned).collect());
+    Ok(Client::try_from(config)?)
+}
+
 /// A namespace as users have it: Pod Security `restricted` enforced, `users` allowed to work with workspaces.
 ///
 /// It is deleted by [`Scratch::finish`]; a failed test leaves it for inspection.
@@ -47,8 +58,24 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Makes a namespace whose name starts with `prefix`.
+    /// Makes a namespace whose name starts with `prefix`, where `users` may also use every template, manager and profile.
     pub async fn new(prefix: &str, users: &[&str]) -> anyhow::Result<Self> {
+        let scratch = Self::bare(prefix, users).await?;
+        let everything = json!([{
+            "apiGroups": ["workspaces.jupyter.org"],
+            "resources": ["workspacetemplates", "workspacemanagers", "workspaceexecutionprofiles"],
+            "verbs": ["use"],
+        }]);
+        for user in users {
+            scratch
+                .grant(&format!("{user}-uses-everything"), user, &everything)
+                .await?;
+        }
+        Ok(scratch)
+    }
+
+    /// Makes a namespace whose name starts with `prefix`, where `users` may do what the chart's role grants.
+    pub async fn bare(prefix: &str, users: &[&str]) -> anyhow::Result<Self> {
         let (environment, client) = (Environment::get()?, admin().await?);
         let namespace: Namespace = serde_json::from_value(json!({
             "metadata": {
@@ -77,10 +104,55 @@ impl Scratch {
         Api::<RoleBinding>::namespaced(client.clone(), &name)
             .create(&PostParams::default(), &binding)
             .await?;
-        Ok(Self {
+        let scratch = Self {
             namespace: name,
             client,
+        };
+        let create = json!({"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces"], "verbs": ["create"]});
+        for user in users {
+            scratch.holds(user, &create).await?;
+        }
+        Ok(scratch)
+    }
+
+    /// Lets `user` do in this namespace what `rules`, those of a Role, say. `name` is that of the Role.
+    pub async fn grant(&self, name: &str, user: &str, rules: &serde_json::Value) -> anyhow::Result<()> {
+        let role: Role = serde_json::from_value(json!({"metadata": {"name": name}, "rules": rules}))?;
+        self.api::<Role>().create(&PostParams::default(), &role).await?;
+        let binding: RoleBinding = serde_json::from_value(json!({
+            "metadata": {"name": name},
+            "roleRef": {"kind": "Role", "apiGroup": "rbac.authorization.k8s.io", "name": name},
+            "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": user}],
+        }))?;
+        self.api::<RoleBinding>()
+            .create(&PostParams::default(), &binding)
+            .await?;
+        for rule in rules.as_array().into_iter().flatten() {
+            self.holds(user, rule).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the API server knows that `user` holds what `rule` says first.
+    async fn holds(&self, user: &str, rule: &serde_json::Value) -> anyhow::Result<()> {
+        let first = |list: &str| rule[list][0].as_str().unwrap_or_default();
+        let review: SubjectAccessReview = serde_json::from_value(json!({
+            "spec": {"user": user, "resourceAttributes": {
+                "namespace": self.namespace,
+                "group": first("apiGroups"),
+                "resource": first("resources"),
+                "verb": first("verbs"),
+                "name": first("resourceNames"),
+            }},
+        }))?;
+        let reviews = Api::<SubjectAccessReview>::all(self.client.clone());
+        wait::until(&format!("{user} to hold {rule}"), wait::USUAL, || async {
+            let answer = reviews.create(&PostParams::default(), &review).await;
+            let status = answer.map_err(|error| error.to_string())?.status;
+            let granted = status.as_ref().is_some_and(|status| status.allowed);
+            granted.then_some(()).ok_or(format!("{status:?}"))
         })
+        .await
     }
 
     /// An API of this namespace, as administrator.

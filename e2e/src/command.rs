@@ -1,9 +1,10 @@
 //! arguments -> kubectl, as a user (IO).
 
-use std::{env, ffi::OsString, process::Stdio};
+use std::{env, ffi::OsString, path::Path, process::Stdio};
 
 use anyhow::Context as _;
-use tokio::process::Command;
+use serde_json::Value;
+use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use crate::Environment;
 
@@ -20,19 +21,44 @@ pub struct Outcome {
 
 /// Runs kubectl as `user`, with the plugins of this product on its path.
 pub async fn kubectl(user: &str, arguments: &[&str]) -> anyhow::Result<Outcome> {
+    let kubeconfig = &Environment::get()?.user(user)?.kubeconfig;
+    run(kubeconfig, arguments, None).await
+}
+
+/// Runs kubectl as `user` with a manifest on its standard input, for `-f -`.
+pub async fn kubectl_with(user: &str, arguments: &[&str], manifest: &Value) -> anyhow::Result<Outcome> {
+    let kubeconfig = &Environment::get()?.user(user)?.kubeconfig;
+    run(kubeconfig, arguments, Some(manifest)).await
+}
+
+/// The same as somebody whom nobody needs to know, by the administrator's right to impersonate.
+pub async fn kubectl_as(user: &str, arguments: &[&str], manifest: &Value) -> anyhow::Result<Outcome> {
+    let acting = format!("--as={user}");
+    let arguments = [arguments, &[acting.as_str()]].concat();
+    run(&Environment::get()?.kubeconfig, &arguments, Some(manifest)).await
+}
+
+async fn run(kubeconfig: &Path, arguments: &[&str], manifest: Option<&Value>) -> anyhow::Result<Outcome> {
     let environment = Environment::get()?;
     let plugins = environment.plugin.parent().context("the plugin has no folder")?;
     let mut path = OsString::from(plugins);
     path.push(":");
     path.push(env::var_os("PATH").unwrap_or_default());
-    let output = Command::new(&environment.kubectl)
+    let mut child = Command::new(&environment.kubectl)
         .args(arguments)
         .env("PATH", path)
-        .env("KUBECONFIG", &environment.user(user)?.kubeconfig)
-        .stdin(Stdio::null())
+        .env("KUBECONFIG", kubeconfig)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
-        .output()
-        .await?;
+        .spawn()?;
+    let mut stdin = child.stdin.take().context("no standard input")?;
+    if let Some(manifest) = manifest {
+        stdin.write_all(manifest.to_string().as_bytes()).await?;
+    }
+    drop(stdin);
+    let output = child.wait_with_output().await?;
     Ok(Outcome {
         code: output.status.code().context("kubectl was killed")?,
         stdout: String::from_utf8(output.stdout)?,

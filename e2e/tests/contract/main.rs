@@ -2,6 +2,10 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "literals of JSON are passed")]
 
+mod applied_twice;
 mod bounds;
+mod ownership;
+mod rights;
 mod schema;
 mod security;
+mod sharing;

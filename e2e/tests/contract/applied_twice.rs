@@ -1,0 +1,93 @@
+//! A manifest that is written again in the same way changes nothing.
+
+use api::{Workspace, workspace::Phase};
+use e2e::{
+    cluster::{self, Scratch},
+    command, wait, workspace,
+};
+use kube::{Api, ResourceExt as _};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+fn manifest(scratch: &Scratch, name: &str) -> Value {
+    let mut manifest = json!(workspace::of_image(name, "uv"));
+    manifest["metadata"]["namespace"] = json!(scratch.namespace);
+    manifest["spec"]["desiredStatus"] = json!("Stopped");
+    manifest
+}
+
+/// Once nothing writes it any more: five looks in a row see the same version.
+async fn settled(workspaces: &Api<Workspace>, name: &str) -> anyhow::Result<Workspace> {
+    workspace::reached(workspaces, name, Phase::Stopped).await?;
+    let seen = Mutex::new((0, None));
+    wait::until("the workspace to settle", wait::USUAL, || async {
+        let now = workspaces.get(name).await.map_err(|error| error.to_string())?;
+        let mut seen = seen.lock().await;
+        let same = seen.1 == now.resource_version();
+        *seen = (if same { seen.0 + 1 } else { 0 }, now.resource_version());
+        if seen.0 >= 5 {
+            Ok(now)
+        } else {
+            Err(format!("{seen:?}"))
+        }
+    })
+    .await
+}
+
+async fn write(flags: &[&str], manifest: &Value) -> anyhow::Result<()> {
+    let outcome = command::kubectl_with("alice", flags, manifest).await?;
+    anyhow::ensure!(outcome.code == 0, "{flags:?}: {outcome:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn create_apply_and_replace_change_nothing_the_second_time() -> anyhow::Result<()> {
+    let scratch = Scratch::new("twice", &["alice"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let ways: [(&str, &[&[&str]]); 4] = [
+        ("client-side", &[&["apply", "-f", "-"]]),
+        ("server-side", &[&["apply", "--server-side", "-f", "-"]]),
+        ("replaced", &[&["create", "-f", "-"], &["replace", "-f", "-"]]),
+        (
+            "saved",
+            &[&["create", "--save-config", "-f", "-"], &["apply", "-f", "-"]],
+        ),
+    ];
+    for (name, way) in ways {
+        let manifest = manifest(&scratch, name);
+        for flags in way {
+            write(flags, &manifest).await?;
+        }
+        let before = settled(&alice, name).await?;
+        let Some(last) = way.last() else { continue };
+        write(last, &manifest).await?;
+        let after = settled(&alice, name).await?;
+        assert_eq!(after.resource_version(), before.resource_version(), "{name}");
+        assert_eq!(after.metadata.generation, Some(1), "{name}");
+        assert_eq!(
+            after.metadata.managed_fields, before.metadata.managed_fields,
+            "{name}"
+        );
+    }
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn a_dry_run_is_judged_like_a_write_and_leaves_nothing() -> anyhow::Result<()> {
+    let scratch = Scratch::new("dry", &["alice"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let mut manifest = manifest(&scratch, "dry");
+    let flags = ["create", "--dry-run=server", "-o", "json", "-f", "-"];
+    let outcome = command::kubectl_with("alice", &flags, &manifest).await?;
+    let shown: Value = serde_json::from_str(&outcome.stdout)?;
+    assert_eq!(shown["metadata"]["annotations"][api::names::CREATED_BY], "alice");
+    assert_eq!(shown["spec"], manifest["spec"]);
+    assert!(alice.get_opt("dry").await?.is_none());
+    manifest["metadata"]["annotations"] = json!({api::names::CREATED_BY: "bob"});
+    let outcome = command::kubectl_with("alice", &flags, &manifest).await?;
+    anyhow::ensure!(
+        outcome.code != 0 && outcome.stderr.contains("names another owner"),
+        "{outcome:?}"
+    );
+    scratch.finish().await
+}

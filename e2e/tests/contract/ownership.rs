@@ -1,0 +1,294 @@
+//! Who owns a workspace, who may say so, and who may change and delete it.
+
+use api::{
+    Workspace,
+    names::{ADMINISTER_VERB, ASSIGN_OWNER_VERB, CREATED_BY},
+    workspace::{DesiredStatus, OwnershipType, Phase},
+};
+use e2e::{
+    cluster::{self, Scratch},
+    command::{self, Outcome},
+    wait, workspace,
+};
+use k8s_openapi::api::{core::v1::Event, rbac::v1::RoleBinding};
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+/// A workspace that runs nothing.
+fn stopped(name: &str) -> Workspace {
+    let mut new = workspace::of_image(name, "uv");
+    new.spec.desired_status = DesiredStatus::Stopped;
+    new
+}
+
+fn named(name: &str, owner: &str) -> Workspace {
+    let mut new = stopped(name);
+    new.annotations_mut()
+        .insert(CREATED_BY.to_owned(), owner.to_owned());
+    new
+}
+
+fn owner(workspace: &Workspace) -> &str {
+    workspace.annotations().get(CREATED_BY).map_or("", String::as_str)
+}
+
+async fn of(scratch: &Scratch, user: &str) -> anyhow::Result<Api<Workspace>> {
+    let client = cluster::acting_as(user, &[]).await?;
+    Ok(Api::namespaced(client, &scratch.namespace))
+}
+
+/// Rights of those who work with workspaces, with further verbs.
+fn rights(verbs: &[&str]) -> Value {
+    let usual = ["get", "list", "create", "update", "patch", "delete"];
+    let rule = |verbs: &[&str]| {
+        json!({"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces"], "verbs": verbs})
+    };
+    match verbs {
+        [] => json!([rule(&usual)]),
+        more => json!([rule(&usual), rule(more)]),
+    }
+}
+
+/// The refusal that must have come, by its code and words.
+fn refused<T: std::fmt::Debug>(result: kube::Result<T>, words: &str) -> anyhow::Result<()> {
+    match result {
+        Err(kube::Error::Api(status)) if status.code == 403 && status.message.contains(words) => Ok(()),
+        other => anyhow::bail!("expected a refusal with {words:?}, got {other:?}"),
+    }
+}
+
+fn refused_by_kubectl(outcome: &Outcome, words: &str) -> anyhow::Result<()> {
+    anyhow::ensure!(outcome.code != 0 && outcome.stderr.contains(words), "{outcome:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_owner_is_forged_by_no_kind_of_write() -> anyhow::Result<()> {
+    let scratch = Scratch::new("forge", &["alice", "bob"]).await?;
+    let account = format!("system:serviceaccount:{}:other", scratch.namespace);
+    scratch.grant("account", &account, &rights(&[])).await?;
+    let (alice, bob) = (of(&scratch, "alice").await?, of(&scratch, "bob").await?);
+    let made = alice.create(&PostParams::default(), &stopped("lab")).await?;
+    assert_eq!(owner(&made), "alice");
+    for user in ["bob", &account] {
+        let theirs = of(&scratch, user).await?;
+        let create = theirs
+            .create(&PostParams::default(), &named("fake", "alice"))
+            .await;
+        refused(create, "names another owner")?;
+    }
+
+    let claim = json!({"metadata": {"annotations": {CREATED_BY: "bob"}}});
+    let merge = bob
+        .patch("lab", &PatchParams::default(), &Patch::Merge(&claim))
+        .await;
+    refused(merge, "names another owner")?;
+    let mut changed = alice.get("lab").await?;
+    changed
+        .annotations_mut()
+        .insert(CREATED_BY.to_owned(), "bob".to_owned());
+    let put = command::kubectl_as(
+        "bob",
+        &["replace", "-f", "-", "-n", &scratch.namespace],
+        &json!(changed),
+    )
+    .await?;
+    refused_by_kubectl(&put, "names another owner")?;
+    let mut applied = json!(named("lab", "bob"));
+    applied["metadata"]["namespace"] = json!(scratch.namespace);
+    for flags in [
+        &["apply", "-f", "-"][..],
+        &["apply", "--server-side", "--force-conflicts", "-f", "-"],
+    ] {
+        for user in ["bob", "alice"] {
+            let outcome = command::kubectl_as(user, flags, &applied).await?;
+            refused_by_kubectl(&outcome, "names another owner")?;
+        }
+    }
+    let status = alice
+        .patch_status(
+            "lab",
+            &PatchParams::default(),
+            &Patch::Merge(json!({"status": {"owner": "bob"}})),
+        )
+        .await;
+    refused(status, "cannot patch resource")?;
+    // Who may write the status changes nothing but that.
+    let admin: Api<Workspace> = scratch.api();
+    admin
+        .patch_status("lab", &PatchParams::default(), &Patch::Merge(&claim))
+        .await?;
+    assert_eq!(owner(&alice.get("lab").await?), "alice");
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn an_owner_that_is_left_out_or_removed_is_put_back() -> anyhow::Result<()> {
+    let scratch = Scratch::new("kept", &["alice"]).await?;
+    let alice = of(&scratch, "alice").await?;
+    alice.create(&PostParams::default(), &stopped("lab")).await?;
+    let removal = json!({"metadata": {"annotations": {CREATED_BY: null}, "finalizers": null}});
+    let after = alice
+        .patch("lab", &PatchParams::default(), &Patch::Merge(&removal))
+        .await?;
+    assert_eq!(owner(&after), "alice");
+    assert_eq!(after.finalizers(), [api::names::CLEANUP_FINALIZER]);
+    let mut bare = json!(stopped("lab"));
+    bare["metadata"]["namespace"] = json!(scratch.namespace);
+    let outcome = command::kubectl_as("alice", &["replace", "-f", "-"], &bare).await?;
+    anyhow::ensure!(outcome.code == 0, "{outcome:?}");
+    let after = alice.get("lab").await?;
+    assert_eq!(owner(&after), "alice");
+    assert_eq!(after.finalizers(), [api::names::CLEANUP_FINALIZER]);
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn a_workspace_is_handed_over_with_the_right_that_gives_no_other() -> anyhow::Result<()> {
+    let scratch = Scratch::new("handover", &["alice", "bob"]).await?;
+    scratch.grant("hub", "hub", &rights(&[ASSIGN_OWNER_VERB])).await?;
+    let (alice, bob, hub) = (
+        of(&scratch, "alice").await?,
+        of(&scratch, "bob").await?,
+        of(&scratch, "hub").await?,
+    );
+    let made = hub.create(&PostParams::default(), &named("lab", "alice")).await?;
+    assert_eq!(owner(&made), "alice");
+    let seen = workspace::reached(&alice, "lab", Phase::Stopped).await?;
+    assert_eq!(
+        seen.status.and_then(|status| status.owner).as_deref(),
+        Some("alice")
+    );
+    let rename = json!({"spec": {"displayName": "Mine"}});
+    let merge = |patch: &Value| Patch::Merge(patch.clone());
+    refused(
+        hub.patch("lab", &PatchParams::default(), &merge(&rename)).await,
+        "only by its owner",
+    )?;
+    refused(
+        hub.delete("lab", &DeleteParams::default()).await,
+        "only by its owner",
+    )?;
+
+    let over = json!({"metadata": {"annotations": {CREATED_BY: "bob"}}});
+    refused(
+        alice.patch("lab", &PatchParams::default(), &merge(&over)).await,
+        "names another owner",
+    )?;
+    hub.patch("lab", &PatchParams::default(), &merge(&over)).await?;
+    refused(
+        alice.patch("lab", &PatchParams::default(), &merge(&rename)).await,
+        "only by its owner",
+    )?;
+    bob.patch("lab", &PatchParams::default(), &merge(&rename)).await?;
+    wait::until("the hand-over to show", wait::USUAL, || async {
+        let status = alice.get("lab").await.map_err(|error| error.to_string())?.status;
+        let owner = status.and_then(|status| status.owner);
+        let events = scratch.api::<Event>().list(&ListParams::default()).await;
+        let events = events.map_err(|error| error.to_string())?.items;
+        let told: Vec<_> = events.into_iter().filter_map(|event| event.reason).collect();
+        if owner.as_deref() == Some("bob") && told.iter().any(|it| it == api::condition::reason::HANDED_OVER)
+        {
+            return Ok(());
+        }
+        Err(format!("{owner:?} {told:?}"))
+    })
+    .await?;
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn manifests_kept_in_git_are_applied_again_with_and_without_their_owner() -> anyhow::Result<()> {
+    let scratch = Scratch::new("gitops", &["alice"]).await?;
+    let verbs = [ASSIGN_OWNER_VERB, ADMINISTER_VERB];
+    scratch.grant("argo", "argo", &rights(&verbs)).await?;
+    let alice = of(&scratch, "alice").await?;
+    for (name, manifest) in [("named", named("named", "alice")), ("bare", stopped("bare"))] {
+        let mut manifest = json!(manifest);
+        manifest["metadata"]["namespace"] = json!(scratch.namespace);
+        let owner_is = if name == "named" { "alice" } else { "argo" };
+        for title in ["One", "One", "Two"] {
+            manifest["spec"]["displayName"] = json!(title);
+            for flags in [
+                &["apply", "-f", "-"][..],
+                &["apply", "--server-side", "--force-conflicts", "-f", "-"],
+            ] {
+                let outcome = command::kubectl_as("argo", flags, &manifest).await?;
+                anyhow::ensure!(outcome.code == 0, "{outcome:?}");
+                assert_eq!(owner(&alice.get(name).await?), owner_is);
+            }
+        }
+    }
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn owner_only_workspaces_are_their_owners_and_public_ones_everybody_s() -> anyhow::Result<()> {
+    let scratch = Scratch::new("edit", &["alice", "bob"]).await?;
+    scratch
+        .grant("boss", "carol", &rights(&[ADMINISTER_VERB]))
+        .await?;
+    let (alice, bob, carol) = (
+        of(&scratch, "alice").await?,
+        of(&scratch, "bob").await?,
+        of(&scratch, "carol").await?,
+    );
+    for (name, ownership) in [("mine", None), ("ours", Some(OwnershipType::Public))] {
+        let mut new = stopped(name);
+        new.spec.ownership_type = ownership;
+        alice.create(&PostParams::default(), &new).await?;
+    }
+    let rename = Patch::Merge(json!({"spec": {"displayName": "Other"}}));
+    let label = Patch::Merge(json!({"metadata": {"labels": {"a": "b"}}}));
+    for patch in [&rename, &label] {
+        let refusal = bob.patch("mine", &PatchParams::default(), patch).await;
+        refused(refusal, "only by its owner")?;
+        bob.patch("ours", &PatchParams::default(), patch).await?;
+        carol.patch("mine", &PatchParams::default(), patch).await?;
+    }
+    refused(
+        bob.delete("mine", &DeleteParams::default()).await,
+        "only by its owner",
+    )?;
+    let all = bob
+        .delete_collection(&DeleteParams::default(), &ListParams::default())
+        .await;
+    anyhow::ensure!(all.is_err(), "{all:?}");
+    assert!(
+        bob.get_opt("mine")
+            .await?
+            .is_some_and(|it| it.metadata.deletion_timestamp.is_none())
+    );
+    // The role of the chart for administrators of a namespace.
+    let admin_role = format!("{}-workspace-admin", e2e::Environment::get()?.release);
+    let binding: RoleBinding = serde_json::from_value(json!({
+        "metadata": {"name": "dave"},
+        "roleRef": {"kind": "ClusterRole", "apiGroup": "rbac.authorization.k8s.io", "name": admin_role},
+        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "dave"}],
+    }))?;
+    scratch
+        .api::<RoleBinding>()
+        .create(&PostParams::default(), &binding)
+        .await?;
+    let dave = of(&scratch, "dave").await?;
+    wait::until("dave to administer", wait::USUAL, || async {
+        let deleted = dave.delete("mine", &DeleteParams::default()).await;
+        deleted.map(drop).map_err(|error| error.to_string())
+    })
+    .await?;
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn a_namespace_full_of_other_people_s_workspaces_is_deleted() -> anyhow::Result<()> {
+    let scratch = Scratch::new("leaving", &["alice"]).await?;
+    let alice = of(&scratch, "alice").await?;
+    for index in 0..5 {
+        let new = stopped(&format!("lab-{index}"));
+        alice.create(&PostParams::default(), &new).await?;
+    }
+    scratch.finish().await
+}

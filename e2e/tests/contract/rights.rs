@@ -1,0 +1,245 @@
+//! What a workspace may refer to: rights of the person who writes it.
+
+use api::{
+    Workspace, WorkspaceExecutionProfile, WorkspaceTemplate,
+    workspace::{DesiredStatus, Phase},
+};
+use e2e::{
+    cluster::{self, Scratch},
+    wait, workspace,
+};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::{
+    Api,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+fn dry() -> PostParams {
+    PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    }
+}
+
+fn of(spec: Value) -> anyhow::Result<Workspace> {
+    let mut spec = spec;
+    spec["displayName"] = json!("Lab");
+    spec["desiredStatus"] = json!("Stopped");
+    Ok(Workspace::new("lab", serde_json::from_value(spec)?))
+}
+
+fn using(resource: &str, name: &str) -> Value {
+    json!([{
+        "apiGroups": ["workspaces.jupyter.org"], "resources": [resource], "resourceNames": [name], "verbs": ["use"],
+    }])
+}
+
+fn refusal(result: kube::Result<Workspace>) -> anyhow::Result<String> {
+    match result {
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(status.message),
+        other => anyhow::bail!("expected a refusal, got {other:?}"),
+    }
+}
+
+async fn alice(scratch: &Scratch) -> anyhow::Result<Api<Workspace>> {
+    Ok(Api::namespaced(cluster::user("alice").await?, &scratch.namespace))
+}
+
+/// A template that is `<namespace>-<suffix>`, since templates are cluster-scoped.
+async fn template(scratch: &Scratch, suffix: &str) -> anyhow::Result<String> {
+    let name = format!("{}-{suffix}", scratch.namespace);
+    let template: WorkspaceTemplate = serde_json::from_value(json!({
+        "metadata": {"name": name}, "spec": {"displayName": "T", "defaultImage": "uv"},
+    }))?;
+    let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
+    templates.create(&PostParams::default(), &template).await?;
+    Ok(name)
+}
+
+async fn forget(templates: &[&String]) -> anyhow::Result<()> {
+    let all = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
+    for template in templates {
+        all.delete(template, &DeleteParams::default()).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn templates_are_used_by_those_to_whom_roles_grant_them_by_name() -> anyhow::Result<()> {
+    let scratch = Scratch::bare("use", &["alice"]).await?;
+    let (open, closed) = (
+        template(&scratch, "open").await?,
+        template(&scratch, "closed").await?,
+    );
+    let alice = alice(&scratch).await?;
+    for name in [&open, &closed] {
+        let refused = refusal(alice.create(&dry(), &of(json!({"templateRef": name}))?).await)?;
+        assert!(refused.contains("is not yours to use"), "{refused}");
+    }
+    // A template that does not exist gets the same words.
+    let missing = format!("{}-missing", scratch.namespace);
+    let refused = refusal(alice.create(&dry(), &of(json!({"templateRef": missing}))?).await)?;
+    assert!(refused.contains("is not yours to use"), "{refused}");
+
+    scratch
+        .grant("use", "alice", &using("workspacetemplates", &open))
+        .await?;
+    // A refusal is remembered for a moment only.
+    wait::until("the right to be seen", wait::USUAL, || async {
+        let created = alice
+            .create(
+                &dry(),
+                &of(json!({"templateRef": open})).map_err(|it| it.to_string())?,
+            )
+            .await;
+        created.map(drop).map_err(|error| error.to_string())
+    })
+    .await?;
+    refusal(alice.create(&dry(), &of(json!({"templateRef": closed}))?).await)?;
+    // What the chart brings, its role grants.
+    alice
+        .create(
+            &dry(),
+            &of(json!({"templateRef": "production-notebook-template"}))?,
+        )
+        .await?;
+    scratch.finish().await?;
+    forget(&[&open, &closed]).await
+}
+
+#[tokio::test]
+async fn who_loses_the_right_may_stop_but_not_start() -> anyhow::Result<()> {
+    let scratch = Scratch::bare("lost", &["alice"]).await?;
+    let name = template(&scratch, "t").await?;
+    let alice = alice(&scratch).await?;
+    scratch
+        .grant("use", "alice", &using("workspacetemplates", &name))
+        .await?;
+    let mut new = of(json!({"templateRef": name}))?;
+    new.spec.desired_status = DesiredStatus::Running;
+    alice.create(&PostParams::default(), &new).await?;
+    scratch
+        .api::<RoleBinding>()
+        .delete("use", &DeleteParams::default())
+        .await?;
+    scratch
+        .api::<Role>()
+        .delete("use", &DeleteParams::default())
+        .await?;
+    // Until what was granted is forgotten.
+    let bigger = Patch::Merge(json!({"spec": {"port": 9999}}));
+    wait::until("the loss to be seen", wait::USUAL, || async {
+        let dry = PatchParams {
+            dry_run: true,
+            ..PatchParams::default()
+        };
+        match alice.patch("lab", &dry, &bigger).await {
+            Err(kube::Error::Api(status)) if status.code == 403 => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    workspace::set(
+        &alice,
+        "lab",
+        json!({"desiredStatus": "Stopped", "displayName": "Old"}),
+    )
+    .await?;
+    workspace::reached(&alice, "lab", Phase::Stopped).await?;
+    let start = Patch::Merge(json!({"spec": {"desiredStatus": "Running"}}));
+    refusal(alice.patch("lab", &PatchParams::default(), &start).await)?;
+    workspace::delete(&alice, "lab").await?;
+    scratch.finish().await?;
+    forget(&[&name]).await
+}
+
+#[tokio::test]
+async fn managers_and_profiles_need_the_right_when_the_workspace_names_them() -> anyhow::Result<()> {
+    let scratch = Scratch::bare("named", &["alice"]).await?;
+    let profile: WorkspaceExecutionProfile = serde_json::from_value(
+        json!({"metadata": {"name": "strong"}, "spec": {"priorityClassName": "system"}}),
+    )?;
+    scratch.api().create(&PostParams::default(), &profile).await?;
+    let alice = alice(&scratch).await?;
+    for (spec, field) in [
+        (json!({"managerRef": "other"}), "spec.managerRef"),
+        (
+            json!({"executionProfileRef": "strong"}),
+            "spec.executionProfileRef",
+        ),
+    ] {
+        let refused = refusal(alice.create(&dry(), &of(spec)?).await)?;
+        assert!(
+            refused.contains(field) && refused.contains("is not yours to use"),
+            "{refused}"
+        );
+    }
+    alice
+        .create(&dry(), &of(json!({"managerRef": "default"}))?)
+        .await?;
+    let profiles: Api<WorkspaceExecutionProfile> =
+        Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let written = profiles.create(&PostParams::default(), &profile).await;
+    assert!(written.is_err_and(|error| error.to_string().contains("cannot create resource")));
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn secrets_configuration_and_claims_are_named_only_by_those_who_reach_them() -> anyhow::Result<()> {
+    let scratch = Scratch::bare("reach", &["alice"]).await?;
+    let alice = alice(&scratch).await?;
+    let reading = |kind: &str, name: &str| json!({"env": [{"name": "V", "valueFrom": {kind: {"name": name, "key": "k"}}}]});
+    let cases = [
+        (
+            reading("secretKeyRef", "mine"),
+            reading("secretKeyRef", "theirs"),
+            "secrets",
+            "get",
+        ),
+        (
+            reading("configMapKeyRef", "mine"),
+            reading("configMapKeyRef", "theirs"),
+            "configmaps",
+            "get",
+        ),
+        (
+            json!({"volumes": [{"name": "d", "persistentVolumeClaimName": "mine", "mountPath": "/d"}]}),
+            json!({"volumes": [{"name": "d", "persistentVolumeClaimName": "theirs", "mountPath": "/d"}]}),
+            "persistentvolumeclaims",
+            "use",
+        ),
+        (
+            json!({"storage": {"claimName": "mine"}}),
+            json!({"storage": {"claimName": "theirs"}}),
+            "persistentvolumeclaims",
+            "use",
+        ),
+    ];
+    for (index, (_, _, resource, verb)) in cases.iter().enumerate() {
+        let rules =
+            json!([{"apiGroups": [""], "resources": [resource], "resourceNames": ["mine"], "verbs": [verb]}]);
+        scratch.grant(&format!("case-{index}"), "alice", &rules).await?;
+    }
+    for (mine, theirs, resource, _) in cases {
+        alice.create(&dry(), &of(mine)?).await?;
+        let refused = refusal(alice.create(&dry(), &of(theirs)?).await)?;
+        assert!(
+            refused.contains("\"theirs\" is out of your reach") && refused.contains(resource),
+            "{refused}"
+        );
+    }
+    // What an administrator put in may stay; what is new is asked for.
+    let given = of(reading("secretKeyRef", "theirs"))?;
+    let mut given_to_alice = given.clone();
+    given_to_alice.metadata.annotations =
+        Some([(api::names::CREATED_BY.to_owned(), "alice".to_owned())].into());
+    scratch
+        .api::<Workspace>()
+        .create(&PostParams::default(), &given_to_alice)
+        .await?;
+    workspace::set(&alice, "lab", json!({"displayName": "Still mine", "port": 9999})).await?;
+    let other = Patch::Merge(json!({"spec": reading("secretKeyRef", "third")}));
+    refusal(alice.patch("lab", &PatchParams::default(), &other).await)?;
+    scratch.finish().await
+}
