@@ -42,6 +42,12 @@ gen *args:
 bench-gateway:
     @{{ xtask }} bench-gateway
 
+# Measure what the operator costs at scale, beside bare objects; writes docs/performance.md
+[no-exit-message]
+[group('develop')]
+bench-operator *args:
+    @{{ xtask }} bench-operator "$@"
+
 # The local cluster: up, down, status, import (new images), kubeconfig (of a user), kwok up|down (fake nodes), leak-check
 [no-exit-message]
 [group('cluster')]

@@ -49,6 +49,9 @@ pub(crate) enum Command {
     },
     /// Measure what a decision of the gateway costs, beside a bare server; writes docs/performance.md
     BenchGateway,
+    /// Measure what the operator costs at scale, beside bare objects, on a control plane of its own with fake nodes; writes
+    /// docs/performance.md
+    BenchOperator(BenchOperator),
     /// Part of the local cluster: carry TCP connections from a local address into the node's network
     Forward {
         /// Address to listen on
@@ -64,6 +67,26 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         kubeconfig: PathBuf,
     },
+}
+
+/// How much to measure.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchOperator {
+    /// Workspaces of a round; given more than once, so many rounds
+    #[arg(long = "count", value_name = "NUMBER", default_values_t = [200, 1000])]
+    pub(crate) counts: Vec<usize>,
+    /// Stopped workspaces of the last round, of which only memory is measured; 0: no such round
+    #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
+    pub(crate) stopped: usize,
+    /// Measure this program in place of a release build made now
+    #[arg(long, value_name = "FILE")]
+    pub(crate) program: Option<PathBuf>,
+    /// Print only; leave docs/performance.md as it is
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Set by itself, once it is in a network of its own
+    #[arg(long, hide = true)]
+    pub(crate) inside: bool,
 }
 
 /// What to do with the demo.

@@ -1,7 +1,10 @@
 //! `xtask bench-gateway` -> what a decision costs, beside a bare server: JSON under target/bench, table in the docs (IO).
+//!
+//! `xtask bench-operator` is in `operator`.
 
 mod figures;
 mod load;
+pub(crate) mod operator;
 mod report;
 mod server;
 
@@ -76,7 +79,7 @@ pub(crate) fn run(paths: &Paths) -> anyhow::Result<()> {
     fs::write(&json, report.json()).with_context(|| format!("cannot write {}", json.display()))?;
     let page = paths.clone_root().join("docs/performance.md");
     let text = fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
-    fs::write(&page, report::insert(&text, &report.table())?)?;
+    fs::write(&page, report::insert(&text, "bench-gateway", &report.table())?)?;
     println!(
         "{}\nwritten to {} and {}",
         report.table(),

@@ -7,10 +7,6 @@ use serde_json::json;
 
 use super::figures::Figures;
 
-/// The table stands between these lines.
-const BEGIN: &str = "<!-- bench-gateway: begin -->\n";
-const END: &str = "<!-- bench-gateway: end -->";
-
 /// Everything that was measured.
 #[derive(Debug)]
 pub(super) struct Report {
@@ -92,15 +88,19 @@ impl Report {
     }
 }
 
-/// `page` with `table` between the marks.
-pub(super) fn insert(page: &str, table: &str) -> anyhow::Result<String> {
+/// `page` with `table` between the marks of this bench.
+pub(super) fn insert(page: &str, bench: &str, table: &str) -> anyhow::Result<String> {
+    let (begin, end) = (
+        format!("<!-- {bench}: begin -->\n"),
+        format!("<!-- {bench}: end -->"),
+    );
     let (before, rest) = page
-        .split_once(BEGIN)
-        .context("docs/performance.md has no place for the table")?;
+        .split_once(&begin)
+        .with_context(|| format!("docs/performance.md has no place for the table of {bench}"))?;
     let (_, after) = rest
-        .split_once(END)
-        .context("docs/performance.md: the place for the table does not end")?;
-    Ok(format!("{before}{BEGIN}{table}{END}{after}"))
+        .split_once(&end)
+        .with_context(|| format!("docs/performance.md: the place for the table of {bench} does not end"))?;
+    Ok(format!("{before}{begin}{table}{end}{after}"))
 }
 
 #[cfg(test)]
@@ -140,10 +140,10 @@ mod tests {
 
     #[test]
     fn only_the_place_of_the_table_changes() {
-        let page = format!("before\n{BEGIN}old\n{END}\nafter\n");
-        let once = insert(&page, "new\n").unwrap();
-        assert_eq!(once, format!("before\n{BEGIN}new\n{END}\nafter\n"));
-        assert_eq!(insert(&once, "new\n").unwrap(), once);
-        assert!(insert("no marks", "new").is_err());
+        let page = "before\n<!-- b: begin -->\nold\n<!-- b: end -->\nafter\n";
+        let once = insert(page, "b", "new\n").unwrap();
+        assert_eq!(once, "before\n<!-- b: begin -->\nnew\n<!-- b: end -->\nafter\n");
+        assert_eq!(insert(&once, "b", "new\n").unwrap(), once);
+        assert!(insert("no marks", "b", "new").is_err());
     }
 }

@@ -77,11 +77,16 @@ impl Server {
 
     /// Processor time that the process has used so far, in user and kernel mode.
     pub(super) fn cpu_time(&self) -> anyhow::Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        ticks(&stat)
-            .map(|ticks| Duration::from_secs(ticks) / TICKS)
-            .context("/proc/PID/stat cannot be read")
+        cpu_time_of(self.process.id())
     }
+}
+
+/// Processor time that a process has used so far, in user and kernel mode.
+pub(super) fn cpu_time_of(pid: u32) -> anyhow::Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    ticks(&stat)
+        .map(|ticks| Duration::from_secs(ticks) / TICKS)
+        .context("/proc/PID/stat cannot be read")
 }
 
 impl Drop for Server {

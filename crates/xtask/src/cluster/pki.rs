@@ -24,6 +24,14 @@ struct Subject {
 
 /// Everything the node's processes need, as file name -> PEM text.
 pub(crate) fn generate() -> anyhow::Result<Vec<(String, String)>> {
+    generate_with(&[])
+}
+
+/// A client beyond those of a node: name of its files, user and group.
+pub(crate) type Client = (&'static str, &'static str, &'static str);
+
+/// The same, and certificates for more clients.
+pub(crate) fn generate_with(clients: &[Client]) -> anyhow::Result<Vec<(String, String)>> {
     let cluster = authority("jupyter-k8s-cluster")?;
     let front = authority("jupyter-k8s-front-proxy")?;
     let accounts = KeyPair::generate()?;
@@ -38,7 +46,10 @@ pub(crate) fn generate() -> anyhow::Result<Vec<(String, String)>> {
         files.push((format!("{name}.crt"), pair.certificate));
         files.push((format!("{name}.key"), pair.key));
     };
-    for subject in subjects() {
+    let clients = clients
+        .iter()
+        .map(|(file, user, group)| Subject::client(file, user, Some(group)));
+    for subject in subjects().into_iter().chain(clients) {
         let file = subject.file;
         add(file, issue(&cluster, subject)?);
     }

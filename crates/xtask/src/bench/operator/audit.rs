@@ -1,0 +1,98 @@
+//! Lines of the API server's audit log -> calls by verb and kind (pure); and the log itself (IO).
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+/// How often what was called: `patch workspaces/status` -> number.
+pub(super) type Calls = BTreeMap<String, usize>;
+
+/// The log, read from where it was left off.
+#[derive(Debug)]
+pub(super) struct Log {
+    path: PathBuf,
+    read: u64,
+}
+
+impl Log {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, read: 0 }
+    }
+
+    /// Counts what was added since the last time.
+    pub(super) fn calls(&mut self) -> anyhow::Result<Calls> {
+        let mut calls = Calls::new();
+        if fs::metadata(&self.path)?.len() < self.read {
+            // A new one was begun.
+            self.read = 0;
+        }
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start(self.read))?;
+        let mut reader = BufReader::new(file);
+        let mut line = String::new();
+        while reader.read_line(&mut line)? > 0 && line.ends_with('\n') {
+            self.read += line.len() as u64;
+            if let Some(call) = call(&line) {
+                *calls.entry(call).or_default() += 1;
+            }
+            line.clear();
+        }
+        Ok(calls)
+    }
+}
+
+/// Verb and kind of a call, with what was wrong, if it was; a watch is counted when it begins.
+fn call(line: &str) -> Option<String> {
+    let event: Value = serde_json::from_str(line).ok()?;
+    let verb = event["verb"].as_str()?;
+    let stage = event["stage"].as_str()?;
+    if (verb == "watch") != (stage == "ResponseStarted") {
+        return None;
+    }
+    let target = &event["objectRef"];
+    let resource = target["resource"]
+        .as_str()
+        .unwrap_or_else(|| event["requestURI"].as_str().unwrap_or_default());
+    let mut text = format!("{verb} {resource}");
+    if let Some(sub) = target["subresource"].as_str() {
+        text = format!("{text}/{sub}");
+    }
+    match event["responseStatus"]["code"].as_u64() {
+        Some(code) if code >= 300 => Some(format!("{text} -> {code}")),
+        _ => Some(text),
+    }
+}
+
+/// Calls that a settled installation may make: leases are renewed, watches begun anew.
+pub(super) fn is_upkeep(call: &str) -> bool {
+    call.starts_with("watch ") || call.contains(" leases")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_told_by_verb_kind_and_failure() {
+        let line = |verb: &str, stage: &str, code: u32| {
+            format!(
+                r#"{{"verb":"{verb}","stage":"{stage}","objectRef":{{"resource":"workspaces","subresource":"status"}},"responseStatus":{{"code":{code}}}}}"#
+            )
+        };
+        let told = |verb, stage, code| call(&line(verb, stage, code));
+        assert_eq!(
+            told("patch", "ResponseComplete", 200).as_deref(),
+            Some("patch workspaces/status")
+        );
+        assert_eq!(
+            told("patch", "ResponseComplete", 409).as_deref(),
+            Some("patch workspaces/status -> 409")
+        );
+        assert_eq!(told("watch", "ResponseComplete", 200), None);
+        assert!(is_upkeep(&told("watch", "ResponseStarted", 200).unwrap()));
+        assert!(is_upkeep("update leases") && !is_upkeep("get pods"));
+    }
+}

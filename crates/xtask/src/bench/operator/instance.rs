@@ -1,0 +1,241 @@
+//! Nothing -> a control plane with fake nodes in the network namespace this runs in (IO).
+//!
+//! The same command lines as the local cluster's, at the same addresses, for the namespace is another. All processes end
+//! with this one: they are in its process namespace.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use crate::bench::server::cpu_time_of;
+use crate::cluster::layout::{Layout, NODE_ADDRESS, api_url};
+use crate::cluster::process::{Service, wait_until};
+use crate::cluster::{control_plane, kubeconfig, kwok, pki};
+use crate::components::{Component, ETCD, HYPERKUBE, KWOK};
+use crate::exec::Cmd;
+use crate::paths::Paths;
+
+/// The operator's user: as a service account, so that priority and fairness treat it as on any cluster.
+pub(super) const OPERATOR: &str = "system:serviceaccount:jupyter-k8s-system:jupyter-k8s-operator";
+/// Whoever makes the load, and its administrator. Not held back by priority and fairness.
+const LOAD: &str = "bench-load";
+
+/// Only the operator's calls are of interest.
+const AUDIT: &str = "\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+  users: [system:serviceaccount:jupyter-k8s-system:jupyter-k8s-operator]
+- level: None
+";
+
+/// A running control plane.
+#[derive(Debug)]
+pub(super) struct Instance {
+    layout: Layout,
+    processes: Vec<(String, Child)>,
+}
+
+impl Instance {
+    /// Starts etcd, API server, controllers, scheduler and the fake nodes' kubelets below `folder`, which is emptied.
+    pub(super) async fn start(paths: &Paths, folder: &Path) -> anyhow::Result<Self> {
+        let _ = fs::remove_dir_all(folder);
+        let layout = Layout::of_cache(folder);
+        for name in ["logs", "bin", "audit"] {
+            fs::create_dir_all(layout.file(name))?;
+        }
+        fs::write(layout.file("audit-policy.yaml"), AUDIT)?;
+        let config = layout.file("kwok.yaml");
+        fs::write(&config, kwok::STAGES)?;
+        write_keys(&layout)?;
+        link(&layout, paths, &ETCD, &["etcd"])?;
+        let kubernetes = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+        link(&layout, paths, &HYPERKUBE, &kubernetes)?;
+        link(&layout, paths, &KWOK, &[kwok::NAME])?;
+        for line in ["link set lo up", &format!("address add {NODE_ADDRESS}/32 dev lo")] {
+            Cmd::new("ip").args(line.split(' ')).run()?;
+        }
+        let mut instance = Self {
+            layout,
+            processes: Vec::new(),
+        };
+        instance.launch(&control_plane::etcd(&instance.layout))?;
+        instance.launch(&control_plane::apiserver(&instance.layout))?;
+        let api = SocketAddr::from((NODE_ADDRESS.parse::<Ipv4Addr>()?, 6443));
+        let listens = || TcpStream::connect(api).is_ok();
+        ensure!(
+            wait_until(Duration::from_mins(1), listens),
+            "the API server does not listen; see {}",
+            instance.layout.log("kube-apiserver").display()
+        );
+        // The others give up where their roles are not there yet.
+        wait_for(&instance.client().await?, "/readyz").await?;
+        instance.launch(&control_plane::controllers(&instance.layout))?;
+        instance.launch(&control_plane::scheduler(&instance.layout))?;
+        let kwok = control_plane::service(
+            kwok::NAME,
+            instance.layout.file("bin/kwok"),
+            kwok::args(&instance.layout.kubeconfig("load"), &config),
+        );
+        instance.launch(&kwok)?;
+        Ok(instance)
+    }
+
+    /// Starts one more process.
+    pub(super) fn launch(&mut self, service: &Service) -> anyhow::Result<()> {
+        let log = File::create(self.layout.log(service.name))?;
+        let child = Command::new(&service.program)
+            .args(&service.args)
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("KUBECONFIG", self.layout.kubeconfig("operator"))
+            .current_dir(self.layout.state())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot start {}", service.name))?;
+        self.processes.push((service.name.to_owned(), child));
+        Ok(())
+    }
+
+    /// Ends a process and starts it anew, so that its memory is measured from its beginning.
+    pub(super) fn relaunch(&mut self, service: &Service) -> anyhow::Result<()> {
+        self.stop(service.name);
+        self.launch(service)
+    }
+
+    fn stop(&mut self, name: &str) {
+        self.processes.retain_mut(|(of, child)| {
+            if of == name {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            of != name
+        });
+    }
+
+    /// Where everything lies.
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The API server's log of the operator's calls.
+    pub(super) fn audit_log(&self) -> PathBuf {
+        self.layout.file("audit/audit.log")
+    }
+
+    /// A client that makes the load.
+    pub(super) async fn client(&self) -> anyhow::Result<Client> {
+        let file = Kubeconfig::read_from(self.layout.kubeconfig("load"))?;
+        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
+        Ok(Client::try_from(config)?)
+    }
+
+    /// Processor time that a process has used so far.
+    pub(super) fn cpu(&self, name: &str) -> anyhow::Result<Duration> {
+        cpu_time_of(self.pid(name)?)
+    }
+
+    /// The most memory that a process has held at a time, bytes.
+    pub(super) fn peak_memory(&self, name: &str) -> anyhow::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid(name)?))?;
+        kibibytes(&status, "VmHWM:")
+            .map(|size| size * 1024)
+            .context("no VmHWM")
+    }
+
+    fn pid(&self, name: &str) -> anyhow::Result<u32> {
+        let process = self.processes.iter().find(|(of, _)| of == name);
+        Ok(process.with_context(|| format!("{name} does not run"))?.1.id())
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        for (_, child) in &mut self.processes {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Waits until a path is answered.
+pub(super) async fn wait_for(client: &Client, path: &str) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    loop {
+        let answer = client
+            .request_text(http::Request::get(path).body(Vec::new())?)
+            .await;
+        match answer {
+            Ok(_) => return Ok(()),
+            Err(error) if begin.elapsed() > Duration::from_mins(1) => {
+                return Err(error).with_context(|| format!("{path} is not answered"));
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+fn write_keys(layout: &Layout) -> anyhow::Result<()> {
+    let clients = [
+        ("load", LOAD, "system:masters"),
+        ("operator", OPERATOR, "system:serviceaccounts"),
+    ];
+    let files = pki::generate_with(&clients)?;
+    for (name, text) in &files {
+        kubeconfig::write_secret(&layout.file("pki").join(name), text)?;
+    }
+    let text = |name: &str| {
+        let found = files.iter().find(|(file, _)| file == name);
+        found.map(|(_, text)| text.clone()).context(name.to_owned())
+    };
+    let cluster = kubeconfig::cluster(&api_url(), &text("ca.crt")?);
+    for client in ["load", "operator", "controllers", "scheduler"] {
+        let pair = pki::Pair {
+            certificate: text(&format!("{client}.crt"))?,
+            key: text(&format!("{client}.key"))?,
+        };
+        kubeconfig::write_secret(&layout.kubeconfig(client), &kubeconfig::render(&cluster, &pair)?)?;
+    }
+    Ok(())
+}
+
+fn link(layout: &Layout, paths: &Paths, component: &Component, names: &[&str]) -> anyhow::Result<()> {
+    for name in names {
+        symlink(component.path(paths), layout.file("bin").join(name))?;
+    }
+    Ok(())
+}
+
+/// A figure of `/proc/PID/status` (pure).
+fn kibibytes(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_by_its_name() {
+        let status = "VmPeak:\t  100 kB\nVmHWM:\t   4242 kB\nVmRSS:\t 17 kB\n";
+        assert_eq!(kibibytes(status, "VmHWM:"), Some(4242));
+        assert_eq!(kibibytes(status, "VmSwap:"), None);
+    }
+
+    #[test]
+    fn the_audit_log_is_of_the_operators_user() {
+        assert!(AUDIT.contains(OPERATOR));
+    }
+}

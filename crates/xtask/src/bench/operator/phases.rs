@@ -1,0 +1,263 @@
+//! A phase of a round -> how long it took, in all and for each object (IO).
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt as _, TryStreamExt as _};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::{WatchStreamExt as _, watcher::Config};
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::{Value, json};
+
+use super::objects::{NAMESPACE, NUMBER, REFERENCE, bare, workspace};
+
+/// Requests of the load under way at a time.
+const PARALLEL: usize = 32;
+/// A phase that takes longer has got stuck.
+const LIMIT: Duration = Duration::from_mins(20);
+
+/// How long a phase took.
+#[derive(Debug, Clone)]
+pub(super) struct Times {
+    /// From the first request to the last object that got there.
+    pub(super) all: Duration,
+    /// Of each object, from its request, sorted.
+    pub(super) each: Vec<Duration>,
+}
+
+/// What happens to every object in a phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Create,
+    Stop,
+    Start,
+    Delete,
+}
+
+impl Phase {
+    pub(super) const ALL: [Self; 4] = [Self::Create, Self::Stop, Self::Start, Self::Delete];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Stop => "stop",
+            Self::Start => "start",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// Who gets objects to where they ought to be: the operator, or nobody but Kubernetes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Workspaces,
+    Bare,
+}
+
+/// Takes `count` objects through a phase, as fast as the API server takes the requests.
+pub(super) async fn run(client: &Client, side: Side, phase: Phase, count: usize) -> anyhow::Result<Times> {
+    let names: Vec<String> = (0..count).map(|number| format!("w-{number:05}")).collect();
+    let mut arrivals = arrivals(client, side, phase)?;
+    // What is there before counts as listed once the watch has begun.
+    while let Some(heard) = arrivals.next().await {
+        if heard? == Heard::Listed {
+            break;
+        }
+    }
+    let begin = Instant::now();
+    let asked = stream::iter(&names)
+        .map(|name| async move {
+            let sent = Instant::now();
+            request(client, side, phase, name).await?;
+            anyhow::Ok((name.clone(), sent))
+        })
+        .buffer_unordered(PARALLEL)
+        .try_collect::<HashMap<_, _>>();
+    let arrived = async {
+        let mut arrived = HashMap::new();
+        while arrived.len() < count {
+            match arrivals.try_next().await?.context("the watch ended")? {
+                Heard::Arrived(name) => {
+                    arrived.entry(name).or_insert_with(Instant::now);
+                }
+                Heard::Listed => {}
+            }
+        }
+        anyhow::Ok(arrived)
+    };
+    let both = async { tokio::try_join!(asked, arrived) };
+    let Ok(done) = tokio::time::timeout(LIMIT, both).await else {
+        bail!("{}: not all of {count} got there", phase.name());
+    };
+    let (asked, arrived) = done?;
+    let mut each: Vec<Duration> = arrived
+        .iter()
+        .filter_map(|(name, at)| Some(at.duration_since(*asked.get(name)?)))
+        .collect();
+    each.sort_unstable();
+    let last = arrived.values().max().copied().unwrap_or(begin);
+    Ok(Times {
+        all: last.duration_since(begin),
+        each,
+    })
+}
+
+/// Makes an object that all share.
+pub(super) async fn make(client: &Client, object: &Value) -> anyhow::Result<()> {
+    let object: DynamicObject = serde_json::from_value(object.clone())?;
+    let kind = object.types.clone().context("the object says no kind")?;
+    let kind = GroupVersionKind::try_from(&kind)?;
+    let api = api(client, &resource(&kind), object.metadata.namespace.as_deref());
+    let created = api.create(&PostParams::default(), &object).await;
+    created
+        .map(drop)
+        .with_context(|| format!("cannot create {}", object.name_any()))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Heard {
+    Listed,
+    Arrived(String),
+}
+
+/// Which objects have got to where the phase leads.
+fn arrivals(
+    client: &Client,
+    side: Side,
+    phase: Phase,
+) -> anyhow::Result<BoxStream<'static, anyhow::Result<Heard>>> {
+    let gone = phase == Phase::Delete || (side == Side::Bare && phase == Phase::Stop);
+    let (group, kind, namespace) = match (side, gone) {
+        (Side::Workspaces, _) => (api::names::GROUP, "Workspace", NAMESPACE),
+        (Side::Bare, false) => ("apps", "Deployment", REFERENCE),
+        // A bare object is stopped, or gone, when its pod is.
+        (Side::Bare, true) => ("", "Pod", REFERENCE),
+    };
+    let version = if side == Side::Workspaces {
+        api::names::VERSION
+    } else {
+        "v1"
+    };
+    let resource = resource(&GroupVersionKind::gvk(group, version, kind));
+    let events = watcher(api(client, &resource, Some(namespace)), Config::default()).default_backoff();
+    let name_of = |object: &DynamicObject| {
+        let label = object.labels().get(NUMBER);
+        label.cloned().unwrap_or_else(|| object.name_any())
+    };
+    Ok(events
+        .filter_map(move |event: Result<_, watcher::Error>| {
+            let heard = match event {
+                Err(error) => Some(Err(error.into())),
+                Ok(Event::InitDone) => Some(Ok(Heard::Listed)),
+                Ok(Event::Delete(object)) if gone => Some(Ok(Heard::Arrived(name_of(&object)))),
+                Ok(Event::Apply(object)) if !gone && is_there(side, phase, &object) => {
+                    Some(Ok(Heard::Arrived(name_of(&object))))
+                }
+                Ok(_) => None,
+            };
+            std::future::ready(heard)
+        })
+        .boxed())
+}
+
+fn is_there(side: Side, phase: Phase, object: &DynamicObject) -> bool {
+    let status = &object.data["status"];
+    match (side, phase) {
+        (Side::Workspaces, Phase::Stop) => status["phase"] == "Stopped",
+        (Side::Workspaces, _) => status["phase"] == "Running",
+        (Side::Bare, _) => status["availableReplicas"] == 1,
+    }
+}
+
+/// One object's request, or its few.
+async fn request(client: &Client, side: Side, phase: Phase, name: &str) -> anyhow::Result<()> {
+    let workspaces = || {
+        let kind = GroupVersionKind::gvk(api::names::GROUP, api::names::VERSION, "Workspace");
+        api(client, &resource(&kind), Some(NAMESPACE))
+    };
+    let deployments = || {
+        api(
+            client,
+            &resource(&GroupVersionKind::gvk("apps", "v1", "Deployment")),
+            Some(REFERENCE),
+        )
+    };
+    let merge = PatchParams::default();
+    match (side, phase) {
+        (Side::Workspaces, Phase::Create) => make(client, &workspace(name, "Running")).await?,
+        (Side::Workspaces, Phase::Delete) => {
+            workspaces().delete(name, &DeleteParams::default()).await?;
+        }
+        (Side::Workspaces, phase) => {
+            let desired = if phase == Phase::Stop {
+                "Stopped"
+            } else {
+                "Running"
+            };
+            let change = Patch::Merge(json!({"spec": {"desiredStatus": desired}}));
+            workspaces().patch(name, &merge, &change).await?;
+        }
+        (Side::Bare, Phase::Create) => {
+            for object in bare(name) {
+                make(client, &object).await?;
+            }
+        }
+        (Side::Bare, Phase::Delete) => {
+            for object in bare(name).iter().rev() {
+                let object: DynamicObject = serde_json::from_value(object.clone())?;
+                let kind = object.types.as_ref().context("the object says no kind")?;
+                let api = api(
+                    client,
+                    &resource(&GroupVersionKind::try_from(kind)?),
+                    Some(REFERENCE),
+                );
+                api.delete(name, &DeleteParams::background()).await?;
+            }
+        }
+        (Side::Bare, phase) => {
+            let replicas = i32::from(phase == Phase::Start);
+            let change = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+            deployments().patch(name, &merge, &change).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes `count` workspaces that are stopped from the beginning, and waits until the operator has looked at all.
+pub(super) async fn make_stopped(client: &Client, count: usize) -> anyhow::Result<Duration> {
+    let begin = Instant::now();
+    let mut arrivals = arrivals(client, Side::Workspaces, Phase::Stop)?;
+    let names: Vec<String> = (0..count).map(|number| format!("s-{number:05}")).collect();
+    let made = stream::iter(&names)
+        .map(|name| async move { make(client, &workspace(name, "Stopped")).await })
+        .buffer_unordered(PARALLEL)
+        .try_collect::<Vec<()>>();
+    let arrived = async {
+        let mut arrived = std::collections::HashSet::new();
+        while arrived.len() < count {
+            if let Heard::Arrived(name) = arrivals.try_next().await?.context("the watch ended")? {
+                arrived.insert(name);
+            }
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(LIMIT, async { tokio::try_join!(made, arrived) })
+        .await
+        .context("not all stopped workspaces were looked at")??;
+    Ok(begin.elapsed())
+}
+
+fn api(client: &Client, resource: &ApiResource, namespace: Option<&str>) -> Api<DynamicObject> {
+    match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, resource),
+        None => Api::all_with(client.clone(), resource),
+    }
+}
+
+/// The resource of a kind; plurals are guessed, which is right for all used here.
+fn resource(kind: &GroupVersionKind) -> ApiResource {
+    ApiResource::from_gvk(kind)
+}

@@ -1,0 +1,268 @@
+//! Figures of rounds -> JSON and tables (pure).
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::audit::{Calls, is_upkeep};
+use super::phases::{Phase, Times};
+
+/// Everything that was measured.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    /// Name of the processor, and how many.
+    pub(super) machine: String,
+    pub(super) rounds: Vec<Round>,
+    pub(super) stopped: Option<Stopped>,
+}
+
+/// One number of workspaces.
+#[derive(Debug)]
+pub(super) struct Round {
+    pub(super) count: usize,
+    pub(super) phases: Vec<Measured>,
+    /// Calls within the idle minute.
+    pub(super) idle: Calls,
+    /// The most that the operator held at a time, bytes.
+    pub(super) peak_memory: u64,
+}
+
+/// One phase, and the same with bare objects.
+#[derive(Debug)]
+pub(super) struct Measured {
+    pub(super) phase: Phase,
+    pub(super) workspaces: Times,
+    pub(super) bare: Times,
+    /// Of the operator.
+    pub(super) cpu: Duration,
+    /// Of the API server while workspaces, and while bare objects went through the phase.
+    pub(super) server_cpu: [Duration; 2],
+    /// Of the operator.
+    pub(super) calls: Calls,
+}
+
+/// Many workspaces that do nothing.
+#[derive(Debug)]
+pub(super) struct Stopped {
+    pub(super) count: usize,
+    pub(super) took: Duration,
+    /// Held by an operator that has seen all of them come, bytes.
+    pub(super) peak_memory: u64,
+    /// Held by one that was started when all were there, bytes.
+    pub(super) restarted_memory: u64,
+}
+
+impl Measured {
+    fn ratio(&self) -> f64 {
+        self.workspaces.all.as_secs_f64() / self.bare.all.as_secs_f64()
+    }
+
+    /// Calls per workspace, the most frequent first; watches and leases are the installation's.
+    fn calls_each(&self, count: usize) -> Vec<(&str, f64)> {
+        let mut calls: Vec<(&str, f64)> = self
+            .calls
+            .iter()
+            .filter(|(call, _)| !is_upkeep(call))
+            .map(|(call, number)| (call.as_str(), per(*number, count)))
+            .collect();
+        calls.sort_by(|a, b| b.1.total_cmp(&a.1));
+        calls
+    }
+
+    fn json(&self, count: usize) -> Value {
+        json!({
+            "phase": self.phase.name(),
+            "seconds": self.workspaces.all.as_secs_f64(),
+            "p50Millis": share(&self.workspaces, 50),
+            "p99Millis": share(&self.workspaces, 99),
+            "bareSeconds": self.bare.all.as_secs_f64(),
+            "bareP50Millis": share(&self.bare, 50),
+            "bareP99Millis": share(&self.bare, 99),
+            "ratio": self.ratio(),
+            "operatorCpuMillisEach": millis(self.cpu) / per(count, 1),
+            "apiServerCpuMillisEach": self.server_cpu.map(|cpu| millis(cpu) / per(count, 1)),
+            "callsEach": self.calls_each(count),
+        })
+    }
+}
+
+impl Report {
+    pub(super) fn json(&self) -> String {
+        let rounds: Vec<Value> = self
+            .rounds
+            .iter()
+            .map(|round| {
+                let phases: Vec<_> = round.phases.iter().map(|phase| phase.json(round.count)).collect();
+                json!({"count": round.count, "phases": phases, "idleMinute": round.idle, "peakMebibytes": mebibytes(round.peak_memory)})
+            })
+            .collect();
+        let stopped = self.stopped.as_ref().map(|stopped| {
+            json!({
+                "count": stopped.count,
+                "seconds": stopped.took.as_secs_f64(),
+                "peakMebibytes": mebibytes(stopped.peak_memory),
+                "restartedMebibytes": mebibytes(stopped.restarted_memory),
+            })
+        });
+        let report = json!({"machine": self.machine, "rounds": rounds, "stopped": stopped});
+        format!("{report:#}\n")
+    }
+
+    pub(super) fn table(&self) -> String {
+        let mut text = format!("{}.\n\n", self.machine);
+        text.push_str(
+            "| workspaces | phase | s | bare s | ratio | p50 / p99 s | bare p50 / p99 s | operator CPU ms each | calls each |\n\
+             |---|---|---|---|---|---|---|---|---|\n",
+        );
+        for round in &self.rounds {
+            for phase in &round.phases {
+                let calls: f64 = phase
+                    .calls_each(round.count)
+                    .iter()
+                    .map(|(_, number)| number)
+                    .sum();
+                let both = |times| format!("{:.1} / {:.1}", share(times, 50) / 1e3, share(times, 99) / 1e3);
+                let _ = writeln!(
+                    text,
+                    "| {} | {} | {:.1} | {:.1} | **{:.2}** | {} | {} | {:.1} | {calls:.1} |",
+                    round.count,
+                    phase.phase.name(),
+                    phase.workspaces.all.as_secs_f64(),
+                    phase.bare.all.as_secs_f64(),
+                    phase.ratio(),
+                    both(&phase.workspaces),
+                    both(&phase.bare),
+                    millis(phase.cpu) / per(round.count, 1),
+                );
+            }
+        }
+        text.push('\n');
+        for round in &self.rounds {
+            let idle: Vec<String> = round
+                .idle
+                .iter()
+                .filter(|(call, _)| !is_upkeep(call))
+                .map(|(call, number)| format!("{number} {call}"))
+                .collect();
+            let idle = if idle.is_empty() {
+                "no call but leases and watches".to_owned()
+            } else {
+                idle.join(", ")
+            };
+            let _ = writeln!(
+                text,
+                "- {} workspaces: {:.0} MiB at most; in the idle minute {idle}.",
+                round.count,
+                mebibytes(round.peak_memory)
+            );
+        }
+        if let Some(stopped) = &self.stopped {
+            let _ = writeln!(
+                text,
+                "- {} stopped workspaces, made in {:.0} s: {:.0} MiB at most; {:.0} MiB after a restart of the operator.",
+                stopped.count,
+                stopped.took.as_secs_f64(),
+                mebibytes(stopped.peak_memory),
+                mebibytes(stopped.restarted_memory)
+            );
+        }
+        if let Some(round) = self.rounds.last() {
+            for phase in &round.phases {
+                let calls = phase.calls_each(round.count);
+                let calls: Vec<_> = calls.iter().filter(|(_, number)| *number >= 0.01).collect();
+                let calls: Vec<String> = calls
+                    .iter()
+                    .map(|(call, number)| format!("{number:.2} `{call}`"))
+                    .collect();
+                let _ = writeln!(
+                    text,
+                    "- Calls per workspace, {}: {}.",
+                    phase.phase.name(),
+                    calls.join(", ")
+                );
+            }
+        }
+        text
+    }
+}
+
+/// So many of 100 took at most this, milliseconds.
+fn share(times: &Times, percent: usize) -> f64 {
+    let index = (times.each.len() * percent / 100).min(times.each.len().saturating_sub(1));
+    times.each.get(index).copied().map_or(0.0, millis)
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn per(number: usize, count: usize) -> f64 {
+    number as f64 / count as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times(seconds: u64) -> Times {
+        Times {
+            all: Duration::from_secs(seconds),
+            each: (1..=100).map(Duration::from_millis).collect(),
+        }
+    }
+
+    fn report() -> Report {
+        let calls = [("patch workspaces/status", 20), ("watch pods", 3)];
+        let calls = calls.map(|(call, number)| (call.to_owned(), number)).into();
+        Report {
+            machine: "2 cores".to_owned(),
+            rounds: vec![Round {
+                count: 10,
+                phases: vec![Measured {
+                    phase: Phase::Create,
+                    workspaces: times(13),
+                    bare: times(10),
+                    cpu: Duration::from_millis(30),
+                    server_cpu: [Duration::from_secs(1); 2],
+                    calls,
+                }],
+                idle: [("update leases".to_owned(), 6), ("get pods".to_owned(), 1)].into(),
+                peak_memory: 32 << 20,
+            }],
+            stopped: None,
+        }
+    }
+
+    #[test]
+    fn the_table_sets_each_phase_beside_the_bare_objects() {
+        let table = report().table();
+        assert!(
+            table.contains("| 10 | create | 13.0 | 10.0 | **1.30** | 0.1 / 0.1 | 0.1 / 0.1 | 3.0 | 2.0 |"),
+            "{table}"
+        );
+        assert!(
+            table.contains("32 MiB at most; in the idle minute 1 get pods."),
+            "{table}"
+        );
+        assert!(
+            table.contains("create: 2.00 `patch workspaces/status`."),
+            "{table}"
+        );
+    }
+
+    #[test]
+    fn the_json_has_all_figures() {
+        let json: Value = serde_json::from_str(&report().json()).unwrap();
+        let phase = &json["rounds"][0]["phases"][0];
+        assert_eq!(phase["operatorCpuMillisEach"], 3.0);
+        assert_eq!(phase["p99Millis"], 100.0);
+        assert_eq!(phase["callsEach"][0][0], "patch workspaces/status");
+    }
+}
