@@ -3,6 +3,7 @@
 //! A row stages one failure in a namespace of its own, and mends it. Times are those that the API server recorded when it
 //! took the evidence and the status that tells it; both have whole seconds.
 
+mod checks;
 mod history;
 mod node;
 mod scene;

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context as _;
 use api::{
     Workspace,
-    condition::{self, AVAILABLE, DEGRADED},
+    condition::{self, AVAILABLE},
     workspace::Phase,
 };
 use jiff::Timestamp;
@@ -18,7 +18,6 @@ use k8s_openapi::{
         core::v1::{Event as CoreEvent, Pod},
         events::v1::Event,
     },
-    apimachinery::pkg::apis::meta::v1::Condition,
 };
 use kube::{
     Api, Client, Resource, ResourceExt as _,
@@ -28,6 +27,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
+    checks::{self, degraded},
     history::{Histories, written},
     node::SilentNode,
 };
@@ -39,8 +39,6 @@ use crate::{
 
 /// The longest time from evidence to status, in the whole seconds that the API server records.
 const SOON: Duration = Duration::from_secs(2);
-/// More status writes than this in one row are a flood.
-const MOST_WRITES: usize = 24;
 /// How long a failure may take to show at all.
 const SHOWS: Duration = Duration::from_secs(100);
 
@@ -286,69 +284,19 @@ impl Scene {
             if fine { Ok(()) } else { Err(self.latest()) }
         })
         .await?;
-        self.check_events().await?;
-        self.check_transitions()
+        let events = self.scratch.api::<Event>().list(&ListParams::default()).await?;
+        let (told, also) = {
+            let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            (seen.told.clone(), seen.also.clone())
+        };
+        checks::one_event_each(&events.items, &told, &also)?;
+        checks::conditions_move_once(&self.histories.workspaces.all())
     }
 
     /// Waits until it runs, and that nothing is wrong any more.
     pub async fn recovered(&self) -> anyhow::Result<()> {
         self.reached(Phase::Running).await?;
         self.cleared().await
-    }
-
-    /// One Event per cause that was told, in no series; none of other causes.
-    async fn check_events(&self) -> anyhow::Result<()> {
-        let all = self.scratch.api::<Event>().list(&ListParams::default()).await?;
-        let about = |event: &&Event| {
-            let regarding = event.regarding.clone().unwrap_or_default();
-            regarding.kind.as_deref() == Some("Workspace") && event.type_.as_deref() == Some("Warning")
-        };
-        let warnings: Vec<_> = all.items.iter().filter(about).collect();
-        let (told, also) = {
-            let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            (seen.told.clone(), seen.also.clone())
-        };
-        for reason in &told {
-            let of_reason: Vec<_> = warnings
-                .iter()
-                .filter(|event| event.reason.as_ref() == Some(reason))
-                .collect();
-            anyhow::ensure!(
-                of_reason.len() == 1 && of_reason.iter().all(|event| event.series.is_none()),
-                "{reason} should be one Event: {of_reason:?}"
-            );
-        }
-        let expected = |reason: &str| told.iter().any(|it| it == reason) || also.contains(&reason);
-        let others: Vec<_> = warnings
-            .iter()
-            .filter(|event| !expected(event.reason.as_deref().unwrap_or_default()))
-            .collect();
-        anyhow::ensure!(others.is_empty(), "Events of other causes: {others:?}");
-        Ok(())
-    }
-
-    /// A condition's time moves when its status flips, and never else; and the status is not written over and over.
-    fn check_transitions(&self) -> anyhow::Result<()> {
-        let versions = self.histories.workspaces.all();
-        for pair in versions.windows(2) {
-            for after in conditions(&pair[1]) {
-                let Some(before) = conditions(&pair[0]).iter().find(|it| it.type_ == after.type_) else {
-                    continue;
-                };
-                let (same, moved) = (
-                    before.status == after.status,
-                    before.last_transition_time != after.last_transition_time,
-                );
-                anyhow::ensure!(
-                    !(same && moved),
-                    "the time moved without a flip: {before:?} {after:?}"
-                );
-            }
-        }
-        let statuses: Vec<_> = versions.iter().map(|workspace| &workspace.status).collect();
-        let writes = statuses.windows(2).filter(|pair| pair[0] != pair[1]).count();
-        anyhow::ensure!(writes <= MOST_WRITES, "the status was written {writes} times");
-        Ok(())
     }
 
     /// What was told, with its delays.
@@ -410,18 +358,6 @@ impl Scene {
         }
         result
     }
-}
-
-/// The condition `Degraded`, if it is true.
-fn degraded(workspace: &Workspace) -> Option<&Condition> {
-    condition::find(conditions(workspace), DEGRADED).filter(|condition| condition.status == "True")
-}
-
-fn conditions(workspace: &Workspace) -> &[Condition] {
-    workspace
-        .status
-        .as_ref()
-        .map_or(&[], |status| status.conditions.as_slice())
 }
 
 /// Lays the keys of `over` over those of `base`.

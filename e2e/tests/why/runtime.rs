@@ -161,7 +161,6 @@ async fn pod_evicted(scene: &Scene) -> anyhow::Result<()> {
             {"type": "Ready", "status": "False", "lastTransitionTime": now},
             {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "lastTransitionTime": now},
         ],
-        "containerStatuses": [],
     });
     let evidence = scene.write_pod(&pod, evicted).await?;
     let words = [

@@ -1,0 +1,72 @@
+//! Events and versions of a workspace -> whether a failure was told once, and not in a flood (pure).
+
+use anyhow::ensure;
+use api::{
+    Workspace,
+    condition::{self, DEGRADED},
+};
+use k8s_openapi::{api::events::v1::Event, apimachinery::pkg::apis::meta::v1::Condition};
+
+/// More status writes than this in one row are a flood.
+const MOST_WRITES: usize = 24;
+
+/// One Warning Event per cause that was told, in no series; none of other causes than those that may be told also.
+pub(super) fn one_event_each(all: &[Event], told: &[String], also: &[&str]) -> anyhow::Result<()> {
+    let about = |event: &&Event| {
+        let regarding = event.regarding.as_ref().and_then(|it| it.kind.as_deref());
+        regarding == Some("Workspace") && event.type_.as_deref() == Some("Warning")
+    };
+    let warnings: Vec<_> = all.iter().filter(about).collect();
+    for reason in told {
+        let of_reason: Vec<_> = warnings
+            .iter()
+            .filter(|event| event.reason.as_ref() == Some(reason))
+            .collect();
+        ensure!(
+            of_reason.len() == 1 && of_reason.iter().all(|event| event.series.is_none()),
+            "{reason} should be one Event: {of_reason:?}"
+        );
+    }
+    let expected = |reason: &str| told.iter().any(|it| it == reason) || also.contains(&reason);
+    let others: Vec<_> = warnings
+        .iter()
+        .filter(|event| !expected(event.reason.as_deref().unwrap_or_default()))
+        .collect();
+    ensure!(others.is_empty(), "Events of other causes: {others:?}");
+    Ok(())
+}
+
+/// A condition's time moves when its status flips, and never else; and the status is not written over and over.
+pub(super) fn conditions_move_once(versions: &[Workspace]) -> anyhow::Result<()> {
+    for pair in versions.windows(2) {
+        for after in conditions(&pair[1]) {
+            let Some(before) = conditions(&pair[0]).iter().find(|it| it.type_ == after.type_) else {
+                continue;
+            };
+            let same = before.status == after.status;
+            let moved = before.last_transition_time != after.last_transition_time;
+            ensure!(
+                !(same && moved),
+                "the time moved without a flip: {before:?} {after:?}"
+            );
+        }
+    }
+    let writes = versions
+        .windows(2)
+        .filter(|pair| pair[0].status != pair[1].status)
+        .count();
+    ensure!(writes <= MOST_WRITES, "the status was written {writes} times");
+    Ok(())
+}
+
+/// The condition `Degraded`, if it is true.
+pub(super) fn degraded(workspace: &Workspace) -> Option<&Condition> {
+    condition::find(conditions(workspace), DEGRADED).filter(|condition| condition.status == "True")
+}
+
+fn conditions(workspace: &Workspace) -> &[Condition] {
+    workspace
+        .status
+        .as_ref()
+        .map_or(&[], |status| status.conditions.as_slice())
+}
