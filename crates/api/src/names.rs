@@ -22,6 +22,8 @@ pub const IS_DEFAULT: &str = "workspaces.jupyter.org/is-default";
 pub const STARTED_FROM: &str = "workspaces.jupyter.org/started-from";
 /// Annotation: the person who last pressed "start" on the gateway's page.
 pub const STARTED_BY: &str = "workspaces.jupyter.org/started-by";
+/// Annotation on a workspace's own service account: digest of the annotations that its execution profile gives it.
+pub const ANNOTATIONS_HASH: &str = "workspaces.jupyter.org/annotations-hash";
 /// Annotation on children: UID of the Workspace that they belong to.
 pub const WORKSPACE_UID: &str = "workspaces.jupyter.org/workspace-uid";
 

@@ -32,6 +32,18 @@ pub fn intent(desired: DesiredStatus, valid: bool, world: &World) -> Intent {
     }
 }
 
+impl Intent {
+    /// The same, but that a run ends which is to begin anew: once its pod is gone, the next one starts by itself.
+    #[must_use]
+    pub fn or_restart(self, asked: bool) -> Self {
+        if self == Self::Keep && asked {
+            Self::Stop
+        } else {
+            self
+        }
+    }
+}
+
 /// Whether the caches are not enough for what is about to be done or said: a start, or the claim that no pod is left.
 /// `known` is whether it is certain already that no pod is there and none can come, `stopped` whether status says so.
 /// Nothing else needs it: a child that is absent from the caches is made by a write that fails where one exists.
@@ -65,6 +77,15 @@ mod tests {
         assert_eq!(intent(Running, true, &world), Intent::Keep);
         assert_eq!(intent(Running, false, &world), Intent::Keep);
         assert_eq!(intent(Stopped, false, &world), Intent::Stop);
+    }
+
+    #[test]
+    fn a_restart_ends_a_run_and_touches_nothing_else() {
+        assert_eq!(Intent::Keep.or_restart(true), Intent::Stop);
+        assert_eq!(Intent::Keep.or_restart(false), Intent::Keep);
+        for other in [Intent::Start, Intent::Await, Intent::Stop, Intent::Rest] {
+            assert_eq!(other.or_restart(true), other);
+        }
     }
 
     #[test]

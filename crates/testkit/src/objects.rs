@@ -1,6 +1,6 @@
 //! Names -> objects to start a test from (pure).
 
-use api::{Workspace, WorkspaceManager, WorkspaceTemplate, names};
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate, names};
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet},
     core::v1::Pod,
@@ -75,6 +75,16 @@ pub fn manager(name: &str) -> WorkspaceManager {
             "routing": {"baseDomain": "workspaces.localhost", "port": 8443, "traefik": {}},
             "authentication": {"gateway": {}},
         },
+    }))
+}
+
+/// An execution profile with this spec.
+pub fn execution_profile(name: &str, spec: &Value) -> WorkspaceExecutionProfile {
+    object(json!({
+        "apiVersion": "workspaces.jupyter.org/v1alpha1",
+        "kind": "WorkspaceExecutionProfile",
+        "metadata": {"name": name, "namespace": NAMESPACE, "uid": format!("uid-of-{name}"), "generation": 1},
+        "spec": spec,
     }))
 }
 

@@ -1,0 +1,128 @@
+//! Planned service account, world -> the service account that is the workspace's alone (IO): made before the pod that runs
+//! as it, removed when the profile no longer asks for it and no pod uses it.
+//!
+//! It is never adopted: cloud identities match names, so whoever made an account of this name has not thereby got the
+//! workspace's identity, nor the workspace theirs.
+
+use std::sync::Arc;
+
+use api::names;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::{
+    Api,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
+};
+
+use super::{
+    Error,
+    writes::{Kind, Outcome, expect, failed, is_conflict, leaving, look, patched},
+};
+use crate::{
+    context::Context,
+    differ, refusal,
+    trouble::Obstacle,
+    world::{World, controller_uid},
+};
+
+pub(super) async fn account(
+    context: &Context,
+    world: &World,
+    planned: Option<ServiceAccount>,
+) -> Result<Outcome<ServiceAccount>, Error> {
+    let live = world.account.as_ref();
+    let Some(planned) = planned else {
+        return remove(context, world).await;
+    };
+    let Some(live) = live else {
+        return make(context, world, planned).await;
+    };
+    if let Some(obstacle) = in_the_way(world, live) {
+        return Ok(Outcome::Blocked(obstacle));
+    }
+    let same_token = live.automount_service_account_token == planned.automount_service_account_token;
+    if same_token && differ::meta_covers(&live.metadata, &planned.metadata) {
+        return Ok(Outcome::Is(Some(live.clone())));
+    }
+    let mut intent = planned;
+    intent.metadata.uid.clone_from(&live.metadata.uid);
+    write(context, world, &intent).await
+}
+
+/// Makes one that was absent. If somebody was faster, what is there is looked at, and never taken.
+async fn make(
+    context: &Context,
+    world: &World,
+    planned: ServiceAccount,
+) -> Result<Outcome<ServiceAccount>, Error> {
+    let mut intent = planned;
+    expect(&mut intent.metadata, None);
+    match write(context, world, &intent).await {
+        Err(error) if is_conflict(&error) => {
+            let name = world.identity.account_name();
+            let found = look::<ServiceAccount>(context, &world.identity.namespace, &name).await?;
+            let Some(found) = found else { return Err(error) };
+            Ok(match in_the_way(world, &found) {
+                Some(obstacle) => Outcome::Blocked(obstacle),
+                None => Outcome::Is(Some(found)),
+            })
+        }
+        made => made,
+    }
+}
+
+/// Removes ours, unless a pod runs as it.
+async fn remove(context: &Context, world: &World) -> Result<Outcome<ServiceAccount>, Error> {
+    let live = world.account.as_ref();
+    let Some(unwanted) =
+        live.filter(|live| in_the_way(world, live).is_none() && !world.runs_as_own_account())
+    else {
+        return Ok(Outcome::Is(live.cloned()));
+    };
+    let accounts: Api<ServiceAccount> = Api::namespaced(context.client.clone(), &world.identity.namespace);
+    let params = DeleteParams::default().preconditions(Preconditions {
+        uid: unwanted.metadata.uid.clone(),
+        resource_version: None,
+    });
+    match accounts.delete(&world.identity.account_name(), &params).await {
+        // Gone already, or another object by now.
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
+        Err(source) => return Err(failed::<ServiceAccount>(source)),
+        Ok(_) => context.metrics.write("apply"),
+    }
+    Ok(Outcome::Is(None))
+}
+
+/// What keeps an account from being the workspace's. Unlike other children it has to be controlled by the workspace: an
+/// annotation is not enough.
+fn in_the_way(world: &World, live: &Arc<ServiceAccount>) -> Option<Obstacle> {
+    let name = world.identity.account_name();
+    if live.metadata.deletion_timestamp.is_some() {
+        return Some(leaving::<ServiceAccount>(&name));
+    }
+    let ours = controller_uid(&live.metadata) == Some(world.identity.uid.as_str());
+    (!ours).then(|| Obstacle::Conflict {
+        kind: ServiceAccount::KIND.to_owned(),
+        name,
+    })
+}
+
+async fn write(
+    context: &Context,
+    world: &World,
+    intent: &ServiceAccount,
+) -> Result<Outcome<ServiceAccount>, Error> {
+    let identity = &world.identity;
+    let params = PatchParams::apply(names::OPERATOR).force();
+    let patch = Patch::Apply(intent);
+    match patched::<ServiceAccount, _>(context, identity, &identity.account_name(), &params, &patch).await {
+        Ok(account) => Ok(Outcome::Is(Some(account))),
+        Err(Error {
+            kind,
+            source: kube::Error::Api(status),
+        }) => match refusal::of_answer(kind, status.code, &status.message) {
+            Some(refusal) => Ok(Outcome::Blocked(Obstacle::Refused(refusal))),
+            None => Err(failed::<ServiceAccount>(kube::Error::Api(status))),
+        },
+        Err(error) => Err(error),
+    }
+}

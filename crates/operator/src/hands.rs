@@ -1,0 +1,86 @@
+//! Whom the API server names as writers of a Deployment -> who changed its pod template behind our back (pure).
+//!
+//! Neither the live pod template nor what this build would make of the workspace says that: both differ from what was
+//! applied for good reasons. The API server keeps books of who wrote which field.
+
+use api::names;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+
+/// Annotation on a cached Deployment, and on none that is stored: who changed the pod template. The books themselves are too
+/// large to be kept for every workspace.
+const MARK: &str = "workspaces.jupyter.org/template-changed-by";
+
+/// Who else wrote to the pod template since it was applied.
+pub fn on_template(meta: &ObjectMeta) -> Option<String> {
+    match &meta.managed_fields {
+        Some(entries) => entries.iter().find_map(stranger).map(str::to_owned),
+        None => meta.annotations.as_ref()?.get(MARK).cloned(),
+    }
+}
+
+/// Keeps the answer where the books are about to be dropped.
+pub fn remember(meta: &mut ObjectMeta) {
+    let Some(entries) = &meta.managed_fields else {
+        return;
+    };
+    let who = entries.iter().find_map(stranger).map(str::to_owned);
+    let annotations = meta.annotations.get_or_insert_default();
+    annotations.remove(MARK);
+    annotations.extend(who.map(|who| (MARK.to_owned(), who)));
+}
+
+fn stranger(entry: &ManagedFieldsEntry) -> Option<&str> {
+    let touched = entry.fields_v1.as_ref()?.0.pointer("/f:spec/f:template");
+    let who = entry.manager.as_deref().unwrap_or("somebody");
+    touched.filter(|_| who != names::OPERATOR && who != names::OPERATOR_SCALE)?;
+    Some(who)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn written_by(entries: Value) -> ObjectMeta {
+        serde_json::from_value(json!({"name": "d", "managedFields": entries})).unwrap()
+    }
+
+    fn entry(manager: &str, fields: Value) -> Value {
+        json!({"manager": manager, "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": fields})
+    }
+
+    #[test]
+    fn whoever_writes_to_the_template_besides_us_is_named_also_after_the_books_are_dropped() {
+        let template = json!({"f:spec": {"f:template": {"f:spec": {}}}});
+        let ours = [
+            entry(names::OPERATOR, template.clone()),
+            entry(names::OPERATOR_SCALE, template.clone()),
+        ];
+        let controllers = entry(
+            "kube-controller-manager",
+            json!({"f:metadata": {"f:annotations": {}}, "f:status": {}}),
+        );
+        let scaled = entry("kubectl", json!({"f:spec": {"f:replicas": {}}}));
+        let mut nobody = written_by(json!([ours[0], ours[1], controllers, scaled]));
+        let mut somebody = written_by(json!([ours[0], entry("kubectl-edit", template)]));
+        assert_eq!(on_template(&nobody), None);
+        assert_eq!(on_template(&somebody).as_deref(), Some("kubectl-edit"));
+        for meta in [&mut nobody, &mut somebody] {
+            remember(meta);
+            meta.managed_fields = None;
+        }
+        assert_eq!(on_template(&nobody), None);
+        assert_eq!(on_template(&somebody).as_deref(), Some("kubectl-edit"));
+    }
+
+    #[test]
+    fn the_mark_cannot_be_set_from_outside() {
+        let mut meta = written_by(json!([]));
+        meta.annotations = Some([(MARK.to_owned(), "forged".to_owned())].into());
+        assert_eq!(on_template(&meta), None);
+        remember(&mut meta);
+        meta.managed_fields = None;
+        assert_eq!(on_template(&meta), None);
+    }
+}

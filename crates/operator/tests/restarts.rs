@@ -1,0 +1,185 @@
+//! What a running pod is replaced for, and what not.
+
+use api::{Workspace, names, workspace::Phase};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use serde_json::{Value, json};
+use testkit::objects::NAMESPACE;
+
+use crate::stage::{CHILD, Stage, run_id};
+
+const OTHER_SETTINGS: &str = "
+defaultImage: code
+imageAliases: {uv: 'localhost/jk8s-application-jupyter-uv:2', code: 'localhost/code:7'}
+imagePullPolicy: Always
+defaultResources: {requests: {cpu: 300m, memory: 1Gi}, limits: {cpu: 3, memory: 3Gi}}
+defaultStorage: {size: 1Gi, mountPath: /home/other}
+";
+
+fn annotate(stage: &Stage, key: &str, value: &str) {
+    stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+        object["metadata"]["annotations"][key] = json!(value);
+    });
+}
+
+fn port(stage: &Stage) -> i32 {
+    let deployment = json!(stage.child::<Deployment>().unwrap());
+    let port = &deployment["spec"]["template"]["spec"]["containers"][0]["ports"][0]["containerPort"];
+    i32::try_from(port.as_i64().unwrap()).unwrap()
+}
+
+/// Passes and the rest of the cluster, until nothing is left to do.
+async fn settle(stage: &mut Stage) {
+    for _ in 0..4 {
+        stage.pass().await.unwrap();
+        stage.cluster();
+        let deployment = stage.child::<Deployment>();
+        if deployment.is_none_or(|deployment| deployment.spec.unwrap().replicas == Some(0)) {
+            stage.end_pods();
+        } else {
+            stage.get_ready();
+        }
+    }
+    stage.pass().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_edit_of_a_running_workspace_is_pending_until_it_is_stopped_and_started() {
+    let mut stage = Stage::with_running_demo().await;
+    let first = stage.child::<Deployment>().unwrap();
+    stage.edit_spec(|spec| spec["port"] = 9000.into());
+    settle(&mut stage).await;
+    assert_eq!(stage.status().pending_update, ["spec.port"]);
+    assert_eq!(stage.child::<Deployment>().unwrap().spec, first.spec);
+    stage.edit_spec(|spec| spec["desiredStatus"] = "Stopped".into());
+    settle(&mut stage).await;
+    assert_eq!(stage.status().phase, Some(Phase::Stopped));
+    assert_eq!(stage.status().pending_update, [""; 0]);
+    stage.edit_spec(|spec| spec["desiredStatus"] = "Running".into());
+    settle(&mut stage).await;
+    assert_eq!(port(&stage), 9000);
+    assert_eq!(stage.status().pending_update, [""; 0]);
+    assert_ne!(run_id(&stage.child().unwrap()), run_id(&first));
+}
+
+#[tokio::test]
+async fn always_ends_the_pod_before_it_starts_the_next_one() {
+    let mut stage = Stage::with_running_demo().await;
+    stage.edit_spec(|spec| spec["updatePolicy"] = "Always".into());
+    stage.pass().await.unwrap();
+    let first = run_id(&stage.child().unwrap());
+    assert_eq!(
+        stage.status().phase,
+        Some(Phase::Running),
+        "there is nothing to apply"
+    );
+    stage.writes();
+    stage.edit_spec(|spec| spec["port"] = 9000.into());
+    stage.pass().await.unwrap();
+    let writes = stage.writes();
+    assert!(
+        writes.contains(&"PATCH deployments/workspace-demo".to_owned()),
+        "{writes:?}"
+    );
+    assert_eq!(
+        stage.child::<Deployment>().unwrap().spec.unwrap().replicas,
+        Some(0)
+    );
+    stage.cluster();
+    stage.pass().await.unwrap();
+    assert_eq!(port(&stage), 8888, "a pod is left: one pod per disk, always");
+    stage.end_pods();
+    stage.pass().await.unwrap();
+    assert_eq!(port(&stage), 9000);
+    assert_ne!(run_id(&stage.child().unwrap()), first);
+    settle(&mut stage).await;
+    stage.writes();
+    stage.pass().await.unwrap();
+    assert_eq!(stage.writes(), [""; 0], "it restarts once");
+}
+
+#[tokio::test]
+async fn a_new_restarted_at_restarts_once_and_applies_what_is_pending() {
+    let mut stage = Stage::with_running_demo().await;
+    let first = run_id(&stage.child().unwrap());
+    stage.edit_spec(|spec| spec["port"] = 9000.into());
+    settle(&mut stage).await;
+    assert_eq!(run_id(&stage.child().unwrap()), first);
+    annotate(&stage, names::RESTARTED_AT, "2026-01-01T00:00:00Z");
+    settle(&mut stage).await;
+    let second = run_id(&stage.child().unwrap());
+    assert_ne!(second, first);
+    assert_eq!(port(&stage), 9000);
+    settle(&mut stage).await;
+    assert_eq!(run_id(&stage.child().unwrap()), second);
+    assert_eq!(stage.status().phase, Some(Phase::Running));
+}
+
+#[tokio::test]
+async fn a_new_operator_with_other_settings_writes_nothing_and_says_nothing() {
+    for policy in ["OnStop", "Always"] {
+        let mut stage = Stage::with_demo();
+        stage.edit_spec(|spec| spec["updatePolicy"] = policy.into());
+        settle(&mut stage).await;
+        stage.server.take_calls();
+        stage.set_up_anew(OTHER_SETTINGS);
+        stage.pass().await.unwrap();
+        let writes = stage.writes();
+        let only_status = writes.iter().all(|write| write == "PATCH workspaces/demo/status");
+        assert!(only_status, "{policy}: {writes:?}");
+        assert_eq!(stage.status().pending_update, [""; 0]);
+        assert_eq!(port(&stage), 8888);
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_an_older_build_began_goes_on() {
+    const FIRST: &str = r#"{"spec":{"containerConfig":{},"image":"localhost/jk8s-application-jupyter-uv:0","port":8888,"resources":{"limits":{"cpu":"2","memory":"1Gi"},"requests":{"cpu":"100m","memory":"128Mi"}},"storage":{"mountPath":"/home/jovyan"}},"template":{"environmentVariables":[]}}"#;
+    let mut stage = Stage::with_demo();
+    stage.edit_spec(|spec| spec["updatePolicy"] = "Always".into());
+    settle(&mut stage).await;
+    let first = run_id(&stage.child().unwrap());
+    stage.server.edit::<Deployment>(Some(NAMESPACE), CHILD, |object| {
+        object["metadata"]["annotations"][names::STARTED_FROM] = FIRST.into();
+    });
+    stage.replace_operator(None);
+    settle(&mut stage).await;
+    assert_eq!(run_id(&stage.child().unwrap()), first);
+    assert_eq!(stage.status().pending_update, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_pod_template_changed_by_hand_is_told_and_put_right_at_the_next_start() {
+    let mut stage = Stage::with_running_demo().await;
+    let by_hand = |object: &mut Value| {
+        object["metadata"]["managedFields"] = json!([{
+            "manager": "kubectl-edit", "operation": "Update", "fieldsType": "FieldsV1",
+            "fieldsV1": {"f:spec": {"f:template": {"f:spec": {"f:hostNetwork": {}}}}},
+        }]);
+        object["spec"]["template"]["spec"]["hostNetwork"] = true.into();
+    };
+    stage.server.edit::<Deployment>(Some(NAMESPACE), CHILD, by_hand);
+    stage.pass().await.unwrap();
+    let status = stage.status();
+    assert_eq!(status.pending_update, ["deployment.spec.template"]);
+    assert!(
+        status.message.as_ref().unwrap().contains("kubectl-edit"),
+        "{:?}",
+        status.message
+    );
+    stage.edit_spec(|spec| spec["desiredStatus"] = "Stopped".into());
+    settle(&mut stage).await;
+    stage.writes();
+    stage.edit_spec(|spec| spec["desiredStatus"] = "Running".into());
+    settle(&mut stage).await;
+    let writes = stage.writes();
+    let of_deployment = writes.iter().filter(|write| write.contains("deployments/"));
+    let expected = [
+        "DELETE deployments/workspace-demo",
+        "PATCH deployments/workspace-demo",
+    ];
+    assert_eq!(of_deployment.collect::<Vec<_>>(), expected);
+    let deployment = json!(stage.child::<Deployment>().unwrap());
+    assert_eq!(deployment["spec"]["template"]["spec"]["hostNetwork"], Value::Null);
+    assert_eq!(stage.all::<Pod>().len(), 1);
+    assert_eq!(stage.status().pending_update, [""; 0]);
+}
