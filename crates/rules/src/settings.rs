@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use serde::{Deserialize, Deserializer};
 
 use crate::checks::{self, resources};
+use crate::routes::{self, RouteKind};
 use crate::violation::{Violation, Violations};
 
 /// In seconds.
@@ -39,10 +40,23 @@ pub struct Settings {
     /// workspace has failed. 0 to 86400, default: 300.
     #[serde(default = "built_in_unschedulable_grace")]
     pub unschedulable_grace_seconds: u32,
+    /// Kinds that managers may use as routes (`routing.custom`). The operator needs rights on them. Default: Ingress, Traefik's
+    /// IngressRoute and Middleware, and the Gateway API's HTTPRoute. Kinds that run something, give rights or hold secrets are
+    /// refused.
+    #[serde(default = "routes::built_in")]
+    pub route_kinds: Vec<RouteKind>,
+    /// URL at which the gateway decides about a request, `{authentication.address}` for managers with `routing.custom` and
+    /// `authentication.gateway`. Default: none; such managers are not ready then.
+    #[serde(default)]
+    pub gateway_address: Option<String>,
     /// Whether a webhook judges every Workspace before it is stored, so that what is recorded as its owner is true and its
     /// references were vouched for. Default: false; the chart, which installs the webhook, sets it.
     #[serde(default)]
     pub admission: bool,
+    /// Whether workspaces may name Secrets where no webhook asks whether their authors may read them. Whoever may write a
+    /// Workspace can then read every Secret of its namespace. Default: false.
+    #[serde(default)]
+    pub allow_unvouched_references: bool,
 }
 
 /// When nodes pull an image.
@@ -161,6 +175,7 @@ impl Settings {
                 "must be at most 86400, a day",
             ));
         }
+        found.extend(routes::kind_violations("routeKinds", &self.route_kinds));
         found.extend(checks::image_syntax("defaultImage", &self.default_image));
         for (alias, image) in &self.image_aliases {
             let field = format!("imageAliases.{alias}");
@@ -253,6 +268,7 @@ defaultResources: {requests: {cpu: 2x}, limits: {memory: -1}}
 defaultStorage: {size: 0, mountPath: home}
 ephemeralHomeSizeLimit: many
 unschedulableGraceSeconds: 86401
+routeKinds: [{apiVersion: v1, kind: Secret}]
 ",
         )
         .unwrap_err()
@@ -267,6 +283,7 @@ unschedulableGraceSeconds: 86401
             "defaultStorage.mountPath",
             "ephemeralHomeSizeLimit",
             "unschedulableGraceSeconds",
+            "routeKinds[0]",
         ] {
             assert!(
                 error.contains(&format!("{field}: ")),
