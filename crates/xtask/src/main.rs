@@ -5,6 +5,7 @@ mod args;
 mod bench;
 mod cluster;
 mod components;
+mod definitions;
 mod demo;
 mod exec;
 mod forward;

@@ -17,7 +17,7 @@ use crate::cluster::{self, Cluster};
 use crate::demo::{self, helm};
 use crate::paths::Paths;
 use crate::progress::Progress;
-use crate::{apt, generate};
+use crate::{apt, definitions, generate};
 
 /// What the browser tests need: Chromium, its driver, and certutil, by which it is told whom to trust.
 const BROWSER: [&str; 3] = ["chromium", "chromium-driver", "libnss3-tools"];
@@ -170,9 +170,13 @@ fn end_to_end(run: &mut Run<'_>) -> anyhow::Result<()> {
         cluster::kwok::up(run.paths, 0, &run.progress)?;
     }
     let access = run.access_file.clone();
+    let definitions = definitions::ensure(run.paths, &run.progress)?;
     run.cargo(
         &["test", "--package", "e2e", "--no-fail-fast"],
-        &[("JUPYTER_K8S_E2E", &access)],
+        &[
+            ("JUPYTER_K8S_E2E", &access),
+            ("JUPYTER_K8S_DEFINITIONS", &definitions),
+        ],
     )
 }
 

@@ -1,0 +1,92 @@
+//! rendered settings, rights and manager -> what managers may use as routes is what the operator may write (IO: runs `helm`).
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::render::{EXTERNAL, named, refusal, strings, template};
+
+fn settings(objects: &[Value]) -> Value {
+    let map = named(objects, "ConfigMap", "jupyter-k8s-settings");
+    serde_saphyr::from_str(map["data"]["settings.yaml"].as_str().unwrap()).unwrap()
+}
+
+/// Groups and plurals on which the operator may create and delete what is no core kind of its own.
+fn routes_of_operator(objects: &[Value]) -> BTreeSet<(String, String)> {
+    let own = [
+        "deployments",
+        "networkpolicies",
+        "services",
+        "persistentvolumeclaims",
+    ];
+    let role = named(objects, "ClusterRole", "jupyter-k8s-operator");
+    let rules = role["rules"].as_array().unwrap().iter();
+    rules
+        .filter(|rule| {
+            let verbs = strings(&rule["verbs"]);
+            verbs.contains(&"watch") && verbs.contains(&"delete")
+        })
+        .flat_map(|rule| {
+            let group = strings(&rule["apiGroups"])[0].to_owned();
+            strings(&rule["resources"])
+                .into_iter()
+                .map(move |resource| (group.clone(), resource.to_owned()))
+        })
+        .filter(|(group, resource)| !own.contains(&resource.as_str()) && group != "workspaces.jupyter.org")
+        .collect()
+}
+
+#[test]
+fn the_operator_may_write_the_kinds_of_routes_that_are_allowed_and_no_other() {
+    let pair = |group: &str, resource: &str| (group.to_owned(), resource.to_owned());
+    let objects = template(&EXTERNAL).unwrap();
+    assert_eq!(
+        routes_of_operator(&objects),
+        BTreeSet::from([
+            pair("networking.k8s.io", "ingresses"),
+            pair("traefik.io", "ingressroutes"),
+            pair("traefik.io", "middlewares"),
+            pair("gateway.networking.k8s.io", "httproutes"),
+        ])
+    );
+    assert_eq!(settings(&objects)["routeKinds"].as_array().map(Vec::len), Some(4));
+    let one = [
+        &EXTERNAL[..],
+        &[
+            "--set-json",
+            r#"settings.routeKinds=[{"apiVersion":"projectcontour.io/v1","kind":"HTTPProxy","resource":"httpproxies"}]"#,
+        ],
+    ]
+    .concat();
+    let objects = template(&one).unwrap();
+    assert_eq!(
+        routes_of_operator(&objects),
+        BTreeSet::from([pair("projectcontour.io", "httpproxies")])
+    );
+    assert_eq!(
+        settings(&objects)["routeKinds"],
+        json!([{"apiVersion": "projectcontour.io/v1", "kind": "HTTPProxy"}])
+    );
+    let none = [&EXTERNAL[..], &["--set-json", "settings.routeKinds=[]"]].concat();
+    let objects = template(&none).unwrap();
+    assert_eq!(routes_of_operator(&objects), BTreeSet::new());
+    assert_eq!(settings(&objects)["routeKinds"], json!([]));
+}
+
+#[test]
+fn a_core_kind_as_a_route_is_refused_before_anything_is_installed() {
+    let secret = r#"settings.routeKinds[0].apiVersion=v1,settings.routeKinds[0].kind=Secret,settings.routeKinds[0].resource=secrets"#;
+    let reason = refusal(&EXTERNAL, secret);
+    assert!(reason.contains("routeKinds"), "{reason}");
+}
+
+#[test]
+fn the_manager_has_the_network_policy_that_is_set() {
+    let objects = template(&EXTERNAL).unwrap();
+    let manager = named(&objects, "WorkspaceManager", "default");
+    assert!(manager["spec"].get("networkPolicy").is_none());
+    let set = [&EXTERNAL[..], &["--set", "manager.networkPolicy.egress=None"]].concat();
+    let objects = template(&set).unwrap();
+    let manager = named(&objects, "WorkspaceManager", "default");
+    assert_eq!(manager["spec"]["networkPolicy"], json!({"egress": "None"}));
+}
