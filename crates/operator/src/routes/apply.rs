@@ -1,0 +1,293 @@
+//! Wish, routes that are there -> routes as wished (IO): server-side apply, and only where something differs.
+//!
+//! As with other children, a write says what it expects to find, and an object that is not ours is never written to.
+
+use api::{condition::reason, names};
+use kube::{
+    Api,
+    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions},
+    core::Status,
+};
+use rules::routes::{Route, RouteKind};
+use serde_json::{Value, json};
+
+use super::{
+    Wish, covers,
+    object::object,
+    store::{Footing, Live},
+};
+use crate::{
+    context::Context,
+    differ::{Step, stance},
+    failure::message_of,
+    refusal,
+    trouble::Obstacle,
+    world::Identity,
+};
+
+/// The version that a write names where it expects nothing (docs/decisions/0020).
+const ABSENT: &str = "1";
+
+/// A route could not be written or deleted, in a way that passes by itself.
+#[derive(Debug, thiserror::Error)]
+#[error("the {kind} cannot be written: {}", message_of(.source))]
+pub struct Error {
+    /// Kind of the object.
+    pub kind: String,
+    /// Why it was not.
+    #[source]
+    pub source: kube::Error,
+}
+
+/// Whether a workspace has routes that are objects.
+pub fn has_any(context: &Context, identity: &Identity) -> bool {
+    !own(context, identity).is_empty()
+}
+
+fn own(context: &Context, identity: &Identity) -> Vec<Live> {
+    let labelled = context.stores.routes.labelled(identity);
+    let own = labelled
+        .into_iter()
+        .filter(|live| identity.owns(&live.object.metadata));
+    own.collect()
+}
+
+/// Brings the routes of a workspace to what is wished, and says what is in the way; the first, if several.
+pub async fn settle(
+    context: &Context,
+    identity: &Identity,
+    wish: Wish<'_>,
+) -> Result<Option<Obstacle>, Error> {
+    let own = own(context, identity);
+    let mut obstacle = None;
+    let wished = match wish {
+        Wish::AsTheyAre(None) => return Ok(None),
+        Wish::AsTheyAre(Some(why)) => {
+            let message = format!(
+                "The routes stay as they are, because the workspace's WorkspaceManager breaks a rule: {why}."
+            );
+            return Ok(Some(failed(message, own.is_empty())));
+        }
+        Wish::None => &[],
+        Wish::These(routes) => routes,
+    };
+    for route in wished {
+        let found = one(context, identity, route).await?;
+        obstacle = obstacle.or(found);
+    }
+    for live in &own {
+        let wished = wished
+            .iter()
+            .any(|route| route.kind == live.kind && Some(&route.name) == live.object.metadata.name.as_ref());
+        if !wished {
+            delete(context, identity, live).await?;
+        }
+    }
+    Ok(obstacle)
+}
+
+/// Deletes every route of a workspace that is being deleted, and names those that are still there.
+///
+/// # Errors
+/// The API server's, if it passes by itself.
+pub async fn remove(context: &Context, identity: &Identity) -> Result<Vec<String>, kube::Error> {
+    for live in own(context, identity) {
+        delete(context, identity, &live)
+            .await
+            .map_err(|error| error.source)?;
+    }
+    let left = own(context, identity);
+    Ok(left.iter().map(|live| live.kind.kind.clone()).collect())
+}
+
+async fn one(context: &Context, identity: &Identity, route: &Route) -> Result<Option<Obstacle>, Error> {
+    let store = &context.stores.routes;
+    let resource = match store.footing(&route.kind) {
+        Some(Footing::Known(resource)) => resource,
+        // A look is on its way, and what it finds wakes us.
+        Some(Footing::Unknown) => return Ok(None),
+        Some(Footing::Absent(why)) => {
+            store.want(&route.kind);
+            return Ok(Some(failed(why, true)));
+        }
+        None => {
+            return Ok(Some(failed(
+                format!("The operator does not watch {}.", route.kind),
+                true,
+            )));
+        }
+    };
+    let planned = object(identity, route);
+    let live = store.get(&route.kind, &identity.namespace, &route.name);
+    let writer = Writer {
+        context,
+        identity,
+        route,
+        resource: &resource,
+    };
+    let Some(live) = live else {
+        return writer.make(planned).await;
+    };
+    writer.put_right(planned, live.as_ref()).await
+}
+
+/// What the write of one route needs.
+struct Writer<'a> {
+    context: &'a Context,
+    identity: &'a Identity,
+    route: &'a Route,
+    resource: &'a ApiResource,
+}
+
+impl Writer<'_> {
+    /// Makes what is absent. If the name is taken, what is there is looked at like any other.
+    async fn make(&self, planned: Value) -> Result<Option<Obstacle>, Error> {
+        let mut intent = planned.clone();
+        intent["metadata"]["resourceVersion"] = json!(ABSENT);
+        match self.apply(intent).await {
+            Err(error) if is_conflict(&error) => {
+                let found = self
+                    .api()
+                    .get_opt(&self.route.name)
+                    .await
+                    .map_err(|error| self.error(error))?;
+                match found {
+                    Some(found) => self.put_right(planned, &found).await,
+                    None => Err(error),
+                }
+            }
+            made => made,
+        }
+    }
+
+    async fn put_right(&self, planned: Value, live: &DynamicObject) -> Result<Option<Obstacle>, Error> {
+        let (kind, name) = (self.route.kind.kind.clone(), self.route.name.clone());
+        match stance(self.identity, &live.metadata) {
+            Step::Conflict => Ok(Some(Obstacle::Route {
+                reason: reason::NAME_CONFLICT,
+                message: format!(
+                    "A {kind} named {name} exists and is not this workspace's, so it gets no route. Delete or rename that object."
+                ),
+                missing: true,
+            })),
+            Step::Wait => Ok(Some(Obstacle::Leaving { kind, name })),
+            Step::Keep | Step::Write if covers::is_as_planned(live, &planned) => Ok(None),
+            Step::Keep | Step::Write => {
+                let mut intent = planned;
+                intent["metadata"]["uid"] = json!(live.metadata.uid);
+                self.apply(intent).await
+            }
+        }
+    }
+
+    async fn apply(&self, intent: Value) -> Result<Option<Obstacle>, Error> {
+        let params = PatchParams::apply(names::OPERATOR).force();
+        match self
+            .api()
+            .patch(&self.route.name, &params, &Patch::Apply(&intent))
+            .await
+        {
+            Ok(object) => {
+                self.context.metrics.write("apply");
+                self.context.stores.routes.saw(&self.route.kind, object);
+                Ok(None)
+            }
+            Err(kube::Error::Api(status)) => match self.refusal(&status) {
+                Some(obstacle) => Ok(Some(obstacle)),
+                None => Err(self.error(kube::Error::Api(status))),
+            },
+            Err(source) => Err(self.error(source)),
+        }
+    }
+
+    fn refusal(&self, status: &Status) -> Option<Obstacle> {
+        let kind = &self.route.kind.kind;
+        refusal::of_answer(kind, status.code, &status.message)?;
+        let message = format!(
+            "The {kind} {} was refused: {}. Have routing.custom of the WorkspaceManager corrected, or what the message names.",
+            self.route.name,
+            status.message.trim_end_matches('.')
+        );
+        Some(failed(message, own(self.context, self.identity).is_empty()))
+    }
+
+    fn api(&self) -> Api<DynamicObject> {
+        Api::namespaced_with(
+            self.context.client.clone(),
+            &self.identity.namespace,
+            self.resource,
+        )
+    }
+
+    fn error(&self, source: kube::Error) -> Error {
+        error(&self.route.kind, source)
+    }
+}
+
+/// Deletes a route that is ours and not yet on its way out, and no other of its name.
+async fn delete(context: &Context, identity: &Identity, live: &Live) -> Result<(), Error> {
+    let store = &context.stores.routes;
+    let (Some(Footing::Known(resource)), meta) = (store.footing(&live.kind), &live.object.metadata) else {
+        return Ok(());
+    };
+    if meta.deletion_timestamp.is_some() {
+        return Ok(());
+    }
+    let name = meta.name.as_deref().unwrap_or_default();
+    let this_one = Preconditions {
+        uid: meta.uid.clone(),
+        resource_version: None,
+    };
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(context.client.clone(), &identity.namespace, &resource);
+    match api
+        .delete(name, &DeleteParams::background().preconditions(this_one))
+        .await
+    {
+        Ok(either) => {
+            context.metrics.write("delete");
+            match either.left() {
+                // Somebody's finalizer holds it.
+                Some(object) if object.metadata.deletion_timestamp.is_some() && is_held(&object) => {
+                    store.saw(&live.kind, object);
+                }
+                _ => store.gone(&live.kind, &identity.namespace, name),
+            }
+            Ok(())
+        }
+        // Gone already, or another object by now.
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            store.gone(&live.kind, &identity.namespace, name);
+            Ok(())
+        }
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(source) => Err(error(&live.kind, source)),
+    }
+}
+
+fn is_held(object: &DynamicObject) -> bool {
+    object
+        .metadata
+        .finalizers
+        .as_ref()
+        .is_some_and(|held| !held.is_empty())
+}
+
+fn failed(message: String, missing: bool) -> Obstacle {
+    Obstacle::Route {
+        reason: reason::ROUTE_FAILED,
+        message,
+        missing,
+    }
+}
+
+fn is_conflict(error: &Error) -> bool {
+    matches!(&error.source, kube::Error::Api(status) if status.code == 409)
+}
+
+fn error(kind: &RouteKind, source: kube::Error) -> Error {
+    Error {
+        kind: kind.kind.clone(),
+        source,
+    }
+}

@@ -1,0 +1,413 @@
+//! Routes that are objects, and the wall, as managers want them.
+
+use std::time::Duration;
+
+use api::{WorkspaceManager, condition::reason, names, workspace::Phase};
+use http::Method;
+use k8s_openapi::api::{
+    core::v1::Pod,
+    networking::v1::{Ingress, NetworkPolicy},
+};
+use kube::{ResourceExt as _, api::ApiResource};
+use rules::routes::RouteKind;
+use serde_json::{Value, json};
+use testkit::objects::{self, NAMESPACE};
+
+use crate::stage::{CHILD, Stage};
+
+fn ingress() -> RouteKind {
+    RouteKind {
+        api_version: "networking.k8s.io/v1".to_owned(),
+        kind: "Ingress".to_owned(),
+    }
+}
+
+fn resource() -> ApiResource {
+    ApiResource::erase::<Ingress>(&())
+}
+
+/// A manager that routes by one Ingress per workspace.
+fn custom(name: &str, change: impl FnOnce(&mut Value)) -> WorkspaceManager {
+    let mut manager = serde_json::to_value(objects::manager(name)).unwrap();
+    manager["spec"] = json!({
+        "routing": {"baseDomain": "custom.localhost", "custom": {"resources": [{
+            "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+            "metadata": {"annotations": {"example.com/auth": "{authentication.address}"}},
+            "spec": {"rules": [{"host": "{workspace.host}"}]},
+        }]}},
+        "authentication": {"forwardAuth": {"address": "http://auth.sso.svc"}},
+    });
+    change(&mut manager);
+    serde_json::from_value(manager).unwrap()
+}
+
+/// Lets the watch of Ingresses catch up.
+fn see(stage: &Stage) {
+    let objects: Vec<Ingress> = stage.all();
+    let objects = objects
+        .iter()
+        .map(|object| serde_json::from_value(serde_json::to_value(object).unwrap()).unwrap());
+    stage
+        .context
+        .stores
+        .routes
+        .known(&ingress(), &resource(), objects.collect());
+}
+
+/// A running `demo` whose manager routes by an Ingress, settled.
+async fn routed() -> Stage {
+    let mut stage = Stage::with_demo();
+    stage.server.put(&custom("main", |_| {}));
+    see(&stage);
+    stage.pass().await.unwrap();
+    assert_eq!(stage.child::<Ingress>(), None, "no pod is ready");
+    stage.cluster();
+    stage.get_ready();
+    stage.pass().await.unwrap();
+    see(&stage);
+    stage.sync();
+    stage.server.take_calls();
+    stage
+}
+
+fn degraded(stage: &Stage) -> (String, String) {
+    let conditions = stage.status().conditions;
+    let degraded = conditions
+        .into_iter()
+        .find(|one| one.type_ == "Degraded")
+        .unwrap();
+    (degraded.reason, degraded.message)
+}
+
+#[tokio::test]
+async fn a_route_is_made_with_the_first_ready_pod_and_causes_no_call_after_that() {
+    let mut stage = routed().await;
+    let route: Ingress = stage.child().unwrap();
+    assert_eq!(route.annotations()["example.com/auth"], "http://auth.sso.svc");
+    assert_eq!(route.labels()[names::WORKSPACE_LABEL], "demo");
+    assert_eq!(route.owner_references()[0].uid, "uid-of-demo");
+    let status = stage.status();
+    assert_eq!(status.phase, Some(Phase::Running));
+    assert!(status.url.unwrap().ends_with(".custom.localhost/"));
+    stage.pass().await.unwrap();
+    assert!(stage.server.take_calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_stop_takes_the_route_away_and_a_start_brings_it_back() {
+    let mut stage = routed().await;
+    stage.edit_spec(|spec| spec["desiredStatus"] = json!("Stopped"));
+    stage.pass().await.unwrap();
+    assert_eq!(stage.child::<Ingress>(), None);
+    see(&stage);
+    stage.cluster();
+    stage.end_pods();
+    stage.pass().await.unwrap();
+    stage.edit_spec(|spec| spec["desiredStatus"] = json!("Running"));
+    stage.pass().await.unwrap();
+    assert_eq!(stage.child::<Ingress>(), None);
+    stage.cluster();
+    stage.get_ready();
+    stage.pass().await.unwrap();
+    assert!(stage.child::<Ingress>().is_some());
+}
+
+#[tokio::test]
+async fn a_changed_or_deleted_route_is_put_right() {
+    let mut stage = routed().await;
+    stage.server.edit::<Ingress>(Some(NAMESPACE), CHILD, |object| {
+        object["spec"]["rules"][0]["host"] = json!("evil.example.com");
+        object["metadata"]["annotations"]["foreign"] = json!("kept");
+        object["metadata"]["ownerReferences"] = json!([]);
+    });
+    see(&stage);
+    stage.pass().await.unwrap();
+    let route: Ingress = stage.child().unwrap();
+    let host = route.spec.as_ref().unwrap().rules.as_ref().unwrap()[0]
+        .host
+        .clone()
+        .unwrap();
+    assert!(host.ends_with(".custom.localhost"), "{host}");
+    assert_eq!(route.annotations()["foreign"], "kept");
+    assert_eq!(route.owner_references().len(), 1);
+    stage.server.remove::<Ingress>(Some(NAMESPACE), CHILD);
+    see(&stage);
+    stage.pass().await.unwrap();
+    assert!(stage.child::<Ingress>().is_some());
+}
+
+#[tokio::test]
+async fn an_object_of_somebody_else_is_never_taken_over() {
+    let mut stage = Stage::with_running_demo().await;
+    let foreign: Ingress =
+        serde_json::from_value(json!({"metadata": {"name": CHILD, "namespace": NAMESPACE}})).unwrap();
+    stage.server.put(&foreign);
+    stage.server.put(&custom("main", |_| {}));
+    // It carries no label, so the watch does not show it.
+    stage
+        .context
+        .stores
+        .routes
+        .known(&ingress(), &resource(), Vec::new());
+    stage.pass().await.unwrap();
+    let (reason, message) = degraded(&stage);
+    assert_eq!(reason, reason::NAME_CONFLICT, "{message}");
+    assert!(stage.child::<Ingress>().unwrap().annotations().is_empty());
+    let conditions = stage.status().conditions;
+    let available = conditions.iter().find(|one| one.type_ == "Available").unwrap();
+    assert_eq!(available.status, "False", "nobody gets there");
+    assert_eq!(stage.status().phase, Some(Phase::Running));
+}
+
+#[tokio::test]
+async fn a_switch_of_managers_moves_the_route_both_ways() {
+    let mut stage = routed().await;
+    let pod = stage.child_pod();
+    stage.server.put(&objects::manager("main"));
+    stage.pass().await.unwrap();
+    assert_eq!(stage.child::<Ingress>(), None, "the gateway feeds the proxy now");
+    assert_eq!(stage.status().resolved.unwrap().manager.as_deref(), Some("main"));
+    see(&stage);
+    stage.server.put(&custom("other", |_| {}));
+    stage.edit_spec(|spec| spec["managerRef"] = json!("other"));
+    stage.pass().await.unwrap();
+    assert!(stage.child::<Ingress>().is_some());
+    assert_eq!(stage.child_pod(), pod, "no restart");
+}
+
+#[tokio::test]
+async fn a_manager_that_breaks_a_rule_or_is_gone_leaves_routes_as_they_are() {
+    let mut stage = routed().await;
+    let broken = custom("main", |manager| {
+        manager["spec"]["routing"]["custom"]["resources"] = json!([{"apiVersion": "v1", "kind": "Secret"}]);
+    });
+    stage.server.put(&broken);
+    stage.pass().await.unwrap();
+    assert!(stage.child::<Ingress>().is_some());
+    let (reason, message) = degraded(&stage);
+    assert_eq!(reason, reason::ROUTE_FAILED);
+    assert!(
+        message.contains("stay as they are") && message.contains("Secret"),
+        "{message}"
+    );
+    stage.server.remove::<WorkspaceManager>(None, "main");
+    stage.pass().await.unwrap();
+    assert!(stage.child::<Ingress>().is_some());
+    stage.edit_spec(|spec| spec["desiredStatus"] = json!("Stopped"));
+    stage.pass().await.unwrap();
+    assert_eq!(stage.child::<Ingress>(), None, "a stop needs no manager");
+}
+
+#[tokio::test]
+async fn a_kind_that_is_not_installed_is_told_and_the_route_follows_when_it_is() {
+    let mut stage = Stage::with_running_demo().await;
+    stage.server.put(&custom("main", |_| {}));
+    stage
+        .context
+        .stores
+        .routes
+        .absent(&ingress(), "Ingress is not installed: have it installed.");
+    stage.pass().await.unwrap();
+    let (reason, message) = degraded(&stage);
+    assert_eq!(reason, reason::ROUTE_FAILED);
+    assert!(message.contains("not installed"), "{message}");
+    see(&stage);
+    stage.pass().await.unwrap();
+    assert!(stage.child::<Ingress>().is_some());
+    assert_eq!(degraded(&stage).0, reason::AS_EXPECTED);
+}
+
+#[tokio::test]
+async fn a_refused_route_is_told_in_the_api_server_s_words_and_an_outage_is_tried_again() {
+    let mut stage = Stage::with_running_demo().await;
+    stage.server.put(&custom("main", |_| {}));
+    see(&stage);
+    stage.fail(
+        Method::PATCH,
+        "ingresses",
+        403,
+        "admission webhook \"w\" denied the request: no such class",
+        1,
+    );
+    stage.pass().await.unwrap();
+    let (reason, message) = degraded(&stage);
+    assert_eq!(reason, reason::ROUTE_FAILED);
+    assert!(
+        message.contains("no such class") && message.contains("routing.custom"),
+        "{message}"
+    );
+    stage.fail(Method::PATCH, "ingresses", 503, "not now", 1);
+    assert!(stage.pass().await.is_err());
+    stage.pass().await.unwrap();
+    assert_eq!(degraded(&stage).0, reason::AS_EXPECTED);
+}
+
+#[tokio::test]
+async fn a_deleted_workspace_takes_its_routes_along_before_it_is_let_go() {
+    let mut stage = routed().await;
+    stage.server.edit::<Ingress>(Some(NAMESPACE), CHILD, |object| {
+        object["metadata"]["finalizers"] = json!(["example.com/load-balancer"]);
+    });
+    see(&stage);
+    stage.delete_demo();
+    for _ in 0..3 {
+        stage.pass().await.unwrap();
+        see(&stage);
+        stage.collect_garbage();
+    }
+    assert!(
+        stage
+            .workspace()
+            .status
+            .unwrap()
+            .message
+            .unwrap()
+            .contains("Ingress")
+    );
+    stage.server.remove::<Ingress>(Some(NAMESPACE), CHILD);
+    see(&stage);
+    stage.pass().await.unwrap();
+    assert!(
+        stage
+            .server
+            .get::<api::Workspace>(Some(NAMESPACE), "demo")
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn a_new_operator_finds_routes_by_label_and_owner_alone() {
+    let mut stage = routed().await;
+    stage.server.put(&objects::manager("main"));
+    stage.replace_operator(None);
+    stage.context.stores.routes.allow(&ingress());
+    stage.pass().await.unwrap();
+    assert!(
+        stage.child::<Ingress>().is_some(),
+        "nobody knows yet what there is"
+    );
+    see(&stage);
+    stage.pass().await.unwrap();
+    assert_eq!(stage.child::<Ingress>(), None);
+}
+
+#[tokio::test]
+async fn the_wall_follows_the_manager_at_once_and_restarts_nothing() {
+    let mut stage = Stage::with_running_demo().await;
+    let pod = stage.child_pod();
+    let walled = |settings: Value| {
+        let mut manager = serde_json::to_value(objects::manager("main")).unwrap();
+        manager["spec"]["networkPolicy"] = settings;
+        serde_json::from_value::<WorkspaceManager>(manager).unwrap()
+    };
+    stage.server.put(&walled(json!({"egress": "None"})));
+    stage.pass().await.unwrap();
+    assert_eq!(stage.writes(), [format!("PATCH networkpolicies/{CHILD}")]);
+    stage.server.put(&walled(json!({"enabled": false})));
+    stage.pass().await.unwrap();
+    assert_eq!(stage.child::<NetworkPolicy>(), None);
+    stage.server.take_calls();
+    stage.pass().await.unwrap();
+    assert!(stage.server.take_calls().is_empty(), "settled without a wall");
+    stage.server.put(&walled(Value::Null));
+    stage.pass().await.unwrap();
+    assert_eq!(
+        stage
+            .child::<NetworkPolicy>()
+            .unwrap()
+            .spec
+            .unwrap()
+            .egress
+            .unwrap()
+            .len(),
+        2
+    );
+    assert_eq!(stage.child_pod(), pod);
+}
+
+#[tokio::test]
+async fn the_wall_of_an_invalid_running_workspace_stays_as_its_manager_wants_it() {
+    let mut stage = Stage::with_running_demo().await;
+    let mut manager = serde_json::to_value(objects::manager("main")).unwrap();
+    manager["spec"]["networkPolicy"] = json!({"egress": "None"});
+    stage
+        .server
+        .put(&serde_json::from_value::<WorkspaceManager>(manager).unwrap());
+    stage.edit_spec(|spec| spec["image"] = json!("not an image"));
+    stage.pass().await.unwrap();
+    let egress = |stage: &Stage| {
+        stage
+            .child::<NetworkPolicy>()
+            .unwrap()
+            .spec
+            .unwrap()
+            .egress
+            .unwrap()
+            .len()
+    };
+    assert_eq!(egress(&stage), 1);
+    stage.server.remove::<WorkspaceManager>(None, "main");
+    stage.server.remove::<NetworkPolicy>(Some(NAMESPACE), CHILD);
+    stage.pass().await.unwrap();
+    assert_eq!(
+        egress(&stage),
+        2,
+        "the usual wall, where nobody knows the manager"
+    );
+}
+
+#[tokio::test]
+async fn somebody_else_s_policy_of_that_name_is_not_deleted_where_none_is_wanted() {
+    let mut stage = Stage::with_running_demo().await;
+    stage
+        .server
+        .edit::<NetworkPolicy>(Some(NAMESPACE), CHILD, |object| {
+            object["metadata"]["ownerReferences"] = json!([]);
+            object["metadata"]["annotations"] = json!({});
+        });
+    let mut manager = serde_json::to_value(objects::manager("main")).unwrap();
+    manager["spec"]["networkPolicy"] = json!({"enabled": false});
+    stage
+        .server
+        .put(&serde_json::from_value::<WorkspaceManager>(manager).unwrap());
+    stage.pass().await.unwrap();
+    assert!(stage.child::<NetworkPolicy>().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_a_kind_is_not_installed_is_found_out_at_the_start() {
+    use futures::StreamExt as _;
+    let stage = Stage::with_demo();
+    stage.fail(
+        Method::GET,
+        "/apis/networking.k8s.io/v1",
+        404,
+        "page not found",
+        1,
+    );
+    let stores = &stage.context.stores;
+    let mut wakes = std::pin::pin!(operator::routes::start(
+        &stage.context.client,
+        &[ingress()],
+        stores
+    ));
+    let absent = async {
+        loop {
+            if let Some(operator::routes::Footing::Absent(why)) = stores.routes.footing(&ingress()) {
+                return why;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let why = tokio::select! {
+        why = absent => why,
+        () = async { while wakes.next().await.is_some() {} } => unreachable!("it never ends"),
+    };
+    assert!(why.contains("is not installed"), "{why}");
+}
+
+impl Stage {
+    fn child_pod(&self) -> Option<String> {
+        self.all::<Pod>().first().and_then(|pod| pod.metadata.uid.clone())
+    }
+}
