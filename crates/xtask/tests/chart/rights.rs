@@ -95,6 +95,36 @@ fn the_proxy_holds_no_kubernetes_credentials() {
 }
 
 #[test]
+fn the_operator_makes_service_accounts_and_neither_tokens_nor_rights_for_them() {
+    for objects in installations() {
+        let role = named(&objects, "ClusterRole", "jupyter-k8s-operator");
+        let rules = role["rules"].as_array().unwrap();
+        let about = |resource: &str| {
+            let found = rules
+                .iter()
+                .find(|rule| strings(&rule["resources"]).contains(&resource));
+            found.map(|rule| strings(&rule["verbs"]).join(" "))
+        };
+        let write = "get list watch create patch delete";
+        assert_eq!(about("serviceaccounts").as_deref(), Some(write));
+        assert!(about("workspaceexecutionprofiles").unwrap().contains("get list watch"));
+        for forbidden in [
+            "serviceaccounts/token",
+            "secrets",
+            "configmaps",
+            "pods/exec",
+            "pods/attach",
+            "roles",
+            "rolebindings",
+            "clusterroles",
+            "clusterrolebindings",
+        ] {
+            assert_eq!(about(forbidden), None, "{forbidden}");
+        }
+    }
+}
+
+#[test]
 fn only_administrators_of_a_namespace_administer_share_and_assign() {
     let objects = template(&LOCAL).unwrap();
     let verbs = |role: &str| {
