@@ -8,6 +8,14 @@
     unreachable_pub,
     reason = "KubeSchema derives a second, local copy of each public type"
 )]
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "the lint takes the fields of several printer columns for one attribute's"
+)]
+#![allow(
+    clippy::struct_excessive_bools,
+    reason = "a template's switches are independent of each other"
+)]
 
 pub mod condition;
 pub mod execution_profile;

@@ -64,14 +64,14 @@ pub fn effective(
         .as_deref()
         .or_else(|| template.map(|template| template.default_image.as_str()))
         .unwrap_or(&settings.default_image);
+    let resources = resources::fill(
+        spec.resources.as_ref(),
+        template.and_then(|template| template.default_resources.as_ref()),
+        &settings.default_resources,
+        template.and_then(|template| template.resource_bounds.as_ref()),
+    );
     Effective {
         image: settings.resolve_image(image).to_owned(),
-        resources: resources::fill(
-            spec.resources.as_ref(),
-            template.and_then(|template| template.default_resources.as_ref()),
-            &settings.default_resources,
-            template.and_then(|template| template.resource_bounds.as_ref()),
-        ),
         home: home::home(
             spec.storage.as_ref(),
             template.and_then(|template| template.primary_storage.as_ref()),
@@ -96,7 +96,8 @@ pub fn effective(
             template.map_or(&[], |template| &template.environment_variables),
             &spec.env,
         ),
-        pod: pod::shape(spec, template),
+        pod: pod::shape(spec, template, &resources, settings),
+        resources,
         pod_security: template.map(|template| template.pod_security).unwrap_or_default(),
         base_labels: template
             .map(|template| template.base_labels.clone())

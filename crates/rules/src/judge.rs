@@ -1,14 +1,17 @@
 //! Workspace, template, managers and settings -> valid and resolved, or every reason why not (pure).
 
-use api::{Workspace, WorkspaceManager};
+use std::borrow::Cow;
+
+use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
 
 use crate::defaults::{Effective, effective};
 use crate::references::References;
 use crate::rejection::{NotYet, Rejection};
 use crate::settings::Settings;
 use crate::valid::{ValidWorkspace, resolve};
-use crate::violation::Violations;
-use crate::{checks, managers, profile, routes, validate};
+use crate::variables::Scope;
+use crate::violation::{Violation, Violations};
+use crate::{checks, expand, managers, profile, routes, validate};
 
 /// Everything that the rules say about a workspace.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,21 +26,52 @@ pub struct Judgement {
 
 /// Judges the effective workspace.
 pub fn judge(workspace: &Workspace, references: &References<'_>, settings: &Settings) -> Judgement {
-    let (judgement, _) = judge_and_choose(workspace, references, settings);
-    judgement
+    judged(workspace, references, settings).judgement
 }
 
-fn judge_and_choose<'a>(
-    workspace: &Workspace,
-    references: &References<'a>,
-    settings: &Settings,
-) -> (Judgement, Option<&'a WorkspaceManager>) {
+struct Judged<'a> {
+    judgement: Judgement,
+    manager: Option<&'a WorkspaceManager>,
+    template: Option<Cow<'a, WorkspaceTemplate>>,
+}
+
+fn judged<'a>(workspace: &Workspace, references: &References<'a>, settings: &Settings) -> Judged<'a> {
     let spec = &workspace.spec;
-    let template = references.template;
-    let effective = effective(spec, template.map(|template| &template.spec), settings);
+    let raw = references.template;
+    let manager_ref = spec
+        .manager_ref
+        .as_deref()
+        .or_else(|| raw?.spec.manager_ref.as_deref());
+    let (manager, missing_manager) = match managers::choose(manager_ref, references.managers.iter().copied())
+    {
+        Ok(manager) => (Some(manager), None),
+        Err(not_yet) => (None, Some(not_yet)),
+    };
     let mut violations = checks::name(workspace.metadata.name.as_deref().unwrap_or_default());
-    violations.extend(validate::workspace(spec, &effective, template, settings));
-    let missing_template = match (&spec.template_ref, template) {
+    let template = raw.map(|raw| match with_variables(workspace, raw, manager, settings) {
+        Ok(template) => template,
+        Err(faults) => {
+            violations.extend(validate::unexpanded(raw, faults));
+            Cow::Borrowed(raw)
+        }
+    });
+    let effective = effective(spec, template.as_ref().map(|template| &template.spec), settings);
+    violations.extend(validate::workspace(&validate::Case {
+        workspace,
+        effective: &effective,
+        template: template.as_deref(),
+        raw_template: raw,
+        profile: references.profile,
+        settings,
+    }));
+    // Without a UID, while the workspace is being made, its variables have values of the same shape.
+    let of_profile = references
+        .profile
+        .and_then(|found| profile::of(workspace, found).err());
+    violations.extend(of_profile.into_iter().flatten());
+    let of_routes = manager.and_then(|manager| routes::of(workspace, &effective, manager, settings).err());
+    violations.extend(of_routes.into_iter().flatten());
+    let missing_template = match (&spec.template_ref, raw) {
         (Some(name), None) => Some(NotYet::TemplateNotFound { name: name.clone() }),
         _ => None,
     };
@@ -45,31 +79,39 @@ fn judge_and_choose<'a>(
         (Some(name), None) => Some(NotYet::ExecutionProfileNotFound { name: name.clone() }),
         _ => None,
     };
-    // Without a UID, while the workspace is being made, its variables have values of the same shape.
-    violations.extend(
-        references
-            .profile
-            .and_then(|found| profile::of(workspace, found).err())
-            .into_iter()
-            .flatten(),
-    );
-    let managers = references.managers.iter().copied();
-    let (manager, missing_manager) = match managers::choose(effective.manager_ref.as_deref(), managers) {
-        Ok(manager) => (Some(manager), None),
-        Err(not_yet) => (None, Some(not_yet)),
+    Judged {
+        judgement: Judgement {
+            effective,
+            violations: Violations::of(violations),
+            not_yet: missing_template.or(missing_manager).or(missing_profile),
+        },
+        manager,
+        template,
+    }
+}
+
+/// The template with the values that its variables have for this workspace. While its manager is missing, the variables of that
+/// have values of the same shape.
+fn with_variables<'a>(
+    workspace: &Workspace,
+    raw: &'a WorkspaceTemplate,
+    manager: Option<&WorkspaceManager>,
+    settings: &Settings,
+) -> Result<Cow<'a, WorkspaceTemplate>, Vec<Violation>> {
+    if !expand::has_variables(&raw.spec) {
+        return Ok(Cow::Borrowed(raw));
+    }
+    let scope = Scope::of(workspace);
+    let scope = match manager {
+        Some(manager) => scope.with_manager(manager),
+        None => scope.with_sample_manager(),
     };
-    violations.extend(
-        manager
-            .into_iter()
-            .filter_map(|manager| routes::of(workspace, &effective, manager, settings).err())
-            .flatten(),
-    );
-    let judgement = Judgement {
-        effective,
-        violations: Violations::of(violations),
-        not_yet: missing_template.or(missing_manager).or(missing_profile),
-    };
-    (judgement, manager)
+    let mut known = effective(&workspace.spec, Some(&raw.spec), settings);
+    known.volumes.clear();
+    let disks = expand::disks(&raw.spec, &scope.clone().with_effective(&known))?;
+    let known = effective(&workspace.spec, Some(&disks), settings);
+    let spec = expand::rest(&disks, &scope.with_effective(&known))?;
+    Ok(Cow::Owned(WorkspaceTemplate { spec, ..raw.clone() }))
 }
 
 /// Judges a stored workspace and resolves it for planning. Broken rules come before missing objects: they are what the
@@ -79,7 +121,11 @@ pub fn admit(
     references: &References<'_>,
     settings: &Settings,
 ) -> Result<ValidWorkspace, Rejection> {
-    let (judgement, manager) = judge_and_choose(workspace, references, settings);
+    let Judged {
+        judgement,
+        manager,
+        template,
+    } = judged(workspace, references, settings);
     if let Some(violations) = judgement.violations {
         return Err(Rejection::Violations(violations));
     }
@@ -87,7 +133,8 @@ pub fn admit(
         return Err(Rejection::NotYet(not_yet));
     }
     let manager = manager.ok_or(Rejection::NotYet(NotYet::NoDefaultManager))?;
-    resolve(workspace, judgement.effective, references, manager, settings)
+    let references = references.clone().with_template(template.as_deref());
+    resolve(workspace, judgement.effective, &references, manager, settings)
         .map_err(|violation| Rejection::Violations(violation.into()))
 }
 
@@ -96,8 +143,6 @@ mod tests {
     use api::condition::reason;
     use proptest::prelude::*;
     use serde_json::{Value, json};
-
-    use api::WorkspaceTemplate;
 
     use super::*;
 

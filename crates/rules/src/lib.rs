@@ -1,8 +1,14 @@
 //! Objects and settings in, decisions out (pure): defaults, validation, names and access, for every caller alike.
 
+#![cfg_attr(
+    test,
+    allow(clippy::needless_pass_by_value, reason = "a case in JSON is written where it is used")
+)]
+
 pub mod access;
 pub mod checks;
 pub mod defaults;
+mod expand;
 pub mod given;
 pub mod judge;
 pub mod managers;
@@ -15,6 +21,7 @@ mod resources;
 pub mod routes;
 pub mod settings;
 pub mod shares;
+pub mod subjects;
 pub mod valid;
 pub mod validate;
 pub mod variables;

@@ -74,6 +74,15 @@ impl Quantity {
         self.nano % NANO == 0
     }
 
+    /// Both together; sums beyond what can be told apart count as the largest amount.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            nano: self.nano.saturating_add(other.nano),
+            format: if self.nano == 0 { other.format } else { self.format },
+        }
+    }
+
     /// The canonical form as the type that objects carry.
     pub fn to_raw(self) -> RawQuantity {
         RawQuantity(self.to_string())

@@ -25,15 +25,18 @@ pub(crate) fn may_overcommit(name: &str) -> bool {
     !name.contains('/') && !name.starts_with("hugepages-")
 }
 
-/// The bounds on `name`, if any.
-pub(crate) fn bounds_of<'a>(bounds: Option<&'a ResourceBounds>, name: &str) -> Option<&'a Bounds> {
-    let bounds = bounds?;
-    match name {
+/// Every bound on `name`: the one of its own field, and the one by its name. Both hold.
+pub(crate) fn bounds_of<'a>(bounds: Option<&'a ResourceBounds>, name: &str) -> Vec<&'a Bounds> {
+    let Some(bounds) = bounds else {
+        return Vec::new();
+    };
+    let field = match name {
         "cpu" => bounds.cpu.as_ref(),
         "memory" => bounds.memory.as_ref(),
         name if is_gpu(name) => bounds.gpu.as_ref(),
         _ => None,
-    }
+    };
+    field.into_iter().chain(bounds.resources.get(name)).collect()
 }
 
 /// Fills every request and limit that `given` leaves out, name by name: from the template's defaults, else from
@@ -112,7 +115,10 @@ impl Pair {
 
     /// A limit that was filled in ends at the bound; so does one that is missing altogether, which would be none.
     fn within(mut self, given: &Self, bounds: Option<&ResourceBounds>, name: &str) -> Self {
-        let max = bounds_of(bounds, name).and_then(|bounds| bounds.max.as_ref());
+        let max = bounds_of(bounds, name)
+            .into_iter()
+            .filter_map(|bounds| bounds.max.as_ref())
+            .min_by_key(|max| Quantity::try_from(*max).ok());
         if let Some(max) = max
             && given.limit.is_none()
             && may_overcommit(name)

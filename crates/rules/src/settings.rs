@@ -233,7 +233,7 @@ unschedulableGraceSeconds: 300
         assert_eq!(settings.default_resources, built_in_resources());
         assert_eq!(settings.default_storage, DefaultStorage::default());
         assert_eq!(settings.ephemeral_home_size_limit.0, "5Gi");
-        assert_eq!(settings.unschedulable_grace(), Duration::from_secs(300));
+        assert_eq!(settings.unschedulable_grace(), Duration::from_mins(5));
         assert!(
             Settings::parse("{}")
                 .unwrap_err()

@@ -101,7 +101,8 @@ pub(crate) fn resolve(
     let namespace = stored("metadata.namespace", workspace.namespace())?;
     let uid = stored("metadata.uid", workspace.uid())?;
     let name = workspace.name_any();
-    let (routes, url) = routes::of(workspace, &effective, manager, settings).map_err(|mut found| found.swap_remove(0))?;
+    let (routes, url) =
+        routes::of(workspace, &effective, manager, settings).map_err(|mut found| found.swap_remove(0))?;
     let template = references.template.map(|template| &template.spec);
     let given = Given::of(&workspace.spec, template, &effective, settings);
     let Effective {

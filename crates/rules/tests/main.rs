@@ -75,7 +75,10 @@ impl Manifests {
     fn samples() -> Self {
         let mut all = Self::default();
         for entry in fs::read_dir(root().join("deploy/samples")).unwrap() {
-            all.add(&fs::read_to_string(entry.unwrap().path()).unwrap());
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                all.add(&fs::read_to_string(path).unwrap());
+            }
         }
         all
     }

@@ -1,6 +1,7 @@
 //! One field's value -> the rule that it breaks by itself, whatever else the object says (pure).
 
 pub(crate) mod resources;
+pub(crate) mod syntax;
 
 use std::ops::RangeInclusive;
 
@@ -40,25 +41,68 @@ pub fn image_syntax(field: &str, image: &str) -> Option<Violation> {
     Some(Violation::new(field, image, rule))
 }
 
-/// Whether a home can be mounted at `path`.
+/// Folders that belong to the container's runtime.
+const SYSTEM_FOLDERS: [&str; 3] = ["/proc", "/sys", "/dev"];
+
+/// Whether a disk or folder can be mounted at `path`.
 pub(crate) fn mount_path(field: &str, path: &str) -> Option<Violation> {
+    let normal = normal_path(path);
     let usable = path.starts_with('/')
-        && !path.trim_matches('/').is_empty()
+        && normal != "/"
+        && path.len() <= 255
         && !path.contains(|c: char| c == ':' || c.is_control())
         && !path.split('/').any(|segment| segment == "..");
-    (!usable).then(|| {
-        Violation::new(
-            field,
-            path,
-            "is no place for a disk: use an absolute path below /, without ':' and '..'",
-        )
-    })
+    let rule = if !usable {
+        "is no place for a disk: use an absolute path below /, without ':' and '..'"
+    } else if SYSTEM_FOLDERS
+        .iter()
+        .any(|folder| is_at_or_below(&normal, folder))
+    {
+        "belongs to the system of the container: choose a path outside of /proc, /sys and /dev"
+    } else {
+        return None;
+    };
+    Some(Violation::new(field, path, rule))
+}
+
+/// `path` as the container sees it: without doubled and trailing slashes and without `.` segments.
+pub(crate) fn normal_path(path: &str) -> String {
+    let segments: Vec<_> = path
+        .split('/')
+        .filter(|segment| !segment.is_empty() && *segment != ".")
+        .collect();
+    format!("/{}", segments.join("/"))
+}
+
+fn is_at_or_below(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether `path` is a folder within a disk.
+pub(crate) fn sub_path(field: &str, path: &str) -> Option<Violation> {
+    let usable = !path.is_empty()
+        && !path.starts_with('/')
+        && !path.contains(|c: char| c == ':' || c.is_control())
+        && !path.split('/').any(|segment| segment == "..");
+    let rule = "is no folder of a disk: use a relative path, without ':' and '..'";
+    (!usable).then(|| Violation::new(field, path, rule))
 }
 
 /// Whether `raw` is a quantity above zero.
 pub(crate) fn positive(field: &str, raw: &RawQuantity) -> Option<Violation> {
     let rule = match Quantity::try_from(raw) {
         Ok(value) if value.is_negative() || value.is_zero() => "is no size: ask for more than 0".to_owned(),
+        Ok(_) => return None,
+        Err(error) => error.to_string(),
+    };
+    Some(Violation::new(field, &raw.0, rule))
+}
+
+/// Whether `raw` is a quantity of 0 or more.
+pub(crate) fn quantity(field: &str, raw: &RawQuantity) -> Option<Violation> {
+    let rule = match Quantity::try_from(raw) {
+        Ok(value) if value.is_negative() => "is negative: choose 0 or more".to_owned(),
         Ok(_) => return None,
         Err(error) => error.to_string(),
     };
@@ -88,8 +132,28 @@ mod tests {
         for path in ["/home/jovyan", "/data", "/a..b"] {
             assert_eq!(mount_path("p", path), None, "{path}");
         }
-        for path in ["", "home", "/", "//", "/a:b", "/a/..", "/a\0"] {
+        for path in [
+            "", "home", "/", "//", "/a:b", "/a/..", "/a\0", "/.", "/proc", "/sys/fs", "/dev/shm", "//dev/",
+        ] {
             assert!(mount_path("p", path).is_some(), "{path:?}");
+        }
+        assert_eq!(mount_path("p", "/device"), None);
+    }
+
+    #[test]
+    fn one_place_has_one_normal_path() {
+        for path in ["/a/b", "/a//b/", "//a/./b", "/a/b/."] {
+            assert_eq!(normal_path(path), "/a/b");
+        }
+    }
+
+    #[test]
+    fn folders_of_a_disk_are_relative_and_stay_within() {
+        for path in ["a", "a/b", "a..b", ".a"] {
+            assert_eq!(sub_path("p", path), None, "{path}");
+        }
+        for path in ["", "/a", "a/../b", "..", "a:b", "a\n"] {
+            assert!(sub_path("p", path).is_some(), "{path:?}");
         }
     }
 }

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use api::template::{Bounds, ResourceBounds};
 use api::workspace::ResourceRequirements;
+use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
+use super::syntax::is_qualified_part;
 use crate::quantity::Quantity;
 use crate::resources::{GPU, bounds_of, is_gpu, may_overcommit};
 use crate::violation::Violation;
@@ -19,6 +21,14 @@ const MOST: Quantity = Quantity::units(1 << 50);
 /// Rules on requests and limits that hold without any template. `path` is the field that holds both maps.
 pub(crate) fn shape(path: &str, given: &ResourceRequirements) -> Vec<Violation> {
     check(path, given, given, None)
+}
+
+/// Requests and limits of a container of Kubernetes' own type.
+pub(crate) fn of_container(given: &core::ResourceRequirements) -> ResourceRequirements {
+    ResourceRequirements {
+        requests: given.requests.clone().unwrap_or_default(),
+        limits: given.limits.clone().unwrap_or_default(),
+    }
 }
 
 pub(crate) fn workspace(
@@ -44,6 +54,12 @@ fn check(
         .collect();
     if bounds.is_some() {
         names.extend(["cpu", "memory"]);
+        names.extend(
+            bounds
+                .iter()
+                .flat_map(|bounds| bounds.resources.keys())
+                .map(String::as_str),
+        );
         // One kind of GPU is enough: the bound holds for each kind that is asked for.
         if !names.iter().any(|name| is_gpu(name)) {
             names.insert(GPU);
@@ -77,7 +93,7 @@ fn check_name(
         return vec![entry.violation(rule)];
     }
     let mut found = Vec::new();
-    let bounds = bounds_of(bounds, name);
+    let bounds = &bounds_of(bounds, name);
     if !may_overcommit(name) && (!request.given || !limit.given) {
         // One was filled in from the other: one message is enough.
         let entry = if request.given { request } else { limit };
@@ -119,7 +135,7 @@ fn field(path: &str, map: &str, name: &str) -> String {
 }
 
 /// What a container may ask for: three standard resources, huge pages, and extended resources with a domain.
-fn unknown_resource(name: &str) -> Option<String> {
+pub(crate) fn unknown_resource(name: &str) -> Option<String> {
     let known = match name.split_once('/') {
         None => {
             matches!(name, "cpu" | "memory" | "ephemeral-storage")
@@ -139,16 +155,6 @@ fn unknown_resource(name: &str) -> Option<String> {
          domain such as nvidia.com/gpu"
             .to_owned()
     })
-}
-
-fn is_qualified_part(text: &str) -> bool {
-    let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
-    text.len() <= 63
-        && edge(text.as_bytes().first())
-        && edge(text.as_bytes().last())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
 struct Entry<'a> {
@@ -171,7 +177,7 @@ impl Entry<'_> {
     }
 
     /// Checks one value by itself and against its bounds; gives it if it is a quantity.
-    fn check(&self, name: &str, bounds: Option<&Bounds>, found: &mut Vec<Violation>) -> Option<Quantity> {
+    fn check(&self, name: &str, bounds: &[&Bounds], found: &mut Vec<Violation>) -> Option<Quantity> {
         let value = match self.raw.map(Quantity::try_from).transpose() {
             Ok(value) => value,
             Err(error) => {
@@ -188,17 +194,16 @@ impl Entry<'_> {
         } else if !may_overcommit(name) && !amount.is_whole() {
             found.push(self.violation(format!("is not a whole number: {name} cannot be divided")));
         }
-        let end = |raw: &Option<RawQuantity>| raw.as_ref().and_then(|raw| Quantity::try_from(raw).ok());
-        if let Some(min) = bounds.and_then(|bounds| end(&bounds.min))
-            && amount < min
-        {
+        let ends = |end: fn(&Bounds) -> &Option<RawQuantity>| {
+            let raw = bounds.iter().filter_map(move |bounds| end(bounds).as_ref());
+            raw.filter_map(|raw| Quantity::try_from(raw).ok())
+        };
+        if let Some(min) = ends(|bounds| &bounds.min).max().filter(|min| amount < *min) {
             found.push(self.violation(format!(
                 "is less than the template's minimum {min}: ask for at least {min}"
             )));
         }
-        if let Some(max) = bounds.and_then(|bounds| end(&bounds.max))
-            && amount > max
-        {
+        if let Some(max) = ends(|bounds| &bounds.max).min().filter(|max| amount > *max) {
             found.push(self.violation(format!(
                 "is more than the template's maximum {max}: ask for at most {max}"
             )));

@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use api::template::ResourceBounds;
+use api::workspace::ResourceRequirements;
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 use k8s_openapi::api::core::v1::{
     Affinity, Container, Lifecycle, PodSecurityContext, Probe, SecurityContext, Toleration,
 };
 
 use super::listed;
+use crate::checks::resources::of_container;
+use crate::resources::fill;
+use crate::settings::Settings;
 
 /// Parts of the pod that are taken over as Kubernetes' own types.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -30,12 +35,22 @@ pub struct PodShape {
     pub container_security_context: Option<SecurityContext>,
 }
 
-pub(super) fn shape(spec: &WorkspaceSpec, template: Option<&WorkspaceTemplateSpec>) -> PodShape {
+pub(super) fn shape(
+    spec: &WorkspaceSpec,
+    template: Option<&WorkspaceTemplateSpec>,
+    application: &ResourceRequirements,
+    settings: &Settings,
+) -> PodShape {
+    let init_containers = listed(
+        &spec.init_containers,
+        template.map(|template| &template.default_init_containers),
+    );
+    let bounds = template.and_then(|template| template.resource_bounds.as_ref());
     PodShape {
-        init_containers: listed(
-            &spec.init_containers,
-            template.map(|template| &template.default_init_containers),
-        ),
+        init_containers: init_containers
+            .into_iter()
+            .map(|container| complete(container, application, bounds, settings))
+            .collect(),
         lifecycle: spec
             .lifecycle
             .clone()
@@ -68,4 +83,35 @@ pub(super) fn shape(spec: &WorkspaceSpec, template: Option<&WorkspaceTemplateSpe
             .clone()
             .or_else(|| template?.default_container_security_context.clone()),
     }
+}
+
+/// With its image's alias resolved, and with requests and limits of cpu and memory, since no container is without. One that runs to
+/// its end before the application starts may take what the application takes, which costs the pod nothing; one that stays
+/// gets the installation's defaults.
+fn complete(
+    mut container: Container,
+    application: &ResourceRequirements,
+    bounds: Option<&ResourceBounds>,
+    settings: &Settings,
+) -> Container {
+    if let Some(image) = &mut container.image {
+        *image = settings.resolve_image(image).to_owned();
+    }
+    let stays = container.restart_policy.as_deref() == Some("Always");
+    let mut default = if stays {
+        &settings.default_resources
+    } else {
+        application
+    }
+    .clone();
+    for map in [&mut default.requests, &mut default.limits] {
+        map.retain(|name, _| ["cpu", "memory"].contains(&name.as_str()));
+    }
+    let given = container.resources.as_ref().map(of_container).unwrap_or_default();
+    let claims = container.resources.take().and_then(|resources| resources.claims);
+    let mut filled: k8s_openapi::api::core::v1::ResourceRequirements =
+        fill(Some(&given), None, &default, bounds).into();
+    filled.claims = claims;
+    container.resources = Some(filled);
+    container
 }

@@ -15,16 +15,42 @@ pub(super) fn workspace(
     effective: &Effective,
     template: Option<&WorkspaceTemplateSpec>,
     settings: &Settings,
-) -> Option<Violation> {
+) -> Vec<Violation> {
     let written = given.image.as_deref().unwrap_or(&effective.image);
     let malformed = image_syntax("spec.image", written);
-    if malformed.is_some() {
-        return malformed;
+    let mut found: Vec<_> = malformed.into_iter().collect();
+    let Some(template) = template else {
+        return found;
+    };
+    let mut check = |field: String, image: &str| {
+        if image_syntax(&field, image).is_none() {
+            found.extend(refused(field, image, template, settings));
+        }
+    };
+    if let Some(image) = &given.image {
+        check("spec.image".to_owned(), image);
     }
-    let (template, image) = (template?, given.image.as_deref()?);
-    if template.allow_custom_images
-        || allowed(template).any(|name| settings.resolve_image(name) == effective.image)
-    {
+    for (index, container) in given.init_containers.iter().enumerate() {
+        let default = template
+            .default_init_containers
+            .get(index)
+            .and_then(|it| it.image.as_ref());
+        // What the template brings itself needs no leave.
+        if let Some(image) = container.image.as_ref().filter(|image| Some(*image) != default) {
+            check(format!("spec.initContainers[{index}].image"), image);
+        }
+    }
+    found
+}
+
+fn refused(
+    field: String,
+    image: &str,
+    template: &WorkspaceTemplateSpec,
+    settings: &Settings,
+) -> Option<Violation> {
+    let wanted = settings.resolve_image(image);
+    if template.allow_custom_images || allowed(template).any(|name| settings.resolve_image(name) == wanted) {
         return None;
     }
     let names: Vec<_> = allowed(template).collect();
@@ -34,7 +60,7 @@ pub(super) fn workspace(
     };
     let listed = names.iter().take(LISTED).copied().collect::<Vec<_>>().join(", ");
     let rule = format!("is not an image that the template allows: choose one of {listed}{more}");
-    Some(Violation::new("spec.image", image, rule))
+    Some(Violation::new(field, image, rule))
 }
 
 /// The images, or aliases, that workspaces of a template may name.
@@ -68,6 +94,27 @@ mod tests {
             Some(template),
             &settings,
         )
+        .pop()
+    }
+
+    #[test]
+    fn images_of_init_containers_are_held_to_the_same_but_the_template_s_own() {
+        let settings = Settings::parse("{defaultImage: d:1, imageAliases: {uv: r/jupyter:1}}").unwrap();
+        let spec: WorkspaceSpec = serde_json::from_value(serde_json::json!({
+            "displayName": "d",
+            "initContainers": [
+                {"name": "a", "image": "own:1"}, {"name": "b", "image": "uv"}, {"name": "c", "image": "own:1"}, {"name": "d"},
+            ],
+        }))
+        .unwrap();
+        let template: WorkspaceTemplateSpec = serde_json::from_value(serde_json::json!({
+            "displayName": "t", "defaultImage": "r/jupyter:1", "defaultInitContainers": [{"name": "a", "image": "own:1"}],
+        }))
+        .unwrap();
+        let effective = effective(&spec, Some(&template), &settings);
+        let found = workspace(&spec, &effective, Some(&template), &settings);
+        let fields: Vec<_> = found.iter().map(|it| it.field.as_str()).collect();
+        assert_eq!(fields, ["spec.initContainers[2].image"]);
     }
 
     fn template(default: &str, allowed: &[&str]) -> WorkspaceTemplateSpec {

@@ -1,28 +1,81 @@
-//! Effective workspace and its template -> every broken rule, each with field, value, rule and remedy (pure).
+//! Objects -> every broken rule, each with field, value, rule and remedy (pure). One file per family of rules.
 
+mod containers;
+mod custom;
+mod env;
+mod hooks;
 mod image;
+mod labels;
+mod manager;
+mod mounts;
+mod parts;
+mod pod_security;
+mod profile;
+mod requirements;
+mod share;
+mod size;
 mod storage;
 mod template;
+mod totals;
+mod unvouched;
+mod variables;
 
-use api::{WorkspaceSpec, WorkspaceTemplate};
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate};
+use kube::ResourceExt;
 
+pub use manager::manager;
+pub use profile::profile;
+pub use share::share;
+pub use size::spec_size;
 pub use template::template;
+pub(crate) use template::unexpanded;
+pub use unvouched::{Named, Resource, named_by_author};
 
 use crate::checks::{self, resources};
 use crate::defaults::Effective;
+use crate::names;
 use crate::settings::Settings;
 use crate::violation::Violation;
 
-/// Every rule about the values of a workspace. `given` is what its author wrote, `effective` what it amounts to.
-pub(crate) fn workspace(
-    given: &WorkspaceSpec,
-    effective: &Effective,
-    template: Option<&WorkspaceTemplate>,
-    settings: &Settings,
-) -> Vec<Violation> {
-    let mut found = Vec::new();
-    if let Some(template) = template {
-        found.extend(template::as_reference(template, settings));
+/// Who wrote a part of the pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Author {
+    /// The author of the workspace.
+    Workspace,
+    /// The author of a template or execution profile.
+    Administrator,
+}
+
+/// What a workspace is judged by.
+pub(crate) struct Case<'a> {
+    /// As it is stored, or is to be.
+    pub(crate) workspace: &'a Workspace,
+    /// What it amounts to.
+    pub(crate) effective: &'a Effective,
+    /// Its template with this workspace's variables replaced.
+    pub(crate) template: Option<&'a WorkspaceTemplate>,
+    /// The same as it is stored.
+    pub(crate) raw_template: Option<&'a WorkspaceTemplate>,
+    /// Its execution profile.
+    pub(crate) profile: Option<&'a WorkspaceExecutionProfile>,
+    /// The installation's.
+    pub(crate) settings: &'a Settings,
+}
+
+/// Every rule about the values of a workspace.
+pub(crate) fn workspace(case: &Case<'_>) -> Vec<Violation> {
+    let Case {
+        workspace,
+        effective,
+        template,
+        raw_template,
+        profile,
+        settings,
+    } = *case;
+    let given = &workspace.spec;
+    let mut found: Vec<_> = spec_size(given).into_iter().collect();
+    if let (Some(template), Some(raw)) = (template, raw_template) {
+        found.extend(template::as_reference(template, raw, settings));
     }
     let bounds = template.map(|template| &template.spec);
     found.extend(image::workspace(given, effective, bounds, settings));
@@ -33,5 +86,74 @@ pub(crate) fn workspace(
     ));
     found.extend(storage::workspace(given, &effective.home, bounds));
     found.extend(checks::port("spec.port", effective.port));
+    let volumes = parts::volume_names(&effective.volumes, effective.shm_size.is_some());
+    let has_patterns =
+        bounds.is_some_and(|bounds| bounds.env_requirements.iter().any(|it| it.regex.is_some()));
+    found.extend(parts::Parts::of_workspace(given).faults(effective.pod_security, &volumes, has_patterns));
+    found.extend(variables::given(&given.variables));
+    found.extend(together(case));
+    if let Some(bounds) = bounds {
+        found.extend(within(case, bounds));
+    }
+    found.extend(profile.and_then(profile::as_reference));
+    found.extend(unvouched::refused(workspace, raw_template, settings));
+    found
+}
+
+/// Rules about several parts of the effective workspace.
+fn together(case: &Case<'_>) -> Vec<Violation> {
+    let (given, effective) = (&case.workspace.spec, case.effective);
+    let name = case.profile.map(ResourceExt::name_any).unwrap_or_default();
+    let own_claim = names::child(&case.workspace.name_any());
+    let mut found = mounts::Together {
+        own_claim: &own_claim,
+        home: &effective.home,
+        volumes: &effective.volumes,
+        volumes_given: !given.volumes.is_empty(),
+        profile: case.profile.map(|profile| (name.as_str(), &profile.spec)),
+    }
+    .clashes();
+    if let Some(size) = &effective.shm_size {
+        let most = case
+            .template
+            .and_then(|template| template.spec.max_shm_size.as_ref());
+        let memory = effective.resources.limits.get("memory");
+        found.extend(mounts::shm("spec.shmSize", size, most, memory));
+    }
+    found
+}
+
+/// Rules that only a template makes.
+fn within(case: &Case<'_>, bounds: &api::WorkspaceTemplateSpec) -> Vec<Violation> {
+    let (given, effective) = (&case.workspace.spec, case.effective);
+    let name = case.profile.map(ResourceExt::name_any).unwrap_or_default();
+    let mut found = custom::refused(given, bounds);
+    found.extend(totals::beyond(
+        "spec.initContainers",
+        &effective.resources,
+        &effective.pod.init_containers,
+        bounds.resource_bounds.as_ref(),
+    ));
+    found.extend(requirements::env(
+        &bounds.env_requirements,
+        &requirements::Environment {
+            effective: &effective.env,
+            given: &given.env,
+            profile: case
+                .profile
+                .map(|profile| (name.as_str(), profile.spec.env.as_slice())),
+        },
+    ));
+    for (index, container) in given.init_containers.iter().enumerate() {
+        found.extend(requirements::init_env(
+            &bounds.env_requirements,
+            &format!("spec.initContainers[{index}]"),
+            container.env.as_deref().unwrap_or_default(),
+        ));
+    }
+    found.extend(requirements::labels(
+        &bounds.label_requirements,
+        case.workspace.labels(),
+    ));
     found
 }

@@ -3,9 +3,9 @@
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
-use crate::checks::{mount_path, positive};
+use crate::checks::syntax::object_name;
+use crate::checks::{mount_path, positive, sub_path};
 use crate::defaults::Home;
-use crate::names;
 use crate::quantity::Quantity;
 use crate::violation::Violation;
 
@@ -16,17 +16,17 @@ pub(super) fn workspace(
     home: &Home,
     template: Option<&WorkspaceTemplateSpec>,
 ) -> Vec<Violation> {
+    let mut found = claim(given, home);
+    if let Some(folder) = home.sub_path() {
+        found.extend(sub_path("spec.storage.subPath", folder));
+    }
     // An ephemeral home comes from the settings, which are checked when they are read.
-    let Home::Disk {
-        size,
-        class,
-        mount_path: path,
-        ..
-    } = home
-    else {
-        return Vec::new();
+    if !matches!(home, Home::Ephemeral { .. }) {
+        found.extend(mount_path("spec.storage.mountPath", home.mount_path()));
+    }
+    let Home::Disk { size, class, .. } = home else {
+        return found;
     };
-    let mut found = Vec::new();
     let filled = if given
         .storage
         .as_ref()
@@ -54,13 +54,35 @@ pub(super) fn workspace(
         }
     }
     found.extend(unusable);
-    if let Some(class) = class
-        && !names::is_dns_1123_subdomain(class)
-    {
-        let rule = "cannot be the name of a StorageClass: use lower-case letters, digits, '-' and '.'";
-        found.push(Violation::new("spec.storage.storageClassName", class, rule));
+    if let Some(class) = class {
+        found.extend(object_name(
+            "spec.storage.storageClassName",
+            class,
+            "StorageClass",
+        ));
     }
-    found.extend(mount_path("spec.storage.mountPath", path));
+    found
+}
+
+/// A claim that exists has its class and size, and is not ours to delete.
+fn claim(given: &WorkspaceSpec, home: &Home) -> Vec<Violation> {
+    let (Home::Claim { name, .. }, Some(storage)) = (home, &given.storage) else {
+        return Vec::new();
+    };
+    let mut found: Vec<_> = object_name("spec.storage.claimName", name, "PersistentVolumeClaim")
+        .into_iter()
+        .collect();
+    for (field, is_set) in [
+        ("storageClassName", storage.storage_class_name.is_some()),
+        ("size", storage.size.is_some()),
+        ("retain", storage.retain.is_some()),
+    ] {
+        if is_set {
+            let rule =
+                "stands beside claimName: that claim exists already and is never deleted with the workspace";
+            found.push(Violation::new(format!("spec.storage.{field}"), "", rule));
+        }
+    }
     found
 }
 
@@ -126,8 +148,30 @@ mod tests {
             json!({"maxSize": "1Gi"}),
         );
         assert_eq!(found.len(), 3, "{found:?}");
-        assert!(found[0].starts_with("spec.storage.size: "));
-        assert!(found[1].starts_with("spec.storage.storageClassName: "));
-        assert!(found[2].starts_with("spec.storage.mountPath: "));
+        assert!(found[0].starts_with("spec.storage.mountPath: "));
+        assert!(found[1].starts_with("spec.storage.size: "));
+        assert!(found[2].starts_with("spec.storage.storageClassName: "));
+    }
+
+    #[test]
+    fn an_existing_claim_excludes_what_a_disk_of_ones_own_has() {
+        let given = json!({"claimName": "mine", "mountPath": "/h", "subPath": "a/b"});
+        assert_eq!(
+            lines(
+                given,
+                json!({"minSize": "1Gi", "defaultStorageClassName": "fast", "retain": "Retain"})
+            ),
+            [""; 0]
+        );
+        let given = json!({"claimName": "Mine", "size": "1Gi", "storageClassName": "c", "retain": "Delete", "subPath": "../x"});
+        let found = lines(given, json!(null));
+        for field in ["claimName", "storageClassName", "size", "retain", "subPath"] {
+            let start = format!("spec.storage.{field}: ");
+            assert!(
+                found.iter().any(|line| line.starts_with(&start)),
+                "{field}: {found:?}"
+            );
+        }
+        assert_eq!(found.len(), 5, "{found:?}");
     }
 }

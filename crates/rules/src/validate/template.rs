@@ -2,48 +2,80 @@
 
 use api::template::{Bounds, PrimaryStorage, ResourceBounds};
 use api::workspace::ResourceRequirements;
-use api::{WorkspaceTemplate, WorkspaceTemplateSpec};
+use api::{WorkspaceSpec, WorkspaceTemplate, WorkspaceTemplateSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use kube::ResourceExt as _;
 
-use super::image;
+use super::{image, labels, mounts, parts, requirements, spec_size, totals};
+use crate::checks::syntax::object_name;
 use crate::checks::{self, resources};
+use crate::defaults::effective;
+use crate::expand;
 use crate::quantity::Quantity;
 use crate::resources::bounds_of;
 use crate::settings::Settings;
+use crate::variables::Scope;
 use crate::violation::{Violation, Violations};
 
-/// Every contradiction in a template: ends of ranges that are no quantities or cross, defaults out of bounds, a
-/// default image that is not allowed. The CRD refuses the same when a template is written.
+/// Every contradiction in a template: ends of ranges that are no quantities or cross, defaults out of bounds or against their own
+/// requirements, patterns that are none, parts that no pod may have. Variables have sample values; what they make of it for one
+/// workspace is judged with that workspace.
 pub fn template(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
-    let mut found = Vec::new();
-    found.extend(checks::image_syntax("spec.defaultImage", &spec.default_image));
-    let default = settings.resolve_image(&spec.default_image);
-    if !spec.allow_custom_images && !image::allowed(spec).any(|name| settings.resolve_image(name) == default)
-    {
-        let rule = "is not among spec.allowedImages: add it there, or choose one of them";
-        found.push(Violation::new("spec.defaultImage", &spec.default_image, rule));
-    }
-    let nothing = ResourceBounds::default();
-    let bounds = spec.resource_bounds.as_ref().unwrap_or(&nothing);
-    for (name, range) in [
-        ("cpu", &bounds.cpu),
-        ("memory", &bounds.memory),
-        ("gpu", &bounds.gpu),
-    ] {
-        if let Some(range) = range {
-            found.extend(self_check(
-                &format!("spec.resourceBounds.{name}"),
-                range,
-                "min",
-                "max",
-            ));
+    let mut found: Vec<_> = spec_size(spec).into_iter().collect();
+    found.extend(requirements::of_template(
+        &spec.env_requirements,
+        &spec.label_requirements,
+        &spec.environment_variables,
+    ));
+    let scope = Scope::sample();
+    match expand::disks(spec, &scope).and_then(|spec| expand::rest(&spec, &scope)) {
+        Ok(expanded) => found.extend(values(&expanded, settings)),
+        Err(faults) => {
+            found.extend(faults);
+            found.extend(values(spec, settings));
         }
     }
-    if let Some(defaults) = &spec.default_resources {
-        found.extend(resources::shape("spec.defaultResources", defaults));
-        found.extend(defaults_in_bounds(defaults, bounds));
-    }
+    found
+}
+
+/// What a workspace is told about a template that contradicts itself, or that its variables' values make illegal.
+pub(super) fn as_reference(
+    expanded: &WorkspaceTemplate,
+    raw: &WorkspaceTemplate,
+    settings: &Settings,
+) -> Option<Violation> {
+    let by_itself = template(&raw.spec, settings);
+    let (found, rule, remedy) = if !by_itself.is_empty() {
+        let rule = "contradicts itself, so nothing can be judged by it";
+        (by_itself, rule, "ask for a corrected template")
+    } else if expanded.spec != raw.spec {
+        let rule = "is illegal with the values that its variables have for this workspace";
+        (
+            values(&expanded.spec, settings),
+            rule,
+            "change spec.variables, or ask for another template",
+        )
+    } else {
+        return None;
+    };
+    let found = Violations::of(found)?;
+    let rule = format!("{rule} ({found}): {remedy}");
+    Some(Violation::new("spec.templateRef", raw.name_any(), rule))
+}
+
+/// What a workspace is told about variables of its template that cannot be replaced.
+pub(crate) fn unexpanded(raw: &WorkspaceTemplate, faults: Vec<Violation>) -> Option<Violation> {
+    let found = Violations::of(faults)?;
+    let rule = format!(
+        "has variables that have no value here ({found}): set them in spec.variables, or ask for a corrected template"
+    );
+    Some(Violation::new("spec.templateRef", raw.name_any(), rule))
+}
+
+/// What is wrong with values that hold no variables any more.
+fn values(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
+    let mut found = images(spec, settings);
+    found.extend(resources_and_bounds(spec));
     if let Some(disk) = &spec.primary_storage {
         found.extend(primary_storage(disk));
     }
@@ -51,28 +83,121 @@ pub fn template(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violat
         spec.default_port
             .and_then(|port| checks::port("spec.defaultPort", port)),
     );
+    let volumes = parts::volume_names(&spec.default_volumes, spec.default_shm_size.is_some());
+    found.extend(parts::Parts::of_template(spec).faults(spec.pod_security, &volumes, false));
+    found.extend(labels::base("spec.baseLabels", &spec.base_labels));
+    for (field, name, kind) in [
+        ("spec.managerRef", &spec.manager_ref, "WorkspaceManager"),
+        (
+            "spec.executionProfileRef",
+            &spec.execution_profile_ref,
+            "WorkspaceExecutionProfile",
+        ),
+    ] {
+        found.extend(name.as_ref().and_then(|name| object_name(field, name, kind)));
+    }
+    found.extend(together(spec, settings));
     found
 }
 
-/// What a workspace is told about a template that contradicts itself.
-pub(super) fn as_reference(object: &WorkspaceTemplate, settings: &Settings) -> Option<Violation> {
-    let found = Violations::of(template(&object.spec, settings))?;
-    let rule =
-        format!("contradicts itself, so nothing can be judged by it ({found}): ask for a corrected template");
-    Some(Violation::new("spec.templateRef", object.name_any(), rule))
+fn images(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
+    const DEFAULT: &str = "spec.defaultImage";
+    let mut found: Vec<_> = checks::image_syntax(DEFAULT, &spec.default_image)
+        .into_iter()
+        .collect();
+    for (index, image) in spec.allowed_images.iter().enumerate() {
+        found.extend(checks::image_syntax(
+            &format!("spec.allowedImages[{index}]"),
+            image,
+        ));
+    }
+    let default = settings.resolve_image(&spec.default_image);
+    if !spec.allow_custom_images && !image::allowed(spec).any(|name| settings.resolve_image(name) == default)
+    {
+        let rule = "is not among spec.allowedImages: add it there, or choose one of them";
+        found.push(Violation::new(DEFAULT, &spec.default_image, rule));
+    }
+    found
+}
+
+fn resources_and_bounds(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
+    let nothing = ResourceBounds::default();
+    let bounds = spec.resource_bounds.as_ref().unwrap_or(&nothing);
+    let fields = [
+        ("cpu", &bounds.cpu),
+        ("memory", &bounds.memory),
+        ("gpu", &bounds.gpu),
+    ]
+    .into_iter()
+    .filter_map(|(name, range)| Some((format!("spec.resourceBounds.{name}"), range.as_ref()?)));
+    let named = bounds.resources.iter().map(|(name, range)| {
+        let field = format!("spec.resourceBounds.resources[{}]", name.escape_debug());
+        (field, range)
+    });
+    let mut found = Vec::new();
+    for (field, range) in fields.chain(named) {
+        found.extend(self_check(&field, range, "min", "max"));
+    }
+    for name in bounds.resources.keys() {
+        let field = format!("spec.resourceBounds.resources[{}]", name.escape_debug());
+        found.extend(resources::unknown_resource(name).map(|rule| Violation::new(field, name, rule)));
+    }
+    if let Some(defaults) = &spec.default_resources {
+        found.extend(resources::shape("spec.defaultResources", defaults));
+        found.extend(defaults_in_bounds(defaults, bounds));
+    }
+    found
+}
+
+/// What its defaults come to together, for a workspace that says nothing.
+fn together(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
+    let effective = effective(&WorkspaceSpec::default(), Some(spec), settings);
+    let mut found = mounts::Together {
+        own_claim: "",
+        home: &effective.home,
+        volumes: &effective.volumes,
+        volumes_given: true,
+        profile: None,
+    }
+    .clashes();
+    for violation in &mut found {
+        violation.field = violation
+            .field
+            .replace("spec.storage.mountPath", "spec.primaryStorage.defaultMountPath")
+            .replace("spec.volumes", "spec.defaultVolumes");
+    }
+    if let Some(most) = &spec.max_shm_size {
+        found.extend(checks::quantity("spec.maxShmSize", most));
+    }
+    if let Some(size) = &spec.default_shm_size {
+        let memory = effective.resources.limits.get("memory");
+        found.extend(mounts::shm(
+            "spec.defaultShmSize",
+            size,
+            spec.max_shm_size.as_ref(),
+            memory,
+        ));
+    }
+    found.extend(totals::beyond(
+        "spec.defaultInitContainers",
+        &effective.resources,
+        &effective.pod.init_containers,
+        spec.resource_bounds.as_ref(),
+    ));
+    found
 }
 
 fn defaults_in_bounds(defaults: &ResourceRequirements, bounds: &ResourceBounds) -> Vec<Violation> {
     let mut found = Vec::new();
     for (map, values) in [("requests", &defaults.requests), ("limits", &defaults.limits)] {
         for (name, value) in values {
-            if let Some(range) = bounds_of(Some(bounds), name) {
-                found.extend(in_range(
-                    &format!("spec.defaultResources.{map}[{name}]"),
-                    value,
-                    range,
-                ));
-            }
+            let field = format!("spec.defaultResources.{map}[{name}]");
+            let ranges = bounds_of(Some(bounds), name);
+            found.extend(
+                ranges
+                    .into_iter()
+                    .find_map(|range| in_range(&field, value, range)),
+            );
         }
     }
     found
@@ -159,10 +284,64 @@ mod tests {
             "defaultImage": "uv",
             "allowedImages": ["r/jupyter:1"],
             "defaultResources": {"requests": {"cpu": "500m"}, "limits": {"cpu": "2"}},
-            "resourceBounds": {"cpu": {"min": "500m", "max": "2"}, "gpu": {"max": 0}},
+            "resourceBounds": {
+                "cpu": {"min": "500m", "max": "2"}, "gpu": {"max": 0}, "resources": {"amd.com/gpu": {"max": 1}},
+            },
             "primaryStorage": {"defaultSize": "1Gi", "minSize": "1Gi", "maxSize": "1Gi"},
+            "environmentVariables": [{"name": "TEAM", "value": "{team}-{workspace.namespace}"}, {"name": "X", "value": "a"}],
+            "envRequirements": [{"name": "TEAM", "regex": "[a-z]+"}, {"name": "X", "regex": "a"}],
+            "baseLabels": [{"name": "example.org/{team}", "value": "{owner.name}"}],
+            "defaultVolumes": [{"name": "d", "persistentVolumeClaimName": "data-{team}", "mountPath": "/data/{team}"}],
+            "defaultShmSize": "64Mi", "maxShmSize": "64Mi",
+            "podSecurity": "Baseline", "defaultPodSecurityContext": {"runAsUser": 0},
+            "defaultInitContainers": [{"name": "a", "image": "other:{workspace.namespace}"}],
+            "defaultReadinessProbe": {"httpGet": {"port": "{service.port}"}},
         }));
         assert_eq!(found, Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_part_that_no_pod_may_have_is_named() {
+        let found = lines(json!({
+            "defaultImage": "{team}:1",
+            "environmentVariables": [{"name": "X", "value": "ab"}, {"name": "Y", "value": "{workspace.nmae}"}],
+            "envRequirements": [{"name": "X", "regex": "a"}, {"name": "Z", "regex": "("}],
+            "resourceBounds": {"memory": {"max": "1Gi"}, "resources": {"cpus": {"max": 1}, "a.org/b": {"min": 2, "max": 1}}},
+            "baseLabels": [{"name": "workspaces.jupyter.org/x", "value": "y"}],
+            "defaultVolumes": [{"name": "shm", "persistentVolumeClaimName": "c", "mountPath": "/home/jovyan"}],
+            "primaryStorage": {},
+            "defaultShmSize": "2Gi", "maxShmSize": "1Gi",
+            "defaultContainerSecurityContext": {"privileged": true},
+            "defaultNodeSelector": {"a b": "c"},
+            "defaultLifecycle": {"preStop": {"httpGet": {"port": 1, "host": "h"}}},
+            "defaultInitContainers": [
+                {"name": "a", "image": "i", "resources": {"limits": {"memory": "2Gi"}}, "volumeMounts": [{"name": "x", "mountPath": "/x"}]},
+            ],
+            "managerRef": "No",
+        }));
+        for field in [
+            "spec.defaultImage",
+            "spec.envRequirements[1].regex",
+            "spec.environmentVariables[0].value",
+            "spec.environmentVariables[1].value",
+            "spec.resourceBounds.resources[cpus]",
+            "spec.resourceBounds.resources[a.org/b].min",
+            "spec.baseLabels[0].name",
+            "spec.defaultVolumes[0].name",
+            "spec.defaultVolumes[0].mountPath",
+            "spec.defaultShmSize",
+            "spec.defaultContainerSecurityContext.privileged",
+            "spec.defaultNodeSelector[a b]",
+            "spec.defaultLifecycle.preStop.httpGet.host",
+            "spec.defaultInitContainers",
+            "spec.defaultInitContainers[0].volumeMounts[0].name",
+            "spec.managerRef",
+        ] {
+            assert!(
+                found.iter().any(|line| line.starts_with(&format!("{field}: "))),
+                "{field}: {found:#?}"
+            );
+        }
     }
 
     #[test]

@@ -41,9 +41,50 @@ pub struct Scope {
     given: BTreeMap<String, String>,
     typed: bool,
     strict: bool,
+    sample: bool,
 }
 
+/// Variables of ours that every workspace has, and a value of the shape that each may have.
+const SAMPLES: [(&str, &str); 11] = [
+    ("workspace.name", "sample"),
+    ("workspace.namespace", "sample"),
+    ("workspace.uid", NO_UID),
+    ("workspace.host", "sample.example.org"),
+    ("owner.name", "sample"),
+    ("service.name", "workspace-sample"),
+    ("service.port", "8888"),
+    ("routing.baseDomain", "example.org"),
+    ("routing.port", "443"),
+    ("pvcs.home", "workspace-sample"),
+    ("authentication.address", "https://auth.example.org/"),
+];
+/// Value of any other variable.
+const SAMPLE: &str = "sample";
+
 impl Scope {
+    /// Of no workspace: for what is looked at before there is one. Every name is known but those that are ours and that no
+    /// workspace has.
+    pub fn sample() -> Self {
+        let samples = SAMPLES.map(|(name, value)| (name.to_owned(), Value::from(value)));
+        Self {
+            built_in: samples.into(),
+            given: BTreeMap::new(),
+            typed: false,
+            strict: false,
+            sample: true,
+        }
+    }
+
+    /// With values for what only its manager knows, where that is not known yet.
+    #[must_use]
+    pub fn with_sample_manager(mut self) -> Self {
+        let of_manager = ["workspace.host", "routing.baseDomain", "routing.port"];
+        for (name, value) in SAMPLES.into_iter().filter(|(name, _)| of_manager.contains(name)) {
+            self.built_in.insert(name.to_owned(), value.into());
+        }
+        self
+    }
+
     /// What the workspace alone knows: `workspace.name`, `workspace.namespace`, `workspace.uid`, `owner.name` if it has an owner,
     /// `service.name`, and what it sets in `spec.variables`.
     pub fn of(workspace: &Workspace) -> Self {
@@ -54,6 +95,7 @@ impl Scope {
             given: workspace.spec.variables.clone(),
             typed: false,
             strict: false,
+            sample: false,
         }
         .with("service.name", names::child(&name))
         .with("workspace.name", name)
@@ -134,9 +176,17 @@ impl Scope {
         self
     }
 
+    /// Without what the workspace sets itself: for what its author must not choose.
+    #[must_use]
+    pub fn without_given(mut self) -> Self {
+        self.given.clear();
+        self.sample = false;
+        self
+    }
+
     /// Whether `{name}` is a variable at all: undotted, it is one only if the workspace sets it.
     pub(super) fn claims(&self, name: &str) -> bool {
-        name.contains('.') || self.given.contains_key(name)
+        name.contains('.') || self.sample || self.given.contains_key(name)
     }
 
     /// What a string becomes that is this variable and nothing else, if not text.
@@ -151,8 +201,10 @@ impl Scope {
         if let Some(value) = self.built_in.get(name) {
             return self.checked(name, plain(value));
         }
+        let guessed = self.sample && (!is_built_in(name) || name.starts_with("pvcs."));
         match self.given.get(name).filter(|_| !is_built_in(name)) {
             Some(value) => self.checked(name, value.clone()),
+            None if guessed => Ok(SAMPLE.to_owned()),
             None => Err(VariableError::Unknown {
                 name: name.to_owned(),
                 known: self.known(),

@@ -1,0 +1,126 @@
+//! Text -> whether Kubernetes takes it as a name, key or value (pure).
+
+use crate::names::{is_dns_1035_label, is_dns_1123_subdomain};
+use crate::violation::Violation;
+
+/// Whether `text` is a DNS-1123 label: the name of a volume, container or namespace.
+pub(crate) fn is_dns_1123_label(text: &str) -> bool {
+    text.len() <= 63 && !text.contains('.') && is_dns_1123_subdomain(text)
+}
+
+/// Whether `text` is a port's name.
+pub(crate) fn is_port_name(text: &str) -> bool {
+    let inner = text
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let edges = !text.starts_with('-') && !text.ends_with('-') && !text.contains("--");
+    text.len() <= 15 && inner && edges && text.bytes().any(|b| b.is_ascii_lowercase())
+}
+
+/// Whether `text` is a label's value.
+pub(crate) fn is_label_value(text: &str) -> bool {
+    text.is_empty() || is_qualified_part(text)
+}
+
+/// Whether `text` is the key of a label or annotation: a name, or one behind a domain and a slash.
+pub(crate) fn is_qualified_name(text: &str) -> bool {
+    match text.split_once('/') {
+        None => is_qualified_part(text),
+        Some((domain, name)) => is_dns_1123_subdomain(domain) && is_qualified_part(name),
+    }
+}
+
+/// 1 to 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends.
+pub(crate) fn is_qualified_part(text: &str) -> bool {
+    let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    text.len() <= 63
+        && edge(text.as_bytes().first())
+        && edge(text.as_bytes().last())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+/// Whether `text` can be the name of an environment variable.
+pub(crate) fn is_variable_name(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| (b.is_ascii_graphic() || b == b' ') && b != b'=')
+}
+
+/// Whether `text` can be a key of a Secret or ConfigMap.
+pub(crate) fn is_data_key(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 253
+        && text != ".."
+        && text != "."
+        && !text.starts_with("../")
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+/// A violation unless `name` can be the name of a `kind`.
+pub(crate) fn object_name(field: impl Into<String>, name: &str, kind: &str) -> Option<Violation> {
+    let rule = format!("cannot be the name of a {kind}: use lower-case letters, digits, '-' and '.'");
+    (!is_dns_1123_subdomain(name)).then(|| Violation::new(field, name, rule))
+}
+
+/// A violation unless `name` is a DNS-1123 label.
+pub(crate) fn label_name(field: impl Into<String>, name: &str) -> Option<Violation> {
+    let rule =
+        "is no name: use at most 63 lower-case letters, digits and '-', with a letter or digit at both ends";
+    (!is_dns_1123_label(name)).then(|| Violation::new(field, name, rule))
+}
+
+/// Whether `text` could be the name of a workspace's child.
+pub(crate) fn is_child_name(text: &str) -> bool {
+    text.starts_with("workspace-") && is_dns_1035_label(text, 63)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_what_kubernetes_takes() {
+        for (holds, texts) in [
+            (
+                is_dns_1123_label as fn(&str) -> bool,
+                ["a", "a-1", "1a"].as_slice(),
+            ),
+            (is_label_value, &["", "a", "A_b.c-1"]),
+            (
+                is_qualified_name,
+                &["a", "example.org/a", "app.kubernetes.io/name"],
+            ),
+            (is_variable_name, &["A", "a b", "my.var-1", "_"]),
+            (is_data_key, &["a", ".dockerconfigjson", "A_b-c.d"]),
+            (is_port_name, &["http", "a-1"]),
+        ] {
+            for text in texts {
+                assert!(holds(text), "{text:?}");
+            }
+        }
+        for (holds, texts) in [
+            (
+                is_dns_1123_label as fn(&str) -> bool,
+                ["", "a.b", "A", "-a", "a-", "ü"].as_slice(),
+            ),
+            (is_label_value, &["-a", "a ", "a/b", "{x}"]),
+            (is_qualified_name, &["", "/a", "A.org/a", "a/", "a/b/c"]),
+            (is_variable_name, &["", "a=b", "a\n", "ü"]),
+            (is_data_key, &["", "..", "a/b", "a b"]),
+            (
+                is_port_name,
+                &["", "80", "a--b", "-a", "HTTP", "a234567890123456"],
+            ),
+        ] {
+            for text in texts {
+                assert!(!holds(text), "{text:?}");
+            }
+        }
+        assert!(!is_label_value(&"a".repeat(64)) && is_label_value(&"a".repeat(63)));
+    }
+}

@@ -1,0 +1,258 @@
+//! Template and a workspace's variables -> the template as it is for that workspace (pure).
+//!
+//! Bounds are never expanded: what a workspace says must not move them. Images know only the variables that are ours, for the
+//! same reason.
+
+use api::WorkspaceTemplateSpec;
+use k8s_openapi::api::core::v1::Container;
+use serde_json::Value;
+
+use crate::variables::{Scope, VariableError, expand_text, expand_value};
+use crate::violation::Violation;
+
+/// What is expanded first: the other parts may name the claims.
+const DISKS: [&str; 2] = ["defaultVolumes", "primaryStorage"];
+/// What is expanded then.
+const PARTS: [&str; 10] = [
+    "environmentVariables",
+    "baseLabels",
+    "defaultContainerConfig",
+    "defaultNodeSelector",
+    "defaultAffinity",
+    "defaultTolerations",
+    "defaultLifecycle",
+    "defaultReadinessProbe",
+    "defaultPodSecurityContext",
+    "defaultContainerSecurityContext",
+];
+const INIT_CONTAINERS: &str = "defaultInitContainers";
+
+/// Whether anything in `spec` may have to be replaced. In JSON itself a brace is followed by a quote or its end.
+pub(crate) fn has_variables(spec: &WorkspaceTemplateSpec) -> bool {
+    let json = serde_json::to_vec(spec).unwrap_or_default();
+    json.windows(2)
+        .any(|pair| pair[0] == b'{' && (pair[1].is_ascii_alphabetic() || b"_{".contains(&pair[1])))
+}
+
+/// `spec` with the variables of its disks replaced.
+pub(crate) fn disks(
+    spec: &WorkspaceTemplateSpec,
+    scope: &Scope,
+) -> Result<WorkspaceTemplateSpec, Vec<Violation>> {
+    expand(spec, &DISKS, scope)
+}
+
+/// `spec`, whose disks are expanded already, with every other variable replaced.
+pub(crate) fn rest(
+    spec: &WorkspaceTemplateSpec,
+    scope: &Scope,
+) -> Result<WorkspaceTemplateSpec, Vec<Violation>> {
+    let mut faults = Vec::new();
+    let images = images(spec, scope).map_err(|found| faults.extend(found));
+    let mut imageless = spec.clone();
+    for container in &mut imageless.default_init_containers {
+        container.image = None;
+    }
+    let mut fields = PARTS.to_vec();
+    fields.push(INIT_CONTAINERS);
+    let expanded = expand(&imageless, &fields, scope).map_err(|found| faults.extend(found));
+    let (Ok(images), Ok(mut expanded)) = (images, expanded) else {
+        return Err(faults);
+    };
+    images.put_into(&mut expanded);
+    Ok(expanded)
+}
+
+fn expand(
+    spec: &WorkspaceTemplateSpec,
+    fields: &[&str],
+    scope: &Scope,
+) -> Result<WorkspaceTemplateSpec, Vec<Violation>> {
+    let mut faults = Vec::new();
+    let mut json = serde_json::to_value(spec).map_err(|error| vec![unreadable(&error)])?;
+    for field in fields {
+        let Some(part) = json.get_mut(*field) else {
+            continue;
+        };
+        match expand_value(&format!("spec.{field}"), part, scope) {
+            Ok(expanded) => {
+                *part = expanded;
+                number_ports(part);
+            }
+            Err(found) => faults.extend(found),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    serde_json::from_value(json).map_err(|error| vec![unreadable(&error)])
+}
+
+fn unreadable(error: &serde_json::Error) -> Violation {
+    Violation::new(
+        "spec",
+        "",
+        format!("cannot be read with its variables' values: {error}"),
+    )
+}
+
+/// A port that was written as a variable is a number then, not a name.
+fn number_ports(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(number_ports),
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let number = value.as_str().and_then(|text| text.parse::<u16>().ok());
+                match number.filter(|_| key == "port") {
+                    Some(number) => *value = number.into(),
+                    None => number_ports(value),
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+struct Images {
+    default: String,
+    allowed: Vec<String>,
+    init: Vec<Option<String>>,
+}
+
+impl Images {
+    fn put_into(self, spec: &mut WorkspaceTemplateSpec) {
+        spec.default_image = self.default;
+        spec.allowed_images = self.allowed;
+        for (container, image) in spec.default_init_containers.iter_mut().zip(self.init) {
+            container.image = image;
+        }
+    }
+}
+
+fn images(spec: &WorkspaceTemplateSpec, scope: &Scope) -> Result<Images, Vec<Violation>> {
+    let ours = scope.clone().without_given();
+    let mut faults = Vec::new();
+    let mut text = |field: String, image: &str| {
+        expand_text(image, &ours).unwrap_or_else(|error: VariableError| {
+            faults.push(Violation::new(field, image, error.to_string()));
+            String::new()
+        })
+    };
+    let images = Images {
+        default: text("spec.defaultImage".to_owned(), &spec.default_image),
+        allowed: spec
+            .allowed_images
+            .iter()
+            .enumerate()
+            .map(|(index, image)| text(format!("spec.allowedImages[{index}]"), image))
+            .collect(),
+        init: spec
+            .default_init_containers
+            .iter()
+            .enumerate()
+            .map(|(index, container): (usize, &Container)| {
+                let field = format!("spec.{INIT_CONTAINERS}[{index}].image");
+                container.image.as_deref().map(|image| text(field, image))
+            })
+            .collect(),
+    };
+    if faults.is_empty() {
+        Ok(images)
+    } else {
+        Err(faults)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn template(value: Value) -> WorkspaceTemplateSpec {
+        let mut spec =
+            json!({"displayName": "{workspace.name}", "defaultImage": "r/{workspace.namespace}:1"});
+        for (key, value) in value.as_object().unwrap() {
+            spec[key] = value.clone();
+        }
+        serde_json::from_value(spec).unwrap()
+    }
+
+    fn scope() -> Scope {
+        let workspace: api::Workspace = serde_json::from_value(json!({
+            "metadata": {"name": "lab", "namespace": "team", "uid": "u"},
+            "spec": {"displayName": "d", "variables": {"course": "ml"}},
+        }))
+        .unwrap();
+        Scope::of(&workspace).with("service.port", 8888)
+    }
+
+    #[test]
+    fn every_part_is_expanded_and_no_bound() {
+        let raw = template(json!({
+            "allowedImages": ["r/{workspace.namespace}:1"],
+            "environmentVariables": [{"name": "A", "value": "{course}@{workspace.name}"}],
+            "envRequirements": [{"name": "A", "regex": "[a-z]{course}"}],
+            "baseLabels": [{"name": "x/{course}", "value": "{workspace.name}"}],
+            "defaultContainerConfig": {"args": ["--base={workspace.name}", "${HOME}", "{{course}}"]},
+            "defaultNodeSelector": {"pool-{course}": "{course}"},
+            "defaultReadinessProbe": {"httpGet": {"path": "/{course}", "port": "{service.port}"}},
+            "defaultInitContainers": [{"name": "a", "image": "i:{workspace.name}", "command": ["{course}"]}],
+            "defaultVolumes": [{"name": "d", "persistentVolumeClaimName": "data-{course}", "mountPath": "/{course}"}],
+            "primaryStorage": {"defaultMountPath": "/home/{course}"},
+        }));
+        let done = rest(&disks(&raw, &scope()).unwrap(), &scope()).unwrap();
+        assert_eq!(done.display_name, "{workspace.name}");
+        assert_eq!(done.default_image, "r/team:1");
+        assert_eq!(done.allowed_images, ["r/team:1"]);
+        assert_eq!(done.environment_variables[0].value.as_deref(), Some("ml@lab"));
+        assert_eq!(done.env_requirements, raw.env_requirements);
+        assert_eq!(
+            (
+                done.base_labels[0].name.as_str(),
+                done.base_labels[0].value.as_str()
+            ),
+            ("x/ml", "lab")
+        );
+        let args = done.default_container_config.unwrap().args;
+        assert_eq!(args, ["--base=lab", "${HOME}", "{course}"]);
+        assert_eq!(done.default_node_selector["pool-ml"], "ml");
+        let http = done.default_readiness_probe.unwrap().http_get.unwrap();
+        assert_eq!(json!(http.port), json!(8888));
+        assert_eq!(done.default_init_containers[0].image.as_deref(), Some("i:lab"));
+        assert_eq!(done.default_init_containers[0].command.as_ref().unwrap()[0], "ml");
+        assert_eq!(done.default_volumes[0].persistent_volume_claim_name, "data-ml");
+        assert_eq!(done.default_volumes[0].mount_path, "/ml");
+        let storage = done.primary_storage.unwrap();
+        assert_eq!(storage.default_mount_path.as_deref(), Some("/home/ml"));
+    }
+
+    #[test]
+    fn a_workspace_s_own_variable_chooses_no_image() {
+        let raw = template(json!({"defaultImage": "r/{course}:1"}));
+        assert_eq!(rest(&raw, &scope()).unwrap().default_image, "r/{course}:1");
+    }
+
+    #[test]
+    fn every_unknown_variable_is_named_at_once() {
+        let raw = template(json!({
+            "defaultImage": "{no.image}",
+            "environmentVariables": [{"name": "A", "value": "{no.such}"}],
+            "defaultInitContainers": [{"name": "a", "image": "{nor.this}", "args": ["{nor.that}"]}],
+        }));
+        let fields: Vec<_> = rest(&raw, &scope())
+            .unwrap_err()
+            .into_iter()
+            .map(|it| it.field)
+            .collect();
+        assert_eq!(
+            fields,
+            [
+                "spec.defaultImage",
+                "spec.defaultInitContainers[0].image",
+                "spec.environmentVariables[0].value",
+                "spec.defaultInitContainers[0].args[0]",
+            ]
+        );
+    }
+}

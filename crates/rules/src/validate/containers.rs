@@ -1,0 +1,262 @@
+//! Init containers -> what Kubernetes or we do not take (pure). They see what the application sees, and nothing more: no disks of
+//! their own, no ports of the node.
+
+use api::template::PodSecurity;
+use k8s_openapi::api::core::v1::{Container, VolumeMount};
+
+use super::{Author, env, hooks, pod_security};
+use crate::checks::syntax::label_name;
+use crate::checks::{image_syntax, mount_path, resources, sub_path};
+use crate::violation::Violation;
+
+/// Name of the container that runs the application.
+const APPLICATION: &str = "workspace";
+
+/// What init containers are judged by.
+pub(super) struct Site<'a> {
+    pub(super) author: Author,
+    pub(super) level: PodSecurity,
+    /// Names of the volumes that the pod has.
+    pub(super) volumes: &'a [&'a str],
+    /// Whether the template has patterns for environment variables.
+    pub(super) has_patterns: bool,
+}
+
+/// Init containers as `path` lists them.
+pub(super) fn init(path: &str, containers: &[Container], site: &Site<'_>) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (index, container) in containers.iter().enumerate() {
+        let at = format!("{path}[{index}]");
+        let name = format!("{at}.name");
+        found.extend(label_name(name.as_str(), &container.name));
+        let earlier = containers[..index]
+            .iter()
+            .any(|other| other.name == container.name);
+        if earlier || container.name == APPLICATION {
+            found.push(Violation::new(
+                name,
+                &container.name,
+                "is taken: choose another name",
+            ));
+        }
+        found.extend(one(&at, container, site));
+    }
+    found
+}
+
+fn one(at: &str, container: &Container, site: &Site<'_>) -> Vec<Violation> {
+    let image = container.image.as_deref().unwrap_or_default();
+    let mut found: Vec<_> = image_syntax(&format!("{at}.image"), image).into_iter().collect();
+    found.extend(env::shape(
+        &format!("{at}.env"),
+        container.env.as_deref().unwrap_or_default(),
+        site.author,
+    ));
+    found.extend(env::sources(
+        &format!("{at}.envFrom"),
+        container.env_from.as_deref().unwrap_or_default(),
+        site.has_patterns,
+    ));
+    found.extend(resources_shape(at, container));
+    if let Some(context) = &container.security_context {
+        found.extend(pod_security::container(
+            &format!("{at}.securityContext"),
+            context,
+            site.level,
+        ));
+    }
+    for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
+        found.extend(volume_mount(&format!("{at}.volumeMounts[{index}]"), mount, site));
+    }
+    found.extend(running(at, container));
+    found.extend(refused(at, container));
+    found
+}
+
+fn resources_shape(at: &str, container: &Container) -> Vec<Violation> {
+    let Some(given) = &container.resources else {
+        return Vec::new();
+    };
+    let mut found = resources::shape(&format!("{at}.resources"), &resources::of_container(given));
+    if given.claims.iter().flatten().next().is_some() {
+        let rule = "claims devices that no rule bounds: leave it out";
+        found.push(Violation::new(format!("{at}.resources.claims"), "", rule));
+    }
+    found
+}
+
+fn volume_mount(at: &str, mount: &VolumeMount, site: &Site<'_>) -> Vec<Violation> {
+    let mut found = Vec::new();
+    if !site.volumes.contains(&mount.name.as_str()) {
+        let rule = format!(
+            "is no volume of the pod: choose one of {}",
+            site.volumes.join(", ")
+        );
+        found.push(Violation::new(format!("{at}.name"), &mount.name, rule));
+    }
+    // Shared memory belongs below /dev, as in the application.
+    if mount.mount_path.trim_end_matches('/') != "/dev/shm" {
+        found.extend(mount_path(&format!("{at}.mountPath"), &mount.mount_path));
+    }
+    let sub = mount.sub_path.as_ref().filter(|path| !path.is_empty());
+    found.extend(sub.and_then(|path| sub_path(&format!("{at}.subPath"), path)));
+    if let Some(written) = mount.sub_path_expr.as_ref().filter(|path| !path.is_empty()) {
+        let rule = "is known only once the pod runs: use subPath";
+        found.push(Violation::new(format!("{at}.subPathExpr"), written, rule));
+    }
+    if let Some(way) = mount.mount_propagation.as_ref().filter(|way| *way != "None") {
+        let rule = "reaches beyond the pod: leave it out";
+        found.push(Violation::new(format!("{at}.mountPropagation"), way, rule));
+    }
+    found
+}
+
+/// What belongs to containers that keep running, beside the application.
+fn running(at: &str, container: &Container) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let stays = container.restart_policy.as_deref() == Some("Always");
+    if let Some(policy) = container.restart_policy.as_ref().filter(|_| !stays) {
+        let rule = "is not Always: leave it out for a container that runs to its end";
+        found.push(Violation::new(format!("{at}.restartPolicy"), policy, rule));
+    }
+    for (name, probe) in [
+        ("livenessProbe", &container.liveness_probe),
+        ("readinessProbe", &container.readiness_probe),
+        ("startupProbe", &container.startup_probe),
+    ] {
+        if let Some(probe) = probe {
+            let at = format!("{at}.{name}");
+            found.extend(hooks::probe(&at, probe));
+            found.extend((!stays).then(|| needs_to_stay(at)));
+        }
+    }
+    if let Some(hooks) = &container.lifecycle {
+        let at = format!("{at}.lifecycle");
+        found.extend(hooks::lifecycle(&at, hooks));
+        found.extend((!stays).then(|| needs_to_stay(at)));
+    }
+    found
+}
+
+fn needs_to_stay(field: String) -> Violation {
+    let rule = "belongs to containers that keep running: leave it out, or set restartPolicy Always";
+    Violation::new(field, "", rule)
+}
+
+/// What no container of ours has.
+fn refused(at: &str, container: &Container) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (index, port) in container.ports.iter().flatten().enumerate() {
+        if let Some(host) = port.host_port.filter(|host| *host != 0) {
+            let rule = "would open a port of the node: leave it out";
+            found.push(Violation::new(
+                format!("{at}.ports[{index}].hostPort"),
+                host.to_string(),
+                rule,
+            ));
+        }
+        if let Some(host) = port.host_ip.as_ref().filter(|host| !host.is_empty()) {
+            let rule = "would open a port of the node: leave it out";
+            found.push(Violation::new(format!("{at}.ports[{index}].hostIP"), host, rule));
+        }
+        if port.name.as_deref() == Some("http") {
+            let rule = "is the name of the application's port: choose another";
+            found.push(Violation::new(format!("{at}.ports[{index}].name"), "http", rule));
+        }
+    }
+    if container.volume_devices.iter().flatten().next().is_some() {
+        let rule = "are raw devices, which no pod of ours has: leave it out";
+        found.push(Violation::new(format!("{at}.volumeDevices"), "", rule));
+    }
+    if let Some(policy) = &container.image_pull_policy {
+        let rule = "is decided by the installation: leave it out";
+        found.push(Violation::new(format!("{at}.imagePullPolicy"), policy, rule));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn fields(containers: Value) -> Vec<String> {
+        let containers: Vec<Container> = serde_json::from_value(containers).unwrap();
+        let site = Site {
+            author: Author::Workspace,
+            level: PodSecurity::Restricted,
+            volumes: &["workspace-storage", "data"],
+            has_patterns: true,
+        };
+        init("spec.initContainers", &containers, &site)
+            .into_iter()
+            .map(|it| it.field.replace("spec.initContainers", ""))
+            .collect()
+    }
+
+    #[test]
+    fn an_ordinary_init_container_and_a_sidecar_pass() {
+        assert_eq!(
+            fields(json!([
+                {
+                    "name": "clone", "image": "git:1", "command": ["git"], "env": [{"name": "A", "value": "b"}],
+                    "volumeMounts": [{"name": "workspace-storage", "mountPath": "/work", "subPath": "src"}],
+                    "resources": {"limits": {"cpu": "1"}}, "securityContext": {"runAsUser": 5},
+                },
+                {
+                    "name": "proxy", "image": "proxy:1", "restartPolicy": "Always",
+                    "startupProbe": {"tcpSocket": {"port": 3000}}, "ports": [{"containerPort": 3000}],
+                },
+            ])),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn every_way_out_of_the_pod_is_named() {
+        assert_eq!(
+            fields(json!([
+                {
+                    "name": "workspace", "image": "",
+                    "envFrom": [{"secretRef": {"name": "s"}}],
+                    "resources": {"requests": {"cpu": "-1"}, "claims": [{"name": "x"}]},
+                    "securityContext": {"privileged": true},
+                    "volumeMounts": [
+                        {"name": "host", "mountPath": "/x", "mountPropagation": "Bidirectional", "subPathExpr": "$(X)"},
+                        {"name": "data", "mountPath": "/proc/1", "subPath": "../.."},
+                    ],
+                    "ports": [{"containerPort": 1, "hostPort": 80, "hostIP": "0.0.0.0", "name": "http"}],
+                    "volumeDevices": [{"name": "data", "devicePath": "/dev/x"}],
+                    "livenessProbe": {"tcpSocket": {"port": 80, "host": "db"}},
+                    "imagePullPolicy": "Always",
+                },
+                {"name": "a", "image": "i", "restartPolicy": "OnFailure"},
+                {"name": "a", "image": "i", "lifecycle": {"preStop": {"sleep": {"seconds": 1}}}},
+            ])),
+            [
+                "[0].name",
+                "[0].image",
+                "[0].envFrom[0]",
+                "[0].resources.requests.cpu",
+                "[0].resources.claims",
+                "[0].securityContext.privileged",
+                "[0].volumeMounts[0].name",
+                "[0].volumeMounts[0].subPathExpr",
+                "[0].volumeMounts[0].mountPropagation",
+                "[0].volumeMounts[1].mountPath",
+                "[0].volumeMounts[1].subPath",
+                "[0].livenessProbe.tcpSocket.host",
+                "[0].livenessProbe",
+                "[0].ports[0].hostPort",
+                "[0].ports[0].hostIP",
+                "[0].ports[0].name",
+                "[0].volumeDevices",
+                "[0].imagePullPolicy",
+                "[1].restartPolicy",
+                "[2].name",
+                "[2].lifecycle",
+            ]
+        );
+    }
+}

@@ -1,0 +1,137 @@
+//! What a workspace sets and only some templates allow -> violations (pure).
+
+use api::{WorkspaceSpec, WorkspaceTemplateSpec};
+use serde::Serialize;
+
+use crate::violation::Violation;
+
+/// Fields that the template keeps to itself. Writing down what it says anyway is no choice of one's own.
+pub(super) fn refused(given: &WorkspaceSpec, template: &WorkspaceTemplateSpec) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let mut check = |allowed: bool, is_set: bool, is_default: bool, field: &str, switch: &str| {
+        if is_set && !is_default && !allowed {
+            let rule = format!("is the template's to decide ({switch} is false): leave it out");
+            found.push(Violation::new(field, "", rule));
+        }
+    };
+    check(
+        template.allow_custom_init_containers,
+        !given.init_containers.is_empty(),
+        same(&given.init_containers, &template.default_init_containers),
+        "spec.initContainers",
+        "allowCustomInitContainers",
+    );
+    check(
+        template.allow_secondary_storages,
+        !given.volumes.is_empty(),
+        given.volumes == template.default_volumes,
+        "spec.volumes",
+        "allowSecondaryStorages",
+    );
+    let scheduling = "allowCustomScheduling";
+    check(
+        template.allow_custom_scheduling,
+        !given.node_selector.is_empty(),
+        given.node_selector == template.default_node_selector,
+        "spec.nodeSelector",
+        scheduling,
+    );
+    check(
+        template.allow_custom_scheduling,
+        given.affinity.is_some(),
+        given.affinity == template.default_affinity,
+        "spec.affinity",
+        scheduling,
+    );
+    check(
+        template.allow_custom_scheduling,
+        !given.tolerations.is_empty(),
+        given.tolerations == template.default_tolerations,
+        "spec.tolerations",
+        scheduling,
+    );
+    let security = "allowCustomSecurityContext";
+    check(
+        template.allow_custom_security_context,
+        given.pod_security_context.is_some(),
+        given.pod_security_context == template.default_pod_security_context,
+        "spec.podSecurityContext",
+        security,
+    );
+    check(
+        template.allow_custom_security_context,
+        given.container_security_context.is_some(),
+        given.container_security_context == template.default_container_security_context,
+        "spec.containerSecurityContext",
+        security,
+    );
+    found
+}
+
+fn same<T: Serialize>(left: &T, right: &T) -> bool {
+    serde_json::to_value(left).ok() == serde_json::to_value(right).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn fields(template: Value) -> Vec<String> {
+        let given: WorkspaceSpec = serde_json::from_value(json!({
+            "displayName": "d",
+            "initContainers": [{"name": "a", "image": "i"}],
+            "volumes": [{"name": "v", "persistentVolumeClaimName": "c", "mountPath": "/v"}],
+            "nodeSelector": {"a": "b"},
+            "affinity": {},
+            "tolerations": [{"operator": "Exists"}],
+            "podSecurityContext": {},
+            "containerSecurityContext": {},
+        }))
+        .unwrap();
+        let mut spec = json!({"displayName": "t", "defaultImage": "i"});
+        for (key, value) in template.as_object().unwrap() {
+            spec[key] = value.clone();
+        }
+        let template: WorkspaceTemplateSpec = serde_json::from_value(spec).unwrap();
+        refused(&given, &template)
+            .into_iter()
+            .map(|it| it.field)
+            .collect()
+    }
+
+    #[test]
+    fn a_template_keeps_to_itself_what_it_does_not_give_away() {
+        assert_eq!(
+            fields(json!({})),
+            [
+                "spec.initContainers",
+                "spec.nodeSelector",
+                "spec.affinity",
+                "spec.tolerations",
+                "spec.podSecurityContext",
+                "spec.containerSecurityContext",
+            ]
+        );
+        assert_eq!(
+            fields(json!({
+                "allowCustomInitContainers": true, "allowCustomScheduling": true, "allowCustomSecurityContext": true,
+                "allowSecondaryStorages": false,
+            })),
+            ["spec.volumes"]
+        );
+    }
+
+    #[test]
+    fn what_the_template_says_anyway_may_be_written_down() {
+        assert_eq!(
+            fields(json!({
+                "defaultInitContainers": [{"name": "a", "image": "i"}],
+                "defaultNodeSelector": {"a": "b"}, "defaultAffinity": {}, "defaultTolerations": [{"operator": "Exists"}],
+                "defaultPodSecurityContext": {}, "defaultContainerSecurityContext": {},
+            })),
+            [""; 0]
+        );
+    }
+}

@@ -1,0 +1,101 @@
+//! WorkspaceManager -> what is wrong with it, whoever uses it (pure).
+
+use api::WorkspaceManager;
+
+use super::size::spec_size;
+use crate::names::is_dns_1123_subdomain;
+use crate::routes;
+use crate::settings::Settings;
+use crate::violation::Violation;
+
+/// Every broken rule of a manager.
+pub fn manager(manager: &WorkspaceManager, settings: &Settings) -> Vec<Violation> {
+    let spec = &manager.spec;
+    let mut found: Vec<_> = spec_size(spec).into_iter().collect();
+    let domain = &spec.routing.base_domain;
+    // A host is a label of up to 63 characters more.
+    if !is_dns_1123_subdomain(domain) || !domain.contains('.') || domain.len() > 180 {
+        let rule = "is no domain: write labels of lower-case letters, digits and '-', joined by dots, such as workspaces.example.org";
+        found.push(Violation::new("spec.routing.baseDomain", domain, rule));
+    }
+    if let Some(port) = spec.routing.port.filter(|port| !(1..=65535).contains(port)) {
+        let rule = "is no port: choose one from 1 to 65535, or leave it out for 443";
+        found.push(Violation::new("spec.routing.port", port.to_string(), rule));
+    }
+    if spec.routing.traefik.is_some() == spec.routing.custom.is_some() {
+        let rule = "needs exactly one of traefik and custom";
+        found.push(Violation::new("spec.routing", "", rule));
+    }
+    let ways = &spec.authentication;
+    let count = [
+        ways.gateway.is_some(),
+        ways.forward_auth.is_some(),
+        ways.none.is_some(),
+    ];
+    if count.iter().filter(|is_set| **is_set).count() != 1 {
+        let rule = "needs exactly one of gateway, forwardAuth and none";
+        found.push(Violation::new("spec.authentication", "", rule));
+    }
+    if spec.routing.traefik.is_some() && ways.gateway.is_none() {
+        let rule = "needs authentication.gateway: its routes come from the gateway";
+        found.push(Violation::new("spec.routing.traefik", "", rule));
+    }
+    if let Some(service) = &ways.forward_auth
+        && !["http://", "https://"]
+            .iter()
+            .any(|scheme| service.address.starts_with(scheme))
+    {
+        let rule = "is no URL: write http://… or https://…";
+        found.push(Violation::new(
+            "spec.authentication.forwardAuth.address",
+            &service.address,
+            rule,
+        ));
+    }
+    found.extend(routes::check(manager, settings));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn fields(routing: Value, authentication: Value) -> Vec<String> {
+        let object = json!({"metadata": {"name": "m"}, "spec": {"routing": routing, "authentication": authentication}});
+        let object: WorkspaceManager = serde_json::from_value(object).unwrap();
+        let settings = Settings::parse("defaultImage: i").unwrap();
+        manager(&object, &settings)
+            .into_iter()
+            .map(|it| it.field)
+            .collect()
+    }
+
+    #[test]
+    fn the_usual_manager_is_right() {
+        let routing = json!({"baseDomain": "workspaces.localhost", "port": 8443, "traefik": {}});
+        assert_eq!(fields(routing, json!({"gateway": {}})), [""; 0]);
+    }
+
+    #[test]
+    fn every_fault_is_named_at_once() {
+        assert_eq!(
+            fields(
+                json!({"baseDomain": "Local", "port": 0}),
+                json!({"none": {}, "forwardAuth": {"address": "x"}})
+            ),
+            [
+                "spec.routing.baseDomain",
+                "spec.routing.port",
+                "spec.routing",
+                "spec.authentication",
+                "spec.authentication.forwardAuth.address",
+            ]
+        );
+        assert_eq!(
+            fields(json!({"baseDomain": "b.org", "traefik": {}}), json!({"none": {}})),
+            ["spec.routing.traefik"]
+        );
+    }
+}

@@ -1,0 +1,342 @@
+//! Disks, shared memory, secrets and tokens -> names that are taken, claims that are named twice, places that are the same
+//! (pure).
+
+use std::collections::BTreeMap;
+
+use api::WorkspaceExecutionProfileSpec;
+use api::workspace::SecondaryVolume;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
+
+use crate::checks::syntax::{label_name, object_name};
+use crate::checks::{mount_path, normal_path, positive};
+use crate::defaults::Home;
+use crate::quantity::Quantity;
+use crate::violation::Violation;
+
+/// Volumes of every pod, whose names are taken.
+pub(super) const HOME: &str = "workspace-storage";
+pub(super) const TMP: &str = "tmp";
+pub(super) const SHM: &str = "shm";
+const PREFIX: &str = "jupyter-k8s-";
+
+/// Where every pod has something of its own.
+const OURS: [(&str, &str); 2] = [("/tmp", "scratch space"), ("/dev/shm", "shared memory")];
+/// Where clients look for the token of the Kubernetes API.
+const TOKEN_FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// Further disks as `path` lists them, each by itself.
+pub(super) fn volumes(path: &str, volumes: &[SecondaryVolume]) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (index, volume) in volumes.iter().enumerate() {
+        let at = format!("{path}[{index}]");
+        let name = format!("{at}.name");
+        found.extend(label_name(name.as_str(), &volume.name));
+        let earlier = volumes[..index].iter().any(|other| other.name == volume.name);
+        let ours = [HOME, TMP, SHM].contains(&volume.name.as_str()) || volume.name.starts_with(PREFIX);
+        if earlier || ours {
+            found.push(Violation::new(
+                name,
+                &volume.name,
+                "is taken: choose another name",
+            ));
+        }
+        let claim = &volume.persistent_volume_claim_name;
+        let claim_field = format!("{at}.persistentVolumeClaimName");
+        found.extend(object_name(claim_field.as_str(), claim, "PersistentVolumeClaim"));
+        if volumes[..index]
+            .iter()
+            .any(|other| other.persistent_volume_claim_name == *claim)
+        {
+            found.push(Violation::new(
+                claim_field,
+                claim,
+                "is mounted twice: leave one out",
+            ));
+        }
+        found.extend(mount_path(&format!("{at}.mountPath"), &volume.mount_path));
+    }
+    found
+}
+
+/// What a pod's disks are judged by, together.
+pub(super) struct Together<'a> {
+    /// Name that the workspace's own disk has, or would have.
+    pub(super) own_claim: &'a str,
+    pub(super) home: &'a Home,
+    pub(super) volumes: &'a [SecondaryVolume],
+    /// Whether the workspace lists the volumes itself.
+    pub(super) volumes_given: bool,
+    pub(super) profile: Option<(&'a str, &'a WorkspaceExecutionProfileSpec)>,
+}
+
+impl Together<'_> {
+    /// Every clash between them.
+    pub(super) fn clashes(&self) -> Vec<Violation> {
+        let mut found = self.claims();
+        let mut taken: BTreeMap<String, String> =
+            OURS.map(|(path, what)| (path.to_owned(), what.to_owned())).into();
+        let mut places = vec![(
+            "spec.storage.mountPath".to_owned(),
+            self.home.mount_path().to_owned(),
+            "the home".to_owned(),
+        )];
+        places.extend(self.volumes.iter().enumerate().map(|(index, volume)| {
+            let field = self.field(index, "mountPath");
+            (
+                field,
+                volume.mount_path.clone(),
+                format!("the volume {:?}", volume.name),
+            )
+        }));
+        if let Some((name, profile)) = self.profile {
+            let field = || format!("spec.executionProfileRef ({name})");
+            places.extend(
+                folders_of(profile)
+                    .into_iter()
+                    .map(|(path, what)| (field(), path, what)),
+            );
+        }
+        for (field, path, what) in places {
+            let normal = normal_path(&path);
+            if let Some(other) = taken.get(&normal) {
+                let rule = format!("is the place of {other} already: mount {what} elsewhere");
+                found.push(Violation::new(field, path, rule));
+            } else {
+                taken.insert(normal, what);
+            }
+        }
+        found
+    }
+
+    fn claims(&self) -> Vec<Violation> {
+        let mut found = Vec::new();
+        let home = match self.home {
+            Home::Claim { name, .. } => {
+                if name == self.own_claim {
+                    let rule = "is the name of the workspace's own disk: leave claimName out, and that disk is the home";
+                    found.push(Violation::new("spec.storage.claimName", name, rule));
+                }
+                name.as_str()
+            }
+            Home::Disk { .. } | Home::Ephemeral { .. } => self.own_claim,
+        };
+        for (index, volume) in self.volumes.iter().enumerate() {
+            let claim = &volume.persistent_volume_claim_name;
+            if claim == home || claim == self.own_claim {
+                let rule = "is the claim of the home: mount another one, or use the home";
+                found.push(Violation::new(
+                    self.field(index, "persistentVolumeClaimName"),
+                    claim,
+                    rule,
+                ));
+            }
+        }
+        found
+    }
+
+    fn field(&self, index: usize, leaf: &str) -> String {
+        if self.volumes_given {
+            format!("spec.volumes[{index}].{leaf}")
+        } else {
+            format!("spec.volumes[{index}].{leaf} (filled in)")
+        }
+    }
+}
+
+/// Folders that a profile brings, and what each is.
+pub(super) fn folders_of(profile: &WorkspaceExecutionProfileSpec) -> Vec<(String, String)> {
+    let mut folders: Vec<_> = profile
+        .secret_mounts
+        .iter()
+        .map(|mount| {
+            (
+                mount.mount_path.clone(),
+                format!("the secret {:?}", mount.secret_name),
+            )
+        })
+        .collect();
+    let mut tokens: Vec<_> = profile
+        .projected_tokens
+        .iter()
+        .map(|token| token_folder(&token.path))
+        .collect();
+    tokens.sort();
+    tokens.dedup();
+    folders.extend(tokens.into_iter().map(|folder| (folder, "tokens".to_owned())));
+    if profile.automount_token {
+        folders.push((
+            TOKEN_FOLDER.to_owned(),
+            "the token of the Kubernetes API".to_owned(),
+        ));
+    }
+    folders
+}
+
+/// The folder of a token's file.
+pub(super) fn token_folder(path: &str) -> String {
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    normal_path(folder)
+}
+
+/// Size of shared memory, which the memory limit pays for.
+pub(super) fn shm(
+    field: &str,
+    size: &RawQuantity,
+    most: Option<&RawQuantity>,
+    memory: Option<&RawQuantity>,
+) -> Vec<Violation> {
+    if let Some(fault) = positive(field, size) {
+        return vec![fault];
+    }
+    let value = |raw: Option<&RawQuantity>| raw.and_then(|raw| Quantity::try_from(raw).ok());
+    let mut found = Vec::new();
+    if let (Some(size_value), Some(most)) = (value(Some(size)), value(most))
+        && size_value > most
+    {
+        let rule = format!("is more than the template's maximum {most}: ask for at most {most}");
+        found.push(Violation::new(field, &size.0, rule));
+    }
+    if let (Some(size_value), Some(memory)) = (value(Some(size)), value(memory))
+        && size_value > memory
+    {
+        let rule = format!(
+            "is more than the memory limit {memory}, against which it counts: ask for less, or raise \
+             spec.resources.limits.memory"
+        );
+        found.push(Violation::new(field, &size.0, rule));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn list(volumes: Value) -> Vec<SecondaryVolume> {
+        serde_json::from_value(volumes).unwrap()
+    }
+
+    fn volume(name: &str, claim: &str, path: &str) -> Value {
+        json!({"name": name, "persistentVolumeClaimName": claim, "mountPath": path})
+    }
+
+    fn home(path: &str) -> Home {
+        Home::Ephemeral {
+            size_limit: RawQuantity("1Gi".into()),
+            mount_path: path.into(),
+        }
+    }
+
+    fn clashes(home: &Home, volumes: Value, profile: Value) -> Vec<String> {
+        let profile: Option<WorkspaceExecutionProfileSpec> = serde_json::from_value(profile).unwrap();
+        let together = Together {
+            own_claim: "workspace-demo",
+            home,
+            volumes: &list(volumes),
+            volumes_given: true,
+            profile: profile.as_ref().map(|profile| ("p", profile)),
+        };
+        together.clashes().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn taken_names_and_claims_named_twice_are_refused() {
+        let found = volumes(
+            "v",
+            &list(json!([
+                volume("workspace-storage", "a", "/a"),
+                volume("tmp", "b", "/b"),
+                volume("shm", "c", "/c"),
+                volume("jupyter-k8s-x", "d", "/d"),
+                volume("e", "e", "/e"),
+                volume("e", "e", "/f"),
+                volume("Big", "No Claim", "relative"),
+            ])),
+        );
+        let fields: Vec<_> = found.iter().map(|it| it.field.as_str()).collect();
+        assert_eq!(
+            fields,
+            [
+                "v[0].name",
+                "v[1].name",
+                "v[2].name",
+                "v[3].name",
+                "v[5].name",
+                "v[5].persistentVolumeClaimName",
+                "v[6].name",
+                "v[6].persistentVolumeClaimName",
+                "v[6].mountPath",
+            ]
+        );
+    }
+
+    #[test]
+    fn no_two_things_are_mounted_at_one_place() {
+        let home = home("/home/jovyan");
+        assert_eq!(
+            clashes(
+                &home,
+                json!([volume("a", "a", "/home/jovyan/data"), volume("b", "b", "/data")]),
+                json!({
+                    "secretMounts": [{"secretName": "s", "mountPath": "/secret"}],
+                    "projectedTokens": [{"audience": "x", "path": "/tokens/x"}, {"audience": "y", "path": "/tokens/y"}],
+                })
+            ),
+            [""; 0]
+        );
+        let found = clashes(
+            &home,
+            json!([
+                volume("a", "a", "/home//jovyan/"),
+                volume("b", "b", "/tmp"),
+                volume("c", "c", "/dev/shm"),
+                volume("d", "d", "/tokens"),
+                volume("e", "e", "/var/run/secrets/kubernetes.io/serviceaccount"),
+            ]),
+            json!({
+                "automountToken": true, "serviceAccount": {"name": "x"},
+                "secretMounts": [{"secretName": "s", "mountPath": "/home/jovyan"}],
+                "projectedTokens": [{"audience": "x", "path": "/tokens/x"}],
+            }),
+        );
+        assert_eq!(found.len(), 6, "{found:#?}");
+        assert_eq!(
+            found[0],
+            r#"spec.volumes[0].mountPath: "/home//jovyan/" is the place of the home already: mount the volume "a" elsewhere"#
+        );
+        assert_eq!(clashes(&self::home("/tmp/"), json!([]), json!(null)).len(), 1);
+    }
+
+    #[test]
+    fn the_claim_of_the_home_is_mounted_once() {
+        let claim = Home::Claim {
+            name: "shared".into(),
+            mount_path: "/home/jovyan".into(),
+            sub_path: None,
+        };
+        let volumes = json!([
+            volume("a", "shared", "/a"),
+            volume("b", "workspace-demo", "/b"),
+            volume("c", "c", "/c")
+        ]);
+        assert_eq!(clashes(&claim, volumes, json!(null)).len(), 2);
+        let own = Home::Claim {
+            name: "workspace-demo".into(),
+            mount_path: "/h".into(),
+            sub_path: None,
+        };
+        assert_eq!(clashes(&own, json!([]), json!(null)).len(), 1);
+    }
+
+    #[test]
+    fn shared_memory_is_within_its_maximum_and_the_memory_limit() {
+        let raw = |text: &str| RawQuantity(text.into());
+        let (one, two) = (raw("1Gi"), raw("2Gi"));
+        assert!(shm("s", &one, Some(&one), Some(&one)).is_empty());
+        assert_eq!(shm("s", &two, Some(&one), Some(&one)).len(), 2);
+        assert_eq!(shm("s", &raw("0"), None, None).len(), 1);
+        assert!(shm("s", &raw("1024Mi"), None, None).is_empty());
+    }
+}

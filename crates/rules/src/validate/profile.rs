@@ -1,0 +1,262 @@
+//! WorkspaceExecutionProfile -> what is wrong with it, whoever uses it (pure).
+
+use api::execution_profile::{ProjectedToken, ServiceAccount};
+use api::names::{PRODUCT, RESERVED_PREFIX};
+use api::{WorkspaceExecutionProfile, WorkspaceExecutionProfileSpec};
+use kube::ResourceExt as _;
+
+use super::size::spec_size;
+use super::{Author, env, mounts};
+use crate::checks::syntax::{is_child_name, is_qualified_name, object_name};
+use crate::checks::{mount_path, normal_path};
+use crate::variables::{Scope, expand_text};
+use crate::violation::{Violation, Violations};
+
+/// Priority classes that only the cluster's own pods may have begin so.
+const SYSTEM_CLASSES: &str = "system-";
+/// How long a token may be valid, in seconds.
+const TOKEN_SECONDS: std::ops::RangeInclusive<i64> = 600..=86_400;
+
+/// Every broken rule of a profile.
+pub fn profile(spec: &WorkspaceExecutionProfileSpec) -> Vec<Violation> {
+    let mut found: Vec<_> = spec_size(spec).into_iter().collect();
+    if let Some(account) = &spec.service_account {
+        found.extend(service_account(account));
+    }
+    if spec.service_account.is_none() && (spec.automount_token || !spec.projected_tokens.is_empty()) {
+        let rule = "is missing: automountToken and projectedTokens need it, because a token is somebody's";
+        found.push(Violation::new("spec.serviceAccount", "", rule));
+    }
+    found.extend(tokens(&spec.projected_tokens));
+    found.extend(env::shape("spec.env", &spec.env, Author::Administrator));
+    for (index, mount) in spec.secret_mounts.iter().enumerate() {
+        let at = format!("spec.secretMounts[{index}]");
+        found.extend(object_name(
+            format!("{at}.secretName"),
+            &mount.secret_name,
+            "Secret",
+        ));
+        found.extend(mount_path(&format!("{at}.mountPath"), &mount.mount_path));
+    }
+    for (index, secret) in spec.image_pull_secrets.iter().enumerate() {
+        found.extend(object_name(
+            format!("spec.imagePullSecrets[{index}].name"),
+            &secret.name,
+            "Secret",
+        ));
+    }
+    if let Some(name) = &spec.runtime_class_name {
+        found.extend(object_name("spec.runtimeClassName", name, "RuntimeClass"));
+    }
+    if let Some(name) = &spec.priority_class_name {
+        found.extend(object_name("spec.priorityClassName", name, "PriorityClass"));
+        if name.starts_with(SYSTEM_CLASSES) {
+            let rule = "is for the cluster's own pods: choose another class";
+            found.push(Violation::new("spec.priorityClassName", name, rule));
+        }
+    }
+    found.extend(clashes(spec));
+    found
+}
+
+/// What a workspace is told about a profile that breaks rules.
+pub(super) fn as_reference(object: &WorkspaceExecutionProfile) -> Option<Violation> {
+    let found = Violations::of(profile(&object.spec))?;
+    let rule =
+        format!("breaks rules of its own, so no pod can have it ({found}): ask for a corrected profile");
+    Some(Violation::new(
+        "spec.executionProfileRef",
+        object.name_any(),
+        rule,
+    ))
+}
+
+fn service_account(account: &ServiceAccount) -> Vec<Violation> {
+    const NAME: &str = "spec.serviceAccount.name";
+    let mut found = Vec::new();
+    if account.name.is_some() == account.per_workspace.is_some() {
+        let rule = "needs exactly one of name and perWorkspace";
+        found.push(Violation::new("spec.serviceAccount", "", rule));
+    }
+    if let Some(name) = &account.name {
+        found.extend(object_name(NAME, name, "ServiceAccount"));
+        let of_workspace =
+            is_child_name(name) && name.rsplit_once('-').is_some_and(|(_, end)| end.len() == 8);
+        if of_workspace || name.starts_with(PRODUCT) {
+            let rule = "is an account of this product: name one of your own";
+            found.push(Violation::new(NAME, name, rule));
+        }
+    }
+    for (key, value) in account.per_workspace.iter().flat_map(|own| &own.annotations) {
+        let field = format!(
+            "spec.serviceAccount.perWorkspace.annotations[{}]",
+            key.escape_debug()
+        );
+        // Keys and values may hold variables, of which all are known here but the workspace's own.
+        let scope = Scope::sample();
+        match expand_text(key, &scope) {
+            Ok(key) if !is_qualified_name(&key.to_ascii_lowercase()) || key.starts_with(RESERVED_PREFIX) => {
+                let rule = "cannot be the key of an annotation, or is one of ours: choose another";
+                found.push(Violation::new(field.as_str(), key, rule));
+            }
+            Ok(_) => {}
+            Err(error) => found.push(Violation::new(field.as_str(), key, error.to_string())),
+        }
+        if let Err(error) = expand_text(value, &scope) {
+            found.push(Violation::new(field, value, error.to_string()));
+        }
+    }
+    found
+}
+
+fn tokens(tokens: &[ProjectedToken]) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (index, token) in tokens.iter().enumerate() {
+        let at = format!("spec.projectedTokens[{index}]");
+        if token.audience.is_empty() {
+            let rule = "is missing: name who is to accept the token";
+            found.push(Violation::new(format!("{at}.audience"), "", rule));
+        }
+        if let Some(seconds) = token.expiration_seconds.filter(|it| !TOKEN_SECONDS.contains(it)) {
+            let rule = "is out of range: choose 600 to 86400 seconds";
+            found.push(Violation::new(
+                format!("{at}.expirationSeconds"),
+                seconds.to_string(),
+                rule,
+            ));
+        }
+        let path = format!("{at}.path");
+        let names_a_file = !token.path.ends_with('/');
+        if !names_a_file {
+            found.push(Violation::new(
+                path.as_str(),
+                &token.path,
+                "is a folder: name the file",
+            ));
+        }
+        found.extend(mount_path(&path, &token.path));
+        let folder = mounts::token_folder(&token.path);
+        if names_a_file && folder == "/" {
+            let rule = "lies at the root, which cannot be replaced: put the file into a folder";
+            found.push(Violation::new(path.as_str(), &token.path, rule));
+        }
+        let normal = normal_path(&token.path);
+        if tokens[..index]
+            .iter()
+            .any(|other| normal_path(&other.path) == normal)
+        {
+            found.push(Violation::new(
+                path,
+                &token.path,
+                "is the file of another token: choose another",
+            ));
+        }
+    }
+    found
+}
+
+/// Folders that a profile mounts over each other.
+fn clashes(spec: &WorkspaceExecutionProfileSpec) -> Vec<Violation> {
+    let folders = mounts::folders_of(spec);
+    let mut found = Vec::new();
+    for (index, (path, what)) in folders.iter().enumerate() {
+        let normal = normal_path(path);
+        if let Some((_, other)) = folders[..index]
+            .iter()
+            .find(|(path, _)| normal_path(path) == normal)
+        {
+            let rule = format!("is the place of {other} already: mount {what} elsewhere");
+            found.push(Violation::new("spec", path, rule));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn fields(spec: Value) -> Vec<String> {
+        let spec: WorkspaceExecutionProfileSpec = serde_json::from_value(spec).unwrap();
+        profile(&spec).into_iter().map(|it| it.field).collect()
+    }
+
+    #[test]
+    fn an_ordinary_profile_passes() {
+        assert_eq!(
+            fields(json!({
+                "serviceAccount": {"perWorkspace": {"annotations": {
+                    "eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/{workspace.namespace}-{owner.name}",
+                }}},
+                "automountToken": true,
+                "projectedTokens": [
+                    {"audience": "a", "path": "/var/run/secrets/tokens/a"},
+                    {"audience": "b", "path": "/var/run/secrets/tokens/b", "expirationSeconds": 600},
+                ],
+                "env": [{"name": "HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}],
+                "secretMounts": [{"secretName": "s", "mountPath": "/etc/s"}],
+                "imagePullSecrets": [{"name": "pull"}],
+                "runtimeClassName": "gvisor",
+                "priorityClassName": "batch",
+            })),
+            [""; 0]
+        );
+        assert_eq!(
+            fields(json!({"serviceAccount": {"name": "workspace-builder"}})),
+            [""; 0]
+        );
+        assert_eq!(fields(json!({})), [""; 0]);
+    }
+
+    #[test]
+    fn accounts_of_ours_cannot_be_named() {
+        for name in ["workspace-lab-0a1b2c3d", "jupyter-k8s-operator"] {
+            assert_eq!(
+                fields(json!({"serviceAccount": {"name": name}})),
+                ["spec.serviceAccount.name"],
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_fault_is_named_at_once() {
+        assert_eq!(
+            fields(json!({
+                "serviceAccount": {
+                    "name": "No", "perWorkspace": {"annotations": {"a b": "{workspace.nmae}", "workspaces.jupyter.org/x": ""}},
+                },
+                "projectedTokens": [
+                    {"audience": "", "path": "/token", "expirationSeconds": 1},
+                    {"audience": "a", "path": "/t/../x"},
+                    {"audience": "a", "path": "/s/x"}, {"audience": "a", "path": "/s//x"},
+                ],
+                "env": [{"name": "="}],
+                "secretMounts": [{"secretName": "S", "mountPath": "/s"}],
+                "imagePullSecrets": [{"name": ""}],
+                "runtimeClassName": "R", "priorityClassName": "system-node-critical",
+            })),
+            [
+                "spec.serviceAccount",
+                "spec.serviceAccount.name",
+                "spec.serviceAccount.perWorkspace.annotations[a b]",
+                "spec.serviceAccount.perWorkspace.annotations[a b]",
+                "spec.serviceAccount.perWorkspace.annotations[workspaces.jupyter.org/x]",
+                "spec.projectedTokens[0].audience",
+                "spec.projectedTokens[0].expirationSeconds",
+                "spec.projectedTokens[0].path",
+                "spec.projectedTokens[1].path",
+                "spec.projectedTokens[3].path",
+                "spec.env[0].name",
+                "spec.secretMounts[0].secretName",
+                "spec.imagePullSecrets[0].name",
+                "spec.runtimeClassName",
+                "spec.priorityClassName",
+                "spec",
+            ]
+        );
+        assert_eq!(fields(json!({"automountToken": true})), ["spec.serviceAccount"]);
+    }
+}

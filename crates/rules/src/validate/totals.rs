@@ -1,0 +1,169 @@
+//! Application and init containers -> what the pod asks for altogether, against the template's bounds (pure).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::template::ResourceBounds;
+use api::workspace::ResourceRequirements;
+use k8s_openapi::api::core::v1::Container;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
+
+use crate::checks::resources::of_container;
+use crate::quantity::Quantity;
+use crate::resources::bounds_of;
+use crate::violation::Violation;
+
+type Amounts = BTreeMap<String, RawQuantity>;
+
+/// The pod's effective requests and limits are what the scheduler reserves: the largest of what runs at one time. `path` holds the
+/// init containers. What the application alone exceeds is reported elsewhere.
+pub(super) fn beyond(
+    path: &str,
+    application: &ResourceRequirements,
+    init: &[Container],
+    bounds: Option<&ResourceBounds>,
+) -> Vec<Violation> {
+    if init.is_empty() || bounds.is_none() {
+        return Vec::new();
+    }
+    let init: Vec<_> = init
+        .iter()
+        .map(|container| {
+            let stays = container.restart_policy.as_deref() == Some("Always");
+            (
+                stays,
+                container.resources.as_ref().map(of_container).unwrap_or_default(),
+            )
+        })
+        .collect();
+    let mut found = Vec::new();
+    for map in ["requests", "limits"] {
+        let amounts = |of: &'_ ResourceRequirements| -> Amounts {
+            if map == "requests" {
+                of.requests.clone()
+            } else {
+                of.limits.clone()
+            }
+        };
+        let names: BTreeSet<String> = init.iter().flat_map(|(_, it)| amounts(it).into_keys()).collect();
+        for name in &names {
+            let own = amount(&amounts(application), name);
+            let total = together(
+                own,
+                init.iter()
+                    .map(|(stays, it)| (*stays, amount(&amounts(it), name))),
+            );
+            let most = bounds_of(bounds, name)
+                .into_iter()
+                .filter_map(|bounds| Quantity::try_from(bounds.max.as_ref()?).ok())
+                .min();
+            if let Some(most) = most.filter(|most| total > *most && own <= *most) {
+                let rule = format!(
+                    "makes the pod's {map} of {name} {total} in all, more than the template's maximum {most}: ask for less in \
+                     resources.{map} of the init containers or of the workspace"
+                );
+                found.push(Violation::new(path, "", rule));
+            }
+        }
+    }
+    found
+}
+
+/// As Kubernetes reckons: init containers run one after the other, those that stay run beside all that come later.
+fn together(application: Quantity, init: impl Iterator<Item = (bool, Quantity)>) -> Quantity {
+    let mut staying = Quantity::ZERO;
+    let mut most = Quantity::ZERO;
+    for (stays, amount) in init {
+        let now = staying.plus(amount);
+        most = most.max(now);
+        if stays {
+            staying = now;
+        }
+    }
+    most.max(staying.plus(application))
+}
+
+fn amount(amounts: &Amounts, name: &str) -> Quantity {
+    amounts
+        .get(name)
+        .and_then(|raw| Quantity::try_from(raw).ok())
+        .unwrap_or(Quantity::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn lines(init: Value, bounds: Value) -> Vec<String> {
+        let application: ResourceRequirements =
+            serde_json::from_value(json!({"requests": {"cpu": "1"}, "limits": {"cpu": "2"}})).unwrap();
+        let init: Vec<Container> = serde_json::from_value(init).unwrap();
+        let bounds: ResourceBounds = serde_json::from_value(bounds).unwrap();
+        beyond("spec.initContainers", &application, &init, Some(&bounds))
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    fn init(name: &str, cpu: &str, stays: bool) -> Value {
+        let mut container = json!({"name": name, "image": "i", "resources": {"limits": {"cpu": cpu}}});
+        if stays {
+            container["restartPolicy"] = json!("Always");
+        }
+        container
+    }
+
+    #[test]
+    fn init_containers_run_one_after_the_other() {
+        let two = json!([init("a", "2", false), init("b", "2", false)]);
+        assert_eq!(lines(two, json!({"cpu": {"max": "2"}})), [""; 0]);
+        let large = json!([init("a", "2001m", false)]);
+        assert_eq!(
+            lines(large, json!({"cpu": {"max": "2"}})),
+            [
+                "spec.initContainers: makes the pod's limits of cpu 2001m in all, more than the template's maximum 2: ask for \
+                 less in resources.limits of the init containers or of the workspace"
+            ]
+        );
+    }
+
+    #[test]
+    fn those_that_stay_add_up() {
+        let beside = json!([init("a", "1", true)]);
+        assert_eq!(lines(beside.clone(), json!({"cpu": {"max": "3"}})), [""; 0]);
+        assert_eq!(lines(beside, json!({"cpu": {"max": "2999m"}})).len(), 1);
+        let before = json!([init("a", "1", true), init("b", "3", false)]);
+        assert_eq!(lines(before.clone(), json!({"cpu": {"max": "4"}})), [""; 0]);
+        assert_eq!(lines(before, json!({"cpu": {"max": "3"}})).len(), 1);
+    }
+
+    #[test]
+    fn a_resource_that_only_an_init_container_names_is_bounded_too() {
+        let gpu = json!([{"name": "a", "image": "i", "resources": {"requests": {"nvidia.com/gpu": 1}, "limits": {"nvidia.com/gpu": 1}}}]);
+        assert_eq!(lines(gpu.clone(), json!({"gpu": {"max": 0}})).len(), 2);
+        assert_eq!(
+            lines(gpu, json!({"resources": {"nvidia.com/gpu": {"max": 1}}})),
+            [""; 0]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn the_whole_is_at_least_each_part_and_at_most_their_sum(
+            own in 0_u64..100, parts in prop::collection::vec((any::<bool>(), 0_u64..100), 0..6)
+        ) {
+            let total = together(
+                Quantity::units(own),
+                parts.iter().map(|(stays, amount)| (*stays, Quantity::units(*amount))),
+            );
+            let sum = own + parts.iter().map(|(_, amount)| amount).sum::<u64>();
+            prop_assert!(total <= Quantity::units(sum));
+            prop_assert!(total >= Quantity::units(own));
+            for (_, amount) in parts {
+                prop_assert!(total >= Quantity::units(amount));
+            }
+        }
+    }
+}
