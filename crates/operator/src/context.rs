@@ -7,7 +7,7 @@ use kube::{
 };
 use rules::Settings;
 
-use crate::{backoff::Backoff, memory::Memory, metrics::Metrics, plan::Site, stores::Stores};
+use crate::{backoff::Backoff, memory::Memory, metrics::Metrics, plan::Site, protect::Holds, stores::Stores};
 
 /// Shared by all passes.
 pub struct Context {
@@ -27,6 +27,8 @@ pub struct Context {
     pub backoff: Backoff,
     /// Our last writes.
     pub memory: Memory,
+    /// What workspaces hold of templates, managers and profiles.
+    pub holds: Holds,
     /// The clock.
     pub now: fn() -> Timestamp,
 }
@@ -47,6 +49,7 @@ impl Context {
             metrics: Metrics::default(),
             backoff: Backoff::default(),
             memory: Memory::default(),
+            holds: Holds::default(),
             now: Timestamp::now,
         }
     }

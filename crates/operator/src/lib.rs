@@ -16,6 +16,7 @@ pub mod memory;
 pub mod metrics;
 pub mod observe;
 pub mod plan;
+pub mod protect;
 pub mod publish;
 mod random;
 pub mod reconcile;

@@ -44,6 +44,19 @@ pub fn references(workspace: &Workspace, stores: &Stores) -> References {
             }
         }
     }
+    let template = references.template.as_ref().map(|template| &template.spec);
+    if let Some(name) = rules::profile_name(&workspace.spec, template)
+        && let Some(profile) =
+            stores::guarded(&stores.profiles, workspace.metadata.namespace.as_deref(), name)
+    {
+        match &profile.0 {
+            Ok(profile) => references.profile = Some(profile.clone()),
+            Err(error) => {
+                references.unreadable =
+                    Some(format!("WorkspaceExecutionProfile {name:?} cannot be read: {error}."));
+            }
+        }
+    }
     for manager in stores.managers.state() {
         match &manager.0 {
             Ok(manager) => references.managers.push(manager.clone()),

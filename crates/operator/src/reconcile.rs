@@ -17,7 +17,7 @@ use crate::{
     failure::{is_everyday, reason_of},
     intent::{Intent, intent, needs_certainty},
     memory::Recalled,
-    observe, plan, publish, retire,
+    observe, plan, protect, publish, retire,
     stores::Guarded,
     world::{Identity, World},
 };
@@ -41,6 +41,9 @@ pub enum Error {
     /// The status could not be written.
     #[error(transparent)]
     Publish(#[from] publish::Error),
+    /// What the workspace refers to could not be held.
+    #[error(transparent)]
+    Hold(#[from] protect::Error),
     /// The children could not be deleted.
     #[error(transparent)]
     Retire(#[from] retire::Error),
@@ -57,6 +60,7 @@ impl Error {
             Self::Apply(error) => ("apply", Some(&error.source)),
             Self::Publish(error) => ("publish", Some(&error.0)),
             Self::Retire(error) => ("retire", Some(&error.0)),
+            Self::Hold(error) => ("hold", Some(&error.source)),
             Self::Stuck => ("all", None),
         }
     }
@@ -136,7 +140,11 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
 
     let references = metrics.measure("observe", || observe::references(workspace, stores));
     let world = metrics.measure("observe", || observe::world(&identity, stores));
-    let verdict = metrics.measure("admit", || admit(workspace, &references, settings));
+    let verdict = metrics.measure("admit", || {
+        let is_held = |key: &_| context.holds.is_held(workspace.metadata.uid.as_deref(), key);
+        admit(workspace, &references, settings)
+            .and_then(|valid| protect::admit(valid, workspace, &references, &world, is_held))
+    });
     let planned = metrics.measure("plan", || {
         verdict
             .as_ref()
@@ -149,6 +157,9 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     })
     .await?;
     let intent = decide(&world);
+    if let Ok(valid) = &verdict {
+        protect::hold(context, valid, &references).await?;
+    }
     let Applied { world, obstacle } = metrics
         .timed(
             "apply",

@@ -25,8 +25,17 @@ pub struct References {
 pub enum Rejected {
     /// A rule is broken or a reference does not resolve.
     Rules(Rejection),
-    /// A template or manager exists but cannot be parsed.
+    /// A template, manager or profile exists but cannot be parsed.
     Unreadable(String),
+    /// Something that it refers to is being deleted, and takes no new workspace.
+    Leaving {
+        /// Kind of the object.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// Reason for the condition `Valid`.
+        reason: &'static str,
+    },
 }
 
 impl Rejected {
@@ -35,6 +44,7 @@ impl Rejected {
         match self {
             Self::Rules(rejection) => rejection.reason(),
             Self::Unreadable(_) => reason::UNREADABLE,
+            Self::Leaving { reason, .. } => reason,
         }
     }
 
@@ -56,6 +66,9 @@ impl fmt::Display for Rejected {
         match self {
             Self::Rules(rejection) => rejection.fmt(f),
             Self::Unreadable(what) => f.write_str(what),
+            Self::Leaving { kind, name, .. } => {
+                write!(f, "{kind} {name:?} is being deleted and takes no new workspace: choose another one")
+            }
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::{
     args::Args,
     context::Context,
     plan::Site,
+    protect,
     reconcile::{error_policy, reconcile},
     stores::{Stores, Writers},
     watch::{self, Wake},
@@ -126,6 +127,8 @@ async fn work(
         };
         tokio::select! {
             () = lead(context, &mut wakes, shutdown) => return,
+            // These end with the shutdown only, at which the passes have the last word.
+            () = async { look_after(context, shutdown).await; std::future::pending().await } => {}
             // Another may lead by now: what is under way is dropped, not finished.
             () = lost => {}
         }
@@ -164,6 +167,13 @@ async fn lead(
             }
         })
         .await;
+}
+
+/// Keeps what workspaces refer to, once it is known who refers to what.
+async fn look_after(context: &Context, shutdown: &CancellationToken) {
+    if watch::until_filled(&context.stores).await.is_ok() {
+        protect::run(context, shutdown).await;
+    }
 }
 
 /// Nothing is kept of a workspace that is gone.

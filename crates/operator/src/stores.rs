@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceTemplate};
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet},
     core::v1::{PersistentVolumeClaim, Pod, Service},
@@ -17,10 +17,12 @@ use kube::{
 mod children;
 pub mod compact;
 mod guarded;
+mod pulse;
 
 pub use self::{
     children::{Children, ChildrenWriter, Parent},
     guarded::Guarded,
+    pulse::Pulse,
 };
 use crate::signs::Signs;
 
@@ -39,6 +41,10 @@ pub struct Stores {
     pub templates: Cache<WorkspaceTemplate>,
     /// All managers.
     pub managers: Cache<WorkspaceManager>,
+    /// All execution profiles.
+    pub profiles: Cache<WorkspaceExecutionProfile>,
+    /// All shares.
+    pub shares: Cache<WorkspaceShare>,
     /// All storage classes.
     pub storage_classes: Cache<StorageClass>,
     /// Claims with a workspace's label.
@@ -55,6 +61,8 @@ pub struct Stores {
     pub pods: Children<Pod>,
     /// What Warning Events and Nodes say about them.
     pub signs: Arc<Signs>,
+    /// Beats when something changes that people write.
+    pub pulse: Pulse,
 }
 
 /// The writing ends of [`Stores`].
@@ -66,6 +74,10 @@ pub struct Writers {
     pub templates: CacheWriter<WorkspaceTemplate>,
     /// All managers.
     pub managers: CacheWriter<WorkspaceManager>,
+    /// All execution profiles.
+    pub profiles: CacheWriter<WorkspaceExecutionProfile>,
+    /// All shares.
+    pub shares: CacheWriter<WorkspaceShare>,
     /// All storage classes.
     pub storage_classes: CacheWriter<StorageClass>,
     /// Claims.
@@ -82,6 +94,8 @@ pub struct Writers {
     pub pods: ChildrenWriter<Pod>,
     /// Warning Events and Nodes.
     pub signs: Arc<Signs>,
+    /// To be beaten when something changes that people write.
+    pub pulse: Pulse,
 }
 
 impl Writers {
@@ -91,6 +105,8 @@ impl Writers {
             workspaces: self.workspaces.as_reader(),
             templates: self.templates.as_reader(),
             managers: self.managers.as_reader(),
+            profiles: self.profiles.as_reader(),
+            shares: self.shares.as_reader(),
             storage_classes: self.storage_classes.as_reader(),
             claims: self.claims.as_reader(),
             deployments: self.deployments.as_reader(),
@@ -99,6 +115,7 @@ impl Writers {
             replica_sets: self.replica_sets.as_reader(),
             pods: self.pods.as_reader(),
             signs: self.signs.clone(),
+            pulse: self.pulse.clone(),
         }
     }
 }

@@ -11,6 +11,7 @@ use std::{
     convert::Infallible,
     fmt::Debug,
     hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
 };
 
 use api::{Workspace, names};
@@ -27,7 +28,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use crate::stores::{
-    CacheWriter, ChildrenWriter, Guarded, Parent, Stores, Writers,
+    CacheWriter, ChildrenWriter, Guarded, Parent, Pulse, Stores, Writers,
     compact::{Compact, drop_bookkeeping},
 };
 
@@ -39,6 +40,8 @@ pub type Wake = ObjectRef<Guarded<Workspace>>;
 enum Call {
     One(Wake),
     Template(String),
+    /// All of a namespace.
+    Namespace(String),
     Everybody,
 }
 
@@ -50,22 +53,28 @@ pub fn start(
 ) -> impl Stream<Item = Result<Wake, Infallible>> + Send + use<> {
     let stores = writers.stores();
     let signs = signs::start(client, &writers.signs, &stores);
-    let all = watcher::Config::default();
-    let mut changes = Changes::default();
-    let mut managers = Changes::default();
+    let (mut workspaces, mut templates) = (Changes::default(), Changes::default());
+    let (mut managers, mut profiles) = (Changes::default(), Changes::default());
+    let pulse = writers.pulse;
     let streams: Vec<BoxStream<'static, Call>> = vec![
-        watch(client, all.clone(), writers.workspaces, move |meta, gone| {
-            changes
+        watch(client, &pulse, writers.workspaces, move |meta, gone| {
+            workspaces
                 .is_news(meta, gone)
                 .then(|| Call::One(wake(meta, meta.name.as_deref())))
         }),
-        watch(client, all.clone(), writers.templates, |meta, _| {
-            meta.name.clone().map(Call::Template)
+        watch(client, &pulse, writers.templates, move |meta, gone| {
+            let name = meta.name.clone().map(Call::Template);
+            name.filter(|_| templates.is_news(meta, gone))
         }),
-        watch(client, all.clone(), writers.managers, move |meta, gone| {
+        watch(client, &pulse, writers.managers, move |meta, gone| {
             managers.is_news(meta, gone).then_some(Call::Everybody)
         }),
-        watch(client, all, writers.storage_classes, |_, _| Some(Call::Everybody)),
+        watch(client, &pulse, writers.profiles, move |meta, gone| {
+            let namespace = meta.namespace.clone().map(Call::Namespace);
+            namespace.filter(|_| profiles.is_news(meta, gone))
+        }),
+        watch(client, &pulse, writers.shares, |_, _| None),
+        watch(client, &pulse, writers.storage_classes, |_, _| Some(Call::Everybody)),
         children(client, writers.claims),
         children(client, writers.deployments),
         children(client, writers.services),
@@ -79,12 +88,7 @@ pub fn start(
 
 /// Every workspace, for a new leader.
 pub fn everybody(stores: &Stores) -> Vec<Wake> {
-    stores
-        .workspaces
-        .state()
-        .iter()
-        .map(|object| ObjectRef::from_obj(object.as_ref()))
-        .collect()
+    references_of(&stores.workspaces.state())
 }
 
 /// Resolves when every cache has been filled once.
@@ -95,6 +99,8 @@ pub async fn until_filled(stores: &Stores) -> anyhow::Result<()> {
     stores.workspaces.wait_until_ready().await?;
     stores.templates.wait_until_ready().await?;
     stores.managers.wait_until_ready().await?;
+    stores.profiles.wait_until_ready().await?;
+    stores.shares.wait_until_ready().await?;
     stores.storage_classes.wait_until_ready().await?;
     futures::try_join!(
         stores.claims.wait_until_ready(),
@@ -107,9 +113,10 @@ pub async fn until_filled(stores: &Stores) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The watch of one kind that people write, on which `pulse` beats.
 fn watch<K>(
     client: &Client,
-    config: watcher::Config,
+    pulse: &Pulse,
     writer: CacheWriter<K>,
     mut call: impl FnMut(&ObjectMeta, bool) -> Option<Call> + Send + 'static,
 ) -> BoxStream<'static, Call>
@@ -118,11 +125,13 @@ where
 {
     let api: Api<Guarded<K>> = Api::all(client.clone());
     let kind = K::kind(&()).into_owned();
-    watcher(api, config)
+    let pulse = pulse.clone();
+    watcher(api, watcher::Config::default())
         .default_backoff()
         .modify(|object: &mut Guarded<K>| drop_bookkeeping(object.meta_mut()))
         .reflect(writer)
         .filter_map(move |event| {
+            pulse.beat();
             let call = match event {
                 Ok(Event::Apply(object)) => call(object.meta(), false),
                 Ok(Event::Delete(object)) => call(object.meta(), true),
@@ -183,6 +192,10 @@ fn expand(call: &Call, stores: &Stores) -> Vec<Wake> {
     match call {
         Call::One(wake) => vec![wake.clone()],
         Call::Everybody => everybody(stores),
+        Call::Namespace(name) => {
+            let is_there = |object: &Guarded<Workspace>| object.meta().namespace.as_ref() == Some(name);
+            references_of(&stores.workspaces.state_filter(is_there))
+        }
         Call::Template(name) => {
             let refers = |object: &Guarded<Workspace>| {
                 // One that does not parse may refer to it or not: looking costs little.
@@ -190,13 +203,16 @@ fn expand(call: &Call, stores: &Stores) -> Vec<Wake> {
                     workspace.spec.template_ref.as_ref() == Some(name)
                 })
             };
-            let users = stores.workspaces.state_filter(refers);
-            users
-                .iter()
-                .map(|object| ObjectRef::from_obj(object.as_ref()))
-                .collect()
+            references_of(&stores.workspaces.state_filter(refers))
         }
     }
+}
+
+fn references_of(workspaces: &[Arc<Guarded<Workspace>>]) -> Vec<Wake> {
+    workspaces
+        .iter()
+        .map(|object| ObjectRef::from_obj(object.as_ref()))
+        .collect()
 }
 
 /// What was last seen of each object, without its status.
@@ -223,8 +239,6 @@ impl Changes {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use testkit::objects;
 
     use super::*;
@@ -267,6 +281,8 @@ mod tests {
         };
         assert_eq!(names(&Call::Template("t".to_owned())), ["user"]);
         assert_eq!(names(&Call::Everybody), ["other", "user"]);
+        assert_eq!(names(&Call::Namespace("team".to_owned())), ["other", "user"]);
+        assert_eq!(names(&Call::Namespace("elsewhere".to_owned())), [""; 0]);
     }
 
     #[test]

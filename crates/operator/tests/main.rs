@@ -5,5 +5,6 @@
 mod faults;
 mod lifecycle;
 mod ownership;
+mod protection;
 mod settled;
 mod stage;

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use api::{Workspace, WorkspaceManager, WorkspaceStatus, WorkspaceTemplate, names};
+use api::{
+    Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceStatus,
+    WorkspaceTemplate, names,
+};
 use http::Method;
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet},
@@ -42,7 +45,10 @@ impl Stage {
     /// A cluster with a default manager and a default storage class.
     pub(crate) fn new() -> Self {
         let (server, client) = ApiServer::start();
-        server.put(&objects::manager("main"));
+        // Somebody uses it already.
+        let mut manager = objects::manager("main");
+        manager.metadata.finalizers = Some(vec![names::IN_USE_FINALIZER.to_owned()]);
+        server.put(&manager);
         let class: StorageClass = serde_json::from_value(json!({
             "metadata": {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
             "provisioner": "example.com/p",
@@ -92,6 +98,8 @@ impl Stage {
         fill::<Workspace>(server, &mut writers.workspaces);
         fill::<WorkspaceTemplate>(server, &mut writers.templates);
         fill::<WorkspaceManager>(server, &mut writers.managers);
+        fill::<WorkspaceExecutionProfile>(server, &mut writers.profiles);
+        fill::<WorkspaceShare>(server, &mut writers.shares);
         fill::<StorageClass>(server, &mut writers.storage_classes);
         fill_children::<PersistentVolumeClaim>(server, &mut writers.claims);
         fill_children::<Deployment>(server, &mut writers.deployments);

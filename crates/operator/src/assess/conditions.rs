@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 /// Collects the conditions of one status.
-pub(super) struct Conditions<'a> {
+pub(crate) struct Conditions<'a> {
     before: &'a [Condition],
     generation: Option<i64>,
     now: Timestamp,
@@ -15,7 +15,7 @@ pub(super) struct Conditions<'a> {
 }
 
 impl<'a> Conditions<'a> {
-    pub(super) fn new(before: &'a [Condition], generation: Option<i64>, now: Timestamp) -> Self {
+    pub(crate) fn new(before: &'a [Condition], generation: Option<i64>, now: Timestamp) -> Self {
         // The API server keeps whole seconds.
         let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
         Self {
@@ -27,7 +27,7 @@ impl<'a> Conditions<'a> {
     }
 
     /// Adds the condition of this type.
-    pub(super) fn set(&mut self, type_: &str, holds: bool, reason: &str, message: &str) {
+    pub(crate) fn set(&mut self, type_: &str, holds: bool, reason: &str, message: &str) {
         let status = if holds { "True" } else { "False" };
         let same = condition::find(self.before, type_).filter(|earlier| earlier.status == status);
         self.list.push(Condition {
@@ -40,7 +40,7 @@ impl<'a> Conditions<'a> {
         });
     }
 
-    pub(super) fn finish(self) -> Vec<Condition> {
+    pub(crate) fn finish(self) -> Vec<Condition> {
         self.list
     }
 }

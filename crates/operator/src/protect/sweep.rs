@@ -1,0 +1,308 @@
+//! Something changed -> finalizers and status of templates, managers and profiles as they should be (IO).
+//!
+//! One look at the caches serves all objects: it costs a millisecond for some thousand workspaces, and no call where nothing is due.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use api::{Workspace, names};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{
+    ResourceExt as _,
+    api::{Patch, PatchParams},
+    runtime::reflector::Store,
+};
+use serde_json::json;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    decide::{Due, decide, event},
+    holds,
+    subject::{Key, Kind, Protected, Standing, Subject},
+    uses::{Catalogue, Index, census, refers},
+    verdict::{self, Verdict},
+};
+use crate::{
+    context::Context,
+    failure::{is_everyday, message_of, reason_of},
+    stores::{Guarded, Stores},
+    world::Identity,
+};
+
+/// Changes that follow each other within this time are looked at together.
+const BREATH: Duration = Duration::from_millis(200);
+/// A write that takes longer has got stuck; it is given up and tried again.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// What is remembered from one sweep to the next: our last status of each object.
+#[derive(Debug, Default)]
+pub struct Sweeps {
+    told: HashMap<Key, Told>,
+}
+
+#[derive(Debug)]
+struct Told {
+    at: Instant,
+    version: u64,
+    standing: Standing,
+}
+
+/// Sweeps now and whenever something changed, until shutdown. To be begun when the caches are filled.
+pub async fn run(context: &Context, shutdown: &CancellationToken) {
+    let mut pulse = context.stores.pulse.subscribe();
+    let mut sweeps = Sweeps::default();
+    loop {
+        pulse.mark_unchanged();
+        let again = Box::pin(sweep(context, &mut sweeps)).await;
+        let later = async {
+            match again {
+                Some(after) => tokio::time::sleep(after).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = later => {}
+            changed = pulse.changed() => match changed {
+                Ok(()) => tokio::time::sleep(BREATH).await,
+                Err(_) => return,
+            },
+        }
+    }
+}
+
+/// Does what is due, and says after which time something is although nothing changes.
+pub async fn sweep(context: &Context, sweeps: &mut Sweeps) -> Option<Duration> {
+    let survey = survey(context);
+    let workspaces: HashMap<&str, &Workspace> = survey
+        .workspaces
+        .iter()
+        .filter_map(|workspace| Some((workspace.metadata.uid.as_deref()?, &**workspace)))
+        .collect();
+    let keys: HashSet<&Key> = survey.objects.iter().map(|(subject, _)| &subject.key).collect();
+    let refers = |uid: &str, key: &Key| {
+        let workspace = workspaces.get(uid);
+        workspace.is_some_and(|workspace| refers(key, workspace, &survey.catalogue()))
+    };
+    context.holds.retain(refers, |key| keys.contains(key)).await;
+    sweeps.told.retain(|key, _| keys.contains(key));
+
+    let users = survey.users(context);
+    let mut again: Option<Duration> = None;
+    for (subject, verdict) in &survey.objects {
+        let subject = sweeps.with_newest_standing(subject);
+        let users = users.get(&subject.key).copied().unwrap_or(0);
+        let since = sweeps.told.get(&subject.key).map(|told| told.at.elapsed());
+        let due = decide(&subject, users, verdict.as_ref(), since, (context.now)());
+        let wait = Box::pin(act(context, sweeps, &subject, due)).await;
+        again = [again, wait].into_iter().flatten().min();
+    }
+    again
+}
+
+/// What the caches show.
+struct Survey {
+    workspaces: Vec<Arc<Workspace>>,
+    templates: Vec<Arc<api::WorkspaceTemplate>>,
+    managers: Vec<Arc<api::WorkspaceManager>>,
+    objects: Vec<(Subject, Option<Verdict>)>,
+}
+
+impl Survey {
+    fn catalogue(&self) -> Catalogue<'_> {
+        let templates = self.templates.iter().map(AsRef::as_ref);
+        Catalogue::new(templates, self.managers.iter().map(AsRef::as_ref))
+    }
+
+    fn users(&self, context: &Context) -> HashMap<Key, i32> {
+        let place = |(subject, _): &(Subject, _)| {
+            let key = subject.key.clone();
+            let namespace = key.namespace.clone().unwrap_or_default();
+            ((key.kind, namespace, key.name.clone()), key)
+        };
+        let index: Index = self.objects.iter().map(place).collect();
+        census(
+            self.workspaces.iter().map(AsRef::as_ref),
+            &self.catalogue(),
+            &index,
+            |workspace, key| context.holds.is_held(workspace.metadata.uid.as_deref(), key),
+            |workspace| has_begun(workspace, &context.stores),
+        )
+    }
+}
+
+fn survey(context: &Context) -> Survey {
+    let (stores, settings) = (&context.stores, &context.settings);
+    let mut objects = Vec::new();
+    let templates = parsed(&stores.templates, Kind::Template, &mut objects, |template| {
+        verdict::template(template, settings)
+    });
+    let managers = parsed(&stores.managers, Kind::Manager, &mut objects, |manager| {
+        verdict::manager(manager, settings)
+    });
+    parsed(&stores.profiles, Kind::Profile, &mut objects, verdict::profile);
+    let all = stores.workspaces.state();
+    let watched = all
+        .iter()
+        .filter_map(|workspace| workspace.0.as_ref().ok())
+        .filter(|workspace| !context.site.ignores(&workspace.namespace().unwrap_or_default()));
+    Survey {
+        workspaces: watched.cloned().collect(),
+        templates,
+        managers,
+        objects,
+    }
+}
+
+fn parsed<K>(
+    store: &Store<Guarded<K>>,
+    kind: Kind,
+    objects: &mut Vec<(Subject, Option<Verdict>)>,
+    judge: impl Fn(&K) -> Verdict,
+) -> Vec<Arc<K>>
+where
+    K: Protected<DynamicType = ()> + Clone,
+{
+    let mut found = Vec::new();
+    for object in store.state() {
+        match &object.0 {
+            Ok(object) => {
+                objects.push((object.subject(), Some(judge(object))));
+                found.push(object.clone());
+            }
+            Err(invalid) => {
+                let subject = Subject::of(kind, &invalid.metadata, Standing::default());
+                objects.push((subject, None));
+            }
+        }
+    }
+    found
+}
+
+/// Whether a child of the workspace is there.
+fn has_begun(workspace: &Workspace, stores: &Stores) -> bool {
+    let identity = Identity::of(&workspace.metadata);
+    let (namespace, name) = (&identity.namespace, identity.child_name());
+    let metas = [
+        stores
+            .services
+            .get(namespace, &name)
+            .map(|it| it.metadata.clone()),
+        stores
+            .policies
+            .get(namespace, &name)
+            .map(|it| it.metadata.clone()),
+        stores.claims.get(namespace, &name).map(|it| it.metadata.clone()),
+        stores
+            .deployments
+            .get(namespace, &name)
+            .map(|it| it.metadata.clone()),
+    ];
+    metas.into_iter().flatten().any(|meta| identity.owns(&meta))
+}
+
+impl Sweeps {
+    /// The cached object with the status that we wrote last, if the cache has not seen it yet.
+    fn with_newest_standing(&self, cached: &Subject) -> Subject {
+        let version = cached.version.as_deref().and_then(|version| version.parse().ok());
+        let newer = self
+            .told
+            .get(&cached.key)
+            .filter(|told| version.is_some_and(|version: u64| version < told.version));
+        let standing = newer.map_or_else(|| cached.standing.clone(), |told| told.standing.clone());
+        Subject {
+            standing,
+            ..cached.clone()
+        }
+    }
+}
+
+/// Does what is due, and says when to look again if nothing changes meanwhile.
+async fn act(context: &Context, sweeps: &mut Sweeps, subject: &Subject, due: Due) -> Option<Duration> {
+    let work = async {
+        match due {
+            Due::Nothing(again) => return Ok(again),
+            Due::Hold => holds::mend(context, subject).await?,
+            Due::Release => holds::release(context, subject).await?,
+            Due::Tell(standing) => tell(context, sweeps, subject, standing).await?,
+        }
+        Ok(None)
+    };
+    let text = subject.key.text();
+    let error = match tokio::time::timeout(LIMIT, work).await {
+        Ok(Ok(again)) => {
+            if again.is_none() {
+                context.backoff.reset(&text);
+            }
+            return again;
+        }
+        Ok(Err(error)) => error,
+        Err(_) => kube::Error::Service("the API server does not answer".into()),
+    };
+    context.metrics.error("protect", reason_of(&error));
+    let message = message_of(&error);
+    if is_everyday(&error) {
+        tracing::debug!(object = text, message, "looked at again");
+    } else {
+        tracing::warn!(object = text, message, "protection or status cannot be written");
+    }
+    Some(context.backoff.after_failure(&text).max(BREATH))
+}
+
+/// Writes the status and tells the transition. An Event that cannot be written is lost: the status says the same.
+async fn tell(
+    context: &Context,
+    sweeps: &mut Sweeps,
+    subject: &Subject,
+    standing: Standing,
+) -> Result<(), kube::Error> {
+    let key = &subject.key;
+    let resource = key.kind.resource();
+    let intent = json!({
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": {"name": key.name, "uid": key.uid},
+        "status": {
+            "observedGeneration": standing.observed_generation,
+            key.kind.count_field(): standing.users,
+            "conditions": standing.conditions,
+        },
+    });
+    let params = PatchParams::apply(names::OPERATOR_PROTECTION).force();
+    let api = key.api(&context.client);
+    let answer = api.patch_status(&key.name, &params, &Patch::Apply(&intent)).await;
+    let answer = match answer {
+        Ok(answer) => answer,
+        // Gone, or another one of the same name.
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    context.metrics.write("protect");
+    if let Some(event) = event(key.kind, &subject.standing, &standing) {
+        let regarding = ObjectReference {
+            api_version: Some(resource.api_version),
+            kind: Some(resource.kind),
+            name: Some(key.name.clone()),
+            namespace: key.namespace.clone(),
+            uid: Some(key.uid.clone()),
+            ..ObjectReference::default()
+        };
+        if let Err(error) = context.recorder.publish(&event, &regarding).await {
+            context.metrics.error("event", reason_of(&error));
+        }
+    }
+    let told = Told {
+        at: Instant::now(),
+        version: answer
+            .resource_version()
+            .and_then(|it| it.parse().ok())
+            .unwrap_or(0),
+        standing,
+    };
+    sweeps.told.insert(key.clone(), told);
+    Ok(())
+}

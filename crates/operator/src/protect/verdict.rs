@@ -1,0 +1,50 @@
+//! Template, manager or profile, settings -> whether it is as it should be, and why not (pure).
+
+use api::{WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate, condition::reason};
+use rules::{Settings, Violation, Violations};
+
+/// What is said of an object in its condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub(super) holds: bool,
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+}
+
+impl Verdict {
+    fn of(violations: Vec<Violation>, fine: &str) -> Self {
+        match Violations::of(violations) {
+            None => Self {
+                holds: true,
+                reason: reason::ALL_RULES_HOLD,
+                message: fine.to_owned(),
+            },
+            Some(violations) => Self {
+                holds: false,
+                reason: reason::RULES_VIOLATED,
+                message: violations.to_string(),
+            },
+        }
+    }
+}
+
+/// Whether a template contradicts itself.
+pub(super) fn template(template: &WorkspaceTemplate, settings: &Settings) -> Verdict {
+    Verdict::of(
+        rules::validate::template(&template.spec, settings),
+        "The template does not contradict itself.",
+    )
+}
+
+/// Whether a profile breaks a rule.
+pub(super) fn profile(profile: &WorkspaceExecutionProfile) -> Verdict {
+    Verdict::of(rules::validate::profile(&profile.spec), "Every rule holds.")
+}
+
+/// Whether workspaces can be routed by a manager.
+pub(super) fn manager(manager: &WorkspaceManager, settings: &Settings) -> Verdict {
+    Verdict::of(
+        rules::validate::manager(manager, settings),
+        "Workspaces can be routed by this manager.",
+    )
+}

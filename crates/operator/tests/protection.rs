@@ -1,0 +1,306 @@
+//! What workspaces refer to is held before their first child, and released when the last of them is gone.
+
+use api::{
+    Workspace, WorkspaceManager, WorkspaceTemplate,
+    condition::{self, TERMINATING, VALID, reason},
+    names::IN_USE_FINALIZER,
+    workspace::Phase,
+};
+use http::Method;
+use k8s_openapi::api::core::v1::Service;
+use kube::ResourceExt as _;
+use operator::protect::{self, Sweeps};
+use serde_json::json;
+use testkit::{
+    api_server::Hindrance,
+    objects::{self, NAMESPACE},
+};
+
+use crate::stage::{CHILD, Stage};
+
+/// `demo` and a template `t` that it refers to; nobody has used anything yet.
+fn with_template() -> Stage {
+    let stage = Stage::new();
+    stage.server.put(&objects::template("t"));
+    stage.server.put(&user("demo"));
+    stage
+}
+
+fn user(name: &str) -> Workspace {
+    let mut workspace = objects::workspace(name);
+    workspace.spec.template_ref = Some("t".to_owned());
+    workspace
+}
+
+fn template(stage: &Stage) -> Option<WorkspaceTemplate> {
+    stage.server.get(None, "t")
+}
+
+fn is_held(stage: &Stage) -> bool {
+    let template = template(stage).unwrap();
+    template.finalizers().iter().any(|it| it == IN_USE_FINALIZER)
+}
+
+fn delete_template(stage: &Stage) {
+    stage.server.edit::<WorkspaceTemplate>(None, "t", |object| {
+        object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:01:00Z");
+    });
+}
+
+async fn sweep(stage: &mut Stage, sweeps: &mut Sweeps) -> Option<std::time::Duration> {
+    stage.sync();
+    protect::sweep(&stage.context, sweeps).await
+}
+
+/// Until nothing is due any more.
+async fn settle(stage: &mut Stage, sweeps: &mut Sweeps) {
+    for _ in 0..4 {
+        sweep(stage, sweeps).await;
+    }
+    stage.sync();
+}
+
+#[tokio::test]
+async fn what_a_workspace_refers_to_is_held_before_its_first_child() {
+    let mut stage = with_template();
+    stage.server.take_calls();
+    stage.pass().await.unwrap();
+    let writes = stage.writes();
+    let position = |part: &str| writes.iter().position(|write| write.contains(part)).unwrap();
+    assert_eq!(position("workspacetemplates/t"), 0, "{writes:?}");
+    assert!(position("workspacetemplates/t") < position(&format!("services/{CHILD}")));
+    assert!(is_held(&stage));
+}
+
+#[tokio::test]
+async fn a_template_that_is_held_already_costs_a_start_nothing() {
+    let mut stage = with_template();
+    stage.pass().await.unwrap();
+    stage.server.put(&user("second"));
+    stage.sync();
+    stage.writes();
+    stage.pass_unsynced("second").await.unwrap();
+    let writes = stage.writes();
+    assert!(
+        writes.iter().all(|write| !write.contains("workspacetemplates")),
+        "{writes:?}"
+    );
+}
+
+#[tokio::test]
+async fn no_child_is_made_while_the_template_cannot_be_held() {
+    let mut stage = with_template();
+    stage.fail(Method::PATCH, "workspacetemplates", 409, "modified", 1);
+    stage.pass().await.unwrap_err();
+    assert!(stage.child::<Service>().is_none());
+    stage.pass().await.unwrap();
+    assert!(stage.child::<Service>().is_some() && is_held(&stage));
+}
+
+#[tokio::test]
+async fn a_template_that_vanishes_at_the_very_moment_gets_no_user() {
+    let mut stage = with_template();
+    stage.server.hinder(
+        Method::PATCH,
+        "workspacetemplates",
+        Hindrance::Meanwhile(Box::new(|server| {
+            server.remove::<WorkspaceTemplate>(None, "t");
+        })),
+    );
+    stage.pass().await.unwrap_err();
+    assert!(stage.child::<Service>().is_none());
+    assert!(template(&stage).is_none(), "it must not come back");
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().reason.as_deref(), Some(reason::TEMPLATE_NOT_FOUND));
+}
+
+#[tokio::test]
+async fn it_is_released_when_the_last_workspace_is_gone_and_not_when_it_stops() {
+    let (mut stage, mut sweeps) = (with_template(), Sweeps::default());
+    stage.pass().await.unwrap();
+    stage.edit_spec(|spec| spec["desiredStatus"] = "Stopped".into());
+    stage.pass().await.unwrap();
+    settle(&mut stage, &mut sweeps).await;
+    assert!(is_held(&stage));
+    assert_eq!(template(&stage).unwrap().status.unwrap().in_use_by, Some(1));
+
+    stage.delete_demo();
+    settle(&mut stage, &mut sweeps).await;
+    assert!(is_held(&stage), "it is not gone yet");
+    stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
+    settle(&mut stage, &mut sweeps).await;
+    assert!(!is_held(&stage));
+}
+
+#[tokio::test]
+async fn a_deletion_waits_for_two_users_says_so_once_and_ends_with_the_last() {
+    let (mut stage, mut sweeps) = (with_template(), Sweeps::default());
+    stage.server.put(&user("second"));
+    stage.pass().await.unwrap();
+    stage.pass_unsynced("second").await.unwrap();
+    delete_template(&stage);
+    settle(&mut stage, &mut sweeps).await;
+    let told = |stage: &Stage| {
+        let events = stage.events();
+        events.iter().filter(|it| *it == reason::TEMPLATE_IN_USE).count()
+    };
+    assert_eq!(told(&stage), 1);
+    let conditions = template(&stage).unwrap().status.unwrap().conditions;
+    let waiting = condition::find(&conditions, TERMINATING).unwrap();
+    assert!(
+        waiting.message.starts_with("2 workspaces use"),
+        "{}",
+        waiting.message
+    );
+
+    stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
+    settle(&mut stage, &mut sweeps).await;
+    assert!(template(&stage).is_some());
+    stage.server.remove::<Workspace>(Some(NAMESPACE), "second");
+    settle(&mut stage, &mut sweeps).await;
+    assert!(template(&stage).is_none());
+    assert_eq!(told(&stage), 1);
+}
+
+#[tokio::test]
+async fn one_that_is_being_deleted_takes_nobody_in_and_those_who_use_it_go_on() {
+    let mut stage = with_template();
+    stage.pass().await.unwrap();
+    delete_template(&stage);
+    stage.server.put(&user("late"));
+    stage.sync();
+    stage.pass_unsynced("late").await.unwrap();
+    let late: Workspace = stage.server.get(Some(NAMESPACE), "late").unwrap();
+    let status = late.status.unwrap();
+    assert_eq!(status.phase, Some(Phase::Invalid));
+    let valid = condition::find(&status.conditions, VALID).unwrap();
+    assert_eq!(valid.reason, reason::TEMPLATE_TERMINATING);
+    let child = stage.server.get::<Service>(Some(NAMESPACE), "workspace-late");
+    assert!(child.is_none());
+
+    stage.pass().await.unwrap();
+    assert!(condition::holds(&stage.status().conditions, VALID));
+    // Whoever was turned away does not keep it.
+    stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
+    settle(&mut stage, &mut Sweeps::default()).await;
+    assert!(template(&stage).is_none());
+}
+
+#[tokio::test]
+async fn whoever_comes_at_the_moment_of_the_release_finds_it_held() {
+    // Nobody uses the template, which is held still: the finalizer is taken away while somebody begins to rely on it.
+    for the_pass_is_first in [true, false] {
+        let (mut stage, mut sweeps) = (with_template(), Sweeps::default());
+        stage.server.edit::<WorkspaceTemplate>(None, "t", |object| {
+            object["metadata"]["finalizers"] = json!([IN_USE_FINALIZER]);
+        });
+        stage.sync();
+        let (pass, sweep) = (
+            stage.pass_unsynced("demo"),
+            protect::sweep(&stage.context, &mut sweeps),
+        );
+        if the_pass_is_first {
+            tokio::join!(biased; pass, sweep).0.unwrap();
+        } else {
+            tokio::join!(biased; sweep, pass).1.unwrap();
+        }
+        assert!(stage.child::<Service>().is_some());
+        assert!(is_held(&stage), "the pass is first: {the_pass_is_first}");
+        settle(&mut stage, &mut sweeps).await;
+        assert!(is_held(&stage));
+    }
+}
+
+#[tokio::test]
+async fn a_release_touches_no_finalizer_that_came_meanwhile() {
+    let (mut stage, mut sweeps) = (with_template(), Sweeps::default());
+    stage.pass().await.unwrap();
+    settle(&mut stage, &mut sweeps).await;
+    stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
+    stage.server.hinder(
+        Method::PATCH,
+        "workspacetemplates/t",
+        Hindrance::Meanwhile(Box::new(|server| {
+            server.edit::<WorkspaceTemplate>(None, "t", |object| {
+                object["metadata"]["finalizers"] = json!([IN_USE_FINALIZER, "example.com/theirs"]);
+            });
+        })),
+    );
+    let again = sweep(&mut stage, &mut sweeps).await;
+    assert!(again.is_some(), "it is tried again");
+    settle(&mut stage, &mut sweeps).await;
+    assert_eq!(template(&stage).unwrap().finalizers(), ["example.com/theirs"]);
+}
+
+#[tokio::test]
+async fn a_finalizer_that_somebody_took_away_comes_back() {
+    let (mut stage, mut sweeps) = (with_template(), Sweeps::default());
+    stage.pass().await.unwrap();
+    settle(&mut stage, &mut sweeps).await;
+    stage.server.edit::<WorkspaceTemplate>(None, "t", |object| {
+        object["metadata"]["finalizers"] = json!([]);
+    });
+    settle(&mut stage, &mut sweeps).await;
+    assert!(is_held(&stage));
+}
+
+#[tokio::test]
+async fn a_settled_catalogue_causes_no_call_and_a_new_leader_none_either() {
+    let (mut stage, mut sweeps) = (with_template(), Sweeps::default());
+    stage.pass().await.unwrap();
+    settle(&mut stage, &mut sweeps).await;
+    stage.server.take_calls();
+    assert_eq!(sweep(&mut stage, &mut sweeps).await, None);
+    assert_eq!(sweep(&mut stage, &mut Sweeps::default()).await, None);
+    assert_eq!(stage.server.take_calls().len(), 0);
+    let manager: WorkspaceManager = stage.server.get(None, "main").unwrap();
+    assert_eq!(manager.status.unwrap().workspaces, Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_number_of_users_is_written_every_ten_seconds_at_most() {
+    let (mut stage, mut sweeps) = (with_template(), Sweeps::default());
+    stage.pass().await.unwrap();
+    settle(&mut stage, &mut sweeps).await;
+    stage.writes();
+    for name in ["b", "c", "d"] {
+        stage.server.put(&user(name));
+        stage.sync();
+        stage.pass_unsynced(name).await.unwrap();
+        let again = sweep(&mut stage, &mut sweeps).await.unwrap();
+        assert!(again.as_secs() <= 10);
+    }
+    let told = |stage: &Stage| {
+        let writes = stage.writes();
+        let status = "workspacetemplates/t/status";
+        writes.iter().filter(|it| it.contains(status)).count()
+    };
+    assert_eq!(told(&stage), 0);
+    tokio::time::advance(std::time::Duration::from_secs(11)).await;
+    sweep(&mut stage, &mut sweeps).await;
+    assert_eq!(told(&stage), 1);
+    assert_eq!(template(&stage).unwrap().status.unwrap().in_use_by, Some(4));
+}
+
+#[tokio::test]
+async fn status_says_whether_templates_and_managers_are_as_they_should_be() {
+    let (mut stage, mut sweeps) = (with_template(), Sweeps::default());
+    stage.server.edit::<WorkspaceTemplate>(None, "t", |object| {
+        object["spec"]["allowedImages"] = json!(["other:1"]);
+    });
+    settle(&mut stage, &mut sweeps).await;
+    let status = template(&stage).unwrap().status.unwrap();
+    let valid = condition::find(&status.conditions, VALID).unwrap();
+    assert_eq!(
+        (valid.status.as_str(), valid.reason.as_str()),
+        ("False", reason::RULES_VIOLATED)
+    );
+    assert!(valid.message.contains("spec.defaultImage"), "{}", valid.message);
+    assert_eq!(status.observed_generation, Some(1));
+    assert_eq!(status.in_use_by, Some(0));
+    let manager: WorkspaceManager = stage.server.get(None, "main").unwrap();
+    assert!(condition::holds(
+        &manager.status.unwrap().conditions,
+        condition::READY
+    ));
+}
