@@ -35,6 +35,9 @@ pub struct Environment {
     pub images: Images,
     /// Folder for screenshots.
     pub artefacts: PathBuf,
+    /// The API server's log of all calls, where it can be read.
+    #[serde(default)]
+    pub audit_log: Option<PathBuf>,
 }
 
 /// An account.

@@ -5,3 +5,4 @@ mod browser;
 mod create;
 mod lifecycle;
 mod pod;
+mod silence;

@@ -11,7 +11,9 @@ use super::layout::{API_SERVICE, HOST_ADDRESS, Layout, MARKER, NODE, NODE_ADDRES
 use super::plan::{CLIENTS, COMPONENTS, Plan};
 use super::process::{Process, wait_until};
 use super::state::{Decision, Found, Phase, State};
-use super::{addons, agents, cgroup, clean, containerd, images, kubeconfig, kwok, machine, network, pki, process};
+use super::{
+    addons, agents, cgroup, clean, containerd, images, kubeconfig, kwok, machine, network, pki, process,
+};
 use crate::components::{Component, ETCD, HYPERKUBE, KUBERNETES, missing};
 use crate::exec::Cmd;
 use crate::paths::Paths;

@@ -90,6 +90,12 @@ impl Cluster {
         self.registry.as_deref()
     }
 
+    /// The API server's log of all calls, where it can be read from here (pure).
+    pub(crate) fn audit_log(&self, paths: &Paths) -> Option<PathBuf> {
+        let log = || Layout::new(paths).file("audit/audit.log");
+        (self.provider == Provider::Node).then(log)
+    }
+
     /// Administrator's kubeconfig.
     pub(crate) fn kubeconfig(&self) -> &Path {
         &self.kubeconfig

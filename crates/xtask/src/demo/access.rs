@@ -13,6 +13,7 @@
 //! | `users` | user name -> `password` at the identity provider, `kubeconfig` that acts as them |
 //! | `images` | `echo` (answers with what it received) and `jupyter` (JupyterLab) as the cluster knows them |
 //! | `artefacts` | folder for screenshots |
+//! | `auditLog` | the API server's log of all calls, where it can be read |
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,7 @@ pub(crate) struct Access {
     pub(super) users: BTreeMap<&'static str, User>,
     pub(super) images: Images,
     pub(super) artefacts: PathBuf,
+    pub(super) audit_log: Option<PathBuf>,
 }
 
 /// A person.

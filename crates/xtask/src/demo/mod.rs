@@ -146,6 +146,7 @@ pub(crate) fn deploy(cluster: &Cluster, paths: &Paths, progress: &Progress) -> a
             jupyter: image("application"),
         },
         artefacts: paths.clone_cluster().join("artefacts"),
+        audit_log: cluster.audit_log(paths),
     };
     let access_file = paths.cluster().join("access.json");
     access.write(&access_file)?;
