@@ -1,23 +1,33 @@
 //! Plan, intent, world -> children as planned (IO): server-side apply, and only where something differs.
+//!
+//! A write says what it expects to find: nothing at all, or the very object that was judged to be ours. Whoever takes a
+//! child's name between our look and our write keeps the object as it is.
+
+mod account;
+mod borrow;
+mod disk;
+mod writes;
 
 use std::{fmt::Debug, sync::Arc};
 
-use api::{Workspace, names};
+use api::{
+    Workspace,
+    condition::{self, STOPPED},
+    names,
+};
 use k8s_openapi::{
     NamespaceResourceScope,
-    api::{
-        apps::v1::Deployment,
-        core::v1::{PersistentVolumeClaim, Service},
-        networking::v1::NetworkPolicy,
-    },
+    api::{apps::v1::Deployment, core::v1::Service, networking::v1::NetworkPolicy},
 };
 use kube::{
     Api, Resource,
-    api::{Patch, PatchParams},
+    api::{DeleteParams, Preconditions},
 };
 use rules::ValidWorkspace;
 use serde::{Serialize, de::DeserializeOwned};
 
+use self::writes::{Kind, Outcome, conflict, expect, is_conflict, leaving, look, write};
+pub use self::{borrow::give_back, disk::keep};
 use crate::{
     context::Context,
     differ::{self, Child, Step},
@@ -25,7 +35,7 @@ use crate::{
     finalizer,
     intent::Intent,
     plan::{self, Plan},
-    random, refusal,
+    random,
     trouble::Obstacle,
     world::{Identity, World},
 };
@@ -50,12 +60,18 @@ pub struct Applied {
     pub obstacle: Option<Obstacle>,
 }
 
+impl Applied {
+    fn is_blocked(&self) -> bool {
+        self.obstacle.as_ref().is_some_and(Obstacle::blocks)
+    }
+}
+
 /// Brings the children of a workspace to where they ought to be. Without a plan (the workspace is not valid) nothing is
-/// made but the wall around a pod that runs on; a run is ended all the same.
+/// made but the wall, which `planned` names then, around a pod that runs on; a run is ended all the same.
 pub async fn apply(
     context: &Context,
     workspace: &Workspace,
-    planned: Option<(&ValidWorkspace, Plan)>,
+    planned: Result<(&ValidWorkspace, Plan), Option<NetworkPolicy>>,
     intent: Intent,
     world: World,
 ) -> Result<Applied, Error> {
@@ -63,83 +79,115 @@ pub async fn apply(
         world,
         obstacle: None,
     };
-    if let Some((valid, plan)) = planned {
+    let runs = applied.world.wanted_pods() > 0 || applied.world.live_pods().next().is_some();
+    if let Ok((valid, plan)) = planned {
         finalizer::hold(context, workspace)
             .await
             .map_err(|source| Error {
                 kind: "finalizer",
                 source,
             })?;
-        Box::pin(lasting(context, plan, &mut applied)).await?;
-        if intent == Intent::Start && applied.obstacle.is_none() {
+        Box::pin(lasting(context, valid, plan, &mut applied)).await?;
+        if intent == Intent::Start && !applied.is_blocked() {
+            let borrowed = Box::pin(borrow::borrow(context, &applied.world.identity, valid)).await?;
+            applied.obstacle = borrowed.or(applied.obstacle);
+        }
+        if intent == Intent::Start && !applied.is_blocked() {
             start(context, valid, &mut applied).await?;
         }
-    } else if applied.world.wanted_pods() > 0 || applied.world.live_pods().next().is_some() {
-        wall(context, &mut applied).await?;
+    } else if let Err(planned) = planned
+        && runs
+    {
+        let policy = wall(context, &applied.world, planned).await?;
+        applied.obstacle = policy.obstacle();
+        policy.settle(&mut applied.world.policy);
     }
     match intent {
         Intent::Stop => scale(context, 0, &mut applied).await?,
         Intent::Keep => scale(context, 1, &mut applied).await?,
-        Intent::Start | Intent::Await | Intent::Rest => {}
+        Intent::Rest => free(context, workspace, &applied.world).await?,
+        Intent::Start | Intent::Await => {}
     }
     Ok(applied)
 }
 
+/// When the last pod has gone, the claim that was the home may become another's.
+async fn free(context: &Context, workspace: &Workspace, world: &World) -> Result<(), Error> {
+    let claim = workspace
+        .spec
+        .storage
+        .as_ref()
+        .and_then(|storage| storage.claim_name.as_ref());
+    let told = workspace.status.as_ref();
+    let told = told.is_some_and(|status| condition::holds(&status.conditions, STOPPED));
+    match claim {
+        Some(claim) if !told && world.is_quiet() => give_back(context, &world.identity, claim).await,
+        _ => Ok(()),
+    }
+}
+
 /// Disk, wall and Service, side by side. The wall stands before a pod does, because a run starts only after them.
-async fn lasting(context: &Context, plan: Plan, applied: &mut Applied) -> Result<(), Error> {
+async fn lasting(
+    context: &Context,
+    valid: &ValidWorkspace,
+    plan: Plan,
+    applied: &mut Applied,
+) -> Result<(), Error> {
     let world = &applied.world;
-    let claim = plan
-        .claim
-        .map(|claim| differ::fit_claim(claim, world.claim.as_deref()));
-    let (claim, policy, service) = futures::join!(
-        async {
-            match claim {
-                Some(claim) => {
-                    child::<PersistentVolumeClaim>(context, world, claim, world.claim.as_ref()).await
-                }
-                None => Ok(Outcome::Is(world.claim.clone())),
-            }
-        },
-        child::<NetworkPolicy>(context, world, plan.policy, world.policy.as_ref()),
+    let (claim, policy, service, account) = futures::join!(
+        disk::disk(context, world, valid, plan.claim),
+        wall(context, world, plan.policy),
         child::<Service>(context, world, plan.service, world.service.as_ref()),
+        account::account(context, world, plan.account),
     );
-    let (claim, policy, service) = (claim?, policy?, service?);
-    let obstacles = [claim.obstacle(), policy.obstacle(), service.obstacle()];
-    applied.obstacle = obstacles.into_iter().flatten().next();
+    let (claim, policy, service, account) = (claim?, policy?, service?, account?);
+    let obstacles = [
+        claim.obstacle(),
+        policy.obstacle(),
+        service.obstacle(),
+        account.obstacle(),
+    ];
+    let first = |wanted: fn(&Obstacle) -> bool| obstacles.iter().flatten().find(|it| wanted(it)).cloned();
+    applied.obstacle = first(Obstacle::blocks).or_else(|| first(|_| true));
     claim.settle(&mut applied.world.claim);
     policy.settle(&mut applied.world.policy);
     service.settle(&mut applied.world.service);
+    account.settle(&mut applied.world.account);
     Ok(())
 }
 
-/// The wall alone.
-async fn wall(context: &Context, applied: &mut Applied) -> Result<(), Error> {
-    let world = &applied.world;
-    let wall = plan::wall(&world.identity, &context.site);
-    let policy = child::<NetworkPolicy>(context, world, wall, world.policy.as_ref()).await?;
-    applied.obstacle = policy.obstacle();
-    policy.settle(&mut applied.world.policy);
-    Ok(())
-}
-
-enum Outcome<K> {
-    Is(Option<Arc<K>>),
-    Blocked(Obstacle),
-}
-
-impl<K> Outcome<K> {
-    fn obstacle(&self) -> Option<Obstacle> {
-        match self {
-            Self::Is(_) => None,
-            Self::Blocked(obstacle) => Some(obstacle.clone()),
-        }
+/// The wall as planned; ours goes where none is wanted.
+async fn wall(
+    context: &Context,
+    world: &World,
+    planned: Option<NetworkPolicy>,
+) -> Result<Outcome<NetworkPolicy>, Error> {
+    let live = world.policy.as_ref();
+    if let Some(planned) = planned {
+        return child(context, world, planned, live).await;
     }
-
-    fn settle(self, place: &mut Option<Arc<K>>) {
-        if let Self::Is(object) = self {
-            *place = object;
+    let ours = |live: &&Arc<NetworkPolicy>| differ::stance(&world.identity, &live.metadata) == Step::Keep;
+    let Some(unwanted) = live.filter(ours) else {
+        return Ok(Outcome::Is(live.cloned()));
+    };
+    let walls: Api<NetworkPolicy> = Api::namespaced(context.client.clone(), &world.identity.namespace);
+    let this_one = Preconditions {
+        uid: unwanted.metadata.uid.clone(),
+        resource_version: None,
+    };
+    let params = DeleteParams::default().preconditions(this_one);
+    match walls.delete(&world.identity.child_name(), &params).await {
+        // Gone already, or another object by now.
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
+        Err(source) => {
+            return Err(Error {
+                kind: NetworkPolicy::KIND,
+                source,
+            });
         }
+        Ok(_) => context.metrics.write("apply"),
     }
+    Ok(Outcome::Is(None))
 }
 
 async fn child<K>(
@@ -155,31 +203,90 @@ where
     match differ::step(&world.identity, &planned, live.map(AsRef::as_ref)) {
         Step::Keep => Ok(Outcome::Is(live.cloned())),
         Step::Conflict => Ok(Outcome::Blocked(conflict::<K>(&world.identity))),
-        Step::Wait => Ok(Outcome::Blocked(leaving::<K>(&world.identity))),
-        Step::Write => {
-            let uid = live.and_then(|live| live.meta().uid.clone());
-            let mut planned = planned;
-            planned.meta_mut().uid = uid;
-            write(context, &world.identity, names::OPERATOR, &planned).await
-        }
+        Step::Wait => Ok(Outcome::Blocked(leaving::<K>(&world.identity.child_name()))),
+        Step::Write => match live {
+            Some(live) => {
+                let mut intent = planned;
+                intent.meta_mut().uid.clone_from(&live.meta().uid);
+                write(context, &world.identity, names::OPERATOR, &intent).await
+            }
+            None => make(context, world, planned).await,
+        },
     }
 }
 
-/// Begins a run: the pod template is applied here and nowhere else.
+/// Makes a child that was absent. If somebody was faster, what is there now is looked at like any other.
+async fn make<K>(context: &Context, world: &World, planned: K) -> Result<Outcome<K>, Error>
+where
+    K: Child + Resource<Scope = NamespaceResourceScope> + Kind,
+    K: Clone + Debug + Serialize + DeserializeOwned,
+{
+    let mut intent = planned.clone();
+    expect(intent.meta_mut(), None);
+    match write(context, &world.identity, names::OPERATOR, &intent).await {
+        Err(error) if is_conflict(&error) => {
+            let found = look::<K>(context, &world.identity.namespace, &world.identity.child_name()).await?;
+            let Some(found) = found else { return Err(error) };
+            Box::pin(child(context, world, planned, Some(&found))).await
+        }
+        made => made,
+    }
+}
+
+/// Begins a run: the pod template is applied here and nowhere else, and only to the Deployment in the very state in which
+/// it was seen to have no pods. A start that was decided earlier, or by a leader that is none any more, fails.
 async fn start(context: &Context, valid: &ValidWorkspace, applied: &mut Applied) -> Result<(), Error> {
     let live = applied.world.deployment.as_ref();
     let identity = &applied.world.identity;
-    match live.map_or(Step::Keep, |live| differ::stance(identity, &live.metadata)) {
-        Step::Conflict => applied.obstacle = Some(conflict::<Deployment>(identity)),
-        Step::Wait => applied.obstacle = Some(leaving::<Deployment>(identity)),
-        Step::Keep | Step::Write => {
-            let mut deployment = plan::run(valid, &context.site, &random::identifier());
-            deployment.metadata.uid = live.and_then(|live| live.metadata.uid.clone());
-            let outcome = write::<Deployment>(context, identity, names::OPERATOR, &deployment).await?;
-            deployed(context, outcome, applied);
+    if let Some(obstacle) = live.and_then(|live| in_the_way(identity, live.as_ref())) {
+        applied.obstacle = Some(obstacle);
+        return Ok(());
+    }
+    if let Some(changed) = live.filter(|_| applied.world.template_changed_by().is_some()) {
+        applied.obstacle = Some(discard(context, identity, changed).await?);
+        return Ok(());
+    }
+    let mut deployment = plan::run(valid, &context.site, &random::identifier());
+    expect(&mut deployment.metadata, live.map(|live| &live.metadata));
+    match write::<Deployment>(context, identity, names::OPERATOR, &deployment).await {
+        Err(error) if live.is_none() && is_conflict(&error) => {
+            let found = look::<Deployment>(context, &identity.namespace, &identity.child_name()).await?;
+            let obstacle = found.and_then(|found| in_the_way(identity, found.as_ref()));
+            applied.obstacle = Some(obstacle.ok_or(error)?);
         }
+        outcome => deployed(context, outcome?, applied),
     }
     Ok(())
+}
+
+/// Removes a Deployment whose pod template somebody else changed. Applying ours would leave what they added; without pods there
+/// is nothing in it to lose, and the next pass makes a new one.
+async fn discard(context: &Context, identity: &Identity, live: &Deployment) -> Result<Obstacle, Error> {
+    let deployments: Api<Deployment> = Api::namespaced(context.client.clone(), &identity.namespace);
+    let params = DeleteParams::background().preconditions(Preconditions {
+        uid: live.metadata.uid.clone(),
+        resource_version: live.metadata.resource_version.clone(),
+    });
+    match deployments.delete(&identity.child_name(), &params).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        Err(source) => {
+            return Err(Error {
+                kind: Deployment::KIND,
+                source,
+            });
+        }
+        Ok(_) => context.metrics.write("apply"),
+    }
+    Ok(leaving::<Deployment>(&identity.child_name()))
+}
+
+/// What keeps an object from being written, if it is not ours to write.
+fn in_the_way<K: Resource + Kind>(identity: &Identity, live: &K) -> Option<Obstacle> {
+    match differ::stance(identity, live.meta()) {
+        Step::Conflict => Some(conflict::<K>(identity)),
+        Step::Wait => Some(leaving::<K>(&identity.child_name())),
+        Step::Keep | Step::Write => None,
+    }
 }
 
 /// Sees to it that the Deployment has so many pods, and our labels and owner, without touching its pod template.
@@ -195,7 +302,12 @@ async fn scale(context: &Context, replicas: i32, applied: &mut Applied) -> Resul
     if applied.world.wanted_pods() == replicas && differ::meta_covers(&live.metadata, &scale.metadata) {
         return Ok(());
     }
-    scale.metadata.uid.clone_from(&live.metadata.uid);
+    if replicas == 0 {
+        scale.metadata.uid.clone_from(&live.metadata.uid);
+    } else {
+        // It must not bring back a pod that has been told to end meanwhile.
+        expect(&mut scale.metadata, Some(&live.metadata));
+    }
     let outcome = write::<Deployment>(context, identity, names::OPERATOR_SCALE, &scale).await?;
     deployed(context, outcome, applied);
     Ok(())
@@ -208,61 +320,4 @@ fn deployed(context: &Context, outcome: Outcome<Deployment>, applied: &mut Appli
         let key = applied.world.identity.key();
         context.memory.saw_deployment(&key, Some(deployment));
     }
-}
-
-async fn write<K>(
-    context: &Context,
-    identity: &Identity,
-    manager: &str,
-    intent: &(impl Serialize + Debug),
-) -> Result<Outcome<K>, Error>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
-    K: Clone + Debug + DeserializeOwned,
-{
-    let objects: Api<K> = Api::namespaced(context.client.clone(), &identity.namespace);
-    let params = PatchParams::apply(manager).force();
-    match objects
-        .patch(&identity.child_name(), &params, &Patch::Apply(intent))
-        .await
-    {
-        Ok(object) => {
-            context.metrics.write("apply");
-            Ok(Outcome::Is(Some(Arc::new(object))))
-        }
-        Err(kube::Error::Api(status)) => match refusal::of_answer(K::KIND, status.code, &status.message) {
-            Some(refusal) => Ok(Outcome::Blocked(Obstacle::Refused(refusal))),
-            None => Err(Error {
-                kind: K::KIND,
-                source: kube::Error::Api(status),
-            }),
-        },
-        Err(source) => Err(Error {
-            kind: K::KIND,
-            source,
-        }),
-    }
-}
-
-fn conflict<K: Kind>(identity: &Identity) -> Obstacle {
-    Obstacle::Conflict {
-        kind: K::KIND.to_owned(),
-        name: identity.child_name(),
-    }
-}
-
-fn leaving<K: Kind>(identity: &Identity) -> Obstacle {
-    Obstacle::Leaving {
-        kind: K::KIND.to_owned(),
-        name: identity.child_name(),
-    }
-}
-
-/// The name of a kind, as people know it.
-trait Kind {
-    const KIND: &'static str;
-}
-
-impl<K: k8s_openapi::Resource> Kind for K {
-    const KIND: &'static str = <K as k8s_openapi::Resource>::KIND;
 }

@@ -27,4 +27,26 @@ pub struct Args {
     /// Address of /livez, /readyz and /metrics, without TLS.
     #[arg(long, env = "ADMIN_ADDRESS", default_value = "0.0.0.0:9090")]
     pub admin_address: SocketAddr,
+
+    /// Workspaces that are worked on at the same time, each with one or a few requests to the API server under way.
+    #[arg(long, env = "CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub concurrency: u16,
+
+    /// Milliseconds for which changes of one workspace are collected before it is looked at. More saves work where many
+    /// things happen at once, and delays what people see by as much.
+    #[arg(long, env = "DEBOUNCE_MILLISECONDS", default_value_t = 25, value_parser = clap::value_parser!(u16).range(0..=5000))]
+    pub debounce_milliseconds: u16,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_that_stop_all_work_are_refused() {
+        let with = |flag: &str| Args::try_parse_from(["operator", "--namespace=a", "--pod-name=b", flag]);
+        assert!(with("--concurrency=0").is_err());
+        assert!(with("--debounce-milliseconds=60000").is_err());
+        assert_eq!(with("--concurrency=64").unwrap().concurrency, 64);
+    }
 }

@@ -31,6 +31,9 @@ use crate::{
 /// Causes that the kubelet words in more than one way.
 const REWORDED: [&str; 2] = [reason::IMAGE_PULL_FAILED, reason::VOLUME_ATTACH_FAILED];
 
+/// What is pending where somebody changed the pod template and not the workspace: the next start puts it right.
+const CHANGED_BY_HAND: &str = "deployment.spec.template";
+
 /// All that a status is made from.
 pub struct Facts<'a> {
     /// The workspace, with its earlier status.
@@ -168,7 +171,9 @@ fn own_service_name(world: &World) -> Option<String> {
 
 fn pending(valid: &ValidWorkspace, world: &World) -> Vec<String> {
     let started = world.started_from();
-    started.map_or_else(Vec::new, |started| record::pending(started, valid))
+    let mut pending = started.map_or_else(Vec::new, |started| record::pending(started, valid));
+    pending.extend(world.template_changed_by().map(|_| CHANGED_BY_HAND.to_owned()));
+    pending
 }
 
 /// How many containers are ready, while there are to be any.

@@ -1,12 +1,11 @@
 //! Planned child, live child -> whether to write, and what is in the way (pure).
 
 use k8s_openapi::{
-    api::core::v1::{PersistentVolumeClaim, Service},
+    api::core::v1::Service,
     api::networking::v1::NetworkPolicy,
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::Resource;
-use rules::Quantity;
 
 use crate::world::Identity;
 
@@ -63,16 +62,6 @@ pub trait Child: Resource<DynamicType = ()> {
     fn spec_covers(&self, planned: &Self) -> bool;
 }
 
-impl Child for PersistentVolumeClaim {
-    /// A claim only ever grows; all else about it is immutable.
-    fn spec_covers(&self, planned: &Self) -> bool {
-        match (requested(self), requested(planned)) {
-            (Some(live), Some(planned)) => live >= planned,
-            (_, planned) => planned.is_none(),
-        }
-    }
-}
-
 impl Child for Service {
     fn spec_covers(&self, planned: &Self) -> bool {
         let (Some(live), Some(planned)) = (&self.spec, &planned.spec) else {
@@ -97,35 +86,9 @@ impl Child for NetworkPolicy {
     }
 }
 
-/// A claim as it is to be written: never smaller than it already is.
-pub fn fit_claim(
-    mut planned: PersistentVolumeClaim,
-    live: Option<&PersistentVolumeClaim>,
-) -> PersistentVolumeClaim {
-    if let Some(live) = live
-        && requested(live) > requested(&planned)
-    {
-        let size = live
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.resources.clone())
-            .and_then(|all| all.requests);
-        if let Some(resources) = planned.spec.as_mut().and_then(|spec| spec.resources.as_mut()) {
-            resources.requests = size;
-        }
-    }
-    planned
-}
-
-fn requested(claim: &PersistentVolumeClaim) -> Option<Quantity> {
-    let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
-    Quantity::try_from(requests.get("storage")?).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::networking::v1::NetworkPolicyIngressRule;
-    use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
     use serde_json::json;
 
     use super::*;
@@ -163,12 +126,11 @@ mod tests {
             step(&identity(), &planned.service, Some(&stored_service())),
             Step::Keep
         );
+        let wall = planned.policy.unwrap();
         assert_eq!(
-            step(&identity(), &planned.policy, Some(&planned.policy)),
+            step(&identity(), &wall, Some(&wall)),
             Step::Keep
         );
-        let claim = planned.claim.unwrap();
-        assert_eq!(step(&identity(), &claim, Some(&claim)), Step::Keep);
     }
 
     #[test]
@@ -190,7 +152,8 @@ mod tests {
         for changed in [selector, label, owner] {
             assert_eq!(step(&identity(), &planned.service, Some(&changed)), Step::Write);
         }
-        let mut wider = planned.policy.clone();
+        let wall = planned.policy.unwrap();
+        let mut wider = wall.clone();
         wider
             .spec
             .as_mut()
@@ -199,7 +162,7 @@ mod tests {
             .as_mut()
             .unwrap()
             .push(NetworkPolicyIngressRule::default());
-        assert_eq!(step(&identity(), &planned.policy, Some(&wider)), Step::Write);
+        assert_eq!(step(&identity(), &wall, Some(&wider)), Step::Write);
     }
 
     #[test]
@@ -222,21 +185,5 @@ mod tests {
         let mut leaving = stored_service();
         leaving.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
         assert_eq!(step(&identity(), &planned().service, Some(&leaving)), Step::Wait);
-    }
-
-    #[test]
-    fn a_claim_grows_and_never_shrinks() {
-        let planned = planned().claim.unwrap();
-        let sized = |size: &str| {
-            let mut claim = planned.clone();
-            let resources = claim.spec.as_mut().unwrap().resources.as_mut().unwrap();
-            resources.requests = Some([("storage".to_owned(), RawQuantity(size.to_owned()))].into());
-            claim
-        };
-        assert_eq!(step(&identity(), &planned, Some(&sized("512Mi"))), Step::Write);
-        assert_eq!(step(&identity(), &planned, Some(&sized("1024Mi"))), Step::Keep);
-        assert_eq!(step(&identity(), &planned, Some(&sized("2Gi"))), Step::Keep);
-        assert_eq!(fit_claim(planned.clone(), Some(&sized("2Gi"))), sized("2Gi"));
-        assert_eq!(fit_claim(planned.clone(), Some(&sized("512Mi"))), planned);
     }
 }

@@ -1,6 +1,9 @@
 //! Workspace -> its finalizer, held and released (IO).
 
-use api::{Workspace, names::CLEANUP_FINALIZER, names::OPERATOR};
+use api::{
+    Workspace,
+    names::{CLEANUP_FINALIZER, CREATED_BY, OPERATOR},
+};
 use json_patch::Patch as JsonPatch;
 use kube::{
     Api, Resource, ResourceExt as _,
@@ -35,8 +38,8 @@ pub async fn hold(context: &Context, workspace: &Workspace) -> Result<(), kube::
     .await
 }
 
-/// Takes the finalizer away, unless the finalizers changed since they were read; other changes are no obstacle. Done as
-/// well if the workspace is gone.
+/// Takes the finalizer away, unless the finalizers or the owner, who may have been written on a kept disk, changed since they
+/// were read; other changes are no obstacle. Done as well if the workspace is gone.
 pub async fn release<K>(context: &Context, object: &K) -> Result<(), kube::Error>
 where
     K: Resource<DynamicType = ()>,
@@ -47,12 +50,16 @@ where
         .filter(|it| *it != CLEANUP_FINALIZER)
         .collect();
     let at = "/metadata/finalizers";
-    let steps = json!([
-        {"op": "test", "path": "/metadata/uid", "value": object.meta().uid},
-        {"op": "test", "path": at, "value": object.finalizers()},
-        {"op": "replace", "path": at, "value": others},
-    ]);
-    let patch: JsonPatch = serde_json::from_value(steps).map_err(kube::Error::SerdeError)?;
+    let mut steps = vec![
+        json!({"op": "test", "path": "/metadata/uid", "value": object.meta().uid}),
+        json!({"op": "test", "path": at, "value": object.finalizers()}),
+    ];
+    if let Some(owner) = object.annotations().get(CREATED_BY) {
+        let path = format!("/metadata/annotations/{}", CREATED_BY.replace('/', "~1"));
+        steps.push(json!({"op": "test", "path": path, "value": owner}));
+    }
+    steps.push(json!({"op": "replace", "path": at, "value": others}));
+    let patch: JsonPatch = serde_json::from_value(steps.into()).map_err(kube::Error::SerdeError)?;
     match write(context, object, &Patch::Json::<()>(patch)).await {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         written => written,

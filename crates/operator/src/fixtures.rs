@@ -56,7 +56,7 @@ pub(crate) fn started() -> World {
     World {
         claim: lasting.claim.map(Into::into),
         service: Some(lasting.service.into()),
-        policy: Some(lasting.policy.into()),
+        policy: lasting.policy.map(Into::into),
         deployment: Some(deployment.into()),
         replica_sets: vec![replica_set.into()],
         pods: vec![pod.into()],

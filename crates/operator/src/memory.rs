@@ -17,6 +17,7 @@ pub struct Memory {
     deployments: Mutex<HashMap<String, Arc<Deployment>>>,
     statuses: Mutex<HashMap<String, (Version, WorkspaceStatus)>>,
     quiet: Mutex<HashMap<String, Generation>>,
+    released: Mutex<HashMap<String, String>>,
 }
 
 /// Which Deployment in which state of its spec: UID and generation; `None` for no Deployment.
@@ -111,11 +112,24 @@ impl Memory {
         None
     }
 
+    /// Remembers that the workspace with this UID was let go of: the caches may show it a little longer.
+    pub fn let_go(&self, workspace: &str, uid: &str) {
+        lock(&self.released).insert(workspace.to_owned(), uid.to_owned());
+    }
+
+    /// Whether the workspace with this UID was let go of.
+    pub fn has_let_go(&self, workspace: &str, uid: &str) -> bool {
+        lock(&self.released)
+            .get(workspace)
+            .is_some_and(|released| released == uid)
+    }
+
     /// Forgets a workspace that is gone.
     pub fn forget(&self, workspace: &str) {
         lock(&self.deployments).remove(workspace);
         lock(&self.statuses).remove(workspace);
         lock(&self.quiet).remove(workspace);
+        lock(&self.released).remove(workspace);
     }
 }
 
@@ -188,6 +202,16 @@ mod tests {
             let cached = deployment(uid, version, 1);
             assert_eq!(memory.deployment("team/a", Some(&cached)), Recalled::Nothing);
         }
+    }
+
+    #[test]
+    fn a_workspace_that_was_let_go_of_is_told_from_its_successor() {
+        let memory = Memory::default();
+        memory.let_go("team/a", "u");
+        assert!(memory.has_let_go("team/a", "u"));
+        assert!(!memory.has_let_go("team/a", "v"));
+        memory.forget("team/a");
+        assert!(!memory.has_let_go("team/a", "u"));
     }
 
     #[test]

@@ -77,6 +77,7 @@ pub fn world(identity: &Identity, stores: &Stores) -> World {
         deployment: stores.deployments.get(namespace, &name),
         service: stores.services.get(namespace, &name),
         policy: stores.policies.get(namespace, &name),
+        account: stores.accounts.get(namespace, &identity.account_name()),
         replica_sets: stores.replica_sets.of(namespace, &identity.name),
         pods: stores.pods.of(namespace, &identity.name),
         storage_classes: stores::select(&stores.storage_classes, |_| true),

@@ -9,15 +9,16 @@ mod network_policy;
 mod pod;
 mod security;
 mod service;
+mod service_account;
 mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::names;
+use api::{manager::NetworkPolicySettings, names};
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
-        core::v1::{PersistentVolumeClaim, Service},
+        core::v1::{PersistentVolumeClaim, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
@@ -64,25 +65,28 @@ impl Site {
 pub struct Plan {
     /// The disk, unless the home is ephemeral.
     pub claim: Option<PersistentVolumeClaim>,
-    /// The wall around the pod.
-    pub policy: NetworkPolicy,
+    /// The wall around the pod, unless its manager wants none.
+    pub policy: Option<NetworkPolicy>,
     /// The pod's name inside the cluster.
     pub service: Service,
+    /// The service account that is the workspace's alone, if its profile asks for one.
+    pub account: Option<ServiceAccount>,
 }
 
 /// Everything that stays from one run to the next.
 pub fn lasting(workspace: &ValidWorkspace, site: &Site) -> Plan {
     Plan {
         claim: claim::plan(workspace),
-        policy: wall(&identity(workspace), site),
+        policy: wall(&identity(workspace), site, &workspace.network_policy),
         service: service::plan(workspace),
+        account: service_account::plan(workspace),
     }
 }
 
-/// The wall around a pod. It depends on no field of the workspace, so that it stands also around the pod of one that became
-/// invalid.
-pub fn wall(identity: &Identity, site: &Site) -> NetworkPolicy {
-    network_policy::plan(identity, site)
+/// The wall around a pod, unless its manager wants none. It depends on no field of the workspace, so that it stands also around
+/// the pod of one that became invalid.
+pub fn wall(identity: &Identity, site: &Site, settings: &NetworkPolicySettings) -> Option<NetworkPolicy> {
+    network_policy::plan(identity, site, settings)
 }
 
 /// The Deployment of one run, complete: what a start applies, once.
@@ -96,7 +100,7 @@ pub fn scale(identity: &Identity, replicas: i32) -> Scale {
 }
 
 /// Metadata of a child that plays the role `component`.
-fn meta(identity: &Identity, component: &str) -> ObjectMeta {
+pub(crate) fn meta(identity: &Identity, component: &str) -> ObjectMeta {
     ObjectMeta {
         name: Some(identity.child_name()),
         namespace: Some(identity.namespace.clone()),
@@ -141,7 +145,7 @@ mod tests {
             .iter()
             .map(|claim| serde_json::to_value(claim).unwrap())
             .collect();
-        objects.push(serde_json::to_value(&plan.policy).unwrap());
+        objects.push(serde_json::to_value(plan.policy.unwrap()).unwrap());
         objects.push(serde_json::to_value(&plan.service).unwrap());
         objects.push(serde_json::to_value(&run).unwrap());
         objects.push(serde_json::to_value(scale(&identity(workspace), 0)).unwrap());
@@ -225,7 +229,7 @@ mod tests {
             let site = fixtures::site();
             let pod_labels = run(&workspace, &site, "run1").spec.unwrap().template.metadata.unwrap().labels.unwrap();
             let plan = lasting(&workspace, &site);
-            let wall = plan.policy.spec.unwrap().pod_selector.unwrap().match_labels.unwrap();
+            let wall = plan.policy.unwrap().spec.unwrap().pod_selector.unwrap().match_labels.unwrap();
             for selector in [plan.service.spec.unwrap().selector.unwrap(), wall] {
                 prop_assert!(!selector.is_empty());
                 prop_assert!(selector.iter().all(|(key, value)| pod_labels.get(key) == Some(value)));
@@ -241,7 +245,7 @@ mod tests {
         #[test]
         fn every_child_has_the_same_name(workspace in any_valid()) {
             let plan = lasting(&workspace, &fixtures::site());
-            prop_assert_eq!(plan.policy.name_any(), plan.service.name_any());
+            prop_assert_eq!(plan.policy.unwrap().name_any(), plan.service.name_any());
         }
     }
 }

@@ -4,7 +4,8 @@ use api::{Workspace, WorkspaceStatus, names};
 use kube::{
     Api, Resource as _,
     api::{Patch, PatchParams},
-    core::DeserializeGuard,
+    core::PartialObjectMeta,
+    runtime::events::Event,
 };
 use serde_json::json;
 
@@ -33,7 +34,8 @@ pub async fn publish(
     if before == Some(&status) {
         return Ok(());
     }
-    let workspaces: Api<DeserializeGuard<Workspace>> =
+    // Of the answer only the version is of interest.
+    let workspaces: Api<PartialObjectMeta<Workspace>> =
         Api::namespaced(context.client.clone(), &identity.namespace);
     let intent = json!({
         "apiVersion": Workspace::api_version(&()),
@@ -52,17 +54,21 @@ pub async fn publish(
         Err(error) => return Err(error.into()),
     }
     context.metrics.write("publish");
-    let reference = reference(identity);
-    for event in transitions::events(before, &status) {
-        if let Err(error) = context.recorder.publish(&event, &reference).await {
-            context.metrics.error("event", reason_of(&error));
-            if !is_everyday(&error) {
-                let error = message_of(&error);
-                tracing::warn!(error, event.reason = event.reason, "the event cannot be written");
-            }
-        }
+    for told in transitions::events(before, &status) {
+        event(context, identity, &told).await;
     }
     Ok(())
+}
+
+/// Writes an Event about the workspace. One that cannot be written is logged and lost.
+pub async fn event(context: &Context, identity: &Identity, event: &Event) {
+    if let Err(error) = context.recorder.publish(event, &reference(identity)).await {
+        context.metrics.error("event", reason_of(&error));
+        if !is_everyday(&error) {
+            let error = message_of(&error);
+            tracing::warn!(error, event.reason = event.reason, "the event cannot be written");
+        }
+    }
 }
 
 fn reference(identity: &Identity) -> k8s_openapi::api::core::v1::ObjectReference {

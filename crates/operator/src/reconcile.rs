@@ -6,6 +6,7 @@ use api::{
     Workspace, WorkspaceStatus,
     condition::{self, STOPPED},
 };
+use rules::ValidWorkspace;
 use kube::{Resource as _, core::error_boundary::InvalidObject, runtime::controller::Action};
 
 use crate::{
@@ -14,11 +15,15 @@ use crate::{
     assess::{self, Facts, assess},
     backoff::spread,
     context::Context,
+    disks::fate::fate,
     failure::{is_everyday, reason_of},
     intent::{Intent, intent, needs_certainty},
     memory::Recalled,
-    observe, plan, protect, publish, retire,
+    observe, plan, protect, publish, record,
+    retire::{self, LastWill},
+    routes,
     stores::Guarded,
+    trouble::Obstacle,
     world::{Identity, World},
 };
 
@@ -38,6 +43,9 @@ pub enum Error {
     /// A child could not be written.
     #[error(transparent)]
     Apply(#[from] apply::Error),
+    /// A route could not be written.
+    #[error(transparent)]
+    Routes(#[from] routes::Error),
     /// The status could not be written.
     #[error(transparent)]
     Publish(#[from] publish::Error),
@@ -58,6 +66,7 @@ impl Error {
         match self {
             Self::Observe(error) => ("observe", Some(&error.0)),
             Self::Apply(error) => ("apply", Some(&error.source)),
+            Self::Routes(error) => ("routes", Some(&error.source)),
             Self::Publish(error) => ("publish", Some(&error.0)),
             Self::Retire(error) => ("retire", Some(&error.0)),
             Self::Hold(error) => ("hold", Some(&error.source)),
@@ -145,13 +154,14 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         admit(workspace, &references, settings)
             .and_then(|valid| protect::admit(valid, workspace, &references, &world, is_held))
     });
-    let planned = metrics.measure("plan", || {
-        verdict
-            .as_ref()
-            .ok()
-            .map(|valid| (valid, plan::lasting(valid, site)))
+    let planned = metrics.measure("plan", || match &verdict {
+        Ok(valid) => Ok((valid, plan::lasting(valid, site))),
+        Err(_) => Err(plan::wall(&identity, site, &references.last_wall(before))),
     });
-    let decide = |world: &_| intent(workspace.spec.desired_status, verdict.is_ok(), world);
+    let decide = |world: &World| {
+        let restart = asks_for_restart(workspace, verdict.as_ref().ok(), world);
+        intent(workspace.spec.desired_status, verdict.is_ok(), world).or_restart(restart)
+    };
     let world = certain(context, world, before.is_none(), |world, known| {
         needs_certainty(decide(world), world, known, stopped)
     })
@@ -166,6 +176,8 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
             Box::pin(apply::apply(context, workspace, planned, intent, world)),
         )
         .await?;
+    let routed = route(context, workspace, verdict.as_ref().ok(), &world);
+    let obstacle = obstacle.or(metrics.timed("routes", Box::pin(routed)).await?);
     let facts = Facts {
         workspace,
         verdict: &verdict,
@@ -186,10 +198,30 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     let on_its_way_out =
         matches!(intent, Intent::Stop | Intent::Await) || (intent == Intent::Rest && !world.is_quiet());
     Ok(match obstacle {
-        Some(_) => Next::Hindered,
-        None if on_its_way_out => Next::Settled(Some(VIGIL)),
-        None => Next::Settled(recheck),
+        Some(obstacle) if obstacle.is_passed_on() => Next::Settled(Some(VIGIL)),
+        Some(obstacle) if !obstacle.wakes() => Next::Hindered,
+        _ if on_its_way_out => Next::Settled(Some(VIGIL)),
+        _ => Next::Settled(recheck),
     })
+}
+
+/// Whether the run that is on is to end and begin anew, with what is asked for today.
+fn asks_for_restart(workspace: &Workspace, valid: Option<&ValidWorkspace>, world: &World) -> bool {
+    let policy = workspace.spec.update_policy;
+    let started = world.started_from().zip(valid);
+    started.is_some_and(|(started, valid)| record::asks_for_restart(started, valid, policy))
+}
+
+/// The routes that are objects, and what is in their way.
+async fn route(
+    context: &Context,
+    workspace: &Workspace,
+    valid: Option<&ValidWorkspace>,
+    world: &World,
+) -> Result<Option<Obstacle>, routes::Error> {
+    let has = routes::has_any(context, &world.identity);
+    let wish = routes::wish(workspace.spec.desired_status, valid, world, has);
+    routes::settle(context, &world.identity, wish).await
 }
 
 /// The cached world, with our own last write where the cache does not have it yet, and read anew where `doubtful` says
@@ -233,19 +265,50 @@ async fn certain(
 /// left that has or makes pods.
 async fn depart(object: &Guarded<Workspace>, context: &Context) -> Result<Next, Error> {
     let identity = Identity::of(object.meta());
+    if context.memory.has_let_go(&identity.key(), &identity.uid) {
+        return Ok(Next::Never);
+    }
     let cached = observe::world(&identity, &context.stores);
     let world = certain(context, cached, false, |world, _| retire::seems_bare(world)).await?;
+    let will = will(object, context).await?;
     let left = context
         .metrics
-        .timed("retire", retire::retire(context, object, &world))
+        .timed("retire", Box::pin(retire::retire(context, object, &will, &world)))
         .await?;
-    let Some(left) = left else { return Ok(Next::Never) };
+    let Some(left) = left else {
+        context.memory.let_go(&identity.key(), &identity.uid);
+        return Ok(Next::Never);
+    };
     if let Ok(workspace) = &object.0 {
         let workspace = with_newest_status(workspace, context);
         let status = assess::farewell(&workspace, &left, (context.now)());
         publish::publish(context, &identity, workspace.status.as_ref(), status).await?;
     }
     Ok(Next::Settled(Some(VIGIL)))
+}
+
+/// What is to become of the disks of a deleted workspace. One that does not parse is asked for its status.
+async fn will(object: &Guarded<Workspace>, context: &Context) -> Result<LastWill, Error> {
+    let storage = |status: Option<&WorkspaceStatus>| status?.resolved.as_ref()?.storage.clone();
+    let Ok(workspace) = &object.0 else {
+        let status = observe::status_of_unreadable(&Identity::of(object.meta()), &context.client).await?;
+        let last = storage(Some(&status));
+        return Ok(LastWill {
+            retain: fate(None, None, last.as_ref()),
+            borrowed: last.and_then(|last| last.claim_name),
+        });
+    };
+    let references = observe::references(workspace, &context.stores);
+    let last = storage(with_newest_status(workspace, context).status.as_ref());
+    let given = workspace.spec.storage.as_ref();
+    Ok(LastWill {
+        retain: fate(
+            Some(&workspace.spec),
+            references.template.as_deref(),
+            last.as_ref(),
+        ),
+        borrowed: given.and_then(|storage| storage.claim_name.clone()),
+    })
 }
 
 /// An object that does not parse: its status says so, and nothing else is done.

@@ -1,16 +1,24 @@
 //! Workspace on its way out, world -> children deleted, then the finalizer released (IO).
 
-use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use std::sync::Arc;
+
+use api::{condition::reason, names, workspace::Retain};
+use k8s_openapi::{
+    NamespaceResourceScope, api::core::v1::PersistentVolumeClaim, apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     api::{DeleteParams, Preconditions, PropagationPolicy},
+    runtime::events::{Event, EventType},
 };
 use serde::de::DeserializeOwned;
 
 use crate::{
+    apply,
     context::Context,
+    disks::{fate, shape},
     failure::message_of,
-    finalizer,
+    finalizer, publish, routes,
     world::{Identity, World},
 };
 
@@ -19,9 +27,23 @@ use crate::{
 #[error("the workspace cannot be cleaned up: {}", message_of(.0))]
 pub struct Error(#[from] pub kube::Error);
 
+/// What a workspace that is being deleted says about its disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastWill {
+    /// What becomes of a disk of its own.
+    pub retain: Retain,
+    /// The claim that is its home and not its own, if it names one.
+    pub borrowed: Option<String>,
+}
+
 /// Deletes what belongs to the workspace and says, for people, what is left; nothing is left once the finalizer is
 /// released. `object` is the workspace, of which only metadata is looked at, `world` what the API server holds now.
-pub async fn retire<K>(context: &Context, object: &K, world: &World) -> Result<Option<String>, Error>
+pub async fn retire<K>(
+    context: &Context,
+    object: &K,
+    will: &LastWill,
+    world: &World,
+) -> Result<Option<String>, Error>
 where
     K: Resource<DynamicType = ()>,
 {
@@ -29,6 +51,7 @@ where
         return Ok(None);
     }
     let (client, identity) = (&context.client, &world.identity);
+    let owner = names::owner(object.meta());
     // A Deployment goes after its pods; the others have nothing to wait for.
     let deployment = delete(
         client,
@@ -44,12 +67,16 @@ where
             world.service.as_deref(),
             PropagationPolicy::Background
         ),
-        delete(
-            client,
-            identity,
-            world.claim.as_deref(),
-            PropagationPolicy::Background
-        ),
+        async {
+            match will.retain {
+                Retain::Retain => kept(context, identity, owner).await,
+                Retain::Delete => {
+                    let claim = world.claim.as_deref();
+                    let gone = delete(client, identity, claim, PropagationPolicy::Background).await?;
+                    Ok(if gone { Disk::Gone } else { Disk::Left })
+                }
+            }
+        },
     )?;
     let mut left = makers(world);
     let mut wait_for = |kind: &str, gone: bool| {
@@ -57,7 +84,7 @@ where
             left.push(kind.to_owned());
         }
     };
-    wait_for("disk", claim);
+    wait_for("disk", claim != Disk::Left);
     wait_for("Service", service);
     if seems_bare(world) {
         // Last: a pod that is still ending stays walled in.
@@ -68,12 +95,72 @@ where
             PropagationPolicy::Background,
         );
         wait_for("NetworkPolicy", policy.await?);
+        let account = world.account.as_deref();
+        let account = delete(client, identity, account, PropagationPolicy::Background);
+        wait_for("ServiceAccount", account.await?);
     }
+    left.extend(routes::remove(context, identity).await?);
     if !left.is_empty() {
         return Ok(Some(left.join(", ")));
     }
+    if let Some(claim) = &will.borrowed {
+        apply::give_back(context, identity, claim)
+            .await
+            .map_err(|error| error.source)?;
+    }
+    if let Disk::Kept(claim) = &claim {
+        tell_kept(context, identity, owner, claim).await;
+    }
     finalizer::release(context, object).await?;
     Ok(None)
+}
+
+/// What has become of the disk.
+#[derive(PartialEq)]
+enum Disk {
+    Gone,
+    Left,
+    Kept(Arc<PersistentVolumeClaim>),
+}
+
+/// Sees to it that the disk outlives its workspace. The cache is not enough: what it does not show yet may still be tied to
+/// the workspace, and go with it.
+async fn kept(context: &Context, identity: &Identity, owner: Option<&str>) -> Result<Disk, kube::Error> {
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(context.client.clone(), &identity.namespace);
+    let Some(claim) = claims.get_opt(&identity.child_name()).await? else {
+        return Ok(Disk::Gone);
+    };
+    if !identity.owns(&claim.metadata) {
+        return Ok(Disk::Gone);
+    }
+    if claim.metadata.deletion_timestamp.is_some() {
+        return Ok(Disk::Left);
+    }
+    if fate::is_kept(&claim.metadata, identity, owner) {
+        return Ok(Disk::Kept(Arc::new(claim)));
+    }
+    apply::keep(context, identity, &claim, owner)
+        .await
+        .map(Disk::Kept)
+}
+
+async fn tell_kept(context: &Context, identity: &Identity, owner: Option<&str>, claim: &PersistentVolumeClaim) {
+    let (name, namespace) = (claim.name_any(), &identity.namespace);
+    let note = format!(
+        "The disk {name} ({}) is kept for {}. A new workspace {} of the same owner goes on with it; to delete it: kubectl \
+         delete -n {namespace} pvc/{name}",
+        shape::size(claim).unwrap_or_default(),
+        owner.unwrap_or("nobody"),
+        identity.name,
+    );
+    let event = Event {
+        type_: EventType::Normal,
+        reason: reason::DISK_KEPT.to_owned(),
+        note: Some(note),
+        action: "Keep".to_owned(),
+        secondary: Some(claim.object_ref(&())),
+    };
+    publish::event(context, identity, &event).await;
 }
 
 /// Whether nothing of the workspace is left that is a pod or makes one.
@@ -123,7 +210,7 @@ where
         }),
         ..DeleteParams::default()
     };
-    match children.delete(&identity.child_name(), &params).await {
+    match children.delete(&live.name_any(), &params).await {
         // What is only marked for deletion is shown with its mark.
         Ok(answer) => Ok(answer
             .left()

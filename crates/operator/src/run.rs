@@ -25,12 +25,11 @@ use crate::{
     plan::Site,
     protect,
     reconcile::{error_policy, reconcile},
+    routes,
     stores::{Stores, Writers},
     watch::{self, Wake},
 };
 
-/// Passes that run at the same time, each over another workspace.
-const CONCURRENCY: u16 = 16;
 /// How long giving the lease back may take.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -45,7 +44,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         release_name,
         settings_file,
         admin_address,
+        concurrency,
+        debounce_milliseconds,
     } = args;
+    let pace = controller::Config::default()
+        .concurrency(concurrency)
+        .debounce(Duration::from_millis(debounce_milliseconds.into()));
     let settings = process::file("settings-file", &settings_file, Settings::parse)?;
     let shutdown = kit::shutdown::on_signal()?;
     let client = kit::client::new(names::OPERATOR).await?;
@@ -60,7 +64,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let writers = Writers::default();
     let context = Context::new(client.clone(), writers.stores(), settings, site, pod_name.clone());
     let context = Arc::new(context);
-    let wakes = watch::start(&client, writers);
+    let routes = routes::start(&client, &context.settings.route_kinds, &context.stores);
+    let wakes = stream::select(watch::start(&client, writers), routes.map(Ok));
 
     let readiness = Readiness::default();
     let caches =
@@ -79,7 +84,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let work = async {
         tokio::join!(
             report_filled(&context.stores, &caches),
-            work(&context, wakes, leading, &shutdown)
+            work(&context, wakes, &pace, leading, &shutdown)
         );
         election.cancel();
         Ok::<_, anyhow::Error>(())
@@ -108,6 +113,7 @@ async fn report_filled(stores: &Stores, gate: &Gate) {
 async fn work(
     context: &Arc<Context>,
     wakes: impl Stream<Item = Result<Wake, std::convert::Infallible>> + Send,
+    pace: &controller::Config,
     mut leading: Receiver<bool>,
     shutdown: &CancellationToken,
 ) {
@@ -126,7 +132,7 @@ async fn work(
             let _ = leading.wait_for(|leads| !*leads).await;
         };
         tokio::select! {
-            () = lead(context, &mut wakes, shutdown) => return,
+            () = lead(context, &mut wakes, pace.clone(), shutdown) => return,
             // These end with the shutdown only, at which the passes have the last word.
             () = async { look_after(context, shutdown).await; std::future::pending().await } => {}
             // Another may lead by now: what is under way is dropped, not finished.
@@ -140,13 +146,13 @@ async fn work(
 async fn lead(
     context: &Arc<Context>,
     wakes: impl Stream<Item = Result<Wake, std::convert::Infallible>> + Send + Unpin,
+    pace: controller::Config,
     shutdown: &CancellationToken,
 ) {
     let everybody = stream::iter(watch::everybody(&context.stores)).map(Ok);
     let queue = everybody
         .chain(wakes)
         .take_until(shutdown.clone().cancelled_owned());
-    let config = controller::Config::default().concurrency(CONCURRENCY);
     let pass = |object, context| Box::pin(reconcile(object, context));
     let passes = applier(
         pass,
@@ -154,7 +160,7 @@ async fn lead(
         context.clone(),
         context.stores.workspaces.clone(),
         queue,
-        config,
+        pace,
     );
     passes
         .for_each(|outcome| async {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceTemplate};
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet},
-    core::v1::{PersistentVolumeClaim, Pod, Service},
+    core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
     storage::v1::StorageClass,
 };
@@ -24,7 +24,7 @@ pub use self::{
     guarded::Guarded,
     pulse::Pulse,
 };
-use crate::signs::Signs;
+use crate::{routes::RouteStore, signs::Signs};
 
 /// The cache of one kind.
 pub type Cache<K> = Store<Guarded<K>>;
@@ -55,12 +55,16 @@ pub struct Stores {
     pub services: Children<Service>,
     /// Network policies with a workspace's label.
     pub policies: Children<NetworkPolicy>,
+    /// Service accounts with a workspace's label.
+    pub accounts: Children<ServiceAccount>,
     /// Replica sets with a workspace's label.
     pub replica_sets: Children<ReplicaSet>,
     /// Pods with a workspace's label.
     pub pods: Children<Pod>,
     /// What Warning Events and Nodes say about them.
     pub signs: Arc<Signs>,
+    /// Objects that route to workspaces, of every kind that the settings allow.
+    pub routes: Arc<RouteStore>,
     /// Beats when something changes that people write.
     pub pulse: Pulse,
 }
@@ -88,12 +92,16 @@ pub struct Writers {
     pub services: ChildrenWriter<Service>,
     /// Network policies.
     pub policies: ChildrenWriter<NetworkPolicy>,
+    /// Service accounts.
+    pub accounts: ChildrenWriter<ServiceAccount>,
     /// Replica sets.
     pub replica_sets: ChildrenWriter<ReplicaSet>,
     /// Pods.
     pub pods: ChildrenWriter<Pod>,
     /// Warning Events and Nodes.
     pub signs: Arc<Signs>,
+    /// Routes that are objects.
+    pub routes: Arc<RouteStore>,
     /// To be beaten when something changes that people write.
     pub pulse: Pulse,
 }
@@ -112,9 +120,11 @@ impl Writers {
             deployments: self.deployments.as_reader(),
             services: self.services.as_reader(),
             policies: self.policies.as_reader(),
+            accounts: self.accounts.as_reader(),
             replica_sets: self.replica_sets.as_reader(),
             pods: self.pods.as_reader(),
             signs: self.signs.clone(),
+            routes: self.routes.clone(),
             pulse: self.pulse.clone(),
         }
     }

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use api::condition::reason;
+use api::{condition::reason, names};
 
-use crate::refusal::Refusal;
+use crate::{disks::standing::Withheld, refusal::Refusal};
 
 /// Something that is wrong, as people are told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,53 @@ pub enum Obstacle {
         /// Its name.
         name: String,
     },
+    /// Something about a disk.
+    Disk(DiskObstacle),
+    /// A route is not as its manager wants it. It is no obstacle to a run.
+    Route {
+        /// Reason for the condition `Degraded`.
+        reason: &'static str,
+        /// What is wrong and what to do.
+        message: String,
+        /// Whether there is no route, so that nobody reaches the workspace.
+        missing: bool,
+    },
+}
+
+/// What keeps a workspace from a disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DiskObstacle {
+    /// A disk of its name was kept and is not its to take.
+    Withheld {
+        /// Name of the claim.
+        claim: String,
+        /// Why.
+        why: Withheld,
+    },
+    /// The disk cannot grow. It is no obstacle to a run.
+    Ungrowable {
+        /// Its size.
+        size: String,
+        /// Its storage class; empty where it names none.
+        class: String,
+    },
+    /// A claim that the workspace names does not exist.
+    Missing {
+        /// Its name.
+        claim: String,
+    },
+    /// A claim that the workspace names is, or was, the disk of a workspace.
+    OfAnother {
+        /// Its name.
+        claim: String,
+    },
+    /// The claim that is the home is used by somebody else.
+    InUse {
+        /// Its name.
+        claim: String,
+        /// Kind and name of who uses it.
+        by: String,
+    },
 }
 
 impl Obstacle {
@@ -45,12 +92,33 @@ impl Obstacle {
             Self::Refused(refusal) => refusal.reason,
             Self::Conflict { .. } => reason::NAME_CONFLICT,
             Self::Leaving { .. } => return None,
+            Self::Disk(disk) => disk.reason(),
+            Self::Route { reason, .. } => reason,
         };
         Some(Trouble {
             reason,
             message: self.to_string(),
-            failed: true,
+            failed: self.blocks() && !self.is_passed_on(),
         })
+    }
+
+    /// Whether no run may begin until it is gone.
+    pub fn blocks(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => refusal.reason != reason::VOLUME_RESIZE_FAILED,
+            Self::Disk(DiskObstacle::Ungrowable { .. }) | Self::Route { .. } => false,
+            Self::Conflict { .. } | Self::Leaving { .. } | Self::Disk(_) => true,
+        }
+    }
+
+    /// Whether it ends when somebody else is done, which wakes nobody: it is worth looking often.
+    pub fn is_passed_on(&self) -> bool {
+        matches!(self, Self::Disk(DiskObstacle::InUse { .. }))
+    }
+
+    /// Whether it ends only by a change that wakes the workspace.
+    pub fn wakes(&self) -> bool {
+        matches!(self, Self::Disk(DiskObstacle::Ungrowable { .. }))
     }
 }
 
@@ -64,6 +132,63 @@ impl fmt::Display for Obstacle {
                  under another name."
             ),
             Self::Leaving { kind, name } => write!(f, "Waiting for an earlier {kind} {name} to be gone."),
+            Self::Disk(disk) => disk.fmt(f),
+            Self::Route { message, .. } => f.write_str(message),
+        }
+    }
+}
+
+impl DiskObstacle {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Withheld { .. } => reason::RETAINED_VOLUME_OF_ANOTHER_OWNER,
+            Self::Ungrowable { .. } => reason::VOLUME_RESIZE_FAILED,
+            Self::Missing { .. } => reason::VOLUME_UNBOUND,
+            Self::OfAnother { .. } => reason::VOLUME_OF_ANOTHER_WORKSPACE,
+            Self::InUse { .. } => reason::VOLUME_IN_USE,
+        }
+    }
+}
+
+impl fmt::Display for DiskObstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Withheld {
+                claim,
+                why: Withheld::OtherOwner,
+            } => write!(
+                f,
+                "The disk {claim} was kept from an earlier workspace of this name and belongs to another owner. Use \
+                 another name, or have somebody who may update the claim change its annotation {} or delete it.",
+                names::CREATED_BY
+            ),
+            Self::Withheld {
+                claim,
+                why: Withheld::Unvouched,
+            } => write!(
+                f,
+                "The disk {claim} was kept from an earlier workspace of this name, and no admission webhook vouches for \
+                 this one's owner. Have somebody who may update the claim set its annotation {} to this workspace's UID.",
+                names::WORKSPACE_UID
+            ),
+            Self::Ungrowable { size, class } => write!(
+                f,
+                "The disk stays at {size}: its storage class {class:?} cannot grow disks. Have the class allow volume \
+                 expansion, and the disk grows by itself; or create the workspace anew."
+            ),
+            Self::Missing { claim } => write!(
+                f,
+                "The claim {claim}, which the workspace names, does not exist. Have it made, or name another one."
+            ),
+            Self::OfAnother { claim } => write!(
+                f,
+                "The claim {claim}, which the workspace names, is or was the disk of another workspace. Name another claim."
+            ),
+            Self::InUse { claim, by } => write!(
+                f,
+                "The claim {claim} is in use by {by}, and at most one may write to it. It starts when that is stopped; for \
+                 several at a time, use a claim with access mode ReadWriteMany."
+            ),
         }
     }
 }

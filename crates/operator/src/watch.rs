@@ -79,6 +79,7 @@ pub fn start(
         children(client, writers.deployments),
         children(client, writers.services),
         children(client, writers.policies),
+        children(client, writers.accounts),
         children(client, writers.replica_sets),
         children(client, writers.pods),
     ];
@@ -107,6 +108,7 @@ pub async fn until_filled(stores: &Stores) -> anyhow::Result<()> {
         stores.deployments.wait_until_ready(),
         stores.services.wait_until_ready(),
         stores.policies.wait_until_ready(),
+        stores.accounts.wait_until_ready(),
         stores.replica_sets.wait_until_ready(),
         stores.pods.wait_until_ready(),
     )?;

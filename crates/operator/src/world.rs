@@ -6,7 +6,7 @@ use api::{Workspace, names};
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, ReplicaSet},
-        core::v1::{PersistentVolumeClaim, Pod, Service},
+        core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
         storage::v1::StorageClass,
     },
@@ -14,7 +14,10 @@ use k8s_openapi::{
 };
 use kube::{Resource as _, ResourceExt as _};
 
-use crate::signs::{Node, Warning};
+use crate::{
+    hands,
+    signs::{Node, Warning},
+};
 
 /// Name of the application's port on container and Service.
 pub const PORT_NAME: &str = "http";
@@ -50,6 +53,11 @@ impl Identity {
     /// Name of every child.
     pub fn child_name(&self) -> String {
         rules::names::child(&self.name)
+    }
+
+    /// Name of the service account that is this workspace's alone, if it has one.
+    pub fn account_name(&self) -> String {
+        rules::names::service_account(&self.name, &self.uid)
     }
 
     /// The reference that makes an object a child of this workspace.
@@ -96,6 +104,8 @@ pub struct World {
     pub service: Option<Arc<Service>>,
     /// The NetworkPolicy.
     pub policy: Option<Arc<NetworkPolicy>>,
+    /// The service account that is the workspace's alone.
+    pub account: Option<Arc<ServiceAccount>>,
     /// Every replica set with the workspace's label.
     pub replica_sets: Vec<Arc<ReplicaSet>>,
     /// Every pod with the workspace's label.
@@ -117,6 +127,7 @@ impl World {
             deployment: None,
             service: None,
             policy: None,
+            account: None,
             replica_sets: Vec::new(),
             pods: Vec::new(),
             storage_classes: Vec::new(),
@@ -148,9 +159,7 @@ impl World {
     /// Pods that hold the disk, or are still on their way out: all but those that ran to their end and just lie there.
     pub fn live_pods(&self) -> impl Iterator<Item = &Pod> {
         self.pods.iter().map(AsRef::as_ref).filter(|pod| {
-            let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-            let ended = matches!(phase, Some("Succeeded" | "Failed"));
-            self.concerns(pod) && (!ended || pod.metadata.deletion_timestamp.is_some())
+            self.concerns(pod) && !has_ended(pod)
         })
     }
 
@@ -200,6 +209,18 @@ impl World {
             .map(String::as_str)
     }
 
+    /// Whether pods run, or may still come, as the service account that is the workspace's alone.
+    pub fn runs_as_own_account(&self) -> bool {
+        let template = self.own_deployment().and_then(|own| own.spec.as_ref()?.template.spec.as_ref());
+        let name = template.and_then(|pod| pod.service_account_name.as_ref());
+        !self.is_quiet() && name == Some(&self.identity.account_name())
+    }
+
+    /// Who changed the pod template since it was applied, if anybody did: then it is not what it was started from.
+    pub fn template_changed_by(&self) -> Option<String> {
+        hands::on_template(&self.own_deployment()?.metadata)
+    }
+
     /// The pod of the current run: controlled by a replica set of the Deployment, not on its way out, the newest.
     pub fn current_pod(&self) -> Option<&Pod> {
         let deployment_uid = self.own_deployment()?.metadata.uid.as_deref()?;
@@ -222,8 +243,14 @@ impl World {
     }
 }
 
+/// Whether a pod ran to its end and just lies there: it holds no disk.
+pub fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed")) && pod.metadata.deletion_timestamp.is_none()
+}
+
 /// UID of the object that controls this one.
-fn controller_uid(meta: &ObjectMeta) -> Option<&str> {
+pub fn controller_uid(meta: &ObjectMeta) -> Option<&str> {
     let mut owners = meta.owner_references.iter().flatten();
     owners
         .find(|owner| owner.controller == Some(true))

@@ -2,9 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod deaths;
+mod disks;
 mod faults;
+mod interleaving;
 mod lifecycle;
 mod ownership;
+mod profiles;
 mod protection;
+mod races;
+mod restarts;
+mod routing;
 mod settled;
 mod stage;
+mod town;

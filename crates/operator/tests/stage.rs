@@ -9,13 +9,13 @@ use api::{
 use http::Method;
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet},
-    core::v1::{PersistentVolumeClaim, Pod, Service},
+    core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount},
     events::v1::Event as StoredEvent,
     networking::v1::NetworkPolicy,
     storage::v1::StorageClass,
 };
 use kube::{
-    Resource, ResourceExt as _,
+    Client, Resource, ResourceExt as _,
     runtime::{controller::Action, watcher::Event},
 };
 use operator::{
@@ -28,7 +28,7 @@ use rules::Settings;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use testkit::{
-    api_server::{ApiServer, Call, Fault},
+    api_server::{ApiServer, Call, Fault, Life},
     objects::{self, NAMESPACE},
 };
 
@@ -51,26 +51,38 @@ impl Stage {
         server.put(&manager);
         let class: StorageClass = serde_json::from_value(json!({
             "metadata": {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
-            "provisioner": "example.com/p",
+            "provisioner": "example.com/p", "allowVolumeExpansion": true,
         }))
         .unwrap();
         server.put(&class);
-        let settings = Settings::parse(
-            "{defaultImage: uv, imageAliases: {uv: 'localhost/jk8s-application-jupyter-uv:1'}}",
-        )
-        .unwrap();
-        let site = Site::new(
-            "jupyter-k8s-system".to_owned(),
-            "jupyter-k8s".to_owned(),
-            &settings,
-        );
         let writers = Writers::default();
-        let context = Context::new(client, writers.stores(), settings, site, "pod-1".to_owned());
+        let context = operator(client, &writers, true);
         Self {
             server,
-            context: Arc::new(context),
+            context,
             writers,
         }
+    }
+
+    /// Another operator takes over, with empty caches and no memory. It lives as long as `life` says; `None`: for ever.
+    pub(crate) fn replace_operator(&mut self, life: Option<Life>) {
+        let writers = Writers::default();
+        self.context = operator(self.server.connect(life), &writers, true);
+        self.writers = writers;
+    }
+
+    /// Another operator takes over, with other settings.
+    pub(crate) fn set_up_anew(&mut self, settings: &str) {
+        let writers = Writers::default();
+        self.context = operator_of(self.server.connect(None), &writers, settings);
+        self.writers = writers;
+    }
+
+    /// Another operator takes over, in an installation without webhook.
+    pub(crate) fn without_admission(&mut self) {
+        let writers = Writers::default();
+        self.context = operator(self.server.connect(None), &writers, false);
+        self.writers = writers;
     }
 
     /// The same, with the workspace `demo` in it.
@@ -94,19 +106,32 @@ impl Stage {
 
     /// Lets all watches catch up.
     pub(crate) fn sync(&mut self) {
+        for watch in 0..Self::WATCHES {
+            self.sync_one(watch);
+        }
+    }
+
+    /// How many watches there are for [`Stage::sync_one`].
+    pub(crate) const WATCHES: usize = 13;
+
+    /// Lets one watch catch up.
+    pub(crate) fn sync_one(&mut self, watch: usize) {
         let (server, writers) = (&self.server, &mut self.writers);
-        fill::<Workspace>(server, &mut writers.workspaces);
-        fill::<WorkspaceTemplate>(server, &mut writers.templates);
-        fill::<WorkspaceManager>(server, &mut writers.managers);
-        fill::<WorkspaceExecutionProfile>(server, &mut writers.profiles);
-        fill::<WorkspaceShare>(server, &mut writers.shares);
-        fill::<StorageClass>(server, &mut writers.storage_classes);
-        fill_children::<PersistentVolumeClaim>(server, &mut writers.claims);
-        fill_children::<Deployment>(server, &mut writers.deployments);
-        fill_children::<Service>(server, &mut writers.services);
-        fill_children::<NetworkPolicy>(server, &mut writers.policies);
-        fill_children::<ReplicaSet>(server, &mut writers.replica_sets);
-        fill_children::<Pod>(server, &mut writers.pods);
+        match watch {
+            0 => fill::<Workspace>(server, &mut writers.workspaces),
+            1 => fill::<WorkspaceTemplate>(server, &mut writers.templates),
+            2 => fill::<WorkspaceManager>(server, &mut writers.managers),
+            3 => fill::<StorageClass>(server, &mut writers.storage_classes),
+            4 => fill_children::<PersistentVolumeClaim>(server, &mut writers.claims),
+            5 => fill_children::<Deployment>(server, &mut writers.deployments),
+            6 => fill_children::<Service>(server, &mut writers.services),
+            7 => fill_children::<NetworkPolicy>(server, &mut writers.policies),
+            8 => fill_children::<ReplicaSet>(server, &mut writers.replica_sets),
+            9 => fill_children::<ServiceAccount>(server, &mut writers.accounts),
+            10 => fill::<WorkspaceExecutionProfile>(server, &mut writers.profiles),
+            11 => fill::<WorkspaceShare>(server, &mut writers.shares),
+            _ => fill_children::<Pod>(server, &mut writers.pods),
+        }
     }
 
     /// Lets the watches catch up and makes one pass over `demo`.
@@ -125,6 +150,7 @@ impl Stage {
     /// What the deployment and replica set controllers do: a pod where one is wanted, none elsewhere. Pods end only when
     /// [`Stage::end_pods`] is called.
     pub(crate) fn cluster(&self) {
+        self.bind_claims();
         for deployment in self.server.all::<Deployment>() {
             let replicas = deployment.spec.as_ref().unwrap().replicas.unwrap();
             self.server
@@ -138,6 +164,18 @@ impl Stage {
             } else if self.all::<Pod>().is_empty() {
                 self.server.put(&objects::pod_of(&set));
             }
+        }
+    }
+
+    fn bind_claims(&self) {
+        for claim in self.all::<PersistentVolumeClaim>() {
+            self.server
+                .edit::<PersistentVolumeClaim>(Some(NAMESPACE), &claim.name_any(), |object| {
+                    if object["spec"]["storageClassName"].is_null() {
+                        object["spec"]["storageClassName"] = json!("standard");
+                    }
+                    object["status"]["phase"] = json!("Bound");
+                });
         }
     }
 
@@ -261,6 +299,28 @@ impl Stage {
             times,
         });
     }
+}
+
+fn operator(client: Client, writers: &Writers, admission: bool) -> Arc<Context> {
+    let image = "localhost/jk8s-application-jupyter-uv:1";
+    let settings = format!("{{defaultImage: uv, imageAliases: {{uv: '{image}'}}, admission: {admission}}}");
+    operator_of(client, writers, &settings)
+}
+
+fn operator_of(client: Client, writers: &Writers, settings: &str) -> Arc<Context> {
+    let settings = Settings::parse(settings).unwrap();
+    let site = Site::new(
+        "jupyter-k8s-system".to_owned(),
+        "jupyter-k8s".to_owned(),
+        &settings,
+    );
+    Arc::new(Context::new(
+        client,
+        writers.stores(),
+        settings,
+        site,
+        "pod-1".to_owned(),
+    ))
 }
 
 /// `PATCH deployments/workspace-demo`, `POST events`.

@@ -50,7 +50,10 @@ pub(super) fn conditions(
         ),
     };
     match (stand, trouble) {
-        (Stand::Running, _) => set.set(AVAILABLE, true, reason::READY, available),
+        (Stand::Running, Some(trouble)) if is_unrouted(facts) => {
+            set.set(AVAILABLE, false, trouble.reason, "The pod is ready, but no route leads to it.");
+        }
+        (Stand::Running, _) => set.set(AVAILABLE, true, reason::READY, &ready(facts.world)),
         (Stand::Starting, Some(trouble)) => set.set(AVAILABLE, false, trouble.reason, available),
         _ => set.set(AVAILABLE, false, why, available),
     }
@@ -80,6 +83,11 @@ pub(super) fn conditions(
     set.finish()
 }
 
+/// Whether nobody reaches the pod.
+fn is_unrouted(facts: &Facts<'_>) -> bool {
+    matches!(facts.obstacle, Some(Obstacle::Route { missing: true, .. }))
+}
+
 pub(super) fn phase(stand: Stand, trouble: Option<&Trouble>) -> Phase {
     match stand {
         Stand::Starting if trouble.is_some_and(|trouble| trouble.failed) => Phase::Failed,
@@ -102,6 +110,16 @@ pub(super) fn decisive(stand: Stand, trouble: Option<&Trouble>, rejected: bool) 
         Stand::Running if trouble.is_some() => DEGRADED,
         Stand::Running => AVAILABLE,
         Stand::Stopped => STOPPED,
+    }
+}
+
+fn ready(world: &World) -> String {
+    match world.template_changed_by() {
+        Some(who) => format!(
+            "The pod is ready. Its template was changed by {who}, not by a change of the Workspace: the next start puts it \
+             right."
+        ),
+        None => "The pod is ready.".to_owned(),
     }
 }
 

@@ -1,19 +1,30 @@
 //! Valid workspace -> its disk (pure): one claim that one node mounts at a time.
 
+use api::workspace::Retain;
 use k8s_openapi::api::core::v1::{
     PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements,
 };
 use rules::{Home, ValidWorkspace};
 
+use crate::disks::fate;
+
 /// Component label of the disk.
 const COMPONENT: &str = "disk";
 
 pub(super) fn plan(workspace: &ValidWorkspace) -> Option<PersistentVolumeClaim> {
-    let Home::Disk { size, class, .. } = &workspace.home else {
+    let Home::Disk {
+        size, class, retain, ..
+    } = &workspace.home
+    else {
         return None;
     };
+    let identity = super::identity(workspace);
+    let mut metadata = super::meta(&identity, COMPONENT);
+    if *retain == Retain::Retain {
+        fate::keepable(&mut metadata, &identity, workspace.owner.as_deref());
+    }
     Some(PersistentVolumeClaim {
-        metadata: super::meta(&super::identity(workspace), COMPONENT),
+        metadata,
         spec: Some(PersistentVolumeClaimSpec {
             access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
             resources: Some(VolumeResourceRequirements {

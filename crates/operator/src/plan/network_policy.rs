@@ -1,8 +1,12 @@
-//! Whose pod -> the wall around it (pure): in come proxy and gateway, out go DNS and the public internet.
+//! Whose pod, its manager's settings -> the wall around it (pure). Unless the manager says otherwise, in come proxy, gateway
+//! and operator, out go DNS and the public internet.
 
 use std::collections::BTreeMap;
 
-use api::names;
+use api::{
+    manager::{Egress, NetworkPolicySettings},
+    names,
+};
 use k8s_openapi::{
     api::networking::v1::{
         IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
@@ -14,8 +18,8 @@ use k8s_openapi::{
 use super::{Site, deployment::COMPONENT};
 use crate::world::{Identity, PORT_NAME};
 
-/// The components that may call a workspace's pod.
-const CALLERS: [&str; 2] = ["proxy", "gateway"];
+/// The components that may call a workspace's pod: who serves people, and who asks whether it is idle.
+const CALLERS: [&str; 3] = ["proxy", "gateway", "operator"];
 /// Label that every namespace carries by itself.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 /// Where the cluster's DNS lives.
@@ -45,19 +49,42 @@ const PUBLIC_IPV6: &str = "2000::/3";
 /// IPv6 ranges inside the public part that lead to IPv4 addresses, private ones included.
 const IPV4_IN_IPV6: [&str; 2] = ["2001::/32", "2002::/16"];
 
-pub(super) fn plan(identity: &Identity, site: &Site) -> NetworkPolicy {
-    NetworkPolicy {
+/// The wall, or `None` where the manager wants none of ours.
+pub(super) fn plan(
+    identity: &Identity,
+    site: &Site,
+    settings: &NetworkPolicySettings,
+) -> Option<NetworkPolicy> {
+    settings.enabled.then(|| NetworkPolicy {
         metadata: super::meta(identity, COMPONENT),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(labels(rules::names::selector(&identity.name))),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
             ingress: Some(vec![NetworkPolicyIngressRule {
-                from: Some(CALLERS.iter().map(|component| caller(site, component)).collect()),
+                from: Some(callers(site, settings)),
                 // By name, like the Service: it follows the running pod.
                 ports: Some(vec![port("TCP", IntOrString::String(PORT_NAME.to_owned()))]),
             }]),
-            egress: Some(vec![dns(), public_internet()]),
+            egress: Some(egress(settings.egress)),
         }),
+    })
+}
+
+/// Who may call. Never an empty list, which would mean everybody.
+fn callers(site: &Site, settings: &NetworkPolicySettings) -> Vec<NetworkPolicyPeer> {
+    if settings.ingress_from.is_empty() {
+        CALLERS.iter().map(|component| caller(site, component)).collect()
+    } else {
+        settings.ingress_from.clone()
+    }
+}
+
+fn egress(egress: Egress) -> Vec<NetworkPolicyEgressRule> {
+    match egress {
+        Egress::PublicInternet => vec![dns(), public_internet()],
+        Egress::None => vec![dns()],
+        // One rule without bounds.
+        Egress::Any => vec![NetworkPolicyEgressRule::default()],
     }
 }
 
@@ -128,17 +155,27 @@ fn labels(match_labels: BTreeMap<String, String>) -> LabelSelector {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use serde_json::json;
+
     use super::*;
     use crate::fixtures;
 
-    fn spec() -> NetworkPolicySpec {
-        plan(&super::super::identity(&fixtures::valid()), &fixtures::site())
+    fn wall(settings: &NetworkPolicySettings) -> NetworkPolicySpec {
+        let identity = super::super::identity(&fixtures::valid());
+        plan(&identity, &fixtures::site(), settings)
+            .unwrap()
             .spec
             .unwrap()
     }
 
+    fn spec() -> NetworkPolicySpec {
+        wall(&NetworkPolicySettings::default())
+    }
+
     #[test]
-    fn only_proxy_and_gateway_of_this_release_come_in() {
+    fn only_proxy_gateway_and_operator_of_this_release_come_in() {
         let ingress = spec().ingress.unwrap();
         assert_eq!(ingress.len(), 1);
         let from = ingress[0].from.clone().unwrap();
@@ -162,37 +199,117 @@ mod tests {
     }
 
     #[test]
-    fn private_and_metadata_addresses_are_left_out() {
-        let egress = spec().egress.unwrap();
-        let block = egress[1].to.clone().unwrap()[0].ip_block.clone().unwrap();
-        let inside = |address: [u8; 4]| {
-            let address = u32::from_be_bytes(address);
-            block.except.as_ref().unwrap().iter().any(|cidr| {
-                let (net, bits) = cidr.split_once('/').unwrap();
-                let net: std::net::Ipv4Addr = net.parse().unwrap();
-                let shift = 32 - bits.parse::<u32>().unwrap();
-                address.checked_shr(shift) == net.to_bits().checked_shr(shift)
+    fn a_manager_names_other_callers_and_they_reach_the_application_s_port_alone() {
+        let proxy = json!({
+            "namespaceSelector": {"matchLabels": {"team": "edge"}},
+            "podSelector": {"matchLabels": {"app": "proxy"}},
+        });
+        let settings = NetworkPolicySettings {
+            ingress_from: vec![serde_json::from_value(proxy.clone()).unwrap()],
+            ..NetworkPolicySettings::default()
+        };
+        let rule = &wall(&settings).ingress.unwrap()[0];
+        assert_eq!(serde_json::to_value(&rule.from).unwrap(), json!([proxy]));
+        assert_eq!(
+            serde_json::to_value(&rule.ports).unwrap(),
+            json!([{"protocol": "TCP", "port": "http"}])
+        );
+    }
+
+    #[test]
+    fn a_manager_that_wants_no_wall_gets_none() {
+        let none = NetworkPolicySettings {
+            enabled: false,
+            ..NetworkPolicySettings::default()
+        };
+        let identity = super::super::identity(&fixtures::valid());
+        assert_eq!(plan(&identity, &fixtures::site(), &none), None);
+    }
+
+    /// Whether a pod may connect to this address outside of the cluster's DNS.
+    fn reaches(spec: &NetworkPolicySpec, address: &str) -> bool {
+        let address: IpAddr = address.parse().unwrap();
+        let contains = |cidr: &str| {
+            let (net, bits) = cidr.split_once('/').unwrap();
+            let bits: u32 = bits.parse().unwrap();
+            match (net.parse().unwrap(), address) {
+                (IpAddr::V4(net), IpAddr::V4(address)) => {
+                    let shift = 32 - bits;
+                    net.to_bits().checked_shr(shift) == address.to_bits().checked_shr(shift)
+                }
+                (IpAddr::V6(net), IpAddr::V6(address)) => {
+                    let shift = 128 - bits;
+                    net.to_bits().checked_shr(shift) == address.to_bits().checked_shr(shift)
+                }
+                _ => false,
+            }
+        };
+        let rules = spec.egress.as_ref().unwrap();
+        rules.iter().any(|rule| {
+            let Some(to) = &rule.to else { return true };
+            to.iter().filter_map(|peer| peer.ip_block.as_ref()).any(|block| {
+                contains(&block.cidr) && !block.except.iter().flatten().any(|except| contains(except))
+            })
+        })
+    }
+
+    const PRIVATE: [&str; 14] = [
+        "10.96.0.1",
+        "172.31.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "168.63.129.16",
+        "100.100.100.200",
+        "127.0.0.1",
+        "::1",
+        "fd00:ec2::254",
+        "fd20:ce::254",
+        "fe80::a9fe:a9fe",
+        "::ffff:10.0.0.1",
+        "64:ff9b::a00:1",
+        "2002:a00:1::1",
+    ];
+    const PUBLIC: [&str; 5] = [
+        "1.1.1.1",
+        "172.32.0.1",
+        "151.101.0.223",
+        "2606:4700:4700::1111",
+        "2a00:1450::200e",
+    ];
+
+    #[test]
+    fn private_and_metadata_addresses_are_left_out_of_both_families() {
+        let spec = spec();
+        for address in PRIVATE {
+            assert!(!reaches(&spec, address), "{address}");
+        }
+        for address in PUBLIC {
+            assert!(reaches(&spec, address), "{address}");
+        }
+    }
+
+    #[test]
+    fn egress_is_all_or_dns_alone_where_the_manager_says_so() {
+        let of = |egress| {
+            wall(&NetworkPolicySettings {
+                egress,
+                ..NetworkPolicySettings::default()
             })
         };
-        for private in [
-            [10, 96, 0, 1],
-            [172, 31, 0, 1],
-            [192, 168, 1, 1],
-            [169, 254, 169, 254],
-            [100, 100, 100, 200],
-        ] {
-            assert!(inside(private), "{private:?}");
+        let (any, none) = (of(Egress::Any), of(Egress::None));
+        for address in PRIVATE.into_iter().chain(PUBLIC) {
+            assert!(reaches(&any, address) && !reaches(&none, address), "{address}");
         }
-        for public in [[1, 1, 1, 1], [172, 32, 0, 1], [151, 101, 0, 223]] {
-            assert!(!inside(public), "{public:?}");
-        }
+        let rules = none.egress.unwrap();
+        assert_eq!(rules, [dns()]);
+        assert_eq!(none.policy_types.unwrap(), ["Ingress", "Egress"]);
     }
 
     #[test]
     fn every_exception_lies_inside_its_block_and_names_its_own_network() {
         for cidr in NOT_PUBLIC {
             let (net, bits) = cidr.split_once('/').unwrap();
-            let net: std::net::Ipv4Addr = net.parse().unwrap();
+            let net: Ipv4Addr = net.parse().unwrap();
             let host_bits = 32 - bits.parse::<u32>().unwrap();
             assert_eq!(net.to_bits() & (1_u32 << host_bits).wrapping_sub(1), 0, "{cidr}");
         }

@@ -205,8 +205,8 @@ where
     match object.0 {
         Ok(object) => {
             let mut object = Arc::unwrap_or_clone(object);
-            drop_bookkeeping(object.meta_mut());
             object.compact();
+            drop_bookkeeping(object.meta_mut());
             Some(object)
         }
         Err(invalid) => {

@@ -7,11 +7,15 @@ use api::names;
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, ReplicaSet},
-        core::v1::{Container, PersistentVolumeClaim, Pod, PodSpec, Probe, Service, ServiceSpec},
+        core::v1::{
+            Container, PersistentVolumeClaim, Pod, PodSpec, Probe, Service, ServiceAccount, ServiceSpec,
+        },
         networking::v1::NetworkPolicy,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
+
+use crate::hands;
 
 /// What `kubectl apply` keeps: a copy of the object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -46,13 +50,15 @@ fn names_of(containers: Vec<Container>) -> Vec<Container> {
 }
 
 impl Compact for Deployment {
-    /// Of the pod template only labels and the names of containers are read back: what it was made from stands in an
-    /// annotation.
+    /// Of the pod template only labels, the service account and the names of containers are read back: what it was made
+    /// from stands in an annotation. Of whoever wrote the object, only who changed the template behind our back.
     fn compact(&mut self) {
+        hands::remember(&mut self.metadata);
         if let Some(template) = self.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()) {
             *template = PodSpec {
                 containers: names_of(std::mem::take(&mut template.containers)),
                 init_containers: template.init_containers.take().map(names_of),
+                service_account_name: template.service_account_name.take(),
                 ..PodSpec::default()
             };
         }
@@ -137,6 +143,13 @@ impl Compact for Service {
 
 impl Compact for PersistentVolumeClaim {
     fn compact(&mut self) {}
+}
+
+impl Compact for ServiceAccount {
+    fn compact(&mut self) {
+        self.secrets = None;
+        self.image_pull_secrets = None;
+    }
 }
 
 impl Compact for NetworkPolicy {

@@ -1,0 +1,176 @@
+//! Planned disk, live claim -> the disk as planned, taken over, or left alone (IO).
+
+use std::sync::Arc;
+
+use api::{
+    condition::reason,
+    names::OPERATOR,
+    workspace::Retain,
+};
+use json_patch::Patch as JsonPatch;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::{
+    Resource as _, ResourceExt as _,
+    api::{Patch, PatchParams},
+    runtime::events::{Event, EventType},
+};
+use rules::{Home, ValidWorkspace};
+
+use super::{
+    Error,
+    writes::{self, Outcome, conflict, expect, is_conflict, leaving, look, write},
+};
+use crate::{
+    context::Context,
+    disks::{
+        fate,
+        shape::{self, Growth},
+        standing::{Standing, standing},
+    },
+    publish,
+    trouble::{DiskObstacle, Obstacle},
+    world::{Identity, World},
+};
+
+type Claim = PersistentVolumeClaim;
+
+/// Sees to the disk of a workspace, where it has one of its own.
+pub(super) async fn disk(
+    context: &Context,
+    world: &World,
+    valid: &ValidWorkspace,
+    planned: Option<Claim>,
+) -> Result<Outcome<Claim>, Error> {
+    let Some(planned) = planned else {
+        return Ok(Outcome::Is(world.claim.clone()));
+    };
+    let Some(live) = &world.claim else {
+        return make(context, world, valid, planned).await;
+    };
+    settle(context, world, valid, &planned, live).await
+}
+
+/// Makes a disk. If a claim of its name turns out to exist, that one is looked at.
+async fn make(
+    context: &Context,
+    world: &World,
+    valid: &ValidWorkspace,
+    planned: Claim,
+) -> Result<Outcome<Claim>, Error> {
+    let identity = &world.identity;
+    let mut intent = planned.clone();
+    expect(&mut intent.metadata, None);
+    match write(context, identity, OPERATOR, &intent).await {
+        Err(error) if is_conflict(&error) => {
+            let found = look(context, &identity.namespace, &identity.child_name()).await?;
+            let found: Arc<Claim> = found.ok_or(error)?;
+            settle(context, world, valid, &planned, &found).await
+        }
+        made => made,
+    }
+}
+
+/// Brings a claim that exists to where it ought to be, if it is the workspace's or may become its.
+async fn settle(
+    context: &Context,
+    world: &World,
+    valid: &ValidWorkspace,
+    planned: &Claim,
+    live: &Arc<Claim>,
+) -> Result<Outcome<Claim>, Error> {
+    let identity = &world.identity;
+    let owner = valid.owner.as_deref();
+    let standing = standing(identity, owner, context.settings.admission, &live.metadata);
+    let mut live = live.clone();
+    match standing {
+        Standing::Leaving => return Ok(Outcome::Blocked(leaving::<Claim>(&live.name_any()))),
+        Standing::Foreign => return Ok(Outcome::Blocked(conflict::<Claim>(identity))),
+        Standing::Withheld(why) => {
+            let claim = live.name_any();
+            let obstacle = DiskObstacle::Withheld { claim, why };
+            return Ok(Outcome::Blocked(Obstacle::Disk(obstacle)));
+        }
+        Standing::Ours if is_to_be_kept(valid) && fate::has_owner(&live.metadata, identity) => {
+            live = keep(context, identity, &live, owner)
+                .await
+                .map_err(writes::failed::<Claim>)?;
+        }
+        Standing::Ours | Standing::Inherited => {}
+    }
+    let classes = world.storage_classes.iter().map(AsRef::as_ref);
+    let growth = shape::growth(planned, &live, classes);
+    let Some(mut intent) = shape::update(planned, &live, growth) else {
+        return Ok(shortfall(live, growth));
+    };
+    if standing == Standing::Inherited {
+        // Its owner was judged in this very state.
+        expect(&mut intent.metadata, Some(&live.metadata));
+    } else {
+        intent.metadata.uid.clone_from(&live.metadata.uid);
+    }
+    match write::<Claim>(context, identity, OPERATOR, &intent).await? {
+        Outcome::Is(Some(written)) => {
+            if standing == Standing::Inherited {
+                tell_taken_over(context, identity, &written).await;
+            }
+            Ok(shortfall(written, growth))
+        }
+        // It is there all the same, at its old size.
+        Outcome::Blocked(obstacle) if !obstacle.blocks() => Ok(Outcome::But(live, obstacle)),
+        other => Ok(other),
+    }
+}
+
+fn is_to_be_kept(valid: &ValidWorkspace) -> bool {
+    matches!(
+        valid.home,
+        Home::Disk {
+            retain: Retain::Retain,
+            ..
+        }
+    )
+}
+
+fn shortfall(claim: Arc<Claim>, growth: Growth) -> Outcome<Claim> {
+    if growth != Growth::Never {
+        return Outcome::Is(Some(claim));
+    }
+    let obstacle = DiskObstacle::Ungrowable {
+        size: shape::size(&claim).unwrap_or_default().to_owned(),
+        class: shape::class_of(&claim).unwrap_or_default().to_owned(),
+    };
+    Outcome::But(claim, Obstacle::Disk(obstacle))
+}
+
+/// Takes the owner reference from a disk and writes its owner on it, so that it outlives its workspace.
+pub async fn keep(
+    context: &Context,
+    identity: &Identity,
+    claim: &Claim,
+    owner: Option<&str>,
+) -> Result<Arc<Claim>, kube::Error> {
+    let steps = fate::keep(claim, identity, owner);
+    let patch: JsonPatch = serde_json::from_value(steps).map_err(kube::Error::SerdeError)?;
+    let params = PatchParams {
+        field_manager: Some(OPERATOR.to_owned()),
+        ..PatchParams::default()
+    };
+    let patch = Patch::Json::<()>(patch);
+    let kept = writes::patched(context, identity, &claim.name_any(), &params, &patch).await;
+    kept.map_err(|error| error.source)
+}
+
+async fn tell_taken_over(context: &Context, identity: &Identity, claim: &Claim) {
+    let note = format!(
+        "The workspace goes on with the disk {} that an earlier workspace of its owner left.",
+        claim.name_any()
+    );
+    let event = Event {
+        type_: EventType::Normal,
+        reason: reason::DISK_TAKEN_OVER.to_owned(),
+        note: Some(note),
+        action: "TakeOver".to_owned(),
+        secondary: Some(claim.object_ref(&())),
+    };
+    publish::event(context, identity, &event).await;
+}

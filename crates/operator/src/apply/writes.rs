@@ -1,0 +1,148 @@
+//! One object as it is to be -> the object as it is then, or what is in the way (IO). A write says what it expects to find.
+
+use std::{fmt::Debug, sync::Arc};
+
+use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::{
+    Api, Resource,
+    api::{Patch, PatchParams},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::Error;
+use crate::{context::Context, refusal, trouble::Obstacle, world::Identity};
+
+/// The version that a write names where it expects nothing. No stored object has it: etcd's first write is number 2. So
+/// such an apply makes the object or conflicts, and never merges into one that somebody else made since we looked; and it
+/// records the same ownership of fields as every later apply, which a `POST` would not (docs/decisions/0020).
+const ABSENT: &str = "1";
+
+/// What became of a child.
+pub(super) enum Outcome<K> {
+    /// It is as planned, or it is to be absent and is.
+    Is(Option<Arc<K>>),
+    /// It is ours, and something about it is not as planned.
+    But(Arc<K>, Obstacle),
+    /// It could not be touched.
+    Blocked(Obstacle),
+}
+
+impl<K> Outcome<K> {
+    pub(super) fn obstacle(&self) -> Option<Obstacle> {
+        match self {
+            Self::Is(_) => None,
+            Self::But(_, obstacle) | Self::Blocked(obstacle) => Some(obstacle.clone()),
+        }
+    }
+
+    pub(super) fn settle(self, place: &mut Option<Arc<K>>) {
+        match self {
+            Self::Is(object) => *place = object,
+            Self::But(object, _) => *place = Some(object),
+            Self::Blocked(_) => {}
+        }
+    }
+}
+
+/// Makes a write fail unless the object is exactly as it was seen; `None`: absent.
+pub(super) fn expect(intent: &mut ObjectMeta, seen: Option<&ObjectMeta>) {
+    intent.uid = seen.and_then(|seen| seen.uid.clone());
+    intent.resource_version = seen.map_or_else(
+        || Some(ABSENT.to_owned()),
+        |seen| seen.resource_version.clone(),
+    );
+}
+
+/// Somebody else was faster.
+pub(super) fn is_conflict(error: &Error) -> bool {
+    matches!(&error.source, kube::Error::Api(status) if status.code == 409)
+}
+
+/// What the API server has under this name.
+pub(super) async fn look<K>(context: &Context, namespace: &str, name: &str) -> Result<Option<Arc<K>>, Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
+    K: Clone + Debug + DeserializeOwned,
+{
+    let objects: Api<K> = Api::namespaced(context.client.clone(), namespace);
+    let found = objects.get_opt(name).await.map_err(failed::<K>)?;
+    Ok(found.map(Arc::new))
+}
+
+/// Applies a child by force: every field in `intent` is ours.
+pub(super) async fn write<K>(
+    context: &Context,
+    identity: &Identity,
+    manager: &str,
+    intent: &(impl Serialize + Debug),
+) -> Result<Outcome<K>, Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
+    K: Clone + Debug + DeserializeOwned,
+{
+    let params = PatchParams::apply(manager).force();
+    let patch = Patch::Apply(intent);
+    match patched::<K, _>(context, identity, &identity.child_name(), &params, &patch).await {
+        Ok(object) => Ok(Outcome::Is(Some(object))),
+        Err(Error {
+            kind,
+            source: kube::Error::Api(status),
+        }) => match refusal::of_answer(K::KIND, status.code, &status.message) {
+            Some(refusal) => Ok(Outcome::Blocked(Obstacle::Refused(refusal))),
+            None => Err(Error {
+                kind,
+                source: kube::Error::Api(status),
+            }),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// Sends any patch.
+pub(super) async fn patched<K, P>(
+    context: &Context,
+    identity: &Identity,
+    name: &str,
+    params: &PatchParams,
+    patch: &Patch<P>,
+) -> Result<Arc<K>, Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
+    K: Clone + Debug + DeserializeOwned,
+    P: Serialize + Debug,
+{
+    let objects: Api<K> = Api::namespaced(context.client.clone(), &identity.namespace);
+    let object = objects.patch(name, params, patch).await.map_err(failed::<K>)?;
+    context.metrics.write("apply");
+    Ok(Arc::new(object))
+}
+
+pub(super) fn failed<K: Kind>(source: kube::Error) -> Error {
+    Error {
+        kind: K::KIND,
+        source,
+    }
+}
+
+pub(super) fn conflict<K: Kind>(identity: &Identity) -> Obstacle {
+    Obstacle::Conflict {
+        kind: K::KIND.to_owned(),
+        name: identity.child_name(),
+    }
+}
+
+pub(super) fn leaving<K: Kind>(name: &str) -> Obstacle {
+    Obstacle::Leaving {
+        kind: K::KIND.to_owned(),
+        name: name.to_owned(),
+    }
+}
+
+/// The name of a kind, as people know it.
+pub(super) trait Kind {
+    const KIND: &'static str;
+}
+
+impl<K: k8s_openapi::Resource> Kind for K {
+    const KIND: &'static str = <K as k8s_openapi::Resource>::KIND;
+}

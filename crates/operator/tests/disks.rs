@@ -1,0 +1,556 @@
+//! Whose files a workspace gets to see, and what becomes of them.
+
+use api::{
+    Workspace,
+    condition::{self, PROGRESSING, reason},
+    names,
+    workspace::{DesiredStatus, Phase},
+};
+use http::Method;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{PersistentVolumeClaim, Pod},
+    storage::v1::StorageClass,
+};
+use kube::ResourceExt as _;
+use serde_json::{Value, json};
+use testkit::{
+    api_server::Hindrance,
+    objects::{self, NAMESPACE},
+};
+
+use crate::stage::{CHILD, Stage};
+
+type Claim = PersistentVolumeClaim;
+
+/// A workspace `demo` of `owner`, with this UID and this storage.
+fn workspace(uid: &str, owner: &str, storage: &Value) -> Workspace {
+    let mut workspace = objects::workspace("demo");
+    workspace.metadata.uid = Some(uid.to_owned());
+    workspace
+        .metadata
+        .annotations
+        .get_or_insert_default()
+        .insert(names::CREATED_BY.to_owned(), owner.to_owned());
+    workspace.spec.storage = serde_json::from_value(storage.clone()).unwrap();
+    workspace
+}
+
+/// A claim that somebody in the namespace made, bound.
+fn claim(name: &str, mode: &str) -> Claim {
+    serde_json::from_value(json!({
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {"accessModes": [mode], "resources": {"requests": {"storage": "1Gi"}}},
+        "status": {"phase": "Bound"},
+    }))
+    .unwrap()
+}
+
+/// A stage on which alice's `demo` ran with these files and was deleted; its disk is kept.
+async fn with_kept_disk() -> Stage {
+    let mut stage = Stage::new();
+    stage
+        .server
+        .put(&workspace("first", "alice", &json!({"size": "1Gi", "retain": "Retain"})));
+    run(&mut stage).await;
+    depart(&mut stage).await;
+    stage.server.take_calls();
+    stage
+}
+
+async fn run(stage: &mut Stage) {
+    stage.pass().await.unwrap();
+    stage.cluster();
+    stage.get_ready();
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().phase, Some(Phase::Running));
+}
+
+async fn depart(stage: &mut Stage) {
+    stage.delete_demo();
+    for _ in 0..6 {
+        if !stage.all::<Workspace>().is_empty() {
+            stage.pass().await.unwrap();
+            stage.collect_garbage();
+        }
+    }
+    assert!(stage.all::<Workspace>().is_empty());
+    // The garbage collector takes whatever still names an owner that is gone.
+    for claim in stage.all::<Claim>() {
+        if !claim.owner_references().is_empty() {
+            stage.server.remove::<Claim>(Some(NAMESPACE), &claim.name_any());
+        }
+    }
+}
+
+fn set(stage: &Stage, desired: DesiredStatus) {
+    stage.edit_spec(|spec| spec["desiredStatus"] = json!(desired));
+}
+
+async fn stop(stage: &mut Stage) {
+    set(stage, DesiredStatus::Stopped);
+    stage.pass().await.unwrap();
+    stage.cluster();
+    stage.end_pods();
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().phase, Some(Phase::Stopped));
+}
+
+#[tokio::test]
+async fn a_kept_disk_has_no_owner_and_says_whose_it_is() {
+    let stage = with_kept_disk().await;
+    let disk = stage.child::<Claim>().unwrap();
+    assert_eq!(disk.owner_references(), []);
+    let annotation = |key: &str| disk.annotations().get(key).map(String::as_str);
+    assert_eq!(annotation(names::CREATED_BY), Some("alice"));
+    assert_eq!(annotation(names::WORKSPACE_UID), Some("first"));
+    assert_eq!(annotation(names::WORKSPACE_LABEL), Some("demo"));
+    assert!(stage.events().contains(&reason::DISK_KEPT.to_owned()));
+    assert!(stage.all::<Deployment>().is_empty());
+}
+
+#[tokio::test]
+async fn a_disk_to_be_kept_never_has_an_owner_that_a_foreground_deletion_could_take_it_with() {
+    let mut stage = Stage::new();
+    let storage = json!({"size": "1Gi", "retain": "Retain"});
+    stage.server.put(&workspace("first", "alice", &storage));
+    stage.pass().await.unwrap();
+    assert_eq!(stage.child::<Claim>().unwrap().owner_references(), []);
+    // Should it go by hand, it comes back the same way; and it is not written for having no owner.
+    stage.cluster();
+    stage.get_ready();
+    stage.pass().await.unwrap();
+    stage.server.take_calls();
+    stage.pass().await.unwrap();
+    assert_eq!(stage.server.take_calls().len(), 0);
+}
+
+#[tokio::test]
+async fn its_owner_gets_a_kept_disk_back_with_one_write_and_is_told() {
+    let mut stage = with_kept_disk().await;
+    let kept = stage.child::<Claim>().unwrap();
+    stage
+        .server
+        .put(&workspace("second", "alice", &json!({"size": "1Gi"})));
+    stage.pass().await.unwrap();
+    let disk = stage.child::<Claim>().unwrap();
+    assert_eq!(disk.uid(), kept.uid(), "the same files");
+    assert_eq!(disk.owner_references()[0].uid, "second");
+    assert_eq!(disk.annotations()[names::WORKSPACE_UID], "second");
+    let writes = stage.writes();
+    let to_disk = writes.iter().filter(|line| line.contains("persistentvolumeclaims"));
+    assert_eq!(to_disk.count(), 1, "{writes:?}");
+    assert!(stage.events().contains(&reason::DISK_TAKEN_OVER.to_owned()));
+    run(&mut stage).await;
+    depart(&mut stage).await;
+    assert!(
+        stage.all::<Claim>().is_empty(),
+        "the second one does not keep its disk"
+    );
+}
+
+#[tokio::test]
+async fn nobody_else_gets_a_kept_disk_nor_a_new_one_until_somebody_who_may_says_so() {
+    let mut stage = with_kept_disk().await;
+    let kept = stage.child::<Claim>().unwrap();
+    stage
+        .server
+        .put(&workspace("second", "bob", &json!({"size": "1Gi"})));
+    for _ in 0..3 {
+        stage.pass().await.unwrap();
+    }
+    let status = stage.status();
+    assert_eq!(
+        (status.phase, status.reason.as_deref()),
+        (Some(Phase::Failed), Some(reason::RETAINED_VOLUME_OF_ANOTHER_OWNER))
+    );
+    assert!(!status.message.unwrap().contains("alice"), "whose it is stays unsaid");
+    assert_eq!(stage.child::<Claim>().unwrap(), kept);
+    assert!(stage.child::<Deployment>().is_none());
+    assert_eq!(stage.all::<Claim>().len(), 1);
+
+    stage.server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
+        claim["metadata"]["annotations"][names::CREATED_BY] = json!("bob");
+    });
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().phase, Some(Phase::Starting));
+    assert_eq!(stage.child::<Claim>().unwrap().uid(), kept.uid());
+}
+
+#[tokio::test]
+async fn a_kept_disk_that_is_deleted_makes_room_for_a_new_one() {
+    let mut stage = with_kept_disk().await;
+    stage.server.put(&workspace("second", "bob", &json!({"size": "1Gi"})));
+    stage.pass().await.unwrap();
+    stage.server.remove::<Claim>(Some(NAMESPACE), CHILD);
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().phase, Some(Phase::Starting));
+    assert_eq!(stage.child::<Claim>().unwrap().owner_references()[0].uid, "second");
+}
+
+#[tokio::test]
+async fn the_deletion_of_a_workspace_that_was_refused_a_disk_leaves_the_disk() {
+    let mut stage = with_kept_disk().await;
+    let kept = stage.child::<Claim>().unwrap();
+    stage.server.put(&workspace("second", "bob", &json!({"size": "1Gi"})));
+    stage.pass().await.unwrap();
+    depart(&mut stage).await;
+    assert_eq!(stage.child::<Claim>().unwrap(), kept);
+}
+
+#[tokio::test]
+async fn a_disk_whose_owner_changes_at_the_last_moment_is_not_taken_over() {
+    let mut stage = with_kept_disk().await;
+    stage.server.put(&workspace("second", "alice", &json!({"size": "1Gi"})));
+    stage.server.hinder(
+        Method::PATCH,
+        "persistentvolumeclaims",
+        Hindrance::Meanwhile(Box::new(|server| {
+            server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
+                claim["metadata"]["annotations"][names::CREATED_BY] = json!("carol");
+            });
+        })),
+    );
+    stage.pass().await.unwrap_err();
+    stage.pass().await.unwrap();
+    assert_eq!(
+        stage.status().reason.as_deref(),
+        Some(reason::RETAINED_VOLUME_OF_ANOTHER_OWNER)
+    );
+    assert_eq!(stage.child::<Claim>().unwrap().owner_references(), []);
+}
+
+#[tokio::test]
+async fn a_kept_disk_that_no_cache_shows_is_found_and_judged_all_the_same() {
+    let mut stage = with_kept_disk().await;
+    stage.server.put(&workspace("second", "bob", &json!({"size": "1Gi"})));
+    // Without the label, no watch tells of it.
+    stage.server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
+        claim["metadata"]["labels"] = json!({});
+    });
+    stage.pass().await.unwrap();
+    assert_eq!(
+        stage.status().reason.as_deref(),
+        Some(reason::RETAINED_VOLUME_OF_ANOTHER_OWNER)
+    );
+    assert!(stage.child::<Deployment>().is_none());
+}
+
+#[tokio::test]
+async fn where_no_admission_vouches_for_owners_a_kept_disk_waits_for_the_new_uid() {
+    let mut stage = with_kept_disk().await;
+    stage.without_admission();
+    stage.server.put(&workspace("second", "alice", &json!({"size": "1Gi"})));
+    stage.pass().await.unwrap();
+    let status = stage.status();
+    assert_eq!(status.reason.as_deref(), Some(reason::RETAINED_VOLUME_OF_ANOTHER_OWNER));
+    assert!(status.message.unwrap().contains(names::WORKSPACE_UID));
+    stage.server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
+        claim["metadata"]["annotations"][names::WORKSPACE_UID] = json!("second");
+    });
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().phase, Some(Phase::Starting));
+}
+
+#[tokio::test]
+async fn a_claim_made_in_advance_with_forged_marks_is_no_way_to_another_s_files() {
+    // Marks of alice's running workspace on a claim of mallory's, whatever its name: hers stays as it is.
+    let mut stage = Stage::with_running_demo().await;
+    let disk = stage.child::<Claim>().unwrap();
+    let mut forged = claim("workspace-mallory", "ReadWriteOnce");
+    forged.metadata.annotations = disk.metadata.annotations.clone();
+    forged.metadata.labels = disk.metadata.labels.clone();
+    stage.server.put(&forged);
+    stage.pass().await.unwrap();
+    assert_eq!(stage.child::<Claim>().unwrap(), disk);
+    stage.delete_demo();
+    stage.pass().await.unwrap();
+    let left = stage.server.get::<Claim>(Some(NAMESPACE), "workspace-mallory");
+    assert!(left.is_some(), "it is not deleted with hers either");
+}
+
+#[tokio::test]
+async fn a_hand_over_reaches_the_disk_and_the_next_owner_gets_it() {
+    let mut stage = Stage::new();
+    let storage = json!({"size": "1Gi", "retain": "Retain"});
+    stage.server.put(&workspace("first", "alice", &storage));
+    run(&mut stage).await;
+    stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+        object["metadata"]["annotations"][names::CREATED_BY] = json!("bob");
+    });
+    stage.pass().await.unwrap();
+    assert_eq!(names::owner(&stage.child::<Claim>().unwrap().metadata), Some("bob"));
+    depart(&mut stage).await;
+    stage.server.put(&workspace("second", "alice", &storage));
+    stage.pass().await.unwrap();
+    assert_eq!(
+        stage.status().reason.as_deref(),
+        Some(reason::RETAINED_VOLUME_OF_ANOTHER_OWNER)
+    );
+}
+
+#[tokio::test]
+async fn a_hand_over_that_the_cache_does_not_show_yet_holds_up_the_deletion() {
+    let mut stage = Stage::new();
+    let storage = json!({"size": "1Gi", "retain": "Retain"});
+    stage.server.put(&workspace("first", "alice", &storage));
+    run(&mut stage).await;
+    stage.delete_demo();
+    stage.pass().await.unwrap();
+    stage.collect_garbage();
+    stage.sync();
+    stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+        object["metadata"]["annotations"][names::CREATED_BY] = json!("bob");
+    });
+    stage.pass_unsynced("demo").await.unwrap_err();
+    stage.pass().await.unwrap();
+    assert!(stage.all::<Workspace>().is_empty());
+    assert_eq!(names::owner(&stage.child::<Claim>().unwrap().metadata), Some("bob"));
+}
+
+#[tokio::test]
+async fn retain_counts_as_it_stands_at_the_deletion() {
+    for (first, last, kept) in [("Delete", "Retain", true), ("Retain", "Delete", false)] {
+        for seen in [true, false] {
+            let mut stage = Stage::new();
+            let storage = json!({"size": "1Gi", "retain": first});
+            stage.server.put(&workspace("first", "alice", &storage));
+            run(&mut stage).await;
+            stage.edit_spec(|spec| spec["storage"]["retain"] = json!(last));
+            if seen {
+                stage.pass().await.unwrap();
+            }
+            depart(&mut stage).await;
+            assert_eq!(stage.child::<Claim>().is_some(), kept, "{first} to {last}, seen {seen}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_template_keeps_the_disks_of_workspaces_that_do_not_say() {
+    let mut stage = Stage::new();
+    let mut template = objects::template("keeping");
+    template.spec.primary_storage.as_mut().unwrap().retain = Some(api::workspace::Retain::Retain);
+    stage.server.put(&template);
+    let mut inheriting = workspace("first", "alice", &json!({"size": "1Gi"}));
+    inheriting.spec.template_ref = Some("keeping".to_owned());
+    stage.server.put(&inheriting);
+    run(&mut stage).await;
+    stage.server.remove::<api::WorkspaceTemplate>(None, "keeping");
+    depart(&mut stage).await;
+    assert!(stage.child::<Claim>().is_some(), "also when the template is gone by then");
+}
+
+#[tokio::test]
+async fn a_predecessor_s_disk_on_its_way_out_is_waited_for_and_never_taken_over() {
+    let mut stage = with_kept_disk().await;
+    stage.server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
+        claim["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        claim["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);
+    });
+    stage.server.put(&workspace("second", "alice", &json!({"size": "1Gi"})));
+    stage.pass().await.unwrap();
+    let status = stage.status();
+    let progressing = condition::find(&status.conditions, PROGRESSING).unwrap();
+    assert_eq!(progressing.reason, reason::PREDECESSOR_TERMINATING);
+    stage.server.remove::<Claim>(Some(NAMESPACE), CHILD);
+    stage.pass().await.unwrap();
+    assert_eq!(stage.child::<Claim>().unwrap().owner_references()[0].uid, "second");
+}
+
+#[tokio::test]
+async fn a_disk_of_a_class_that_cannot_grow_is_not_tried_and_no_obstacle_to_a_run() {
+    let mut stage = Stage::with_running_demo().await;
+    let fixed: StorageClass =
+        serde_json::from_value(json!({"metadata": {"name": "standard"}, "provisioner": "example.com/p"})).unwrap();
+    stage.server.put(&fixed);
+    stage.edit_spec(|spec| spec["storage"]["size"] = json!("2Gi"));
+    stage.pass().await.unwrap();
+    let status = stage.status();
+    assert_eq!(
+        (status.phase, status.reason.as_deref()),
+        (Some(Phase::Running), Some(reason::VOLUME_RESIZE_FAILED))
+    );
+    assert_eq!(stage.writes(), ["PATCH workspaces/demo/status", "POST events"]);
+    stage.pass().await.unwrap();
+    assert_eq!(stage.server.take_calls().len(), 0, "no loop");
+    stop(&mut stage).await;
+    set(&stage, DesiredStatus::Running);
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().phase, Some(Phase::Starting));
+    assert_eq!(stage.child::<Deployment>().unwrap().spec.unwrap().replicas, Some(1));
+
+    stage.server.edit::<StorageClass>(None, "standard", |class| {
+        class["allowVolumeExpansion"] = json!(true);
+    });
+    stage.pass().await.unwrap();
+    let spec = stage.child::<Claim>().unwrap().spec.unwrap();
+    assert_eq!(spec.resources.unwrap().requests.unwrap()["storage"].0, "2Gi");
+}
+
+#[tokio::test]
+async fn a_disk_without_a_volume_yet_grows_once_it_has_one() {
+    let mut stage = Stage::with_demo();
+    stage.pass().await.unwrap();
+    stage.edit_spec(|spec| spec["storage"]["size"] = json!("2Gi"));
+    stage.server.take_calls();
+    stage.pass().await.unwrap();
+    assert!(!stage.writes().iter().any(|line| line.contains("persistentvolumeclaims")));
+    stage.cluster();
+    stage.pass().await.unwrap();
+    let spec = stage.child::<Claim>().unwrap().spec.unwrap();
+    assert_eq!(spec.resources.unwrap().requests.unwrap()["storage"].0, "2Gi");
+}
+
+#[tokio::test]
+async fn an_existing_claim_as_home_is_noted_while_in_use_and_never_deleted() {
+    let mut stage = Stage::new();
+    stage.server.put(&claim("data", "ReadWriteOnce"));
+    stage.server.put(&workspace("first", "alice", &json!({"claimName": "data"})));
+    run(&mut stage).await;
+    let noted = |stage: &Stage| {
+        let data = stage.server.get::<Claim>(Some(NAMESPACE), "data").unwrap();
+        data.annotations().get(names::IN_USE_BY).cloned()
+    };
+    assert_eq!(noted(&stage).as_deref(), Some("demo/first"));
+    stage.server.take_calls();
+    stage.pass().await.unwrap();
+    assert_eq!(stage.server.take_calls().len(), 0);
+    stop(&mut stage).await;
+    assert_eq!(noted(&stage), None);
+    set(&stage, DesiredStatus::Running);
+    run(&mut stage).await;
+    assert_eq!(noted(&stage).as_deref(), Some("demo/first"));
+    depart(&mut stage).await;
+    assert_eq!(noted(&stage), None);
+    assert!(stage.child::<Claim>().is_none(), "it never had one of its own");
+}
+
+/// Two workspaces on the claim `data`; `demo` runs.
+async fn two_on_one_claim(mode: &str) -> Stage {
+    let mut stage = Stage::new();
+    stage.server.put(&claim("data", mode));
+    stage.server.put(&workspace("first", "alice", &json!({"claimName": "data"})));
+    run(&mut stage).await;
+    let mut other = objects::workspace("other");
+    other.spec.storage = serde_json::from_value(json!({"claimName": "data"})).unwrap();
+    stage.server.put(&other);
+    stage.sync();
+    stage.pass_unsynced("other").await.unwrap();
+    stage
+}
+
+fn other(stage: &Stage) -> Workspace {
+    stage.server.get(Some(NAMESPACE), "other").unwrap()
+}
+
+#[tokio::test]
+async fn two_workspaces_on_one_claim_run_one_after_the_other() {
+    let mut stage = two_on_one_claim("ReadWriteOnce").await;
+    let status = other(&stage).status.unwrap();
+    assert_eq!(
+        (status.phase, status.reason.as_deref()),
+        (Some(Phase::Starting), Some(reason::VOLUME_IN_USE))
+    );
+    assert!(status.message.unwrap().contains("workspace demo"));
+    assert_eq!(stage.all::<Deployment>().len(), 1);
+
+    stop(&mut stage).await;
+    stage.pass_unsynced("other").await.unwrap();
+    assert_eq!(stage.all::<Deployment>().len(), 2);
+    set(&stage, DesiredStatus::Running);
+    stage.pass().await.unwrap();
+    let replicas = stage.child::<Deployment>().unwrap().spec.unwrap().replicas;
+    assert_eq!(replicas, Some(0), "the first one waits now");
+    assert_eq!(stage.status().reason.as_deref(), Some(reason::VOLUME_IN_USE));
+}
+
+#[tokio::test]
+async fn a_claim_for_many_serves_many() {
+    let stage = two_on_one_claim("ReadWriteMany").await;
+    assert_eq!(stage.all::<Deployment>().len(), 2);
+}
+
+#[tokio::test]
+async fn two_starts_at_the_same_moment_meet_in_the_note() {
+    let mut stage = Stage::new();
+    stage.server.put(&claim("data", "ReadWriteOnce"));
+    stage.server.put(&workspace("first", "alice", &json!({"claimName": "data"})));
+    let mut second = objects::workspace("other");
+    second.spec.storage = serde_json::from_value(json!({"claimName": "data"})).unwrap();
+    stage.server.put(&second);
+    stage.sync();
+    let (one, two) = tokio::join!(stage.pass_unsynced("demo"), stage.pass_unsynced("other"));
+    assert!(one.is_ok() || two.is_ok());
+    assert_eq!(stage.all::<Deployment>().len(), 1);
+    for name in ["demo", "other"] {
+        stage.sync();
+        let _ = stage.pass_unsynced(name).await;
+    }
+    assert_eq!(stage.all::<Deployment>().len(), 1);
+}
+
+#[tokio::test]
+async fn a_note_of_a_workspace_that_is_gone_holds_nobody_up_but_its_pod_does() {
+    let mut stage = Stage::new();
+    let mut data = claim("data", "ReadWriteOnce");
+    let stale = [(names::IN_USE_BY.to_owned(), "gone/gone".to_owned())];
+    data.metadata.annotations = Some(stale.into());
+    stage.server.put(&data);
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"name": "left-over", "namespace": NAMESPACE},
+        "spec": {"containers": [], "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]},
+        "status": {"phase": "Running"},
+    }))
+    .unwrap();
+    stage.server.put(&pod);
+    stage.server.put(&workspace("first", "alice", &json!({"claimName": "data"})));
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().reason.as_deref(), Some(reason::VOLUME_IN_USE));
+    assert!(stage.status().message.unwrap().contains("pod left-over"));
+    stage.server.remove::<Pod>(Some(NAMESPACE), "left-over");
+    stage.pass().await.unwrap();
+    assert!(stage.child::<Deployment>().is_some());
+}
+
+#[tokio::test]
+async fn the_disk_of_another_workspace_is_mounted_neither_as_home_nor_as_volume() {
+    let marked = |name: &str, key: &str| {
+        let mut claim = claim(name, "ReadWriteMany");
+        claim.metadata.annotations = Some([(key.to_owned(), "victim".to_owned())].into());
+        claim
+    };
+    for (name, object) in [
+        ("restored", marked("restored", names::WORKSPACE_UID)),
+        ("workspace-victim", claim("workspace-victim", "ReadWriteMany")),
+    ] {
+        for as_home in [true, false] {
+            let mut stage = Stage::new();
+            stage.server.put(&object);
+            let storage = if as_home { json!({"claimName": name}) } else { Value::Null };
+            let mut reaching = workspace("first", "mallory", &storage);
+            if !as_home {
+                let volume = json!([{"name": "v", "persistentVolumeClaimName": name, "mountPath": "/v"}]);
+                reaching.spec.volumes = serde_json::from_value(volume).unwrap();
+            }
+            stage.server.put(&reaching);
+            stage.pass().await.unwrap();
+            assert!(stage.child::<Deployment>().is_none(), "{name} as home {as_home}");
+            assert_ne!(stage.status().phase, Some(Phase::Running));
+            let told = stage.status().message.unwrap();
+            assert!(told.contains(name), "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_claim_that_does_not_exist_yet_is_waited_for_without_a_pod_that_could_take_a_later_one() {
+    let mut stage = Stage::new();
+    stage.server.put(&workspace("first", "alice", &json!({"claimName": "data"})));
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().reason.as_deref(), Some(reason::VOLUME_UNBOUND));
+    assert!(stage.child::<Deployment>().is_none());
+    stage.server.put(&claim("data", "ReadWriteOnce"));
+    stage.pass().await.unwrap();
+    assert!(stage.child::<Deployment>().is_some());
+}
