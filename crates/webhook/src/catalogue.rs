@@ -1,10 +1,12 @@
 //! Request for a template, manager or profile -> what is wrong with it, what is worth a warning (IO only through
-//! look-ups).
+//! look-ups). What is stored already is not judged again for changes of its metadata.
 
 use std::time::Duration;
 
-use api::{WorkspaceManager, WorkspaceTemplate};
-use rules::Settings;
+use api::{WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
+use kube::api::DynamicObject;
+use rules::{Settings, Violation};
+use serde::de::DeserializeOwned;
 
 use crate::changes::Changes;
 use crate::findings::Findings;
@@ -15,31 +17,60 @@ use crate::workspace::unreadable;
 /// Counting is only for a warning: the request does not wait for it longer than this.
 const COUNTING: Duration = Duration::from_secs(2);
 
-/// A template must not contradict itself. Its spec never changes, so that this is seen when it is written.
-pub(crate) fn template(request: &Request, settings: &Settings) -> Findings {
-    if !request.is_create() {
+/// A template must not contradict itself.
+pub(crate) fn template(request: &Request, changes: &Changes, settings: &Settings) -> Findings {
+    written(request, changes, |template: &WorkspaceTemplate| {
+        rules::validate::template(&template.spec, settings)
+    })
+}
+
+/// A profile is held to what no pod of ours may have.
+pub(crate) fn profile(request: &Request, changes: &Changes) -> Findings {
+    written(request, changes, |profile: &WorkspaceExecutionProfile| {
+        rules::validate::profile(&profile.spec)
+    })
+}
+
+/// What `rules` says of an object whose spec is new.
+fn written<K: DeserializeOwned>(
+    request: &Request,
+    changes: &Changes,
+    rules: impl Fn(&K) -> Vec<Violation>,
+) -> Findings {
+    if changes.spec.is_empty() && !request.is_create() {
         return Findings::default();
     }
-    match request.object.clone().try_parse::<WorkspaceTemplate>() {
-        Ok(template) => Findings {
-            invalid: rules::validate::template(&template.spec, settings),
+    match serde_json::to_value(&request.object).and_then(serde_json::from_value::<K>) {
+        Ok(object) => Findings {
+            invalid: rules(&object),
             ..Findings::default()
         },
         Err(error) => unreadable(&error.to_string()),
     }
 }
 
-/// Another base domain is another URL for everybody, which is said before it is noticed.
-pub(crate) async fn manager(request: &Request, changes: &Changes, lookups: &Lookups) -> Findings {
-    let Some(old) = request.old.as_ref().filter(|_| changes.spec.contains("routing")) else {
-        return Findings::default();
-    };
-    let domain = |object: &kube::api::DynamicObject| {
-        let manager = object.clone().try_parse::<WorkspaceManager>().ok()?;
-        Some(manager.spec.routing.base_domain)
-    };
+/// A manager must be one that can route. Another base domain is another URL for everybody, which is said before it is
+/// noticed.
+pub(crate) async fn manager(
+    request: &Request,
+    changes: &Changes,
+    settings: &Settings,
+    lookups: &Lookups,
+) -> Findings {
+    let mut found = written(request, changes, |manager: &WorkspaceManager| {
+        rules::validate::manager(manager, settings)
+    });
+    if found.invalid.is_empty() && changes.spec.contains("routing") {
+        found.warnings.extend(moves(request, lookups).await);
+    }
+    found
+}
+
+async fn moves(request: &Request, lookups: &Lookups) -> Option<String> {
+    let old = request.old.as_ref()?;
+    let domain = |object: &DynamicObject| object.data["spec"]["routing"]["baseDomain"].clone();
     if domain(old) == domain(&request.object) {
-        return Findings::default();
+        return None;
     }
     let count = tokio::time::timeout(COUNTING, lookups.running_of_manager(&request.name)).await;
     let running = match count {
@@ -49,8 +80,5 @@ pub(crate) async fn manager(request: &Request, changes: &Changes, lookups: &Look
             "every running workspace of this manager gets another URL, and its sessions end".to_owned()
         }
     };
-    Findings {
-        warnings: vec![format!("spec.routing.baseDomain changes: {running}")],
-        ..Findings::default()
-    }
+    Some(format!("spec.routing.baseDomain changes: {running}"))
 }

@@ -60,15 +60,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         certificate,
         in_place,
     );
-    let rules = Rules {
-        settings,
-        accounts: Accounts {
-            operator: args.operator_service_account,
-            gateway: args.gateway_service_account,
-            controllers: args.controller_users,
-        },
-        enforcement: args.enforcement,
+    let accounts = Accounts {
+        operator: args.operator_service_account,
+        gateway: args.gateway_service_account,
+        controllers: args.controller_users,
     };
+    let rules = Rules::new(settings, accounts, args.enforcement);
     let lookups = Lookups::new(client, templates, managers, profiles);
     let router = router::router(rules, lookups, metrics);
 

@@ -71,6 +71,9 @@ pub(crate) async fn judge(
             found.forbidden.extend(writer.violations(request, &share));
         }
     }
+    if request.is_create() || !changes.spec.is_empty() {
+        found.invalid.extend(rules::validate::share(&share.spec));
+    }
     found
         .forbidden
         .extend(made_up_for(request, changes, workspace.as_ref()));

@@ -14,11 +14,25 @@ use crate::{catalogue, reserved, shares, workspace};
 #[derive(Debug, Clone)]
 pub struct Rules {
     /// The installation's defaults.
-    pub settings: Settings,
+    settings: Settings,
     /// Processes with rights of their own.
-    pub accounts: Accounts,
+    accounts: Accounts,
     /// What happens to a workspace outside of its template's bounds.
-    pub enforcement: Enforcement,
+    enforcement: Enforcement,
+}
+
+impl Rules {
+    /// By the installation's settings, knowing that a webhook judges: this one.
+    pub fn new(settings: Settings, accounts: Accounts, enforcement: Enforcement) -> Self {
+        Self {
+            settings: Settings {
+                admission: true,
+                ..settings
+            },
+            accounts,
+            enforcement,
+        }
+    }
 }
 
 /// Judges a request. Whatever cannot be looked up refuses it: nothing passes unjudged.
@@ -48,9 +62,9 @@ async fn judge(request: &Request, rules: &Rules, lookups: &Lookups) -> Result<Fi
             let judged = workspace::judge(request, &changes, by_us, &rules.settings, lookups);
             Box::pin(judged).await?
         }
-        Kind::Template => catalogue::template(request, &rules.settings),
-        Kind::Manager => catalogue::manager(request, &changes, lookups).await,
-        Kind::Profile => Findings::default(),
+        Kind::Template => catalogue::template(request, &changes, &rules.settings),
+        Kind::Manager => catalogue::manager(request, &changes, &rules.settings, lookups).await,
+        Kind::Profile => catalogue::profile(request, &changes),
         Kind::Share if by_us => Findings::default(),
         Kind::Share => shares::judge(request, &changes, lookups).await?,
     });

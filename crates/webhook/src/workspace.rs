@@ -38,7 +38,10 @@ pub(crate) async fn judge(
             by_us,
             usage::refused(request, changes, &workspace, template.as_ref(), lookups),
         ),
-        unless(by_us, reach::refused(request, lookups)),
+        unless(
+            by_us,
+            reach::refused(request, &workspace, template.as_ref(), lookups),
+        ),
         references,
     ))
     .await?;

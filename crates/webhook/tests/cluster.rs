@@ -61,15 +61,13 @@ impl Cluster {
 
     pub(crate) fn webhook(self) -> Webhook {
         let calls = Calls::default();
-        let rules = Rules {
-            settings: Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}}").unwrap(),
-            accounts: Accounts {
-                operator: OPERATOR.to_owned(),
-                gateway: GATEWAY.to_owned(),
-                controllers: vec![COLLECTOR.to_owned()],
-            },
-            enforcement: self.enforcement,
+        let settings = Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}}").unwrap();
+        let accounts = Accounts {
+            operator: OPERATOR.to_owned(),
+            gateway: GATEWAY.to_owned(),
+            controllers: vec![COLLECTOR.to_owned()],
         };
+        let rules = Rules::new(settings, accounts, self.enforcement);
         let templates = store(self.watched.clone());
         let managers = store(self.managers.clone());
         let profiles = store(self.profiles.clone());

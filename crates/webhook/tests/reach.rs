@@ -69,3 +69,31 @@ async fn what_was_named_before_is_not_asked_for_again() {
     assert_eq!(webhook.validate_update("alice", &old, &new).await.code, 403);
     assert_eq!(webhook.asked(), ["alice get secrets another"]);
 }
+
+#[tokio::test]
+async fn a_name_that_a_template_leaves_to_the_workspace_is_asked_for() {
+    let mut template = testkit::objects::template("prod");
+    template.spec.environment_variables = serde_json::from_value(json!([
+        {"name": "OURS", "valueFrom": {"secretKeyRef": {"name": "ours", "key": "k"}}},
+        {"name": "COURSE", "valueFrom": {"secretKeyRef": {"name": "course-{course}", "key": "k"}}},
+    ]))
+    .unwrap();
+    let webhook = Cluster::with(template)
+        .granting(&["alice get secrets course-ml"])
+        .webhook();
+    let of = |course: &str| workspace(json!({"templateRef": "prod", "variables": {"course": course}}));
+    let answer = webhook.validate_create("alice", &of("ml")).await;
+    assert!(answer.allowed, "{answer:?}");
+    let refused = webhook.validate_create("alice", &of("db")).await;
+    assert_eq!(refused.code, 403);
+    assert!(
+        refused
+            .message
+            .starts_with(r#"spec.variables: "course-db" is out of your reach"#),
+        "{refused:?}"
+    );
+    assert_eq!(
+        webhook.validate_update("alice", &of("ml"), &of("db")).await.code,
+        403
+    );
+}
