@@ -1,6 +1,6 @@
 //! Quotas, ranges, Pod Security and other people's admission rules.
 
-use api::{Workspace, WorkspaceTemplate, condition::reason};
+use api::{Workspace, WorkspaceManager, WorkspaceTemplate, condition::reason};
 use e2e::{
     Environment, row, wait,
     why::{Scene, table},
@@ -17,7 +17,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::evidence::{created, pod_refused};
+use crate::evidence::{created, pod_ready, pod_refused};
 
 /// The name of quotas and ranges here.
 const RULE: &str = "e2e";
@@ -279,6 +279,42 @@ async fn name_is_taken(scene: &Scene) -> anyhow::Result<()> {
     scene.recovered().await
 }
 
+/// A manager whose routes are Ingresses, in a namespace that may have none.
+async fn route_is_refused(scene: &Scene) -> anyhow::Result<()> {
+    let ingresses = "count/ingresses.networking.k8s.io";
+    quota(scene, json!({ingresses: "0"})).await?;
+    let managers = Api::<WorkspaceManager>::all(scene.admin.clone());
+    let service = json!({"name": "{service.name}", "port": {"name": "http"}});
+    let manager = serde_json::from_value(json!({
+        "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "WorkspaceManager",
+        "metadata": {"name": scene.namespace(), "labels": {"e2e.test/scratch": "true"}},
+        "spec": {
+            "routing": {
+                "baseDomain": format!("{}.test", scene.namespace()),
+                "custom": {"resources": [{
+                    "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+                    "spec": {"rules": [{"host": "{workspace.host}", "http": {"paths": [
+                        {"path": "/", "pathType": "Prefix", "backend": {"service": service}},
+                    ]}}]},
+                }]},
+            },
+            "authentication": {"none": {}},
+        },
+    }))?;
+    managers.create(&PostParams::default(), &manager).await?;
+    scene
+        .create_as_admin(json!({"managerRef": scene.namespace()}))
+        .await?;
+    let words = ["The Ingress", "exceeded quota: e2e", "routing.custom"];
+    scene.told(reason::ROUTE_FAILED, &words, pod_ready()).await?;
+    raise(scene, json!({ingresses: "1"})).await?;
+    scene.delete::<Workspace>(&scene.name).await?;
+    managers
+        .delete(scene.namespace(), &DeleteParams::default())
+        .await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn quotas_and_ranges_tell_what_they_refuse_and_recover_by_themselves() -> anyhow::Result<()> {
     let rows = [
@@ -299,6 +335,7 @@ async fn what_other_people_s_rules_refuse_is_told_in_their_words() -> anyhow::Re
         row!(webhook_of_another_party_is_away),
         row!(webhook_is_away_for_our_own_writes),
         row!(name_is_taken),
+        row!(route_is_refused),
     ];
     table("admission", rows).await
 }

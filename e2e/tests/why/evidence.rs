@@ -86,6 +86,11 @@ pub(crate) fn unscheduled() -> impl When {
     })
 }
 
+/// When a pod was first ready.
+pub(crate) fn pod_ready() -> impl When {
+    pod(e2e::cluster::is_ready)
+}
+
 /// When the Deployment first said that its pod is refused.
 pub(crate) fn pod_refused() -> impl When {
     move |histories| {
