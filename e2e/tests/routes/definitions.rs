@@ -1,0 +1,37 @@
+//! The folder named by `JUPYTER_K8S_DEFINITIONS` -> definitions of other projects' kinds on the cluster (IO).
+
+use std::{env, path::Path};
+
+use anyhow::Context as _;
+
+use crate::edge::kubectl;
+
+/// The Gateway API's routes, which one test alone installs and removes.
+pub(crate) const HTTP_ROUTES: &str = "httproutes.gateway.networking.k8s.io";
+
+/// Installs the definitions in `file` and waits until these are served.
+pub(crate) async fn install(file: &str, names: &[&str]) -> anyhow::Result<()> {
+    let folder = env::var("JUPYTER_K8S_DEFINITIONS")
+        .context("JUPYTER_K8S_DEFINITIONS is not set: run the tests by `./justw test`")?;
+    let path = Path::new(&folder).join(file).display().to_string();
+    kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &path], "").await?;
+    for name in names {
+        let name = format!("crd/{name}");
+        kubectl(
+            &["wait", "--for=condition=Established", "--timeout=60s", &name],
+            "",
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// Removes a definition, and with it every object of its kind.
+pub(crate) async fn remove(name: &str) -> anyhow::Result<()> {
+    kubectl(
+        &["delete", "crd", name, "--ignore-not-found", "--timeout=60s"],
+        "",
+    )
+    .await?;
+    Ok(())
+}

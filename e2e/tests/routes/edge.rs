@@ -1,0 +1,350 @@
+//! A second proxy with Kubernetes providers, a service that decides about requests, and a client, in a namespace of their own
+//! (IO).
+
+use std::{process::Stdio, time::Duration};
+
+use anyhow::Context as _;
+use e2e::{Environment, cluster, wait};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt as _, process::Command};
+
+use crate::definitions;
+
+/// Says yes, and who it is, to whoever knows the token; no to everybody else.
+const DECIDE: &str = r#"
+import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        known = self.headers.get("Authorization") == "Bearer alice"
+        self.send_response(200 if known else 401)
+        if known:
+            self.send_header("X-Auth-User", "alice")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+    def log_message(self, *arguments):
+        pass
+http.server.ThreadingHTTPServer(("", 8888), Handler).serve_forever()
+"#;
+
+/// Asks `argv[1]` for the page of host `argv[2]`, with the headers in `argv[3]`; prints status and body.
+const ASK: &str = r#"
+import http.client, json, ssl, sys
+context = ssl._create_unverified_context()
+connection = http.client.HTTPSConnection(sys.argv[1], 8443, timeout=10, context=context)
+connection.request("GET", "/page", headers={"Host": sys.argv[2], **json.loads(sys.argv[3])})
+answer = connection.getresponse()
+print(json.dumps({"status": answer.status, "body": answer.read().decode("utf-8", "replace")}))
+"#;
+
+/// The second proxy and its company.
+pub(crate) struct Edge {
+    /// Their namespace; also the name of the proxy's class and of its rights.
+    pub(crate) name: String,
+    pods: Api<Pod>,
+}
+
+/// An answer of the proxy.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u64,
+    pub(crate) body: String,
+}
+
+impl Edge {
+    /// Everything up, for workspaces in `namespace`.
+    pub(crate) async fn new(namespace: &str) -> anyhow::Result<Self> {
+        definitions::install(
+            "traefik.yaml",
+            &["ingressroutes.traefik.io", "middlewares.traefik.io"],
+        )
+        .await?;
+        let admin = cluster::admin().await?;
+        let proxies = cluster::component_pods(admin.clone(), "proxy").await?;
+        let image = proxies
+            .first()
+            .and_then(|pod| pod.spec.as_ref()?.containers.first()?.image.clone());
+        let image = image.context("the chart's proxy has no pod")?;
+        let name = format!("edge-{namespace}");
+        let objects =
+            json!({"apiVersion": "v1", "kind": "List", "items": manifests(&name, namespace, &image)?});
+        kubectl(&["apply", "--server-side", "-f", "-"], &objects.to_string()).await?;
+        let edge = Self {
+            pods: Api::namespaced(admin, &name),
+            name,
+        };
+        for pod in ["traefik", "auth", "client"] {
+            wait::until(&format!("{pod} to be ready"), wait::USUAL, || async {
+                let pod = edge.pods.get(pod).await.map_err(|error| error.to_string())?;
+                if cluster::is_ready(&pod) {
+                    Ok(())
+                } else {
+                    Err(format!("{:?}", pod.status))
+                }
+            })
+            .await?;
+        }
+        Ok(edge)
+    }
+
+    /// Asks for a page of `host`.
+    pub(crate) async fn ask(&self, host: &str, headers: Value) -> anyhow::Result<Answer> {
+        let proxy = format!("traefik.{}.svc", self.name);
+        let command = ["python3", "-c", ASK, &proxy, host, &headers.to_string()];
+        let said: Value = serde_json::from_str(&cluster::exec(&self.pods, "client", &command).await?)?;
+        Ok(Answer {
+            status: said["status"].as_u64().context("no status")?,
+            body: said["body"].as_str().unwrap_or_default().to_owned(),
+        })
+    }
+
+    /// Waits until `host` answers so to somebody with the token.
+    pub(crate) async fn answers(&self, host: &str, status: u64) -> anyhow::Result<Answer> {
+        wait::until(
+            &format!("{host} to answer {status}"),
+            Duration::from_secs(60),
+            || async {
+                let answer = self
+                    .ask(host, known())
+                    .await
+                    .map_err(|error| format!("{error:#}"))?;
+                if answer.status == status {
+                    Ok(answer)
+                } else {
+                    Err(format!("{answer:?}"))
+                }
+            },
+        )
+        .await
+    }
+
+    /// The address of the service that decides.
+    pub(crate) fn address(&self) -> String {
+        format!("http://auth.{}.svc:8888/verify", self.name)
+    }
+
+    /// Takes everything away.
+    pub(crate) async fn finish(self) -> anyhow::Result<()> {
+        let name = self.name.as_str();
+        kubectl(
+            &[
+                "delete",
+                "clusterrole,clusterrolebinding,ingressclass",
+                name,
+                "--ignore-not-found",
+            ],
+            "",
+        )
+        .await?;
+        kubectl(&["delete", "namespace", name, "--timeout=120s"], "").await?;
+        Ok(())
+    }
+}
+
+/// Headers of somebody whom the service knows, who claims to be somebody else.
+pub(crate) fn known() -> Value {
+    json!({"Authorization": "Bearer alice", "X-Auth-User": "mallory"})
+}
+
+fn manifests(name: &str, workspaces: &str, image: &str) -> anyhow::Result<Vec<Value>> {
+    let echo = &Environment::get()?.images.echo;
+    let pod = |pod: &str, image: &str, command: Value, args: Value, port: i32| {
+        json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": pod, "namespace": name, "labels": {"app.kubernetes.io/name": pod}},
+            "spec": {
+                "serviceAccountName": if pod == "traefik" { name } else { "default" },
+                "automountServiceAccountToken": pod == "traefik",
+                "terminationGracePeriodSeconds": 0,
+                "containers": [{
+                    "name": "main", "image": image, "imagePullPolicy": "Never", "command": command, "args": args,
+                    "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1},
+                }],
+            },
+        })
+    };
+    let service = |of: &str, port: i32| {
+        json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": of, "namespace": name},
+            "spec": {"selector": {"app.kubernetes.io/name": of}, "ports": [{"port": port}]},
+        })
+    };
+    let watched = format!("{workspaces},{name}");
+    let args = json!([
+        "--entrypoints.websecure.address=:8443",
+        "--global.checknewversion=false",
+        "--global.sendanonymoususage=false",
+        "--providers.kubernetescrd=true",
+        format!("--providers.kubernetescrd.namespaces={watched}"),
+        "--providers.kubernetesingress=true",
+        format!("--providers.kubernetesingress.namespaces={watched}"),
+        "--providers.providersthrottleduration=100ms",
+    ]);
+    let every = |group: &str, resources: Value| json!({"apiGroups": [group], "resources": resources, "verbs": ["get", "list", "watch"]});
+    let rules = json!([
+        every(
+            "",
+            json!([
+                "services",
+                "secrets",
+                "nodes",
+                "configmaps",
+                "namespaces",
+                "pods",
+                "endpoints"
+            ])
+        ),
+        every("discovery.k8s.io", json!(["endpointslices"])),
+        every("networking.k8s.io", json!(["ingresses", "ingressclasses"])),
+        every(
+            "traefik.io",
+            json!([
+                "ingressroutes",
+                "ingressroutetcps",
+                "ingressrouteudps",
+                "middlewares",
+                "middlewaretcps",
+                "tlsoptions",
+                "tlsstores",
+                "traefikservices",
+                "serverstransports",
+                "serverstransporttcps",
+            ])
+        ),
+    ]);
+    Ok(vec![
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"e2e.test/scratch": "true"}}}),
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": name}}),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules}),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": name}],
+        }),
+        json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": name},
+            "spec": {"controller": "traefik.io/ingress-controller"},
+        }),
+        pod("traefik", image, json!(null), args, 8443),
+        service("traefik", 8443),
+        pod(
+            "auth",
+            echo,
+            json!(["python3", "-u", "-c", DECIDE]),
+            json!(null),
+            8888,
+        ),
+        service("auth", 8888),
+        pod("client", echo, json!(null), json!(null), 8888),
+    ])
+}
+
+/// Runs kubectl as administrator.
+pub(crate) async fn kubectl(arguments: &[&str], input: &str) -> anyhow::Result<String> {
+    let environment = Environment::get()?;
+    let mut child = Command::new(&environment.kubectl)
+        .args(arguments)
+        .env("KUBECONFIG", &environment.kubeconfig)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut stdin = child.stdin.take().context("no standard input")?;
+    stdin.write_all(input.as_bytes()).await?;
+    drop(stdin);
+    let output = child.wait_with_output().await?;
+    anyhow::ensure!(
+        output.status.success(),
+        "kubectl {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// A WorkspaceManager of the repository's samples, fitted to this edge.
+pub(crate) async fn manager(sample: &str, edge: &Edge) -> anyhow::Result<String> {
+    let name = format!("{sample}-{}", edge.name);
+    let file = format!(
+        "{}/../deploy/samples/managers/{sample}.yaml",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let text = std::fs::read_to_string(&file).with_context(|| file.clone())?;
+    let text = text
+        .replace(&format!("name: {sample}\n"), &format!("name: {name}\n"))
+        .replace(
+            "baseDomain: workspaces.example.org",
+            &format!("baseDomain: {}.test", edge.name),
+        )
+        .replace("http://auth.example.svc/verify", &edge.address())
+        .replace(
+            "ingressClassName: traefik",
+            &format!("ingressClassName: {}", edge.name),
+        )
+        .replace(
+            "kubernetes.io/metadata.name: traefik",
+            &format!("kubernetes.io/metadata.name: {}", edge.name),
+        );
+    kubectl(&["apply", "--server-side", "-f", "-"], &text).await?;
+    Ok(name)
+}
+
+/// Deletes managers once nobody uses them.
+pub(crate) async fn forget(names: &[&str]) -> anyhow::Result<()> {
+    for name in names {
+        kubectl(
+            &[
+                "delete",
+                "workspacemanager",
+                name,
+                "--ignore-not-found",
+                "--timeout=60s",
+            ],
+            "",
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// Lets alice refer to managers.
+pub(crate) async fn allow(namespace: &str, names: &[&str]) -> anyhow::Result<()> {
+    let objects = json!({"apiVersion": "v1", "kind": "List", "items": [
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+            "metadata": {"name": "managers", "namespace": namespace},
+            "rules": [{"apiGroups": [api::names::GROUP], "resources": ["workspacemanagers"], "resourceNames": names, "verbs": ["use"]}],
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": "managers", "namespace": namespace},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "managers"},
+            "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "alice"}],
+        },
+    ]});
+    kubectl(&["apply", "--server-side", "-f", "-"], &objects.to_string()).await?;
+    Ok(())
+}
+
+/// Names of the objects of a kind that carry the workspace's label, sorted.
+pub(crate) async fn labelled(namespace: &str, kinds: &str, workspace: &str) -> anyhow::Result<Vec<String>> {
+    let selector = format!("{}={workspace}", api::names::WORKSPACE_LABEL);
+    let listed = kubectl(
+        &["get", kinds, "-n", namespace, "-l", &selector, "-o", "name"],
+        "",
+    )
+    .await?;
+    let mut names: Vec<_> = listed.lines().map(str::to_owned).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// UID of the workspace's pod.
+pub(crate) async fn pod_uid(pods: &Api<Pod>, workspace: &str) -> anyhow::Result<Option<String>> {
+    let selector = format!("{}={workspace}", api::names::WORKSPACE_LABEL);
+    let pods = pods
+        .list(&kube::api::ListParams::default().labels(&selector))
+        .await?;
+    Ok(pods.items.first().and_then(ResourceExt::uid))
+}

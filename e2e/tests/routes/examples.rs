@@ -1,0 +1,323 @@
+//! The samples of managers with routes of their own, through a proxy of their own.
+
+use std::time::Duration;
+
+use api::{Workspace, workspace::Phase};
+use e2e::{cluster, cluster::Scratch, wait, workspace};
+use k8s_openapi::api::{core::v1::Pod, networking::v1::Ingress};
+use kube::{Api, api::PostParams};
+use serde_json::json;
+
+use crate::edge::{self, Edge, kubectl, labelled};
+
+const ROUTES: &str = "ingresses,ingressroutes.traefik.io,middlewares.traefik.io";
+
+/// Waits until the workspace has exactly these routes.
+async fn routes(scratch: &Scratch, name: &str, wanted: &[&str]) -> anyhow::Result<()> {
+    wait::until(
+        &format!("the routes of {name} to be {wanted:?}"),
+        Duration::from_secs(60),
+        || async {
+            let now = labelled(&scratch.namespace, ROUTES, name)
+                .await
+                .map_err(|error| format!("{error:#}"))?;
+            if now == wanted {
+                Ok(())
+            } else {
+                Err(format!("{now:?}"))
+            }
+        },
+    )
+    .await
+}
+
+async fn create(alice: &Api<Workspace>, name: &str, manager: &str) -> anyhow::Result<Workspace> {
+    let mut wanted = workspace::echo(name)?;
+    wanted.spec.manager_ref = Some(manager.to_owned());
+    alice.create(&PostParams::default(), &wanted).await?;
+    workspace::reached(alice, name, Phase::Running).await
+}
+
+#[tokio::test]
+async fn workspaces_of_both_examples_answer_through_a_proxy_that_asks_whom_the_manager_names()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("examples", &["alice"]).await?;
+    let edge = Edge::new(&scratch.namespace).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let managers = [
+        edge::manager("ingress", &edge).await?,
+        edge::manager("ingressroute", &edge).await?,
+    ];
+    let [ingress, ingressroute] = [managers[0].as_str(), managers[1].as_str()];
+    edge::allow(&scratch.namespace, &[ingress, ingressroute]).await?;
+    for (name, manager, wanted) in [
+        (
+            "one",
+            ingress,
+            [
+                "ingress.networking.k8s.io/workspace-one",
+                "middleware.traefik.io/workspace-one",
+            ],
+        ),
+        (
+            "two",
+            ingressroute,
+            [
+                "ingressroute.traefik.io/workspace-two",
+                "middleware.traefik.io/workspace-two",
+            ],
+        ),
+    ] {
+        let ws = create(&alice, name, manager).await?;
+        routes(&scratch, name, &wanted).await?;
+        let url = workspace::url(&ws)?;
+        assert!(url.starts_with(&format!("https://{name}-")), "{url}");
+        assert!(url.ends_with(&format!(".{}.test/", edge.name)), "{url}");
+        let host = workspace::host(&ws)?;
+        let answer = edge.answers(&host, 200).await?;
+        assert!(
+            answer.body.contains("\"path\": \"/page\""),
+            "the pod answers: {}",
+            answer.body
+        );
+        assert!(
+            answer.body.contains("alice") && !answer.body.contains("mallory"),
+            "{}",
+            answer.body
+        );
+        let refused = edge.ask(&host, json!({})).await?;
+        assert_eq!(refused.status, 401, "{}", refused.body);
+        let other = edge
+            .ask(&format!("other.{}.test", edge.name), edge::known())
+            .await?;
+        assert_eq!(other.status, 404);
+    }
+    for name in ["one", "two"] {
+        workspace::delete(&alice, name).await?;
+        assert_eq!(
+            labelled(&scratch.namespace, ROUTES, name).await?,
+            Vec::<String>::new()
+        );
+    }
+    edge::forget(&[ingress, ingressroute]).await?;
+    edge.finish().await?;
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn a_route_goes_at_stop_comes_back_at_start_is_put_right_and_moves_with_the_manager()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("moves", &["alice"]).await?;
+    let edge = Edge::new(&scratch.namespace).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let ingress = edge::manager("ingress", &edge).await?;
+    let ingressroute = edge::manager("ingressroute", &edge).await?;
+    edge::allow(&scratch.namespace, &[&ingress, &ingressroute]).await?;
+    let ws = create(&alice, "ws", &ingressroute).await?;
+    let (host, uid) = (workspace::host(&ws)?, ws.metadata.uid.clone().unwrap());
+    let by_ingressroute = [
+        "ingressroute.traefik.io/workspace-ws",
+        "middleware.traefik.io/workspace-ws",
+    ];
+    let by_ingress = [
+        "ingress.networking.k8s.io/workspace-ws",
+        "middleware.traefik.io/workspace-ws",
+    ];
+    edge.answers(&host, 200).await?;
+
+    // Stopped: the proxy knows nothing of it any more.
+    workspace::set(&alice, "ws", json!({"desiredStatus": "Stopped"})).await?;
+    routes(&scratch, "ws", &[]).await?;
+    edge.answers(&host, 404).await?;
+    workspace::reached(&alice, "ws", Phase::Stopped).await?;
+    workspace::set(&alice, "ws", json!({"desiredStatus": "Running"})).await?;
+    workspace::reached(&alice, "ws", Phase::Running).await?;
+    edge.answers(&host, 200).await?;
+
+    // Nobody gets around the service that decides by changing the route.
+    let open = r#"{"spec":{"routes":[{"match":"PathPrefix(`/`)","kind":"Rule","services":[{"name":"workspace-ws","port":"http"}]}]}}"#;
+    let at = ["-n", scratch.namespace.as_str()];
+    let patch = [
+        "patch",
+        "ingressroute.traefik.io",
+        "workspace-ws",
+        "--type=merge",
+        "-p",
+        open,
+    ];
+    kubectl(&[&patch[..], &at].concat(), "").await?;
+    let added = r#"[{"op":"add","path":"/spec/routes/0/priority","value":1000}]"#;
+    let is_right = async || {
+        let route = kubectl(
+            &[
+                &["get", "ingressroute.traefik.io", "workspace-ws", "-o", "json"][..],
+                &at,
+            ]
+            .concat(),
+            "",
+        )
+        .await?;
+        let route: serde_json::Value = serde_json::from_str(&route)?;
+        let rule = &route["spec"]["routes"];
+        anyhow::ensure!(rule[0]["middlewares"][0]["name"] == "workspace-ws", "{rule}");
+        anyhow::ensure!(
+            rule[0]["priority"].is_null() && rule.as_array().map(Vec::len) == Some(1),
+            "{rule}"
+        );
+        anyhow::ensure!(
+            route["metadata"]["ownerReferences"][0]["uid"] == uid.as_str(),
+            "{}",
+            route["metadata"]
+        );
+        anyhow::ensure!(
+            route["metadata"]["labels"][api::names::WORKSPACE_LABEL] == "ws",
+            "{}",
+            route["metadata"]
+        );
+        Ok(())
+    };
+    let put_right = |what: &'static str| {
+        wait::until(what, Duration::from_secs(30), || async {
+            is_right()
+                .await
+                .map_err(|error: anyhow::Error| format!("{error:#}"))
+        })
+    };
+    put_right("a replaced list to be put right").await?;
+    kubectl(
+        &[
+            &[
+                "patch",
+                "ingressroute.traefik.io",
+                "workspace-ws",
+                "--type=json",
+                "-p",
+                added,
+            ][..],
+            &at,
+        ]
+        .concat(),
+        "",
+    )
+    .await?;
+    put_right("an added field to be put right").await?;
+    let unlabelled = format!(
+        r#"{{"metadata":{{"labels":{{"{}":null}},"ownerReferences":null}}}}"#,
+        api::names::WORKSPACE_LABEL
+    );
+    kubectl(
+        &[
+            &[
+                "patch",
+                "ingressroute.traefik.io",
+                "workspace-ws",
+                "--type=merge",
+                "-p",
+                &unlabelled,
+            ][..],
+            &at,
+        ]
+        .concat(),
+        "",
+    )
+    .await?;
+    put_right("label and owner to be put right").await?;
+    kubectl(
+        &[
+            &[
+                "delete",
+                "ingressroute.traefik.io,middleware.traefik.io",
+                "workspace-ws",
+            ][..],
+            &at,
+        ]
+        .concat(),
+        "",
+    )
+    .await?;
+    put_right("a deleted route to be back").await?;
+    edge.answers(&host, 200).await?;
+    assert_eq!(edge.ask(&host, json!({})).await?.status, 401);
+
+    // From one manager to another, to the proxy that the gateway feeds, and back: the pod runs on.
+    let pods = scratch.api::<Pod>();
+    let pod = edge::pod_uid(&pods, "ws").await?;
+    kubectl(
+        &[
+            &[
+                "patch",
+                "workspace",
+                "ws",
+                "--type=merge",
+                "-p",
+                &json!({"spec": {"managerRef": ingress}}).to_string(),
+            ][..],
+            &at,
+        ]
+        .concat(),
+        "",
+    )
+    .await?;
+    routes(&scratch, "ws", &by_ingress).await?;
+    edge.answers(&host, 200).await?;
+    workspace::set(&alice, "ws", json!({"managerRef": null})).await?;
+    routes(&scratch, "ws", &[]).await?;
+    let fed = workspace::reached(&alice, "ws", Phase::Running).await?;
+    let installed = &e2e::Environment::get()?.base_domain;
+    assert!(workspace::host(&fed)?.ends_with(installed), "{:?}", fed.status);
+    let person = e2e::http::Person::new()?;
+    person.enter(&workspace::url(&fed)?, "alice").await?;
+    workspace::set(&alice, "ws", json!({"managerRef": ingressroute})).await?;
+    routes(&scratch, "ws", &by_ingressroute).await?;
+    edge.answers(&host, 200).await?;
+    assert_eq!(edge::pod_uid(&pods, "ws").await?, pod);
+    workspace::delete(&alice, "ws").await?;
+    edge::forget(&[&ingress, &ingressroute]).await?;
+    edge.finish().await?;
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn an_object_of_that_name_that_is_somebody_else_s_is_not_taken_over() -> anyhow::Result<()> {
+    let scratch = Scratch::new("taken", &["alice"]).await?;
+    let edge = Edge::new(&scratch.namespace).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let manager = edge::manager("ingress", &edge).await?;
+    edge::allow(&scratch.namespace, &[&manager]).await?;
+    let ingresses = scratch.api::<Ingress>();
+    let foreign: Ingress = serde_json::from_value(json!({
+        "metadata": {"name": "workspace-ws"},
+        "spec": {"rules": [{"host": "theirs.example.com"}]},
+    }))?;
+    ingresses.create(&PostParams::default(), &foreign).await?;
+    let ws = create(&alice, "ws", &manager).await?;
+    let told = workspace::condition(&ws, "Degraded").unwrap();
+    assert_eq!(
+        (told.0.as_str(), told.1.as_str()),
+        ("True", "NameConflict"),
+        "{told:?}"
+    );
+    assert_eq!(workspace::condition(&ws, "Available").unwrap().0, "False");
+    let kept = ingresses.get("workspace-ws").await?;
+    assert_eq!(
+        kept.spec.unwrap().rules.unwrap()[0].host.as_deref(),
+        Some("theirs.example.com")
+    );
+    assert!(kept.metadata.owner_references.is_none());
+    ingresses
+        .delete("workspace-ws", &kube::api::DeleteParams::default())
+        .await?;
+    wait::until("the workspace to recover by itself", wait::USUAL, || async {
+        let ws = alice.get("ws").await.map_err(|error| error.to_string())?;
+        match workspace::condition(&ws, "Degraded") {
+            Some((status, ..)) if status == "False" => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    edge.answers(&workspace::host(&ws)?, 200).await?;
+    workspace::delete(&alice, "ws").await?;
+    edge::forget(&[&manager]).await?;
+    edge.finish().await?;
+    scratch.finish().await
+}

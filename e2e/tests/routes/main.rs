@@ -1,0 +1,14 @@
+//! Managers with routes of their own, and the walls that managers want: a second proxy, a service that decides, and a client,
+//! each of them a pod of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "clippy exempts functions marked #[test], but not what they call"
+)]
+
+mod definitions;
+mod edge;
+mod examples;
+mod kinds;
+mod walls;

@@ -1,0 +1,108 @@
+//! The wall around a pod, as its manager wants it.
+
+use std::time::Duration;
+
+use api::{Workspace, workspace::Phase};
+use e2e::{Environment, cluster, cluster::Scratch, wait, workspace};
+use k8s_openapi::api::{core::v1::Pod, networking::v1::NetworkPolicy};
+use kube::{Api, api::PostParams};
+use serde_json::{Value, json};
+
+use crate::edge::{self, kubectl};
+
+/// Whether a pod's process can connect to an address; prints `yes` or `no`.
+const CONNECT: &str = "
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2).close()
+    print('yes')
+except OSError:
+    print('no')
+";
+
+async fn connects(pods: &Api<Pod>, from: &str, address: &str, port: i32) -> anyhow::Result<bool> {
+    let command = ["python3", "-c", CONNECT, address, &port.to_string()];
+    Ok(cluster::exec(pods, from, &command).await?.trim() == "yes")
+}
+
+async fn becomes(pods: &Api<Pod>, from: &str, address: &str, port: i32, wanted: bool) -> anyhow::Result<()> {
+    let what = format!("{from} -> {address}:{port} to be {wanted}");
+    wait::until(&what, Duration::from_secs(30), || async {
+        match connects(pods, from, address, port).await {
+            Ok(now) if now == wanted => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_wall_follows_its_manager_at_once_and_no_pod_restarts() -> anyhow::Result<()> {
+    let scratch = Scratch::new("walls", &["alice"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let (pods, policies) = (scratch.api::<Pod>(), scratch.api::<NetworkPolicy>());
+    let neighbour = cluster::run_pod(&pods, "neighbour", &Environment::get()?.images.echo).await?;
+    let neighbour = neighbour
+        .status
+        .and_then(|status| status.pod_ip)
+        .unwrap_or_default();
+    let name = format!("walls-{}", scratch.namespace);
+    let base_domain = format!("{}.test", scratch.namespace);
+    let manager = async |wall: Value| {
+        let manager = json!({
+            "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "WorkspaceManager", "metadata": {"name": name},
+            "spec": {
+                "routing": {"baseDomain": base_domain, "traefik": {}},
+                "authentication": {"gateway": {}},
+                "networkPolicy": wall,
+            },
+        });
+        kubectl(&["apply", "--server-side", "-f", "-"], &manager.to_string()).await
+    };
+    manager(json!({})).await?;
+    edge::allow(&scratch.namespace, &[&name]).await?;
+    let mut wanted = workspace::echo("ws")?;
+    wanted.spec.manager_ref = Some(name.clone());
+    alice.create(&PostParams::default(), &wanted).await?;
+    let ws = workspace::reached(&alice, "ws", Phase::Running).await?;
+    let endpoint = ws.status.and_then(|status| status.endpoint).unwrap_or_default();
+    let (pod, address) = (endpoint.pod_name.as_str(), endpoint.pod_ip.as_str());
+    let uid = edge::pod_uid(&pods, "ws").await?;
+
+    // By default neither neighbours nor the API server nor the metadata service.
+    assert!(!connects(&pods, "neighbour", address, 8888).await?);
+    assert!(!connects(&pods, pod, &neighbour, 8888).await?);
+    assert!(!connects(&pods, pod, "kubernetes.default.svc", 443).await?);
+    assert!(!connects(&pods, pod, "169.254.169.254", 80).await?);
+
+    let this_namespace =
+        json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": scratch.namespace}}});
+    manager(json!({"ingressFrom": [this_namespace], "egress": "Any"})).await?;
+    becomes(&pods, "neighbour", address, 8888, true).await?;
+    becomes(&pods, pod, &neighbour, 8888, true).await?;
+    manager(json!({"ingressFrom": [this_namespace], "egress": "None"})).await?;
+    becomes(&pods, pod, &neighbour, 8888, false).await?;
+    assert!(connects(&pods, "neighbour", address, 8888).await?);
+
+    manager(json!({"enabled": false})).await?;
+    becomes(&pods, pod, &neighbour, 8888, true).await?;
+    assert!(policies.get_opt("workspace-ws").await?.is_none());
+    manager(json!({"enabled": true})).await?;
+    becomes(&pods, "neighbour", address, 8888, false).await?;
+
+    // Policies add up: one's own, on the label that every pod of a workspace carries.
+    let own = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": {"name": "own", "namespace": scratch.namespace},
+        "spec": {
+            "podSelector": {"matchLabels": {api::names::WORKSPACE_LABEL: "ws"}},
+            "ingress": [{"from": [{"podSelector": {}}]}],
+        },
+    });
+    kubectl(&["apply", "--server-side", "-f", "-"], &own.to_string()).await?;
+    becomes(&pods, "neighbour", address, 8888, true).await?;
+    assert_eq!(edge::pod_uid(&pods, "ws").await?, uid);
+    workspace::delete(&alice, "ws").await?;
+    edge::forget(&[&name]).await?;
+    scratch.finish().await
+}
