@@ -1,5 +1,7 @@
 //! Components die while people work. A test binary of its own: nothing else runs meanwhile.
 
+mod starts;
+
 use std::time::Duration;
 
 use api::workspace::{DesiredStatus, Phase};
@@ -15,6 +17,9 @@ use kube::{
 };
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+
+/// Tests of this binary kill the same pods, so they take turns.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Kills every pod of a component at once, without grace.
 async fn kill(component: &str) -> anyhow::Result<Vec<String>> {
@@ -68,6 +73,7 @@ async fn fetch(person: &Person, url: &str) -> anyhow::Result<StatusCode> {
 
 #[tokio::test]
 async fn workspaces_and_sessions_outlive_the_pods_of_operator_webhook_and_gateway() -> anyhow::Result<()> {
+    let _turn = TURN.lock().await;
     let scratch = Scratch::new("disruption", &["alice"]).await?;
     let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     alice

@@ -1,0 +1,99 @@
+//! Who gets the disk of a deleted workspace.
+
+use api::{condition::reason, names};
+use e2e::{
+    cluster::{self, Scratch},
+    wait, workspace,
+};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams, PostParams, PropagationPolicy},
+};
+use serde_json::json;
+
+use super::{degraded, pod_of, pods_of, shell, told, uid_of_claim, with_storage};
+
+const DISK: &str = "workspace-lab";
+
+#[tokio::test]
+async fn a_kept_disk_waits_for_its_owner_and_for_nobody_else() -> anyhow::Result<()> {
+    let scratch = Scratch::new("kept", &["alice", "bob"]).await?;
+    let of = async |user: &str| -> anyhow::Result<Api<api::Workspace>> {
+        Ok(Api::namespaced(cluster::user(user).await?, &scratch.namespace))
+    };
+    let (alice, bob) = (of("alice").await?, of("bob").await?);
+    let keeping = with_storage("lab", &json!({"size": "100Mi", "retain": "Retain"}))?;
+    let first = alice.create(&PostParams::default(), &keeping).await?;
+    let pod = pod_of(&alice, "lab").await?;
+    shell(&scratch, &pod, "echo hers > /home/jovyan/notes").await?;
+    let disk = uid_of_claim(&scratch, DISK).await?;
+    assert!(disk.is_some());
+
+    // Foreground: the garbage collector goes for the children before the finalizer is asked.
+    let foreground = DeleteParams {
+        propagation_policy: Some(PropagationPolicy::Foreground),
+        ..DeleteParams::default()
+    };
+    alice.delete("lab", &foreground).await?;
+    wait::until("lab to be gone", wait::USUAL, || async {
+        let found = alice.get_opt("lab").await.map_err(|error| error.to_string())?;
+        found.map_or(Ok(()), |left| Err(format!("{:?}", left.status)))
+    })
+    .await?;
+    let claims = scratch.api::<PersistentVolumeClaim>();
+    let kept = claims.get(DISK).await?;
+    assert_eq!(kept.uid(), disk);
+    assert_eq!(kept.owner_references(), []);
+    assert_eq!(names::owner(&kept.metadata), Some("alice"));
+    let told = told(&scratch, &first.uid().unwrap_or_default()).await?;
+    let orphaned = told.iter().find(|(why, _)| why == reason::DISK_KEPT);
+    assert!(orphaned.is_some_and(|(_, note)| note.contains(DISK)), "{told:?}");
+
+    // Bob takes the name, and gets neither her files nor a disk.
+    bob.create(&PostParams::default(), &keeping).await?;
+    let message = degraded(&bob, "lab", reason::RETAINED_VOLUME_OF_ANOTHER_OWNER).await?;
+    assert!(!message.contains("alice"), "{message}");
+    assert_eq!(pods_of(&scratch, "lab").await?, Vec::<String>::new());
+    assert_eq!(uid_of_claim(&scratch, DISK).await?, disk);
+    workspace::delete(&bob, "lab").await?;
+    assert_eq!(uid_of_claim(&scratch, DISK).await?, disk, "his leaves hers alone");
+
+    // She gets them back, and this time does not keep the disk.
+    let passing = with_storage("lab", &json!({"size": "100Mi"}))?;
+    alice.create(&PostParams::default(), &passing).await?;
+    let pod = pod_of(&alice, "lab").await?;
+    assert_eq!(shell(&scratch, &pod, "cat /home/jovyan/notes").await?, "hers");
+    assert_eq!(uid_of_claim(&scratch, DISK).await?, disk);
+    workspace::delete(&alice, "lab").await?;
+    wait::until("the disk to be gone", wait::USUAL, || async {
+        let left = uid_of_claim(&scratch, DISK)
+            .await
+            .map_err(|error| format!("{error:#}"))?;
+        left.map_or(Ok(()), Err)
+    })
+    .await?;
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn somebody_who_may_update_the_claim_hands_a_kept_disk_over() -> anyhow::Result<()> {
+    let scratch = Scratch::new("handed", &["alice", "bob"]).await?;
+    let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let bob: Api<api::Workspace> = Api::namespaced(cluster::user("bob").await?, &scratch.namespace);
+    let keeping = with_storage("lab", &json!({"size": "100Mi", "retain": "Retain"}))?;
+    alice.create(&PostParams::default(), &keeping).await?;
+    pod_of(&alice, "lab").await?;
+    let disk = uid_of_claim(&scratch, DISK).await?;
+    workspace::delete(&alice, "lab").await?;
+    bob.create(&PostParams::default(), &keeping).await?;
+    degraded(&bob, "lab", reason::RETAINED_VOLUME_OF_ANOTHER_OWNER).await?;
+    let owner = json!({"metadata": {"annotations": {names::CREATED_BY: "bob"}}});
+    scratch
+        .api::<PersistentVolumeClaim>()
+        .patch(DISK, &PatchParams::default(), &Patch::Merge(owner))
+        .await?;
+    pod_of(&bob, "lab").await?;
+    assert_eq!(uid_of_claim(&scratch, DISK).await?, disk);
+    scratch.finish().await
+}

@@ -1,0 +1,128 @@
+//! Each kind of home, and what a disk may become.
+
+use api::{
+    Workspace,
+    condition::reason,
+    workspace::{DesiredStatus, Phase},
+};
+use e2e::{
+    cluster::{self, Scratch},
+    workspace,
+};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::{Api, api::PostParams};
+use serde_json::{Value, json};
+
+use super::{degraded, pod_of, shell, with_storage};
+
+async fn alice(scratch: &Scratch) -> anyhow::Result<Api<Workspace>> {
+    Ok(Api::namespaced(cluster::user("alice").await?, &scratch.namespace))
+}
+
+#[tokio::test]
+async fn a_home_is_a_disk_of_the_size_asked_for_or_bounded_room_on_the_node() -> anyhow::Result<()> {
+    let scratch = Scratch::new("modes", &["alice"]).await?;
+    let alice = alice(&scratch).await?;
+    let disk =
+        json!({"size": "200Mi", "storageClassName": "standard", "mountPath": "/data", "subPath": "mine"});
+    alice
+        .create(&PostParams::default(), &with_storage("disk", &disk)?)
+        .await?;
+    alice
+        .create(&PostParams::default(), &with_storage("none", &Value::Null)?)
+        .await?;
+
+    let pod = pod_of(&alice, "disk").await?;
+    shell(&scratch, &pod, "echo here > /data/f").await?;
+    let claim = scratch
+        .api::<PersistentVolumeClaim>()
+        .get("workspace-disk")
+        .await?;
+    let spec = claim.spec.unwrap_or_default();
+    assert_eq!(spec.access_modes, Some(vec!["ReadWriteOnce".to_owned()]));
+    assert_eq!(spec.storage_class_name.as_deref(), Some("standard"));
+    let requests = spec.resources.and_then(|all| all.requests).unwrap_or_default();
+    assert_eq!(requests["storage"].0, "200Mi");
+
+    let pod = scratch.api::<Pod>().get(&pod_of(&alice, "none").await?).await?;
+    let volumes = pod.spec.unwrap_or_default().volumes.unwrap_or_default();
+    let room = volumes
+        .iter()
+        .find_map(|volume| volume.empty_dir.as_ref()?.size_limit.clone());
+    assert!(room.is_some(), "{volumes:?}");
+    let claims = scratch.api::<PersistentVolumeClaim>();
+    assert!(claims.get_opt("workspace-none").await?.is_none());
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn a_disk_grows_only_and_moves_to_no_other_class() -> anyhow::Result<()> {
+    let scratch = Scratch::new("grows", &["alice"]).await?;
+    let alice = alice(&scratch).await?;
+    let storage = json!({"size": "200Mi", "storageClassName": "standard"});
+    alice
+        .create(&PostParams::default(), &with_storage("ws", &storage)?)
+        .await?;
+    workspace::reached(&alice, "ws", Phase::Running).await?;
+    for (change, words) in [
+        (json!({"storage": {"size": "100Mi"}}), "size can only grow"),
+        (
+            json!({"storage": {"storageClassName": "other"}}),
+            "storageClassName is immutable",
+        ),
+    ] {
+        match workspace::set(&alice, "ws", change).await {
+            Err(error) => assert!(format!("{error:#}").contains(words), "{error:#}"),
+            Ok(stored) => anyhow::bail!("{:?}", stored.spec.storage),
+        }
+    }
+    // The class of this cluster cannot grow disks: told once, and what runs goes on.
+    workspace::set(&alice, "ws", json!({"storage": {"size": "300Mi"}})).await?;
+    let message = degraded(&alice, "ws", reason::VOLUME_RESIZE_FAILED).await?;
+    assert!(message.contains("standard"), "{message}");
+    let told = workspace::reached(&alice, "ws", Phase::Running).await?;
+    // A stop and a start at the old size.
+    workspace::set(&alice, "ws", json!({"desiredStatus": DesiredStatus::Stopped})).await?;
+    workspace::reached(&alice, "ws", Phase::Stopped).await?;
+    workspace::set(&alice, "ws", json!({"desiredStatus": DesiredStatus::Running})).await?;
+    let again = workspace::reached(&alice, "ws", Phase::Running).await?;
+    let run = |workspace: &Workspace| workspace.status.as_ref().and_then(|status| status.run_id.clone());
+    assert_ne!(run(&told), run(&again));
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn another_place_for_the_disk_is_a_pending_update() -> anyhow::Result<()> {
+    let scratch = Scratch::new("moves", &["alice"]).await?;
+    let alice = alice(&scratch).await?;
+    alice
+        .create(
+            &PostParams::default(),
+            &with_storage("ws", &json!({"size": "100Mi"}))?,
+        )
+        .await?;
+    let first = pod_of(&alice, "ws").await?;
+    workspace::set(
+        &alice,
+        "ws",
+        json!({"storage": {"mountPath": "/home/other", "subPath": "deep"}}),
+    )
+    .await?;
+    let pending = e2e::wait::until("the pending update", e2e::wait::USUAL, || async {
+        let found = alice.get("ws").await.map_err(|error| error.to_string())?;
+        let pending = found
+            .status
+            .map(|status| status.pending_update)
+            .unwrap_or_default();
+        if pending.is_empty() {
+            Err("none")
+        } else {
+            Ok(pending)
+        }
+        .map_err(str::to_owned)
+    })
+    .await?;
+    assert_eq!(pending, ["spec.storage.mountPath", "spec.storage.subPath"]);
+    assert_eq!(pod_of(&alice, "ws").await?, first, "no surprise restart");
+    scratch.finish().await
+}
