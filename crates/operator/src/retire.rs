@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use api::{condition::reason, names, workspace::Retain};
 use k8s_openapi::{
-    NamespaceResourceScope, api::core::v1::PersistentVolumeClaim, apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    NamespaceResourceScope, api::core::v1::PersistentVolumeClaim,
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
     Api, Client, Resource, ResourceExt as _,
@@ -144,7 +145,12 @@ async fn kept(context: &Context, identity: &Identity, owner: Option<&str>) -> Re
         .map(Disk::Kept)
 }
 
-async fn tell_kept(context: &Context, identity: &Identity, owner: Option<&str>, claim: &PersistentVolumeClaim) {
+async fn tell_kept(
+    context: &Context,
+    identity: &Identity,
+    owner: Option<&str>,
+    claim: &PersistentVolumeClaim,
+) {
     let (name, namespace) = (claim.name_any(), &identity.namespace);
     let note = format!(
         "The disk {name} ({}) is kept for {}. A new workspace {} of the same owner goes on with it; to delete it: kubectl \

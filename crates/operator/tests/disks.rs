@@ -49,9 +49,11 @@ fn claim(name: &str, mode: &str) -> Claim {
 /// A stage on which alice's `demo` ran with these files and was deleted; its disk is kept.
 async fn with_kept_disk() -> Stage {
     let mut stage = Stage::new();
-    stage
-        .server
-        .put(&workspace("first", "alice", &json!({"size": "1Gi", "retain": "Retain"})));
+    stage.server.put(&workspace(
+        "first",
+        "alice",
+        &json!({"size": "1Gi", "retain": "Retain"}),
+    ));
     run(&mut stage).await;
     depart(&mut stage).await;
     stage.server.take_calls();
@@ -138,7 +140,9 @@ async fn its_owner_gets_a_kept_disk_back_with_one_write_and_is_told() {
     assert_eq!(disk.owner_references()[0].uid, "second");
     assert_eq!(disk.annotations()[names::WORKSPACE_UID], "second");
     let writes = stage.writes();
-    let to_disk = writes.iter().filter(|line| line.contains("persistentvolumeclaims"));
+    let to_disk = writes
+        .iter()
+        .filter(|line| line.contains("persistentvolumeclaims"));
     assert_eq!(to_disk.count(), 1, "{writes:?}");
     assert!(stage.events().contains(&reason::DISK_TAKEN_OVER.to_owned()));
     run(&mut stage).await;
@@ -162,9 +166,15 @@ async fn nobody_else_gets_a_kept_disk_nor_a_new_one_until_somebody_who_may_says_
     let status = stage.status();
     assert_eq!(
         (status.phase, status.reason.as_deref()),
-        (Some(Phase::Failed), Some(reason::RETAINED_VOLUME_OF_ANOTHER_OWNER))
+        (
+            Some(Phase::Failed),
+            Some(reason::RETAINED_VOLUME_OF_ANOTHER_OWNER)
+        )
     );
-    assert!(!status.message.unwrap().contains("alice"), "whose it is stays unsaid");
+    assert!(
+        !status.message.unwrap().contains("alice"),
+        "whose it is stays unsaid"
+    );
     assert_eq!(stage.child::<Claim>().unwrap(), kept);
     assert!(stage.child::<Deployment>().is_none());
     assert_eq!(stage.all::<Claim>().len(), 1);
@@ -180,19 +190,26 @@ async fn nobody_else_gets_a_kept_disk_nor_a_new_one_until_somebody_who_may_says_
 #[tokio::test]
 async fn a_kept_disk_that_is_deleted_makes_room_for_a_new_one() {
     let mut stage = with_kept_disk().await;
-    stage.server.put(&workspace("second", "bob", &json!({"size": "1Gi"})));
+    stage
+        .server
+        .put(&workspace("second", "bob", &json!({"size": "1Gi"})));
     stage.pass().await.unwrap();
     stage.server.remove::<Claim>(Some(NAMESPACE), CHILD);
     stage.pass().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Starting));
-    assert_eq!(stage.child::<Claim>().unwrap().owner_references()[0].uid, "second");
+    assert_eq!(
+        stage.child::<Claim>().unwrap().owner_references()[0].uid,
+        "second"
+    );
 }
 
 #[tokio::test]
 async fn the_deletion_of_a_workspace_that_was_refused_a_disk_leaves_the_disk() {
     let mut stage = with_kept_disk().await;
     let kept = stage.child::<Claim>().unwrap();
-    stage.server.put(&workspace("second", "bob", &json!({"size": "1Gi"})));
+    stage
+        .server
+        .put(&workspace("second", "bob", &json!({"size": "1Gi"})));
     stage.pass().await.unwrap();
     depart(&mut stage).await;
     assert_eq!(stage.child::<Claim>().unwrap(), kept);
@@ -201,7 +218,9 @@ async fn the_deletion_of_a_workspace_that_was_refused_a_disk_leaves_the_disk() {
 #[tokio::test]
 async fn a_disk_whose_owner_changes_at_the_last_moment_is_not_taken_over() {
     let mut stage = with_kept_disk().await;
-    stage.server.put(&workspace("second", "alice", &json!({"size": "1Gi"})));
+    stage
+        .server
+        .put(&workspace("second", "alice", &json!({"size": "1Gi"})));
     stage.server.hinder(
         Method::PATCH,
         "persistentvolumeclaims",
@@ -223,7 +242,9 @@ async fn a_disk_whose_owner_changes_at_the_last_moment_is_not_taken_over() {
 #[tokio::test]
 async fn a_kept_disk_that_no_cache_shows_is_found_and_judged_all_the_same() {
     let mut stage = with_kept_disk().await;
-    stage.server.put(&workspace("second", "bob", &json!({"size": "1Gi"})));
+    stage
+        .server
+        .put(&workspace("second", "bob", &json!({"size": "1Gi"})));
     // Without the label, no watch tells of it.
     stage.server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
         claim["metadata"]["labels"] = json!({});
@@ -240,10 +261,15 @@ async fn a_kept_disk_that_no_cache_shows_is_found_and_judged_all_the_same() {
 async fn where_no_admission_vouches_for_owners_a_kept_disk_waits_for_the_new_uid() {
     let mut stage = with_kept_disk().await;
     stage.without_admission();
-    stage.server.put(&workspace("second", "alice", &json!({"size": "1Gi"})));
+    stage
+        .server
+        .put(&workspace("second", "alice", &json!({"size": "1Gi"})));
     stage.pass().await.unwrap();
     let status = stage.status();
-    assert_eq!(status.reason.as_deref(), Some(reason::RETAINED_VOLUME_OF_ANOTHER_OWNER));
+    assert_eq!(
+        status.reason.as_deref(),
+        Some(reason::RETAINED_VOLUME_OF_ANOTHER_OWNER)
+    );
     assert!(status.message.unwrap().contains(names::WORKSPACE_UID));
     stage.server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
         claim["metadata"]["annotations"][names::WORKSPACE_UID] = json!("second");
@@ -279,7 +305,10 @@ async fn a_hand_over_reaches_the_disk_and_the_next_owner_gets_it() {
         object["metadata"]["annotations"][names::CREATED_BY] = json!("bob");
     });
     stage.pass().await.unwrap();
-    assert_eq!(names::owner(&stage.child::<Claim>().unwrap().metadata), Some("bob"));
+    assert_eq!(
+        names::owner(&stage.child::<Claim>().unwrap().metadata),
+        Some("bob")
+    );
     depart(&mut stage).await;
     stage.server.put(&workspace("second", "alice", &storage));
     stage.pass().await.unwrap();
@@ -305,7 +334,10 @@ async fn a_hand_over_that_the_cache_does_not_show_yet_holds_up_the_deletion() {
     stage.pass_unsynced("demo").await.unwrap_err();
     stage.pass().await.unwrap();
     assert!(stage.all::<Workspace>().is_empty());
-    assert_eq!(names::owner(&stage.child::<Claim>().unwrap().metadata), Some("bob"));
+    assert_eq!(
+        names::owner(&stage.child::<Claim>().unwrap().metadata),
+        Some("bob")
+    );
 }
 
 #[tokio::test]
@@ -321,7 +353,11 @@ async fn retain_counts_as_it_stands_at_the_deletion() {
                 stage.pass().await.unwrap();
             }
             depart(&mut stage).await;
-            assert_eq!(stage.child::<Claim>().is_some(), kept, "{first} to {last}, seen {seen}");
+            assert_eq!(
+                stage.child::<Claim>().is_some(),
+                kept,
+                "{first} to {last}, seen {seen}"
+            );
         }
     }
 }
@@ -338,7 +374,10 @@ async fn a_template_keeps_the_disks_of_workspaces_that_do_not_say() {
     run(&mut stage).await;
     stage.server.remove::<api::WorkspaceTemplate>(None, "keeping");
     depart(&mut stage).await;
-    assert!(stage.child::<Claim>().is_some(), "also when the template is gone by then");
+    assert!(
+        stage.child::<Claim>().is_some(),
+        "also when the template is gone by then"
+    );
 }
 
 #[tokio::test]
@@ -348,21 +387,27 @@ async fn a_predecessor_s_disk_on_its_way_out_is_waited_for_and_never_taken_over(
         claim["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         claim["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);
     });
-    stage.server.put(&workspace("second", "alice", &json!({"size": "1Gi"})));
+    stage
+        .server
+        .put(&workspace("second", "alice", &json!({"size": "1Gi"})));
     stage.pass().await.unwrap();
     let status = stage.status();
     let progressing = condition::find(&status.conditions, PROGRESSING).unwrap();
     assert_eq!(progressing.reason, reason::PREDECESSOR_TERMINATING);
     stage.server.remove::<Claim>(Some(NAMESPACE), CHILD);
     stage.pass().await.unwrap();
-    assert_eq!(stage.child::<Claim>().unwrap().owner_references()[0].uid, "second");
+    assert_eq!(
+        stage.child::<Claim>().unwrap().owner_references()[0].uid,
+        "second"
+    );
 }
 
 #[tokio::test]
 async fn a_disk_of_a_class_that_cannot_grow_is_not_tried_and_no_obstacle_to_a_run() {
     let mut stage = Stage::with_running_demo().await;
     let fixed: StorageClass =
-        serde_json::from_value(json!({"metadata": {"name": "standard"}, "provisioner": "example.com/p"})).unwrap();
+        serde_json::from_value(json!({"metadata": {"name": "standard"}, "provisioner": "example.com/p"}))
+            .unwrap();
     stage.server.put(&fixed);
     stage.edit_spec(|spec| spec["storage"]["size"] = json!("2Gi"));
     stage.pass().await.unwrap();
@@ -378,7 +423,10 @@ async fn a_disk_of_a_class_that_cannot_grow_is_not_tried_and_no_obstacle_to_a_ru
     set(&stage, DesiredStatus::Running);
     stage.pass().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Starting));
-    assert_eq!(stage.child::<Deployment>().unwrap().spec.unwrap().replicas, Some(1));
+    assert_eq!(
+        stage.child::<Deployment>().unwrap().spec.unwrap().replicas,
+        Some(1)
+    );
 
     stage.server.edit::<StorageClass>(None, "standard", |class| {
         class["allowVolumeExpansion"] = json!(true);
@@ -395,7 +443,12 @@ async fn a_disk_without_a_volume_yet_grows_once_it_has_one() {
     stage.edit_spec(|spec| spec["storage"]["size"] = json!("2Gi"));
     stage.server.take_calls();
     stage.pass().await.unwrap();
-    assert!(!stage.writes().iter().any(|line| line.contains("persistentvolumeclaims")));
+    assert!(
+        !stage
+            .writes()
+            .iter()
+            .any(|line| line.contains("persistentvolumeclaims"))
+    );
     stage.cluster();
     stage.pass().await.unwrap();
     let spec = stage.child::<Claim>().unwrap().spec.unwrap();
@@ -406,7 +459,9 @@ async fn a_disk_without_a_volume_yet_grows_once_it_has_one() {
 async fn an_existing_claim_as_home_is_noted_while_in_use_and_never_deleted() {
     let mut stage = Stage::new();
     stage.server.put(&claim("data", "ReadWriteOnce"));
-    stage.server.put(&workspace("first", "alice", &json!({"claimName": "data"})));
+    stage
+        .server
+        .put(&workspace("first", "alice", &json!({"claimName": "data"})));
     run(&mut stage).await;
     let noted = |stage: &Stage| {
         let data = stage.server.get::<Claim>(Some(NAMESPACE), "data").unwrap();
@@ -430,7 +485,9 @@ async fn an_existing_claim_as_home_is_noted_while_in_use_and_never_deleted() {
 async fn two_on_one_claim(mode: &str) -> Stage {
     let mut stage = Stage::new();
     stage.server.put(&claim("data", mode));
-    stage.server.put(&workspace("first", "alice", &json!({"claimName": "data"})));
+    stage
+        .server
+        .put(&workspace("first", "alice", &json!({"claimName": "data"})));
     run(&mut stage).await;
     let mut other = objects::workspace("other");
     other.spec.storage = serde_json::from_value(json!({"claimName": "data"})).unwrap();
@@ -475,7 +532,9 @@ async fn a_claim_for_many_serves_many() {
 async fn two_starts_at_the_same_moment_meet_in_the_note() {
     let mut stage = Stage::new();
     stage.server.put(&claim("data", "ReadWriteOnce"));
-    stage.server.put(&workspace("first", "alice", &json!({"claimName": "data"})));
+    stage
+        .server
+        .put(&workspace("first", "alice", &json!({"claimName": "data"})));
     let mut second = objects::workspace("other");
     second.spec.storage = serde_json::from_value(json!({"claimName": "data"})).unwrap();
     stage.server.put(&second);
@@ -504,7 +563,9 @@ async fn a_note_of_a_workspace_that_is_gone_holds_nobody_up_but_its_pod_does() {
     }))
     .unwrap();
     stage.server.put(&pod);
-    stage.server.put(&workspace("first", "alice", &json!({"claimName": "data"})));
+    stage
+        .server
+        .put(&workspace("first", "alice", &json!({"claimName": "data"})));
     stage.pass().await.unwrap();
     assert_eq!(stage.status().reason.as_deref(), Some(reason::VOLUME_IN_USE));
     assert!(stage.status().message.unwrap().contains("pod left-over"));
@@ -527,7 +588,11 @@ async fn the_disk_of_another_workspace_is_mounted_neither_as_home_nor_as_volume(
         for as_home in [true, false] {
             let mut stage = Stage::new();
             stage.server.put(&object);
-            let storage = if as_home { json!({"claimName": name}) } else { Value::Null };
+            let storage = if as_home {
+                json!({"claimName": name})
+            } else {
+                Value::Null
+            };
             let mut reaching = workspace("first", "mallory", &storage);
             if !as_home {
                 let volume = json!([{"name": "v", "persistentVolumeClaimName": name, "mountPath": "/v"}]);
@@ -546,7 +611,9 @@ async fn the_disk_of_another_workspace_is_mounted_neither_as_home_nor_as_volume(
 #[tokio::test]
 async fn a_claim_that_does_not_exist_yet_is_waited_for_without_a_pod_that_could_take_a_later_one() {
     let mut stage = Stage::new();
-    stage.server.put(&workspace("first", "alice", &json!({"claimName": "data"})));
+    stage
+        .server
+        .put(&workspace("first", "alice", &json!({"claimName": "data"})));
     stage.pass().await.unwrap();
     assert_eq!(stage.status().reason.as_deref(), Some(reason::VOLUME_UNBOUND));
     assert!(stage.child::<Deployment>().is_none());

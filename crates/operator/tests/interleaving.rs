@@ -1,7 +1,10 @@
 //! People, watches, controllers and dying operators in any order: never two pods on one disk, never one person's pod on
 //! another's files, and after all is quiet exactly the children that ought to be there.
 
-use api::{Workspace, names, workspace::{DesiredStatus, Retain}};
+use api::{
+    Workspace, names,
+    workspace::{DesiredStatus, Retain},
+};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{PersistentVolumeClaim, Service},
@@ -105,7 +108,8 @@ impl Play {
     }
 
     async fn pass(&mut self) {
-        let cached = operator::stores::guarded(&self.stage.context.stores.workspaces, Some(NAMESPACE), "demo");
+        let cached =
+            operator::stores::guarded(&self.stage.context.stores.workspaces, Some(NAMESPACE), "demo");
         if cached.is_some() {
             let _ = self.stage.pass_unsynced("demo").await;
         }
@@ -114,12 +118,16 @@ impl Play {
     async fn take(&mut self, step: Step) {
         let server = self.stage.server.clone();
         match step {
-            Step::Set(desired) => self.stage.edit_spec(|spec| spec["desiredStatus"] = json!(desired)),
+            Step::Set(desired) => self
+                .stage
+                .edit_spec(|spec| spec["desiredStatus"] = json!(desired)),
             Step::Edit(number) => {
                 self.stage
                     .edit_spec(|spec| spec["image"] = json!(format!("example.com/i:{number}")));
             }
-            Step::Keep(retain) => self.stage.edit_spec(|spec| spec["storage"]["retain"] = json!(retain)),
+            Step::Keep(retain) => self
+                .stage
+                .edit_spec(|spec| spec["storage"]["retain"] = json!(retain)),
             Step::Delete => self.stage.delete_demo(),
             Step::Tear => server.remove::<Workspace>(Some(NAMESPACE), "demo"),
             Step::Create(bob, retain) => self.create(if bob { "bob" } else { "alice" }, retain),
@@ -176,14 +184,8 @@ impl Play {
     fn check_end(&self) -> Result<(), TestCaseError> {
         let stage = &self.stage;
         let pods = town::live(&stage.server).len();
-        let (claims, deployments) = (
-            stage.all::<PersistentVolumeClaim>(),
-            stage.all::<Deployment>(),
-        );
-        let others = (
-            stage.all::<Service>().len(),
-            stage.all::<NetworkPolicy>().len(),
-        );
+        let (claims, deployments) = (stage.all::<PersistentVolumeClaim>(), stage.all::<Deployment>());
+        let others = (stage.all::<Service>().len(), stage.all::<NetworkPolicy>().len());
         if !self.exists() {
             prop_assert_eq!((pods, deployments.len(), others), (0, 0, (0, 0)));
             prop_assert!(claims.iter().all(|claim| claim.owner_references().is_empty()));
@@ -195,7 +197,11 @@ impl Play {
         let disk = &claims[0];
         let ours = disk.annotations().get(names::WORKSPACE_UID) == Some(&uid);
         let running = workspace.spec.desired_status == DesiredStatus::Running;
-        prop_assert!(ours || names::owner(&disk.metadata) != owner, "{:?}", disk.metadata);
+        prop_assert!(
+            ours || names::owner(&disk.metadata) != owner,
+            "{:?}",
+            disk.metadata
+        );
         prop_assert_eq!(pods, usize::from(ours && running), "{:?}", workspace.status);
         prop_assert_eq!(others, (1, 1));
         for deployment in deployments {

@@ -98,7 +98,9 @@ async fn a_child_that_we_made_although_no_cache_shows_it_is_taken_as_it_is() {
     let made = stage.child::<Service>().unwrap();
     // The answers to two calls are lost, and with them all memory of what was made.
     stage.replace_operator(None);
-    stage.server.hinder(Method::GET, "services/workspace-demo", Hindrance::Lost);
+    stage
+        .server
+        .hinder(Method::GET, "services/workspace-demo", Hindrance::Lost);
     stage.pass().await.unwrap();
     assert_eq!(stage.child::<Service>().unwrap(), made);
 }
@@ -132,10 +134,17 @@ async fn a_start_that_lands_after_its_leader_was_replaced_brings_no_stopped_work
 #[tokio::test(start_paused = true)]
 async fn a_first_start_that_lands_twice_makes_one_of_each() {
     let mut stage = Stage::with_demo();
-    for path in ["persistentvolumeclaims", "services", "networkpolicies", "deployments"] {
-        stage
-            .server
-            .hinder(Method::PATCH, path, Hindrance::Unanswered(Duration::from_secs(20)));
+    for path in [
+        "persistentvolumeclaims",
+        "services",
+        "networkpolicies",
+        "deployments",
+    ] {
+        stage.server.hinder(
+            Method::PATCH,
+            path,
+            Hindrance::Unanswered(Duration::from_secs(20)),
+        );
     }
     tokio::time::timeout(Duration::from_secs(5), stage.pass())
         .await

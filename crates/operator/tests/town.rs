@@ -58,7 +58,11 @@ impl Town {
             if is_leaving(&deployment) {
                 continue;
             }
-            let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+            let wanted = deployment
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.replicas)
+                .unwrap_or(1);
             let (current, old): (Vec<ReplicaSet>, Vec<ReplicaSet>) = server
                 .all::<ReplicaSet>()
                 .into_iter()
@@ -149,7 +153,11 @@ impl Town {
             if is_leaving(&claim) {
                 return false;
             }
-            let workspace = pod.annotations().get(names::WORKSPACE_UID).cloned().unwrap_or_default();
+            let workspace = pod
+                .annotations()
+                .get(names::WORKSPACE_UID)
+                .cloned()
+                .unwrap_or_default();
             let owner = self.owners.get(&workspace).cloned().unwrap_or(workspace);
             let seen = self.files_of.entry(claim.uid().unwrap_or_default()).or_default();
             seen.insert(owner);
@@ -173,7 +181,11 @@ impl Town {
         .collect();
         let used: BTreeSet<String> = live(server)
             .iter()
-            .flat_map(|pod| pod.spec.iter().flat_map(|spec| spec.volumes.clone().unwrap_or_default()))
+            .flat_map(|pod| {
+                pod.spec
+                    .iter()
+                    .flat_map(|spec| spec.volumes.clone().unwrap_or_default())
+            })
             .filter_map(|volume| Some(volume.persistent_volume_claim?.claim_name))
             .collect();
         for claim in server.all::<PersistentVolumeClaim>() {

@@ -77,9 +77,16 @@ async fn occupied(
         return Ok(None);
     }
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), &identity.namespace);
-    let pods = pods.list(&ListParams::default()).await.map_err(failed::<Pod>)?.items;
+    let pods = pods
+        .list(&ListParams::default())
+        .await
+        .map_err(failed::<Pod>)?
+        .items;
     if let Some(pod) = borrowed::other_pod(identity, &named.claim, &pods) {
-        return Ok(Some(format!("pod {}", pod.metadata.name.as_deref().unwrap_or_default())));
+        return Ok(Some(format!(
+            "pod {}",
+            pod.metadata.name.as_deref().unwrap_or_default()
+        )));
     }
     note(context, identity, live, Some(identity)).await?;
     Ok(None)
@@ -96,7 +103,12 @@ pub async fn give_back(context: &Context, identity: &Identity, claim: &str) -> R
     }
 }
 
-async fn note(context: &Context, identity: &Identity, claim: &Claim, by: Option<&Identity>) -> Result<(), Error> {
+async fn note(
+    context: &Context,
+    identity: &Identity,
+    claim: &Claim,
+    by: Option<&Identity>,
+) -> Result<(), Error> {
     let params = PatchParams {
         field_manager: Some(names::OPERATOR.to_owned()),
         ..PatchParams::default()

@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{
-    condition::reason,
-    names::OPERATOR,
-    workspace::Retain,
-};
+use api::{condition::reason, names::OPERATOR, workspace::Retain};
 use json_patch::Patch as JsonPatch;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::{

@@ -47,10 +47,8 @@ impl<K> Outcome<K> {
 /// Makes a write fail unless the object is exactly as it was seen; `None`: absent.
 pub(super) fn expect(intent: &mut ObjectMeta, seen: Option<&ObjectMeta>) {
     intent.uid = seen.and_then(|seen| seen.uid.clone());
-    intent.resource_version = seen.map_or_else(
-        || Some(ABSENT.to_owned()),
-        |seen| seen.resource_version.clone(),
-    );
+    intent.resource_version =
+        seen.map_or_else(|| Some(ABSENT.to_owned()), |seen| seen.resource_version.clone());
 }
 
 /// Somebody else was faster.

@@ -124,7 +124,10 @@ mod tests {
         let mut object = serde_json::to_value(claim(&json!({"name": "c"}), &[])).unwrap();
         json_patch::merge(&mut object, &note(&claim(&json!({}), &[]), Some(&identity)));
         let noted: PersistentVolumeClaim = serde_json::from_value(object.clone()).unwrap();
-        assert_eq!(user(&noted), Some((identity.name.as_str(), identity.uid.as_str())));
+        assert_eq!(
+            user(&noted),
+            Some((identity.name.as_str(), identity.uid.as_str()))
+        );
         json_patch::merge(&mut object, &note(&noted, None));
         let freed: PersistentVolumeClaim = serde_json::from_value(object).unwrap();
         assert_eq!(user(&freed), None);

@@ -3,7 +3,10 @@
 //! A kept disk has no owner: the garbage collector would take it with its owner, and in a foreground deletion even before
 //! the operator's finalizer is asked. So a disk that is to be kept never has one, from its first day.
 
-use api::{WorkspaceSpec, WorkspaceTemplate, names, workspace::{ResolvedStorage, Retain}};
+use api::{
+    WorkspaceSpec, WorkspaceTemplate, names,
+    workspace::{ResolvedStorage, Retain},
+};
 use k8s_openapi::{api::core::v1::PersistentVolumeClaim, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use serde_json::{Value, json};
 
@@ -17,7 +20,11 @@ pub fn fate(
     template: Option<&WorkspaceTemplate>,
     resolved: Option<&ResolvedStorage>,
 ) -> Retain {
-    let last = || resolved.and_then(|storage| storage.retain).unwrap_or(Retain::Retain);
+    let last = || {
+        resolved
+            .and_then(|storage| storage.retain)
+            .unwrap_or(Retain::Retain)
+    };
     let Some(spec) = spec else { return last() };
     let given = spec.storage.as_ref().and_then(|storage| storage.retain);
     match (given, &spec.template_ref, template) {
@@ -66,7 +73,10 @@ pub fn keep(claim: &PersistentVolumeClaim, identity: &Identity, owner: Option<&s
         steps.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
     }
     for (key, value) in marks(identity, owner) {
-        let path = format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1"));
+        let path = format!(
+            "/metadata/annotations/{}",
+            key.replace('~', "~0").replace('/', "~1")
+        );
         steps.push(json!({"op": "add", "path": path, "value": value}));
     }
     Value::Array(steps)
@@ -117,10 +127,16 @@ mod tests {
     fn the_workspace_decides_then_its_template_then_the_disk_goes() {
         use Retain::{Delete, Retain as Keep};
         let keeping = template(Some(Keep));
-        assert_eq!(fate(Some(&spec(Some(Delete), Some("t"))), Some(&keeping), None), Delete);
+        assert_eq!(
+            fate(Some(&spec(Some(Delete), Some("t"))), Some(&keeping), None),
+            Delete
+        );
         assert_eq!(fate(Some(&spec(Some(Keep), None)), None, None), Keep);
         assert_eq!(fate(Some(&spec(None, Some("t"))), Some(&keeping), None), Keep);
-        assert_eq!(fate(Some(&spec(None, Some("t"))), Some(&template(None)), None), Delete);
+        assert_eq!(
+            fate(Some(&spec(None, Some("t"))), Some(&template(None)), None),
+            Delete
+        );
         assert_eq!(fate(Some(&spec(None, None)), None, Some(&resolved(Keep))), Delete);
     }
 
@@ -137,7 +153,9 @@ mod tests {
     #[test]
     fn the_patch_makes_a_disk_keepable_whatever_it_looked_like() {
         let identity = fixtures::identity();
-        let mut planned = plan::lasting(&fixtures::valid(), &fixtures::site()).claim.unwrap();
+        let mut planned = plan::lasting(&fixtures::valid(), &fixtures::site())
+            .claim
+            .unwrap();
         planned.metadata.uid = Some("c".to_owned());
         let mut bare = planned.clone();
         bare.metadata.annotations = None;
@@ -157,9 +175,14 @@ mod tests {
     #[test]
     fn a_disk_planned_to_be_kept_is() {
         let identity = fixtures::identity();
-        let mut claim = plan::lasting(&fixtures::valid(), &fixtures::site()).claim.unwrap();
+        let mut claim = plan::lasting(&fixtures::valid(), &fixtures::site())
+            .claim
+            .unwrap();
         keepable(&mut claim.metadata, &identity, Some("alice"));
         assert!(is_kept(&claim.metadata, &identity, Some("alice")));
-        assert!(!is_kept(&claim.metadata, &identity, Some("bob")), "after a hand-over");
+        assert!(
+            !is_kept(&claim.metadata, &identity, Some("bob")),
+            "after a hand-over"
+        );
     }
 }

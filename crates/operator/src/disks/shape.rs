@@ -95,7 +95,9 @@ mod tests {
 
     /// Asks for 1Gi.
     fn planned() -> PersistentVolumeClaim {
-        plan::lasting(&fixtures::valid(), &fixtures::site()).claim.unwrap()
+        plan::lasting(&fixtures::valid(), &fixtures::site())
+            .claim
+            .unwrap()
     }
 
     fn live(size: &str, phase: &str, class: &str) -> PersistentVolumeClaim {
@@ -142,8 +144,14 @@ mod tests {
 
     #[test]
     fn a_disk_that_is_as_planned_is_not_written() {
-        assert_eq!(update(&planned(), &live("2Gi", "Bound", "fast"), Growth::None), None);
-        assert_eq!(update(&planned(), &live("512Mi", "Bound", "plain"), Growth::Never), None);
+        assert_eq!(
+            update(&planned(), &live("2Gi", "Bound", "fast"), Growth::None),
+            None
+        );
+        assert_eq!(
+            update(&planned(), &live("512Mi", "Bound", "plain"), Growth::Never),
+            None
+        );
     }
 
     #[test]

@@ -103,7 +103,11 @@ mod tests {
     fn a_claim_without_our_marks_or_with_another_controller_is_foreign_whatever_it_says() {
         assert_eq!(of(&ObjectMeta::default()), Standing::Foreign);
         let mut owner_only = kept("earlier", Some("alice"));
-        owner_only.annotations.as_mut().unwrap().remove(names::WORKSPACE_UID);
+        owner_only
+            .annotations
+            .as_mut()
+            .unwrap()
+            .remove(names::WORKSPACE_UID);
         assert_eq!(of(&owner_only), Standing::Foreign);
         let mut controlled = kept(&fixtures::identity().uid, Some("alice"));
         let mut other = fixtures::identity().owner_reference();
