@@ -79,6 +79,9 @@ fn inputs(workspace: &ValidWorkspace) -> Value {
     for (container, image) in init_containers.iter_mut().zip(&given.init_images) {
         container.image.clone_from(image);
     }
+    for (container, resources) in init_containers.iter_mut().zip(&given.init_resources) {
+        container.resources.clone_from(resources);
+    }
     json!({
         "format": FORMAT,
         "restartedAt": workspace.restarted_at,

@@ -6,7 +6,7 @@
 use api::WorkspaceSpec;
 use api::WorkspaceTemplateSpec;
 use api::workspace::ResourceRequirements;
-use k8s_openapi::api::core::v1::EnvVar;
+use k8s_openapi::api::core::v1::{self as core, EnvVar};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
 use crate::defaults::Effective;
@@ -28,6 +28,8 @@ pub struct Given {
     pub env: Vec<EnvVar>,
     /// Images of the init containers in their order, aliases as they were written.
     pub init_images: Vec<Option<String>>,
+    /// Resources of the init containers in their order, as they were written.
+    pub init_resources: Vec<Option<core::ResourceRequirements>>,
 }
 
 impl Given {
@@ -70,6 +72,7 @@ impl Given {
                 .zip(&effective.pod.init_containers)
                 .map(|(raw, effective)| written(raw.image.as_ref(), effective.image.as_ref()))
                 .collect(),
+            init_resources: init_containers.iter().map(|raw| raw.resources.clone()).collect(),
         }
     }
 }

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Container, VolumeMount};
 
 use super::{Author, env, hooks, pod_security};
 use crate::checks::syntax::label_name;
-use crate::checks::{image_syntax, mount_path, resources, sub_path};
+use crate::checks::{image_syntax, mount_path, normal_path, resources, sub_path};
 use crate::violation::Violation;
 
 /// Name of the container that runs the application.
@@ -65,8 +65,18 @@ fn one(at: &str, container: &Container, site: &Site<'_>) -> Vec<Violation> {
             site.level,
         ));
     }
-    for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
-        found.extend(volume_mount(&format!("{at}.volumeMounts[{index}]"), mount, site));
+    let mounts = container.volume_mounts.as_deref().unwrap_or_default();
+    for (index, mount) in mounts.iter().enumerate() {
+        let at = format!("{at}.volumeMounts[{index}]");
+        found.extend(volume_mount(&at, mount, site));
+        let place = normal_path(&mount.mount_path);
+        if mounts[..index]
+            .iter()
+            .any(|other| normal_path(&other.mount_path) == place)
+        {
+            let rule = "is the place of another volume already: choose another path";
+            found.push(Violation::new(format!("{at}.mountPath"), &mount.mount_path, rule));
+        }
     }
     found.extend(running(at, container));
     found.extend(refused(at, container));
@@ -225,6 +235,7 @@ mod tests {
                     "volumeMounts": [
                         {"name": "host", "mountPath": "/x", "mountPropagation": "Bidirectional", "subPathExpr": "$(X)"},
                         {"name": "data", "mountPath": "/proc/1", "subPath": "../.."},
+                        {"name": "data", "mountPath": "/x/"},
                     ],
                     "ports": [{"containerPort": 1, "hostPort": 80, "hostIP": "0.0.0.0", "name": "http"}],
                     "volumeDevices": [{"name": "data", "devicePath": "/dev/x"}],
@@ -246,6 +257,7 @@ mod tests {
                 "[0].volumeMounts[0].mountPropagation",
                 "[0].volumeMounts[1].mountPath",
                 "[0].volumeMounts[1].subPath",
+                "[0].volumeMounts[2].mountPath",
                 "[0].livenessProbe.tcpSocket.host",
                 "[0].livenessProbe",
                 "[0].ports[0].hostPort",

@@ -179,8 +179,9 @@ impl Check<'_> {
                 self.fault(&format!("capabilities.add[{index}]"), name, &remedy);
             }
         }
-        let drop = capabilities.drop.as_deref().unwrap_or_default();
-        if self.level == PodSecurity::Restricted && !drop.is_empty() && !drop.iter().any(|name| name == "ALL")
+        if let Some(drop) = &capabilities.drop
+            && self.level == PodSecurity::Restricted
+            && !drop.iter().any(|name| name == "ALL")
         {
             self.fault("capabilities.drop", &drop.join(", "), "drop ALL, or leave it out");
         }
@@ -235,6 +236,10 @@ mod tests {
         let container = json!({
             "runAsUser": 0, "allowPrivilegeEscalation": true, "capabilities": {"add": ["CHOWN"], "drop": ["KILL"]},
         });
+        assert_eq!(
+            of_container(json!({"capabilities": {"drop": []}}), PodSecurity::Restricted),
+            ["c.capabilities.drop"]
+        );
         assert_eq!(of_container(container.clone(), PodSecurity::Baseline), [""; 0]);
         assert_eq!(
             of_container(container, PodSecurity::Restricted),

@@ -140,11 +140,11 @@ fn tokens(tokens: &[ProjectedToken]) -> Vec<Violation> {
             let rule = "lies at the root, which cannot be replaced: put the file into a folder";
             found.push(Violation::new(path.as_str(), &token.path, rule));
         }
-        let normal = normal_path(&token.path);
-        if tokens[..index]
-            .iter()
-            .any(|other| normal_path(&other.path) == normal)
-        {
+        if names_a_file && token.path.starts_with('/') && normal_path(&token.path) != token.path {
+            let rule = "holds doubled slashes or '.': write it without them";
+            found.push(Violation::new(path.as_str(), &token.path, rule));
+        }
+        if tokens[..index].iter().any(|other| other.path == token.path) {
             found.push(Violation::new(
                 path,
                 &token.path,
@@ -231,7 +231,7 @@ mod tests {
                 "projectedTokens": [
                     {"audience": "", "path": "/token", "expirationSeconds": 1},
                     {"audience": "a", "path": "/t/../x"},
-                    {"audience": "a", "path": "/s/x"}, {"audience": "a", "path": "/s//x"},
+                    {"audience": "a", "path": "/s/x"}, {"audience": "a", "path": "/s/x"}, {"audience": "a", "path": "/s//y"},
                 ],
                 "env": [{"name": "="}],
                 "secretMounts": [{"secretName": "S", "mountPath": "/s"}],
@@ -249,6 +249,7 @@ mod tests {
                 "spec.projectedTokens[0].path",
                 "spec.projectedTokens[1].path",
                 "spec.projectedTokens[3].path",
+                "spec.projectedTokens[4].path",
                 "spec.env[0].name",
                 "spec.secretMounts[0].secretName",
                 "spec.imagePullSecrets[0].name",
