@@ -74,9 +74,9 @@ pub const OPERATOR: &str = "jupyter-k8s-operator";
 pub const OPERATOR_SCALE: &str = "jupyter-k8s-operator-scale";
 /// Field manager of the operator for status.
 pub const OPERATOR_STATUS: &str = "jupyter-k8s-operator-status";
-/// Field manager of the operator for finalizer and status of templates, managers and execution profiles.
+/// Field manager of the operator for status of templates, managers and execution profiles.
 pub const OPERATOR_PROTECTION: &str = "jupyter-k8s-operator-protection";
-/// Field manager of the operator for owner and status of shares.
+/// Field manager of the operator for status of shares.
 pub const OPERATOR_SHARES: &str = "jupyter-k8s-operator-shares";
 /// Field manager and user agent of the webhook.
 pub const WEBHOOK: &str = "jupyter-k8s-webhook";

@@ -26,6 +26,7 @@ use crate::{
     protect,
     reconcile::{error_policy, reconcile},
     routes,
+    shares,
     stores::{Stores, Writers},
     watch::{self, Wake},
 };
@@ -175,10 +176,13 @@ async fn lead(
         .await;
 }
 
-/// Keeps what workspaces refer to, once it is known who refers to what.
+/// Keeps what workspaces refer to, and shares, once it is known what there is.
 async fn look_after(context: &Context, shutdown: &CancellationToken) {
     if watch::until_filled(&context.stores).await.is_ok() {
-        protect::run(context, shutdown).await;
+        tokio::join!(
+            protect::run(context, shutdown),
+            shares::run(context, shutdown)
+        );
     }
 }
 

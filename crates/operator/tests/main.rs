@@ -14,5 +14,6 @@ mod races;
 mod restarts;
 mod routing;
 mod settled;
+mod sharing;
 mod stage;
 mod town;

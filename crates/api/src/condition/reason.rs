@@ -202,6 +202,9 @@ reasons! {
     SHARING_DISABLED = "SharingDisabled", "Active=False of a WorkspaceShare; Event",
         "The workspace's manager lets nobody share.",
         "Ask the administrator, who may set authorization.sharing.enabled of the manager.";
+    UNVOUCHED = "Unvouched", "Active=False of a WorkspaceShare; Event",
+        "The installation has no webhook, so nobody vouches for who made the share and who owns the workspace.",
+        "Ask the administrator to install the webhook; then create the share anew.";
     SHARE_OUT_OF_BOUNDS = "ShareOutOfBounds", "Active=False of a WorkspaceShare; Event",
         "The manager bounds shares, and this one is given for too long, has no end, or names groups where none are allowed.",
         "Correct what the message names.";

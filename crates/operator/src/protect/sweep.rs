@@ -29,12 +29,11 @@ use super::{
 use crate::{
     context::Context,
     failure::{is_everyday, message_of, reason_of},
+    rounds::{self, BREATH},
     stores::{Guarded, Stores},
     world::Identity,
 };
 
-/// Changes that follow each other within this time are looked at together.
-const BREATH: Duration = Duration::from_millis(200);
 /// A write that takes longer has got stuck; it is given up and tried again.
 const LIMIT: Duration = Duration::from_secs(15);
 
@@ -53,26 +52,12 @@ struct Told {
 
 /// Sweeps now and whenever something changed, until shutdown. To be begun when the caches are filled.
 pub async fn run(context: &Context, shutdown: &CancellationToken) {
-    let mut pulse = context.stores.pulse.subscribe();
     let mut sweeps = Sweeps::default();
-    loop {
-        pulse.mark_unchanged();
-        let again = Box::pin(sweep(context, &mut sweeps)).await;
-        let later = async {
-            match again {
-                Some(after) => tokio::time::sleep(after).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = later => {}
-            changed = pulse.changed() => match changed {
-                Ok(()) => tokio::time::sleep(BREATH).await,
-                Err(_) => return,
-            },
-        }
-    }
+    let pulse = &context.stores.pulse;
+    rounds::make(pulse, shutdown, async || {
+        Box::pin(sweep(context, &mut sweeps)).await
+    })
+    .await;
 }
 
 /// Does what is due, and says after which time something is although nothing changes.

@@ -1,0 +1,248 @@
+//! Something changed, or a share's time has come -> status, owner and removal of shares (IO).
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use api::{Workspace, WorkspaceManager, WorkspaceShare, names, share::WorkspaceShareStatus};
+use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use kube::{
+    Api, Resource as _, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
+};
+use rules::shares;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::due::{Due, Facts, due, event};
+use crate::{
+    context::Context,
+    failure::{is_everyday, message_of, reason_of},
+    rounds::{self, BREATH},
+    stores::{self, Guarded, Stores},
+};
+
+/// A write that takes longer has got stuck; it is given up and tried again.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// What is remembered from one round to the next: our last status of each share, by UID.
+#[derive(Debug, Default)]
+pub struct Rounds {
+    told: HashMap<String, (u64, WorkspaceShareStatus)>,
+}
+
+/// Makes rounds until shutdown. To be begun when the caches are filled.
+pub async fn run(context: &Context, shutdown: &CancellationToken) {
+    let mut memory = Rounds::default();
+    let pulse = &context.stores.pulse;
+    rounds::make(pulse, shutdown, async || {
+        Box::pin(round(context, &mut memory)).await
+    })
+    .await;
+}
+
+/// Does what is due, and says after which time something is although nothing changes.
+pub async fn round(context: &Context, memory: &mut Rounds) -> Option<Duration> {
+    let all = context.stores.shares.state();
+    let shares: Vec<&Arc<WorkspaceShare>> = all
+        .iter()
+        .filter_map(|share: &Arc<Guarded<WorkspaceShare>>| share.0.as_ref().ok())
+        .filter(|share| share.metadata.deletion_timestamp.is_none())
+        .collect();
+    memory.told.retain(|uid, _| {
+        shares
+            .iter()
+            .any(|share| share.metadata.uid.as_ref() == Some(uid))
+    });
+    let mut again: Option<Duration> = None;
+    for share in shares {
+        let share = memory.with_newest_status(share);
+        let wait = Box::pin(attend(context, memory, &share)).await;
+        again = [again, wait].into_iter().flatten().min();
+    }
+    again
+}
+
+/// Does what is due for one share.
+async fn attend(context: &Context, memory: &mut Rounds, share: &WorkspaceShare) -> Option<Duration> {
+    let namespace = share.namespace().unwrap_or_default();
+    if context.site.ignores(&namespace) {
+        return None;
+    }
+    let stores = &context.stores;
+    let workspace = stores::get(&stores.workspaces, Some(&namespace), &share.spec.workspace_ref);
+    let manager = workspace
+        .as_ref()
+        .and_then(|workspace| manager_of(workspace, stores));
+    let due = due(&Facts {
+        share,
+        workspace: workspace.as_deref(),
+        manager: manager.as_deref(),
+        is_vouched: context.settings.admission,
+        now: (context.now)(),
+    });
+    let key = format!("share {namespace}/{}", share.name_any());
+    let error = match tokio::time::timeout(LIMIT, act(context, memory, share, due)).await {
+        Ok(Ok(again)) => {
+            context.backoff.reset(&key);
+            return again;
+        }
+        Ok(Err(error)) => error,
+        Err(_) => kube::Error::Service("the API server does not answer".into()),
+    };
+    context.metrics.error("share", reason_of(&error));
+    let message = message_of(&error);
+    if is_everyday(&error) {
+        tracing::debug!(share = key, message, "looked at again");
+    } else {
+        tracing::warn!(share = key, message, "the share cannot be written");
+    }
+    Some(context.backoff.after_failure(&key).max(BREATH))
+}
+
+/// The manager that routes to a workspace, or will.
+fn manager_of(workspace: &Workspace, stores: &Stores) -> Option<Arc<WorkspaceManager>> {
+    let status = workspace.status.as_ref();
+    let resolved = status.and_then(|status| status.resolved.as_ref()?.manager.clone());
+    let named = resolved
+        .or_else(|| workspace.spec.manager_ref.clone())
+        .or_else(|| {
+            let template = workspace.spec.template_ref.as_deref()?;
+            let template = stores::get(&stores.templates, None, template)?;
+            template.spec.manager_ref.clone()
+        });
+    let managers = stores::select(&stores.managers, |_| true);
+    let chosen = rules::managers::choose(named.as_deref(), managers.iter().map(AsRef::as_ref)).ok()?;
+    let name = chosen.name_any();
+    managers.into_iter().find(|manager| manager.name_any() == name)
+}
+
+async fn act(
+    context: &Context,
+    memory: &mut Rounds,
+    share: &WorkspaceShare,
+    due: Due,
+) -> Result<Option<Duration>, kube::Error> {
+    match due {
+        Due::Remove => remove(context, share).await.map(|()| None),
+        Due::Collect if is_orphan(context, share).await? => remove(context, share).await.map(|()| None),
+        // The cache has not shown the workspace yet.
+        Due::Collect => Ok(Some(BREATH)),
+        Due::Keep { status, owner, again } => {
+            if share.status.as_ref() != Some(&status) {
+                tell(context, memory, share, status).await?;
+            }
+            if let Some(owner) = owner {
+                own(context, share, &owner).await?;
+            }
+            Ok(again)
+        }
+    }
+}
+
+/// Whether the workspace that a share is bound to is really gone.
+async fn is_orphan(context: &Context, share: &WorkspaceShare) -> Result<bool, kube::Error> {
+    let namespace = share.namespace().unwrap_or_default();
+    let workspaces: Api<Guarded<Workspace>> = Api::namespaced(context.client.clone(), &namespace);
+    let found = workspaces.get_opt(&share.spec.workspace_ref).await?;
+    let uid = found.and_then(|found| found.meta().uid.clone());
+    Ok(uid.as_deref() != shares::bound(share))
+}
+
+/// Deletes the share in the state in which it was judged: its end may have been moved meanwhile.
+async fn remove(context: &Context, share: &WorkspaceShare) -> Result<(), kube::Error> {
+    let params = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: share.uid(),
+            resource_version: share.resource_version(),
+        }),
+        ..DeleteParams::default()
+    };
+    match api(context, share).delete(&share.name_any(), &params).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => {
+            context.metrics.write("share");
+            Ok(())
+        }
+    }
+}
+
+/// Makes the workspace an owner of the share, so that it goes with it.
+async fn own(context: &Context, share: &WorkspaceShare, owner: &OwnerReference) -> Result<(), kube::Error> {
+    let intent = intent(share, &json!({"ownerReferences": [owner]}));
+    let params = PatchParams::apply(names::OPERATOR).force();
+    api(context, share)
+        .patch(&share.name_any(), &params, &Patch::Apply(&intent))
+        .await?;
+    context.metrics.write("share");
+    Ok(())
+}
+
+/// Writes the status and tells the transition. An Event that cannot be written is lost: the status says the same.
+async fn tell(
+    context: &Context,
+    memory: &mut Rounds,
+    share: &WorkspaceShare,
+    status: WorkspaceShareStatus,
+) -> Result<(), kube::Error> {
+    let mut intent = intent(share, &json!({}));
+    intent["status"] = json!(status);
+    let params = PatchParams::apply(names::OPERATOR_SHARES).force();
+    let answer = api(context, share)
+        .patch_status(&share.name_any(), &params, &Patch::Apply(&intent))
+        .await?;
+    context.metrics.write("share");
+    if let Some(event) = event(share.status.as_ref(), &status) {
+        let regarding = ObjectReference {
+            api_version: Some(WorkspaceShare::api_version(&()).into_owned()),
+            kind: Some(WorkspaceShare::kind(&()).into_owned()),
+            name: share.metadata.name.clone(),
+            namespace: share.metadata.namespace.clone(),
+            uid: share.metadata.uid.clone(),
+            ..ObjectReference::default()
+        };
+        if let Err(error) = context.recorder.publish(&event, &regarding).await {
+            context.metrics.error("event", reason_of(&error));
+        }
+    }
+    let version = answer
+        .meta()
+        .resource_version
+        .as_deref()
+        .and_then(|it| it.parse().ok());
+    if let (Some(uid), Some(version)) = (share.uid(), version) {
+        memory.told.insert(uid, (version, status));
+    }
+    Ok(())
+}
+
+/// What is written about the share, with its UID as a precondition.
+fn intent(share: &WorkspaceShare, metadata: &serde_json::Value) -> serde_json::Value {
+    let mut intent = json!({
+        "apiVersion": WorkspaceShare::api_version(&()),
+        "kind": WorkspaceShare::kind(&()),
+        "metadata": metadata,
+    });
+    intent["metadata"]["name"] = json!(share.name_any());
+    intent["metadata"]["uid"] = json!(share.uid());
+    intent
+}
+
+fn api(context: &Context, share: &WorkspaceShare) -> Api<Guarded<WorkspaceShare>> {
+    Api::namespaced(context.client.clone(), &share.namespace().unwrap_or_default())
+}
+
+impl Rounds {
+    /// The cached share with the status that we wrote last, if the cache has not seen it yet.
+    fn with_newest_status(&self, cached: &WorkspaceShare) -> WorkspaceShare {
+        let version = |share: &WorkspaceShare| share.resource_version()?.parse::<u64>().ok();
+        let told = cached.metadata.uid.as_ref().and_then(|uid| self.told.get(uid));
+        let newer = told.filter(|(told, _)| version(cached).is_some_and(|cached| cached < *told));
+        let status = newer
+            .map(|(_, status)| status.clone())
+            .or_else(|| cached.status.clone());
+        WorkspaceShare {
+            status,
+            ..cached.clone()
+        }
+    }
+}
