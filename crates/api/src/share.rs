@@ -75,7 +75,7 @@ pub struct WorkspaceShareSpec {
 #[x_kube(
     validation = Rule::new("(self.kind == 'ServiceAccount') == has(self.namespace)")
         .message("a ServiceAccount has a namespace, a User or Group has none"),
-    validation = Rule::new("self.kind != 'Group' || !self.name.startsWith('system:') || self.name.startsWith('system:serviceaccounts:')")
+    validation = Rule::new("self.kind != 'Group' || !self.name.startsWith('system:') || self.name.matches('^system:serviceaccounts:[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')")
         .message("a workspace cannot be shared with a group of the system: only with system:serviceaccounts:<namespace>")
 )]
 pub struct Subject {

@@ -98,7 +98,8 @@ pub struct WorkspaceTemplateSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub environment_variables: Vec<core::EnvVar>,
 
-    /// What must hold of a workspace's environment variables, the template's own included.
+    /// What must hold of a workspace's environment variables, the template's and the execution profile's included. Patterns hold of init
+    /// containers' variables too, where the workspace sets them; what is `required` is so of the application alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -114,13 +115,13 @@ pub struct WorkspaceTemplateSpec {
     #[serde(default = "yes")]
     pub allow_secondary_storages: bool,
 
-    /// Further disks of workspaces that name none. `claimName` may hold variables.
+    /// Further disks of workspaces that name none. Names of claims and places may hold variables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub default_volumes: Vec<SecondaryVolume>,
 
-    /// Labels of every pod. Reserved keys are refused.
+    /// Labels of every pod. Keys and values may hold variables; keys that the operator or Kubernetes sets are refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]

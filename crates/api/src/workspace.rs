@@ -164,7 +164,9 @@ pub struct WorkspaceSpec {
     #[schemars(schema_with = "schema::embedded::<core::SecurityContext>")]
     pub container_security_context: Option<core::SecurityContext>,
 
-    /// Values for the variables of templates and managers, by name. `{name}` there becomes the value here.
+    /// Values for the variables of templates and managers, by name: letters, digits, `_` and `-`, if need be joined by dots. `{name}` there
+    /// becomes the value here. Names that begin with `workspace.`, `owner.`, `service.`, `routing.`, `authentication.` or `pvcs.` are
+    /// taken.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::variables")]
     pub variables: BTreeMap<String, String>,

@@ -18,7 +18,9 @@ use crate::schema;
     validation = Rule::new("has(self.claimName) == has(oldSelf.claimName) && (!has(self.claimName) || self.claimName == oldSelf.claimName)")
         .message("claimName is immutable: a workspace keeps its disk"),
     validation = Rule::new("!has(self.claimName) || !(has(self.storageClassName) || has(self.size) || has(self.retain))")
-        .message("claimName excludes storageClassName, size and retain: the claim exists already and is never deleted with the workspace")
+        .message("claimName excludes storageClassName, size and retain: the claim exists already and is never deleted with the workspace"),
+    validation = Rule::new("!has(self.mountPath) || !('..' in self.mountPath.split('/'))").message("mountPath must not hold '..'"),
+    validation = Rule::new("!has(self.subPath) || !('..' in self.subPath.split('/'))").message("subPath must not hold '..'")
 )]
 pub struct Storage {
     /// Storage class. Unset: the template's, else the cluster's default. Immutable.
@@ -29,7 +31,8 @@ pub struct Storage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantity")]
     pub size: Option<Quantity>,
-    /// Where the disk appears in the container. Unset: the template's, else `/home/jovyan`.
+    /// Where the disk appears in the container: outside of `/proc`, `/sys`, `/dev` and `/tmp`, and where nothing else is. Unset: the
+    /// template's, else `/home/jovyan`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 255), regex(pattern = r"^/[^:]+$"))]
     pub mount_path: Option<String>,
@@ -58,8 +61,13 @@ pub enum Retain {
 }
 
 /// A further disk.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!(self.name in ['workspace-storage', 'tmp', 'shm']) && !self.name.startsWith('jupyter-k8s-')")
+        .message("name is taken: workspace-storage, tmp, shm and names that start with jupyter-k8s- belong to every pod"),
+    validation = Rule::new("!('..' in self.mountPath.split('/'))").message("mountPath must not hold '..'")
+)]
 pub struct SecondaryVolume {
     /// Name of the volume: a DNS-1123 label, unique in the pod. `workspace-storage`, `tmp`, `shm` and names that start with
     /// `jupyter-k8s-` are taken.
