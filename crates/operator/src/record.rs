@@ -3,7 +3,7 @@
 //!
 //! The record lies in an annotation of the Deployment from one start to the next. It holds what people wrote, in Workspace,
 //! template and execution profile, under the names of their fields, and nothing that the installation's settings or this
-//! build filled in: an upgrade or a new setting is nobody's pending update (docs/decisions/0021). So images stand there as they
+//! build filled in: an upgrade or a new setting is nobody's pending update (docs/decisions/0025). So images stand there as they
 //! were written, aliases included, and a request that nobody named is absent. No part of a manager shapes a pod today.
 
 mod compare;
