@@ -102,12 +102,10 @@ impl World {
 }
 
 impl ManagerFacts {
-    /// `None` for a manager whose authentication or routing is not this gateway's business.
+    /// `None` for a manager whose authentication is not this gateway's business. Which proxy asks is no matter.
     pub(super) fn of(manager: &WorkspaceManager) -> Option<Self> {
         let routing = &manager.spec.routing;
-        if routing.traefik.is_none() || manager.spec.authentication.gateway.is_none() {
-            return None;
-        }
+        manager.spec.authentication.gateway.as_ref()?;
         Some(Self {
             domain: Domain::new(&routing.base_domain, routing.external_port()),
             is_default: rules::managers::is_default(manager),
@@ -325,6 +323,23 @@ mod tests {
             assert_eq!(address(ip, port), None, "{ip} {port}");
         }
         assert_eq!(address("fd00::7", 8888), Some("[fd00::7]:8888".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_proxy_with_routes_of_its_own_may_ask_too_but_not_for_managers_that_ask_somebody_else() {
+        let of = |authentication: serde_json::Value| {
+            let manager = json!({
+                "metadata": {"name": "own"},
+                "spec": {
+                    "routing": {"baseDomain": "own.example", "custom": {"resources": []}},
+                    "authentication": authentication,
+                },
+            });
+            ManagerFacts::of(&serde_json::from_value(manager).unwrap())
+        };
+        assert_eq!(of(json!({"gateway": {}})).unwrap().domain.base(), "own.example");
+        assert_eq!(of(json!({"forwardAuth": {"address": "http://auth"}})), None);
+        assert_eq!(of(json!({"none": {}})), None);
     }
 
     #[test]
