@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceTemplate};
 use rules::{References, Settings};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -54,11 +54,22 @@ struct Manifests {
     workspaces: Vec<Workspace>,
     templates: BTreeMap<String, WorkspaceTemplate>,
     managers: Vec<WorkspaceManager>,
+    profiles: BTreeMap<String, WorkspaceExecutionProfile>,
+    shares: Vec<WorkspaceShare>,
 }
 
 impl Manifests {
     fn add(&mut self, yaml: &str) {
+        for document in yaml.split("\n---\n") {
+            self.add_one(document);
+        }
+    }
+
+    fn add_one(&mut self, yaml: &str) {
         let written: Value = serde_saphyr::from_str(yaml).unwrap();
+        if written["kind"] == "PersistentVolumeClaim" {
+            return;
+        }
         assert_eq!(written["apiVersion"], "workspaces.jupyter.org/v1alpha1", "{yaml}");
         match written["kind"].as_str() {
             Some("Workspace") => self.workspaces.push(strict(&written)),
@@ -68,6 +79,12 @@ impl Manifests {
                     .insert(template.metadata.name.clone().unwrap(), template);
             }
             Some("WorkspaceManager") => self.managers.push(strict(&written)),
+            Some("WorkspaceExecutionProfile") => {
+                let profile: WorkspaceExecutionProfile = strict(&written);
+                self.profiles
+                    .insert(profile.metadata.name.clone().unwrap(), profile);
+            }
+            Some("WorkspaceShare") => self.shares.push(strict(&written)),
             other => panic!("{other:?} is no kind of ours: {yaml}"),
         }
     }
@@ -86,6 +103,7 @@ impl Manifests {
 
 /// As the API server and the webhook leave it.
 fn stored(mut workspace: Workspace) -> Workspace {
+    workspace.metadata.annotations = Some([(api::names::CREATED_BY.to_owned(), "alice".to_owned())].into());
     workspace
         .metadata
         .namespace
@@ -105,10 +123,14 @@ fn the_samples_are_admitted_together() {
     for workspace in samples.workspaces {
         let reference = workspace.spec.template_ref.as_ref();
         let template = reference.map(|name| &samples.templates[name]);
+        let profile = rules::profile_name(&workspace.spec, template.map(|template| &template.spec));
+        let profile = profile.map(|name| &samples.profiles[name]);
         let workspace = stored(workspace);
         let admitted = rules::admit(
             &workspace,
-            &References::managed_by([&manager]).with_template(template),
+            &References::managed_by([&manager])
+                .with_template(template)
+                .with_profile(profile),
             &settings(),
         );
         assert!(admitted.is_ok(), "{:?}: {admitted:?}", workspace.metadata.name);
@@ -120,6 +142,20 @@ fn the_sample_templates_do_not_contradict_themselves() {
     for (name, template) in Manifests::samples().templates {
         let found = rules::validate::template(&template.spec, &settings());
         assert_eq!(found, [], "{name}");
+    }
+}
+
+#[test]
+fn the_sample_profiles_and_shares_break_no_rule() {
+    let samples = Manifests::samples();
+    assert!(!samples.profiles.is_empty() && !samples.shares.is_empty());
+    for (name, profile) in samples.profiles {
+        assert_eq!(rules::validate::profile(&profile.spec), [], "{name}");
+    }
+    for share in samples.shares {
+        assert_eq!(rules::validate::share(&share.spec), []);
+        let shared = |it: &Workspace| it.metadata.name.as_ref() == Some(&share.spec.workspace_ref);
+        assert!(samples.workspaces.iter().any(shared));
     }
 }
 
