@@ -38,6 +38,11 @@ fn stranger(entry: &ManagedFieldsEntry) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(
+        clippy::needless_pass_by_value,
+        reason = "what `json!` makes is written where it is used"
+    )]
+
     use serde_json::{Value, json};
 
     use super::*;

@@ -1,3 +1,8 @@
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "what `json!` makes is written where it is used"
+)]
+
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate};
 use kube::CustomResourceExt as _;
 use proptest::prelude::*;

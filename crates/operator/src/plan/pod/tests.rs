@@ -213,6 +213,10 @@ fn some_of(value: Value) -> impl Strategy<Value = Option<Value>> {
     proptest::option::of(Just(value))
 }
 
+fn part<T: serde::de::DeserializeOwned>(value: Option<Value>) -> Option<T> {
+    value.map(|value| serde_json::from_value(value).unwrap())
+}
+
 prop_compose! {
     /// Every part of a pod's shape, there or not.
     fn any_shape()(
@@ -236,9 +240,6 @@ prop_compose! {
             "securityContext": pod_context,
             "containers": [{"lifecycle": lifecycle, "readinessProbe": probe, "securityContext": context}],
         });
-        fn part<T: serde::de::DeserializeOwned>(value: Option<Value>) -> Option<T> {
-            value.map(|value| serde_json::from_value(value).unwrap())
-        }
         let shape = rules::PodShape {
             init_containers: part(Some(json!(init))).unwrap_or_default(),
             lifecycle: part(lifecycle),
