@@ -150,7 +150,7 @@ impl Scratch {
             let answer = reviews.create(&PostParams::default(), &review).await;
             let status = answer.map_err(|error| error.to_string())?.status;
             let granted = status.as_ref().is_some_and(|status| status.allowed);
-            granted.then_some(()).ok_or(format!("{status:?}"))
+            granted.then_some(()).ok_or_else(|| format!("{status:?}"))
         })
         .await
     }

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod browser;
 pub mod cluster;
 pub mod command;
+pub mod component;
 pub mod environment;
 pub mod http;
 pub mod socket;

@@ -43,9 +43,7 @@ async fn of(scratch: &Scratch, user: &str) -> anyhow::Result<Api<Workspace>> {
 /// Rights of those who work with workspaces, with further verbs.
 fn rights(verbs: &[&str]) -> Value {
     let usual = ["get", "list", "create", "update", "patch", "delete"];
-    let rule = |verbs: &[&str]| {
-        json!({"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces"], "verbs": verbs})
-    };
+    let rule = |verbs: &[&str]| json!({"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces"], "verbs": verbs});
     match verbs {
         [] => json!([rule(&usual)]),
         more => json!([rule(&usual), rule(more)]),

@@ -1,10 +1,8 @@
 //! What a workspace may refer to: rights of the person who writes it.
 
-use api::{
-    Workspace, WorkspaceExecutionProfile, WorkspaceTemplate,
-    workspace::{DesiredStatus, Phase},
-};
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate, workspace::DesiredStatus};
 use e2e::{
+    Environment,
     cluster::{self, Scratch},
     wait, workspace,
 };
@@ -50,7 +48,7 @@ async fn alice(scratch: &Scratch) -> anyhow::Result<Api<Workspace>> {
 async fn template(scratch: &Scratch, suffix: &str) -> anyhow::Result<String> {
     let name = format!("{}-{suffix}", scratch.namespace);
     let template: WorkspaceTemplate = serde_json::from_value(json!({
-        "metadata": {"name": name}, "spec": {"displayName": "T", "defaultImage": "uv"},
+        "metadata": {"name": name}, "spec": {"displayName": "T", "defaultImage": Environment::get()?.images.echo},
     }))?;
     let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
     templates.create(&PostParams::default(), &template).await?;
@@ -146,10 +144,9 @@ async fn who_loses_the_right_may_stop_but_not_start() -> anyhow::Result<()> {
         json!({"desiredStatus": "Stopped", "displayName": "Old"}),
     )
     .await?;
-    workspace::reached(&alice, "lab", Phase::Stopped).await?;
     let start = Patch::Merge(json!({"spec": {"desiredStatus": "Running"}}));
     refusal(alice.patch("lab", &PatchParams::default(), &start).await)?;
-    workspace::delete(&alice, "lab").await?;
+    alice.delete("lab", &DeleteParams::default()).await?;
     scratch.finish().await?;
     forget(&[&name]).await
 }
