@@ -139,6 +139,9 @@ pub fn admit(
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use api::condition::reason;
     use proptest::prelude::*;
