@@ -1,6 +1,7 @@
 //! Components die while people work. A test binary of its own: nothing else runs meanwhile.
 
 mod starts;
+mod upgrade;
 
 use std::time::Duration;
 

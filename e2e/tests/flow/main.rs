@@ -5,4 +5,6 @@ mod browser;
 mod create;
 mod lifecycle;
 mod pod;
+mod profiles;
 mod silence;
+mod updates;

@@ -1,0 +1,209 @@
+//! Identities, tokens and secrets of pods: by an execution profile, and not without.
+
+use api::{Workspace, WorkspaceExecutionProfile, workspace::Phase};
+use e2e::{
+    cluster::{self, Scratch},
+    wait, workspace,
+};
+use k8s_openapi::api::{
+    core::v1::{Pod, Secret, ServiceAccount},
+    scheduling::v1::PriorityClass,
+};
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+const API_VERSION: &str = "workspaces.jupyter.org/v1alpha1";
+/// Prints the payload of a token.
+const PAYLOAD: &str = "
+import base64, sys
+payload = open(sys.argv[1]).read().split('.')[1]
+print(base64.urlsafe_b64decode(payload + '=' * (-len(payload) % 4)).decode())
+";
+
+async fn profile(scratch: &Scratch, spec: Value) -> anyhow::Result<()> {
+    let profile = serde_json::from_value(json!({
+        "apiVersion": API_VERSION, "kind": "WorkspaceExecutionProfile", "metadata": {"name": "trainer"}, "spec": spec,
+    }))?;
+    let profiles = scratch.api::<WorkspaceExecutionProfile>();
+    profiles.create(&PostParams::default(), &profile).await?;
+    Ok(())
+}
+
+/// A running workspace with the profile `trainer`, and the name of its pod.
+async fn run(scratch: &Scratch) -> anyhow::Result<(Workspace, String)> {
+    let mut echo = workspace::echo("ws")?;
+    echo.spec.execution_profile_ref = Some("trainer".to_owned());
+    let workspaces = scratch.api::<Workspace>();
+    workspaces.create(&PostParams::default(), &echo).await?;
+    let ws = workspace::reached(&workspaces, "ws", Phase::Running).await?;
+    let pod = pod_of(&ws);
+    Ok((ws, pod))
+}
+
+fn pod_of(ws: &Workspace) -> String {
+    let endpoint = ws.status.as_ref().and_then(|status| status.endpoint.as_ref());
+    endpoint
+        .map(|endpoint| endpoint.pod_name.clone())
+        .unwrap_or_default()
+}
+
+async fn shell(scratch: &Scratch, pod: &str, script: &str) -> anyhow::Result<String> {
+    cluster::exec(&scratch.api(), pod, &["sh", "-c", script]).await
+}
+
+#[tokio::test]
+async fn each_workspace_has_an_account_of_its_own_and_tokens_for_the_audiences_of_its_profile()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("identity", &[]).await?;
+    let annotations = json!({"example.com/role": "{workspace.namespace}-{workspace.uid}"});
+    profile(
+        &scratch,
+        json!({
+            "serviceAccount": {"perWorkspace": {"annotations": annotations}},
+            "projectedTokens": [
+                {"audience": "vault", "path": "/var/run/tokens/vault", "expirationSeconds": 900},
+                {"audience": "sts.example.com", "path": "/var/run/tokens/sts"},
+            ],
+        }),
+    )
+    .await?;
+    let (ws, pod) = run(&scratch).await?;
+    let uid = ws.uid().unwrap_or_default();
+    let name = format!("workspace-ws-{}", &uid[..8]);
+    let accounts = scratch.api::<ServiceAccount>();
+    let account = accounts.get(&name).await?;
+    assert_eq!(account.owner_references()[0].uid, uid);
+    assert_eq!(
+        account.annotations()["example.com/role"],
+        format!("{}-{uid}", scratch.namespace)
+    );
+    for (file, audience) in [("vault", "vault"), ("sts", "sts.example.com")] {
+        let path = format!("/var/run/tokens/{file}");
+        let payload = cluster::exec(&scratch.api(), &pod, &["python3", "-c", PAYLOAD, &path]).await?;
+        let payload: Value = serde_json::from_str(&payload)?;
+        assert_eq!(payload["aud"], json!([audience]), "{payload}");
+        let subject = format!("system:serviceaccount:{}:{name}", scratch.namespace);
+        assert_eq!(payload["sub"], json!(subject));
+    }
+    let kubernetes = shell(&scratch, &pod, "ls /var/run/secrets 2>&1; true").await?;
+    assert!(
+        kubernetes.contains("No such file"),
+        "no token for the Kubernetes API: {kubernetes}"
+    );
+    let resolved = ws.status.and_then(|status| status.resolved).unwrap_or_default();
+    assert_eq!(resolved.execution_profile.as_deref(), Some("trainer"));
+
+    workspace::delete(&scratch.api(), "ws").await?;
+    wait::until("the account to be gone", wait::USUAL, || async {
+        match accounts.get_opt(&name).await {
+            Ok(None) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn secrets_variables_and_priority_of_a_profile_reach_the_pod_and_a_change_of_it_is_pending()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("profile", &[]).await?;
+    let classes = Api::<PriorityClass>::all(cluster::admin().await?);
+    let class = scratch.namespace.clone();
+    let priority: PriorityClass =
+        serde_json::from_value(json!({"metadata": {"name": class}, "value": 1234}))?;
+    classes.create(&PostParams::default(), &priority).await?;
+    let secret: Secret =
+        serde_json::from_value(json!({"metadata": {"name": "keys"}, "stringData": {"key": "open sesame"}}))?;
+    scratch.api().create(&PostParams::default(), &secret).await?;
+    profile(
+        &scratch,
+        json!({
+            "env": [
+                {"name": "COLOUR", "value": "blue"},
+                {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "key"}}},
+            ],
+            "secretMounts": [{"secretName": "keys", "mountPath": "/etc/keys"}],
+            "priorityClassName": class,
+        }),
+    )
+    .await?;
+    let (_, name) = run(&scratch).await?;
+    let seen = shell(&scratch, &name, "echo $COLOUR, $KEY, $(cat /etc/keys/key)").await?;
+    assert_eq!(seen.trim(), "blue, open sesame, open sesame");
+    let pod = scratch.api::<Pod>().get(&name).await?;
+    let spec = pod.spec.unwrap_or_default();
+    assert_eq!(spec.priority, Some(1234));
+    assert_eq!(spec.automount_service_account_token, Some(false));
+
+    let change = Patch::Merge(json!({"spec": {"env": [{"name": "COLOUR", "value": "red"}]}}));
+    let profiles = scratch.api::<WorkspaceExecutionProfile>();
+    profiles
+        .patch("trainer", &PatchParams::default(), &change)
+        .await?;
+    let workspaces = scratch.api::<Workspace>();
+    wait::until("the change to be pending", wait::USUAL, || async {
+        let ws = workspaces.get("ws").await.map_err(|error| error.to_string())?;
+        let found = ws.status.unwrap_or_default().pending_update;
+        if found == ["executionProfile.spec.env"] {
+            Ok(())
+        } else {
+            Err(format!("{found:?}"))
+        }
+    })
+    .await?;
+    assert_eq!(
+        scratch.api::<Pod>().get(&name).await?.uid(),
+        pod.metadata.uid,
+        "the pod runs on"
+    );
+    workspace::set(&workspaces, "ws", json!({"updatePolicy": "Always"})).await?;
+    let ws = wait::until("the change to reach the pod", wait::USUAL, || async {
+        let ws = workspaces.get("ws").await.map_err(|error| error.to_string())?;
+        let fresh = pod_of(&ws);
+        if fresh.is_empty() || fresh == name {
+            Err(fresh)
+        } else {
+            Ok(ws)
+        }
+    })
+    .await?;
+    assert_eq!(shell(&scratch, &pod_of(&ws), "echo $COLOUR").await?.trim(), "red");
+    classes
+        .delete(&scratch.namespace, &DeleteParams::default())
+        .await?;
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn a_named_account_s_token_for_the_kubernetes_api_comes_only_where_the_profile_says_so()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("token", &[]).await?;
+    let account: ServiceAccount = serde_json::from_value(json!({"metadata": {"name": "batch"}}))?;
+    scratch.api().create(&PostParams::default(), &account).await?;
+    profile(
+        &scratch,
+        json!({"serviceAccount": {"name": "batch"}, "automountToken": true}),
+    )
+    .await?;
+    let (_, pod) = run(&scratch).await?;
+    let path = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+    let payload = cluster::exec(&scratch.api(), &pod, &["python3", "-c", PAYLOAD, path]).await?;
+    let subject = format!("system:serviceaccount:{}:batch", scratch.namespace);
+    assert!(payload.contains(&subject), "{payload}");
+
+    let plain = workspace::echo("plain")?;
+    let workspaces = scratch.api::<Workspace>();
+    workspaces.create(&PostParams::default(), &plain).await?;
+    let plain = workspace::reached(&workspaces, "plain", Phase::Running).await?;
+    let script = "find / -xdev -name token -type f 2>/dev/null; ls /var/run/secrets 2>&1; true";
+    let found = shell(&scratch, &pod_of(&plain), script).await?;
+    assert!(
+        found.contains("No such file") && !found.contains("/token"),
+        "{found}"
+    );
+    scratch.finish().await
+}
