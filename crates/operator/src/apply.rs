@@ -71,7 +71,7 @@ impl Applied {
 pub async fn apply(
     context: &Context,
     workspace: &Workspace,
-    planned: Result<(&ValidWorkspace, Plan), Option<NetworkPolicy>>,
+    planned: Result<(&ValidWorkspace, Plan), Option<Box<NetworkPolicy>>>,
     intent: Intent,
     world: World,
 ) -> Result<Applied, Error> {
@@ -98,7 +98,7 @@ pub async fn apply(
     } else if let Err(planned) = planned
         && runs
     {
-        let policy = wall(context, &applied.world, planned).await?;
+        let policy = wall(context, &applied.world, planned.map(|wall| *wall)).await?;
         applied.obstacle = policy.obstacle();
         policy.settle(&mut applied.world.policy);
     }

@@ -156,7 +156,7 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     });
     let planned = metrics.measure("plan", || match &verdict {
         Ok(valid) => Ok((valid, plan::lasting(valid, site))),
-        Err(_) => Err(plan::wall(&identity, site, &references.last_wall(before))),
+        Err(_) => Err(plan::wall(&identity, site, &references.last_wall(before)).map(Box::new)),
     });
     let decide = |world: &World| {
         let restart = asks_for_restart(workspace, verdict.as_ref().ok(), world);

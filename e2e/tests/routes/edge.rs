@@ -103,7 +103,7 @@ impl Edge {
     pub(crate) async fn answers(&self, host: &str, status: u64) -> anyhow::Result<Answer> {
         wait::until(
             &format!("{host} to answer {status}"),
-            Duration::from_secs(60),
+            Duration::from_mins(1),
             || async {
                 let answer = self
                     .ask(host, known())

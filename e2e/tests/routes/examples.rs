@@ -16,7 +16,7 @@ const ROUTES: &str = "ingresses,ingressroutes.traefik.io,middlewares.traefik.io"
 async fn routes(scratch: &Scratch, name: &str, wanted: &[&str]) -> anyhow::Result<()> {
     wait::until(
         &format!("the routes of {name} to be {wanted:?}"),
-        Duration::from_secs(60),
+        Duration::from_mins(1),
         || async {
             let now = labelled(&scratch.namespace, ROUTES, name)
                 .await
@@ -104,9 +104,121 @@ async fn workspaces_of_both_examples_answer_through_a_proxy_that_asks_whom_the_m
     scratch.finish().await
 }
 
+/// The routes of `ws` by the manager of this sample.
+fn by(sample: &str) -> [&'static str; 2] {
+    match sample {
+        "ingress" => [
+            "ingress.networking.k8s.io/workspace-ws",
+            "middleware.traefik.io/workspace-ws",
+        ],
+        _ => [
+            "ingressroute.traefik.io/workspace-ws",
+            "middleware.traefik.io/workspace-ws",
+        ],
+    }
+}
+
 #[tokio::test]
-async fn a_route_goes_at_stop_comes_back_at_start_is_put_right_and_moves_with_the_manager()
--> anyhow::Result<()> {
+async fn a_route_goes_at_stop_and_comes_back_at_start() -> anyhow::Result<()> {
+    let scratch = Scratch::new("stops", &["alice"]).await?;
+    let edge = Edge::new(&scratch.namespace).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let manager = edge::manager("ingress", &edge).await?;
+    edge::allow(&scratch.namespace, &[&manager]).await?;
+    let ws = create(&alice, "ws", &manager).await?;
+    let host = workspace::host(&ws)?;
+    edge.answers(&host, 200).await?;
+
+    workspace::set(&alice, "ws", json!({"desiredStatus": "Stopped"})).await?;
+    routes(&scratch, "ws", &[]).await?;
+    edge.answers(&host, 404).await?;
+    workspace::reached(&alice, "ws", Phase::Stopped).await?;
+    workspace::set(&alice, "ws", json!({"desiredStatus": "Running"})).await?;
+    workspace::reached(&alice, "ws", Phase::Running).await?;
+    routes(&scratch, "ws", &by("ingress")).await?;
+    edge.answers(&host, 200).await?;
+    workspace::delete(&alice, "ws").await?;
+    edge::forget(&[&manager]).await?;
+    edge.finish().await?;
+    scratch.finish().await
+}
+
+/// Fails while the IngressRoute of `ws` is not as its manager wants it.
+async fn is_right(namespace: &str, uid: &str) -> anyhow::Result<()> {
+    let read = [
+        "get",
+        "ingressroute.traefik.io",
+        "workspace-ws",
+        "-n",
+        namespace,
+        "-o",
+        "json",
+    ];
+    let route: serde_json::Value = serde_json::from_str(&kubectl(&read, "").await?)?;
+    let (rules, meta) = (&route["spec"]["routes"], &route["metadata"]);
+    anyhow::ensure!(rules.as_array().map(Vec::len) == Some(1), "{rules}");
+    anyhow::ensure!(rules[0]["middlewares"][0]["name"] == "workspace-ws", "{rules}");
+    anyhow::ensure!(rules[0]["priority"].is_null(), "{rules}");
+    anyhow::ensure!(meta["ownerReferences"][0]["uid"] == uid, "{meta}");
+    anyhow::ensure!(meta["labels"][api::names::WORKSPACE_LABEL] == "ws", "{meta}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_gets_around_the_service_that_decides_by_changing_a_route() -> anyhow::Result<()> {
+    let scratch = Scratch::new("drift", &["alice"]).await?;
+    let edge = Edge::new(&scratch.namespace).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let manager = edge::manager("ingressroute", &edge).await?;
+    edge::allow(&scratch.namespace, &[&manager]).await?;
+    let ws = create(&alice, "ws", &manager).await?;
+    let (host, uid) = (workspace::host(&ws)?, ws.metadata.uid.clone().unwrap());
+    edge.answers(&host, 200).await?;
+    let namespace = scratch.namespace.as_str();
+    is_right(namespace, &uid).await?;
+    let open = json!({"spec": {"routes": [{
+        "match": format!("Host(`{host}`)"), "kind": "Rule", "services": [{"name": "workspace-ws", "port": "http"}],
+    }]}});
+    let added = json!([{"op": "add", "path": "/spec/routes/0/priority", "value": 1000}]);
+    let unlabelled =
+        json!({"metadata": {"labels": {api::names::WORKSPACE_LABEL: null}, "ownerReferences": null}});
+    for (kind, change) in [("merge", open), ("json", added), ("merge", unlabelled)] {
+        let (kind, change) = (format!("--type={kind}"), change.to_string());
+        let patch = [
+            "patch",
+            "ingressroute.traefik.io",
+            "workspace-ws",
+            "-n",
+            namespace,
+            &kind,
+            "-p",
+            &change,
+        ];
+        kubectl(&patch, "").await?;
+        wait::until(
+            &format!("{change} to be put right"),
+            Duration::from_secs(30),
+            || async {
+                is_right(namespace, &uid)
+                    .await
+                    .map_err(|error| format!("{error:#}"))
+            },
+        )
+        .await?;
+    }
+    let both = "ingressroute.traefik.io,middleware.traefik.io";
+    kubectl(&["delete", both, "workspace-ws", "-n", namespace], "").await?;
+    routes(&scratch, "ws", &by("ingressroute")).await?;
+    edge.answers(&host, 200).await?;
+    assert_eq!(edge.ask(&host, json!({})).await?.status, 401);
+    workspace::delete(&alice, "ws").await?;
+    edge::forget(&[&manager]).await?;
+    edge.finish().await?;
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn a_route_moves_with_the_manager_while_the_pod_runs_on() -> anyhow::Result<()> {
     let scratch = Scratch::new("moves", &["alice"]).await?;
     let edge = Edge::new(&scratch.namespace).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
@@ -114,152 +226,15 @@ async fn a_route_goes_at_stop_comes_back_at_start_is_put_right_and_moves_with_th
     let ingressroute = edge::manager("ingressroute", &edge).await?;
     edge::allow(&scratch.namespace, &[&ingress, &ingressroute]).await?;
     let ws = create(&alice, "ws", &ingressroute).await?;
-    let (host, uid) = (workspace::host(&ws)?, ws.metadata.uid.clone().unwrap());
-    let by_ingressroute = [
-        "ingressroute.traefik.io/workspace-ws",
-        "middleware.traefik.io/workspace-ws",
-    ];
-    let by_ingress = [
-        "ingress.networking.k8s.io/workspace-ws",
-        "middleware.traefik.io/workspace-ws",
-    ];
+    let host = workspace::host(&ws)?;
     edge.answers(&host, 200).await?;
-
-    // Stopped: the proxy knows nothing of it any more.
-    workspace::set(&alice, "ws", json!({"desiredStatus": "Stopped"})).await?;
-    routes(&scratch, "ws", &[]).await?;
-    edge.answers(&host, 404).await?;
-    workspace::reached(&alice, "ws", Phase::Stopped).await?;
-    workspace::set(&alice, "ws", json!({"desiredStatus": "Running"})).await?;
-    workspace::reached(&alice, "ws", Phase::Running).await?;
-    edge.answers(&host, 200).await?;
-
-    // Nobody gets around the service that decides by changing the route.
-    let open = r#"{"spec":{"routes":[{"match":"PathPrefix(`/`)","kind":"Rule","services":[{"name":"workspace-ws","port":"http"}]}]}}"#;
-    let at = ["-n", scratch.namespace.as_str()];
-    let patch = [
-        "patch",
-        "ingressroute.traefik.io",
-        "workspace-ws",
-        "--type=merge",
-        "-p",
-        open,
-    ];
-    kubectl(&[&patch[..], &at].concat(), "").await?;
-    let added = r#"[{"op":"add","path":"/spec/routes/0/priority","value":1000}]"#;
-    let is_right = async || {
-        let route = kubectl(
-            &[
-                &["get", "ingressroute.traefik.io", "workspace-ws", "-o", "json"][..],
-                &at,
-            ]
-            .concat(),
-            "",
-        )
-        .await?;
-        let route: serde_json::Value = serde_json::from_str(&route)?;
-        let rule = &route["spec"]["routes"];
-        anyhow::ensure!(rule[0]["middlewares"][0]["name"] == "workspace-ws", "{rule}");
-        anyhow::ensure!(
-            rule[0]["priority"].is_null() && rule.as_array().map(Vec::len) == Some(1),
-            "{rule}"
-        );
-        anyhow::ensure!(
-            route["metadata"]["ownerReferences"][0]["uid"] == uid.as_str(),
-            "{}",
-            route["metadata"]
-        );
-        anyhow::ensure!(
-            route["metadata"]["labels"][api::names::WORKSPACE_LABEL] == "ws",
-            "{}",
-            route["metadata"]
-        );
-        Ok(())
-    };
-    let put_right = |what: &'static str| {
-        wait::until(what, Duration::from_secs(30), || async {
-            is_right()
-                .await
-                .map_err(|error: anyhow::Error| format!("{error:#}"))
-        })
-    };
-    put_right("a replaced list to be put right").await?;
-    kubectl(
-        &[
-            &[
-                "patch",
-                "ingressroute.traefik.io",
-                "workspace-ws",
-                "--type=json",
-                "-p",
-                added,
-            ][..],
-            &at,
-        ]
-        .concat(),
-        "",
-    )
-    .await?;
-    put_right("an added field to be put right").await?;
-    let unlabelled = format!(
-        r#"{{"metadata":{{"labels":{{"{}":null}},"ownerReferences":null}}}}"#,
-        api::names::WORKSPACE_LABEL
-    );
-    kubectl(
-        &[
-            &[
-                "patch",
-                "ingressroute.traefik.io",
-                "workspace-ws",
-                "--type=merge",
-                "-p",
-                &unlabelled,
-            ][..],
-            &at,
-        ]
-        .concat(),
-        "",
-    )
-    .await?;
-    put_right("label and owner to be put right").await?;
-    kubectl(
-        &[
-            &[
-                "delete",
-                "ingressroute.traefik.io,middleware.traefik.io",
-                "workspace-ws",
-            ][..],
-            &at,
-        ]
-        .concat(),
-        "",
-    )
-    .await?;
-    put_right("a deleted route to be back").await?;
-    edge.answers(&host, 200).await?;
-    assert_eq!(edge.ask(&host, json!({})).await?.status, 401);
-
-    // From one manager to another, to the proxy that the gateway feeds, and back: the pod runs on.
     let pods = scratch.api::<Pod>();
     let pod = edge::pod_uid(&pods, "ws").await?;
-    kubectl(
-        &[
-            &[
-                "patch",
-                "workspace",
-                "ws",
-                "--type=merge",
-                "-p",
-                &json!({"spec": {"managerRef": ingress}}).to_string(),
-            ][..],
-            &at,
-        ]
-        .concat(),
-        "",
-    )
-    .await?;
-    routes(&scratch, "ws", &by_ingress).await?;
+
+    workspace::set(&alice, "ws", json!({"managerRef": ingress})).await?;
+    routes(&scratch, "ws", &by("ingress")).await?;
     edge.answers(&host, 200).await?;
+    // To the proxy that the gateway feeds, and back.
     workspace::set(&alice, "ws", json!({"managerRef": null})).await?;
     routes(&scratch, "ws", &[]).await?;
     let fed = workspace::reached(&alice, "ws", Phase::Running).await?;
@@ -268,7 +243,7 @@ async fn a_route_goes_at_stop_comes_back_at_start_is_put_right_and_moves_with_th
     let person = e2e::http::Person::new()?;
     person.enter(&workspace::url(&fed)?, "alice").await?;
     workspace::set(&alice, "ws", json!({"managerRef": ingressroute})).await?;
-    routes(&scratch, "ws", &by_ingressroute).await?;
+    routes(&scratch, "ws", &by("ingressroute")).await?;
     edge.answers(&host, 200).await?;
     assert_eq!(edge::pod_uid(&pods, "ws").await?, pod);
     workspace::delete(&alice, "ws").await?;

@@ -176,6 +176,9 @@ reasons! {
     ROUTE_FAILED = "RouteFailed", "Degraded=True",
         "A route of the WorkspaceManager cannot be written.",
         "Tell the administrator: the manager's routing.custom, or the rights of the operator, are to be corrected.";
+    ROUTE_KIND_UNAVAILABLE = "RouteKindUnavailable", "Ready=False of a WorkspaceManager",
+        "A kind of object that the manager's routing.custom names is not installed, or the operator has no rights on it.",
+        "Do what the message says: the manager becomes ready, and routes are made, by themselves.";
 
     TEMPLATE_IN_USE = "TemplateInUse", "Terminating=True of a WorkspaceTemplate; Event",
         "The template is being deleted while workspaces use it, running or stopped: it stays until the last of them is deleted.",

@@ -127,7 +127,7 @@ fn survey(context: &Context) -> Survey {
         verdict::template(template, settings)
     });
     let managers = parsed(&stores.managers, Kind::Manager, &mut objects, |manager| {
-        verdict::manager(manager, settings)
+        verdict::manager(manager, settings, &stores.routes)
     });
     parsed(&stores.profiles, Kind::Profile, &mut objects, verdict::profile);
     let all = stores.workspaces.state();

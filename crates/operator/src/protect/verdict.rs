@@ -1,7 +1,9 @@
 //! Template, manager or profile, settings -> whether it is as it should be, and why not (pure).
 
 use api::{WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate, condition::reason};
-use rules::{Settings, Violation, Violations};
+use rules::{Settings, Violation, Violations, routes::kinds_of};
+
+use crate::routes::RouteStore;
 
 /// What is said of an object in its condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,10 +43,18 @@ pub(super) fn profile(profile: &WorkspaceExecutionProfile) -> Verdict {
     Verdict::of(rules::validate::profile(&profile.spec), "Every rule holds.")
 }
 
-/// Whether workspaces can be routed by a manager.
-pub(super) fn manager(manager: &WorkspaceManager, settings: &Settings) -> Verdict {
-    Verdict::of(
+/// Whether workspaces can be routed by a manager. A kind that is not installed breaks no rule.
+pub(super) fn manager(manager: &WorkspaceManager, settings: &Settings, routes: &RouteStore) -> Verdict {
+    let verdict = Verdict::of(
         rules::validate::manager(manager, settings),
         "Workspaces can be routed by this manager.",
-    )
+    );
+    match routes.unavailable(&kinds_of(manager)) {
+        Some(why) if verdict.holds => Verdict {
+            holds: false,
+            reason: reason::ROUTE_KIND_UNAVAILABLE,
+            message: why,
+        },
+        _ => verdict,
+    }
 }

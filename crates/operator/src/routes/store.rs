@@ -1,7 +1,7 @@
 //! What the watches of routes see -> whose routes there are (in memory).
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -71,6 +71,16 @@ impl RouteStore {
         self.read(|kinds| kinds.get(kind).map(|shelf| shelf.footing.clone()))
     }
 
+    /// Which of these kinds cannot be used, and what to do; `None` while nothing is known against any of them.
+    pub fn unavailable(&self, kinds: &BTreeSet<RouteKind>) -> Option<String> {
+        let why = kinds.iter().filter_map(|kind| match self.footing(kind) {
+            Some(Footing::Absent(why)) => Some(why),
+            _ => None,
+        });
+        let why: Vec<_> = why.collect();
+        (!why.is_empty()).then(|| why.join(" "))
+    }
+
     /// Asks for another look whether a kind is there.
     pub fn want(&self, kind: &RouteKind) {
         self.read(|kinds| {
@@ -126,7 +136,9 @@ impl RouteStore {
             shelf.footing = Footing::Known(resource.clone());
             shelf.objects.clear();
             shelf.by_workspace.clear();
-            objects.into_iter().for_each(|object| shelf.put(object));
+            for object in objects {
+                shelf.put(object);
+            }
         });
     }
 
@@ -177,11 +189,11 @@ impl Shelf {
         let Some(workspace) = self.objects.remove(key).and_then(|object| workspace_of(&object)) else {
             return;
         };
-        let shelf = (key.0.clone(), workspace);
-        if let Some(names) = self.by_workspace.get_mut(&shelf) {
+        let place = (key.0.clone(), workspace);
+        if let Some(names) = self.by_workspace.get_mut(&place) {
             names.retain(|name| *name != key.1);
             if names.is_empty() {
-                self.by_workspace.remove(&shelf);
+                self.by_workspace.remove(&place);
             }
         }
     }
@@ -313,6 +325,8 @@ mod tests {
         store.known(&kind(), &resource(), vec![object("a", "lab", "1")]);
         assert!(store.absent(&kind(), "gone"));
         assert!(!store.absent(&kind(), "gone"));
+        assert_eq!(store.unavailable(&[kind()].into()).as_deref(), Some("gone"));
+        assert_eq!(store.unavailable(&BTreeSet::new()), None);
         assert!(names_of(&store, "lab").is_empty());
         assert_eq!(store.footing(&kind()), Some(Footing::Absent("gone".to_owned())));
     }

@@ -162,7 +162,9 @@ impl Follower {
                 let both = before.as_deref().into_iter().chain([&object]);
                 let wakes: Vec<_> = both.filter_map(wake).collect();
                 store.saw(kind, object);
-                wakes.into_iter().for_each(|wake| self.call(Call::One(wake)));
+                for wake in wakes {
+                    self.call(Call::One(wake));
+                }
             }
             Event::Delete(object) => {
                 store.gone(kind, &object.namespace().unwrap_or_default(), &object.name_any());
@@ -174,6 +176,10 @@ impl Follower {
     }
 
     fn call(&self, call: Call) {
+        if matches!(call, Call::Everybody) {
+            // Managers that name the kind say so, too.
+            self.stores.pulse.beat();
+        }
         // Nobody listens any more only when the operator ends.
         let _ = self.calls.unbounded_send(call);
     }
