@@ -31,6 +31,16 @@ pub async fn kubectl_with(user: &str, arguments: &[&str], manifest: &Value) -> a
     run(kubeconfig, arguments, Some(manifest)).await
 }
 
+/// Runs kubectl as an administrator.
+pub async fn administer(arguments: &[&str]) -> anyhow::Result<Outcome> {
+    run(&Environment::get()?.kubeconfig, arguments, None).await
+}
+
+/// Runs kubectl as an administrator with YAML on its standard input.
+pub async fn administer_with(arguments: &[&str], yaml: &str) -> anyhow::Result<Outcome> {
+    run_with(&Environment::get()?.kubeconfig, arguments, Some(yaml)).await
+}
+
 /// The same as somebody whom nobody needs to know, by the administrator's right to impersonate.
 pub async fn kubectl_as(user: &str, arguments: &[&str], manifest: &Value) -> anyhow::Result<Outcome> {
     let acting = format!("--as={user}");
@@ -39,6 +49,11 @@ pub async fn kubectl_as(user: &str, arguments: &[&str], manifest: &Value) -> any
 }
 
 async fn run(kubeconfig: &Path, arguments: &[&str], manifest: Option<&Value>) -> anyhow::Result<Outcome> {
+    let manifest = manifest.map(ToString::to_string);
+    run_with(kubeconfig, arguments, manifest.as_deref()).await
+}
+
+async fn run_with(kubeconfig: &Path, arguments: &[&str], input: Option<&str>) -> anyhow::Result<Outcome> {
     let environment = Environment::get()?;
     let plugins = environment.plugin.parent().context("the plugin has no folder")?;
     let mut path = OsString::from(plugins);
@@ -54,8 +69,8 @@ async fn run(kubeconfig: &Path, arguments: &[&str], manifest: Option<&Value>) ->
         .kill_on_drop(true)
         .spawn()?;
     let mut stdin = child.stdin.take().context("no standard input")?;
-    if let Some(manifest) = manifest {
-        stdin.write_all(manifest.to_string().as_bytes()).await?;
+    if let Some(input) = input {
+        stdin.write_all(input.as_bytes()).await?;
     }
     drop(stdin);
     let output = child.wait_with_output().await?;

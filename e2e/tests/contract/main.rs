@@ -4,8 +4,12 @@
 
 mod applied_twice;
 mod bounds;
+mod catalogue;
 mod ownership;
+mod protection;
 mod rights;
+mod samples;
 mod schema;
 mod security;
+mod shares;
 mod sharing;

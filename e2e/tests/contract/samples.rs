@@ -1,0 +1,208 @@
+//! The samples, in any order.
+
+use std::{
+    collections::HashMap,
+    fs,
+    hash::{BuildHasher as _, RandomState},
+    path::Path,
+    time::Duration,
+};
+
+use api::{
+    Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceTemplate,
+    condition::{self, ACTIVE, READY, VALID},
+    workspace::{DesiredStatus, Phase},
+};
+use e2e::{
+    cluster::{self, Scratch},
+    command, wait,
+};
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, ListParams},
+};
+
+/// All sample workspaces start one after the other on a small machine.
+const LONG: Duration = Duration::from_mins(6);
+
+/// Every manifest below deploy/samples.
+fn manifests() -> anyhow::Result<Vec<String>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/samples");
+    let mut found = Vec::new();
+    for folder in [root.clone(), root.join("managers")] {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_file() {
+                let text = fs::read_to_string(path)?;
+                found.extend(text.split("\n---\n").map(str::to_owned));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Objects of the whole cluster get a name of this test, and so do references to them.
+fn renamed(manifests: &[String], prefix: &str) -> Vec<String> {
+    let name = |manifest: &str| {
+        let (_, rest) = manifest.split_once("\n  name: ")?;
+        rest.lines().next().map(str::to_owned)
+    };
+    let is_of = |manifest: &str, kind: &str| manifest.contains(&format!("\nkind: {kind}\n"));
+    let shared =
+        |manifest: &&String| is_of(manifest, "WorkspaceTemplate") || is_of(manifest, "WorkspaceManager");
+    let names: Vec<_> = manifests
+        .iter()
+        .filter(shared)
+        .filter_map(|it| name(it))
+        .collect();
+    let rename = |manifest: &String| {
+        let mut renamed = manifest.clone();
+        for name in &names {
+            for key in ["templateRef", "managerRef"] {
+                renamed = renamed.replace(&format!("{key}: {name}\n"), &format!("{key}: {prefix}-{name}\n"));
+            }
+            if shared(&manifest) {
+                renamed = renamed.replacen(
+                    &format!("\n  name: {name}\n"),
+                    &format!("\n  name: {prefix}-{name}\n  labels: {{e2e.test/scratch: \"true\"}}\n"),
+                    1,
+                );
+            }
+        }
+        renamed
+    };
+    manifests.iter().map(rename).collect()
+}
+
+/// Another order each time.
+fn shuffled(mut manifests: Vec<String>) -> Vec<String> {
+    let chance = RandomState::new();
+    for last in (1..manifests.len()).rev() {
+        let choice = chance.hash_one(last) % (last as u64 + 1);
+        manifests.swap(last, usize::try_from(choice).unwrap_or(0));
+    }
+    manifests
+}
+
+async fn apply(scratch: &Scratch, manifests: &[String]) -> anyhow::Result<()> {
+    for manifest in manifests {
+        let arguments = ["apply", "--namespace", scratch.namespace.as_str(), "-f", "-"];
+        let outcome = command::administer_with(&arguments, manifest).await?;
+        anyhow::ensure!(outcome.code == 0, "{outcome:?}: {manifest}");
+    }
+    Ok(())
+}
+
+/// What is not yet as it should be.
+async fn missing(scratch: &Scratch) -> anyhow::Result<Vec<String>> {
+    let (admin, all) = (cluster::admin().await?, ListParams::default());
+    let mut missing = Vec::new();
+    for workspace in scratch.api::<Workspace>().list(&all).await? {
+        let wanted = match workspace.spec.desired_status {
+            DesiredStatus::Running => Phase::Running,
+            DesiredStatus::Stopped => Phase::Stopped,
+        };
+        let status = workspace.status.clone().unwrap_or_default();
+        if status.phase != Some(wanted) {
+            missing.push(format!(
+                "{}: {:?} {:?}",
+                workspace.name_any(),
+                status.phase,
+                status.message
+            ));
+        }
+    }
+    for share in scratch.api::<WorkspaceShare>().list(&all).await? {
+        let conditions = share.status.clone().unwrap_or_default().conditions;
+        if !condition::holds(&conditions, ACTIVE) {
+            missing.push(format!("{}: {conditions:?}", share.name_any()));
+        }
+    }
+    for profile in scratch.api::<WorkspaceExecutionProfile>().list(&all).await? {
+        let status = profile.status.clone().unwrap_or_default();
+        if !condition::holds(&status.conditions, VALID) || status.in_use_by != Some(1) {
+            missing.push(format!("{}: {status:?}", profile.name_any()));
+        }
+    }
+    let ours = |name: &str| name.starts_with(&format!("{}-", scratch.namespace));
+    for template in Api::<WorkspaceTemplate>::all(admin.clone()).list(&all).await? {
+        let status = template.status.clone().unwrap_or_default();
+        let used = status.in_use_by.is_some_and(|users| users > 0);
+        if ours(&template.name_any()) && !(used && condition::holds(&status.conditions, VALID)) {
+            missing.push(format!("{}: {status:?}", template.name_any()));
+        }
+    }
+    for manager in Api::<WorkspaceManager>::all(admin).list(&all).await? {
+        // Whether kinds of routes are installed is the cluster's business.
+        let conditions = manager.status.clone().unwrap_or_default().conditions;
+        if ours(&manager.name_any()) && condition::find(&conditions, READY).is_none() {
+            missing.push(manager.name_any());
+        }
+    }
+    Ok(missing)
+}
+
+async fn finish(scratch: Scratch) -> anyhow::Result<()> {
+    let prefix = format!("{}-", scratch.namespace);
+    scratch.finish().await?;
+    let (admin, all) = (cluster::admin().await?, ListParams::default());
+    let (templates, managers) = (
+        Api::<WorkspaceTemplate>::all(admin.clone()),
+        Api::<WorkspaceManager>::all(admin),
+    );
+    for template in templates.list(&all).await? {
+        if template.name_any().starts_with(&prefix) {
+            templates
+                .delete(&template.name_any(), &DeleteParams::default())
+                .await?;
+        }
+    }
+    for manager in managers.list(&all).await? {
+        if manager.name_any().starts_with(&prefix) {
+            managers
+                .delete(&manager.name_any(), &DeleteParams::default())
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn samples_applied_in_any_order_all_arrive() -> anyhow::Result<()> {
+    let samples = manifests()?;
+    let kinds = |manifest: &String| {
+        let (_, rest) = manifest.split_once("\nkind: ").unwrap_or_default();
+        rest.lines().next().unwrap_or_default().to_owned()
+    };
+    let mut count: HashMap<String, usize> = HashMap::new();
+    for manifest in &samples {
+        *count.entry(kinds(manifest)).or_default() += 1;
+    }
+    for kind in [
+        "Workspace",
+        "WorkspaceTemplate",
+        "WorkspaceManager",
+        "WorkspaceExecutionProfile",
+        "WorkspaceShare",
+    ] {
+        assert!(count.contains_key(kind), "{count:?}");
+    }
+    for _ in 0..3 {
+        let scratch = Scratch::new("samples", &[]).await?;
+        let order = shuffled(renamed(&samples, &scratch.namespace));
+        let firsts: Vec<_> = order.iter().map(kinds).collect();
+        apply(&scratch, &order).await?;
+        let arrived = wait::until("the samples to arrive", LONG, || async {
+            match missing(&scratch).await {
+                Ok(missing) if missing.is_empty() => Ok(()),
+                Ok(missing) => Err(missing),
+                Err(error) => Err(vec![format!("{error:#}")]),
+            }
+        });
+        arrived
+            .await
+            .map_err(|error| error.context(format!("{firsts:?}")))?;
+        finish(scratch).await?;
+    }
+    Ok(())
+}
