@@ -1,0 +1,253 @@
+//! What templates, managers and their annotations do to the workspaces that name them.
+
+use api::{
+    Workspace, WorkspaceManager, WorkspaceTemplate,
+    names::{DEPRECATED, REPLACED_BY, WORKSPACE_LABEL},
+};
+use e2e::{
+    cluster::{self, Scratch},
+    command, workspace,
+};
+use kube::{
+    Api,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+/// A template named after the namespace, since templates are cluster-scoped.
+async fn template(scratch: &Scratch, rest: Value) -> anyhow::Result<Api<WorkspaceTemplate>> {
+    let mut spec = json!({"displayName": "T", "defaultImage": "one:1"});
+    for (key, value) in rest.as_object().into_iter().flatten() {
+        spec[key] = value.clone();
+    }
+    let template = serde_json::from_value(json!({"metadata": {"name": scratch.namespace}, "spec": spec}))?;
+    let templates = Api::all(cluster::admin().await?);
+    templates.create(&PostParams::default(), &template).await?;
+    Ok(templates)
+}
+
+async fn finish(scratch: Scratch, templates: &Api<WorkspaceTemplate>) -> anyhow::Result<()> {
+    let name = scratch.namespace.clone();
+    scratch.finish().await?;
+    templates.delete(&name, &DeleteParams::default()).await?;
+    Ok(())
+}
+
+fn of(scratch: &Scratch, labels: Value, rest: Value) -> Value {
+    let mut manifest = json!({
+        "apiVersion": "workspaces.jupyter.org/v1alpha1",
+        "kind": "Workspace",
+        "metadata": {"name": "lab", "namespace": scratch.namespace, "labels": labels},
+        "spec": {
+            "displayName": "Lab",
+            "templateRef": scratch.namespace,
+            "desiredStatus": "Stopped",
+            "storage": {"size": "1Gi"},
+        },
+    });
+    for (key, value) in rest.as_object().into_iter().flatten() {
+        manifest["spec"][key] = value.clone();
+    }
+    manifest
+}
+
+/// What kubectl says to alice, who would create it.
+async fn said(manifest: &Value) -> anyhow::Result<(bool, String)> {
+    let flags = ["create", "--dry-run=server", "-f", "-"];
+    let outcome = command::kubectl_with("alice", &flags, manifest).await?;
+    Ok((outcome.code == 0, outcome.stderr))
+}
+
+async fn passes(manifest: &Value) -> anyhow::Result<()> {
+    let (passes, words) = said(manifest).await?;
+    anyhow::ensure!(passes && words.is_empty(), "{words}");
+    Ok(())
+}
+
+async fn is_refused(manifest: &Value, words: &[&str]) -> anyhow::Result<()> {
+    let (passes, said) = said(manifest).await?;
+    anyhow::ensure!(!passes, "it passes: {manifest}");
+    for part in words {
+        anyhow::ensure!(said.contains(part), "{part} is missing in: {said}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_listed_images_pass_unless_the_template_opens_them() -> anyhow::Result<()> {
+    for opened in [false, true] {
+        let scratch = Scratch::new("images", &["alice"]).await?;
+        let rest = json!({"allowedImages": ["one:1", "two:2"], "allowCustomImages": opened});
+        let templates = template(&scratch, rest).await?;
+        let with = |image: &str| of(&scratch, json!({}), json!({"image": image}));
+        passes(&of(&scratch, json!({}), json!({}))).await?;
+        passes(&with("two:2")).await?;
+        for image in ["three:3", "two:22", "x/two:2"] {
+            if opened {
+                passes(&with(image)).await?;
+            } else {
+                is_refused(&with(image), &["spec.image", image, "one:1, two:2"]).await?;
+            }
+        }
+        finish(scratch, &templates).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn required_variables_and_labels_match_as_a_whole() -> anyhow::Result<()> {
+    let scratch = Scratch::new("required", &["alice"]).await?;
+    let requirement = |name: &str| json!([{"name": name, "required": true, "regex": "[a-z]{2,4}"}]);
+    let rest = json!({"envRequirements": requirement("TEAM"), "labelRequirements": requirement("team")});
+    let templates = template(&scratch, rest).await?;
+    let with = |label: &str, variable: &str| {
+        let env = json!({"env": [{"name": "TEAM", "value": variable}]});
+        of(&scratch, json!({"team": label}), env)
+    };
+    passes(&with("ml", "ml")).await?;
+    is_refused(&of(&scratch, json!({}), json!({})), &["TEAM", "team"]).await?;
+    is_refused(&with("ml", "xmlxx"), &["spec.env", "xmlxx"]).await?;
+    is_refused(&with("ml1", "ml"), &["metadata.labels", "ml1"]).await?;
+    // Labels are judged when nothing else changes, too.
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    alice
+        .create(&PostParams::default(), &serde_json::from_value(with("ml", "ml"))?)
+        .await?;
+    let relabel = Patch::Merge(json!({"metadata": {"labels": {"team": "ML"}}}));
+    let refused = alice.patch("lab", &PatchParams::default(), &relabel).await;
+    assert!(
+        refused
+            .as_ref()
+            .is_err_and(|error| error.to_string().contains("metadata.labels")),
+        "{refused:?}"
+    );
+    finish(scratch, &templates).await
+}
+
+#[tokio::test]
+async fn a_template_never_changes_and_a_workspace_never_changes_templates() -> anyhow::Result<()> {
+    let scratch = Scratch::new("immutable", &["alice"]).await?;
+    let templates = template(&scratch, json!({})).await?;
+    let other = Patch::Merge(json!({"spec": {"defaultImage": "other:1"}}));
+    let changed = templates
+        .patch(&scratch.namespace, &PatchParams::default(), &other)
+        .await;
+    assert!(changed.is_err_and(|error| error.to_string().contains("template spec is immutable")));
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let stored = of(&scratch, json!({}), json!({}));
+    alice
+        .create(&PostParams::default(), &serde_json::from_value(stored)?)
+        .await?;
+    for template in [json!(null), json!("production-notebook-template")] {
+        let moved = workspace::set(&alice, "lab", json!({"templateRef": template})).await;
+        assert!(moved.is_err_and(|error| format!("{error:#}").contains("templateRef is immutable")));
+    }
+    let contradictory: WorkspaceTemplate = serde_json::from_value(json!({
+        "metadata": {"name": format!("{}-odd", scratch.namespace)},
+        "spec": {"displayName": "T", "defaultImage": "one:1", "allowedImages": ["two:2"]},
+    }))?;
+    let refused = templates.create(&PostParams::default(), &contradictory).await;
+    assert!(refused.is_err_and(|error| error.to_string().contains("defaultImage")));
+    finish(scratch, &templates).await
+}
+
+#[tokio::test]
+async fn a_deprecated_template_warns_and_one_that_is_being_deleted_takes_nobody_in() -> anyhow::Result<()> {
+    let scratch = Scratch::new("leaving", &["alice"]).await?;
+    let templates = template(&scratch, json!({})).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let stored = of(&scratch, json!({}), json!({}));
+    alice
+        .create(&PostParams::default(), &serde_json::from_value(stored)?)
+        .await?;
+    let deprecation = json!({"metadata": {
+        "annotations": {DEPRECATED: "no patches", REPLACED_BY: "newer"}, "finalizers": ["e2e.test/hold"],
+    }});
+    templates
+        .patch(
+            &scratch.namespace,
+            &PatchParams::default(),
+            &Patch::Merge(deprecation),
+        )
+        .await?;
+    let mut next = of(&scratch, json!({}), json!({}));
+    next["metadata"]["name"] = json!("next");
+    e2e::wait::until("the warning", e2e::wait::USUAL, || async {
+        let (passes, words) = said(&next).await.map_err(|error| format!("{error:#}"))?;
+        let warned = words.contains("is deprecated: \"no patches\"; use \"newer\" instead");
+        if passes && warned { Ok(()) } else { Err(words) }
+    })
+    .await?;
+    templates
+        .delete(&scratch.namespace, &DeleteParams::default())
+        .await?;
+    e2e::wait::until("the refusal", e2e::wait::USUAL, || async {
+        let (passes, words) = said(&next).await.map_err(|error| format!("{error:#}"))?;
+        let refused = words.contains("is being deleted and takes no new workspace");
+        if !passes && refused { Ok(()) } else { Err(words) }
+    })
+    .await?;
+    // Who is in stays, and may change.
+    workspace::set(&alice, "lab", json!({"port": 9999})).await?;
+    let name = scratch.namespace.clone();
+    scratch.finish().await?;
+    let release = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    templates.patch(&name, &PatchParams::default(), &release).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn keys_that_are_ours_are_written_by_nobody_else() -> anyhow::Result<()> {
+    let scratch = Scratch::new("reserved", &["alice"]).await?;
+    let templates = template(&scratch, json!({})).await?;
+    is_refused(
+        &of(&scratch, json!({WORKSPACE_LABEL: "other"}), json!({})),
+        &[WORKSPACE_LABEL, "is reserved"],
+    )
+    .await?;
+    let mut annotated = of(&scratch, json!({}), json!({}));
+    annotated["metadata"]["annotations"] = json!({"workspaces.jupyter.org/started-by": "bob"});
+    is_refused(&annotated, &["started-by", "is reserved"]).await?;
+    annotated["metadata"]["annotations"] = json!({"workspaces.jupyter.org/restarted-at": "now"});
+    passes(&annotated).await?;
+    finish(scratch, &templates).await
+}
+
+#[tokio::test]
+async fn moving_a_manager_is_announced_to_who_moves_it() -> anyhow::Result<()> {
+    let admin = cluster::admin().await?;
+    let managers = Api::<WorkspaceManager>::all(admin);
+    let scratch = Scratch::new("moving", &[]).await?;
+    let manifest = |domain: &str| {
+        json!({
+            "apiVersion": "workspaces.jupyter.org/v1alpha1",
+            "kind": "WorkspaceManager",
+            "metadata": {"name": scratch.namespace},
+            "spec": {"routing": {"baseDomain": domain, "traefik": {}}, "authentication": {"gateway": {}}},
+        })
+    };
+    managers
+        .create(
+            &PostParams::default(),
+            &serde_json::from_value(manifest("a.example.org"))?,
+        )
+        .await?;
+    let flags = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+    let moved = command::kubectl_as(
+        "system:admin",
+        &[&flags[..], &["--as-group=system:masters"]].concat(),
+        &manifest("b.example.org"),
+    )
+    .await?;
+    anyhow::ensure!(
+        moved.code == 0
+            && moved
+                .stderr
+                .contains("spec.routing.baseDomain changes: 0 running workspaces"),
+        "{moved:?}"
+    );
+    managers
+        .delete(&scratch.namespace, &DeleteParams::default())
+        .await?;
+    scratch.finish().await
+}
