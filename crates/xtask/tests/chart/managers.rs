@@ -17,6 +17,7 @@ fn routes_of_operator(objects: &[Value]) -> BTreeSet<(String, String)> {
         "deployments",
         "networkpolicies",
         "services",
+        "serviceaccounts",
         "persistentvolumeclaims",
     ];
     let role = named(objects, "ClusterRole", "jupyter-k8s-operator");
@@ -82,11 +83,12 @@ fn a_core_kind_as_a_route_is_refused_before_anything_is_installed() {
 
 #[test]
 fn the_manager_has_the_network_policy_that_is_set() {
-    let objects = template(&EXTERNAL).unwrap();
-    let manager = named(&objects, "WorkspaceManager", "default");
-    assert!(manager["spec"].get("networkPolicy").is_none());
+    let policy = |values: &[&str]| {
+        let objects = template(values).unwrap();
+        named(&objects, "WorkspaceManager", "default")["spec"]["networkPolicy"].clone()
+    };
+    let usual = json!({"enabled": true, "ingressFrom": [], "egress": "PublicInternet"});
+    assert_eq!(policy(&EXTERNAL), usual);
     let set = [&EXTERNAL[..], &["--set", "manager.networkPolicy.egress=None"]].concat();
-    let objects = template(&set).unwrap();
-    let manager = named(&objects, "WorkspaceManager", "default");
-    assert_eq!(manager["spec"]["networkPolicy"], json!({"egress": "None"}));
+    assert_eq!(policy(&set)["egress"], "None");
 }
