@@ -10,6 +10,7 @@ pub mod command;
 pub mod component;
 pub mod environment;
 pub mod http;
+pub mod kernel;
 pub mod socket;
 pub mod wait;
 pub mod why;

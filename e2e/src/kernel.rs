@@ -1,0 +1,87 @@
+//! a signed-in person, code -> what a Python kernel of their JupyterLab answers, over the websocket (IO).
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use futures::{SinkExt as _, StreamExt as _};
+use reqwest::{Method, RequestBuilder, header};
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::{http::Person, socket};
+
+/// How long a kernel may take to start and to compute.
+const LIMIT: Duration = Duration::from_mins(2);
+/// The name that the answers are told by.
+const REQUEST: &str = "the-request";
+
+/// Starts a kernel at the workspace's URL, runs `code` in it and returns the text of its result.
+pub async fn compute(person: &Person, url: &str, code: &str) -> anyhow::Result<String> {
+    // The page sets the cookie that has to come back in a header.
+    let page = person.open(&format!("{url}lab")).await?;
+    anyhow::ensure!(page.status().is_success(), "{url}lab: {}", page.status());
+    let started = own(person, Method::POST, url, "api/kernels")?
+        .json(&json!({"name": "python3"}))
+        .send()
+        .await?;
+    let (status, kernel) = (started.status(), started.text().await?);
+    anyhow::ensure!(
+        status.is_success(),
+        "a kernel cannot be started: {status} {kernel}"
+    );
+    let kernel: Value = serde_json::from_str(&kernel)?;
+    let id = kernel["id"].as_str().context("a kernel without a name")?;
+    let result = tokio::time::timeout(LIMIT, run(person, url, id, code)).await??;
+    own(person, Method::DELETE, url, &format!("api/kernels/{id}"))?
+        .send()
+        .await?;
+    Ok(result)
+}
+
+/// A request as the workspace's own page makes it.
+fn own(person: &Person, method: Method, url: &str, path: &str) -> anyhow::Result<RequestBuilder> {
+    let cookies = person.cookies(url)?;
+    let token = cookies
+        .split("; ")
+        .find_map(|cookie| cookie.strip_prefix("_xsrf="))
+        .with_context(|| format!("no _xsrf among the cookies of {url}"))?;
+    Ok(person
+        .request(method, &format!("{url}{path}"))
+        .header("X-XSRFToken", token)
+        .header("Sec-Fetch-Site", "same-origin")
+        .header(header::ORIGIN, url.trim_end_matches('/')))
+}
+
+async fn run(person: &Person, url: &str, kernel: &str, code: &str) -> anyhow::Result<String> {
+    let channels = url.replacen("https", "wss", 1) + &format!("api/kernels/{kernel}/channels");
+    let (cookies, origin) = (person.cookies(url)?, url.trim_end_matches('/'));
+    let mut socket = socket::connect(&channels, &cookies, Some(origin))
+        .await?
+        .map_err(|status| anyhow::anyhow!("the websocket was refused: {status}"))?;
+    let request = json!({
+        "channel": "shell",
+        "header": {
+            "msg_id": REQUEST, "msg_type": "execute_request", "session": "e2e", "username": "e2e", "version": "5.3",
+        },
+        "parent_header": {},
+        "metadata": {},
+        "content": {"code": code, "silent": false, "store_history": false, "allow_stdin": false},
+    });
+    socket.send(Message::text(request.to_string())).await?;
+    while let Some(message) = socket.next().await {
+        let Message::Text(text) = message? else { continue };
+        let message: Value = serde_json::from_str(&text)?;
+        if message["parent_header"]["msg_id"] != REQUEST {
+            continue;
+        }
+        match message["msg_type"].as_str() {
+            Some("execute_result") => {
+                let text = message["content"]["data"]["text/plain"].as_str();
+                return Ok(text.context("a result without text")?.to_owned());
+            }
+            Some("error") => bail!("the code failed: {}", message["content"]),
+            _ => {}
+        }
+    }
+    bail!("the websocket ended without a result")
+}
