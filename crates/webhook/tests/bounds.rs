@@ -130,6 +130,32 @@ async fn what_runs_nothing_new_is_not_judged_again() {
 }
 
 #[tokio::test]
+async fn labels_are_judged_alone_where_the_template_asks_for_some() {
+    let mut strict = template();
+    strict.spec.label_requirements = serde_json::from_value(json!([
+        {"name": "team", "required": true, "regex": "[a-z]+"}
+    ]))
+    .unwrap();
+    let webhook = Cluster::with(strict).webhook();
+    let labelled = |team: &str| {
+        let mut object = out_of_bounds();
+        object["metadata"]["labels"] = json!({"team": team, "x": team});
+        object
+    };
+    // What was stored before the bounds were is no obstacle.
+    let answer = webhook
+        .validate_update("alice", &labelled("ml"), &labelled("db"))
+        .await;
+    assert!(answer.allowed, "{answer:?}");
+    let refused = webhook
+        .validate_update("alice", &labelled("ml"), &labelled("ML"))
+        .await;
+    assert_eq!(refused.code, 422);
+    assert!(refused.message.starts_with("metadata.labels"), "{refused:?}");
+    assert!(!refused.message.contains("spec."), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_missing_template_is_admitted_with_a_warning() {
     let webhook = Cluster::with(template()).webhook();
     let answer = webhook
