@@ -93,11 +93,15 @@ proptest! {
             "/request/object/metadata/finalizers", "/request/userInfo", "/request/operation", "/request/name",
         ]),
         value in json_value(),
-        update: bool,
+        kind in prop::sample::select(vec![
+            "Workspace", "WorkspaceTemplate", "WorkspaceManager", "WorkspaceExecutionProfile", "WorkspaceShare",
+        ]),
+        (exists, wanted) in prop::sample::select(vec![(false, true), (true, true), (true, false)]),
     ) {
-        let object = workspace(json!({"templateRef": "prod", "resources": {}, "storage": {}}));
-        let old = if update { object.clone() } else { Value::Null };
-        let mut body = review("alice", &old, &object);
+        let mut object = workspace(json!({"templateRef": "prod", "workspaceRef": "lab", "resources": {}, "storage": {}}));
+        object["kind"] = json!(kind);
+        let when = |is: bool| if is { object.clone() } else { Value::Null };
+        let mut body = review("alice", &when(exists), &when(wanted));
         if let Some(part) = body.pointer_mut(place) {
             *part = value;
         }
