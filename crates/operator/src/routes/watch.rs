@@ -19,7 +19,7 @@ use kube::{
 };
 use rules::routes::{RouteKind, kinds_of};
 
-use super::store::workspace_of;
+use super::store::{Footing, workspace_of};
 use crate::{
     failure::message_of,
     stores::{self, Stores},
@@ -71,6 +71,14 @@ pub fn start(
     stream::select(heard, Box::pin(work))
 }
 
+/// Why a kind cannot be used.
+struct Unusable {
+    /// In words, and what to do.
+    why: String,
+    /// Whether it passes by itself.
+    passes: bool,
+}
+
 /// Follows one kind.
 struct Follower {
     client: Client,
@@ -82,20 +90,20 @@ struct Follower {
 impl Follower {
     async fn run(self, wanted: Arc<tokio::sync::Notify>) {
         loop {
-            let why = match self.resolve().await {
+            let unusable = match self.resolve().await {
                 Ok(resource) => self.watch(&resource).await,
-                Err(why) => why,
+                Err(unusable) => unusable,
             };
-            if self.stores.routes.absent(&self.kind, &why) {
-                tracing::info!(kind = %self.kind, why, "routes of this kind cannot be made");
+            if self.stores.routes.absent(&self.kind, &unusable.why) {
+                tracing::info!(kind = %self.kind, why = unusable.why, "routes of this kind cannot be made");
                 self.call(Call::Everybody);
             }
             tokio::time::sleep(PAUSE).await;
+            if unusable.passes {
+                continue;
+            }
             while !self.is_named() {
-                tokio::select! {
-                    () = wanted.notified() => break,
-                    () = tokio::time::sleep(LOOK) => {}
-                }
+                tokio::time::sleep(LOOK).await;
             }
             let _ = tokio::time::timeout(LOOK, wanted.notified()).await;
         }
@@ -110,21 +118,25 @@ impl Follower {
     }
 
     /// Where the API server keeps the kind; or why it cannot be used.
-    async fn resolve(&self) -> Result<ApiResource, String> {
+    async fn resolve(&self) -> Result<ApiResource, Unusable> {
         let kind = &self.kind;
         let wanted = GroupVersionKind::gvk(kind.group(), kind.version(), &kind.kind);
+        let lasting = |why| Unusable { why, passes: false };
         match discovery::pinned_kind(&self.client, &wanted).await {
-            Ok((_, found)) if found.scope != Scope::Namespaced => {
-                Err(format!("{kind} is no namespaced kind, so it cannot be a route."))
-            }
+            Ok((_, found)) if found.scope != Scope::Namespaced => Err(lasting(format!(
+                "{kind} is no namespaced kind, so it cannot be a route."
+            ))),
             Ok((resource, _)) => Ok(resource),
-            Err(error) if is_missing(&error) => Err(not_installed(kind)),
-            Err(error) => Err(format!("{kind} cannot be looked up: {}.", message_of(&error))),
+            Err(error) if is_missing(&error) => Err(lasting(not_installed(kind))),
+            Err(error) => Err(Unusable {
+                why: format!("{kind} cannot be looked up: {}.", message_of(&error)),
+                passes: true,
+            }),
         }
     }
 
     /// Watches until the kind is gone, and says so.
-    async fn watch(&self, resource: &ApiResource) -> String {
+    async fn watch(&self, resource: &ApiResource) -> Unusable {
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), resource);
         let config = watcher::Config::default().labels(names::WORKSPACE_LABEL);
         let mut events = std::pin::pin!(watcher(api, config).default_backoff());
@@ -132,19 +144,29 @@ impl Follower {
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => self.take(event, resource, &mut listed),
-                Err(error) => {
-                    let (missing, forbidden) = (has_code(&error, 404), has_code(&error, 403));
-                    if missing {
-                        return not_installed(&self.kind);
-                    }
-                    tracing::warn!(%error, kind = %self.kind, "the watch of routes broke and is begun anew");
-                    if forbidden && self.stores.routes.absent(&self.kind, &not_allowed(&self.kind)) {
-                        self.call(Call::Everybody);
-                    }
-                }
+                Err(error) if has_code(&error, 404) => break,
+                Err(error) => self.suffer(&error),
             }
         }
-        not_installed(&self.kind)
+        Unusable {
+            why: not_installed(&self.kind),
+            passes: false,
+        }
+    }
+
+    /// The watch broke and is begun anew. What was listed before still counts, unless rights are missing.
+    fn suffer(&self, error: &watcher::Error) {
+        tracing::warn!(%error, kind = %self.kind, "the watch of routes broke and is begun anew");
+        let why = if has_code(error, 403) {
+            not_allowed(&self.kind)
+        } else if self.stores.routes.footing(&self.kind) == Some(Footing::Unknown) {
+            format!("{} cannot be listed: {error}.", self.kind)
+        } else {
+            return;
+        };
+        if self.stores.routes.absent(&self.kind, &why) {
+            self.call(Call::Everybody);
+        }
     }
 
     fn take(&self, event: Event<DynamicObject>, resource: &ApiResource, listed: &mut Vec<DynamicObject>) {
