@@ -69,14 +69,15 @@ pub async fn sweep(context: &Context, sweeps: &mut Sweeps) -> Option<Duration> {
         .filter_map(|workspace| Some((workspace.metadata.uid.as_deref()?, &**workspace)))
         .collect();
     let keys: HashSet<&Key> = survey.objects.iter().map(|(subject, _)| &subject.key).collect();
+    let catalogue = survey.catalogue();
     let refers = |uid: &str, key: &Key| {
         let workspace = workspaces.get(uid);
-        workspace.is_some_and(|workspace| refers(key, workspace, &survey.catalogue()))
+        workspace.is_some_and(|workspace| refers(key, workspace, &catalogue))
     };
     context.holds.retain(refers, |key| keys.contains(key)).await;
     sweeps.told.retain(|key, _| keys.contains(key));
 
-    let users = survey.users(context);
+    let users = survey.users(context, &catalogue);
     let mut again: Option<Duration> = None;
     for (subject, verdict) in &survey.objects {
         let subject = sweeps.with_newest_standing(subject);
@@ -103,7 +104,7 @@ impl Survey {
         Catalogue::new(templates, self.managers.iter().map(AsRef::as_ref))
     }
 
-    fn users(&self, context: &Context) -> HashMap<Key, i32> {
+    fn users(&self, context: &Context, catalogue: &Catalogue<'_>) -> HashMap<Key, i32> {
         let place = |(subject, _): &(Subject, _)| {
             let key = subject.key.clone();
             let namespace = key.namespace.clone().unwrap_or_default();
@@ -112,7 +113,7 @@ impl Survey {
         let index: Index = self.objects.iter().map(place).collect();
         census(
             self.workspaces.iter().map(AsRef::as_ref),
-            &self.catalogue(),
+            catalogue,
             &index,
             |workspace, key| context.holds.is_held(workspace.metadata.uid.as_deref(), key),
             |workspace| has_begun(workspace, &context.stores),

@@ -1,6 +1,10 @@
 //! Something changed, or a share's time has come -> status, owner and removal of shares (IO).
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use api::{Workspace, WorkspaceManager, WorkspaceShare, names, share::WorkspaceShareStatus};
 use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::OwnerReference};
@@ -47,11 +51,8 @@ pub async fn round(context: &Context, memory: &mut Rounds) -> Option<Duration> {
         .filter_map(|share: &Arc<Guarded<WorkspaceShare>>| share.0.as_ref().ok())
         .filter(|share| share.metadata.deletion_timestamp.is_none())
         .collect();
-    memory.told.retain(|uid, _| {
-        shares
-            .iter()
-            .any(|share| share.metadata.uid.as_ref() == Some(uid))
-    });
+    let uids: HashSet<_> = shares.iter().filter_map(|share| share.uid()).collect();
+    memory.told.retain(|uid, _| uids.contains(uid));
     let mut again: Option<Duration> = None;
     for share in shares {
         let share = memory.with_newest_status(share);
