@@ -115,6 +115,20 @@ async fn an_account_that_somebody_made_under_the_name_is_never_taken_and_no_pod_
 }
 
 #[tokio::test]
+async fn an_account_that_lost_its_labels_gets_them_back() {
+    let mut stage = stage(&json!({"serviceAccount": {"perWorkspace": {}}}));
+    stage.pass().await.unwrap();
+    let before = account(&stage).unwrap();
+    stage
+        .server
+        .edit::<ServiceAccount>(Some(NAMESPACE), ACCOUNT, |object| {
+            object["metadata"]["labels"] = json!({});
+        });
+    stage.pass().await.unwrap();
+    assert_eq!(account(&stage).unwrap().labels(), before.labels());
+}
+
+#[tokio::test]
 async fn a_profile_that_does_not_exist_is_waited_for() {
     let mut stage = Stage::with_demo();
     stage.edit_spec(|spec| spec["executionProfileRef"] = "p".into());

@@ -61,10 +61,13 @@ async fn make(
             let name = world.identity.account_name();
             let found = look::<ServiceAccount>(context, &world.identity.namespace, &name).await?;
             let Some(found) = found else { return Err(error) };
-            Ok(match in_the_way(world, &found) {
-                Some(obstacle) => Outcome::Blocked(obstacle),
-                None => Outcome::Is(Some(found)),
-            })
+            if let Some(obstacle) = in_the_way(world, &found) {
+                return Ok(Outcome::Blocked(obstacle));
+            }
+            // Ours, without the label by which it is watched, or not yet in the cache.
+            intent.metadata.uid.clone_from(&found.metadata.uid);
+            intent.metadata.resource_version = None;
+            write(context, world, &intent).await
         }
         made => made,
     }
