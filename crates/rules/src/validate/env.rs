@@ -18,6 +18,8 @@ const FIELDS: [&str; 7] = [
     "status.podIP",
     "status.podIPs",
 ];
+/// The operator's own: which run it is.
+const RUN_ID: &str = "WORKSPACE_RUN_ID";
 const NODE_FIELDS: [&str; 2] = ["status.hostIP", "status.hostIPs"];
 
 /// Variables as `path` lists them.
@@ -27,6 +29,10 @@ pub(super) fn shape(path: &str, variables: &[EnvVar], author: Author) -> Vec<Vio
         let at = format!("{path}[{index}]");
         if !is_variable_name(&variable.name) {
             let rule = "cannot be the name of an environment variable: use letters, digits, '_', '-' and '.'";
+            found.push(Violation::new(format!("{at}.name"), &variable.name, rule));
+        }
+        if variable.name == RUN_ID {
+            let rule = "is set by the operator: choose another name";
             found.push(Violation::new(format!("{at}.name"), &variable.name, rule));
         }
         if variables[..index].iter().any(|other| other.name == variable.name) {
@@ -186,6 +192,7 @@ mod tests {
                 {"name": "T", "valueFrom": {"secretKeyRef": {"name": "S_", "key": "a/b"}, "configMapKeyRef": {"name": "c", "key": "k"}}},
                 {"name": "V", "value": "v", "valueFrom": {"fieldRef": {"fieldPath": "spec.hostNetwork"}}},
                 {"name": "R", "valueFrom": {"resourceFieldRef": {"resource": "cpu"}}},
+                {"name": "WORKSPACE_RUN_ID", "value": "forged"},
             ]),
             Author::Workspace,
         );
@@ -201,6 +208,7 @@ mod tests {
                 "spec.env[5].valueFrom",
                 "spec.env[5].valueFrom.fieldRef.fieldPath",
                 "spec.env[6].valueFrom.resourceFieldRef.resource",
+                "spec.env[7].name",
             ]
         );
     }

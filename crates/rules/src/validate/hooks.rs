@@ -15,6 +15,10 @@ pub(super) fn lifecycle(path: &str, hooks: &Lifecycle) -> Vec<Violation> {
             found.extend(handler(&format!("{path}.{name}"), hook));
         }
     }
+    if let Some(signal) = &hooks.stop_signal {
+        let rule = "is taken only of pods that name their operating system, which ours do not: leave it out";
+        found.push(Violation::new(format!("{path}.stopSignal"), signal, rule));
+    }
     found
 }
 
@@ -173,7 +177,7 @@ mod tests {
     fn hooks_are_held_to_the_same() {
         let hooks: Lifecycle = serde_json::from_value(json!({
             "postStart": {"httpGet": {"host": "elsewhere", "port": 80}},
-            "preStop": {"exec": {"command": []}},
+            "preStop": {"exec": {"command": []}}, "stopSignal": "SIGINT",
         }))
         .unwrap();
         let fields: Vec<_> = lifecycle("spec.lifecycle", &hooks)
@@ -184,7 +188,8 @@ mod tests {
             fields,
             [
                 "spec.lifecycle.postStart.httpGet.host",
-                "spec.lifecycle.preStop.exec.command"
+                "spec.lifecycle.preStop.exec.command",
+                "spec.lifecycle.stopSignal",
             ]
         );
     }

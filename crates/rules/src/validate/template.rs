@@ -27,6 +27,10 @@ pub fn template(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violat
         &spec.label_requirements,
         &spec.environment_variables,
     ));
+    if !expand::has_variables(spec) {
+        found.extend(values(spec, settings));
+        return found;
+    }
     let scope = Scope::sample();
     match expand::disks(spec, &scope).and_then(|spec| expand::rest(&spec, &scope)) {
         Ok(expanded) => found.extend(values(&expanded, settings)),
