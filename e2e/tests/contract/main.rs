@@ -5,6 +5,7 @@
 mod applied_twice;
 mod bounds;
 mod catalogue;
+mod orphans;
 mod ownership;
 mod protection;
 mod rights;
