@@ -12,6 +12,7 @@ pub mod environment;
 pub mod http;
 pub mod kernel;
 pub mod socket;
+pub mod template;
 pub mod wait;
 pub mod why;
 pub mod workspace;

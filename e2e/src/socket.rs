@@ -40,7 +40,7 @@ pub async fn connect(
     let tls = TlsConnector::from(Arc::new(config))
         .connect(ServerName::try_from(host.clone())?, stream)
         .await?;
-    let mut request = tungstenite::http::Request::get(url)
+    let mut request = http::Request::get(url)
         .header("Host", format!("{host}:{}", environment.port))
         .header("Connection", "Upgrade")
         .header("Upgrade", "websocket")

@@ -2,6 +2,7 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "literals of JSON are passed")]
 
+mod agreement;
 mod applied_twice;
 mod bounds;
 mod catalogue;
@@ -9,8 +10,10 @@ mod orphans;
 mod ownership;
 mod protection;
 mod rights;
+mod rules;
 mod samples;
 mod schema;
 mod security;
 mod shares;
 mod sharing;
+mod variables;

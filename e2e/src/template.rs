@@ -1,0 +1,63 @@
+//! A template of one's own for each test, though templates belong to the whole cluster (IO).
+
+use api::{Workspace, WorkspaceTemplate};
+use kube::{
+    Api,
+    api::{DeleteParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    cluster::{self, Scratch},
+    wait,
+};
+
+/// Makes a template that is called as the namespace of `scratch`, with a name to show and what `rest` says.
+pub async fn make(scratch: &Scratch, rest: &Value) -> anyhow::Result<()> {
+    let mut spec = json!({"displayName": "Template of a test"});
+    merge(&mut spec, rest);
+    let template: WorkspaceTemplate =
+        serde_json::from_value(json!({"metadata": {"name": scratch.namespace}, "spec": spec}))?;
+    let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
+    templates.create(&PostParams::default(), &template).await?;
+    Ok(())
+}
+
+/// A workspace of that template, with what `rest` says.
+pub fn workspace(scratch: &Scratch, name: &str, rest: &Value) -> anyhow::Result<Workspace> {
+    let mut spec = json!({"displayName": name, "templateRef": scratch.namespace});
+    merge(&mut spec, rest);
+    Ok(Workspace::new(name, serde_json::from_value(spec)?))
+}
+
+/// What the API server, with the webhook, says to the creation of such a workspace; nothing if it would be made.
+pub async fn refusal(workspaces: &Api<Workspace>, workspace: &Workspace) -> Option<String> {
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let result = workspaces.create(&dry, workspace).await;
+    result.err().map(|error| error.to_string())
+}
+
+/// Deletes namespace and template, and waits until nothing refers to the template any more.
+pub async fn finish(scratch: Scratch) -> anyhow::Result<()> {
+    let name = scratch.namespace.clone();
+    scratch.finish().await?;
+    let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
+    templates.delete(&name, &DeleteParams::default()).await?;
+    wait::until("the template to be gone", wait::USUAL, || async {
+        match templates.get_opt(&name).await {
+            Ok(None) => Ok(()),
+            Ok(Some(template)) => Err(format!("{:?}", template.metadata.finalizers)),
+            Err(error) => Err(error.to_string()),
+        }
+    })
+    .await
+}
+
+fn merge(into: &mut Value, rest: &Value) {
+    for (key, value) in rest.as_object().into_iter().flatten() {
+        into[key] = value.clone();
+    }
+}

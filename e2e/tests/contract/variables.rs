@@ -1,0 +1,118 @@
+//! Variables of templates, as they land in a workspace's objects.
+
+use api::Workspace;
+use e2e::{
+    Environment,
+    cluster::{self, Scratch},
+    template, wait,
+};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::{Api, ResourceExt as _, api::PostParams};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn variables_land_everywhere_in_a_template_and_never_in_what_a_workspace_sets() -> anyhow::Result<()> {
+    let scratch = Scratch::new("variables", &["alice"]).await?;
+    let image = &Environment::get()?.images.echo;
+    let rest = json!({
+        "defaultImage": image,
+        "environmentVariables": [
+            {"name": "WHO", "value": "{owner.name} of {workspace.namespace}/{workspace.name} ({workspace.uid})"},
+            {"name": "COURSE", "value": "{course}"},
+            {"name": "ONCE", "value": "{braces}"},
+            {"name": "LITERAL", "value": "{{course}} ${course} {unknown} {\"a\": 1} $(WHO)"},
+            {"name": "URL", "value": "https://{workspace.host}:{routing.port}/"},
+        ],
+        "defaultContainerConfig": {"args": ["--base={workspace.name}", "--port={service.port}"]},
+        "baseLabels": [{"name": "example.org/{course}", "value": "{workspace.namespace}"}],
+        "defaultVolumes": [
+            {"name": "data", "persistentVolumeClaimName": "data-{workspace.name}", "mountPath": "/data/{course}"},
+        ],
+        "primaryStorage": {"defaultSize": "1Gi", "defaultMountPath": "/home/{course}"},
+        "defaultInitContainers": [{
+            "name": "prepare", "image": image, "args": ["{pvcs.home}", "{pvcs.data}"],
+            "resources": {"limits": {"cpu": "{cpus}", "memory": "64Mi"}},
+        }],
+        "defaultReadinessProbe": {"tcpSocket": {"port": "{service.port}"}},
+    });
+    template::make(&scratch, &rest).await?;
+    let own = json!({
+        "variables": {"course": "ml", "braces": "{workspace.name}", "cpus": "50m"},
+        "env": [{"name": "OWN", "value": "{workspace.name} {course} {no.such}"}],
+        "port": 9999,
+    });
+    let workspaces: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let lab = template::workspace(&scratch, "lab", &own)?;
+    let lab = workspaces.create(&PostParams::default(), &lab).await?;
+    let deployments: Api<Deployment> = scratch.api();
+    let made = wait::until("the deployment", wait::USUAL, || async {
+        let made = deployments
+            .get_opt("workspace-lab")
+            .await
+            .map_err(|error| error.to_string())?;
+        made.ok_or_else(|| "none".to_owned())
+    })
+    .await?;
+    let made = serde_json::to_value(made)?["spec"]["template"].clone();
+    let (spec, container) = (&made["spec"], &made["spec"]["containers"][0]);
+    let env = |name: &str| {
+        let all = container["env"].as_array().cloned().unwrap_or_default();
+        let found = all.into_iter().find(|it| it["name"] == name);
+        found.map(|it| it["value"].clone()).unwrap_or_default()
+    };
+    let (namespace, uid) = (&scratch.namespace, lab.uid().unwrap_or_default());
+    let owner = lab.annotations()[api::names::CREATED_BY].clone();
+    assert_eq!(env("WHO"), json!(format!("{owner} of {namespace}/lab ({uid})")));
+    assert_eq!(env("COURSE"), "ml");
+    assert_eq!(env("ONCE"), "{workspace.name}", "values are not expanded again");
+    assert_eq!(env("LITERAL"), "{course} ${course} {unknown} {\"a\": 1} $(WHO)");
+    assert_eq!(env("OWN"), "{workspace.name} {course} {no.such}");
+    let url = env("URL").as_str().unwrap_or_default().to_owned();
+    assert!(url.starts_with("https://lab-"), "{url}");
+    assert_eq!(container["args"], json!(["--base=lab", "--port=9999"]));
+    assert_eq!(made["metadata"]["labels"]["example.org/ml"], json!(namespace));
+    let volumes = spec["volumes"].to_string();
+    assert!(volumes.contains(r#""claimName":"data-lab""#), "{volumes}");
+    let mounts = container["volumeMounts"].to_string();
+    assert!(
+        mounts.contains("/data/ml") && mounts.contains("/home/ml"),
+        "{mounts}"
+    );
+    assert_eq!(
+        spec["initContainers"][0]["args"],
+        json!(["workspace-lab", "data-lab"])
+    );
+    assert_eq!(spec["initContainers"][0]["resources"]["limits"]["cpu"], "50m");
+    assert_eq!(container["readinessProbe"]["tcpSocket"]["port"], json!(9999));
+    template::finish(scratch).await
+}
+
+#[tokio::test]
+async fn unknown_variables_and_illegal_values_are_refused_by_name() -> anyhow::Result<()> {
+    let scratch = Scratch::new("variables", &["alice"]).await?;
+    let rest = json!({
+        "defaultImage": "uv",
+        "environmentVariables": [{"name": "A", "value": "{team.name}"}],
+        "baseLabels": [{"name": "example.org/course", "value": "{course}"}],
+    });
+    template::make(&scratch, &rest).await?;
+    let workspaces: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let refusal = async |variables: Value| {
+        let lab = template::workspace(&scratch, "lab", &json!({"variables": variables}));
+        Ok::<_, anyhow::Error>(template::refusal(&workspaces, &lab?).await.unwrap_or_default())
+    };
+    let unknown = refusal(json!({"course": "ml"})).await?;
+    for word in [
+        "spec.environmentVariables[0].value",
+        "{team.name}",
+        "spec.variables",
+    ] {
+        assert!(unknown.contains(word), "{word:?} is missing in {unknown:?}");
+    }
+    let illegal = refusal(json!({"course": "machine learning", "team.name": "a"})).await?;
+    for word in ["spec.baseLabels[0].value", "machine learning", "spec.variables"] {
+        assert!(illegal.contains(word), "{word:?} is missing in {illegal:?}");
+    }
+    assert_eq!(refusal(json!({"course": "ml", "team.name": "a"})).await?, "");
+    template::finish(scratch).await
+}
