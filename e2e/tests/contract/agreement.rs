@@ -346,35 +346,35 @@ async fn changes_are_refused_exactly_where_something_must_not_change() -> anyhow
     let all = 100;
     let mut admitted = 0;
     for _ in 0..all {
-        let mut change = json!({"displayName": "y"});
+        let mut patched = json!({"displayName": "y"});
         let mut may = true;
         if chance.below(3) == 0 {
             let template = chance
                 .of(&[json!("none-such"), json!("other"), Value::Null])
                 .clone();
             may &= template == "none-such";
-            change["templateRef"] = template;
+            patched["templateRef"] = template;
         }
         match chance.below(4) {
             0 => {
                 may = false;
-                change["storage"] = Value::Null;
+                patched["storage"] = Value::Null;
             }
             1 => {
                 let class = chance.of(&[json!("fast"), json!("slow"), Value::Null]).clone();
                 may &= class == "fast";
-                change["storage"] = json!({"storageClassName": class});
+                patched["storage"] = json!({"storageClassName": class});
             }
             2 => {
                 let (size, bytes) = SIZES[chance.below(SIZES.len())];
                 may &= bytes >= 2 << 30;
-                change["storage"] = json!({"size": size});
+                patched["storage"] = json!({"size": size});
             }
             _ => {}
         }
-        let patch = Patch::Merge(json!({"spec": change}));
+        let patch = Patch::Merge(json!({"spec": patched}));
         let refused = by_definition(workspaces.patch("fixed", &dry, &patch).await)?;
-        assert_eq!(refused.is_none(), may, "{change}: {refused:?}");
+        assert_eq!(refused.is_none(), may, "{patched}: {refused:?}");
         admitted += usize::from(may);
     }
     both_came_up(admitted, all);
