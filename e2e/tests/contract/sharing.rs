@@ -7,7 +7,7 @@ use api::{
 };
 use e2e::{
     cluster::{self, Scratch},
-    workspace,
+    command, wait, workspace,
 };
 use kube::{
     Api, ResourceExt as _,
@@ -119,8 +119,14 @@ async fn a_share_is_bound_to_one_workspace_and_to_people() -> anyhow::Result<()>
     // Replaced by a manifest without it, it stays bound.
     let mut bare = json!(share("s", "lab", &group("system:serviceaccounts:ci"))?);
     bare["metadata"]["namespace"] = json!(scratch.namespace);
-    let outcome = e2e::command::kubectl_as("alice", &["replace", "-f", "-"], &bare).await?;
-    anyhow::ensure!(outcome.code == 0, "{outcome:?}");
+    // The operator may write between kubectl's reading and writing.
+    wait::until("the share to be replaced", wait::USUAL, || async {
+        match command::kubectl_as("alice", &["replace", "-f", "-"], &bare).await {
+            Ok(outcome) if outcome.code == 0 => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
     assert!(alice.get("s").await?.spec.workspace_uid.is_some());
     scratch.finish().await
 }
