@@ -45,7 +45,7 @@ impl SilentNode {
                 "name": name,
                 "labels": {LABEL: name, "kubernetes.io/hostname": name, "e2e.test/scratch": "true"},
             },
-            "spec": {"taints": [{"key": LABEL, "effect": "NoSchedule"}]},
+            "spec": taints(None),
         }))?;
         nodes.create(&PostParams::default(), &node).await?;
         let silent = Self {
@@ -106,6 +106,11 @@ impl SilentNode {
             .await?)
     }
 
+    /// Taints it also with this key, or with its own alone.
+    pub async fn taint(&self, also: Option<&str>) -> anyhow::Result<()> {
+        self.change(json!({"spec": taints(also)})).await
+    }
+
     /// Changes labels or spec by a merge patch.
     pub async fn change(&self, change: Value) -> anyhow::Result<()> {
         self.nodes
@@ -121,6 +126,15 @@ impl SilentNode {
             other => other.map(drop).map_err(Into::into),
         }
     }
+}
+
+/// Nobody else's pods may land here.
+fn taints(also: Option<&str>) -> Value {
+    let keys = [Some(LABEL), also].into_iter().flatten();
+    let taints: Vec<_> = keys
+        .map(|key| json!({"key": key, "effect": "NoSchedule"}))
+        .collect();
+    json!({"taints": taints})
 }
 
 /// Renews the node's lease until it is aborted.

@@ -46,6 +46,16 @@ pub(crate) fn waiting(reasons: &'static [&'static str]) -> impl When {
     })
 }
 
+/// When a container first waited for this reason with a message that holds this word.
+pub(crate) fn waiting_for(reason: &'static str, word: &'static str) -> impl When {
+    container(move |status| {
+        let waiting = status.state.as_ref().and_then(|state| state.waiting.clone());
+        waiting.is_some_and(|waiting| {
+            waiting.reason.as_deref() == Some(reason) && waiting.message.unwrap_or_default().contains(word)
+        })
+    })
+}
+
 /// When a container had first ended.
 pub(crate) fn ended() -> impl When {
     container(|status| {

@@ -12,7 +12,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::evidence::{created, pod_refused, unscheduled, waiting};
+use crate::evidence::{created, pod_refused, unscheduled, waiting_for};
 
 const API_VERSION: &str = "workspaces.jupyter.org/v1alpha1";
 
@@ -106,7 +106,7 @@ async fn secret_in_env(scene: &Scene) -> anyhow::Result<()> {
     scene
         .create_as_admin(env("secretKeyRef", "token", "value"))
         .await?;
-    let evidence = waiting(&["CreateContainerConfigError"]);
+    let evidence = waiting_for("CreateContainerConfigError", "token");
     scene
         .told(
             reason::SECRET_NOT_FOUND,
@@ -127,7 +127,7 @@ async fn key_of_secret_in_env(scene: &Scene) -> anyhow::Result<()> {
     scene
         .create_as_admin(env("secretKeyRef", "token", "value"))
         .await?;
-    let evidence = waiting(&["CreateContainerConfigError"]);
+    let evidence = waiting_for("CreateContainerConfigError", "token");
     scene
         .told(
             reason::SECRET_NOT_FOUND,
@@ -145,7 +145,7 @@ async fn config_map_in_env(scene: &Scene) -> anyhow::Result<()> {
     scene
         .create_as_admin(env("configMapKeyRef", "flags", "value"))
         .await?;
-    let evidence = waiting(&["CreateContainerConfigError"]);
+    let evidence = waiting_for("CreateContainerConfigError", "flags");
     scene
         .told(
             reason::CONFIG_MAP_NOT_FOUND,

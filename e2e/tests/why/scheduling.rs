@@ -34,9 +34,9 @@ async fn too_much_cpu(scene: &Scene) -> anyhow::Result<()> {
         .create(json!({"resources": resources("cpu", "900")}))
         .await?;
     told(scene, &["Insufficient cpu", "Ask for less cpu"]).await?;
-    scene
-        .restart_with(json!({"resources": resources("cpu", "20m")}))
-        .await?;
+    let modest =
+        json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "128Mi"}});
+    scene.restart_with(json!({"resources": modest})).await?;
     scene.recovered().await
 }
 
@@ -68,11 +68,10 @@ async fn selector_that_no_node_fits(scene: &Scene) -> anyhow::Result<()> {
 
 async fn taint_that_is_not_tolerated(scene: &Scene) -> anyhow::Result<()> {
     let node = scene.silent_node().await?;
-    scene
-        .create(json!({"nodeSelector": node.selected()["nodeSelector"]}))
-        .await?;
+    node.taint(Some("e2e.test/reserved")).await?;
+    scene.create(node.selected()).await?;
     told(scene, &["untolerated taint", "spec.tolerations"]).await?;
-    node.change(json!({"spec": {"taints": null}})).await?;
+    node.taint(None).await?;
     gets_ready(scene).await
 }
 

@@ -13,7 +13,7 @@ use super::{Evidence, NONE, condition, holds, node_of, remaining};
 use crate::{signs::Node, world::World};
 
 /// A node that joins may show in one watch later than its first pod does in another.
-const JUST_BOUND: Duration = Duration::from_secs(5);
+const JUST_BOUND: Duration = Duration::from_secs(1);
 
 /// The first of these pods whose node does not answer.
 pub(super) fn lost<'a>(

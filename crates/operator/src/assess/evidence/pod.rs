@@ -7,10 +7,12 @@ use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
 use kube::ResourceExt as _;
 
 use super::{
-    DOUBT, Evidence, Judging, NONE, SLOW, condition, containers, holds, node_of, remaining, trimmed,
+    DOUBT, Evidence, Judging, NONE, SLOW, condition, containers, holds, node_of, remaining, trimmed, volumes,
 };
 use crate::world::World;
 
+/// The scheduler's words for a claim that waits for its volume.
+const UNBOUND: &str = "unbound immediate PersistentVolumeClaims";
 /// The kubelet's word for it.
 const EVICTED: &str = "Evicted";
 /// An eviction this long before the workspace ceased to be available is not why it did.
@@ -20,6 +22,7 @@ const AFTERMATH: Duration = Duration::from_mins(1);
 pub(super) fn trouble(world: &World, pod: &Pod, judging: Judging) -> Evidence {
     match condition(pod, "PodScheduled") {
         Some(scheduled) if scheduled.status == "False" => unscheduled(
+            world,
             scheduled.message.as_deref().unwrap_or_default(),
             scheduled.last_transition_time.as_ref(),
             judging,
@@ -28,11 +31,14 @@ pub(super) fn trouble(world: &World, pod: &Pod, judging: Judging) -> Evidence {
     }
 }
 
-fn unscheduled(message: &str, since: Option<&Time>, judging: Judging) -> Evidence {
+fn unscheduled(world: &World, message: &str, since: Option<&Time>, judging: Judging) -> Evidence {
     // What the scheduler would achieve by evicting others changes by the minute.
     let message = trimmed(message.split(" preemption:").next().unwrap_or(message));
     // A disk is being made, and its claim tells why it is not; somebody else's claim tells us nothing.
-    if message.contains("unbound immediate PersistentVolumeClaims") {
+    if message.contains(UNBOUND) && volumes::pending_claim(world).is_some() {
+        return NONE;
+    }
+    if message.contains(UNBOUND) {
         let told =
             "A claim that the workspace mounts has no volume yet. See why: kubectl describe pvc.".to_owned();
         return match remaining(since, SLOW, judging.now) {
@@ -55,8 +61,11 @@ fn unscheduled(message: &str, since: Option<&Time>, judging: Judging) -> Evidenc
     Evidence::may_pass(reason::UNSCHEDULABLE, told, grace)
 }
 
-/// `persistentvolumeclaim "x" not found`
+/// `persistentvolumeclaim "x" not found`, or `could not find v1.PersistentVolumeClaim "team/x"`
 fn missing_claim(message: &str) -> Option<&str> {
+    if let Some((_, rest)) = message.split_once("could not find v1.PersistentVolumeClaim \"") {
+        return rest.split('"').next()?.rsplit('/').next();
+    }
     let (_, rest) = message.split_once("persistentvolumeclaim \"")?;
     let (name, rest) = rest.split_once('"')?;
     rest.starts_with(" not found").then_some(name)

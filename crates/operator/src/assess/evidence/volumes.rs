@@ -10,6 +10,8 @@ use super::{DOUBT, Evidence, NONE, SLOW, holds, missing_source, node_of, remaini
 use crate::{signs::Warning, world::World};
 
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
+/// What the cluster says of a claim whose class does not exist.
+const MISSING_CLASS: &str = "storageclass.storage.k8s.io ";
 /// What the kubelet says before its caches are filled; it tries again at once.
 const PASSING: [&str; 2] = ["not registered", "failed to sync"];
 
@@ -20,7 +22,7 @@ fn warning<'a>(world: &'a World, uid: Option<&str>, reason: &str) -> Option<&'a 
 }
 
 /// The claim that waits for a volume, if there is one.
-fn pending_claim(world: &World) -> Option<&PersistentVolumeClaim> {
+pub(super) fn pending_claim(world: &World) -> Option<&PersistentVolumeClaim> {
     let claim = world.claim.as_deref()?;
     let phase = claim.status.as_ref()?.phase.as_deref()?;
     (phase == "Pending").then_some(claim)
@@ -76,7 +78,9 @@ pub(super) fn unbound(world: &World, now: Timestamp) -> Evidence {
         return NONE;
     };
     let rest = remaining(pod.metadata.creation_timestamp.as_ref(), SLOW, now);
-    if let Some(told) = warning(world, claim.metadata.uid.as_deref(), "ProvisioningFailed") {
+    // A class that does not exist is told above, in its own words, as soon as that is sure.
+    let told = warning(world, claim.metadata.uid.as_deref(), "ProvisioningFailed");
+    if let Some(told) = told.filter(|told| !told.message.contains(MISSING_CLASS)) {
         let message = format!(
             "The volume of the disk {name} cannot be made: {}. It is tried again; if it lasts, tell the administrator.",
             trimmed(&told.message)

@@ -119,14 +119,64 @@ fn each_thing_that_the_scheduler_misses_has_its_advice() {
 
 #[test]
 fn a_claim_that_does_not_exist_is_named() {
-    let scene = Scene::of(fixtures::started()).pod(json!({"phase": "Pending", "conditions": [{
+    for message in [
+        "0/1 nodes are available: persistentvolumeclaim \"shared\" not found.",
+        "running PreFilter plugin \"VolumeBinding\": error getting PVC \"team/shared\": could not find \
+         v1.PersistentVolumeClaim \"team/shared\"",
+    ] {
+        let scene = Scene::of(fixtures::started()).pod(json!({"phase": "Pending", "conditions": [{
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]}));
+        let (reason, told, _) = scene.told();
+        assert_eq!(reason, reason::VOLUME_UNBOUND);
+        assert!(told.contains("The claim shared that"), "{told}");
+    }
+}
+
+#[test]
+fn a_claim_of_its_own_without_a_volume_speaks_for_itself() {
+    let unbound = json!({"phase": "Pending", "conditions": [{
         "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
-        "message": "0/1 nodes are available: persistentvolumeclaim \"shared\" not found.",
+        "message": "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
         "lastTransitionTime": "2026-01-01T00:00:00Z",
-    }]}));
-    let (reason, told, _) = scene.told();
-    assert_eq!(reason, reason::VOLUME_UNBOUND);
-    assert!(told.contains("The claim shared"), "{told}");
+    }]});
+    let scene = |phase: &str| {
+        let phase = json!({"phase": phase});
+        let scene = Scene::of(fixtures::started()).at(61).pod(unbound.clone());
+        let mut scene = scene.claim(|claim| {
+            claim["spec"]["storageClassName"] = json!("fast");
+            claim["status"] = phase;
+        });
+        let class = json!({"metadata": {"name": "fast"}, "provisioner": "p"});
+        let class: k8s_openapi::api::storage::v1::StorageClass = serde_json::from_value(class).unwrap();
+        scene.world.storage_classes = vec![class.into()];
+        scene
+    };
+    assert!(
+        scene("Pending")
+            .told()
+            .1
+            .contains("The disk has waited for a volume")
+    );
+    assert!(
+        scene("Bound")
+            .told()
+            .1
+            .contains("A claim that the workspace mounts has no volume")
+    );
+}
+
+#[test]
+fn a_missing_class_is_not_told_twice() {
+    let scene = Scene::of(fixtures::started()).at(0).claim(|claim| {
+        claim["spec"]["storageClassName"] = json!("slow");
+        claim["status"] = json!({"phase": "Pending"});
+    });
+    let message = "storageclass.storage.k8s.io \"slow\" not found";
+    let scene = scene.said(Some("uid-of-claim".to_owned()), "ProvisioningFailed", message);
+    assert!(scene.is_fine());
+    assert_eq!(scene.at(2).told().0, reason::STORAGE_CLASS_NOT_FOUND);
 }
 
 #[test]
@@ -401,9 +451,9 @@ fn a_lost_node_names_the_ways_out_whether_the_workspace_runs_starts_or_stops() {
 #[test]
 fn a_node_that_is_gone_is_told_unless_the_pod_was_bound_this_moment() {
     let scene = |second| waits_on_node().on(Some(Node::Gone)).at(second);
-    assert!(scene(2).is_fine());
-    assert_eq!(scene(2).assess().recheck, Some(Duration::from_secs(3)));
-    let (reason, told, _) = scene(6).told();
+    assert!(scene(0).is_fine());
+    assert_eq!(scene(0).assess().recheck, Some(Duration::from_secs(1)));
+    let (reason, told, _) = scene(1).told();
     assert_eq!(reason, reason::NODE_LOST);
     assert!(told.contains("no longer exists"), "{told}");
 }
