@@ -234,9 +234,12 @@ async fn a_workspace_stopped_while_it_starts_has_no_pod_and_an_edit_while_stoppe
     let image = workspace::echo("ws")?.spec.image;
     let mut edit = colour("late");
     edit["image"] = json!(image);
+    edit["resources"] = json!({"limits": {"cpu": "700m"}});
     edit["desiredStatus"] = json!(DesiredStatus::Running);
     scene.set(edit).await?;
     scene.replaced("none").await?;
     assert_eq!(scene.colour().await?, "late");
+    let limits = json!(scene.pods().await?[0].spec)["containers"][0]["resources"]["limits"].clone();
+    assert_eq!(limits, json!({"cpu": "700m", "memory": "512Mi"}));
     scene.scratch.finish().await
 }
