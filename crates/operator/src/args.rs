@@ -29,12 +29,12 @@ pub struct Args {
     pub admin_address: SocketAddr,
 
     /// Workspaces that are worked on at the same time, each with one or a few requests to the API server under way.
-    #[arg(long, env = "CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, env = "CONCURRENCY", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub concurrency: u16,
 
     /// Milliseconds for which changes of one workspace are collected before it is looked at. More saves work where many
     /// things happen at once, and delays what people see by as much.
-    #[arg(long, env = "DEBOUNCE_MILLISECONDS", default_value_t = 25, value_parser = clap::value_parser!(u16).range(0..=5000))]
+    #[arg(long, env = "DEBOUNCE_MILLISECONDS", default_value_t = 50, value_parser = clap::value_parser!(u16).range(0..=5000))]
     pub debounce_milliseconds: u16,
 }
 

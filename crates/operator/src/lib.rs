@@ -32,6 +32,7 @@ pub mod run;
 pub mod shares;
 pub mod signs;
 pub mod stores;
+pub mod tasks;
 pub mod transitions;
 pub mod trouble;
 pub mod watch;

@@ -24,13 +24,15 @@ use crate::{
     context::Context,
     plan::Site,
     protect,
-    reconcile::{error_policy, reconcile},
-    routes,
-    shares,
+    reconcile::{error_policy, informed},
+    routes, shares,
     stores::{Stores, Writers},
+    tasks,
     watch::{self, Wake},
 };
 
+/// Workspaces to look at that the watches may be ahead of the passes.
+const AHEAD: usize = 1024;
 /// How long giving the lease back may take.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -67,6 +69,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let context = Arc::new(context);
     let routes = routes::start(&client, &context.settings.route_kinds, &context.stores);
     let wakes = stream::select(watch::start(&client, writers), routes.map(Ok));
+    let wakes = tasks::ahead(wakes, AHEAD);
 
     let readiness = Readiness::default();
     let caches =
@@ -113,12 +116,11 @@ async fn report_filled(stores: &Stores, gate: &Gate) {
 /// Stands by with warm caches until it leads, works while it leads, and so on.
 async fn work(
     context: &Arc<Context>,
-    wakes: impl Stream<Item = Result<Wake, std::convert::Infallible>> + Send,
+    mut wakes: impl Stream<Item = Result<Wake, std::convert::Infallible>> + Send + Unpin,
     pace: &controller::Config,
     mut leading: Receiver<bool>,
     shutdown: &CancellationToken,
 ) {
-    let mut wakes = std::pin::pin!(wakes);
     loop {
         let mut elected = leading.clone();
         tokio::select! {
@@ -154,7 +156,7 @@ async fn lead(
     let queue = everybody
         .chain(wakes)
         .take_until(shutdown.clone().cancelled_owned());
-    let pass = |object, context| Box::pin(reconcile(object, context));
+    let pass = |object, context| Box::pin(tasks::apart(informed(object, context)));
     let passes = applier(
         pass,
         error_policy,
@@ -179,10 +181,7 @@ async fn lead(
 /// Keeps what workspaces refer to, and shares, once it is known what there is.
 async fn look_after(context: &Context, shutdown: &CancellationToken) {
     if watch::until_filled(&context.stores).await.is_ok() {
-        tokio::join!(
-            protect::run(context, shutdown),
-            shares::run(context, shutdown)
-        );
+        tokio::join!(protect::run(context, shutdown), shares::run(context, shutdown));
     }
 }
 

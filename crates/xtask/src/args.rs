@@ -81,6 +81,9 @@ pub(crate) struct BenchOperator {
     /// Measure this program in place of a release build made now
     #[arg(long, value_name = "FILE")]
     pub(crate) program: Option<PathBuf>,
+    /// One more argument for the operator, such as --operator-arg=--concurrency=16
+    #[arg(long = "operator-arg", value_name = "ARGUMENT", allow_hyphen_values = true)]
+    pub(crate) operator_args: Vec<String>,
     /// Print only; leave docs/performance.md as it is
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -72,6 +72,9 @@ pub(crate) fn run(args: &BenchOperator, paths: &Paths) -> anyhow::Result<()> {
     for count in &args.counts {
         command = command.args(["--count", &count.to_string()]);
     }
+    for argument in &args.operator_args {
+        command = command.args(["--operator-arg", argument]);
+    }
     let folder = target(paths).join("bench");
     fs::create_dir_all(&folder)?;
     let table = folder.join("operator.md");
@@ -99,7 +102,10 @@ fn build(paths: &Paths, progress: &Progress) -> anyhow::Result<PathBuf> {
 
 fn inside(args: &BenchOperator, paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
     let folder = target(paths).join("bench");
-    let program = args.program.as_deref().context("no program to measure")?;
+    let program = Program {
+        file: args.program.clone().context("no program to measure")?,
+        args: args.operator_args.clone(),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -114,10 +120,10 @@ fn inside(args: &BenchOperator, paths: &Paths, progress: &Progress) -> anyhow::R
     for count in &args.counts {
         report
             .rounds
-            .push(runtime.block_on(round(*count, program, &folder, paths, progress))?);
+            .push(runtime.block_on(round(*count, &program, &folder, paths, progress))?);
     }
     if args.stopped > 0 {
-        let stopped = stopped(args.stopped, program, &folder, paths, progress);
+        let stopped = stopped(args.stopped, &program, &folder, paths, progress);
         report.stopped = Some(runtime.block_on(stopped)?);
     }
     fs::write(folder.join("operator.json"), report.json())?;
@@ -125,10 +131,16 @@ fn inside(args: &BenchOperator, paths: &Paths, progress: &Progress) -> anyhow::R
     Ok(())
 }
 
+/// The operator that is measured.
+struct Program {
+    file: PathBuf,
+    args: Vec<String>,
+}
+
 /// One number of objects through all phases, on a fresh control plane: bare ones first, then workspaces.
 async fn round(
     count: usize,
-    program: &Path,
+    program: &Program,
     folder: &Path,
     paths: &Paths,
     progress: &Progress,
@@ -187,7 +199,7 @@ async fn round(
 /// Many workspaces that do nothing, on a fresh control plane.
 async fn stopped(
     count: usize,
-    program: &Path,
+    program: &Program,
     folder: &Path,
     paths: &Paths,
     progress: &Progress,
@@ -259,7 +271,7 @@ async fn prepare(instance: &Instance) -> anyhow::Result<Client> {
     Ok(client)
 }
 
-fn operator(instance: &Instance, program: &Path) -> anyhow::Result<Service> {
+fn operator(instance: &Instance, program: &Program) -> anyhow::Result<Service> {
     let settings = instance.layout().file("settings.yaml");
     fs::write(&settings, SETTINGS)?;
     let args = [
@@ -268,5 +280,6 @@ fn operator(instance: &Instance, program: &Path) -> anyhow::Result<Service> {
         format!("--settings-file={}", settings.display()),
         "--admin-address=127.0.0.1:9090".to_owned(),
     ];
-    Ok(control_plane::service(NAME, program.to_path_buf(), args.to_vec()))
+    let args = args.into_iter().chain(program.args.iter().cloned()).collect();
+    Ok(control_plane::service(NAME, program.file.clone(), args))
 }

@@ -1,0 +1,69 @@
+//! Futures and streams -> tasks of their own, which end with whoever waits for them (IO).
+//!
+//! Whoever waits for many futures at once polls all of them whenever one gets on, and the queue of passes does so with
+//! each change that a watch tells. A task is polled only when it can get on itself.
+
+use std::panic;
+
+use futures::{Stream, StreamExt as _, channel::mpsc};
+use tokio_util::task::AbortOnDropHandle;
+
+/// The outcome of `work`, done by a task of its own. Dropped before that, the task ends at its next wait.
+pub async fn apart<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    match AbortOnDropHandle::new(tokio::spawn(work)).await {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => panic::resume_unwind(panic),
+            // The runtime ends, and everything with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// What `stream` yields, read by a task of its own that runs ahead by so many items.
+pub fn ahead<T: Send + 'static>(
+    stream: impl Stream<Item = T> + Send + 'static,
+    items: usize,
+) -> impl Stream<Item = T> + Send + Unpin {
+    let (sender, receiver) = mpsc::channel(items);
+    let task = AbortOnDropHandle::new(tokio::spawn(stream.map(Ok).forward(sender)));
+    receiver.map(move |item| {
+        // It lives as long as its reader.
+        let _ = &task;
+        item
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_ends_with_whoever_waits_for_it() {
+        let alive = Arc::new(());
+        let held = alive.clone();
+        let work = apart(async move {
+            let _held = held;
+            std::future::pending::<()>().await;
+        });
+        let waited = tokio::time::timeout(Duration::from_millis(10), work).await;
+        assert!(waited.is_err());
+        while Arc::strong_count(&alive) > 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "as it was")]
+    async fn a_panic_reaches_whoever_waits() {
+        apart(async { panic!("as it was") }).await
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_read_in_order_and_to_its_end() {
+        let items: Vec<u8> = ahead(futures::stream::iter(0..100), 4).collect().await;
+        assert_eq!(items, (0..100).collect::<Vec<_>>());
+    }
+}
