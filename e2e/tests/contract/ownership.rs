@@ -281,6 +281,36 @@ async fn owner_only_workspaces_are_their_owners_and_public_ones_everybody_s() ->
 }
 
 #[tokio::test]
+async fn our_own_accounts_do_their_task_and_nothing_else() -> anyhow::Result<()> {
+    let scratch = Scratch::new("accounts", &["alice"]).await?;
+    let alice = of(&scratch, "alice").await?;
+    alice.create(&PostParams::default(), &stopped("lab")).await?;
+    let environment = e2e::Environment::get()?;
+    let account = |component: &str| {
+        let (namespace, release) = (&environment.system_namespace, &environment.release);
+        format!("system:serviceaccount:{namespace}:{release}-{component}")
+    };
+    let dry = PatchParams {
+        dry_run: true,
+        ..PatchParams::default()
+    };
+    let start = json!({"spec": {"desiredStatus": "Running"}});
+    let image = json!({"spec": {"image": "other:1"}});
+    let owner = json!({"metadata": {"annotations": {CREATED_BY: "bob"}}});
+    for (component, task) in [
+        ("operator", "the operator changes only"),
+        ("gateway", "the gateway only starts"),
+    ] {
+        let ours = of(&scratch, &account(component)).await?;
+        ours.patch("lab", &dry, &Patch::Merge(&start)).await?;
+        for beyond in [&image, &owner] {
+            refused(ours.patch("lab", &dry, &Patch::Merge(beyond)).await, task)?;
+        }
+    }
+    scratch.finish().await
+}
+
+#[tokio::test]
 async fn a_namespace_full_of_other_people_s_workspaces_is_deleted() -> anyhow::Result<()> {
     let scratch = Scratch::new("leaving", &["alice"]).await?;
     let alice = of(&scratch, "alice").await?;
