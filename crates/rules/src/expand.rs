@@ -5,6 +5,7 @@
 
 use api::WorkspaceTemplateSpec;
 use k8s_openapi::api::core::v1::Container;
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::variables::{Scope, VariableError, expand_text, expand_value};
@@ -27,9 +28,9 @@ const PARTS: [&str; 10] = [
 ];
 const INIT_CONTAINERS: &str = "defaultInitContainers";
 
-/// Whether anything in `spec` may have to be replaced. In JSON itself a brace is followed by a quote or its end.
-pub(crate) fn has_variables(spec: &WorkspaceTemplateSpec) -> bool {
-    let json = serde_json::to_vec(spec).unwrap_or_default();
+/// Whether anything in `part` may have to be replaced. In JSON itself a brace is followed by a quote or its end.
+pub(crate) fn has_variables(part: &impl Serialize) -> bool {
+    let json = serde_json::to_vec(part).unwrap_or_default();
     json.windows(2)
         .any(|pair| pair[0] == b'{' && (pair[1].is_ascii_alphabetic() || b"_{".contains(&pair[1])))
 }

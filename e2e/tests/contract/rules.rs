@@ -210,8 +210,8 @@ async fn every_resource_is_bounded_by_its_name_and_so_is_the_pod_as_a_whole() ->
                 vec!["spec.resources.limits.memory", "1025Mi", "maximum 1Gi"],
             ),
             (
-                json!({"resources": {"requests": {"nvidia.com/gpu": 1}, "limits": {"nvidia.com/gpu": 0}}}),
-                vec!["nvidia.com/gpu needs both to be the same"],
+                json!({"resources": {"requests": {"example.org/fpga": 1}, "limits": {"example.org/fpga": 2}}}),
+                vec!["example.org/fpga needs both to be the same"],
             ),
             (json!({"shmSize": "64Mi"}), vec![]),
             (

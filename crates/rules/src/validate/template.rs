@@ -32,11 +32,16 @@ pub fn template(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violat
         return found;
     }
     let scope = Scope::sample();
-    match expand::disks(spec, &scope).and_then(|spec| expand::rest(&spec, &scope)) {
+    let mut spec = spec.clone();
+    for container in &mut spec.default_init_containers {
+        // No sample is an amount that suits every bound.
+        container.resources = container.resources.take().filter(|it| !expand::has_variables(it));
+    }
+    match expand::disks(&spec, &scope).and_then(|spec| expand::rest(&spec, &scope)) {
         Ok(expanded) => found.extend(values(&expanded, settings)),
         Err(faults) => {
             found.extend(faults);
-            found.extend(values(spec, settings));
+            found.extend(values(&spec, settings));
         }
     }
     found
@@ -298,7 +303,9 @@ mod tests {
             "defaultVolumes": [{"name": "d", "persistentVolumeClaimName": "data-{team}", "mountPath": "/data/{team}"}],
             "defaultShmSize": "64Mi", "maxShmSize": "64Mi",
             "podSecurity": "Baseline", "defaultPodSecurityContext": {"runAsUser": 0},
-            "defaultInitContainers": [{"name": "a", "image": "other:{workspace.namespace}"}],
+            "defaultInitContainers": [
+                {"name": "a", "image": "other:{workspace.namespace}", "resources": {"limits": {"cpu": "{cpus}"}}},
+            ],
             "defaultReadinessProbe": {"httpGet": {"port": "{service.port}"}},
         }));
         assert_eq!(found, Vec::<String>::new());
