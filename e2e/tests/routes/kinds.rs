@@ -11,6 +11,19 @@ use crate::{
     edge::{self, Edge, kubectl, labelled},
 };
 
+/// Waits until the manager's condition Ready reads so.
+async fn ready(manager: &str, wanted: &str) -> anyhow::Result<()> {
+    let path = r#"jsonpath={.status.conditions[?(@.type=="Ready")].status} {.status.conditions[?(@.type=="Ready")].reason}"#;
+    wait::until("the manager to say so", wait::USUAL, || async {
+        let read = kubectl(&["get", "workspacemanager", manager, "-o", path], "").await;
+        match read {
+            Ok(said) if said == wanted => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_kind_that_is_not_installed_is_told_and_the_route_of_the_example_follows_when_it_is()
 -> anyhow::Result<()> {
@@ -40,8 +53,10 @@ async fn a_kind_that_is_not_installed_is_told_and_the_route_of_the_example_follo
     };
     let told = degraded("True", "HTTPRoute is not installed").await?;
     assert_eq!(told.1, "RouteFailed");
+    ready(&manager, "False RouteKindUnavailable").await?;
     definitions::install("httproutes.yaml", &[HTTP_ROUTES]).await?;
     degraded("False", "").await?;
+    ready(&manager, "True AllRulesHold").await?;
     workspace::reached(&alice, "ws", Phase::Running).await?;
     let routes = labelled(&scratch.namespace, HTTP_ROUTES, "ws").await?;
     assert_eq!(routes, ["httproute.gateway.networking.k8s.io/workspace-ws"]);

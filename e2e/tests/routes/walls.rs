@@ -25,6 +25,12 @@ async fn connects(pods: &Api<Pod>, from: &str, address: &str, port: i32) -> anyh
     Ok(cluster::exec(pods, from, &command).await?.trim() == "yes")
 }
 
+async fn resolves(pods: &Api<Pod>, from: &str) -> anyhow::Result<bool> {
+    let look = "import socket; print(socket.gethostbyname('kubernetes.default.svc'))";
+    let found = cluster::exec(pods, from, &["python3", "-c", look]).await;
+    Ok(found.is_ok_and(|address| address.contains('.')))
+}
+
 async fn becomes(pods: &Api<Pod>, from: &str, address: &str, port: i32, wanted: bool) -> anyhow::Result<()> {
     let what = format!("{from} -> {address}:{port} to be {wanted}");
     wait::until(&what, Duration::from_secs(30), || async {
@@ -69,7 +75,8 @@ async fn the_wall_follows_its_manager_at_once_and_no_pod_restarts() -> anyhow::R
     let (pod, address) = (endpoint.pod_name.as_str(), endpoint.pod_ip.as_str());
     let uid = edge::pod_uid(&pods, "ws").await?;
 
-    // By default neither neighbours nor the API server nor the metadata service.
+    // By default DNS, but neither neighbours nor the API server nor the metadata service.
+    assert!(resolves(&pods, pod).await?);
     assert!(!connects(&pods, "neighbour", address, 8888).await?);
     assert!(!connects(&pods, pod, &neighbour, 8888).await?);
     assert!(!connects(&pods, pod, "kubernetes.default.svc", 443).await?);
@@ -83,6 +90,7 @@ async fn the_wall_follows_its_manager_at_once_and_no_pod_restarts() -> anyhow::R
     manager(json!({"ingressFrom": [this_namespace], "egress": "None"})).await?;
     becomes(&pods, pod, &neighbour, 8888, false).await?;
     assert!(connects(&pods, "neighbour", address, 8888).await?);
+    assert!(resolves(&pods, pod).await?, "DNS is what is left");
 
     manager(json!({"enabled": false})).await?;
     becomes(&pods, pod, &neighbour, 8888, true).await?;
