@@ -7,6 +7,7 @@ mod checks;
 mod history;
 mod node;
 mod scene;
+mod sweep;
 
 use std::time::{Duration, Instant};
 

@@ -30,6 +30,7 @@ use super::{
     checks::{self, degraded},
     history::{Histories, written},
     node::SilentNode,
+    sweep,
 };
 use crate::{
     Environment,
@@ -334,6 +335,8 @@ impl Scene {
         if keep {
             return Ok(());
         }
+        let (admin, name) = (self.admin.clone(), self.scratch.namespace.clone());
+        sweep::rules(&admin, &name).await?;
         let pods = self.scratch.api::<Pod>();
         let force = async {
             loop {
@@ -356,6 +359,7 @@ impl Scene {
         for node in &nodes {
             node.delete().await?;
         }
+        sweep::rest(&admin, &name).await?;
         result
     }
 }

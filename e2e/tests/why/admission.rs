@@ -1,6 +1,6 @@
 //! Quotas, ranges, Pod Security and other people's admission rules.
 
-use api::{Workspace, WorkspaceManager, WorkspaceTemplate, condition::reason};
+use api::{WorkspaceManager, WorkspaceTemplate, condition::reason};
 use e2e::{
     Environment, row, wait,
     why::{Scene, table},
@@ -139,12 +139,7 @@ async fn pod_security(scene: &Scene) -> anyhow::Result<()> {
     Api::<Namespace>::all(scene.admin.clone())
         .patch(scene.namespace(), &PatchParams::default(), &label)
         .await?;
-    scene.recovered().await?;
-    scene.delete::<Workspace>(&scene.name).await?;
-    templates
-        .delete(scene.namespace(), &DeleteParams::default())
-        .await?;
-    Ok(())
+    scene.recovered().await
 }
 
 /// Waits until a pod is refused with this word: rules take a moment to be known to the API server.
@@ -307,12 +302,7 @@ async fn route_is_refused(scene: &Scene) -> anyhow::Result<()> {
         .await?;
     let words = ["The Ingress", "exceeded quota: e2e", "routing.custom"];
     scene.told(reason::ROUTE_FAILED, &words, pod_ready()).await?;
-    raise(scene, json!({ingresses: "1"})).await?;
-    scene.delete::<Workspace>(&scene.name).await?;
-    managers
-        .delete(scene.namespace(), &DeleteParams::default())
-        .await?;
-    Ok(())
+    raise(scene, json!({ingresses: "1"})).await
 }
 
 #[tokio::test]

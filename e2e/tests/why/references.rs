@@ -1,6 +1,6 @@
 //! Objects that a workspace refers to and that are not there.
 
-use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate, condition::reason};
+use api::{WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate, condition::reason};
 use e2e::{
     Environment, row,
     why::{Scene, table},
@@ -8,7 +8,7 @@ use e2e::{
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, ServiceAccount};
 use kube::{
     Api,
-    api::{DeleteParams, ListParams, PostParams},
+    api::{ListParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -29,12 +29,7 @@ async fn template(scene: &Scene) -> anyhow::Result<()> {
         "spec": {"displayName": "Late", "defaultImage": Environment::get()?.images.echo},
     }))?;
     templates.create(&PostParams::default(), &template).await?;
-    scene.recovered().await?;
-    scene.delete::<Workspace>(&scene.name).await?;
-    templates
-        .delete(scene.namespace(), &DeleteParams::default())
-        .await?;
-    Ok(())
+    scene.recovered().await
 }
 
 async fn manager(scene: &Scene) -> anyhow::Result<()> {
@@ -53,12 +48,7 @@ async fn manager(scene: &Scene) -> anyhow::Result<()> {
         "spec": spec,
     }))?;
     managers.create(&PostParams::default(), &manager).await?;
-    scene.recovered().await?;
-    scene.delete::<Workspace>(&scene.name).await?;
-    managers
-        .delete(scene.namespace(), &DeleteParams::default())
-        .await?;
-    Ok(())
+    scene.recovered().await
 }
 
 async fn make_profile(scene: &Scene, spec: Value) -> anyhow::Result<()> {

@@ -15,7 +15,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ async fn class(scene: &Scene) -> anyhow::Result<Api<StorageClass>> {
 
 /// A volume for the workspace's claim, as a provisioner would make it. It lies on a node without a machine, so nothing is
 /// ever mounted.
-async fn volume(scene: &Scene) -> anyhow::Result<Api<PersistentVolume>> {
+async fn volume(scene: &Scene) -> anyhow::Result<()> {
     let volumes = Api::<PersistentVolume>::all(scene.admin.clone());
     let volume = serde_json::from_value(json!({
         "metadata": {"name": scene.namespace(), "labels": {"e2e.test/scratch": "true"}},
@@ -53,23 +53,6 @@ async fn volume(scene: &Scene) -> anyhow::Result<Api<PersistentVolume>> {
         },
     }))?;
     volumes.create(&PostParams::default(), &volume).await?;
-    Ok(volumes)
-}
-
-/// Volumes that nobody mounts have finalizers that nobody takes off.
-async fn remove(
-    scene: &Scene,
-    volumes: Option<Api<PersistentVolume>>,
-    classes: Api<StorageClass>,
-) -> anyhow::Result<()> {
-    let name = scene.namespace();
-    if let Some(volumes) = volumes {
-        volumes.delete(name, &DeleteParams::default()).await?;
-        let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-        // It may be gone already.
-        let _ = volumes.patch(name, &PatchParams::default(), &none).await;
-    }
-    classes.delete(name, &DeleteParams::default()).await?;
     Ok(())
 }
 
@@ -86,16 +69,12 @@ async fn storage_class_that_does_not_exist(scene: &Scene) -> anyhow::Result<()> 
             claimed(),
         )
         .await?;
-    let classes = class(scene).await?;
-    scene.cleared().await?;
-    classes
-        .delete(scene.namespace(), &DeleteParams::default())
-        .await?;
-    Ok(())
+    class(scene).await?;
+    scene.cleared().await
 }
 
 async fn claim_stays_unbound(scene: &Scene) -> anyhow::Result<()> {
-    let classes = class(scene).await?;
+    class(scene).await?;
     scene.create(json!({"storage": disk(scene)})).await?;
     let evidence = after_pod(Duration::from_mins(1));
     scene
@@ -105,10 +84,9 @@ async fn claim_stays_unbound(scene: &Scene) -> anyhow::Result<()> {
             evidence,
         )
         .await?;
-    let volumes = volume(scene).await?;
+    volume(scene).await?;
     scene.may_also_tell(reason::VOLUME_ATTACH_FAILED);
-    wait_until_bound(scene).await?;
-    remove(scene, Some(volumes), classes).await
+    wait_until_bound(scene).await
 }
 
 async fn wait_until_bound(scene: &Scene) -> anyhow::Result<()> {
@@ -130,7 +108,7 @@ async fn wait_until_bound(scene: &Scene) -> anyhow::Result<()> {
 
 async fn volume_cannot_be_made(scene: &Scene) -> anyhow::Result<()> {
     let node = scene.silent_node().await?;
-    let classes = class(scene).await?;
+    class(scene).await?;
     let mut spec = node.selected();
     spec["storage"] = disk(scene);
     scene.create(spec).await?;
@@ -152,11 +130,10 @@ async fn volume_cannot_be_made(scene: &Scene) -> anyhow::Result<()> {
             at(evidence),
         )
         .await?;
-    let volumes = volume(scene).await?;
+    volume(scene).await?;
     let pod = scene.bound_pod().await?;
     scene.write_pod(&pod, container_runs()).await?;
-    scene.recovered().await?;
-    remove(scene, Some(volumes), classes).await
+    scene.recovered().await
 }
 
 async fn claim_of(scene: &Scene) -> anyhow::Result<PersistentVolumeClaim> {
@@ -219,7 +196,8 @@ async fn mount_fails(scene: &Scene) -> anyhow::Result<()> {
 
 async fn growth_that_the_class_refuses(scene: &Scene) -> anyhow::Result<()> {
     let node = scene.silent_node().await?;
-    let (classes, volumes) = (class(scene).await?, volume(scene).await?);
+    let classes = class(scene).await?;
+    volume(scene).await?;
     let growth = |allowed: bool| Patch::Merge(json!({"allowVolumeExpansion": allowed}));
     classes
         .patch(scene.namespace(), &PatchParams::default(), &growth(false))
@@ -244,13 +222,13 @@ async fn growth_that_the_class_refuses(scene: &Scene) -> anyhow::Result<()> {
     classes
         .patch(scene.namespace(), &PatchParams::default(), &growth(true))
         .await?;
-    scene.cleared().await?;
-    remove(scene, Some(volumes), classes).await
+    scene.cleared().await
 }
 
 async fn growth_that_fails_on_the_way(scene: &Scene) -> anyhow::Result<()> {
     let node = scene.silent_node().await?;
-    let (classes, volumes) = (class(scene).await?, volume(scene).await?);
+    class(scene).await?;
+    volume(scene).await?;
     let mut spec = node.selected();
     spec["storage"] = disk(scene);
     scene.create(spec).await?;
@@ -301,8 +279,7 @@ async fn growth_that_fails_on_the_way(scene: &Scene) -> anyhow::Result<()> {
     claims
         .patch_status(&claim, &PatchParams::default(), &Patch::Merge(done))
         .await?;
-    scene.cleared().await?;
-    remove(scene, Some(volumes), classes).await
+    scene.cleared().await
 }
 
 #[tokio::test]

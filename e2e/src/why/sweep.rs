@@ -1,0 +1,62 @@
+//! A row's name -> nothing of it is left outside its namespace (IO).
+
+use std::fmt::Debug;
+
+use api::{WorkspaceManager, WorkspaceTemplate};
+use k8s_openapi::{
+    ClusterResourceScope,
+    api::{
+        admissionregistration::v1::{
+            ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
+        },
+        core::v1::PersistentVolume,
+        storage::v1::StorageClass,
+    },
+};
+use kube::{
+    Api, Client, Resource,
+    api::{DeleteParams, Patch, PatchParams},
+};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+/// Deletes every rule that could keep a namespace from going.
+pub(super) async fn rules(client: &Client, name: &str) -> anyhow::Result<()> {
+    delete::<ValidatingAdmissionPolicyBinding>(client, name).await?;
+    delete::<ValidatingAdmissionPolicy>(client, name).await?;
+    delete::<ValidatingWebhookConfiguration>(client, name).await
+}
+
+/// Deletes the other objects of the cluster that carry the row's name.
+pub(super) async fn rest(client: &Client, name: &str) -> anyhow::Result<()> {
+    delete::<WorkspaceTemplate>(client, name).await?;
+    delete::<WorkspaceManager>(client, name).await?;
+    delete::<StorageClass>(client, name).await?;
+    delete::<PersistentVolume>(client, name).await?;
+    // Nobody takes the finalizers off a volume that nobody attached.
+    let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    let volumes = Api::<PersistentVolume>::all(client.clone());
+    present(
+        volumes
+            .patch(name, &PatchParams::default(), &none)
+            .await
+            .map(drop),
+    )
+}
+
+async fn delete<K>(client: &Client, name: &str) -> anyhow::Result<()>
+where
+    K: Resource<DynamicType = (), Scope = ClusterResourceScope>,
+    K: Clone + Debug + DeserializeOwned,
+{
+    let objects = Api::<K>::all(client.clone());
+    present(objects.delete(name, &DeleteParams::default()).await.map(drop))
+}
+
+/// Most rows have none.
+fn present(result: Result<(), kube::Error>) -> anyhow::Result<()> {
+    match result {
+        Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
+        other => Ok(other?),
+    }
+}
