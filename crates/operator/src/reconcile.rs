@@ -19,7 +19,7 @@ use crate::{
     failure::{is_everyday, reason_of},
     intent::{Intent, intent, needs_certainty},
     memory::Recalled,
-    observe, plan, protect, publish, record,
+    observe, plan, protect, publish, record, watch,
     retire::{self, LastWill},
     routes,
     stores::Guarded,
@@ -84,6 +84,13 @@ enum Next {
     Hindered,
     /// Never: it is gone, or a change will wake us.
     Never,
+}
+
+/// One pass over one workspace, once every cache has been filled: before that, what is not there yet looks as if it were gone.
+pub async fn informed(object: Arc<Guarded<Workspace>>, context: Arc<Context>) -> Result<Action, Error> {
+    // It fails only when nobody fills the caches any more, and then nobody waits for the pass.
+    let _ = watch::until_filled(&context.stores).await;
+    reconcile(object, context).await
 }
 
 /// One pass over one workspace.

@@ -7,6 +7,7 @@ mod disks;
 mod faults;
 mod interleaving;
 mod lifecycle;
+mod outages;
 mod ownership;
 mod profiles;
 mod protection;

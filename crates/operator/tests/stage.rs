@@ -301,7 +301,7 @@ impl Stage {
     }
 }
 
-fn operator(client: Client, writers: &Writers, admission: bool) -> Arc<Context> {
+pub(crate) fn operator(client: Client, writers: &Writers, admission: bool) -> Arc<Context> {
     let image = "localhost/jk8s-application-jupyter-uv:1";
     let settings = format!("{{defaultImage: uv, imageAliases: {{uv: '{image}'}}, admission: {admission}}}");
     operator_of(client, writers, &settings)

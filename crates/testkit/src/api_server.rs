@@ -259,13 +259,7 @@ impl ApiServer {
             return Answer::Response(respond(Err(refusal)));
         }
         if let Some(watch) = Watch::requested(&call.path, &call.query) {
-            return Answer::Response(match state.watches.open(watch, &state.store) {
-                Some(body) => Response::new(body),
-                None => respond(Err((
-                    410,
-                    status_object(410, "Expired", "too old resource version"),
-                ))),
-            });
+            return Answer::Response(Response::new(state.watches.open(watch, &state.store)));
         }
         let outcome = state.store.serve(call);
         state.tell();
@@ -441,5 +435,35 @@ mod tests {
         let error = maps.get("one").await.unwrap_err();
         assert!(matches!(error, kube::Error::Api(status) if status.code == 500));
         maps.get("one").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_watch_tells_what_happens_from_a_version_on_until_its_history_is_forgotten() {
+        use futures::{StreamExt as _, TryStreamExt as _};
+        use kube::api::{WatchEvent, WatchParams};
+
+        let (server, client) = ApiServer::start();
+        server.put(&config_map("one"));
+        let maps: Api<ConfigMap> = Api::all(client);
+        let params = WatchParams::default().labels("example.com/app");
+        let mut events = maps.watch(&params, "0").await.unwrap().boxed();
+        server.put(&config_map("two"));
+        server.edit::<ConfigMap>(Some("team"), "one", |object| {
+            object["metadata"]["labels"] = json!({})
+        });
+        let mut told = Vec::new();
+        for _ in 0..3 {
+            told.push(match events.try_next().await.unwrap().unwrap() {
+                WatchEvent::Added(map) => format!("added {}", map.metadata.name.unwrap()),
+                WatchEvent::Deleted(map) => format!("deleted {}", map.metadata.name.unwrap()),
+                other => format!("{other:?}"),
+            });
+        }
+        assert_eq!(told, ["added one", "added two", "deleted one"]);
+        server.forget_history();
+        assert!(events.next().await.is_none(), "the watch ends");
+        let mut again = maps.watch(&params, "2").await.unwrap().boxed();
+        let expired = again.try_next().await.unwrap().unwrap();
+        assert!(matches!(expired, WatchEvent::Error(status) if status.code == 410));
     }
 }

@@ -6,9 +6,16 @@ use bytes::Bytes;
 use futures::{StreamExt as _, channel::mpsc};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody, combinators::UnsyncBoxBody};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::store::{Change, Store};
+
+/// What a watch is told that begins before what the server remembers.
+const EXPIRED: &str = concat!(
+    r#"{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure","#,
+    r#""message":"too old resource version","reason":"Expired","code":410}}"#,
+    "\n"
+);
 
 /// A label and, if one is asked for, its value.
 type Term = (String, Option<String>);
@@ -40,7 +47,7 @@ impl Watch {
     }
 
     /// The event that tells `change`, if the watch is about it.
-    fn event(&self, change: &Change) -> Option<Value> {
+    fn event(&self, change: &Change) -> Option<Bytes> {
         if !Store::is_in(&change.path, &self.collection) {
             return None;
         }
@@ -55,7 +62,11 @@ impl Watch {
             (true, true) => "MODIFIED",
             (true, false) => "DELETED",
         };
-        Some(json!({"type": type_, "object": change.object}))
+        // The type comes first, as API servers send it: readers know then what follows.
+        Some(Bytes::from(format!(
+            "{{\"type\":\"{type_}\",\"object\":{}}}\n",
+            change.object
+        )))
     }
 }
 
@@ -73,16 +84,17 @@ pub(crate) struct Watches {
 }
 
 impl Watches {
-    /// Begins a watch; `None` if it begins before what is remembered.
-    pub(crate) fn open(&mut self, watch: Watch, store: &Store) -> Option<UnsyncBoxBody<Bytes, Infallible>> {
-        if watch.since < self.oldest {
-            return None;
-        }
+    /// Begins a watch. One that begins before what is remembered tells that (410, `Expired`) and ends.
+    pub(crate) fn open(&mut self, watch: Watch, store: &Store) -> UnsyncBoxBody<Bytes, Infallible> {
         let (sender, receiver) = mpsc::unbounded();
-        self.open.push(Open { watch, sender });
-        self.tell(store);
+        if watch.since < self.oldest {
+            let _ = sender.unbounded_send(Bytes::from_static(EXPIRED.as_bytes()));
+        } else {
+            self.open.push(Open { watch, sender });
+            self.tell(store);
+        }
         let frames = receiver.map(|line| Ok::<_, Infallible>(Frame::data(line)));
-        Some(StreamBody::new(frames).boxed_unsync())
+        StreamBody::new(frames).boxed_unsync()
     }
 
     /// Sends what happened since each watch was told last.
@@ -90,10 +102,7 @@ impl Watches {
         self.open.retain_mut(|open| {
             for change in store.changes_since(open.watch.since) {
                 if let Some(event) = open.watch.event(change)
-                    && open
-                        .sender
-                        .unbounded_send(Bytes::from(format!("{event}\n")))
-                        .is_err()
+                    && open.sender.unbounded_send(event).is_err()
                 {
                     return false;
                 }

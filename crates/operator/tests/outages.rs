@@ -1,0 +1,227 @@
+//! A whole operator, watches and queue included, beside an API server that is slow, silent, cut off or forgetful.
+
+use std::{sync::Arc, time::Duration};
+
+use api::{
+    Workspace,
+    workspace::{DesiredStatus, Phase},
+};
+use http::Method;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::PersistentVolumeClaim, events::v1::Event};
+use kube::runtime::controller::{Config, applier};
+use operator::{
+    context::Context,
+    reconcile::{error_policy, informed},
+    stores::Writers,
+    watch,
+};
+use serde_json::json;
+use testkit::{
+    api_server::Hindrance,
+    objects::{self, NAMESPACE},
+};
+use tokio::task::JoinHandle;
+
+use crate::stage::{Stage, operator, run_id};
+
+/// An operator that works until it is dropped.
+struct Process(JoinHandle<()>);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn begin(stage: &Stage) -> Process {
+    let client = stage.server.connect(None);
+    let writers = Writers::default();
+    let context: Arc<Context> = operator(client.clone(), &writers, true);
+    let wakes = watch::start(&client, writers);
+    let workspaces = context.stores.workspaces.clone();
+    let pass = |object, context| Box::pin(informed(object, context));
+    let config = Config::default().concurrency(4);
+    let passes = applier(pass, error_policy, context, workspaces, wakes, config);
+    Process(tokio::spawn(async move {
+        futures::StreamExt::for_each(passes, |_| async {}).await;
+    }))
+}
+
+/// Lets time pass until something is the case, for at most this long.
+async fn within(what: &str, limit: Duration, holds: impl Fn() -> bool) {
+    let watched = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    assert!(
+        tokio::time::timeout(limit, watched).await.is_ok(),
+        "{what} within {limit:?}"
+    );
+}
+
+fn phase(stage: &Stage) -> Option<Phase> {
+    stage.workspace().status.and_then(|status| status.phase)
+}
+
+fn replicas(stage: &Stage) -> Option<i32> {
+    stage.child::<Deployment>()?.spec?.replicas
+}
+
+fn set(stage: &Stage, desired: DesiredStatus) {
+    stage.edit_spec(|spec| spec["desiredStatus"] = json!(desired));
+}
+
+/// An operator and a workspace that runs.
+async fn running() -> (Stage, Process) {
+    let stage = Stage::with_demo();
+    let process = begin(&stage);
+    within("a start", Duration::from_secs(10), || replicas(&stage) == Some(1)).await;
+    stage.cluster();
+    stage.get_ready();
+    within("a ready workspace", Duration::from_secs(10), || {
+        phase(&stage) == Some(Phase::Running)
+    })
+    .await;
+    (stage, process)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happened_while_watches_were_gone_is_found_after_listing_anew() {
+    let (stage, _process) = running().await;
+    let run = run_id(&stage.child().unwrap());
+    stage.server.take_calls();
+    set(&stage, DesiredStatus::Stopped);
+    // The stop is older than anything that a watch can begin with now.
+    stage.server.forget_history();
+    within("the stop", Duration::from_secs(60), || {
+        replicas(&stage) == Some(0)
+    })
+    .await;
+    stage.cluster();
+    stage.end_pods();
+    stage.server.forget_history();
+    within("the end", Duration::from_secs(60), || {
+        phase(&stage) == Some(Phase::Stopped)
+    })
+    .await;
+    let written = stage.server.take_calls();
+    let scaled = written
+        .iter()
+        .filter(|call| call.is_write() && call.path.contains("deployments"));
+    assert_eq!(scaled.count(), 1);
+    assert_eq!(run_id(&stage.child().unwrap()), run);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_that_was_cut_off_goes_on_where_it_was() {
+    let (stage, _process) = running().await;
+    stage.server.partition(true);
+    set(&stage, DesiredStatus::Stopped);
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    assert_eq!(replicas(&stage), Some(1), "the pod is not touched");
+    stage.server.partition(false);
+    within("the stop", Duration::from_mins(2), || replicas(&stage) == Some(0)).await;
+    assert_eq!(stage.all::<Deployment>().len(), 1);
+    assert_eq!(stage.all::<PersistentVolumeClaim>().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_at_a_slow_server_is_made_once() {
+    let stage = Stage::with_demo();
+    for path in [
+        "persistentvolumeclaims",
+        "services",
+        "networkpolicies",
+        "deployments",
+        "status",
+    ] {
+        stage
+            .server
+            .hinder(Method::PATCH, path, Hindrance::Late(Duration::from_secs(6)));
+    }
+    let _process = begin(&stage);
+    within("the start", Duration::from_mins(1), || {
+        phase(&stage) == Some(Phase::Starting)
+    })
+    .await;
+    assert_eq!(stage.all::<Deployment>().len(), 1);
+    assert_eq!(stage.events(), ["Starting"]);
+    assert_eq!(stage.status().run_id, Some(run_id(&stage.child().unwrap())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_never_answers_a_call_holds_up_one_pass_and_no_more() {
+    for path in [
+        "persistentvolumeclaims/workspace-demo",
+        "deployments/workspace-demo",
+        "demo/status",
+    ] {
+        let stage = Stage::with_demo();
+        stage.server.hinder(Method::PATCH, path, Hindrance::Silence);
+        stage.server.put(&objects::workspace("other"));
+        let _process = begin(&stage);
+        let other = || stage.server.get::<Workspace>(Some(NAMESPACE), "other").unwrap();
+        within("the other one", Duration::from_secs(10), || {
+            other()
+                .status
+                .is_some_and(|status| status.phase == Some(Phase::Starting))
+        })
+        .await;
+        within("the next try", Duration::from_mins(1), || {
+            phase(&stage) == Some(Phase::Starting)
+        })
+        .await;
+        assert_eq!(stage.all::<Deployment>().len(), 2, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_are_lost_double_nothing() {
+    let stage = Stage::with_demo();
+    for path in [
+        "persistentvolumeclaims",
+        "services",
+        "networkpolicies",
+        "deployments",
+        "status",
+    ] {
+        stage
+            .server
+            .hinder(Method::PATCH, path, Hindrance::Unanswered(Duration::ZERO));
+    }
+    let _process = begin(&stage);
+    within("the start", Duration::from_mins(5), || {
+        let told = stage.workspace().status.and_then(|status| status.run_id);
+        told.is_some() && told == stage.child().map(|it| run_id(&it))
+    })
+    .await;
+    assert_eq!(stage.all::<Deployment>().len(), 1);
+    assert_eq!(stage.all::<PersistentVolumeClaim>().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_that_begins_says_nothing_before_it_has_seen_everything() {
+    for late in [
+        "workspacemanagers",
+        "pods",
+        "deployments",
+        "persistentvolumeclaims",
+    ] {
+        let (stage, process) = running().await;
+        let before = stage.workspace();
+        drop(process);
+        stage
+            .server
+            .hinder(Method::GET, late, Hindrance::Late(Duration::from_secs(8)));
+        stage.server.take_calls();
+        let events = stage.all::<Event>().len();
+        let _process = begin(&stage);
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!(stage.workspace(), before, "{late}");
+        assert_eq!(stage.all::<Event>().len(), events, "{late}");
+        let written = stage.server.take_calls();
+        let written: Vec<_> = written.iter().filter(|call| call.is_write()).collect();
+        assert!(written.is_empty(), "{late}: {written:?}");
+    }
+}
