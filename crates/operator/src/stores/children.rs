@@ -141,10 +141,10 @@ where
                 self.filled.send_replace(true);
             }
             Event::Apply(object) => {
-                let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
+                let mut kept = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
                 // One that cannot be read is none: whoever wants to write it will be told by the API server.
                 let (name, object) = (name_of(object.meta()), readable(object));
-                let before = shelf.take(&name);
+                let before = kept.take(&name);
                 let same = match (&before, &object) {
                     (Some(before), Some(object)) => is_same(before.as_ref(), object),
                     (before, object) => before.is_none() && object.is_none(),
@@ -156,13 +156,13 @@ where
                     parents.dedup();
                 }
                 if let Some(object) = object {
-                    shelf.put(object);
+                    kept.put(object);
                 }
                 return parents;
             }
             Event::Delete(object) => {
-                let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
-                shelf.take(&name_of(object.meta()));
+                let mut kept = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
+                kept.take(&name_of(object.meta()));
                 return parent_of(object.meta()).into_iter().collect();
             }
         }
@@ -186,11 +186,11 @@ impl<K: Resource<DynamicType = ()>> Shelf<K> {
     fn take(&mut self, name: &str) -> Option<Arc<K>> {
         let object = self.by_name.remove(name)?;
         if let Some((namespace, workspace)) = parent_of(object.meta()) {
-            let shelf = key(&namespace, &workspace);
-            if let Some(siblings) = self.by_workspace.get_mut(&shelf) {
+            let parent = key(&namespace, &workspace);
+            if let Some(siblings) = self.by_workspace.get_mut(&parent) {
                 siblings.retain(|sibling| !Arc::ptr_eq(sibling, &object));
                 if siblings.is_empty() {
-                    self.by_workspace.remove(&shelf);
+                    self.by_workspace.remove(&parent);
                 }
             }
         }
