@@ -3,6 +3,7 @@
 use std::{env, path::Path};
 
 use anyhow::Context as _;
+use e2e::wait;
 
 use crate::edge::kubectl;
 
@@ -17,10 +18,15 @@ pub(crate) async fn install(file: &str, names: &[&str]) -> anyhow::Result<()> {
     kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &path], "").await?;
     for name in names {
         let name = format!("crd/{name}");
-        kubectl(
-            &["wait", "--for=condition=Established", "--timeout=60s", &name],
-            "",
-        )
+        // It fails at once for one that has no status yet.
+        wait::until(&format!("{name} to be served"), wait::USUAL, || async {
+            kubectl(
+                &["wait", "--for=condition=Established", "--timeout=10s", &name],
+                "",
+            )
+            .await
+            .map_err(|error| format!("{error:#}"))
+        })
         .await?;
     }
     Ok(())
