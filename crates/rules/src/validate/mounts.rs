@@ -81,20 +81,15 @@ impl Together<'_> {
             "the home".to_owned(),
         )];
         places.extend(self.volumes.iter().enumerate().map(|(index, volume)| {
-            let field = self.field(index, "mountPath");
-            (
-                field,
-                volume.mount_path.clone(),
-                format!("the volume {:?}", volume.name),
-            )
+            let field = format!("spec.volumes[{index}].mountPath");
+            let what = format!("the volume {:?}{}", volume.name, self.filled());
+            (field, volume.mount_path.clone(), what)
         }));
         if let Some((name, profile)) = self.profile {
-            let field = || format!("spec.executionProfileRef ({name})");
-            places.extend(
-                folders_of(profile)
-                    .into_iter()
-                    .map(|(path, what)| (field(), path, what)),
-            );
+            places.extend(folders_of(profile).into_iter().map(|(path, what)| {
+                let what = format!("{what} of the execution profile {name:?}");
+                ("spec.executionProfileRef".to_owned(), path, what)
+            }));
         }
         for (field, path, what) in places {
             let normal = normal_path(&path);
@@ -123,22 +118,24 @@ impl Together<'_> {
         for (index, volume) in self.volumes.iter().enumerate() {
             let claim = &volume.persistent_volume_claim_name;
             if claim == home || claim == self.own_claim {
-                let rule = "is the claim of the home: mount another one, or use the home";
-                found.push(Violation::new(
-                    self.field(index, "persistentVolumeClaimName"),
-                    claim,
-                    rule,
-                ));
+                let rule = format!(
+                    "is the claim of the home: mount another one as {:?}{}, or use the home",
+                    volume.name,
+                    self.filled()
+                );
+                let field = format!("spec.volumes[{index}].persistentVolumeClaimName");
+                found.push(Violation::new(field, claim, rule));
             }
         }
         found
     }
 
-    fn field(&self, index: usize, leaf: &str) -> String {
+    /// What is said of volumes that the workspace does not list.
+    fn filled(&self) -> &'static str {
         if self.volumes_given {
-            format!("spec.volumes[{index}].{leaf}")
+            ""
         } else {
-            format!("spec.volumes[{index}].{leaf} (filled in)")
+            " of the template"
         }
     }
 }
