@@ -277,16 +277,17 @@ async fn race(scratch: &Scratch, turn: u32) -> anyhow::Result<()> {
     if made.is_err() {
         return gone(&templates, &name).await;
     }
-    let phase = wait::until("the race to be over", wait::USUAL, || async {
+    let is_in = wait::until("the race to be over", wait::USUAL, || async {
         let workspace = workspaces.get(&ws).await.map_err(|error| error.to_string())?;
-        let status = workspace.status.unwrap_or_default();
+        let conditions = workspace.status.unwrap_or_default().conditions;
+        let valid = condition::find(&conditions, VALID).map(|valid| valid.reason.as_str());
         let template = templates
             .get_opt(&name)
             .await
             .map_err(|error| error.to_string())?;
-        match (status.phase, template) {
-            (Some(Phase::Stopped), Some(template)) if !template.finalizers().is_empty() => Ok(Phase::Stopped),
-            (Some(Phase::Invalid), None) => Ok(Phase::Invalid),
+        match (valid, template) {
+            (Some(reason::ALL_RULES_HOLD), Some(template)) if !template.finalizers().is_empty() => Ok(true),
+            (Some(reason::TEMPLATE_NOT_FOUND), None) => Ok(false),
             other => Err(format!("{other:?}")),
         }
     })
@@ -295,7 +296,7 @@ async fn race(scratch: &Scratch, turn: u32) -> anyhow::Result<()> {
         .api::<Service>()
         .get_opt(&format!("workspace-{ws}"))
         .await?;
-    assert_eq!(child.is_some(), phase == Phase::Stopped, "turn {turn}: {phase:?}");
+    assert_eq!(child.is_some(), is_in, "turn {turn}");
     workspaces.delete(&ws, &at).await?;
     gone(&templates, &name).await
 }

@@ -65,10 +65,21 @@ impl Holds {
         self.lock().values().any(|keys| keys.contains(key))
     }
 
-    /// Forgets who does not refer to an object any more, and objects that are gone.
-    pub(super) async fn retain(&self, refers: impl Fn(&str, &Key) -> bool, exists: impl Fn(&Key) -> bool) {
+    /// Who was let in so far. To be asked before the caches are: whoever is let in later may not be in what they showed.
+    pub(super) fn so_far(&self) -> HashMap<String, Vec<Key>> {
+        self.lock().clone()
+    }
+
+    /// Forgets who of those `so_far` does not refer to an object any more, and objects that are gone.
+    pub(super) async fn retain(
+        &self,
+        so_far: &HashMap<String, Vec<Key>>,
+        refers: impl Fn(&str, &Key) -> bool,
+        exists: impl Fn(&Key) -> bool,
+    ) {
         self.lock().retain(|uid, keys| {
-            keys.retain(|key| refers(uid, key));
+            let earlier = so_far.get(uid);
+            keys.retain(|key| earlier.is_none_or(|earlier| !earlier.contains(key)) || refers(uid, key));
             !keys.is_empty()
         });
         self.written.lock().await.retain(|key, _| exists(key));
@@ -202,4 +213,31 @@ fn note(written: &mut HashMap<Key, Write>, key: &Key, version: Option<u64>, is_h
 /// Resource versions of one kind grow with time on every API server there is.
 fn version(meta: &ObjectMeta) -> Option<u64> {
     meta.resource_version.as_deref()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protect::Kind;
+
+    fn key(name: &str) -> Key {
+        Key {
+            kind: Kind::Template,
+            namespace: None,
+            name: name.to_owned(),
+            uid: format!("uid-of-{name}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_is_let_in_after_the_look_at_the_caches_is_not_forgotten() {
+        let holds = Holds::default();
+        holds.lock().insert("early".to_owned(), vec![key("t")]);
+        let so_far = holds.so_far();
+        holds.lock().insert("late".to_owned(), vec![key("t")]);
+        // The caches showed neither.
+        holds.retain(&so_far, |_, _| false, |_| true).await;
+        assert!(!holds.is_held(Some("early"), &key("t")));
+        assert!(holds.is_held(Some("late"), &key("t")) && holds.is_used(&key("t")));
+    }
 }

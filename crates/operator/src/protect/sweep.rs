@@ -62,6 +62,7 @@ pub async fn run(context: &Context, shutdown: &CancellationToken) {
 
 /// Does what is due, and says after which time something is although nothing changes.
 pub async fn sweep(context: &Context, sweeps: &mut Sweeps) -> Option<Duration> {
+    let let_in = context.holds.so_far();
     let survey = survey(context);
     let workspaces: HashMap<&str, &Workspace> = survey
         .workspaces
@@ -74,7 +75,8 @@ pub async fn sweep(context: &Context, sweeps: &mut Sweeps) -> Option<Duration> {
         let workspace = workspaces.get(uid);
         workspace.is_some_and(|workspace| refers(key, workspace, &catalogue))
     };
-    context.holds.retain(refers, |key| keys.contains(key)).await;
+    let exists = |key: &Key| keys.contains(key);
+    context.holds.retain(&let_in, refers, exists).await;
     sweeps.told.retain(|key, _| keys.contains(key));
 
     let users = survey.users(context, &catalogue);
