@@ -59,7 +59,7 @@ pub(super) fn beyond(
             if let Some(most) = most.filter(|most| total > *most && own <= *most) {
                 let rule = format!(
                     "makes the pod's {map} of {name} {total} in all, more than the template's maximum {most}: ask for less in \
-                     resources.{map} of the init containers or of the workspace"
+                     resources.{map} of the init containers, where what is unset is filled in, or of the workspace"
                 );
                 found.push(Violation::new(path, "", rule));
             }
@@ -124,7 +124,7 @@ mod tests {
             lines(large, json!({"cpu": {"max": "2"}})),
             [
                 "spec.initContainers: makes the pod's limits of cpu 2001m in all, more than the template's maximum 2: ask for \
-                 less in resources.limits of the init containers or of the workspace"
+                 less in resources.limits of the init containers, where what is unset is filled in, or of the workspace"
             ]
         );
     }
