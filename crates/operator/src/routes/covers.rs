@@ -133,7 +133,7 @@ mod tests {
             |object: &mut Value| object["spec"]["routes"][0]["match"] = json!("Host(`b`)"),
             |object: &mut Value| object["spec"]["routes"][0]["middlewares"] = json!([]),
             |object: &mut Value| {
-                object["spec"]["routes"] = json!([planned()["spec"]["routes"][0], {"match": "Host(`b`)"}])
+                object["spec"]["routes"] = json!([planned()["spec"]["routes"][0], {"match": "Host(`b`)"}]);
             },
             |object: &mut Value| object["metadata"]["labels"] = json!({}),
             |object: &mut Value| object["metadata"]["ownerReferences"] = json!([]),

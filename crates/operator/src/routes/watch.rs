@@ -223,8 +223,8 @@ fn is_missing(error: &kube::Error) -> bool {
 fn has_code(error: &watcher::Error, code: u16) -> bool {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == code,
-        watcher::Error::WatchError(status) => status.code == code,
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => status.code == code,
         _ => false,
     }
 }

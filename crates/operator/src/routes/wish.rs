@@ -30,11 +30,10 @@ pub fn wish<'a>(
     let on = desired == DesiredStatus::Running && world.wanted_pods() > 0;
     match valid.map(|valid| &valid.routes) {
         _ if !on => Wish::None,
-        None => Wish::AsTheyAre(None),
         Some(Routes::Fed) => Wish::None,
         Some(Routes::Unknown(why)) => Wish::AsTheyAre(Some(why)),
         Some(Routes::Objects(routes)) if has || is_ready(world) => Wish::These(routes),
-        Some(Routes::Objects(_)) => Wish::AsTheyAre(None),
+        Some(Routes::Objects(_)) | None => Wish::AsTheyAre(None),
     }
 }
 
