@@ -33,6 +33,8 @@ enum Step {
     /// By hand, past the finalizer.
     Tear,
     Create(bool, Retain),
+    /// Everybody does what is to do, once.
+    Round,
     Sync,
     SyncOne(usize),
     Pass,
@@ -47,14 +49,15 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let desired = prop_oneof![Just(DesiredStatus::Running), Just(DesiredStatus::Stopped)];
-    let retain = || prop_oneof![Just(Retain::Delete), Just(Retain::Retain)];
+    let retain = || prop_oneof![1 => Just(Retain::Delete), 3 => Just(Retain::Retain)];
     let step = prop_oneof![
         6 => desired.prop_map(Step::Set),
         1 => any::<u8>().prop_map(Step::Edit),
         1 => retain().prop_map(Step::Keep),
         2 => Just(Step::Delete),
         1 => Just(Step::Tear),
-        3 => (any::<bool>(), retain()).prop_map(|(bob, retain)| Step::Create(bob, retain)),
+        8 => Just(Step::Round),
+        6 => (any::<bool>(), retain()).prop_map(|(bob, retain)| Step::Create(bob, retain)),
         6 => Just(Step::Sync),
         8 => (0..Stage::WATCHES).prop_map(Step::SyncOne),
         16 => Just(Step::Pass),
@@ -131,6 +134,15 @@ impl Play {
             Step::Delete => self.stage.delete_demo(),
             Step::Tear => server.remove::<Workspace>(Some(NAMESPACE), "demo"),
             Step::Create(bob, retain) => self.create(if bob { "bob" } else { "alice" }, retain),
+            Step::Round => {
+                self.stage.sync();
+                self.pass().await;
+                self.town.deployments(&server);
+                self.town.replica_sets(&server);
+                self.town.end_pods(&server);
+                self.town.start_pods(&server);
+                self.town.garbage(&server);
+            }
             Step::Sync => self.stage.sync(),
             Step::SyncOne(watch) => self.stage.sync_one(watch),
             Step::Pass => self.pass().await,
