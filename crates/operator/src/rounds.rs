@@ -54,13 +54,13 @@ mod tests {
             None
         });
         let told = async {
-            tokio::time::sleep(Duration::from_secs(3600)).await;
+            tokio::time::sleep(Duration::from_hours(1)).await;
             assert_eq!(count(), 1);
             for _ in 0..5 {
                 pulse.beat();
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            tokio::time::sleep(Duration::from_secs(3600)).await;
+            tokio::time::sleep(Duration::from_hours(1)).await;
             assert_eq!(count(), 2);
             shutdown.cancel();
         };

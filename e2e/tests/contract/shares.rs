@@ -81,8 +81,8 @@ async fn a_share_is_active_until_the_second_of_its_end_and_says_so_in_events() -
     let end = Timestamp::from_second(end.as_second())?;
     let brief = share("lab", json!({"expiresAt": end.to_string()}))?;
     shares.create(&PostParams::default(), &brief).await?;
-    let shared = told(&shares, reason::SHARED).await?;
-    assert_eq!(shared.spec.workspace_uid, lab.uid());
+    let begun = told(&shares, reason::SHARED).await?;
+    assert_eq!(begun.spec.workspace_uid, lab.uid());
     wait::until("an owner reference", wait::USUAL, || async {
         let share = shares.get("s").await.map_err(|error| error.to_string())?;
         let owners = share.owner_references();

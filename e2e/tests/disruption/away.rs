@@ -70,10 +70,10 @@ async fn what_is_in_use_stays_while_the_operator_is_away_and_what_ended_goes_whe
             "workspaceRef": "shared", "subjects": [{"kind": "User", "name": "dave"}], "expiresAt": end.to_string(),
         },
     }))?;
-    let shared = shares.create(&PostParams::default(), &share).await;
+    let made = shares.create(&PostParams::default(), &share).await;
     component::scale("operator", replicas).await?;
     happened?;
-    shared?;
+    made?;
 
     wait::until(
         "the template and its last user to be gone",
