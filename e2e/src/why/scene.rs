@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context as _;
 use api::{
     Workspace,
-    condition::{self, AVAILABLE},
+    condition::{self, AVAILABLE, reason},
     workspace::Phase,
 };
 use jiff::Timestamp;
@@ -79,7 +79,11 @@ impl Scene {
             scratch,
             admin,
             nodes: Mutex::default(),
-            seen: Mutex::default(),
+            seen: Mutex::new(Seen {
+                // The cluster is one small node: it may be full for a moment, and that is told, too.
+                also: vec![reason::UNSCHEDULABLE],
+                ..Seen::default()
+            }),
         })
     }
 

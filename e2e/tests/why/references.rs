@@ -12,7 +12,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::evidence::{created, pod_refused, unscheduled, waiting_for};
+use crate::evidence::{created, pod_refused, waiting_for};
 
 const API_VERSION: &str = "workspaces.jupyter.org/v1alpha1";
 
@@ -195,7 +195,7 @@ async fn claim_that_is_mounted(scene: &Scene) -> anyhow::Result<()> {
         ]}))
         .await?;
     let words = ["The claim shared", "does not exist"];
-    scene.told(reason::VOLUME_UNBOUND, &words, unscheduled()).await?;
+    scene.told(reason::VOLUME_UNBOUND, &words, created()).await?;
     scene
         .make::<PersistentVolumeClaim>(json!({
             "metadata": {"name": "shared"},

@@ -202,7 +202,7 @@ fn node_of(pod: &Pod) -> Option<&str> {
 
 /// A foreign message without what would stand before our own full stop.
 fn trimmed(message: &str) -> &str {
-    message.trim_end_matches(['.', ' ', '\n'])
+    message.trim_end_matches(['.', ',', ' ', '\n'])
 }
 
 /// What is left of `span` since `since`. Nothing is left when the time is unknown or lies in the future: then the

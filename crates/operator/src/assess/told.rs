@@ -51,7 +51,12 @@ pub(super) fn conditions(
     };
     match (stand, trouble) {
         (Stand::Running, Some(trouble)) if is_unrouted(facts) => {
-            set.set(AVAILABLE, false, trouble.reason, "The pod is ready, but no route leads to it.");
+            set.set(
+                AVAILABLE,
+                false,
+                trouble.reason,
+                "The pod is ready, but no route leads to it.",
+            );
         }
         (Stand::Running, _) => set.set(AVAILABLE, true, reason::READY, &ready(facts.world)),
         (Stand::Starting, Some(trouble)) => set.set(AVAILABLE, false, trouble.reason, available),
