@@ -62,7 +62,9 @@ pub(crate) fn run(args: &BenchOperator, paths: &Paths) -> anyhow::Result<()> {
         Some(program) => program.clone(),
         None => build(paths, &progress)?,
     };
-    let mut command = Cmd::new("unshare").args(["--net", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    // Its first process takes no signal but the kill that follows the end of this one.
+    let mut command = Cmd::new("setpriv").args(["--pdeathsig", "KILL", "unshare"]);
+    command = command.args(["--net", "--pid", "--fork", "--kill-child", "--mount-proc"]);
     command = command
         .arg(std::env::current_exe()?)
         .args(["bench-operator", "--inside"])
