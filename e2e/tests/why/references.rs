@@ -40,7 +40,7 @@ async fn manager(scene: &Scene) -> anyhow::Result<()> {
     scene.told(reason::MANAGER_NOT_FOUND, &words, created()).await?;
     let managers = Api::<WorkspaceManager>::all(scene.admin.clone());
     let others = managers.list(&ListParams::default()).await?;
-    let mut spec = serde_json::to_value(&others.items.first().map(|manager| manager.spec.clone()))?;
+    let mut spec = serde_json::to_value(others.items.first().map(|manager| manager.spec.clone()))?;
     spec["routing"]["baseDomain"] = json!(format!("{}.test", scene.namespace()));
     let manager = serde_json::from_value(json!({
         "apiVersion": API_VERSION, "kind": "WorkspaceManager",
