@@ -120,14 +120,19 @@ fn inside(args: &BenchOperator, paths: &Paths, progress: &Progress) -> anyhow::R
         ..Report::default()
     };
     for count in &args.counts {
-        report
-            .rounds
-            .push(runtime.block_on(round(*count, &program, &folder, paths, progress))?);
+        let round = round(*count, &program, &folder, paths, progress);
+        report.rounds.push(runtime.block_on(round)?);
+        write(&report, &folder)?;
     }
     if args.stopped > 0 {
         let stopped = stopped(args.stopped, &program, &folder, paths, progress);
         report.stopped = Some(runtime.block_on(stopped)?);
     }
+    write(&report, &folder)
+}
+
+/// Writes what is known so far: a round takes minutes.
+fn write(report: &Report, folder: &Path) -> anyhow::Result<()> {
     fs::write(folder.join("operator.json"), report.json())?;
     fs::write(folder.join("operator.md"), report.table())?;
     Ok(())
