@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use crate::checks::syntax::{label_name, object_name};
 use crate::checks::{mount_path, normal_path, positive};
 use crate::defaults::Home;
+use crate::names;
 use crate::quantity::Quantity;
 use crate::violation::Violation;
 
@@ -18,6 +19,9 @@ pub(super) const HOME: &str = "workspace-storage";
 pub(super) const TMP: &str = "tmp";
 pub(super) const SHM: &str = "shm";
 const PREFIX: &str = "jupyter-k8s-";
+/// A claim that waits to be made would be somebody's disk one day, so its name is enough.
+const OF_ANOTHER: &str =
+    "is a name of workspaces' own disks: name a claim that does not begin with \"workspace-\"";
 
 /// Where every pod has something of its own.
 const OURS: [(&str, &str); 2] = [("/tmp", "scratch space"), ("/dev/shm", "shared memory")];
@@ -110,6 +114,8 @@ impl Together<'_> {
                 if name == self.own_claim {
                     let rule = "is the name of the workspace's own disk: leave claimName out, and that disk is the home";
                     found.push(Violation::new("spec.storage.claimName", name, rule));
+                } else if is_a_disk(name) {
+                    found.push(Violation::new("spec.storage.claimName", name, OF_ANOTHER));
                 }
                 name.as_str()
             }
@@ -117,14 +123,16 @@ impl Together<'_> {
         };
         for (index, volume) in self.volumes.iter().enumerate() {
             let claim = &volume.persistent_volume_claim_name;
+            let field = format!("spec.volumes[{index}].persistentVolumeClaimName");
             if claim == home || claim == self.own_claim {
                 let rule = format!(
                     "is the claim of the home: mount another one as {:?}{}, or use the home",
                     volume.name,
                     self.filled()
                 );
-                let field = format!("spec.volumes[{index}].persistentVolumeClaimName");
                 found.push(Violation::new(field, claim, rule));
+            } else if is_a_disk(claim) {
+                found.push(Violation::new(field, claim, OF_ANOTHER));
             }
         }
         found
@@ -203,6 +211,11 @@ pub(super) fn shm(
         found.push(Violation::new(field, &size.0, rule));
     }
     found
+}
+
+/// Whether a claim of this name is the disk of a workspace, or may be one day.
+fn is_a_disk(claim: &str) -> bool {
+    claim.starts_with(&names::child(""))
 }
 
 #[cfg(test)]
@@ -325,6 +338,27 @@ mod tests {
             sub_path: None,
         };
         assert_eq!(clashes(&own, json!([]), json!(null)).len(), 1);
+    }
+
+    #[test]
+    fn claims_named_as_disks_of_workspaces_are_refused_whether_they_exist_or_not() {
+        let of_another = Home::Claim {
+            name: "workspace-tomorrow".into(),
+            mount_path: "/h".into(),
+            sub_path: None,
+        };
+        let volumes = json!([
+            volume("a", "workspace-bob", "/a"),
+            volume("b", "workspaces", "/b")
+        ]);
+        let found = clashes(&of_another, volumes, json!(null));
+        assert_eq!(found.len(), 2, "{found:#?}");
+        assert!(found[0].starts_with("spec.storage.claimName"), "{}", found[0]);
+        assert!(
+            found[1].starts_with("spec.volumes[0].persistentVolumeClaimName"),
+            "{}",
+            found[1]
+        );
     }
 
     #[test]
