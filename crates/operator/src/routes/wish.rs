@@ -27,7 +27,8 @@ pub fn wish<'a>(
     world: &World,
     has: bool,
 ) -> Wish<'a> {
-    let on = desired == DesiredStatus::Running && world.wanted_pods() > 0;
+    // A restart has a moment without pods; objects that a proxy or a certificate hangs on outlast it.
+    let on = desired == DesiredStatus::Running && (has || world.wanted_pods() > 0);
     match valid.map(|valid| &valid.routes) {
         _ if !on => Wish::None,
         Some(Routes::Fed) => Wish::None,
@@ -79,6 +80,9 @@ mod tests {
         assert_eq!(of(&fixtures::started(), false), Wish::AsTheyAre(None));
         assert_eq!(of(&fixtures::running(), false), Wish::These(&routes()));
         assert_eq!(of(&fixtures::started(), true), Wish::These(&routes()));
+        let restarting = fixtures::scaled_to_zero();
+        assert_eq!(of(&restarting, true), Wish::These(&routes()));
+        assert_eq!(of(&restarting, false), Wish::None);
     }
 
     #[test]
@@ -89,7 +93,7 @@ mod tests {
             assert_eq!(wish(Stopped, valid, &fixtures::running(), true), Wish::None);
         }
         assert_eq!(
-            wish(Running, Some(&sound), &fixtures::world(), true),
+            wish(Running, Some(&sound), &fixtures::world(), false),
             Wish::None,
             "no run is on"
         );
