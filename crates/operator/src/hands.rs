@@ -20,20 +20,27 @@ pub fn on_template(meta: &ObjectMeta) -> Option<String> {
 
 /// Keeps the answer where the books are about to be dropped.
 pub fn remember(meta: &mut ObjectMeta) {
-    let Some(entries) = &meta.managed_fields else {
-        return;
-    };
-    let who = entries.iter().find_map(stranger).map(str::to_owned);
-    let annotations = meta.annotations.get_or_insert_default();
-    annotations.remove(MARK);
-    annotations.extend(who.map(|who| (MARK.to_owned(), who)));
+    let mut entries = meta.managed_fields.iter().flatten();
+    let who = entries.find_map(stranger).map(str::to_owned);
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.remove(MARK);
+    }
+    if let Some(who) = who {
+        let annotations = meta.annotations.get_or_insert_default();
+        annotations.insert(MARK.to_owned(), who);
+    }
 }
 
 fn stranger(entry: &ManagedFieldsEntry) -> Option<&str> {
     let touched = entry.fields_v1.as_ref()?.0.pointer("/f:spec/f:template");
     let who = entry.manager.as_deref().unwrap_or("somebody");
-    touched.filter(|_| who != names::OPERATOR && who != names::OPERATOR_SCALE)?;
+    touched.filter(|_| !is_known(who))?;
     Some(who)
+}
+
+/// Whether a manager of fields is no stranger to pod templates: ourselves, and who makes replica sets.
+pub fn is_known(manager: &str) -> bool {
+    [names::OPERATOR, names::OPERATOR_SCALE, "kube-controller-manager"].contains(&manager)
 }
 
 #[cfg(test)]
@@ -84,8 +91,12 @@ mod tests {
         let mut meta = written_by(json!([]));
         meta.annotations = Some([(MARK.to_owned(), "forged".to_owned())].into());
         assert_eq!(on_template(&meta), None);
-        remember(&mut meta);
-        meta.managed_fields = None;
-        assert_eq!(on_template(&meta), None);
+        let mut cut = meta.clone();
+        cut.managed_fields = None;
+        for meta in [&mut meta, &mut cut] {
+            remember(meta);
+            meta.managed_fields = None;
+            assert_eq!(on_template(meta), None);
+        }
     }
 }

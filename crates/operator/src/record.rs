@@ -31,8 +31,13 @@ pub fn of(workspace: &ValidWorkspace) -> String {
 
 /// Paths of the fields whose value today is not that of the record, sorted: what the next start changes.
 pub fn pending(recorded: &str, workspace: &ValidWorkspace) -> Vec<String> {
+    let today = today(workspace);
+    // Nearly always, and read at every pass.
+    if today.to_string() == recorded {
+        return Vec::new();
+    }
     match readable(recorded, workspace) {
-        Some(recorded) => compare::differences(&recorded, &today(workspace)),
+        Some(recorded) => compare::differences(&recorded, &today),
         None => vec![ANYTHING.to_owned()],
     }
 }
@@ -40,6 +45,9 @@ pub fn pending(recorded: &str, workspace: &ValidWorkspace) -> Vec<String> {
 /// Whether a running workspace is to be stopped and started: because it was asked to once more, or because `Always` applies
 /// what is pending. A new template under the old name is nobody's wish, and a record that cannot be read tells nothing.
 pub fn asks_for_restart(recorded: &str, workspace: &ValidWorkspace, policy: UpdatePolicy) -> bool {
+    if policy == UpdatePolicy::OnStop && workspace.restarted_at.is_none() {
+        return false;
+    }
     let Some(recorded) = readable(recorded, workspace) else {
         return false;
     };

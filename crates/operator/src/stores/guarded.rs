@@ -10,6 +10,8 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use crate::hands;
+
 /// An object, or what is known of one that cannot be parsed: one broken object must not stop a watch.
 ///
 /// Unlike kube's own guard it keeps the text until the object is parsed, and not a tree of values and a copy of that: most
@@ -50,16 +52,38 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
     }
 }
 
-/// The text of an object without `metadata.managedFields`, which nobody looks at: a third of an object's text, and more
-/// than half of the work of reading it.
+/// The text of an object without `metadata.managedFields`: a third of an object's text, and more than half of the work of
+/// reading it. Of them only who changed a pod template by hand is looked at.
 fn without_managed_fields(mut text: String) -> String {
     let found = value_of(text.as_bytes(), 0, "metadata")
         .and_then(|metadata| value_of(text.as_bytes(), metadata.start, "managedFields"));
     if let Some(value) = found {
+        let by_hand = text.get(value.clone()).and_then(written_by_hand);
         // Whatever its value was, `null` is as good as absent.
-        text.replace_range(value, "null");
+        let kept = by_hand.map_or_else(|| "null".to_owned(), |entry| format!("[{entry}]"));
+        text.replace_range(value, &kept);
     }
     text
+}
+
+/// The first of these managed fields that may tell of a pod template changed by hand.
+fn written_by_hand(managed: &str) -> Option<&str> {
+    let text = managed.as_bytes();
+    let mut at = 0;
+    while matches!(text.get(at), Some(b'[' | b',')) {
+        let start = after_blanks(text, at + 1);
+        let end = end_of_value(text, start)?;
+        let entry = managed.get(start..end)?;
+        if entry.contains("\"f:template\"") {
+            let manager = value_of(text, start, "manager").and_then(|value| managed.get(value));
+            let manager = manager.and_then(|quoted| serde_json::from_str::<&str>(quoted).ok());
+            if !manager.is_some_and(hands::is_known) {
+                return Some(entry);
+            }
+        }
+        at = after_blanks(text, end);
+    }
+    None
 }
 
 /// Where the value of a key stands in the JSON object that begins at `at`; nothing if it has none, or is no object.
@@ -168,6 +192,26 @@ mod tests {
         assert_eq!(broken.meta().name.as_deref(), Some("b"));
         let why = broken.0.unwrap_err().error;
         assert!(why.contains("integer `7`") && !why.contains("line"), "{why}");
+    }
+
+    #[test]
+    fn of_managed_fields_only_a_pod_template_changed_by_hand_is_kept() {
+        let entry = |manager: &str, field: &str| serde_json::json!({"manager": manager, "fieldsV1": {"f:spec": {field: {}}}});
+        let kept = |entries: &[serde_json::Value]| {
+            let object = serde_json::json!({"metadata": {"name": "a", "managedFields": entries}});
+            let object: serde_json::Value =
+                serde_json::from_str(&without_managed_fields(object.to_string())).unwrap();
+            object["metadata"]["managedFields"].clone()
+        };
+        let ours = entry(api::names::OPERATOR, "f:template");
+        let controller = entry("kube-controller-manager", "f:template");
+        let scaled = entry("kubectl", "f:replicas");
+        let edited = entry("kubectl-edit", "f:template");
+        let usual = [ours, controller, scaled];
+        assert_eq!(kept(&usual), serde_json::Value::Null);
+        let changed = [usual.as_slice(), std::slice::from_ref(&edited)].concat();
+        assert_eq!(kept(&changed), serde_json::json!([edited]));
+        assert_eq!(kept(&[]), serde_json::Value::Null);
     }
 
     #[test]
