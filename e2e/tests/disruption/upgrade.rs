@@ -66,6 +66,7 @@ async fn pod(scratch: &Scratch, name: &str) -> anyhow::Result<Pod> {
 #[tokio::test]
 async fn another_operator_with_other_settings_restarts_nobody_and_lists_nothing_as_pending()
 -> anyhow::Result<()> {
+    let _turn = super::TURN.lock().await;
     let environment = Environment::get()?;
     let scratch = Scratch::new("upgrade", &[]).await?;
     let workspaces = scratch.api::<Workspace>();
