@@ -115,11 +115,12 @@ impl Signs {
     pub(crate) fn note_node(&self, name: &str, node: Option<Node>) -> bool {
         let mut nodes = write(&self.nodes);
         let Some(nodes) = nodes.as_mut() else { return false };
-        let before = match &node {
-            Some(node) => nodes.insert(name.to_owned(), node.clone()),
+        let is_news = nodes.get(name) != node.as_ref();
+        match node {
+            Some(node) => nodes.insert(name.to_owned(), node),
             None => nodes.remove(name),
         };
-        before != node
+        is_news
     }
 
     /// All nodes, listed anew.

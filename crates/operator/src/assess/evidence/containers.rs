@@ -79,7 +79,7 @@ impl Subject<'_> {
         }
         let ended = state
             .terminated
-            .or(self.status.last_state.clone().unwrap_or_default().terminated);
+            .or_else(|| self.status.last_state.clone()?.terminated);
         // An init container that is done; a sidecar or application that ended well is restarted, and told.
         let done = |ended: &ContainerStateTerminated| self.init && !self.is_sidecar() && ended.exit_code == 0;
         if let Some(ended) = ended.filter(|ended| !done(ended)) {
