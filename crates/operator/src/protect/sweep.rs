@@ -37,11 +37,15 @@ use crate::{
 /// A write that takes longer has got stuck; it is given up and tried again.
 const LIMIT: Duration = Duration::from_secs(15);
 
-/// What is remembered from one sweep to the next: our last status of each object.
+/// What is remembered from one sweep to the next: our last status of each object, and what the rules say of its spec.
 #[derive(Debug, Default)]
 pub struct Sweeps {
     told: HashMap<Key, Told>,
+    judged: Judged,
 }
+
+/// Verdicts of which nothing but the spec decides, by object and generation.
+type Judged = HashMap<Key, (Option<i64>, Verdict)>;
 
 #[derive(Debug)]
 struct Told {
@@ -63,7 +67,7 @@ pub async fn run(context: &Context, shutdown: &CancellationToken) {
 /// Does what is due, and says after which time something is although nothing changes.
 pub async fn sweep(context: &Context, sweeps: &mut Sweeps) -> Option<Duration> {
     let let_in = context.holds.so_far();
-    let survey = survey(context);
+    let survey = survey(context, &mut sweeps.judged);
     let workspaces: HashMap<&str, &Workspace> = survey
         .workspaces
         .iter()
@@ -78,6 +82,7 @@ pub async fn sweep(context: &Context, sweeps: &mut Sweeps) -> Option<Duration> {
     let exists = |key: &Key| keys.contains(key);
     context.holds.retain(&let_in, refers, exists).await;
     sweeps.told.retain(|key, _| keys.contains(key));
+    sweeps.judged.retain(|key, _| keys.contains(key));
 
     let users = survey.users(context, &catalogue);
     let mut again: Option<Duration> = None;
@@ -123,16 +128,24 @@ impl Survey {
     }
 }
 
-fn survey(context: &Context) -> Survey {
+fn survey(context: &Context, judged: &mut Judged) -> Survey {
     let (stores, settings) = (&context.stores, &context.settings);
     let mut objects = Vec::new();
-    let templates = parsed(&stores.templates, Kind::Template, &mut objects, |template| {
-        verdict::template(template, settings)
-    });
-    let managers = parsed(&stores.managers, Kind::Manager, &mut objects, |manager| {
+    let templates = parsed(
+        &stores.templates,
+        Kind::Template,
+        &mut objects,
+        |subject, template| once(judged, subject, || verdict::template(template, settings)),
+    );
+    let managers = parsed(&stores.managers, Kind::Manager, &mut objects, |_, manager| {
         verdict::manager(manager, settings, &stores.routes)
     });
-    parsed(&stores.profiles, Kind::Profile, &mut objects, verdict::profile);
+    parsed(
+        &stores.profiles,
+        Kind::Profile,
+        &mut objects,
+        |subject, profile| once(judged, subject, || verdict::profile(profile)),
+    );
     let all = stores.workspaces.state();
     let watched = all
         .iter()
@@ -150,7 +163,7 @@ fn parsed<K>(
     store: &Store<Guarded<K>>,
     kind: Kind,
     objects: &mut Vec<(Subject, Option<Verdict>)>,
-    judge: impl Fn(&K) -> Verdict,
+    mut judge: impl FnMut(&Subject, &K) -> Verdict,
 ) -> Vec<Arc<K>>
 where
     K: Protected<DynamicType = ()> + Clone,
@@ -159,7 +172,9 @@ where
     for object in store.state() {
         match &object.0 {
             Ok(object) => {
-                objects.push((object.subject(), Some(judge(object))));
+                let subject = object.subject();
+                let verdict = judge(&subject, object);
+                objects.push((subject, Some(verdict)));
                 found.push(object.clone());
             }
             Err(invalid) => {
@@ -169,6 +184,18 @@ where
         }
     }
     found
+}
+
+/// The verdict on an object, which is made once for each state of its spec.
+fn once(judged: &mut Judged, subject: &Subject, judge: impl FnOnce() -> Verdict) -> Verdict {
+    match judged.get(&subject.key) {
+        Some((generation, verdict)) if *generation == subject.generation => verdict.clone(),
+        _ => {
+            let verdict = judge();
+            judged.insert(subject.key.clone(), (subject.generation, verdict.clone()));
+            verdict
+        }
+    }
 }
 
 /// Whether a child of the workspace is there.
