@@ -50,10 +50,12 @@ pub(crate) fn fill(
     let nothing = ResourceRequirements::default();
     let (given, template) = (given.unwrap_or(&nothing), template.unwrap_or(&nothing));
     let bounded = ["cpu", "memory"].map(str::to_owned);
+    let bounded_by_name = bounds.iter().flat_map(|bounds| bounds.resources.keys());
     let names: BTreeSet<&String> = [given, template, built_in]
         .iter()
         .flat_map(|map| map.requests.keys().chain(map.limits.keys()))
         .chain(&bounded)
+        .chain(bounded_by_name)
         .collect();
     let mut filled = ResourceRequirements::default();
     for name in names {
@@ -193,6 +195,28 @@ mod tests {
     #[test]
     fn nothing_given_is_all_default() {
         assert_eq!(fill(None, None, &built_in(), None), built_in());
+    }
+
+    #[test]
+    fn what_is_bounded_by_name_has_a_limit_if_a_node_can_lend_it_twice() {
+        let max = |text: &str| Bounds {
+            min: None,
+            max: Some(RawQuantity(text.into())),
+        };
+        let bounds = ResourceBounds {
+            resources: [
+                ("ephemeral-storage".to_owned(), max("2Gi")),
+                ("example.org/fpga".to_owned(), max("2")),
+            ]
+            .into(),
+            ..Default::default()
+        };
+        let filled = fill(None, None, &built_in(), Some(&bounds));
+        assert_eq!(
+            pair(&filled, "ephemeral-storage"),
+            (Some("0".into()), Some("2Gi".into()))
+        );
+        assert_eq!(pair(&filled, "example.org/fpga"), (None, None));
     }
 
     #[test]

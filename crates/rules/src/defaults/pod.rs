@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use api::template::ResourceBounds;
 use api::workspace::ResourceRequirements;
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 use k8s_openapi::api::core::v1::{
@@ -45,11 +44,10 @@ pub(super) fn shape(
         &spec.init_containers,
         template.map(|template| &template.default_init_containers),
     );
-    let bounds = template.and_then(|template| template.resource_bounds.as_ref());
     PodShape {
         init_containers: init_containers
             .into_iter()
-            .map(|container| complete(container, application, bounds, settings))
+            .map(|container| complete(container, application, settings))
             .collect(),
         lifecycle: spec
             .lifecycle
@@ -86,12 +84,11 @@ pub(super) fn shape(
 }
 
 /// With its image's alias resolved, and with requests and limits of cpu and memory, since no container is without. One that runs to
-/// its end before the application starts may take what the application takes, which costs the pod nothing; one that stays
-/// gets the installation's defaults.
+/// its end before the application starts may take what the application takes, which costs the pod nothing, of temporary files too;
+/// one that stays gets the installation's defaults. Bounds are for the pod as a whole, and judged there.
 fn complete(
     mut container: Container,
     application: &ResourceRequirements,
-    bounds: Option<&ResourceBounds>,
     settings: &Settings,
 ) -> Container {
     if let Some(image) = &mut container.image {
@@ -105,12 +102,12 @@ fn complete(
     }
     .clone();
     for map in [&mut default.requests, &mut default.limits] {
-        map.retain(|name, _| ["cpu", "memory"].contains(&name.as_str()));
+        map.retain(|name, _| ["cpu", "memory", "ephemeral-storage"].contains(&name.as_str()));
     }
     let given = container.resources.as_ref().map(of_container).unwrap_or_default();
     let claims = container.resources.take().and_then(|resources| resources.claims);
     let mut filled: k8s_openapi::api::core::v1::ResourceRequirements =
-        fill(Some(&given), None, &default, bounds).into();
+        fill(Some(&given), None, &default, None).into();
     filled.claims = claims;
     container.resources = Some(filled);
     container

@@ -146,11 +146,11 @@ fn template_fields() -> Vec<Field> {
         (
             "resourceBounds",
             vec![
-                json!({"cpu": {"min": "50m", "max": "2"}, "memory": {"max": "4Gi"}, "resources": {"ephemeral-storage": {"max": "1Gi"}}}),
+                json!({"cpu": {"min": "50m", "max": "2"}, "memory": {"max": "4Gi"}, "resources": {"example.org/fpga": {"max": 2}}}),
             ],
             vec![
                 json!({"cpu": {"min": 3, "max": 2}}),
-                json!({"resources": {"memory": {"max": "100Mi"}}}),
+                json!({"resources": {"memory": {"max": "100Mi"}, "ephemeral-storage": {"max": "1Gi"}}}),
             ],
         ),
         (
@@ -212,7 +212,7 @@ fn template_fields() -> Vec<Field> {
         (
             "defaultInitContainers",
             vec![
-                json!([{"name": "t", "image": "tools:1", "restartPolicy": "Always", "resources": {"limits": {"cpu": "10m", "memory": "10Mi"}}}]),
+                json!([{"name": "t", "image": "tools:1", "restartPolicy": "Always", "resources": {"limits": {"cpu": "10m", "memory": "10Mi", "ephemeral-storage": "1Mi"}}}]),
             ],
             vec![json!([{"name": "t"}])],
         ),

@@ -134,6 +134,13 @@ fn within(case: &Case<'_>, bounds: &api::WorkspaceTemplateSpec) -> Vec<Violation
         &effective.pod.init_containers,
         bounds.resource_bounds.as_ref(),
     ));
+    if !given.init_containers.is_empty() {
+        found.extend(totals::unlimited(
+            "spec.initContainers",
+            &effective.pod.init_containers,
+            bounds.resource_bounds.as_ref(),
+        ));
+    }
     found.extend(requirements::env(
         &bounds.env_requirements,
         &requirements::Environment {

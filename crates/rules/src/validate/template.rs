@@ -193,6 +193,11 @@ fn together(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation>
         &effective.pod.init_containers,
         spec.resource_bounds.as_ref(),
     ));
+    found.extend(totals::unlimited(
+        "spec.defaultInitContainers",
+        &effective.pod.init_containers,
+        spec.resource_bounds.as_ref(),
+    ));
     found
 }
 

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
 use crate::checks::resources::of_container;
 use crate::quantity::Quantity;
-use crate::resources::bounds_of;
+use crate::resources::{bounds_of, may_overcommit};
 use crate::violation::Violation;
 
 type Amounts = BTreeMap<String, RawQuantity>;
@@ -63,6 +63,27 @@ pub(super) fn beyond(
                 );
                 found.push(Violation::new(path, "", rule));
             }
+        }
+    }
+    found
+}
+
+/// Without a limit a container may take everything that a node can lend twice, whatever the bound.
+pub(super) fn unlimited(path: &str, init: &[Container], bounds: Option<&ResourceBounds>) -> Vec<Violation> {
+    let named = bounds.iter().flat_map(|bounds| bounds.resources.keys());
+    let names: BTreeSet<&str> = ["cpu", "memory"]
+        .into_iter()
+        .chain(named.map(String::as_str))
+        .filter(|name| may_overcommit(name))
+        .filter(|name| bounds_of(bounds, name).iter().any(|bounds| bounds.max.is_some()))
+        .collect();
+    let mut found = Vec::new();
+    for (index, container) in init.iter().enumerate() {
+        let given = container.resources.as_ref().map(of_container).unwrap_or_default();
+        for name in names.iter().filter(|name| !given.limits.contains_key(**name)) {
+            let field = format!("{path}[{index}].resources.limits.{name}");
+            let rule = "is missing, which is no limit at all, and the template bounds it: set one";
+            found.push(Violation::new(field, "", rule));
         }
     }
     found
@@ -146,6 +167,22 @@ mod tests {
         assert_eq!(
             lines(gpu, json!({"resources": {"nvidia.com/gpu": {"max": 1}}})),
             [""; 0]
+        );
+    }
+
+    #[test]
+    fn a_container_without_a_limit_is_beyond_every_bound() {
+        let init: Vec<Container> = serde_json::from_value(json!([init("a", "1", true)])).unwrap();
+        let bounds: ResourceBounds = serde_json::from_value(json!({
+            "cpu": {"max": "2"}, "memory": {"min": "1Gi"},
+            "resources": {"ephemeral-storage": {"max": "1Gi"}, "example.org/x": {"max": 1}},
+        }))
+        .unwrap();
+        let found = unlimited("spec.initContainers", &init, Some(&bounds));
+        let fields: Vec<_> = found.iter().map(|it| it.field.as_str()).collect();
+        assert_eq!(
+            fields,
+            ["spec.initContainers[0].resources.limits.ephemeral-storage"]
         );
     }
 
