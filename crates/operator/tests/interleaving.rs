@@ -3,7 +3,7 @@
 
 use api::{
     Workspace, names,
-    workspace::{DesiredStatus, Retain},
+    workspace::{DesiredStatus, Retain, UpdatePolicy},
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -28,6 +28,8 @@ use crate::{
 enum Step {
     Set(DesiredStatus),
     Edit(u8),
+    Policy(UpdatePolicy),
+    Restart(u8),
     Keep(Retain),
     Delete,
     /// By hand, past the finalizer.
@@ -49,10 +51,13 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let desired = prop_oneof![Just(DesiredStatus::Running), Just(DesiredStatus::Stopped)];
+    let policy = prop_oneof![Just(UpdatePolicy::OnStop), Just(UpdatePolicy::Always)];
     let retain = || prop_oneof![1 => Just(Retain::Delete), 3 => Just(Retain::Retain)];
     let step = prop_oneof![
         6 => desired.prop_map(Step::Set),
-        1 => any::<u8>().prop_map(Step::Edit),
+        3 => any::<u8>().prop_map(Step::Edit),
+        2 => policy.prop_map(Step::Policy),
+        2 => any::<u8>().prop_map(Step::Restart),
         1 => retain().prop_map(Step::Keep),
         2 => Just(Step::Delete),
         1 => Just(Step::Tear),
@@ -127,6 +132,12 @@ impl Play {
             Step::Edit(number) => {
                 self.stage
                     .edit_spec(|spec| spec["image"] = json!(format!("example.com/i:{number}")));
+            }
+            Step::Policy(policy) => self.stage.edit_spec(|spec| spec["updatePolicy"] = json!(policy)),
+            Step::Restart(time) => {
+                server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+                    object["metadata"]["annotations"][names::RESTARTED_AT] = json!(time.to_string());
+                });
             }
             Step::Keep(retain) => self
                 .stage
@@ -216,6 +227,10 @@ impl Play {
         );
         prop_assert_eq!(pods, usize::from(ours && running), "{:?}", workspace.status);
         prop_assert_eq!(others, (1, 1));
+        if workspace.spec.update_policy == UpdatePolicy::Always {
+            let pending = workspace.status.unwrap_or_default().pending_update;
+            prop_assert!(pending.is_empty(), "{pending:?}");
+        }
         for deployment in deployments {
             prop_assert_eq!(&deployment.owner_references()[0].uid, &uid);
         }
