@@ -14,12 +14,18 @@ pub(super) fn is_as_planned(live: &DynamicObject, planned: &Value) -> bool {
     let Ok(live_value) = serde_json::to_value(live) else {
         return false;
     };
-    covers(&live_value, planned)
+    let mut planned = planned.clone();
+    if let Some(object) = planned.as_object_mut() {
+        // Items of a list do not repeat these.
+        object.remove("apiVersion");
+        object.remove("kind");
+    }
+    covers(&live_value, &planned)
         && live
             .metadata
             .managed_fields
             .as_ref()
-            .is_none_or(|all| ours(all, planned))
+            .is_none_or(|all| ours(all, &planned))
 }
 
 /// Whether an entry of the record is about what we apply.
@@ -54,11 +60,7 @@ fn ours(record: &[ManagedFieldsEntry], planned: &Value) -> bool {
         return false;
     };
     let mut planned = planned.clone();
-    if let Some(object) = planned.as_object_mut() {
-        // Of these no record is kept.
-        object.remove("apiVersion");
-        object.remove("kind");
-    }
+    // Of name and namespace no record is kept.
     if let Some(metadata) = planned["metadata"].as_object_mut() {
         metadata.remove("name");
         metadata.remove("namespace");
@@ -125,6 +127,15 @@ mod tests {
             &live(|object| object["metadata"]["managedFields"] = Value::Null),
             &planned()
         ));
+    }
+
+    #[test]
+    fn an_item_of_a_list_is_as_planned_although_it_does_not_name_its_kind() {
+        let item = |object: &mut Value| {
+            object.as_object_mut().unwrap().remove("apiVersion");
+            object.as_object_mut().unwrap().remove("kind");
+        };
+        assert!(is_as_planned(&live(item), &planned()));
     }
 
     #[test]
