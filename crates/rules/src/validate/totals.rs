@@ -70,10 +70,10 @@ pub(super) fn beyond(
 
 /// Without a limit a container may take everything that a node can lend twice, whatever the bound.
 pub(super) fn unlimited(path: &str, init: &[Container], bounds: Option<&ResourceBounds>) -> Vec<Violation> {
-    let named = bounds.iter().flat_map(|bounds| bounds.resources.keys());
+    let others = bounds.iter().flat_map(|bounds| bounds.resources.keys());
     let names: BTreeSet<&str> = ["cpu", "memory"]
         .into_iter()
-        .chain(named.map(String::as_str))
+        .chain(others.map(String::as_str))
         .filter(|name| may_overcommit(name))
         .filter(|name| bounds_of(bounds, name).iter().any(|bounds| bounds.max.is_some()))
         .collect();
