@@ -1,0 +1,182 @@
+//! Existing claims as homes and volumes.
+
+use api::{
+    Workspace,
+    condition::reason,
+    names,
+    workspace::{DesiredStatus, Phase},
+};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use kube::ResourceExt as _;
+use serde_json::{Value, json};
+use testkit::objects::{self, NAMESPACE};
+
+use super::{Claim, claim, depart, run, set, stop, workspace};
+use crate::stage::Stage;
+
+#[tokio::test]
+async fn an_existing_claim_as_home_is_noted_while_in_use_and_never_deleted() {
+    let mut stage = Stage::new();
+    stage.server.put(&claim("data", "ReadWriteOnce"));
+    stage
+        .server
+        .put(&workspace("first", "alice", &json!({"claimName": "data"})));
+    run(&mut stage).await;
+    let noted = |stage: &Stage| {
+        let data = stage.server.get::<Claim>(Some(NAMESPACE), "data").unwrap();
+        data.annotations().get(names::IN_USE_BY).cloned()
+    };
+    assert_eq!(noted(&stage).as_deref(), Some("demo/first"));
+    stage.server.take_calls();
+    stage.pass().await.unwrap();
+    assert_eq!(stage.server.take_calls().len(), 0);
+    stop(&mut stage).await;
+    assert_eq!(noted(&stage), None);
+    set(&stage, DesiredStatus::Running);
+    run(&mut stage).await;
+    assert_eq!(noted(&stage).as_deref(), Some("demo/first"));
+    depart(&mut stage).await;
+    assert_eq!(noted(&stage), None);
+    assert!(stage.child::<Claim>().is_none(), "it never had one of its own");
+}
+
+/// Two workspaces on the claim `data`; `demo` runs.
+async fn two_on_one_claim(mode: &str) -> Stage {
+    let mut stage = Stage::new();
+    stage.server.put(&claim("data", mode));
+    stage
+        .server
+        .put(&workspace("first", "alice", &json!({"claimName": "data"})));
+    run(&mut stage).await;
+    let mut other = objects::workspace("other");
+    other.spec.storage = serde_json::from_value(json!({"claimName": "data"})).unwrap();
+    stage.server.put(&other);
+    stage.sync();
+    stage.pass_unsynced("other").await.unwrap();
+    stage
+}
+
+fn other(stage: &Stage) -> Workspace {
+    stage.server.get(Some(NAMESPACE), "other").unwrap()
+}
+
+#[tokio::test]
+async fn two_workspaces_on_one_claim_run_one_after_the_other() {
+    let mut stage = two_on_one_claim("ReadWriteOnce").await;
+    let status = other(&stage).status.unwrap();
+    assert_eq!(
+        (status.phase, status.reason.as_deref()),
+        (Some(Phase::Starting), Some(reason::VOLUME_IN_USE))
+    );
+    assert!(status.message.unwrap().contains("workspace demo"));
+    assert_eq!(stage.all::<Deployment>().len(), 1);
+
+    stop(&mut stage).await;
+    stage.pass_unsynced("other").await.unwrap();
+    assert_eq!(stage.all::<Deployment>().len(), 2);
+    set(&stage, DesiredStatus::Running);
+    stage.pass().await.unwrap();
+    let replicas = stage.child::<Deployment>().unwrap().spec.unwrap().replicas;
+    assert_eq!(replicas, Some(0), "the first one waits now");
+    assert_eq!(stage.status().reason.as_deref(), Some(reason::VOLUME_IN_USE));
+}
+
+#[tokio::test]
+async fn a_claim_for_many_serves_many() {
+    let stage = two_on_one_claim("ReadWriteMany").await;
+    assert_eq!(stage.all::<Deployment>().len(), 2);
+}
+
+#[tokio::test]
+async fn two_starts_at_the_same_moment_meet_in_the_note() {
+    let mut stage = Stage::new();
+    stage.server.put(&claim("data", "ReadWriteOnce"));
+    stage
+        .server
+        .put(&workspace("first", "alice", &json!({"claimName": "data"})));
+    let mut second = objects::workspace("other");
+    second.spec.storage = serde_json::from_value(json!({"claimName": "data"})).unwrap();
+    stage.server.put(&second);
+    stage.sync();
+    let (one, two) = tokio::join!(stage.pass_unsynced("demo"), stage.pass_unsynced("other"));
+    assert!(one.is_ok() || two.is_ok());
+    assert_eq!(stage.all::<Deployment>().len(), 1);
+    for name in ["demo", "other"] {
+        stage.sync();
+        let _ = stage.pass_unsynced(name).await;
+    }
+    assert_eq!(stage.all::<Deployment>().len(), 1);
+}
+
+#[tokio::test]
+async fn a_note_of_a_workspace_that_is_gone_holds_nobody_up_but_its_pod_does() {
+    let mut stage = Stage::new();
+    let mut data = claim("data", "ReadWriteOnce");
+    let stale = [(names::IN_USE_BY.to_owned(), "gone/gone".to_owned())];
+    data.metadata.annotations = Some(stale.into());
+    stage.server.put(&data);
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"name": "left-over", "namespace": NAMESPACE},
+        "spec": {"containers": [], "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]},
+        "status": {"phase": "Running"},
+    }))
+    .unwrap();
+    stage.server.put(&pod);
+    stage
+        .server
+        .put(&workspace("first", "alice", &json!({"claimName": "data"})));
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().reason.as_deref(), Some(reason::VOLUME_IN_USE));
+    assert!(stage.status().message.unwrap().contains("pod left-over"));
+    stage.server.remove::<Pod>(Some(NAMESPACE), "left-over");
+    stage.pass().await.unwrap();
+    assert!(stage.child::<Deployment>().is_some());
+}
+
+#[tokio::test]
+async fn the_disk_of_another_workspace_is_mounted_neither_as_home_nor_as_volume() {
+    let marked = |name: &str, key: &str| {
+        let mut claim = claim(name, "ReadWriteMany");
+        claim.metadata.annotations = Some([(key.to_owned(), "victim".to_owned())].into());
+        claim
+    };
+    for (name, object) in [
+        ("restored", marked("restored", names::WORKSPACE_UID)),
+        ("workspace-victim", claim("workspace-victim", "ReadWriteMany")),
+    ] {
+        for as_home in [true, false] {
+            let mut stage = Stage::new();
+            stage.server.put(&object);
+            let storage = if as_home {
+                json!({"claimName": name})
+            } else {
+                Value::Null
+            };
+            let mut reaching = workspace("first", "mallory", &storage);
+            if !as_home {
+                let volume = json!([{"name": "v", "persistentVolumeClaimName": name, "mountPath": "/v"}]);
+                reaching.spec.volumes = serde_json::from_value(volume).unwrap();
+            }
+            stage.server.put(&reaching);
+            stage.pass().await.unwrap();
+            assert!(stage.child::<Deployment>().is_none(), "{name} as home {as_home}");
+            assert_ne!(stage.status().phase, Some(Phase::Running));
+            let told = stage.status().message.unwrap();
+            assert!(told.contains(name), "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_claim_that_does_not_exist_yet_is_waited_for_without_a_pod_that_could_take_a_later_one() {
+    let mut stage = Stage::new();
+    stage
+        .server
+        .put(&workspace("first", "alice", &json!({"claimName": "data"})));
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().reason.as_deref(), Some(reason::VOLUME_UNBOUND));
+    assert!(stage.child::<Deployment>().is_none());
+    stage.server.put(&claim("data", "ReadWriteOnce"));
+    stage.pass().await.unwrap();
+    assert!(stage.child::<Deployment>().is_some());
+}

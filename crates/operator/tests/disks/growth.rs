@@ -1,0 +1,64 @@
+//! Disks that grow, later, or never.
+
+use api::{
+    condition::reason,
+    workspace::{DesiredStatus, Phase},
+};
+use k8s_openapi::api::{apps::v1::Deployment, storage::v1::StorageClass};
+use serde_json::json;
+
+use super::{Claim, set, stop};
+use crate::stage::Stage;
+
+#[tokio::test]
+async fn a_disk_of_a_class_that_cannot_grow_is_not_tried_and_no_obstacle_to_a_run() {
+    let mut stage = Stage::with_running_demo().await;
+    let fixed: StorageClass =
+        serde_json::from_value(json!({"metadata": {"name": "standard"}, "provisioner": "example.com/p"}))
+            .unwrap();
+    stage.server.put(&fixed);
+    stage.edit_spec(|spec| spec["storage"]["size"] = json!("2Gi"));
+    stage.pass().await.unwrap();
+    let status = stage.status();
+    assert_eq!(
+        (status.phase, status.reason.as_deref()),
+        (Some(Phase::Running), Some(reason::VOLUME_RESIZE_FAILED))
+    );
+    assert_eq!(stage.writes(), ["PATCH workspaces/demo/status", "POST events"]);
+    stage.pass().await.unwrap();
+    assert_eq!(stage.server.take_calls().len(), 0, "no loop");
+    stop(&mut stage).await;
+    set(&stage, DesiredStatus::Running);
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().phase, Some(Phase::Starting));
+    assert_eq!(
+        stage.child::<Deployment>().unwrap().spec.unwrap().replicas,
+        Some(1)
+    );
+
+    stage.server.edit::<StorageClass>(None, "standard", |class| {
+        class["allowVolumeExpansion"] = json!(true);
+    });
+    stage.pass().await.unwrap();
+    let spec = stage.child::<Claim>().unwrap().spec.unwrap();
+    assert_eq!(spec.resources.unwrap().requests.unwrap()["storage"].0, "2Gi");
+}
+
+#[tokio::test]
+async fn a_disk_without_a_volume_yet_grows_once_it_has_one() {
+    let mut stage = Stage::with_demo();
+    stage.pass().await.unwrap();
+    stage.edit_spec(|spec| spec["storage"]["size"] = json!("2Gi"));
+    stage.server.take_calls();
+    stage.pass().await.unwrap();
+    assert!(
+        !stage
+            .writes()
+            .iter()
+            .any(|line| line.contains("persistentvolumeclaims"))
+    );
+    stage.cluster();
+    stage.pass().await.unwrap();
+    let spec = stage.child::<Claim>().unwrap().spec.unwrap();
+    assert_eq!(spec.resources.unwrap().requests.unwrap()["storage"].0, "2Gi");
+}
