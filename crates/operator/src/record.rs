@@ -32,8 +32,9 @@ pub fn of(workspace: &ValidWorkspace) -> String {
 /// Paths of the fields whose value today is not that of the record, sorted: what the next start changes.
 pub fn pending(recorded: &str, workspace: &ValidWorkspace) -> Vec<String> {
     let today = today(workspace);
+    let text = today.to_string();
     // Nearly always, and read at every pass.
-    if today.to_string() == recorded {
+    if text == recorded {
         return Vec::new();
     }
     match readable(recorded, workspace) {

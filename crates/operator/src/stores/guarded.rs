@@ -75,9 +75,9 @@ fn written_by_hand(managed: &str) -> Option<&str> {
         let end = end_of_value(text, start)?;
         let entry = managed.get(start..end)?;
         if entry.contains("\"f:template\"") {
-            let manager = value_of(text, start, "manager").and_then(|value| managed.get(value));
-            let manager = manager.and_then(|quoted| serde_json::from_str::<&str>(quoted).ok());
-            if !manager.is_some_and(hands::is_known) {
+            let quoted = value_of(text, start, "manager").and_then(|value| managed.get(value));
+            let who = quoted.and_then(|quoted| serde_json::from_str::<&str>(quoted).ok());
+            if !who.is_some_and(hands::is_known) {
                 return Some(entry);
             }
         }
