@@ -60,7 +60,7 @@ pub(super) enum Side {
 /// Takes `count` objects through a phase, as fast as the API server takes the requests.
 pub(super) async fn run(client: &Client, side: Side, phase: Phase, count: usize) -> anyhow::Result<Times> {
     let names: Vec<String> = (0..count).map(|number| format!("w-{number:05}")).collect();
-    let mut arrivals = arrivals(client, side, phase)?;
+    let mut arrivals = arrivals(client, side, phase);
     // What is there before counts as listed once the watch has begun.
     while let Some(heard) = arrivals.next().await {
         if heard? == Heard::Listed {
@@ -124,11 +124,7 @@ enum Heard {
 }
 
 /// Which objects have got to where the phase leads.
-fn arrivals(
-    client: &Client,
-    side: Side,
-    phase: Phase,
-) -> anyhow::Result<BoxStream<'static, anyhow::Result<Heard>>> {
+fn arrivals(client: &Client, side: Side, phase: Phase) -> BoxStream<'static, anyhow::Result<Heard>> {
     let gone = phase == Phase::Delete || (side == Side::Bare && phase == Phase::Stop);
     let (group, kind, namespace) = match (side, gone) {
         (Side::Workspaces, _) => (api::names::GROUP, "Workspace", NAMESPACE),
@@ -147,7 +143,7 @@ fn arrivals(
         let label = object.labels().get(NUMBER);
         label.cloned().unwrap_or_else(|| object.name_any())
     };
-    Ok(events
+    events
         .filter_map(move |event: Result<_, watcher::Error>| {
             let heard = match event {
                 Err(error) => Some(Err(error.into())),
@@ -160,7 +156,7 @@ fn arrivals(
             };
             std::future::ready(heard)
         })
-        .boxed())
+        .boxed()
 }
 
 fn is_there(side: Side, phase: Phase, object: &DynamicObject) -> bool {
@@ -229,7 +225,7 @@ async fn request(client: &Client, side: Side, phase: Phase, name: &str) -> anyho
 /// Makes `count` workspaces that are stopped from the beginning, and waits until the operator has looked at all.
 pub(super) async fn make_stopped(client: &Client, count: usize) -> anyhow::Result<Duration> {
     let begin = Instant::now();
-    let mut arrivals = arrivals(client, Side::Workspaces, Phase::Stop)?;
+    let mut arrivals = arrivals(client, Side::Workspaces, Phase::Stop);
     let names: Vec<String> = (0..count).map(|number| format!("s-{number:05}")).collect();
     let made = stream::iter(&names)
         .map(|name| async move { make(client, &workspace(name, "Stopped")).await })
