@@ -1,0 +1,76 @@
+//! Unit tests of the module above.
+
+use super::*;
+
+const PATH: &str = "/apis/apps/v1/namespaces/team/deployments/d";
+
+#[test]
+fn an_equal_apply_moves_no_version() {
+    let mut store = Store::default();
+    let intent = json!({"metadata": {"name": "d"}, "spec": {"replicas": 1}});
+    let first = store.apply(PATH, false, "m", intent.clone()).unwrap();
+    let second = store.apply(PATH, false, "m", intent).unwrap();
+    assert_eq!(
+        first["metadata"]["resourceVersion"],
+        second["metadata"]["resourceVersion"]
+    );
+    assert_eq!(second["metadata"]["generation"], 1);
+}
+
+#[test]
+fn a_field_left_out_disappears_unless_somebody_else_holds_it() {
+    let mut store = Store::default();
+    store
+        .apply(PATH, false, "a", json!({"spec": {"x": 1, "y": 1}}))
+        .unwrap();
+    store.apply(PATH, false, "b", json!({"spec": {"y": 1}})).unwrap();
+    let object = store.apply(PATH, false, "a", json!({"spec": {}})).unwrap();
+    assert_eq!(object["spec"], json!({"y": 1}));
+    assert_eq!(object["metadata"]["generation"], 2);
+}
+
+#[test]
+fn a_stale_uid_conflicts_both_with_another_object_and_with_none() {
+    let mut store = Store::default();
+    let intent = json!({"metadata": {"uid": "old"}});
+    assert_eq!(
+        store.apply(PATH, false, "a", intent.clone()).unwrap_err().code,
+        409
+    );
+    store.put(PATH, json!({"metadata": {"uid": "new"}}));
+    assert_eq!(store.apply(PATH, false, "a", intent).unwrap_err().code, 409);
+}
+
+#[test]
+fn an_apply_with_a_version_makes_what_is_absent_and_conflicts_with_what_exists() {
+    let mut store = Store::default();
+    let intent = json!({"metadata": {"resourceVersion": "1"}, "spec": {"x": 1}});
+    store.apply(PATH, false, "a", intent.clone()).unwrap();
+    assert_eq!(store.apply(PATH, false, "a", intent).unwrap_err().code, 409);
+    assert_eq!(store.get(PATH).unwrap()["metadata"]["resourceVersion"], "2");
+}
+
+#[test]
+fn finalizers_hold_a_deleted_object_until_they_are_gone() {
+    let mut store = Store::default();
+    store.put(PATH, json!({"metadata": {"finalizers": ["f"]}}));
+    store.delete(PATH, &Value::Null).unwrap();
+    assert!(store.get(PATH).unwrap()["metadata"]["deletionTimestamp"].is_string());
+    store
+        .patch(PATH, &json!({"metadata": {"finalizers": []}}), false)
+        .unwrap();
+    assert!(store.get(PATH).is_none());
+}
+
+#[test]
+fn a_list_over_all_namespaces_finds_what_a_namespaced_list_finds() {
+    let mut store = Store::default();
+    store.put(PATH, json!({"metadata": {"name": "d"}}));
+    assert_eq!(store.list("/apis/apps/v1/deployments").len(), 1);
+    assert_eq!(store.list("/apis/apps/v1/namespaces/team/deployments").len(), 1);
+    assert!(
+        store
+            .list("/apis/apps/v1/namespaces/other/deployments")
+            .is_empty()
+    );
+}
