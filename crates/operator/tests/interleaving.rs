@@ -148,11 +148,11 @@ impl Play {
             Step::Round => {
                 self.stage.sync();
                 self.pass().await;
-                self.town.deployments(&server);
+                Town::deployments(&server);
                 self.town.replica_sets(&server);
-                self.town.end_pods(&server);
+                Town::end_pods(&server);
                 self.town.start_pods(&server);
-                self.town.garbage(&server);
+                Town::garbage(&server);
             }
             Step::Sync => self.stage.sync(),
             Step::SyncOne(watch) => self.stage.sync_one(watch),
@@ -165,11 +165,11 @@ impl Play {
                 self.stage.replace_operator(None);
                 self.stage.sync();
             }
-            Step::Deployments => self.town.deployments(&server),
+            Step::Deployments => Town::deployments(&server),
             Step::ReplicaSets => self.town.replica_sets(&server),
             Step::StartPods => self.town.start_pods(&server),
-            Step::EndPods => self.town.end_pods(&server),
-            Step::Garbage => self.town.garbage(&server),
+            Step::EndPods => Town::end_pods(&server),
+            Step::Garbage => Town::garbage(&server),
         }
     }
 

@@ -94,14 +94,11 @@ async fn what_happened_while_watches_were_gone_is_found_after_listing_anew() {
     set(&stage, DesiredStatus::Stopped);
     // The stop is older than anything that a watch can begin with now.
     stage.server.forget_history();
-    within("the stop", Duration::from_secs(60), || {
-        replicas(&stage) == Some(0)
-    })
-    .await;
+    within("the stop", Duration::from_mins(1), || replicas(&stage) == Some(0)).await;
     stage.cluster();
     stage.end_pods();
     stage.server.forget_history();
-    within("the end", Duration::from_secs(60), || {
+    within("the end", Duration::from_mins(1), || {
         phase(&stage) == Some(Phase::Stopped)
     })
     .await;

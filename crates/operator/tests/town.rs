@@ -49,7 +49,7 @@ pub(crate) fn live(server: &ApiServer) -> Vec<Pod> {
 
 impl Town {
     /// The Deployment controller looks at every Deployment once: `Recreate`, as Kubernetes does it.
-    pub(crate) fn deployments(&self, server: &ApiServer) {
+    pub(crate) fn deployments(server: &ApiServer) {
         for deployment in server.all::<Deployment>() {
             let name = deployment.name_any();
             server.edit::<Deployment>(Some(NAMESPACE), &name, |object| {
@@ -134,7 +134,7 @@ impl Town {
     }
 
     /// Pods that were told to end have ended.
-    pub(crate) fn end_pods(&self, server: &ApiServer) {
+    pub(crate) fn end_pods(server: &ApiServer) {
         for pod in live(server).into_iter().filter(is_leaving) {
             server.remove::<Pod>(Some(NAMESPACE), &pod.name_any());
         }
@@ -170,7 +170,7 @@ impl Town {
     }
 
     /// The garbage collector and the protection of claims look at everything once.
-    pub(crate) fn garbage(&self, server: &ApiServer) {
+    pub(crate) fn garbage(server: &ApiServer) {
         let uids: BTreeSet<String> = [
             uids::<Workspace>(server),
             uids::<Deployment>(server),

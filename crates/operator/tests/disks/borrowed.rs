@@ -112,8 +112,8 @@ async fn two_starts_at_the_same_moment_meet_in_the_note() {
 async fn a_note_of_a_workspace_that_is_gone_holds_nobody_up_but_its_pod_does() {
     let mut stage = Stage::new();
     let mut data = claim("data", "ReadWriteOnce");
-    let stale = [(names::IN_USE_BY.to_owned(), "gone/gone".to_owned())];
-    data.metadata.annotations = Some(stale.into());
+    let left_over = [(names::IN_USE_BY.to_owned(), "gone/gone".to_owned())];
+    data.metadata.annotations = Some(left_over.into());
     stage.server.put(&data);
     let pod: Pod = serde_json::from_value(json!({
         "metadata": {"name": "left-over", "namespace": NAMESPACE},
