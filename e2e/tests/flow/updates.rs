@@ -223,7 +223,7 @@ async fn a_workspace_stopped_while_it_starts_has_no_pod_and_an_edit_while_stoppe
     let scene = Scene { scratch, alice };
     wait::until("a pod that does not start", wait::USUAL, || async {
         let pods = scene.pods().await.map_err(|error| format!("{error:#}"))?;
-        (pods.len() == 1).then_some(()).ok_or("no pod".to_owned())
+        (pods.len() == 1).then_some(()).ok_or_else(|| "no pod".to_owned())
     })
     .await?;
     scene
