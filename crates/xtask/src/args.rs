@@ -72,7 +72,7 @@ pub(crate) enum Command {
 /// How much to measure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchOperator {
-    /// Workspaces of a round; given more than once, so many rounds
+    /// Workspaces of a round; given more than once, so many rounds; 0: no such round
     #[arg(long = "count", value_name = "NUMBER", default_values_t = [200, 1000])]
     pub(crate) counts: Vec<usize>,
     /// Stopped workspaces of the last round, of which only memory is measured; 0: no such round

@@ -61,7 +61,10 @@ impl Instance {
         let kubernetes = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
         link(&layout, paths, &HYPERKUBE, &kubernetes)?;
         link(&layout, paths, &KWOK, &[kwok::NAME])?;
-        for line in ["link set lo up", &format!("address add {NODE_ADDRESS}/32 dev lo")] {
+        for line in [
+            "link set lo up",
+            &format!("address replace {NODE_ADDRESS}/32 dev lo"),
+        ] {
             Cmd::new("ip").args(line.split(' ')).run()?;
         }
         let mut instance = Self {

@@ -119,7 +119,7 @@ fn inside(args: &BenchOperator, paths: &Paths, progress: &Progress) -> anyhow::R
         ),
         ..Report::default()
     };
-    for count in &args.counts {
+    for count in args.counts.iter().filter(|count| **count > 0) {
         let round = round(*count, &program, &folder, paths, progress);
         report.rounds.push(runtime.block_on(round)?);
         write(&report, &folder)?;
