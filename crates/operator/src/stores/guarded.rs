@@ -14,8 +14,8 @@ use crate::hands;
 
 /// An object, or what is known of one that cannot be parsed: one broken object must not stop a watch.
 ///
-/// Unlike kube's own guard it keeps the text until the object is parsed, and not a tree of values and a copy of that: most
-/// of the processor time of a busy operator goes into reading what the watches say.
+/// Unlike kube's own guard it keeps the text until the object is parsed, and not a tree of values and a copy of that:
+/// reading what the watches say is much of what a busy operator does.
 #[derive(Clone, Debug)]
 pub struct Guarded<K>(pub Result<Arc<K>, InvalidObject>);
 
@@ -52,8 +52,8 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
     }
 }
 
-/// The text of an object without `metadata.managedFields`: a third of an object's text, and more than half of the work of
-/// reading it. Of them only who changed a pod template by hand is looked at.
+/// The text of an object without `metadata.managedFields`: many small maps that would be built only to be thrown away. Of
+/// them only who changed a pod template by hand is looked at.
 fn without_managed_fields(mut text: String) -> String {
     let found = value_of(text.as_bytes(), 0, "metadata")
         .and_then(|metadata| value_of(text.as_bytes(), metadata.start, "managedFields"));
