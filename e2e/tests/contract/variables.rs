@@ -6,7 +6,7 @@ use e2e::{
     cluster::{self, Scratch},
     template, wait,
 };
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::PersistentVolumeClaim};
 use kube::{Api, ResourceExt as _, api::PostParams};
 use serde_json::{Value, json};
 
@@ -44,6 +44,15 @@ async fn variables_land_everywhere_in_a_template_and_never_in_what_a_workspace_s
     let workspaces: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let lab = template::workspace(&scratch, "lab", &own)?;
     let lab = workspaces.create(&PostParams::default(), &lab).await?;
+    // A disk that is not there is waited for.
+    let claims: Api<PersistentVolumeClaim> = scratch.api();
+    let claim = json!({
+        "metadata": {"name": "data-lab"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    });
+    claims
+        .create(&PostParams::default(), &serde_json::from_value(claim)?)
+        .await?;
     let deployments: Api<Deployment> = scratch.api();
     let made = wait::until("the deployment", wait::USUAL, || async {
         let made = deployments
