@@ -90,7 +90,7 @@ fn terminating(conditions: Option<&[Condition]>) -> Option<&Condition> {
     condition::find(conditions?, TERMINATING)
 }
 
-/// Reasons and notes of the Events about the object.
+/// Reasons and notes of the Events about the object, once there is one: they follow the status.
 async fn events(namespace: &str, name: &str) -> anyhow::Result<Vec<(String, String)>> {
     let events = Api::<Event>::namespaced(cluster::admin().await?, namespace);
     let about = |event: &Event| {
@@ -100,12 +100,17 @@ async fn events(namespace: &str, name: &str) -> anyhow::Result<Vec<(String, Stri
             (reason.unwrap_or_default(), note.unwrap_or_default())
         })
     };
-    Ok(events
-        .list(&ListParams::default())
-        .await?
-        .iter()
-        .filter_map(about)
-        .collect())
+    wait::until(&format!("an Event about {name}"), wait::USUAL, || async {
+        let all = events.list(&ListParams::default()).await;
+        let all = all.map_err(|error| error.to_string())?;
+        let found: Vec<_> = all.iter().filter_map(about).collect();
+        if found.is_empty() {
+            Err("none".to_owned())
+        } else {
+            Ok(found)
+        }
+    })
+    .await
 }
 
 #[tokio::test]

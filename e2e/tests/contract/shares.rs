@@ -100,17 +100,23 @@ async fn a_share_is_active_until_the_second_of_its_end_and_says_so_in_events() -
     let at = active(&ended).map(|active| active.last_transition_time.0);
     let late = at.map(|at| at.duration_since(end).as_secs());
     assert!(late.is_some_and(|late| (0..=1).contains(&late)), "{late:?}");
-    let events = scratch.api::<Event>().list(&ListParams::default()).await?;
-    let mut reasons: Vec<_> = events
-        .iter()
-        .filter(|event| {
+    // Events follow the status.
+    wait::until("one Event per transition", wait::USUAL, || async {
+        let events = scratch.api::<Event>().list(&ListParams::default()).await;
+        let events = events.map_err(|error| error.to_string())?;
+        let about_shares = events.iter().filter(|event| {
             let regarding = event.regarding.as_ref();
             regarding.and_then(|it| it.kind.as_deref()) == Some("WorkspaceShare")
-        })
-        .filter_map(|event| event.reason.clone())
-        .collect();
-    reasons.sort();
-    assert_eq!(reasons, [reason::EXPIRED, reason::SHARED]);
+        });
+        let mut reasons: Vec<_> = about_shares.filter_map(|event| event.reason.clone()).collect();
+        reasons.sort();
+        if reasons == [reason::EXPIRED, reason::SHARED] {
+            Ok(())
+        } else {
+            Err(format!("{reasons:?}"))
+        }
+    })
+    .await?;
     // One that has been over for an hour is removed.
     let past =
         json!({"spec": {"expiresAt": (Timestamp::now() - SignedDuration::from_secs(3601)).to_string()}});
