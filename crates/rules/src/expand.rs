@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Container;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::variables::{Scope, VariableError, expand_text, expand_value};
+use crate::variables::{Room, Scope, VariableError, expand_value_within, expand_within};
 use crate::violation::Violation;
 
 /// What is expanded first: the other parts may name the claims.
@@ -40,7 +40,7 @@ pub(crate) fn disks(
     spec: &WorkspaceTemplateSpec,
     scope: &Scope,
 ) -> Result<WorkspaceTemplateSpec, Vec<Violation>> {
-    expand(spec, &DISKS, scope)
+    expand(spec, &DISKS, scope, &mut Room::new())
 }
 
 /// `spec`, whose disks are expanded already, with every other variable replaced.
@@ -49,14 +49,15 @@ pub(crate) fn rest(
     scope: &Scope,
 ) -> Result<WorkspaceTemplateSpec, Vec<Violation>> {
     let mut faults = Vec::new();
-    let images = images(spec, scope).map_err(|found| faults.extend(found));
+    let mut room = Room::new();
+    let images = images(spec, scope, &mut room).map_err(|found| faults.extend(found));
     let mut imageless = spec.clone();
     for container in &mut imageless.default_init_containers {
         container.image = None;
     }
     let mut fields = PARTS.to_vec();
     fields.push(INIT_CONTAINERS);
-    let expanded = expand(&imageless, &fields, scope).map_err(|found| faults.extend(found));
+    let expanded = expand(&imageless, &fields, scope, &mut room).map_err(|found| faults.extend(found));
     let (Ok(images), Ok(mut expanded)) = (images, expanded) else {
         return Err(faults);
     };
@@ -68,6 +69,7 @@ fn expand(
     spec: &WorkspaceTemplateSpec,
     fields: &[&str],
     scope: &Scope,
+    room: &mut Room,
 ) -> Result<WorkspaceTemplateSpec, Vec<Violation>> {
     let mut faults = Vec::new();
     let mut json = serde_json::to_value(spec).map_err(|error| vec![unreadable(&error)])?;
@@ -75,7 +77,7 @@ fn expand(
         let Some(part) = json.get_mut(*field) else {
             continue;
         };
-        match expand_value(&format!("spec.{field}"), part, scope) {
+        match expand_value_within(&format!("spec.{field}"), part, scope, room) {
             Ok(expanded) => {
                 *part = expanded;
                 number_ports(part);
@@ -130,11 +132,11 @@ impl Images {
     }
 }
 
-fn images(spec: &WorkspaceTemplateSpec, scope: &Scope) -> Result<Images, Vec<Violation>> {
+fn images(spec: &WorkspaceTemplateSpec, scope: &Scope, room: &mut Room) -> Result<Images, Vec<Violation>> {
     let ours = scope.clone().without_given();
     let mut faults = Vec::new();
     let mut text = |field: String, image: &str| {
-        expand_text(image, &ours).unwrap_or_else(|error: VariableError| {
+        expand_within(image, &ours, room).unwrap_or_else(|error: VariableError| {
             faults.push(Violation::new(field, image, error.to_string()));
             String::new()
         })
@@ -232,6 +234,23 @@ mod tests {
     fn a_workspace_s_own_variable_chooses_no_image() {
         let raw = template(json!({"defaultImage": "r/{course}:1"}));
         assert_eq!(rest(&raw, &scope()).unwrap().default_image, "r/{course}:1");
+    }
+
+    #[test]
+    fn one_long_value_in_many_places_is_refused_once_wherever_they_are() {
+        let workspace: api::Workspace = serde_json::from_value(json!({
+            "metadata": {"name": "lab"}, "spec": {"displayName": "d", "variables": {"x": "a".repeat(4096)}},
+        }))
+        .unwrap();
+        let scope = Scope::of(&workspace);
+        let args = |count: usize| json!({"args": vec!["{x}"; count]});
+        let fits = template(json!({"defaultContainerConfig": args(60)}));
+        assert!(rest(&fits, &scope).is_ok());
+        let selector: serde_json::Map<_, _> = (0..40).map(|i| (format!("k{i}"), json!("{x}"))).collect();
+        let raw = template(json!({"defaultContainerConfig": args(40), "defaultNodeSelector": selector}));
+        let faults = rest(&raw, &scope).unwrap_err();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].to_string().contains("262144 bytes"), "{faults:?}");
     }
 
     #[test]

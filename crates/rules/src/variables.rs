@@ -16,6 +16,9 @@ pub use scope::{Scope, is_built_in, is_name};
 
 /// Longest text after expansion, in bytes: as long as the longest value of an environment variable.
 const MAX_TEXT: usize = 32_768;
+/// Most that all texts expanded together may come to, in bytes: one long value in thousands of places is refused before it takes
+/// the memory.
+const MAX_TOGETHER: usize = 256 * 1024;
 
 /// Why a text cannot be expanded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +36,11 @@ pub enum VariableError {
     /// The values make it too long.
     #[error("is longer than {MAX_TEXT} bytes with its variables' values: shorten them")]
     TooLong,
+    /// What is expanded is too long as a whole.
+    #[error(
+        "makes the whole longer than {MAX_TOGETHER} bytes with its variables' values: shorten them, or use them less often"
+    )]
+    TooMuch,
     /// A value holds what might mean something where it is put.
     #[error(
         "gets the value {value:?} by {{{name}}}, but only letters, digits and . _ - : / @ % + = ~ may stand here: change that \
@@ -66,13 +74,55 @@ pub fn expand_text(text: &str, scope: &Scope) -> Result<String, VariableError> {
     Ok(out)
 }
 
+/// What texts that are expanded together may still come to.
+#[derive(Debug)]
+pub(crate) struct Room {
+    /// In bytes; `None` once something did not fit.
+    left: Option<usize>,
+}
+
+impl Room {
+    pub(crate) fn new() -> Self {
+        Self {
+            left: Some(MAX_TOGETHER),
+        }
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<(), VariableError> {
+        self.left = self.left.and_then(|left| left.checked_sub(bytes));
+        self.left.map(|_| ()).ok_or(VariableError::TooMuch)
+    }
+
+    fn is_exceeded(&self) -> bool {
+        self.left.is_none()
+    }
+}
+
+/// `text` with every variable replaced, as one of several that are bounded together.
+pub(crate) fn expand_within(text: &str, scope: &Scope, room: &mut Room) -> Result<String, VariableError> {
+    let expanded = expand_text(text, scope)?;
+    room.take(expanded.len())?;
+    Ok(expanded)
+}
+
 /// `value` with every variable in its strings and map keys replaced, or every reason why not, each with the field's path, which
 /// begins with `path`. In a [typed](Scope::typed) scope a string that is one variable and nothing else becomes what the
 /// variable is, a number or a list, except below `metadata`, where everything is text.
 pub fn expand_value(path: &str, value: &Value, scope: &Scope) -> Result<Value, Vec<Violation>> {
+    expand_value_within(path, value, scope, &mut Room::new())
+}
+
+/// As [`expand_value`], as one of several values that are bounded together.
+pub(crate) fn expand_value_within(
+    path: &str,
+    value: &Value,
+    scope: &Scope,
+    room: &mut Room,
+) -> Result<Value, Vec<Violation>> {
     let mut faults = Vec::new();
     let expanded = Walk {
         scope,
+        room,
         faults: &mut faults,
     }
     .value(path, value, true);
@@ -96,11 +146,16 @@ pub fn names_in<'a>(text: &'a str, is_key: &dyn Fn(&str) -> bool) -> Vec<&'a str
 
 struct Walk<'a> {
     scope: &'a Scope,
+    room: &'a mut Room,
     faults: &'a mut Vec<Violation>,
 }
 
 impl Walk<'_> {
     fn value(&mut self, path: &str, value: &Value, typed: bool) -> Value {
+        if self.room.is_exceeded() {
+            // It has been said.
+            return Value::Null;
+        }
         match value {
             Value::String(text) => self.leaf(path, text, typed),
             Value::Array(items) => items
@@ -119,6 +174,9 @@ impl Walk<'_> {
             let inner = join(path, key);
             let new = self.text(&inner, key);
             let value = self.value(&inner, value, typed && key != "metadata");
+            if self.room.is_exceeded() {
+                break;
+            }
             if out.contains_key(&new) {
                 let rule = format!(
                     "is the same key as another one with its variables' values ({new:?}): rename one"
@@ -136,16 +194,20 @@ impl Walk<'_> {
             && let Some(name) = scan::whole(text)
             && let Some(value) = self.scope.whole(name)
         {
-            return value;
+            let taken = self.room.take(value.to_string().len());
+            return taken.map_or_else(|error| self.fault(path, text, &error).into(), |()| value);
         }
         Value::String(self.text(path, text))
     }
 
     fn text(&mut self, path: &str, text: &str) -> String {
-        expand_text(text, self.scope).unwrap_or_else(|error| {
-            self.faults.push(Violation::new(path, text, error.to_string()));
-            String::new()
-        })
+        let expanded = expand_within(text, self.scope, self.room);
+        expanded.unwrap_or_else(|error| self.fault(path, text, &error))
+    }
+
+    fn fault(&mut self, path: &str, text: &str, error: &VariableError) -> String {
+        self.faults.push(Violation::new(path, text, error.to_string()));
+        String::new()
     }
 }
 
