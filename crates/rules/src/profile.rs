@@ -30,16 +30,14 @@ impl ExecutionProfile {
     }
 }
 
-/// The profile as it is for `workspace`. Its variables are only those that Kubernetes vouches for: what a workspace sets in
-/// `spec.variables` must not choose an identity.
+/// The profile as it is for `workspace`. Its variables are only those that the author of a workspace has no say in: neither what
+/// it sets in `spec.variables` nor the name that it gives itself may choose an identity.
 pub(crate) fn of(
     workspace: &Workspace,
     profile: &WorkspaceExecutionProfile,
 ) -> Result<ExecutionProfile, Vec<Violation>> {
     let mut spec = profile.spec.clone();
-    let mut vouched = workspace.clone();
-    vouched.spec.variables.clear();
-    let scope = Scope::of(&vouched);
+    let scope = Scope::of(workspace).identity();
     let own = spec
         .service_account
         .as_mut()
@@ -134,6 +132,33 @@ mod tests {
             text.starts_with(ANNOTATIONS) && text.contains("{workspace.nothing}"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_name_that_the_author_chose_is_no_variable_here() {
+        for name in ["workspace.name", "service.name"] {
+            let annotations = json!({"example.com/role": format!("{{{name}}}")});
+            let profile = profile(json!({"serviceAccount": {"perWorkspace": {"annotations": annotations}}}));
+            let faults = of(&workspace(), &profile).unwrap_err();
+            let text = faults[0].to_string();
+            assert!(
+                text.contains("known are owner.name, workspace.namespace, workspace.uid;"),
+                "{text}"
+            );
+            assert_eq!(crate::validate::profile(&profile.spec).len(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_owner_s_name_that_might_mean_something_in_an_annotation_is_refused() {
+        let annotations = json!({"example.com/role": r#"{"who": "{owner.name}"}"#});
+        let profile = profile(json!({"serviceAccount": {"perWorkspace": {"annotations": annotations}}}));
+        let mut workspace = workspace();
+        for (owner, passes) in [("oidc:alice@example.org", true), (r#"a", "role": "admin"#, false)] {
+            let named = (api::names::CREATED_BY.to_owned(), owner.to_owned());
+            workspace.metadata.annotations = Some([named].into());
+            assert_eq!(of(&workspace, &profile).is_ok(), passes, "{owner}");
+        }
     }
 
     #[test]

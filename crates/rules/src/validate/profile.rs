@@ -92,8 +92,8 @@ fn service_account(account: &ServiceAccount) -> Vec<Violation> {
             "spec.serviceAccount.perWorkspace.annotations[{}]",
             key.escape_debug()
         );
-        // Keys and values may hold variables, of which all are known here but the workspace's own.
-        let scope = Scope::sample();
+        // Keys and values may hold variables, but none that the author of a workspace has a say in.
+        let scope = Scope::sample().identity();
         match expand_text(key, &scope) {
             Ok(key) if !is_qualified_name(&key.to_ascii_lowercase()) || key.starts_with(RESERVED_PREFIX) => {
                 let rule = "cannot be the key of an annotation, or is one of ours: choose another";

@@ -44,6 +44,9 @@ pub struct Scope {
     sample: bool,
 }
 
+/// Variables that an identity may depend on.
+const IDENTITY: [&str; 3] = ["workspace.uid", "workspace.namespace", "owner.name"];
+
 /// Variables of ours that every workspace has, and a value of the shape that each may have.
 const SAMPLES: [(&str, &str); 11] = [
     ("workspace.name", "sample"),
@@ -73,6 +76,14 @@ impl Scope {
             strict: false,
             sample: true,
         }
+    }
+
+    /// With only those variables that no author of a workspace has a say in: `workspace.uid`, `workspace.namespace` and
+    /// `owner.name`.
+    #[must_use]
+    pub fn identity(mut self) -> Self {
+        self.built_in.retain(|name, _| IDENTITY.contains(&name.as_str()));
+        self.without_given().strict()
     }
 
     /// With values for what only its manager knows, where that is not known yet.
@@ -213,7 +224,7 @@ impl Scope {
     }
 
     fn checked(&self, name: &str, value: String) -> Result<String, VariableError> {
-        let harmless = |c: char| c.is_ascii_alphanumeric() || "._-:/@%+=~,".contains(c);
+        let harmless = |c: char| c.is_ascii_alphanumeric() || "._-:/@%+=~".contains(c);
         // What an administrator wrote means what it says.
         let theirs = self.given.contains_key(name) || name.starts_with("owner.");
         if self.strict && theirs && !value.chars().all(harmless) {
