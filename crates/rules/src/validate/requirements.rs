@@ -179,11 +179,19 @@ fn mismatch(requirement: &Requirement, variable: &EnvVar) -> Option<String> {
     unmatched(requirement, value(variable))
 }
 
-/// Whether Kubernetes would put another variable's value in.
+/// Whether Kubernetes would put another variable's value in. It reads from the left, and `$$` is one `$`: of `$$$(X)` the last
+/// one is no part of such a pair.
 fn refers_to_another(value: &str) -> bool {
-    value
-        .match_indices("$(")
-        .any(|(at, _)| value[at..].contains(')') && !value[..at].ends_with('$'))
+    let mut rest = value;
+    while let Some(at) = rest.find('$') {
+        rest = &rest[at + 1..];
+        match rest.as_bytes().first() {
+            Some(b'$') => rest = &rest[1..],
+            Some(b'(') if rest.contains(')') => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// A pattern that does not compile is the template's fault and told there.
@@ -294,6 +302,23 @@ mod tests {
         assert!(given(requirement("A", false, Some("[^@]*")), other)[0].contains("refers to another"));
         let escaped = json!([{"name": "A", "value": "x$$(B) $("}]);
         assert_eq!(given(requirement("A", false, Some("[^@]*")), escaped), [""; 0]);
+    }
+
+    #[test]
+    fn dollars_are_read_in_pairs_as_kubernetes_does() {
+        for (value, refers) in [
+            ("$(B)", true),
+            ("$$(B)", false),
+            ("$$$(B)", true),
+            ("$$$$(B)", false),
+            ("$$x$(B)", true),
+            ("$x$(B)", true),
+            ("$(B", false),
+            ("é$", false),
+            ("$(B $(C)", true),
+        ] {
+            assert_eq!(refers_to_another(value), refers, "{value}");
+        }
     }
 
     #[test]
