@@ -1,9 +1,8 @@
 //! Planned child, live child -> whether to write, and what is in the way (pure).
 
+use api::Workspace;
 use k8s_openapi::{
-    api::core::v1::Service,
-    api::networking::v1::NetworkPolicy,
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    api::core::v1::Service, api::networking::v1::NetworkPolicy, apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::Resource;
 
@@ -80,9 +79,15 @@ impl Child for Service {
 }
 
 impl Child for NetworkPolicy {
-    /// Every field is ours, so a rule that somebody adds is a difference.
+    /// Every field is ours, so a rule that somebody adds is a difference. So is the workspace as an owner, which earlier versions
+    /// wrote and which an apply without it takes away.
     fn spec_covers(&self, planned: &Self) -> bool {
-        self.spec == planned.spec
+        let group = Workspace::group(&());
+        let mut owners = self.metadata.owner_references.iter().flatten();
+        let is_owned = owners.any(|owner| {
+            owner.kind == Workspace::kind(&()) && owner.api_version.split('/').next() == Some(&*group)
+        });
+        !is_owned && self.spec == planned.spec
     }
 }
 
@@ -127,10 +132,7 @@ mod tests {
             Step::Keep
         );
         let wall = planned.policy.unwrap();
-        assert_eq!(
-            step(&identity(), &wall, Some(&wall)),
-            Step::Keep
-        );
+        assert_eq!(step(&identity(), &wall, Some(&wall)), Step::Keep);
     }
 
     #[test]
@@ -163,6 +165,9 @@ mod tests {
             .unwrap()
             .push(NetworkPolicyIngressRule::default());
         assert_eq!(step(&identity(), &wall, Some(&wider)), Step::Write);
+        let mut bound = wall.clone();
+        bound.metadata.owner_references = Some(vec![identity().owner_reference()]);
+        assert_eq!(step(&identity(), &wall, Some(&bound)), Step::Write);
     }
 
     #[test]

@@ -26,8 +26,8 @@ pub mod record;
 pub mod references;
 pub mod refusal;
 pub mod retire;
-pub mod routes;
 pub mod rounds;
+pub mod routes;
 pub mod run;
 pub mod shares;
 pub mod signs;
@@ -35,6 +35,7 @@ pub mod stores;
 pub mod tasks;
 pub mod transitions;
 pub mod trouble;
+pub mod walls;
 pub mod watch;
 pub mod world;
 

@@ -52,8 +52,9 @@ pub fn references(workspace: &Workspace, stores: &Stores) -> References {
         match &profile.0 {
             Ok(profile) => references.profile = Some(profile.clone()),
             Err(error) => {
-                references.unreadable =
-                    Some(format!("WorkspaceExecutionProfile {name:?} cannot be read: {error}."));
+                references.unreadable = Some(format!(
+                    "WorkspaceExecutionProfile {name:?} cannot be read: {error}."
+                ));
             }
         }
     }

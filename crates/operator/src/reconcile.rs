@@ -6,8 +6,8 @@ use api::{
     Workspace, WorkspaceStatus,
     condition::{self, STOPPED},
 };
-use rules::ValidWorkspace;
 use kube::{Resource as _, core::error_boundary::InvalidObject, runtime::controller::Action};
+use rules::ValidWorkspace;
 
 use crate::{
     admit::admit,
@@ -19,11 +19,12 @@ use crate::{
     failure::{is_everyday, reason_of},
     intent::{Intent, intent, needs_certainty},
     memory::Recalled,
-    observe, plan, protect, publish, record, watch,
+    observe, plan, protect, publish, record,
     retire::{self, LastWill},
     routes,
     stores::Guarded,
     trouble::Obstacle,
+    watch,
     world::{Identity, World},
 };
 

@@ -84,7 +84,10 @@ impl fmt::Display for Rejected {
             Self::Rules(rejection) => rejection.fmt(f),
             Self::Unreadable(what) => f.write_str(what),
             Self::Leaving { kind, name, .. } => {
-                write!(f, "{kind} {name:?} is being deleted and takes no new workspace: choose another one")
+                write!(
+                    f,
+                    "{kind} {name:?} is being deleted and takes no new workspace: choose another one"
+                )
             }
         }
     }

@@ -88,7 +88,7 @@ where
     wait_for("disk", claim != Disk::Left);
     wait_for("Service", service);
     if seems_bare(world) {
-        // Last: a pod that is still ending stays walled in.
+        // Last: a pod that is still ending stays walled in. No owner reference lets a garbage collector come first.
         let policy = delete(
             client,
             identity,
@@ -189,7 +189,7 @@ fn makers(world: &World) -> Vec<String> {
 }
 
 /// Deletes a child that is ours and not yet on its way out, and no other of its name; whether none of ours is left.
-async fn delete<K>(
+pub(crate) async fn delete<K>(
     client: &Client,
     identity: &Identity,
     live: Option<&K>,

@@ -27,7 +27,7 @@ use crate::{
     reconcile::{error_policy, informed},
     routes, shares,
     stores::{Stores, Writers},
-    tasks,
+    tasks, walls,
     watch::{self, Wake},
 };
 
@@ -178,10 +178,14 @@ async fn lead(
         .await;
 }
 
-/// Keeps what workspaces refer to, and shares, once it is known what there is.
+/// Keeps what workspaces refer to, and shares, and sweeps walls that were left, once it is known what there is.
 async fn look_after(context: &Context, shutdown: &CancellationToken) {
     if watch::until_filled(&context.stores).await.is_ok() {
-        tokio::join!(protect::run(context, shutdown), shares::run(context, shutdown));
+        tokio::join!(
+            protect::run(context, shutdown),
+            shares::run(context, shutdown),
+            walls::run(context, shutdown)
+        );
     }
 }
 

@@ -152,7 +152,11 @@ mod tests {
             told[0].note.as_deref(),
             Some(r#"The workspace belongs to "bob" now; it belonged to "alice"."#)
         );
-        for (before, after) in [(None, Some("bob")), (Some("bob"), Some("bob")), (Some("bob"), None)] {
+        for (before, after) in [
+            (None, Some("bob")),
+            (Some("bob"), Some("bob")),
+            (Some("bob"), None),
+        ] {
             assert!(events(Some(&of(before)), &of(after)).is_empty(), "{before:?}");
         }
     }

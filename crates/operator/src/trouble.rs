@@ -171,6 +171,16 @@ impl fmt::Display for DiskObstacle {
                  this one's owner. Have somebody who may update the claim set its annotation {} to this workspace's UID.",
                 names::WORKSPACE_UID
             ),
+            Self::Withheld {
+                claim,
+                why: Withheld::Assigned,
+            } => write!(
+                f,
+                "The disk {claim} was kept from an earlier workspace of this name, and somebody else named this one's owner \
+                 and chose what runs in it. Have the owner create the workspace, or have somebody who may update the claim \
+                 set its annotation {} to this workspace's UID.",
+                names::WORKSPACE_UID
+            ),
             Self::Ungrowable { size, class } => write!(
                 f,
                 "The disk stays at {size}: its storage class {class:?} cannot grow disks. Have the class allow volume \

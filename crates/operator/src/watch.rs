@@ -74,11 +74,16 @@ pub fn start(
             namespace.filter(|_| profiles.is_news(meta, gone))
         }),
         watch(client, &pulse, writers.shares, |_, _| None),
-        watch(client, &pulse, writers.storage_classes, |_, _| Some(Call::Everybody)),
+        watch(client, &pulse, writers.storage_classes, |_, _| {
+            Some(Call::Everybody)
+        }),
         children(client, writers.claims),
         children(client, writers.deployments),
         children(client, writers.services),
-        children(client, writers.policies),
+        // One may outlive its workspace, and then nothing else tells of it.
+        children(client, writers.policies)
+            .inspect(move |_| pulse.beat())
+            .boxed(),
         children(client, writers.accounts),
         children(client, writers.replica_sets),
         children(client, writers.pods),

@@ -158,9 +158,10 @@ impl World {
 
     /// Pods that hold the disk, or are still on their way out: all but those that ran to their end and just lie there.
     pub fn live_pods(&self) -> impl Iterator<Item = &Pod> {
-        self.pods.iter().map(AsRef::as_ref).filter(|pod| {
-            self.concerns(pod) && !has_ended(pod)
-        })
+        self.pods
+            .iter()
+            .map(AsRef::as_ref)
+            .filter(|pod| self.concerns(pod) && !has_ended(pod))
     }
 
     /// Whether a pod with the workspace's label is of the workspace: marked as such, made by one of its replica sets, or
@@ -211,7 +212,9 @@ impl World {
 
     /// Whether pods run, or may still come, as the service account that is the workspace's alone.
     pub fn runs_as_own_account(&self) -> bool {
-        let template = self.own_deployment().and_then(|own| own.spec.as_ref()?.template.spec.as_ref());
+        let template = self
+            .own_deployment()
+            .and_then(|own| own.spec.as_ref()?.template.spec.as_ref());
         let name = template.and_then(|pod| pod.service_account_name.as_ref());
         !self.is_quiet() && name == Some(&self.identity.account_name())
     }

@@ -47,6 +47,8 @@ enum Step {
     StartPods,
     EndPods,
     Garbage,
+    /// The operator looks for walls that were left.
+    Sweep,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -72,6 +74,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         8 => Just(Step::StartPods),
         5 => Just(Step::EndPods),
         5 => Just(Step::Garbage),
+        4 => Just(Step::Sweep),
     ];
     prop::collection::vec(step, 1..120)
 }
@@ -170,6 +173,7 @@ impl Play {
             Step::StartPods => self.town.start_pods(&server),
             Step::EndPods => Town::end_pods(&server),
             Step::Garbage => Town::garbage(&server),
+            Step::Sweep => drop(operator::walls::sweep(&self.stage.context).await),
         }
     }
 
@@ -178,6 +182,8 @@ impl Play {
         let pods = town::live(&self.stage.server);
         let names: Vec<_> = pods.iter().map(kube::ResourceExt::name_any).collect();
         prop_assert!(pods.len() <= 1, "two pods on one disk: {names:?}");
+        let walls = self.stage.all::<NetworkPolicy>().len();
+        prop_assert!(pods.is_empty() || walls == 1, "{names:?} without a wall");
         for (disk, owners) in &self.town.files_of {
             prop_assert!(owners.len() == 1, "disk {disk} was seen by {owners:?}");
         }
@@ -190,6 +196,7 @@ impl Play {
             self.stage.sync();
             self.pass().await;
             for step in [
+                Step::Sweep,
                 Step::Deployments,
                 Step::ReplicaSets,
                 Step::EndPods,

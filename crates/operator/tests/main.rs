@@ -18,3 +18,4 @@ mod settled;
 mod sharing;
 mod stage;
 mod town;
+mod walls;

@@ -36,7 +36,7 @@ fn set(stage: &Stage, spec: &Value) {
 
 #[tokio::test]
 async fn the_account_of_a_workspace_is_made_before_its_pod_and_goes_only_after_the_pod_that_runs_as_it() {
-    let own = json!({"serviceAccount": {"perWorkspace": {"annotations": {"example.com/role": "{workspace.name}"}}}});
+    let own = json!({"serviceAccount": {"perWorkspace": {"annotations": {"example.com/role": "{workspace.namespace}"}}}});
     let mut stage = stage(&own);
     stage.pass().await.unwrap();
     let writes = stage.writes();
@@ -46,7 +46,7 @@ async fn the_account_of_a_workspace_is_made_before_its_pod_and_goes_only_after_t
     );
     assert_eq!(runs_as(&stage).as_deref(), Some(ACCOUNT));
     let made = account(&stage).unwrap();
-    assert_eq!(made.annotations()["example.com/role"], "demo");
+    assert_eq!(made.annotations()["example.com/role"], "team");
     assert_eq!(made.owner_references()[0].uid, "uid-of-demo");
     assert_eq!(
         stage.status().resolved.unwrap().execution_profile.as_deref(),

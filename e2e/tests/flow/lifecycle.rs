@@ -171,7 +171,6 @@ async fn children_deleted_by_hand_come_back_with_their_owner() -> anyhow::Result
         let service = services.get("workspace-ws").await.map_err(error)?;
         let deployment = deployments.get("workspace-ws").await.map_err(error)?;
         for owners in [
-            policy.owner_references(),
             service.owner_references(),
             deployment.owner_references(),
         ] {
@@ -181,6 +180,10 @@ async fn children_deleted_by_hand_come_back_with_their_owner() -> anyhow::Result
             {
                 return Err(format!("{owners:?}"));
             }
+        }
+        // The wall has no owner, so that it outlives the last pod.
+        if policy.annotations().get(api::names::WORKSPACE_UID) != ws.metadata.uid.as_ref() {
+            return Err(format!("{:?}", policy.annotations()));
         }
         let ready = pods
             .list(&of("ws"))

@@ -21,7 +21,7 @@ use crate::{
     disks::{
         fate,
         shape::{self, Growth},
-        standing::{Standing, standing},
+        standing::{Claimant, Standing, standing},
     },
     publish,
     trouble::{DiskObstacle, Obstacle},
@@ -76,7 +76,12 @@ async fn settle(
 ) -> Result<Outcome<Claim>, Error> {
     let identity = &world.identity;
     let owner = valid.owner.as_deref();
-    let standing = standing(identity, owner, context.settings.admission, &live.metadata);
+    let claimant = Claimant {
+        owner,
+        vouched: context.settings.admission,
+        assigned: valid.owner_is_assigned,
+    };
+    let standing = standing(identity, claimant, &live.metadata);
     let mut live = live.clone();
     match standing {
         Standing::Leaving => return Ok(Outcome::Blocked(leaving::<Claim>(&live.name_any()))),

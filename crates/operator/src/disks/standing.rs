@@ -1,7 +1,7 @@
 //! Claim under the name of a workspace's disk -> what it is to that workspace (pure).
 //!
 //! A disk holds its owner's files, so it changes hands only in two ways: the owner of a kept disk makes a workspace of
-//! the same name again, and admission vouches that it is the owner; or somebody who may update the claim writes the new
+//! the same name again, and admission vouches that it is the owner who makes it; or somebody who may update the claim writes the new
 //! workspace's UID on it.
 
 use api::names;
@@ -31,11 +31,23 @@ pub enum Withheld {
     OtherOwner,
     /// The owner's name is the same, but no admission vouches for the one on the workspace.
     Unvouched,
+    /// The owner is the same, but was named by somebody else, who chose what runs in the workspace.
+    Assigned,
 }
 
-/// What `claim` is to the workspace. `owner` is who the workspace says it belongs to, `vouched` whether admission judged
-/// that.
-pub fn standing(identity: &Identity, owner: Option<&str>, vouched: bool, claim: &ObjectMeta) -> Standing {
+/// Whose a workspace is.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimant<'a> {
+    /// Who the workspace says it belongs to.
+    pub owner: Option<&'a str>,
+    /// Whether admission judged that.
+    pub vouched: bool,
+    /// Whether somebody else named the owner.
+    pub assigned: bool,
+}
+
+/// What `claim` is to the workspace.
+pub fn standing(identity: &Identity, claimant: Claimant<'_>, claim: &ObjectMeta) -> Standing {
     if claim.deletion_timestamp.is_some() {
         return Standing::Leaving;
     }
@@ -49,10 +61,12 @@ pub fn standing(identity: &Identity, owner: Option<&str>, vouched: bool, claim: 
     if controller_uid(claim).is_some() || !was_a_disk {
         return Standing::Foreign;
     }
-    match (owner, names::owner(claim)) {
-        (Some(owner), Some(kept_for)) if owner == kept_for && vouched => Standing::Inherited,
-        (Some(owner), Some(kept_for)) if owner == kept_for => Standing::Withheld(Withheld::Unvouched),
-        _ => Standing::Withheld(Withheld::OtherOwner),
+    let is_the_same = claimant.owner.is_some() && claimant.owner == names::owner(claim);
+    match (is_the_same, claimant.vouched, claimant.assigned) {
+        (false, ..) => Standing::Withheld(Withheld::OtherOwner),
+        (true, false, _) => Standing::Withheld(Withheld::Unvouched),
+        (true, true, true) => Standing::Withheld(Withheld::Assigned),
+        (true, true, false) => Standing::Inherited,
     }
 }
 
@@ -73,8 +87,32 @@ mod tests {
         }
     }
 
+    fn by(owner: Option<&str>, vouched: bool) -> Claimant<'_> {
+        Claimant {
+            owner,
+            vouched,
+            assigned: false,
+        }
+    }
+
     fn of(claim: &ObjectMeta) -> Standing {
-        standing(&fixtures::identity(), Some("alice"), true, claim)
+        standing(&fixtures::identity(), by(Some("alice"), true), claim)
+    }
+
+    #[test]
+    fn who_was_made_an_owner_by_somebody_else_gets_a_kept_disk_only_by_a_word_on_the_claim() {
+        let (identity, assigned) = (
+            fixtures::identity(),
+            Claimant {
+                assigned: true,
+                ..by(Some("alice"), true)
+            },
+        );
+        let claim = kept("earlier", Some("alice"));
+        let judged = standing(&identity, assigned, &claim);
+        assert_eq!(judged, Standing::Withheld(Withheld::Assigned));
+        let handed = kept(&identity.uid, Some("alice"));
+        assert_eq!(standing(&identity, assigned, &handed), Standing::Ours);
     }
 
     #[test]
@@ -85,7 +123,11 @@ mod tests {
             assert_eq!(of(&claim), Standing::Withheld(Withheld::OtherOwner), "{other:?}");
         }
         for nobody in [None, Some("")] {
-            let workspace = standing(&fixtures::identity(), nobody, true, &kept("earlier", Some("")));
+            let workspace = standing(
+                &fixtures::identity(),
+                by(nobody, true),
+                &kept("earlier", Some("")),
+            );
             assert_eq!(workspace, Standing::Withheld(Withheld::OtherOwner));
         }
     }
@@ -93,10 +135,13 @@ mod tests {
     #[test]
     fn without_admission_a_name_proves_nothing_and_the_new_uid_on_the_claim_does() {
         let (identity, claim) = (fixtures::identity(), kept("earlier", Some("alice")));
-        let unvouched = standing(&identity, Some("alice"), false, &claim);
+        let unvouched = standing(&identity, by(Some("alice"), false), &claim);
         assert_eq!(unvouched, Standing::Withheld(Withheld::Unvouched));
         let named = kept(&identity.uid, Some("bob"));
-        assert_eq!(standing(&identity, Some("alice"), false, &named), Standing::Ours);
+        assert_eq!(
+            standing(&identity, by(Some("alice"), false), &named),
+            Standing::Ours
+        );
     }
 
     #[test]
@@ -127,13 +172,14 @@ mod tests {
         #[test]
         fn no_claim_of_another_owner_is_ever_taken(
             uid in "[a-z0-9]{1,8}", kept_for in proptest::option::of("[a-z]{0,5}"), owner in proptest::option::of("[a-z]{0,5}"),
-            vouched: bool,
+            vouched: bool, assigned: bool,
         ) {
             let identity = fixtures::identity();
             prop_assume!(uid != identity.uid);
-            let judged = standing(&identity, owner.as_deref(), vouched, &kept(&uid, kept_for.as_deref()));
+            let claimant = Claimant { assigned, ..by(owner.as_deref(), vouched) };
+            let judged = standing(&identity, claimant, &kept(&uid, kept_for.as_deref()));
             let same = owner.is_some() && owner == kept_for && owner.as_deref() != Some("");
-            prop_assert_eq!(judged == Standing::Inherited, vouched && same);
+            prop_assert_eq!(judged == Standing::Inherited, vouched && !assigned && same);
             prop_assert_ne!(judged, Standing::Ours);
         }
     }

@@ -12,7 +12,10 @@ use k8s_openapi::{
         IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
         NetworkPolicyPort, NetworkPolicySpec,
     },
-    apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
+    apimachinery::pkg::{
+        apis::meta::v1::{LabelSelector, ObjectMeta},
+        util::intstr::IntOrString,
+    },
 };
 
 use super::{Site, deployment::COMPONENT};
@@ -56,7 +59,11 @@ pub(super) fn plan(
     settings: &NetworkPolicySettings,
 ) -> Option<NetworkPolicy> {
     settings.enabled.then(|| NetworkPolicy {
-        metadata: super::meta(identity, COMPONENT),
+        metadata: ObjectMeta {
+            // The garbage collector would take it from around a pod that is still ending.
+            owner_references: None,
+            ..super::meta(identity, COMPONENT)
+        },
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(labels(rules::names::selector(&identity.name))),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),

@@ -1,0 +1,159 @@
+//! The wall stands until the last pod behind it is gone, whoever deletes what.
+
+use std::time::Duration;
+
+use api::{Workspace, names};
+use k8s_openapi::api::{
+    apps::v1::{Deployment, ReplicaSet},
+    core::v1::{PersistentVolumeClaim, Pod, Service},
+    networking::v1::NetworkPolicy,
+};
+use kube::{
+    Api, Resource, ResourceExt as _,
+    api::{Patch, PatchParams},
+};
+use operator::{walls, world::Identity};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use testkit::objects::{self, NAMESPACE};
+
+use crate::stage::{CHILD, Stage};
+
+/// What the garbage collector takes when `demo` is deleted, in the foreground or for good: all that names it as an owner, and
+/// what made the pods, which get their time to end.
+fn collect_dependents(stage: &Stage) {
+    fn take<K: Resource<DynamicType = ()> + DeserializeOwned>(stage: &Stage) {
+        for object in stage.all::<K>() {
+            if object
+                .owner_references()
+                .iter()
+                .any(|owner| owner.uid == "uid-of-demo")
+            {
+                stage.server.remove::<K>(Some(NAMESPACE), &object.name_any());
+            }
+        }
+    }
+    take::<Service>(stage);
+    take::<PersistentVolumeClaim>(stage);
+    take::<NetworkPolicy>(stage);
+    take::<Deployment>(stage);
+    for set in stage.all::<ReplicaSet>() {
+        stage
+            .server
+            .remove::<ReplicaSet>(Some(NAMESPACE), &set.name_any());
+    }
+    for pod in stage.all::<Pod>() {
+        stage
+            .server
+            .edit::<Pod>(Some(NAMESPACE), &pod.name_any(), |object| {
+                object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:01:00Z");
+            });
+    }
+}
+
+async fn sweep(stage: &mut Stage) -> Option<Duration> {
+    stage.sync();
+    walls::sweep(&stage.context).await
+}
+
+#[tokio::test]
+async fn a_foreground_deletion_takes_the_wall_only_after_the_last_pod() {
+    let mut stage = Stage::with_running_demo().await;
+    stage.delete_demo();
+    stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+        object["metadata"]["finalizers"] = json!([names::CLEANUP_FINALIZER, "foregroundDeletion"]);
+    });
+    collect_dependents(&stage);
+    assert!(stage.child::<Deployment>().is_none());
+    stage.pass().await.unwrap();
+    assert_eq!(sweep(&mut stage).await, None);
+    assert!(
+        stage.child::<NetworkPolicy>().is_some(),
+        "the pod is still ending"
+    );
+    stage.end_pods();
+    stage.pass().await.unwrap();
+    assert!(stage.child::<NetworkPolicy>().is_none());
+    assert_eq!(stage.workspace().finalizers(), ["foregroundDeletion"]);
+}
+
+#[tokio::test]
+async fn a_wall_whose_workspace_lost_its_finalizer_is_swept_after_the_last_pod() {
+    let mut stage = Stage::with_running_demo().await;
+    stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
+    collect_dependents(&stage);
+    assert!(sweep(&mut stage).await.is_some(), "it looks again");
+    assert!(
+        stage.child::<NetworkPolicy>().is_some(),
+        "the pod is still ending"
+    );
+    stage.end_pods();
+    assert_eq!(sweep(&mut stage).await, None);
+    assert!(stage.child::<NetworkPolicy>().is_none());
+}
+
+#[tokio::test]
+async fn a_wall_left_behind_gives_way_to_the_next_workspace_of_the_name() {
+    let mut stage = Stage::with_running_demo().await;
+    stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
+    collect_dependents(&stage);
+    stage.end_pods();
+    let mut next = objects::workspace("demo");
+    next.metadata.uid = Some("uid-of-the-next".to_owned());
+    stage.server.put(&next);
+    sweep(&mut stage).await;
+    stage.pass().await.unwrap();
+    let wall = stage.child::<NetworkPolicy>().unwrap();
+    assert_eq!(wall.annotations()[names::WORKSPACE_UID], "uid-of-the-next");
+}
+
+#[tokio::test]
+async fn no_wall_is_swept_whose_workspace_is_there_or_that_is_not_ours() {
+    let mut stage = Stage::with_running_demo().await;
+    sweep(&mut stage).await;
+    assert_eq!(stage.server.take_calls().len(), 0, "the cache shows it");
+    stage.end_pods();
+    stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
+    stage.sync();
+    // The cache lags behind: it shows no workspace, and there is one.
+    stage.server.put(&objects::workspace("demo"));
+    for set in stage.all::<ReplicaSet>() {
+        stage
+            .server
+            .remove::<ReplicaSet>(Some(NAMESPACE), &set.name_any());
+    }
+    stage.server.remove::<Deployment>(Some(NAMESPACE), CHILD);
+    let stray: NetworkPolicy = serde_json::from_value(json!({
+        "metadata": {"name": "theirs", "namespace": NAMESPACE, "uid": "x",
+            "labels": {names::WORKSPACE_LABEL: "gone"}, "annotations": {names::WORKSPACE_UID: "gone"}},
+    }))
+    .unwrap();
+    stage.server.put(&stray);
+    stage.sync_one(5);
+    stage.sync_one(7);
+    stage.sync_one(8);
+    assert!(walls::sweep(&stage.context).await.is_some());
+    assert_eq!(stage.all::<NetworkPolicy>().len(), 2);
+}
+
+#[tokio::test]
+async fn an_owner_that_an_earlier_version_wrote_is_taken_away() {
+    let mut stage = Stage::with_running_demo().await;
+    let mut wall = stage.child::<NetworkPolicy>().unwrap();
+    let identity = Identity::of(&stage.workspace().metadata);
+    wall.metadata.owner_references = Some(vec![identity.owner_reference()]);
+    wall.metadata.managed_fields = None;
+    wall.metadata.resource_version = None;
+    let walls: Api<NetworkPolicy> = Api::namespaced(stage.context.client.clone(), NAMESPACE);
+    let params = PatchParams::apply(names::OPERATOR).force();
+    walls.patch(CHILD, &params, &Patch::Apply(&wall)).await.unwrap();
+    assert_eq!(
+        stage.child::<NetworkPolicy>().unwrap().owner_references().len(),
+        1
+    );
+    stage.pass().await.unwrap();
+    assert_eq!(stage.child::<NetworkPolicy>().unwrap().owner_references(), []);
+    stage.writes();
+    stage.pass().await.unwrap();
+    assert_eq!(stage.writes(), Vec::<String>::new());
+}
