@@ -185,7 +185,8 @@ async fn every_resource_is_bounded_by_its_name_and_so_is_the_pod_as_a_whole() ->
     template::make(&scratch, &bounds).await?;
     let both = |name: &str, amount: Value| json!({"resources": {"requests": {name: amount}, "limits": {name: amount}}});
     let init = |cpu: &str, stays: bool| {
-        let mut init = json!({"name": "i", "image": "uv", "resources": {"limits": {"cpu": cpu, "memory": "64Mi"}}});
+        let mut init =
+            json!({"name": "i", "image": "uv", "resources": {"limits": {"cpu": cpu, "memory": "64Mi"}}});
         if stays {
             init["restartPolicy"] = json!("Always");
         }

@@ -170,10 +170,7 @@ async fn children_deleted_by_hand_come_back_with_their_owner() -> anyhow::Result
         let policy = policies.get("workspace-ws").await.map_err(error)?;
         let service = services.get("workspace-ws").await.map_err(error)?;
         let deployment = deployments.get("workspace-ws").await.map_err(error)?;
-        for owners in [
-            service.owner_references(),
-            deployment.owner_references(),
-        ] {
+        for owners in [service.owner_references(), deployment.owner_references()] {
             if !owners
                 .iter()
                 .any(|owner| Some(&owner.uid) == ws.metadata.uid.as_ref())

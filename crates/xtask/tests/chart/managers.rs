@@ -76,7 +76,7 @@ fn the_operator_may_write_the_kinds_of_routes_that_are_allowed_and_no_other() {
 
 #[test]
 fn a_core_kind_as_a_route_is_refused_before_anything_is_installed() {
-    let secret = r#"settings.routeKinds[0].apiVersion=v1,settings.routeKinds[0].kind=Secret,settings.routeKinds[0].resource=secrets"#;
+    let secret = r"settings.routeKinds[0].apiVersion=v1,settings.routeKinds[0].kind=Secret,settings.routeKinds[0].resource=secrets";
     let reason = refusal(&EXTERNAL, secret);
     assert!(reason.contains("routeKinds"), "{reason}");
 }

@@ -107,7 +107,11 @@ fn the_operator_makes_service_accounts_and_neither_tokens_nor_rights_for_them() 
         };
         let write = "get list watch create patch delete";
         assert_eq!(about("serviceaccounts").as_deref(), Some(write));
-        assert!(about("workspaceexecutionprofiles").unwrap().contains("get list watch"));
+        assert!(
+            about("workspaceexecutionprofiles")
+                .unwrap()
+                .contains("get list watch")
+        );
         for forbidden in [
             "serviceaccounts/token",
             "secrets",
