@@ -16,6 +16,9 @@ pub const CREATED_BY: &str = "workspaces.jupyter.org/created-by";
 /// Annotation on a WorkspaceShare that somebody else than the owner made, by the verb `share`: who owned the workspace then. Written by
 /// the webhook. The share counts for as long as that person owns it.
 pub const SHARED_FOR: &str = "workspaces.jupyter.org/shared-for";
+/// Annotation on a Workspace whose owner was named by somebody else, by the verb `assign-owner`: who that was. Written by the webhook. A
+/// workspace with it takes over no kept disk, because its owner did not say what runs in it.
+pub const ASSIGNED_BY: &str = "workspaces.jupyter.org/assigned-by";
 /// Annotation on exactly one WorkspaceManager: `"true"` makes it the manager of workspaces that name none.
 pub const IS_DEFAULT: &str = "workspaces.jupyter.org/is-default";
 /// Annotation on a Deployment: canonical JSON of the inputs that shaped the running pod template.
@@ -98,6 +101,12 @@ pub const USE_VERB: &str = "use";
 pub fn owner(meta: &ObjectMeta) -> Option<&str> {
     let name = meta.annotations.as_ref()?.get(CREATED_BY)?;
     Some(name.as_str()).filter(|name| !name.is_empty())
+}
+
+/// Whether somebody else than the owner named the owner of a workspace, as [`ASSIGNED_BY`] records it.
+pub fn is_assigned(meta: &ObjectMeta) -> bool {
+    let annotations = meta.annotations.as_ref();
+    annotations.is_some_and(|all| all.contains_key(ASSIGNED_BY))
 }
 
 #[cfg(test)]

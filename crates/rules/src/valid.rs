@@ -39,6 +39,8 @@ pub struct ValidWorkspace {
     pub restarted_at: Option<String>,
     /// Kubernetes user name of the owner, as recorded; `None` where nothing recorded it.
     pub owner: Option<String>,
+    /// Whether somebody else named the owner, and so chose what runs in their name.
+    pub owner_is_assigned: bool,
     /// Image, aliases resolved.
     pub image: String,
     /// When nodes pull it.
@@ -174,6 +176,7 @@ pub(crate) fn resolve(
         restarted_at: workspace.annotations().get(api::names::RESTARTED_AT).cloned(),
         given,
         owner: api::names::owner(&workspace.metadata).map(str::to_owned),
+        owner_is_assigned: api::names::is_assigned(&workspace.metadata),
         namespace,
         name,
         uid,

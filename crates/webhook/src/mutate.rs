@@ -1,13 +1,14 @@
-//! Request -> the smallest patch that records owner and finalizer, and what a share is bound to; never anything else
-//! (pure).
+//! Request -> the smallest patch that records owner, who named them, and finalizer, and what a share is bound to; never
+//! anything else (pure).
 
-use api::names::{CLEANUP_FINALIZER, CREATED_BY, SHARED_FOR};
+use api::names::{ASSIGNED_BY, CLEANUP_FINALIZER, CREATED_BY, SHARED_FOR};
 use json_patch::jsonptr::PointerBuf;
-use json_patch::{AddOperation, Patch, PatchOperation};
+use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation};
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::kind::Kind;
+use crate::ownership;
 use crate::review::{Answer, Request};
 use crate::shares::Binding;
 
@@ -18,6 +19,7 @@ pub(crate) fn mutate(request: &Request, binding: &Binding) -> Answer {
     let operations: Vec<_> = match request.kind {
         Kind::Workspace => annotate(request, CREATED_BY, Some(request.user_name()), true)
             .into_iter()
+            .chain(assigned(request))
             .chain(finalizer(request))
             .collect(),
         Kind::Share => share(request, binding),
@@ -46,6 +48,33 @@ fn annotate(request: &Request, key: &str, initial: Option<&str>, first: bool) ->
     Some(match request.object.metadata.annotations {
         None if first => add(["metadata", "annotations"], json!({ key: value })),
         _ => add(["metadata", "annotations", key], json!(value)),
+    })
+}
+
+/// Notes who named an owner, other than themselves at creation, and keeps that note as it is.
+fn assigned(request: &Request) -> Option<PatchOperation> {
+    let annotations = request.object.metadata.annotations.as_ref();
+    let present = annotations
+        .and_then(|all| all.get(ASSIGNED_BY))
+        .map(String::as_str);
+    let written = annotations
+        .and_then(|all| all.get(CREATED_BY))
+        .is_some_and(|owner| !owner.is_empty());
+    // An owner who is left out is put in, and is then the stored one or who asks: nobody has named one.
+    let due = if written {
+        ownership::assigner(request)
+    } else {
+        request.old.as_ref().and_then(ownership::noted)
+    };
+    if present == due {
+        return None;
+    }
+    let path = ["metadata", "annotations", ASSIGNED_BY];
+    Some(match due {
+        Some(name) => add(path, json!(name)),
+        None => PatchOperation::Remove(RemoveOperation {
+            path: PointerBuf::from_tokens(path),
+        }),
     })
 }
 
@@ -142,9 +171,15 @@ mod tests {
 
     #[test]
     fn an_owner_who_is_named_stays_and_an_empty_one_is_filled_in() {
-        let named =
-            json!({"metadata": {"annotations": {CREATED_BY: "carol"}, "finalizers": [CLEANUP_FINALIZER]}});
-        assert_eq!(patched(None, &named), named);
+        let named = |by: Option<&str>| {
+            let mut annotations = json!({CREATED_BY: "carol"});
+            if let Some(by) = by {
+                annotations[ASSIGNED_BY] = json!(by);
+            }
+            json!({"metadata": {"annotations": annotations, "finalizers": [CLEANUP_FINALIZER]}})
+        };
+        assert_eq!(patched(None, &named(None)), named(Some("alice")));
+        assert_eq!(patched(None, &named(Some("carol"))), named(Some("alice")));
         let empty = json!({"metadata": {"annotations": {CREATED_BY: ""}}, "spec": {}});
         assert_eq!(patched(None, &empty), owned());
     }
@@ -155,6 +190,32 @@ mod tests {
             patched(Some(&owned()), &json!({"metadata": {}, "spec": {}})),
             owned()
         );
+    }
+
+    #[test]
+    fn who_named_an_owner_stays_noted_and_nobody_is_noted_who_did_not() {
+        let with = |owner: Option<&str>, by: Option<&str>| {
+            let pairs = [(CREATED_BY, owner), (ASSIGNED_BY, by)];
+            let annotations: std::collections::BTreeMap<_, _> =
+                pairs.into_iter().filter(|(_, value)| value.is_some()).collect();
+            json!({"metadata": {"annotations": annotations, "finalizers": [CLEANUP_FINALIZER]}, "spec": {}})
+        };
+        for given in [with(Some("alice"), Some("x")), with(None, Some("x"))] {
+            assert_eq!(patched(None, &given), with(Some("alice"), None));
+        }
+        let stored = with(Some("alice"), Some("hub"));
+        for given in [
+            with(Some("alice"), None),
+            with(None, None),
+            with(None, Some("x")),
+            json!({"metadata": {}, "spec": {}}),
+        ] {
+            assert_eq!(patched(Some(&stored), &given), stored);
+        }
+        let over = patched(Some(&stored), &with(Some("carol"), Some("hub")));
+        assert_eq!(over, with(Some("carol"), Some("bob")), "the request is bob's");
+        let taken = patched(Some(&owned()), &with(Some("bob"), None));
+        assert_eq!(taken, with(Some("bob"), Some("bob")));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Stored owner and requester -> who may name an owner, change or delete a workspace (IO only through look-ups).
 
 use api::Workspace;
-use api::names::{self, CREATED_BY};
+use api::names::{self, ASSIGNED_BY, CREATED_BY};
 use api::workspace::OwnershipType;
 use futures::future::try_join;
 use kube::api::DynamicObject;
@@ -18,22 +18,78 @@ pub(crate) async fn violations(
     lookups: &Lookups,
 ) -> Result<Vec<Violation>, LookupError> {
     let (naming, editing) = try_join(naming(request, lookups), editing(request, changes, lookups)).await?;
-    Ok(naming.into_iter().chain(editing).collect())
+    Ok(naming.into_iter().chain(editing).chain(mark(request)).collect())
 }
 
 fn owner(object: &DynamicObject) -> &str {
     names::owner(&object.metadata).unwrap_or_default()
 }
 
-/// Naming somebody else as the owner needs a right of its own.
+/// Who must be noted as the one that named the owner: whoever does it now, unless for themselves at creation; else whoever
+/// did before.
+pub(crate) fn assigner(request: &Request) -> Option<&str> {
+    let names_now = match &request.old {
+        None => owner(&request.object) != request.user_name(),
+        Some(old) => owner(&request.object) != owner(old),
+    };
+    if names_now {
+        return Some(request.user_name());
+    }
+    noted(request.old.as_ref()?)
+}
+
+/// Who is noted as the one that named the owner.
+pub(crate) fn noted(object: &DynamicObject) -> Option<&str> {
+    let annotations = object.metadata.annotations.as_ref()?;
+    annotations.get(ASSIGNED_BY).map(String::as_str)
+}
+
+/// The note of who named the owner is nobody's to write. It is put right before this; here is what that could not see.
+fn mark(request: &Request) -> Option<Violation> {
+    if request.is_delete() || noted(&request.object) == assigner(request) {
+        return None;
+    }
+    let rule = "is not who named the owner: leave it as it is";
+    let value = noted(&request.object).unwrap_or_default();
+    Some(Violation::new(
+        format!("metadata.annotations[{ASSIGNED_BY}]"),
+        value,
+        rule,
+    ))
+}
+
+fn owns(request: &Request, stored: &DynamicObject) -> bool {
+    !owner(stored).is_empty() && owner(stored) == request.user_name()
+}
+
+/// Naming somebody else as the owner needs a right of its own. It makes nobody the owner of what is somebody else's: what
+/// exists is handed over by its owner or by who administers it.
 async fn naming(request: &Request, lookups: &Lookups) -> Result<Option<Violation>, LookupError> {
     let named = owner(&request.object);
     let expected = request.old.as_ref().map_or_else(|| request.user_name(), owner);
-    if named == expected || lookups.may(request, names::ASSIGN_OWNER_VERB).await? {
+    if named == expected {
         return Ok(None);
     }
+    let has_a_say = async {
+        match &request.old {
+            Some(stored) if !owns(request, stored) => lookups.may(request, names::ADMINISTER_VERB).await,
+            _ => Ok(true),
+        }
+    };
+    let (assigns, has_a_say) = try_join(lookups.may(request, names::ASSIGN_OWNER_VERB), has_a_say).await?;
+    if assigns && has_a_say {
+        return Ok(None);
+    }
+    let whose = if has_a_say {
+        String::new()
+    } else {
+        format!(
+            ", which is for its owner and holders of the verb {}",
+            names::ADMINISTER_VERB
+        )
+    };
     let rule = format!(
-        "names another owner: leave the annotation as it is, or ask an administrator for the verb {} on this workspace",
+        "names another owner{whose}: leave the annotation as it is, or ask an administrator for the verb {} on this workspace",
         names::ASSIGN_OWNER_VERB
     );
     Ok(Some(Violation::new(
@@ -53,8 +109,7 @@ async fn editing(
         return Ok(None);
     };
     let touched = request.is_delete() || changes.beyond_annotation(CREATED_BY);
-    let is_owner = !owner(stored).is_empty() && owner(stored) == request.user_name();
-    if !touched || is_owner || is_public(stored, lookups).await? {
+    if !touched || owns(request, stored) || is_public(stored, lookups).await? {
         return Ok(None);
     }
     let leaving = async {

@@ -1,6 +1,6 @@
 //! Who owns a workspace, who may say so, and which keys nobody writes by hand.
 
-use api::names::{CLEANUP_FINALIZER, CREATED_BY, STARTED_BY};
+use api::names::{ASSIGNED_BY, CLEANUP_FINALIZER, CREATED_BY, STARTED_BY};
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
@@ -11,6 +11,9 @@ fn webhook() -> Webhook {
         .granting(&[
             "hub assign-owner workspaces demo",
             "root administer workspaces demo",
+            "chief administer workspaces demo",
+            "chief assign-owner workspaces demo",
+            "carol assign-owner workspaces demo",
         ])
         .webhook()
 }
@@ -18,6 +21,13 @@ fn webhook() -> Webhook {
 fn owned_by(owner: &str) -> Value {
     let mut object = workspace(json!({"templateRef": "prod"}));
     object["metadata"]["annotations"][CREATED_BY] = json!(owner);
+    object
+}
+
+/// Owned by somebody whom somebody else named.
+fn assigned(owner: &str, by: &str) -> Value {
+    let mut object = owned_by(owner);
+    object["metadata"]["annotations"][ASSIGNED_BY] = json!(by);
     object
 }
 
@@ -54,7 +64,12 @@ async fn naming_somebody_else_is_refused_without_the_right() {
 #[tokio::test]
 async fn naming_somebody_else_passes_with_the_right_which_is_asked_for_that_workspace() {
     let webhook = webhook();
-    assert!(webhook.validate_create("hub", &owned_by("alice")).await.allowed);
+    assert!(
+        webhook
+            .validate_create("hub", &assigned("alice", "hub"))
+            .await
+            .allowed
+    );
     let calls = webhook.calls();
     let asked = calls
         .iter()
@@ -79,24 +94,62 @@ async fn naming_somebody_else_passes_with_the_right_which_is_asked_for_that_work
 }
 
 #[tokio::test]
-async fn a_workspace_changes_hands_only_with_the_right() {
+async fn a_workspace_changes_hands_only_with_the_right_and_a_say_in_it() {
     let webhook = webhook();
-    for user in ["alice", "bob"] {
-        assert_eq!(
-            webhook
-                .validate_update(user, &owned_by("alice"), &owned_by("bob"))
-                .await
-                .code,
-            403,
-            "{user}"
+    for (user, old, new, allowed) in [
+        ("alice", "alice", "bob", false),
+        ("bob", "alice", "bob", false),
+        ("root", "alice", "bob", false),
+        ("hub", "alice", "bob", false),
+        ("hub", "alice", "hub", false),
+        ("hub", "", "hub", false),
+        ("chief", "alice", "bob", true),
+        ("chief", "alice", "chief", true),
+        ("carol", "carol", "bob", true),
+    ] {
+        let answer = webhook
+            .validate_update(user, &owned_by(old), &assigned(new, user))
+            .await;
+        assert_eq!(answer.allowed, allowed, "{user}: {old} to {new}: {answer:?}");
+        assert!(
+            allowed || answer.message.contains("names another owner"),
+            "{answer:?}"
         );
     }
+    let mut public = owned_by("alice");
+    public["spec"]["ownershipType"] = json!("Public");
+    let mut taken = assigned("hub", "hub");
+    taken["spec"]["ownershipType"] = json!("Public");
+    let answer = webhook.validate_update("hub", &public, &taken).await;
     assert!(
-        webhook
-            .validate_update("hub", &owned_by("alice"), &owned_by("bob"))
-            .await
-            .allowed
+        answer
+            .message
+            .contains("for its owner and holders of the verb administer"),
+        "{answer:?}"
     );
+}
+
+#[tokio::test]
+async fn who_named_an_owner_is_noted_and_nobody_changes_that() {
+    let webhook = webhook();
+    for (user, new) in [
+        ("hub", owned_by("alice")),
+        ("hub", assigned("alice", "alice")),
+        ("alice", assigned("alice", "alice")),
+    ] {
+        let answer = webhook.validate_create(user, &new).await;
+        assert_eq!(answer.code, 403, "{user}: {answer:?}");
+        assert!(
+            answer.message.contains("is not who named the owner"),
+            "{answer:?}"
+        );
+    }
+    let stored = assigned("alice", "hub");
+    for new in [owned_by("alice"), assigned("alice", "alice")] {
+        assert_eq!(webhook.validate_update("alice", &stored, &new).await.code, 403);
+    }
+    assert!(webhook.validate_update("alice", &stored, &stored).await.allowed);
+    assert!(webhook.validate_delete("alice", &stored).await.allowed);
 }
 
 #[tokio::test]
