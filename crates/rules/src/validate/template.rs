@@ -1,5 +1,7 @@
 //! WorkspaceTemplate -> what contradicts itself in it (pure).
 
+mod clean;
+
 use api::template::{Bounds, PrimaryStorage, ResourceBounds};
 use api::workspace::ResourceRequirements;
 use api::{WorkspaceSpec, WorkspaceTemplate, WorkspaceTemplateSpec};
@@ -16,6 +18,7 @@ use crate::resources::bounds_of;
 use crate::settings::Settings;
 use crate::variables::Scope;
 use crate::violation::{Violation, Violations};
+use clean::Clean;
 
 /// Every contradiction in a template: ends of ranges that are no quantities or cross, defaults out of bounds or against their own
 /// requirements, patterns that are none, parts that no pod may have. Variables have sample values; what they make of it for one
@@ -47,13 +50,15 @@ pub fn template(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violat
     found
 }
 
+static CLEAN: Clean = Clean::new();
+
 /// What a workspace is told about a template that contradicts itself, or that its variables' values make illegal.
 pub(super) fn as_reference(
     expanded: &WorkspaceTemplate,
     raw: &WorkspaceTemplate,
     settings: &Settings,
 ) -> Option<Violation> {
-    let by_itself = template(&raw.spec, settings);
+    let by_itself = CLEAN.or(clean::key(&raw.spec, settings), || template(&raw.spec, settings));
     let (found, rule, remedy) = if !by_itself.is_empty() {
         let rule = "contradicts itself, so nothing can be judged by it";
         (by_itself, rule, "ask for a corrected template")
