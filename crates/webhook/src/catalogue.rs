@@ -10,8 +10,9 @@ use serde::de::DeserializeOwned;
 
 use crate::changes::Changes;
 use crate::findings::Findings;
-use crate::lookups::Lookups;
+use crate::lookups::{LookupError, Lookups};
 use crate::review::Request;
+use crate::secrets;
 use crate::workspace::unreadable;
 
 /// Counting is only for a warning: the request does not wait for it longer than this.
@@ -24,11 +25,22 @@ pub(crate) fn template(request: &Request, changes: &Changes, settings: &Settings
     })
 }
 
-/// A profile is held to what no pod of ours may have.
-pub(crate) fn profile(request: &Request, changes: &Changes) -> Findings {
-    written(request, changes, |profile: &WorkspaceExecutionProfile| {
+/// A profile is held to what no pod of ours may have, and shows its pods nothing that its writer may not read. `by_us`: the
+/// operator asks, who needs no rights of a person.
+pub(crate) async fn profile(
+    request: &Request,
+    changes: &Changes,
+    by_us: bool,
+    lookups: &Lookups,
+) -> Result<Findings, LookupError> {
+    let mut found = written(request, changes, |profile: &WorkspaceExecutionProfile| {
         rules::validate::profile(&profile.spec)
-    })
+    });
+    // Nobody is asked about what is refused anyway.
+    if found.invalid.is_empty() && !by_us && !request.is_delete() && !changes.spec.is_empty() {
+        found.forbidden = secrets::out_of_reach(request, lookups).await?;
+    }
+    Ok(found)
 }
 
 /// What `rules` says of an object whose spec is new.

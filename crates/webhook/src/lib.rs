@@ -18,6 +18,7 @@ mod review;
 mod rights;
 pub mod router;
 pub mod run;
+mod secrets;
 mod shares;
 mod usage;
 mod verdict;

@@ -64,7 +64,7 @@ async fn judge(request: &Request, rules: &Rules, lookups: &Lookups) -> Result<Fi
         }
         Kind::Template => catalogue::template(request, &changes, &rules.settings),
         Kind::Manager => catalogue::manager(request, &changes, &rules.settings, lookups).await,
-        Kind::Profile => catalogue::profile(request, &changes),
+        Kind::Profile => catalogue::profile(request, &changes, by_us, lookups).await?,
         Kind::Share if by_us => Findings::default(),
         Kind::Share => shares::judge(request, &changes, lookups).await?,
     });

@@ -184,3 +184,50 @@ async fn moving_a_manager_says_how_many_workspaces_move() {
         "{answer:?}"
     );
 }
+
+fn naming(secret: &str) -> Value {
+    let mut profile = object(
+        "WorkspaceExecutionProfile",
+        json!({
+            "secretMounts": [{"secretName": secret, "mountPath": "/etc/keys"}],
+            "env": [
+                {"name": "A", "valueFrom": {"secretKeyRef": {"name": secret, "key": "k"}}},
+                {"name": "B", "valueFrom": {"configMapKeyRef": {"name": "facts", "key": "k"}}},
+            ],
+        }),
+    );
+    profile["metadata"]["namespace"] = json!("team");
+    profile
+}
+
+#[tokio::test]
+async fn a_profile_shows_its_pods_nothing_that_its_writer_may_not_read() {
+    let webhook = Cluster::default()
+        .granting(&["root get secrets keys", "root get configmaps facts"])
+        .webhook();
+    assert!(webhook.validate_create("root", &naming("keys")).await.allowed);
+    let refused = webhook.validate_create("alice", &naming("keys")).await;
+    assert_eq!(refused.code, 403);
+    for line in [
+        r#"spec.secretMounts[0].secretName: "keys" is out of your reach"#,
+        r#"spec.env[1].valueFrom.configMapKeyRef.name: "facts" is out of your reach"#,
+    ] {
+        assert!(refused.message.contains(line), "{line}: {refused:?}");
+    }
+    let other = webhook
+        .validate_update("root", &naming("keys"), &naming("others"))
+        .await;
+    assert_eq!(other.code, 403, "{other:?}");
+}
+
+#[tokio::test]
+async fn what_a_profile_names_already_is_not_asked_for_again_nor_what_is_refused_anyway() {
+    let webhook = Cluster::default().webhook();
+    let (old, mut new) = (naming("keys"), naming("keys"));
+    new["spec"]["priorityClassName"] = json!("interactive");
+    assert!(webhook.validate_update("alice", &old, &new).await.allowed);
+    assert!(webhook.validate_delete("alice", &old).await.allowed);
+    new["spec"]["priorityClassName"] = json!("system-node-critical");
+    assert_eq!(webhook.validate_create("alice", &new).await.code, 422);
+    assert_eq!(webhook.asked(), Vec::<String>::new());
+}
