@@ -17,7 +17,11 @@ pub(crate) async fn violations(
     changes: &Changes,
     lookups: &Lookups,
 ) -> Result<Vec<Violation>, LookupError> {
-    let (naming, editing) = try_join(naming(request, lookups), editing(request, changes, lookups)).await?;
+    let (naming, editing) = try_join(
+        Box::pin(naming(request, lookups)),
+        Box::pin(editing(request, changes, lookups)),
+    )
+    .await?;
     Ok(naming.into_iter().chain(editing).chain(mark(request)).collect())
 }
 
