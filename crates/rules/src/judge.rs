@@ -48,9 +48,11 @@ fn judged<'a>(workspace: &Workspace, references: &References<'a>, settings: &Set
         Err(not_yet) => (None, Some(not_yet)),
     };
     let mut violations = checks::name(workspace.metadata.name.as_deref().unwrap_or_default());
+    let mut is_expanded = true;
     let template = raw.map(|raw| match with_variables(workspace, raw, manager, settings) {
         Ok(template) => template,
         Err(faults) => {
+            is_expanded = false;
             violations.extend(validate::unexpanded(raw, faults));
             Cow::Borrowed(raw)
         }
@@ -64,6 +66,9 @@ fn judged<'a>(workspace: &Workspace, references: &References<'a>, settings: &Set
         profile: references.profile,
         settings,
     }));
+    if is_expanded {
+        violations.extend(validate::unvouched(workspace, raw, manager, settings));
+    }
     // Without a UID, while the workspace is being made, its variables have values of the same shape.
     let of_profile = references
         .profile
@@ -92,7 +97,7 @@ fn judged<'a>(workspace: &Workspace, references: &References<'a>, settings: &Set
 
 /// The template with the values that its variables have for this workspace. While its manager is missing, the variables of that
 /// have values of the same shape.
-fn with_variables<'a>(
+pub(crate) fn with_variables<'a>(
     workspace: &Workspace,
     raw: &'a WorkspaceTemplate,
     manager: Option<&WorkspaceManager>,

@@ -3,61 +3,128 @@
 
 use std::collections::BTreeMap;
 
-use api::names::USE_VERB;
-use api::{Workspace, WorkspaceTemplate};
-use futures::future::try_join_all;
-use rules::Violation;
-use rules::validate::{Resource, named_by_author};
+use api::names::{self, USE_VERB};
+use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use rules::validate::{Resource, is_younger, named_by_author};
+use rules::{Settings, Violation};
 
+use crate::changes::Changes;
 use crate::lookups::{LookupError, Lookups};
 use crate::review::Request;
 use crate::rights::Right;
+use crate::usage;
+
+/// Most objects for which one request asks: each is a call to the API server.
+const MAX_ASKED: usize = 32;
+/// Calls of one request at the same time.
+const AT_ONCE: usize = 8;
 
 /// Kind and name of something in the workspace's namespace whose content the pod would see -> the field that names it.
 type Targets = BTreeMap<(Resource, String), String>;
 
-/// What the request newly names and the requester may not read or use by themselves. Names in a template count where it
-/// leaves them to the workspace's own variables.
-pub(crate) async fn refused(
-    request: &Request,
-    workspace: &Workspace,
-    template: Option<&WorkspaceTemplate>,
-    lookups: &Lookups,
-) -> Result<Vec<Violation>, LookupError> {
-    let old = request.old.as_ref();
-    let known = match old.map(|old| old.clone().try_parse::<Workspace>()) {
-        Some(Ok(old)) => targets(&old, template),
-        // What cannot be read vouches for nothing.
-        Some(Err(_)) | None => Targets::new(),
-    };
-    let mut new = targets(workspace, template);
-    new.retain(|target, _| !known.contains_key(target));
-    let rights: Vec<_> = new
-        .keys()
-        .map(|(resource, name)| right(request, *resource, name))
-        .collect();
-    let asked = rights.iter().map(|right| lookups.holds(request, right));
-    let answers = try_join_all(asked).await?;
-    let refused = new.into_values().zip(rights).zip(answers);
-    Ok(refused
-        .filter(|(_, granted)| !granted)
-        .map(|((field, right), _)| {
-            let rule = format!(
-                "is out of your reach: leave it out, or ask an administrator for the verb {} on it ({})",
-                right.verb, right.resource
-            );
-            Violation::new(field, right.name, rule)
-        })
-        .collect())
+/// What a workspace's references depend on, besides itself.
+pub(crate) struct Known<'a> {
+    /// The template that it names, if that exists.
+    pub(crate) template: Option<&'a WorkspaceTemplate>,
+    /// Every manager.
+    pub(crate) managers: &'a [WorkspaceManager],
+    /// The installation's.
+    pub(crate) settings: &'a Settings,
 }
 
-/// Everything that the author of a workspace names, and where it is named first.
-fn targets(workspace: &Workspace, template: Option<&WorkspaceTemplate>) -> Targets {
-    let mut found = Targets::new();
-    for named in named_by_author(workspace, template) {
-        found.entry((named.resource, named.name)).or_insert(named.field);
+/// What the request newly names and the requester may not read or use by themselves. Names and keys in a template count where
+/// it leaves them to the workspace.
+pub(crate) async fn refused(
+    request: &Request,
+    changes: &Changes,
+    workspace: &Workspace,
+    known: &Known<'_>,
+    lookups: &Lookups,
+) -> Result<Vec<Violation>, LookupError> {
+    let mut new = match known.targets(workspace) {
+        Ok(targets) => targets,
+        Err(faults) => return Ok(faults),
+    };
+    if !new.is_empty() {
+        let vouched = vouched(request, changes, workspace, known, lookups).await?;
+        new.retain(|target, _| !vouched.contains_key(target));
     }
-    found
+    if new.len() > MAX_ASKED {
+        let rule = format!(
+            "names {} Secrets, ConfigMaps and claims at once for which you have to be asked, more than the maximum {MAX_ASKED}: \
+             name fewer",
+            new.len()
+        );
+        return Ok(vec![Violation::new("spec", "", rule)]);
+    }
+    let refused: Vec<Option<Violation>> = stream::iter(new)
+        .map(|((resource, name), field)| async move {
+            let right = right(request, resource, &name);
+            let granted = lookups.holds(request, &right).await?;
+            Ok::<_, LookupError>((!granted).then(|| out_of_reach(field, right)))
+        })
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
+    Ok(refused.into_iter().flatten().collect())
+}
+
+fn out_of_reach(field: String, right: Right) -> Violation {
+    let rule = format!(
+        "is out of your reach: leave it out, or ask an administrator for the verb {} on it ({})",
+        right.verb, right.resource
+    );
+    Violation::new(field, right.name, rule)
+}
+
+/// What somebody has been asked for before, and what stays between them and the workspace: not if somebody else now changes
+/// what runs, who would read it all.
+async fn vouched(
+    request: &Request,
+    changes: &Changes,
+    workspace: &Workspace,
+    known: &Known<'_>,
+    lookups: &Lookups,
+) -> Result<Targets, LookupError> {
+    let Some(stored) = &request.old else {
+        return Ok(Targets::new());
+    };
+    let is_owner = names::owner(&stored.metadata) == Some(request.user_name());
+    if !is_owner && usage::runs_other(changes) {
+        return Ok(Targets::new());
+    }
+    // What cannot be read vouches for nothing.
+    let Ok(old) = stored.clone().try_parse::<Workspace>() else {
+        return Ok(Targets::new());
+    };
+    let other;
+    let template = if old.spec.template_ref == workspace.spec.template_ref {
+        known.template
+    } else {
+        other = lookups.template_of(&old).await?;
+        other.as_ref()
+    };
+    // Nobody was asked for what a template names that came later.
+    let then = Known {
+        template: template.filter(|template| !is_younger(template, &old)),
+        ..*known
+    };
+    Ok(then.targets(&old).unwrap_or_default())
+}
+
+impl Known<'_> {
+    /// Everything that the author of a workspace names, and where it is named first.
+    fn targets(&self, workspace: &Workspace) -> Result<Targets, Vec<Violation>> {
+        let of_template = self.template.and_then(|it| it.spec.manager_ref.as_deref());
+        let named = workspace.spec.manager_ref.as_deref().or(of_template);
+        let manager = rules::managers::choose(named, self.managers).ok();
+        let mut found = Targets::new();
+        for named in named_by_author(workspace, self.template, manager, self.settings)? {
+            found.entry((named.resource, named.name)).or_insert(named.field);
+        }
+        Ok(found)
+    }
 }
 
 /// The right without which nobody may put it into a pod.

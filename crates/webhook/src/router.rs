@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use kube::api::DynamicObject;
 use kube::core::admission::AdmissionReview;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -34,8 +34,12 @@ const DECISION_TIME: Duration = Duration::from_secs(4);
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// Requests being read or decided.
 const MAX_CONCURRENT: usize = 64;
-/// Requests being decided: parsed, one takes up to twenty times its size, and all must fit the pod's memory limit.
-const MAX_PARSED: usize = 8;
+/// Bodies being decided, in [`UNIT`]s: parsed, one takes up to twenty times its size, and all must fit the pod's memory limit.
+/// Eight of the largest, or as many usual ones as may be read: those never wait for large ones that are slow to decide, unless
+/// these are as large as they can be.
+const MAX_PARSED: usize = 8 * MAX_BODY / UNIT;
+/// In bytes.
+const UNIT: usize = 4 * 1024;
 /// Reading a body; who sends slower must not keep others waiting.
 const READ_TIME: Duration = Duration::from_secs(2);
 
@@ -74,9 +78,15 @@ async fn read(body: Body) -> Result<Bytes, StatusCode> {
     }
 }
 
+/// Memory for a body while it is decided.
+async fn place<'a>(context: &'a Context, body: &Bytes) -> Option<SemaphorePermit<'a>> {
+    let units = u32::try_from(body.len().div_ceil(UNIT)).ok()?;
+    context.parsed.acquire_many(units).await.ok()
+}
+
 async fn handle_mutate(State(context): State<Context>, body: Body) -> Result<Response, StatusCode> {
     let body = read(body).await?;
-    let _place = context.parsed.acquire().await;
+    let _place = place(&context, &body).await;
     let started = Instant::now();
     let outcome = match Request::parse(&body) {
         Ok(request) => {
@@ -101,7 +111,7 @@ async fn completed(request: &Request, lookups: &Lookups) -> Answer {
 
 async fn handle_validate(State(context): State<Context>, body: Body) -> Result<Response, StatusCode> {
     let body = read(body).await?;
-    let _place = context.parsed.acquire().await;
+    let _place = place(&context, &body).await;
     let started = Instant::now();
     let outcome = match Request::parse(&body) {
         Ok(request) => {

@@ -1,6 +1,6 @@
 //! Objects that a workspace refers to -> those that the requester may not `use` (IO only through look-ups).
 
-use api::names::{GROUP, USE_VERB};
+use api::names::{GROUP, RESTARTED_AT, USE_VERB};
 use api::{Workspace, WorkspaceTemplate};
 use futures::future::try_join_all;
 use rules::Violation;
@@ -12,12 +12,11 @@ use crate::review::Request;
 use crate::rights::Right;
 
 /// Fields of the spec that change nothing about what runs.
-const ABOUT_PEOPLE: [&str; 6] = [
+const ABOUT_PEOPLE: [&str; 5] = [
     "displayName",
     "desiredStatus",
     "ownershipType",
     "accessType",
-    "updatePolicy",
     "appType",
 ];
 
@@ -26,8 +25,14 @@ const ABOUT_PEOPLE: [&str; 6] = [
 pub(crate) struct Refused {
     /// One per object.
     pub(crate) violations: Vec<Violation>,
-    /// Whether the template is among them: then nothing is told of what is in it.
-    pub(crate) template: bool,
+    kinds: Vec<Kind>,
+}
+
+impl Refused {
+    /// Whether the object of that kind is among them: then nothing is told of what is in it.
+    pub(crate) fn hides(&self, kind: Kind) -> bool {
+        self.kinds.contains(&kind)
+    }
 }
 
 struct Reference<'a> {
@@ -66,7 +71,7 @@ pub(crate) async fn refused(
         .map(|(reference, _)| reference);
     let mut found = Refused::default();
     for reference in refused {
-        found.template |= reference.kind == Kind::Template;
+        found.kinds.push(reference.kind);
         let rule = format!(
             "is not yours to use: choose another {kind}, or ask an administrator for the verb {USE_VERB} on it",
             kind = reference.kind.name(),
@@ -78,15 +83,21 @@ pub(crate) async fn refused(
     Ok(found)
 }
 
-/// At creation, when what runs changes, and at a start; never for a stop, metadata or who may do what.
+/// At creation, when what runs changes, and whenever changes reach the pod: at a start and a restart. Never for a stop, other
+/// metadata or who may do what.
 fn is_asked(request: &Request, changes: &Changes) -> bool {
     let starts =
         changes.spec.contains("desiredStatus") && request.object.data["spec"]["desiredStatus"] == "Running";
-    let runs_other = changes
+    let restarts = changes.annotations_set.contains(RESTARTED_AT);
+    request.is_create() || starts || restarts || runs_other(changes)
+}
+
+/// Whether what runs changes, or when changes of it reach the pod.
+pub(crate) fn runs_other(changes: &Changes) -> bool {
+    changes
         .spec
         .iter()
-        .any(|field| !ABOUT_PEOPLE.contains(&field.as_str()));
-    request.is_create() || starts || runs_other
+        .any(|field| !ABOUT_PEOPLE.contains(&field.as_str()))
 }
 
 /// The template, a manager that the workspace names itself, and the effective profile unless the template names it.
@@ -139,6 +150,7 @@ mod tests {
             "executionProfileRef",
             "resources",
             "env",
+            "updatePolicy",
             "anythingNew",
         ] {
             assert!(asked(&json!({}), &json!({field: "x"})), "{field}");
@@ -151,17 +163,18 @@ mod tests {
             &json!({"desiredStatus": "Running"}),
             &json!({"desiredStatus": "Stopped"})
         ));
-        for field in [
-            "displayName",
-            "accessType",
-            "ownershipType",
-            "updatePolicy",
-            "appType",
-        ] {
+        for field in ["displayName", "accessType", "ownershipType", "appType"] {
             assert!(!asked(&json!({}), &json!({field: "x"})), "{field}");
         }
         let request = update("alice", &json!({}), &json!({"metadata": {"labels": {"a": "b"}}}));
         assert!(!is_asked(&request, &Changes::of(&request)));
+    }
+
+    #[test]
+    fn it_is_asked_at_a_restart_which_brings_changes_to_the_pod() {
+        let restart = json!({"metadata": {"annotations": {RESTARTED_AT: "2026-01-01T00:00:00Z"}}});
+        let request = update("alice", &json!({}), &restart);
+        assert!(is_asked(&request, &Changes::of(&request)));
     }
 
     #[test]

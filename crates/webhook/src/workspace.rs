@@ -2,12 +2,13 @@
 
 use api::names::{DEPRECATED, REPLACED_BY};
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
-use futures::future::{try_join, try_join4};
+use futures::future::{try_join, try_join3};
 use kube::{Resource, ResourceExt as _};
 use rules::{Home, Judgement, NotYet, Settings, Violation, Violations};
 
 use crate::changes::Changes;
 use crate::findings::Findings;
+use crate::kind::Kind;
 use crate::lookups::{LookupError, Lookups};
 use crate::review::Request;
 use crate::{ownership, reach, usage};
@@ -27,36 +28,46 @@ pub(crate) async fn judge(
         Ok(workspace) => workspace,
         Err(error) => return Ok(unreadable(&error.to_string())),
     };
+    let all = is_to_be_judged(request, changes);
+    if let Some(too_large) = rules::validate::spec_size(&workspace.spec).filter(|_| all) {
+        // Before anybody is asked anything.
+        return Ok(invalid(too_large));
+    }
     let template = lookups.template_of(&workspace).await?;
     let references = try_join(
         managers(&workspace, template.as_ref(), lookups),
         profile(request, &workspace, template.as_ref(), lookups),
     );
-    let (ownership, refused, reach, (managers, profile)) = Box::pin(try_join4(
+    let (ownership, refused, (managers, profile)) = Box::pin(try_join3(
         unless(by_us, ownership::violations(request, changes, lookups)),
         unless(
             by_us,
             usage::refused(request, changes, &workspace, template.as_ref(), lookups),
         ),
-        unless(
-            by_us,
-            reach::refused(request, &workspace, template.as_ref(), lookups),
-        ),
         references,
     ))
     .await?;
-    let mut found = Findings {
-        forbidden: [ownership, refused.violations, reach].concat(),
-        ..Findings::default()
-    };
-    // What a template holds is not told to those who may not use it.
     let referred = Referred {
-        template: template.filter(|_| !refused.template),
+        template,
         managers,
         profile,
-        template_is_secret: refused.template,
+        template_is_secret: refused.hides(Kind::Template),
+    }
+    .without_hidden(&refused);
+    let mut found = Findings {
+        forbidden: [ownership, refused.violations].concat(),
+        ..Findings::default()
     };
     found.extend(referred.judge(request, changes, &workspace, settings));
+    // Many calls, perhaps: only for what would be stored.
+    if all && !by_us && found.forbidden.is_empty() && found.invalid.is_empty() {
+        let known = reach::Known {
+            template: referred.template.as_ref(),
+            managers: &referred.managers,
+            settings,
+        };
+        found.forbidden = Box::pin(reach::refused(request, changes, &workspace, &known, lookups)).await?;
+    }
     Ok(found)
 }
 
@@ -82,8 +93,12 @@ async fn deletion(
 
 /// What is said of an object that its own type does not describe. The schema refuses it, too.
 pub(crate) fn unreadable(why: &str) -> Findings {
+    invalid(Violation::new("spec", "", format!("cannot be read: {why}")))
+}
+
+fn invalid(violation: Violation) -> Findings {
     Findings {
-        invalid: vec![Violation::new("spec", "", format!("cannot be read: {why}"))],
+        invalid: vec![violation],
         ..Findings::default()
     }
 }
@@ -129,6 +144,21 @@ struct Referred {
 }
 
 impl Referred {
+    /// What an object holds is not told to those who may not use it; nor what only a template leads to that they may not use.
+    fn without_hidden(mut self, refused: &usage::Refused) -> Self {
+        let no_template = refused.hides(Kind::Template);
+        if no_template {
+            self.template = None;
+        }
+        if no_template || refused.hides(Kind::Profile) {
+            self.profile = None;
+        }
+        if refused.hides(Kind::Manager) {
+            self.managers.clear();
+        }
+        self
+    }
+
     fn judge(
         &self,
         request: &Request,

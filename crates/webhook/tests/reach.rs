@@ -1,5 +1,6 @@
 //! Secrets, configuration and claims that a workspace names.
 
+use api::WorkspaceTemplate;
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
@@ -96,4 +97,175 @@ async fn a_name_that_a_template_leaves_to_the_workspace_is_asked_for() {
         webhook.validate_update("alice", &of("ml"), &of("db")).await.code,
         403
     );
+}
+
+/// A template that reads one Secret for everybody.
+fn naming(secret: &str, key: &str) -> WorkspaceTemplate {
+    let mut template = testkit::objects::template("prod");
+    template.spec.environment_variables = serde_json::from_value(json!([
+        {"name": "X", "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}},
+    ]))
+    .unwrap();
+    template
+}
+
+fn made(at: &str, mut object: Value) -> Value {
+    object["metadata"]["creationTimestamp"] = json!(at);
+    object
+}
+
+#[tokio::test]
+async fn a_template_that_comes_later_gets_no_secret_that_the_workspace_chose() {
+    let webhook = webhook(&[]);
+    let early = workspace(json!({"templateRef": "prod", "variables": {"secret": "admin-creds"}}));
+    let early = made("2026-01-01T00:00:00Z", early);
+    let answer = webhook.validate_create("alice", &early).await;
+    assert!(answer.allowed && answer.warnings.len() == 1, "{answer:?}");
+    let mut template = naming("{secret}", "k");
+    template.metadata.creation_timestamp = serde_json::from_value(json!("2026-01-01T00:00:09Z")).unwrap();
+    let cluster = Cluster::with(template);
+    let mut other = early.clone();
+    other["spec"]["port"] = json!(9999);
+    let webhook = cluster.clone().webhook();
+    let reader = cluster.clone().granting(&["* get secrets *"]).webhook();
+    let refused = reader.validate_update("alice", &early, &other).await;
+    assert_eq!(refused.code, 422, "even those who may read it");
+    assert!(
+        refused
+            .message
+            .contains(r#"spec.templateRef: "prod" was made after the workspace"#),
+        "{refused:?}"
+    );
+    // Where bounds only warn, what nobody was asked for is asked for.
+    let warning = Cluster {
+        enforcement: webhook::Enforcement::Warn,
+        ..cluster
+    }
+    .webhook();
+    let refused = warning.validate_update("alice", &early, &other).await;
+    assert_eq!(refused.code, 403);
+    assert!(
+        warning
+            .asked()
+            .contains(&"alice get secrets admin-creds".to_owned())
+    );
+    // Whoever makes it anew is asked.
+    let late = made("2026-01-01T00:00:10Z", early);
+    let refused = webhook.validate_create("alice", &late).await;
+    assert!(
+        refused
+            .message
+            .starts_with(r#"spec.variables: "admin-creds" is out of your reach"#),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn variables_that_another_template_did_not_use_vouch_for_nothing() {
+    let cluster = Cluster {
+        watched: vec![naming("{secret}", "k"), testkit::objects::template("plain")],
+        ..Cluster::with(testkit::objects::template("plain"))
+    };
+    let webhook = cluster.webhook();
+    let of = |template: &str| workspace(json!({"templateRef": template, "variables": {"secret": "admin"}}));
+    assert!(webhook.validate_create("alice", &of("plain")).await.allowed);
+    let refused = webhook.validate_update("alice", &of("plain"), &of("prod")).await;
+    assert_eq!(refused.code, 403);
+    assert!(
+        refused.message.starts_with(r#"spec.variables: "admin""#),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn names_and_keys_are_asked_for_however_the_workspace_decides_them() {
+    for (name, key, asked) in [
+        ("team-keys", "{team}", "team-keys"),
+        ("{team}-{service.port}", "k", "ml-8888"),
+        ("{team}-{routing.baseDomain}", "k", "ml-workspaces.localhost"),
+        ("{workspace.name}-creds", "k", "demo-creds"),
+        ("{pvcs.home}", "k", "workspace-demo"),
+    ] {
+        let webhook = Cluster::with(naming(name, key)).webhook();
+        let new = workspace(json!({"templateRef": "prod", "variables": {"team": "ml"}}));
+        let refused = webhook.validate_create("alice", &new).await;
+        assert_eq!(refused.code, 403, "{name} {key}: {refused:?}");
+        let expected = format!("alice get secrets {asked}");
+        assert!(webhook.asked().contains(&expected), "{:?}", webhook.asked());
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_expanded_is_refused_even_where_bounds_only_warn() {
+    let webhook = Cluster {
+        enforcement: webhook::Enforcement::Warn,
+        ..Cluster::with(naming("{team}-{no.such}", "k"))
+    }
+    .webhook();
+    let new = workspace(json!({"templateRef": "prod", "variables": {"team": "ml"}}));
+    let refused = webhook.validate_create("alice", &new).await;
+    assert_eq!(refused.code, 403);
+    assert!(refused.message.contains("{no.such}"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn somebody_else_who_changes_what_runs_is_asked_for_all_that_it_reads() {
+    let webhook = webhook(&[
+        "bob administer workspaces demo",
+        "carol administer workspaces demo",
+        "carol get secrets mine",
+    ]);
+    let old = reading("mine");
+    let mut new = old.clone();
+    new["spec"]["image"] = json!("r/other:1");
+    let refused = webhook.validate_update("bob", &old, &new).await;
+    assert_eq!(refused.code, 403, "{refused:?}");
+    assert!(
+        refused.message.contains(r#""mine" is out of your reach"#),
+        "{refused:?}"
+    );
+    assert!(webhook.validate_update("carol", &old, &new).await.allowed);
+    assert!(webhook.validate_update("alice", &old, &new).await.allowed);
+    let mut renamed = old.clone();
+    renamed["spec"]["displayName"] = json!("Other");
+    assert!(webhook.validate_update("bob", &old, &renamed).await.allowed);
+}
+
+#[tokio::test]
+async fn a_spec_that_is_too_large_or_invalid_is_refused_without_asking_for_what_it_names() {
+    let webhook = webhook(&["* get secrets *"]);
+    let mut large = reading("mine");
+    large["spec"]["containerConfig"] = json!({"args": ["x".repeat(70_000)]});
+    let refused = webhook.validate_create("alice", &large).await;
+    assert_eq!(refused.code, 422);
+    assert!(
+        refused.message.contains("more than the maximum 65536"),
+        "{refused:?}"
+    );
+    let mut invalid = reading("mine");
+    invalid["spec"]["port"] = json!(80);
+    assert_eq!(webhook.validate_create("alice", &invalid).await.code, 422);
+    assert!(webhook.asked().is_empty(), "{:?}", webhook.asked());
+}
+
+#[tokio::test]
+async fn so_many_references_are_asked_for_and_no_more() {
+    let of = |count: usize| {
+        let env: Vec<_> = (0..count)
+            .map(|n| json!({"name": format!("E{n}"), "valueFrom": {"secretKeyRef": {"name": format!("s{n}"), "key": "k"}}}))
+            .collect();
+        workspace(json!({"env": env, "storage": {"size": "1Gi"}}))
+    };
+    let webhook = webhook(&["* get secrets *"]);
+    let refused = webhook.validate_create("alice", &of(33)).await;
+    assert_eq!(refused.code, 403);
+    assert!(
+        refused
+            .message
+            .starts_with("spec: names 33 Secrets, ConfigMaps and claims at once"),
+        "{refused:?}"
+    );
+    assert!(webhook.asked().is_empty());
+    assert!(webhook.validate_create("alice", &of(32)).await.allowed);
+    assert_eq!(webhook.asked().len(), 32);
 }

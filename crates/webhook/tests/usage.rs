@@ -104,6 +104,69 @@ async fn a_profile_needs_the_right_unless_the_template_names_it() {
 }
 
 #[tokio::test]
+async fn nothing_is_told_of_a_profile_or_manager_that_is_not_ours_to_use() {
+    let mut manager = testkit::objects::manager("hidden");
+    manager.metadata.annotations = None;
+    manager.spec.authentication = serde_json::from_value(json!({"none": {}})).unwrap();
+    manager.spec.routing = serde_json::from_value(json!({
+        "baseDomain": "example.org",
+        "custom": {"resources": [{"apiVersion": "internal.example/v1", "kind": "Confidential", "spec": {}}]},
+    }))
+    .unwrap();
+    let mut cluster = cluster();
+    cluster.managers.push(manager);
+    cluster.profiles = vec![testkit::objects::execution_profile(
+        "confidential",
+        &json!({"env": [{"name": "bad name=", "value": "Confidential"}], "serviceAccount": {"perWorkspace": {"annotations": {"a/b": "{no.such}-Confidential"}}}}),
+    )];
+    cluster.profiles[0].metadata.namespace = Some("team".to_owned());
+    let new = of_template(json!({"managerRef": "hidden", "executionProfileRef": "confidential"}));
+    // Whoever may use them is told.
+    let told = cluster
+        .clone()
+        .granting(&["* use * *"])
+        .webhook()
+        .validate_create("alice", &new)
+        .await;
+    assert!(told.message.contains("Confidential"), "{told:?}");
+    let refused = cluster
+        .granting(&["* use workspacetemplates *"])
+        .webhook()
+        .validate_create("alice", &new)
+        .await;
+    assert_eq!(refused.code, 403);
+    assert!(!refused.message.contains("Confidential"), "{refused:?}");
+    assert_eq!(
+        refused.message.matches("is not yours to use").count(),
+        2,
+        "{refused:?}"
+    );
+    assert_eq!(refused.message.matches("; ").count(), 1, "{refused:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_told_of_a_profile_to_which_only_a_hidden_template_leads() {
+    let mut template: WorkspaceTemplate = testkit::objects::template("prod");
+    template.spec.execution_profile_ref = Some("standard".to_owned());
+    let profile = testkit::objects::execution_profile(
+        "standard",
+        &json!({"serviceAccount": {"perWorkspace": {"annotations": {"a/b": "{no.such}"}}}}),
+    );
+    let mut cluster = Cluster {
+        grants: Vec::new(),
+        profiles: vec![profile],
+        ..Cluster::with(template)
+    };
+    cluster.profiles[0].metadata.namespace = Some("team".to_owned());
+    let refused = cluster
+        .webhook()
+        .validate_create("alice", &of_template(json!({})))
+        .await;
+    assert!(refused.message.starts_with("spec.templateRef"), "{refused:?}");
+    assert!(!refused.message.contains("no.such"), "{refused:?}");
+}
+
+#[tokio::test]
 async fn every_right_is_asked_for_at_once_with_all_that_is_known_of_the_person() {
     let webhook = cluster().webhook();
     let spec = json!({"managerRef": "other", "executionProfileRef": "admin"});
@@ -152,6 +215,17 @@ async fn who_lost_the_right_may_stop_and_relabel_but_neither_start_nor_change_wh
     assert!(webhook.asked().is_empty());
     assert_eq!(
         webhook.validate_update("alice", &stopped, &running).await.code,
+        403
+    );
+    let mut restarted = running.clone();
+    restarted["metadata"]["annotations"][api::names::RESTARTED_AT] = json!("2026-01-01T00:00:00Z");
+    assert_eq!(
+        webhook.validate_update("alice", &running, &restarted).await.code,
+        403
+    );
+    let at_once = of_template(json!({"desiredStatus": "Running", "updatePolicy": "Always"}));
+    assert_eq!(
+        webhook.validate_update("alice", &running, &at_once).await.code,
         403
     );
     let bigger = of_template(json!({"desiredStatus": "Running", "storage": {"size": "2Gi"}}));

@@ -8,6 +8,7 @@ mod image;
 mod labels;
 mod manager;
 mod mounts;
+mod named;
 mod parts;
 mod pod_security;
 mod profile;
@@ -24,12 +25,14 @@ use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate};
 use kube::ResourceExt;
 
 pub use manager::manager;
+pub use named::{Named, Resource, named_by_author};
 pub use profile::profile;
 pub use share::share;
 pub use size::spec_size;
 pub use template::template;
 pub(crate) use template::unexpanded;
-pub use unvouched::{Named, Resource, named_by_author};
+pub use unvouched::is_younger;
+pub(crate) use unvouched::refused as unvouched;
 
 use crate::checks::{self, resources};
 use crate::defaults::Effective;
@@ -96,7 +99,6 @@ pub(crate) fn workspace(case: &Case<'_>) -> Vec<Violation> {
         found.extend(within(case, bounds));
     }
     found.extend(profile.and_then(profile::as_reference));
-    found.extend(unvouched::refused(workspace, raw_template, settings));
     found
 }
 

@@ -1,56 +1,45 @@
-//! Workspace and template -> the Secrets, ConfigMaps and claims that its author chose, and which of them nobody vouches for (pure).
+//! Secrets, ConfigMaps and claims that an author chose and that nobody vouches for -> why the workspace gets no pod (pure).
 //!
-//! Where a webhook judges, it asks for each whether the person may read or use it. Where none does, nobody has asked.
+//! Where a webhook judges, it asks for each whether the person may read or use it. Where none does, nobody has asked; nor for
+//! what a template names that was made after the workspace.
 
-use api::{Workspace, WorkspaceSpec, WorkspaceTemplate};
-use k8s_openapi::api::core::v1::{Container, EnvVar};
-use serde_json::Value;
+use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
+use kube::ResourceExt as _;
 
+use super::named::{Resource, by_choice, named_by_author};
 use crate::settings::Settings;
-use crate::variables::{Scope, expand_text, is_built_in, names_in};
 use crate::violation::Violation;
 
-/// A kind of object whose content a pod sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Resource {
-    /// A Secret.
-    Secret,
-    /// A ConfigMap.
-    ConfigMap,
-    /// A PersistentVolumeClaim.
-    Claim,
+/// Whether `template` was made after `workspace`, so that nobody could be asked for what it names when the workspace was made.
+/// False where either time is unknown, and within one second: the API server tells no more.
+pub fn is_younger(template: &WorkspaceTemplate, workspace: &Workspace) -> bool {
+    let (template, workspace) = (
+        &template.metadata.creation_timestamp,
+        &workspace.metadata.creation_timestamp,
+    );
+    matches!((template, workspace), (Some(template), Some(workspace)) if template > workspace)
 }
 
-/// An object that the author of a workspace chose.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
-    /// Its kind.
-    pub resource: Resource,
-    /// Its name.
-    pub name: String,
-    /// The field that names it; `spec.variables` where a template names it by one of the workspace's own variables.
-    pub field: String,
-}
-
-/// Everything that the author of `workspace` names: in its spec, and by its own variables in names that `template` leaves to them.
-pub fn named_by_author(workspace: &Workspace, template: Option<&WorkspaceTemplate>) -> Vec<Named> {
-    let mut found = in_spec(&workspace.spec);
-    if let Some(template) = template {
-        found.extend(by_variables(workspace, template));
-    }
-    found
-}
-
-/// References to Secrets that nobody has vouched for.
-pub(super) fn refused(
+/// References that nobody has vouched for.
+pub(crate) fn refused(
     workspace: &Workspace,
     template: Option<&WorkspaceTemplate>,
+    manager: Option<&WorkspaceManager>,
     settings: &Settings,
 ) -> Vec<Violation> {
-    if settings.admission || settings.allow_unvouched_references {
+    if settings.admission {
+        let younger = template.filter(|template| is_younger(template, workspace));
+        let by_choice = younger.map(|template| too_young(workspace, template, manager, settings));
+        return by_choice.unwrap_or_default();
+    }
+    if settings.allow_unvouched_references {
         return Vec::new();
     }
-    named_by_author(workspace, template)
+    let named = match named_by_author(workspace, template, manager, settings) {
+        Ok(named) => named,
+        Err(faults) => return faults,
+    };
+    named
         .into_iter()
         .filter(|named| named.resource == Resource::Secret)
         .map(|named| {
@@ -61,188 +50,88 @@ pub(super) fn refused(
         .collect()
 }
 
-fn in_spec(spec: &WorkspaceSpec) -> Vec<Named> {
-    let mut found = Vec::new();
-    variables("spec.env", &spec.env, &mut found);
-    containers("spec.initContainers", &spec.init_containers, &mut found);
-    let mut claim = |name: &str, field: String| {
-        found.push(Named {
-            resource: Resource::Claim,
-            name: name.to_owned(),
-            field,
-        });
-    };
-    if let Some(name) = spec
-        .storage
-        .as_ref()
-        .and_then(|storage| storage.claim_name.as_deref())
-    {
-        claim(name, "spec.storage.claimName".to_owned());
-    }
-    for (index, volume) in spec.volumes.iter().enumerate() {
-        let field = format!("spec.volumes[{index}].persistentVolumeClaimName");
-        claim(&volume.persistent_volume_claim_name, field);
-    }
-    found
-}
-
-fn containers(path: &str, containers: &[Container], found: &mut Vec<Named>) {
-    for (index, container) in containers.iter().enumerate() {
-        let at = format!("{path}[{index}]");
-        variables(
-            &format!("{at}.env"),
-            container.env.as_deref().unwrap_or_default(),
-            found,
-        );
-        for (index, source) in container.env_from.iter().flatten().enumerate() {
-            let at = format!("{at}.envFrom[{index}]");
-            if let Some(secret) = &source.secret_ref {
-                found.push(named(
-                    Resource::Secret,
-                    &secret.name,
-                    format!("{at}.secretRef.name"),
-                ));
-            }
-            if let Some(map) = &source.config_map_ref {
-                found.push(named(
-                    Resource::ConfigMap,
-                    &map.name,
-                    format!("{at}.configMapRef.name"),
-                ));
-            }
+fn too_young(
+    workspace: &Workspace,
+    template: &WorkspaceTemplate,
+    manager: Option<&WorkspaceManager>,
+    settings: &Settings,
+) -> Vec<Violation> {
+    match by_choice(workspace, template, manager, settings) {
+        Ok(chosen) if chosen.is_empty() => Vec::new(),
+        Ok(_) => {
+            let rule = "was made after the workspace and names Secrets, ConfigMaps or claims by what the workspace chooses, so \
+                        that nobody was asked for them: delete the workspace and create it anew";
+            vec![Violation::new("spec.templateRef", template.name_any(), rule)]
         }
+        Err(faults) => faults,
     }
-}
-
-fn variables(path: &str, variables: &[EnvVar], found: &mut Vec<Named>) {
-    for (index, variable) in variables.iter().enumerate() {
-        let Some(source) = &variable.value_from else {
-            continue;
-        };
-        let at = format!("{path}[{index}].valueFrom");
-        if let Some(secret) = &source.secret_key_ref {
-            found.push(named(
-                Resource::Secret,
-                &secret.name,
-                format!("{at}.secretKeyRef.name"),
-            ));
-        }
-        if let Some(map) = &source.config_map_key_ref {
-            found.push(named(
-                Resource::ConfigMap,
-                &map.name,
-                format!("{at}.configMapKeyRef.name"),
-            ));
-        }
-    }
-}
-
-fn named(resource: Resource, name: &str, field: String) -> Named {
-    Named {
-        resource,
-        name: name.to_owned(),
-        field,
-    }
-}
-
-/// Names in a template that one of the workspace's own variables is part of.
-fn by_variables(workspace: &Workspace, template: &WorkspaceTemplate) -> Vec<Named> {
-    let given = &workspace.spec.variables;
-    if given.is_empty() {
-        return Vec::new();
-    }
-    let spec = &template.spec;
-    let mut theirs = Vec::new();
-    variables("", &spec.environment_variables, &mut theirs);
-    containers("", &spec.default_init_containers, &mut theirs);
-    let claims = spec
-        .default_volumes
-        .iter()
-        .map(|volume| &volume.persistent_volume_claim_name);
-    theirs.extend(claims.map(|name| named(Resource::Claim, name, String::new())));
-    let scope = Scope::of(workspace).with("pvcs.home", Value::from(""));
-    theirs
-        .into_iter()
-        .filter(|it| {
-            let names = names_in(&it.name, &|name| given.contains_key(name));
-            names
-                .iter()
-                .any(|name| given.contains_key(*name) && !is_built_in(name))
-        })
-        .filter_map(|it| {
-            let name = expand_text(&it.name, &scope).ok()?;
-            Some(named(it.resource, &name, "spec.variables".to_owned()))
-        })
-        .collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn workspace() -> Workspace {
         serde_json::from_value(json!({
-            "metadata": {"name": "lab", "namespace": "team"},
+            "metadata": {"name": "lab", "namespace": "team", "creationTimestamp": "2026-01-01T00:00:01Z"},
             "spec": {
                 "displayName": "d",
-                "env": [
-                    {"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
-                    {"name": "B", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}},
-                ],
+                "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
                 "initContainers": [{"name": "i", "image": "i", "envFrom": [{"secretRef": {"name": "git"}}]}],
-                "storage": {"claimName": "home"},
-                "volumes": [{"name": "v", "persistentVolumeClaimName": "data", "mountPath": "/v"}],
                 "variables": {"course": "ml"},
             },
         }))
         .unwrap()
     }
 
-    fn template() -> WorkspaceTemplate {
+    fn template(secret: &str, made: Value) -> WorkspaceTemplate {
         serde_json::from_value(json!({
-            "metadata": {"name": "t"},
+            "metadata": {"name": "t", "creationTimestamp": made},
             "spec": {
                 "displayName": "t", "defaultImage": "i",
-                "environmentVariables": [
-                    {"name": "X", "valueFrom": {"secretKeyRef": {"name": "key-{course}", "key": "k"}}},
-                    {"name": "Y", "valueFrom": {"secretKeyRef": {"name": "key-{workspace.namespace}", "key": "k"}}},
-                ],
-                "defaultVolumes": [{"name": "v", "persistentVolumeClaimName": "{course}-data", "mountPath": "/v"}],
+                "environmentVariables": [{"name": "X", "valueFrom": {"secretKeyRef": {"name": secret, "key": "k"}}}],
             },
         }))
         .unwrap()
     }
 
-    #[test]
-    fn what_the_author_names_is_found_wherever_it_is() {
-        let found: Vec<_> = named_by_author(&workspace(), Some(&template()))
-            .into_iter()
-            .map(|it| format!("{:?} {} {}", it.resource, it.name, it.field))
-            .collect();
-        assert_eq!(
-            found,
-            [
-                "Secret s spec.env[0].valueFrom.secretKeyRef.name",
-                "ConfigMap c spec.env[1].valueFrom.configMapKeyRef.name",
-                "Secret git spec.initContainers[0].envFrom[0].secretRef.name",
-                "Claim home spec.storage.claimName",
-                "Claim data spec.volumes[0].persistentVolumeClaimName",
-                "Secret key-ml spec.variables",
-                "Claim ml-data spec.variables",
-            ]
-        );
+    fn found(template: &WorkspaceTemplate, settings: &str) -> Vec<String> {
+        let settings = Settings::parse(settings).unwrap();
+        let found = refused(&workspace(), Some(template), None, &settings);
+        found.iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn where_nobody_vouches_secrets_are_refused_unless_the_installation_says_otherwise() {
-        let count = |settings: &str| {
-            let settings = Settings::parse(settings).unwrap();
-            refused(&workspace(), Some(&template()), &settings).len()
+        let template = template("key-{course}", Value::Null);
+        assert_eq!(found(&template, "{defaultImage: i}").len(), 3);
+        assert_eq!(found(&template, "{defaultImage: i, admission: true}").len(), 0);
+        assert_eq!(
+            found(&template, "{defaultImage: i, allowUnvouchedReferences: true}").len(),
+            0
+        );
+    }
+
+    #[test]
+    fn a_template_made_after_the_workspace_names_nothing_that_the_workspace_chose() {
+        let said = |secret: &str, made: &str| {
+            found(
+                &template(secret, json!(made)),
+                "{defaultImage: i, admission: true}",
+            )
         };
-        assert_eq!(count("{defaultImage: i}"), 3);
-        assert_eq!(count("{defaultImage: i, admission: true}"), 0);
-        assert_eq!(count("{defaultImage: i, allowUnvouchedReferences: true}"), 0);
+        let refused = said("{course}", "2026-01-01T00:00:02Z");
+        assert_eq!(refused.len(), 1);
+        assert!(
+            refused[0].starts_with(r#"spec.templateRef: "t" was made after the workspace"#),
+            "{refused:?}"
+        );
+        assert_eq!(said("{workspace.name}-creds", "2026-01-01T00:00:02Z").len(), 1);
+        assert!(said("fixed", "2026-01-01T00:00:02Z").is_empty());
+        for older in ["2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"] {
+            assert!(said("{course}", older).is_empty(), "{older}");
+        }
     }
 }

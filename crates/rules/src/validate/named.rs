@@ -1,0 +1,277 @@
+//! Workspace and template -> the Secrets, ConfigMaps and claims that the workspace's author chose (pure).
+//!
+//! In a template that is whatever would read otherwise for another workspace of the same person: by `spec.variables`, by the
+//! workspace's name, port and disks, or by all that follows from these. What only the UID, the namespace, the owner and the
+//! installation decide, the template's author vouches for.
+
+use api::manager::{Authentication, Routing, WorkspaceManagerSpec};
+use api::{Workspace, WorkspaceManager, WorkspaceSpec, WorkspaceTemplate, WorkspaceTemplateSpec};
+use k8s_openapi::api::core::v1::{Container, EnvVar};
+use kube::ResourceExt as _;
+
+use crate::judge::with_variables;
+use crate::settings::Settings;
+use crate::variables::names_in;
+use crate::violation::Violation;
+
+/// Stands for what an author chooses. No object's name and no key may hold it, so that nobody can choose the same.
+const MARK: char = '\u{fffd}';
+
+/// A kind of object whose content a pod sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Resource {
+    /// A Secret.
+    Secret,
+    /// A ConfigMap.
+    ConfigMap,
+    /// A PersistentVolumeClaim.
+    Claim,
+}
+
+/// An object that the author of a workspace chose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// Its kind.
+    pub resource: Resource,
+    /// Its name.
+    pub name: String,
+    /// What of it is read; empty for all of it.
+    pub key: String,
+    /// The field that names it; of a template's `spec.variables` where one of these takes part, else `spec.templateRef`.
+    pub field: String,
+}
+
+/// Everything that the author of `workspace` names: in its spec, and by choice of values for what `template` leaves open.
+/// `manager`: the one that the workspace gets, if it exists. An error where that cannot be said; nobody is to be let through
+/// then.
+pub fn named_by_author(
+    workspace: &Workspace,
+    template: Option<&WorkspaceTemplate>,
+    manager: Option<&WorkspaceManager>,
+    settings: &Settings,
+) -> Result<Vec<Named>, Vec<Violation>> {
+    let mut found = in_spec(&workspace.spec);
+    if let Some(template) = template {
+        found.extend(by_choice(workspace, template, manager, settings)?);
+    }
+    Ok(found)
+}
+
+fn in_spec(spec: &WorkspaceSpec) -> Vec<Named> {
+    let mut found = Vec::new();
+    variables("spec.env", &spec.env, &mut found);
+    containers("spec.initContainers", &spec.init_containers, &mut found);
+    let mut claim = |name: &str, field: String| {
+        found.push(Named {
+            resource: Resource::Claim,
+            name: name.to_owned(),
+            key: String::new(),
+            field,
+        });
+    };
+    if let Some(name) = spec
+        .storage
+        .as_ref()
+        .and_then(|storage| storage.claim_name.as_deref())
+    {
+        claim(name, "spec.storage.claimName".to_owned());
+    }
+    for (index, volume) in spec.volumes.iter().enumerate() {
+        let field = format!("spec.volumes[{index}].persistentVolumeClaimName");
+        claim(&volume.persistent_volume_claim_name, field);
+    }
+    found
+}
+
+fn containers(path: &str, containers: &[Container], found: &mut Vec<Named>) {
+    for (index, container) in containers.iter().enumerate() {
+        let at = format!("{path}[{index}]");
+        variables(
+            &format!("{at}.env"),
+            container.env.as_deref().unwrap_or_default(),
+            found,
+        );
+        for (index, source) in container.env_from.iter().flatten().enumerate() {
+            let at = format!("{at}.envFrom[{index}]");
+            if let Some(secret) = &source.secret_ref {
+                found.push(named(
+                    Resource::Secret,
+                    &secret.name,
+                    "",
+                    format!("{at}.secretRef.name"),
+                ));
+            }
+            if let Some(map) = &source.config_map_ref {
+                found.push(named(
+                    Resource::ConfigMap,
+                    &map.name,
+                    "",
+                    format!("{at}.configMapRef.name"),
+                ));
+            }
+        }
+    }
+}
+
+fn variables(path: &str, variables: &[EnvVar], found: &mut Vec<Named>) {
+    for (index, variable) in variables.iter().enumerate() {
+        let Some(source) = &variable.value_from else {
+            continue;
+        };
+        let at = format!("{path}[{index}].valueFrom");
+        if let Some(secret) = &source.secret_key_ref {
+            found.push(named(
+                Resource::Secret,
+                &secret.name,
+                &secret.key,
+                format!("{at}.secretKeyRef.name"),
+            ));
+        }
+        if let Some(map) = &source.config_map_key_ref {
+            found.push(named(
+                Resource::ConfigMap,
+                &map.name,
+                &map.key,
+                format!("{at}.configMapKeyRef.name"),
+            ));
+        }
+    }
+}
+
+fn named(resource: Resource, name: &str, key: &str, field: String) -> Named {
+    Named {
+        resource,
+        name: name.to_owned(),
+        key: key.to_owned(),
+        field,
+    }
+}
+
+fn in_template(spec: &WorkspaceTemplateSpec) -> Vec<Named> {
+    let mut found = Vec::new();
+    variables("", &spec.environment_variables, &mut found);
+    containers("", &spec.default_init_containers, &mut found);
+    let claims = spec
+        .default_volumes
+        .iter()
+        .map(|volume| &volume.persistent_volume_claim_name);
+    found.extend(claims.map(|name| named(Resource::Claim, name, "", String::new())));
+    found
+}
+
+/// What `template` names that would have another name or key if the author had chosen otherwise.
+pub(super) fn by_choice(
+    workspace: &Workspace,
+    template: &WorkspaceTemplate,
+    manager: Option<&WorkspaceManager>,
+    settings: &Settings,
+) -> Result<Vec<Named>, Vec<Violation>> {
+    let written = in_template(&template.spec);
+    if !written
+        .iter()
+        .any(|it| it.name.contains('{') || it.key.contains('{'))
+    {
+        return Ok(Vec::new());
+    }
+    let expanded = |workspace: &Workspace, manager: Option<&WorkspaceManager>| {
+        with_variables(workspace, template, manager, settings).map(|template| in_template(&template.spec))
+    };
+    let unknown = |rule: &str| vec![Violation::new("spec.templateRef", template.name_any(), rule)];
+    let real = expanded(workspace, manager)?;
+    let theirs = manager.map(|manager| match workspace.spec.manager_ref {
+        Some(_) => elsewhere(manager),
+        None => manager.clone(),
+    });
+    let other = expanded(&another(workspace), theirs.as_ref()).map_err(|_| {
+        unknown(
+            "names Secrets, ConfigMaps or claims of which it cannot be said who chose them: choose another template, or set \
+             spec.variables to simple values",
+        )
+    })?;
+    if manager.is_none() && real != expanded(workspace, Some(&unlike_any()))? {
+        return Err(unknown(
+            "names Secrets, ConfigMaps or claims by what the WorkspaceManager knows, which does not exist yet: make that first",
+        ));
+    }
+    let given = &workspace.spec.variables;
+    let is_given = |text: &str| {
+        let names = names_in(text, &|name| given.contains_key(name));
+        names.iter().any(|name| given.contains_key(*name))
+    };
+    let places = written.into_iter().zip(real).zip(other);
+    Ok(places
+        .filter(|((_, real), other)| real != other)
+        .map(|((written, real), _)| {
+            let by_variable = is_given(&written.name) || is_given(&written.key);
+            let field = if by_variable {
+                "spec.variables"
+            } else {
+                "spec.templateRef"
+            };
+            Named {
+                field: field.to_owned(),
+                ..real
+            }
+        })
+        .collect())
+}
+
+/// The workspace as it would be if its author had chosen otherwise whatever variables tell of it.
+fn another(workspace: &Workspace) -> Workspace {
+    let mut other = workspace.clone();
+    other.metadata.name = Some(MARK.to_string());
+    let spec = &mut other.spec;
+    for (index, value) in spec.variables.values_mut().enumerate() {
+        // Different ones: they may be keys of one map.
+        *value = format!("{MARK}{index}");
+    }
+    if let Some(claim) = spec
+        .storage
+        .as_mut()
+        .and_then(|storage| storage.claim_name.as_mut())
+    {
+        *claim = format!("{MARK}home");
+    }
+    for (index, volume) in spec.volumes.iter_mut().enumerate() {
+        volume.persistent_volume_claim_name = format!("{MARK}{index}");
+    }
+    spec.port = spec.port.map(|port| if port == 1024 { 1025 } else { 1024 });
+    other
+}
+
+/// A manager that knows nothing of what any other knows.
+fn unlike_any() -> WorkspaceManager {
+    let spec = WorkspaceManagerSpec {
+        routing: Routing {
+            base_domain: MARK.to_string(),
+            port: Some(1),
+            traefik: None,
+            custom: None,
+        },
+        authentication: Authentication {
+            gateway: None,
+            forward_auth: None,
+            none: None,
+        },
+        authorization: None,
+        network_policy: None,
+    };
+    WorkspaceManager::new("", spec)
+}
+
+/// Another manager of the same make.
+fn elsewhere(manager: &WorkspaceManager) -> WorkspaceManager {
+    let mut other = manager.clone();
+    let routing = &mut other.spec.routing;
+    routing.base_domain = MARK.to_string();
+    routing.port = Some(if routing.external_port() == 1 { 2 } else { 1 });
+    if let Some(service) = &mut other.spec.authentication.forward_auth {
+        service.address = MARK.to_string();
+        service.auth_response_headers = vec![MARK.to_string()];
+        service.auth_request_headers = vec![MARK.to_string()];
+    }
+    other
+}
+
+#[cfg(test)]
+mod tests;
