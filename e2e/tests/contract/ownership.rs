@@ -2,7 +2,7 @@
 
 use api::{
     Workspace,
-    names::{ADMINISTER_VERB, ASSIGN_OWNER_VERB, CREATED_BY},
+    names::{ADMINISTER_VERB, ASSIGN_OWNER_VERB, ASSIGNED_BY, CREATED_BY},
     workspace::{DesiredStatus, OwnershipType, Phase},
 };
 use e2e::{
@@ -148,13 +148,17 @@ async fn an_owner_that_is_left_out_or_removed_is_put_back() -> anyhow::Result<()
 async fn a_workspace_is_handed_over_with_the_right_that_gives_no_other() -> anyhow::Result<()> {
     let scratch = Scratch::new("handover", &["alice", "bob"]).await?;
     scratch.grant("hub", "hub", &rights(&[ASSIGN_OWNER_VERB])).await?;
-    let (alice, bob, hub) = (
+    let both = rights(&[ASSIGN_OWNER_VERB, ADMINISTER_VERB]);
+    scratch.grant("chief", "chief", &both).await?;
+    let (alice, bob, hub, chief) = (
         of(&scratch, "alice").await?,
         of(&scratch, "bob").await?,
         of(&scratch, "hub").await?,
+        of(&scratch, "chief").await?,
     );
     let made = hub.create(&PostParams::default(), &named("lab", "alice")).await?;
     assert_eq!(owner(&made), "alice");
+    assert_eq!(made.annotations()[ASSIGNED_BY], "hub");
     let seen = workspace::reached(&alice, "lab", Phase::Stopped).await?;
     assert_eq!(
         seen.status.and_then(|status| status.owner).as_deref(),
@@ -176,7 +180,15 @@ async fn a_workspace_is_handed_over_with_the_right_that_gives_no_other() -> anyh
         alice.patch("lab", &PatchParams::default(), &merge(&over)).await,
         "names another owner",
     )?;
-    hub.patch("lab", &PatchParams::default(), &merge(&over)).await?;
+    for to in ["bob", "hub"] {
+        let over = json!({"metadata": {"annotations": {CREATED_BY: to}}});
+        refused(
+            hub.patch("lab", &PatchParams::default(), &merge(&over)).await,
+            "names another owner",
+        )?;
+    }
+    let handed = chief.patch("lab", &PatchParams::default(), &merge(&over)).await?;
+    assert_eq!(handed.annotations()[ASSIGNED_BY], "chief");
     refused(
         alice.patch("lab", &PatchParams::default(), &merge(&rename)).await,
         "only by its owner",

@@ -97,3 +97,40 @@ async fn somebody_who_may_update_the_claim_hands_a_kept_disk_over() -> anyhow::R
     assert_eq!(uid_of_claim(&scratch, DISK).await?, disk);
     scratch.finish().await
 }
+
+#[tokio::test]
+async fn who_names_somebody_else_as_owner_does_not_get_at_that_person_s_kept_disk() -> anyhow::Result<()> {
+    let scratch = Scratch::new("appointed", &["alice"]).await?;
+    let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let keeping = with_storage("lab", &json!({"size": "100Mi", "retain": "Retain"}))?;
+    alice.create(&PostParams::default(), &keeping).await?;
+    pod_of(&alice, "lab").await?;
+    let disk = uid_of_claim(&scratch, DISK).await?;
+    workspace::delete(&alice, "lab").await?;
+
+    let mut for_her = keeping.clone();
+    for_her
+        .annotations_mut()
+        .insert(names::CREATED_BY.to_owned(), "alice".to_owned());
+    let made = scratch
+        .api::<api::Workspace>()
+        .create(&PostParams::default(), &for_her)
+        .await?;
+    assert!(names::is_assigned(&made.metadata));
+    let message = degraded(&alice, "lab", reason::RETAINED_VOLUME_OF_ANOTHER_OWNER).await?;
+    assert!(
+        message.contains("somebody else named this one's owner"),
+        "{message}"
+    );
+    assert_eq!(pods_of(&scratch, "lab").await?, Vec::<String>::new());
+
+    let uid = made.metadata.uid.unwrap_or_default();
+    let given = json!({"metadata": {"annotations": {names::WORKSPACE_UID: uid}}});
+    scratch
+        .api::<PersistentVolumeClaim>()
+        .patch(DISK, &PatchParams::default(), &Patch::Merge(given))
+        .await?;
+    pod_of(&alice, "lab").await?;
+    assert_eq!(uid_of_claim(&scratch, DISK).await?, disk);
+    scratch.finish().await
+}
