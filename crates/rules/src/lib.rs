@@ -2,7 +2,10 @@
 
 #![cfg_attr(
     test,
-    allow(clippy::needless_pass_by_value, reason = "a case in JSON is written where it is used")
+    allow(
+        clippy::needless_pass_by_value,
+        reason = "a case in JSON is written where it is used"
+    )
 )]
 
 pub mod access;

@@ -86,11 +86,7 @@ pub(super) fn shape(
 /// With its image's alias resolved, and with requests and limits of cpu and memory, since no container is without. One that runs to
 /// its end before the application starts may take what the application takes, which costs the pod nothing, of temporary files too;
 /// one that stays gets the installation's defaults. Bounds are for the pod as a whole, and judged there.
-fn complete(
-    mut container: Container,
-    application: &ResourceRequirements,
-    settings: &Settings,
-) -> Container {
+fn complete(mut container: Container, application: &ResourceRequirements, settings: &Settings) -> Container {
     if let Some(image) = &mut container.image {
         *image = settings.resolve_image(image).to_owned();
     }
