@@ -15,6 +15,9 @@ use testkit::objects::{self, NAMESPACE};
 
 use crate::stage::{CHILD, Stage};
 
+/// Name of the second object of [`custom_of_two`].
+const SECOND: &str = "workspace-demo-auth";
+
 fn ingress() -> RouteKind {
     RouteKind {
         api_version: "networking.k8s.io/v1".to_owned(),
@@ -158,6 +161,75 @@ async fn an_object_of_somebody_else_is_never_taken_over() {
     let available = conditions.iter().find(|one| one.type_ == "Available").unwrap();
     assert_eq!(available.status, "False", "nobody gets there");
     assert_eq!(stage.status().phase, Some(Phase::Running));
+}
+
+/// A manager whose route comes first and what it refers to second.
+fn custom_of_two() -> WorkspaceManager {
+    custom("main", |manager| {
+        let resources = &mut manager["spec"]["routing"]["custom"]["resources"];
+        let mut second = resources[0].clone();
+        second["metadata"]["name"] = json!("{service.name}-auth");
+        resources.as_array_mut().unwrap().push(second);
+    })
+}
+
+/// Somebody else's object under the name of the second.
+fn foreign_second() -> Ingress {
+    serde_json::from_value(json!({"metadata": {"name": SECOND, "namespace": NAMESPACE}})).unwrap()
+}
+
+#[tokio::test]
+async fn no_route_is_made_while_an_object_that_it_may_refer_to_is_somebody_elses() {
+    let mut stage = Stage::with_running_demo().await;
+    stage.server.put(&foreign_second());
+    stage.server.put(&custom_of_two());
+    let routes = &stage.context.stores.routes;
+    routes.known(&ingress(), &resource(), Vec::new());
+    stage.pass().await.unwrap();
+    assert_eq!(degraded(&stage).0, reason::NAME_CONFLICT);
+    assert!(!stage.writes().iter().any(|write| write.contains("ingresses")));
+    assert_eq!(stage.child::<Ingress>(), None);
+}
+
+#[tokio::test]
+async fn routes_go_when_an_object_that_they_may_refer_to_becomes_somebody_elses() {
+    let mut stage = Stage::with_running_demo().await;
+    stage.server.put(&custom_of_two());
+    see(&stage);
+    stage.pass().await.unwrap();
+    see(&stage);
+    assert_eq!(stage.all::<Ingress>().len(), 2);
+    stage.server.remove::<Ingress>(Some(NAMESPACE), SECOND);
+    stage.server.put(&foreign_second());
+    see(&stage);
+    stage.pass().await.unwrap();
+    assert_eq!(degraded(&stage).0, reason::NAME_CONFLICT);
+    let left: Vec<_> = stage
+        .all::<Ingress>()
+        .iter()
+        .map(kube::ResourceExt::name_any)
+        .collect();
+    assert_eq!(left, [SECOND], "theirs");
+}
+
+#[tokio::test]
+async fn a_refused_object_takes_the_route_along_that_may_refer_to_it() {
+    let mut stage = Stage::with_running_demo().await;
+    stage.server.put(&custom_of_two());
+    see(&stage);
+    stage.fail(
+        Method::PATCH,
+        SECOND,
+        403,
+        "admission webhook \"w\" denied the request: no",
+        1,
+    );
+    stage.pass().await.unwrap();
+    assert_eq!(degraded(&stage).0, reason::ROUTE_FAILED);
+    assert!(stage.all::<Ingress>().is_empty());
+    see(&stage);
+    stage.pass().await.unwrap();
+    assert_eq!(stage.all::<Ingress>().len(), 2);
 }
 
 #[tokio::test]

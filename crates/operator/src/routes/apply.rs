@@ -2,6 +2,8 @@
 //!
 //! As with other children, a write says what it expects to find, and an object that is not ours is never written to.
 
+use std::sync::Arc;
+
 use api::{condition::reason, names};
 use kube::{
     Api,
@@ -59,7 +61,6 @@ pub async fn settle(
     wish: Wish<'_>,
 ) -> Result<Option<Obstacle>, Error> {
     let own = own(context, identity);
-    let mut obstacle = None;
     let wished = match wish {
         Wish::AsTheyAre(None) => return Ok(None),
         Wish::AsTheyAre(Some(why)) => {
@@ -71,19 +72,70 @@ pub async fn settle(
         Wish::None => &[],
         Wish::These(routes) => routes,
     };
-    for route in wished {
-        let found = one(context, identity, route).await?;
-        obstacle = obstacle.or(found);
-    }
-    for live in &own {
+    let placed = place(context, identity, wished).await?;
+    for live in &self::own(context, identity) {
         let wished = wished
             .iter()
             .any(|route| route.kind == live.kind && Some(&route.name) == live.object.metadata.name.as_ref());
-        if !wished {
+        if placed.gap || !wished {
             delete(context, identity, live).await?;
         }
     }
-    Ok(obstacle)
+    Ok(placed.obstacle)
+}
+
+/// What came of writing the routes.
+struct Placed {
+    obstacle: Option<Obstacle>,
+    /// Whether an object is not there that others may refer to. What asks who somebody is may be such an object: none of them
+    /// may be left then, or they would do without it, or with one that is somebody else's.
+    gap: bool,
+}
+
+/// Writes the routes one after the other, and none after one that cannot be written.
+async fn place(context: &Context, identity: &Identity, wished: &[Route]) -> Result<Placed, Error> {
+    let mut ready = Vec::new();
+    for route in wished {
+        match footing(context, route) {
+            Ok(Some(resource)) => ready.push(Writer {
+                context,
+                identity,
+                route,
+                resource,
+            }),
+            Ok(None) => return Ok(Placed::after(None, false)),
+            Err(obstacle) => return Ok(Placed::after(Some(obstacle), false)),
+        }
+    }
+    // Whose name is taken shows before anything is made that would refer to it.
+    if ready.len() > 1 {
+        for writer in ready.iter().filter(|writer| writer.cached().is_none()) {
+            if let Some(obstacle) = writer.taken().await? {
+                return Ok(Placed::after(Some(obstacle), true));
+            }
+        }
+    }
+    for writer in &ready {
+        if let Some(obstacle) = writer.write().await? {
+            let own = writer.cached().filter(|live| identity.owns(&live.metadata));
+            return Ok(Placed::after(Some(obstacle), own.is_none()));
+        }
+    }
+    Ok(Placed::after(None, false))
+}
+
+impl Placed {
+    fn after(obstacle: Option<Obstacle>, gap: bool) -> Self {
+        let obstacle = obstacle.map(|obstacle| match obstacle {
+            Obstacle::Route { reason, message, .. } if gap => Obstacle::Route {
+                reason,
+                message,
+                missing: true,
+            },
+            other => other,
+        });
+        Self { obstacle, gap }
+    }
 }
 
 /// Deletes every route of a workspace that is being deleted, and names those that are still there.
@@ -100,35 +152,21 @@ pub async fn remove(context: &Context, identity: &Identity) -> Result<Vec<String
     Ok(left.iter().map(|live| live.kind.kind.clone()).collect())
 }
 
-async fn one(context: &Context, identity: &Identity, route: &Route) -> Result<Option<Obstacle>, Error> {
+/// Where the API server keeps a route's kind; `None` while a look is on its way, and what it finds wakes us.
+fn footing(context: &Context, route: &Route) -> Result<Option<ApiResource>, Obstacle> {
     let store = &context.stores.routes;
-    let resource = match store.footing(&route.kind) {
-        Some(Footing::Known(resource)) => resource,
-        // A look is on its way, and what it finds wakes us.
-        Some(Footing::Unknown) => return Ok(None),
+    match store.footing(&route.kind) {
+        Some(Footing::Known(resource)) => Ok(Some(resource)),
+        Some(Footing::Unknown) => Ok(None),
         Some(Footing::Absent(why)) => {
             store.want(&route.kind);
-            return Ok(Some(failed(why, true)));
+            Err(failed(why, true))
         }
-        None => {
-            return Ok(Some(failed(
-                format!("The operator does not watch {}.", route.kind),
-                true,
-            )));
-        }
-    };
-    let planned = object(identity, route);
-    let live = store.get(&route.kind, &identity.namespace, &route.name);
-    let writer = Writer {
-        context,
-        identity,
-        route,
-        resource: &resource,
-    };
-    let Some(live) = live else {
-        return writer.make(planned).await;
-    };
-    writer.put_right(planned, live.as_ref()).await
+        None => Err(failed(
+            format!("The operator does not watch {}.", route.kind),
+            true,
+        )),
+    }
 }
 
 /// What the write of one route needs.
@@ -136,10 +174,43 @@ struct Writer<'a> {
     context: &'a Context,
     identity: &'a Identity,
     route: &'a Route,
-    resource: &'a ApiResource,
+    resource: ApiResource,
 }
 
 impl Writer<'_> {
+    fn cached(&self) -> Option<Arc<DynamicObject>> {
+        let store = &self.context.stores.routes;
+        store.get(&self.route.kind, &self.identity.namespace, &self.route.name)
+    }
+
+    /// What is in the way if the name is another's.
+    async fn taken(&self) -> Result<Option<Obstacle>, Error> {
+        let found = self.api().get_opt(&self.route.name).await;
+        let found = found.map_err(|error| self.error(error))?;
+        Ok(found
+            .filter(|found| stance(self.identity, &found.metadata) == Step::Conflict)
+            .map(|_| self.conflict()))
+    }
+
+    async fn write(&self) -> Result<Option<Obstacle>, Error> {
+        let planned = object(self.identity, self.route);
+        match self.cached() {
+            Some(live) => self.put_right(planned, live.as_ref()).await,
+            None => self.make(planned).await,
+        }
+    }
+
+    fn conflict(&self) -> Obstacle {
+        let (kind, name) = (&self.route.kind.kind, &self.route.name);
+        Obstacle::Route {
+            reason: reason::NAME_CONFLICT,
+            message: format!(
+                "A {kind} named {name} exists and is not this workspace's, so it gets no route. Delete or rename that object."
+            ),
+            missing: true,
+        }
+    }
+
     /// Makes what is absent. If the name is taken, what is there is looked at like any other.
     async fn make(&self, planned: Value) -> Result<Option<Obstacle>, Error> {
         let mut intent = planned.clone();
@@ -163,13 +234,7 @@ impl Writer<'_> {
     async fn put_right(&self, planned: Value, live: &DynamicObject) -> Result<Option<Obstacle>, Error> {
         let (kind, name) = (self.route.kind.kind.clone(), self.route.name.clone());
         match stance(self.identity, &live.metadata) {
-            Step::Conflict => Ok(Some(Obstacle::Route {
-                reason: reason::NAME_CONFLICT,
-                message: format!(
-                    "A {kind} named {name} exists and is not this workspace's, so it gets no route. Delete or rename that object."
-                ),
-                missing: true,
-            })),
+            Step::Conflict => Ok(Some(self.conflict())),
             Step::Wait => Ok(Some(Obstacle::Leaving { kind, name })),
             Step::Keep | Step::Write if covers::is_as_planned(live, &planned) => Ok(None),
             Step::Keep | Step::Write => {
@@ -215,7 +280,7 @@ impl Writer<'_> {
         Api::namespaced_with(
             self.context.client.clone(),
             &self.identity.namespace,
-            self.resource,
+            &self.resource,
         )
     }
 
