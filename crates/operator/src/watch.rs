@@ -29,7 +29,7 @@ use serde::de::DeserializeOwned;
 
 use crate::stores::{
     CacheWriter, ChildrenWriter, Guarded, Parent, Pulse, Stores, Writers,
-    compact::{Compact, drop_bookkeeping},
+    compact::{Compact, drop_bookkeeping, drop_foreign_annotations},
 };
 
 /// A workspace to look at.
@@ -135,7 +135,10 @@ where
     let pulse = pulse.clone();
     watcher(api, watcher::Config::default())
         .default_backoff()
-        .modify(|object: &mut Guarded<K>| drop_bookkeeping(object.meta_mut()))
+        .modify(|object: &mut Guarded<K>| {
+            drop_bookkeeping(object.meta_mut());
+            drop_foreign_annotations(object.meta_mut());
+        })
         .reflect(writer)
         .filter_map(move |event| {
             pulse.beat();

@@ -20,6 +20,9 @@ use crate::hands;
 /// What `kubectl apply` keeps: a copy of the object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
+/// Annotations that say which storage class is the default one.
+const CLASS_PREFIX: &str = "storageclass.";
+
 /// A kind of child, and what is kept of it.
 pub trait Compact {
     /// Drops what no pass looks at.
@@ -31,6 +34,13 @@ pub fn drop_bookkeeping(meta: &mut ObjectMeta) {
     meta.managed_fields = None;
     if let Some(annotations) = &mut meta.annotations {
         annotations.remove(LAST_APPLIED);
+    }
+}
+
+/// Drops annotations that nothing of ours looks at, and that may be 256 KiB of each object. For kinds that people write.
+pub fn drop_foreign_annotations(meta: &mut ObjectMeta) {
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.retain(|key, _| key.starts_with(names::RESERVED_PREFIX) || key.starts_with(CLASS_PREFIX));
     }
 }
 
@@ -154,4 +164,25 @@ impl Compact for ServiceAccount {
 
 impl Compact for NetworkPolicy {
     fn compact(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_annotations_only_ours_and_the_default_class_are_kept() {
+        let keys = [
+            names::CREATED_BY,
+            "example.com/notes",
+            "storageclass.kubernetes.io/is-default-class",
+        ];
+        let mut meta = ObjectMeta {
+            annotations: Some(keys.map(|key| (key.to_owned(), "x".repeat(99))).into()),
+            ..ObjectMeta::default()
+        };
+        drop_foreign_annotations(&mut meta);
+        let left: Vec<_> = meta.annotations.unwrap().into_keys().collect();
+        assert_eq!(left, [keys[2], keys[0]]);
+    }
 }
