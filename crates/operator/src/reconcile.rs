@@ -206,7 +206,6 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     let on_its_way_out =
         matches!(intent, Intent::Stop | Intent::Await) || (intent == Intent::Rest && !world.is_quiet());
     Ok(match obstacle {
-        Some(obstacle) if obstacle.is_passed_on() => Next::Settled(Some(VIGIL)),
         Some(obstacle) if !obstacle.wakes() => Next::Hindered,
         _ if on_its_way_out => Next::Settled(Some(VIGIL)),
         _ => Next::Settled(recheck),

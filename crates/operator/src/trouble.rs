@@ -111,7 +111,7 @@ impl Obstacle {
         }
     }
 
-    /// Whether it ends when somebody else is done, which wakes nobody: it is worth looking often.
+    /// Whether it ends when somebody else is done, which wakes nobody: it counts as starting.
     pub fn is_passed_on(&self) -> bool {
         matches!(self, Self::Disk(DiskObstacle::InUse { .. }))
     }

@@ -28,6 +28,9 @@ use crate::{
 
 type Claim = PersistentVolumeClaim;
 
+/// How many pods are read at a time.
+const PAGE: u32 = 200;
+
 /// Whether a run may begin on the claims that the workspace names; its home is noted as in use then.
 pub(super) async fn borrow(
     context: &Context,
@@ -76,20 +79,27 @@ async fn occupied(
     if !named.home {
         return Ok(None);
     }
-    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &identity.namespace);
-    let pods = pods
-        .list(&ListParams::default())
-        .await
-        .map_err(failed::<Pod>)?
-        .items;
-    if let Some(pod) = borrowed::other_pod(identity, &named.claim, &pods) {
-        return Ok(Some(format!(
-            "pod {}",
-            pod.metadata.name.as_deref().unwrap_or_default()
-        )));
+    if let Some(pod) = other_pod(context, identity, &named.claim).await? {
+        return Ok(Some(format!("pod {pod}")));
     }
     note(context, identity, live, Some(identity)).await?;
     Ok(None)
+}
+
+/// The name of another pod that mounts the claim. Pods of a whole namespace are read in pages: no label tells which mount it.
+async fn other_pod(context: &Context, identity: &Identity, claim: &str) -> Result<Option<String>, Error> {
+    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &identity.namespace);
+    let mut params = ListParams::default().limit(PAGE);
+    loop {
+        let page = pods.list(&params).await.map_err(failed::<Pod>)?;
+        if let Some(pod) = borrowed::other_pod(identity, claim, &page.items) {
+            return Ok(Some(pod.metadata.name.clone().unwrap_or_default()));
+        }
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(None),
+        }
+    }
 }
 
 /// Takes the note away once no pod of the workspace is left.
