@@ -8,8 +8,15 @@ use api::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 
+use crate::assess::conditions::brief;
+
 /// Longest note that the API server takes, in bytes.
 const MAX_NOTE: usize = 1024;
+
+/// A text as the note of an Event.
+pub(crate) fn note(text: &str) -> String {
+    brief(text, MAX_NOTE)
+}
 
 /// The Events that lead from one status to the next.
 pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<Event> {
@@ -84,7 +91,7 @@ fn event(type_: EventType, action: &str, reason: &str, note: &str) -> Event {
     Event {
         type_,
         reason: reason.to_owned(),
-        note: Some(note[..note.floor_char_boundary(MAX_NOTE)].to_owned()),
+        note: Some(self::note(note)),
         action: action.to_owned(),
         secondary: None,
     }
@@ -185,6 +192,6 @@ mod tests {
             None,
         );
         let note = events(None, &long).remove(0).note.unwrap();
-        assert_eq!(note.len(), MAX_NOTE);
+        assert!(note.len() <= MAX_NOTE && note.ends_with("ä…"), "{note}");
     }
 }

@@ -6,6 +6,18 @@ use api::condition;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+/// Longest message, in bytes. It stands in the status up to twice, and every reader holds it.
+const MAX_MESSAGE: usize = 4096;
+
+/// A text of at most so many bytes, cut at a character.
+pub(crate) fn brief(text: &str, limit: usize) -> String {
+    const CUT: &str = "…";
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    format!("{}{CUT}", &text[..text.floor_char_boundary(limit - CUT.len())])
+}
+
 /// Collects the conditions of one status.
 pub(crate) struct Conditions<'a> {
     before: &'a [Condition],
@@ -34,7 +46,7 @@ impl<'a> Conditions<'a> {
             type_: type_.to_owned(),
             status: status.to_owned(),
             reason: reason.to_owned(),
-            message: message.to_owned(),
+            message: brief(message, MAX_MESSAGE),
             observed_generation: self.generation,
             last_transition_time: same.map_or(Time(self.now), |earlier| earlier.last_transition_time.clone()),
         });
@@ -57,6 +69,17 @@ mod tests {
         let mut conditions = Conditions::new(before, Some(now), at(now));
         conditions.set("Valid", holds, "Because", message);
         conditions.finish()
+    }
+
+    #[test]
+    fn a_long_message_is_cut_at_a_character() {
+        let message = &set(&[], 1, false, &"ä".repeat(5000))[0].message;
+        assert!(
+            message.ends_with("ä…") && message.len() <= MAX_MESSAGE,
+            "{}",
+            message.len()
+        );
+        assert_eq!(set(&[], 1, false, "short")[0].message, "short");
     }
 
     #[test]

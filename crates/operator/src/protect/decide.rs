@@ -11,7 +11,7 @@ use super::{
     subject::{Kind, Standing, Subject},
     verdict::Verdict,
 };
-use crate::assess::conditions::Conditions;
+use crate::{assess::conditions::Conditions, transitions::note};
 
 /// The number of users alone is written at most this often.
 pub(super) const PAUSE: Duration = Duration::from_secs(10);
@@ -66,7 +66,7 @@ pub(super) fn event(kind: Kind, before: &Standing, after: &Standing) -> Option<E
     (holds(after) && !holds(before)).then(|| Event {
         type_: EventType::Warning,
         reason: kind.in_use().to_owned(),
-        note: Some(told.message.clone()),
+        note: Some(note(&told.message)),
         action: "Delete".to_owned(),
         secondary: None,
     })

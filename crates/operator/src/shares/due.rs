@@ -15,7 +15,7 @@ use kube::{
 };
 use rules::shares;
 
-use crate::assess::conditions::Conditions;
+use crate::{assess::conditions::Conditions, transitions::note};
 
 /// How long a share is kept after its end, so that people see what became of it.
 const KEPT: SignedDuration = SignedDuration::from_hours(1);
@@ -25,6 +25,8 @@ pub(super) struct Facts<'a> {
     pub(super) share: &'a WorkspaceShare,
     /// The workspace of its name.
     pub(super) workspace: Option<&'a Workspace>,
+    /// The UID of a workspace of its name that cannot be read.
+    pub(super) unreadable: Option<&'a str>,
     /// The manager that routes to that workspace.
     pub(super) manager: Option<&'a WorkspaceManager>,
     /// Whether a webhook vouches for who made shares and owns workspaces.
@@ -53,6 +55,7 @@ pub(super) fn due(facts: &Facts<'_>) -> Due {
     let Facts {
         share,
         workspace,
+        unreadable,
         manager,
         is_vouched,
         now,
@@ -64,7 +67,7 @@ pub(super) fn due(facts: &Facts<'_>) -> Due {
     }
     let uid = |workspace: &Workspace| workspace.metadata.uid.clone();
     if let Some(bound) = shares::bound(share)
-        && workspace.and_then(uid).as_deref() != Some(bound)
+        && workspace.and_then(uid).as_deref().or(unreadable) != Some(bound)
     {
         return Due::Collect;
     }
@@ -121,7 +124,7 @@ pub(super) fn event(before: Option<&WorkspaceShareStatus>, after: &WorkspaceShar
             EventType::Warning
         },
         reason: now.reason.clone(),
-        note: Some(now.message.clone()),
+        note: Some(note(&now.message)),
         action: "Share".to_owned(),
         secondary: None,
     })
@@ -175,10 +178,30 @@ mod tests {
         due(&Facts {
             share,
             workspace,
+            unreadable: None,
             manager: Some(&objects::manager("main")),
             is_vouched: true,
             now: at(now),
         })
+    }
+
+    #[test]
+    fn a_workspace_that_cannot_be_read_is_there_all_the_same() {
+        let bound = share(&json!({"workspaceUID": "uid-of-demo"}));
+        let due_with = |unreadable: Option<&str>| {
+            due(&Facts {
+                share: &bound,
+                workspace: None,
+                unreadable,
+                manager: None,
+                is_vouched: true,
+                now: at("2026-01-01T01:00:00Z"),
+            })
+        };
+        let (status, ..) = kept(due_with(Some("uid-of-demo")));
+        assert!(!condition::holds(&status.conditions, ACTIVE));
+        assert_eq!(due_with(Some("uid-of-another")), Due::Collect);
+        assert_eq!(due_with(None), Due::Collect);
     }
 
     fn kept(due: Due) -> (WorkspaceShareStatus, Option<OwnerReference>, Option<Duration>) {
@@ -237,6 +260,7 @@ mod tests {
         let (status, owner, _) = kept(due(&Facts {
             share: &early,
             workspace: Some(&demo),
+            unreadable: None,
             manager: Some(&objects::manager("main")),
             is_vouched: false,
             now: at("2026-01-01T01:00:00Z"),

@@ -27,6 +27,9 @@ use crate::{
 /// A write that takes longer has got stuck; it is given up and tried again.
 const LIMIT: Duration = Duration::from_secs(15);
 
+/// How long a cache that lags behind is given.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// What is remembered from one round to the next: our last status of each share, by UID.
 #[derive(Debug, Default)]
 pub struct Rounds {
@@ -69,13 +72,14 @@ async fn attend(context: &Context, memory: &mut Rounds, share: &WorkspaceShare) 
         return None;
     }
     let stores = &context.stores;
-    let workspace = stores::get(&stores.workspaces, Some(&namespace), &share.spec.workspace_ref);
-    let manager = workspace
-        .as_ref()
-        .and_then(|workspace| manager_of(workspace, stores));
+    let found = stores::guarded(&stores.workspaces, Some(&namespace), &share.spec.workspace_ref);
+    let workspace = found.as_ref().and_then(|found| found.0.as_ref().ok());
+    let unreadable = found.as_ref().and_then(|found| found.0.as_ref().err());
+    let manager = workspace.and_then(|workspace| manager_of(workspace, stores));
     let due = due(&Facts {
         share,
-        workspace: workspace.as_deref(),
+        workspace: workspace.map(AsRef::as_ref),
+        unreadable: unreadable.and_then(|invalid| invalid.metadata.uid.as_deref()),
         manager: manager.as_deref(),
         is_vouched: context.settings.admission,
         now: (context.now)(),
@@ -125,8 +129,8 @@ async fn act(
     match due {
         Due::Remove => remove(context, share).await.map(|()| None),
         Due::Collect if is_orphan(context, share).await? => remove(context, share).await.map(|()| None),
-        // The cache has not shown the workspace yet.
-        Due::Collect => Ok(Some(BREATH)),
+        // The cache has not shown the workspace yet; when it does, that wakes us.
+        Due::Collect => Ok(Some(PATIENCE)),
         Due::Keep { status, owner, again } => {
             if share.status.as_ref() != Some(&status) {
                 tell(context, memory, share, status).await?;
