@@ -124,6 +124,14 @@ impl Memory {
             .is_some_and(|released| released == uid)
     }
 
+    /// Forgets everything: while another led, nothing of it stayed certain.
+    pub fn clear(&self) {
+        lock(&self.deployments).clear();
+        lock(&self.statuses).clear();
+        lock(&self.quiet).clear();
+        lock(&self.released).clear();
+    }
+
     /// Forgets a workspace that is gone.
     pub fn forget(&self, workspace: &str) {
         lock(&self.deployments).remove(workspace);
@@ -212,6 +220,19 @@ mod tests {
         assert!(!memory.has_let_go("team/a", "v"));
         memory.forget("team/a");
         assert!(!memory.has_let_go("team/a", "u"));
+    }
+
+    #[test]
+    fn nothing_is_certain_any_more_after_another_has_led() {
+        let memory = Memory::default();
+        memory.is_quiet("team/a", None);
+        memory.let_go("team/a", "u");
+        memory.saw_deployment("team/a", Some(&deployment("u", "12", 2)));
+        memory.wrote_status("team/a", &meta("u", "12"), WorkspaceStatus::default());
+        memory.clear();
+        assert!(!memory.was_quiet("team/a", None) && !memory.has_let_go("team/a", "u"));
+        assert_eq!(memory.deployment("team/a", None), Recalled::Nothing);
+        assert_eq!(memory.newer_status("team/a", &meta("u", "9")), None);
     }
 
     #[test]

@@ -142,6 +142,7 @@ async fn work(
             () = lost => {}
         }
         context.metrics.leading(false);
+        context.memory.clear();
     }
 }
 
