@@ -3,11 +3,9 @@
 //! The root file system is read-only for the installation's own images, which are made for it; other images may write to
 //! theirs, since many do not start otherwise, and nothing written there outlives the pod anyway.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::{
-    api::core::v1::{Container, ContainerPort, EnvVar, Probe, ResourceRequirements, TCPSocketAction},
-    apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString},
+    api::core::v1::{Container, ContainerPort, EnvVar, Probe, TCPSocketAction},
+    apimachinery::pkg::util::intstr::IntOrString,
 };
 use rules::ValidWorkspace;
 
@@ -16,8 +14,6 @@ use crate::world::{CONTAINER, PORT_NAME};
 
 /// Environment variable that tells the application which run it is.
 const RUN_ID_VARIABLE: &str = "WORKSPACE_RUN_ID";
-/// What quotas may demand of every container.
-const QUOTA_DEMANDS: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 
 /// The application's.
 pub(super) fn application(
@@ -61,7 +57,7 @@ pub(super) fn application(
     }
 }
 
-/// Those that run before it: as given, held to the same security, with the home that they prepare. They get neither the
+/// Those that run before it: as the rules completed them, held to the same security, with the home that they prepare. They get neither the
 /// variables nor the tokens and secrets that are meant for the application.
 pub(super) fn init(
     workspace: &ValidWorkspace,
@@ -84,48 +80,12 @@ pub(super) fn init(
         Container {
             image_pull_policy: Some(workspace.image_pull_policy.to_string()),
             env: Some(env(ours, given.env.as_deref().unwrap_or_default())),
-            resources: Some(resources(given.resources.as_ref(), workspace)),
             volume_mounts: Some(volumes.of_init(mounts, read_only)),
             security_context: Some(security),
             ..given.clone()
         }
     };
     workspace.pod.init_containers.iter().map(complete).collect()
-}
-
-/// Requests and limits of an init container: what it leaves out is the application's, which changes nothing about what the
-/// pod takes, as init containers end before.
-fn resources(given: Option<&ResourceRequirements>, workspace: &ValidWorkspace) -> ResourceRequirements {
-    let mut filled = given.cloned().unwrap_or_default();
-    let theirs = &workspace.resources;
-    let mut requests = filled.requests.take().unwrap_or_default();
-    let mut limits = filled.limits.take().unwrap_or_default();
-    for name in QUOTA_DEMANDS {
-        if let (None, Some(request)) = (requests.get(name), theirs.requests.get(name)) {
-            let request = least(request, limits.get(name));
-            requests.insert(name.to_owned(), request);
-        }
-        if let (None, Some(limit)) = (limits.get(name), theirs.limits.get(name)) {
-            let limit = most(limit, requests.get(name));
-            limits.insert(name.to_owned(), limit);
-        }
-    }
-    let some = |map: BTreeMap<String, Quantity>| (!map.is_empty()).then_some(map);
-    filled.requests = some(requests);
-    filled.limits = some(limits);
-    filled
-}
-
-fn least(one: &Quantity, other: Option<&Quantity>) -> Quantity {
-    let value = |raw: &Quantity| rules::Quantity::try_from(raw).ok();
-    let lower = other.filter(|other| value(other) < value(one));
-    lower.unwrap_or(one).clone()
-}
-
-fn most(one: &Quantity, other: Option<&Quantity>) -> Quantity {
-    let value = |raw: &Quantity| rules::Quantity::try_from(raw).ok();
-    let higher = other.filter(|other| value(other) > value(one));
-    higher.unwrap_or(one).clone()
 }
 
 fn accepts_connections() -> Probe {
@@ -233,15 +193,12 @@ mod tests {
     }
 
     #[test]
-    fn an_init_container_is_completed_with_home_run_limits_and_security() {
+    fn an_init_container_is_completed_with_home_run_and_security() {
         let container = init_of(json!({"name": "clone", "image": "git:1", "command": ["git", "clone"]}));
         assert_eq!(value_of(&container, "HOME").as_deref(), Some("/home/jovyan"));
         assert_eq!(value_of(&container, RUN_ID_VARIABLE).as_deref(), Some("run1"));
         assert_eq!(value_of(&container, "JUPYTER_PORT"), None);
         assert_eq!(container.image_pull_policy.as_deref(), Some("IfNotPresent"));
-        let resources =
-            json!({"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}});
-        assert_eq!(json!(container.resources), resources);
         assert_eq!(container.volume_mounts.unwrap()[0].mount_path, "/home/jovyan");
         let security = container.security_context.unwrap();
         assert_eq!(security.allow_privilege_escalation, Some(false));
@@ -249,14 +206,11 @@ mod tests {
     }
 
     #[test]
-    fn an_init_container_keeps_the_resources_that_it_names() {
-        let container = init_of(json!({
-            "name": "a", "image": "b:1",
-            "resources": {"limits": {"cpu": "50m"}, "requests": {"memory": "2Gi", "nvidia.com/gpu": "1"}},
-        }));
+    fn an_init_container_has_the_resources_that_the_rules_gave_it() {
         let resources = json!({
             "requests": {"cpu": "50m", "memory": "2Gi", "nvidia.com/gpu": "1"}, "limits": {"cpu": "50m", "memory": "2Gi"},
         });
+        let container = init_of(json!({"name": "a", "image": "b:1", "resources": resources}));
         assert_eq!(json!(container.resources), resources);
     }
 }

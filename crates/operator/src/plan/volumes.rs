@@ -103,9 +103,15 @@ fn with_scratch(mut mounts: Vec<VolumeMount>, read_only: bool) -> Vec<VolumeMoun
     mounts
 }
 
+/// Whether something is mounted at this path, however it is written.
 fn is_taken(mounts: &[VolumeMount], path: &str) -> bool {
-    let bare = |path: &str| path.trim_end_matches('/').to_owned();
-    mounts.iter().any(|mount| bare(&mount.mount_path) == bare(path))
+    mounts
+        .iter()
+        .any(|mount| segments(&mount.mount_path).eq(segments(path)))
+}
+
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|segment| !matches!(*segment, "" | "."))
 }
 
 fn home_volume(workspace: &ValidWorkspace) -> Volume {
@@ -230,6 +236,15 @@ mod tests {
             json!({"name": "shm", "mountPath": "/dev/shm"}),
         );
         assert_eq!(found[1], expected);
+    }
+
+    #[test]
+    fn a_path_is_taken_however_it_is_written() {
+        for path in ["/tmp", "/tmp/", "//tmp", "/./tmp/."] {
+            let mounts = with_scratch(vec![mount("mine", path)], true);
+            assert_eq!(mounts.len(), 1, "{path}");
+        }
+        assert_eq!(with_scratch(vec![mount("mine", "/tmp/below")], true).len(), 2);
     }
 
     #[test]
