@@ -90,11 +90,6 @@ impl RouteStore {
         });
     }
 
-    /// Whether nothing is unknown any more.
-    pub fn is_filled(&self) -> bool {
-        self.read(|kinds| kinds.values().all(|shelf| shelf.footing != Footing::Unknown))
-    }
-
     /// Objects that carry the label of this workspace. Anybody can write a label: they are not all its own.
     pub fn labelled(&self, identity: &Identity) -> Vec<Live> {
         let key = (identity.namespace.clone(), identity.name.clone());
@@ -291,13 +286,13 @@ mod tests {
     fn routes_are_found_by_workspace_until_they_are_gone_or_change_hands() {
         let store = RouteStore::default();
         store.allow(&kind());
-        assert!(!store.is_filled());
+        assert_eq!(store.footing(&kind()), Some(Footing::Unknown));
         store.known(
             &kind(),
             &resource(),
             vec![object("a", "lab", "1"), object("b", "lab", "1")],
         );
-        assert!(store.is_filled());
+        assert_eq!(store.footing(&kind()), Some(Footing::Known(resource())));
         assert_eq!(names_of(&store, "lab"), ["a", "b"]);
         store.saw(&kind(), object("b", "other", "2"));
         store.gone(&kind(), "team", "a");

@@ -46,7 +46,7 @@ pub fn start(
     stores: &Stores,
 ) -> impl Stream<Item = Wake> + Send + use<> {
     let (calls, heard) = mpsc::unbounded();
-    // All at once, so that nobody takes the store for filled while a kind has no place in it.
+    // All at once: routes of a kind without a place in the store would be said to be not watched.
     let wanted: HashMap<_, _> = kinds
         .iter()
         .map(|kind| (kind.clone(), stores.routes.allow(kind)))
