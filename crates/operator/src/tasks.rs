@@ -45,8 +45,8 @@ mod tests {
         let alive = Arc::new(());
         let held = alive.clone();
         let work = apart(async move {
-            let _held = held;
             std::future::pending::<()>().await;
+            drop(held);
         });
         let waited = tokio::time::timeout(Duration::from_millis(10), work).await;
         assert!(waited.is_err());
@@ -58,7 +58,7 @@ mod tests {
     #[tokio::test]
     #[should_panic(expected = "as it was")]
     async fn a_panic_reaches_whoever_waits() {
-        apart(async { panic!("as it was") }).await
+        apart(async { panic!("as it was") }).await;
     }
 
     #[tokio::test]
