@@ -107,11 +107,21 @@ fn the_operator_makes_service_accounts_and_neither_tokens_nor_rights_for_them() 
         };
         let write = "get list watch create patch delete";
         assert_eq!(about("serviceaccounts").as_deref(), Some(write));
-        assert!(
-            about("workspaceexecutionprofiles")
-                .unwrap()
-                .contains("get list watch")
+        assert_eq!(
+            about("workspaceshares").as_deref(),
+            Some("list watch patch delete")
         );
+        // What the caches alone tell of is never fetched by name.
+        for kind in [
+            "workspacetemplates",
+            "workspacemanagers",
+            "workspaceexecutionprofiles",
+        ] {
+            assert_eq!(about(kind).as_deref(), Some("list watch patch"), "{kind}");
+        }
+        for kind in ["pods", "replicasets", "storageclasses"] {
+            assert_eq!(about(kind).as_deref(), Some("list watch"), "{kind}");
+        }
         for forbidden in [
             "serviceaccounts/token",
             "secrets",
