@@ -1,5 +1,7 @@
 //! The effective workspace against its template: what passes, what is refused, what only warns.
 
+use std::time::Duration;
+
 use api::WorkspaceTemplate;
 use serde_json::{Value, json};
 
@@ -256,6 +258,19 @@ async fn what_cannot_be_looked_up_is_refused_in_time_and_without_detail() {
             "the request cannot be judged at the moment: try again in a few seconds"
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn usual_requests_that_are_slow_to_decide_do_not_keep_each_other_waiting() {
+    let webhook = Cluster {
+        silent: true,
+        ..Cluster::default()
+    }
+    .webhook();
+    let new = workspace(json!({"templateRef": "prod"}));
+    let all = futures::future::join_all((0..32).map(|_| webhook.validate_create("alice", &new)));
+    let answers = tokio::time::timeout(Duration::from_secs(5), all).await.unwrap();
+    assert!(answers.iter().all(|answer| answer.code == 503));
 }
 
 #[tokio::test]

@@ -41,6 +41,11 @@ async fn variables_land_everywhere_in_a_template_and_never_in_what_a_workspace_s
         "env": [{"name": "OWN", "value": "{workspace.name} {course} {no.such}"}],
         "port": 9999,
     });
+    // By its name the workspace chooses the claim: whoever makes it must be able to use that.
+    let rules = json!([
+        {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "resourceNames": ["data-lab"], "verbs": ["use"]},
+    ]);
+    scratch.grant("data", "alice", &rules).await?;
     let workspaces: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let lab = template::workspace(&scratch, "lab", &own)?;
     let lab = workspaces.create(&PostParams::default(), &lab).await?;
