@@ -70,6 +70,12 @@ async fn two_workspaces_on_one_claim_run_one_after_the_other() {
     );
     assert!(status.message.unwrap().contains("workspace demo"));
     assert_eq!(stage.all::<Deployment>().len(), 1);
+    // Nothing but its debug text tells when an action asks for.
+    let action = format!("{:?}", stage.pass_unsynced("other").await.unwrap());
+    assert!(
+        action.contains("Some(") && !action.contains("Some(5s)"),
+        "ever later: {action}"
+    );
 
     stop(&mut stage).await;
     stage.pass_unsynced("other").await.unwrap();
