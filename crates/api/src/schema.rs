@@ -10,6 +10,9 @@ const QUANTITY_PATTERN: &str = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMG
 /// One line of text: no control characters, and none that make text read other than it is written.
 pub(crate) const PLAIN_TEXT: &str = r"^[^\x00-\x1f\x7f\x{202a}-\x{202e}\x{2066}-\x{2069}]+$";
 
+/// Name of an object: a DNS-1123 subdomain, up to its length.
+pub(crate) const OBJECT_NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+
 /// Most resource names in one map.
 const MAX_RESOURCE_NAMES: u32 = 32;
 

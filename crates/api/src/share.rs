@@ -42,7 +42,7 @@ use crate::schema;
 )]
 pub struct WorkspaceShareSpec {
     /// Name of the Workspace, of this namespace. Immutable.
-    #[schemars(length(min = 1, max = 50))]
+    #[schemars(length(min = 1, max = 50), regex(pattern = schema::OBJECT_NAME))]
     pub workspace_ref: String,
 
     /// UID of the Workspace. Unset at creation: filled in by the webhook if the workspace exists; else the share is bound, in its status, when

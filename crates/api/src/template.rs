@@ -208,12 +208,12 @@ pub struct WorkspaceTemplateSpec {
 
     /// WorkspaceManager of workspaces that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub manager_ref: Option<String>,
 
     /// WorkspaceExecutionProfile, by its name in the workspace's namespace, of workspaces that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub execution_profile_ref: Option<String>,
 }
 

@@ -63,18 +63,18 @@ pub struct WorkspaceSpec {
 
     /// Name of the WorkspaceTemplate that supplies defaults and bounds. Immutable: never added, changed or removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub template_ref: Option<String>,
 
     /// Name of the WorkspaceManager that routes to this workspace. Unset: the template's, else the default manager.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub manager_ref: Option<String>,
 
     /// Name of the WorkspaceExecutionProfile, of this namespace, that gives the pod an identity. Unset: the template's,
     /// else none: the pod has no token and no identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub execution_profile_ref: Option<String>,
 
     /// Container image, or an alias such as `uv`. Unset: the template's default image, else the operator's.

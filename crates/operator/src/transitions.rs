@@ -18,6 +18,15 @@ pub(crate) fn note(text: &str) -> String {
     brief(text, MAX_NOTE)
 }
 
+/// Whether the home is lost at every stop.
+fn is_ephemeral(status: &WorkspaceStatus) -> bool {
+    let storage = status
+        .resolved
+        .as_ref()
+        .and_then(|resolved| resolved.storage.as_ref());
+    storage.is_some_and(|storage| storage.ephemeral)
+}
+
 /// The Events that lead from one status to the next.
 pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<Event> {
     let nothing = WorkspaceStatus::default();
@@ -36,11 +45,12 @@ pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<
         ));
     }
     if known && after.phase == Some(Phase::Stopping) && before.phase != Some(Phase::Stopping) {
-        events.push(normal(
-            "Stop",
-            reason::STOPPING,
-            "The pod is being stopped; the disk is kept.",
-        ));
+        let note = if is_ephemeral(after) {
+            "The pod is being stopped; its home directory is no disk, and goes with it."
+        } else {
+            "The pod is being stopped; the disk is kept."
+        };
+        events.push(normal("Stop", reason::STOPPING, note));
     }
     if known && flipped(before, after, STOPPED) {
         events.push(normal("Stop", reason::STOPPED, "No pod is left."));

@@ -85,8 +85,8 @@ pub(crate) fn is_dns_1035_label(text: &str, max: usize) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-/// Whether `text` can be the name of a cluster-scoped object (a DNS-1123 subdomain).
-pub(crate) fn is_dns_1123_subdomain(text: &str) -> bool {
+/// Whether `text` can be the name of an object (a DNS-1123 subdomain). What cannot is not looked up: it would only change the URL.
+pub fn is_dns_1123_subdomain(text: &str) -> bool {
     text.len() <= 253
         && text.split('.').all(|label| {
             !label.is_empty()

@@ -69,6 +69,9 @@ impl Lookups {
         if let Some(Ok(template)) = known.as_ref().map(|known| &known.0) {
             return Ok(Some(template.clone()));
         }
+        if !rules::names::is_dns_1123_subdomain(name) {
+            return Ok(None);
+        }
         let templates = Api::<WorkspaceTemplate>::all(self.client.clone());
         let found = Box::pin(templates.get_opt(name)).await;
         found.map_err(|error| LookupError::new(format!("WorkspaceTemplate {name:?}"), error))
@@ -101,6 +104,9 @@ impl Lookups {
         if let Some(Ok(profile)) = known.as_ref().map(|known| &known.0) {
             return Ok(Some(profile.clone()));
         }
+        if !rules::names::is_dns_1123_subdomain(name) {
+            return Ok(None);
+        }
         let profiles = Api::<WorkspaceExecutionProfile>::namespaced(self.client.clone(), namespace);
         Box::pin(profiles.get_opt(name))
             .await
@@ -124,6 +130,9 @@ impl Lookups {
         namespace: &str,
         name: &str,
     ) -> Result<Option<Workspace>, LookupError> {
+        if !rules::names::is_dns_1123_subdomain(name) {
+            return Ok(None);
+        }
         let workspaces = Api::<Workspace>::namespaced(self.client.clone(), namespace);
         Box::pin(workspaces.get_opt(name))
             .await

@@ -58,7 +58,7 @@ reasons! {
         "The workspace has another owner: sessions of the former one end, and the shares that they made.",
         "";
     STOPPING = "Stopping", "Progressing=True, Available=False; Event",
-        "The pod is being stopped; the disk is kept.",
+        "The pod is being stopped; a disk is kept.",
         "";
     STOPPED = "Stopped", "Stopped=True; Event",
         "No pod is left, as desired.",

@@ -81,8 +81,10 @@ pub(super) fn conditions(
         None => set.set(DEGRADED, false, reason::AS_EXPECTED, "Nothing is wrong."),
     }
     match (stand, quiet) {
-        (Stand::Stopped, _) => set.set(STOPPED, true, why, "No pod is left; the disk is kept."),
-        (Stand::Invalid, true) => set.set(STOPPED, true, why, "No pod is left."),
+        (Stand::Stopped, _) if facts.world.claim.is_some() => {
+            set.set(STOPPED, true, why, "No pod is left; the disk is kept.");
+        }
+        (Stand::Stopped, _) | (Stand::Invalid, true) => set.set(STOPPED, true, why, "No pod is left."),
         _ => set.set(STOPPED, false, why, "A pod runs, or is on its way."),
     }
     set.finish()
