@@ -26,6 +26,7 @@ use kube::{
 use rules::ValidWorkspace;
 use serde::{Serialize, de::DeserializeOwned};
 
+pub(crate) use self::writes::ABSENT;
 use self::writes::{Kind, Outcome, conflict, expect, is_conflict, leaving, look, write};
 pub use self::{borrow::give_back, disk::keep};
 use crate::{

@@ -15,7 +15,7 @@ use crate::{context::Context, refusal, trouble::Obstacle, world::Identity};
 /// The version that a write names where it expects nothing. No stored object has it: etcd's first write is number 2. So
 /// such an apply makes the object or conflicts, and never merges into one that somebody else made since we looked; and it
 /// records the same ownership of fields as every later apply, which a `POST` would not (docs/decisions/0020).
-const ABSENT: &str = "1";
+pub(crate) const ABSENT: &str = "1";
 
 /// What became of a child.
 pub(super) enum Outcome<K> {

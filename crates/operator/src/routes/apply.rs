@@ -19,6 +19,7 @@ use super::{
     store::{Footing, Live},
 };
 use crate::{
+    apply::ABSENT,
     context::Context,
     differ::{Step, stance},
     failure::message_of,
@@ -26,9 +27,6 @@ use crate::{
     trouble::Obstacle,
     world::Identity,
 };
-
-/// The version that a write names where it expects nothing (docs/decisions/0020).
-const ABSENT: &str = "1";
 
 /// A route could not be written or deleted, in a way that passes by itself.
 #[derive(Debug, thiserror::Error)]
