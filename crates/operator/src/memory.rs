@@ -34,6 +34,11 @@ pub enum Recalled {
     Unseen,
 }
 
+/// The resource version as a number, if it is one: those of one kind grow with time on every API server there is.
+pub(crate) fn version_of(meta: &ObjectMeta) -> Option<u64> {
+    meta.resource_version.as_deref()?.parse().ok()
+}
+
 /// A state of one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Version {
@@ -42,12 +47,11 @@ struct Version {
 }
 
 impl Version {
-    /// Resource versions of one kind grow with time on every API server there is; where one does not parse, nothing is
-    /// concluded from it.
+    /// Where the version is no number, nothing is concluded from it.
     fn of(meta: &ObjectMeta) -> Option<Self> {
         Some(Self {
             uid: meta.uid.clone()?,
-            number: meta.resource_version.as_deref()?.parse().ok()?,
+            number: version_of(meta)?,
         })
     }
 

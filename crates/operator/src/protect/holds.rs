@@ -19,7 +19,7 @@ use super::{
     entry::used,
     subject::{Key, Subject},
 };
-use crate::{context::Context, failure::message_of, references::References};
+use crate::{context::Context, failure::message_of, memory::version_of, references::References};
 
 /// A finalizer could not be set, in a way that passes by itself.
 #[derive(Debug, thiserror::Error)]
@@ -159,7 +159,7 @@ pub(super) async fn release(context: &Context, subject: &Subject) -> Result<(), 
         .patch(&subject.key.name, &params, &Patch::Json::<()>(patch))
         .await
     {
-        Ok(object) => note(&mut written, &subject.key, version(&object.metadata), false),
+        Ok(object) => note(&mut written, &subject.key, version_of(&object.metadata), false),
         // It is gone.
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         Err(error) => return Err(error),
@@ -180,12 +180,12 @@ async fn set(context: &Context, key: &Key) -> Result<Option<u64>, kube::Error> {
     let api = key.api(&context.client);
     let object = api.patch(&key.name, &params, &Patch::Apply(&intent)).await?;
     context.metrics.write("protect");
-    Ok(version(&object.metadata))
+    Ok(version_of(&object.metadata))
 }
 
 /// Whether the finalizer stands, by what the cache shows or by what we did since.
 fn stands(written: &HashMap<Key, Write>, key: &Key, cached: &ObjectMeta) -> bool {
-    match (written.get(key), version(cached)) {
+    match (written.get(key), version_of(cached)) {
         (Some(write), Some(cached)) if write.version > cached => write.is_held,
         _ => cached
             .finalizers
@@ -208,11 +208,6 @@ fn note(written: &mut HashMap<Key, Write>, key: &Key, version: Option<u64>, is_h
     if let Some(version) = version {
         written.insert(key.clone(), Write { version, is_held });
     }
-}
-
-/// Resource versions of one kind grow with time on every API server there is.
-fn version(meta: &ObjectMeta) -> Option<u64> {
-    meta.resource_version.as_deref()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use rules::routes::RouteKind;
 use tokio::sync::Notify;
 
 use super::covers;
-use crate::world::Identity;
+use crate::{memory::version_of, world::Identity};
 
 /// What is known of a kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -211,8 +211,7 @@ fn key_of(object: &DynamicObject) -> (String, String) {
 
 /// Whether `known` is a later state of the same object. Versions that are no numbers say nothing.
 fn is_newer(known: &DynamicObject, object: &DynamicObject) -> bool {
-    let version =
-        |object: &DynamicObject| -> Option<u64> { object.metadata.resource_version.as_ref()?.parse().ok() };
+    let version = |object: &DynamicObject| version_of(&object.metadata);
     known.metadata.uid == object.metadata.uid
         && version(known)
             .zip(version(object))

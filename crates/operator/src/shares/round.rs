@@ -20,6 +20,7 @@ use super::due::{Due, Facts, due, event};
 use crate::{
     context::Context,
     failure::{is_everyday, message_of, reason_of},
+    memory::version_of,
     rounds::{self, BREATH},
     stores::{self, Guarded, Stores},
 };
@@ -239,9 +240,9 @@ fn api(context: &Context, share: &WorkspaceShare) -> Api<Guarded<WorkspaceShare>
 impl Rounds {
     /// The cached share with the status that we wrote last, if the cache has not seen it yet.
     fn with_newest_status(&self, cached: &WorkspaceShare) -> WorkspaceShare {
-        let version = |share: &WorkspaceShare| share.resource_version()?.parse::<u64>().ok();
         let told = cached.metadata.uid.as_ref().and_then(|uid| self.told.get(uid));
-        let newer = told.filter(|(told, _)| version(cached).is_some_and(|cached| cached < *told));
+        let newer =
+            told.filter(|(told, _)| version_of(&cached.metadata).is_some_and(|cached| cached < *told));
         let status = newer
             .map(|(_, status)| status.clone())
             .or_else(|| cached.status.clone());
