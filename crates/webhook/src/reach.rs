@@ -58,19 +58,27 @@ pub(crate) async fn refused(
         );
         return Ok(vec![Violation::new("spec", "", rule)]);
     }
-    let refused: Vec<Option<Violation>> = stream::iter(new)
-        .map(|((resource, name), field)| async move {
-            let right = right(request, resource, &name);
-            let granted = lookups.holds(request, &right).await?;
-            Ok::<_, LookupError>((!granted).then(|| out_of_reach(field, right)))
-        })
-        .buffered(AT_ONCE)
-        .try_collect()
-        .await?;
+    let asked = new
+        .into_iter()
+        .map(|((resource, name), field)| (right(request, resource, &name), field));
+    out_of_reach(request, asked, lookups).await
+}
+
+/// One violation for each right that the requester does not hold, at the field that needs it.
+pub(crate) async fn out_of_reach(
+    request: &Request,
+    asked: impl IntoIterator<Item = (Right, String)>,
+    lookups: &Lookups,
+) -> Result<Vec<Violation>, LookupError> {
+    let answers = stream::iter(asked).map(|(right, field)| async move {
+        let granted = lookups.holds(request, &right).await?;
+        Ok::<_, LookupError>((!granted).then(|| beyond(field, right)))
+    });
+    let refused: Vec<_> = answers.buffered(AT_ONCE).try_collect().await?;
     Ok(refused.into_iter().flatten().collect())
 }
 
-fn out_of_reach(field: String, right: Right) -> Violation {
+fn beyond(field: String, right: Right) -> Violation {
     let rule = format!(
         "is out of your reach: leave it out, or ask an administrator for the verb {} on it ({})",
         right.verb, right.resource

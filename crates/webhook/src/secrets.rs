@@ -5,16 +5,14 @@
 use std::collections::BTreeMap;
 
 use api::WorkspaceExecutionProfile;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::api::DynamicObject;
 use rules::Violation;
 
 use crate::lookups::{LookupError, Lookups};
+use crate::reach;
 use crate::review::Request;
 use crate::rights::Right;
 
-/// Questions that one request has under way at a time.
-const AT_ONCE: usize = 8;
 const SECRETS: &str = "secrets";
 const CONFIG_MAPS: &str = "configmaps";
 
@@ -34,19 +32,7 @@ pub(crate) async fn out_of_reach(
         .filter(|(target, _)| !known.contains_key(target))
         .map(|((resource, name), field)| (right(request, resource, name), field))
         .collect();
-    let answers = stream::iter(asked).map(|(right, field)| ask(request, lookups, right, field));
-    let refused: Vec<_> = answers.buffered(AT_ONCE).try_collect().await?;
-    Ok(refused.into_iter().flatten().collect())
-}
-
-async fn ask(
-    request: &Request,
-    lookups: &Lookups,
-    right: Right,
-    field: String,
-) -> Result<Option<Violation>, LookupError> {
-    let granted = lookups.holds(request, &right).await?;
-    Ok((!granted).then(|| refusal(field, &right)))
+    reach::out_of_reach(request, asked, lookups).await
 }
 
 fn right(request: &Request, resource: &str, name: String) -> Right {
@@ -57,14 +43,6 @@ fn right(request: &Request, resource: &str, name: String) -> Right {
         namespace: request.namespace.clone(),
         name,
     }
-}
-
-fn refusal(field: String, right: &Right) -> Violation {
-    let rule = format!(
-        "is out of your reach: leave it out, or ask an administrator for the verb {} on it ({})",
-        right.verb, right.resource
-    );
-    Violation::new(field, &right.name, rule)
 }
 
 fn read(object: &DynamicObject) -> Option<Targets> {
