@@ -146,7 +146,7 @@ mod tests {
                 name: "t".to_owned(),
                 uid: "u".to_owned(),
             },
-            version: Some("7".to_owned()),
+            version: Some(7),
             generation: Some(3),
             finalizers: if is_held {
                 vec!["other".to_owned(), IN_USE_FINALIZER.to_owned()]

@@ -122,7 +122,7 @@ pub async fn hold(context: &Context, valid: &ValidWorkspace, references: &Refere
 /// Sets the finalizer of an object that is in use and lacks it.
 pub(super) async fn mend(context: &Context, subject: &Subject) -> Result<(), kube::Error> {
     let mut written = context.holds.written.lock().await;
-    if shows_later_write(&written, &subject.key, subject.version.as_deref()) {
+    if shows_later_write(&written, &subject.key, subject.version) {
         return Ok(());
     }
     let version = set(context, &subject.key).await?;
@@ -133,9 +133,7 @@ pub(super) async fn mend(context: &Context, subject: &Subject) -> Result<(), kub
 /// Takes the finalizer away, unless somebody was let in meanwhile.
 pub(super) async fn release(context: &Context, subject: &Subject) -> Result<(), kube::Error> {
     let mut written = context.holds.written.lock().await;
-    if context.holds.is_used(&subject.key)
-        || shows_later_write(&written, &subject.key, subject.version.as_deref())
-    {
+    if context.holds.is_used(&subject.key) || shows_later_write(&written, &subject.key, subject.version) {
         return Ok(());
     }
     let others: Vec<_> = subject
@@ -196,12 +194,11 @@ fn stands(written: &HashMap<Key, Write>, key: &Key, cached: &ObjectMeta) -> bool
 }
 
 /// Whether we wrote the finalizer later than the cache shows: what is due will be seen once the cache has caught up.
-fn shows_later_write(written: &HashMap<Key, Write>, key: &Key, cached: Option<&str>) -> bool {
-    let cached = cached.and_then(|version| version.parse().ok());
+fn shows_later_write(written: &HashMap<Key, Write>, key: &Key, cached: Option<u64>) -> bool {
     written
         .get(key)
         .zip(cached)
-        .is_some_and(|(write, cached): (_, u64)| write.version > cached)
+        .is_some_and(|(write, cached)| write.version > cached)
 }
 
 fn note(written: &mut HashMap<Key, Write>, key: &Key, version: Option<u64>, is_held: bool) {

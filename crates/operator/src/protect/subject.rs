@@ -8,6 +8,8 @@ use api::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use kube::{Api, Client, Resource, api::DynamicObject, core::ApiResource};
 
+use crate::memory::version_of;
+
 /// The kinds that workspaces refer to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -126,7 +128,7 @@ pub(super) struct Standing {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Subject {
     pub(super) key: Key,
-    pub(super) version: Option<String>,
+    pub(super) version: Option<u64>,
     pub(super) generation: Option<i64>,
     pub(super) finalizers: Vec<String>,
     pub(super) is_leaving: bool,
@@ -138,7 +140,7 @@ impl Subject {
     pub(super) fn of(kind: Kind, meta: &ObjectMeta, standing: Standing) -> Self {
         Self {
             key: Key::of(kind, meta),
-            version: meta.resource_version.clone(),
+            version: version_of(meta),
             generation: meta.generation,
             finalizers: meta.finalizers.clone().unwrap_or_default(),
             is_leaving: meta.deletion_timestamp.is_some(),

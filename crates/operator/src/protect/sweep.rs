@@ -9,7 +9,7 @@ use std::{
 };
 
 use api::{Workspace, names};
-use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     ResourceExt as _,
     api::{Patch, PatchParams},
@@ -29,6 +29,7 @@ use super::{
 use crate::{
     context::Context,
     failure::{is_everyday, message_of, reason_of},
+    memory::version_of,
     rounds::{self, BREATH},
     stores::{Guarded, Stores},
     world::Identity,
@@ -198,36 +199,36 @@ fn once(judged: &mut Judged, subject: &Subject, judge: impl FnOnce() -> Verdict)
     }
 }
 
-/// Whether a child of the workspace is there.
+/// Whether a child of the workspace is in the caches.
 fn has_begun(workspace: &Workspace, stores: &Stores) -> bool {
     let identity = Identity::of(&workspace.metadata);
     let (namespace, name) = (&identity.namespace, identity.child_name());
-    let metas = [
-        stores
-            .services
-            .get(namespace, &name)
-            .map(|it| it.metadata.clone()),
-        stores
+    let owned = |meta: &ObjectMeta| identity.owns(meta);
+    stores
+        .services
+        .get(namespace, &name)
+        .is_some_and(|it| owned(&it.metadata))
+        || stores
             .policies
             .get(namespace, &name)
-            .map(|it| it.metadata.clone()),
-        stores.claims.get(namespace, &name).map(|it| it.metadata.clone()),
-        stores
+            .is_some_and(|it| owned(&it.metadata))
+        || stores
+            .claims
+            .get(namespace, &name)
+            .is_some_and(|it| owned(&it.metadata))
+        || stores
             .deployments
             .get(namespace, &name)
-            .map(|it| it.metadata.clone()),
-    ];
-    metas.into_iter().flatten().any(|meta| identity.owns(&meta))
+            .is_some_and(|it| owned(&it.metadata))
 }
 
 impl Sweeps {
     /// The cached object with the status that we wrote last, if the cache has not seen it yet.
     fn with_newest_standing(&self, cached: &Subject) -> Subject {
-        let version = cached.version.as_deref().and_then(|version| version.parse().ok());
         let newer = self
             .told
             .get(&cached.key)
-            .filter(|told| version.is_some_and(|version: u64| version < told.version));
+            .filter(|told| cached.version.is_some_and(|version| version < told.version));
         let standing = newer.map_or_else(|| cached.standing.clone(), |told| told.standing.clone());
         Subject {
             standing,
@@ -312,10 +313,7 @@ async fn tell(
     }
     let told = Told {
         at: Instant::now(),
-        version: answer
-            .resource_version()
-            .and_then(|it| it.parse().ok())
-            .unwrap_or(0),
+        version: version_of(&answer.metadata).unwrap_or(0),
         standing,
     };
     sweeps.told.insert(key.clone(), told);
