@@ -42,6 +42,21 @@ pub const DEPRECATED: &str = "workspaces.jupyter.org/deprecated";
 /// Annotation that people set on a WorkspaceTemplate: name of the one that replaces it.
 pub const REPLACED_BY: &str = "workspaces.jupyter.org/replaced-by";
 
+/// Container that runs the application.
+pub const APPLICATION_CONTAINER: &str = "workspace";
+/// Environment variable that tells the application which run it is; nobody else sets it.
+pub const RUN_ID_VARIABLE: &str = "WORKSPACE_RUN_ID";
+/// Volume of the home directory.
+pub const HOME_VOLUME: &str = "workspace-storage";
+/// Volume of [`SCRATCH_PATH`].
+pub const SCRATCH_VOLUME: &str = "tmp";
+/// Where a pod has scratch space.
+pub const SCRATCH_PATH: &str = "/tmp";
+/// Volume of [`SHM_PATH`].
+pub const SHM_VOLUME: &str = "shm";
+/// Where a pod has shared memory.
+pub const SHM_PATH: &str = "/dev/shm";
+
 /// Prefix of every annotation and label key that is ours.
 pub const RESERVED_PREFIX: &str = "workspaces.jupyter.org/";
 

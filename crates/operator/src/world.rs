@@ -21,8 +21,6 @@ use crate::{
 
 /// Name of the application's port on container and Service.
 pub const PORT_NAME: &str = "http";
-/// Name of the container that runs the application.
-pub const CONTAINER: &str = "workspace";
 
 /// Which workspace: all that is needed to find its children, readable even where its spec is not.
 #[derive(Clone, Debug, PartialEq, Eq)]

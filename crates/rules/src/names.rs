@@ -85,6 +85,11 @@ pub(crate) fn is_dns_1035_label(text: &str, max: usize) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
+/// Whether a claim of this name is the disk of a workspace, or may be one day.
+pub fn is_a_disk(claim: &str) -> bool {
+    claim.starts_with(&child(""))
+}
+
 /// Whether `text` can be the name of an object (a DNS-1123 subdomain). What cannot is not looked up: it would only change the URL.
 pub fn is_dns_1123_subdomain(text: &str) -> bool {
     text.len() <= 253

@@ -116,7 +116,7 @@ pub(crate) fn resolve(
         port,
         container,
         env,
-        mut pod,
+        pod,
         pod_security,
         base_labels,
         ownership,
@@ -136,13 +136,6 @@ pub(crate) fn resolve(
         Home::Disk { size, .. } => canonical(size),
         Home::Ephemeral { size_limit, .. } => canonical(size_limit),
         Home::Claim { .. } => {}
-    }
-    for image in pod
-        .init_containers
-        .iter_mut()
-        .filter_map(|init| init.image.as_mut())
-    {
-        *image = settings.resolve_image(image).to_owned();
     }
     let profile = references
         .profile

@@ -40,7 +40,7 @@ pub(super) async fn borrow(
     for named in borrowed::named(valid) {
         let claim = named.claim.clone();
         // By name already: such a claim may be missing now and be somebody's disk tomorrow.
-        if borrowed::is_reserved(&claim) {
+        if rules::names::is_a_disk(&claim) {
             return Ok(Some(Obstacle::Disk(DiskObstacle::OfAnother { claim })));
         }
         let Some(live) = look::<Claim>(context, &identity.namespace, &claim).await? else {

@@ -39,11 +39,6 @@ pub fn named(workspace: &ValidWorkspace) -> Vec<Named> {
     .collect()
 }
 
-/// Whether a claim's name is one that the disk of a workspace has, or may have one day.
-pub fn is_reserved(claim: &str) -> bool {
-    claim.starts_with(&rules::names::child(""))
-}
-
 /// Whether a claim is a workspace's disk, or was: nobody may mount it by its name.
 pub fn is_a_disk(claim: &PersistentVolumeClaim) -> bool {
     let meta = &claim.metadata;

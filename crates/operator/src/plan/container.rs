@@ -3,6 +3,7 @@
 //! The root file system is read-only for the installation's own images, which are made for it; other images may write to
 //! theirs, since many do not start otherwise, and nothing written there outlives the pod anyway.
 
+use api::names::{APPLICATION_CONTAINER, RUN_ID_VARIABLE};
 use k8s_openapi::{
     api::core::v1::{Container, ContainerPort, EnvVar, Probe, TCPSocketAction},
     apimachinery::pkg::util::intstr::IntOrString,
@@ -10,10 +11,7 @@ use k8s_openapi::{
 use rules::ValidWorkspace;
 
 use super::{Site, security, volumes::Volumes};
-use crate::world::{CONTAINER, PORT_NAME};
-
-/// Environment variable that tells the application which run it is.
-const RUN_ID_VARIABLE: &str = "WORKSPACE_RUN_ID";
+use crate::world::PORT_NAME;
 
 /// The application's.
 pub(super) fn application(
@@ -30,7 +28,7 @@ pub(super) fn application(
         (RUN_ID_VARIABLE, run_id.to_owned()),
     ];
     Container {
-        name: CONTAINER.to_owned(),
+        name: APPLICATION_CONTAINER.to_owned(),
         image: Some(workspace.image.clone()),
         image_pull_policy: Some(workspace.image_pull_policy.to_string()),
         command: some(&workspace.container.command),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use api::names::{HOME_VOLUME, SCRATCH_PATH, SCRATCH_VOLUME, SHM_PATH, SHM_VOLUME};
 use k8s_openapi::{
     api::core::v1::{
         EmptyDirVolumeSource, PersistentVolumeClaimVolumeSource, ProjectedVolumeSource, SecretVolumeSource,
@@ -13,14 +14,6 @@ use rules::{ExecutionProfile, Home, ValidWorkspace};
 
 use super::Site;
 
-/// Volume of the home directory; workspaces cannot use this name.
-pub(super) const HOME_VOLUME: &str = "workspace-storage";
-/// Volume on `/tmp`.
-const SCRATCH_VOLUME: &str = "tmp";
-const SCRATCH_PATH: &str = "/tmp";
-/// Volume on `/dev/shm`.
-const SHM_VOLUME: &str = "shm";
-const SHM_PATH: &str = "/dev/shm";
 /// Prefixes of the volumes that come from an execution profile.
 const TOKENS: &str = "jupyter-k8s-tokens";
 const SECRET: &str = "jupyter-k8s-secret";

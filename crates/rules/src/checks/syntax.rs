@@ -1,6 +1,6 @@
 //! Text -> whether Kubernetes takes it as a name, key or value (pure).
 
-use crate::names::{is_dns_1035_label, is_dns_1123_subdomain};
+use crate::names::{child, is_dns_1035_label, is_dns_1123_subdomain};
 use crate::violation::Violation;
 
 /// Whether `text` is a DNS-1123 label: the name of a volume, container or namespace.
@@ -76,7 +76,7 @@ pub(crate) fn label_name(field: impl Into<String>, name: &str) -> Option<Violati
 
 /// Whether `text` could be the name of a workspace's child.
 pub(crate) fn is_child_name(text: &str) -> bool {
-    text.starts_with("workspace-") && is_dns_1035_label(text, 63)
+    text.starts_with(&child("")) && is_dns_1035_label(text, 63)
 }
 
 #[cfg(test)]

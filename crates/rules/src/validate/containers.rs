@@ -1,6 +1,7 @@
 //! Init containers -> what Kubernetes or we do not take (pure). They see what the application sees, and nothing more: no disks of
 //! their own, no ports of the node.
 
+use api::names::{APPLICATION_CONTAINER, SHM_PATH};
 use api::template::PodSecurity;
 use k8s_openapi::api::core::v1::{Container, VolumeMount};
 
@@ -8,9 +9,6 @@ use super::{Author, env, hooks, pod_security};
 use crate::checks::syntax::label_name;
 use crate::checks::{image_syntax, mount_path, normal_path, resources, sub_path};
 use crate::violation::Violation;
-
-/// Name of the container that runs the application.
-const APPLICATION: &str = "workspace";
 
 /// What init containers are judged by.
 pub(super) struct Site<'a> {
@@ -32,7 +30,7 @@ pub(super) fn init(path: &str, containers: &[Container], site: &Site<'_>) -> Vec
         let earlier = containers[..index]
             .iter()
             .any(|other| other.name == container.name);
-        if earlier || container.name == APPLICATION {
+        if earlier || container.name == APPLICATION_CONTAINER {
             found.push(Violation::new(
                 name,
                 &container.name,
@@ -105,7 +103,7 @@ fn volume_mount(at: &str, mount: &VolumeMount, site: &Site<'_>) -> Vec<Violation
         found.push(Violation::new(format!("{at}.name"), &mount.name, rule));
     }
     // Shared memory belongs below /dev, as in the application.
-    if mount.mount_path.trim_end_matches('/') != "/dev/shm" {
+    if mount.mount_path.trim_end_matches('/') != SHM_PATH {
         found.extend(mount_path(&format!("{at}.mountPath"), &mount.mount_path));
     }
     let sub = mount.sub_path.as_ref().filter(|path| !path.is_empty());

@@ -1,5 +1,6 @@
 //! Environment variables of one container -> what Kubernetes or we do not take (pure).
 
+use api::names::RUN_ID_VARIABLE;
 use k8s_openapi::api::core::v1::{
     ConfigMapKeySelector, EnvFromSource, EnvVar, EnvVarSource, SecretKeySelector,
 };
@@ -18,8 +19,6 @@ const FIELDS: [&str; 7] = [
     "status.podIP",
     "status.podIPs",
 ];
-/// The operator's own: which run it is.
-const RUN_ID: &str = "WORKSPACE_RUN_ID";
 const NODE_FIELDS: [&str; 2] = ["status.hostIP", "status.hostIPs"];
 
 /// Variables as `path` lists them.
@@ -31,7 +30,7 @@ pub(super) fn shape(path: &str, variables: &[EnvVar], author: Author) -> Vec<Vio
             let rule = "cannot be the name of an environment variable: use letters, digits, '_', '-' and '.'";
             found.push(Violation::new(format!("{at}.name"), &variable.name, rule));
         }
-        if variable.name == RUN_ID {
+        if variable.name == RUN_ID_VARIABLE {
             let rule = "is set by the operator: choose another name";
             found.push(Violation::new(format!("{at}.name"), &variable.name, rule));
         }

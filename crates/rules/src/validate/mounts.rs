@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use api::WorkspaceExecutionProfileSpec;
+use api::names::{HOME_VOLUME, SCRATCH_PATH, SCRATCH_VOLUME, SHM_PATH, SHM_VOLUME};
 use api::workspace::SecondaryVolume;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
@@ -14,17 +15,14 @@ use crate::names;
 use crate::quantity::Quantity;
 use crate::violation::Violation;
 
-/// Volumes of every pod, whose names are taken.
-pub(super) const HOME: &str = "workspace-storage";
-pub(super) const TMP: &str = "tmp";
-pub(super) const SHM: &str = "shm";
+/// Volumes that come from an execution profile begin with it.
 const PREFIX: &str = "jupyter-k8s-";
 /// A claim that waits to be made would be somebody's disk one day, so its name is enough.
 const OF_ANOTHER: &str =
     "is a name of workspaces' own disks: name a claim that does not begin with \"workspace-\"";
 
 /// Where every pod has something of its own.
-const OURS: [(&str, &str); 2] = [("/tmp", "scratch space"), ("/dev/shm", "shared memory")];
+const OURS: [(&str, &str); 2] = [(SCRATCH_PATH, "scratch space"), (SHM_PATH, "shared memory")];
 /// Where clients look for the token of the Kubernetes API.
 const TOKEN_FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
@@ -36,7 +34,8 @@ pub(super) fn volumes(path: &str, volumes: &[SecondaryVolume]) -> Vec<Violation>
         let name = format!("{at}.name");
         found.extend(label_name(name.as_str(), &volume.name));
         let earlier = volumes[..index].iter().any(|other| other.name == volume.name);
-        let ours = [HOME, TMP, SHM].contains(&volume.name.as_str()) || volume.name.starts_with(PREFIX);
+        let ours = [HOME_VOLUME, SCRATCH_VOLUME, SHM_VOLUME].contains(&volume.name.as_str())
+            || volume.name.starts_with(PREFIX);
         if earlier || ours {
             found.push(Violation::new(
                 name,
@@ -114,7 +113,7 @@ impl Together<'_> {
                 if name == self.own_claim {
                     let rule = "is the name of the workspace's own disk: leave claimName out, and that disk is the home";
                     found.push(Violation::new("spec.storage.claimName", name, rule));
-                } else if is_a_disk(name) {
+                } else if names::is_a_disk(name) {
                     found.push(Violation::new("spec.storage.claimName", name, OF_ANOTHER));
                 }
                 name.as_str()
@@ -131,7 +130,7 @@ impl Together<'_> {
                     self.filled()
                 );
                 found.push(Violation::new(field, claim, rule));
-            } else if is_a_disk(claim) {
+            } else if names::is_a_disk(claim) {
                 found.push(Violation::new(field, claim, OF_ANOTHER));
             }
         }
@@ -211,11 +210,6 @@ pub(super) fn shm(
         found.push(Violation::new(field, &size.0, rule));
     }
     found
-}
-
-/// Whether a claim of this name is the disk of a workspace, or may be one day.
-fn is_a_disk(claim: &str) -> bool {
-    claim.starts_with(&names::child(""))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use api::names::{HOME_VOLUME, SCRATCH_VOLUME, SHM_VOLUME};
 use api::template::PodSecurity;
 use api::workspace::SecondaryVolume;
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
@@ -102,9 +103,9 @@ impl<'a> Parts<'a> {
 
 /// Names of the volumes that a pod has: its home, what is listed, and shared memory if it has a size.
 pub(super) fn volume_names(volumes: &[SecondaryVolume], has_shm: bool) -> Vec<&str> {
-    let mut names = vec![mounts::HOME];
+    let mut names = vec![HOME_VOLUME];
     names.extend(volumes.iter().map(|volume| volume.name.as_str()));
-    names.extend(has_shm.then_some(mounts::SHM));
-    names.push(mounts::TMP);
+    names.extend(has_shm.then_some(SHM_VOLUME));
+    names.push(SCRATCH_VOLUME);
     names
 }

@@ -1,6 +1,6 @@
 //! Container statuses -> the container that fails, and how many are ready (pure). Init containers come first.
 
-use api::condition::reason;
+use api::{condition::reason, names::APPLICATION_CONTAINER};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{Container, ContainerStateTerminated, ContainerStatus, Pod, PodSpec},
@@ -9,7 +9,7 @@ use k8s_openapi::{
 use kube::ResourceExt as _;
 
 use super::{Evidence, NONE, SLOW, condition, missing_source, remaining, trimmed};
-use crate::world::{CONTAINER, World};
+use crate::world::World;
 
 /// One container of the pod.
 #[derive(Clone, Copy)]
@@ -214,7 +214,7 @@ impl Subject<'_> {
 
     fn name(self) -> String {
         match self.status.name.as_str() {
-            CONTAINER => "The container".to_owned(),
+            APPLICATION_CONTAINER => "The container".to_owned(),
             name if self.init => format!("The init container {name:?}"),
             name => format!("The container {name:?}"),
         }
@@ -222,7 +222,7 @@ impl Subject<'_> {
 
     fn logs(self, options: &str) -> String {
         let container = match self.status.name.as_str() {
-            CONTAINER => String::new(),
+            APPLICATION_CONTAINER => String::new(),
             name => format!(" -c {name}"),
         };
         format!(
