@@ -25,6 +25,9 @@ pub const IS_DEFAULT: &str = "workspaces.jupyter.org/is-default";
 pub const STARTED_FROM: &str = "workspaces.jupyter.org/started-from";
 /// Annotation: the person who last pressed "start" on the gateway's page.
 pub const STARTED_BY: &str = "workspaces.jupyter.org/started-by";
+/// Annotation on a Workspace: which rule stopped it, when, and which run that ended. Written by the operator together with
+/// `spec.desiredStatus`.
+pub const STOPPED_BECAUSE: &str = "workspaces.jupyter.org/stopped-because";
 /// Annotation on a workspace's own service account: digest of the annotations that its execution profile gives it.
 pub const ANNOTATIONS_HASH: &str = "workspaces.jupyter.org/annotations-hash";
 /// Annotation on children: UID of the Workspace that they belong to.

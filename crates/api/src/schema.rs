@@ -147,6 +147,22 @@ pub(crate) fn defaults_within_named() -> Rule {
     ))
 }
 
+/// Rule of a template: its default idle timeout is within its own bounds.
+pub(crate) fn default_idle_timeout_within() -> Rule {
+    let (value, bounds) = (
+        "self.defaultIdleShutdown.idleTimeoutInMinutes",
+        "self.idleShutdownOverrides",
+    );
+    let rule = format!(
+        "!has(self.defaultIdleShutdown) || !has({value}) || !has({bounds}) || \
+         ((!has({bounds}.minIdleTimeoutInMinutes) || {bounds}.minIdleTimeoutInMinutes <= {value}) && \
+         (!has({bounds}.maxIdleTimeoutInMinutes) || {value} <= {bounds}.maxIdleTimeoutInMinutes))"
+    );
+    Rule::new(rule).message(Message::Message(
+        "defaultIdleShutdown.idleTimeoutInMinutes must be within idleShutdownOverrides".to_owned(),
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! `WorkspaceTemplate`: defaults, and bounds for variations (pure).
 
 mod bounds;
+mod idle;
 
 use std::collections::BTreeMap;
 
@@ -13,10 +14,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use bounds::{Bounds, PrimaryStorage, Requirement, ResourceBounds};
+pub use idle::IdleShutdownOverrides;
 
 use crate::{
     schema,
-    workspace::{AccessType, ContainerConfig, OwnershipType, ResourceRequirements, SecondaryVolume},
+    workspace::{
+        AccessType, ContainerConfig, IdleShutdown, OwnershipType, ResourceRequirements, SecondaryVolume,
+    },
 };
 
 /// Defaults and bounds for the workspaces that refer to it. Immutable: a new version is a new object.
@@ -48,7 +52,8 @@ use crate::{
     validation = schema::defaults_within("memory", "k == 'memory'"),
     validation = schema::defaults_within("gpu", "k in ['nvidia.com/gpu', 'nvidia.com/gpu.shared'] || k.startsWith('nvidia.com/mig-')"),
     validation = Rule::new("!has(self.defaultResources) || !has(self.defaultResources.requests) || !has(self.defaultResources.limits) || self.defaultResources.requests.all(k, !(k in self.defaultResources.limits) || quantity(string(self.defaultResources.requests[k])).compareTo(quantity(string(self.defaultResources.limits[k]))) <= 0)")
-        .message("defaultResources.requests must not exceed defaultResources.limits")
+        .message("defaultResources.requests must not exceed defaultResources.limits"),
+    validation = schema::default_idle_timeout_within()
 )]
 pub struct WorkspaceTemplateSpec {
     /// Name shown to people, 1 to 100 characters, without control characters and marks that change the reading direction.
@@ -197,6 +202,14 @@ pub struct WorkspaceTemplateSpec {
     /// The Pod Security level that every pod fits.
     #[serde(default)]
     pub pod_security: PodSecurity,
+
+    /// When workspaces that do not say it themselves are stopped for idleness, field by field. Within `idleShutdownOverrides`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_idle_shutdown: Option<IdleShutdown>,
+
+    /// What workspaces may say themselves about that. Unset: anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_shutdown_overrides: Option<IdleShutdownOverrides>,
 
     /// Ownership type of workspaces that set none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,7 @@
 //! `Workspace`: one person's compute, disk and URL (pure).
 
 mod compute;
+mod idle;
 mod status;
 mod storage;
 
@@ -13,6 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema;
 pub use compute::{ContainerConfig, ResourceRequirements};
+pub use idle::{
+    IdleDetection, IdleHttpGet, IdleScheme, IdleShutdown, IdleSignal, IdleStatus, LastActivityTimestamp,
+    StopRule, StoppedBecause, TimestampFormat,
+};
 pub use status::{ContainerCounts, Endpoint, Phase, Resolved, ResolvedStorage, WorkspaceStatus};
 pub use storage::{Retain, SecondaryVolume, Storage};
 
@@ -170,6 +175,11 @@ pub struct WorkspaceSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::variables")]
     pub variables: BTreeMap<String, String>,
+
+    /// Stops the workspace when nobody uses it. Within the template's bounds. A change takes effect at once and restarts nothing.
+    /// Unset: the template's, else it is never stopped for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_shutdown: Option<IdleShutdown>,
 
     /// Who may change and delete the workspace. Unset: the template's, else `OwnerOnly`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

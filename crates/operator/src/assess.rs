@@ -114,6 +114,10 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
             .filter(|_| alive)
             .map_or_else(Vec::new, |valid| pending(valid, facts.world)),
         containers: containers(facts.world),
+        idle: None,
+        stops_at: None,
+        stops_because: None,
+        stopped_because: None,
         conditions,
     };
     Assessment {

@@ -4,7 +4,9 @@ mod home;
 mod pod;
 
 use api::template::{Label, PodSecurity};
-use api::workspace::{AccessType, ContainerConfig, OwnershipType, ResourceRequirements, SecondaryVolume};
+use api::workspace::{
+    AccessType, ContainerConfig, IdleShutdown, OwnershipType, ResourceRequirements, SecondaryVolume,
+};
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 use k8s_openapi::api::core::v1::EnvVar;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
@@ -12,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 pub use home::Home;
 pub use pod::PodShape;
 
+use crate::idle;
 use crate::resources;
 use crate::settings::Settings;
 
@@ -43,6 +46,8 @@ pub struct Effective {
     pub pod_security: PodSecurity,
     /// Labels of the pod.
     pub base_labels: Vec<Label>,
+    /// When it is stopped for idleness, everything set but the detection; `None`: nobody says anything.
+    pub idle: Option<IdleShutdown>,
     /// Who may change it.
     pub ownership: OwnershipType,
     /// Who may connect.
@@ -102,6 +107,7 @@ pub fn effective(
         base_labels: template
             .map(|template| template.base_labels.clone())
             .unwrap_or_default(),
+        idle: idle::effective(spec.idle_shutdown.as_ref(), template),
         ownership: spec
             .ownership_type
             .or_else(|| template?.default_ownership_type)
@@ -302,6 +308,7 @@ mod tests {
                 port: Some(once.port),
                 container_config: Some(once.container.clone()),
                 access_type: Some(once.access),
+                idle_shutdown: once.idle.clone(),
                 manager_ref: once.manager_ref.clone(),
                 ..Default::default()
             };

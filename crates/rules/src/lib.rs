@@ -13,6 +13,7 @@ pub mod checks;
 pub mod defaults;
 mod expand;
 pub mod given;
+mod idle;
 pub mod judge;
 pub mod managers;
 pub mod names;
@@ -32,6 +33,7 @@ pub mod violation;
 
 pub use defaults::{Effective, Home, PodShape, effective, profile_name};
 pub use given::Given;
+pub use idle::{Answer, Idle, Question};
 pub use judge::{Judgement, admit, judge};
 pub use profile::ExecutionProfile;
 pub use quantity::Quantity;

@@ -15,6 +15,7 @@ use kube::ResourceExt as _;
 
 use crate::defaults::{Effective, Home, PodShape, merged};
 use crate::given::{Given, canonical};
+use crate::idle::{self, Idle};
 use crate::profile::{self, ExecutionProfile};
 use crate::references::References;
 use crate::routes::{self, Routes};
@@ -67,6 +68,8 @@ pub struct ValidWorkspace {
     pub base_labels: Vec<Label>,
     /// The pod's identity; `None`: it has none.
     pub profile: Option<ExecutionProfile>,
+    /// When it is stopped for idleness; `None`: never.
+    pub idle: Option<Idle>,
     /// Who may change it.
     pub ownership: OwnershipType,
     /// Who may connect.
@@ -119,6 +122,7 @@ pub(crate) fn resolve(
         pod,
         pod_security,
         base_labels,
+        idle,
         ownership,
         access,
         manager_ref: _,
@@ -159,6 +163,7 @@ pub(crate) fn resolve(
         pod_security,
         base_labels,
         profile,
+        idle: idle::resolve(idle.as_ref()),
         ownership,
         access,
         template_uid: references
@@ -222,6 +227,7 @@ impl ValidWorkspace {
             resources: Some(self.resources.clone()),
             storage: Some(storage),
             execution_profile: self.profile.as_ref().map(|profile| profile.name.clone()),
+            idle_timeout_in_minutes: self.idle.as_ref().map(|idle| idle.minutes),
             ownership_type: Some(self.ownership),
             manager: Some(self.manager.clone()),
             access_type: Some(self.access),

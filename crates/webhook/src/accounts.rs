@@ -1,6 +1,6 @@
 //! Who asks and what they change -> whether one of the cluster's or our own processes oversteps (pure).
 
-use api::names::STARTED_BY;
+use api::names::{STARTED_BY, STOPPED_BECAUSE};
 use rules::Violation;
 
 use crate::changes::Changes;
@@ -56,11 +56,12 @@ impl Accounts {
 
     fn task(&self, request: &Request) -> Option<Task> {
         let user = request.user_name();
+        let stopped_because = format!("metadata.annotations[{STOPPED_BECAUSE}]");
         if user == self.operator {
             return Some(match request.kind {
                 Kind::Workspace => Task::new(
-                    "the operator changes only finalizers and spec.desiredStatus",
-                    &[FINALIZERS, DESIRED_STATUS],
+                    "the operator changes only finalizers, spec.desiredStatus and why it stopped it",
+                    &[FINALIZERS, DESIRED_STATUS, &stopped_because],
                 ),
                 Kind::Template | Kind::Manager | Kind::Profile => {
                     Task::new("the operator changes only finalizers", &[FINALIZERS])
@@ -138,6 +139,11 @@ mod tests {
             verdict(OPERATOR, &with_status("Stopped"), &with_status("Running")),
             None
         );
+        let by_rule = json!({
+            "metadata": {"annotations": {STOPPED_BECAUSE: "Idle"}}, "spec": {"desiredStatus": "Stopped"}
+        });
+        assert_eq!(verdict(OPERATOR, &with_status("Running"), &by_rule), None);
+        assert!(verdict(GATEWAY, &with_status("Stopped"), &by_rule).is_some());
         assert_eq!(
             verdict(OPERATOR, &json!({}), &json!({"metadata": {"finalizers": ["a"]}})),
             None

@@ -12,12 +12,13 @@ use crate::review::Request;
 use crate::rights::Right;
 
 /// Fields of the spec that change nothing about what runs.
-const ABOUT_PEOPLE: [&str; 5] = [
+const ABOUT_PEOPLE: [&str; 6] = [
     "displayName",
     "desiredStatus",
     "ownershipType",
     "accessType",
     "appType",
+    "idleShutdown",
 ];
 
 /// What the requester may not use.

@@ -1,11 +1,14 @@
 //! What is known of a workspace (pure).
 
-use k8s_openapi::apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::Condition};
+use k8s_openapi::apimachinery::pkg::{
+    api::resource::Quantity,
+    apis::meta::v1::{Condition, Time},
+};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AccessType, OwnershipType, ResourceRequirements, Retain};
+use super::{AccessType, IdleStatus, OwnershipType, ResourceRequirements, Retain, StopRule, StoppedBecause};
 use crate::schema;
 
 /// What is. Everything here can be rebuilt from the world.
@@ -51,6 +54,18 @@ pub struct WorkspaceStatus {
     /// Containers of the pod, init containers and sidecars included. An init container is ready when it is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub containers: Option<ContainerCounts>,
+    /// What is known of its use, while it runs and is stopped when idle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<IdleStatus>,
+    /// When a rule stops it, unless it is used before. It stops somewhat later where this was not written anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stops_at: Option<Time>,
+    /// The rule behind `stopsAt`: of several, the one that comes first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stops_because: Option<StopRule>,
+    /// The rule that stopped it, if a rule and nobody in person did; until the next start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_because: Option<StoppedBecause>,
     /// `Valid`, `Available`, `Progressing`, `Degraded`, `Stopped`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -117,6 +132,9 @@ pub struct Resolved {
     /// WorkspaceExecutionProfile that gives the pod its identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_profile: Option<String>,
+    /// Minutes without activity after which it is stopped; absent: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_in_minutes: Option<i32>,
     /// Who may change and delete the workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ownership_type: Option<OwnershipType>,

@@ -123,6 +123,18 @@ fn workspace_fields() -> Vec<Field> {
             vec![json!({"course": "ml", "a.b": "{x}"})],
             vec![json!({"workspace.name": "x"}), json!({"course": "a b"})],
         ),
+        (
+            "idleShutdown",
+            vec![
+                json!({"idleTimeoutInMinutes": 30}),
+                json!({"detection": {"httpGet": {"port": 9000}}}),
+            ],
+            vec![
+                json!({"enabled": false}),
+                json!({"idleTimeoutInMinutes": 600}),
+                json!({"detection": {"httpGet": {"path": "/x"}}}),
+            ],
+        ),
         ("ownershipType", vec![json!("Public")], vec![]),
         ("accessType", vec![json!("Public"), json!("OwnerOnly")], vec![]),
         ("managerRef", vec![json!("main")], vec![json!("none")]),
@@ -222,6 +234,16 @@ fn template_fields() -> Vec<Field> {
             vec![json!({"runAsUser": 0})],
         ),
         ("podSecurity", vec![json!("Baseline")], vec![]),
+        (
+            "defaultIdleShutdown",
+            vec![json!({"idleTimeoutInMinutes": 45}), json!({"enabled": false})],
+            vec![json!({"idleTimeoutInMinutes": 0})],
+        ),
+        (
+            "idleShutdownOverrides",
+            vec![json!({"maxIdleTimeoutInMinutes": 120})],
+            vec![json!({"allow": false}), json!({"minIdleTimeoutInMinutes": 50})],
+        ),
         ("defaultAccessType", vec![json!("Public")], vec![]),
         ("managerRef", vec![json!("main")], vec![]),
         ("executionProfileRef", vec![json!("id")], vec![]),

@@ -1,0 +1,35 @@
+//! Within what a workspace may vary when it is stopped for idleness (pure).
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// What workspaces may say in `idleShutdown`. Both ends belong to the range; an end left unset is open.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.minIdleTimeoutInMinutes) || !has(self.maxIdleTimeoutInMinutes) || self.minIdleTimeoutInMinutes <= self.maxIdleTimeoutInMinutes")
+        .message("minIdleTimeoutInMinutes must not be greater than maxIdleTimeoutInMinutes")
+)]
+pub struct IdleShutdownOverrides {
+    /// False: workspaces may not differ from `defaultIdleShutdown`.
+    #[serde(default = "super::yes")]
+    pub allow: bool,
+    /// Shortest timeout that workspaces may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 525_600))]
+    pub min_idle_timeout_in_minutes: Option<i32>,
+    /// Longest timeout that workspaces may have. With it, a workspace cannot switch off what `defaultIdleShutdown` switches on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 525_600))]
+    pub max_idle_timeout_in_minutes: Option<i32>,
+}
+
+impl Default for IdleShutdownOverrides {
+    fn default() -> Self {
+        Self {
+            allow: true,
+            min_idle_timeout_in_minutes: None,
+            max_idle_timeout_in_minutes: None,
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! When a workspace counts as unused, and what is done then (pure).
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Whether and when a workspace that nobody uses is stopped. Each field that is unset is the template's, else the built-in one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IdleShutdown {
+    /// Whether it is stopped at all. Unset here and in the template: yes, where either has an `idleShutdown`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Minutes without activity after which it is stopped, at most a year. Unset here and in the template: 60, or what of the
+    /// template's bounds comes next to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 525_600))]
+    pub idle_timeout_in_minutes: Option<i32>,
+    /// Where the application tells when it was used last. Unset here and in the template: Jupyter's `/api/status`, kernels and
+    /// terminals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detection: Option<IdleDetection>,
+}
+
+/// Where an application tells when it was used last. It is taken from workspace or template as a whole.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.lastActivityTimestamp) || !has(self.httpGet) || !has(self.httpGet.path) || self.httpGet.path.endsWith('/api/status')")
+        .message("httpGet.path must end with /api/status, or lastActivityTimestamp must say where in the answer the time is")
+)]
+pub struct IdleDetection {
+    /// What the operator asks, always at the address of the workspace's own pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_get: Option<IdleHttpGet>,
+    /// Where the time is in the answer, a JSON object. Unset: the answer is that of Jupyter's `/api/status`, and kernels and
+    /// terminals are asked for beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_activity_timestamp: Option<LastActivityTimestamp>,
+}
+
+/// A request to the pod. Redirects are not followed; the answer must come within 5 s, with status 200 and at most 256 KiB.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IdleHttpGet {
+    /// Path, with a query if need be. Unset: `/api/status`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 1024),
+        regex(pattern = r"^/[-A-Za-z0-9._~!$&'()*+,;=:@%/?]*$")
+    )]
+    pub path: Option<String>,
+    /// Port, 1024 to 65535. Unset: the workspace's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1024, max = 65535))]
+    pub port: Option<i32>,
+    /// Unset: `HTTP`. With `HTTPS` any certificate will do: the address is the pod's own, and what is read is no secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<IdleScheme>,
+}
+
+/// How the pod is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum IdleScheme {
+    /// Without TLS.
+    #[default]
+    #[serde(rename = "HTTP")]
+    Http,
+    /// With TLS.
+    #[serde(rename = "HTTPS")]
+    Https,
+}
+
+/// Where in an answer the time of the last activity is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LastActivityTimestamp {
+    /// Names of fields, joined by dots, such as `lastHeartbeat` or `server.lastActivity`; `$.` may stand before them. Unset:
+    /// `last_activity`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^(\$?\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$")
+    )]
+    pub response_body_path: Option<String>,
+    /// Unset: `RFC3339`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<TimestampFormat>,
+}
+
+/// How a time is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TimestampFormat {
+    /// As text, such as `2026-01-31T12:00:00Z`.
+    #[default]
+    #[serde(rename = "RFC3339")]
+    Rfc3339,
+    /// As a number, or text that is one: seconds since 1970, or milliseconds, which are told by their size.
+    #[serde(rename = "unix")]
+    Unix,
+}
+
+/// What is known of a running workspace's use. Written when the time of the stop moves by more than a tenth of the timeout.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IdleStatus {
+    /// When it was used last, as far as is known. Never before its start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_activity: Option<Time>,
+    /// What was read, one by one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub signals: Vec<IdleSignal>,
+}
+
+/// One source of what is known of a workspace's use.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IdleSignal {
+    /// `server`, `kernels` or `terminals` of Jupyter; `endpoint`: what `detection` names.
+    pub name: String,
+    /// The latest activity that it tells of; absent where it tells of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_activity: Option<Time>,
+    /// Why it cannot be read. The workspace is not stopped for idleness as long as that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A rule that stops workspaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum StopRule {
+    /// Nobody used it for its timeout (`spec.idleShutdown`).
+    Idle,
+}
+
+/// Which rule stopped a workspace, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StoppedBecause {
+    /// The rule.
+    pub rule: StopRule,
+    /// When `spec.desiredStatus` was written.
+    pub time: Time,
+}

@@ -1,0 +1,242 @@
+//! What workspace and template say about idleness -> when an unused workspace is stopped, and how its pod is asked (pure).
+
+use std::time::Duration;
+
+use api::workspace::{IdleDetection, IdleScheme, IdleShutdown, TimestampFormat};
+use api::{WorkspaceSpec, WorkspaceTemplateSpec};
+
+/// Minutes of those who switch it on and name none.
+const BUILT_IN_MINUTES: i32 = 60;
+/// Jupyter's page about itself; what is asked beside it lies beside it.
+pub(crate) const STATUS_PAGE: &str = "/api/status";
+/// Field of the time there.
+const LAST_ACTIVITY: &str = "last_activity";
+
+/// How a workspace that nobody uses is told, and when it is stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idle {
+    /// Minutes without activity, at least 1.
+    pub minutes: i32,
+    /// What its pod is asked.
+    pub question: Question,
+}
+
+impl Idle {
+    /// The time without activity.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(u64::try_from(self.minutes).unwrap_or(1).max(1) * 60)
+    }
+}
+
+/// What a pod is asked, over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Whether over TLS.
+    pub tls: bool,
+    /// Port; `None`: the application's.
+    pub port: Option<u16>,
+    /// Path and query.
+    pub path: String,
+    /// How the answer is read.
+    pub answer: Answer,
+}
+
+/// How an answer is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It is Jupyter's page about itself. Kernels and terminals are asked for too, below `base`, which ends with `/api`.
+    Jupyter {
+        /// Where Jupyter's API is.
+        base: String,
+    },
+    /// It is an object with a time in it.
+    Timestamp {
+        /// Names of the fields that lead there.
+        path: Vec<String>,
+        /// How it is written.
+        format: TimestampFormat,
+    },
+}
+
+/// The effective values, every one of them set but the detection; `None` where nobody says anything.
+pub(crate) fn effective(
+    given: Option<&IdleShutdown>,
+    template: Option<&WorkspaceTemplateSpec>,
+) -> Option<IdleShutdown> {
+    let nothing = IdleShutdown::default();
+    let default = template.and_then(|template| template.default_idle_shutdown.as_ref());
+    given.or(default)?;
+    let (given, default) = (given.unwrap_or(&nothing), default.unwrap_or(&nothing));
+    let minutes = given.idle_timeout_in_minutes.or(default.idle_timeout_in_minutes);
+    Some(IdleShutdown {
+        enabled: Some(given.enabled.or(default.enabled).unwrap_or(true)),
+        idle_timeout_in_minutes: Some(minutes.unwrap_or_else(|| filled(template))),
+        detection: given.detection.as_ref().or(default.detection.as_ref()).cloned(),
+    })
+}
+
+/// The built-in timeout, or what of the template's bounds comes next to it.
+fn filled(template: Option<&WorkspaceTemplateSpec>) -> i32 {
+    let bounds = template.and_then(|template| template.idle_shutdown_overrides.as_ref());
+    let end = |end: fn(&api::template::IdleShutdownOverrides) -> Option<i32>| bounds.and_then(end);
+    let at_least = end(|bounds| bounds.min_idle_timeout_in_minutes).unwrap_or(i32::MIN);
+    let at_most = end(|bounds| bounds.max_idle_timeout_in_minutes).unwrap_or(i32::MAX);
+    BUILT_IN_MINUTES.max(at_least).min(at_most)
+}
+
+/// Whether effective values mean that the workspace is stopped when it is idle.
+pub(crate) fn is_on(effective: Option<&IdleShutdown>) -> bool {
+    effective.is_some_and(|idle| idle.enabled == Some(true))
+}
+
+/// What the operator does by effective values that break no rule; `None`: nothing.
+pub(crate) fn resolve(effective: Option<&IdleShutdown>) -> Option<Idle> {
+    let idle = effective.filter(|idle| is_on(Some(idle)))?;
+    let nothing = IdleDetection::default();
+    Some(Idle {
+        minutes: idle.idle_timeout_in_minutes.unwrap_or(BUILT_IN_MINUTES),
+        question: question(idle.detection.as_ref().unwrap_or(&nothing)),
+    })
+}
+
+fn question(detection: &IdleDetection) -> Question {
+    let get = detection.http_get.as_ref();
+    let path = get.and_then(|get| get.path.as_deref()).unwrap_or(STATUS_PAGE);
+    let answer = match &detection.last_activity_timestamp {
+        None => Answer::Jupyter {
+            base: path.strip_suffix("/status").unwrap_or(path).to_owned(),
+        },
+        Some(time) => Answer::Timestamp {
+            path: fields(time.response_body_path.as_deref().unwrap_or(LAST_ACTIVITY)),
+            format: time.format.unwrap_or_default(),
+        },
+    };
+    Question {
+        tls: get.and_then(|get| get.scheme) == Some(IdleScheme::Https),
+        port: get
+            .and_then(|get| get.port)
+            .and_then(|port| u16::try_from(port).ok()),
+        path: path.to_owned(),
+        answer,
+    }
+}
+
+/// `$.a.b`, `.a.b` or `a.b` -> `a`, `b`.
+fn fields(path: &str) -> Vec<String> {
+    let path = path.strip_prefix('$').unwrap_or(path);
+    let names = path.strip_prefix('.').unwrap_or(path).split('.');
+    names.map(str::to_owned).collect()
+}
+
+/// The same for a workspace that says nothing of its own.
+pub(crate) fn by_default(template: &WorkspaceTemplateSpec) -> Option<IdleShutdown> {
+    effective(WorkspaceSpec::default().idle_shutdown.as_ref(), Some(template))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn template(more: Value) -> WorkspaceTemplateSpec {
+        let mut spec = more;
+        spec["displayName"] = json!("t");
+        spec["defaultImage"] = json!("i");
+        serde_json::from_value(spec).unwrap()
+    }
+
+    fn idle(given: Value, default: Value, bounds: Value) -> Option<Idle> {
+        let mut spec = json!({});
+        for (field, value) in [
+            ("defaultIdleShutdown", default),
+            ("idleShutdownOverrides", bounds),
+        ] {
+            if !value.is_null() {
+                spec[field] = value;
+            }
+        }
+        let given: Option<IdleShutdown> = serde_json::from_value(given).unwrap();
+        resolve(effective(given.as_ref(), Some(&template(spec))).as_ref())
+    }
+
+    #[test]
+    fn nobody_is_stopped_unless_workspace_or_template_says_so() {
+        assert_eq!(idle(json!(null), json!(null), json!({"allow": true})), None);
+        assert_eq!(idle(json!({"enabled": false}), json!(null), json!(null)), None);
+        assert_eq!(
+            idle(
+                json!(null),
+                json!({"enabled": false, "idleTimeoutInMinutes": 5}),
+                json!(null)
+            ),
+            None
+        );
+        assert!(idle(json!({}), json!(null), json!(null)).is_some());
+        assert!(idle(json!(null), json!({"idleTimeoutInMinutes": 5}), json!(null)).is_some());
+    }
+
+    #[test]
+    fn each_field_is_the_workspace_s_else_the_template_s_else_built_in() {
+        let minutes = |given, default, bounds| idle(given, default, bounds).unwrap().minutes;
+        let default = json!({"idleTimeoutInMinutes": 30, "detection": {"httpGet": {"port": 9000}}});
+        assert_eq!(
+            minutes(json!({"idleTimeoutInMinutes": 5}), default.clone(), json!(null)),
+            5
+        );
+        assert_eq!(
+            minutes(json!({"enabled": true}), default.clone(), json!(null)),
+            30
+        );
+        assert_eq!(minutes(json!({}), json!(null), json!(null)), 60);
+        assert_eq!(
+            minutes(json!({}), json!(null), json!({"maxIdleTimeoutInMinutes": 20})),
+            20
+        );
+        assert_eq!(
+            minutes(json!({}), json!(null), json!({"minIdleTimeoutInMinutes": 90})),
+            90
+        );
+        let mixed = idle(json!({"idleTimeoutInMinutes": 5}), default, json!(null)).unwrap();
+        assert_eq!(mixed.question.port, Some(9000));
+        assert_eq!(mixed.timeout(), Duration::from_mins(5));
+    }
+
+    #[test]
+    fn detection_is_taken_as_a_whole() {
+        let default = json!({"detection": {
+            "httpGet": {"path": "/healthz"}, "lastActivityTimestamp": {"responseBodyPath": "lastHeartbeat", "format": "unix"},
+        }});
+        let theirs = idle(json!(null), default.clone(), json!(null)).unwrap().question;
+        let path = vec!["lastHeartbeat".to_owned()];
+        let format = TimestampFormat::Unix;
+        assert_eq!(theirs.answer, Answer::Timestamp { path, format });
+        let own = json!({"detection": {"httpGet": {"path": "/lab/api/status", "scheme": "HTTPS"}}});
+        let own = idle(own, default, json!(null)).unwrap().question;
+        assert!(own.tls);
+        let base = "/lab/api".to_owned();
+        assert_eq!(own.answer, Answer::Jupyter { base });
+    }
+
+    #[test]
+    fn a_stock_jupyterlab_needs_no_settings() {
+        let question = idle(json!({}), json!(null), json!(null)).unwrap().question;
+        let base = "/api".to_owned();
+        assert_eq!(
+            question,
+            Question {
+                tls: false,
+                port: None,
+                path: "/api/status".to_owned(),
+                answer: Answer::Jupyter { base },
+            }
+        );
+    }
+
+    #[test]
+    fn a_path_into_the_answer_may_begin_as_a_json_path() {
+        for path in ["$.a.b", ".a.b", "a.b"] {
+            assert_eq!(fields(path), ["a", "b"], "{path}");
+        }
+    }
+}
