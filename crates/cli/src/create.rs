@@ -45,8 +45,10 @@ async fn send(
     let response = client
         .send(request.map(Body::from))
         .await
-        .context("the API server cannot be reached")
-        .map_err(Failure::Other)?;
+        .map_err(|error| Failure::Unreachable {
+            address: None,
+            cause: error.into(),
+        })?;
     warnings.extend(warning::texts(response.headers()));
     let code = response.status();
     let body = response

@@ -24,6 +24,14 @@ pub enum Failure {
     /// No connection to a cluster, or something on the way there does not work.
     #[error("{}", chain(.0))]
     Other(anyhow::Error),
+    /// The API server does not answer.
+    #[error("the API server{} cannot be reached: {}", at(.address.as_deref()), chain(.cause))]
+    Unreachable {
+        /// Where it is, if that is known.
+        address: Option<String>,
+        /// What went wrong on the way.
+        cause: anyhow::Error,
+    },
     /// The API server said no.
     #[error("{}", refusal(.0))]
     Refused(Box<Status>),
@@ -59,9 +67,28 @@ impl Failure {
             Self::Usage(_) => exit_code::USAGE,
             Self::NotAvailable { .. } => exit_code::NOT_AVAILABLE,
             Self::TimedOut { .. } => exit_code::TIMED_OUT,
-            Self::Other(_) | Self::Refused(_) | Self::Output(_) => exit_code::FAILED,
+            Self::Other(_) | Self::Unreachable { .. } | Self::Refused(_) | Self::Output(_) => {
+                exit_code::FAILED
+            }
         }
     }
+
+    /// The same, and where the API server should have been.
+    pub(crate) fn of_server(self, server: &str) -> Self {
+        match self {
+            Self::Unreachable { cause, .. } => Self::Unreachable {
+                address: Some(server.to_owned()),
+                cause,
+            },
+            other => other,
+        }
+    }
+}
+
+fn at(address: Option<&str>) -> String {
+    address
+        .map(|address| format!(" at {address}"))
+        .unwrap_or_default()
 }
 
 /// An error and its causes; what a cause repeats is left out.

@@ -16,8 +16,10 @@ pub async fn run(args: &Args, out: &mut impl Write, err: &mut impl Write) -> Res
     if args.dry_run == DryRun::Client {
         return print(&manifest(args)?, args, out);
     }
-    let (client, namespace) = connect::connect(args).await.map_err(Failure::Other)?;
-    run_with(client, &namespace, args, out, err).await
+    let cluster = connect::connect(args).await.map_err(Failure::Other)?;
+    run_with(cluster.client, &cluster.namespace, args, out, err)
+        .await
+        .map_err(|failure| failure.of_server(&cluster.server))
 }
 
 /// The part of [`run`] that talks to a cluster.

@@ -106,16 +106,15 @@ fn progress(workspace: &Workspace) -> Progress {
     let phase = status
         .phase
         .map_or_else(|| "Pending".to_owned(), |phase| format!("{phase:?}"));
-    let words = [
-        status.reason.unwrap_or_default(),
-        status.message.unwrap_or_default(),
-    ];
-    let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
-    Progress::NotYet(if words.is_empty() {
-        phase
-    } else {
-        format!("{phase}: {}", words.join(": "))
-    })
+    // Where the reason is the phase's own word, it is said once.
+    let reason = status.reason.filter(|reason| *reason != phase);
+    let words = [Some(phase), reason, status.message];
+    let words: Vec<_> = words
+        .into_iter()
+        .flatten()
+        .filter(|word| !word.is_empty())
+        .collect();
+    Progress::NotYet(words.join(": "))
 }
 
 #[cfg(test)]
@@ -146,10 +145,19 @@ mod tests {
 
     #[test]
     fn a_state_on_the_way_is_put_in_words() {
-        let status = json!({"phase": "Starting", "reason": "Starting", "message": "the pod starts"});
+        let words = |reason: &str| {
+            state(
+                1,
+                json!({"phase": "Starting", "reason": reason, "message": "the pod starts"}),
+            )
+        };
         assert_eq!(
-            state(1, status),
-            Progress::NotYet("Starting: Starting: the pod starts".into())
+            words("ImagePull"),
+            Progress::NotYet("Starting: ImagePull: the pod starts".into())
+        );
+        assert_eq!(
+            words("Starting"),
+            Progress::NotYet("Starting: the pod starts".into())
         );
     }
 

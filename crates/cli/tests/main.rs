@@ -141,7 +141,7 @@ async fn waiting_prints_states_and_then_the_url() {
         ran.out,
         "workspace.workspaces.jupyter.org/demo created\nhttps://demo.example.org/\n"
     );
-    assert_eq!(ran.err, "Pending\nStarting: Starting: the pod starts\n");
+    assert_eq!(ran.err, "Pending\nStarting: the pod starts\n");
 }
 
 #[tokio::test]
@@ -220,6 +220,32 @@ async fn waiting_for_a_dry_run_is_refused() {
         .await
         .unwrap_err();
     assert_eq!(failure.code(), exit_code::USAGE);
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_reached_is_named() {
+    // A port that was free a moment ago, and nobody listens at.
+    let address = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let file = std::env::temp_dir().join(format!("cli-unreachable-{}", std::process::id()));
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "x",
+        "clusters": [{"name": "x", "cluster": {"server": format!("http://{address}")}}],
+        "users": [{"name": "x", "user": {}}],
+        "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+    });
+    std::fs::write(&file, config.to_string()).unwrap();
+    let args = Args::parse_from(["x", "demo", "--kubeconfig", file.to_str().unwrap()]);
+    let failure = cli::run::run(&args, &mut Vec::new(), &mut Vec::new())
+        .await
+        .unwrap_err();
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(failure.code(), exit_code::FAILED);
+    let told = failure.to_string();
+    let expected = format!("the API server at http://{address}/ cannot be reached: ");
+    assert!(told.starts_with(&expected), "{told}");
 }
 
 #[tokio::test]
