@@ -47,6 +47,8 @@ pub const REPLACED_BY: &str = "workspaces.jupyter.org/replaced-by";
 
 /// Container that runs the application.
 pub const APPLICATION_CONTAINER: &str = "workspace";
+/// Name of the application's port in its pod and Service.
+pub const APPLICATION_PORT: &str = "http";
 /// Environment variable that tells the application which run it is; nobody else sets it.
 pub const RUN_ID_VARIABLE: &str = "WORKSPACE_RUN_ID";
 /// Volume of the home directory.

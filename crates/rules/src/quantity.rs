@@ -74,6 +74,11 @@ impl Quantity {
         self.nano % NANO == 0
     }
 
+    /// Whether nothing is left after thousandths of a unit.
+    pub fn is_whole_in_thousandths(self) -> bool {
+        self.nano % (NANO / 1000) == 0
+    }
+
     /// Both together; sums beyond what can be told apart count as the largest amount.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {

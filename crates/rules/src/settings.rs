@@ -185,15 +185,12 @@ impl Settings {
             }
         }
         found.extend(resources::shape("defaultResources", &self.default_resources));
-        found.extend(checks::positive(
-            "defaultStorage.size",
-            &self.default_storage.size,
-        ));
+        found.extend(checks::size("defaultStorage.size", &self.default_storage.size));
         found.extend(checks::mount_path(
             "defaultStorage.mountPath",
             &self.default_storage.mount_path,
         ));
-        found.extend(checks::positive(
+        found.extend(checks::size(
             "ephemeralHomeSizeLimit",
             &self.ephemeral_home_size_limit,
         ));

@@ -1,4 +1,4 @@
-//! Changed keys of metadata -> those that are not the requester's to write (pure).
+//! Changed keys of metadata -> those that are not the requester's to write, and values of ours that mean nothing (pure).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,6 +40,24 @@ pub(crate) fn violations(request: &Request, changes: &Changes) -> Vec<Violation>
     found
 }
 
+/// Values of annotations of ours that are newly written and cannot be what they stand for.
+pub(crate) fn unusable(request: &Request, changes: &Changes) -> Vec<Violation> {
+    let annotations = request.object.metadata.annotations.as_ref();
+    let written = |key: &str| {
+        let value = annotations?.get(key)?;
+        changes.annotations_set.contains(key).then_some(value.as_str())
+    };
+    let field = |key: &str| format!("metadata.annotations[{key}]");
+    let mut found = Vec::new();
+    if let Some(time) = written(names::RESTARTED_AT).filter(|_| request.kind == Kind::Workspace) {
+        found.extend(rules::checks::restarted_at(&field(names::RESTARTED_AT), time));
+    }
+    // Who asks is recorded as the API server names them.
+    let owner = written(names::CREATED_BY).filter(|name| *name != request.user_name());
+    found.extend(owner.and_then(|name| rules::checks::user_name(&field(names::CREATED_BY), name)));
+    found
+}
+
 fn in_map(
     map: &str,
     set: &BTreeSet<String>,
@@ -57,4 +75,52 @@ fn in_map(
             Violation::new(format!("metadata.{map}[{key}]"), value, rule)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::review::tests::{create, update};
+
+    fn refused(request: &Request) -> Vec<String> {
+        let found = unusable(request, &Changes::of(request));
+        found.into_iter().map(|it| it.to_string()).collect()
+    }
+
+    fn annotated(key: &str, value: &str) -> Value {
+        json!({"metadata": {"annotations": {key: value}}, "spec": {}})
+    }
+
+    #[test]
+    fn a_restart_is_asked_for_by_a_time_alone() {
+        let stored = annotated(names::RESTARTED_AT, "now");
+        let said = refused(&create("alice", &stored));
+        assert_eq!(
+            said,
+            [
+                "metadata.annotations[workspaces.jupyter.org/restarted-at]: \"now\" is no time: write it by RFC 3339, such as \
+              2026-01-31T12:00:00Z (date --utc +%FT%TZ)"
+            ]
+        );
+        assert_eq!(
+            refused(&update("alice", &stored, &stored)),
+            [""; 0],
+            "what was stored stays"
+        );
+        let fine = annotated(names::RESTARTED_AT, "2026-01-31T12:00:00Z");
+        assert_eq!(refused(&update("alice", &stored, &fine)), [""; 0]);
+    }
+
+    #[test]
+    fn an_owner_s_name_can_be_seen_unless_it_is_one_s_own() {
+        let odd = annotated(names::CREATED_BY, "a\u{202e}b");
+        assert_eq!(refused(&create("alice", &odd)).len(), 1);
+        assert_eq!(refused(&create("a\u{202e}b", &odd)), [""; 0]);
+        assert_eq!(
+            refused(&create("hub", &annotated(names::CREATED_BY, "alice"))),
+            [""; 0]
+        );
+    }
 }

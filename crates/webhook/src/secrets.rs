@@ -63,6 +63,14 @@ fn targets(profile: &WorkspaceExecutionProfile) -> Targets {
             format!("spec.secretMounts[{index}].secretName"),
         );
     }
+    // Nodes read them, and say by what they pull whether they are right: nobody lends a Secret who may not read it.
+    for (index, secret) in profile.spec.image_pull_secrets.iter().enumerate() {
+        add(
+            SECRETS,
+            &secret.name,
+            format!("spec.imagePullSecrets[{index}].name"),
+        );
+    }
     for (index, variable) in profile.spec.env.iter().enumerate() {
         let Some(source) = &variable.value_from else {
             continue;

@@ -56,6 +56,7 @@ async fn judge(request: &Request, rules: &Rules, lookups: &Lookups) -> Result<Fi
             .extend(rules.accounts.oversteps(request, &changes));
     } else {
         found.forbidden.extend(reserved::violations(request, &changes));
+        found.invalid.extend(reserved::unusable(request, &changes));
     }
     found.extend(match request.kind {
         Kind::Workspace => {

@@ -60,10 +60,23 @@ async fn people_set_the_annotations_that_are_theirs_and_no_others() {
     ];
     for (old, key, allowed) in cases {
         let mut new = old.clone();
-        new["metadata"]["annotations"][key] = json!("true");
+        let is_time = key == api::names::RESTARTED_AT;
+        let value = if is_time { "2026-01-31T12:00:00Z" } else { "true" };
+        new["metadata"]["annotations"][key] = json!(value);
         let answer = webhook.validate_update("alice", &old, &new).await;
         assert_eq!(answer.allowed, allowed, "{key} on {}: {answer:?}", old["kind"]);
     }
+}
+
+#[tokio::test]
+async fn a_restart_is_asked_for_by_a_time() {
+    let webhook = Cluster::default().webhook();
+    let old = workspace(json!({"storage": {"size": "1Gi"}}));
+    let mut new = old.clone();
+    new["metadata"]["annotations"][api::names::RESTARTED_AT] = json!("now");
+    let refused = webhook.validate_update("alice", &old, &new).await;
+    assert_eq!(refused.code, 422, "{refused:?}");
+    assert!(refused.message.contains(r#""now" is no time"#), "{refused:?}");
 }
 
 #[tokio::test]
@@ -190,6 +203,7 @@ fn naming(secret: &str) -> Value {
         "WorkspaceExecutionProfile",
         json!({
             "secretMounts": [{"secretName": secret, "mountPath": "/etc/keys"}],
+            "imagePullSecrets": [{"name": format!("{secret}-of-registry")}],
             "env": [
                 {"name": "A", "valueFrom": {"secretKeyRef": {"name": secret, "key": "k"}}},
                 {"name": "B", "valueFrom": {"configMapKeyRef": {"name": "facts", "key": "k"}}},
@@ -203,13 +217,18 @@ fn naming(secret: &str) -> Value {
 #[tokio::test]
 async fn a_profile_shows_its_pods_nothing_that_its_writer_may_not_read() {
     let webhook = Cluster::default()
-        .granting(&["root get secrets keys", "root get configmaps facts"])
+        .granting(&[
+            "root get secrets keys",
+            "root get secrets keys-of-registry",
+            "root get configmaps facts",
+        ])
         .webhook();
     assert!(webhook.validate_create("root", &naming("keys")).await.allowed);
     let refused = webhook.validate_create("alice", &naming("keys")).await;
     assert_eq!(refused.code, 403);
     for line in [
         r#"spec.secretMounts[0].secretName: "keys" is out of your reach"#,
+        r#"spec.imagePullSecrets[0].name: "keys-of-registry" is out of your reach"#,
         r#"spec.env[1].valueFrom.configMapKeyRef.name: "facts" is out of your reach"#,
     ] {
         assert!(refused.message.contains(line), "{line}: {refused:?}");

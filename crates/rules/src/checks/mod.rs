@@ -6,6 +6,7 @@ pub(crate) mod syntax;
 use std::ops::RangeInclusive;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
+use k8s_openapi::jiff::Timestamp;
 
 use crate::names;
 use crate::quantity::Quantity;
@@ -89,10 +90,16 @@ pub(crate) fn sub_path(field: &str, path: &str) -> Option<Violation> {
     (!usable).then(|| Violation::new(field, path, rule))
 }
 
-/// Whether `raw` is a quantity above zero.
-pub(crate) fn positive(field: &str, raw: &RawQuantity) -> Option<Violation> {
+/// Whether `raw` is the size of a disk, or of memory that takes the place of one.
+pub(crate) fn size(field: &str, raw: &RawQuantity) -> Option<Violation> {
+    const LEAST: Quantity = Quantity::units(1 << 20);
+    const MOST: Quantity = Quantity::units(1 << 50);
     let rule = match Quantity::try_from(raw) {
         Ok(value) if value.is_negative() || value.is_zero() => "is no size: ask for more than 0".to_owned(),
+        Ok(value) if value < LEAST => {
+            "is smaller than any disk: ask for at least 1Mi, and mind the unit, such as Gi".to_owned()
+        }
+        Ok(value) if value > MOST => "is larger than any disk: ask for at most 1Pi".to_owned(),
         Ok(_) => return None,
         Err(error) => error.to_string(),
     };
@@ -123,9 +130,100 @@ pub(crate) fn port_violation(field: &str, port: i32) -> Violation {
     Violation::new(field, port.to_string(), rule)
 }
 
+/// Whether `time` can be the value of the annotation that asks for a restart. What `kubectl rollout restart` writes is such a time.
+pub fn restarted_at(field: &str, time: &str) -> Option<Violation> {
+    // The parser takes more than the RFC: spaces, no seconds, names of zones.
+    let is_shaped =
+        (20..=40).contains(&time.len()) && time.as_bytes()[10] == b'T' && time.as_bytes()[16] == b':';
+    let is_time = is_shaped && !time.contains('[') && time.parse::<Timestamp>().is_ok();
+    let rule = "is no time: write it by RFC 3339, such as 2026-01-31T12:00:00Z (date --utc +%FT%TZ)";
+    (!is_time).then(|| Violation::new(field, time, rule))
+}
+
+/// Most bytes of a user's name.
+const MAX_USER_NAME: usize = 1024;
+
+/// Whether `name` can be the name of a user, where somebody else writes it.
+pub fn user_name(field: &str, name: &str) -> Option<Violation> {
+    let rule = if name.len() > MAX_USER_NAME {
+        format!(
+            "has {} bytes, more than the maximum {MAX_USER_NAME}: name a user as Kubernetes knows them",
+            name.len()
+        )
+    } else if name.contains(is_deceptive) || name.trim() != name {
+        "has characters that cannot be seen: name a user as Kubernetes knows them".to_owned()
+    } else {
+        return None;
+    };
+    Some(Violation::new(field, name, rule))
+}
+
+/// Characters that are not seen, or make text read other than it is written.
+fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_neither_bytes_nor_beyond_all_disks() {
+        let of = |text: &str| size("s", &RawQuantity(text.to_owned())).map(|it| it.to_string());
+        for fine in ["1Mi", "10Gi", "1.3Gi", "1Pi", "5e9"] {
+            assert_eq!(of(fine), None, "{fine}");
+        }
+        for (faulty, word) in [
+            ("0", "more than 0"),
+            ("-1Gi", "more than 0"),
+            ("1", "at least 1Mi"),
+            ("500m", "at least 1Mi"),
+            ("10", "mind the unit"),
+            ("1Ei", "at most 1Pi"),
+            ("9e18", "at most 1Pi"),
+            ("x", "not a quantity"),
+        ] {
+            let said = of(faulty).unwrap();
+            assert!(said.contains(word) && said.contains(faulty), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_restart_is_asked_for_by_a_time() {
+        for fine in ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.123456+01:00"] {
+            assert_eq!(restarted_at("a", fine), None, "{fine}");
+        }
+        for faulty in [
+            "",
+            "now",
+            "1",
+            "2026-01-31",
+            "2026-13-31T12:00:00Z",
+            "2026-01-31T12:00:00",
+            "2026-01-31T12:00:00Z\n",
+            "2026-01-31T12:00:00[UTC]",
+            "2026-01-31 12:00:00Z",
+        ] {
+            assert!(restarted_at("a", faulty).is_some(), "{faulty:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_users_can_be_seen() {
+        for fine in [
+            "alice",
+            "system:serviceaccount:a:b",
+            "https://idp.example/#Ünal O'Neill",
+            "a b",
+        ] {
+            assert_eq!(user_name("a", fine), None, "{fine}");
+        }
+        let long = "a".repeat(1025);
+        for faulty in ["a\n", "a\u{202e}b", "a\u{200b}", " a", "\u{feff}a", long.as_str()] {
+            assert!(user_name("a", faulty).is_some(), "{faulty:?}");
+        }
+    }
 
     #[test]
     fn paths_are_absolute_and_below_the_root() {

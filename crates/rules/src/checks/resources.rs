@@ -17,6 +17,8 @@ use crate::violation::Violation;
 const MOST_CPU: Quantity = Quantity::units(100_000);
 /// More of anything else, 1 PiB of memory for example.
 const MOST: Quantity = Quantity::units(1 << 50);
+/// Less memory than any container starts in.
+const LEAST_MEMORY: Quantity = Quantity::units(4 << 20);
 
 /// Rules on requests and limits that hold without any template. `path` is the field that holds both maps.
 pub(crate) fn shape(path: &str, given: &ResourceRequirements) -> Vec<Violation> {
@@ -105,6 +107,10 @@ fn check_name(
     // The kubelet enforces nothing then, so that 0 would be above every maximum.
     if limit_value.is_some_and(Quantity::is_zero) && may_overcommit(name) {
         found.push(limit.violation("is 0, which a node takes for no limit at all: ask for more than 0"));
+    } else if name == "memory" && limit_value.is_some_and(|most| !most.is_negative() && most < LEAST_MEMORY) {
+        found.push(limit.violation(
+            "is less than any container starts in: ask for at least 4Mi, and mind the unit, such as Mi",
+        ));
     }
     // Whatever is filled in fits what is given, unless a bound cuts it, which is reported above.
     if let (Some(asked), Some(most)) = (request_value, limit_value)
@@ -191,8 +197,13 @@ impl Entry<'_> {
             found.push(self.violation("is negative: ask for 0 or more"));
         } else if amount > most {
             found.push(self.violation("is more than any node has: ask for less"));
+        } else if name == "cpu" && !amount.is_whole_in_thousandths() {
+            found.push(self.violation("is finer than 1m, the thousandth of a CPU: round it"));
         } else if !may_overcommit(name) && !amount.is_whole() {
             found.push(self.violation(format!("is not a whole number: {name} cannot be divided")));
+        } else if name != "cpu" && !amount.is_whole() && amount < LEAST_MEMORY {
+            // Larger amounts with a fraction come of such as 1.3Gi, and are rounded.
+            found.push(self.violation("has a fraction of a byte: m means thousandths, M and Mi millions"));
         }
         let ends = |end: fn(&Bounds) -> &Option<RawQuantity>| {
             let raw = bounds.iter().filter_map(move |bounds| end(bounds).as_ref());
@@ -259,6 +270,28 @@ mod tests {
                 found.iter().any(|line| line.contains("more than any node has")),
                 "{name} {value}: {found:?}"
             );
+        }
+    }
+
+    #[test]
+    fn amounts_that_forgot_their_unit_or_got_the_wrong_one_are_refused() {
+        for (given, word) in [
+            (json!({"limits": {"memory": "1"}}), "mind the unit"),
+            (json!({"limits": {"memory": "512"}}), "at least 4Mi"),
+            (json!({"limits": {"memory": "500m"}}), "m means thousandths"),
+            (json!({"requests": {"memory": "500m"}}), "m means thousandths"),
+            (json!({"requests": {"ephemeral-storage": "100m"}}), "m means thousandths"),
+            (json!({"requests": {"cpu": "1u"}}), "finer than 1m"),
+        ] {
+            let found = lines(given.clone(), json!({}));
+            assert!(found.iter().any(|line| line.contains(word)), "{given}: {found:?}");
+        }
+        for fine in [
+            json!({"limits": {"memory": "4Mi"}}),
+            json!({"requests": {"memory": "0"}}),
+            json!({"limits": {"memory": "1.3Gi", "cpu": "0.001"}}),
+        ] {
+            assert_eq!(lines(fine.clone(), json!({})), [""; 0], "{fine}");
         }
     }
 

@@ -1,12 +1,12 @@
 //! Init containers -> what Kubernetes or we do not take (pure). They see what the application sees, and nothing more: no disks of
 //! their own, no ports of the node.
 
-use api::names::{APPLICATION_CONTAINER, SHM_PATH};
+use api::names::{APPLICATION_CONTAINER, APPLICATION_PORT, SHM_PATH};
 use api::template::PodSecurity;
-use k8s_openapi::api::core::v1::{Container, VolumeMount};
+use k8s_openapi::api::core::v1::{Container, ContainerPort, Probe, VolumeMount};
 
-use super::{Author, env, hooks, pod_security};
-use crate::checks::syntax::label_name;
+use super::{Author, env, hooks, identities, pod_security};
+use crate::checks::syntax::{is_port_name, label_name};
 use crate::checks::{image_syntax, mount_path, normal_path, resources, sub_path};
 use crate::violation::Violation;
 
@@ -57,11 +57,9 @@ fn one(at: &str, container: &Container, site: &Site<'_>) -> Vec<Violation> {
     ));
     found.extend(resources_shape(at, container));
     if let Some(context) = &container.security_context {
-        found.extend(pod_security::container(
-            &format!("{at}.securityContext"),
-            context,
-            site.level,
-        ));
+        let at = format!("{at}.securityContext");
+        found.extend(pod_security::container(&at, context, site.level));
+        found.extend(identities::container(&at, context));
     }
     let mounts = container.volume_mounts.as_deref().unwrap_or_default();
     for (index, mount) in mounts.iter().enumerate() {
@@ -127,20 +125,27 @@ fn running(at: &str, container: &Container) -> Vec<Violation> {
         let rule = "is not Always: leave it out for a container that runs to its end";
         found.push(Violation::new(format!("{at}.restartPolicy"), policy, rule));
     }
-    for (name, probe) in [
-        ("livenessProbe", &container.liveness_probe),
-        ("readinessProbe", &container.readiness_probe),
-        ("startupProbe", &container.startup_probe),
-    ] {
+    let ports: Vec<_> = container
+        .ports
+        .iter()
+        .flatten()
+        .filter_map(|port| port.name.as_deref())
+        .collect();
+    let judge: [(_, _, fn(&str, &Probe, &[&str]) -> Vec<Violation>); 3] = [
+        ("livenessProbe", &container.liveness_probe, hooks::vital),
+        ("readinessProbe", &container.readiness_probe, hooks::readiness),
+        ("startupProbe", &container.startup_probe, hooks::vital),
+    ];
+    for (name, probe, judge) in judge {
         if let Some(probe) = probe {
             let at = format!("{at}.{name}");
-            found.extend(hooks::probe(&at, probe));
+            found.extend(judge(&at, probe, &ports));
             found.extend((!stays).then(|| needs_to_stay(at)));
         }
     }
     if let Some(hooks) = &container.lifecycle {
         let at = format!("{at}.lifecycle");
-        found.extend(hooks::lifecycle(&at, hooks));
+        found.extend(hooks::lifecycle(&at, hooks, &ports));
         found.extend((!stays).then(|| needs_to_stay(at)));
     }
     found
@@ -154,23 +159,9 @@ fn needs_to_stay(field: String) -> Violation {
 /// What no container of ours has.
 fn refused(at: &str, container: &Container) -> Vec<Violation> {
     let mut found = Vec::new();
-    for (index, port) in container.ports.iter().flatten().enumerate() {
-        if let Some(host) = port.host_port.filter(|host| *host != 0) {
-            let rule = "would open a port of the node: leave it out";
-            found.push(Violation::new(
-                format!("{at}.ports[{index}].hostPort"),
-                host.to_string(),
-                rule,
-            ));
-        }
-        if let Some(host) = port.host_ip.as_ref().filter(|host| !host.is_empty()) {
-            let rule = "would open a port of the node: leave it out";
-            found.push(Violation::new(format!("{at}.ports[{index}].hostIP"), host, rule));
-        }
-        if port.name.as_deref() == Some("http") {
-            let rule = "is the name of the application's port: choose another";
-            found.push(Violation::new(format!("{at}.ports[{index}].name"), "http", rule));
-        }
+    let ports = container.ports.as_deref().unwrap_or_default();
+    for (index, one) in ports.iter().enumerate() {
+        found.extend(port(&format!("{at}.ports[{index}]"), one, &ports[..index]));
     }
     if container.volume_devices.iter().flatten().next().is_some() {
         let rule = "are raw devices, which no pod of ours has: leave it out";
@@ -179,6 +170,48 @@ fn refused(at: &str, container: &Container) -> Vec<Violation> {
     if let Some(policy) = &container.image_pull_policy {
         let rule = "is decided by the installation: leave it out";
         found.push(Violation::new(format!("{at}.imagePullPolicy"), policy, rule));
+    }
+    found
+}
+
+/// A port of an init container; `earlier` are those before it.
+fn port(at: &str, port: &ContainerPort, earlier: &[ContainerPort]) -> Vec<Violation> {
+    const OF_THE_NODE: &str = "would open a port of the node: leave it out";
+    let mut found = Vec::new();
+    let mut fault = |leaf: &str, value: &str, rule: &str| {
+        found.push(Violation::new(format!("{at}.{leaf}"), value, rule));
+    };
+    if !(1..=65535).contains(&port.container_port) {
+        let rule = "is no port: use a number from 1 to 65535";
+        fault("containerPort", &port.container_port.to_string(), rule);
+    }
+    if let Some(host) = port.host_port.filter(|host| *host != 0) {
+        fault("hostPort", &host.to_string(), OF_THE_NODE);
+    }
+    if let Some(host) = port.host_ip.as_ref().filter(|host| !host.is_empty()) {
+        fault("hostIP", host, OF_THE_NODE);
+    }
+    let protocol = port.protocol.as_deref().unwrap_or_default();
+    if !["", "TCP", "UDP", "SCTP"].contains(&protocol) {
+        fault("protocol", protocol, "is no protocol: use TCP, UDP or SCTP");
+    }
+    let name = port.name.as_deref().unwrap_or_default();
+    if name == APPLICATION_PORT {
+        fault(
+            "name",
+            name,
+            "is the name of the application's port: choose another",
+        );
+    } else if !name.is_empty() && !is_port_name(name) {
+        let rule =
+            "is no port's name: use at most 15 lower-case letters, digits and '-', a letter among them";
+        fault("name", name, rule);
+    } else if !name.is_empty() && earlier.iter().any(|other| other.name == port.name) {
+        fault(
+            "name",
+            name,
+            "is the name of another port already: choose another",
+        );
     }
     found
 }
@@ -266,6 +299,31 @@ mod tests {
                 "[1].restartPolicy",
                 "[2].name",
                 "[2].lifecycle",
+            ]
+        );
+    }
+
+    #[test]
+    fn ports_of_a_sidecar_are_ports_and_its_probes_know_their_names() {
+        let sidecar = |ports: Value, probe: Value| {
+            fields(json!([{
+                "name": "a", "image": "i", "restartPolicy": "Always", "ports": ports, "livenessProbe": {"tcpSocket": {"port": probe}},
+            }]))
+        };
+        let fine = json!([{"containerPort": 3000, "name": "api", "protocol": "TCP"}, {"containerPort": 1}]);
+        assert_eq!(sidecar(fine.clone(), json!("api")), [""; 0]);
+        assert_eq!(sidecar(fine, json!("http")), ["[0].livenessProbe.tcpSocket.port"]);
+        let faulty = json!([
+            {"containerPort": 0, "name": "api"}, {"containerPort": 2, "name": "api"},
+            {"containerPort": 3, "name": "A", "protocol": "QUIC"},
+        ]);
+        assert_eq!(
+            sidecar(faulty, json!(1)),
+            [
+                "[0].ports[0].containerPort",
+                "[0].ports[1].name",
+                "[0].ports[2].protocol",
+                "[0].ports[2].name"
             ]
         );
     }

@@ -1,18 +1,25 @@
 //! Probes and hooks -> what Kubernetes or we do not take (pure). They reach the pod itself and nothing else: a `host` would
 //! make the node's kubelet call other machines.
 
-use k8s_openapi::api::core::v1::{HTTPGetAction, Lifecycle, LifecycleHandler, Probe, TCPSocketAction};
+use std::ops::RangeInclusive;
+
+use k8s_openapi::api::core::v1::{
+    ExecAction, HTTPGetAction, Lifecycle, LifecycleHandler, Probe, TCPSocketAction,
+};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::checks::syntax::is_port_name;
 use crate::violation::Violation;
 
-/// Hooks at `path`.
-pub(super) fn lifecycle(path: &str, hooks: &Lifecycle) -> Vec<Violation> {
+/// How long a hook may sleep, in seconds: at most the time that every pod of ours has for its end.
+const SLEEP: RangeInclusive<i64> = 1..=30;
+
+/// Hooks at `path`. `ports` are the names of the container's ports.
+pub(super) fn lifecycle(path: &str, hooks: &Lifecycle, ports: &[&str]) -> Vec<Violation> {
     let mut found = Vec::new();
     for (name, hook) in [("postStart", &hooks.post_start), ("preStop", &hooks.pre_stop)] {
         if let Some(hook) = hook {
-            found.extend(handler(&format!("{path}.{name}"), hook));
+            found.extend(handler(&format!("{path}.{name}"), hook, ports));
         }
     }
     if let Some(signal) = &hooks.stop_signal {
@@ -22,7 +29,7 @@ pub(super) fn lifecycle(path: &str, hooks: &Lifecycle) -> Vec<Violation> {
     found
 }
 
-fn handler(path: &str, hook: &LifecycleHandler) -> Vec<Violation> {
+fn handler(path: &str, hook: &LifecycleHandler, ports: &[&str]) -> Vec<Violation> {
     let ways = [
         hook.exec.is_some(),
         hook.http_get.is_some(),
@@ -30,21 +37,31 @@ fn handler(path: &str, hook: &LifecycleHandler) -> Vec<Violation> {
         hook.sleep.is_some(),
     ];
     let mut found = one_way(path, ways, "exec, httpGet, tcpSocket and sleep");
-    found.extend(targets(path, hook.http_get.as_ref(), hook.tcp_socket.as_ref()));
-    if let Some(exec) = &hook.exec
-        && exec.command.as_ref().is_none_or(Vec::is_empty)
+    found.extend(targets(
+        path,
+        hook.http_get.as_ref(),
+        hook.tcp_socket.as_ref(),
+        ports,
+    ));
+    found.extend(hook.exec.as_ref().and_then(|exec| command(path, exec)));
+    if let Some(sleep) = hook
+        .sleep
+        .as_ref()
+        .filter(|sleep| !SLEEP.contains(&sleep.seconds))
     {
-        found.push(Violation::new(
-            format!("{path}.exec.command"),
-            "",
-            "is missing: name a command",
-        ));
+        let rule = format!(
+            "is no time to sleep: choose {} to {} seconds, which a pod has for its end",
+            SLEEP.start(),
+            SLEEP.end()
+        );
+        let field = format!("{path}.sleep.seconds");
+        found.push(Violation::new(field, sleep.seconds.to_string(), rule));
     }
     found
 }
 
-/// A probe at `path`.
-pub(super) fn probe(path: &str, probe: &Probe) -> Vec<Violation> {
+/// A probe at `path` of a container that keeps running. `ports` are the names of its ports.
+pub(super) fn probe(path: &str, probe: &Probe, ports: &[&str]) -> Vec<Violation> {
     let ways = [
         probe.exec.is_some(),
         probe.http_get.is_some(),
@@ -52,7 +69,21 @@ pub(super) fn probe(path: &str, probe: &Probe) -> Vec<Violation> {
         probe.grpc.is_some(),
     ];
     let mut found = one_way(path, ways, "exec, httpGet, tcpSocket and grpc");
-    found.extend(targets(path, probe.http_get.as_ref(), probe.tcp_socket.as_ref()));
+    found.extend(targets(
+        path,
+        probe.http_get.as_ref(),
+        probe.tcp_socket.as_ref(),
+        ports,
+    ));
+    found.extend(probe.exec.as_ref().and_then(|exec| command(path, exec)));
+    if let Some(grpc) = probe.grpc.as_ref().filter(|it| !(1..=65535).contains(&it.port)) {
+        let rule = "is no port: use its number, 1 to 65535";
+        found.push(Violation::new(
+            format!("{path}.grpc.port"),
+            grpc.port.to_string(),
+            rule,
+        ));
+    }
     for (name, value) in [
         ("initialDelaySeconds", probe.initial_delay_seconds),
         ("timeoutSeconds", probe.timeout_seconds),
@@ -68,9 +99,25 @@ pub(super) fn probe(path: &str, probe: &Probe) -> Vec<Violation> {
     found
 }
 
+/// A liveness or startup probe at `path`: one success is enough, and its failure ends the container.
+pub(super) fn vital(path: &str, given: &Probe, ports: &[&str]) -> Vec<Violation> {
+    let mut found = probe(path, given, ports);
+    if let Some(count) = given.success_threshold.filter(|count| *count > 1) {
+        let rule = "is more than 1, which only a readiness probe may want: leave it out";
+        let field = format!("{path}.successThreshold");
+        found.push(Violation::new(field, count.to_string(), rule));
+    }
+    if let Some(grace) = given.termination_grace_period_seconds.filter(|grace| *grace < 1) {
+        let rule = "is no time to end: choose 1 or more";
+        let field = format!("{path}.terminationGracePeriodSeconds");
+        found.push(Violation::new(field, grace.to_string(), rule));
+    }
+    found
+}
+
 /// A readiness probe at `path`: it ends nothing, so that no grace belongs to it.
-pub(super) fn readiness(path: &str, given: &Probe) -> Vec<Violation> {
-    let mut found = probe(path, given);
+pub(super) fn readiness(path: &str, given: &Probe, ports: &[&str]) -> Vec<Violation> {
+    let mut found = probe(path, given, ports);
     if let Some(grace) = given.termination_grace_period_seconds {
         let rule = "has no place in a readiness probe: leave it out";
         found.push(Violation::new(
@@ -83,13 +130,25 @@ pub(super) fn readiness(path: &str, given: &Probe) -> Vec<Violation> {
 }
 
 fn one_way<const N: usize>(path: &str, ways: [bool; N], names: &str) -> Vec<Violation> {
-    if ways.iter().filter(|is_set| **is_set).count() == 1 {
+    let count = ways.iter().filter(|is_set| **is_set).count();
+    if count == 1 {
         return Vec::new();
     }
-    vec![Violation::new(path, "", format!("needs exactly one of {names}"))]
+    let rule = format!("names {count} ways: name exactly one of {names}");
+    vec![Violation::new(path, "", rule)]
 }
 
-fn targets(path: &str, http: Option<&HTTPGetAction>, tcp: Option<&TCPSocketAction>) -> Vec<Violation> {
+fn command(path: &str, exec: &ExecAction) -> Option<Violation> {
+    let is_missing = exec.command.as_ref().is_none_or(Vec::is_empty);
+    is_missing.then(|| Violation::new(format!("{path}.exec.command"), "", "is missing: name a command"))
+}
+
+fn targets(
+    path: &str,
+    http: Option<&HTTPGetAction>,
+    tcp: Option<&TCPSocketAction>,
+    ports: &[&str],
+) -> Vec<Violation> {
     let mut found = Vec::new();
     let actions = [
         http.map(|it| ("httpGet", &it.host, &it.port)),
@@ -100,25 +159,56 @@ fn targets(path: &str, http: Option<&HTTPGetAction>, tcp: Option<&TCPSocketActio
             let rule = "would have the node call another machine: leave it out, the pod itself is asked";
             found.push(Violation::new(format!("{path}.{name}.host"), host, rule));
         }
-        let (text, usable) = match port {
-            IntOrString::Int(number) => (number.to_string(), (1..=65535).contains(number)),
-            IntOrString::String(text) => (text.clone(), is_port_name(text)),
-        };
-        if !usable {
-            let rule = "is no port: use its number or its name, such as http";
-            found.push(Violation::new(format!("{path}.{name}.port"), text, rule));
-        }
+        found.extend(port_fault(&format!("{path}.{name}.port"), port, ports));
     }
-    if let Some(scheme) = http.and_then(|http| http.scheme.as_ref())
+    let Some(http) = http else { return found };
+    if let Some(scheme) = &http.scheme
         && !["HTTP", "HTTPS"].contains(&scheme.as_str())
     {
-        found.push(Violation::new(
-            format!("{path}.httpGet.scheme"),
-            scheme,
-            "is not HTTP or HTTPS",
-        ));
+        let rule = "is no scheme: use HTTP or HTTPS";
+        found.push(Violation::new(format!("{path}.httpGet.scheme"), scheme, rule));
+    }
+    for (index, header) in http.http_headers.iter().flatten().enumerate() {
+        if !is_header_name(&header.name) {
+            let rule = "is no header's name: use letters, digits and '-'";
+            let field = format!("{path}.httpGet.httpHeaders[{index}].name");
+            found.push(Violation::new(field, &header.name, rule));
+        }
     }
     found
+}
+
+/// As Kubernetes has it.
+fn is_header_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+fn port_fault(field: &str, port: &IntOrString, ports: &[&str]) -> Option<Violation> {
+    let (text, rule) = match port {
+        IntOrString::Int(number) if (1..=65535).contains(number) => return None,
+        IntOrString::String(name) if ports.contains(&name.as_str()) => return None,
+        IntOrString::Int(number) => (
+            number.to_string(),
+            "is no port: use a number from 1 to 65535".to_owned(),
+        ),
+        IntOrString::String(name) if is_port_name(name) && ports.is_empty() => {
+            let rule = "is the name of no port, because the container lists none: use the port's number";
+            (name.clone(), rule.to_owned())
+        }
+        // Kubernetes would store it, and the kubelet never find it.
+        IntOrString::String(name) if is_port_name(name) => {
+            let rule = format!(
+                "is the name of no port here: use {}, or the port's number",
+                ports.join(", ")
+            );
+            (name.clone(), rule)
+        }
+        IntOrString::String(name) => {
+            let rule = "is no port: use its number, or its name such as http";
+            (name.clone(), rule.to_owned())
+        }
+    };
+    Some(Violation::new(field, text, rule))
 }
 
 #[cfg(test)]
@@ -129,7 +219,7 @@ mod tests {
 
     fn of_probe(value: Value) -> Vec<String> {
         let probe: Probe = serde_json::from_value(value).unwrap();
-        readiness("spec.readinessProbe", &probe)
+        readiness("spec.readinessProbe", &probe, &["http"])
             .into_iter()
             .map(|it| it.field)
             .collect()
@@ -180,7 +270,7 @@ mod tests {
             "preStop": {"exec": {"command": []}}, "stopSignal": "SIGINT",
         }))
         .unwrap();
-        let fields: Vec<_> = lifecycle("spec.lifecycle", &hooks)
+        let fields: Vec<_> = lifecycle("spec.lifecycle", &hooks, &["http"])
             .into_iter()
             .map(|it| it.field)
             .collect();
@@ -192,5 +282,58 @@ mod tests {
                 "spec.lifecycle.stopSignal",
             ]
         );
+    }
+
+    #[test]
+    fn ports_are_named_as_the_container_names_them() {
+        let named = |name: &str| json!({"httpGet": {"port": name}});
+        assert_eq!(of_probe(named("http")), [""; 0]);
+        assert_eq!(of_probe(named("web")), ["spec.readinessProbe.httpGet.port"]);
+        let probe: Probe = serde_json::from_value(named("web")).unwrap();
+        assert_eq!(vital("p", &probe, &["api", "web"]), []);
+        let said = vital("p", &probe, &[]).remove(0).to_string();
+        assert_eq!(
+            said,
+            r#"p.httpGet.port: "web" is the name of no port, because the container lists none: use the port's number"#
+        );
+    }
+
+    #[test]
+    fn a_hook_sleeps_no_longer_than_a_pod_has_for_its_end() {
+        let slept = |seconds: i64| {
+            let hooks = json!({"preStop": {"sleep": {"seconds": seconds}}});
+            lifecycle("l", &serde_json::from_value(hooks).unwrap(), &[]).len()
+        };
+        assert_eq!([1, 30].map(slept), [0, 0]);
+        assert_eq!([-1, 0, 31, i64::MAX].map(slept), [1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn what_only_one_kind_of_probe_may_say_is_refused_in_the_others() {
+        let given = json!({
+            "exec": {"command": []}, "successThreshold": 2, "terminationGracePeriodSeconds": 0,
+        });
+        let given: Probe = serde_json::from_value(given).unwrap();
+        let fields = |found: Vec<Violation>| found.into_iter().map(|it| it.field).collect::<Vec<_>>();
+        assert_eq!(
+            fields(vital("p", &given, &[])),
+            [
+                "p.exec.command",
+                "p.successThreshold",
+                "p.terminationGracePeriodSeconds"
+            ]
+        );
+        assert_eq!(
+            fields(readiness("p", &given, &[])),
+            ["p.exec.command", "p.terminationGracePeriodSeconds"]
+        );
+        let headers = json!({"httpGet": {"port": 1, "httpHeaders": [{"name": "a b", "value": ""}]}});
+        let headers: Probe = serde_json::from_value(headers).unwrap();
+        assert_eq!(
+            fields(vital("p", &headers, &[])),
+            ["p.httpGet.httpHeaders[0].name"]
+        );
+        let grpc: Probe = serde_json::from_value(json!({"grpc": {"port": 0}})).unwrap();
+        assert_eq!(fields(vital("p", &grpc, &[])), ["p.grpc.port"]);
     }
 }

@@ -67,7 +67,11 @@ pub(super) fn tolerations(path: &str, tolerations: &[Toleration]) -> Vec<Violati
         let taint = toleration.key.as_deref().unwrap_or_default();
         let text = toleration.value.as_deref().unwrap_or_default();
         if !["", "Equal", "Exists"].contains(&operator) {
-            found.push(Violation::new(at("operator"), operator, "is not Equal or Exists"));
+            found.push(Violation::new(
+                at("operator"),
+                operator,
+                "is no operator: use Equal or Exists",
+            ));
         }
         if taint.is_empty() {
             if operator != "Exists" {
@@ -90,7 +94,7 @@ pub(super) fn tolerations(path: &str, tolerations: &[Toleration]) -> Vec<Violati
         found.extend(value(&at("value"), text));
         let effect = toleration.effect.as_deref().unwrap_or_default();
         if !["", "NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect) {
-            let rule = "is not NoSchedule, PreferNoSchedule or NoExecute";
+            let rule = "is no effect: use NoSchedule, PreferNoSchedule or NoExecute";
             found.push(Violation::new(at("effect"), effect, rule));
         }
         if toleration.toleration_seconds.is_some() && effect != "NoExecute" {
@@ -101,12 +105,12 @@ pub(super) fn tolerations(path: &str, tolerations: &[Toleration]) -> Vec<Violati
     found
 }
 
-fn key(field: &str, key: &str) -> Option<Violation> {
+pub(super) fn key(field: &str, key: &str) -> Option<Violation> {
     let rule = "is no label's key: use at most 63 letters, digits, '-', '_' and '.', if need be behind a domain and '/'";
     (!is_qualified_name(key)).then(|| Violation::new(field, key, rule))
 }
 
-fn value(field: &str, value: &str) -> Option<Violation> {
+pub(super) fn value(field: &str, value: &str) -> Option<Violation> {
     let rule = "is no label's value: use at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends";
     (!is_label_value(value)).then(|| Violation::new(field, value, rule))
 }

@@ -9,7 +9,7 @@ use api::workspace::SecondaryVolume;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
 use crate::checks::syntax::{label_name, object_name};
-use crate::checks::{mount_path, normal_path, positive};
+use crate::checks::{self, mount_path, normal_path};
 use crate::defaults::Home;
 use crate::names;
 use crate::quantity::Quantity;
@@ -189,7 +189,7 @@ pub(super) fn shm(
     most: Option<&RawQuantity>,
     memory: Option<&RawQuantity>,
 ) -> Vec<Violation> {
-    if let Some(fault) = positive(field, size) {
+    if let Some(fault) = checks::size(field, size) {
         return vec![fault];
     }
     let value = |raw: Option<&RawQuantity>| raw.and_then(|raw| Quantity::try_from(raw).ok());

@@ -7,11 +7,14 @@ use api::template::PodSecurity;
 use api::workspace::SecondaryVolume;
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 use k8s_openapi::api::core::v1::{
-    Container, EnvVar, Lifecycle, PodSecurityContext, Probe, SecurityContext, Toleration,
+    Affinity, Container, EnvVar, Lifecycle, PodSecurityContext, Probe, SecurityContext, Toleration,
 };
 
-use super::{Author, containers, env, hooks, labels, mounts, pod_security};
+use super::{Author, affinity, containers, env, hooks, identities, labels, mounts, pod_security};
 use crate::violation::Violation;
+
+/// Names of the application's ports.
+const APPLICATION_PORTS: [&str; 1] = [api::names::APPLICATION_PORT];
 
 /// A field's path and its value.
 type Part<'a, T> = (&'static str, &'a T);
@@ -25,6 +28,7 @@ pub(super) struct Parts<'a> {
     lifecycle: Part<'a, Option<Lifecycle>>,
     readiness_probe: Part<'a, Option<Probe>>,
     node_selector: Part<'a, BTreeMap<String, String>>,
+    affinity: Part<'a, Option<Affinity>>,
     tolerations: Part<'a, Vec<Toleration>>,
     pod_context: Part<'a, Option<PodSecurityContext>>,
     container_context: Part<'a, Option<SecurityContext>>,
@@ -40,6 +44,7 @@ impl<'a> Parts<'a> {
             lifecycle: ("spec.lifecycle", &spec.lifecycle),
             readiness_probe: ("spec.readinessProbe", &spec.readiness_probe),
             node_selector: ("spec.nodeSelector", &spec.node_selector),
+            affinity: ("spec.affinity", &spec.affinity),
             tolerations: ("spec.tolerations", &spec.tolerations),
             pod_context: ("spec.podSecurityContext", &spec.pod_security_context),
             container_context: ("spec.containerSecurityContext", &spec.container_security_context),
@@ -55,6 +60,7 @@ impl<'a> Parts<'a> {
             lifecycle: ("spec.defaultLifecycle", &spec.default_lifecycle),
             readiness_probe: ("spec.defaultReadinessProbe", &spec.default_readiness_probe),
             node_selector: ("spec.defaultNodeSelector", &spec.default_node_selector),
+            affinity: ("spec.defaultAffinity", &spec.default_affinity),
             tolerations: ("spec.defaultTolerations", &spec.default_tolerations),
             pod_context: (
                 "spec.defaultPodSecurityContext",
@@ -84,19 +90,31 @@ impl<'a> Parts<'a> {
         ));
         found.extend(mounts::volumes(self.volumes.0, self.volumes.1));
         let (path, hooks) = self.lifecycle;
-        found.extend(hooks.iter().flat_map(|hooks| hooks::lifecycle(path, hooks)));
+        found.extend(
+            hooks
+                .iter()
+                .flat_map(|hooks| hooks::lifecycle(path, hooks, &APPLICATION_PORTS)),
+        );
         let (path, probe) = self.readiness_probe;
-        found.extend(probe.iter().flat_map(|probe| hooks::readiness(path, probe)));
+        found.extend(
+            probe
+                .iter()
+                .flat_map(|probe| hooks::readiness(path, probe, &APPLICATION_PORTS)),
+        );
         found.extend(labels::selector(self.node_selector.0, self.node_selector.1));
+        let (path, affinity) = self.affinity;
+        found.extend(affinity.iter().flat_map(|it| affinity::affinity(path, it)));
         found.extend(labels::tolerations(self.tolerations.0, self.tolerations.1));
         let (path, context) = self.pod_context;
-        found.extend(context.iter().flat_map(|it| pod_security::pod(path, it, level)));
+        if let Some(context) = context {
+            found.extend(pod_security::pod(path, context, level));
+            found.extend(identities::pod(path, context));
+        }
         let (path, context) = self.container_context;
-        found.extend(
-            context
-                .iter()
-                .flat_map(|it| pod_security::container(path, it, level)),
-        );
+        if let Some(context) = context {
+            found.extend(pod_security::container(path, context, level));
+            found.extend(identities::container(path, context));
+        }
         found
     }
 }

@@ -4,7 +4,7 @@ use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
 use crate::checks::syntax::object_name;
-use crate::checks::{mount_path, positive, sub_path};
+use crate::checks::{mount_path, size as size_of_disk, sub_path};
 use crate::defaults::Home;
 use crate::quantity::Quantity;
 use crate::violation::Violation;
@@ -36,7 +36,7 @@ pub(super) fn workspace(
     } else {
         "(filled in, since unset) "
     };
-    let unusable = positive(SIZE, size);
+    let unusable = size_of_disk(SIZE, size);
     let bounds = template.and_then(|template| template.primary_storage.as_ref());
     if let (None, Some(bounds), Ok(amount)) = (&unusable, bounds, Quantity::try_from(size)) {
         let end = |raw: &Option<RawQuantity>| raw.as_ref().and_then(|raw| Quantity::try_from(raw).ok());
