@@ -19,7 +19,7 @@ use kube::{
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 
-use crate::{Environment, wait};
+use crate::{Environment, process, wait};
 
 /// A client that acts as the holder of `kubeconfig`.
 pub async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
@@ -50,7 +50,7 @@ pub async fn acting_as(user: &str, groups: &[&str]) -> anyhow::Result<Client> {
 
 /// A namespace as users have it: Pod Security `restricted` enforced, `users` allowed to work with workspaces.
 ///
-/// It is deleted by [`Scratch::finish`]; a failed test leaves it for inspection.
+/// It is deleted by [`Scratch::finish`]; a failed test leaves it for inspection, until the next run's [`crate::sweep`].
 pub struct Scratch {
     /// Name of the namespace.
     pub namespace: String,
@@ -80,7 +80,11 @@ impl Scratch {
         let namespace: Namespace = serde_json::from_value(json!({
             "metadata": {
                 "generateName": format!("{prefix}-"),
-                "labels": {"pod-security.kubernetes.io/enforce": "restricted", "e2e.test/scratch": "true"},
+                "labels": {
+                    "pod-security.kubernetes.io/enforce": "restricted",
+                    "e2e.test/scratch": "true",
+                    process::LABEL: process::own()?,
+                },
             },
         }))?;
         let namespaces = Api::<Namespace>::all(client.clone());

@@ -8,6 +8,9 @@ use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use crate::Environment;
 
+/// How often a replacement is repeated that the operator's writes overtake; it makes a few of them at a start.
+const OVERTAKEN: usize = 5;
+
 /// What a command left behind.
 #[derive(Debug)]
 pub struct Outcome {
@@ -53,7 +56,28 @@ async fn run(kubeconfig: &Path, arguments: &[&str], manifest: Option<&Value>) ->
     run_with(kubeconfig, arguments, manifest.as_deref()).await
 }
 
+/// `kubectl replace` reads an object to replace it, and the operator may write in between: whoever meets that repeats the
+/// command, and so does this.
 async fn run_with(kubeconfig: &Path, arguments: &[&str], input: Option<&str>) -> anyhow::Result<Outcome> {
+    let mut outcome = once(kubeconfig, arguments, input).await?;
+    for _ in 0..OVERTAKEN {
+        if !is_overtaken(arguments, input, &outcome) {
+            break;
+        }
+        outcome = once(kubeconfig, arguments, input).await?;
+    }
+    Ok(outcome)
+}
+
+/// Whether a replacement that names no version of its own met another write (pure).
+fn is_overtaken(arguments: &[&str], input: Option<&str>, outcome: &Outcome) -> bool {
+    arguments.first() == Some(&"replace")
+        && !input.is_some_and(|input| input.contains("resourceVersion"))
+        && outcome.code != 0
+        && outcome.stderr.contains("the object has been modified")
+}
+
+async fn once(kubeconfig: &Path, arguments: &[&str], input: Option<&str>) -> anyhow::Result<Outcome> {
     let environment = Environment::get()?;
     let plugins = environment.plugin.parent().context("the plugin has no folder")?;
     let mut path = OsString::from(plugins);
@@ -79,4 +103,26 @@ async fn run_with(kubeconfig: &Path, arguments: &[&str], input: Option<&str>) ->
         stdout: String::from_utf8(output.stdout)?,
         stderr: String::from_utf8(output.stderr)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_replacement_of_whatever_is_there_is_repeated_and_only_when_it_was_overtaken() {
+        let outcome = |stderr: &str| Outcome {
+            code: 1,
+            stdout: String::new(),
+            stderr: stderr.to_owned(),
+        };
+        let conflict =
+            outcome("Operation cannot be fulfilled on x: the object has been modified; please apply");
+        let replace: &[&str] = &["replace", "-f", "-"];
+        assert!(is_overtaken(replace, Some("{}"), &conflict));
+        assert!(!is_overtaken(&["apply", "-f", "-"], Some("{}"), &conflict));
+        let versioned = r#"{"metadata": {"resourceVersion": "7"}}"#;
+        assert!(!is_overtaken(replace, Some(versioned), &conflict));
+        assert!(!is_overtaken(replace, Some("{}"), &outcome("denied the request")));
+    }
 }

@@ -29,7 +29,10 @@ pub(crate) enum Command {
         command: Option<DemoCommand>,
     },
     /// Run everything that must pass
-    Test,
+    Test {
+        #[command(subcommand)]
+        command: Option<TestCommand>,
+    },
     /// Run the checks that need no cluster
     Check,
     /// Write what is generated from the code: the chart's CRDs, docs/api.md
@@ -66,6 +69,17 @@ pub(crate) enum Command {
         /// Kubeconfig that may watch network policies, pods and namespaces
         #[arg(long, value_name = "FILE")]
         kubeconfig: PathBuf,
+    },
+}
+
+/// What to run of the tests.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TestCommand {
+    /// Only end-to-end tests, on what `./justw demo` has installed
+    E2e {
+        /// Words: tests whose path `suite::module::name` contains one of them [default: all]
+        #[arg(value_name = "WORD")]
+        names: Vec<String>,
     },
 }
 

@@ -12,7 +12,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Cluster { command } => cluster::run(command, &paths),
         Command::Demo { command } => demo::run(command.as_ref(), &paths),
-        Command::Test => test::test(&paths),
+        Command::Test { command } => test::test(command.as_ref(), &paths),
         Command::Check => test::check(&paths),
         Command::BenchGateway => bench::run(&paths).map(|()| ExitCode::SUCCESS),
         Command::BenchOperator(args) => bench::operator::run(&args, &paths).map(|()| ExitCode::SUCCESS),

@@ -4,7 +4,7 @@
 use std::{process::Stdio, time::Duration};
 
 use anyhow::Context as _;
-use e2e::{Environment, cluster, wait};
+use e2e::{Environment, cluster, process, wait};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
@@ -214,7 +214,7 @@ fn manifests(name: &str, workspaces: &str, image: &str) -> anyhow::Result<Vec<Va
         ),
     ]);
     Ok(vec![
-        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"e2e.test/scratch": "true"}}}),
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"e2e.test/scratch": "true", process::LABEL: process::own()?}}}),
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": name}}),
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules}),
         json!({

@@ -40,6 +40,14 @@ pub(crate) fn acquire(paths: &Paths, what: &str, progress: &Progress) -> anyhow:
     })
 }
 
+/// Takes the lock of whoever runs end-to-end tests: some of them take components away, which others' tests would suffer.
+pub(crate) fn of_tests(paths: &Paths, progress: &Progress) -> anyhow::Result<Lock> {
+    let holder = format!("pid {}, since {}", std::process::id(), super::now());
+    acquire_at(&paths.cache().join("tests.lock"), &holder, |holder| {
+        progress.line(format_args!("waiting for another run of the tests ({holder})"));
+    })
+}
+
 fn acquire_at(path: &Path, holder: &str, on_wait: impl Fn(&str)) -> anyhow::Result<Lock> {
     let mut told = String::new();
     loop {

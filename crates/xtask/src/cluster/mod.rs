@@ -27,7 +27,7 @@ mod kubelet;
 pub(crate) mod kwok;
 pub(crate) mod layout;
 mod leaks;
-mod lock;
+pub(crate) mod lock;
 mod machine;
 mod network;
 mod node;

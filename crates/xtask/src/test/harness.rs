@@ -1,4 +1,6 @@
-//! Lines of Rust's test harness -> how many tests ran and which failed (pure).
+//! Lines of Rust's test harness -> how many tests ran, which failed, and how long a binary took (pure).
+
+use std::time::Duration;
 
 /// What the harness said so far, over any number of test binaries.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -9,19 +11,39 @@ pub(super) struct Count {
     pub(super) failed: usize,
     /// Names of those that failed, in order.
     pub(super) failures: Vec<String>,
+    /// The binary that runs.
+    pub(super) suite: String,
 }
 
 impl Count {
-    /// Takes one line of output into account.
-    pub(super) fn line(&mut self, line: &str) {
-        if let Some(result) = line.strip_prefix("test result: ") {
-            self.passed += number_before(result, " passed");
-            self.failed += number_before(result, " failed");
+    /// Takes one line of output into account. With a binary's last line comes what it was, how many tests it ran and how
+    /// long they took.
+    pub(super) fn line(&mut self, line: &str) -> Option<(String, usize, Duration)> {
+        if let Some(suite) = running(line) {
+            self.suite = suite;
+        } else if let Some(result) = line.strip_prefix("test result: ") {
+            let (passed, failed) = (number_before(result, " passed"), number_before(result, " failed"));
+            self.passed += passed;
+            self.failed += failed;
+            let took = result.rsplit("finished in ").next()?.strip_suffix('s')?;
+            let took = Duration::try_from_secs_f64(took.parse().ok()?).ok()?;
+            return Some((self.suite.clone(), passed + failed, took));
         } else if let Some(name) = line
             .strip_prefix("test ")
             .and_then(|rest| rest.strip_suffix(" ... FAILED"))
         {
             self.failures.push(name.to_owned());
+        }
+        None
+    }
+
+    /// Takes one test into account that ran by itself.
+    pub(super) fn ended(&mut self, path: &str, ok: bool) {
+        if ok {
+            self.passed += 1;
+        } else {
+            self.failed += 1;
+            self.failures.push(path.to_owned());
         }
     }
 
@@ -29,6 +51,15 @@ impl Count {
     pub(super) fn ran(&self) -> usize {
         self.passed + self.failed
     }
+}
+
+/// What cargo says before it runs a binary: `crate file`, such as `rules src/lib.rs`.
+fn running(line: &str) -> Option<String> {
+    let (what, program) = line.trim_start().strip_prefix("Running ")?.split_once(" (")?;
+    let program = program.strip_suffix(')')?.rsplit('/').next()?;
+    let (target, _) = program.rsplit_once('-')?;
+    let file = what.trim_start_matches("unittests ");
+    Some(format!("{target} {file}"))
 }
 
 fn number_before(text: &str, word: &str) -> usize {
@@ -46,7 +77,9 @@ mod tests {
 
     fn count(output: &str) -> Count {
         let mut count = Count::default();
-        output.lines().for_each(|line| count.line(line));
+        for line in output.lines() {
+            count.line(line);
+        }
         count
     }
 
@@ -62,10 +95,39 @@ mod tests {
             Count {
                 passed: 15,
                 failed: 1,
-                failures: vec!["b::c".into()]
+                failures: vec!["b::c".into()],
+                suite: "api src/lib.rs".into(),
             }
         );
         assert_eq!(counted.ran(), 16);
+    }
+
+    #[test]
+    fn a_binary_s_last_line_tells_what_it_was_and_how_long_it_took() {
+        let mut count = Count::default();
+        assert_eq!(
+            count.line("     Running tests/chart/main.rs (/t/debug/deps/chart-0a1b)"),
+            None
+        );
+        let told = count.line(
+            "test result: ok. 12 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.50s",
+        );
+        assert_eq!(
+            told,
+            Some((
+                "chart tests/chart/main.rs".into(),
+                13,
+                Duration::from_millis(1500)
+            ))
+        );
+    }
+
+    #[test]
+    fn tests_that_ran_by_themselves_count_too() {
+        let mut count = Count::default();
+        count.ended("why::a", true);
+        count.ended("why::b", false);
+        assert_eq!((count.ran(), count.failures), (2, vec!["why::b".to_owned()]));
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! `xtask test` -> every check and test in order; output as it comes, a summary, an exit code (IO).
 
+mod durations;
+mod end_to_end;
 mod harness;
+mod pool;
 mod stream;
 mod summary;
+mod tests;
 mod traefik;
 
 use std::env;
@@ -10,17 +14,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use self::durations::Durations;
 use self::harness::Count;
 use self::summary::{Done, summary};
-use crate::args::Provider;
+use crate::args::TestCommand;
 use crate::cluster::{self, Cluster};
 use crate::demo::{self, helm};
+use crate::generate;
 use crate::paths::Paths;
 use crate::progress::Progress;
-use crate::{apt, definitions, generate};
-
-/// What the browser tests need: Chromium, its driver, and certutil, by which it is told whom to trust.
-const BROWSER: [&str; 3] = ["chromium", "chromium-driver", "libnss3-tools"];
 
 /// One step: its name and what it does.
 type Step = (&'static str, fn(&mut Run<'_>) -> anyhow::Result<()>);
@@ -35,6 +37,8 @@ const ALL: [Step; 7] = [
     ("contract and end-to-end tests", end_to_end),
 ];
 
+const END_TO_END: [Step; 1] = [("contract and end-to-end tests", end_to_end_as_installed)];
+
 const CHECKS: [Step; 4] = [
     ("generated files", generated_files),
     ("format", format),
@@ -47,6 +51,9 @@ struct Run<'a> {
     paths: &'a Paths,
     progress: Progress,
     count: Count,
+    durations: Durations,
+    /// Words that choose end-to-end tests; none: all of them.
+    wanted: &'a [String],
     /// Whether a cluster was there before: it is not checked for leaks then, and stays.
     cluster_was_there: bool,
     /// The cluster that is used, once it is up.
@@ -55,21 +62,26 @@ struct Run<'a> {
     access_file: PathBuf,
 }
 
-/// Runs everything that must pass. The cluster is left as it was found: down if it was down.
-pub(crate) fn test(paths: &Paths) -> anyhow::Result<ExitCode> {
-    run(&ALL, paths)
+/// Runs everything that must pass, or the tests that are named. The cluster is left as it was found: down if it was down.
+pub(crate) fn test(command: Option<&TestCommand>, paths: &Paths) -> anyhow::Result<ExitCode> {
+    match command {
+        None => run(&ALL, &[], paths),
+        Some(TestCommand::E2e { names }) => run(&END_TO_END, names, paths),
+    }
 }
 
 /// Runs the checks that need no cluster, and those of the dependencies, whose tool takes minutes to build the first time.
 pub(crate) fn check(paths: &Paths) -> anyhow::Result<ExitCode> {
-    run(&CHECKS, paths)
+    run(&CHECKS, &[], paths)
 }
 
-fn run(steps: &[Step], paths: &Paths) -> anyhow::Result<ExitCode> {
+fn run(steps: &[Step], wanted: &[String], paths: &Paths) -> anyhow::Result<ExitCode> {
     let mut run = Run {
         paths,
         progress: Progress::start(),
         count: Count::default(),
+        durations: Durations::default(),
+        wanted,
         cluster_was_there: cluster::is_node_here(paths)?,
         cluster: None,
         access_file: PathBuf::new(),
@@ -94,6 +106,7 @@ fn run(steps: &[Step], paths: &Paths) -> anyhow::Result<ExitCode> {
     }
     let ok = done.iter().all(|step| step.ok);
     run.leave_as_found(ok);
+    print!("{}", run.durations.table());
     println!("{}", summary(&done, steps.len(), &run.count));
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -161,34 +174,29 @@ fn deploy(run: &mut Run<'_>) -> anyhow::Result<()> {
 }
 
 fn end_to_end(run: &mut Run<'_>) -> anyhow::Result<()> {
-    apt::ensure(&BROWSER, &run.progress)?;
-    if run
-        .cluster
-        .as_ref()
-        .is_some_and(|cluster| cluster.provider() == Provider::Node)
-    {
-        cluster::kwok::up(run.paths, 0, &run.progress)?;
-    }
-    let access = run.access_file.clone();
-    let definitions = definitions::ensure(run.paths, &run.progress)?;
-    run.cargo(
-        &["test", "--package", "e2e", "--no-fail-fast"],
-        &[
-            ("JUPYTER_K8S_E2E", &access),
-            ("JUPYTER_K8S_DEFINITIONS", &definitions),
-        ],
-    )
+    let access_file = run.access_file.clone();
+    end_to_end::run(run, &access_file, run.wanted)
+}
+
+fn end_to_end_as_installed(run: &mut Run<'_>) -> anyhow::Result<()> {
+    let access_file = end_to_end::installed(run)?;
+    end_to_end::run(run, &access_file, run.wanted)
+}
+
+fn cargo() -> String {
+    env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
 }
 
 impl Run<'_> {
     fn cargo(&mut self, args: &[&str], env: &[(&str, &Path)]) -> anyhow::Result<()> {
-        let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-        self.stream(&cargo, args, env)
+        self.stream(&cargo(), args, env)
     }
 
     fn stream(&mut self, program: &str, args: &[&str], env: &[(&str, &Path)]) -> anyhow::Result<()> {
         stream::stream(program, args, env, self.paths.clone_root(), |line| {
-            self.count.line(line);
+            if let Some((suite, tests, took)) = self.count.line(line) {
+                self.durations.suite(&suite, tests, took);
+            }
         })
     }
 

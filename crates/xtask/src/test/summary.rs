@@ -74,7 +74,7 @@ mod tests {
         let count = Count {
             passed: 312,
             failed: 0,
-            failures: vec![],
+            ..Count::default()
         };
         let text = summary(
             &[done("format", 2, 0, true), done("unit tests", 130, 312, true)],
@@ -93,6 +93,7 @@ mod tests {
             passed: 1,
             failed: 1,
             failures: vec!["a::b".into()],
+            ..Count::default()
         };
         let text = summary(
             &[done("format", 2, 0, true), done("unit tests", 3, 2, false)],

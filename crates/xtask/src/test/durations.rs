@@ -1,0 +1,86 @@
+//! How long suites and tests took -> the tables that end the run (pure).
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// Suites that took less are left out.
+const WORTH_A_LINE: Duration = Duration::from_secs(2);
+/// Tests that are listed.
+const SLOWEST: usize = 10;
+
+/// What took how long.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Durations {
+    /// Suite -> tests, and the sum of their times.
+    suites: BTreeMap<String, (usize, Duration)>,
+    /// Tests whose own time is known, by path.
+    tests: Vec<(String, Duration)>,
+}
+
+impl Durations {
+    /// So many tests of a suite took so long.
+    pub(super) fn suite(&mut self, suite: &str, tests: usize, took: Duration) {
+        let sum = self.suites.entry(suite.to_owned()).or_default();
+        sum.0 += tests;
+        sum.1 += took;
+    }
+
+    /// One test of a suite took so long.
+    pub(super) fn test(&mut self, suite: &str, path: &str, took: Duration) {
+        self.suite(suite, 1, took);
+        self.tests.push((path.to_owned(), took));
+    }
+
+    /// One line per suite and per slow test, the longest first; empty when there is nothing to tell.
+    pub(super) fn table(&self) -> String {
+        let mut text = String::new();
+        let mut suites: Vec<_> = self.suites.iter().collect();
+        suites.retain(|(_, (_, took))| *took >= WORTH_A_LINE);
+        suites.sort_by_key(|(_, (_, took))| std::cmp::Reverse(*took));
+        if !suites.is_empty() {
+            text.push_str("\nsuites, by the sum of their tests' times\n");
+        }
+        for (suite, (tests, took)) in suites {
+            let _ = writeln!(text, "{:>7.1} s  {suite} ({tests} tests)", took.as_secs_f64());
+        }
+        let mut slowest: Vec<_> = self.tests.iter().collect();
+        slowest.sort_by_key(|(_, took)| std::cmp::Reverse(*took));
+        if !slowest.is_empty() {
+            text.push_str("\nthe slowest end-to-end tests\n");
+        }
+        for (path, took) in slowest.into_iter().take(SLOWEST) {
+            let _ = writeln!(text, "{:>7.1} s  {path}", took.as_secs_f64());
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suites_and_the_slowest_tests_are_listed_longest_first() {
+        let mut durations = Durations::default();
+        durations.suite("rules src/lib.rs", 300, Duration::from_millis(2500));
+        durations.suite("api src/lib.rs", 30, Duration::from_millis(100));
+        for index in 0..11 {
+            durations.test("why", &format!("why::t{index}"), Duration::from_secs(index));
+        }
+        let text = durations.table();
+        assert!(
+            text.starts_with(
+                "\nsuites, by the sum of their tests' times\n   55.0 s  why (11 tests)\n    2.5 s  rules src/lib.rs (300 tests)\n\n\
+                 the slowest end-to-end tests\n   10.0 s  why::t10\n    9.0 s  why::t9\n"
+            ),
+            "{text}"
+        );
+        assert!(text.ends_with("    1.0 s  why::t1\n"), "{text}");
+    }
+
+    #[test]
+    fn nothing_is_told_of_nothing() {
+        assert_eq!(Durations::default().table(), "");
+    }
+}

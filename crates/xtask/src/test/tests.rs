@@ -1,0 +1,173 @@
+//! What cargo and Rust's test harness list -> the end-to-end tests, and which of them run beside which (pure).
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// Suites that restart, change or take away what is installed: each of their tests has the cluster to itself.
+const ALONE: [&str; 3] = ["admission_down", "bounds_warn", "disruption"];
+
+/// A test binary.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Suite {
+    /// Its target's name, such as `contract`.
+    pub(super) name: String,
+    /// The binary.
+    pub(super) program: PathBuf,
+}
+
+/// One test, which runs as a process of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Test {
+    pub(super) suite: Suite,
+    /// Its name in the suite, such as `rights::who_loses_the_right_may_stop`.
+    pub(super) name: String,
+}
+
+impl Test {
+    /// `suite::module::name`, as it is told and chosen.
+    pub(super) fn path(&self) -> String {
+        format!("{}::{}", self.suite.name, self.name)
+    }
+
+    fn is_alone(&self) -> bool {
+        ALONE.contains(&self.suite.name.as_str())
+    }
+}
+
+/// How long tests took when they last passed, by path.
+pub(super) type Times = BTreeMap<String, Duration>;
+
+/// Test binaries, from what `cargo test --no-run --message-format=json` prints.
+pub(super) fn suites(messages: &str) -> Vec<Suite> {
+    let mut all: Vec<_> = messages.lines().filter_map(suite).collect();
+    all.sort();
+    all
+}
+
+fn suite(line: &str) -> Option<Suite> {
+    let message: Value = serde_json::from_str(line).ok()?;
+    let is_test = message["reason"] == "compiler-artifact" && message["profile"]["test"] == true;
+    let program = message["executable"].as_str().filter(|_| is_test)?;
+    Some(Suite {
+        name: message["target"]["name"].as_str()?.to_owned(),
+        program: program.into(),
+    })
+}
+
+/// Tests of a suite, from what its binary prints for `--list --format=terse`.
+pub(super) fn tests(suite: &Suite, listed: &str) -> Vec<Test> {
+    let names = listed.lines().filter_map(|line| line.strip_suffix(": test"));
+    names
+        .map(|name| Test {
+            suite: suite.clone(),
+            name: name.to_owned(),
+        })
+        .collect()
+}
+
+/// Those whose path contains one of `wanted`; all of them when nothing is wanted.
+///
+/// # Errors
+/// A word that no test's path contains.
+pub(super) fn chosen(tests: Vec<Test>, wanted: &[String]) -> Result<Vec<Test>, String> {
+    let has = |test: &Test, word: &String| test.path().contains(word.as_str());
+    if let Some(word) = wanted
+        .iter()
+        .find(|word| !tests.iter().any(|test| has(test, word)))
+    {
+        return Err(word.clone());
+    }
+    let keep = |test: &Test| wanted.is_empty() || wanted.iter().any(|word| has(test, word));
+    Ok(tests.into_iter().filter(keep).collect())
+}
+
+/// Those that run beside each other, then those that run alone. The longest come first, so that none is left over at the
+/// end; how long one takes that never passed is unknown, so it comes before them.
+pub(super) fn ordered(tests: Vec<Test>, times: &Times) -> (Vec<Test>, Vec<Test>) {
+    let (alone, mut beside): (Vec<_>, Vec<_>) = tests.into_iter().partition(Test::is_alone);
+    let took = |test: &Test| times.get(&test.path()).copied().unwrap_or(Duration::MAX);
+    beside.sort_by_key(|test| std::cmp::Reverse(took(test)));
+    (beside, alone)
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    fn test(suite: &str, name: &str) -> Test {
+        let suite = Suite {
+            name: suite.to_owned(),
+            program: format!("/target/{suite}").into(),
+        };
+        Test {
+            suite,
+            name: name.to_owned(),
+        }
+    }
+
+    fn paths(tests: &[Test]) -> Vec<String> {
+        tests.iter().map(Test::path).collect()
+    }
+
+    #[test]
+    fn test_binaries_are_found_among_the_messages_of_cargo() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"why"},"profile":{"test":true},"executable":"/t/why-1"}
+{"reason":"compiler-artifact","target":{"name":"sweep"},"profile":{"test":false},"executable":"/t/sweep"}
+{"reason":"compiler-artifact","target":{"name":"e2e"},"profile":{"test":false},"executable":null}
+not JSON
+{"reason":"build-finished","success":true}
+{"reason":"compiler-artifact","target":{"name":"flow"},"profile":{"test":true},"executable":"/t/flow-1"}"#;
+        let found: Vec<_> = suites(messages)
+            .into_iter()
+            .map(|suite| (suite.name, suite.program))
+            .collect();
+        let expected = [("flow", "/t/flow-1"), ("why", "/t/why-1")];
+        assert_eq!(
+            found,
+            expected.map(|(name, program)| (name.into(), program.into()))
+        );
+    }
+
+    #[test]
+    fn tests_are_named_by_suite_and_name() {
+        let listed = "rights::a: test\nb: test\nc: benchmark\n\n2 tests, 1 benchmark\n";
+        let all = tests(&test("contract", "").suite, listed);
+        assert_eq!(paths(&all), ["contract::rights::a", "contract::b"]);
+    }
+
+    #[test]
+    fn words_choose_tests_by_any_part_of_their_path() {
+        let all = || vec![test("why", "a::x"), test("flow", "a::y"), test("flow", "b::z")];
+        let choose = |words: &[&str]| {
+            let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
+            chosen(all(), &words).map(|tests| paths(&tests))
+        };
+        assert_eq!(choose(&[]).unwrap().len(), 3);
+        assert_eq!(choose(&["flow::"]).unwrap(), ["flow::a::y", "flow::b::z"]);
+        assert_eq!(choose(&["why::a", "z"]).unwrap(), ["why::a::x", "flow::b::z"]);
+        assert_eq!(choose(&["why", "typo"]), Err("typo".to_owned()));
+    }
+
+    #[test]
+    fn the_longest_and_the_unknown_come_first_and_what_disturbs_others_runs_alone() {
+        let all = vec![
+            test("contract", "short"),
+            test("disruption", "kill"),
+            test("why", "long"),
+            test("admission_down", "away"),
+            test("flow", "new"),
+        ];
+        let seconds = |path: &str, took| (path.to_owned(), Duration::from_secs(took));
+        let times = Times::from([
+            seconds("contract::short", 1),
+            seconds("why::long", 60),
+            seconds("disruption::kill", 300),
+        ]);
+        let (beside, alone) = ordered(all, &times);
+        assert_eq!(paths(&beside), ["flow::new", "why::long", "contract::short"]);
+        assert_eq!(paths(&alone), ["disruption::kill", "admission_down::away"]);
+    }
+}
