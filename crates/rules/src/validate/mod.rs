@@ -6,6 +6,7 @@ mod custom;
 mod env;
 mod hooks;
 mod identities;
+mod idle;
 mod image;
 mod labels;
 mod manager;
@@ -96,6 +97,7 @@ pub(crate) fn workspace(case: &Case<'_>) -> Vec<Violation> {
         bounds.is_some_and(|bounds| bounds.env_requirements.iter().any(|it| it.regex.is_some()));
     found.extend(parts::Parts::of_workspace(given).faults(effective.pod_security, &volumes, has_patterns));
     found.extend(variables::given(&given.variables));
+    found.extend(idle::given(given));
     found.extend(together(case));
     if let Some(bounds) = bounds {
         found.extend(within(case, bounds));
@@ -132,6 +134,7 @@ fn within(case: &Case<'_>, bounds: &api::WorkspaceTemplateSpec) -> Vec<Violation
     let (given, effective) = (&case.workspace.spec, case.effective);
     let name = case.profile.map(ResourceExt::name_any).unwrap_or_default();
     let mut found = custom::refused(given, bounds);
+    found.extend(idle::within(given, effective.idle.as_ref(), bounds));
     found.extend(totals::beyond(
         "spec.initContainers",
         &effective.resources,

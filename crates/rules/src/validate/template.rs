@@ -8,7 +8,7 @@ use api::{WorkspaceSpec, WorkspaceTemplate, WorkspaceTemplateSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use kube::ResourceExt as _;
 
-use super::{image, labels, mounts, parts, requirements, spec_size, totals};
+use super::{idle, image, labels, mounts, parts, requirements, spec_size, totals};
 use crate::checks::syntax::object_name;
 use crate::checks::{self, resources};
 use crate::defaults::effective;
@@ -100,6 +100,7 @@ fn values(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
     let volumes = parts::volume_names(&spec.default_volumes, spec.default_shm_size.is_some());
     found.extend(parts::Parts::of_template(spec).faults(spec.pod_security, &volumes, false));
     found.extend(labels::base("spec.baseLabels", &spec.base_labels));
+    found.extend(idle::template(spec));
     for (field, name, kind) in [
         ("spec.managerRef", &spec.manager_ref, "WorkspaceManager"),
         (
