@@ -29,13 +29,15 @@ use crate::schema;
         type_ = "string",
         json_path = ".spec.serviceAccount.name"
     ),
+    printcolumn(name = "Valid", type_ = "string", json_path = ".status.conditions[?(@.type==\"Valid\")].status"),
     printcolumn(name = "In use by", type_ = "integer", json_path = ".status.inUseBy"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Valid\")].reason", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!(has(self.automountToken) && self.automountToken) && (!has(self.projectedTokens) || self.projectedTokens.size() == 0) || has(self.serviceAccount)")
-        .message("automountToken and projectedTokens need a serviceAccount: a token is somebody's")
+        .message("automountToken and projectedTokens need a serviceAccount: a token is somebody's; name one, or leave the tokens out")
 )]
 pub struct WorkspaceExecutionProfileSpec {
     /// Service account of the pod. Unset: the namespace's `default`, without a token.
@@ -86,7 +88,7 @@ pub struct WorkspaceExecutionProfileSpec {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("has(self.name) != has(self.perWorkspace)")
-        .message("exactly one must be given: name or perWorkspace")
+        .message("exactly one must be given: either name or perWorkspace")
 )]
 pub struct ServiceAccount {
     /// An existing one of the namespace.
@@ -111,8 +113,7 @@ pub struct PerWorkspaceServiceAccount {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!self.path.contains('/../') && !self.path.endsWith('/..')")
-        .message("path must not contain '..'")
+    validation = schema::no_way_up("path")
 )]
 pub struct ProjectedToken {
     /// Who is to accept it.

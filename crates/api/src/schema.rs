@@ -114,6 +114,72 @@ fn bound(schema: &mut Map<String, Value>) {
     }
 }
 
+/// What a message shows of a text in an object: quoted, with everything escaped, at most 100 characters.
+fn shown(path: &str) -> String {
+    format!("strings.quote({path}.size() > 100 ? {path}.substring(0, 100) + '...' : {path})")
+}
+
+/// Rule: the text `field` is neither added, changed nor removed. `why` ends the message: the reason, and what to do.
+pub(crate) fn immutable(field: &str, why: &str) -> Rule {
+    let side = |side: &str| {
+        let path = format!("{side}.{field}");
+        format!("(has({path}) ? {} : 'unset')", shown(&path))
+    };
+    let rule = format!(
+        "has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
+    );
+    Rule::new(rule)
+        .message(Message::Expression(format!(
+            "'{field} is immutable, it is ' + {} + ' and cannot become ' + {} + ': {why}'",
+            side("oldSelf"),
+            side("self")
+        )))
+        .field_path(format!(".{field}"))
+}
+
+/// Rule: the path `field` holds no `..` between its slashes.
+pub(crate) fn no_way_up(field: &str) -> Rule {
+    let path = format!("self.{field}");
+    Rule::new(format!("!has({path}) || !('..' in {path}.split('/'))"))
+        .message(Message::Expression(format!(
+            "'{field} must not hold \"..\", it is ' + {} + ': write the path without it'",
+            shown(&path)
+        )))
+        .field_path(format!(".{field}"))
+}
+
+/// Rule: the quantity `less` is not greater than `more`.
+pub(crate) fn ordered(less: &str, more: &str) -> Rule {
+    let amount = |field: &str| format!("quantity(string(self.{field}))");
+    Rule::new(format!(
+        "!has(self.{less}) || !has(self.{more}) || {}.compareTo({}) <= 0",
+        amount(less),
+        amount(more)
+    ))
+    .message(Message::Expression(format!(
+        "'{less} must not be greater than {more}: ' + string(self.{less}) + ' is more than ' + string(self.{more}) + \
+         ', lower the one or raise the other'"
+    )))
+    .field_path(format!(".{less}"))
+}
+
+/// Rule of a workspace: its disk does not shrink below what its claim asks for, once it had a size.
+pub(crate) fn disk_does_not_shrink() -> Rule {
+    const NEW: &str = "self.spec.storage.size";
+    const OLD: &str = "oldSelf.spec.storage.size";
+    // What an update says of the status is not taken over: this is what the operator wrote.
+    let claim = format!("self.?status.?disk.?size.orValue({OLD})");
+    Rule::new(format!(
+        "!has(self.spec.storage) || !has({NEW}) || !has(oldSelf.spec.storage) || !has({OLD}) || [{OLD}, {claim}].exists(least, \
+         quantity(string({NEW})).compareTo(quantity(string(least))) >= 0)"
+    ))
+    .message(Message::Expression(format!(
+        "'size can only grow, from ' + string({OLD}) + ' it cannot become ' + string({NEW}) + ': a disk does not shrink below what \
+         it has, which status.disk.size says; keep the size, or ask for more'"
+    )))
+    .field_path(".spec.storage.size")
+}
+
 /// Rule of a template: each default request and limit whose name `k` satisfies `selects` is within
 /// `resourceBounds.<bound>`.
 pub(crate) fn defaults_within(bound: &str, selects: &str) -> Rule {
@@ -126,9 +192,15 @@ pub(crate) fn defaults_within(bound: &str, selects: &str) -> Rule {
          ((!has({bounds}.min) || quantity(string({bounds}.min)).compareTo({value}) <= 0) && \
          (!has({bounds}.max) || {value}.compareTo(quantity(string({bounds}.max))) <= 0))))"
     );
-    Rule::new(rule).message(Message::Message(format!(
-        "defaultResources must be within resourceBounds.{bound}"
-    )))
+    let end = |end: &str| format!("(has({bounds}.{end}) ? string({bounds}.{end}) : 'open')");
+    Rule::new(rule)
+        .message(Message::Expression(format!(
+            "'defaultResources must be within resourceBounds.{bound}, which is from ' + {} + ' to ' + {} + ': change the default or \
+             the bound'",
+            end("min"),
+            end("max")
+        )))
+        .field_path(".defaultResources")
 }
 
 /// Rule of a template: each default request and limit is within `resourceBounds.resources`, where that names it.
@@ -142,9 +214,9 @@ pub(crate) fn defaults_within_named() -> Rule {
          ((!has({named}[k].min) || quantity(string({named}[k].min)).compareTo({value}) <= 0) && \
          (!has({named}[k].max) || {value}.compareTo(quantity(string({named}[k].max))) <= 0))))"
     );
-    Rule::new(rule).message(Message::Message(
-        "defaultResources must be within resourceBounds.resources".to_owned(),
-    ))
+    Rule::new(rule)
+        .message("defaultResources must be within resourceBounds.resources: change the default, or the bound of the same name")
+        .field_path(".defaultResources")
 }
 
 /// Rule of a template: its default idle timeout is within its own bounds.
@@ -158,9 +230,9 @@ pub(crate) fn default_idle_timeout_within() -> Rule {
          ((!has({bounds}.minIdleTimeoutInMinutes) || {bounds}.minIdleTimeoutInMinutes <= {value}) && \
          (!has({bounds}.maxIdleTimeoutInMinutes) || {value} <= {bounds}.maxIdleTimeoutInMinutes))"
     );
-    Rule::new(rule).message(Message::Message(
-        "defaultIdleShutdown.idleTimeoutInMinutes must be within idleShutdownOverrides".to_owned(),
-    ))
+    Rule::new(rule)
+        .message("defaultIdleShutdown.idleTimeoutInMinutes must be within idleShutdownOverrides: change the default or the bounds")
+        .field_path(".defaultIdleShutdown.idleTimeoutInMinutes")
 }
 
 #[cfg(test)]

@@ -36,9 +36,8 @@ use crate::schema;
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.workspaceRef == oldSelf.workspaceRef").message("workspaceRef is immutable: create another share"),
-    validation = Rule::new("has(self.workspaceUID) == has(oldSelf.workspaceUID) && (!has(self.workspaceUID) || self.workspaceUID == oldSelf.workspaceUID)")
-        .message("workspaceUID is immutable: create another share")
+    validation = schema::immutable("workspaceRef", "create another share"),
+    validation = schema::immutable("workspaceUID", "create another share")
 )]
 pub struct WorkspaceShareSpec {
     /// Name of the Workspace, of this namespace. Immutable.
@@ -74,9 +73,11 @@ pub struct WorkspaceShareSpec {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("(self.kind == 'ServiceAccount') == has(self.namespace)")
-        .message("a ServiceAccount has a namespace, a User or Group has none"),
+        .message(Message::Expression("'a ServiceAccount has a namespace, a User or Group has none: ' + (has(self.namespace) ? 'leave it out for ' : 'name the one of ') + self.kind + ' ' + strings.quote(self.name)".to_owned()))
+        .field_path(".namespace"),
     validation = Rule::new("self.kind != 'Group' || !self.name.startsWith('system:') || self.name.matches('^system:serviceaccounts:[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')")
-        .message("a workspace cannot be shared with a group of the system: only with system:serviceaccounts:<namespace>")
+        .message(Message::Expression("'a workspace cannot be shared with ' + strings.quote(self.name) + ', a group of the system: name system:serviceaccounts:<namespace>, or groups of people'".to_owned()))
+        .field_path(".name")
 )]
 pub struct Subject {
     /// `User`, `Group` or `ServiceAccount`.

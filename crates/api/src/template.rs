@@ -18,9 +18,7 @@ pub use idle::IdleShutdownOverrides;
 
 use crate::{
     schema,
-    workspace::{
-        AccessType, ContainerConfig, IdleShutdown, OwnershipType, ResourceRequirements, SecondaryVolume,
-    },
+    workspace::{AccessType, ContainerConfig, IdleShutdown, OwnershipType, ResourceRequirements, SecondaryVolume},
 };
 
 /// Defaults and bounds for the workspaces that refer to it. Immutable: a new version is a new object.
@@ -37,22 +35,27 @@ use crate::{
     derive = "Default",
     doc = "Default settings of workspaces and the bounds within which they may vary.",
     validation = Rule::new("self.spec == oldSelf.spec")
-        .message("template spec is immutable after creation: create a new template with another name"),
+        .message(Message::Expression("'template spec is immutable after creation: leave ' + self.metadata.name + ' as it is, and create the other under a new name'".to_owned()))
+        .field_path(".spec"),
     printcolumn(name = "Display name", type_ = "string", json_path = ".spec.displayName"),
     printcolumn(name = "Image", type_ = "string", json_path = ".spec.defaultImage"),
+    printcolumn(name = "Valid", type_ = "string", json_path = ".status.conditions[?(@.type==\"Valid\")].status"),
     printcolumn(name = "In use by", type_ = "integer", json_path = ".status.inUseBy"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Valid\")].reason", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = schema::defaults_within_named(),
     validation = Rule::new("!has(self.allowedImages) || self.allowedImages.size() == 0 || (has(self.allowCustomImages) && self.allowCustomImages) || self.defaultImage in self.allowedImages")
-        .message("defaultImage must be one of allowedImages"),
+        .message(Message::Expression("'defaultImage must be one of allowedImages, ' + strings.quote(self.defaultImage) + ' is not: add it there, or choose one of them'".to_owned()))
+        .field_path(".defaultImage"),
     validation = schema::defaults_within("cpu", "k == 'cpu'"),
     validation = schema::defaults_within("memory", "k == 'memory'"),
     validation = schema::defaults_within("gpu", "k in ['nvidia.com/gpu', 'nvidia.com/gpu.shared'] || k.startsWith('nvidia.com/mig-')"),
     validation = Rule::new("!has(self.defaultResources) || !has(self.defaultResources.requests) || !has(self.defaultResources.limits) || self.defaultResources.requests.all(k, !(k in self.defaultResources.limits) || quantity(string(self.defaultResources.requests[k])).compareTo(quantity(string(self.defaultResources.limits[k]))) <= 0)")
-        .message("defaultResources.requests must not exceed defaultResources.limits"),
+        .message("defaultResources.requests must not exceed defaultResources.limits: lower the request, or raise the limit of the same name")
+        .field_path(".defaultResources"),
     validation = schema::default_idle_timeout_within()
 )]
 pub struct WorkspaceTemplateSpec {

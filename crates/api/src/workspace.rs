@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 use crate::schema;
 pub use compute::{ContainerConfig, ResourceRequirements};
 pub use idle::{
-    IdleDetection, IdleHttpGet, IdleScheme, IdleShutdown, IdleSignal, IdleStatus, LastActivityTimestamp,
-    StopRule, StoppedBecause, TimestampFormat,
+    IdleDetection, IdleHttpGet, IdleScheme, IdleShutdown, IdleSignal, IdleStatus, LastActivityTimestamp, StopRule,
+    StoppedBecause, TimestampFormat,
 };
 pub use status::{ContainerCounts, Endpoint, Phase, Resolved, ResolvedStorage, WorkspaceStatus};
-pub use storage::{Retain, SecondaryVolume, Storage};
+pub use storage::{DiskStatus, Retain, SecondaryVolume, Storage};
 
 /// What a user wants. Everything left unset comes from the template, then from the operator's settings; nothing is ever
 /// written back into the spec.
@@ -36,6 +36,7 @@ pub use storage::{Retain, SecondaryVolume, Storage};
     derive = "PartialEq",
     derive = "Default",
     doc = "A compute unit with its own disk, URL and access rules.",
+    validation = schema::disk_does_not_shrink(),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]{0,48}[a-z0-9])?$')")
         .message("metadata.name must be a DNS-1035 label of at most 50 characters: lower-case letters, digits and '-', starting with a letter and ending with a letter or digit"),
     selectable = ".spec.templateRef",
@@ -52,10 +53,9 @@ pub use storage::{Retain, SecondaryVolume, Storage};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.templateRef) == has(oldSelf.templateRef) && (!has(self.templateRef) || self.templateRef == oldSelf.templateRef)")
-        .message("templateRef is immutable: delete the workspace and create it anew from the other template"),
+    validation = schema::immutable("templateRef", "delete the workspace and create it anew from the other template"),
     validation = Rule::new("!has(oldSelf.storage) || has(self.storage)")
-        .message("storage cannot be removed once set")
+        .message("storage cannot be removed once set: the files are on it; leave it as it is, or delete the workspace")
 )]
 pub struct WorkspaceSpec {
     /// Name shown to people, 1 to 100 characters, without control characters and marks that change the reading direction.

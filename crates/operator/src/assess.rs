@@ -118,6 +118,7 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
         stops_at: None,
         stops_because: None,
         stopped_because: None,
+        disk: before.disk,
         conditions,
     };
     Assessment {

@@ -10,6 +10,7 @@
 
 pub mod access;
 pub mod checks;
+pub mod claims;
 pub mod defaults;
 mod expand;
 pub mod given;

@@ -5,6 +5,7 @@ pub mod args;
 mod catalogue;
 pub mod certs;
 mod changes;
+mod disks;
 mod findings;
 mod kind;
 pub mod lookups;

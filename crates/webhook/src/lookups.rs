@@ -2,7 +2,8 @@
 
 use api::workspace::Phase;
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim};
+use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::ListParams;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -137,6 +138,24 @@ impl Lookups {
         Box::pin(workspaces.get_opt(name))
             .await
             .map_err(|error| LookupError::new(format!("Workspace {namespace}/{name}"), error))
+    }
+
+    /// The claim of that name.
+    pub(crate) async fn claim(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<PersistentVolumeClaim>, LookupError> {
+        let claims = Api::<PersistentVolumeClaim>::namespaced(self.client.clone(), namespace);
+        let found = Box::pin(claims.get_opt(name)).await;
+        found.map_err(|error| LookupError::new(format!("PersistentVolumeClaim {namespace}/{name}"), error))
+    }
+
+    /// The storage class of that name.
+    pub(crate) async fn storage_class(&self, name: &str) -> Result<Option<StorageClass>, LookupError> {
+        let classes = Api::<StorageClass>::all(self.client.clone());
+        let found = Box::pin(classes.get_opt(name)).await;
+        found.map_err(|error| LookupError::new(format!("StorageClass {name:?}"), error))
     }
 
     /// How many running workspaces are routed by the manager.

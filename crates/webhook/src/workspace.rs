@@ -11,7 +11,7 @@ use crate::findings::Findings;
 use crate::kind::Kind;
 use crate::lookups::{LookupError, Lookups};
 use crate::review::Request;
-use crate::{ownership, reach, usage};
+use crate::{disks, ownership, reach, usage};
 
 /// Judges a request for a workspace. `by_us`: the operator or the gateway asks, who need no rights of a person.
 pub(crate) async fn judge(
@@ -67,6 +67,9 @@ pub(crate) async fn judge(
             settings,
         };
         found.forbidden = Box::pin(reach::refused(request, changes, &workspace, &known, lookups)).await?;
+        if found.forbidden.is_empty() {
+            found.extend(Box::pin(disks::judge(request, changes, &workspace, lookups)).await);
+        }
     }
     Ok(found)
 }

@@ -6,6 +6,8 @@ use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTempl
 use axum::body::Body;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::storage::v1::StorageClass;
 use kube::core::DeserializeGuard;
 use kube::runtime::{reflector, watcher::Event};
 use kube::{Client, ResourceExt as _};
@@ -31,6 +33,12 @@ pub(crate) struct Cluster {
     pub(crate) profiles: Vec<WorkspaceExecutionProfile>,
     /// Workspaces that are stored.
     pub(crate) workspaces: Vec<Workspace>,
+    /// Claims that are stored, whatever their namespace.
+    pub(crate) claims: Vec<PersistentVolumeClaim>,
+    /// Storage classes that there are.
+    pub(crate) classes: Vec<StorageClass>,
+    /// Nobody lets the webhook read claims.
+    pub(crate) claims_are_hidden: bool,
     /// Rights as `user verb resource name`; `*` stands for everybody and everything.
     pub(crate) grants: Vec<&'static str>,
     /// The namespace is being deleted.
@@ -114,6 +122,9 @@ impl Cluster {
             ("namespaces", name) => (200, namespace(name, self.leaving)),
             ("workspacetemplates", name) => one(name, self.unwatched.iter().chain(&self.watched)),
             ("workspaces", name) => one(name, &self.workspaces),
+            ("persistentvolumeclaims", _) if self.claims_are_hidden => failure(403, "Forbidden"),
+            ("persistentvolumeclaims", name) => one(name, &self.claims),
+            ("storageclasses", name) => one(name, &self.classes),
             ("workspaceexecutionprofiles", name) => one(name, &self.profiles),
             _ => failure(404, "NotFound"),
         }

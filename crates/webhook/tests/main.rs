@@ -6,6 +6,7 @@
 mod bounds;
 mod catalogue;
 mod cluster;
+mod disks;
 mod http_surface;
 mod ownership;
 mod reach;

@@ -46,8 +46,7 @@ pub struct Requirement {
 /// A closed range of quantities.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[x_kube(
-    validation = Rule::new("!has(self.min) || !has(self.max) || quantity(string(self.min)).compareTo(quantity(string(self.max))) <= 0")
-        .message("min must not be greater than max")
+    validation = schema::ordered("min", "max")
 )]
 pub struct Bounds {
     /// Smallest allowed value.
@@ -64,10 +63,9 @@ pub struct Bounds {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!has(self.minSize) || !has(self.maxSize) || quantity(string(self.minSize)).compareTo(quantity(string(self.maxSize))) <= 0")
-        .message("minSize must not be greater than maxSize"),
-    validation = Rule::new("!has(self.defaultSize) || ((!has(self.minSize) || quantity(string(self.minSize)).compareTo(quantity(string(self.defaultSize))) <= 0) && (!has(self.maxSize) || quantity(string(self.defaultSize)).compareTo(quantity(string(self.maxSize))) <= 0))")
-        .message("defaultSize must be between minSize and maxSize")
+    validation = schema::ordered("minSize", "maxSize"),
+    validation = schema::ordered("minSize", "defaultSize"),
+    validation = schema::ordered("defaultSize", "maxSize")
 )]
 pub struct PrimaryStorage {
     /// Size of disks whose workspace names none.

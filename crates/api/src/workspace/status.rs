@@ -8,10 +8,11 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AccessType, IdleStatus, OwnershipType, ResourceRequirements, Retain, StopRule, StoppedBecause};
+use super::{AccessType, DiskStatus, IdleStatus, OwnershipType, ResourceRequirements, Retain, StopRule, StoppedBecause};
 use crate::schema;
 
-/// What is. Everything here can be rebuilt from the world.
+/// What is. Everything here can be rebuilt from the world, but `disk` and `startedAt`: which disk was there before, and that
+/// something ran, are remembered nowhere else.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkspaceStatus {
@@ -66,6 +67,13 @@ pub struct WorkspaceStatus {
     /// The rule that stopped it, if a rule and nobody in person did; until the next start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_because: Option<StoppedBecause>,
+    /// The disk of its own that the workspace has, or had last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskStatus>,
+    /// Since when this run has had a container. Absent while none has started: until then a change of the spec is applied at
+    /// once, because nobody has anything to lose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
     /// `Valid`, `Available`, `Progressing`, `Degraded`, `Stopped`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

@@ -11,16 +11,15 @@ use crate::schema;
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)")
-        .message("storageClassName is immutable: a disk cannot move to another class"),
-    validation = Rule::new("!has(oldSelf.size) || (has(self.size) && quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0)")
-        .message("size can only grow"),
-    validation = Rule::new("has(self.claimName) == has(oldSelf.claimName) && (!has(self.claimName) || self.claimName == oldSelf.claimName)")
-        .message("claimName is immutable: a workspace keeps its disk"),
+    validation = schema::immutable("storageClassName", "a disk cannot move to another class; copy the files to another workspace"),
+    validation = Rule::new("!has(oldSelf.size) || has(self.size)")
+        .message(Message::Expression("'size cannot be unset once set, it is ' + string(oldSelf.size) + ': leave it as it is, or let it grow'".to_owned()))
+        .field_path(".size"),
+    validation = schema::immutable("claimName", "a workspace keeps its disk; create another workspace for the other claim"),
     validation = Rule::new("!has(self.claimName) || !(has(self.storageClassName) || has(self.size) || has(self.retain))")
-        .message("claimName excludes storageClassName, size and retain: the claim exists already and is never deleted with the workspace"),
-    validation = Rule::new("!has(self.mountPath) || !('..' in self.mountPath.split('/'))").message("mountPath must not hold '..'"),
-    validation = Rule::new("!has(self.subPath) || !('..' in self.subPath.split('/'))").message("subPath must not hold '..'")
+        .message("claimName excludes storageClassName, size and retain, because the claim exists already and is never deleted with the workspace: leave these out"),
+    validation = schema::no_way_up("mountPath"),
+    validation = schema::no_way_up("subPath")
 )]
 pub struct Storage {
     /// Storage class. Unset: the template's, else the cluster's default. Immutable.
@@ -60,13 +59,33 @@ pub enum Retain {
     Retain,
 }
 
+/// Which disk a workspace has, or had last: what tells a disk from another one of the same name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DiskStatus {
+    /// UID of its claim.
+    #[serde(rename = "claimUID")]
+    pub claim_uid: String,
+    /// What its claim asks for: less than `spec.storage.size` as long as the disk cannot grow. That may go back to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::quantity")]
+    pub size: Option<Quantity>,
+    /// Name of its volume, once a pod was ready on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume_name: Option<String>,
+    /// True until the first run on it ends, if it took the place of a disk that somebody deleted.
+    #[serde(default)]
+    pub replaces_deleted: bool,
+}
+
 /// A further disk.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!(self.name in ['workspace-storage', 'tmp', 'shm']) && !self.name.startsWith('jupyter-k8s-')")
-        .message("name is taken: workspace-storage, tmp, shm and names that start with jupyter-k8s- belong to every pod"),
-    validation = Rule::new("!('..' in self.mountPath.split('/'))").message("mountPath must not hold '..'")
+        .message(Message::Expression("'name is taken, ' + self.name + ' belongs to every pod as workspace-storage, tmp, shm and all that start with jupyter-k8s- do: choose another'".to_owned()))
+        .field_path(".name"),
+    validation = schema::no_way_up("mountPath")
 )]
 pub struct SecondaryVolume {
     /// Name of the volume: a DNS-1123 label, unique in the pod. `workspace-storage`, `tmp`, `shm` and names that start with

@@ -41,12 +41,7 @@ pub fn named(workspace: &ValidWorkspace) -> Vec<Named> {
 
 /// Whether a claim is a workspace's disk, or was: nobody may mount it by its name.
 pub fn is_a_disk(claim: &PersistentVolumeClaim) -> bool {
-    let meta = &claim.metadata;
-    let mut owners = meta.owner_references.iter().flatten();
-    let group = format!("{}/", names::GROUP);
-    claim.annotations().contains_key(names::WORKSPACE_UID)
-        || claim.labels().contains_key(names::WORKSPACE_LABEL)
-        || owners.any(|owner| owner.kind == "Workspace" && owner.api_version.starts_with(&group))
+    rules::claims::is_a_disk(&claim.metadata)
 }
 
 /// Whether several pods may use a claim at a time.

@@ -280,7 +280,10 @@ mod tests {
             (json!({"limits": {"memory": "512"}}), "at least 4Mi"),
             (json!({"limits": {"memory": "500m"}}), "m means thousandths"),
             (json!({"requests": {"memory": "500m"}}), "m means thousandths"),
-            (json!({"requests": {"ephemeral-storage": "100m"}}), "m means thousandths"),
+            (
+                json!({"requests": {"ephemeral-storage": "100m"}}),
+                "m means thousandths",
+            ),
             (json!({"requests": {"cpu": "1u"}}), "finer than 1m"),
         ] {
             let found = lines(given.clone(), json!({}));

@@ -1,0 +1,142 @@
+//! Claims that a workspace newly names, and a disk that is to grow -> what the cluster holds against it (IO only through look-ups).
+//!
+//! The operator finds the same later. Whoever writes is told at once; where the claims cannot be read, the operator alone tells.
+
+use api::Workspace;
+use futures::{StreamExt as _, stream};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::Resource as _;
+use rules::{Quantity, Violation, claims};
+
+use crate::changes::Changes;
+use crate::findings::Findings;
+use crate::lookups::{LookupError, Lookups};
+use crate::review::Request;
+
+const SIZE: &str = "spec.storage.size";
+/// Look-ups of one request at the same time.
+const AT_ONCE: usize = 8;
+
+/// What is wrong with the disks of a workspace, as far as the request changes them.
+pub(crate) async fn judge(
+    request: &Request,
+    changes: &Changes,
+    workspace: &Workspace,
+    lookups: &Lookups,
+) -> Findings {
+    let mut found = Findings::default();
+    let looked_at = stream::iter(named(request, changes, workspace)).map(|(field, name)| async move {
+        let claim = lookups.claim(&request.namespace, &name).await.ok().flatten()?;
+        let rule = "is or was the disk of another workspace: name another claim";
+        claims::is_a_disk(&claim.metadata).then(|| Violation::new(field, name, rule))
+    });
+    let of_others: Vec<_> = looked_at.buffered(AT_ONCE).collect().await;
+    found.invalid.extend(of_others.into_iter().flatten());
+    if grows(request, changes) {
+        match growth(request, workspace, lookups).await {
+            Ok(violation) => found.invalid.extend(violation),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "whether a disk can grow cannot be said"
+                );
+                found.warnings.push(format!(
+                    "{SIZE}: whether the disk can grow cannot be said at the moment; the workspace's status will tell"
+                ));
+            }
+        }
+    }
+    found
+}
+
+/// Claims that the workspace names and did not name before, each with its field.
+fn named(request: &Request, changes: &Changes, workspace: &Workspace) -> Vec<(String, String)> {
+    let before: Option<Workspace> = request.old.as_ref().and_then(|old| old.clone().try_parse().ok());
+    let known = before.map(|before| all(&before)).unwrap_or_default();
+    if request.old.is_some() && !changes.spec.contains("volumes") {
+        return Vec::new();
+    }
+    let mut new = all(workspace);
+    new.retain(|(_, name)| {
+        rules::names::is_dns_1123_subdomain(name) && !known.iter().any(|(_, known)| known == name)
+    });
+    new
+}
+
+fn all(workspace: &Workspace) -> Vec<(String, String)> {
+    let spec = &workspace.spec;
+    let home = spec
+        .storage
+        .iter()
+        .filter_map(|storage| storage.claim_name.clone());
+    let home = home.map(|name| ("spec.storage.claimName".to_owned(), name));
+    let volumes = spec.volumes.iter().enumerate().map(|(index, volume)| {
+        let field = format!("spec.volumes[{index}].persistentVolumeClaimName");
+        (field, volume.persistent_volume_claim_name.clone())
+    });
+    home.chain(volumes).collect()
+}
+
+/// Whether the request gives a stored workspace another size.
+fn grows(request: &Request, changes: &Changes) -> bool {
+    let size = |spec: &serde_json::Value| spec["storage"]["size"].clone();
+    let old = request.old.as_ref().map(|old| size(&old.data["spec"]));
+    let new = size(&request.object.data["spec"]);
+    changes.spec.contains("storage") && !new.is_null() && old.is_some_and(|old| old != new)
+}
+
+/// Why the workspace's disk cannot become as large as is asked.
+async fn growth(
+    request: &Request,
+    workspace: &Workspace,
+    lookups: &Lookups,
+) -> Result<Option<Violation>, LookupError> {
+    let asked = workspace
+        .spec
+        .storage
+        .as_ref()
+        .and_then(|storage| storage.size.as_ref());
+    let child = rules::names::child(&request.name);
+    let (Some(asked), Some(claim)) = (asked, lookups.claim(&request.namespace, &child).await?) else {
+        return Ok(None);
+    };
+    let is_ours = workspace
+        .meta()
+        .uid
+        .as_deref()
+        .is_some_and(|uid| claims::belongs_to(&claim.metadata, uid));
+    let (Some(has), Ok(wanted)) = (size(&claim), Quantity::try_from(asked)) else {
+        return Ok(None);
+    };
+    if !is_ours || wanted <= has {
+        return Ok(None);
+    }
+    let class = claim
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.storage_class_name.as_deref())
+        .unwrap_or_default();
+    let why = if class.is_empty() {
+        "it has no StorageClass, so that nothing can expand it".to_owned()
+    } else {
+        match lookups.storage_class(class).await? {
+            Some(class) if class.allow_volume_expansion == Some(true) => return Ok(None),
+            Some(_) => {
+                format!("its StorageClass {class:?} cannot expand disks (allowVolumeExpansion is not true)")
+            }
+            None => {
+                format!("its StorageClass {class:?} does not exist any more, so that nothing can expand it")
+            }
+        }
+    };
+    let rule = format!(
+        "is more than the disk has, {has}, and {why}: keep {has}, have an administrator allow it, or copy the files to a workspace \
+         with a larger disk"
+    );
+    Ok(Some(Violation::new(SIZE, &asked.0, rule)))
+}
+
+fn size(claim: &PersistentVolumeClaim) -> Option<Quantity> {
+    let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
+    Quantity::try_from(requests.get("storage")?).ok()
+}

@@ -1,0 +1,172 @@
+//! Claims and disks as the cluster has them, when a workspace is written.
+
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::support::workspace;
+
+fn claim(name: &str, annotations: Value, class: &str) -> Value {
+    json!({
+        "metadata": {"name": name, "namespace": "team", "annotations": annotations},
+        "spec": {"storageClassName": class, "resources": {"requests": {"storage": "10Gi"}}},
+    })
+}
+
+/// A stored workspace with a disk of 10Gi, of a class that expands disks or not.
+fn cluster(class: &str, expands: Value) -> Cluster {
+    let disk = claim(
+        "workspace-demo",
+        json!({"workspaces.jupyter.org/workspace-uid": "u-1"}),
+        class,
+    );
+    let class =
+        json!({"metadata": {"name": "standard"}, "provisioner": "x.org/y", "allowVolumeExpansion": expands});
+    Cluster {
+        managers: vec![testkit::objects::manager("main")],
+        claims: vec![serde_json::from_value(disk).unwrap()],
+        classes: vec![serde_json::from_value(class).unwrap()],
+        grants: vec!["* use persistentvolumeclaims *"],
+        ..Cluster::default()
+    }
+}
+
+fn sized(size: &str) -> Value {
+    let mut workspace = workspace(json!({"storage": {"size": size}}));
+    workspace["metadata"]["name"] = json!("demo");
+    workspace["metadata"]["uid"] = json!("u-1");
+    workspace
+}
+
+#[tokio::test]
+async fn a_disk_of_a_class_that_cannot_expand_is_not_asked_to_grow() {
+    for (class, expands, why) in [
+        (
+            "standard",
+            json!(false),
+            r#"its StorageClass "standard" cannot expand disks"#,
+        ),
+        ("standard", Value::Null, r#"its StorageClass "standard" cannot expand disks (allowVolumeExpansion is not true)"#),
+        (
+            "gone",
+            json!(true),
+            r#"its StorageClass "gone" does not exist any more"#,
+        ),
+        ("", json!(true), "it has no StorageClass"),
+    ] {
+        let webhook = cluster(class, expands).webhook();
+        let refused = webhook
+            .validate_update("alice", &sized("10Gi"), &sized("20Gi"))
+            .await;
+        assert_eq!(refused.code, 422, "{refused:?}");
+        let start = r#"spec.storage.size: "20Gi" is more than the disk has, 10Gi, and "#;
+        assert!(refused.message.contains(&format!("{start}{why}")), "{refused:?}");
+        assert!(refused.message.contains("keep 10Gi"), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_disk_may_grow_where_its_class_expands_it_and_go_back_to_what_it_has_anyway() {
+    let webhook = cluster("standard", json!(true)).webhook();
+    let grown = webhook
+        .validate_update("alice", &sized("10Gi"), &sized("20Gi"))
+        .await;
+    assert!(grown.allowed && grown.warnings.is_empty(), "{grown:?}");
+    let webhook = cluster("standard", json!(false)).webhook();
+    let back = webhook
+        .validate_update("alice", &sized("20Gi"), &sized("10Gi"))
+        .await;
+    assert!(back.allowed && back.warnings.is_empty(), "{back:?}");
+    let mut renamed = sized("20Gi");
+    renamed["spec"]["displayName"] = json!("Another");
+    let renamed = webhook.validate_update("alice", &sized("20Gi"), &renamed).await;
+    assert!(
+        renamed.allowed,
+        "what is stored already keeps nobody from other changes: {renamed:?}"
+    );
+}
+
+#[tokio::test]
+async fn nobody_is_kept_from_growth_by_a_disk_that_is_not_theirs_or_cannot_be_seen() {
+    let mut other = cluster("standard", json!(false));
+    other.claims[0].metadata.annotations = None;
+    let grown = other
+        .webhook()
+        .validate_update("alice", &sized("10Gi"), &sized("20Gi"))
+        .await;
+    assert!(grown.allowed && grown.warnings.is_empty(), "{grown:?}");
+    let mut hidden = cluster("standard", json!(false));
+    hidden.claims_are_hidden = true;
+    let grown = hidden
+        .webhook()
+        .validate_update("alice", &sized("10Gi"), &sized("20Gi"))
+        .await;
+    assert!(grown.allowed, "{grown:?}");
+    assert_eq!(
+        grown.warnings,
+        [
+            "spec.storage.size: whether the disk can grow cannot be said at the moment; the workspace's status will tell"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_claim_that_is_or_was_the_disk_of_another_workspace_is_refused_at_once() {
+    let mut there = cluster("standard", json!(false));
+    for (name, annotations) in [
+        ("kept", json!({"workspaces.jupyter.org/workspace-uid": "u-9"})),
+        ("data", json!({})),
+    ] {
+        there
+            .claims
+            .push(serde_json::from_value(claim(name, annotations, "standard")).unwrap());
+    }
+    let volume = |claim: &str| json!({"name": "v", "persistentVolumeClaimName": claim, "mountPath": "/v"});
+    let webhook = there.clone().webhook();
+    for (spec, field) in [
+        (
+            json!({"storage": {"claimName": "kept"}}),
+            "spec.storage.claimName",
+        ),
+        (
+            json!({"volumes": [volume("kept")]}),
+            "spec.volumes[0].persistentVolumeClaimName",
+        ),
+    ] {
+        let refused = webhook.validate_create("alice", &workspace(spec)).await;
+        assert_eq!(refused.code, 422, "{refused:?}");
+        let line = format!(r#"{field}: "kept" is or was the disk of another workspace: name another claim"#);
+        assert!(refused.message.contains(&line), "{refused:?}");
+    }
+    for fine in ["data", "not-yet"] {
+        let answer = webhook
+            .validate_create("alice", &workspace(json!({"volumes": [volume(fine)]})))
+            .await;
+        assert!(answer.allowed, "{fine}: {answer:?}");
+    }
+    there.claims_are_hidden = true;
+    let hidden = there.webhook();
+    let answer = hidden
+        .validate_create("alice", &workspace(json!({"storage": {"claimName": "kept"}})))
+        .await;
+    assert!(answer.allowed, "the operator tells: {answer:?}");
+}
+
+#[tokio::test]
+async fn a_stranger_learns_nothing_of_claims() {
+    let mut there = cluster("standard", json!(false));
+    there.grants.clear();
+    there.claims.push(
+        serde_json::from_value(claim(
+            "kept",
+            json!({"workspaces.jupyter.org/workspace-uid": "u-9"}),
+            "standard",
+        ))
+        .unwrap(),
+    );
+    let webhook = there.webhook();
+    let refused = webhook
+        .validate_create("mallory", &workspace(json!({"storage": {"claimName": "kept"}})))
+        .await;
+    assert_eq!(refused.code, 403, "{refused:?}");
+    assert!(!refused.message.contains("another workspace"), "{refused:?}");
+}
