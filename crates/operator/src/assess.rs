@@ -119,6 +119,7 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
         stops_because: None,
         stopped_because: None,
         disk: before.disk,
+        started_at: before.started_at,
         conditions,
     };
     Assessment {
