@@ -12,7 +12,7 @@ use std::{fmt::Debug, sync::Arc};
 
 use api::{
     Workspace,
-    condition::{self, STOPPED},
+    condition::{self, STOPPED, reason},
     names,
 };
 use k8s_openapi::{
@@ -22,6 +22,7 @@ use k8s_openapi::{
 use kube::{
     Api, Resource,
     api::{DeleteParams, Preconditions},
+    runtime::events::{Event, EventType},
 };
 use rules::ValidWorkspace;
 use serde::{Serialize, de::DeserializeOwned};
@@ -36,7 +37,7 @@ use crate::{
     finalizer,
     intent::Intent,
     plan::{self, Plan},
-    random,
+    publish, random,
     trouble::Obstacle,
     world::{Identity, World},
 };
@@ -309,9 +310,30 @@ async fn scale(context: &Context, replicas: i32, applied: &mut Applied) -> Resul
         // It must not bring back a pod that has been told to end meanwhile.
         expect(&mut scale.metadata, Some(&live.metadata));
     }
-    let outcome = write::<Deployment>(context, identity, names::OPERATOR_SCALE, &scale).await?;
+    let (identity, before) = (identity.clone(), applied.world.wanted_pods());
+    let outcome = write::<Deployment>(context, &identity, names::OPERATOR_SCALE, &scale).await?;
     deployed(context, outcome, applied);
+    if before > 1 {
+        tell_corrected(context, &identity, before, replicas).await;
+    }
     Ok(())
+}
+
+/// Somebody wanted several pods at one disk.
+async fn tell_corrected(context: &Context, identity: &Identity, before: i32, replicas: i32) {
+    let note = format!(
+        "The Deployment {} was scaled to {before} pods, and a workspace runs one: it is scaled to {replicas} again. More than \
+         one pod may have used the disk for a moment.",
+        identity.child_name()
+    );
+    let event = Event {
+        type_: EventType::Warning,
+        reason: reason::REPLICAS_CORRECTED.to_owned(),
+        note: Some(note),
+        action: "Scale".to_owned(),
+        secondary: None,
+    };
+    publish::event(context, identity, &event).await;
 }
 
 fn deployed(context: &Context, outcome: Outcome<Deployment>, applied: &mut Applied) {

@@ -5,7 +5,9 @@
 
 pub(crate) mod conditions;
 mod evidence;
+mod news;
 mod rare;
+mod remembered;
 mod told;
 
 use std::time::Duration;
@@ -16,7 +18,7 @@ use api::{
     workspace::{ContainerCounts, DesiredStatus, Endpoint, Resolved},
 };
 use jiff::Timestamp;
-use kube::ResourceExt;
+use kube::{ResourceExt, runtime::events::Event};
 use rules::ValidWorkspace;
 
 use self::evidence::{Evidence, Judging};
@@ -30,6 +32,11 @@ use crate::{
 
 /// Causes that the kubelet words in more than one way.
 const REWORDED: [&str; 2] = [reason::IMAGE_PULL_FAILED, reason::VOLUME_ATTACH_FAILED];
+
+/// What stands behind a cause while changes wait.
+const WAITING: &str = " Changes that take effect when the workspace is stopped and started: ";
+/// Most changes that a message lists.
+const MOST_PATHS: usize = 8;
 
 /// What is pending where somebody changed the pod template and not the workspace: the next start puts it right.
 const CHANGED_BY_HAND: &str = "deployment.spec.template";
@@ -51,12 +58,13 @@ pub struct Facts<'a> {
 }
 
 /// A status, and when it has to be looked at again although nothing is written.
-#[derive(Clone, Debug, PartialEq)]
 pub struct Assessment {
     /// The status.
     pub status: WorkspaceStatus,
     /// When time alone may change it.
     pub recheck: Option<Duration>,
+    /// What to tell besides the transitions of the conditions.
+    pub news: Vec<Event>,
 }
 
 /// Where the workspace stands.
@@ -80,11 +88,16 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
         .and_then(Obstacle::trouble)
         .or_else(|| facts.verdict.as_ref().err().and_then(Rejected::trouble))
         .or(evidence.trouble);
-    let trouble = steady(trouble, stand, &before, facts.world);
-    let conditions = told::conditions(facts, stand, trouble.as_ref(), &before);
+    let alive = facts.world.wanted_pods() > 0;
+    let pending = pending(facts, alive);
+    let trouble = steady(trouble, stand, &before, facts.world).map(|trouble| with_waiting(trouble, &pending));
+    let run_id = facts.world.run_id().filter(|_| stand != Stand::Stopped);
+    let disk = remembered::disk(&before, facts.world, run_id, stand == Stand::Running);
+    let told = stand == Stand::Running || trouble.is_some();
+    let started_at = run_id.and_then(|_| remembered::started_at(&before, facts.world, told));
+    let conditions = told::conditions(facts, stand, trouble.as_ref(), disk.as_ref(), &before);
     let decisive = told::decisive(stand, trouble.as_ref(), facts.verdict.is_err());
     let decided_by = condition::find(&conditions, decisive).cloned();
-    let alive = facts.world.wanted_pods() > 0;
     let valid = facts.verdict.as_ref().ok();
     let status = WorkspaceStatus {
         observed_generation: facts.workspace.metadata.generation,
@@ -104,25 +117,20 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
         deployment_name: facts.world.own_deployment().map(ResourceExt::name_any),
         service_name: own_service_name(facts.world),
         endpoint,
-        run_id: facts
-            .world
-            .run_id()
-            .filter(|_| stand != Stand::Stopped)
-            .map(str::to_owned),
+        run_id: run_id.map(str::to_owned),
         owner: api::names::owner(&facts.workspace.metadata).map(str::to_owned),
-        pending_update: valid
-            .filter(|_| alive)
-            .map_or_else(Vec::new, |valid| pending(valid, facts.world)),
+        pending_update: pending,
         containers: containers(facts.world),
         idle: None,
         stops_at: None,
         stops_because: None,
         stopped_because: None,
-        disk: before.disk,
-        started_at: before.started_at,
+        disk,
+        started_at,
         conditions,
     };
     Assessment {
+        news: news::news(facts.workspace.status.as_ref(), &status, facts.world),
         status,
         recheck: evidence.recheck,
     }
@@ -175,11 +183,35 @@ fn own_service_name(world: &World) -> Option<String> {
     world.identity.owns(&service.metadata).then(|| service.name_any())
 }
 
-fn pending(valid: &ValidWorkspace, world: &World) -> Vec<String> {
-    let started = world.started_from();
-    let mut pending = started.map_or_else(Vec::new, |started| record::pending(started, valid));
-    pending.extend(world.template_changed_by().map(|_| CHANGED_BY_HAND.to_owned()));
+/// What the next start changes. That the pod template was changed by hand is told at any time.
+fn pending(facts: &Facts<'_>, alive: bool) -> Vec<String> {
+    let valid = facts.verdict.as_ref().ok().filter(|_| alive);
+    let recorded = facts.world.started_from().zip(valid);
+    let mut pending = recorded.map_or_else(Vec::new, |(started, valid)| record::pending(started, valid));
+    pending.extend(
+        facts
+            .world
+            .template_changed_by()
+            .map(|_| CHANGED_BY_HAND.to_owned()),
+    );
     pending
+}
+
+/// The cause, and what of the changes since the start is not in force: whoever mends the cause looks there.
+fn with_waiting(trouble: Trouble, pending: &[String]) -> Trouble {
+    let paths: Vec<_> = pending.iter().filter(|path| *path != CHANGED_BY_HAND).collect();
+    if paths.is_empty() {
+        return trouble;
+    }
+    let listed: Vec<_> = paths.iter().take(MOST_PATHS).map(|path| path.as_str()).collect();
+    let more = match paths.len().saturating_sub(MOST_PATHS) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Trouble {
+        message: format!("{}{WAITING}{}{more}.", trouble.message, listed.join(", ")),
+        ..trouble
+    }
 }
 
 /// How many containers are ready, while there are to be any.
@@ -221,16 +253,31 @@ fn steady(
     let same_run = before.run_id.as_deref() == world.run_id();
     let earlier = condition::find(&before.conditions, DEGRADED).filter(|it| same_run && it.status == "True");
     let Some(earlier) = earlier else { return trouble };
+    let words = || {
+        let words = earlier.message.split(WAITING).next().unwrap_or_default();
+        words.to_owned()
+    };
     match trouble {
         None if stand == Stand::Starting && earlier.reason == reason::EVICTED => Some(Trouble {
             reason: reason::EVICTED,
-            message: earlier.message.clone(),
+            message: words(),
             failed: false,
         }),
         Some(now) if REWORDED.contains(&now.reason) && now.reason == earlier.reason => Some(Trouble {
-            message: earlier.message.clone(),
+            message: words(),
             ..now
         }),
+        // It says why a hook failed at one moment only, and that it failed at any.
+        Some(now)
+            if now.reason == reason::POST_START_HOOK_FAILED
+                && now.reason == earlier.reason
+                && words().len() > now.message.len() =>
+        {
+            Some(Trouble {
+                message: words(),
+                ..now
+            })
+        }
         trouble => trouble,
     }
 }

@@ -1,13 +1,13 @@
 //! What every pass of the operator needs (a leaf: shared data, no logic).
 
 use jiff::Timestamp;
-use kube::{
-    Client,
-    runtime::events::{Recorder, Reporter},
-};
+use kube::Client;
 use rules::Settings;
 
-use crate::{backoff::Backoff, memory::Memory, metrics::Metrics, plan::Site, protect::Holds, stores::Stores};
+use crate::{
+    backoff::Backoff, events::Recorder, memory::Memory, metrics::Metrics, plan::Site, protect::Holds,
+    stores::Stores,
+};
 
 /// Shared by all passes.
 pub struct Context {
@@ -19,7 +19,7 @@ pub struct Context {
     pub settings: Settings,
     /// The same, as planning needs them.
     pub site: Site,
-    /// Source of all Events, shared so that repeated ones become one series.
+    /// Source of all Events, shared so that what is said again is counted.
     pub recorder: Recorder,
     /// What is measured.
     pub metrics: Metrics,
@@ -36,12 +36,8 @@ pub struct Context {
 impl Context {
     /// A context at its beginning. `instance` names the source of events.
     pub fn new(client: Client, stores: Stores, settings: Settings, site: Site, instance: String) -> Self {
-        let reporter = Reporter {
-            controller: api::names::OPERATOR.to_owned(),
-            instance: Some(instance),
-        };
         Self {
-            recorder: Recorder::new(client.clone(), reporter),
+            recorder: Recorder::new(client.clone(), api::names::OPERATOR, instance),
             client,
             stores,
             settings,

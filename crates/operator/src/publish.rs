@@ -22,12 +22,13 @@ use crate::{
 pub struct Error(#[from] pub kube::Error);
 
 /// Writes the status of the workspace if it differs from `before`, which is the newest that is known, and tells the
-/// transition. An Event that cannot be written is logged and lost: the status says the same.
+/// transition and the `news` that came with it. An Event that cannot be written is logged and lost: the status says the same.
 pub async fn publish(
     context: &Context,
     identity: &Identity,
     before: Option<&WorkspaceStatus>,
     status: WorkspaceStatus,
+    news: Vec<Event>,
 ) -> Result<(), Error> {
     let key = identity.key();
     context.metrics.phase(&key, status.phase);
@@ -54,7 +55,9 @@ pub async fn publish(
         Err(error) => return Err(error.into()),
     }
     context.metrics.write("publish");
-    for told in transitions::events(before, &status) {
+    let mut told = transitions::events(before, &status);
+    told.extend(news);
+    for told in told {
         event(context, identity, &told).await;
     }
     Ok(())

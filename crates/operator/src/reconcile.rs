@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use api::{
     Workspace, WorkspaceStatus,
     condition::{self, STOPPED},
+    workspace::UpdatePolicy,
 };
 use kube::{Resource as _, core::error_boundary::InvalidObject, runtime::controller::Action};
 use rules::ValidWorkspace;
@@ -14,6 +15,7 @@ use crate::{
     apply::{self, Applied},
     assess::{self, Facts, assess},
     backoff::spread,
+    begun,
     context::Context,
     disks::fate::fate,
     failure::{is_everyday, reason_of},
@@ -199,7 +201,7 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     metrics
         .timed(
             "publish",
-            publish::publish(context, &identity, before, assessment.status),
+            publish::publish(context, &identity, before, assessment.status, assessment.news),
         )
         .await?;
 
@@ -212,9 +214,14 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     })
 }
 
-/// Whether the run that is on is to end and begin anew, with what is asked for today.
+/// Whether the run that is on is to end and begin anew, with what is asked for today. One in which no container has started
+/// yet takes changes at once, as with `Always`.
 fn asks_for_restart(workspace: &Workspace, valid: Option<&ValidWorkspace>, world: &World) -> bool {
-    let policy = workspace.spec.update_policy;
+    let policy = if begun::has_begun(workspace.status.as_ref(), world) {
+        workspace.spec.update_policy
+    } else {
+        UpdatePolicy::Always
+    };
     let started = world.started_from().zip(valid);
     started.is_some_and(|(started, valid)| record::asks_for_restart(started, valid, policy))
 }
@@ -289,7 +296,7 @@ async fn depart(object: &Guarded<Workspace>, context: &Context) -> Result<Next, 
     if let Ok(workspace) = &object.0 {
         let workspace = with_newest_status(workspace, context);
         let status = assess::farewell(&workspace, &left, (context.now)());
-        publish::publish(context, &identity, workspace.status.as_ref(), status).await?;
+        publish::publish(context, &identity, workspace.status.as_ref(), status, Vec::new()).await?;
     }
     Ok(Next::Settled(Some(VIGIL)))
 }
@@ -330,7 +337,7 @@ async fn explain(invalid: &InvalidObject, context: &Context) -> Result<Next, Err
     let before: WorkspaceStatus = observe::status_of_unreadable(&identity, &context.client).await?;
     let now = (context.now)();
     let status = assess::unreadable(before.clone(), invalid.metadata.generation, &invalid.error, now);
-    publish::publish(context, &identity, Some(&before), status).await?;
+    publish::publish(context, &identity, Some(&before), status, Vec::new()).await?;
     Ok(Next::Never)
 }
 

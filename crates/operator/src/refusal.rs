@@ -46,7 +46,7 @@ pub fn of_message(child: &str, message: &str) -> Refusal {
             reason: reason::SERVICE_ACCOUNT_NOT_FOUND,
             message: format!(
                 "The ServiceAccount {account} does not exist in this namespace, so no pod can be made. Have it made, and \
-                 the pod follows by itself; or have the execution profile name another one, stop and start."
+                 the pod follows by itself; or have the execution profile name another one."
             ),
         };
     }
@@ -69,7 +69,7 @@ pub fn of_message(child: &str, message: &str) -> Refusal {
     } else if is(&[" usage per ", " max limit to request ratio per "]) {
         (
             reason::ADMISSION_DENIED,
-            "The namespace's LimitRange wants other values: change spec.resources or spec.storage.size, stop and start",
+            "The namespace's LimitRange wants other values: change spec.resources or spec.storage.size",
         )
     } else {
         (

@@ -1,6 +1,6 @@
 //! What Warning Events and Nodes say about our pods and disks: the little that a verdict needs (in memory, bounded).
 //!
-//! Events tell what has no status: volumes that cannot be attached, mounted or made. Of each object only the newest
+//! Events tell what has no status: volumes that cannot be attached, mounted or made, hooks that fail. Of each object only the newest
 //! Event of each kind is kept, and of all objects only so many. Of a Node only whether it answers is kept.
 
 use std::{
@@ -14,11 +14,12 @@ use k8s_openapi::{
 };
 
 /// Reasons of Warning Events that tell what no status does.
-const TOLD_BY_EVENTS_ALONE: [&str; 7] = [
+const TOLD_BY_EVENTS_ALONE: [&str; 8] = [
     "FailedAttachVolume",
     "FailedMapVolume",
     "FailedMount",
     "FailedCreatePodSandBox",
+    "FailedPostStartHook",
     "FileSystemResizeFailed",
     "ProvisioningFailed",
     "VolumeResizeFailed",

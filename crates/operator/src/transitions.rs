@@ -27,6 +27,12 @@ fn is_ephemeral(status: &WorkspaceStatus) -> bool {
     storage.is_some_and(|storage| storage.ephemeral)
 }
 
+/// Whether the disk is lost when the last pod ends.
+fn loses_disk(status: &WorkspaceStatus) -> bool {
+    condition::find(&status.conditions, DEGRADED)
+        .is_some_and(|it| it.status == "True" && it.reason == reason::VOLUME_TERMINATING)
+}
+
 /// The Events that lead from one status to the next.
 pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<Event> {
     let nothing = WorkspaceStatus::default();
@@ -47,6 +53,8 @@ pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<
     if known && after.phase == Some(Phase::Stopping) && before.phase != Some(Phase::Stopping) {
         let note = if is_ephemeral(after) {
             "The pod is being stopped; its home directory is no disk, and goes with it."
+        } else if loses_disk(before) || loses_disk(after) {
+            "The pod is being stopped; its disk was deleted, and goes with it."
         } else {
             "The pod is being stopped; the disk is kept."
         };

@@ -188,7 +188,8 @@ impl fmt::Display for DiskObstacle {
             ),
             Self::Missing { claim } => write!(
                 f,
-                "The claim {claim}, which the workspace names, does not exist. Have it made, or name another one."
+                "The claim {claim}, which the workspace names, does not exist. Have it made, and the workspace starts by \
+                 itself; or name another claim."
             ),
             Self::OfAnother { claim } => write!(
                 f,
@@ -196,8 +197,8 @@ impl fmt::Display for DiskObstacle {
             ),
             Self::InUse { claim, by } => write!(
                 f,
-                "The claim {claim} is in use by {by}, and at most one may write to it. It starts when that is stopped; for \
-                 several at a time, use a claim with access mode ReadWriteMany."
+                "The claim {claim} is in use by the {by}, and only one at a time may write to it. This workspace starts once \
+                 that has stopped. For several at a time, use a claim with access mode ReadWriteMany."
             ),
         }
     }

@@ -134,6 +134,13 @@ impl World {
         }
     }
 
+    /// The disk, if it is this workspace's.
+    pub fn own_claim(&self) -> Option<&PersistentVolumeClaim> {
+        self.claim
+            .as_deref()
+            .filter(|claim| self.identity.owns(&claim.metadata))
+    }
+
     /// The Deployment, if it is this workspace's.
     pub fn own_deployment(&self) -> Option<&Deployment> {
         self.deployment
@@ -198,6 +205,15 @@ impl World {
             .as_ref()?
             .get(names::RUN_ID_LABEL)
             .map(String::as_str)
+    }
+
+    /// Every pod of the current run, ended ones included.
+    pub fn pods_of_run(&self) -> impl Iterator<Item = &Pod> {
+        let run_id = self.run_id();
+        let pods = self.pods.iter().map(AsRef::as_ref);
+        pods.filter(move |pod| {
+            run_id.is_some() && pod.labels().get(names::RUN_ID_LABEL).map(String::as_str) == run_id
+        })
     }
 
     /// The record of what the Deployment's pod template was made from.

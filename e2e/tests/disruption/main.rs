@@ -31,17 +31,22 @@ async fn kill(component: &str) -> anyhow::Result<Vec<String>> {
     let mut killed = Vec::new();
     for pod in pods {
         let api = Api::<Pod>::namespaced(admin.clone(), &pod.namespace().unwrap_or_default());
-        api.delete(
-            &pod.name_any(),
-            &DeleteParams {
-                grace_period_seconds: Some(0),
-                ..DeleteParams::default()
-            },
-        )
-        .await?;
+        let at_once = DeleteParams::default().grace_period(0);
+        match api.delete(&pod.name_any(), &at_once).await {
+            // It was on its way out.
+            Err(kube::Error::Api(answer)) if answer.code == 404 => {}
+            other => drop(other?),
+        }
         killed.push(pod.name_any());
     }
     Ok(killed)
+}
+
+/// Whether a pod has ended and just lies there. A kubelet turns a pod away, and another is made for it, while what was killed
+/// without grace still holds the room on a node that is nearly full.
+fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Failed" | "Succeeded"))
 }
 
 /// Waits until other pods of the component are ready.
@@ -53,14 +58,16 @@ async fn replaced(component: &str, killed: &[String]) -> anyhow::Result<()> {
             .map_err(|error| format!("{error:#}"))?;
         let fresh: Vec<_> = pods
             .iter()
-            .filter(|pod| !killed.contains(&pod.name_any()))
+            .filter(|pod| !killed.contains(&pod.name_any()) && !has_ended(pod))
             .collect();
         if !fresh.is_empty() && fresh.iter().all(|pod| cluster::is_ready(pod)) {
             return Ok(());
         }
         Err(format!(
             "{:?}",
-            pods.iter().map(kube::ResourceExt::name_any).collect::<Vec<_>>()
+            pods.iter()
+                .map(|pod| (pod.name_any(), &pod.status))
+                .collect::<Vec<_>>()
         ))
     })
     .await

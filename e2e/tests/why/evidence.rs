@@ -1,13 +1,17 @@
-//! What a test waits for -> when the API server first held it (pure).
+//! What a test waits for -> when the API server first held it.
 
 use std::time::Duration;
 
-use e2e::why::{Histories, written};
+use e2e::{
+    wait,
+    why::{Histories, Scene, written},
+};
 use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{ContainerState, ContainerStatus, Pod},
+    core::v1::{ContainerState, ContainerStatus, Event, Pod},
 };
+use kube::api::ListParams;
 
 /// When the evidence was held.
 pub(crate) trait When: Fn(&Histories) -> Option<Timestamp> {}
@@ -16,6 +20,25 @@ impl<F: Fn(&Histories) -> Option<Timestamp>> When for F {}
 /// At a time that is known.
 pub(crate) fn at(time: Option<Timestamp>) -> impl When {
     move |_| time
+}
+
+/// Waits for an Event of this reason, which the kubelet writes and no status tells: when it was made.
+pub(crate) async fn event(scene: &Scene, reason: &str) -> anyhow::Result<impl When + use<>> {
+    let events = scene.scratch.api::<Event>();
+    let made = wait::until(&format!("an Event {reason}"), wait::USUAL, || async {
+        let all = events.list(&ListParams::default()).await;
+        let all = all.map_err(|error| error.to_string())?;
+        let mut of_reason = all
+            .items
+            .into_iter()
+            .filter(|event| event.reason.as_deref() == Some(reason));
+        let made = of_reason
+            .next()
+            .and_then(|event| event.metadata.creation_timestamp);
+        made.ok_or_else(|| "not yet".to_owned())
+    })
+    .await?;
+    Ok(at(Some(made.0)))
 }
 
 /// When a pod first was so.

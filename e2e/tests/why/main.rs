@@ -3,6 +3,7 @@
 
 mod admission;
 mod evidence;
+mod hands;
 mod images;
 mod quiet;
 mod references;

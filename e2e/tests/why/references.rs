@@ -12,7 +12,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::evidence::{created, pod_refused, waiting_for};
+use crate::evidence::{created, event, pod_refused, waiting_for};
 
 const API_VERSION: &str = "workspaces.jupyter.org/v1alpha1";
 
@@ -159,22 +159,7 @@ async fn secret_that_a_profile_mounts(scene: &Scene) -> anyhow::Result<()> {
     scene
         .create_as_admin(json!({"executionProfileRef": "runner"}))
         .await?;
-    let events = scene.scratch.api::<k8s_openapi::api::core::v1::Event>();
-    let held = e2e::wait::until("the kubelet's Event", e2e::wait::USUAL, || async {
-        let all = events
-            .list(&ListParams::default())
-            .await
-            .map_err(|error| error.to_string())?;
-        let found = all
-            .items
-            .iter()
-            .find(|event| event.reason.as_deref() == Some("FailedMount"));
-        found
-            .and_then(|event| event.metadata.creation_timestamp.clone())
-            .ok_or_else(|| "not yet".to_owned())
-    })
-    .await?;
-    let evidence = crate::evidence::at(Some(held.0));
+    let evidence = event(scene, "FailedMount").await?;
     scene
         .told(
             reason::SECRET_NOT_FOUND,

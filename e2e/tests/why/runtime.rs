@@ -14,7 +14,7 @@ use kube::{ResourceExt as _, api::DeleteParams};
 use serde_json::{Value, json};
 
 use crate::{
-    evidence::{after_start, at, container, ended, waiting},
+    evidence::{after_start, at, container, ended, event, waiting},
     images::container_runs,
 };
 
@@ -126,6 +126,33 @@ async fn readiness_never_true(scene: &Scene) -> anyhow::Result<()> {
         .await?;
     scene.restart_with(mended()).await?;
     scene.recovered().await
+}
+
+async fn post_start_hook(scene: &Scene) -> anyhow::Result<()> {
+    // What the container shows before the kubelet says why.
+    scene.may_also_tell(reason::CONTAINER_EXITED);
+    scene.may_also_tell(reason::CRASH_LOOPING);
+    let hook = json!({"postStart": {"exec": {"command": ["sh", "-c", "echo no licence; exit 7"]}}});
+    scene.create(json!({"lifecycle": hook})).await?;
+    let evidence = event(scene, "FailedPostStartHook").await?;
+    let words = [
+        "postStart hook of the container failed",
+        "spec.lifecycle.postStart",
+    ];
+    scene
+        .told(reason::POST_START_HOOK_FAILED, &words, evidence)
+        .await?;
+    scene.restart_with(json!({"lifecycle": null})).await?;
+    scene.recovered().await
+}
+
+async fn pre_stop_hook_that_fails_does_no_harm(scene: &Scene) -> anyhow::Result<()> {
+    let hook = json!({"preStop": {"exec": {"command": ["sh", "-c", "exit 7"]}}});
+    scene.create(json!({"lifecycle": hook})).await?;
+    scene.reached(Phase::Running).await?;
+    workspace::set(&scene.alice, &scene.name, json!({"desiredStatus": "Stopped"})).await?;
+    scene.reached(Phase::Stopped).await?;
+    scene.cleared().await
 }
 
 async fn config_error_of_another_kind(scene: &Scene) -> anyhow::Result<()> {
@@ -261,6 +288,8 @@ async fn containers_that_end_or_never_answer_say_why() -> anyhow::Result<()> {
         row!(exit_code),
         row!(out_of_memory),
         row!(command_that_does_not_exist),
+        row!(post_start_hook),
+        row!(pre_stop_hook_that_fails_does_no_harm),
         row!(config_error_of_another_kind),
     ];
     table("runtime", rows).await

@@ -47,7 +47,7 @@ async fn no_gpu(scene: &Scene) -> anyhow::Result<()> {
     scene.create(spec).await?;
     told(
         scene,
-        &["Insufficient nvidia.com/gpu", "Ask for less nvidia.com/gpu"],
+        &["Insufficient nvidia.com/gpu", "Ask for fewer nvidia.com/gpu"],
     )
     .await?;
     // Its device plugin reports.

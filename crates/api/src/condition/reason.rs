@@ -96,20 +96,20 @@ reasons! {
         "Name another one in spec.executionProfileRef (`kubectl get wsep`).";
     SECRET_NOT_FOUND = "SecretNotFound", "Degraded=True",
         "A Secret, or a key of it, that env or a profile names does not exist in this namespace.",
-        "Make the Secret: the container starts by itself then. Or correct the name, stop and start.";
+        "Make the Secret: the container starts by itself then. Or correct the name.";
     CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound", "Degraded=True",
         "A ConfigMap, or a key of it, that env names does not exist in this namespace.",
-        "Make the ConfigMap: the container starts by itself then. Or correct the name, stop and start.";
+        "Make the ConfigMap: the container starts by itself then. Or correct the name.";
     SERVICE_ACCOUNT_NOT_FOUND = "ServiceAccountNotFound", "Degraded=True",
         "The ServiceAccount that the execution profile names does not exist in this namespace.",
-        "Have it made: the pod is made by itself then. Or have the profile changed, stop and start.";
+        "Have it made: the pod is made by itself then. Or have the profile changed.";
 
     IMAGE_PULL_FAILED = "ImagePullFailed", "Degraded=True",
         "The image cannot be pulled: it does not exist, its registry does not answer or wants credentials, or it is absent where nothing is pulled.",
-        "Check name and tag. For a private registry, have its Secret named in the execution profile's imagePullSecrets.";
+        "Correct name and tag: a pod that never started is replaced at once. For a private registry, have its Secret named in the execution profile's imagePullSecrets.";
     CONTAINER_START_FAILED = "ContainerStartFailed", "Degraded=True",
         "A container cannot be made, or its command cannot be run.",
-        "Check spec.containerConfig, the image and what the message names.";
+        "Correct spec.containerConfig, the image or what the message names.";
     CONTAINER_EXITED = "ContainerExited", "Degraded=True",
         "A container ended and is restarted; the message names the exit code.",
         "See its output: `kubectl logs --previous`.";
@@ -119,6 +119,9 @@ reasons! {
     OOM_KILLED = "OOMKilled", "Degraded=True",
         "A container used more memory than its limit.",
         "Raise spec.resources.limits.memory, stop and start.";
+    POST_START_HOOK_FAILED = "PostStartHookFailed", "Degraded=True",
+        "The postStart hook in spec.lifecycle failed, so the kubelet ends the container and starts it anew; the message says what the kubelet says.",
+        "Correct spec.lifecycle.postStart, stop and start.";
     READINESS_FAILED = "ReadinessFailed", "Degraded=True",
         "The container runs for over 60 s and its readiness probe has not succeeded.",
         "Check that the application listens on 0.0.0.0 and on spec.port, or answers spec.readinessProbe; see `kubectl logs`.";
@@ -145,6 +148,12 @@ reasons! {
     VOLUME_RESIZE_FAILED = "VolumeResizeFailed", "Degraded=True",
         "The disk could not be grown. What runs goes on at the old size.",
         "Have the storage class allow volume expansion, and the disk grows by itself; or create the workspace anew.";
+    VOLUME_TERMINATING = "VolumeTerminating", "Degraded=True",
+        "Somebody deleted the claim that is the disk while a pod uses it. It goes for good when the workspace stops, and its files with it; nobody can undo a deletion.",
+        "Copy the files elsewhere before the workspace stops. An administrator can keep the volume: the message says how.";
+    VOLUME_REPLACED = "VolumeReplaced", "Event; message of Available=True and Stopped=True",
+        "The disk that the workspace had was deleted, and a new, empty one took its place. The message stands until the first run on it has ended.",
+        "If the earlier volume was kept (reclaim policy Retain), an administrator can get the files from it; else from a backup.";
     RETAINED_VOLUME_OF_ANOTHER_OWNER = "RetainedVolumeOfAnotherOwner", "Degraded=True",
         "A disk kept from an earlier workspace of this name belongs to another owner.",
         "Use another name, or have somebody who may update the claim change its owner or delete it.";
@@ -161,6 +170,12 @@ reasons! {
     DISK_TAKEN_OVER = "DiskTakenOver", "Event",
         "The workspace goes on with the disk that its owner's earlier workspace of this name left.",
         "";
+    POD_TEMPLATE_CHANGED = "PodTemplateChanged", "Event",
+        "Somebody changed the pod template of the Deployment, and not the Workspace; the message names the field manager. It is also listed in status.pendingUpdate, as deployment.spec.template.",
+        "Change the Workspace instead. The next start puts the pod template right.";
+    REPLICAS_CORRECTED = "ReplicasCorrected", "Event",
+        "Somebody scaled the Deployment to more than one pod. A workspace runs one pod, so it was scaled back at once; for a moment more than one may have used the disk.",
+        "Leave the Deployment alone: spec.desiredStatus starts and stops the workspace. Take it off autoscalers.";
     NAME_CONFLICT = "NameConflict", "Degraded=True",
         "The name of a child is taken by an object that is not this workspace's.",
         "Delete or rename that object, or create the workspace under another name.";

@@ -107,6 +107,7 @@ pub(super) fn of_start(world: &World, judging: Judging) -> Evidence {
     let now = judging.now;
     let pod = world.current_pod();
     Evidence::first([
+        volumes::terminating(world),
         node::lost(world, world.live_pods(), now),
         volumes::missing_class(world, now),
         pod.map_or_else(|| no_pod(world, now), |pod| pod::trouble(world, pod, judging)),
@@ -120,6 +121,7 @@ pub(super) fn of_start(world: &World, judging: Judging) -> Evidence {
 /// What is wrong although the pod is ready.
 pub(super) fn of_run(world: &World, now: Timestamp) -> Evidence {
     Evidence::first([
+        volumes::terminating(world),
         node::lost(world, world.current_pod(), now),
         volumes::resize(world),
     ])
@@ -127,7 +129,10 @@ pub(super) fn of_run(world: &World, now: Timestamp) -> Evidence {
 
 /// What keeps the last pod from going.
 pub(super) fn of_end(world: &World, now: Timestamp) -> Evidence {
-    node::lost(world, world.live_pods(), now)
+    Evidence::first([
+        volumes::terminating(world),
+        node::lost(world, world.live_pods(), now),
+    ])
 }
 
 /// Quota, Pod Security and other admission rules speak through the Deployment: it cannot make its pod.
@@ -170,9 +175,7 @@ fn missing_source(message: &str) -> Option<(&'static str, String)> {
         ("ConfigMap", reason::CONFIG_MAP_NOT_FOUND),
     ] {
         let told = |what: String| {
-            format!(
-                "The {kind} {what}. Make it, and the pod starts by itself; or correct the name, stop and start."
-            )
+            format!("The {kind} {what}. Make it, and the pod starts by itself; or correct the name.")
         };
         if let Some(name) = quoted(&kind.to_ascii_lowercase()) {
             return Some((reason, told(format!("{name} does not exist"))));

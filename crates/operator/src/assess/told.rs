@@ -3,7 +3,7 @@
 use api::{
     WorkspaceStatus,
     condition::{AVAILABLE, DEGRADED, PROGRESSING, STOPPED, VALID, reason},
-    workspace::Phase,
+    workspace::{DiskStatus, Phase},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
@@ -14,23 +14,30 @@ use crate::{
     world::World,
 };
 
+/// A disk in the place of one that was deleted.
+const NEW_DISK: &str =
+    "Its disk is a new, empty one: the disk that the workspace had before was deleted (see its Events).";
+
 pub(super) fn conditions(
     facts: &Facts<'_>,
     stand: Stand,
     trouble: Option<&Trouble>,
+    disk: Option<&DiskStatus>,
     before: &WorkspaceStatus,
 ) -> Vec<Condition> {
     let quiet = facts.world.is_quiet();
+    let new_disk = disk.is_some_and(|disk| disk.replaces_deleted);
     let mut set = Conditions::new(&before.conditions, facts.workspace.metadata.generation, facts.now);
     match facts.verdict {
         Ok(_) => set.set(VALID, true, reason::ALL_RULES_HOLD, "Every rule holds."),
         Err(rejected) => set.set(VALID, false, rejected.reason(), &rejected.to_string()),
     }
+    let not_ready = format!("The pod is not ready yet.{}", by_hand(facts.world));
     let (why, available, progressing) = match stand {
         Stand::Running => (reason::RUNNING, "The pod is ready.", "Nothing is left to do."),
         Stand::Starting => (
             reason::STARTING,
-            "The pod is not ready yet.",
+            not_ready.as_str(),
             "Waiting for the pod to be ready.",
         ),
         Stand::Stopping => (
@@ -58,13 +65,13 @@ pub(super) fn conditions(
                 "The pod is ready, but no route leads to it.",
             );
         }
-        (Stand::Running, _) => set.set(AVAILABLE, true, reason::READY, &ready(facts.world)),
+        (Stand::Running, _) => set.set(AVAILABLE, true, reason::READY, &ready(facts.world, new_disk)),
         (Stand::Starting, Some(trouble)) => set.set(AVAILABLE, false, trouble.reason, available),
         _ => set.set(AVAILABLE, false, why, available),
     }
     let under_way = matches!(stand, Stand::Starting | Stand::Stopping);
     match (stand, facts.obstacle) {
-        (Stand::Starting, Some(Obstacle::Leaving { .. })) => {
+        (Stand::Starting, Some(Obstacle::Leaving { .. })) if facts.world.wanted_pods() == 0 => {
             let message = facts.obstacle.map(ToString::to_string).unwrap_or_default();
             set.set(PROGRESSING, true, reason::PREDECESSOR_TERMINATING, &message);
         }
@@ -81,7 +88,10 @@ pub(super) fn conditions(
         None => set.set(DEGRADED, false, reason::AS_EXPECTED, "Nothing is wrong."),
     }
     match (stand, quiet) {
-        (Stand::Stopped, _) if facts.world.claim.is_some() => {
+        (Stand::Stopped, _) if new_disk => {
+            set.set(STOPPED, true, why, &format!("No pod is left. {NEW_DISK}"));
+        }
+        (Stand::Stopped, _) if has_disk(facts.world) => {
             set.set(STOPPED, true, why, "No pod is left; the disk is kept.");
         }
         (Stand::Stopped, _) | (Stand::Invalid, true) => set.set(STOPPED, true, why, "No pod is left."),
@@ -120,14 +130,27 @@ pub(super) fn decisive(stand: Stand, trouble: Option<&Trouble>, rejected: bool) 
     }
 }
 
-fn ready(world: &World) -> String {
-    match world.template_changed_by() {
-        Some(who) => format!(
-            "The pod is ready. Its template was changed by {who}, not by a change of the Workspace: the next start puts it \
-             right."
-        ),
-        None => "The pod is ready.".to_owned(),
+/// Whether there is a claim that stays.
+fn has_disk(world: &World) -> bool {
+    let claim = world.claim.as_ref();
+    claim.is_some_and(|claim| claim.metadata.deletion_timestamp.is_none())
+}
+
+fn ready(world: &World, new_disk: bool) -> String {
+    let mut message = "The pod is ready.".to_owned();
+    if new_disk {
+        message.push(' ');
+        message.push_str(NEW_DISK);
     }
+    message.push_str(&by_hand(world));
+    message
+}
+
+fn by_hand(world: &World) -> String {
+    let who = world.template_changed_by();
+    who.map_or_else(String::new, |who| {
+        format!(" Its template was changed by {who}, not by a change of the Workspace: the next start puts it right.")
+    })
 }
 
 /// Which pods keep a run from starting.
@@ -135,8 +158,9 @@ fn waiting_for(world: &World) -> String {
     let names: Vec<_> = world.live_pods().map(ResourceExt::name_any).collect();
     match names.as_slice() {
         [] => "Waiting for the last run to end.".to_owned(),
+        [name] => format!("Waiting for the last run to end: the pod {name} is not gone yet."),
         names => format!(
-            "Waiting for the last run to end: pod {} is not gone yet.",
+            "Waiting for the last run to end: the pods {} are not gone yet.",
             names.join(", ")
         ),
     }

@@ -13,7 +13,7 @@ use super::*;
 use crate::fixtures;
 
 /// Fields of a Workspace's spec that shape no pod, and why.
-const OTHERWISE: [&str; 9] = [
+const OTHERWISE: [&str; 10] = [
     "accessType",    // the gateway's
     "appType",       // says nothing to anybody
     "desiredStatus", // whether a pod runs, not which
@@ -23,6 +23,7 @@ const OTHERWISE: [&str; 9] = [
     "templateRef",   // immutable
     "updatePolicy",  // when, not what
     "variables",     // recorded where their values stand
+    "idleShutdown",
 ];
 
 /// What the build of the first format wrote for `demo`.

@@ -9,7 +9,12 @@ use k8s_openapi::{
 use kube::ResourceExt as _;
 
 use super::{Evidence, NONE, SLOW, condition, missing_source, remaining, trimmed};
-use crate::world::World;
+use crate::{assess::conditions::brief, world::World};
+
+/// The kubelet's reason for an Event about a hook that failed.
+const FAILED_HOOK: &str = "FailedPostStartHook";
+/// Longest text of the kubelet about a hook, in bytes: it holds all that the hook printed.
+const LONGEST_HOOK: usize = 300;
 
 /// One container of the pod.
 #[derive(Clone, Copy)]
@@ -101,6 +106,7 @@ impl Subject<'_> {
             | "ImageInspectError"
             | "RegistryUnavailable"
             | "SignatureValidationFailed" => Some(self.image(text)),
+            "PostStartHookError" => Some(self.hook(text)),
             "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
                 if let Some((reason, message)) = missing_source(text) {
                     return Some(Evidence::certain(reason, message));
@@ -141,6 +147,27 @@ impl Subject<'_> {
         Evidence::certain(reason::IMAGE_PULL_FAILED, message)
     }
 
+    fn hook(self, text: &str) -> Evidence {
+        let said = match trimmed(text) {
+            "" => "the kubelet does not say why".to_owned(),
+            text => brief(text, LONGEST_HOOK),
+        };
+        let message = format!(
+            "The postStart hook of {} failed, so it is ended and started anew: {said}. Correct spec.lifecycle.postStart, \
+             stop and start.",
+            self.name().to_lowercase()
+        );
+        Evidence::certain(reason::POST_START_HOOK_FAILED, message)
+    }
+
+    /// Whether the kubelet ended the container because its hook failed: it says so while that container lives.
+    fn has_failed_hook(self, ended: &ContainerStateTerminated) -> bool {
+        let uid = self.pod.metadata.uid.as_deref();
+        let mut warnings = self.world.warnings.iter();
+        let said = warnings.find(|it| Some(it.about.as_str()) == uid && it.reason == FAILED_HOOK);
+        said.is_some_and(|said| said.last.as_ref() >= ended.started_at.as_ref())
+    }
+
     fn cannot_start(self, text: &str) -> Evidence {
         let message = format!(
             "{} cannot be started: {}. Check spec.containerConfig, spec.resources and the image.",
@@ -165,7 +192,7 @@ impl Subject<'_> {
             _ => "but its readiness probe does not succeed. Check spec.readinessProbe and the application",
         };
         let message = format!(
-            "{} runs for over {} s, {advice}. {}",
+            "{} has run for over {} s, {advice}. {}",
             self.name(),
             SLOW.as_secs(),
             self.logs("")
@@ -187,6 +214,7 @@ impl Subject<'_> {
                 );
                 Evidence::certain(reason::OOM_KILLED, message)
             }
+            _ if self.has_failed_hook(ended) => self.hook(""),
             Some("StartError" | "ContainerCannotRun") => {
                 self.cannot_start(ended.message.as_deref().unwrap_or("no reason is given"))
             }

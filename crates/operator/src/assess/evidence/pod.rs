@@ -39,8 +39,10 @@ fn unscheduled(world: &World, message: &str, since: Option<&Time>, judging: Judg
         return NONE;
     }
     if message.contains(UNBOUND) {
-        let told =
-            "A claim that the workspace mounts has no volume yet. See why: kubectl describe pvc.".to_owned();
+        let told = format!(
+            "A claim that the workspace mounts has no volume yet. See why: kubectl describe pvc -n {}",
+            world.identity.namespace
+        );
         return match remaining(since, SLOW, judging.now) {
             Some(rest) => Evidence::later(rest),
             None => Evidence::certain(reason::VOLUME_UNBOUND, told),
@@ -52,7 +54,7 @@ fn unscheduled(world: &World, message: &str, since: Option<&Time>, judging: Judg
     if let Some(claim) = missing_claim(message) {
         let told = format!(
             "The claim {claim} that the workspace mounts does not exist. Make it, and the pod starts by itself; or \
-             correct its name, stop and start."
+             correct its name."
         );
         return Evidence::certain(reason::VOLUME_UNBOUND, told);
     }
@@ -77,22 +79,29 @@ fn advice(message: &str) -> String {
     let mut found = Vec::new();
     if let Some(name) = missing.clone().find(|name| name.contains('/')) {
         found.push(format!(
-            "Ask for less {name}, stop another workspace that uses it, or have nodes with it added"
+            "Ask for fewer {name}, stop another workspace that uses some, or have nodes added that have more of them"
         ));
     }
-    if [
-        "Insufficient cpu",
-        "Insufficient memory",
-        "Insufficient ephemeral-storage",
-        "Too many pods",
-    ]
-    .iter()
-    .any(|missing| message.contains(missing))
-    {
-        found.push("Ask for less cpu and memory, stop another workspace, or have nodes added".to_owned());
+    let short: Vec<_> = ["cpu", "memory", "ephemeral-storage"]
+        .into_iter()
+        .filter(|name| missing.clone().any(|found| found == *name))
+        .collect();
+    if !short.is_empty() {
+        found.push(format!(
+            "Ask for less {}, stop another workspace, or have nodes added",
+            short.join(" and ")
+        ));
+    }
+    if message.contains("Too many pods") {
+        found.push(
+            "Stop another workspace, or have nodes added: these run as many pods as they may".to_owned(),
+        );
     }
     if message.contains("node affinity/selector") || message.contains("affinity rules") {
-        found.push("Correct spec.nodeSelector and spec.affinity: no node fits them".to_owned());
+        found.push(
+            "No node fits spec.nodeSelector or spec.affinity: correct them, or have such a node added"
+                .to_owned(),
+        );
     }
     if message.contains("untolerated taint") {
         found.push(
@@ -100,7 +109,7 @@ fn advice(message: &str) -> String {
         );
     }
     if message.contains("volume node affinity conflict") || message.contains("persistent volumes to bind") {
-        found.push("The disk lies where no node has room: have a node added there".to_owned());
+        found.push("The disk lies where no node has room for the pod: have a node added there".to_owned());
     }
     if found.is_empty() {
         found.push("Change what the message names, or tell the administrator".to_owned());

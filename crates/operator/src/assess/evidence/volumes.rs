@@ -7,7 +7,7 @@ use kube::ResourceExt as _;
 use rules::Quantity;
 
 use super::{DOUBT, Evidence, NONE, SLOW, holds, missing_source, node_of, remaining, trimmed};
-use crate::{signs::Warning, world::World};
+use crate::{begun::has_run, signs::Warning, world::World};
 
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 /// What the cluster says of a claim whose class does not exist.
@@ -60,6 +60,29 @@ pub(super) fn missing_class(world: &World, now: Timestamp) -> Evidence {
         Some(rest) => Evidence::later(rest),
         None => Evidence::certain(reason::STORAGE_CLASS_NOT_FOUND, message),
     }
+}
+
+/// The disk was deleted, and is there only for as long as a pod uses it.
+pub(super) fn terminating(world: &World) -> Evidence {
+    let leaving = world
+        .own_claim()
+        .filter(|claim| claim.metadata.deletion_timestamp.is_some());
+    let Some(claim) = leaving.filter(|_| world.live_pods().next().is_some()) else {
+        return NONE;
+    };
+    let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
+    let rescue = volume.map_or_else(String::new, |volume| {
+        format!(
+            " An administrator can keep the volume with its files: kubectl patch pv {volume} -p \
+             '{{\"spec\":{{\"persistentVolumeReclaimPolicy\":\"Retain\"}}}}'."
+        )
+    });
+    let told = format!(
+        "Somebody deleted the disk {}. It goes for good when the workspace stops or is restarted, and its files with it; \
+         the next start makes an empty disk. Nobody can undo a deletion: copy the files elsewhere before it stops.{rescue}",
+        claim.name_any()
+    );
+    Evidence::hopeful(reason::VOLUME_TERMINATING, told)
 }
 
 /// The claim has no volume, or lost it.
@@ -141,18 +164,6 @@ pub(super) fn of_pod(world: &World, pod: &Pod, now: Timestamp) -> Evidence {
         return Evidence::may_pass(reason::CONTAINER_START_FAILED, told, rest);
     }
     NONE
-}
-
-/// Whether a container of the pod has ever run.
-fn has_run(pod: &Pod) -> bool {
-    let Some(status) = &pod.status else { return false };
-    let init = status.init_container_statuses.iter().flatten();
-    init.chain(status.container_statuses.iter().flatten())
-        .any(|container| {
-            let state = container.state.as_ref();
-            state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
-                || container.restart_count > 0
-        })
 }
 
 /// The disk is smaller than it should be, and growing it failed. What runs goes on.

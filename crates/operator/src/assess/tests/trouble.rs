@@ -88,10 +88,21 @@ fn waits_on_node() -> Scene {
 #[test]
 fn each_thing_that_the_scheduler_misses_has_its_advice() {
     for (message, advice) in [
-        ("0/3 nodes are available: 3 Insufficient cpu.", "Ask for less cpu"),
+        (
+            "0/3 nodes are available: 3 Insufficient cpu.",
+            "Ask for less cpu,",
+        ),
+        (
+            "0/3 nodes are available: 1 Insufficient memory, 2 Insufficient cpu.",
+            "Ask for less cpu and memory,",
+        ),
+        (
+            "0/1 nodes are available: 1 Too many pods.",
+            "as many pods as they may",
+        ),
         (
             "0/3 nodes are available: 3 Insufficient nvidia.com/gpu. no new claims to deallocate, preemption: x",
-            "Ask for less nvidia.com/gpu",
+            "Ask for fewer nvidia.com/gpu",
         ),
         (
             "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.",

@@ -1,0 +1,130 @@
+//! Earlier status, world -> whether a container of the run that is on has ever started, and when (pure).
+//!
+//! Until then nobody has anything to lose, and a change is applied at once (docs/decisions/0038).
+
+use api::WorkspaceStatus;
+use k8s_openapi::{
+    api::core::v1::{ContainerState, ContainerStatus, Pod},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+
+use crate::world::World;
+
+/// Whether a container of the run that is on has ever started. Its pod may be gone since: then only the status tells.
+pub fn has_begun(before: Option<&WorkspaceStatus>, world: &World) -> bool {
+    remembered(before, world).is_some() || world.pods_of_run().any(has_run)
+}
+
+/// When the run that is on began, as far as it was told.
+pub fn remembered<'a>(before: Option<&'a WorkspaceStatus>, world: &World) -> Option<&'a Time> {
+    let same_run =
+        |status: &&WorkspaceStatus| status.run_id.is_some() && status.run_id.as_deref() == world.run_id();
+    before.filter(same_run)?.started_at.as_ref()
+}
+
+/// When the first container of the run that is on started, as far as its pods tell.
+pub fn first_start(world: &World) -> Option<Time> {
+    let begun = world.pods_of_run().filter(|pod| has_run(pod));
+    // A pod that says that it runs, and not since when, is no younger than this.
+    begun
+        .filter_map(|pod| {
+            let told = containers(pod).filter_map(started).min();
+            told.or_else(|| pod.metadata.creation_timestamp.clone())
+        })
+        .min()
+}
+
+/// Whether a container of the pod has ever started.
+pub fn has_run(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Running" | "Succeeded"))
+        || containers(pod).any(|container| {
+            let states = [&container.state, &container.last_state];
+            let ran = |state: &ContainerState| state.running.is_some() || state.terminated.is_some();
+            container.restart_count > 0 || states.into_iter().flatten().any(ran)
+        })
+}
+
+fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let status = pod.status.iter();
+    status.flat_map(|status| {
+        let init = status.init_container_statuses.iter().flatten();
+        init.chain(status.container_statuses.iter().flatten())
+    })
+}
+
+fn started(container: &ContainerStatus) -> Option<Time> {
+    let of = |state: &Option<ContainerState>| {
+        let state = state.as_ref()?;
+        let running = state.running.as_ref().and_then(|it| it.started_at.clone());
+        running.or_else(|| state.terminated.as_ref()?.started_at.clone())
+    };
+    [of(&container.last_state), of(&container.state)]
+        .into_iter()
+        .flatten()
+        .min()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::fixtures;
+
+    fn with(status: &Value) -> World {
+        let mut world = fixtures::started();
+        let mut pod = world.pods[0].as_ref().clone();
+        pod.status = serde_json::from_value(status.clone()).unwrap();
+        world.pods = vec![pod.into()];
+        world
+    }
+
+    fn container(state: &Value, restarts: i32) -> Value {
+        json!({"phase": "Pending", "containerStatuses": [{
+            "name": "workspace", "ready": false, "restartCount": restarts, "image": "", "imageID": "", "state": state,
+        }]})
+    }
+
+    #[test]
+    fn a_pod_that_waits_has_not_begun() {
+        for status in [
+            json!({"phase": "Pending"}),
+            container(&json!({"waiting": {"reason": "ImagePullBackOff"}}), 0),
+            json!({"phase": "Failed", "reason": "OutOfcpu"}),
+        ] {
+            assert!(!has_begun(None, &with(&status)), "{status}");
+            assert_eq!(first_start(&with(&status)), None);
+        }
+        let mut none = fixtures::started();
+        none.pods.clear();
+        assert!(!has_begun(None, &none));
+    }
+
+    #[test]
+    fn a_container_that_started_once_has_begun_whatever_became_of_it() {
+        let time = "2026-01-01T00:00:04Z";
+        for status in [
+            container(&json!({"running": {"startedAt": time}}), 0),
+            container(&json!({"terminated": {"exitCode": 1, "startedAt": time}}), 0),
+            container(&json!({"waiting": {"reason": "CrashLoopBackOff"}}), 3),
+            json!({"phase": "Running"}),
+        ] {
+            assert!(has_begun(None, &with(&status)), "{status}");
+            assert!(first_start(&with(&status)).is_some(), "{status}");
+        }
+    }
+
+    #[test]
+    fn what_was_told_of_this_run_counts_also_when_its_pod_is_gone_and_of_another_run_does_not() {
+        let mut world = fixtures::started();
+        world.pods.clear();
+        let status = |run: &str| WorkspaceStatus {
+            run_id: Some(run.to_owned()),
+            started_at: serde_json::from_value(json!("2026-01-01T00:00:04Z")).unwrap(),
+            ..WorkspaceStatus::default()
+        };
+        assert!(has_begun(Some(&status("run1")), &world));
+        assert!(!has_begun(Some(&status("run0")), &world));
+    }
+}

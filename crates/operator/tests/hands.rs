@@ -1,0 +1,219 @@
+//! What people do to children by hand, and changes of a run that has not begun.
+
+use api::{
+    Workspace,
+    condition::{self, AVAILABLE, DEGRADED, reason},
+    names,
+    workspace::{DesiredStatus, Phase},
+};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{PersistentVolumeClaim, Pod},
+    events::v1::Event,
+};
+use kube::ResourceExt as _;
+use serde_json::json;
+use testkit::objects::NAMESPACE;
+
+use crate::stage::{CHILD, Stage, run_id};
+
+type Claim = PersistentVolumeClaim;
+
+fn set(stage: &Stage, desired: DesiredStatus) {
+    stage.edit_spec(|spec| spec["desiredStatus"] = json!(desired));
+}
+
+/// Kubernetes holds a deleted claim for as long as a pod uses it.
+fn delete_disk(stage: &Stage) {
+    stage.server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
+        claim["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        claim["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);
+    });
+}
+
+/// A stage whose workspace runs on a disk with a volume.
+async fn with_volume() -> Stage {
+    let mut stage = Stage::with_running_demo().await;
+    stage.server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
+        claim["spec"]["volumeName"] = json!("pv-1");
+    });
+    stage.pass().await.unwrap();
+    stage.server.take_calls();
+    stage
+}
+
+fn degraded(stage: &Stage) -> Option<String> {
+    let status = stage.status();
+    condition::find(&status.conditions, DEGRADED)
+        .filter(|it| it.status == "True")
+        .map(|it| it.reason.clone())
+}
+
+fn told(stage: &Stage, reason: &str) -> usize {
+    stage.events().iter().filter(|it| *it == reason).count()
+}
+
+#[tokio::test]
+async fn a_disk_deleted_under_a_pod_is_told_and_so_is_the_empty_one_that_follows() {
+    for operators in 1..3 {
+        let mut stage = with_volume().await;
+        let first = stage.child::<Claim>().unwrap().uid();
+        delete_disk(&stage);
+        for _ in 0..3 {
+            stage.pass().await.unwrap();
+        }
+        assert_eq!(degraded(&stage).as_deref(), Some(reason::VOLUME_TERMINATING));
+        assert_eq!(stage.status().phase, Some(Phase::Running), "what runs goes on");
+        assert_eq!(told(&stage, reason::VOLUME_TERMINATING), 1);
+        set(&stage, DesiredStatus::Stopped);
+        stage.pass().await.unwrap();
+        stage.cluster();
+        stage.end_pods();
+        stage.server.remove::<Claim>(Some(NAMESPACE), CHILD);
+        if operators == 2 {
+            stage.replace_operator(None);
+        }
+        stage.pass().await.unwrap();
+        assert_eq!(stage.status().phase, Some(Phase::Stopped));
+        assert_ne!(stage.child::<Claim>().unwrap().uid(), first);
+        assert_eq!(told(&stage, reason::VOLUME_REPLACED), 1, "{:?}", stage.events());
+        set(&stage, DesiredStatus::Running);
+        stage.pass().await.unwrap();
+        stage.cluster();
+        stage.get_ready();
+        stage.pass().await.unwrap();
+        let message = stage.status().message.unwrap();
+        assert!(message.contains("new, empty one"), "{message}");
+        assert_eq!(
+            (degraded(&stage), told(&stage, reason::VOLUME_REPLACED)),
+            (None, 1)
+        );
+        set(&stage, DesiredStatus::Stopped);
+        stage.pass().await.unwrap();
+        stage.cluster();
+        stage.end_pods();
+        stage.pass().await.unwrap();
+        let message = stage.status().message.unwrap();
+        assert!(message.contains("the disk is kept"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_in_which_nothing_has_started_takes_a_change_at_once() {
+    let mut stage = Stage::with_demo();
+    stage.edit_spec(|spec| spec["image"] = json!("example.com/typo:1"));
+    stage.pass().await.unwrap();
+    stage.cluster();
+    stage.pass().await.unwrap();
+    let first = run_id(&stage.child().unwrap());
+    stage.edit_spec(|spec| spec["image"] = json!("example.com/right:1"));
+    stage.pass().await.unwrap();
+    let deployment = stage.child::<Deployment>().unwrap();
+    assert_eq!(
+        deployment.spec.unwrap().replicas,
+        Some(0),
+        "one pod per disk, always"
+    );
+    stage.cluster();
+    stage.pass().await.unwrap();
+    assert_eq!(run_id(&stage.child().unwrap()), first, "the pod is not gone yet");
+    stage.end_pods();
+    stage.pass().await.unwrap();
+    let template = stage.child::<Deployment>().unwrap().spec.unwrap().template;
+    let image = template.spec.unwrap().containers[0].image.clone();
+    assert_eq!(image.as_deref(), Some("example.com/right:1"));
+    assert_ne!(run_id(&stage.child().unwrap()), first);
+    stage.cluster();
+    stage.get_ready();
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().phase, Some(Phase::Running));
+    assert!(stage.status().started_at.is_some());
+}
+
+#[tokio::test]
+async fn a_run_that_has_begun_keeps_what_it_was_started_with_also_in_a_pod_made_anew() {
+    let mut stage = Stage::with_running_demo().await;
+    let first = run_id(&stage.child().unwrap());
+    stage.end_pods();
+    stage.cluster();
+    for replaced in [false, true] {
+        if replaced {
+            stage.replace_operator(None);
+        }
+        stage.edit_spec(|spec| spec["port"] = json!(9000));
+        stage.pass().await.unwrap();
+        assert_eq!(
+            run_id(&stage.child().unwrap()),
+            first,
+            "the new pod has not started, the run has"
+        );
+        assert_eq!(stage.status().pending_update, ["spec.port"]);
+    }
+    assert_eq!(stage.all::<Pod>().len(), 1);
+}
+
+#[tokio::test]
+async fn a_deployment_scaled_by_hand_is_scaled_back_at_once_and_that_is_told() {
+    let mut stage = Stage::with_running_demo().await;
+    stage.server.edit::<Deployment>(Some(NAMESPACE), CHILD, |object| {
+        object["spec"]["replicas"] = json!(3);
+    });
+    stage.pass().await.unwrap();
+    assert_eq!(
+        stage.child::<Deployment>().unwrap().spec.unwrap().replicas,
+        Some(1)
+    );
+    assert_eq!(told(&stage, reason::REPLICAS_CORRECTED), 1);
+    let events = stage.all::<Event>();
+    let note = events
+        .iter()
+        .find(|event| event.reason.as_deref() == Some(reason::REPLICAS_CORRECTED))
+        .and_then(|event| event.note.clone())
+        .unwrap();
+    assert!(note.contains("scaled to 3 pods"), "{note}");
+    stage.pass().await.unwrap();
+    assert_eq!(told(&stage, reason::REPLICAS_CORRECTED), 1);
+}
+
+#[tokio::test]
+async fn each_hand_over_is_an_event_with_its_own_names() {
+    let mut stage = Stage::with_running_demo().await;
+    for owner in ["bob", "carol"] {
+        stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+            object["metadata"]["annotations"][names::CREATED_BY] = json!(owner);
+        });
+        stage.pass().await.unwrap();
+    }
+    let mut notes: Vec<_> = stage
+        .all::<Event>()
+        .into_iter()
+        .filter(|event| event.reason.as_deref() == Some(reason::HANDED_OVER))
+        .filter_map(|event| event.note)
+        .collect();
+    notes.sort();
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    assert!(
+        notes[0].contains("\"bob\" now") && notes[1].contains("\"carol\" now"),
+        "{notes:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_pod_template_changed_while_the_workspace_is_stopped_is_listed_and_told() {
+    let mut stage = Stage::with_running_demo().await;
+    set(&stage, DesiredStatus::Stopped);
+    stage.pass().await.unwrap();
+    stage.cluster();
+    stage.end_pods();
+    stage.pass().await.unwrap();
+    stage.server.edit::<Deployment>(Some(NAMESPACE), CHILD, |object| {
+        object["metadata"]["managedFields"] = json!([{
+            "manager": "kubectl-edit", "operation": "Update", "fieldsType": "FieldsV1",
+            "fieldsV1": {"f:spec": {"f:template": {"f:spec": {"f:hostNetwork": {}}}}},
+        }]);
+    });
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().pending_update, ["deployment.spec.template"]);
+    assert_eq!(told(&stage, reason::POD_TEMPLATE_CHANGED), 1);
+    assert!(condition::find(&stage.status().conditions, AVAILABLE).is_some());
+}

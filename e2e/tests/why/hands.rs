@@ -1,0 +1,187 @@
+//! What people do to a workspace's children by hand, and changes of one that has not begun.
+
+use api::{Workspace, condition::reason, workspace::Phase};
+use e2e::{
+    Environment, row, wait,
+    why::{Scene, table},
+    workspace,
+};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{PersistentVolumeClaim, Pod},
+    events::v1::Event,
+};
+use kube::{
+    ResourceExt as _,
+    api::{ListParams, Patch, PatchParams},
+};
+use serde_json::json;
+
+use crate::evidence::{at, unscheduled, waiting};
+
+fn child(scene: &Scene) -> String {
+    format!("workspace-{}", scene.name)
+}
+
+/// Notes of the Warning Events of this reason about the workspace, once there is one.
+async fn warned(scene: &Scene, reason: &str) -> anyhow::Result<Vec<String>> {
+    let events = scene.scratch.api::<Event>();
+    wait::until(&format!("an Event {reason}"), wait::USUAL, || async {
+        let all = events.list(&ListParams::default()).await;
+        let all = all.map_err(|error| error.to_string())?;
+        let of_reason = all.items.into_iter().filter(|event| {
+            event.reason.as_deref() == Some(reason) && event.type_.as_deref() == Some("Warning")
+        });
+        let notes: Vec<_> = of_reason.filter_map(|event| event.note).collect();
+        if notes.is_empty() {
+            Err("none yet".to_owned())
+        } else {
+            Ok(notes)
+        }
+    })
+    .await
+}
+
+async fn disk_deleted_under_a_pod(scene: &Scene) -> anyhow::Result<()> {
+    scene.create(json!({"storage": {"size": "100Mi"}})).await?;
+    scene.reached(Phase::Running).await?;
+    let claims = scene.scratch.api::<PersistentVolumeClaim>();
+    scene.delete::<PersistentVolumeClaim>(&child(scene)).await?;
+    let leaving = claims.get(&child(scene)).await?;
+    let volume = leaving.spec.as_ref().and_then(|spec| spec.volume_name.clone());
+    let patch = format!("kubectl patch pv {}", volume.unwrap_or_default());
+    let words = ["copy the files elsewhere", "Nobody can undo", patch.as_str()];
+    let held = leaving.metadata.deletion_timestamp.clone().map(|time| time.0);
+    scene.told(reason::VOLUME_TERMINATING, &words, at(held)).await?;
+    scene.reached(Phase::Running).await?;
+    scene.may_also_tell(reason::VOLUME_REPLACED);
+    scene.restart_with(json!({})).await?;
+    let again = scene.reached(Phase::Running).await?;
+    let message = again.status.and_then(|status| status.message).unwrap_or_default();
+    anyhow::ensure!(message.contains("new, empty one"), "{message}");
+    let fresh = claims.get(&child(scene)).await?;
+    anyhow::ensure!(fresh.uid() != leaving.uid(), "the same disk");
+    let notes = warned(scene, reason::VOLUME_REPLACED).await?;
+    anyhow::ensure!(notes.len() == 1, "{notes:?}");
+    scene.cleared().await
+}
+
+/// The runs that there were, by what their pods say.
+fn runs(scene: &Scene) -> Vec<String> {
+    let pods = scene.histories.pods.all();
+    let run = |pod: &Pod| pod.labels().get(api::names::RUN_ID_LABEL).cloned();
+    let mut runs: Vec<_> = pods.iter().filter_map(run).collect();
+    runs.sort();
+    runs.dedup();
+    runs
+}
+
+fn is_pending(workspace: &Workspace) -> bool {
+    let status = workspace.status.as_ref();
+    status.is_some_and(|status| !status.pending_update.is_empty())
+}
+
+async fn image_put_right_before_anything_started(scene: &Scene) -> anyhow::Result<()> {
+    let disk = json!({"size": "100Mi"});
+    scene
+        .create(json!({"image": "localhost/no-such-typo:1", "storage": disk}))
+        .await?;
+    let evidence = waiting(&["ErrImageNeverPull", "ErrImagePull"]);
+    scene
+        .told(reason::IMAGE_PULL_FAILED, &["no-such-typo"], evidence)
+        .await?;
+    // No stop and no start.
+    let right = json!({"image": Environment::get()?.images.echo});
+    workspace::set(&scene.alice, &scene.name, right).await?;
+    scene.recovered().await?;
+    let running = scene.reached(Phase::Running).await?;
+    anyhow::ensure!(!is_pending(&running), "{:?}", running.status);
+    anyhow::ensure!(runs(scene).len() == 2, "{:?}", runs(scene));
+    Ok(())
+}
+
+async fn selector_put_right_before_anything_started(scene: &Scene) -> anyhow::Result<()> {
+    scene
+        .create(json!({"nodeSelector": {"e2e.test/zone": "nowhere"}}))
+        .await?;
+    scene
+        .told(reason::UNSCHEDULABLE, &["spec.nodeSelector"], unscheduled())
+        .await?;
+    workspace::set(&scene.alice, &scene.name, json!({"nodeSelector": null})).await?;
+    scene.recovered().await
+}
+
+async fn change_of_a_run_that_began_waits(scene: &Scene) -> anyhow::Result<()> {
+    scene.may_also_tell(reason::CONTAINER_EXITED);
+    let fails = json!({"containerConfig": {"command": ["python3", "-c", "import sys; sys.exit(4)"]}});
+    scene.create(fails).await?;
+    scene
+        .told(reason::CRASH_LOOPING, &["exit code 4"], crate::evidence::ended())
+        .await?;
+    workspace::set(&scene.alice, &scene.name, json!({"containerConfig": null})).await?;
+    wait::until("the message to say what waits", wait::USUAL, || async {
+        let last = scene.histories.workspaces.last().and_then(|it| it.status);
+        let message = last.and_then(|status| status.message).unwrap_or_default();
+        let words = "when the workspace is stopped and started: spec.containerConfig.command";
+        message.contains(words).then_some(()).ok_or(message)
+    })
+    .await?;
+    scene.restart_with(json!({})).await?;
+    scene.recovered().await
+}
+
+async fn deployment_scaled_by_hand(scene: &Scene) -> anyhow::Result<()> {
+    scene.create(json!({})).await?;
+    scene.reached(Phase::Running).await?;
+    scene.may_also_tell(reason::REPLICAS_CORRECTED);
+    let deployments = scene.scratch.api::<Deployment>();
+    let three = Patch::Merge(json!({"spec": {"replicas": 3}}));
+    deployments
+        .patch_scale(&child(scene), &PatchParams::default(), &three)
+        .await?;
+    let notes = warned(scene, reason::REPLICAS_CORRECTED).await?;
+    anyhow::ensure!(notes[0].contains("scaled to 3 pods"), "{notes:?}");
+    wait::until("one pod to be left", wait::USUAL, || async {
+        let pods = scene.scratch.api::<Pod>().list(&ListParams::default()).await;
+        let left = pods.map_err(|error| error.to_string())?.items.len();
+        (left == 1).then_some(()).ok_or(format!("{left} pods"))
+    })
+    .await?;
+    scene.recovered().await
+}
+
+async fn pod_template_changed_by_hand(scene: &Scene) -> anyhow::Result<()> {
+    scene.create(json!({})).await?;
+    scene.reached(Phase::Running).await?;
+    scene.may_also_tell(reason::POD_TEMPLATE_CHANGED);
+    let by_hand = PatchParams {
+        field_manager: Some("somebody".to_owned()),
+        ..PatchParams::default()
+    };
+    let change = json!({"spec": {"template": {"metadata": {"annotations": {"e2e.test/note": "x"}}}}});
+    scene
+        .scratch
+        .api::<Deployment>()
+        .patch(&child(scene), &by_hand, &Patch::Merge(change))
+        .await?;
+    let notes = warned(scene, reason::POD_TEMPLATE_CHANGED).await?;
+    anyhow::ensure!(notes.len() == 1 && notes[0].contains("by somebody"), "{notes:?}");
+    scene.restart_with(json!({})).await?;
+    scene.recovered().await?;
+    let running = scene.reached(Phase::Running).await?;
+    anyhow::ensure!(!is_pending(&running), "{:?}", running.status);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_people_do_by_hand_is_told_and_what_never_began_is_changed_at_once() -> anyhow::Result<()> {
+    let rows = [
+        row!(disk_deleted_under_a_pod),
+        row!(image_put_right_before_anything_started),
+        row!(selector_put_right_before_anything_started),
+        row!(change_of_a_run_that_began_waits),
+        row!(deployment_scaled_by_hand),
+        row!(pod_template_changed_by_hand),
+    ];
+    table("hands", rows).await
+}
