@@ -48,6 +48,12 @@ bench-gateway:
 bench-operator *args:
     @{{ xtask }} bench-operator "$@"
 
+# Measure what an admission review costs the webhook, beside a bare server; writes docs/performance.md
+[no-exit-message]
+[group('develop')]
+bench-webhook *args:
+    @{{ xtask }} bench-webhook "$@"
+
 # The local cluster: up, down, status, import (new images), kubeconfig (of a user), kwok up|down (fake nodes), leak-check
 [no-exit-message]
 [group('cluster')]

@@ -55,6 +55,9 @@ pub(crate) enum Command {
     /// Measure what the operator costs at scale, beside bare objects, on a control plane of its own with fake nodes; writes
     /// docs/performance.md
     BenchOperator(BenchOperator),
+    /// Measure what an admission review costs the webhook, beside a bare server, on an API server of its own; writes
+    /// docs/performance.md
+    BenchWebhook(BenchWebhook),
     /// Part of the local cluster: carry TCP connections from a local address into the node's network
     Forward {
         /// Address to listen on
@@ -104,6 +107,26 @@ pub(crate) struct BenchOperator {
     /// Set by itself, once it is in a network of its own
     #[arg(long, hide = true)]
     pub(crate) inside: bool,
+}
+
+/// What to measure.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchWebhook {
+    /// Measure this program in place of a release build made now
+    #[arg(long, value_name = "FILE")]
+    pub(crate) program: Option<PathBuf>,
+    /// Print only; leave docs/performance.md as it is
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Set by itself, once it is in a network of its own
+    #[arg(long, hide = true)]
+    pub(crate) inside: bool,
+    /// Set by itself: the load generator
+    #[arg(long, hide = true)]
+    pub(crate) generator: Option<PathBuf>,
+    /// Set by itself: the measured core
+    #[arg(long, hide = true, default_value_t = 0)]
+    pub(crate) processor: usize,
 }
 
 /// What to do with the demo.

@@ -16,6 +16,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Check => test::check(&paths),
         Command::BenchGateway => bench::run(&paths).map(|()| ExitCode::SUCCESS),
         Command::BenchOperator(args) => bench::operator::run(&args, &paths).map(|()| ExitCode::SUCCESS),
+        Command::BenchWebhook(args) => bench::webhook::run(&args, &paths).map(|()| ExitCode::SUCCESS),
         Command::Forward { listen, to } => block_on(forward::run(listen, to)),
         Command::Gen { check } => generate::run(&paths, check).map(|()| ExitCode::SUCCESS),
         Command::Images { only, registry } => images::run(&only, registry.as_deref(), &paths),

@@ -1,12 +1,13 @@
 //! `xtask bench-gateway` -> what a decision costs, beside a bare server: JSON under target/bench, table in the docs (IO).
 //!
-//! `xtask bench-operator` is in `operator`.
+//! `xtask bench-operator` is in `operator`, `xtask bench-webhook` in `webhook`.
 
 mod figures;
 mod load;
 pub(crate) mod operator;
 mod report;
 mod server;
+pub(crate) mod webhook;
 
 use std::env;
 use std::fs;
@@ -55,7 +56,7 @@ pub(crate) fn run(paths: &Paths) -> anyhow::Result<()> {
     let (server_cpu, load_cpu) = two_processors()?;
     apt::ensure(&["nghttp2-client", "util-linux"], &progress)?;
     progress.line(format_args!("building the measured servers with optimisation"));
-    let program = build(paths)?;
+    let program = built(paths, &["--package", "gateway", "--bench", "verify"])?;
     let mut comparisons = Vec::new();
     for load in WAYS {
         progress.line(format_args!(
@@ -138,25 +139,19 @@ fn processor() -> String {
     model.trim_start_matches([' ', '\t', ':']).to_owned()
 }
 
-/// Builds the measured servers and gives the program's path.
-fn build(paths: &Paths) -> anyhow::Result<PathBuf> {
+/// Builds a program with optimisation and gives its path; `target` is what cargo is told to build.
+fn built(paths: &Paths, target: &[&str]) -> anyhow::Result<PathBuf> {
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let messages = Cmd::new(cargo)
-        .args([
-            "build",
-            "--release",
-            "--package",
-            "gateway",
-            "--bench",
-            "verify",
-            "--message-format=json",
-        ])
+        .args(["build", "--release", "--message-format=json"])
+        .args(target)
         .dir(paths.clone_root())
         .output()?;
+    let name = target.last().copied().unwrap_or_default();
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "verify")
+        .filter(|message| message["target"]["name"] == name)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
         .context("cargo named no program")
 }

@@ -24,6 +24,8 @@ use crate::paths::Paths;
 
 /// The operator's user: as a service account, so that priority and fairness treat it as on any cluster.
 pub(super) const OPERATOR: &str = "system:serviceaccount:jupyter-k8s-system:jupyter-k8s-operator";
+/// The webhook's user, for the same reason.
+pub(in crate::bench) const WEBHOOK: &str = "system:serviceaccount:jupyter-k8s-system:bench-webhook";
 /// Whoever makes the load, and its administrator. Not held back by priority and fairness.
 const LOAD: &str = "bench-load";
 
@@ -40,7 +42,7 @@ rules:
 
 /// A running control plane.
 #[derive(Debug)]
-pub(super) struct Instance {
+pub(in crate::bench) struct Instance {
     layout: Layout,
     processes: Vec<(String, Child)>,
 }
@@ -48,14 +50,28 @@ pub(super) struct Instance {
 impl Instance {
     /// Starts etcd, API server, controllers, scheduler and the fake nodes' kubelets below `folder`, which is emptied.
     pub(super) async fn start(paths: &Paths, folder: &Path) -> anyhow::Result<Self> {
+        let mut instance = Self::bare(paths, folder).await?;
+        instance.launch(&control_plane::controllers(&instance.layout))?;
+        instance.launch(&control_plane::scheduler(&instance.layout))?;
+        let config = instance.layout.file("kwok.yaml");
+        fs::write(&config, kwok::STAGES)?;
+        let kwok = control_plane::service(
+            kwok::NAME,
+            instance.layout.file("bin/kwok"),
+            kwok::args(&instance.layout.kubeconfig("load"), &config),
+        );
+        instance.launch(&kwok)?;
+        Ok(instance)
+    }
+
+    /// Starts etcd and API server alone.
+    pub(in crate::bench) async fn bare(paths: &Paths, folder: &Path) -> anyhow::Result<Self> {
         let _ = fs::remove_dir_all(folder);
         let layout = Layout::of_cache(folder);
         for name in ["logs", "bin", "audit"] {
             fs::create_dir_all(layout.file(name))?;
         }
         fs::write(layout.file("audit-policy.yaml"), AUDIT)?;
-        let config = layout.file("kwok.yaml");
-        fs::write(&config, kwok::STAGES)?;
         write_keys(&layout)?;
         link(&layout, paths, &ETCD, &["etcd"])?;
         let kubernetes = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
@@ -80,27 +96,24 @@ impl Instance {
             "the API server does not listen; see {}",
             instance.layout.log("kube-apiserver").display()
         );
-        // The others give up where their roles are not there yet.
+        // Controllers and scheduler give up where their roles are not there yet.
         wait_for(&instance.client().await?, "/readyz").await?;
-        instance.launch(&control_plane::controllers(&instance.layout))?;
-        instance.launch(&control_plane::scheduler(&instance.layout))?;
-        let kwok = control_plane::service(
-            kwok::NAME,
-            instance.layout.file("bin/kwok"),
-            kwok::args(&instance.layout.kubeconfig("load"), &config),
-        );
-        instance.launch(&kwok)?;
         Ok(instance)
     }
 
-    /// Starts one more process.
+    /// Starts one more process, with the operator's rights.
     pub(super) fn launch(&mut self, service: &Service) -> anyhow::Result<()> {
+        self.launch_as(service, "operator")
+    }
+
+    /// Starts one more process, with the rights of this client.
+    pub(in crate::bench) fn launch_as(&mut self, service: &Service, client: &str) -> anyhow::Result<()> {
         let log = File::create(self.layout.log(service.name))?;
         let child = Command::new(&service.program)
             .args(&service.args)
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("KUBECONFIG", self.layout.kubeconfig("operator"))
+            .env("KUBECONFIG", self.layout.kubeconfig(client))
             .current_dir(self.layout.state())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -128,7 +141,7 @@ impl Instance {
     }
 
     /// Where everything lies.
-    pub(super) fn layout(&self) -> &Layout {
+    pub(in crate::bench) fn layout(&self) -> &Layout {
         &self.layout
     }
 
@@ -138,23 +151,32 @@ impl Instance {
     }
 
     /// A client that makes the load.
-    pub(super) async fn client(&self) -> anyhow::Result<Client> {
+    pub(in crate::bench) async fn client(&self) -> anyhow::Result<Client> {
         let file = Kubeconfig::read_from(self.layout.kubeconfig("load"))?;
         let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
         Ok(Client::try_from(config)?)
     }
 
     /// Processor time that a process has used so far.
-    pub(super) fn cpu(&self, name: &str) -> anyhow::Result<Duration> {
+    pub(in crate::bench) fn cpu(&self, name: &str) -> anyhow::Result<Duration> {
         cpu_time_of(self.pid(name)?)
     }
 
     /// The most memory that a process has held at a time, bytes.
-    pub(super) fn peak_memory(&self, name: &str) -> anyhow::Result<u64> {
+    pub(in crate::bench) fn peak_memory(&self, name: &str) -> anyhow::Result<u64> {
+        self.figure(name, "VmHWM:")
+    }
+
+    /// What a process holds now, bytes.
+    pub(in crate::bench) fn memory(&self, name: &str) -> anyhow::Result<u64> {
+        self.figure(name, "VmRSS:")
+    }
+
+    fn figure(&self, name: &str, figure: &str) -> anyhow::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid(name)?))?;
-        kibibytes(&status, "VmHWM:")
+        kibibytes(&status, figure)
             .map(|size| size * 1024)
-            .context("no VmHWM")
+            .context(figure.to_owned())
     }
 
     fn pid(&self, name: &str) -> anyhow::Result<u32> {
@@ -173,7 +195,7 @@ impl Drop for Instance {
 }
 
 /// Waits until a path is answered.
-pub(super) async fn wait_for(client: &Client, path: &str) -> anyhow::Result<()> {
+pub(in crate::bench) async fn wait_for(client: &Client, path: &str) -> anyhow::Result<()> {
     let begin = Instant::now();
     loop {
         let answer = client
@@ -193,6 +215,7 @@ fn write_keys(layout: &Layout) -> anyhow::Result<()> {
     let clients = [
         ("load", LOAD, "system:masters"),
         ("operator", OPERATOR, "system:serviceaccounts"),
+        ("webhook", WEBHOOK, "system:serviceaccounts"),
     ];
     let files = pki::generate_with(&clients)?;
     for (name, text) in &files {
@@ -203,7 +226,7 @@ fn write_keys(layout: &Layout) -> anyhow::Result<()> {
         found.map(|(_, text)| text.clone()).context(name.to_owned())
     };
     let cluster = kubeconfig::cluster(&api_url(), &text("ca.crt")?);
-    for client in ["load", "operator", "controllers", "scheduler"] {
+    for client in ["load", "operator", "webhook", "controllers", "scheduler"] {
         let pair = pki::Pair {
             certificate: text(&format!("{client}.crt"))?,
             key: text(&format!("{client}.key"))?,

@@ -6,9 +6,9 @@
 //! when the bench ends, however it ends.
 
 mod audit;
-mod instance;
+pub(super) mod instance;
 mod objects;
-mod phases;
+pub(super) mod phases;
 mod report;
 
 use std::fs;

@@ -106,7 +106,7 @@ pub(super) async fn run(client: &Client, side: Side, phase: Phase, count: usize)
 }
 
 /// Makes an object that all share.
-pub(super) async fn make(client: &Client, object: &Value) -> anyhow::Result<()> {
+pub(in crate::bench) async fn make(client: &Client, object: &Value) -> anyhow::Result<()> {
     let object: DynamicObject = serde_json::from_value(object.clone())?;
     let kind = object.types.clone().context("the object says no kind")?;
     let kind = GroupVersionKind::try_from(&kind)?;
