@@ -52,6 +52,11 @@ fn fraction(bits: u64) -> f64 {
     f64::from(u32::try_from(bits >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
 }
 
+/// Some part of `span`.
+pub fn part(span: Duration) -> Duration {
+    span.mul_f64(fraction(random::bits()))
+}
+
 /// `span`, give or take a tenth, so that many objects do not wake at once.
 pub fn spread(span: Duration) -> Duration {
     span.mul_f64(0.9 + 0.2 * fraction(random::bits()))

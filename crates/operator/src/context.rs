@@ -5,7 +5,7 @@ use kube::Client;
 use rules::Settings;
 
 use crate::{
-    backoff::Backoff, events::Recorder, memory::Memory, metrics::Metrics, plan::Site, protect::Holds,
+    backoff::Backoff, events::Recorder, idle, memory::Memory, metrics::Metrics, plan::Site, protect::Holds,
     stores::Stores,
 };
 
@@ -29,6 +29,8 @@ pub struct Context {
     pub memory: Memory,
     /// What workspaces hold of templates, managers and profiles.
     pub holds: Holds,
+    /// Who uses their workspaces.
+    pub idle: idle::Book,
     /// The clock.
     pub now: fn() -> Timestamp,
 }
@@ -46,6 +48,7 @@ impl Context {
             backoff: Backoff::default(),
             memory: Memory::default(),
             holds: Holds::default(),
+            idle: idle::Book::default(),
             now: Timestamp::now,
         }
     }

@@ -15,6 +15,7 @@ pub mod events;
 pub mod failure;
 pub mod finalizer;
 pub mod hands;
+pub mod idle;
 pub mod intent;
 pub mod memory;
 pub mod metrics;

@@ -77,7 +77,8 @@ pub struct Plan {
 pub fn lasting(workspace: &ValidWorkspace, site: &Site) -> Plan {
     Plan {
         claim: claim::plan(workspace),
-        policy: wall(&identity(workspace), site, &workspace.network_policy),
+        policy: wall(&identity(workspace), site, &workspace.network_policy)
+            .map(|wall| network_policy::with_idle_port(wall, site, workspace)),
         service: service::plan(workspace),
         account: service_account::plan(workspace),
     }

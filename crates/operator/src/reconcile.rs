@@ -19,6 +19,7 @@ use crate::{
     context::Context,
     disks::fate::fate,
     failure::{is_everyday, reason_of},
+    idle,
     intent::{Intent, intent, needs_certainty},
     memory::Recalled,
     observe, plan, protect, publish, record,
@@ -196,7 +197,14 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         grace: settings.unschedulable_grace(),
         now: (context.now)(),
     };
-    let assessment = metrics.measure("assess", || assess(&facts));
+    let mut assessment = metrics.measure("assess", || assess(&facts));
+    idle::attend(
+        context,
+        workspace,
+        verdict.as_ref().ok(),
+        &world,
+        &mut assessment.status,
+    );
     let recheck = assessment.recheck;
     metrics
         .timed(
@@ -279,6 +287,7 @@ async fn certain(
 /// left that has or makes pods.
 async fn depart(object: &Guarded<Workspace>, context: &Context) -> Result<Next, Error> {
     let identity = Identity::of(object.meta());
+    context.idle.forget(&identity.key());
     if context.memory.has_let_go(&identity.key(), &identity.uid) {
         return Ok(Next::Never);
     }
@@ -334,6 +343,7 @@ async fn explain(invalid: &InvalidObject, context: &Context) -> Result<Next, Err
         "the workspace cannot be read"
     );
     context.metrics.error("observe", "Unreadable".to_owned());
+    context.idle.forget(&identity.key());
     let before: WorkspaceStatus = observe::status_of_unreadable(&identity, &context.client).await?;
     let now = (context.now)();
     let status = assess::unreadable(before.clone(), invalid.metadata.generation, &invalid.error, now);

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     args::Args,
     context::Context,
+    idle,
     plan::Site,
     protect,
     reconcile::{error_policy, informed},
@@ -68,7 +69,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let context = Context::new(client.clone(), writers.stores(), settings, site, pod_name.clone());
     let context = Arc::new(context);
     let routes = routes::start(&client, &context.settings.route_kinds, &context.stores);
-    let wakes = stream::select(watch::start(&client, writers), routes.map(Ok));
+    let told = stream::select(routes, context.idle.wakes());
+    let wakes = stream::select(watch::start(&client, writers), told.map(Ok));
     let wakes = tasks::ahead(wakes, AHEAD);
 
     let readiness = Readiness::default();
@@ -143,6 +145,7 @@ async fn work(
         }
         context.metrics.leading(false);
         context.memory.clear();
+        context.idle.clear();
     }
 }
 
@@ -179,13 +182,15 @@ async fn lead(
         .await;
 }
 
-/// Keeps what workspaces refer to, and shares, and sweeps walls that were left, once it is known what there is.
+/// Keeps what workspaces refer to, and shares, sweeps walls that were left, and stops who is idle, once it is known what there is.
 async fn look_after(context: &Context, shutdown: &CancellationToken) {
+    let asker = idle::Asker::over_http(context.now);
     if watch::until_filled(&context.stores).await.is_ok() {
         tokio::join!(
             protect::run(context, shutdown),
             shares::run(context, shutdown),
-            walls::run(context, shutdown)
+            walls::run(context, shutdown),
+            idle::run(context, &asker, shutdown)
         );
     }
 }
@@ -200,4 +205,5 @@ fn forget(context: &Context, workspace: &ObjectRef<kube::api::DynamicObject>) {
     context.metrics.phase(&key, None);
     context.backoff.reset(&key);
     context.memory.forget(&key);
+    context.idle.forget(&key);
 }

@@ -33,6 +33,37 @@ fn loses_disk(status: &WorkspaceStatus) -> bool {
         .is_some_and(|it| it.status == "True" && it.reason == reason::VOLUME_TERMINATING)
 }
 
+/// For how long, and since when, nobody used a workspace.
+fn unused(before: &WorkspaceStatus, after: &WorkspaceStatus) -> String {
+    let minutes = |status: &WorkspaceStatus| status.resolved.as_ref()?.idle_timeout_in_minutes;
+    let minutes = minutes(before).or_else(|| minutes(after));
+    let span = minutes.map_or_else(String::new, |minutes| {
+        format!(" for {minutes} min (spec.idleShutdown)")
+    });
+    let last = before.idle.as_ref().and_then(|idle| idle.last_activity.as_ref());
+    let since = last.map_or_else(String::new, |time| format!("; last activity about {}", time.0));
+    format!("Nobody used the workspace{span}{since}.")
+}
+
+/// That a pod does not say any more whether it is used.
+fn unanswered(before: &WorkspaceStatus, after: &WorkspaceStatus) -> Option<Event> {
+    let failed = |status: &WorkspaceStatus| {
+        let mut signals = status.idle.iter().flat_map(|idle| idle.signals.clone());
+        signals.find_map(|signal| Some((signal.name, signal.error?)))
+    };
+    let (name, why) = failed(after).filter(|_| failed(before).is_none())?;
+    let note = format!(
+        "Whether the workspace is used cannot be seen ({name}: {why}). It is not stopped for idleness until it can; see \
+         spec.idleShutdown.detection."
+    );
+    Some(event(
+        EventType::Warning,
+        "CheckIdleness",
+        reason::IDLE_CHECK_FAILED,
+        &note,
+    ))
+}
+
 /// The Events that lead from one status to the next.
 pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<Event> {
     let nothing = WorkspaceStatus::default();
@@ -50,7 +81,9 @@ pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<
             &format!("The workspace is ready: {url}"),
         ));
     }
-    if known && after.phase == Some(Phase::Stopping) && before.phase != Some(Phase::Stopping) {
+    let by_rule = after.stopped_because.is_some() && before.stopped_because != after.stopped_because;
+    let stops = after.phase == Some(Phase::Stopping) && before.phase != Some(Phase::Stopping);
+    if known && (stops || by_rule) {
         let note = if is_ephemeral(after) {
             "The pod is being stopped; its home directory is no disk, and goes with it."
         } else if loses_disk(before) || loses_disk(after) {
@@ -58,7 +91,15 @@ pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<
         } else {
             "The pod is being stopped; the disk is kept."
         };
-        events.push(normal("Stop", reason::STOPPING, note));
+        events.push(if by_rule {
+            normal(
+                "Stop",
+                reason::IDLE_STOPPED,
+                &format!("{} {note}", unused(before, after)),
+            )
+        } else {
+            normal("Stop", reason::STOPPING, note)
+        });
     }
     if known && flipped(before, after, STOPPED) {
         events.push(normal("Stop", reason::STOPPED, "No pod is left."));
@@ -75,6 +116,7 @@ pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<
     let invalid = invalid.filter(|invalid| degraded.is_none_or(|degraded| degraded.reason != invalid.reason));
     events.extend(degraded.map(|condition| warning("Reconcile", condition)));
     events.extend(invalid.map(|condition| warning("Validate", condition)));
+    events.extend(unanswered(before, after));
     events
 }
 
@@ -184,6 +226,50 @@ mod tests {
         ] {
             assert!(events(Some(&of(before)), &of(after)).is_empty(), "{before:?}");
         }
+    }
+
+    #[test]
+    fn a_stop_for_idleness_says_so_in_place_of_a_plain_stop_and_once() {
+        let running: WorkspaceStatus = serde_json::from_value(serde_json::json!({
+            "phase": "Running", "resolved": {"idleTimeoutInMinutes": 30}, "idle": {"lastActivity": "2026-01-01T00:00:00Z"},
+        }))
+        .unwrap();
+        let because = serde_json::json!({"rule": "Idle", "time": "2026-01-01T00:30:00Z"});
+        let stopping = WorkspaceStatus {
+            phase: Some(Phase::Stopping),
+            idle: None,
+            stopped_because: serde_json::from_value(because).unwrap(),
+            ..running.clone()
+        };
+        let told = events(Some(&running), &stopping);
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].reason, reason::IDLE_STOPPED);
+        assert_eq!(
+            told[0].note.as_deref(),
+            Some(
+                "Nobody used the workspace for 30 min (spec.idleShutdown); last activity about 2026-01-01T00:00:00Z. The pod is \
+                 being stopped; the disk is kept."
+            )
+        );
+        let stopped = WorkspaceStatus {
+            phase: Some(Phase::Stopped),
+            ..stopping.clone()
+        };
+        assert_eq!(reasons(Some(&stopping), &stopped), Vec::<String>::new());
+        assert_eq!(reasons(Some(&running), &stopped), [reason::IDLE_STOPPED]);
+    }
+
+    #[test]
+    fn a_pod_that_does_not_say_whether_it_is_used_is_told_once() {
+        let fine = WorkspaceStatus::default();
+        let failing = |why: &str| WorkspaceStatus {
+            idle: serde_json::from_value(serde_json::json!({"signals": [{"name": "server", "error": why}]}))
+                .unwrap(),
+            ..WorkspaceStatus::default()
+        };
+        assert_eq!(reasons(Some(&fine), &failing("a")), [reason::IDLE_CHECK_FAILED]);
+        assert_eq!(reasons(Some(&failing("a")), &failing("b")), Vec::<String>::new());
+        assert_eq!(reasons(Some(&failing("a")), &fine), Vec::<String>::new());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod deaths;
 mod disks;
 mod faults;
+mod idle;
 mod hands;
 mod interleaving;
 mod lifecycle;

@@ -85,6 +85,11 @@ impl Stage {
         self.writers = writers;
     }
 
+    /// From now on the operator tells the time by `now`.
+    pub(crate) fn set_clock(&mut self, now: fn() -> jiff::Timestamp) {
+        Arc::get_mut(&mut self.context).unwrap().now = now;
+    }
+
     /// The same, with the workspace `demo` in it.
     pub(crate) fn with_demo() -> Self {
         let stage = Self::new();

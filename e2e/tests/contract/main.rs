@@ -6,6 +6,7 @@ mod agreement;
 mod applied_twice;
 mod bounds;
 mod catalogue;
+mod idle;
 mod orphans;
 mod ownership;
 mod protection;

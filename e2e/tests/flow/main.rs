@@ -3,6 +3,7 @@
 mod access;
 mod browser;
 mod create;
+mod idle;
 mod kernel;
 mod lifecycle;
 mod pod;

@@ -60,6 +60,12 @@ reasons! {
     STOPPING = "Stopping", "Progressing=True, Available=False; Event",
         "The pod is being stopped; a disk is kept.",
         "";
+    IDLE_STOPPED = "IdleStopped", "Event",
+        "Nobody used the workspace for the time in status.resolved.idleTimeoutInMinutes, so it is being stopped; a disk is kept. It is told in place of Stopping; status.stoppedBecause says so until the next start.",
+        "Start it as usual. To have it stopped later, or never, change spec.idleShutdown, as far as the template allows.";
+    IDLE_CHECK_FAILED = "IdleCheckFailed", "Event; status.idle.signals",
+        "The pod does not say whether it is used, three times in a row. It is not stopped for idleness as long as that is so.",
+        "See what the message names: spec.idleShutdown.detection must fit the application, which has to answer the operator without a sign-in. With networkPolicy.ingressFrom of the manager, the operator's pods must be among them.";
     STOPPED = "Stopped", "Stopped=True; Event",
         "No pod is left, as desired.",
         "";

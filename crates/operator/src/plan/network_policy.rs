@@ -17,12 +17,15 @@ use k8s_openapi::{
         util::intstr::IntOrString,
     },
 };
+use rules::ValidWorkspace;
 
 use super::{Site, deployment::COMPONENT};
 use crate::world::{Identity, PORT_NAME};
 
 /// The components that may call a workspace's pod: who serves people, and who asks whether it is idle.
-const CALLERS: [&str; 3] = ["proxy", "gateway", "operator"];
+const CALLERS: [&str; 3] = ["proxy", "gateway", OPERATOR];
+/// Who asks whether a workspace is used.
+const OPERATOR: &str = "operator";
 /// Label that every namespace carries by itself.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 /// Where the cluster's DNS lives.
@@ -75,6 +78,27 @@ pub(super) fn plan(
             egress: Some(egress(settings.egress)),
         }),
     })
+}
+
+/// The same wall with a way in for the operator where it asks at another port than the application's whether the workspace is used.
+/// A manager that names who may call is not added to.
+pub(super) fn with_idle_port(
+    mut wall: NetworkPolicy,
+    site: &Site,
+    workspace: &ValidWorkspace,
+) -> NetworkPolicy {
+    let asked = workspace.idle.as_ref().and_then(|idle| idle.question.port);
+    let other = asked.filter(|port| *port != workspace.port);
+    let ingress = wall.spec.as_mut().and_then(|spec| spec.ingress.as_mut());
+    if let (Some(other), Some(ingress)) = (other, ingress)
+        && workspace.network_policy.ingress_from.is_empty()
+    {
+        ingress.push(NetworkPolicyIngressRule {
+            from: Some(vec![caller(site, OPERATOR)]),
+            ports: Some(vec![port("TCP", IntOrString::Int(i32::from(other)))]),
+        });
+    }
+    wall
 }
 
 /// Who may call. Never an empty list, which would mean everybody.
@@ -221,6 +245,33 @@ mod tests {
             serde_json::to_value(&rule.ports).unwrap(),
             json!([{"protocol": "TCP", "port": "http"}])
         );
+    }
+
+    #[test]
+    fn the_operator_alone_comes_in_where_it_asks_whether_the_workspace_is_used() {
+        let ingress = |port: i32, ingress_from: serde_json::Value| {
+            let mut workspace = testkit::objects::workspace("demo");
+            workspace.spec.idle_shutdown =
+                serde_json::from_value(json!({"detection": {"httpGet": {"port": port}}})).unwrap();
+            let mut valid = fixtures::admit(&workspace);
+            valid.network_policy.ingress_from = serde_json::from_value(ingress_from).unwrap();
+            let policy = super::super::lasting(&valid, &fixtures::site()).policy.unwrap();
+            policy.spec.unwrap().ingress.unwrap()
+        };
+        assert_eq!(ingress(8888, json!([])).len(), 1);
+        let rules = ingress(9000, json!([]));
+        assert_eq!(rules.len(), 2);
+        assert_eq!(
+            serde_json::to_value(&rules[1].ports).unwrap(),
+            json!([{"protocol": "TCP", "port": 9000}])
+        );
+        let from = serde_json::to_value(&rules[1].from).unwrap();
+        assert_eq!(from.as_array().unwrap().len(), 1);
+        assert_eq!(
+            from[0]["podSelector"]["matchLabels"][names::APP_COMPONENT_LABEL],
+            "operator"
+        );
+        assert_eq!(ingress(9000, json!([{"podSelector": {}}])).len(), 1);
     }
 
     #[test]

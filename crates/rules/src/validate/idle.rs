@@ -68,7 +68,7 @@ pub(super) fn within(
 /// Fields that differ from those of a template that keeps them to itself. Writing down what it says anyway is no choice of one's own.
 fn kept(effective: Option<&IdleShutdown>, template: &WorkspaceTemplateSpec) -> Vec<Violation> {
     let (theirs, default) = (effective.cloned().unwrap_or_default(), by_default(template));
-    let default = default.unwrap_or(IdleShutdown {
+    let default = default.unwrap_or_else(|| IdleShutdown {
         idle_timeout_in_minutes: theirs.idle_timeout_in_minutes,
         ..IdleShutdown::default()
     });

@@ -1,0 +1,55 @@
+//! Running workspaces -> those that nobody uses are stopped (docs/idle.md).
+//!
+//! Each pass says here what there is to ask of its workspace, and takes from here what its status says about it:
+//!
+//! | file | in -> out |
+//! |---|---|
+//! | `subject.rs` | valid workspace, its ready pod -> whom to ask what, and when to stop it |
+//! | `book.rs` | subjects, answers -> who is asked next, what is known, who is to be stopped |
+//! | `round.rs` | book -> questions, a few at a time, by one task |
+//! | `ask.rs`, `tls.rs` | subject -> answer of its pod |
+//! | `read.rs` | bodies of answers -> times of last activity |
+//! | `tell.rs` | what is known -> status |
+//! | `stop.rs` | whom nobody uses -> `spec.desiredStatus: Stopped` |
+//!
+//! Nothing stops a workspace but its pod's own answer, read just now and once before: neither silence, nor an error, nor what an
+//! earlier leader knew. So only the leader asks, and a change of leaders at most delays a stop.
+
+mod ask;
+mod book;
+mod read;
+mod round;
+mod stop;
+mod subject;
+mod tell;
+mod tls;
+
+use api::{Workspace, WorkspaceStatus};
+use rules::ValidWorkspace;
+
+pub use self::{
+    ask::{Answered, Asker, Unanswered},
+    book::Book,
+    read::Signal,
+    round::run,
+    stop::{Because, stopped_because},
+    subject::Subject,
+};
+use crate::{context::Context, world::World};
+
+/// Says whom to ask from now on, and completes a new status by what is known of the workspace's use. `status`: as it follows from
+/// everything else. IO: none; in memory.
+pub fn attend(
+    context: &Context,
+    workspace: &Workspace,
+    valid: Option<&ValidWorkspace>,
+    world: &World,
+    status: &mut WorkspaceStatus,
+) {
+    let before = workspace.status.as_ref();
+    let subject = valid.and_then(|valid| subject::of(workspace, valid, world, status));
+    let key = world.identity.key();
+    let standing = context.idle.follow(&key, subject, (context.now)());
+    tell::complete(status, before, standing.as_ref());
+    status.stopped_because = stopped_because(workspace, world);
+}

@@ -1,0 +1,299 @@
+//! Bodies of answers -> times of last activity (pure). Whatever is not understood is an error, never a time.
+
+use api::workspace::TimestampFormat;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Seconds since 1970 beyond this (the year 5138) are milliseconds.
+const LARGEST_SECONDS: f64 = 1e11;
+/// Clocks that differ by more than this do not differ: one of them is wrong.
+const MOST_SKEW: i64 = 3600;
+
+/// One source of what is known, and the latest activity that it tells of, if it tells of any.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Signal {
+    /// `server`, `kernels`, `terminals` or `endpoint`.
+    pub name: &'static str,
+    /// By our own clock, and never in the future.
+    pub last_activity: Option<Timestamp>,
+}
+
+/// Whose time it was when an answer was given.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    /// Here.
+    pub(super) now: Timestamp,
+    /// There, by the answer's `Date`.
+    pub(super) theirs: Option<Timestamp>,
+}
+
+impl Clock {
+    /// A time over there, by our clock. One that has not come yet is now.
+    fn ours(self, time: Timestamp) -> Timestamp {
+        let skew = self
+            .theirs
+            .map_or(0, |theirs| self.now.as_second() - theirs.as_second());
+        let skew = if skew.abs() > MOST_SKEW { 0 } else { skew };
+        let second = time.as_second().saturating_add(skew);
+        Timestamp::from_second(second).map_or(self.now, |time| time.min(self.now))
+    }
+}
+
+#[derive(Deserialize)]
+struct Status {
+    last_activity: String,
+}
+
+#[derive(Deserialize)]
+struct Kernel {
+    #[serde(default)]
+    execution_state: String,
+    last_activity: String,
+}
+
+#[derive(Deserialize)]
+struct Terminal {
+    /// Absent in old servers.
+    #[serde(default)]
+    last_activity: Option<String>,
+}
+
+/// What Jupyter says of itself: requests of people, and more.
+pub(super) fn server(body: &[u8], clock: Clock) -> Result<Signal, String> {
+    let status: Status = parsed(body)?;
+    Ok(Signal {
+        name: "server",
+        last_activity: Some(clock.ours(rfc3339(&status.last_activity)?)),
+    })
+}
+
+/// What it says of its kernels. One that computes is used now, however long that takes.
+pub(super) fn kernels(body: &[u8], clock: Clock) -> Result<Signal, String> {
+    let kernels: Vec<Kernel> = parsed(body)?;
+    let times = kernels.iter().map(|kernel| {
+        if kernel.execution_state == "busy" {
+            return Ok(clock.now);
+        }
+        Ok(clock.ours(rfc3339(&kernel.last_activity)?))
+    });
+    let times: Result<Vec<_>, String> = times.collect();
+    Ok(Signal {
+        name: "kernels",
+        last_activity: times?.into_iter().max(),
+    })
+}
+
+/// What it says of its terminals: what was typed there, or came out.
+pub(super) fn terminals(body: &[u8], clock: Clock) -> Result<Signal, String> {
+    let terminals: Vec<Terminal> = parsed(body)?;
+    let times = terminals
+        .iter()
+        .filter_map(|terminal| terminal.last_activity.as_deref());
+    let times: Result<Vec<_>, String> = times.map(rfc3339).collect();
+    Ok(Signal {
+        name: "terminals",
+        last_activity: times?.into_iter().max().map(|time| clock.ours(time)),
+    })
+}
+
+/// The time at `path` in an object.
+pub(super) fn timestamp(
+    body: &[u8],
+    path: &[String],
+    format: TimestampFormat,
+    clock: Clock,
+) -> Result<Signal, String> {
+    let object: Value = parsed(body)?;
+    let found = path.iter().try_fold(&object, |value, name| value.get(name));
+    let absent = || format!("the answer has no field {}", path.join("."));
+    let found = found.filter(|value| !value.is_null()).ok_or_else(absent)?;
+    let time = match (format, found) {
+        (TimestampFormat::Rfc3339, Value::String(text)) => rfc3339(text)?,
+        (TimestampFormat::Unix, Value::Number(number)) => unix(number.as_f64())?,
+        (TimestampFormat::Unix, Value::String(text)) => unix(text.trim().parse().ok())?,
+        _ => {
+            return Err(format!(
+                "the answer's field {} is not written in that format",
+                path.join(".")
+            ));
+        }
+    };
+    Ok(Signal {
+        name: "endpoint",
+        last_activity: Some(clock.ours(time)),
+    })
+}
+
+/// The time of an HTTP header.
+pub(super) fn date(header: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::parse(header)
+        .ok()
+        .map(|time| time.timestamp())
+}
+
+fn parsed<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
+    // What is wrong with it is not told: messages must not carry what the application says.
+    serde_json::from_slice(body).map_err(|_| "the answer is not the JSON that was expected".to_owned())
+}
+
+/// A time without zone is UTC, as old servers write it.
+fn rfc3339(text: &str) -> Result<Timestamp, String> {
+    let time = text.parse().or_else(|_| format!("{text}Z").parse::<Timestamp>());
+    time.map_err(|_| "the answer's time cannot be read as RFC 3339".to_owned())
+}
+
+fn unix(number: Option<f64>) -> Result<Timestamp, String> {
+    let unreadable = || "the answer's time cannot be read as seconds or milliseconds since 1970".to_owned();
+    let number = number
+        .filter(|number| number.is_finite() && *number > 0.0)
+        .ok_or_else(unreadable)?;
+    let seconds = if number > LARGEST_SECONDS {
+        number / 1000.0
+    } else {
+        number
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "what is too large becomes the largest, which is no time"
+    )]
+    let seconds = seconds as i64;
+    Timestamp::from_second(seconds).map_err(|_| unreadable())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: &str = "2026-01-01T12:00:00Z";
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn clock() -> Clock {
+        Clock {
+            now: at(NOW),
+            theirs: None,
+        }
+    }
+
+    fn time(read: Result<Signal, String>) -> Option<Timestamp> {
+        read.unwrap().last_activity
+    }
+
+    #[test]
+    fn jupyter_s_own_pages_are_understood() {
+        let status = br#"{"connections": 1, "kernels": 2, "last_activity": "2026-01-01T11:30:00.123456Z", "started": "x"}"#;
+        assert_eq!(time(server(status, clock())), Some(at("2026-01-01T11:30:00Z")));
+        let page = json!([
+            {"id": "a", "execution_state": "idle", "last_activity": "2026-01-01T10:00:00Z"},
+            {"id": "b", "execution_state": "starting", "last_activity": "2026-01-01T11:00:00Z"},
+        ]);
+        let page = page.to_string();
+        assert_eq!(
+            time(kernels(page.as_bytes(), clock())),
+            Some(at("2026-01-01T11:00:00Z"))
+        );
+        let page = br#"[{"name": "1", "last_activity": "2026-01-01T09:00:00Z"}, {"name": "2"}]"#;
+        assert_eq!(time(terminals(page, clock())), Some(at("2026-01-01T09:00:00Z")));
+        assert_eq!(time(kernels(b"[]", clock())), None);
+        assert_eq!(time(terminals(b"[]", clock())), None);
+    }
+
+    #[test]
+    fn a_kernel_that_computes_is_used_now() {
+        let page = br#"[{"execution_state": "busy", "last_activity": "2026-01-01T01:00:00Z"}]"#;
+        assert_eq!(time(kernels(page, clock())), Some(at(NOW)));
+    }
+
+    fn endpoint(body: &Value, path: &str, format: TimestampFormat) -> Result<Signal, String> {
+        let path: Vec<_> = path.split('.').map(str::to_owned).collect();
+        timestamp(body.to_string().as_bytes(), &path, format, clock())
+    }
+
+    #[test]
+    fn seconds_and_milliseconds_are_told_by_their_size() {
+        let half_past_eleven = at("2026-01-01T11:30:00Z");
+        let seconds = half_past_eleven.as_second();
+        for body in [
+            json!({"lastHeartbeat": seconds * 1000}),
+            json!({"lastHeartbeat": seconds}),
+            json!({"lastHeartbeat": seconds.to_string()}),
+        ] {
+            let read = endpoint(&body, "lastHeartbeat", TimestampFormat::Unix);
+            assert_eq!(time(read), Some(half_past_eleven), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_time_lies_where_the_path_says() {
+        let body = json!({"server": {"last": "2026-01-01T11:30:00+01:00"}});
+        let read = endpoint(&body, "server.last", TimestampFormat::Rfc3339);
+        assert_eq!(time(read), Some(at("2026-01-01T10:30:00Z")));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_an_error_and_repeats_nothing_of_the_answer() {
+        for (body, path, format) in [
+            (json!({}), "a", TimestampFormat::Rfc3339),
+            (json!({"a": null}), "a", TimestampFormat::Rfc3339),
+            (json!({"a": "secret"}), "a", TimestampFormat::Rfc3339),
+            (json!({"a": 5}), "a", TimestampFormat::Rfc3339),
+            (json!({"a": "secret"}), "a", TimestampFormat::Unix),
+            (json!({"a": -5}), "a", TimestampFormat::Unix),
+            (json!({"a": 1e300}), "a", TimestampFormat::Unix),
+            (json!("secret"), "a", TimestampFormat::Unix),
+            (json!({"a": {"b": []}}), "a.b", TimestampFormat::Unix),
+        ] {
+            let error = endpoint(&body, path, format).unwrap_err();
+            assert!(!error.contains("secret"), "{error}");
+        }
+        assert!(server(b"<html>", clock()).is_err());
+        assert!(server(b"[]", clock()).is_err());
+        assert!(kernels(br#"{"message": "Forbidden"}"#, clock()).is_err());
+        assert!(kernels(br#"[{"execution_state": "idle", "last_activity": "?"}]"#, clock()).is_err());
+    }
+
+    #[test]
+    fn a_future_time_is_now() {
+        let body = json!({"a": "2027-01-01T00:00:00Z"});
+        assert_eq!(
+            time(endpoint(&body, "a", TimestampFormat::Rfc3339)),
+            Some(at(NOW))
+        );
+    }
+
+    #[test]
+    fn a_clock_that_goes_wrong_by_minutes_is_put_right_and_one_that_goes_wrong_by_days_is_not_believed() {
+        let read = |theirs: &str| {
+            let clock = Clock {
+                theirs: date(theirs),
+                ..clock()
+            };
+            time(server(br#"{"last_activity": "2026-01-01T11:50:00Z"}"#, clock)).unwrap()
+        };
+        assert_eq!(read("Thu, 01 Jan 2026 11:55:00 GMT"), at("2026-01-01T11:55:00Z"));
+        assert_eq!(read("Thu, 01 Jan 2026 12:05:00 GMT"), at("2026-01-01T11:45:00Z"));
+        assert_eq!(read("Sat, 03 Jan 2026 12:00:00 GMT"), at("2026-01-01T11:50:00Z"));
+        assert_eq!(read("nonsense"), at("2026-01-01T11:50:00Z"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_a_time_that_has_not_come(body: Vec<u8>, number: f64) {
+            let path = vec!["a".to_owned()];
+            let object = json!({"a": number}).to_string();
+            let reads = [
+                server(&body, clock()), kernels(&body, clock()), terminals(&body, clock()),
+                timestamp(object.as_bytes(), &path, TimestampFormat::Unix, clock()),
+            ];
+            for signal in reads.into_iter().flatten() {
+                prop_assert!(signal.last_activity.is_none_or(|time| time <= at(NOW)));
+            }
+        }
+    }
+}

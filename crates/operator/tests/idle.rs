@@ -1,0 +1,272 @@
+//! Workspaces that nobody uses are stopped, those that somebody uses are not, and silence says neither.
+
+use std::{
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use api::{
+    Workspace, names,
+    workspace::{DesiredStatus, Phase, StopRule},
+};
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt as _;
+use operator::{
+    context::Context,
+    idle::{self, Answered, Asker, Signal, Unanswered},
+};
+use serde_json::json;
+use testkit::objects::NAMESPACE;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::stage::Stage;
+
+/// When the pods of the stage are ready.
+const READY: &str = "2026-01-01T00:00:05Z";
+
+/// The time of day goes as tokio's paused clock does, from that moment on.
+fn now() -> Timestamp {
+    thread_local!(static BEGIN: OnceLock<Instant> = const { OnceLock::new() });
+    let passed = BEGIN.with(|begin| begin.get_or_init(Instant::now).elapsed());
+    let ready: Timestamp = READY.parse().unwrap();
+    ready + SignedDuration::try_from(passed).unwrap()
+}
+
+/// What the pod says, and how often it was asked.
+#[derive(Clone)]
+struct Pod {
+    says: Arc<Mutex<Option<Timestamp>>>,
+    is_broken: Arc<AtomicBool>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Pod {
+    /// One that nobody has used since long ago.
+    fn new() -> Self {
+        Self {
+            says: Arc::new(Mutex::new(Some(Timestamp::UNIX_EPOCH))),
+            is_broken: Arc::default(),
+            asked: Arc::default(),
+        }
+    }
+
+    fn is_used(&self, time: Timestamp) {
+        *self.says.lock().unwrap() = Some(time);
+    }
+
+    fn asker(&self) -> Asker {
+        let pod = self.clone();
+        Asker::new(move |_| std::future::ready(pod.answer()))
+    }
+
+    fn answer(&self) -> Answered {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        if self.is_broken.load(Ordering::Relaxed) {
+            let why = "the answer is 500, not 200".to_owned();
+            return Err(Unanswered { name: "server", why });
+        }
+        let last_activity = *self.says.lock().unwrap();
+        Ok(vec![Signal {
+            name: "server",
+            last_activity,
+        }])
+    }
+}
+
+/// `demo`, ready, with a timeout of ten minutes, and passes over it that know it.
+async fn stage() -> Stage {
+    let mut stage = Stage::with_demo();
+    stage.set_clock(now);
+    stage.edit_spec(|spec| spec["idleShutdown"] = json!({"idleTimeoutInMinutes": 10}));
+    settle(&mut stage).await;
+    stage.cluster();
+    stage.get_ready();
+    settle(&mut stage).await;
+    stage.server.take_calls();
+    stage
+}
+
+async fn settle(stage: &mut Stage) {
+    stage.pass().await.unwrap();
+    stage.pass().await.unwrap();
+}
+
+/// Lets the operator ask for so long, in steps after which its wakes are followed as the queue would.
+async fn ask_for(stage: &mut Stage, pod: &Pod, span: Duration) {
+    let end = Instant::now() + span;
+    while Instant::now() < end {
+        let context: Arc<Context> = stage.context.clone();
+        let shutdown = CancellationToken::new();
+        let asker = pod.asker();
+        // Steps that do not end at the very moment of a stop, which would be cut off.
+        let step = Duration::from_secs(7).min(end - Instant::now());
+        let asked = idle::run(&context, &asker, &shutdown);
+        let _ = tokio::time::timeout(step, asked).await;
+        stage.pass().await.unwrap();
+    }
+}
+
+fn desired(stage: &Stage) -> DesiredStatus {
+    stage.workspace().spec.desired_status
+}
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_use_a_workspace_finds_it_stopped_when_its_time_is_over_and_why() {
+    let mut stage = stage().await;
+    let pod = Pod::new();
+    ask_for(&mut stage, &pod, MINUTE).await;
+    let status = stage.status();
+    assert_eq!(
+        status.stops_at.unwrap().0,
+        READY.parse::<Timestamp>().unwrap() + SignedDuration::from_mins(10)
+    );
+    assert_eq!(status.stops_because, Some(StopRule::Idle));
+    ask_for(&mut stage, &pod, MINUTE * 8 + Duration::from_secs(50)).await;
+    assert_eq!(desired(&stage), DesiredStatus::Running, "{:?}", stage.status());
+    ask_for(&mut stage, &pod, Duration::from_secs(20)).await;
+    assert_eq!(desired(&stage), DesiredStatus::Stopped);
+    let status = stage.status();
+    assert_eq!(status.stopped_because.unwrap().rule, StopRule::Idle);
+    assert_eq!((status.stops_at, status.idle), (None, None));
+    assert!(
+        stage.events().contains(&"IdleStopped".to_owned()),
+        "{:?}",
+        stage.events()
+    );
+    let asked = pod.asked.load(Ordering::Relaxed);
+    assert!((10..=14).contains(&asked), "{asked}");
+    ask_for(&mut stage, &pod, MINUTE * 10).await;
+    assert_eq!(
+        pod.asked.load(Ordering::Relaxed),
+        asked,
+        "who is stopped is not asked"
+    );
+    // Starting it again takes the cause away, and gives it a whole timeout.
+    stage.cluster();
+    stage.end_pods();
+    settle(&mut stage).await;
+    assert_eq!(stage.status().phase, Some(Phase::Stopped));
+    assert!(stage.status().stopped_because.is_some());
+    stage.edit_spec(|spec| spec["desiredStatus"] = json!("Running"));
+    settle(&mut stage).await;
+    assert_eq!(stage.status().stopped_because, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_uses_it_keeps_it_and_that_costs_a_write_now_and_then() {
+    let mut stage = stage().await;
+    let pod = Pod::new();
+    for _ in 0..30 {
+        pod.is_used(now());
+        ask_for(&mut stage, &pod, MINUTE).await;
+    }
+    assert_eq!(desired(&stage), DesiredStatus::Running);
+    let writes = stage.writes();
+    assert!((10..=31).contains(&writes.len()), "{writes:?}");
+    assert!(
+        writes.iter().all(|write| write == "PATCH workspaces/demo/status"),
+        "{writes:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_written_while_nothing_moves() {
+    let mut stage = stage().await;
+    let pod = Pod::new();
+    ask_for(&mut stage, &pod, MINUTE * 2).await;
+    stage.server.take_calls();
+    ask_for(&mut stage, &pod, MINUTE * 7).await;
+    assert!(stage.server.take_calls().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_says_nothing_is_never_stopped_and_that_is_told_once() {
+    let mut stage = stage().await;
+    let pod = Pod::new();
+    pod.is_broken.store(true, Ordering::Relaxed);
+    ask_for(&mut stage, &pod, MINUTE * 60).await;
+    assert_eq!(desired(&stage), DesiredStatus::Running);
+    let told = stage
+        .events()
+        .iter()
+        .filter(|reason| *reason == "IdleCheckFailed")
+        .count();
+    assert_eq!(told, 1);
+    let status = stage.status();
+    assert_eq!(status.stops_at, None);
+    assert!(status.idle.unwrap().signals[0].error.is_some());
+    pod.is_broken.store(false, Ordering::Relaxed);
+    ask_for(&mut stage, &pod, MINUTE * 3).await;
+    assert_eq!(desired(&stage), DesiredStatus::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_who_starts_it_at_the_same_moment_wins() {
+    let mut stage = stage().await;
+    let pod = Pod::new();
+    ask_for(&mut stage, &pod, MINUTE * 9).await;
+    // They write the workspace, and the operator's cache has not seen it.
+    stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+        object["metadata"]["annotations"][names::STARTED_BY] = json!("alice");
+    });
+    stage.server.take_calls();
+    let (context, asker, shutdown) = (stage.context.clone(), pod.asker(), CancellationToken::new());
+    let _ = tokio::time::timeout(MINUTE * 5, idle::run(&context, &asker, &shutdown)).await;
+    assert_eq!(desired(&stage), DesiredStatus::Running);
+    let refused = stage.writes();
+    assert!(
+        !refused.is_empty() && refused.iter().all(|write| write == "PATCH workspaces/demo"),
+        "{refused:?}"
+    );
+    assert!(
+        !stage
+            .workspace()
+            .annotations()
+            .contains_key(names::STOPPED_BECAUSE)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_operator_stops_nobody_early_and_knows_what_the_last_one_saw() {
+    let mut stage = stage().await;
+    let pod = Pod::new();
+    tokio::time::advance(MINUTE * 5).await;
+    pod.is_used(now());
+    ask_for(&mut stage, &pod, MINUTE * 2).await;
+    // The pod has forgotten it meanwhile: a kernel that computed is gone, for example.
+    pod.is_used(Timestamp::UNIX_EPOCH);
+    stage.replace_operator(None);
+    stage.set_clock(now);
+    settle(&mut stage).await;
+    ask_for(&mut stage, &pod, MINUTE * 7).await;
+    assert_eq!(desired(&stage), DesiredStatus::Running);
+    ask_for(&mut stage, &pod, MINUTE * 2).await;
+    assert_eq!(desired(&stage), DesiredStatus::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_switches_it_off_is_not_stopped_and_restarts_nothing() {
+    let mut stage = stage().await;
+    let pod = Pod::new();
+    ask_for(&mut stage, &pod, MINUTE * 9).await;
+    let run = stage.status().run_id;
+    stage.edit_spec(|spec| spec["idleShutdown"]["enabled"] = json!(false));
+    ask_for(&mut stage, &pod, MINUTE * 30).await;
+    let status = stage.status();
+    assert_eq!(desired(&stage), DesiredStatus::Running);
+    assert_eq!((status.stops_at, status.idle, status.run_id), (None, None, run));
+    assert_eq!(status.pending_update, Vec::<String>::new());
+    stage.edit_spec(|spec| spec["idleShutdown"] = json!({"idleTimeoutInMinutes": 20}));
+    ask_for(&mut stage, &pod, MINUTE * 5).await;
+    assert_eq!(
+        desired(&stage),
+        DesiredStatus::Stopped,
+        "a change takes effect at once"
+    );
+}

@@ -1,0 +1,167 @@
+//! Within what bounds a workspace may say when it is stopped for idleness.
+
+use api::{Workspace, WorkspaceTemplate};
+use e2e::{
+    Environment,
+    cluster::{self, Scratch},
+    template,
+};
+use kube::{Api, api::PostParams};
+use serde_json::{Value, json};
+
+struct Scene {
+    scratch: Scratch,
+    alice: Api<Workspace>,
+}
+
+impl Scene {
+    async fn new(prefix: &str, rest: Value) -> anyhow::Result<Self> {
+        let scratch = Scratch::new(prefix, &["alice"]).await?;
+        let mut spec = rest;
+        spec["defaultImage"] = json!(Environment::get()?.images.echo);
+        template::make(&scratch, &spec).await?;
+        let alice = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+        Ok(Self { scratch, alice })
+    }
+
+    /// What the API server says to a workspace with this `idleShutdown`; nothing if it would be made.
+    async fn refusal(&self, idle: Value) -> anyhow::Result<Option<String>> {
+        let rest = json!({"desiredStatus": "Stopped", "idleShutdown": idle});
+        let workspace = template::workspace(&self.scratch, "lab", &rest)?;
+        Ok(template::refusal(&self.alice, &workspace).await)
+    }
+
+    async fn refuses(&self, idle: Value, words: &[&str]) -> anyhow::Result<()> {
+        let said = self.refusal(idle.clone()).await?;
+        let said = said.ok_or_else(|| anyhow::anyhow!("it passes: {idle}"))?;
+        for word in words {
+            anyhow::ensure!(said.contains(word), "{word} is missing in: {said}");
+        }
+        Ok(())
+    }
+
+    async fn admits(&self, idle: Value) -> anyhow::Result<()> {
+        let said = self.refusal(idle.clone()).await?;
+        anyhow::ensure!(said.is_none(), "{idle}: {said:?}");
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_timeout_is_held_to_the_template_s_bounds_and_equal_passes() -> anyhow::Result<()> {
+    let scene = Scene::new(
+        "idle-bounds",
+        json!({
+            "defaultIdleShutdown": {"idleTimeoutInMinutes": 60},
+            "idleShutdownOverrides": {"minIdleTimeoutInMinutes": 10, "maxIdleTimeoutInMinutes": 120},
+        }),
+    )
+    .await?;
+    const FIELD: &str = "spec.idleShutdown.idleTimeoutInMinutes";
+    let minutes = |minutes: i32| json!({"idleTimeoutInMinutes": minutes});
+    scene.refuses(minutes(9), &[FIELD, "9", "minimum 10"]).await?;
+    scene
+        .refuses(minutes(121), &[FIELD, "121", "maximum 120"])
+        .await?;
+    scene.admits(minutes(10)).await?;
+    scene.admits(minutes(120)).await?;
+    scene.admits(json!({"enabled": true})).await?;
+    scene.admits(json!({})).await?;
+    let never = json!({"enabled": false});
+    scene
+        .refuses(never, &["spec.idleShutdown.enabled", "false", "120"])
+        .await?;
+    // The definition's own bounds.
+    scene
+        .refuses(minutes(0), &[FIELD, "greater than or equal to 1"])
+        .await?;
+    let blind = json!({"detection": {"httpGet": {"path": "/healthz"}}});
+    scene.refuses(blind, &["lastActivityTimestamp"]).await?;
+    // Bounds hold of what is there, too.
+    let rest = json!({"desiredStatus": "Stopped", "idleShutdown": {"idleTimeoutInMinutes": 30}});
+    let lab = template::workspace(&scene.scratch, "lab", &rest)?;
+    scene.alice.create(&PostParams::default(), &lab).await?;
+    let wider = e2e::workspace::set(
+        &scene.alice,
+        "lab",
+        json!({"idleShutdown": {"idleTimeoutInMinutes": 600}}),
+    );
+    let said = wider
+        .await
+        .err()
+        .map(|error| format!("{error:#}"))
+        .unwrap_or_default();
+    assert!(said.contains("maximum 120"), "{said}");
+    template::finish(scene.scratch).await
+}
+
+#[tokio::test]
+async fn a_template_that_allows_nothing_of_one_s_own_refuses_what_differs() -> anyhow::Result<()> {
+    let scene = Scene::new(
+        "idle-kept",
+        json!({
+            "defaultIdleShutdown": {"idleTimeoutInMinutes": 60},
+            "idleShutdownOverrides": {"allow": false},
+        }),
+    )
+    .await?;
+    let allow = "idleShutdownOverrides.allow is false";
+    scene
+        .refuses(
+            json!({"idleTimeoutInMinutes": 61}),
+            &["spec.idleShutdown.idleTimeoutInMinutes", "61", allow],
+        )
+        .await?;
+    scene
+        .refuses(json!({"enabled": false}), &["spec.idleShutdown.enabled", allow])
+        .await?;
+    let elsewhere = json!({"detection": {"httpGet": {"port": 9000}}});
+    scene
+        .refuses(elsewhere, &["spec.idleShutdown.detection", allow])
+        .await?;
+    scene
+        .admits(json!({"enabled": true, "idleTimeoutInMinutes": 60}))
+        .await?;
+    template::finish(scene.scratch).await
+}
+
+#[tokio::test]
+async fn a_template_whose_own_timeout_and_bounds_disagree_is_refused() -> anyhow::Result<()> {
+    let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    for (default, bounds, words) in [
+        (
+            json!({}),
+            json!({"minIdleTimeoutInMinutes": 20, "maxIdleTimeoutInMinutes": 10}),
+            "minIdleTimeoutInMinutes must not be greater than maxIdleTimeoutInMinutes",
+        ),
+        (
+            json!({"idleTimeoutInMinutes": 5}),
+            json!({"minIdleTimeoutInMinutes": 10}),
+            "must be within idleShutdownOverrides",
+        ),
+        (
+            json!({"idleTimeoutInMinutes": 50}),
+            json!({"maxIdleTimeoutInMinutes": 10}),
+            "must be within idleShutdownOverrides",
+        ),
+    ] {
+        let template: WorkspaceTemplate = serde_json::from_value(json!({
+            "metadata": {"name": "e2e-idle"},
+            "spec": {
+                "displayName": "T", "defaultImage": "a", "defaultIdleShutdown": default, "idleShutdownOverrides": bounds,
+            },
+        }))?;
+        let said = templates
+            .create(&dry, &template)
+            .await
+            .err()
+            .map(|error| error.to_string());
+        let said = said.unwrap_or_default();
+        assert!(said.contains(words), "{said}");
+    }
+    Ok(())
+}

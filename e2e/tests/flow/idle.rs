@@ -1,0 +1,140 @@
+//! Workspaces that nobody uses stop by themselves, and say why; those that compute do not.
+
+use std::time::Duration;
+
+use api::{
+    Workspace, WorkspaceSpec,
+    condition::{self, AVAILABLE, reason},
+    workspace::{DesiredStatus, IdleShutdown, Phase, StopRule},
+};
+use e2e::{
+    cluster::{self, Scratch},
+    http::Person,
+    kernel, wait, workspace,
+};
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::Event;
+use kube::{
+    Api, ResourceExt as _,
+    api::{ListParams, PostParams},
+};
+use serde_json::json;
+
+/// A kernel that computes for longer than the timeout, with a break until the next question.
+const LONG: &str = "__import__('time').sleep(80) or 42";
+/// A timeout, the way to the question after it, and the end of the pod.
+const SOON: Duration = Duration::from_secs(110);
+
+/// JupyterLab as it comes, stopped after a minute without use.
+fn lab(name: &str) -> Workspace {
+    let spec = WorkspaceSpec {
+        display_name: name.to_owned(),
+        idle_shutdown: Some(IdleShutdown {
+            idle_timeout_in_minutes: Some(1),
+            ..IdleShutdown::default()
+        }),
+        ..WorkspaceSpec::default()
+    };
+    Workspace::new(name, spec)
+}
+
+/// Waits until the workspace is stopped, and starts it again.
+async fn stops_and_starts(
+    scratch: &Scratch,
+    alice: &Api<Workspace>,
+    unused: &Workspace,
+) -> anyhow::Result<()> {
+    let name = &unused.name_any();
+    let announced = wait::until("a stop to be announced", wait::USUAL, || async {
+        let status = alice.get(name).await.map_err(|error| error.to_string())?.status;
+        let status = status.unwrap_or_default();
+        status
+            .stops_at
+            .clone()
+            .map(|time| (time, status.clone()))
+            .ok_or(format!("{status:?}"))
+    });
+    let (stops_at, status) = announced.await?;
+    assert_eq!(status.stops_because, Some(StopRule::Idle));
+    let signals: Vec<_> = status
+        .idle
+        .iter()
+        .flat_map(|idle| &idle.signals)
+        .map(|it| it.name.as_str())
+        .collect();
+    assert_eq!(signals, ["server", "kernels", "terminals"]);
+    let stopped = wait::until("the workspace to stop", SOON, || async {
+        let workspace = alice.get(name).await.map_err(|error| error.to_string())?;
+        let phase = workspace.status.as_ref().and_then(|status| status.phase);
+        if phase == Some(Phase::Stopped) {
+            Ok(workspace)
+        } else {
+            Err(format!("{:?}", workspace.status))
+        }
+    })
+    .await?;
+    assert_eq!(stopped.spec.desired_status, DesiredStatus::Stopped);
+    let because = stopped.status.and_then(|status| status.stopped_because);
+    let because = because.expect("a stop by a rule says so");
+    assert_eq!(because.rule, StopRule::Idle);
+    assert!(because.time.0 >= stops_at.0, "{because:?} before {stops_at:?}");
+    let conditions = unused
+        .status
+        .as_ref()
+        .map(|status| status.conditions.clone())
+        .unwrap_or_default();
+    let ready = condition::find(&conditions, AVAILABLE)
+        .expect("it was ready")
+        .last_transition_time
+        .0;
+    let lasted = because.time.0.duration_since(ready);
+    assert!(
+        lasted >= SignedDuration::from_secs(59),
+        "stopped {lasted:?} after it was ready"
+    );
+    told(scratch, name).await?;
+    workspace::set(alice, name, json!({"desiredStatus": "Running"})).await?;
+    let again = workspace::reached(alice, name, Phase::Running).await?;
+    assert_eq!(again.status.and_then(|status| status.stopped_because), None);
+    Ok(())
+}
+
+/// Waits for the Event.
+async fn told(scratch: &Scratch, name: &str) -> anyhow::Result<()> {
+    wait::until("the stop to be told", wait::USUAL, || async {
+        let events = scratch.api::<Event>().list(&ListParams::default()).await;
+        let events = events.map_err(|error| error.to_string())?.items;
+        let of_it = events
+            .iter()
+            .filter(|event| event.involved_object.name.as_deref() == Some(name));
+        let reasons: Vec<_> = of_it.filter_map(|event| event.reason.clone()).collect();
+        if reasons.iter().any(|it| it == reason::IDLE_STOPPED) {
+            Ok(())
+        } else {
+            Err(format!("{reasons:?}"))
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_jupyterlab_that_nobody_uses_stops_and_one_that_computes_does_not() -> anyhow::Result<()> {
+    let scratch = Scratch::new("idle", &["alice"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    for name in ["computes", "unused"] {
+        alice.create(&PostParams::default(), &lab(name)).await?;
+    }
+    let url = workspace::url(&workspace::reached(&alice, "computes", Phase::Running).await?)?;
+    let unused = workspace::reached(&alice, "unused", Phase::Running).await?;
+    let person = Person::new()?;
+    person.enter(&url, "alice").await?;
+    let (answer, stopped) = tokio::join!(
+        kernel::compute(&person, &url, LONG),
+        stops_and_starts(&scratch, &alice, &unused)
+    );
+    stopped?;
+    assert_eq!(answer?, "42", "nobody touched it for longer than the timeout");
+    let computes = alice.get("computes").await?;
+    assert_eq!(computes.spec.desired_status, DesiredStatus::Running);
+    scratch.finish().await
+}
