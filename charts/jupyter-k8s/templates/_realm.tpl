@@ -45,7 +45,13 @@
     "fullScopeAllowed" false
     "redirectUris" (list (printf "%s/callback" $auth))
     "webOrigins" list
-    "attributes" (dict "pkce.code.challenge.method" "S256" "post.logout.redirect.uris" (printf "%s/" $auth))
+    "frontchannelLogout" false
+    "attributes" (dict
+      "pkce.code.challenge.method" "S256"
+      "post.logout.redirect.uris" (printf "%s/" $auth)
+      "backchannel.logout.url" (printf "http://%s-backchannel.%s.svc:8081/backchannel-logout" (include "jk8s.name" (list . "proxy")) .Release.Namespace)
+      "backchannel.logout.session.required" "true"
+    )
     "protocolMappers" (list $groupsMapper)
 -}}
 {{- dict

@@ -30,20 +30,26 @@ use crate::schema;
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].status"
     ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        priority = 1
+    ),
     printcolumn(name = "Workspaces", type_ = "integer", json_path = ".status.workspaces"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.routing.traefik) || has(self.authentication.gateway)")
-        .message("routing.traefik needs authentication.gateway: its routes come from the gateway")
+        .message("routing.traefik needs authentication.gateway: its routes come from the gateway; name that, or routing.custom")
 )]
 pub struct WorkspaceManagerSpec {
     /// Where workspaces are reached and by which proxy.
     pub routing: Routing,
     /// Who decides about each request. A route is never made without this.
     pub authentication: Authentication,
-    /// What the owners of workspaces may do.
+    /// Who may connect, beside what workspaces and shares say. Unset: as if every field of it were unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization: Option<Authorization>,
     /// The wall around each pod. Unset: as if every field of it were unset.
@@ -56,7 +62,7 @@ pub struct WorkspaceManagerSpec {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("has(self.traefik) != has(self.custom)")
-        .message("exactly one proxy must be named: traefik or custom")
+        .message("exactly one proxy must be named: give either traefik or custom")
 )]
 pub struct Routing {
     /// Domain used for nothing but workspaces and their sign-in host `auth.<baseDomain>`.
@@ -109,7 +115,7 @@ pub struct CustomRouting {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("[has(self.gateway), has(self.forwardAuth), has(self.none)].filter(x, x).size() == 1")
-        .message("exactly one way must be named: gateway, forwardAuth or none")
+        .message("exactly one way must be named: give one of gateway, forwardAuth and none")
 )]
 pub struct Authentication {
     /// The gateway signs people in with OpenID Connect and decides per request.
@@ -150,13 +156,36 @@ pub struct ForwardAuth {
     pub auth_request_headers: Vec<String>,
 }
 
-/// What the owners of workspaces may do.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Who may connect, beside what workspaces and shares say.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.adminGroups) || self.adminGroups.all(g, !g.startsWith('system:'))")
+        .message(Message::Expression("'adminGroups cannot hold groups of the system, such as ' + strings.quote(self.adminGroups.filter(g, g.startsWith(\'system:\'))[0]) + ': name groups of people'".to_owned()))
+        .field_path(".adminGroups")
+)]
 pub struct Authorization {
+    /// Whether owners, and everybody at a Public workspace, need the right to `create` `workspaces/connect` on it.
+    #[serde(default)]
+    pub rbac: Rbac,
     /// Bounds on WorkspaceShares. Unset: sharing is allowed, without bounds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sharing: Option<Sharing>,
+    /// Groups whose members may connect to every workspace of this manager. Each such access is in the gateway's audit log.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub admin_groups: Vec<String>,
+}
+
+/// Whether the cluster's roles have a say in who connects. Shares count in either case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Rbac {
+    /// Owners and visitors need the right to `create` `workspaces/connect` on the workspace.
+    #[default]
+    Required,
+    /// Nobody is asked.
+    Ignored,
 }
 
 /// Bounds on WorkspaceShares.

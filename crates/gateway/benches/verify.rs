@@ -10,14 +10,16 @@ use anyhow::Context as _;
 use api::workspace::{AccessType, Phase};
 use axum::Router;
 use axum::body::Body;
+use gateway::audit::Audit;
 use gateway::clock::Clock;
 use gateway::crypto::random::random;
-use gateway::crypto::redacted::Secret;
 use gateway::crypto::seal::{KeyId, KeyRing, SealingKey};
 use gateway::crypto::tokens::{TICKET_LIFE, Ticket};
+use gateway::index::freshness::Freshness;
 use gateway::index::{Domain, Index, Snapshot, Target};
 use gateway::listen::{Limits, Listener};
 use gateway::metrics::Metrics;
+use gateway::oidc::Tokens;
 use gateway::oidc::claims::{Identity, Mapping};
 use gateway::relay::Relay;
 use gateway::request::cookies::StripList;
@@ -25,6 +27,7 @@ use gateway::router::{self, Entrance};
 use gateway::session::Sessions;
 use gateway::session::content::Content;
 use gateway::verify::AppState;
+use gateway::verify::rights::Rights;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -109,7 +112,8 @@ fn announce(socket: &TcpListener, ticket: &str, http2: bool) -> std::io::Result<
 }
 
 async fn gateway(tls: Option<Arc<ServerConfig>>) -> anyhow::Result<()> {
-    let (_server, client) = ApiServer::start();
+    let (server, client) = ApiServer::start();
+    server.review(|_| true);
     let clock = Clock::System;
     let key = SealingKey::derive(KeyId::new(random()?), 0, &random()?)?;
     let keys = Arc::new(KeyRing::new(vec![key]));
@@ -128,8 +132,11 @@ async fn gateway(tls: Option<Arc<ServerConfig>>) -> anyhow::Result<()> {
         "https://identity.example",
         "1",
         identity,
-        &Secret::new(String::new()),
-        clock.now(),
+        &Tokens {
+            renew_in: 300,
+            ..Tokens::default()
+        },
+        (clock.now(), sessions.limits().life),
     );
     let session = sessions.create(&content).await?;
     assert!(
@@ -158,9 +165,13 @@ async fn gateway(tls: Option<Arc<ServerConfig>>) -> anyhow::Result<()> {
     let metrics = Metrics::default();
     let app = Arc::new(AppState {
         index: index.clone(),
+        rights: Rights::new(client.clone(), metrics.clone()),
+        freshness: Arc::new(Freshness::new(std::time::Duration::from_secs(60))),
+        audit: Audit::to(std::io::sink(), metrics.clone())?.0,
+        metrics: metrics.clone(),
         sessions,
         keys,
-        provider: OnceLock::new(),
+        provider: Arc::new(OnceLock::new()),
         mapping: Mapping::new("https://identity.example", "sub", Some("-"), None, ""),
         strip: strip.clone(),
         client,
@@ -212,6 +223,8 @@ fn snapshot() -> Snapshot {
         host: format!("lab-{number}.workspaces.example"),
         owner: "alice".into(),
         access_type: AccessType::OwnerOnly,
+        shared: Arc::default(),
+        run_id: String::new(),
         phase: Phase::Running,
         message: String::new(),
         endpoint: Some(([10, 0, 0, 1], 8888).into()),

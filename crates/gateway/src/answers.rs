@@ -37,6 +37,14 @@ pub(crate) fn refuse(refusal: Refusal, domain: &Domain, host: &str) -> Response 
     }
 }
 
+/// A refusal for people on a page of ours. Somebody who is signed in and of another workspace is a stranger like any.
+pub(crate) fn refuse_page(refusal: Refusal, domain: &Domain) -> Response {
+    match refusal {
+        Refusal::Denied | Refusal::NotSignedIn => pages::denied(domain),
+        Refusal::Unavailable => Failure::Unavailable.answer(),
+    }
+}
+
 /// Tells a script where a person can sign in. Scripts are never redirected.
 pub(crate) fn sign_in_elsewhere(domain: &Domain, host: &str) -> Response {
     let body = serde_json::json!({

@@ -7,7 +7,11 @@ use clap::Parser;
 
 /// Signs people in and decides about every request to a workspace.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "jupyter-k8s-gateway", version)]
+#[command(
+    name = "jupyter-k8s-gateway",
+    version,
+    after_help = "`jupyter-k8s-gateway verify-audit <file>` checks an audit log: the gateway's standard output."
+)]
 pub struct Args {
     /// Namespace of this process: its Secrets and login sessions live there.
     #[arg(long, env = "POD_NAMESPACE")]
@@ -20,6 +24,11 @@ pub struct Args {
     /// WorkspaceManager whose workspaces are served [default: the one default manager].
     #[arg(long, env = "MANAGER")]
     pub manager: Option<String>,
+
+    /// Seconds for which decisions are made from an index that may lag behind the API server, 10 to 600. After that requests are
+    /// answered with 503; open websockets stay for twice as long.
+    #[arg(long, env = "MAX_STALENESS_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(10..=600))]
+    pub max_staleness_seconds: u64,
 
     /// Cookies whose name begins like this never reach a workspace (repeatable; in the environment separated by commas).
     /// Meant for a company's single sign-on.
@@ -45,6 +54,28 @@ pub struct Args {
     /// Identity provider.
     #[command(flatten)]
     pub oidc: Oidc,
+
+    /// Login sessions.
+    #[command(flatten)]
+    pub session: SessionLimits,
+}
+
+/// How long people stay signed in, in minutes.
+#[derive(Debug, Clone, clap::Args)]
+#[expect(clippy::struct_field_names, reason = "clap names the flags after them")]
+pub struct SessionLimits {
+    /// Minutes after which a person signs in anew, whatever happens; at most 1440.
+    #[arg(long, env = "SESSION_LIFETIME_MINUTES", default_value_t = 12 * 60)]
+    pub session_lifetime_minutes: u32,
+
+    /// Minutes without a request after which a session is over. The last use is noted to within an eighth of this.
+    #[arg(long, env = "SESSION_IDLE_MINUTES", default_value_t = 2 * 60)]
+    pub session_idle_minutes: u32,
+
+    /// Minutes for which a session admits without the provider having vouched for it: while the provider cannot be reached, and
+    /// at all where it gives no refresh tokens.
+    #[arg(long, env = "SESSION_MAX_UNREFRESHED_MINUTES", default_value_t = 60)]
+    pub session_max_unrefreshed_minutes: u32,
 }
 
 /// The identity provider, and how its claims become Kubernetes names. Claims and prefixes mean what kube-apiserver's flags

@@ -4,10 +4,11 @@
 //! question about each request), `relay` (websockets), `index::traefik` (the proxy's routes), `sign_in` and `pages`
 //! (people). They decide from `index` (which host is which workspace) and `session` (who is signed in), and use `oidc`,
 //! `crypto` and `request`. Folders further down this list never import those above: `sign_in`, `relay`, `verify`,
-//! `answers`, `session`, `oidc`, `pages`, `index`, `crypto`, `request`.
+//! `answers`, `audit`, `session`, `oidc`, `pages`, `index`, `crypto`, `request`.
 
 mod answers;
 mod args;
+pub mod audit;
 pub mod clock;
 pub mod crypto;
 pub mod index;

@@ -1,5 +1,7 @@
 //! what a person or a script must be told -> a response that nothing can be injected into (pure).
 
+mod account;
+
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
@@ -14,6 +16,7 @@ use http::header::{
 use http::{HeaderValue, StatusCode};
 use sha2::{Digest as _, Sha256};
 
+pub use self::account::{signed_in, signed_out};
 use crate::index::{Domain, Target};
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto 0;padding:0 1rem;\
@@ -33,13 +36,21 @@ static WATCHER_SOURCE: LazyLock<String> = LazyLock::new(|| source(WATCHER));
 /// Seconds after which a script may ask again.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
-/// Refusal. The same for a workspace that does not exist, so that it reveals nothing.
-pub fn denied() -> Response {
-    message(
-        StatusCode::FORBIDDEN,
-        "No access",
-        "There is no such workspace, or you may not open it. Ask its owner.",
-    )
+/// Refusal. The same for a workspace that does not exist, so that it reveals nothing. Leads to where one can sign out, to come
+/// back as somebody else.
+pub fn denied(domain: &Domain) -> Response {
+    let link = format!(
+        "<p><a href=\"{}/\">Who is signed in? Sign out</a></p>",
+        escape(&domain.auth_origin())
+    );
+    Page {
+        title: "No access",
+        text: "There is no such workspace, or you may not open it. Ask its owner.",
+        form: &link,
+        form_action: "'none'",
+        ..Page::default()
+    }
+    .respond(StatusCode::FORBIDDEN)
 }
 
 /// The gateway cannot decide at the moment.
@@ -86,7 +97,7 @@ pub fn start_form(domain: &Domain, target: &Target) -> Response {
          <button>Start</button></form>",
         escape(&target.host)
     );
-    let mut response = Page {
+    let response = Page {
         title: &format!("Start {}?", target.name),
         text: "The workspace is stopped. Its files are kept.",
         form: &form,
@@ -95,7 +106,11 @@ pub fn start_form(domain: &Domain, target: &Target) -> Response {
         ..Page::default()
     }
     .respond(StatusCode::OK);
-    // Under `no-referrer` browsers send `Origin: null` with the form, and the POST needs this very origin.
+    with_origin(response)
+}
+
+/// Under `no-referrer` browsers send `Origin: null` with a form, and a POST to the auth host needs this very origin.
+fn with_origin(mut response: Response) -> Response {
     let policy = HeaderValue::from_static("same-origin");
     response.headers_mut().insert(REFERRER_POLICY, policy);
     response
@@ -262,6 +277,8 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use api::workspace::AccessType;
     use http_body_util::BodyExt as _;
 
@@ -275,6 +292,8 @@ mod tests {
             host: "lab-abc.ws.example".into(),
             owner: "alice".into(),
             access_type: AccessType::OwnerOnly,
+            shared: Arc::default(),
+            run_id: String::new(),
             phase,
             message: message.into(),
             endpoint: None,
@@ -377,7 +396,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_names_nothing() {
-        let response = denied();
+        let response = denied(&domain());
         assert_eq!(response.status(), StatusCode::FORBIDDEN);
         let html = text(response).await;
         assert!(html.contains("There is no such workspace, or you may not open it."));

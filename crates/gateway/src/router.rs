@@ -176,7 +176,7 @@ async fn answer(hosts: &Hosts, request: Request) -> Response {
         Place::Workspace(host) => {
             return match snapshot.target(host) {
                 Some(target) => pages::state(domain, target, is_page_load(&request)),
-                None => pages::denied(),
+                None => pages::denied(domain),
             };
         }
         Place::Outside => return misdirected(),

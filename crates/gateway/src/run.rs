@@ -16,9 +16,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::args::Args;
+use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::crypto::keys::KeyStore;
+use crate::crypto::tokens::RandomId;
 use crate::index::Index;
+use crate::index::freshness::Freshness;
+use crate::index::heartbeat::Heartbeat;
 use crate::index::traefik::Routes;
 use crate::index::watch;
 use crate::listen::certificates::{Pki, TlsConfigs, own_names, secret_spec};
@@ -33,6 +37,7 @@ use crate::session::Sessions;
 use crate::settings::SignIn;
 use crate::sign_in;
 use crate::verify::AppState;
+use crate::verify::rights::Rights;
 use kit::process::WrongSetting;
 
 /// Time between the end of readiness and the end of connections: Services learn of the one before the other.
@@ -55,7 +60,7 @@ fn raise_file_limit() {
 /// A setting cannot be used ([`WrongSetting`]), an address is taken, or the API server refuses what the start needs.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     raise_file_limit();
-    let sign_in = SignIn::new(&args.oidc)?;
+    let sign_in = SignIn::new(&args.oidc, &args.session)?;
     let end = kit::shutdown::on_signal()?;
     let client = kit::client::new(api::names::GATEWAY).await?;
     info!(version = env!("CARGO_PKG_VERSION"), "gateway starts");
@@ -112,22 +117,46 @@ async fn serve(
     tasks.spawn(open_when_known(index.clone(), indexed));
     let routes = Arc::new(Routes::default());
     tasks.spawn(routes.clone().follow(index.clone()));
+    let provider = Arc::new(OnceLock::new());
     let sessions = Sessions::new(
         Api::namespaced(client.clone(), &args.namespace),
         ring.clone(),
         Clock::System,
-    );
+    )
+    .within(sign_in.limits)
+    .renewed_by(provider.clone(), sign_in.mapping.clone());
     let sessions = Arc::new(sessions);
-    let (watching, sweeping) = (sessions.clone(), sessions.clone());
+    let (watching, sweeping, keeping) = (sessions.clone(), sessions.clone(), sessions.clone());
     tasks.spawn(async move { watching.watch(|| watched.open()).await });
     tasks.spawn(async move { sweeping.janitor().await });
+    let settled = stop.clone();
+    let mut renewals = JoinSet::new();
+    renewals.spawn(async move { keeping.maintain(settled).await });
 
     let strip = StripList::new(args.cookie_strip.iter().cloned());
+    let rights = Rights::new(client.clone(), metrics.clone());
+    tasks.spawn(rights.clone().renew());
+    tasks.spawn(rights.clone().follow_roles(client.clone()));
+    let freshness = Arc::new(Freshness::new(Duration::from_secs(args.max_staleness_seconds)));
+    let heartbeat = Heartbeat::new(
+        &client,
+        &args.namespace,
+        format!("{}-gateway-heartbeat", args.release_name),
+        &RandomId::new()?.to_string()[..16],
+        freshness.clone(),
+        metrics.clone(),
+    );
+    tasks.spawn(heartbeat.beat());
+    let (audit, log) = Audit::to(std::io::stdout(), metrics.clone()).context("the audit log")?;
     let app = Arc::new(AppState {
         index: index.clone(),
+        rights,
+        freshness,
+        audit,
+        metrics: metrics.clone(),
         sessions,
         keys: ring,
-        provider: OnceLock::new(),
+        provider,
         mapping: sign_in.mapping.clone(),
         strip: strip.clone(),
         client,
@@ -154,6 +183,7 @@ async fn serve(
         wrong = sign_people_in(&app, sign_in) => return Err(wrong.into()),
         Some(ended) = tasks.join_next() => bail!("a part of the gateway ended: {ended:?}"),
         Some(ended) = listeners.join_next() => bail!("a listener ended: {ended:?}"),
+        Some(ended) = renewals.join_next() => bail!("a part of the gateway ended: {ended:?}"),
     }
     serving.close();
     sleep(LINGER).await;
@@ -161,10 +191,12 @@ async fn serve(
     let drained = async {
         listeners.join_all().await;
         relay.drained().await;
+        renewals.join_all().await;
     };
     if timeout(DRAIN, drained).await.is_err() {
         warn!("requests were still under way at the end of the drain time");
     }
+    tokio::task::spawn_blocking(|| log.finish()).await?;
     info!("gateway ended");
     Ok(())
 }

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use crate::args::Oidc;
+use crate::args::{Oidc, SessionLimits};
 use crate::crypto::redacted::Secret;
 use crate::oidc;
 use crate::oidc::claims::Mapping;
 use kit::process::WrongSetting;
 
 use crate::oidc::http::HttpClient;
+use crate::session::content::Limits;
 
 /// How people are signed in.
 pub(crate) struct SignIn {
@@ -18,6 +19,8 @@ pub(crate) struct SignIn {
     pub http: HttpClient,
     /// Claims to Kubernetes names.
     pub mapping: Mapping,
+    /// How long sessions last.
+    pub limits: Limits,
 }
 
 impl SignIn {
@@ -25,7 +28,7 @@ impl SignIn {
     ///
     /// # Errors
     /// A setting cannot be used; the error names it.
-    pub(crate) fn new(oidc: &Oidc) -> Result<Self, WrongSetting> {
+    pub(crate) fn new(oidc: &Oidc, session: &SessionLimits) -> Result<Self, WrongSetting> {
         let secret = given(oidc.oidc_client_secret_file.as_deref())
             .map(client_secret)
             .transpose()?;
@@ -77,8 +80,38 @@ impl SignIn {
             provider,
             http,
             mapping,
+            limits: limits(session)?,
         })
     }
+}
+
+/// Longest life of a session, in minutes: sealing keys are kept for so long.
+const LONGEST: u32 = 24 * 60;
+
+fn limits(session: &SessionLimits) -> Result<Limits, WrongSetting> {
+    let table = [
+        ("session-lifetime-minutes", session.session_lifetime_minutes),
+        ("session-idle-minutes", session.session_idle_minutes),
+        (
+            "session-max-unrefreshed-minutes",
+            session.session_max_unrefreshed_minutes,
+        ),
+    ];
+    for (setting, minutes) in table {
+        // A renewal must fit in between.
+        if !(10..=LONGEST).contains(&minutes) {
+            return Err(WrongSetting::new(
+                setting,
+                format!("{minutes} is not between 10 and {LONGEST}"),
+            ));
+        }
+    }
+    let [life, idle, unrefreshed] = table.map(|(_, minutes)| i64::from(minutes) * 60);
+    Ok(Limits {
+        life,
+        idle,
+        unrefreshed,
+    })
 }
 
 /// An empty path is none: environments cannot unset a variable.
@@ -113,7 +146,7 @@ mod tests {
         ];
         line.extend(changes);
         let args = Args::try_parse_from(line).unwrap();
-        SignIn::new(&args.oidc).err().unwrap().setting
+        SignIn::new(&args.oidc, &args.session).err().unwrap().setting
     }
 
     #[test]
@@ -130,6 +163,12 @@ mod tests {
             ("--oidc-signing-algs=none", "oidc-signing-algs"),
             ("--oidc-connect-to=proxy", "oidc-connect-to"),
             ("--oidc-username-claim=", "oidc-username-claim"),
+            ("--session-lifetime-minutes=1441", "session-lifetime-minutes"),
+            ("--session-idle-minutes=0", "session-idle-minutes"),
+            (
+                "--session-max-unrefreshed-minutes=9",
+                "session-max-unrefreshed-minutes",
+            ),
         ] {
             assert_eq!(refused(&[change]), setting, "{change}");
         }

@@ -1,6 +1,10 @@
 //! The binary with settings that cannot be used.
 
+use std::path::Path;
 use std::process::Command;
+
+use gateway::audit::Audit;
+use gateway::metrics::Metrics;
 
 /// Exit status and standard error of the gateway with these arguments beside good ones.
 fn run(changes: &[&str]) -> (Option<i32>, String) {
@@ -58,4 +62,42 @@ fn a_setting_that_cannot_be_used_ends_the_process_with_64_and_its_name() {
 fn help_lists_every_setting_with_its_variable() {
     let (code, _) = run(&["--help"]);
     assert_eq!(code, Some(0));
+}
+
+/// Exit status and both outputs of a check of the audit log in `file`.
+fn checked(file: &Path) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_jupyter-k8s-gateway"))
+        .arg("verify-audit")
+        .arg(file)
+        .env_clear()
+        .output()
+        .unwrap();
+    let told = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(told).unwrap())
+}
+
+#[test]
+fn an_audit_log_is_checked_and_the_first_broken_line_is_named() {
+    let file = std::env::temp_dir().join(format!("audit-{}.log", std::process::id()));
+    let (audit, writer) = Audit::to(std::fs::File::create(&file).unwrap(), Metrics::default()).unwrap();
+    audit.login_refused("declined");
+    audit.login_refused("no_identity");
+    writer.finish();
+    let (code, told) = checked(&file);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(
+        told.contains("4 records of 1 processes, 0 of them without their end"),
+        "{told}"
+    );
+    let forged = std::fs::read_to_string(&file)
+        .unwrap()
+        .replace("declined", "forgiven");
+    std::fs::write(&file, forged).unwrap();
+    let (code, told) = checked(&file);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("line 3: "), "{told}");
+    std::fs::remove_file(&file).unwrap();
+    let (code, told) = checked(&file);
+    assert_eq!(code, Some(1));
+    assert!(told.contains("cannot be opened"), "{told}");
 }

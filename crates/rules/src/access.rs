@@ -1,6 +1,58 @@
-//! Signed-in person and facts of a workspace -> may they connect, and why (pure).
+//! Person, workspace, its shares and its manager's policy -> may they connect, and by which rule (pure).
+//!
+//! `shared` holds with whom a workspace is shared, so that a decision costs the same for one share and for a thousand.
 
+mod shared;
+
+use std::collections::HashSet;
+
+use api::WorkspaceManager;
+use api::manager::Rbac;
 use api::workspace::AccessType;
+
+pub use self::shared::Shared;
+
+/// Somebody who wants to connect, as Kubernetes knows them.
+#[derive(Debug, Clone, Copy)]
+pub struct Person<'a> {
+    /// User name; empty for nobody.
+    pub user: &'a str,
+    /// Groups.
+    pub groups: &'a [String],
+}
+
+/// What of a workspace access depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// Value of the created-by annotation; empty if there is none.
+    pub owner: &'a str,
+    /// The effective access type.
+    pub access: AccessType,
+    /// With whom it is shared.
+    pub shared: &'a Shared,
+}
+
+/// What a manager says about who connects.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Whether the cluster's roles are asked.
+    pub rbac: Rbac,
+    /// Groups that connect everywhere.
+    pub admin_groups: HashSet<String>,
+}
+
+/// What is known of a person's right to `create` `workspaces/connect` on a workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// They hold it.
+    Granted,
+    /// They do not.
+    Missing,
+    /// Nobody was asked yet.
+    Unknown,
+    /// The API server could not be asked.
+    Unanswered,
+}
 
 /// Whether a person may connect, with the reason for logs. A refused person is told no reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,108 +61,133 @@ pub enum Decision {
     Allow(Allowed),
     /// The request must not pass.
     Deny(Denied),
+    /// That depends on a right that is to be asked for first.
+    Ask,
 }
 
 /// Why somebody may connect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Allowed {
     /// The person owns the workspace.
     Owner,
-    /// The workspace is open to everybody who is signed in.
+    /// The workspace is open to everybody who is signed in and has the right to connect.
     Public,
+    /// A share names the person, or the service account that they are.
+    Share,
+    /// A share names a group of theirs.
+    GroupShare,
+    /// They are in one of the manager's groups of administrators.
+    Administrator,
 }
 
 /// Why somebody may not connect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Denied {
     /// Nobody is signed in.
     Anonymous,
-    /// The workspace is somebody else's and not public.
+    /// The workspace is somebody else's, not public, and not shared with them.
     NotOwner,
+    /// They own it or it is public, but their roles do not let them connect.
+    NoRight,
+    /// They own it or it is public, and nobody could say whether their roles let them connect.
+    Unanswered,
 }
 
-impl Decision {
-    /// Whether the request may pass.
-    pub fn is_allowed(self) -> bool {
-        matches!(self, Self::Allow(_))
-    }
+impl Allowed {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Owner,
+        Self::Public,
+        Self::Share,
+        Self::GroupShare,
+        Self::Administrator,
+    ];
 
     /// One stable word for logs and metrics.
     pub fn reason(self) -> &'static str {
         match self {
-            Self::Allow(Allowed::Owner) => "owner",
-            Self::Allow(Allowed::Public) => "public",
-            Self::Deny(Denied::Anonymous) => "anonymous",
-            Self::Deny(Denied::NotOwner) => "not_owner",
+            Self::Owner => "owner",
+            Self::Public => "public",
+            Self::Share => "share",
+            Self::GroupShare => "group_share",
+            Self::Administrator => "administrator",
         }
     }
 }
 
-/// `user`: Kubernetes user name of the signed-in person, empty for nobody. `owner`: value of the workspace's
-/// created-by annotation, empty if it has none. `access`: the effective access type.
-pub fn connect(user: &str, owner: &str, access: AccessType) -> Decision {
-    match (user, access) {
-        ("", _) => Decision::Deny(Denied::Anonymous),
-        // Names are compared byte by byte, as Kubernetes does.
-        (user, _) if user == owner => Decision::Allow(Allowed::Owner),
-        (_, AccessType::Public) => Decision::Allow(Allowed::Public),
-        (_, AccessType::OwnerOnly) => Decision::Deny(Denied::NotOwner),
+impl Denied {
+    /// One stable word for logs and metrics.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::NotOwner => "not_owner",
+            Self::NoRight => "no_right",
+            Self::Unanswered => "unanswered",
+        }
     }
+}
+
+impl Policy {
+    /// The policy of a manager.
+    pub fn of(manager: &WorkspaceManager) -> Self {
+        let authorization = manager.spec.authorization.clone().unwrap_or_default();
+        Self {
+            rbac: authorization.rbac,
+            admin_groups: authorization.admin_groups.into_iter().collect(),
+        }
+    }
+
+    fn is_administrator(&self, person: Person<'_>) -> bool {
+        !self.admin_groups.is_empty()
+            && person
+                .groups
+                .iter()
+                .any(|group| self.admin_groups.contains(group))
+    }
+}
+
+/// Decides at `now` (Unix seconds). `right` is looked up only where the decision depends on it; what it does not know yet is
+/// [`Decision::Ask`]. A share needs no right, for somebody who may give it gave it; administrators count last, so that
+/// what they may do as anybody else is not told as an administrator's access.
+pub fn connect(
+    person: Person<'_>,
+    facts: Facts<'_>,
+    policy: &Policy,
+    right: impl FnOnce() -> Right,
+    now: i64,
+) -> Decision {
+    if person.user.is_empty() {
+        return Decision::Deny(Denied::Anonymous);
+    }
+    // Names are compared byte by byte, as Kubernetes does.
+    let own = match facts.access {
+        _ if person.user == facts.owner => Some(Allowed::Owner),
+        AccessType::Public => Some(Allowed::Public),
+        AccessType::OwnerOnly => None,
+    };
+    let right = match (own, policy.rbac) {
+        (None, _) => Right::Missing,
+        (Some(_), Rbac::Ignored) => Right::Granted,
+        (Some(_), Rbac::Required) => right(),
+    };
+    if let (Some(own), Right::Granted) = (own, right) {
+        return Decision::Allow(own);
+    }
+    if let Some(allowed) = facts.shared.with(person, now) {
+        return Decision::Allow(allowed);
+    }
+    if right == Right::Unknown {
+        return Decision::Ask;
+    }
+    if policy.is_administrator(person) {
+        return Decision::Allow(Allowed::Administrator);
+    }
+    Decision::Deny(match (own, right) {
+        (None, _) => Denied::NotOwner,
+        (Some(_), Right::Unanswered) => Denied::Unanswered,
+        (Some(_), _) => Denied::NoRight,
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn the_owner_connects() {
-        assert_eq!(
-            connect("alice", "alice", AccessType::OwnerOnly),
-            Decision::Allow(Allowed::Owner)
-        );
-    }
-
-    #[test]
-    fn another_person_connects_only_to_a_public_workspace() {
-        assert_eq!(
-            connect("bob", "alice", AccessType::OwnerOnly),
-            Decision::Deny(Denied::NotOwner)
-        );
-        assert_eq!(
-            connect("bob", "alice", AccessType::Public),
-            Decision::Allow(Allowed::Public)
-        );
-    }
-
-    #[test]
-    fn nobody_connects_to_nothing() {
-        assert_eq!(
-            connect("", "", AccessType::OwnerOnly),
-            Decision::Deny(Denied::Anonymous)
-        );
-        assert_eq!(
-            connect("", "alice", AccessType::Public),
-            Decision::Deny(Denied::Anonymous)
-        );
-    }
-
-    #[test]
-    fn names_that_only_look_alike_are_strangers() {
-        for user in ["Alice", "alice ", "alice\0", "аlice"] {
-            assert!(
-                !connect(user, "alice", AccessType::OwnerOnly).is_allowed(),
-                "{user:?}"
-            );
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn an_owner_only_workspace_admits_exactly_its_owner(user in ".{0,8}", owner in ".{0,8}") {
-            let allowed = connect(&user, &owner, AccessType::OwnerOnly).is_allowed();
-            prop_assert_eq!(allowed, !user.is_empty() && user == owner);
-        }
-    }
-}
+mod tests;

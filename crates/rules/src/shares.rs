@@ -107,11 +107,16 @@ pub fn end(share: &WorkspaceShare) -> Option<Timestamp> {
 /// Whether the owner of the workspace made the share, or owned the workspace already when somebody with the verb `share` made it. A
 /// hand-over so ends every share that was made before it.
 fn is_for_owner(share: &WorkspaceShare, workspace: &Workspace) -> bool {
-    let vouched = share.annotations().get(SHARED_FOR).map(String::as_str);
-    let sponsor = vouched
-        .filter(|name| !name.is_empty())
-        .or_else(|| names::owner(&share.metadata));
+    let sponsor = sponsor(share);
     sponsor.is_some() && sponsor == names::owner(&workspace.metadata)
+}
+
+/// Whose workspace the share is about: it counts while the workspace is theirs.
+pub fn sponsor(share: &WorkspaceShare) -> Option<&str> {
+    let vouched = share.annotations().get(SHARED_FOR).map(String::as_str);
+    vouched
+        .filter(|name| !name.is_empty())
+        .or_else(|| names::owner(&share.metadata))
 }
 
 /// Whether a share is within what the manager allows.

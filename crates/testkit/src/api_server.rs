@@ -64,7 +64,11 @@ struct State {
     faults: Vec<Fault>,
     hindrances: Vec<(Method, &'static str, Hindrance)>,
     partitioned: bool,
+    judge: Option<Judge>,
 }
+
+/// Says whether what an access review asks about is allowed.
+type Judge = Box<dyn Fn(&Value) -> bool + Send>;
 
 /// An API server in memory. Clones share their state.
 #[derive(Clone, Default)]
@@ -191,6 +195,11 @@ impl ApiServer {
         state.watches.expire(now);
     }
 
+    /// From now on answers access reviews: `judge` says of each one's `spec` whether it is allowed.
+    pub fn review(&self, judge: impl Fn(&Value) -> bool + Send + 'static) {
+        self.lock().judge = Some(Box::new(judge));
+    }
+
     /// From now on answers matching calls with this fault, as often as it says.
     pub fn fail(&self, fault: Fault) {
         self.lock().faults.push(fault);
@@ -257,6 +266,13 @@ impl ApiServer {
         let state = &mut *guard;
         if let Some(refusal) = state.strike(call) {
             return Answer::Response(respond(Err(refusal)));
+        }
+        if let Some(judge) = &state.judge
+            && call.path.ends_with("/subjectaccessreviews")
+        {
+            let mut review = call.body.clone();
+            review["status"] = json!({ "allowed": judge(&call.body["spec"]) });
+            return Answer::Response(respond(Ok(review)));
         }
         if let Some(watch) = Watch::requested(&call.path, &call.query) {
             return Answer::Response(Response::new(state.watches.open(watch, &state.store)));

@@ -63,9 +63,25 @@ pub struct Behaviour {
     pub failure: Option<u16>,
     /// `error` with which the token endpoint refuses.
     pub token_error: Option<&'static str>,
+    /// Whether it answers nothing at all. Whoever calls [`Issuer::answer`] has to look.
+    pub silent: bool,
+    /// Whether it gives refresh tokens.
+    pub refreshes: bool,
+    /// Whether each refresh token counts once, and using one again ends the whole session.
+    pub rotates: bool,
+    /// Whether the answer to a refresh token holds an ID token.
+    pub renews_id_token: bool,
+    /// Life of access tokens, in seconds; `None`: it does not tell.
+    pub access_life: Option<i64>,
+    /// By `sub`: claims in place of those of the login; `None`: the person is disabled.
+    pub people: HashMap<String, Option<Map<String, Value>>>,
+    /// Whether it can end its own sessions.
+    pub ends_sessions: bool,
 }
 
+#[derive(Clone)]
 struct Grant {
+    sid: String,
     nonce: String,
     challenge: String,
     redirect_uri: String,
@@ -75,6 +91,9 @@ struct Grant {
 struct State {
     behaviour: Behaviour,
     grants: HashMap<String, Grant>,
+    refreshable: HashMap<String, Grant>,
+    /// Refresh tokens that were used, with the session that they belonged to.
+    used: HashMap<String, String>,
     requests: Vec<String>,
 }
 
@@ -102,6 +121,13 @@ impl Issuer {
             second_key: false,
             failure: None,
             token_error: None,
+            silent: false,
+            refreshes: true,
+            rotates: false,
+            renews_id_token: true,
+            access_life: Some(300),
+            people: HashMap::new(),
+            ends_sessions: true,
         };
         Self {
             url: url.to_owned(),
@@ -110,6 +136,8 @@ impl Issuer {
             state: Arc::new(Mutex::new(State {
                 behaviour,
                 grants: HashMap::new(),
+                refreshable: HashMap::new(),
+                used: HashMap::new(),
                 requests: Vec::new(),
             })),
         }
@@ -123,6 +151,37 @@ impl Issuer {
     /// Paths of the requests since the last time this was asked.
     pub fn take_requests(&self) -> Vec<String> {
         std::mem::take(&mut self.lock().requests)
+    }
+
+    /// Whether it answers nothing at the moment.
+    pub fn is_silent(&self) -> bool {
+        self.lock().behaviour.silent
+    }
+
+    /// Ends all sessions of a person here: their refresh tokens count no longer.
+    pub fn end_sessions_of(&self, subject: &str) {
+        self.lock()
+            .refreshable
+            .retain(|_, grant| grant.person["sub"] != subject);
+    }
+
+    /// A logout token with these claims in place of right ones, signed as ID tokens are; `null` leaves one out.
+    pub fn logout_token(&self, changes: &Value) -> String {
+        let state = self.lock();
+        let now = state.behaviour.now;
+        let mut claims = Map::new();
+        for (name, value) in [
+            ("iss", json!(self.url)),
+            ("aud", json!(self.client_id)),
+            ("iat", json!(now)),
+            ("exp", json!(now + 120)),
+            ("jti", json!(random_text())),
+            ("events", json!({"http://schemas.openid.net/event/backchannel-logout": {}})),
+        ] {
+            claims.insert(name.to_owned(), value);
+        }
+        overlay(&mut claims, changes.as_object().unwrap_or(&Map::new()));
+        self.signed(&state.behaviour, "logout+jwt", claims)
     }
 
     /// What a browser is sent to after the person signed in at `authorization_url`.
@@ -157,6 +216,7 @@ impl Issuer {
         let code = random_text();
         let mut locked = self.lock();
         let grant = Grant {
+            sid: random_text(),
             nonce: value("nonce")?,
             challenge: value("code_challenge")?,
             redirect_uri: redirect_uri.clone(),
@@ -200,6 +260,7 @@ impl Issuer {
             "authorization_endpoint": format!("{url}/authorize"),
             "token_endpoint": format!("{url}/token"),
             "jwks_uri": format!("{url}/jwks"),
+            "end_session_endpoint": behaviour.ends_sessions.then(|| format!("{url}/logout")),
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256"],
@@ -227,26 +288,29 @@ impl Issuer {
         if let Some(error) = state.behaviour.token_error {
             return Err(error);
         }
-        let grant = state.grants.remove(field("code")).ok_or("invalid_grant")?;
-        let challenge = digest::digest(&digest::SHA256, field("code_verifier").as_bytes());
-        let proven = URL_SAFE_NO_PAD.encode(challenge) == grant.challenge;
-        if field("grant_type") != "authorization_code"
-            || field("redirect_uri") != grant.redirect_uri
-            || !proven
-        {
-            return Err("invalid_grant");
-        }
+        let grant = match field("grant_type") {
+            "authorization_code" => redeemed(state, &field)?,
+            "refresh_token" => refreshed(state, field("refresh_token"))?,
+            _ => return Err("unsupported_grant_type"),
+        };
+        let is_login = field("grant_type") == "authorization_code";
         let access_token = random_text();
-        let id_token = self.id_token(&state.behaviour, &grant, &access_token);
-        Ok(json!({
-            "access_token": access_token,
-            "token_type": "Bearer",
-            "expires_in": 300,
-            "id_token": id_token,
-        }))
+        let mut answer = json!({"access_token": access_token, "token_type": "Bearer"});
+        if let Some(life) = state.behaviour.access_life {
+            answer["expires_in"] = json!(life);
+        }
+        if is_login || state.behaviour.renews_id_token {
+            answer["id_token"] = json!(self.id_token(&state.behaviour, &grant, &access_token, is_login));
+        }
+        if state.behaviour.refreshes && (is_login || state.behaviour.rotates) {
+            let token = random_text();
+            answer["refresh_token"] = json!(token);
+            state.refreshable.insert(token, grant);
+        }
+        Ok(answer)
     }
 
-    fn id_token(&self, behaviour: &Behaviour, grant: &Grant, access_token: &str) -> String {
+    fn id_token(&self, behaviour: &Behaviour, grant: &Grant, access_token: &str, is_login: bool) -> String {
         let hash = digest::digest(&digest::SHA256, access_token.as_bytes());
         let mut claims = grant.person.clone();
         for (name, value) in [
@@ -255,12 +319,18 @@ impl Issuer {
             ("azp", json!(self.client_id)),
             ("iat", json!(behaviour.now)),
             ("exp", json!(behaviour.now + 300)),
-            ("nonce", json!(grant.nonce)),
+            ("nonce", if is_login { json!(grant.nonce) } else { Value::Null }),
+            ("sid", json!(grant.sid)),
             ("at_hash", json!(URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]))),
         ] {
             claims.insert(name.to_owned(), value);
         }
+        claims.retain(|_, value| !value.is_null());
         overlay(&mut claims, &behaviour.wrong);
+        self.signed(behaviour, "JWT", claims)
+    }
+
+    fn signed(&self, behaviour: &Behaviour, kind: &str, claims: Map<String, Value>) -> String {
         let alg = match behaviour.signature {
             Signature::Valid | Signature::ForeignKey | Signature::UnknownKeyId => "RS256",
             Signature::PublicKeyAsSecret | Signature::ClientSecret => "HS256",
@@ -272,7 +342,7 @@ impl Issuer {
         };
         let mut head = Map::from_iter([
             ("alg".to_owned(), json!(alg)),
-            ("typ".to_owned(), json!("JWT")),
+            ("typ".to_owned(), json!(kind)),
             ("kid".to_owned(), json!(kid)),
         ]);
         overlay(&mut head, &behaviour.header);
@@ -317,6 +387,38 @@ impl Issuer {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a code stands for, if it comes with what it was made for.
+fn redeemed<'a>(state: &mut State, field: &impl Fn(&str) -> &'a str) -> Result<Grant, &'static str> {
+    let grant = state.grants.remove(field("code")).ok_or("invalid_grant")?;
+    let challenge = digest::digest(&digest::SHA256, field("code_verifier").as_bytes());
+    let proven = URL_SAFE_NO_PAD.encode(challenge) == grant.challenge;
+    if field("redirect_uri") != grant.redirect_uri || !proven {
+        return Err("invalid_grant");
+    }
+    Ok(grant)
+}
+
+/// What a refresh token stands for, with the person's claims of today.
+fn refreshed(state: &mut State, token: &str) -> Result<Grant, &'static str> {
+    if let Some(sid) = state.used.get(token).cloned() {
+        state.refreshable.retain(|_, grant| grant.sid != sid);
+    }
+    let mut grant = state.refreshable.get(token).cloned().ok_or("invalid_grant")?;
+    if state.behaviour.rotates {
+        state.refreshable.remove(token);
+        state.used.insert(token.to_owned(), grant.sid.clone());
+    }
+    let subject = grant.person["sub"].as_str().unwrap_or_default();
+    match state.behaviour.people.get(subject) {
+        Some(None) => Err("invalid_grant"),
+        Some(Some(claims)) => {
+            grant.person.clone_from(claims);
+            Ok(grant)
+        }
+        None => Ok(grant),
     }
 }
 

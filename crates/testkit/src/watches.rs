@@ -18,7 +18,7 @@ const EXPIRED: &str = concat!(
 );
 
 /// A label and, if one is asked for, its value.
-type Term = (String, Option<String>);
+type Term = (String, Vec<String>);
 
 /// What a watch asks for.
 #[derive(Debug)]
@@ -130,12 +130,17 @@ pub(crate) fn selector(query: &str) -> Vec<Term> {
         .find(|(key, _)| key == "labelSelector")
         .map(|(_, value)| value.into_owned())
         .unwrap_or_default();
+    // One term, as it is all that is asked for in this way.
+    if let Some((key, values)) = selector.split_once(" in (") {
+        let values = values.trim_end_matches(')').split(',');
+        return vec![(key.to_owned(), values.map(str::to_owned).collect())];
+    }
     selector
         .split(',')
         .filter(|term| !term.is_empty())
         .map(|term| match term.split_once('=') {
-            Some((key, value)) => (key.to_owned(), Some(value.trim_start_matches('=').to_owned())),
-            None => (term.to_owned(), None),
+            Some((key, value)) => (key.to_owned(), vec![value.trim_start_matches('=').to_owned()]),
+            None => (term.to_owned(), Vec::new()),
         })
         .collect()
 }
@@ -145,6 +150,6 @@ pub(crate) fn selects(selector: &[Term], object: &Value) -> bool {
     let labels = &object["metadata"]["labels"];
     selector.iter().all(|(key, wanted)| {
         let value = labels[key].as_str();
-        value.is_some() && (wanted.is_none() || value == wanted.as_deref())
+        value.is_some_and(|value| wanted.is_empty() || wanted.iter().any(|it| it == value))
     })
 }

@@ -26,7 +26,7 @@ const PUBLISHED_AHEAD: i64 = 60 * 60;
 /// A key never seals earlier than this after it was stored, in seconds: every replica has read it by then.
 const SETTLING: i64 = 2 * 60;
 /// A key is kept this long after it sealed last, in seconds: the longest life of a sealed value and some reserve.
-const RETIRED: i64 = 13 * 60 * 60;
+const RETIRED: i64 = 25 * 60 * 60;
 /// How often a replica looks for new keys.
 const POLL: Duration = Duration::from_secs(45);
 
@@ -46,7 +46,7 @@ struct StoredKey {
 
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum KeysError {
+pub enum KeysError {
     /// What is stored is not a key set.
     #[error(
         "its entry {ENTRY:?} is not a set of sealing keys; delete the Secret to have a new one made (everybody signs in again)"
@@ -121,7 +121,7 @@ fn derive(data: &Data) -> Result<Vec<SealingKey>, KeysError> {
 }
 
 /// The Secret that holds the keys, kept up to date by every replica.
-pub(crate) struct KeyStore {
+pub struct KeyStore {
     secrets: Api<Secret>,
     spec: kit::shared_secret::Spec,
     clock: Clock,
@@ -133,7 +133,7 @@ impl KeyStore {
     ///
     /// # Errors
     /// The Secret cannot be read or written, or holds something else.
-    pub(crate) async fn open(
+    pub async fn open(
         secrets: Api<Secret>,
         spec: kit::shared_secret::Spec,
         clock: Clock,
@@ -149,7 +149,7 @@ impl KeyStore {
     }
 
     /// The keys in force, replaced as they rotate.
-    pub(crate) fn ring(&self) -> Arc<KeyRing> {
+    pub fn ring(&self) -> Arc<KeyRing> {
         self.ring.clone()
     }
 
@@ -157,7 +157,7 @@ impl KeyStore {
     ///
     /// # Errors
     /// As for [`KeyStore::open`]; the ring stays as it was.
-    pub(crate) async fn refresh(&self) -> Result<(), KeysError> {
+    pub async fn refresh(&self) -> Result<(), KeysError> {
         let now = self.clock.now();
         let data = kit::shared_secret::agree(&self.secrets, &self.spec, |stored| rotate(stored, now)).await?;
         self.ring.replace(derive(&data)?);
@@ -165,7 +165,7 @@ impl KeyStore {
     }
 
     /// Refreshes for ever. A failure leaves the keys as they are: they stay good for hours.
-    pub(crate) async fn maintain(self) {
+    pub async fn maintain(self) {
         loop {
             tokio::time::sleep(POLL).await;
             if let Err(error) = self.refresh().await {
@@ -217,8 +217,9 @@ mod tests {
         data = rotated(&data, 24 * HOUR);
         let second = 24 * HOUR + SETTLING;
         assert_eq!(times(&data), [0, second]);
-        assert_eq!(times(&rotated(&data, second + RETIRED - 1)), [0, second]);
-        assert_eq!(times(&rotated(&data, second + RETIRED)), [second]);
+        let oldest = |now| times(&rotated(&data, now))[0];
+        assert_eq!(oldest(second + RETIRED - 1), 0);
+        assert_eq!(oldest(second + RETIRED), second);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! `seal` hides and opens, with the keys that `keys` rotates; `tokens` are the sealed values that travel in cookies and
 //! redirects; `random` makes what nobody can guess; `redacted` holds what no log may show.
 
-pub(crate) mod keys;
+pub mod keys;
 pub mod random;
 pub mod redacted;
 pub mod seal;

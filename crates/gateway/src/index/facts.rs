@@ -1,4 +1,4 @@
-//! Workspaces and their managers -> the few facts kept of each -> a snapshot (pure).
+//! Workspaces, shares and their managers -> the few facts kept of each -> a snapshot (pure).
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use api::workspace::{DesiredStatus, Phase};
 use api::{Workspace, WorkspaceManager};
+use rules::access::Policy;
 
+use crate::index::sharing::{self, ShareFacts};
 use crate::index::{Domain, Snapshot, Target};
 
 /// `(namespace, name)`; the namespace of a manager is empty.
@@ -19,24 +21,30 @@ pub(super) struct World {
     serving: Option<(String, ManagerFacts)>,
     managers: HashMap<Key, ManagerFacts>,
     workspaces: HashMap<Key, WorkspaceFacts>,
+    shares: HashMap<Key, Arc<ShareFacts>>,
 }
 
 /// What is kept of a WorkspaceManager.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct ManagerFacts {
     domain: Domain,
     is_default: bool,
+    policy: Policy,
+    /// The object, for what it says about shares.
+    object: Arc<WorkspaceManager>,
 }
 
 /// What is kept of a Workspace.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct WorkspaceFacts {
     /// Unix milliseconds.
     created: i64,
     /// The manager that routes here; `None` until that is resolved.
     manager: Option<String>,
-    /// `host` is filled in as soon as the domain is known.
+    /// `host` is filled in as soon as the domain is known, `shared` from the shares.
     target: Arc<Target>,
+    /// What `target.shared` was made from; `None` until it was.
+    shared_by: Option<sharing::Source>,
 }
 
 impl World {
@@ -58,6 +66,11 @@ impl World {
         &mut self.workspaces
     }
 
+    /// All shares that may count, known by key.
+    pub(super) fn shares(&mut self) -> &mut HashMap<Key, Arc<ShareFacts>> {
+        &mut self.shares
+    }
+
     /// The picture of this moment. Of two workspaces with one host the older is in it.
     ///
     /// A manager that is gone, or one of several that call themselves the default, leaves what was served as it is: such
@@ -69,6 +82,7 @@ impl World {
         let Some((name, manager)) = &self.serving else {
             return Snapshot::default();
         };
+        let shares = sharing::by_workspace(self.shares.values());
         let mut ours: Vec<&mut WorkspaceFacts> = self
             .workspaces
             .values_mut()
@@ -78,10 +92,15 @@ impl World {
             })
             .collect();
         ours.sort_by(|a, b| (a.created, &a.target.uid).cmp(&(b.created, &b.target.uid)));
-        let targets = ours
-            .into_iter()
-            .map(|workspace| workspace.placed_in(&manager.domain));
-        Snapshot::new(Some(manager.domain.clone()), targets)
+        let targets = ours.into_iter().map(|workspace| {
+            let target = &workspace.target;
+            let of_it = shares
+                .get(&(target.namespace.as_str(), target.name.as_str()))
+                .cloned();
+            workspace.share(of_it.unwrap_or_default(), &manager.object);
+            workspace.placed_in(&manager.domain)
+        });
+        Snapshot::new(Some(manager.domain.clone()), targets).under(manager.policy.clone())
     }
 
     fn choose(&self) -> Option<(String, ManagerFacts)> {
@@ -103,12 +122,14 @@ impl World {
 
 impl ManagerFacts {
     /// `None` for a manager whose authentication is not this gateway's business. Which proxy asks is no matter.
-    pub(super) fn of(manager: &WorkspaceManager) -> Option<Self> {
+    pub(super) fn of(manager: WorkspaceManager) -> Option<Self> {
         let routing = &manager.spec.routing;
         manager.spec.authentication.gateway.as_ref()?;
         Some(Self {
             domain: Domain::new(&routing.base_domain, routing.external_port()),
-            is_default: rules::managers::is_default(manager),
+            is_default: rules::managers::is_default(&manager),
+            policy: Policy::of(&manager),
+            object: Arc::new(manager),
         })
     }
 }
@@ -140,6 +161,7 @@ impl WorkspaceFacts {
                 .creation_timestamp
                 .map_or(i64::MAX, |time| time.0.as_millisecond()),
             manager: resolved.manager.or(workspace.spec.manager_ref),
+            shared_by: None,
             target: Arc::new(Target {
                 uid: workspace.metadata.uid.unwrap_or_default(),
                 namespace: workspace.metadata.namespace.unwrap_or_default(),
@@ -152,11 +174,31 @@ impl WorkspaceFacts {
                     .access_type
                     .or_else(|| resolved.access_type.filter(|_| judged))
                     .unwrap_or_default(),
+                shared: Arc::default(),
+                run_id: status.run_id.unwrap_or_default(),
                 phase,
                 message: status.message.unwrap_or_default(),
                 endpoint: endpoint.filter(|_| !deleting && !stopping),
             }),
         }
+    }
+
+    /// Takes in who is meant by these shares, unless that was done before: a snapshot is made at every change.
+    fn share(&mut self, shares: Vec<&Arc<ShareFacts>>, manager: &Arc<WorkspaceManager>) {
+        if shares.is_empty() && self.shared_by.is_none()
+            || self
+                .shared_by
+                .as_ref()
+                .is_some_and(|source| source.is(&shares, manager))
+        {
+            return;
+        }
+        let shared = sharing::shared(&shares, &self.target, manager);
+        self.target = Arc::new(Target {
+            shared: Arc::new(shared),
+            ..Target::clone(&self.target)
+        });
+        self.shared_by = Some(sharing::Source::new(shares, manager));
     }
 
     /// The target with its host under `domain`; computed once, because a snapshot is made at every change.
@@ -231,7 +273,7 @@ mod tests {
             "spec": {"routing": {"baseDomain": base, "port": 8443, "traefik": {}}, "authentication": {"gateway": {}}},
         }))
         .unwrap();
-        ((String::new(), name.into()), ManagerFacts::of(&object).unwrap())
+        ((String::new(), name.into()), ManagerFacts::of(object).unwrap())
     }
 
     fn world(managers: impl IntoIterator<Item = (Key, ManagerFacts)>) -> World {
@@ -335,7 +377,7 @@ mod tests {
                     "authentication": authentication,
                 },
             });
-            ManagerFacts::of(&serde_json::from_value(manager).unwrap())
+            ManagerFacts::of(serde_json::from_value(manager).unwrap())
         };
         assert_eq!(of(json!({"gateway": {}})).unwrap().domain.base(), "own.example");
         assert_eq!(of(json!({"forwardAuth": {"address": "http://auth"}})), None);
@@ -382,6 +424,124 @@ mod tests {
         world.managers().extend([manager("main", "ws.example", true)]);
         let target = only(&world.snapshot());
         assert_eq!(target.host.split_once('.').unwrap().1, "ws.example");
+    }
+
+    fn share(name: &str, change: serde_json::Value) -> (Key, Arc<ShareFacts>) {
+        let mut object = json!({
+            "apiVersion": "workspaces.jupyter.org/v1alpha1",
+            "kind": "WorkspaceShare",
+            "metadata": {
+                "name": name, "namespace": "team", "creationTimestamp": "2026-01-02T03:04:05Z",
+                "annotations": {api::names::CREATED_BY: "alice"},
+            },
+            "spec": {
+                "workspaceRef": "lab", "workspaceUID": "uid-of-lab",
+                "subjects": [{"kind": "User", "name": "bob"}],
+            },
+            "status": {"conditions": [{
+                "type": "Active", "status": "True", "reason": "Shared", "message": "",
+                "lastTransitionTime": "2026-01-02T03:04:05Z",
+            }]},
+        });
+        json_patch_merge(&mut object, &change);
+        let object = serde_json::from_value(object).unwrap();
+        (
+            ("team".into(), name.into()),
+            Arc::new(ShareFacts::of(object).unwrap()),
+        )
+    }
+
+    /// Who of bob and the group ml is let in by shares of the one workspace at `now`.
+    fn guests(world: &mut World, now: i64) -> (bool, bool) {
+        let target = only(&world.snapshot());
+        let policy = Policy::default();
+        let lets_in = |user: &str, groups: &[String]| {
+            let person = rules::access::Person { user, groups };
+            let facts = rules::access::Facts {
+                owner: &target.owner,
+                access: api::workspace::AccessType::OwnerOnly,
+                shared: &target.shared,
+            };
+            let right = || rules::access::Right::Missing;
+            let decision = rules::access::connect(person, facts, &policy, right, now);
+            matches!(decision, rules::access::Decision::Allow(_))
+        };
+        (lets_in("bob", &[]), lets_in("eve", &["ml".to_owned()]))
+    }
+
+    fn shared_world(shares: impl IntoIterator<Item = (Key, Arc<ShareFacts>)>) -> World {
+        let mut world = world([manager("main", "ws.example", true)]);
+        world.workspaces().extend([workspace("lab", |_| ())]);
+        world.shares().extend(shares);
+        world
+    }
+
+    #[test]
+    fn a_share_lets_its_subjects_in_until_its_end_and_as_long_as_it_is_there() {
+        let ends = json!({"spec": {"expiresAt": "2026-01-03T00:00:00Z"}});
+        let to_group = json!({"spec": {"subjects": [{"kind": "Group", "name": "ml"}]}});
+        let end = 1_767_398_400;
+        let mut world = shared_world([share("s", ends), share("g", to_group)]);
+        assert_eq!(guests(&mut world, end - 1), (true, true));
+        assert_eq!(guests(&mut world, end), (false, true));
+        world.shares().remove(&("team".into(), "g".into()));
+        assert_eq!(guests(&mut world, end - 1), (true, false));
+        world.shares().clear();
+        assert_eq!(guests(&mut world, end - 1), (false, false));
+    }
+
+    #[test]
+    fn a_share_of_another_workspace_of_the_name_of_an_earlier_owner_or_of_a_deleted_one_lets_nobody_in() {
+        for change in [
+            json!({"metadata": {"uid": "uid-of-a-later-one"}}),
+            json!({"metadata": {"annotations": {api::names::CREATED_BY: "carol"}}}),
+            json!({"metadata": {"annotations": {api::names::CREATED_BY: ""}}}),
+            json!({"metadata": {"deletionTimestamp": "2026-01-02T03:04:06Z"}}),
+        ] {
+            let mut world = shared_world([share("s", json!({}))]);
+            assert_eq!(guests(&mut world, 0), (true, false));
+            let changed = workspace("lab", |object| json_patch_merge(object, &change));
+            world.workspaces().extend([changed]);
+            assert_eq!(guests(&mut world, 0), (false, false), "{change}");
+        }
+    }
+
+    #[test]
+    fn a_share_that_the_operator_does_not_call_active_lets_nobody_in() {
+        for change in [
+            json!({"status": {"conditions": []}}),
+            json!({"status": null}),
+            json!({"spec": {"workspaceUID": null}}),
+            json!({"metadata": {"deletionTimestamp": "2026-01-02T03:04:06Z"}}),
+        ] {
+            let mut object = serde_json::to_value(&share("s", json!({})).1.object).unwrap();
+            object["status"] = json!({"conditions": [{
+                "type": "Active", "status": "True", "reason": "Shared", "message": "",
+                "lastTransitionTime": "2026-01-02T03:04:05Z",
+            }]});
+            json_patch_merge(&mut object, &change);
+            let facts = ShareFacts::of(serde_json::from_value(object).unwrap());
+            assert!(facts.is_none(), "{change}");
+        }
+    }
+
+    #[test]
+    fn the_manager_s_bounds_count_for_shares_that_are_there() {
+        let mut world = shared_world([share("s", json!({}))]);
+        assert_eq!(guests(&mut world, 0), (true, false));
+        let mut object: WorkspaceManager =
+            WorkspaceManager::clone(&world.managers().values().next().unwrap().object);
+        let sharing = api::manager::Sharing {
+            enabled: false,
+            ..api::manager::Sharing::default()
+        };
+        object.spec.authorization = Some(api::manager::Authorization {
+            sharing: Some(sharing),
+            ..api::manager::Authorization::default()
+        });
+        let key = (String::new(), "main".into());
+        world.managers().insert(key, ManagerFacts::of(object).unwrap());
+        assert_eq!(guests(&mut world, 0), (false, false));
     }
 
     fn json_patch_merge(object: &mut serde_json::Value, change: &serde_json::Value) {

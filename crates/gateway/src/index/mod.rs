@@ -1,8 +1,12 @@
-//! watched Workspaces and managers -> a snapshot by host, read without locks (pure).
+//! watched Workspaces, shares and managers -> a snapshot by host, read without locks (pure).
 //!
-//! `watch` feeds it with the `facts` of each object; `traefik` makes the proxy's routes of it.
+//! `watch` feeds it with the `facts` of each object, of shares `sharing`; `traefik` makes the proxy's routes of it.
+//! `heartbeat` measures how old it is, `freshness` says what may be done on it.
 
 mod facts;
+pub mod freshness;
+pub(crate) mod heartbeat;
+mod sharing;
 pub mod traefik;
 pub(crate) mod watch;
 
@@ -12,6 +16,7 @@ use std::sync::Arc;
 
 use api::workspace::{AccessType, Phase};
 use arc_swap::{ArcSwap, Guard};
+use rules::access::{Policy, Shared};
 use tokio::sync::watch::{Receiver, Sender};
 
 /// What the gateway knows of one workspace: enough to decide, to route and to explain.
@@ -29,6 +34,10 @@ pub struct Target {
     pub owner: String,
     /// Who may connect: the effective value.
     pub access_type: AccessType,
+    /// With whom it is shared, by shares that count.
+    pub shared: Arc<Shared>,
+    /// The present run; empty when there was none.
+    pub run_id: String,
     /// What the workspace does at the moment, in the operator's word.
     pub phase: Phase,
     /// Sentence for people about `phase`; may be empty.
@@ -121,6 +130,7 @@ impl Domain {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot {
     domain: Option<Arc<Domain>>,
+    policy: Policy,
     targets: HashMap<String, Arc<Target>>,
 }
 
@@ -134,8 +144,20 @@ impl Snapshot {
         }
         Self {
             domain: domain.map(Arc::new),
+            policy: Policy::default(),
             targets: by_host,
         }
+    }
+
+    /// The same under this policy, in place of that of a manager that says nothing.
+    #[must_use]
+    pub fn under(self, policy: Policy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// What the manager says about who connects.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// The domain served; `None` while no manager is known.

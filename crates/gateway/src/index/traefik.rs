@@ -174,6 +174,8 @@ mod tests {
             host: format!("{label}.ws.example"),
             owner: "alice".into(),
             access_type: AccessType::OwnerOnly,
+            shared: Arc::default(),
+            run_id: String::new(),
             phase: Phase::Running,
             message: String::new(),
             endpoint: endpoint.map(|address| address.parse().unwrap()),

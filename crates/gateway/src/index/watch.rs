@@ -1,11 +1,11 @@
-//! watches on Workspaces and their managers -> the index (IO).
+//! watches on Workspaces, WorkspaceShares and their managers -> the index (IO).
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::pin::pin;
 use std::sync::Arc;
 
-use api::{Workspace, WorkspaceManager};
+use api::{Workspace, WorkspaceManager, WorkspaceShare};
 use futures::{Stream, StreamExt as _, stream};
 use kube::core::DeserializeGuard;
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -14,53 +14,67 @@ use tracing::warn;
 
 use crate::index::Index;
 use crate::index::facts::{Key, ManagerFacts, WorkspaceFacts, World};
+use crate::index::sharing::ShareFacts;
 use crate::metrics::Metrics;
 
 /// Changes that are already waiting are taken in together, so that a burst makes one snapshot.
 const BATCH: usize = 512;
 
-/// Keeps `index` up to date for ever. The first snapshot is published when both lists are complete.
+/// Keeps `index` up to date for ever. The first snapshot is published when all lists are complete.
 pub(crate) async fn feed(client: Client, wanted: Option<String>, index: Arc<Index>, metrics: Metrics) {
     let workspaces = watcher(
         Api::<DeserializeGuard<Workspace>>::all(client.clone()),
         watcher::Config::default(),
     );
     let managers = watcher(
-        Api::<DeserializeGuard<WorkspaceManager>>::all(client),
+        Api::<DeserializeGuard<WorkspaceManager>>::all(client.clone()),
+        watcher::Config::default(),
+    );
+    let shares = watcher(
+        Api::<DeserializeGuard<WorkspaceShare>>::all(client),
         watcher::Config::default(),
     );
     let changes = stream::select(
         workspaces
             .default_backoff()
             .map(|event| Change::Workspace(kept(event, workspace))),
-        managers
-            .default_backoff()
-            .map(|event| Change::Manager(kept(event, manager))),
+        stream::select(
+            managers
+                .default_backoff()
+                .map(|event| Change::Manager(kept(event, manager))),
+            shares
+                .default_backoff()
+                .map(|event| Change::Share(kept(event, share))),
+        ),
     );
     take_in(changes, World::new(wanted), &index, &metrics).await;
 }
 
-/// One event of either watch, reduced to the facts.
+/// One event of a watch, reduced to the facts.
 enum Change {
     Workspace(Result<watcher::Event<(Key, Option<WorkspaceFacts>)>, watcher::Error>),
     Manager(Result<watcher::Event<(Key, Option<ManagerFacts>)>, watcher::Error>),
+    Share(Result<watcher::Event<(Key, Option<Arc<ShareFacts>>)>, watcher::Error>),
 }
 
 async fn take_in(changes: impl Stream<Item = Change>, mut world: World, index: &Index, metrics: &Metrics) {
     let mut changes = pin!(changes.ready_chunks(BATCH));
     let mut workspaces = Listing::default();
     let mut managers = Listing::default();
+    let mut shares = Listing::default();
     let mut homeless = false;
     while let Some(batch) = changes.next().await {
         for change in batch {
             match change {
                 Change::Workspace(Ok(event)) => workspaces.apply(event, world.workspaces()),
                 Change::Manager(Ok(event)) => managers.apply(event, world.managers()),
+                Change::Share(Ok(event)) => shares.apply(event, world.shares()),
+                Change::Share(Err(error)) => failed("workspaceshares", &error, metrics),
                 Change::Workspace(Err(error)) => failed("workspaces", &error, metrics),
                 Change::Manager(Err(error)) => failed("workspacemanagers", &error, metrics),
             }
         }
-        if workspaces.complete && managers.complete {
+        if workspaces.complete && managers.complete && shares.complete {
             let snapshot = world.snapshot();
             if snapshot.domain().is_none() && !std::mem::replace(&mut homeless, true) {
                 warn!(
@@ -130,9 +144,20 @@ fn workspace(object: DeserializeGuard<Workspace>) -> (Key, Option<WorkspaceFacts
 fn manager(object: DeserializeGuard<WorkspaceManager>) -> (Key, Option<ManagerFacts>) {
     let key = (String::new(), object.name_any());
     match object.0 {
-        Ok(object) => (key, ManagerFacts::of(&object)),
+        Ok(object) => (key, ManagerFacts::of(object)),
         Err(error) => {
             warn!(manager.name = key.1, %error, "manager cannot be read and is not served");
+            (key, None)
+        }
+    }
+}
+
+fn share(object: DeserializeGuard<WorkspaceShare>) -> (Key, Option<Arc<ShareFacts>>) {
+    let key = (object.namespace().unwrap_or_default(), object.name_any());
+    match object.0 {
+        Ok(object) => (key, ShareFacts::of(object).map(Arc::new)),
+        Err(error) => {
+            warn!(share.namespace = key.0, share.name = key.1, %error, "share cannot be read and does not count");
             (key, None)
         }
     }
@@ -180,10 +205,15 @@ mod tests {
             .collect()
     }
 
+    /// The lists of one manager and of no share.
     fn managers() -> Vec<Change> {
-        [Event::Init, Event::InitApply(default_manager()), Event::InitDone]
+        let managers = [Event::Init, Event::InitApply(default_manager()), Event::InitDone];
+        let shares = [Event::Init, Event::InitDone];
+        managers
             .map(|event| Change::Manager(Ok(event)))
-            .into()
+            .into_iter()
+            .chain(shares.map(|event| Change::Share(Ok(event))))
+            .collect()
     }
 
     /// Names in the index after these batches of changes, and how often it changed.
@@ -201,10 +231,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_published_before_both_lists_are_complete() {
+    async fn nothing_is_published_before_all_lists_are_complete() {
         let listing = || workspaces([Event::Init, Event::InitApply(seen("a")), Event::InitDone]);
         assert_eq!(names_after([listing()]).await, (vec![], 0));
         assert_eq!(names_after([managers()]).await, (vec![], 0));
+        let mut without_shares = managers();
+        without_shares.truncate(3);
+        assert_eq!(names_after([listing(), without_shares]).await, (vec![], 0));
         assert_eq!(names_after([listing(), managers()]).await, (vec!["a".into()], 1));
     }
 

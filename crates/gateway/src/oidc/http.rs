@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{Request, Response, Uri};
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -98,7 +98,40 @@ impl HttpClient {
         F: Fn(Request<Vec<u8>>) -> A + Send + Sync + 'static,
         A: Future<Output = Result<Response<Vec<u8>>, HttpError>> + Send + 'static,
     {
-        Self(Arc::new(move |request| Box::pin(exchange(request))))
+        Self(Arc::new(move |request| {
+            let host = request.uri().host().unwrap_or_default().to_owned();
+            let answer = exchange(request);
+            Box::pin(async move {
+                tokio::time::timeout(TIMEOUT, answer)
+                    .await
+                    .unwrap_or_else(|_| {
+                        Err(HttpError::Unreachable {
+                            host,
+                            reason: format!("no answer within {} s", TIMEOUT.as_secs()),
+                        })
+                    })
+            })
+        }))
+    }
+
+    /// The same client, to which an answer that only says "later" is none: whatever its body says, nothing was decided.
+    pub(super) fn without_faults(&self) -> Self {
+        let Self(inner) = self.clone();
+        Self::new(move |request: Request<Vec<u8>>| {
+            let host = request.uri().host().unwrap_or_default().to_owned();
+            let answer = inner(request);
+            async move {
+                let answer = answer.await?;
+                let status = answer.status();
+                if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+                    return Err(HttpError::Unreachable {
+                        host,
+                        reason: format!("it answers {status}"),
+                    });
+                }
+                Ok(answer)
+            }
+        })
     }
 }
 
@@ -121,30 +154,25 @@ async fn exchange(
         reason,
     };
     let request = request.map(|body| Full::new(Bytes::from(body)));
-    let answer = async {
-        let answer = client
-            .request(request)
-            .await
-            .map_err(|error| match untrusted(&error) {
-                Some(reason) => HttpError::Untrusted {
-                    host: host.clone(),
-                    reason,
-                },
-                None => unreachable(innermost(&error)),
-            })?;
-        let (head, body) = answer.into_parts();
-        let body = Limited::new(body, MAX_BODY).collect().await.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                HttpError::TooLarge(host.clone())
-            } else {
-                unreachable(error.to_string())
-            }
-        })?;
-        Ok(Response::from_parts(head, body.to_bytes().to_vec()))
-    };
-    tokio::time::timeout(TIMEOUT, answer)
+    let answer = client
+        .request(request)
         .await
-        .unwrap_or_else(|_| Err(unreachable(format!("no answer within {} s", TIMEOUT.as_secs()))))
+        .map_err(|error| match untrusted(&error) {
+            Some(reason) => HttpError::Untrusted {
+                host: host.clone(),
+                reason,
+            },
+            None => unreachable(innermost(&error)),
+        })?;
+    let (head, body) = answer.into_parts();
+    let body = Limited::new(body, MAX_BODY).collect().await.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            HttpError::TooLarge(host.clone())
+        } else {
+            unreachable(error.to_string())
+        }
+    })?;
+    Ok(Response::from_parts(head, body.to_bytes().to_vec()))
 }
 
 /// What rustls says of a certificate that it does not accept, wherever in the chain of causes it stands.

@@ -19,7 +19,23 @@ pub(super) struct Keys {
     http: HttpClient,
     clock: Clock,
     current: ArcSwap<CoreJsonWebKeySet>,
-    fetched: Mutex<i64>,
+    fetched: Mutex<Fetched>,
+}
+
+/// Who asks for keys that are not known. Strangers can send logout tokens, so these have a budget of their own, and never
+/// keep anybody from signing in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum For {
+    /// An ID token from the provider itself.
+    Login,
+    /// A logout token from anywhere.
+    Logout,
+}
+
+/// When each of them last made the gateway fetch, Unix seconds.
+struct Fetched {
+    login: i64,
+    logout: i64,
 }
 
 impl Keys {
@@ -33,7 +49,10 @@ impl Keys {
         Self {
             url,
             http,
-            fetched: Mutex::new(clock.now()),
+            fetched: Mutex::new(Fetched {
+                login: clock.now(),
+                logout: clock.now(),
+            }),
             clock,
             current: ArcSwap::from_pointee(first),
         }
@@ -44,13 +63,19 @@ impl Keys {
         self.current.load_full()
     }
 
-    /// Fetches the keys again, replacing all, unless that was done within the last minute; keeps them on failure.
-    pub(super) async fn refetch(&self) {
+    /// Fetches the keys again, replacing all, unless that was done for the same cause within the last minute; keeps them on
+    /// failure.
+    pub(super) async fn refetch(&self, cause: For) {
         let mut fetched = self.fetched.lock().await;
-        if self.clock.now() < *fetched + INTERVAL {
+        let now = self.clock.now();
+        let last = match cause {
+            For::Login => &mut fetched.login,
+            For::Logout => &mut fetched.logout,
+        };
+        if now < *last + INTERVAL {
             return;
         }
-        *fetched = self.clock.now();
+        *last = now;
         match JsonWebKeySet::fetch_async(&self.url, &self.http).await {
             Ok(keys) => self.current.store(Arc::new(keys)),
             Err(error) => {

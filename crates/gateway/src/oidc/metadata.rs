@@ -5,6 +5,7 @@ use openidconnect::core::{
     CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreResponseMode, CoreResponseType,
     CoreSubjectIdentifierType,
 };
+use openidconnect::url::Url;
 use openidconnect::{AdditionalProviderMetadata, DiscoveryError, ProviderMetadata};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -20,6 +21,9 @@ pub(super) struct Additional {
     /// RFC 9207: authorization responses name their issuer.
     #[serde(default)]
     pub(super) authorization_response_iss_parameter_supported: bool,
+    /// Where a person is sent to end the provider's own session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) end_session_endpoint: Option<Url>,
 }
 
 impl AdditionalProviderMetadata for Additional {}
@@ -100,7 +104,11 @@ pub(super) fn check(metadata: &Metadata, settings: &Settings) -> Result<(), Wron
         ("token_endpoint", token_endpoint.url()),
         ("jwks_uri", metadata.jwks_uri().url()),
     ];
-    for (name, url) in endpoints {
+    let end_session = metadata.additional_metadata().end_session_endpoint.as_ref();
+    for (name, url) in endpoints
+        .into_iter()
+        .chain(end_session.map(|url| ("end_session_endpoint", url)))
+    {
         if url.scheme() != "https" {
             return Err(issuer(format!(
                 "the provider's {name} {url} does not begin with https://"

@@ -1,19 +1,23 @@
 //! the identity provider as discovered: where to send browsers, and authorization code -> verified claims (IO).
 //!
 //! `discovery` waits for it and reads its `metadata`; `jwks` keeps its keys, `token` verifies ID tokens with them, `claims`
-//! makes Kubernetes names of their content; `http` is how it is called.
+//! makes Kubernetes names of their content; `renewal` asks whether it still vouches for somebody; `logout` is how sessions end
+//! here and there; `http` is how it is called.
 
 pub mod claims;
 pub(crate) mod discovery;
 pub mod http;
 mod jwks;
+mod logout;
 mod metadata;
+mod renewal;
 mod settings;
 mod token;
 
 use std::borrow::Cow;
 
-use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreErrorResponseType};
+use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreErrorResponseType, CoreTokenResponse};
+use openidconnect::url::Url;
 use openidconnect::{
     AuthType, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointMaybeSet, EndpointNotSet,
     EndpointSet, IssuerUrl, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier,
@@ -24,17 +28,27 @@ use serde_json::{Map, Value};
 use kit::process::WrongSetting;
 
 use self::http::{HttpClient, HttpError};
-use self::jwks::Keys;
+use self::jwks::{For, Keys};
+pub use self::logout::Logout;
 pub use self::metadata::DiscoverError;
 use self::metadata::Metadata;
+pub use self::renewal::{Renewed, RenewalError};
 pub use self::settings::{Settings, SigningAlg};
-use self::token::Received;
-pub use self::token::Refused;
+use self::token::{Expected, Received};
+pub use self::token::{Original, Refused};
 use crate::clock::Clock;
 use crate::crypto::redacted::Secret;
 
 /// Longest ID token, in bytes.
 const MAX_ID_TOKEN: usize = 64 * 1024;
+/// Longest refresh token, in bytes.
+const MAX_REFRESH_TOKEN: usize = 32 * 1024;
+/// Longest identifier of a provider's session, in bytes.
+const MAX_SID: usize = 1024;
+/// Longest time between two questions whether the provider still vouches for somebody, in seconds.
+const RENEW_AT_MOST: i64 = 5 * 60;
+/// Shortest one, however short access tokens live.
+const RENEW_AT_LEAST: i64 = 30;
 
 type ConfiguredClient = CoreClient<
     EndpointSet,
@@ -84,8 +98,23 @@ pub struct Login {
     pub subject: String,
     /// All claims of the ID token.
     pub claims: Map<String, Value>,
+    /// What a session keeps of the answer.
+    pub tokens: Tokens,
+}
+
+/// What a session keeps of a login.
+#[derive(Debug, Clone, Default)]
+pub struct Tokens {
     /// The ID token as received.
     pub id_token: Secret,
+    /// When it was issued, by the provider's clock (`iat`).
+    pub issued: i64,
+    /// The provider's own session (`sid`), if it tells.
+    pub sid: Option<String>,
+    /// What the provider is asked with whether it still vouches; `None` when it gave none.
+    pub refresh_token: Option<Secret>,
+    /// After how many seconds to ask.
+    pub renew_in: i64,
 }
 
 /// A discovered identity provider.
@@ -94,6 +123,7 @@ pub struct Provider {
     client: ConfiguredClient,
     keys: Keys,
     names_issuer: bool,
+    end_session: Option<Url>,
     http: HttpClient,
     clock: Clock,
 }
@@ -120,6 +150,7 @@ impl Provider {
         let names_issuer = metadata
             .additional_metadata()
             .authorization_response_iss_parameter_supported;
+        let end_session = metadata.additional_metadata().end_session_endpoint.clone();
         let by_post = metadata::posts_credentials(&metadata);
         let secret = settings
             .client_secret
@@ -135,7 +166,8 @@ impl Provider {
             client,
             keys,
             names_issuer,
-            http,
+            end_session,
+            http: http.without_faults(),
             clock,
         })
     }
@@ -195,40 +227,71 @@ impl Provider {
         let token = answer
             .id_token()
             .ok_or_else(|| RedeemError::Malformed("it holds no id_token".into()))?;
-        let raw = Secret::new(token.to_string());
-        if raw.expose().len() > MAX_ID_TOKEN {
-            return Err(RedeemError::Malformed(format!(
-                "the id_token is longer than {MAX_ID_TOKEN} bytes"
-            )));
-        }
+        let id_token = Secret::new(token.to_string());
         let received = Received {
             token,
-            text: raw.expose(),
+            text: id_token.expose(),
             access_token: answer.access_token(),
         };
+        let expected = Expected::Login {
+            nonce: binding.nonce,
+        };
+        let (subject, claims) = self.verify(received, expected).await?;
+        let text = |name: &str| claims.get(name).and_then(Value::as_str);
+        let tokens = Tokens {
+            issued: claims.get("iat").and_then(Value::as_i64).unwrap_or_default(),
+            sid: text("sid").filter(|sid| sid.len() <= MAX_SID).map(str::to_owned),
+            refresh_token: refresh_token(&answer),
+            renew_in: renew_in(&answer),
+            id_token,
+        };
+        Ok(Login {
+            subject,
+            claims,
+            tokens,
+        })
+    }
+
+    /// Verifies an ID token, with new keys if it names one that is not known.
+    async fn verify(
+        &self,
+        received: Received<'_>,
+        expected: Expected<'_>,
+    ) -> Result<(String, Map<String, Value>), Refused> {
+        if received.text.len() > MAX_ID_TOKEN {
+            return Err(Refused::TooLong);
+        }
         let verify = || {
             token::verify(
                 received,
                 &self.settings,
                 &self.keys.current(),
-                binding.nonce,
+                expected,
                 self.clock.now(),
             )
         };
-        let verified = match verify() {
+        match verify() {
             Err(Refused::UnknownKey) => {
-                self.keys.refetch().await;
+                self.keys.refetch(For::Login).await;
                 verify()
             }
             verified => verified,
-        };
-        let (subject, claims) = verified?;
-        Ok(Login {
-            subject,
-            claims,
-            id_token: raw,
-        })
+        }
     }
+}
+
+/// The refresh token of an answer; one that no session could hold is none.
+fn refresh_token(answer: &CoreTokenResponse) -> Option<Secret> {
+    let token = answer.refresh_token()?.secret();
+    (token.len() <= MAX_REFRESH_TOKEN).then(|| Secret::new(token.clone()))
+}
+
+/// When to ask again: when the access token ends, and after five minutes at the latest.
+fn renew_in(answer: &CoreTokenResponse) -> i64 {
+    let life = answer
+        .expires_in()
+        .and_then(|life| i64::try_from(life.as_secs()).ok());
+    life.unwrap_or(RENEW_AT_MOST).clamp(RENEW_AT_LEAST, RENEW_AT_MOST)
 }
 
 impl std::fmt::Debug for Provider {

@@ -14,7 +14,7 @@ use super::settings::Settings;
 use crate::crypto::random::equal;
 
 /// How far the provider's clock may be from ours, in seconds.
-const SKEW: i64 = 60;
+pub(super) const SKEW: i64 = 60;
 
 /// Why an ID token is refused. The texts hold no value of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -46,9 +46,18 @@ pub enum Refused {
     /// Wrong `nonce`.
     #[error("for another login (nonce)")]
     Nonce,
+    /// Another `sub` than the session's.
+    #[error("for another person (sub)")]
+    Subject,
+    /// A logout token that names neither a session nor a person, or no event of logging out.
+    #[error("not a logout token (events, sid, sub, jti, nonce)")]
+    Logout,
     /// Wrong `at_hash`.
     #[error("for another access token (at_hash)")]
     AccessToken,
+    /// Longer than a session can hold.
+    #[error("too long")]
+    TooLong,
     /// Anything else.
     #[error("a claim is missing or malformed")]
     Claims,
@@ -81,6 +90,39 @@ impl From<SignatureVerificationError> for Refused {
     }
 }
 
+/// What an ID token must belong to.
+#[derive(Clone, Copy)]
+pub(super) enum Expected<'a> {
+    /// A login, whose request carried this nonce.
+    Login {
+        /// Of the request.
+        nonce: &'a str,
+    },
+    /// A session that goes on. Its ID tokens need no nonce, but one that is there is the login's.
+    Renewal(Original<'a>),
+}
+
+/// What a session began with.
+#[derive(Debug, Clone, Copy)]
+pub struct Original<'a> {
+    /// `sub`.
+    pub subject: &'a str,
+    /// The ID token of the login.
+    pub id_token: &'a str,
+}
+
+impl Expected<'_> {
+    fn fits(self, nonce: Option<&Nonce>) -> bool {
+        match (self, nonce) {
+            (Self::Login { nonce }, Some(found)) => equal(found.secret(), nonce),
+            (Self::Login { .. }, None) => false,
+            (Self::Renewal(original), Some(found)) => payload(original.id_token)
+                .is_some_and(|claims| claims.get("nonce").and_then(Value::as_str) == Some(found.secret())),
+            (Self::Renewal(_), None) => true,
+        }
+    }
+}
+
 /// A token response as far as it concerns the ID token.
 #[derive(Clone, Copy)]
 pub(super) struct Received<'a> {
@@ -97,7 +139,7 @@ pub(super) fn verify(
     received: Received<'_>,
     settings: &Settings,
     keys: &CoreJsonWebKeySet,
-    nonce: &str,
+    expected: Expected<'_>,
     now: i64,
 ) -> Result<(String, Map<String, Value>), Refused> {
     let Received {
@@ -119,7 +161,13 @@ pub(super) fn verify(
             .then_some(())
             .ok_or_else(String::new)
     });
-    let claims = token.claims(&verifier, &Nonce::new(nonce.to_owned()))?;
+    let nonce = |found: Option<&Nonce>| expected.fits(found).then_some(()).ok_or_else(String::new);
+    let claims = token.claims(&verifier, nonce)?;
+    if let Expected::Renewal(original) = expected
+        && claims.subject().as_str() != original.subject
+    {
+        return Err(Refused::Subject);
+    }
     if claims
         .authorized_party()
         .is_some_and(|party| party.as_str() != settings.client_id)
@@ -141,9 +189,15 @@ pub(super) fn verify(
     Ok((claims.subject().to_string(), all))
 }
 
-fn payload(token: &str) -> Option<Map<String, Value>> {
-    let payload = BASE64URL.decode(token.split('.').nth(1)?).ok()?;
-    serde_json::from_slice(&payload).ok()
+/// The claims as they stand in a token, verified or not.
+pub(super) fn payload(token: &str) -> Option<Map<String, Value>> {
+    part(token, 1)
+}
+
+/// Header (0) or claims (1).
+pub(super) fn part(token: &str, number: usize) -> Option<Map<String, Value>> {
+    let part = BASE64URL.decode(token.split('.').nth(number)?).ok()?;
+    serde_json::from_slice(&part).ok()
 }
 
 fn date(seconds: i64) -> DateTime<Utc> {

@@ -8,11 +8,38 @@ use crate::crypto::redacted::Secret;
 use crate::crypto::seal::{KeyRing, Purpose, SealError, Sealed};
 use crate::crypto::tokens::RandomId;
 use crate::oidc::claims::Identity;
+use crate::oidc::{Original, Tokens};
 
-/// Absolute end of a session, in seconds after its start.
-pub const SESSION_LIFE: i64 = 12 * 60 * 60;
 /// Most one-time codes that can be remembered as spent at a time.
 const MAX_SPENT: usize = 64;
+
+/// How long sessions last, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// From the login to the end, whatever happens.
+    pub life: i64,
+    /// Without a request.
+    pub idle: i64,
+    /// Without the provider's word that the person is still who they were. Then nothing is admitted until it is given.
+    pub unrefreshed: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            life: 12 * 60 * 60,
+            idle: 2 * 60 * 60,
+            unrefreshed: 60 * 60,
+        }
+    }
+}
+
+impl Limits {
+    /// Use is written down again after this time, in seconds: an object is not written at every request.
+    pub(super) fn note_after(self) -> i64 {
+        self.idle / 8
+    }
+}
 
 /// What a session's object holds, sealed and bound to the object's name.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,16 +49,36 @@ pub struct Content {
     pub issuer: String,
     /// The person's identifier there.
     pub subject: String,
+    /// The provider's own session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<String>,
     /// Kubernetes user name.
     pub user_name: String,
     /// Kubernetes groups.
     pub groups: Vec<String>,
-    /// ID token as received.
+    /// ID token as received at the login.
     id_token: String,
+    /// When that was issued, by the provider's clock.
+    #[serde(default)]
+    pub(super) issued: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
     /// Start, Unix seconds.
     pub created: i64,
     /// Absolute end, Unix seconds.
     pub end: i64,
+    /// Last use that was written down, Unix seconds.
+    #[serde(default)]
+    pub(super) used: i64,
+    /// When the provider vouched last, Unix seconds.
+    #[serde(default)]
+    pub(super) refreshed: i64,
+    /// When the provider is to be asked again, Unix seconds.
+    #[serde(default)]
+    pub(super) due: i64,
+    /// Until when one replica asks it, and no other may, Unix seconds.
+    #[serde(default)]
+    pub(super) refreshing_until: i64,
     /// One-time codes that were used, until they would have ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     spent: Vec<Spent>,
@@ -54,19 +101,93 @@ pub enum SpendError {
     TooMany,
 }
 
+/// From when on a session needs what, Unix seconds. Made of its content, and of nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Times {
+    /// It is over.
+    pub(super) over: i64,
+    /// The provider must vouch before anything is admitted.
+    pub(super) doubtful: i64,
+    /// The next request is a reason to ask the provider, or to write the use down.
+    pub(super) upkeep: i64,
+}
+
 impl Content {
-    /// A session that begins `now` (Unix seconds).
-    pub fn new(issuer: &str, subject: &str, identity: Identity, id_token: &Secret, now: i64) -> Self {
+    /// A session that begins `now` (Unix seconds) and lasts `life` seconds.
+    pub fn new(
+        issuer: &str,
+        subject: &str,
+        identity: Identity,
+        tokens: &Tokens,
+        (now, life): (i64, i64),
+    ) -> Self {
         Self {
             issuer: issuer.to_owned(),
             subject: subject.to_owned(),
+            sid: tokens.sid.clone(),
             user_name: identity.user_name,
             groups: identity.groups,
-            id_token: id_token.expose().to_owned(),
+            id_token: tokens.id_token.expose().to_owned(),
+            issued: tokens.issued,
+            refresh_token: tokens
+                .refresh_token
+                .as_ref()
+                .map(|token| token.expose().to_owned()),
             created: now,
-            end: now + SESSION_LIFE,
+            end: now + life,
+            used: now,
+            refreshed: now,
+            due: now + tokens.renew_in,
+            refreshing_until: 0,
             spent: Vec::new(),
         }
+    }
+
+    pub(super) fn times(&self, limits: Limits) -> Times {
+        let used = self.used.max(self.created);
+        let over = self.end.min(used.saturating_add(limits.idle));
+        let doubtful = self
+            .refreshed
+            .max(self.created)
+            .saturating_add(limits.unrefreshed)
+            .min(over);
+        let note = used.saturating_add(limits.note_after());
+        match self.refresh_token {
+            Some(_) => Times {
+                over,
+                doubtful,
+                upkeep: note.min(self.due),
+            },
+            // Nobody can take the doubt away.
+            None => Times {
+                over: doubtful,
+                doubtful,
+                upkeep: note,
+            },
+        }
+    }
+
+    /// What the provider is asked with; `None`: it cannot be asked.
+    pub(super) fn refresh_token(&self) -> Option<Secret> {
+        self.refresh_token.clone().map(Secret::new)
+    }
+
+    /// Takes over a new one.
+    pub(super) fn replace_refresh_token(&mut self, token: &Secret) {
+        self.refresh_token = Some(token.expose().to_owned());
+    }
+
+    /// What a new ID token must fit.
+    pub(super) fn original(&self) -> Original<'_> {
+        Original {
+            subject: &self.subject,
+            id_token: &self.id_token,
+        }
+    }
+
+    /// The ID token of the login.
+    pub(super) fn id_token(&self) -> Secret {
+        Secret::new(self.id_token.clone())
     }
 
     /// Marks a one-time code as used. `until`: when it would end, Unix seconds.
@@ -128,13 +249,45 @@ mod tests {
             user_name: "alice".into(),
             groups: vec!["oidc:a,b".into()],
         };
-        Content::new(
-            "https://issuer",
-            "1",
-            identity,
-            &Secret::new("header.payload.sig".into()),
-            1000,
-        )
+        let tokens = Tokens {
+            id_token: Secret::new("header.payload.sig".into()),
+            refresh_token: Some(Secret::new("refreshing".into())),
+            renew_in: 300,
+            ..Tokens::default()
+        };
+        Content::new("https://issuer", "1", identity, &tokens, (1000, 12 * 60 * 60))
+    }
+
+    #[test]
+    fn a_session_is_over_at_its_end_or_after_its_last_use_and_doubtful_without_the_providers_word() {
+        let limits = Limits::default();
+        let mut content = content();
+        let times = content.times(limits);
+        assert_eq!(
+            times,
+            Times {
+                over: 1000 + limits.idle,
+                doubtful: 1000 + limits.unrefreshed,
+                upkeep: 1300
+            }
+        );
+        content.used = content.end - 60;
+        content.refreshed = content.end - 60;
+        let times = content.times(limits);
+        assert_eq!((times.over, times.doubtful), (content.end, content.end));
+        // Without a refresh token only use is written down.
+        content.refresh_token = None;
+        content.used = 2000;
+        assert_eq!(content.times(limits).upkeep, 2000 + limits.idle / 8);
+    }
+
+    #[test]
+    fn a_session_without_refresh_token_is_over_when_it_would_be_doubtful() {
+        let old = r#"{"issuer":"i","subject":"1","userName":"alice","groups":[],"idToken":"t","created":1000,"end":9000}"#;
+        let content: Content = serde_json::from_str(old).unwrap();
+        let times = content.times(Limits::default());
+        assert_eq!((times.over, times.doubtful), (4600, 4600));
+        assert!(content.refresh_token().is_none());
     }
 
     #[test]
@@ -170,7 +323,7 @@ mod tests {
     #[test]
     fn debug_output_shows_neither_person_nor_token() {
         let shown = format!("{:?}", content());
-        assert!(!shown.contains("alice") && !shown.contains("payload"), "{shown}");
+        assert!(!shown.contains("alice") && !shown.contains("payload") && !shown.contains("refreshing"), "{shown}");
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use super::upkeep::JANITOR_GRACE;
 use super::*;
-use crate::crypto::redacted::Secret;
 use crate::crypto::seal::{KeyId, SealingKey};
-use crate::session::content::SESSION_LIFE;
+use crate::crypto::redacted::Secret;
+use crate::oidc::Tokens;
 use http::Method;
 use testkit::api_server::{ApiServer, Fault};
 
@@ -25,13 +25,13 @@ fn content(clock: &Clock) -> Content {
         user_name: "alice".into(),
         groups: vec![],
     };
-    Content::new(
-        "https://issuer",
-        "1",
-        identity,
-        &Secret::new("t".into()),
-        clock.now(),
-    )
+    let tokens = Tokens {
+        refresh_token: Some(Secret::new("r".into())),
+        renew_in: 300,
+        ..Tokens::default()
+    };
+    let life = Limits::default().life;
+    Content::new("https://issuer", "1", identity, &tokens, (clock.now(), life))
 }
 
 fn stored(server: &ApiServer, id: RandomId) -> GatewaySession {
@@ -128,7 +128,7 @@ async fn an_answer_joins_what_is_known_unless_a_list_or_a_deletion_came_between(
     let id = sessions.create(&content(&clock)).await.unwrap();
     assert!(sessions.peek(id).is_some());
 
-    let known = || sessions.read(&stored(&server, id)).unwrap().1;
+    let known = || Arc::new(sessions.read(&stored(&server, id)).unwrap().1);
     let asked_at = sessions.view_mut().stage();
     list().await;
     assert!(sessions.view_mut().add(id, known(), asked_at).is_some());
@@ -136,20 +136,21 @@ async fn an_answer_joins_what_is_known_unless_a_list_or_a_deletion_came_between(
 
     let asked_at = sessions.view_mut().stage();
     sessions.apply(watcher::Event::Delete(stored(&server, id))).await;
-    assert_eq!(sessions.view_mut().add(id, known(), asked_at), None);
+    assert!(sessions.view_mut().add(id, known(), asked_at).is_none());
     assert_eq!(sessions.peek(id), None);
 }
 
 #[tokio::test]
-async fn a_session_ends_at_its_absolute_end_and_is_swept_later() {
+async fn a_session_that_nobody_uses_ends_and_is_swept_later() {
     let (server, client) = ApiServer::start();
     let clock = Clock::manual(1000);
     let sessions = replica(&client, &clock);
     let id = sessions.create(&content(&clock)).await.unwrap();
     sessions.apply(watcher::Event::Apply(stored(&server, id))).await;
-    clock.advance(SESSION_LIFE - 1);
+    let limits = Limits::default();
+    clock.advance(limits.unrefreshed - 1);
     assert!(sessions.find(id).await.unwrap().is_some());
-    clock.advance(1);
+    clock.advance(limits.idle - limits.unrefreshed + 1);
     assert_eq!(sessions.find(id).await.unwrap(), None);
     sessions.sweep().await;
     assert!(

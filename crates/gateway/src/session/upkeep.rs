@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, Preconditions};
 use kube::runtime::{WatchStreamExt as _, watcher};
 
 use super::Sessions;
@@ -49,17 +49,25 @@ impl Sessions {
     /// Removes sessions that ended a while ago.
     pub async fn sweep(&self) {
         let before = self.clock.now() - JANITOR_GRACE;
-        let ended: Vec<RandomId> = {
+        let ended: Vec<(RandomId, u64)> = {
             let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
             let ended = view.known.iter().filter(|(_, known)| known.expires < before);
-            ended.map(|(id, _)| *id).take(JANITOR_BATCH).collect()
+            ended
+                .map(|(id, known)| (*id, known.version))
+                .take(JANITOR_BATCH)
+                .collect()
         };
         futures::stream::iter(ended)
-            .for_each_concurrent(4, |id| async move {
-                match self.api.delete(&object_name(id), &DeleteParams::default()).await {
+            .for_each_concurrent(4, |(id, version)| async move {
+                // A session that another replica saw in use since is not over.
+                let unchanged = DeleteParams::default().preconditions(Preconditions {
+                    resource_version: Some(version.to_string()),
+                    uid: None,
+                });
+                match self.api.delete(&object_name(id), &unchanged).await {
                     Ok(_) => {}
-                    // Another replica was faster.
-                    Err(kube::Error::Api(status)) if status.code == 404 => {}
+                    // Another replica was faster, or knows more.
+                    Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
                     Err(error) => {
                         tracing::warn!(session = ?id, %error, "an ended session could not be removed");
                     }

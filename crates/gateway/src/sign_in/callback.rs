@@ -7,12 +7,12 @@ use http::{StatusCode, Uri};
 use crate::answers::{Failure, redirect};
 use crate::crypto::tokens::{ENTER_LIFE, Enter, LoginAttempt, SessionCookie, Token as _};
 use crate::index::Domain;
-use crate::oidc::{Binding, RedeemError};
+use crate::oidc::{Binding, RedeemError, Refused};
 use crate::pages;
 use crate::request::cookies;
 use crate::request::parameter;
 use crate::request::source_rule::Source;
-use crate::session::content::{Content, SESSION_LIFE};
+use crate::session::content::Content;
 use crate::sign_in::enter::not_a_page;
 use crate::sign_in::login;
 use crate::verify::AppState;
@@ -37,7 +37,10 @@ async fn receive(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
     };
     let mut response = match complete(app, &domain, uri, &attempt).await {
         Ok(response) => response,
-        Err(problem) => problem.answer(),
+        Err(problem) => {
+            app.audit.login_refused(problem.word());
+            problem.answer()
+        }
     };
     // Whatever came of it, this attempt is over.
     cookies::clear(response.headers_mut(), &cookies::login(slot));
@@ -71,9 +74,18 @@ async fn complete(
         .identify(&login.claims)
         .map_err(|error| Problem::Unusable(error.to_string()))?;
     let now = app.clock.now();
-    let content = Content::new(provider.issuer(), &login.subject, identity, &login.id_token, now);
+    let life = app.sessions.limits().life;
+    let content = Content::new(
+        provider.issuer(),
+        &login.subject,
+        identity,
+        &login.tokens,
+        (now, life),
+    );
     let session = app.sessions.create(&content).await.map_err(Failure::from)?;
     tracing::info!(?session, "somebody signed in");
+    app.audit
+        .login(session, &content.user_name, &content.groups, content.end);
 
     let cookie = SessionCookie {
         session,
@@ -95,7 +107,7 @@ async fn complete(
         response.headers_mut(),
         cookies::SESSION,
         &cookie,
-        Some(SESSION_LIFE),
+        Some(life),
     );
     Ok(response)
 }
@@ -127,6 +139,18 @@ impl From<RedeemError> for Problem {
 }
 
 impl Problem {
+    /// One stable word for the audit log.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Foreign => "foreign_issuer",
+            Self::Declined => "declined",
+            Self::Redeem(RedeemError::Unavailable(_)) | Self::Failure(_) => "unavailable",
+            Self::Redeem(RedeemError::Client(_)) => "client_refused",
+            Self::Redeem(_) => "answer_refused",
+            Self::Unusable(_) => "no_identity",
+        }
+    }
+
     fn answer(self) -> Response {
         let message = |status, text: &str| pages::message(status, "You are not signed in", text);
         match self {
@@ -150,6 +174,14 @@ impl Problem {
                 message(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "The identity provider does not accept this gateway. Tell your administrator to look at the gateway's log.",
+                )
+            }
+            Self::Redeem(error @ RedeemError::Token(Refused::Time)) => {
+                tracing::error!(%error, "logins fail");
+                message(
+                    StatusCode::FORBIDDEN,
+                    "The clocks of the identity provider and of this gateway differ by more than a minute, so its answer \
+                     cannot be trusted. Tell your administrator.",
                 )
             }
             Self::Redeem(error) => {

@@ -4,7 +4,7 @@ use axum::response::Response;
 use http::header::HeaderMap;
 use http::{StatusCode, Uri};
 
-use crate::answers::{Failure, redirect};
+use crate::answers::{Failure, redirect, refuse_page};
 use crate::crypto::tokens::{CODE_LIFE, Code, Enter, RandomId, Token as _};
 use crate::index::{Domain, Place};
 use crate::pages;
@@ -12,7 +12,6 @@ use crate::request::parameter;
 use crate::request::source_rule::Source;
 use crate::sign_in::login;
 use crate::verify::AppState;
-use crate::verify::decision::decide;
 
 /// Answers `GET https://auth.<base>/enter?t=…`.
 pub(super) async fn enter(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
@@ -36,9 +35,9 @@ async fn proceed(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
     let Some(session) = app.signed_in(&domain, headers).await? else {
         return login::begin(app, &domain, headers, enter);
     };
-    let decision = decide(&app.index.load(), &enter.host, &session);
-    let Ok(allow) = decision else {
-        return Ok(pages::denied());
+    let allow = match app.decide(&enter.host, None, &session).await {
+        Ok(allow) => allow,
+        Err(refusal) => return Ok(refuse_page(refusal, &domain)),
     };
     let now = app.clock.now();
     let callback = format!("{}/_workspace/callback", domain.origin(&enter.host));

@@ -1,11 +1,14 @@
 //! addresses of the sign-in pages -> their handlers (pure; the handlers do what their files say).
 //!
 //! In the order of a login: `enter` on the auth host, `login` to the identity provider, `callback` from it,
-//! `workspace_callback` on the workspace's host. `start` starts a stopped workspace.
+//! `workspace_callback` on the workspace's host. `start` starts a stopped workspace, `sign_out` ends a session, `backchannel`
+//! does when the identity provider says so.
 
+mod backchannel;
 mod callback;
 mod enter;
 mod login;
+mod sign_out;
 mod start;
 mod workspace_callback;
 
@@ -15,7 +18,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::{HeaderMap, Method, StatusCode, Uri};
 
 use crate::answers::Failure;
@@ -32,7 +35,25 @@ pub fn auth(app: Arc<AppState>) -> Router {
     let start = async |State(app): State<Arc<AppState>>, headers: HeaderMap, body: Bytes| {
         start::start(&app, &headers, &body).await
     };
+    let home = async |State(app): State<Arc<AppState>>, headers: HeaderMap| {
+        sign_out::home(&app, &headers).await
+    };
+    let sign_out = async |State(app): State<Arc<AppState>>, headers: HeaderMap, body: Bytes| {
+        sign_out::sign_out(&app, &headers, &body).await
+    };
+    let logout = async |State(app): State<Arc<AppState>>, headers: HeaderMap, body: Bytes| {
+        backchannel::receive(&app, &headers, &body).await
+    };
     Router::new()
+        .route("/", get(home))
+        .route(
+            "/sign-out",
+            post(sign_out).layer(DefaultBodyLimit::max(start::MAX_FORM)),
+        )
+        .route(
+            "/backchannel-logout",
+            post(logout).layer(DefaultBodyLimit::max(backchannel::MAX_BODY)),
+        )
         .route("/enter", get(enter))
         .route("/callback", get(callback))
         .route(

@@ -9,13 +9,13 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
-use crate::answers::{Failure, redirect};
+use crate::answers::{Failure, redirect, refuse_page};
 use crate::index::{Domain, Place};
 use crate::pages;
 use crate::request::source_rule::{Source, single};
 use crate::request::{one_of, parameter};
 use crate::verify::AppState;
-use crate::verify::decision::{Allow, decide};
+use crate::verify::decision::Allow;
 
 /// Largest body of the form, in bytes.
 pub(super) const MAX_FORM: usize = 4 * 1024;
@@ -80,8 +80,8 @@ async fn asked(
             "Open your workspace's address to sign in, then start it from there.",
         )));
     };
-    let decision = decide(&app.index.load(), &host, &session);
-    Ok(decision.map_err(|_| pages::denied()))
+    let decided = app.decide(&host, None, &session).await;
+    Ok(decided.map_err(|refusal| refuse_page(refusal, domain)))
 }
 
 /// Back to the workspace, whose page shows how it starts.

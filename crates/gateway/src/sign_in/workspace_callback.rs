@@ -4,7 +4,7 @@ use axum::response::Response;
 use http::header::HeaderMap;
 use http::{StatusCode, Uri};
 
-use crate::answers::{Failure, redirect};
+use crate::answers::{Failure, redirect, refuse_page};
 use crate::crypto::random::{equal, fingerprint};
 use crate::crypto::tokens::{Code, Enter, MAX_ATTEMPTS, TICKET_LIFE, Ticket, Token as _};
 use crate::index::Domain;
@@ -15,7 +15,6 @@ use crate::request::source_rule::Source;
 use crate::session::Spent;
 use crate::sign_in::enter::{address, unknown_link};
 use crate::verify::AppState;
-use crate::verify::decision::decide;
 use crate::verify::send_to_enter;
 
 /// Answers `GET https://<workspace host>/_workspace/callback?code=…`. `host`: lower case, without port.
@@ -50,10 +49,13 @@ async fn receive(app: &AppState, host: &str, uri: &Uri, headers: &HeaderMap) -> 
     let Some(session) = app.sessions.find(code.session).await? else {
         return again(app, &domain, headers, code.enter);
     };
-    let decision = decide(&app.index.load(), host, &session);
-    let Some(allow) = decision.ok().filter(|allow| allow.target().uid == code.uid) else {
-        return Ok(pages::denied());
+    let allow = match app.decide(host, Some(&code.uid), &session).await {
+        Ok(allow) => allow,
+        Err(refusal) => return Ok(refuse_page(refusal, &domain)),
     };
+    if !app.may_issue() {
+        return Err(Failure::Unavailable);
+    }
     match app.sessions.spend(code.session, code.id, code.expires()).await? {
         Spent::Now => {}
         Spent::Before | Spent::NoSession => return again(app, &domain, headers, code.enter),

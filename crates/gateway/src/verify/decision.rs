@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use rules::access::{self, Decision};
+use rules::access::{self, Allowed, Decision, Facts, Person, Right};
 
 use crate::index::{Snapshot, Target};
 use crate::session::Session;
@@ -14,11 +14,21 @@ use crate::session::Session;
 pub struct Allow {
     target: Arc<Target>,
     session: Arc<Session>,
+    rule: Allowed,
 }
 
-/// A person may not connect, or there is no such workspace: the same to them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Denied;
+/// A person may not connect, or not yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum No {
+    /// No workspace has that host: the same to them as the next one.
+    Nothing,
+    /// They may not.
+    Denied(Arc<Target>, access::Denied),
+    /// The host belongs to another workspace than the one that they were let into.
+    Another,
+    /// A right is to be asked for first.
+    Ask(Arc<Target>),
+}
 
 impl Allow {
     /// The workspace.
@@ -30,20 +40,47 @@ impl Allow {
     pub fn session(&self) -> &Arc<Session> {
         &self.session
     }
+
+    /// Why they may.
+    pub fn rule(&self) -> Allowed {
+        self.rule
+    }
 }
 
-/// Decides about `host` (lower case, without port).
+/// Decides about `host` (lower case, without port) at `now` (Unix seconds). `uid`: the workspace that it must be. `right`: what
+/// is known of the person's right to connect.
 ///
 /// # Errors
-/// The person may not connect, or no workspace has that host.
-pub(crate) fn decide(snapshot: &Snapshot, host: &str, session: &Arc<Session>) -> Result<Allow, Denied> {
-    let target = snapshot.target(host).ok_or(Denied)?;
-    match access::connect(&session.identity.user_name, &target.owner, target.access_type) {
-        Decision::Allow(_) => Ok(Allow {
+/// The person may not connect, or that is not known yet.
+pub(crate) fn decide(
+    snapshot: &Snapshot,
+    host: &str,
+    uid: Option<&str>,
+    session: &Arc<Session>,
+    now: i64,
+    right: impl FnOnce(&Arc<Target>) -> Right,
+) -> Result<Allow, No> {
+    let target = snapshot.target(host).ok_or(No::Nothing)?;
+    if uid.is_some_and(|uid| uid != target.uid) {
+        return Err(No::Another);
+    }
+    let person = Person {
+        user: &session.identity.user_name,
+        groups: &session.identity.groups,
+    };
+    let facts = Facts {
+        owner: &target.owner,
+        access: target.access_type,
+        shared: &target.shared,
+    };
+    match access::connect(person, facts, snapshot.policy(), || right(target), now) {
+        Decision::Allow(rule) => Ok(Allow {
             target: target.clone(),
             session: session.clone(),
+            rule,
         }),
-        Decision::Deny(_) => Err(Denied),
+        Decision::Deny(why) => Err(No::Denied(target.clone(), why)),
+        Decision::Ask => Err(No::Ask(target.clone())),
     }
 }
 
@@ -54,6 +91,7 @@ mod tests {
     use crate::index::Domain;
     use crate::oidc::claims::Identity;
     use api::workspace::{AccessType, Phase};
+    use rules::access::Denied;
 
     fn snapshot(access_type: AccessType) -> Snapshot {
         let target = Target {
@@ -63,6 +101,8 @@ mod tests {
             host: "lab.ws.example".into(),
             owner: "alice".into(),
             access_type,
+            shared: Arc::default(),
+            run_id: String::new(),
             phase: Phase::Running,
             message: String::new(),
             endpoint: None,
@@ -81,23 +121,51 @@ mod tests {
         })
     }
 
+    fn decided(snapshot: &Snapshot, host: &str, uid: Option<&str>, user: &str) -> Result<Allow, No> {
+        decide(snapshot, host, uid, &session(user), 0, |_| Right::Granted)
+    }
+
     #[test]
-    fn strangers_are_denied_what_exists_and_what_does_not_alike() {
+    fn strangers_are_denied_what_exists_and_what_does_not() {
         let private = snapshot(AccessType::OwnerOnly);
+        let denied = |user: &str| match decided(&private, "lab.ws.example", None, user) {
+            Err(No::Denied(_, why)) => why,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(denied("bob"), Denied::NotOwner);
+        assert_eq!(denied(""), Denied::Anonymous);
+        let nothing = decided(&private, "none.ws.example", None, "bob").err();
+        assert_eq!(nothing, Some(No::Nothing));
+        let allow = decided(&private, "lab.ws.example", None, "alice").unwrap();
         assert_eq!(
-            decide(&private, "lab.ws.example", &session("bob")).err(),
-            Some(Denied)
+            (allow.target().name.as_str(), allow.rule()),
+            ("lab", Allowed::Owner)
         );
-        assert_eq!(
-            decide(&private, "none.ws.example", &session("bob")).err(),
-            Some(Denied)
-        );
-        assert_eq!(
-            decide(&private, "lab.ws.example", &session("")).err(),
-            Some(Denied)
-        );
-        let allow = decide(&private, "lab.ws.example", &session("alice")).unwrap();
-        assert_eq!(allow.target().name, "lab");
-        assert!(decide(&snapshot(AccessType::Public), "lab.ws.example", &session("bob")).is_ok());
+        let public = snapshot(AccessType::Public);
+        let allow = decided(&public, "lab.ws.example", None, "bob").unwrap();
+        assert_eq!(allow.rule(), Allowed::Public);
+    }
+
+    #[test]
+    fn another_workspace_under_the_host_is_told_apart_even_for_its_owner() {
+        let private = snapshot(AccessType::OwnerOnly);
+        let of = |uid| decided(&private, "lab.ws.example", Some(uid), "alice");
+        assert!(of("u").is_ok());
+        assert_eq!(of("an-earlier-one").err(), Some(No::Another));
+    }
+
+    #[test]
+    fn nothing_is_allowed_before_the_right_is_known() {
+        let private = snapshot(AccessType::OwnerOnly);
+        let decide = |right| decide(&private, "lab.ws.example", None, &session("alice"), 0, |_| right);
+        assert!(matches!(decide(Right::Unknown), Err(No::Ask(_))));
+        assert!(matches!(
+            decide(Right::Unanswered),
+            Err(No::Denied(_, Denied::Unanswered))
+        ));
+        assert!(matches!(
+            decide(Right::Missing),
+            Err(No::Denied(_, Denied::NoRight))
+        ));
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use axum::response::Response;
 use http::HeaderMap;
 
-use super::decision::decide;
 use super::state::AppState;
 use crate::answers::{Failure, refuse, sign_in_elsewhere, wrong_source};
 use crate::crypto::tokens::RandomId;
@@ -80,7 +79,6 @@ impl Doorkeeper for AppState {
     fn holds(&self, grant: &Grant) -> bool {
         self.sessions
             .peek(grant.session)
-            .and_then(|session| decide(&self.index.load(), &grant.host, &session).ok())
-            .is_some_and(|allow| allow.target().uid == grant.uid)
+            .is_some_and(|session| self.may_stay(&grant.host, &grant.uid, &session))
     }
 }

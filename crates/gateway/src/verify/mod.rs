@@ -1,11 +1,12 @@
 //! the proxy's question about a request -> 200 with the pod's headers, or what the browser gets instead (no IO with a
 //! valid ticket).
 //!
-//! `state` holds what every answer is made from and judges tickets; `decision` asks the rules; `doorkeeper` is what the
-//! listeners see of it.
+//! `state` holds what every answer is made from and judges tickets; `decision` asks the rules; `rights` knows what the
+//! cluster's roles say; `doorkeeper` is what the listeners see of it.
 
 pub(crate) mod decision;
 mod doorkeeper;
+pub mod rights;
 mod state;
 
 use axum::response::Response;
@@ -59,7 +60,7 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
     match refusal {
         Refusal::NotSignedIn if page_load => sign_in(app, &domain, host, headers, request.uri),
         Refusal::NotSignedIn => Ok(sign_in_elsewhere(&domain, &host)),
-        Refusal::Denied if page_load => Ok(pages::denied()),
+        Refusal::Denied if page_load => Ok(pages::denied(&domain)),
         refusal => Ok(refuse(refusal, &domain, &host)),
     }
 }
@@ -71,7 +72,7 @@ fn pass(app: &AppState, headers: &HeaderMap, host: &str, admission: &Admission) 
         response.headers_mut().insert(COOKIE, cookie);
     }
     let now = app.clock.now();
-    if admission.expires - now < TICKET_RENEWAL {
+    if admission.expires - now < TICKET_RENEWAL && app.may_issue() {
         let issued = issue(app, host, admission, now);
         // Without a new ticket the old one stays good for minutes.
         if let Some((ticket, life)) = issued {

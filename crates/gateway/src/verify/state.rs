@@ -6,27 +6,46 @@ use std::sync::{Arc, OnceLock};
 
 use http::header::HeaderMap;
 
-use super::decision::{Allow, decide};
+use rules::access::{Denied, Right};
+
+use super::decision::{Allow, No, decide};
+use super::rights::Rights;
 use crate::answers::{Failure, Refusal};
+use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::crypto::seal::{KeyRing, Purpose};
 use crate::crypto::tokens::{RandomId, SessionCookie, Ticket, Token as _};
-use crate::index::{Domain, Index};
+use crate::index::freshness::{Age, Freshness};
+use crate::index::{Domain, Index, Target};
+use crate::metrics::Metrics;
 use crate::oidc::Provider;
 use crate::oidc::claims::Mapping;
 use crate::request::cookies::{self, StripList};
 use crate::session::{Session, Sessions};
 
+/// Rule of a denial: no workspace has that host.
+const NO_WORKSPACE: &str = "no_workspace";
+/// Rule of a denial: the index is too old.
+const STALE: &str = "stale";
+
 /// Everything that an answer is made from.
 pub struct AppState {
     /// Workspaces by host.
     pub index: Arc<Index>,
+    /// What the cluster's roles let people do.
+    pub rights: Rights,
+    /// How far the index may lag behind.
+    pub freshness: Arc<Freshness>,
+    /// Who was let in and who was not.
+    pub audit: Audit,
+    /// Counts decisions.
+    pub metrics: Metrics,
     /// Who is signed in.
     pub sessions: Arc<Sessions>,
     /// Sealing keys.
     pub keys: Arc<KeyRing>,
     /// The identity provider, once it was discovered.
-    pub provider: OnceLock<Provider>,
+    pub provider: Arc<OnceLock<Provider>>,
     /// How its claims become Kubernetes names.
     pub mapping: Mapping,
     /// Cookies that never reach a pod.
@@ -62,14 +81,87 @@ impl AppState {
             Some(session) => session,
             None => self.find(ticket.session).await?,
         };
-        let allow = decide(&self.index.load(), host, &session).map_err(|_| Refusal::Denied)?;
-        if allow.target().uid != ticket.uid {
-            return Err(Refusal::NotSignedIn);
-        }
+        let allow = self.decide(host, Some(ticket.uid), &session).await?;
         Ok(Admission {
             allow,
             expires: ticket.expires,
         })
+    }
+
+    /// Whether the person of `session` may connect to the workspace of `host` (lower case, without port). `uid`: the
+    /// workspace that it must be.
+    ///
+    /// # Errors
+    /// They may not, or nobody can say; [`Refusal::NotSignedIn`] when it is another workspace.
+    pub(crate) async fn decide(
+        &self,
+        host: &str,
+        uid: Option<&str>,
+        session: &Arc<Session>,
+    ) -> Result<Allow, Refusal> {
+        if self.freshness.age() >= Age::Stale {
+            self.metrics.denied(STALE);
+            return Err(Refusal::Unavailable);
+        }
+        let known = |target: &Arc<Target>| self.rights.known(session, target);
+        let mut decided = decide(&self.index.load(), host, uid, session, self.clock.now(), known);
+        if let Err(No::Ask(target)) = decided {
+            let answer = Box::pin(self.rights.ask(session, &target)).await;
+            // The host may lead to another workspace by now, about which nobody was asked.
+            let asked = |now: &Arc<Target>| {
+                if now.uid == target.uid {
+                    answer
+                } else {
+                    Right::Unanswered
+                }
+            };
+            decided = decide(&self.index.load(), host, uid, session, self.clock.now(), asked);
+        }
+        match decided {
+            Ok(allow) => {
+                self.metrics.allowed(allow.rule());
+                self.audit.allowed(session, allow.target(), allow.rule());
+                Ok(allow)
+            }
+            Err(no) => Err(self.refused(&no, host, session)),
+        }
+    }
+
+    fn refused(&self, no: &No, host: &str, session: &Session) -> Refusal {
+        let (target, rule) = match no {
+            No::Another => return Refusal::NotSignedIn,
+            No::Denied(_, Denied::Unanswered) | No::Ask(_) => {
+                self.metrics.denied(Denied::Unanswered.reason());
+                return Refusal::Unavailable;
+            }
+            No::Nothing => (None, NO_WORKSPACE),
+            No::Denied(target, why) => (Some(&**target), why.reason()),
+        };
+        self.metrics.denied(rule);
+        self.audit.denied(session, host, target, rule);
+        Refusal::Denied
+    }
+
+    /// Whether tickets may be issued: not on an index that may be out of date.
+    pub(crate) fn may_issue(&self) -> bool {
+        self.freshness.age() < Age::Late
+    }
+
+    /// Whether a person who was let into the workspace `uid` of `host` may stay, from memory alone.
+    pub(super) fn may_stay(&self, host: &str, uid: &str, session: &Arc<Session>) -> bool {
+        if self.freshness.age() >= Age::Lost {
+            return false;
+        }
+        let held = |target: &Arc<Target>| self.rights.held(session, target, self.freshness.grace());
+        decide(
+            &self.index.load(),
+            host,
+            Some(uid),
+            session,
+            self.clock.now(),
+            held,
+        )
+        .is_ok()
     }
 
     async fn find(&self, id: RandomId) -> Result<Arc<Session>, Refusal> {

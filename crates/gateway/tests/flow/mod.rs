@@ -1,8 +1,15 @@
 //! Signing in, tickets and decisions, through the gateway's routers and without sockets.
 
+mod backchannel;
 mod decisions;
+mod freshness;
 mod fuzz;
+mod keys;
 mod login;
+mod matrix;
 mod provider;
 mod redirects;
+mod renewal;
+mod rights;
+mod sign_out;
 mod start;

@@ -134,6 +134,31 @@ async fn clocks_may_differ_by_a_minute() {
 }
 
 #[tokio::test]
+async fn clocks_that_differ_by_five_minutes_are_refused_with_a_page_that_says_so() {
+    for now in [NOW - 300 - 300, NOW + 300] {
+        let (world, answer) = outcome(|issuer| issuer.now = now).await;
+        refused(&world, &answer, &format!("{} s", now - NOW));
+        assert_eq!(answer.status, StatusCode::FORBIDDEN);
+        assert!(answer.body.contains("clocks"), "{}", answer.body);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_is_silent_is_given_up_within_seconds_and_worth_another_try() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    world.issuer.change(|issuer| issuer.silent = true);
+    let start = tokio::time::Instant::now();
+    let answer = alice.open(&lab()).await.answer;
+    assert!(start.elapsed() < std::time::Duration::from_secs(15));
+    refused(&world, &answer, "silent");
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.headers.contains_key("retry-after"));
+    world.issuer.change(|issuer| issuer.silent = false);
+    assert!(alice.open(&lab()).await.is_inside());
+}
+
+#[tokio::test]
 async fn a_token_that_is_too_large_is_refused() {
     for size in [70_000, 400_000] {
         let (world, answer) =

@@ -90,6 +90,7 @@ impl Chart {
         for (from, to) in [
             ("address=:8443", format!("address=127.0.0.1:{}", addresses.https)),
             ("address=:8080", format!("address=127.0.0.1:{}", addresses.ping)),
+            ("address=:8081", "address=127.0.0.1:0".to_owned()),
             ("127.0.0.1:8444", format!("127.0.0.1:{}", addresses.routes)),
             ("$(POD_NAME)", "proxy-0".to_owned()),
         ] {

@@ -14,6 +14,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 pub(crate) struct Door {
     pub(crate) index: Arc<Index>,
     pub(crate) holds: AtomicBool,
+    /// Whether answers renew the ticket, and try to set another cookie.
+    pub(crate) renews: AtomicBool,
     /// Headers of the last question.
     pub(crate) asked: Mutex<HeaderMap>,
 }
@@ -23,6 +25,7 @@ impl Door {
         Self {
             index,
             holds: AtomicBool::new(true),
+            renews: AtomicBool::new(false),
             asked: Mutex::default(),
         }
     }
@@ -40,13 +43,23 @@ impl Doorkeeper for Door {
         response
             .headers_mut()
             .insert("cookie", HeaderValue::from_static("_xsrf=1"));
+        if self.renews.load(Ordering::Relaxed) {
+            for line in [
+                "__Host-ws=renewed; Path=/; Max-Age=900; Secure; HttpOnly; SameSite=Lax",
+                "other=1",
+            ] {
+                response
+                    .headers_mut()
+                    .append("set-cookie", HeaderValue::from_static(line));
+            }
+        }
         response
     }
 
     async fn admit(&self, host: &str, headers: &HeaderMap) -> Result<(Arc<Target>, ()), Response> {
         match self.index.load().target(host) {
             Some(target) if has_ticket(headers) => Ok((Arc::clone(target), ())),
-            _ => Err(pages::denied()),
+            _ => Err(pages::denied(&gateway::index::Domain::new("ws.example", 443))),
         }
     }
 

@@ -1,6 +1,7 @@
 //! One workspace and its domain.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use api::workspace::{AccessType, Phase};
 use gateway::index::{Domain, Snapshot, Target};
@@ -15,6 +16,8 @@ pub(crate) fn target(endpoint: Option<SocketAddr>) -> Target {
         host: HOST.into(),
         owner: "alice".into(),
         access_type: AccessType::OwnerOnly,
+        shared: Arc::default(),
+        run_id: String::new(),
         phase: Phase::Running,
         message: String::new(),
         endpoint,

@@ -1,14 +1,18 @@
 //! A gateway with its neighbours in memory.
 
+use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use api::GatewaySession;
 use api::workspace::{AccessType, Phase};
 use axum::Router;
 use axum::body::Body;
+use gateway::audit::Audit;
 use gateway::clock::Clock;
 use gateway::crypto::redacted::Secret;
 use gateway::crypto::seal::{KeyId, KeyRing, SealingKey};
+use gateway::index::freshness::Freshness;
 use gateway::index::{Domain, Index, Snapshot, Target};
 use gateway::metrics::Metrics;
 use gateway::oidc::claims::Mapping;
@@ -19,13 +23,15 @@ use gateway::request::cookies::StripList;
 use gateway::router::{self, Entrance};
 use gateway::session::Sessions;
 use gateway::sign_in;
-use gateway::verify::AppState;
+use gateway::verify::{AppState, Doorkeeper};
+use gateway::verify::rights::Rights;
 use http::header::HeaderMap;
 use http::{Method, Request};
 use kube::Api;
 use serde_json::json;
 use testkit::api_server::ApiServer;
 use testkit::issuer::Issuer;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -49,8 +55,47 @@ pub(crate) struct World {
     pub(crate) issuer: Issuer,
     pub(crate) clock: Clock,
     pub(crate) app: Arc<AppState>,
+    pub(crate) log: Log,
     entrance: Router,
     pages: Router,
+}
+
+/// The audit log, as it is written.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// The records of this event, once there are `count`.
+    pub(crate) async fn records(&self, event: &str, count: usize) -> Vec<serde_json::Value> {
+        // A thread of its own writes.
+        for _ in 0..5_000 {
+            let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+            let records = text.lines().map(|line| serde_json::from_str(line).unwrap());
+            let found: Vec<serde_json::Value> = records
+                .filter(|record: &serde_json::Value| record["event"] == event)
+                .collect();
+            if found.len() >= count {
+                return found;
+            }
+            tokio::task::yield_now().await;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!(
+            "no {count} records of {event}: {}",
+            String::from_utf8_lossy(&self.0.lock().unwrap())
+        );
+    }
 }
 
 pub(crate) fn origin(host: &str) -> String {
@@ -65,10 +110,17 @@ pub(crate) fn target(host: &str, owner: &str, access_type: AccessType) -> Target
         host: host.into(),
         owner: owner.into(),
         access_type,
+        shared: Arc::default(),
+        run_id: String::new(),
         phase: Phase::Running,
         message: String::new(),
         endpoint: None,
     }
+}
+
+fn fixed_keys() -> Arc<KeyRing> {
+    let key = SealingKey::derive(KeyId::new([1; 8]), 0, &[1; 32]).unwrap();
+    Arc::new(KeyRing::new(vec![key]))
 }
 
 fn snapshot() -> Snapshot {
@@ -95,33 +147,64 @@ impl World {
     pub(crate) fn without_provider() -> Self {
         let clock = Clock::manual(NOW);
         let issuer = Issuer::new(ISSUER, "gateway", "s3cret", NOW);
-        Self::around(ApiServer::start(), issuer, clock)
+        Self::around(ApiServer::start(), issuer, clock, fixed_keys())
     }
 
     /// Another replica, which has heard of nothing yet.
     pub(crate) async fn replica(&self) -> Self {
+        self.replica_with(fixed_keys()).await
+    }
+
+    /// Another replica with these keys.
+    pub(crate) async fn replica_with(&self, keys: Arc<KeyRing>) -> Self {
         let neighbours = (self.server.clone(), self.app.client.clone());
-        let replica = Self::around(neighbours, self.issuer.clone(), self.clock.clone());
+        let replica = Self::around(neighbours, self.issuer.clone(), self.clock.clone(), keys);
         replica.app.provider.set(replica.discover().await).unwrap();
         replica
     }
 
-    fn around((server, client): (ApiServer, kube::Client), issuer: Issuer, clock: Clock) -> Self {
+    /// Follows the sessions' objects from now on.
+    pub(crate) async fn watch(&self) {
+        let synced = Arc::new(Notify::new());
+        let (sessions, notify) = (self.app.sessions.clone(), synced.clone());
+        tokio::spawn(async move { sessions.watch(|| notify.notify_one()).await });
+        synced.notified().await;
+    }
+
+    fn around(
+        (server, client): (ApiServer, kube::Client),
+        issuer: Issuer,
+        clock: Clock,
+        keys: Arc<KeyRing>,
+    ) -> Self {
+        let log = Log::default();
+        let (audit, _) = Audit::to(log.clone(), Metrics::default()).unwrap();
+        let freshness = Arc::new(Freshness::new(Duration::from_secs(60)));
+        // Everybody holds the right to connect, until a test says otherwise.
+        server.review(|_| true);
         let index = Arc::new(Index::with(snapshot()));
-        let key = SealingKey::derive(KeyId::new([1; 8]), 0, &[1; 32]).unwrap();
-        let keys = Arc::new(KeyRing::new(vec![key]));
+        let provider = Arc::new(OnceLock::new());
+        let mapping = Mapping::new(ISSUER, "preferred_username", Some("-"), Some("groups"), "oidc:");
         let sessions = Sessions::new(
             Api::namespaced(client.clone(), SYSTEM),
             keys.clone(),
             clock.clone(),
-        );
+        )
+        .renewed_by(provider.clone(), mapping.clone());
+        let sessions = Arc::new(sessions);
+        let keeping = sessions.clone();
+        tokio::spawn(async move { keeping.maintain(CancellationToken::new()).await });
         let strip = StripList::new(["SMSESSION".to_owned()]);
         let app = Arc::new(AppState {
             index: index.clone(),
-            sessions: Arc::new(sessions),
+            rights: Rights::new(client.clone(), Metrics::default()),
+            freshness,
+            audit,
+            metrics: Metrics::default(),
+            sessions,
             keys,
-            provider: OnceLock::new(),
-            mapping: Mapping::new(ISSUER, "preferred_username", Some("-"), Some("groups"), "oidc:"),
+            provider,
+            mapping,
             strip: strip.clone(),
             client,
             clock: clock.clone(),
@@ -145,6 +228,7 @@ impl World {
             issuer,
             clock,
             app,
+            log,
             entrance,
             pages,
         }
@@ -159,7 +243,15 @@ impl World {
             signing_algs: vec!["RS256".parse().unwrap()],
         };
         let issuer = self.issuer.clone();
-        let http = HttpClient::new(move |request| std::future::ready(Ok(issuer.answer(&request))));
+        let http = HttpClient::new(move |request| {
+            let issuer = issuer.clone();
+            async move {
+                if issuer.is_silent() {
+                    std::future::pending::<()>().await;
+                }
+                Ok(issuer.answer(&request))
+            }
+        });
         Provider::discover(settings, http, self.clock.clone())
             .await
             .unwrap()
@@ -215,6 +307,16 @@ impl World {
 
     pub(crate) async fn ask_verify(&self, request: Request<Body>) -> Answer {
         Answer::of(self.entrance.clone().oneshot(request).await.unwrap()).await
+    }
+
+    /// What admits a websocket with these headers, if anything does.
+    pub(crate) async fn handshake(
+        &self,
+        host: &str,
+        headers: &HeaderMap,
+    ) -> Option<<AppState as Doorkeeper>::Grant> {
+        let admitted = Doorkeeper::admit(&*self.app, host, headers).await;
+        admitted.ok().map(|(_, grant)| grant)
     }
 
     /// A request that the proxy hands to the gateway's own pages.

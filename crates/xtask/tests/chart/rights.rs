@@ -95,6 +95,37 @@ fn the_proxy_holds_no_kubernetes_credentials() {
 }
 
 #[test]
+fn the_gateway_sees_of_roles_only_that_they_change_and_writes_one_lease() {
+    for objects in installations() {
+        let cluster = named(&objects, "ClusterRole", "jupyter-k8s-gateway");
+        let own = named(&objects, "Role", "jupyter-k8s-gateway");
+        let rules = [&cluster["rules"], &own["rules"]].map(|rules| rules.as_array().unwrap().clone());
+        let about = |resource: &str| {
+            let found = rules
+                .iter()
+                .flatten()
+                .filter(|rule| strings(&rule["resources"]).contains(&resource));
+            let told = found.map(|rule| {
+                (
+                    strings(&rule["verbs"]).join(" "),
+                    strings(&rule["resourceNames"]).join(","),
+                )
+            });
+            told.collect::<Vec<_>>()
+        };
+        let is = |verbs: &str, names: &str| vec![(verbs.to_owned(), names.to_owned())];
+        for kind in ["roles", "rolebindings", "clusterroles", "clusterrolebindings"] {
+            assert_eq!(about(kind), is("list watch", ""), "{kind}");
+        }
+        assert_eq!(about("subjectaccessreviews"), is("create", ""));
+        assert_eq!(about("workspaceshares"), is("get list watch", ""));
+        let lease = "jupyter-k8s-gateway-heartbeat";
+        assert_eq!(about("leases"), is("get list watch patch", lease));
+        assert_eq!(named(&objects, "Lease", lease)["spec"], serde_json::Value::Null);
+    }
+}
+
+#[test]
 fn the_operator_makes_service_accounts_and_neither_tokens_nor_rights_for_them() {
     for objects in installations() {
         let role = named(&objects, "ClusterRole", "jupyter-k8s-operator");

@@ -1,0 +1,268 @@
+//! who signed in, who was let in or refused, by which rule -> a log whose lines vouch for each other (IO).
+//!
+//! `record` is what can be told, `chain` makes and checks the lines, `flood` bounds denials, `visits` knows what was told
+//! before; `command` checks a file.
+
+pub mod chain;
+pub mod command;
+mod flood;
+mod record;
+mod visits;
+
+use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rules::access::Allowed;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use tokio::time::Instant;
+
+use self::chain::Chain;
+use self::flood::Flood;
+pub use self::record::{Place, Record, Who};
+use self::visits::{Visit, Visits};
+use crate::crypto::random::random;
+use crate::crypto::tokens::RandomId;
+use crate::index::Target;
+use crate::metrics::Metrics;
+use crate::session::Session;
+
+/// Records that wait to be written.
+const WAITING: usize = 10_000;
+/// How often what has no record of its own is summed up.
+const SUM: Duration = Duration::from_secs(1);
+
+/// The audit log. Every clone writes to the same one; nothing here waits for the writing.
+#[derive(Clone)]
+pub struct Audit(Arc<Inner>);
+
+struct Inner {
+    records: SyncSender<Entry>,
+    lost: Arc<AtomicU64>,
+    flood: Arc<Mutex<Flood>>,
+    visits: Visits,
+}
+
+enum Entry {
+    Record(Box<Record>, Timestamp),
+    End,
+}
+
+impl Audit {
+    /// Writes to `out`, one line per record, from a thread of its own: a reader that is slow holds up no request.
+    ///
+    /// # Errors
+    /// The system gives no thread or no random bytes.
+    pub fn to(out: impl Write + Send + 'static, metrics: Metrics) -> std::io::Result<(Self, Writer)> {
+        let id = random::<8>().map_err(std::io::Error::other)?;
+        let (records, waiting) = sync_channel(WAITING);
+        let lost = Arc::new(AtomicU64::new(0));
+        let flood = Arc::new(Mutex::new(Flood::new(Instant::now())));
+        let mut scribe = Scribe {
+            out,
+            chain: Chain::new(format!("{:016x}", u64::from_be_bytes(id))),
+            lost: Arc::clone(&lost),
+            flood: Arc::clone(&flood),
+            metrics,
+        };
+        let thread = std::thread::Builder::new()
+            .name("audit".to_owned())
+            .spawn(move || scribe.write_all(&waiting))?;
+        let audit = Self(Arc::new(Inner {
+            records,
+            lost,
+            flood,
+            visits: Visits::default(),
+        }));
+        audit.tell(Record::Start {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        });
+        let writer = Writer {
+            audit: audit.clone(),
+            thread,
+        };
+        Ok((audit, writer))
+    }
+
+    /// Adds a record. One that finds no room is counted, and the count is in the log.
+    pub fn tell(&self, record: Record) {
+        let entry = Entry::Record(Box::new(record), Timestamp::now());
+        if self.0.records.try_send(entry).is_err() {
+            self.0.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Somebody signed in: the person's Kubernetes name and groups, and the end of the session in Unix seconds.
+    pub fn login(&self, session: RandomId, user: &str, groups: &[String], end: i64) {
+        self.tell(Record::Login {
+            who: Who::new(user, session),
+            groups: groups.to_vec(),
+            ends: end,
+        });
+    }
+
+    /// Somebody did not get a session. `reason`: one stable word.
+    pub fn login_refused(&self, reason: &'static str) {
+        if self.has_room() {
+            self.tell(Record::LoginRefused { reason });
+        }
+    }
+
+    /// A session ended before its time. `user`: Kubernetes user name, empty if it is not known. `by`: one stable word.
+    pub fn logout(&self, session: RandomId, user: &str, by: &'static str) {
+        self.tell(Record::Logout {
+            who: Who::new(user, session),
+            by,
+        });
+    }
+
+    /// The identity provider ended so many sessions of the person that it calls `subject`, if it names one.
+    pub fn provider_logout(&self, subject: Option<&str>, sessions: usize) {
+        self.tell(Record::ProviderLogout {
+            subject: subject.unwrap_or_default().to_owned(),
+            sessions,
+        });
+    }
+
+    /// Somebody was let in: told once per session, workspace and rule, an administrator's access once a minute.
+    pub(crate) fn allowed(&self, session: &Session, target: &Target, rule: Allowed) {
+        let visit = self.0.visits.visit(session.id, &target.uid, rule, Instant::now());
+        let (who, workspace, request) = match visit {
+            Visit::Told => return,
+            _ => (who(session), Place::of(target), request_id()),
+        };
+        if visit == Visit::New {
+            self.tell(Record::Opened {
+                who: who.clone(),
+                workspace: workspace.clone(),
+                rule: rule.reason(),
+                request: request.clone(),
+            });
+        }
+        if rule == Allowed::Administrator {
+            let requests = if let Visit::Again(requests) = visit {
+                requests
+            } else {
+                1
+            };
+            self.tell(Record::Administered {
+                who,
+                workspace,
+                requests,
+                request,
+            });
+        }
+    }
+
+    /// Whether a refusal gets a record of its own.
+    fn has_room(&self) -> bool {
+        let mut flood = self.0.flood.lock().unwrap_or_else(PoisonError::into_inner);
+        flood.admits(Instant::now())
+    }
+
+    /// Somebody who is signed in was not let in.
+    pub(crate) fn denied(
+        &self,
+        session: &Session,
+        host: &str,
+        target: Option<&Target>,
+        rule: &'static str,
+    ) {
+        if self.has_room() {
+            self.tell(Record::Denied {
+                who: who(session),
+                host: host.to_owned(),
+                workspace: target.map(Place::of),
+                rule,
+                request: request_id(),
+            });
+        }
+    }
+}
+
+fn who(session: &Session) -> Who {
+    Who::new(&session.identity.user_name, session.id)
+}
+
+/// 16 hexadecimal digits; zeros where the system gives no random bytes, which must not keep a record from being written.
+fn request_id() -> String {
+    let bytes = random::<8>().unwrap_or_default();
+    format!("{:016x}", u64::from_be_bytes(bytes))
+}
+
+/// Ends the log in order.
+pub struct Writer {
+    audit: Audit,
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    /// Writes what waits and the record of the end. Blocks.
+    pub fn finish(self) {
+        // Blocks while the log is full: the end is the last thing to do.
+        if self.audit.0.records.send(Entry::End).is_ok() {
+            let _ = self.thread.join();
+        }
+    }
+}
+
+/// The thread that writes.
+struct Scribe<W> {
+    out: W,
+    chain: Chain,
+    lost: Arc<AtomicU64>,
+    flood: Arc<Mutex<Flood>>,
+    metrics: Metrics,
+}
+
+impl<W: Write> Scribe<W> {
+    fn write_all(&mut self, waiting: &Receiver<Entry>) {
+        let mut summed = std::time::Instant::now();
+        loop {
+            let entry = waiting.recv_timeout(SUM);
+            if summed.elapsed() >= SUM || matches!(entry, Ok(Entry::End)) {
+                summed = std::time::Instant::now();
+                self.sum_up();
+            }
+            match entry {
+                Ok(Entry::Record(record, time)) => self.write(&record, time),
+                Ok(Entry::End) => return self.write(&Record::End, Timestamp::now()),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn sum_up(&mut self) {
+        let more = self.flood.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if more > 0 {
+            self.write(&Record::DeniedMore { count: more }, Timestamp::now());
+        }
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            self.metrics.audit_lost(lost);
+            self.write(&Record::Lost { count: lost }, Timestamp::now());
+        }
+    }
+
+    fn write(&mut self, record: &Record, time: Timestamp) {
+        let written = self.chain.line(record, time).map_err(std::io::Error::other);
+        let written = written.and_then(|line| {
+            writeln!(self.out, "{line}")?;
+            self.out.flush()
+        });
+        match written {
+            Ok(()) => self.metrics.audited(),
+            Err(error) => {
+                self.metrics.audit_lost(1);
+                tracing::error!(%error, "the audit log cannot be written");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! what the audit log tells: one kind of record per event (pure).
+
+use serde::Serialize;
+
+use crate::crypto::random::fingerprint;
+use crate::crypto::tokens::RandomId;
+use crate::index::Target;
+
+/// One event. Nothing in it lets anybody in: sessions appear by their fingerprint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum Record {
+    /// This process began; the first record of its chain.
+    Start {
+        /// Version of the gateway.
+        version: String,
+    },
+    /// This process ended in order; the last record of its chain.
+    End,
+    /// Somebody signed in.
+    Login {
+        /// Who.
+        #[serde(flatten)]
+        who: Who,
+        /// Kubernetes groups that the identity provider's answer gave them.
+        groups: Vec<String>,
+        /// Absolute end of the session, Unix seconds.
+        ends: i64,
+    },
+    /// Somebody did not get a session.
+    LoginRefused {
+        /// One stable word.
+        reason: &'static str,
+    },
+    /// A session ended before its time.
+    Logout {
+        /// Who, as far as it is known.
+        #[serde(flatten)]
+        who: Who,
+        /// One stable word: how it was ended.
+        by: &'static str,
+    },
+    /// The identity provider ended sessions.
+    ProviderLogout {
+        /// The person's identifier there; empty if it named a session.
+        subject: String,
+        /// How many.
+        sessions: usize,
+    },
+    /// A session was let into a workspace for the first time, or by another rule than before.
+    Opened {
+        /// Who.
+        #[serde(flatten)]
+        who: Who,
+        /// Which workspace.
+        #[serde(flatten)]
+        workspace: Place,
+        /// The rule that let them in.
+        rule: &'static str,
+        /// Identifies the request.
+        request: String,
+    },
+    /// An administrator uses a workspace that no other rule opens to them: at the first request and every minute.
+    Administered {
+        /// Who.
+        #[serde(flatten)]
+        who: Who,
+        /// Which workspace.
+        #[serde(flatten)]
+        workspace: Place,
+        /// Requests and websockets since the last record about it, this one included.
+        requests: u64,
+        /// Identifies the request.
+        request: String,
+    },
+    /// Somebody who is signed in was not let in.
+    Denied {
+        /// Who.
+        #[serde(flatten)]
+        who: Who,
+        /// The host that they asked for.
+        host: String,
+        /// Which workspace that is, if it is one.
+        #[serde(flatten)]
+        workspace: Option<Place>,
+        /// The rule that decided.
+        rule: &'static str,
+        /// Identifies the request.
+        request: String,
+    },
+    /// Denials that have no record of their own, because there were too many.
+    DeniedMore {
+        /// How many.
+        count: u64,
+    },
+    /// Records that could not be written in time.
+    Lost {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// A person and their session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Who {
+    /// Kubernetes user name; empty when it is not known.
+    pub user: String,
+    /// First 16 characters of the fingerprint of the session's id: the same in all records about it.
+    pub session: String,
+}
+
+/// A workspace and its run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Place {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub workspace: String,
+    /// Its UID.
+    pub uid: String,
+    /// The run, as in its status; empty when it never ran.
+    #[serde(rename = "runID")]
+    pub run_id: String,
+}
+
+impl Who {
+    /// `user`: Kubernetes user name.
+    pub fn new(user: &str, session: RandomId) -> Self {
+        let mut session = fingerprint(&session.to_string());
+        session.truncate(16);
+        Self {
+            user: user.to_owned(),
+            session,
+        }
+    }
+}
+
+impl Place {
+    /// Where a target leads.
+    pub fn of(target: &Target) -> Self {
+        Self {
+            namespace: target.namespace.clone(),
+            workspace: target.name.clone(),
+            uid: target.uid.clone(),
+            run_id: target.run_id.clone(),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+use std::io;
+use std::sync::mpsc;
+
+use serde_json::Value;
+
+use super::chain::Checker;
+use super::*;
+use crate::oidc::claims::Identity;
+use api::workspace::{AccessType, Phase};
+
+/// A log that can be read while it is written.
+#[derive(Clone, Default)]
+struct Paper(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Paper {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Paper {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+/// What was written of what `act` told.
+fn written(act: impl FnOnce(&Audit)) -> (Vec<Value>, String) {
+    let paper = Paper::default();
+    let (audit, writer) = Audit::to(paper.clone(), Metrics::default()).unwrap();
+    act(&audit);
+    writer.finish();
+    let text = paper.text();
+    let records = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    (records, text)
+}
+
+fn session(user: &str) -> Session {
+    Session {
+        id: RandomId::new().unwrap(),
+        identity: Identity {
+            user_name: user.into(),
+            groups: vec!["oidc:ml".into()],
+        },
+        end: 1_800_000_000,
+    }
+}
+
+fn target() -> Target {
+    Target {
+        uid: "u-1".into(),
+        namespace: "team".into(),
+        name: "lab".into(),
+        host: "lab.ws.example".into(),
+        owner: "alice".into(),
+        access_type: AccessType::OwnerOnly,
+        shared: Arc::default(),
+        run_id: "run-7".into(),
+        phase: Phase::Running,
+        message: String::new(),
+        endpoint: None,
+    }
+}
+
+fn events(records: &[Value]) -> Vec<&str> {
+    records
+        .iter()
+        .map(|record| record["event"].as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn a_process_writes_one_whole_chain_that_says_who_what_and_by_which_rule() {
+    let (alice, lab) = (session("alice"), target());
+    let (records, text) = written(|audit| {
+        audit.login(alice.id, "alice", &alice.identity.groups, alice.end);
+        audit.allowed(&alice, &lab, Allowed::Owner);
+        audit.allowed(&alice, &lab, Allowed::Owner);
+        audit.denied(&session("bob"), "lab.ws.example", Some(&lab), "not_owner");
+        audit.denied(&session("bob"), "none.ws.example", None, "no_workspace");
+        audit.logout(alice.id, "alice", "person");
+    });
+    assert_eq!(
+        events(&records),
+        ["start", "login", "opened", "denied", "denied", "logout", "end"]
+    );
+    let opened = &records[2];
+    for (field, value) in [
+        ("log", "audit"),
+        ("user", "alice"),
+        ("namespace", "team"),
+        ("workspace", "lab"),
+        ("uid", "u-1"),
+        ("runID", "run-7"),
+        ("rule", "owner"),
+    ] {
+        assert_eq!(opened[field], value, "{field}");
+    }
+    assert_eq!(opened["session"], records[1]["session"]);
+    assert_eq!(opened["request"].as_str().unwrap().len(), 16);
+    assert_eq!(records[3]["rule"], "not_owner");
+    assert_eq!(records[4].get("workspace"), None);
+    assert!(
+        !text.contains(&alice.id.to_string()),
+        "the session's id is a secret"
+    );
+    let mut checker = Checker::default();
+    for line in text.lines() {
+        checker.look(line).unwrap();
+    }
+    let verified = checker.finish();
+    assert_eq!((verified.records, verified.chains, verified.open), (7, 1, 0));
+}
+
+#[test]
+fn an_administrator_s_access_is_told_apart() {
+    let (records, _) = written(|audit| {
+        let root = session("root");
+        audit.allowed(&root, &target(), Allowed::Administrator);
+        audit.allowed(&root, &target(), Allowed::Administrator);
+    });
+    assert_eq!(events(&records), ["start", "opened", "administered", "end"]);
+    assert_eq!(records[1]["rule"], "administrator");
+    assert_eq!(records[2]["requests"], 1);
+}
+
+#[test]
+fn a_flood_of_denials_is_summed_up() {
+    let (records, _) = written(|audit| {
+        let bob = session("bob");
+        for _ in 0..1_000 {
+            audit.denied(&bob, "none.ws.example", None, "no_workspace");
+        }
+    });
+    let told = events(&records)
+        .iter()
+        .filter(|event| **event == "denied")
+        .count() as u64;
+    let summed: u64 = records.iter().filter_map(|record| record["count"].as_u64()).sum();
+    assert!(told < 200, "{told}");
+    assert_eq!(told + summed, 1_000);
+}
+
+#[test]
+fn who_tells_is_never_held_up_and_what_finds_no_room_is_counted() {
+    struct Stuck(Receiver<()>, Paper);
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // Until the test lets go.
+            let _ = self.0.recv();
+            self.1.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (go, stuck) = mpsc::channel();
+    let paper = Paper::default();
+    let (audit, writer) = Audit::to(Stuck(stuck, paper.clone()), Metrics::default()).unwrap();
+    for _ in 0..WAITING + 500 {
+        audit.tell(Record::DeniedMore { count: 1 });
+    }
+    drop(go);
+    writer.finish();
+    let text = paper.text();
+    let lost = text
+        .lines()
+        .find(|line| line.contains("\"event\":\"lost\""))
+        .unwrap();
+    let lost: Value = serde_json::from_str(lost).unwrap();
+    assert!(lost["count"].as_u64().unwrap() >= 499, "{lost}");
+}

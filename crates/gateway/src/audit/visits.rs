@@ -1,0 +1,125 @@
+//! a session let into a workspace by a rule -> whether that is worth a record (pure, in memory).
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use rules::access::Allowed;
+use tokio::time::Instant;
+
+use crate::crypto::tokens::RandomId;
+
+/// How often an administrator's access is told while it goes on.
+const MINUTE: Duration = Duration::from_mins(1);
+/// Most workspaces and sessions that are remembered. Beyond, all are forgotten and told once more.
+const MOST: usize = 50_000;
+
+/// Whether a visit is worth a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Visit {
+    /// It is the first one, or the first by this rule.
+    New,
+    /// It was told before.
+    Told,
+    /// It was told a minute ago; so many requests came since.
+    Again(u64),
+}
+
+/// What was told before.
+#[derive(Default)]
+pub(super) struct Visits(RwLock<Known>);
+
+#[derive(Default)]
+struct Known {
+    seen: HashMap<String, HashMap<RandomId, Arc<Seen>>>,
+    count: usize,
+}
+
+struct Seen {
+    rule: Allowed,
+    told: Mutex<Instant>,
+    requests: AtomicU64,
+}
+
+impl Visits {
+    pub(super) fn visit(&self, session: RandomId, uid: &str, rule: Allowed, now: Instant) -> Visit {
+        let seen = {
+            let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+            known.seen.get(uid).and_then(|seen| seen.get(&session)).cloned()
+        };
+        match seen {
+            Some(seen) if seen.rule == rule => seen.again(now),
+            _ => {
+                self.remember(session, uid, rule, now);
+                Visit::New
+            }
+        }
+    }
+
+    fn remember(&self, session: RandomId, uid: &str, rule: Allowed, now: Instant) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.count >= MOST {
+            *known = Known::default();
+        }
+        let seen = Seen {
+            rule,
+            told: Mutex::new(now),
+            requests: AtomicU64::new(0),
+        };
+        let of_workspace = known.seen.entry(uid.to_owned()).or_default();
+        if of_workspace.insert(session, Arc::new(seen)).is_none() {
+            known.count += 1;
+        }
+    }
+}
+
+impl Seen {
+    fn again(&self, now: Instant) -> Visit {
+        if self.rule != Allowed::Administrator {
+            return Visit::Told;
+        }
+        let requests = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.duration_since(*told) < MINUTE {
+            return Visit::Told;
+        }
+        *told = now;
+        self.requests.fetch_sub(requests, Ordering::Relaxed);
+        Visit::Again(requests)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_visit_is_told_once_per_session_workspace_and_rule() {
+        let visits = Visits::default();
+        let (one, two) = (RandomId::new().unwrap(), RandomId::new().unwrap());
+        let now = Instant::now();
+        assert_eq!(visits.visit(one, "u", Allowed::Owner, now), Visit::New);
+        let later = now + Duration::from_hours(1);
+        assert_eq!(visits.visit(one, "u", Allowed::Owner, later), Visit::Told);
+        assert_eq!(visits.visit(one, "u", Allowed::Share, now), Visit::New);
+        assert_eq!(visits.visit(one, "v", Allowed::Share, now), Visit::New);
+        assert_eq!(visits.visit(two, "u", Allowed::Share, now), Visit::New);
+    }
+
+    #[test]
+    fn every_request_of_an_administrator_is_counted_and_told_within_a_minute_of_the_next() {
+        let visits = Visits::default();
+        let session = RandomId::new().unwrap();
+        let now = Instant::now();
+        let visit = |seconds| {
+            let now = now + Duration::from_secs(seconds);
+            visits.visit(session, "u", Allowed::Administrator, now)
+        };
+        assert_eq!(visit(0), Visit::New);
+        assert_eq!((visit(1), visit(59)), (Visit::Told, Visit::Told));
+        assert_eq!(visit(60), Visit::Again(3));
+        assert_eq!(visit(119), Visit::Told);
+        assert_eq!(visit(500), Visit::Again(2));
+    }
+}

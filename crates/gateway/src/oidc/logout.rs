@@ -1,0 +1,174 @@
+//! how sessions end: the address that ends the provider's own, and the provider's word that one of ours must (pure but for
+//! fetching keys).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use openidconnect::JsonWebKey as _;
+use openidconnect::core::{CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
+use openidconnect::url::Url;
+use serde_json::{Map, Value, json};
+
+use super::Provider;
+use super::jwks::For;
+use super::settings::Settings;
+use super::token::{Refused, SKEW, part, payload};
+
+/// Longest logout token, in bytes.
+const MAX_LOGOUT_TOKEN: usize = 8 * 1024;
+/// A logout token counts for this long after it was issued, in seconds, whatever it says.
+const LIFE: i64 = 10 * 60;
+/// The event that makes a token a logout token.
+const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+/// An ID token longer than this is left out of the address: many servers accept no longer ones.
+const MAX_HINT: usize = 4 * 1024;
+
+/// The provider says that sessions ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logout {
+    /// Identifier of this message.
+    pub jti: String,
+    /// The provider's session (`sid`); `None`: all of the person.
+    pub sid: Option<String>,
+    /// The person (`sub`).
+    pub subject: Option<String>,
+    /// When it was said, by the provider's clock: sessions that began later are not meant.
+    pub issued: i64,
+    /// When it no longer counts, Unix seconds.
+    pub expires: i64,
+}
+
+impl Provider {
+    /// Address that ends the provider's own session and leads back to `back`; `None` when the provider has none.
+    pub fn end_session_url(&self, id_token: Option<&str>, back: &str) -> Option<String> {
+        let mut url = self.end_session.clone()?;
+        {
+            let mut query = url.query_pairs_mut();
+            query.append_pair("client_id", &self.settings.client_id);
+            query.append_pair("post_logout_redirect_uri", back);
+            if let Some(hint) = id_token.filter(|token| !token.is_empty() && token.len() <= MAX_HINT) {
+                query.append_pair("id_token_hint", hint);
+            }
+        }
+        Some(url.into())
+    }
+
+    /// Origin of that address.
+    pub fn end_session_origin(&self) -> Option<String> {
+        self.end_session
+            .as_ref()
+            .map(|url: &Url| url.origin().ascii_serialization())
+    }
+
+    /// Verifies a logout token (OpenID Connect Back-Channel Logout 1.0, 2.6).
+    ///
+    /// # Errors
+    /// Any check fails.
+    pub async fn logout(&self, token: &str) -> Result<Logout, Refused> {
+        if token.len() > MAX_LOGOUT_TOKEN {
+            return Err(Refused::TooLong);
+        }
+        let now = self.clock.now();
+        match verify(token, &self.settings, &self.keys.current(), now) {
+            Err(Refused::UnknownKey) => {
+                self.keys.refetch(For::Logout).await;
+                verify(token, &self.settings, &self.keys.current(), now)
+            }
+            verified => verified,
+        }
+    }
+}
+
+fn verify(
+    token: &str,
+    settings: &Settings,
+    keys: &CoreJsonWebKeySet,
+    now: i64,
+) -> Result<Logout, Refused> {
+    let header = part(token, 0).ok_or(Refused::Kind)?;
+    check_signature(token, &header, settings, keys)?;
+    let claims = payload(token).ok_or(Refused::Claims)?;
+    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    if text("iss") != Some(&settings.issuer_url) {
+        return Err(Refused::Issuer);
+    }
+    let is_for_us = match claims.get("aud") {
+        Some(Value::String(audience)) => *audience == settings.client_id,
+        Some(Value::Array(audiences)) => audiences.contains(&json!(settings.client_id)),
+        _ => false,
+    };
+    if !is_for_us {
+        return Err(Refused::Audience);
+    }
+    let time = |name: &str| claims.get(name).and_then(Value::as_i64).ok_or(Refused::Time);
+    let issued = time("iat")?;
+    // Required since 2023; some providers still leave it out.
+    let expires = match claims.get("exp") {
+        None => issued.saturating_add(LIFE),
+        Some(_) => time("exp")?.min(issued.saturating_add(LIFE)),
+    };
+    if issued > now + SKEW || expires <= now - SKEW {
+        return Err(Refused::Time);
+    }
+    let is_logout = claims
+        .get("events")
+        .and_then(|events| events.get(EVENT))
+        .is_some_and(Value::is_object);
+    let (sid, subject) = (text("sid"), text("sub"));
+    let jti = text("jti").filter(|jti| !jti.is_empty()).ok_or(Refused::Logout)?;
+    if !is_logout || claims.contains_key("nonce") || (sid.is_none() && subject.is_none()) {
+        return Err(Refused::Logout);
+    }
+    Ok(Logout {
+        jti: jti.to_owned(),
+        sid: sid.map(str::to_owned),
+        subject: subject.map(str::to_owned),
+        issued,
+        expires: expires + SKEW,
+    })
+}
+
+fn check_signature(
+    token: &str,
+    header: &Map<String, Value>,
+    settings: &Settings,
+    keys: &CoreJsonWebKeySet,
+) -> Result<(), Refused> {
+    // Providers that are older than the type call it JWT, or nothing; an ID token fails for want of the event.
+    let is_kind = match header.get("typ") {
+        None => true,
+        Some(Value::String(kind)) => ["logout+jwt", "application/logout+jwt", "JWT"]
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(kind)),
+        Some(_) => false,
+    };
+    if !is_kind || header.contains_key("crit") {
+        return Err(Refused::Kind);
+    }
+    let alg = header.get("alg").cloned().ok_or(Refused::Algorithm)?;
+    let alg: CoreJwsSigningAlgorithm = serde_json::from_value(alg).map_err(|_| Refused::Algorithm)?;
+    if !settings.signing_algs.iter().any(|allowed| allowed.0 == alg) {
+        return Err(Refused::Algorithm);
+    }
+    let (message, signature) = token
+        .rsplit_once('.')
+        .filter(|(message, _)| message.matches('.').count() == 1)
+        .ok_or(Refused::Kind)?;
+    let signature = BASE64URL.decode(signature).map_err(|_| Refused::Signature)?;
+    let kid = match header.get("kid") {
+        None => None,
+        Some(Value::String(kid)) => Some(kid.as_str()),
+        Some(_) => return Err(Refused::Kind),
+    };
+    let mut candidates = keys
+        .keys()
+        .iter()
+        .filter(|key| kid.is_none() || key.key_id().map(|id| id.as_str()) == kid)
+        .peekable();
+    if candidates.peek().is_none() {
+        return Err(Refused::UnknownKey);
+    }
+    candidates
+        .any(|key| key.verify_signature(&alg, message.as_bytes(), &signature).is_ok())
+        .then_some(())
+        .ok_or(Refused::Signature)
+}

@@ -1,0 +1,171 @@
+//! a change of a session -> its object, changed on top of what it holds by then (IO).
+
+use std::sync::Arc;
+
+use api::GatewaySession;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::json;
+
+use super::content::{Content, SpendError, object_name};
+use super::ending::labels;
+use super::view::Known;
+use super::{PATIENCE, Sessions, Unavailable, unavailable, within};
+use crate::crypto::tokens::RandomId;
+
+/// Most attempts while others change the same session.
+const ATTEMPTS: usize = 5;
+
+/// What became of a one-time code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spent {
+    /// It counted, now and never again.
+    Now,
+    /// It was used before.
+    Before,
+    /// Its session has ended.
+    NoSession,
+}
+
+/// What to do about a session's content.
+pub(super) enum Step<T> {
+    /// Write what was changed of it.
+    Write(T),
+    /// Leave it as it is.
+    Leave(T),
+}
+
+/// A session after a change.
+pub(super) struct Changed<T> {
+    /// What was decided.
+    pub(super) result: T,
+    pub(super) content: Content,
+    pub(super) known: Arc<Known>,
+}
+
+impl Sessions {
+    /// Stores a new session.
+    ///
+    /// # Errors
+    /// The API server refuses or cannot be asked, or no key is active.
+    pub async fn create(&self, content: &Content) -> Result<RandomId, Unavailable> {
+        let id = RandomId::new().map_err(unavailable)?;
+        let name = object_name(id);
+        let sealed = content
+            .seal(&self.keys, &name, self.clock.now())
+            .map_err(unavailable)?;
+        let end = Timestamp::from_second(content.end).map_err(unavailable)?;
+        let spec = api::GatewaySessionSpec {
+            sealed: sealed.text,
+            key_id: sealed.key_id.to_string(),
+            expires_at: Time(end),
+        };
+        let mut object = GatewaySession::new(&name, spec);
+        object.metadata.labels = Some(labels(&content.issuer, &content.subject, content.sid.as_deref()));
+        let params = PostParams {
+            field_manager: Some(api::names::GATEWAY.to_owned()),
+            ..PostParams::default()
+        };
+        let asked_at = self.view_mut().stage();
+        let object = within(self.api.create(&params, &object)).await?;
+        if let Some((id, known)) = self.read(&object) {
+            self.view_mut().add(id, Arc::new(known), asked_at);
+        }
+        Ok(id)
+    }
+
+    /// Uses a one-time code up: of all attempts, on all replicas, one succeeds. `until`: the code's end, Unix seconds.
+    ///
+    /// # Errors
+    /// The API server cannot be asked, or too many others change the session.
+    pub async fn spend(&self, id: RandomId, code: RandomId, until: i64) -> Result<Spent, Unavailable> {
+        let spent = self
+            .change(id, |content, now| {
+                if content.times(self.limits).over <= now {
+                    return Step::Leave(Ok(Spent::NoSession));
+                }
+                match content.spend(code, until, now) {
+                    Ok(()) => Step::Write(Ok(Spent::Now)),
+                    Err(SpendError::Replayed) => Step::Leave(Ok(Spent::Before)),
+                    Err(error @ SpendError::TooMany) => Step::Leave(Err(unavailable(error))),
+                }
+            })
+            .await?;
+        spent.map_or(Ok(Spent::NoSession), |changed| changed.result)
+    }
+
+    /// Reads a session, lets `step` judge and change its content, and writes it if nobody else did meanwhile; otherwise begins
+    /// anew. `None`: it is gone, or cannot be read.
+    pub(super) async fn change<T>(
+        &self,
+        id: RandomId,
+        mut step: impl FnMut(&mut Content, i64) -> Step<T>,
+    ) -> Result<Option<Changed<T>>, Unavailable> {
+        let name = object_name(id);
+        for _ in 0..ATTEMPTS {
+            let asked_at = self.view_mut().stage();
+            let Some(object) = self.get(&name).await? else {
+                return Ok(None);
+            };
+            let Some(mut content) = Content::open(&self.keys, &name, &object.spec.sealed) else {
+                return Ok(None);
+            };
+            let now = self.clock.now();
+            let (result, object) = match step(&mut content, now) {
+                Step::Leave(result) => (result, object),
+                Step::Write(result) => match self.write(&name, &content, &object, now).await? {
+                    Written::Done(object) => (result, *object),
+                    Written::Meanwhile => continue,
+                    Written::Gone => return Ok(None),
+                },
+            };
+            let known = self
+                .read(&object)
+                .and_then(|(id, known)| self.view_mut().add(id, Arc::new(known), asked_at));
+            return Ok(known.map(|known| Changed {
+                result,
+                content,
+                known,
+            }));
+        }
+        Err(Unavailable("the session keeps changing".into()))
+    }
+
+    async fn write(
+        &self,
+        name: &str,
+        content: &Content,
+        before: &GatewaySession,
+        now: i64,
+    ) -> Result<Written, Unavailable> {
+        let sealed = content.seal(&self.keys, name, now).map_err(unavailable)?;
+        let patch = json!([
+            {"op": "test", "path": "/metadata/resourceVersion", "value": before.metadata.resource_version},
+            {"op": "replace", "path": "/spec/sealed", "value": sealed.text},
+            {"op": "replace", "path": "/spec/keyId", "value": sealed.key_id.to_string()},
+        ]);
+        let patch: json_patch::Patch = serde_json::from_value(patch).map_err(unavailable)?;
+        let params = PatchParams {
+            field_manager: Some(api::names::GATEWAY.to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::<GatewaySession>::Json(patch);
+        let call = self.api.patch(name, &params, &patch);
+        match tokio::time::timeout(PATIENCE, call).await {
+            Ok(Ok(object)) => Ok(Written::Done(Box::new(object))),
+            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 409 | 422) => Ok(Written::Meanwhile),
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(Written::Gone),
+            Ok(Err(error)) => Err(unavailable(error)),
+            Err(elapsed) => Err(unavailable(elapsed)),
+        }
+    }
+}
+
+/// What became of a write.
+enum Written {
+    Done(Box<GatewaySession>),
+    /// Somebody else changed the session meanwhile.
+    Meanwhile,
+    Gone,
+}

@@ -1,0 +1,88 @@
+//! the identity provider's word that somebody signed out -> that person's sessions deleted, before the answer (IO).
+
+use axum::response::Response;
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use tokio::sync::Semaphore;
+
+use crate::answers::empty;
+use crate::oidc::Refused;
+use crate::pages;
+use crate::request::one_of;
+use crate::request::source_rule::single;
+use crate::session::Whose;
+use crate::verify::AppState;
+
+/// Largest body, in bytes.
+pub(super) const MAX_BODY: usize = 16 * 1024;
+/// Most messages that are looked at together: anybody can send some, and each costs a signature.
+static PLACES: Semaphore = Semaphore::const_new(16);
+
+/// Answers `POST https://auth.<base>/backchannel-logout`, which comes from the provider and not from a browser: 200 once the
+/// sessions are gone, 400 for a token that does not count, 503 when it must be sent again.
+pub(super) async fn receive(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Response {
+    let mut response = match judged(app, headers, body).await {
+        Ok(()) => empty(StatusCode::OK),
+        Err(Wrong::Request(reason)) => {
+            tracing::warn!(%reason, "a logout token is refused");
+            pages::problem(StatusCode::BAD_REQUEST, "invalid_request", &reason)
+        }
+        Err(Wrong::Later) => pages::problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "temporarily_unavailable",
+            "Send it again.",
+        ),
+    };
+    let never = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(CACHE_CONTROL, never);
+    response
+}
+
+enum Wrong {
+    Request(String),
+    Later,
+}
+
+impl From<Refused> for Wrong {
+    fn from(error: Refused) -> Self {
+        Self::Request(format!("the logout token is refused: {error}"))
+    }
+}
+
+async fn judged(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Result<(), Wrong> {
+    let provider = app.provider.get().ok_or(Wrong::Later)?;
+    let _place = PLACES.try_acquire().map_err(|_| Wrong::Later)?;
+    let malformed = |reason: &str| Wrong::Request(reason.to_owned());
+    let content_type = single(headers, &CONTENT_TYPE)
+        .ok()
+        .flatten()
+        .unwrap_or_default();
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(malformed("the body is no form"));
+    }
+    let token = one_of(form_urlencoded::parse(body), "logout_token")
+        .ok()
+        .flatten()
+        .ok_or_else(|| malformed("the body does not hold one logout_token"))?;
+    let logout = provider.logout(&token).await?;
+    if app.sessions.was_heard(&logout.jti) {
+        return Err(malformed("the logout token was used before (jti)"));
+    }
+    let whose = Whose::Said {
+        issuer: provider.issuer(),
+        logout: &logout,
+    };
+    match app.sessions.end_all(whose).await {
+        Ok(ended) => {
+            app.sessions.heard(&logout.jti).await;
+            tracing::info!(ended, "the identity provider signed somebody out");
+            app.audit.provider_logout(logout.subject.as_deref(), ended);
+            Ok(())
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the identity provider's sign-out could not be carried out");
+            Err(Wrong::Later)
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! a person who has had enough -> no session here, and then none at the identity provider (IO).
+
+use axum::response::Response;
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderMap};
+
+use crate::answers::{Failure, redirect, wrong_source};
+use crate::crypto::tokens::{SessionCookie, Token as _};
+use crate::index::Domain;
+use crate::oidc::Provider;
+use crate::pages;
+use crate::request::cookies;
+use crate::request::one_of;
+use crate::request::source_rule::{Source, single};
+use crate::session::{Ended, Whose};
+use crate::verify::AppState;
+
+/// Answers `GET https://auth.<base>/`: who is signed in, and buttons to change that.
+pub(super) async fn home(app: &AppState, headers: &HeaderMap) -> Response {
+    let answer = async {
+        if Source::of(headers)?.is_embedded() {
+            return Ok(super::enter::not_a_page());
+        }
+        let domain = app.domain()?;
+        Ok(match app.signed_in(&domain, headers).await? {
+            Some(session) => {
+                let leads_to = app.provider.get().and_then(Provider::end_session_origin);
+                pages::signed_in(&session.identity.user_name, leads_to.as_deref())
+            }
+            None => pages::signed_out(),
+        })
+    };
+    answer.await.unwrap_or_else(Failure::answer)
+}
+
+/// Answers `POST https://auth.<base>/sign-out`. `body`: the form, at most [`super::start::MAX_FORM`] bytes.
+pub(super) async fn sign_out(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Response {
+    let answer = async {
+        let domain = app.domain()?;
+        if !Source::of(headers)?.is_from(&domain.auth_origin()) {
+            return Ok(wrong_source());
+        }
+        let content_type = single(headers, &CONTENT_TYPE)?.unwrap_or_default();
+        let kind = content_type.split(';').next().unwrap_or_default().trim();
+        if !body.is_empty() && !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            return Err(Failure::BadRequest);
+        }
+        let everywhere = one_of(form_urlencoded::parse(body), "everywhere")?.is_some();
+        let ended = end(app, &domain, headers, everywhere).await?;
+        let mut response = redirect(StatusCode::SEE_OTHER, &next(app, &domain, ended.as_ref()));
+        cookies::clear(response.headers_mut(), cookies::SESSION);
+        Ok(response)
+    };
+    answer.await.unwrap_or_else(Failure::answer)
+}
+
+/// Ends the session of this browser, and all others of the person where that is wished.
+async fn end(
+    app: &AppState,
+    domain: &Domain,
+    headers: &HeaderMap,
+    everywhere: bool,
+) -> Result<Option<Ended>, Failure> {
+    let Some(cookie) = cookies::find(headers, cookies::SESSION)? else {
+        return Ok(None);
+    };
+    let cookie = SessionCookie::open(&app.keys, cookie, app.clock.now());
+    let Some(cookie) = cookie.filter(|cookie| cookie.host == domain.auth_host()) else {
+        return Ok(None);
+    };
+    let known = app.sessions.peek(cookie.session);
+    let Some(ended) = app.sessions.end(cookie.session).await? else {
+        return Ok(None);
+    };
+    tracing::info!(session = ?cookie.session, everywhere, "somebody signed out");
+    let user = known.map(|session| session.identity.user_name.clone());
+    let by = if everywhere { "person_everywhere" } else { "person" };
+    app.audit
+        .logout(cookie.session, &user.unwrap_or_default(), by);
+    if everywhere {
+        let whose = Whose::Person {
+            issuer: &ended.issuer,
+            subject: &ended.subject,
+        };
+        app.sessions.end_all(whose).await?;
+    }
+    Ok(Some(ended))
+}
+
+/// Where the browser goes on: to the provider's sign-out, which leads back, or back at once.
+fn next(app: &AppState, domain: &Domain, ended: Option<&Ended>) -> String {
+    let back = format!("{}/", domain.auth_origin());
+    let provider = app.provider.get();
+    let there = ended.zip(provider).and_then(|(ended, provider)| {
+        let same = provider.issuer() == ended.issuer;
+        same.then(|| provider.end_session_url(Some(ended.id_token.expose()), &back))?
+    });
+    there.unwrap_or(back)
+}

@@ -1,0 +1,93 @@
+//! a person and a workspace -> the access review that is asked, and its answer read (pure).
+
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+
+use crate::oidc::claims::Identity;
+
+/// The group that everybody who is signed in has for the API server.
+const EVERYBODY: &str = "system:authenticated";
+
+/// May this person `create` `workspaces/connect` of that name?
+pub(super) fn about(identity: &Identity, namespace: &str, name: &str) -> SubjectAccessReview {
+    let groups = identity.groups.iter().cloned().chain([EVERYBODY.to_owned()]);
+    SubjectAccessReview {
+        spec: SubjectAccessReviewSpec {
+            user: Some(identity.user_name.clone()),
+            groups: Some(groups.collect()),
+            resource_attributes: Some(ResourceAttributes {
+                group: Some(api::names::GROUP.to_owned()),
+                version: Some(api::names::VERSION.to_owned()),
+                resource: Some("workspaces".to_owned()),
+                subresource: Some("connect".to_owned()),
+                verb: Some("create".to_owned()),
+                namespace: Some(namespace.to_owned()),
+                name: Some(name.to_owned()),
+                ..ResourceAttributes::default()
+            }),
+            ..SubjectAccessReviewSpec::default()
+        },
+        ..SubjectAccessReview::default()
+    }
+}
+
+/// Whether the right was granted.
+///
+/// # Errors
+/// An authorizer failed: what it would have said is not known.
+pub(super) fn granted(review: &SubjectAccessReview) -> Result<bool, String> {
+    let status = review.status.as_ref().ok_or("the answer holds no verdict")?;
+    match status
+        .evaluation_error
+        .as_deref()
+        .filter(|error| !error.is_empty())
+    {
+        Some(error) if !status.allowed => Err(error.to_owned()),
+        _ => Ok(status.allowed && !status.denied.unwrap_or(false)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_question_names_person_groups_and_the_workspace_by_name() {
+        let identity = Identity {
+            user_name: "alice".into(),
+            groups: vec!["oidc:ml".into()],
+        };
+        let asked = serde_json::to_value(about(&identity, "team", "lab")).unwrap();
+        assert_eq!(
+            asked["spec"],
+            json!({
+                "user": "alice",
+                "groups": ["oidc:ml", "system:authenticated"],
+                "resourceAttributes": {
+                    "group": "workspaces.jupyter.org", "version": "v1alpha1", "resource": "workspaces",
+                    "subresource": "connect", "verb": "create", "namespace": "team", "name": "lab",
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn only_a_clear_yes_grants_and_a_failed_authorizer_is_no_refusal() {
+        let read = |status: serde_json::Value| {
+            granted(&serde_json::from_value(json!({"spec": {}, "status": status})).unwrap()).ok()
+        };
+        assert_eq!(read(json!({"allowed": true})), Some(true));
+        assert_eq!(read(json!({"allowed": true, "denied": true})), Some(false));
+        assert_eq!(read(json!({"allowed": false})), Some(false));
+        assert_eq!(
+            read(json!({"allowed": false, "evaluationError": "webhook is away"})),
+            None
+        );
+        assert_eq!(
+            read(json!({"allowed": true, "evaluationError": "one role is missing"})),
+            Some(true)
+        );
+        assert_eq!(read(json!(null)), None);
+    }
+}

@@ -1,0 +1,97 @@
+//! watches on roles and their bindings, metadata alone -> where rights may have changed (IO).
+
+use std::fmt::Debug;
+use std::pin::pin;
+
+use futures::{Stream, StreamExt as _, stream};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use kube::core::PartialObjectMeta;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+
+use crate::metrics::Metrics;
+
+/// Where rights may have changed; `None`: anywhere.
+type Place = Option<String>;
+
+/// Calls `changed` at every change, for ever. What exists at the start is no change; a watch that had to begin anew may have
+/// missed some, so that counts as one.
+pub(super) async fn follow(client: Client, metrics: &Metrics, changed: impl Fn(Option<&str>)) {
+    let changes = [
+        changes::<Role>(&client, "roles", metrics).boxed(),
+        changes::<RoleBinding>(&client, "rolebindings", metrics).boxed(),
+        changes::<ClusterRole>(&client, "clusterroles", metrics).boxed(),
+        changes::<ClusterRoleBinding>(&client, "clusterrolebindings", metrics).boxed(),
+    ];
+    let mut changes = pin!(stream::select_all(changes));
+    while let Some(place) = changes.next().await {
+        changed(place.as_deref());
+    }
+}
+
+fn changes<K>(
+    client: &Client,
+    resource: &'static str,
+    metrics: &Metrics,
+) -> impl Stream<Item = Place> + Send + use<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let mut begun = false;
+    let metrics = metrics.clone();
+    watcher(
+        Api::<PartialObjectMeta<K>>::all(client.clone()),
+        watcher::Config::default(),
+    )
+    .default_backoff()
+    .filter_map(move |event| {
+        let place = match event {
+            Ok(event) => place(event, &mut begun),
+            Err(error) => {
+                metrics.watch_failed(resource);
+                tracing::warn!(resource, %error, "watch failed; it is tried again");
+                None
+            }
+        };
+        std::future::ready(place)
+    })
+}
+
+/// Where an event says that rights may have changed, if it does.
+fn place<K>(event: watcher::Event<PartialObjectMeta<K>>, begun: &mut bool) -> Option<Place> {
+    match event {
+        watcher::Event::Apply(object) | watcher::Event::Delete(object) => Some(object.metadata.namespace),
+        watcher::Event::InitDone => std::mem::replace(begun, true).then_some(None),
+        watcher::Event::Init | watcher::Event::InitApply(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use watcher::Event;
+
+    use super::*;
+
+    fn object(namespace: Option<&str>) -> PartialObjectMeta<Role> {
+        let mut object = PartialObjectMeta::default();
+        object.metadata.namespace = namespace.map(str::to_owned);
+        object
+    }
+
+    #[test]
+    fn the_first_list_is_no_change_and_every_later_one_may_be_any() {
+        let mut begun = false;
+        let mut told = |event| place(event, &mut begun);
+        assert_eq!(told(Event::Init), None);
+        assert_eq!(told(Event::InitApply(object(Some("team")))), None);
+        assert_eq!(told(Event::InitDone), None);
+        assert_eq!(
+            told(Event::Apply(object(Some("team")))),
+            Some(Some("team".into()))
+        );
+        assert_eq!(told(Event::Delete(object(None))), Some(None));
+        assert_eq!(told(Event::Init), None);
+        assert_eq!(told(Event::InitDone), Some(None));
+    }
+}

@@ -1,0 +1,270 @@
+use std::sync::atomic::AtomicUsize;
+
+use api::workspace::{AccessType, Phase};
+use http::Method;
+use testkit::api_server::{ApiServer, Fault, Hindrance};
+use tokio::time::advance;
+
+use super::*;
+use crate::oidc::claims::Identity;
+
+struct Site {
+    server: ApiServer,
+    rights: Rights,
+    granted: Arc<AtomicBool>,
+    asked: Arc<AtomicUsize>,
+}
+
+fn site() -> Site {
+    let (server, client) = ApiServer::start();
+    let (granted, asked) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let (grants, counts) = (Arc::clone(&granted), Arc::clone(&asked));
+    server.review(move |_| {
+        counts.fetch_add(1, Ordering::Relaxed);
+        grants.load(Ordering::Relaxed)
+    });
+    let rights = Rights::new(client, Metrics::default());
+    tokio::spawn(rights.clone().renew());
+    Site {
+        server,
+        rights,
+        granted,
+        asked,
+    }
+}
+
+impl Site {
+    fn asked(&self) -> usize {
+        self.asked.swap(0, Ordering::Relaxed)
+    }
+
+    fn grants(&self, on: bool) {
+        self.granted.store(on, Ordering::Relaxed);
+    }
+
+    /// Time for what runs in the background.
+    async fn settle(&self) {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn breaks(&self, times: usize) {
+        self.server.fail(Fault {
+            method: Method::POST,
+            path_part: "subjectaccessreviews",
+            code: 500,
+            reason: "InternalError",
+            message: "the authorizer is away".into(),
+            times,
+        });
+    }
+}
+
+fn session(groups: &[&str]) -> Arc<Session> {
+    Arc::new(Session {
+        id: RandomId::try_from("00000000000000000000000000000001").unwrap(),
+        identity: Identity {
+            user_name: "alice".into(),
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+        },
+        end: i64::MAX,
+    })
+}
+
+fn target(uid: &str) -> Arc<Target> {
+    Arc::new(Target {
+        uid: uid.into(),
+        namespace: "team".into(),
+        name: "lab".into(),
+        host: "lab.ws.example".into(),
+        owner: "alice".into(),
+        access_type: AccessType::OwnerOnly,
+        shared: Arc::default(),
+        run_id: String::new(),
+        phase: Phase::Running,
+        message: String::new(),
+        endpoint: None,
+    })
+}
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_asked_for_once_and_counts_for_its_time() {
+    let site = site();
+    let (alice, lab) = (session(&[]), target("u"));
+    assert_eq!(site.rights.known(&alice, &lab), Right::Unknown);
+    assert_eq!(site.rights.ask(&alice, &lab).await, Right::Granted);
+    assert_eq!(site.rights.known(&alice, &lab), Right::Granted);
+    assert_eq!(site.asked(), 1);
+    advance(seconds(30.0)).await;
+    assert_eq!(site.rights.known(&alice, &lab), Right::Unknown);
+    site.grants(false);
+    assert_eq!(site.rights.ask(&alice, &lab).await, Right::Missing);
+    advance(seconds(4.9)).await;
+    assert_eq!(site.rights.known(&alice, &lab), Right::Missing);
+    advance(seconds(0.1)).await;
+    assert_eq!(site.rights.known(&alice, &lab), Right::Unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_about_other_groups_or_another_workspace_does_not_count() {
+    let site = site();
+    let lab = target("u");
+    site.rights.ask(&session(&["ml"]), &lab).await;
+    assert_eq!(site.rights.known(&session(&["ml"]), &lab), Right::Granted);
+    assert_eq!(site.rights.known(&session(&[]), &lab), Right::Unknown);
+    assert_eq!(site.rights.known(&session(&["ml"]), &target("v")), Right::Unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_who_ask_at_a_time_are_one_question() {
+    let site = site();
+    let (alice, lab) = (session(&[]), target("u"));
+    let all = (0..20).map(|_| site.rights.ask(&alice, &lab));
+    let answers = futures::future::join_all(all).await;
+    assert!(answers.iter().all(|answer| *answer == Right::Granted));
+    assert_eq!(site.asked(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_is_no_answer_and_is_not_kept() {
+    let site = site();
+    let (alice, lab) = (session(&[]), target("u"));
+    site.breaks(1);
+    assert_eq!(site.rights.ask(&alice, &lab).await, Right::Unanswered);
+    assert_eq!(site.rights.known(&alice, &lab), Right::Unknown);
+    assert_eq!(site.rights.ask(&alice, &lab).await, Right::Granted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_silent_is_no_answer_after_a_while() {
+    let site = site();
+    site.server
+        .hinder(Method::POST, "subjectaccessreviews", Hindrance::Silence);
+    assert_eq!(
+        site.rights.ask(&session(&[]), &target("u")).await,
+        Right::Unanswered
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_roles_is_asked_about_in_the_background_and_counts_within_a_second() {
+    let site = site();
+    let (alice, lab) = (session(&[]), target("u"));
+    site.rights.ask(&alice, &lab).await;
+    advance(seconds(1.0)).await;
+    site.asked();
+    site.grants(false);
+    site.rights.doubt(Some("elsewhere"));
+    assert_eq!(site.rights.known(&alice, &lab), Right::Granted);
+    site.settle().await;
+    assert_eq!(site.asked(), 0);
+    site.rights.doubt(Some("team"));
+    // The next request is not held up, and the one after it knows.
+    assert_eq!(site.rights.known(&alice, &lab), Right::Granted);
+    site.settle().await;
+    assert_eq!(site.asked(), 1);
+    assert_eq!(site.rights.known(&alice, &lab), Right::Missing);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_from_before_a_change_counts_no_longer_than_a_second_when_nobody_answers() {
+    let site = site();
+    let (alice, lab) = (session(&[]), target("u"));
+    site.rights.ask(&alice, &lab).await;
+    advance(seconds(1.0)).await;
+    site.breaks(1000);
+    site.rights.doubt(None);
+    advance(seconds(0.9)).await;
+    assert_eq!(site.rights.known(&alice, &lab), Right::Granted);
+    advance(seconds(0.1)).await;
+    assert_eq!(site.rights.known(&alice, &lab), Right::Unknown);
+    assert_eq!(site.rights.ask(&alice, &lab).await, Right::Unanswered);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_is_asked_about_again_after_two_and_ten_seconds() {
+    let site = site();
+    let (alice, lab) = (session(&[]), target("u"));
+    site.rights.ask(&alice, &lab).await;
+    advance(seconds(1.0)).await;
+    site.rights.doubt(Some("team"));
+    site.asked();
+    let mut questions = Vec::new();
+    for tenth in 0..130 {
+        site.rights.known(&alice, &lab);
+        site.settle().await;
+        if site.asked() > 0 {
+            questions.push(tenth);
+        }
+        advance(seconds(0.1)).await;
+    }
+    assert_eq!(questions.len(), 3, "{questions:?}");
+    assert!(questions[0] <= 1 && (20..=21).contains(&questions[1]) && (100..=101).contains(&questions[2]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_in_use_is_renewed_before_it_ends() {
+    let site = site();
+    let (alice, lab) = (session(&[]), target("u"));
+    site.rights.ask(&alice, &lab).await;
+    site.asked();
+    advance(seconds(25.0)).await;
+    assert_eq!(site.rights.known(&alice, &lab), Right::Granted);
+    site.settle().await;
+    assert_eq!(site.asked(), 1);
+    advance(seconds(19.0)).await;
+    assert_eq!(site.rights.known(&alice, &lab), Right::Granted);
+    site.settle().await;
+    assert_eq!(site.asked(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_outlives_silence_for_its_grace_and_a_refusal_for_no_time() {
+    let site = site();
+    let (alice, lab) = (session(&[]), target("u"));
+    let held = || site.rights.held(&alice, &lab, seconds(120.0));
+    site.rights.ask(&alice, &lab).await;
+    site.breaks(5);
+    advance(seconds(31.0)).await;
+    assert_eq!(held(), Right::Granted);
+    advance(seconds(89.0)).await;
+    site.settle().await;
+    assert_eq!(held(), Right::Unanswered);
+    // Somebody answers again: no.
+    site.grants(false);
+    for _ in 0..30 {
+        if held() == Right::Missing {
+            return;
+        }
+        site.settle().await;
+        advance(seconds(1.1)).await;
+    }
+    panic!("the refusal never came");
+}
+
+#[tokio::test(start_paused = true)]
+async fn questions_in_the_background_are_bounded_per_second() {
+    let site = site();
+    let alice = session(&[]);
+    let labs: Vec<_> = (0..200).map(|number| target(&number.to_string())).collect();
+    for lab in &labs {
+        site.rights.ask(&alice, lab).await;
+    }
+    advance(seconds(1.0)).await;
+    site.asked();
+    site.rights.doubt(None);
+    for lab in &labs {
+        site.rights.known(&alice, lab);
+    }
+    for _ in 0..50 {
+        advance(seconds(0.02)).await;
+        site.settle().await;
+    }
+    let asked = site.asked();
+    assert!((40..=55).contains(&asked), "{asked}");
+}

@@ -1,0 +1,269 @@
+//! The provider's word that somebody signed out: what counts as its word, what it ends, and what it costs when it is not.
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use testkit::api_server::Fault;
+use testkit::issuer::Signature;
+
+use crate::support::browser::{Answer, Browser, headers};
+use crate::support::world::{AUTH, BOBS, LAB, NOW, World, origin};
+
+const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+
+async fn tell(world: &World, token: &str) -> Answer {
+    let lines = headers(&[("content-type", "application/x-www-form-urlencoded")]);
+    let url = format!("{AUTH}/backchannel-logout");
+    world
+        .page(Method::POST, &url, lines, format!("logout_token={token}"))
+        .await
+}
+
+/// A logout token of alice with these changes.
+fn token(world: &World, changes: &Value) -> String {
+    let mut claims = json!({"sub": "id-of-alice"});
+    for (name, value) in changes.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    world.issuer.logout_token(&claims)
+}
+
+async fn signed_in<'w>(world: &'w World, name: &'static str, host: &str) -> Browser<'w> {
+    let browser = world.browser(name);
+    assert!(browser.open(&format!("{}/", origin(host))).await.is_inside());
+    browser
+}
+
+async fn is_in(browser: &Browser<'_>, host: &str) -> bool {
+    browser.step(&format!("{}/", origin(host))).await.status == StatusCode::OK
+}
+
+#[tokio::test]
+async fn all_sessions_of_the_person_are_gone_before_the_answer_and_nobody_elses() {
+    let world = World::new().await;
+    let (one, two) = (
+        signed_in(&world, "alice", LAB).await,
+        signed_in(&world, "alice", LAB).await,
+    );
+    let bob = signed_in(&world, "bob", BOBS).await;
+    let answer = tell(&world, &token(&world, &json!({}))).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    assert_eq!(world.sessions().len(), 1);
+    assert!(!is_in(&one, LAB).await && !is_in(&two, LAB).await);
+    assert!(is_in(&bob, BOBS).await);
+}
+
+#[tokio::test]
+async fn one_session_of_the_provider_is_one_session_here_whether_it_names_the_person_or_not() {
+    for names_person in [true, false] {
+        let world = World::new().await;
+        let one = world.browser("alice");
+        world.issuer.change(|issuer| {
+            issuer.wrong.insert("sid".into(), json!("session-1"));
+        });
+        assert!(one.open(&format!("{}/", origin(LAB))).await.is_inside());
+        world.issuer.change(|issuer| {
+            issuer.wrong.insert("sid".into(), json!("session-2"));
+        });
+        let two = signed_in(&world, "alice", LAB).await;
+        world.issuer.change(|issuer| issuer.wrong.clear());
+        let mut changes = json!({"sid": "session-1"});
+        if !names_person {
+            changes["sub"] = Value::Null;
+        }
+        assert_eq!(
+            tell(&world, &token(&world, &changes)).await.status,
+            StatusCode::OK
+        );
+        assert!(!is_in(&one, LAB).await);
+        assert!(is_in(&two, LAB).await, "names the person: {names_person}");
+        // A session of that name which is another person's is not meant.
+        let other = token(&world, &json!({"sid": "session-2", "sub": "id-of-bob"}));
+        assert_eq!(tell(&world, &other).await.status, StatusCode::OK);
+        assert!(is_in(&two, LAB).await);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_the_providers_word_ends_nothing() {
+    let world = World::new().await;
+    let alice = signed_in(&world, "alice", LAB).await;
+    let table = [
+        json!({"iss": "https://evil.example"}),
+        json!({"iss": null}),
+        json!({"aud": "another"}),
+        json!({"aud": ["another"]}),
+        json!({"aud": null}),
+        json!({"iat": null}),
+        json!({"iat": "now"}),
+        json!({"iat": NOW + 61}),
+        json!({"iat": NOW - 11 * 60 - 1, "exp": NOW + 60}),
+        json!({"exp": NOW - 60}),
+        json!({"exp": "later"}),
+        json!({"events": null}),
+        json!({"events": {}}),
+        json!({"events": {"other": {}}}),
+        json!({"events": {EVENT: "yes"}}),
+        json!({"nonce": "n"}),
+        json!({"sub": null}),
+        json!({"sub": 7}),
+        json!({"jti": null}),
+        json!({"jti": ""}),
+    ];
+    for changes in table {
+        let answer = tell(&world, &token(&world, &changes)).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{changes}");
+        assert_eq!(answer.json()["error"], "invalid_request");
+        assert!(!answer.body.contains("evil") && !answer.body.contains("alice"));
+    }
+    for (name, value) in [
+        ("typ", json!("at+jwt")),
+        ("typ", json!(7)),
+        ("crit", json!(["exp"])),
+        ("alg", json!("none")),
+        ("alg", json!("HS256")),
+        ("alg", json!("RS384")),
+        ("kid", json!("unknown")),
+        ("kid", json!(["first"])),
+    ] {
+        world.issuer.change(|issuer| {
+            issuer.header.insert(name.into(), value.clone());
+        });
+        let answer = tell(&world, &token(&world, &json!({}))).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{name}={value}");
+        world.issuer.change(|issuer| issuer.header.clear());
+    }
+    for signature in [
+        Signature::ForeignKey,
+        Signature::UnknownKeyId,
+        Signature::PublicKeyAsSecret,
+        Signature::ClientSecret,
+        Signature::None,
+    ] {
+        world.issuer.change(|issuer| issuer.signature = signature);
+        let answer = tell(&world, &token(&world, &json!({}))).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{signature:?}");
+        world.issuer.change(|issuer| issuer.signature = Signature::Valid);
+    }
+    let good = token(&world, &json!({}));
+    let (head, tail) = good.split_at(good.len() / 2);
+    for forged in [
+        String::new(),
+        "a.b.c".into(),
+        format!("{head}x{tail}"),
+        format!("{good}.x"),
+        good.rsplit_once('.').unwrap().0.to_owned(),
+        "x".repeat(9000),
+        format!("{good}&logout_token={good}"),
+    ] {
+        assert_eq!(
+            tell(&world, &forged).await.status,
+            StatusCode::BAD_REQUEST,
+            "{forged}"
+        );
+    }
+    assert!(is_in(&alice, LAB).await);
+    assert_eq!(tell(&world, &good).await.status, StatusCode::OK);
+    assert!(!is_in(&alice, LAB).await);
+}
+
+#[tokio::test]
+async fn an_id_token_is_no_logout_token() {
+    let world = World::new().await;
+    let alice = signed_in(&world, "alice", LAB).await;
+    let events = json!({"events": null, "nonce": "n", "sid": "s"});
+    world.issuer.change(|issuer| {
+        issuer.header.insert("typ".into(), json!("JWT"));
+    });
+    let answer = tell(&world, &token(&world, &events)).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert!(is_in(&alice, LAB).await);
+}
+
+#[tokio::test]
+async fn a_message_that_is_sent_once_more_ends_nothing_that_began_since_at_any_replica() {
+    let world = World::new().await;
+    signed_in(&world, "alice", LAB).await;
+    let message = token(&world, &json!({}));
+    assert_eq!(tell(&world, &message).await.status, StatusCode::OK);
+    assert_eq!(tell(&world, &message).await.status, StatusCode::BAD_REQUEST);
+    world.pass(1);
+    let alice = signed_in(&world, "alice", LAB).await;
+    // A replica that has not heard it before takes it for new, and finds nothing that it could mean.
+    let second = world.replica().await;
+    assert_eq!(tell(&second, &message).await.status, StatusCode::OK);
+    assert!(is_in(&alice, LAB).await);
+}
+
+#[tokio::test]
+async fn a_deletion_that_fails_is_asked_for_again() {
+    let world = World::new().await;
+    let alice = signed_in(&world, "alice", LAB).await;
+    let message = token(&world, &json!({}));
+    for (method, code) in [(Method::GET, 503), (Method::DELETE, 500)] {
+        world.server.fail(Fault {
+            method,
+            path_part: "gatewaysessions",
+            code,
+            reason: "InternalError",
+            message: "later".into(),
+            times: 1,
+        });
+        assert_eq!(
+            tell(&world, &message).await.status,
+            StatusCode::SERVICE_UNAVAILABLE
+        );
+    }
+    assert_eq!(tell(&world, &message).await.status, StatusCode::OK);
+    assert!(!is_in(&alice, LAB).await);
+    // Before the provider is known nothing can be judged.
+    let early = World::without_provider();
+    assert_eq!(
+        tell(&early, &message).await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+}
+
+#[tokio::test]
+async fn strangers_with_unknown_keys_cost_one_fetch_a_minute_and_no_login_its_own() {
+    let world = World::new().await;
+    let fetches = || {
+        let requests = world.issuer.take_requests();
+        requests.iter().filter(|path| *path == "/jwks").count()
+    };
+    world.pass(60);
+    world
+        .issuer
+        .change(|issuer| issuer.signature = Signature::UnknownKeyId);
+    for _ in 0..20 {
+        tell(&world, &token(&world, &json!({}))).await;
+    }
+    assert_eq!(fetches(), 1);
+    // New keys at the same moment: a login gets them all the same.
+    world.issuer.change(|issuer| {
+        issuer.signature = Signature::Valid;
+        issuer.second_key = true;
+    });
+    let alice = signed_in(&world, "alice", LAB).await;
+    assert_eq!(fetches(), 1);
+    assert_eq!(tell(&world, &token(&world, &json!({}))).await.status, StatusCode::OK);
+    assert!(!is_in(&alice, LAB).await);
+}
+
+#[tokio::test]
+async fn only_a_form_is_read_and_only_a_short_one() {
+    let world = World::new().await;
+    let url = format!("{AUTH}/backchannel-logout");
+    let body = format!("logout_token={}", token(&world, &json!({})));
+    for kind in ["application/json", "text/plain"] {
+        let lines = headers(&[("content-type", kind)]);
+        let answer = world.page(Method::POST, &url, lines, body.clone()).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    }
+    let lines = headers(&[("content-type", "application/x-www-form-urlencoded")]);
+    let long = format!("logout_token={}", "x".repeat(20_000));
+    let answer = world.page(Method::POST, &url, lines.clone(), long).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let answer = world.page(Method::GET, &url, lines, body).await;
+    assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+}

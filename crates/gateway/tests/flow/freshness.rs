@@ -1,0 +1,51 @@
+//! Decisions on an index that may be out of date.
+
+use std::time::Duration;
+
+use gateway::request::cookies;
+use gateway::verify::Doorkeeper as _;
+use http::StatusCode;
+use kube::runtime::watcher::Event;
+use tokio::time::advance;
+
+use crate::support::browser::{NAVIGATION, headers};
+use crate::support::world::{LAB, OPEN, World, origin};
+
+fn lab() -> String {
+    format!("{}/", origin(LAB))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lagging_index_issues_nothing_then_lets_nobody_in_then_ends_sockets() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    assert!(alice.open(&lab()).await.is_inside());
+    let session = world.sessions().remove(0);
+    world.app.sessions.apply(Event::Apply(session)).await;
+    let handshake = headers(&[("cookie", &alice.cookies(LAB).unwrap()), ("origin", &origin(LAB))]);
+    let grant = world.handshake(LAB, &handshake).await.unwrap();
+    let page = async || alice.send("GET", &lab(), headers(&NAVIGATION)).await;
+
+    let freshness = &world.app.freshness;
+    freshness.sent(1);
+    advance(Duration::from_secs(3)).await;
+    assert_eq!(page().await.status, StatusCode::OK);
+    // No ticket for another workspace.
+    let elsewhere = alice.open(&format!("{}/", origin(OPEN))).await;
+    assert_eq!(elsewhere.answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(alice.cookie(OPEN, cookies::TICKET), None);
+
+    advance(Duration::from_secs(57)).await;
+    let stale = page().await;
+    assert_eq!(stale.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(stale.headers.contains_key("retry-after"));
+    assert!(world.handshake(LAB, &handshake).await.is_none());
+    assert!(world.app.holds(&grant));
+
+    advance(Duration::from_secs(60)).await;
+    assert!(!world.app.holds(&grant));
+
+    world.app.freshness.seen(1);
+    assert_eq!(page().await.status, StatusCode::OK);
+    assert!(alice.open(&format!("{}/", origin(OPEN))).await.is_inside());
+}

@@ -1,0 +1,195 @@
+//! Signing out: here, at the provider, and everywhere; and who cannot make somebody else sign out.
+
+use gateway::request::cookies;
+use http::{Method, StatusCode};
+use testkit::api_server::Fault;
+
+use crate::support::browser::{Answer, Browser, headers};
+use crate::support::world::{AUTH, BOBS, ISSUER, LAB, OPEN, World, origin};
+
+fn lab() -> String {
+    format!("{}/", origin(LAB))
+}
+
+/// Sends the form as a browser does, from a page of `from`.
+async fn sign_out(browser: &Browser<'_>, from: Option<&str>, body: &str) -> Answer {
+    let cookies = browser.cookies("auth.ws.example").unwrap_or_default();
+    let mut lines = headers(&[
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("cookie", &cookies),
+    ]);
+    if let Some(from) = from {
+        lines.extend(headers(&[("origin", from)]));
+    }
+    let url = format!("{AUTH}/sign-out");
+    let answer = browser.world.page(Method::POST, &url, lines, body.into()).await;
+    if answer.cookie(cookies::SESSION) == Some("") {
+        browser.set_cookie("auth.ws.example", cookies::SESSION, None);
+    }
+    answer
+}
+
+async fn signed_in<'w>(world: &'w World, name: &'static str, host: &str) -> Browser<'w> {
+    let browser = world.browser(name);
+    assert!(browser.open(&format!("{}/", origin(host))).await.is_inside());
+    browser
+}
+
+#[tokio::test]
+async fn who_signs_out_has_no_session_here_and_is_sent_to_end_the_providers() {
+    let world = World::new().await;
+    world.watch().await;
+    let alice = signed_in(&world, "alice", LAB).await;
+    let answer = sign_out(&alice, Some(AUTH), "").await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    let location = answer.location().unwrap();
+    assert!(
+        location.starts_with(&format!("{ISSUER}/logout?client_id=gateway&")),
+        "{location}"
+    );
+    let back = "post_logout_redirect_uri=https%3A%2F%2Fauth.ws.example%3A8443%2F";
+    assert!(location.contains(back) && location.contains("&id_token_hint=ey"), "{location}");
+    assert!(!location.contains("refresh"), "{location}");
+    assert_eq!(answer.cookie(cookies::SESSION), Some(""));
+    assert_eq!(answer.headers["referrer-policy"], "no-referrer");
+    assert_eq!(answer.headers["cache-control"], "no-store");
+
+    // The session is gone, and with it every ticket.
+    assert!(world.sessions().is_empty());
+    assert_eq!(alice.step(&lab()).await.status, StatusCode::FOUND);
+    let home = alice.step(&format!("{AUTH}/")).await;
+    assert!(home.body.contains("You are signed out"), "{}", home.body);
+    let again = alice.open(&lab()).await;
+    assert!(again.trail.iter().any(|url| url.starts_with(ISSUER)));
+}
+
+#[tokio::test]
+async fn signing_out_everywhere_ends_all_sessions_of_the_person_and_of_nobody_else() {
+    let world = World::new().await;
+    let (here, there) = (
+        signed_in(&world, "alice", LAB).await,
+        signed_in(&world, "alice", LAB).await,
+    );
+    let bob = signed_in(&world, "bob", BOBS).await;
+    assert_eq!(world.sessions().len(), 3);
+    sign_out(&here, Some(AUTH), "everywhere=yes").await;
+    assert_eq!(world.sessions().len(), 1);
+    assert_eq!(there.step(&lab()).await.status, StatusCode::FOUND);
+    assert_eq!(
+        bob.step(&format!("{}/", origin(BOBS))).await.status,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test]
+async fn signing_out_of_one_browser_leaves_the_other_signed_in() {
+    let world = World::new().await;
+    let (here, there) = (
+        signed_in(&world, "alice", LAB).await,
+        signed_in(&world, "alice", LAB).await,
+    );
+    sign_out(&here, Some(AUTH), "").await;
+    assert_eq!(here.step(&lab()).await.status, StatusCode::FOUND);
+    assert_eq!(there.step(&lab()).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn no_page_of_another_origin_signs_anybody_out() {
+    let world = World::new().await;
+    let alice = signed_in(&world, "alice", OPEN).await;
+    for from in [
+        None,
+        Some("null"),
+        Some("https://evil.example"),
+        Some(origin(OPEN).as_str()),
+        Some("https://auth.ws.example"),
+        Some("http://auth.ws.example:8443"),
+    ] {
+        let answer = sign_out(&alice, from, "").await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{from:?}");
+    }
+    let read = alice.step(&format!("{AUTH}/sign-out")).await;
+    assert_eq!(read.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(world.sessions().len(), 1);
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_deleted_is_not_called_ended() {
+    let world = World::new().await;
+    let alice = signed_in(&world, "alice", LAB).await;
+    world.server.fail(Fault {
+        method: Method::DELETE,
+        path_part: "gatewaysessions",
+        code: 500,
+        reason: "InternalError",
+        message: "etcd".into(),
+        times: 1,
+    });
+    let answer = sign_out(&alice, Some(AUTH), "").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.cookie(cookies::SESSION), None);
+    assert_eq!(alice.step(&lab()).await.status, StatusCode::OK);
+    assert_eq!(
+        sign_out(&alice, Some(AUTH), "").await.status,
+        StatusCode::SEE_OTHER
+    );
+}
+
+#[tokio::test]
+async fn without_a_sign_out_at_the_provider_the_browser_comes_straight_back() {
+    let world = World::without_provider();
+    world.issuer.change(|issuer| issuer.ends_sessions = false);
+    world.app.provider.set(world.discover().await).unwrap();
+    let alice = signed_in(&world, "alice", LAB).await;
+    let answer = sign_out(&alice, Some(AUTH), "").await;
+    assert_eq!(answer.location(), Some(format!("{AUTH}/").as_str()));
+    // Once more does no harm.
+    let answer = sign_out(&alice, Some(AUTH), "").await;
+    assert_eq!(answer.location(), Some(format!("{AUTH}/").as_str()));
+}
+
+#[tokio::test]
+async fn an_id_token_that_is_too_long_for_an_address_is_left_out_of_it() {
+    let world = World::new().await;
+    let mut alice = world.browser("alice");
+    let groups: Vec<String> = (0..300).map(|number| format!("group-number-{number}")).collect();
+    alice.person.insert("groups".into(), groups.into());
+    assert!(alice.open(&lab()).await.is_inside());
+    let location = sign_out(&alice, Some(AUTH), "").await.location().unwrap().to_owned();
+    assert!(location.contains("client_id=gateway") && !location.contains("id_token_hint"));
+}
+
+#[tokio::test]
+async fn the_first_page_and_every_refusal_lead_to_signing_out_without_scripts() {
+    let world = World::new().await;
+    let bob = signed_in(&world, "bob", BOBS).await;
+    let refused = bob.open(&lab()).await.answer;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert!(
+        refused.body.contains(&format!("<a href=\"{AUTH}/\">")),
+        "{}",
+        refused.body
+    );
+    let home = bob.step(&format!("{AUTH}/")).await;
+    assert_eq!(home.status, StatusCode::OK);
+    assert!(home.body.contains("You are bob."), "{}", home.body);
+    assert!(
+        home.body
+            .contains("<form method=\"post\" action=\"/sign-out\">")
+    );
+    assert!(!home.body.contains("<script"));
+    let policy = home.headers["content-security-policy"].to_str().unwrap();
+    assert!(
+        policy.contains("form-action 'self' https://identity.example;"),
+        "{policy}"
+    );
+    let frame = headers(&[
+        ("sec-fetch-site", "same-site"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "iframe"),
+    ]);
+    let framed = bob.send("GET", &format!("{AUTH}/"), frame).await;
+    assert_eq!(framed.status, StatusCode::FORBIDDEN);
+    let stranger = world.browser("alice").step(&format!("{AUTH}/")).await;
+    assert!(stranger.body.contains("You are signed out"));
+}

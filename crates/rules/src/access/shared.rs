@@ -1,0 +1,100 @@
+//! Shares that count -> who is meant by them, until when (pure).
+
+use std::collections::HashMap;
+
+use api::share::{Subject, SubjectKind};
+
+use super::{Allowed, Person};
+
+/// With whom one workspace is shared, by name, each with the end in Unix seconds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shared {
+    /// Users and service accounts, by user name.
+    users: HashMap<String, i64>,
+    groups: HashMap<String, i64>,
+}
+
+impl Shared {
+    /// Adds a subject of a share that ends at `end` (Unix seconds; `None`: never). Of several ends the last counts.
+    pub fn add(&mut self, subject: &Subject, end: Option<i64>) {
+        let (names, name) = match subject.kind {
+            SubjectKind::User => (&mut self.users, subject.name.clone()),
+            SubjectKind::Group => (&mut self.groups, subject.name.clone()),
+            SubjectKind::ServiceAccount => {
+                let namespace = subject.namespace.as_deref().unwrap_or_default();
+                let user = format!("system:serviceaccount:{namespace}:{}", subject.name);
+                (&mut self.users, user)
+            }
+        };
+        let end = end.unwrap_or(i64::MAX);
+        let known = names.entry(name).or_insert(end);
+        *known = end.max(*known);
+    }
+
+    /// Which kind of share means the person at `now` (Unix seconds).
+    pub(super) fn with(&self, person: Person<'_>, now: i64) -> Option<Allowed> {
+        let lives = |end: Option<&i64>| end.is_some_and(|end| now < *end);
+        if lives(self.users.get(person.user)) {
+            return Some(Allowed::Share);
+        }
+        let of_group = |group: &String| lives(self.groups.get(group));
+        // Most workspaces are shared with no group.
+        let by_group = !self.groups.is_empty() && person.groups.iter().any(of_group);
+        by_group.then_some(Allowed::GroupShare)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::subjects::means;
+
+    fn subject(value: serde_json::Value) -> Subject {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn shared_with(subjects: &[Subject], end: Option<i64>) -> Shared {
+        let mut shared = Shared::default();
+        for subject in subjects {
+            shared.add(subject, end);
+        }
+        shared
+    }
+
+    #[test]
+    fn a_share_ends_to_the_second_and_the_last_end_counts() {
+        let bob = subject(json!({"kind": "User", "name": "bob"}));
+        let person = Person {
+            user: "bob",
+            groups: &[],
+        };
+        let mut shared = shared_with(std::slice::from_ref(&bob), Some(100));
+        assert_eq!(shared.with(person, 99), Some(Allowed::Share));
+        assert_eq!(shared.with(person, 100), None);
+        shared.add(&bob, Some(50));
+        assert_eq!(shared.with(person, 99), Some(Allowed::Share));
+        shared.add(&bob, None);
+        assert_eq!(shared.with(person, i64::MAX - 1), Some(Allowed::Share));
+    }
+
+    proptest! {
+        #[test]
+        fn it_means_exactly_whom_its_subjects_mean(
+            kinds in prop::collection::vec((0..3_u8, "[ab]{1,2}", "[ab]"), 0..6),
+            user in "(|[ab]{1,2}|system:serviceaccount:[ab]:[ab]{1,2})",
+            groups in prop::collection::vec("[ab]{1,2}", 0..4),
+        ) {
+            let subjects: Vec<Subject> = kinds.iter().map(|(kind, name, namespace)| subject(match kind {
+                0 => json!({"kind": "User", "name": name}),
+                1 => json!({"kind": "Group", "name": name}),
+                _ => json!({"kind": "ServiceAccount", "name": name, "namespace": namespace}),
+            })).collect();
+            let person = Person { user: &user, groups: &groups };
+            let meant = subjects.iter().any(|subject| means(subject, &user, &groups));
+            prop_assert_eq!(shared_with(&subjects, None).with(person, 0).is_some(), meant);
+        }
+    }
+}

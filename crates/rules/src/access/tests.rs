@@ -1,0 +1,224 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+const NOBODY: &[String] = &[];
+
+fn person<'a>(user: &'a str, groups: &'a [String]) -> Person<'a> {
+    Person { user, groups }
+}
+
+fn facts<'a>(owner: &'a str, access: AccessType, shared: &'a Shared) -> Facts<'a> {
+    Facts {
+        owner,
+        access,
+        shared,
+    }
+}
+
+fn ignoring() -> Policy {
+    Policy {
+        rbac: Rbac::Ignored,
+        ..Policy::default()
+    }
+}
+
+fn with_administrators(rbac: Rbac) -> Policy {
+    Policy {
+        rbac,
+        admin_groups: HashSet::from(["admins".to_owned()]),
+    }
+}
+
+fn shared_with(kind: &str, name: &str) -> Shared {
+    let mut shared = Shared::default();
+    let subject = serde_json::from_value(json!({"kind": kind, "name": name})).unwrap();
+    shared.add(&subject, Some(100));
+    shared
+}
+
+/// The decision where roles have no say.
+fn plain(user: &str, owner: &str, access: AccessType) -> Decision {
+    let shared = Shared::default();
+    let never_asked = || panic!("nobody is to be asked");
+    connect(
+        person(user, NOBODY),
+        facts(owner, access, &shared),
+        &ignoring(),
+        never_asked,
+        0,
+    )
+}
+
+#[test]
+fn the_owner_connects() {
+    assert_eq!(
+        plain("alice", "alice", AccessType::OwnerOnly),
+        Decision::Allow(Allowed::Owner)
+    );
+}
+
+#[test]
+fn another_person_connects_only_to_a_public_workspace() {
+    assert_eq!(
+        plain("bob", "alice", AccessType::OwnerOnly),
+        Decision::Deny(Denied::NotOwner)
+    );
+    assert_eq!(
+        plain("bob", "alice", AccessType::Public),
+        Decision::Allow(Allowed::Public)
+    );
+}
+
+#[test]
+fn nobody_connects_to_nothing() {
+    for access in [AccessType::OwnerOnly, AccessType::Public] {
+        for owner in ["", "alice"] {
+            assert_eq!(plain("", owner, access), Decision::Deny(Denied::Anonymous));
+        }
+    }
+}
+
+#[test]
+fn names_that_only_look_alike_are_strangers() {
+    for user in ["Alice", "alice ", "alice\0", "аlice"] {
+        let decision = plain(user, "alice", AccessType::OwnerOnly);
+        assert_eq!(decision, Decision::Deny(Denied::NotOwner), "{user:?}");
+    }
+}
+
+#[test]
+fn a_share_lets_in_whom_it_names_until_its_end() {
+    let groups = ["ml".to_owned()];
+    for (kind, name, allowed) in [
+        ("User", "bob", Allowed::Share),
+        ("Group", "ml", Allowed::GroupShare),
+    ] {
+        let shared = shared_with(kind, name);
+        let decide = |user: &str, now| {
+            let facts = facts("alice", AccessType::OwnerOnly, &shared);
+            let member = person(user, if user == "bob" { &groups } else { NOBODY });
+            connect(member, facts, &Policy::default(), || Right::Missing, now)
+        };
+        assert_eq!(decide("bob", 99), Decision::Allow(allowed));
+        assert_eq!(decide("bob", 100), Decision::Deny(Denied::NotOwner));
+        assert_eq!(decide("eve", 99), Decision::Deny(Denied::NotOwner));
+        assert_eq!(decide("", 99), Decision::Deny(Denied::Anonymous));
+    }
+}
+
+#[test]
+fn where_roles_count_owners_and_visitors_need_the_right_and_are_asked_for_it_first() {
+    let none = Shared::default();
+    for (user, access, allowed) in [
+        ("alice", AccessType::OwnerOnly, Allowed::Owner),
+        ("bob", AccessType::Public, Allowed::Public),
+    ] {
+        for (right, expected) in [
+            (Right::Granted, Decision::Allow(allowed)),
+            (Right::Missing, Decision::Deny(Denied::NoRight)),
+            (Right::Unknown, Decision::Ask),
+            (Right::Unanswered, Decision::Deny(Denied::Unanswered)),
+        ] {
+            let facts = facts("alice", access, &none);
+            let decision = connect(person(user, NOBODY), facts, &Policy::default(), || right, 0);
+            assert_eq!(decision, expected, "{user} {right:?}");
+        }
+    }
+}
+
+#[test]
+fn a_share_of_a_public_workspace_needs_no_right_and_no_question() {
+    let shared = shared_with("User", "bob");
+    for right in [Right::Missing, Right::Unknown, Right::Unanswered] {
+        let facts = facts("alice", AccessType::Public, &shared);
+        let decision = connect(person("bob", NOBODY), facts, &Policy::default(), || right, 0);
+        assert_eq!(decision, Decision::Allow(Allowed::Share), "{right:?}");
+    }
+}
+
+#[test]
+fn administrators_connect_everywhere_and_are_told_apart_where_nothing_else_lets_them_in() {
+    let groups = ["users".to_owned(), "admins".to_owned()];
+    let none = Shared::default();
+    let decide = |user, access, rbac, right| {
+        let policy = with_administrators(rbac);
+        connect(
+            person(user, &groups),
+            facts("alice", access, &none),
+            &policy,
+            || right,
+            0,
+        )
+    };
+    let administrator = Decision::Allow(Allowed::Administrator);
+    assert_eq!(
+        decide("root", AccessType::OwnerOnly, Rbac::Required, Right::Unknown),
+        administrator
+    );
+    assert_eq!(
+        decide("root", AccessType::Public, Rbac::Ignored, Right::Unknown),
+        Decision::Allow(Allowed::Public)
+    );
+    assert_eq!(
+        decide("alice", AccessType::OwnerOnly, Rbac::Required, Right::Granted),
+        Decision::Allow(Allowed::Owner)
+    );
+    // Their own workspace without the right, or without anybody to ask.
+    for right in [Right::Missing, Right::Unanswered] {
+        assert_eq!(
+            decide("alice", AccessType::OwnerOnly, Rbac::Required, right),
+            administrator
+        );
+    }
+    assert_eq!(
+        connect(
+            person("", &groups),
+            facts("alice", AccessType::OwnerOnly, &none),
+            &with_administrators(Rbac::Required),
+            || Right::Unknown,
+            0
+        ),
+        Decision::Deny(Denied::Anonymous)
+    );
+}
+
+#[test]
+fn a_manager_that_says_nothing_asks_the_roles_and_knows_no_administrators() {
+    let manager = |authorization: serde_json::Value| {
+        let manager = json!({
+            "metadata": {"name": "main"},
+            "spec": {
+                "routing": {"baseDomain": "b.org", "traefik": {}}, "authentication": {"gateway": {}},
+                "authorization": authorization,
+            },
+        });
+        Policy::of(&serde_json::from_value(manager).unwrap())
+    };
+    assert_eq!(manager(json!(null)), Policy::default());
+    assert_eq!(Policy::default().rbac, Rbac::Required);
+    let given = manager(json!({"rbac": "Ignored", "adminGroups": ["admins"]}));
+    assert_eq!(given, with_administrators(Rbac::Ignored));
+}
+
+proptest! {
+    #[test]
+    fn an_owner_only_workspace_that_is_not_shared_admits_exactly_its_owner(user in ".{0,8}", owner in ".{0,8}") {
+        let allowed = matches!(plain(&user, &owner, AccessType::OwnerOnly), Decision::Allow(_));
+        prop_assert_eq!(allowed, !user.is_empty() && user == owner);
+    }
+
+    #[test]
+    fn without_the_right_nobody_gets_in_by_owning_or_by_public_access(
+        user in "[ab]?",
+        is_public in any::<bool>(),
+        unanswered in any::<bool>(),
+    ) {
+        let shared = Shared::default();
+        let access = if is_public { AccessType::Public } else { AccessType::OwnerOnly };
+        let right = if unanswered { Right::Unanswered } else { Right::Missing };
+        let decision = connect(person(&user, NOBODY), facts("a", access, &shared), &Policy::default(), || right, 0);
+        prop_assert!(matches!(decision, Decision::Deny(_)));
+    }
+}

@@ -1,0 +1,185 @@
+//! Whom a share, a role and nobody lets in, and how soon that ends.
+
+use std::time::{Duration, Instant};
+
+use api::{Workspace, WorkspaceShare, workspace::Phase};
+use e2e::{
+    Environment,
+    cluster::{self, Scratch},
+    http::Person,
+    socket::{self, Socket},
+    wait, workspace,
+};
+use futures::StreamExt as _;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::{
+    Api,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+
+/// Access that ends counts for requests within this.
+const REQUESTS: Duration = Duration::from_secs(1);
+/// And for open websockets within this.
+const SOCKETS: Duration = Duration::from_secs(2);
+
+struct Site {
+    scratch: Scratch,
+    lab: Workspace,
+    url: String,
+    shares: Api<WorkspaceShare>,
+}
+
+/// Alice's workspace, running.
+async fn site(prefix: &str) -> anyhow::Result<Site> {
+    let scratch = Scratch::new(prefix, &["alice"]).await?;
+    let alice = cluster::user("alice").await?;
+    let workspaces: Api<Workspace> = Api::namespaced(alice.clone(), &scratch.namespace);
+    workspaces
+        .create(&PostParams::default(), &workspace::echo("ws")?)
+        .await?;
+    let lab = workspace::reached(&workspaces, "ws", Phase::Running).await?;
+    Ok(Site {
+        url: workspace::url(&lab)?,
+        shares: Api::namespaced(alice, &scratch.namespace),
+        scratch,
+        lab,
+    })
+}
+
+impl Site {
+    async fn share(&self, rest: Value) -> anyhow::Result<()> {
+        let mut spec = json!({"workspaceRef": "ws", "subjects": [{"kind": "User", "name": "bob"}]});
+        for (key, value) in rest.as_object().into_iter().flatten() {
+            spec[key] = value.clone();
+        }
+        let share = serde_json::from_value(json!({"metadata": {"name": "s"}, "spec": spec}))?;
+        self.shares.create(&PostParams::default(), &share).await?;
+        Ok(())
+    }
+
+    async fn socket(&self, person: &Person) -> anyhow::Result<Socket> {
+        let origin = Environment::get()?.origin(&workspace::host(&self.lab)?);
+        let target = format!("{}ws", self.url.replacen("https", "wss", 1));
+        let mut open = socket::connect(&target, &person.cookies(&self.url)?, Some(&origin))
+            .await?
+            .map_err(|status| anyhow::anyhow!("{status}"))?;
+        // What the application says first.
+        open.next().await.transpose()?;
+        Ok(open)
+    }
+
+    /// Waits until the person is refused, and says when that was.
+    async fn refused(&self, person: &Person) -> anyhow::Result<Instant> {
+        wait::until("access to end", wait::USUAL, || async {
+            let answer = person
+                .open(&self.url)
+                .await
+                .map_err(|error| format!("{error:#}"))?;
+            match answer.status() {
+                StatusCode::FORBIDDEN => Ok(Instant::now()),
+                status => Err(status.to_string()),
+            }
+        })
+        .await
+    }
+}
+
+/// Waits for the close frame of a socket, and says when it came.
+async fn closed(mut socket: Socket) -> anyhow::Result<(u16, Instant)> {
+    while let Some(message) = socket.next().await {
+        if let Message::Close(frame) = message? {
+            let code = frame.map_or(0, |frame| frame.code.into());
+            return Ok((code, Instant::now()));
+        }
+    }
+    anyhow::bail!("the socket broke off without a close frame")
+}
+
+#[tokio::test]
+async fn bob_works_in_alice_s_workspace_by_a_share_and_no_longer_than_it_is_there() -> anyhow::Result<()> {
+    let site = site("shared").await?;
+    let bob = Person::new()?;
+    let stranger = bob.sign_in(&site.url, "bob").await?;
+    assert_eq!(stranger.status(), StatusCode::FORBIDDEN);
+    site.share(json!({})).await?;
+    bob.enter(&site.url, "bob").await?;
+    let socket = site.socket(&bob).await?;
+    let closing = tokio::spawn(closed(socket));
+
+    site.shares.delete("s", &DeleteParams::default()).await?;
+    let removed = Instant::now();
+    let refused = site.refused(&bob).await?;
+    let (code, closed) = closing.await??;
+    assert_eq!(code, 1008);
+    assert!(
+        refused - removed < REQUESTS,
+        "refused after {:?}",
+        refused - removed
+    );
+    assert!(closed - removed < SOCKETS, "closed after {:?}", closed - removed);
+    site.scratch.finish().await
+}
+
+#[tokio::test]
+async fn a_share_with_a_group_ends_at_its_second() -> anyhow::Result<()> {
+    let site = site("shared-end").await?;
+    let end = Timestamp::from_second(Timestamp::now().as_second() + 20)?;
+    let group = json!([{"kind": "Group", "name": "oidc:engineering"}]);
+    site.share(json!({"subjects": group, "expiresAt": end.to_string()}))
+        .await?;
+    let bob = Person::new()?;
+    bob.enter(&site.url, "bob").await?;
+    let closing = tokio::spawn(closed(site.socket(&bob).await?));
+    site.refused(&bob).await?;
+    let late = Timestamp::now().duration_since(end);
+    assert!(
+        late >= SignedDuration::ZERO && late < SignedDuration::from_millis(1_500),
+        "{late:?}"
+    );
+    let (code, _) = closing.await??;
+    let late = Timestamp::now().duration_since(end);
+    assert_eq!(code, 1008);
+    assert!(late < SignedDuration::from_millis(2_500), "{late:?}");
+    site.scratch.finish().await
+}
+
+#[tokio::test]
+async fn an_owner_whose_role_is_taken_away_is_shut_out_until_it_is_given_back() -> anyhow::Result<()> {
+    let site = site("role").await?;
+    let alice = Person::new()?;
+    alice.enter(&site.url, "alice").await?;
+    let closing = tokio::spawn(closed(site.socket(&alice).await?));
+    let bindings = site.scratch.api::<RoleBinding>();
+    let nobody =
+        json!({"subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "nobody"}]});
+    let before = bindings.get("workspace-users").await?;
+    bindings
+        .patch("workspace-users", &PatchParams::default(), &Patch::Merge(nobody))
+        .await?;
+    let taken = Instant::now();
+    let refused = site.refused(&alice).await?;
+    let (code, closed) = closing.await??;
+    assert_eq!(code, 1008);
+    // A second more than the rest: an answer from before the change counts for so long.
+    let late = Duration::from_secs(1);
+    assert!(
+        refused - taken < REQUESTS + late,
+        "refused after {:?}",
+        refused - taken
+    );
+    assert!(
+        closed - taken < SOCKETS + late,
+        "closed after {:?}",
+        closed - taken
+    );
+    let again = json!({"subjects": before.subjects});
+    bindings
+        .patch("workspace-users", &PatchParams::default(), &Patch::Merge(again))
+        .await?;
+    alice.enter(&site.url, "alice").await?;
+    site.scratch.finish().await
+}
