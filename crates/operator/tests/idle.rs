@@ -104,8 +104,8 @@ async fn ask_for(stage: &mut Stage, pod: &Pod, span: Duration) {
         let asker = pod.asker();
         // Steps that do not end at the very moment of a stop, which would be cut off.
         let step = Duration::from_secs(7).min(end - Instant::now());
-        let asked = idle::run(&context, &asker, &shutdown);
-        let _ = tokio::time::timeout(step, asked).await;
+        let round = idle::run(&context, &asker, &shutdown);
+        let _ = tokio::time::timeout(step, round).await;
         stage.pass().await.unwrap();
     }
 }

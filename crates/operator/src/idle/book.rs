@@ -293,6 +293,7 @@ mod tests {
         subject().since + jiff::SignedDuration::from_secs(second)
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "an answer beside those that fail")]
     fn used(time: Timestamp) -> Answered {
         Ok(vec![Signal {
             name: "server",

@@ -25,14 +25,14 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// Asks until shutdown. Whom, the passes say.
 pub async fn run(context: &Context, asker: &Asker, shutdown: &CancellationToken) {
     let book = &context.idle;
-    let mut asked = FuturesUnordered::new();
+    let mut under_way = FuturesUnordered::new();
     loop {
-        while asked.len() < AT_ONCE
+        while under_way.len() < AT_ONCE
             && let Some(job) = book.take(Instant::now())
         {
-            asked.push(Box::pin(check(context, asker, job)));
+            under_way.push(Box::pin(check(context, asker, job)));
         }
-        let next = book.next().filter(|_| asked.len() < AT_ONCE);
+        let next = book.next().filter(|_| under_way.len() < AT_ONCE);
         let due = async {
             match next {
                 Some(due) => sleep_until(due).await,
@@ -41,7 +41,7 @@ pub async fn run(context: &Context, asker: &Asker, shutdown: &CancellationToken)
         };
         tokio::select! {
             () = shutdown.cancelled() => return,
-            Some(()) = asked.next() => {}
+            Some(()) = under_way.next() => {}
             () = due => {}
             () = book.changed() => {}
         }

@@ -124,19 +124,19 @@ async fn a_jupyterlab_is_asked_for_kernels_and_terminals_too_without_that_being_
     );
 }
 
+/// A Jupyter without one of its pages.
+fn absent(page: &str, line: &str) -> Option<String> {
+    if line.contains(page) {
+        return Some("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned());
+    }
+    jupyter(line)
+}
+
 #[tokio::test]
 async fn a_server_without_terminals_is_asked_all_the_same_and_one_that_hides_kernels_says_nothing() {
-    let (port, _) = pod(|line| match line.contains("terminals") {
-        true => Some("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned()),
-        false => jupyter(line),
-    })
-    .await;
+    let (port, _) = pod(|line| absent("terminals", line)).await;
     assert_eq!(ask(at(port)).await.unwrap().len(), 2);
-    let (port, _) = pod(|line| match line.contains("kernels") {
-        true => Some("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned()),
-        false => jupyter(line),
-    })
-    .await;
+    let (port, _) = pod(|line| absent("kernels", line)).await;
     let unanswered = ask(at(port)).await.unwrap_err();
     assert_eq!(
         (unanswered.name, unanswered.why.as_str()),
