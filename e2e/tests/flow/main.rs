@@ -8,5 +8,7 @@ mod kernel;
 mod lifecycle;
 mod pod;
 mod profiles;
+mod sharing;
+mod sign_out;
 mod silence;
 mod updates;
