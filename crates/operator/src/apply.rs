@@ -333,7 +333,7 @@ async fn tell_corrected(context: &Context, identity: &Identity, before: i32, rep
         action: "Scale".to_owned(),
         secondary: None,
     };
-    publish::event(context, identity, &event).await;
+    publish::event(context, identity, event).await;
 }
 
 fn deployed(context: &Context, outcome: Outcome<Deployment>, applied: &mut Applied) {

@@ -5,8 +5,8 @@ use kube::Client;
 use rules::Settings;
 
 use crate::{
-    backoff::Backoff, events::Recorder, idle, memory::Memory, metrics::Metrics, plan::Site, protect::Holds,
-    stores::Stores,
+    backoff::Backoff, census::Census, events::Recorder, idle, memory::Memory, metrics::Metrics,
+    outbox::Outbox, plan::Site, protect::Holds, putoff::PutOff, stores::Stores,
 };
 
 /// Shared by all passes.
@@ -21,6 +21,12 @@ pub struct Context {
     pub site: Site,
     /// Source of all Events, shared so that what is said again is counted.
     pub recorder: Recorder,
+    /// Events that passes leave to be written beside them.
+    pub outbox: Outbox,
+    /// Looks at pods that many passes share.
+    pub census: Census,
+    /// Statuses that are put off while much goes on.
+    pub put_off: PutOff,
     /// What is measured.
     pub metrics: Metrics,
     /// Failures in a row.
@@ -44,6 +50,9 @@ impl Context {
             stores,
             settings,
             site,
+            outbox: Outbox::default(),
+            census: Census::default(),
+            put_off: PutOff::default(),
             metrics: Metrics::default(),
             backoff: Backoff::default(),
             memory: Memory::default(),

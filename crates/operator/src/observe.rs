@@ -3,22 +3,23 @@
 
 use std::sync::Arc;
 
-use api::{Workspace, WorkspaceStatus, names};
+use api::{Workspace, WorkspaceStatus};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
-        apps::v1::{Deployment, ReplicaSet},
-        core::v1::{PersistentVolumeClaim, Pod, Service},
+        apps::v1::Deployment,
+        core::v1::{PersistentVolumeClaim, Service},
         networking::v1::NetworkPolicy,
     },
 };
 use kube::{
     Api, Client, Resource,
-    api::{ApiResource, DynamicObject, ListParams},
+    api::{ApiResource, DynamicObject},
 };
 use serde::de::DeserializeOwned;
 
 use crate::{
+    census::Census,
     failure::message_of,
     references::References,
     signs::Signs,
@@ -106,7 +107,7 @@ fn signs(world: &mut World, signs: &Signs) {
 }
 
 /// All children, as the API server has them at this moment.
-pub async fn reread_all(cached: World, client: &Client) -> Result<World, Error> {
+pub async fn reread_all(cached: World, client: &Client, census: &Census) -> Result<World, Error> {
     let identity = &cached.identity;
     let (claim, service, policy) = futures::try_join!(
         get::<PersistentVolumeClaim>(client, identity),
@@ -119,18 +120,15 @@ pub async fn reread_all(cached: World, client: &Client) -> Result<World, Error> 
         policy,
         ..cached
     };
-    reread(cached, client).await
+    reread(cached, client, census).await
 }
 
 /// The pods and all that makes pods, as the API server has them at this moment; the rest stays as it was cached. Makers
 /// come first: a pod that is not in the list then cannot come from one that was not yet told to make none.
-pub async fn reread(cached: World, client: &Client) -> Result<World, Error> {
+pub async fn reread(cached: World, client: &Client, census: &Census) -> Result<World, Error> {
     let identity = &cached.identity;
-    let (deployment, replica_sets) = futures::try_join!(
-        get::<Deployment>(client, identity),
-        list::<ReplicaSet>(client, identity),
-    )?;
-    let pods = list::<Pod>(client, identity).await?;
+    let deployment = get::<Deployment>(client, identity).await?;
+    let (replica_sets, pods) = census.of(client, &identity.namespace, &identity.name).await?;
     Ok(World {
         deployment,
         replica_sets,
@@ -157,16 +155,4 @@ where
 {
     let api: Api<K> = Api::namespaced(client.clone(), &identity.namespace);
     Ok(api.get_opt(&identity.child_name()).await?.map(Arc::new))
-}
-
-async fn list<K>(client: &Client, identity: &Identity) -> Result<Vec<Arc<K>>, kube::Error>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + std::fmt::Debug,
-{
-    let api: Api<K> = Api::namespaced(client.clone(), &identity.namespace);
-    let params = ListParams::default().labels(&format!("{}={}", names::WORKSPACE_LABEL, identity.name));
-    Ok(api.list(&params).await?.items.into_iter().map(Arc::new).collect())
 }

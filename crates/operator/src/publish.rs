@@ -1,5 +1,7 @@
 //! New status -> the object's status, if it differs, and Events (IO).
 
+use std::time::Duration;
+
 use api::{Workspace, WorkspaceStatus, names};
 use kube::{
     Api, Resource as _,
@@ -12,6 +14,7 @@ use serde_json::json;
 use crate::{
     context::Context,
     failure::{is_everyday, message_of, reason_of},
+    outbox::Left,
     transitions,
     world::Identity,
 };
@@ -23,17 +26,27 @@ pub struct Error(#[from] pub kube::Error);
 
 /// Writes the status of the workspace if it differs from `before`, which is the newest that is known, and tells the
 /// transition and the `news` that came with it. An Event that cannot be written is logged and lost: the status says the same.
+/// `asked`: that no pod runs any more was asked for, so that nobody is let in whatever the status says. The answer is until when
+/// the status was put off, where it was.
 pub async fn publish(
     context: &Context,
     identity: &Identity,
     before: Option<&WorkspaceStatus>,
     status: WorkspaceStatus,
     news: Vec<Event>,
-) -> Result<(), Error> {
+    asked: bool,
+) -> Result<Option<Duration>, Error> {
     let key = identity.key();
     context.metrics.phase(&key, status.phase);
     if before == Some(&status) {
-        return Ok(());
+        context.put_off.forget(&key);
+        return Ok(None);
+    }
+    if news.is_empty()
+        && transitions::is_passing(before, &status, asked)
+        && let Some(left) = context.put_off.put_off(&key, &identity.uid, &status)
+    {
+        return Ok(Some(left));
     }
     // Of the answer only the version is of interest.
     let workspaces: Api<PartialObjectMeta<Workspace>> =
@@ -51,20 +64,40 @@ pub async fn publish(
     {
         Ok(answer) => context.memory.wrote_status(&key, answer.meta(), status.clone()),
         // Gone, or another one of the same name: nobody is left to be told.
-        Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(()),
+        Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(None),
         Err(error) => return Err(error.into()),
     }
     context.metrics.write("publish");
+    context.put_off.forget(&key);
     let mut told = transitions::events(before, &status);
     told.extend(news);
-    for told in told {
-        event(context, identity, &told).await;
+    tell(context, identity, told).await;
+    Ok(None)
+}
+
+/// Tells Events about the workspace, in this order: beside the pass, where somebody writes them there.
+async fn tell(context: &Context, identity: &Identity, events: Vec<Event>) {
+    if events.is_empty() {
+        return;
     }
-    Ok(())
+    match context.outbox.leave(identity, events) {
+        Left::Taken => {}
+        Left::Lost => context.metrics.error("event", "TooMany".to_owned()),
+        Left::Back(events) => {
+            for event in &events {
+                write(context, identity, event).await;
+            }
+        }
+    }
+}
+
+/// Tells an Event about the workspace.
+pub async fn event(context: &Context, identity: &Identity, event: Event) {
+    tell(context, identity, vec![event]).await;
 }
 
 /// Writes an Event about the workspace. One that cannot be written is logged and lost.
-pub async fn event(context: &Context, identity: &Identity, event: &Event) {
+pub(crate) async fn write(context: &Context, identity: &Identity, event: &Event) {
     if let Err(error) = context.recorder.publish(event, &reference(identity)).await {
         context.metrics.error("event", reason_of(&error));
         if !is_everyday(&error) {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use api::{
     Workspace, WorkspaceStatus,
     condition::{self, STOPPED},
-    workspace::UpdatePolicy,
+    workspace::{DesiredStatus, UpdatePolicy},
 };
 use kube::{Resource as _, core::error_boundary::InvalidObject, runtime::controller::Action};
 use rules::ValidWorkspace;
@@ -100,6 +100,7 @@ pub async fn informed(object: Arc<Guarded<Workspace>>, context: Arc<Context>) ->
 /// One pass over one workspace.
 pub async fn reconcile(object: Arc<Guarded<Workspace>>, context: Arc<Context>) -> Result<Action, Error> {
     let key = Identity::of(object.meta()).key();
+    let _under_way = context.put_off.under_way();
     let next = match tokio::time::timeout(LIMIT, Box::pin(pass(&object, &context))).await {
         Ok(result) => result?,
         Err(_) => return Err(Error::Stuck),
@@ -154,7 +155,8 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         ..
     } = context;
     let identity = Identity::of(&workspace.metadata);
-    let workspace = &with_newest_status(workspace, context);
+    let written = newest_status(workspace, context);
+    let workspace = &with_own_words(workspace, written.as_ref(), context);
     let before = workspace.status.as_ref();
     let stopped = before.is_some_and(|status| condition::holds(&status.conditions, STOPPED));
 
@@ -198,28 +200,24 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         now: (context.now)(),
     };
     let mut assessment = metrics.measure("assess", || assess(&facts));
-    idle::attend(
-        context,
-        workspace,
-        verdict.as_ref().ok(),
-        &world,
-        &mut assessment.status,
-    );
+    idle::attend(context, workspace, verdict.as_ref().ok(), &world, &mut assessment.status);
     let recheck = assessment.recheck;
-    metrics
-        .timed(
-            "publish",
-            publish::publish(context, &identity, before, assessment.status, assessment.news),
-        )
-        .await?;
+    let asked = workspace.spec.desired_status == DesiredStatus::Stopped;
+    let (written, status, news) = (written.as_ref(), assessment.status, assessment.news);
+    let published = publish::publish(context, &identity, written, status, news, asked);
+    let put_off = metrics.timed("publish", Box::pin(published)).await?;
 
     let on_its_way_out =
         matches!(intent, Intent::Stop | Intent::Await) || (intent == Intent::Rest && !world.is_quiet());
     Ok(match obstacle {
         Some(obstacle) if !obstacle.wakes() => Next::Hindered,
-        _ if on_its_way_out => Next::Settled(Some(VIGIL)),
-        _ => Next::Settled(recheck),
+        _ if on_its_way_out => Next::Settled(sooner(Some(VIGIL), put_off)),
+        _ => Next::Settled(sooner(recheck, put_off)),
     })
+}
+
+fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
 }
 
 /// Whether the run that is on is to end and begin anew, with what is asked for today. One in which no container has started
@@ -265,12 +263,12 @@ async fn certain(
     let mut known = (new && world.deployment.is_none() && world.is_quiet())
         || memory.was_quiet(&key, world.deployment.as_deref());
     if unseen || doubtful(&world, known) {
-        let client = &context.client;
+        let (client, census) = (&context.client, &context.census);
         let reread = async {
             if unseen {
-                observe::reread_all(world, client).await
+                observe::reread_all(world, client, census).await
             } else {
-                observe::reread(world, client).await
+                observe::reread(world, client, census).await
             }
         };
         world = context.metrics.timed("reread", Box::pin(reread)).await?;
@@ -302,12 +300,14 @@ async fn depart(object: &Guarded<Workspace>, context: &Context) -> Result<Next, 
         context.memory.let_go(&identity.key(), &identity.uid);
         return Ok(Next::Never);
     };
+    let mut put_off = None;
     if let Ok(workspace) = &object.0 {
-        let workspace = with_newest_status(workspace, context);
+        let written = newest_status(workspace, context);
+        let workspace = with_own_words(workspace, written.as_ref(), context);
         let status = assess::farewell(&workspace, &left, (context.now)());
-        publish::publish(context, &identity, workspace.status.as_ref(), status, Vec::new()).await?;
+        put_off = publish::publish(context, &identity, written.as_ref(), status, Vec::new(), true).await?;
     }
-    Ok(Next::Settled(Some(VIGIL)))
+    Ok(Next::Settled(sooner(Some(VIGIL), put_off)))
 }
 
 /// What is to become of the disks of a deleted workspace. One that does not parse is asked for its status.
@@ -322,7 +322,8 @@ async fn will(object: &Guarded<Workspace>, context: &Context) -> Result<LastWill
         });
     };
     let references = observe::references(workspace, &context.stores);
-    let last = storage(with_newest_status(workspace, context).status.as_ref());
+    let written = newest_status(workspace, context);
+    let last = storage(with_own_words(workspace, written.as_ref(), context).status.as_ref());
     let given = workspace.spec.storage.as_ref();
     Ok(LastWill {
         retain: fate(
@@ -347,18 +348,24 @@ async fn explain(invalid: &InvalidObject, context: &Context) -> Result<Next, Err
     let before: WorkspaceStatus = observe::status_of_unreadable(&identity, &context.client).await?;
     let now = (context.now)();
     let status = assess::unreadable(before.clone(), invalid.metadata.generation, &invalid.error, now);
-    publish::publish(context, &identity, Some(&before), status, Vec::new()).await?;
+    publish::publish(context, &identity, Some(&before), status, Vec::new(), false).await?;
     Ok(Next::Never)
 }
 
-/// The cached workspace with the status that we wrote last, if the cache has not seen it yet.
-fn with_newest_status(cached: &Workspace, context: &Context) -> Workspace {
-    let newer = context
-        .memory
-        .newer_status(&Identity::of(&cached.metadata).key(), &cached.metadata);
-    let status = newer.or_else(|| cached.status.clone());
+/// The status that the workspace has: the cached one, or what we wrote last, if the cache has not seen it yet.
+fn newest_status(cached: &Workspace, context: &Context) -> Option<WorkspaceStatus> {
+    let key = Identity::of(&cached.metadata).key();
+    let newer = context.memory.newer_status(&key, &cached.metadata);
+    newer.or_else(|| cached.status.clone())
+}
+
+/// The workspace with the status that we would say it has: what was put off counts as said.
+fn with_own_words(cached: &Workspace, written: Option<&WorkspaceStatus>, context: &Context) -> Workspace {
+    let identity = Identity::of(&cached.metadata);
+    let put_off = context.put_off.status(&identity.key(), &identity.uid);
     Workspace {
-        status,
-        ..cached.clone()
+        metadata: cached.metadata.clone(),
+        spec: cached.spec.clone(),
+        status: put_off.or_else(|| written.cloned()),
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use api::{condition::reason, names, workspace::Retain};
 use k8s_openapi::{
-    NamespaceResourceScope, api::core::v1::PersistentVolumeClaim,
+    NamespaceResourceScope,
+    api::{apps::v1::ReplicaSet, core::v1::PersistentVolumeClaim},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
@@ -53,14 +54,8 @@ where
     }
     let (client, identity) = (&context.client, &world.identity);
     let owner = names::owner(object.meta());
-    // A Deployment goes after its pods; the others have nothing to wait for.
-    let deployment = delete(
-        client,
-        identity,
-        world.deployment.as_deref(),
-        PropagationPolicy::Foreground,
-    );
-    let (_, service, claim) = futures::try_join!(
+    let deployment = delete(client, identity, world.deployment.as_deref(), propagation(world));
+    let (deployment, service, claim) = futures::try_join!(
         deployment,
         delete(
             client,
@@ -80,6 +75,10 @@ where
         },
     )?;
     let mut left = makers(world);
+    // What it made is waited for, and is enough to say.
+    if deployment && left.len() > 1 {
+        left.retain(|left| left != DEPLOYMENT);
+    }
     let mut wait_for = |kind: &str, gone: bool| {
         if !gone {
             left.push(kind.to_owned());
@@ -115,6 +114,9 @@ where
     finalizer::release(context, object).await?;
     Ok(None)
 }
+
+/// The last maker of pods, in words.
+const DEPLOYMENT: &str = "Deployment";
 
 /// What has become of the disk.
 #[derive(PartialEq)]
@@ -166,7 +168,25 @@ async fn tell_kept(
         action: "Keep".to_owned(),
         secondary: Some(claim.object_ref(&())),
     };
-    publish::event(context, identity, &event).await;
+    publish::event(context, identity, event).await;
+}
+
+/// How the Deployment goes. After all that it made, as a rule, for only it knows of that for certain. But that costs the cluster
+/// three writes more for each workspace, so it goes first where all that it can have made is known by our mark, and waited
+/// for by it: when it has done what it was told to, and the replica set of its run is there.
+fn propagation(world: &World) -> PropagationPolicy {
+    let marked = |meta: &ObjectMeta| world.identity.marked(meta);
+    let run = |meta: &ObjectMeta| meta.labels.as_ref()?.get(names::RUN_ID_LABEL).cloned();
+    let has_run = |set: &Arc<ReplicaSet>| run(&set.metadata).is_some_and(|run| Some(&*run) == world.run_id());
+    let known = world.is_done()
+        && world.replica_sets.iter().any(has_run)
+        && world.replica_sets.iter().all(|set| marked(&set.metadata))
+        && world.pods.iter().all(|pod| marked(&pod.metadata));
+    if known {
+        PropagationPolicy::Background
+    } else {
+        PropagationPolicy::Foreground
+    }
 }
 
 /// Whether nothing of the workspace is left that is a pod or makes one.
@@ -183,7 +203,7 @@ fn makers(world: &World) -> Vec<String> {
         left.push("ReplicaSet".to_owned());
     }
     if world.own_deployment().is_some() {
-        left.push("Deployment".to_owned());
+        left.push(DEPLOYMENT.to_owned());
     }
     left
 }

@@ -23,6 +23,7 @@ use crate::{
     args::Args,
     context::Context,
     idle,
+    outbox,
     plan::Site,
     protect,
     reconcile::{error_policy, informed},
@@ -87,10 +88,15 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let leading = lease::campaign(leases, candidate, election.clone());
     let mut ended = leading.clone();
 
+    let told = CancellationToken::new();
     let work = async {
         tokio::join!(
             report_filled(&context.stores, &caches),
-            work(&context, wakes, &pace, leading, &shutdown)
+            outbox::carry(&context, &told),
+            async {
+                work(&context, wakes, &pace, leading, &shutdown).await;
+                told.cancel();
+            }
         );
         election.cancel();
         Ok::<_, anyhow::Error>(())
@@ -146,6 +152,7 @@ async fn work(
         context.metrics.leading(false);
         context.memory.clear();
         context.idle.clear();
+        context.put_off.clear();
     }
 }
 
@@ -206,4 +213,5 @@ fn forget(context: &Context, workspace: &ObjectRef<kube::api::DynamicObject>) {
     context.backoff.reset(&key);
     context.memory.forget(&key);
     context.idle.forget(&key);
+    context.put_off.forget(&key);
 }

@@ -91,7 +91,7 @@ async fn remove(context: &Context, identity: &Identity, wall: &NetworkPolicy) ->
     if !retire::seems_bare(&cached) || exists(context, identity).await? {
         return Ok(false);
     }
-    let world = observe::reread(cached, &context.client)
+    let world = observe::reread(cached, &context.client, &context.census)
         .await
         .map_err(|error| error.0)?;
     if !retire::seems_bare(&world) {

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Name of the application's port on container and Service.
-pub const PORT_NAME: &str = "http";
+pub const PORT_NAME: &str = names::APPLICATION_PORT;
 
 /// Which workspace: all that is needed to find its children, readable even where its spec is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,6 +151,11 @@ impl World {
     /// How many pods the Deployment is told to run; 0 without one.
     pub fn wanted_pods(&self) -> i32 {
         self.own_deployment().map_or(0, wanted_replicas)
+    }
+
+    /// Whether the Deployment has done what it was last told to: it makes no replica set any more.
+    pub fn is_done(&self) -> bool {
+        self.own_deployment().is_some_and(deployment_is_settled)
     }
 
     /// Whether no pod runs and none can appear any more: every replica set has seen that it is to have none.

@@ -271,11 +271,10 @@ async fn a_delete_takes_the_children_first_and_the_wall_after_the_last_pod() {
             .iter()
             .filter(|call| call.method == Method::DELETE)
             .all(|call| {
-                let waits = call.path.contains("deployments");
                 call.body["preconditions"]["uid"].is_string()
-                    && (call.body["propagationPolicy"] == "Foreground") == waits
+                    && call.body["propagationPolicy"] == "Background"
             }),
-        "the Deployment goes after its pods"
+        "what the Deployment made is known, and waited for"
     );
     let status = stage.status();
     assert_eq!((status.phase, status.endpoint), (Some(Phase::Deleting), None));
@@ -353,4 +352,73 @@ async fn a_dead_pod_is_no_reason_to_write_the_deployment() {
     stage.pass().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Running));
     assert_eq!(stage.all::<Pod>().len(), 1);
+}
+
+/// How the Deployment of `demo` is deleted when something of it is not as usual.
+async fn propagation(prepare: impl FnOnce(&Stage)) -> serde_json::Value {
+    let mut stage = Stage::with_running_demo().await;
+    prepare(&stage);
+    stage.delete_demo();
+    stage.pass().await.unwrap();
+    let calls = stage.server.take_calls();
+    let mut deleted = calls.iter().filter(|call| call.method == Method::DELETE);
+    let deployment = deleted.find(|call| call.path.contains("deployments")).unwrap();
+    let propagation = deployment.body["propagationPolicy"].clone();
+    stage.collect_garbage();
+    stage.pass().await.unwrap();
+    assert!(stage.all::<Workspace>().is_empty());
+    propagation
+}
+
+#[tokio::test]
+async fn a_deployment_goes_after_what_it_made_unless_all_of_that_is_known() {
+    assert_eq!(propagation(|_| {}).await, "Background");
+    let unsettled = |stage: &Stage| {
+        stage.server.edit::<Deployment>(Some("team"), CHILD, |object| {
+            object["status"]["observedGeneration"] = json!(0);
+        });
+    };
+    assert_eq!(
+        propagation(unsettled).await,
+        "Foreground",
+        "it may still make a replica set"
+    );
+    let unmade = |stage: &Stage| {
+        for set in stage.all::<ReplicaSet>() {
+            stage
+                .server
+                .remove::<ReplicaSet>(Some("team"), &set.metadata.name.unwrap_or_default());
+        }
+    };
+    assert_eq!(
+        propagation(unmade).await,
+        "Foreground",
+        "its replica set is not there"
+    );
+    let stale = |stage: &Stage| {
+        for set in stage.all::<ReplicaSet>() {
+            let name = set.metadata.name.unwrap_or_default();
+            stage.server.edit::<ReplicaSet>(Some("team"), &name, |object| {
+                object["metadata"]["labels"][names::RUN_ID_LABEL] = json!("another");
+            });
+        }
+    };
+    assert_eq!(
+        propagation(stale).await,
+        "Foreground",
+        "that of its run is not there"
+    );
+    let unmarked = |stage: &Stage| {
+        for pod in stage.all::<Pod>() {
+            let name = pod.metadata.name.unwrap_or_default();
+            stage.server.edit::<Pod>(Some("team"), &name, |object| {
+                object["metadata"]["annotations"] = serde_json::Value::Null;
+            });
+        }
+    };
+    assert_eq!(
+        propagation(unmarked).await,
+        "Foreground",
+        "a pod without our mark"
+    );
 }

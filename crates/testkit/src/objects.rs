@@ -103,6 +103,7 @@ pub fn replica_set_of(deployment: &Deployment) -> ReplicaSet {
             "uid": format!("{}-rs", deployment.uid().unwrap_or_default()),
             "generation": 1,
             "labels": labels,
+            "annotations": deployment.annotations(),
             "ownerReferences": [deployment.controller_owner_ref(&())],
         },
         "spec": {"replicas": spec.replicas, "selector": spec.selector, "template": spec.template},

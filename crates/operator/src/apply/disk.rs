@@ -173,5 +173,5 @@ async fn tell_taken_over(context: &Context, identity: &Identity, claim: &Claim) 
         action: "TakeOver".to_owned(),
         secondary: Some(claim.object_ref(&())),
     };
-    publish::event(context, identity, &event).await;
+    publish::event(context, identity, event).await;
 }

@@ -1,0 +1,294 @@
+//! Names of workspaces -> their replica sets and pods, as the API server has them (IO): many are asked for together.
+//!
+//! That no pod is left has to be read before it is said or built upon (docs/decisions/0032), and when many workspaces stop at a time
+//! that is two lists for each, every one of which looks at all pods of the namespace. So whoever asks while lists of the namespace
+//! are under way waits for the next ones, which are for all who wait. Nobody gets an answer that is older than the question.
+
+use std::{
+    collections::HashMap,
+    fmt::Debug,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use api::names;
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{apps::v1::ReplicaSet, core::v1::Pod},
+};
+use kube::{Api, Client, Resource, api::ListParams};
+use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
+
+/// Workspaces of one question: a selector has to fit into a URL.
+const MOST: usize = 64;
+
+/// What the API server has of one workspace: replica sets, then pods.
+pub type Found = (Vec<Arc<ReplicaSet>>, Vec<Arc<Pod>>);
+
+/// Collects questions, by namespace.
+#[derive(Debug, Default)]
+pub struct Census {
+    desks: Mutex<HashMap<String, Arc<Desk>>>,
+}
+
+/// The questions about one namespace. Whoever has the turn asks for all who wait.
+#[derive(Debug, Default)]
+struct Desk {
+    waiting: Mutex<Vec<Question>>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Question {
+    workspace: String,
+    answer: oneshot::Sender<Result<Found, kube::Error>>,
+}
+
+impl Census {
+    /// Replica sets and pods with the label of this workspace. Replica sets are read first: a pod that is not in the answer cannot
+    /// come from one that was not yet told to make none.
+    ///
+    /// # Errors
+    /// When the API server could not be asked.
+    pub async fn of(&self, client: &Client, namespace: &str, workspace: &str) -> Result<Found, kube::Error> {
+        let desk = lock(&self.desks).entry(namespace.to_owned()).or_default().clone();
+        loop {
+            let (sender, mut answer) = oneshot::channel();
+            lock(&desk.waiting).push(Question {
+                workspace: workspace.to_owned(),
+                answer: sender,
+            });
+            let turn = tokio::select! {
+                biased;
+                // Whoever was asking for us may have been dropped on the way: then we ask again.
+                answered = &mut answer => match answered {
+                    Ok(found) => return found,
+                    Err(_) => continue,
+                },
+                turn = desk.turn.lock() => turn,
+            };
+            // Passes that were woken by the same change come with us.
+            tokio::task::yield_now().await;
+            desk.ask(client, namespace).await;
+            drop(turn);
+            // More may wait than fit into one question.
+            if let Ok(found) = answer.try_recv() {
+                return found;
+            }
+        }
+    }
+}
+
+impl Desk {
+    /// Asks for those who wait at this moment, the longest-waiting first.
+    async fn ask(&self, client: &Client, namespace: &str) {
+        let questions: Vec<Question> = {
+            let mut waiting = lock(&self.waiting);
+            // Those who gave up need no answer.
+            waiting.retain(|question| !question.answer.is_closed());
+            let count = waiting.len().min(MOST);
+            waiting.drain(..count).collect()
+        };
+        if questions.is_empty() {
+            return;
+        }
+        let names: Vec<&str> = questions
+            .iter()
+            .map(|question| question.workspace.as_str())
+            .collect();
+        let found = ask(client, namespace, &selector(&names)).await;
+        match found {
+            Ok((sets, pods)) => {
+                let (sets, pods) = (by_workspace(sets), by_workspace(pods));
+                for Question { workspace, answer } in questions {
+                    // The same workspace may stand here twice: one who asked may have begun anew.
+                    let found = (
+                        sets.get(&workspace).cloned().unwrap_or_default(),
+                        pods.get(&workspace).cloned().unwrap_or_default(),
+                    );
+                    let _ = answer.send(Ok(found));
+                }
+            }
+            Err(error) => {
+                for question in questions {
+                    let _ = question.answer.send(Err(same(&error)));
+                }
+            }
+        }
+    }
+}
+
+async fn ask(
+    client: &Client,
+    namespace: &str,
+    selector: &str,
+) -> Result<(Vec<ReplicaSet>, Vec<Pod>), kube::Error> {
+    let sets = list::<ReplicaSet>(client, namespace, selector).await?;
+    let pods = list::<Pod>(client, namespace, selector).await?;
+    Ok((sets, pods))
+}
+
+async fn list<K>(client: &Client, namespace: &str, selector: &str) -> Result<Vec<K>, kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    Ok(api.list(&ListParams::default().labels(selector)).await?.items)
+}
+
+fn selector(workspaces: &[&str]) -> String {
+    match workspaces {
+        [one] => format!("{}={one}", names::WORKSPACE_LABEL),
+        many => format!("{} in ({})", names::WORKSPACE_LABEL, many.join(",")),
+    }
+}
+
+fn by_workspace<K: Resource>(objects: Vec<K>) -> HashMap<String, Vec<Arc<K>>> {
+    let mut sorted: HashMap<String, Vec<Arc<K>>> = HashMap::new();
+    for object in objects {
+        let labels = object.meta().labels.as_ref();
+        if let Some(workspace) = labels.and_then(|labels| labels.get(names::WORKSPACE_LABEL)) {
+            sorted
+                .entry(workspace.clone())
+                .or_default()
+                .push(Arc::new(object));
+        }
+    }
+    sorted
+}
+
+/// The same error for another: what the API server said, or that it could not be asked.
+fn same(error: &kube::Error) -> kube::Error {
+    match error {
+        kube::Error::Api(status) => kube::Error::Api(status.clone()),
+        other => kube::Error::Service(other.to_string().into()),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use testkit::{
+        api_server::{ApiServer, Fault},
+        objects::{self, NAMESPACE},
+    };
+
+    use super::*;
+    use crate::fixtures;
+
+    /// A server with a pod for each of these workspaces.
+    fn server(workspaces: &[&str]) -> (ApiServer, Client) {
+        let (server, client) = ApiServer::start();
+        for workspace in workspaces {
+            let mut set = objects::replica_set_of(fixtures::running().deployment.as_deref().unwrap());
+            let mut pod = objects::pod_of(&set);
+            for meta in [&mut set.metadata, &mut pod.metadata] {
+                meta.name = Some((*workspace).to_owned());
+                let labels = meta.labels.get_or_insert_default();
+                labels.insert(names::WORKSPACE_LABEL.to_owned(), (*workspace).to_owned());
+            }
+            server.put(&set);
+            server.put(&pod);
+        }
+        (server, client)
+    }
+
+    fn names_of((sets, pods): &Found) -> (Vec<&str>, Vec<&str>) {
+        fn names<K: Resource>(objects: &[Arc<K>]) -> Vec<&str> {
+            let names = objects.iter().map(|object| object.meta().name.as_deref());
+            names.map(Option::unwrap_or_default).collect()
+        }
+        (names(sets), names(pods))
+    }
+
+    #[tokio::test]
+    async fn who_asks_at_the_same_time_is_answered_together_and_each_with_its_own() {
+        let (server, client) = server(&["a", "b", "c"]);
+        let census = Census::default();
+        let asked = ["a", "b", "none", "c"];
+        let found = futures::future::join_all(asked.map(|name| census.of(&client, NAMESPACE, name))).await;
+        for (name, found) in asked.iter().zip(found) {
+            let found = found.unwrap();
+            let expected: Vec<&str> = if *name == "none" { vec![] } else { vec![*name] };
+            assert_eq!(names_of(&found), (expected.clone(), expected), "{name}");
+        }
+        // All had asked before the first got its turn.
+        assert_eq!(server.take_calls().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_question_that_comes_while_one_is_under_way_is_asked_anew() {
+        let (server, client) = server(&["a"]);
+        let census = Census::default();
+        for _ in 0..2 {
+            census.of(&client, NAMESPACE, "a").await.unwrap();
+        }
+        let calls = server.take_calls();
+        let paths: Vec<_> = calls
+            .iter()
+            .filter_map(|call| call.path.split('/').next_back())
+            .collect();
+        assert_eq!(
+            paths,
+            ["replicasets", "pods", "replicasets", "pods"],
+            "makers first"
+        );
+    }
+
+    #[tokio::test]
+    async fn many_are_asked_for_in_parts() {
+        let (server, client) = server(&["w-7", "w-99"]);
+        let census = Census::default();
+        let questions = (0..150).map(|number| format!("w-{number}"));
+        let questions: Vec<String> = questions.collect();
+        let found = questions.iter().map(|name| census.of(&client, NAMESPACE, name));
+        let found = futures::future::join_all(found).await;
+        let pods: usize = found.into_iter().map(|found| found.unwrap().1.len()).sum();
+        assert_eq!(pods, 2);
+        assert_eq!(server.take_calls().len(), 2 * 150_usize.div_ceil(MOST));
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_told_to_all_who_wait_and_passes() {
+        let (server, client) = server(&["a"]);
+        server.fail(Fault {
+            method: Method::GET,
+            path_part: "pods",
+            code: 500,
+            reason: "InternalError",
+            message: "not now".to_owned(),
+            times: 1,
+        });
+        let census = Census::default();
+        let (first, second) = tokio::join!(
+            census.of(&client, NAMESPACE, "a"),
+            census.of(&client, NAMESPACE, "b")
+        );
+        for error in [first.unwrap_err(), second.unwrap_err()] {
+            assert!(
+                matches!(&error, kube::Error::Api(status) if status.code == 500),
+                "{error}"
+            );
+        }
+        assert_eq!(census.of(&client, NAMESPACE, "a").await.unwrap().1.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_somebody_who_gave_up_asks_itself() {
+        let (server, client) = server(&["a", "b"]);
+        let census = Census::default();
+        let mut dropped = Box::pin(census.of(&client, NAMESPACE, "a"));
+        // It takes the turn, and soon asks for both.
+        assert!(futures::poll!(&mut dropped).is_pending());
+        let mut waiting = Box::pin(census.of(&client, NAMESPACE, "b"));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        assert!(futures::poll!(&mut dropped).is_pending());
+        drop(dropped);
+        assert_eq!(names_of(&waiting.await.unwrap()).1, ["b"]);
+        drop(server);
+    }
+}
