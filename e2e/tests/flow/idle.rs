@@ -1,6 +1,6 @@
 //! Workspaces that nobody uses stop by themselves, and say why; those that compute do not.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api::{
     Workspace, WorkspaceSpec,
@@ -92,7 +92,7 @@ async fn stops_and_starts(
         lasted >= SignedDuration::from_secs(59),
         "stopped {lasted:?} after it was ready"
     );
-    told(scratch, name).await?;
+    told(scratch, name, reason::IDLE_STOPPED).await?;
     workspace::set(alice, name, json!({"desiredStatus": "Running"})).await?;
     let again = workspace::reached(alice, name, Phase::Running).await?;
     assert_eq!(again.status.and_then(|status| status.stopped_because), None);
@@ -100,15 +100,15 @@ async fn stops_and_starts(
 }
 
 /// Waits for the Event.
-async fn told(scratch: &Scratch, name: &str) -> anyhow::Result<()> {
-    wait::until("the stop to be told", wait::USUAL, || async {
+async fn told(scratch: &Scratch, name: &str, what: &str) -> anyhow::Result<()> {
+    wait::until(&format!("{what} to be told"), wait::USUAL, || async {
         let events = scratch.api::<Event>().list(&ListParams::default()).await;
         let events = events.map_err(|error| error.to_string())?.items;
         let of_it = events
             .iter()
             .filter(|event| event.involved_object.name.as_deref() == Some(name));
         let reasons: Vec<_> = of_it.filter_map(|event| event.reason.clone()).collect();
-        if reasons.iter().any(|it| it == reason::IDLE_STOPPED) {
+        if reasons.iter().any(|it| it == what) {
             Ok(())
         } else {
             Err(format!("{reasons:?}"))
@@ -136,5 +136,40 @@ async fn a_jupyterlab_that_nobody_uses_stops_and_one_that_computes_does_not() ->
     assert_eq!(answer?, "42", "nobody touched it for longer than the timeout");
     let computes = alice.get("computes").await?;
     assert_eq!(computes.spec.desired_status, DesiredStatus::Running);
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn an_application_that_does_not_say_whether_it_is_used_is_not_stopped_and_that_is_told()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("idle-silent", &["alice"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    // It answers, but nothing from which one could tell.
+    let mut silent = workspace::echo("silent")?;
+    silent.spec.idle_shutdown = lab("silent").spec.idle_shutdown;
+    alice.create(&PostParams::default(), &silent).await?;
+    workspace::reached(&alice, "silent", Phase::Running).await?;
+    let begin = Instant::now();
+    told(&scratch, "silent", reason::IDLE_CHECK_FAILED).await?;
+    wait::until("a timeout and more to pass while it runs", SOON, || async {
+        let workspace = alice.get("silent").await.map_err(|error| error.to_string())?;
+        assert_eq!(workspace.spec.desired_status, DesiredStatus::Running);
+        let passed = begin.elapsed();
+        if passed > Duration::from_secs(80) {
+            Ok(())
+        } else {
+            Err(format!("{passed:?}"))
+        }
+    })
+    .await?;
+    let status = alice.get("silent").await?.status.unwrap_or_default();
+    let error = status
+        .idle
+        .and_then(|idle| idle.signals.into_iter().find_map(|signal| signal.error));
+    assert!(
+        error.is_some() && status.stops_at.is_none(),
+        "{error:?} {:?}",
+        status.stops_at
+    );
     scratch.finish().await
 }
