@@ -49,16 +49,7 @@ const SYSCTLS: [&str; 10] = [
 
 /// Security settings of a pod at `path`.
 pub(super) fn pod(path: &str, context: &PodSecurityContext, level: PodSecurity) -> Vec<Violation> {
-    let mut check = Check {
-        path,
-        level,
-        found: Vec::new(),
-    };
-    check.user(context.run_as_non_root, context.run_as_user);
-    check.seccomp(context.seccomp_profile.as_ref());
-    check.app_armor(context.app_armor_profile.as_ref());
-    check.selinux(context.se_linux_options.as_ref());
-    check.windows(context.windows_options.as_ref());
+    let mut check = Check::of_common(path, level, &context.into());
     for (index, sysctl) in context.sysctls.iter().flatten().enumerate() {
         if !SYSCTLS.contains(&sysctl.name.as_str()) {
             check.fault(
@@ -73,16 +64,7 @@ pub(super) fn pod(path: &str, context: &PodSecurityContext, level: PodSecurity) 
 
 /// Security settings of a container at `path`.
 pub(super) fn container(path: &str, context: &SecurityContext, level: PodSecurity) -> Vec<Violation> {
-    let mut check = Check {
-        path,
-        level,
-        found: Vec::new(),
-    };
-    check.user(context.run_as_non_root, context.run_as_user);
-    check.seccomp(context.seccomp_profile.as_ref());
-    check.app_armor(context.app_armor_profile.as_ref());
-    check.selinux(context.se_linux_options.as_ref());
-    check.windows(context.windows_options.as_ref());
+    let mut check = Check::of_common(path, level, &context.into());
     check.capabilities(context.capabilities.as_ref());
     if context.privileged == Some(true) {
         check.fault("privileged", "true", "leave it out");
@@ -100,13 +82,63 @@ pub(super) fn container(path: &str, context: &SecurityContext, level: PodSecurit
     check.found
 }
 
+/// What a pod may say for all of its containers, and each of them for itself.
+struct Common<'a> {
+    non_root: Option<bool>,
+    user: Option<i64>,
+    seccomp: Option<&'a SeccompProfile>,
+    app_armor: Option<&'a AppArmorProfile>,
+    selinux: Option<&'a SELinuxOptions>,
+    windows: Option<&'a WindowsSecurityContextOptions>,
+}
+
+impl<'a> From<&'a PodSecurityContext> for Common<'a> {
+    fn from(context: &'a PodSecurityContext) -> Self {
+        Self {
+            non_root: context.run_as_non_root,
+            user: context.run_as_user,
+            seccomp: context.seccomp_profile.as_ref(),
+            app_armor: context.app_armor_profile.as_ref(),
+            selinux: context.se_linux_options.as_ref(),
+            windows: context.windows_options.as_ref(),
+        }
+    }
+}
+
+impl<'a> From<&'a SecurityContext> for Common<'a> {
+    fn from(context: &'a SecurityContext) -> Self {
+        Self {
+            non_root: context.run_as_non_root,
+            user: context.run_as_user,
+            seccomp: context.seccomp_profile.as_ref(),
+            app_armor: context.app_armor_profile.as_ref(),
+            selinux: context.se_linux_options.as_ref(),
+            windows: context.windows_options.as_ref(),
+        }
+    }
+}
+
 struct Check<'a> {
     path: &'a str,
     level: PodSecurity,
     found: Vec<Violation>,
 }
 
-impl Check<'_> {
+impl<'a> Check<'a> {
+    fn of_common(path: &'a str, level: PodSecurity, common: &Common<'_>) -> Self {
+        let mut check = Self {
+            path,
+            level,
+            found: Vec::new(),
+        };
+        check.user(common.non_root, common.user);
+        check.seccomp(common.seccomp);
+        check.app_armor(common.app_armor);
+        check.selinux(common.selinux);
+        check.windows(common.windows);
+        check
+    }
+
     fn fault(&mut self, field: &str, value: &str, remedy: &str) {
         let level = match self.level {
             PodSecurity::Restricted => "restricted",
