@@ -150,7 +150,7 @@ pub(crate) enum ClusterCommand {
     },
     /// Take the cluster down and leave nothing behind but cached binaries and images
     Down,
-    /// Say what runs; exit code 0 when up, 3 when down, 1 when broken
+    /// Say what runs; exit code 0 when up, 3 when down, 1 when broken, 4 when it cannot be told
     Status,
     /// Hand images that are new in the cache folder to the running cluster
     Import,

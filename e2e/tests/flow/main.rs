@@ -5,6 +5,7 @@ mod browser;
 mod create;
 mod idle;
 mod kernel;
+mod late_template;
 mod lifecycle;
 mod pod;
 mod profiles;

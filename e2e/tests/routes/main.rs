@@ -9,6 +9,7 @@
 
 mod definitions;
 mod edge;
+mod endings;
 mod examples;
 mod kinds;
 mod walls;

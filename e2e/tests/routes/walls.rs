@@ -20,7 +20,7 @@ except OSError:
     print('no')
 ";
 
-async fn connects(pods: &Api<Pod>, from: &str, address: &str, port: i32) -> anyhow::Result<bool> {
+pub(crate) async fn connects(pods: &Api<Pod>, from: &str, address: &str, port: i32) -> anyhow::Result<bool> {
     let command = ["python3", "-c", CONNECT, address, &port.to_string()];
     Ok(cluster::exec(pods, from, &command).await?.trim() == "yes")
 }

@@ -80,7 +80,7 @@ fn check_disk(paths: &Paths, missing: &[&Component]) -> anyhow::Result<()> {
     check_space(needs)
 }
 
-/// Whether each of the folders, there or not, has room for so many GiB.
+/// Whether each of the folders, there or not, can be written and has room for so many GiB.
 ///
 /// # Errors
 /// When one has not: names it, what it needs and what is free.
@@ -90,6 +90,7 @@ pub(crate) fn check_space(needs: Vec<(PathBuf, u64)>) -> anyhow::Result<()> {
         let existing = nearest(&folder);
         let disk = rustix::fs::statvfs(existing)
             .with_context(|| format!("cannot ask for space at {}", existing.display()))?;
+        check_writable(existing, &folder, disk.f_blocks)?;
         disks.push((
             fs::metadata(existing)?.dev(),
             disk.f_bavail * disk.f_frsize,
@@ -105,6 +106,23 @@ pub(crate) fn check_space(needs: Vec<(PathBuf, u64)>) -> anyhow::Result<()> {
         crate::paths::CACHE_VARIABLE
     );
     Ok(())
+}
+
+/// Whether `folder` can be made in `existing`, on a file system of so many blocks. Those of the kernel have none.
+fn check_writable(existing: &Path, folder: &Path, blocks: u64) -> anyhow::Result<()> {
+    let may = rustix::fs::access(existing, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK);
+    let may = may.map_err(anyhow::Error::from).and_then(|()| {
+        ensure!(blocks > 0, "this is no disk");
+        Ok(())
+    });
+    may.with_context(|| {
+        format!(
+            "cannot write to {}, for {}: take other folders by {} (cache), CARGO_TARGET_DIR, GOCACHE, GOMODCACHE",
+            existing.display(),
+            folder.display(),
+            crate::paths::CACHE_VARIABLE
+        )
+    })
 }
 
 /// The folder itself, or the closest one above it that exists.
@@ -159,6 +177,14 @@ mod tests {
         ];
         assert_eq!(too_small(&disks), ["/b need 3 GiB, and 1.5 GiB are free"]);
         assert!(too_small(&disks[..1]).is_empty());
+    }
+
+    #[test]
+    fn a_place_that_takes_no_files_is_told_from_a_full_disk() {
+        let error = check_space(vec![(PathBuf::from("/proc/cache"), 1)]).unwrap_err();
+        let told = format!("{error:#}");
+        assert!(told.starts_with("cannot write to /proc, for /proc/cache: "), "{told}");
+        assert!(told.ends_with("GOMODCACHE: this is no disk"), "{told}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Provider `node`: nothing, a running node or the remains of one -> a running node (IO).
 
 use std::fs;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::time::Duration;
@@ -58,6 +59,9 @@ pub(crate) fn obtain(paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
 }
 
 /// Looks at what there is of a node.
+///
+/// # Errors
+/// When the machine cannot be looked at, or the record may not be read.
 pub(crate) fn observe(layout: &Layout, paths: &Paths) -> anyhow::Result<Found> {
     Ok(match State::load(layout) {
         Ok(Some(state)) => {
@@ -73,7 +77,8 @@ pub(crate) fn observe(layout: &Layout, paths: &Paths) -> anyhow::Result<Found> {
             Found::Node { state, dead, ready }
         }
         Ok(None) => clean::remains(layout)?.map_or(Found::Nothing, Found::Remains),
-        Err(error) => Found::Remains(format!("an unreadable record ({error:#})")),
+        Err(error) if error.is::<io::Error>() => return Err(error),
+        Err(error) => Found::Remains(format!("a broken record ({error:#})")),
     })
 }
 

@@ -1,7 +1,7 @@
 //! The cluster -> what runs, for people and as an exit code (IO).
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use super::layout::{Layout, POD_RANGE, SERVICE_RANGE};
@@ -18,9 +18,11 @@ enum Verdict {
     Broken = 1,
     /// No cluster; the code that init scripts use for "not running".
     Down = 3,
+    /// Its record may not be read; the code that init scripts use for "unknown".
+    Unknown = 4,
 }
 
-/// Prints what runs; exit code 0 when up, 3 when down, 1 when broken.
+/// Prints what runs; exit code 0 when up, 3 when down, 1 when broken, 4 when that cannot be told.
 pub(crate) fn print(paths: &Paths) -> anyhow::Result<ExitCode> {
     let cluster = Cluster::load(paths)?;
     let (verdict, text) = match cluster {
@@ -28,7 +30,7 @@ pub(crate) fn print(paths: &Paths) -> anyhow::Result<ExitCode> {
         _ => of_node(paths)?,
     };
     // Whoever reads may have seen enough, as `head` does.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let _ = io::stdout().write_all(text.as_bytes());
     Ok(ExitCode::from(verdict as u8))
 }
 
@@ -41,7 +43,14 @@ fn of_node(paths: &Paths) -> anyhow::Result<(Verdict, String)> {
         );
         return Ok((Verdict::Down, text));
     }
-    Ok(match node::observe(&layout, paths)? {
+    let found = match node::observe(&layout, paths) {
+        Err(error) if is_denied(&error) => {
+            let text = format!("cluster: unknown: {error:#}\nrun this as the user who started it (root)\n");
+            return Ok((Verdict::Unknown, text));
+        }
+        found => found?,
+    };
+    Ok(match found {
         Found::Nothing => (
             Verdict::Down,
             "cluster: down (`./justw cluster up` starts one)\n".to_owned(),
@@ -64,6 +73,12 @@ fn of_node(paths: &Paths) -> anyhow::Result<(Verdict, String)> {
             (verdict, describe(&state, trouble.as_deref(), &layout, paths))
         }
     })
+}
+
+/// Whether somebody else's files were in the way.
+fn is_denied(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 fn describe(state: &State, trouble: Option<&str>, layout: &Layout, paths: &Paths) -> String {
@@ -141,4 +156,20 @@ fn other(cluster: &Cluster, paths: &Paths) -> (Verdict, String) {
         },
         text,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn a_record_of_somebody_else_is_told_from_a_broken_one() {
+        let read = |kind: io::ErrorKind| -> anyhow::Result<()> {
+            Err(io::Error::from(kind)).context("cannot read state.json")
+        };
+        assert!(is_denied(&read(io::ErrorKind::PermissionDenied).unwrap_err()));
+        assert!(!is_denied(&read(io::ErrorKind::InvalidData).unwrap_err()));
+    }
 }

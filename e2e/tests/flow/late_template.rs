@@ -1,0 +1,117 @@
+//! A template that arrives after its workspace opens nothing that the workspace's author could not open.
+
+use api::{
+    Workspace,
+    condition::{VALID, reason},
+    workspace::Phase,
+};
+use e2e::{
+    Environment,
+    cluster::{self, Scratch},
+    template, wait, workspace,
+};
+use jiff::Timestamp;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Pod, Secret},
+};
+use kube::{
+    Api,
+    api::{ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+/// What the Secret holds.
+const SESAME: &str = "open-sesame";
+
+fn refusal(result: kube::Result<Workspace>) -> anyhow::Result<String> {
+    match result {
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(status.message),
+        other => anyhow::bail!("expected a refusal, got {other:?}"),
+    }
+}
+
+/// Nothing runs in the namespace, and nothing is about to.
+async fn nothing_runs(scratch: &Scratch) -> anyhow::Result<()> {
+    let all = ListParams::default();
+    let deployments = scratch.api::<Deployment>().list(&all).await?.items.len();
+    let pods = scratch.api::<Pod>().list(&all).await?.items.len();
+    anyhow::ensure!(
+        (deployments, pods) == (0, 0),
+        "{deployments} Deployments, {pods} pods"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_template_that_arrives_later_hands_out_no_secret_for_which_nobody_was_asked() -> anyhow::Result<()>
+{
+    let scratch = Scratch::new("late", &["alice"]).await?;
+    let secret: Secret =
+        serde_json::from_value(json!({"metadata": {"name": "theirs"}, "stringData": {"key": SESAME}}))?;
+    scratch.api().create(&PostParams::default(), &secret).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let chosen = json!({"variables": {"secret": "theirs"}});
+    let early = template::workspace(&scratch, "early", &chosen)?;
+    let made = alice.create(&PostParams::default(), &early).await?;
+    let waiting = workspace::reached(&alice, "early", Phase::Invalid).await?;
+    let (_, why, _) = workspace::condition(&waiting, VALID).unwrap_or_default();
+    assert_eq!(why, reason::TEMPLATE_NOT_FOUND);
+
+    // The API server tells times in whole seconds; what is made in the same one counts as made at once.
+    let second = |time: Timestamp| time.as_second();
+    let made = made.metadata.creation_timestamp.map(|time| second(time.0));
+    wait::until("the next second", wait::USUAL, || async {
+        let later = Some(second(Timestamp::now())) > made;
+        later.then_some(()).ok_or(made)
+    })
+    .await?;
+    let reads = json!([{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "{secret}", "key": "key"}}}]);
+    let rest = json!({"defaultImage": Environment::get()?.images.echo, "environmentVariables": reads});
+    template::make(&scratch, &rest).await?;
+    let told = wait::until("the template to be refused", wait::USUAL, || async {
+        let now = alice.get("early").await.map_err(|error| error.to_string())?;
+        match workspace::condition(&now, VALID) {
+            Some((status, why, told)) if status == "False" && why == reason::RULES_VIOLATED => Ok(told),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    for words in [
+        "spec.templateRef",
+        "was made after the workspace",
+        "create it anew",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    nothing_runs(&scratch).await?;
+
+    // No later write gets at it, nor does a workspace that is made now: now somebody is asked.
+    let again = Patch::Merge(json!({"spec": {"displayName": "again"}}));
+    let told = refusal(alice.patch("early", &PatchParams::default(), &again).await)?;
+    assert!(told.contains("is out of your reach"), "{told}");
+    nothing_runs(&scratch).await?;
+    let late = template::workspace(&scratch, "late", &chosen)?;
+    let told = refusal(alice.create(&PostParams::default(), &late).await)?;
+    assert!(told.contains("is out of your reach"), "{told}");
+
+    // The control: whoever may read it gets it, by making the workspace anew as it was told.
+    let rules: Value =
+        json!([{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["theirs"], "verbs": ["get"]}]);
+    scratch.grant("theirs", "alice", &rules).await?;
+    workspace::delete(&alice, "early").await?;
+    // A refusal is remembered for a moment only.
+    wait::until("the right to be seen", wait::USUAL, || async {
+        let made = alice.create(&PostParams::default(), &early).await;
+        made.map(drop).map_err(|error| error.to_string())
+    })
+    .await?;
+    let running = workspace::reached(&alice, "early", Phase::Running).await?;
+    let endpoint = running
+        .status
+        .and_then(|status| status.endpoint)
+        .unwrap_or_default();
+    let seen = cluster::exec(&scratch.api(), &endpoint.pod_name, &["sh", "-c", "echo $KEY"]).await?;
+    assert_eq!(seen.trim(), SESAME);
+    template::finish(scratch).await
+}

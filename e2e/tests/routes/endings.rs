@@ -1,0 +1,105 @@
+//! The wall around a pod that does not want to end.
+
+use api::{Workspace, workspace::Phase};
+use e2e::{Environment, cluster, cluster::Scratch, command, wait, workspace};
+use k8s_openapi::api::{core::v1::Pod, networking::v1::NetworkPolicy};
+use kube::{Api, api::PostParams};
+use serde_json::json;
+
+use crate::walls::connects;
+
+/// A server that does not end when it is told to: only the kubelet's force ends it, after the grace of 30 s.
+const STUBBORN: &str = "
+import http.server, signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+http.server.ThreadingHTTPServer(('', 8888), http.server.SimpleHTTPRequestHandler).serve_forever()
+";
+/// Attempts to get out that must have been made while the pod was ending.
+const ATTEMPTS: usize = 3;
+
+#[tokio::test]
+async fn a_pod_that_ignores_its_end_gets_out_nowhere_while_its_workspace_is_deleted_in_the_foreground()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("endings", &["alice"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let (pods, policies) = (scratch.api::<Pod>(), scratch.api::<NetworkPolicy>());
+    let image = &Environment::get()?.images.echo;
+    let address = |pod: Pod| pod.status.and_then(|status| status.pod_ip).unwrap_or_default();
+    let neighbour = address(cluster::run_pod(&pods, "neighbour", image).await?);
+    let stranger = address(cluster::run_pod(&pods, "stranger", image).await?);
+    let mut wanted = json!(workspace::echo("ws")?);
+    wanted["spec"]["containerConfig"] = json!({"command": ["python3", "-c", STUBBORN]});
+    alice
+        .create(&PostParams::default(), &serde_json::from_value(wanted)?)
+        .await?;
+    let ws = workspace::reached(&alice, "ws", Phase::Running).await?;
+    let pod = ws
+        .status
+        .and_then(|status| status.endpoint)
+        .unwrap_or_default()
+        .pod_name;
+    assert!(
+        connects(&pods, "neighbour", &stranger, 8888).await?,
+        "without a wall pods reach each other"
+    );
+    assert!(!connects(&pods, &pod, &neighbour, 8888).await?);
+
+    let delete = [
+        "delete",
+        "workspace",
+        "ws",
+        "--cascade=foreground",
+        "--wait=false",
+        "-n",
+        &scratch.namespace,
+    ];
+    let outcome = command::kubectl("alice", &delete).await?;
+    anyhow::ensure!(outcome.code == 0, "{outcome:?}");
+    let is_ending = || async {
+        let pod = pods.get_opt(&pod).await?;
+        Ok::<_, kube::Error>(pod.map(|pod| pod.metadata.deletion_timestamp.is_some()))
+    };
+    wait::until("the pod to be told to end", wait::USUAL, || async {
+        match is_ending().await {
+            Ok(Some(true)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    let mut refused = 0;
+    loop {
+        let policy = policies.get_opt("workspace-ws").await?;
+        let out = [
+            (neighbour.as_str(), 8888),
+            ("kubernetes.default.svc", 443),
+            ("169.254.169.254", 80),
+        ];
+        let mut got_out = Vec::new();
+        for (to, port) in out {
+            // Its container may end meanwhile.
+            if let Ok(true) = connects(&pods, &pod, to, port).await {
+                got_out.push(to);
+            }
+        }
+        anyhow::ensure!(got_out.is_empty(), "the ending pod reached {got_out:?}");
+        if is_ending().await?.is_none() {
+            break;
+        }
+        anyhow::ensure!(policy.is_some(), "the policy went before the pod");
+        refused += 1;
+    }
+    anyhow::ensure!(refused >= ATTEMPTS, "it ended after {refused} attempts");
+    wait::until("workspace and policy to be gone", wait::USUAL, || async {
+        let workspace = alice.get_opt("ws").await.map_err(|error| error.to_string())?;
+        let policy = policies
+            .get_opt("workspace-ws")
+            .await
+            .map_err(|error| error.to_string())?;
+        match (workspace, policy) {
+            (None, None) => Ok(()),
+            left => Err(format!("{left:?}")),
+        }
+    })
+    .await?;
+    scratch.finish().await
+}
