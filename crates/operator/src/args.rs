@@ -36,6 +36,11 @@ pub struct Args {
     /// things happen at once, and delays what people see by as much.
     #[arg(long, env = "DEBOUNCE_MILLISECONDS", default_value_t = 50, value_parser = clap::value_parser!(u16).range(0..=5000))]
     pub debounce_milliseconds: u16,
+
+    /// Objects of one answer when a watch begins and everything of a kind is listed. Less takes less memory at that moment,
+    /// more takes fewer requests.
+    #[arg(long, env = "WATCH_PAGE_SIZE", default_value_t = 500, value_parser = clap::value_parser!(u32).range(10..=10_000))]
+    pub watch_page_size: u32,
 }
 
 #[cfg(test)]
@@ -47,6 +52,7 @@ mod tests {
         let with = |flag: &str| Args::try_parse_from(["operator", "--namespace=a", "--pod-name=b", flag]);
         assert!(with("--concurrency=0").is_err());
         assert!(with("--debounce-milliseconds=60000").is_err());
+        assert!(with("--watch-page-size=0").is_err());
         assert_eq!(with("--concurrency=64").unwrap().concurrency, 64);
     }
 }

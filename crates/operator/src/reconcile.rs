@@ -200,7 +200,13 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         now: (context.now)(),
     };
     let mut assessment = metrics.measure("assess", || assess(&facts));
-    idle::attend(context, workspace, verdict.as_ref().ok(), &world, &mut assessment.status);
+    idle::attend(
+        context,
+        workspace,
+        verdict.as_ref().ok(),
+        &world,
+        &mut assessment.status,
+    );
     let recheck = assessment.recheck;
     let asked = workspace.spec.desired_status == DesiredStatus::Stopped;
     let (written, status, news) = (written.as_ref(), assessment.status, assessment.news);
@@ -323,7 +329,11 @@ async fn will(object: &Guarded<Workspace>, context: &Context) -> Result<LastWill
     };
     let references = observe::references(workspace, &context.stores);
     let written = newest_status(workspace, context);
-    let last = storage(with_own_words(workspace, written.as_ref(), context).status.as_ref());
+    let last = storage(
+        with_own_words(workspace, written.as_ref(), context)
+            .status
+            .as_ref(),
+    );
     let given = workspace.spec.storage.as_ref();
     Ok(LastWill {
         retain: fate(

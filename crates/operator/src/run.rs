@@ -22,8 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     args::Args,
     context::Context,
-    idle,
-    outbox,
+    idle, outbox,
     plan::Site,
     protect,
     reconcile::{error_policy, informed},
@@ -51,6 +50,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         admin_address,
         concurrency,
         debounce_milliseconds,
+        watch_page_size,
     } = args;
     let pace = controller::Config::default()
         .concurrency(concurrency)
@@ -71,7 +71,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let context = Arc::new(context);
     let routes = routes::start(&client, &context.settings.route_kinds, &context.stores);
     let told = stream::select(routes, context.idle.wakes());
-    let wakes = stream::select(watch::start(&client, writers), told.map(Ok));
+    let wakes = stream::select(watch::start(&client, writers, watch_page_size), told.map(Ok));
     let wakes = tasks::ahead(wakes, AHEAD);
 
     let readiness = Readiness::default();

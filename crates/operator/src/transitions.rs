@@ -37,7 +37,9 @@ fn loses_disk(status: &WorkspaceStatus) -> bool {
 fn unused(before: &WorkspaceStatus, after: &WorkspaceStatus) -> String {
     let minutes = |status: &WorkspaceStatus| status.resolved.as_ref()?.idle_timeout_in_minutes;
     let minutes = minutes(before).or_else(|| minutes(after));
-    let span = minutes.map_or_else(String::new, |minutes| format!(" for {minutes} min (spec.idleShutdown)"));
+    let span = minutes.map_or_else(String::new, |minutes| {
+        format!(" for {minutes} min (spec.idleShutdown)")
+    });
     let last = before.idle.as_ref().and_then(|idle| idle.last_activity.as_ref());
     let since = last.map_or_else(String::new, |time| format!("; last activity about {}", time.0));
     format!("Nobody used the workspace{span}{since}.")
@@ -54,7 +56,12 @@ fn unanswered(before: &WorkspaceStatus, after: &WorkspaceStatus) -> Option<Event
         "Whether the workspace is used cannot be seen ({name}: {why}). It is not stopped for idleness until it can; see \
          spec.idleShutdown.detection."
     );
-    Some(event(EventType::Warning, "CheckIdleness", reason::IDLE_CHECK_FAILED, &note))
+    Some(event(
+        EventType::Warning,
+        "CheckIdleness",
+        reason::IDLE_CHECK_FAILED,
+        &note,
+    ))
 }
 
 /// The Events that lead from one status to the next.
@@ -85,7 +92,11 @@ pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<
             "The pod is being stopped; the disk is kept."
         };
         events.push(if by_rule {
-            normal("Stop", reason::IDLE_STOPPED, &format!("{} {note}", unused(before, after)))
+            normal(
+                "Stop",
+                reason::IDLE_STOPPED,
+                &format!("{} {note}", unused(before, after)),
+            )
         } else {
             normal("Stop", reason::STOPPING, note)
         });
@@ -271,7 +282,8 @@ mod tests {
     fn a_pod_that_does_not_say_whether_it_is_used_is_told_once() {
         let fine = WorkspaceStatus::default();
         let failing = |why: &str| WorkspaceStatus {
-            idle: serde_json::from_value(serde_json::json!({"signals": [{"name": "server", "error": why}]})).unwrap(),
+            idle: serde_json::from_value(serde_json::json!({"signals": [{"name": "server", "error": why}]}))
+                .unwrap(),
             ..WorkspaceStatus::default()
         };
         assert_eq!(reasons(Some(&fine), &failing("a")), [reason::IDLE_CHECK_FAILED]);

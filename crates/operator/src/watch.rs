@@ -46,10 +46,11 @@ enum Call {
 }
 
 /// Fills `writers` for as long as the stream is polled, and yields what to look at. It never ends and never fails:
-/// watches that break are begun anew, ever later.
+/// watches that break are begun anew, ever later. `page_size`: objects of one answer to a list.
 pub fn start(
     client: &Client,
     writers: Writers,
+    page_size: u32,
 ) -> impl Stream<Item = Result<Wake, Infallible>> + Send + use<> {
     let stores = writers.stores();
     let signs = signs::start(client, &writers.signs, &stores);
@@ -57,36 +58,36 @@ pub fn start(
     let (mut managers, mut profiles) = (Changes::default(), Changes::default());
     let pulse = writers.pulse;
     let streams: Vec<BoxStream<'static, Call>> = vec![
-        watch(client, &pulse, writers.workspaces, move |meta, gone| {
+        watch(client, page_size, &pulse, writers.workspaces, move |meta, gone| {
             workspaces
                 .is_news(meta, gone)
                 .then(|| Call::One(wake(meta, meta.name.as_deref())))
         }),
-        watch(client, &pulse, writers.templates, move |meta, gone| {
+        watch(client, page_size, &pulse, writers.templates, move |meta, gone| {
             let name = meta.name.clone().map(Call::Template);
             name.filter(|_| templates.is_news(meta, gone))
         }),
-        watch(client, &pulse, writers.managers, move |meta, gone| {
+        watch(client, page_size, &pulse, writers.managers, move |meta, gone| {
             managers.is_news(meta, gone).then_some(Call::Everybody)
         }),
-        watch(client, &pulse, writers.profiles, move |meta, gone| {
+        watch(client, page_size, &pulse, writers.profiles, move |meta, gone| {
             let namespace = meta.namespace.clone().map(Call::Namespace);
             namespace.filter(|_| profiles.is_news(meta, gone))
         }),
-        watch(client, &pulse, writers.shares, |_, _| None),
-        watch(client, &pulse, writers.storage_classes, |_, _| {
+        watch(client, page_size, &pulse, writers.shares, |_, _| None),
+        watch(client, page_size, &pulse, writers.storage_classes, |_, _| {
             Some(Call::Everybody)
         }),
-        children(client, writers.claims),
-        children(client, writers.deployments),
-        children(client, writers.services),
+        children(client, page_size, writers.claims),
+        children(client, page_size, writers.deployments),
+        children(client, page_size, writers.services),
         // One may outlive its workspace, and then nothing else tells of it.
-        children(client, writers.policies)
+        children(client, page_size, writers.policies)
             .inspect(move |_| pulse.beat())
             .boxed(),
-        children(client, writers.accounts),
-        children(client, writers.replica_sets),
-        children(client, writers.pods),
+        children(client, page_size, writers.accounts),
+        children(client, page_size, writers.replica_sets),
+        children(client, page_size, writers.pods),
     ];
     let calls = stream::select_all(streams).flat_map(move |call| stream::iter(expand(&call, &stores)));
     stream::select(calls, signs).map(Ok)
@@ -123,6 +124,7 @@ pub async fn until_filled(stores: &Stores) -> anyhow::Result<()> {
 /// The watch of one kind that people write, on which `pulse` beats.
 fn watch<K>(
     client: &Client,
+    page_size: u32,
     pulse: &Pulse,
     writer: CacheWriter<K>,
     mut call: impl FnMut(&ObjectMeta, bool) -> Option<Call> + Send + 'static,
@@ -133,7 +135,7 @@ where
     let api: Api<Guarded<K>> = Api::all(client.clone());
     let kind = K::kind(&()).into_owned();
     let pulse = pulse.clone();
-    watcher(api, watcher::Config::default())
+    watcher(api, watcher::Config::default().page_size(page_size))
         .default_backoff()
         .modify(|object: &mut Guarded<K>| {
             drop_bookkeeping(object.meta_mut());
@@ -163,13 +165,15 @@ where
 }
 
 /// The watch of one kind of child.
-fn children<K>(client: &Client, mut writer: ChildrenWriter<K>) -> BoxStream<'static, Call>
+fn children<K>(client: &Client, page_size: u32, mut writer: ChildrenWriter<K>) -> BoxStream<'static, Call>
 where
     K: Resource<DynamicType = ()> + Compact + Clone + PartialEq + Debug + DeserializeOwned,
     K: Send + Sync + 'static,
 {
     let api: Api<Guarded<K>> = Api::all(client.clone());
-    let config = watcher::Config::default().labels(names::WORKSPACE_LABEL);
+    let config = watcher::Config::default()
+        .labels(names::WORKSPACE_LABEL)
+        .page_size(page_size);
     watcher(api, config)
         .default_backoff()
         .flat_map(move |event| {
