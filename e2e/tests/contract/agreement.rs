@@ -10,6 +10,7 @@ use e2e::{
     Environment,
     cluster::{self, Scratch},
 };
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::{
     Api, Client, Resource,
     api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams},
@@ -19,6 +20,8 @@ use serde_json::{Map, Value, json};
 
 /// In whose name the webhook is asked: somebody who may do everything.
 const SOMEBODY: &str = "agreement";
+/// Objects that are judged at the same time.
+const AT_ONCE: usize = 8;
 
 /// Numbers by chance, the same in every run.
 struct Chance(u64);
@@ -123,6 +126,16 @@ where
     Ok(definition.is_none())
 }
 
+/// How many of these objects are admitted. Each is judged by itself, some at the same time.
+async fn all_agree<K>(api: &Api<DynamicObject>, client: &Client, objects: Vec<Value>) -> anyhow::Result<usize>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned,
+{
+    let verdicts = stream::iter(objects).map(|object| agree::<K>(api, client, object));
+    let verdicts: Vec<_> = verdicts.buffer_unordered(AT_ONCE).try_collect().await?;
+    Ok(verdicts.into_iter().filter(|admitted| *admitted).count())
+}
+
 /// Both verdicts must have come up, or nothing was compared.
 fn both_came_up(admitted: usize, all: usize) {
     assert!(
@@ -144,7 +157,7 @@ async fn templates_are_judged_alike_by_definition_and_webhook() -> anyhow::Resul
         .to_vec();
     let gpus = vec![json!(0), json!(1), json!("2")];
     let all = 150;
-    let mut admitted = 0;
+    let mut objects = Vec::new();
     for _ in 0..all {
         let mut spec = chance.object(&[
             (
@@ -189,8 +202,9 @@ async fn templates_are_judged_alike_by_definition_and_webhook() -> anyhow::Resul
             ("defaultSize", vec![json!("1Gi"), json!("3Gi"), json!("5Gi")]),
         ]);
         let object = json!({"metadata": {"name": "e2e-agreement"}, "spec": spec});
-        admitted += usize::from(agree::<WorkspaceTemplate>(&api, &client, object).await?);
+        objects.push(object);
     }
+    let admitted = all_agree::<WorkspaceTemplate>(&api, &client, objects).await?;
     both_came_up(admitted, all);
     Ok(())
 }
@@ -204,7 +218,7 @@ async fn workspaces_are_judged_alike_by_definition_and_webhook() -> anyhow::Resu
     let mut chance = Chance(0x5eed_0002);
     let names = ["lab", "Lab", "1lab", "lab-", "a"].map(Value::from);
     let all = 150;
-    let mut admitted = 0;
+    let mut objects = Vec::new();
     for _ in 0..all {
         let mut spec = chance.object(&[
             ("port", vec![json!(1023), json!(1024), json!(65535), json!(65536)]),
@@ -266,8 +280,9 @@ async fn workspaces_are_judged_alike_by_definition_and_webhook() -> anyhow::Resu
             json!("lab")
         };
         let object = json!({"metadata": {"name": name, "namespace": scratch.namespace}, "spec": spec});
-        admitted += usize::from(agree::<Workspace>(&api, &client, object).await?);
+        objects.push(object);
     }
+    let admitted = all_agree::<Workspace>(&api, &client, objects).await?;
     both_came_up(admitted, all);
     scratch.finish().await
 }
@@ -292,7 +307,7 @@ async fn shares_are_judged_alike_by_definition_and_webhook() -> anyhow::Result<(
     ]
     .map(Value::from);
     let all = 100;
-    let mut admitted = 0;
+    let mut objects = Vec::new();
     for _ in 0..all {
         let subjects: Vec<_> = (0..chance.below(3))
             .map(|_| {
@@ -312,8 +327,9 @@ async fn shares_are_judged_alike_by_definition_and_webhook() -> anyhow::Result<(
             .collect();
         let spec = json!({"workspaceRef": "nobody-s-lab", "subjects": subjects});
         let object = json!({"metadata": {"name": "agreement", "namespace": scratch.namespace}, "spec": spec});
-        admitted += usize::from(agree::<WorkspaceShare>(&api, &client, object).await?);
+        objects.push(object);
     }
+    let admitted = all_agree::<WorkspaceShare>(&api, &client, objects).await?;
     both_came_up(admitted, all);
     scratch.finish().await
 }
@@ -344,7 +360,7 @@ async fn changes_are_refused_exactly_where_something_must_not_change() -> anyhow
     };
     let mut chance = Chance(0x5eed_0004);
     let all = 100;
-    let mut admitted = 0;
+    let mut changes = Vec::new();
     for _ in 0..all {
         let mut patched = json!({"displayName": "y"});
         let mut may = true;
@@ -372,11 +388,17 @@ async fn changes_are_refused_exactly_where_something_must_not_change() -> anyhow
             }
             _ => {}
         }
-        let patch = Patch::Merge(json!({"spec": patched}));
-        let refused = by_definition(workspaces.patch("fixed", &dry, &patch).await)?;
-        assert_eq!(refused.is_none(), may, "{patched}: {refused:?}");
-        admitted += usize::from(may);
+        changes.push((patched, may));
     }
+    let admitted = changes.iter().filter(|(_, may)| *may).count();
+    let (workspaces, dry) = (&workspaces, &dry);
+    let judged = stream::iter(changes).map(|(patched, may)| async move {
+        let patch = Patch::Merge(json!({"spec": patched}));
+        let refused = by_definition(workspaces.patch("fixed", dry, &patch).await)?;
+        anyhow::ensure!(refused.is_none() == may, "{patched}: {refused:?}");
+        Ok(())
+    });
+    let _: Vec<()> = judged.buffer_unordered(AT_ONCE).try_collect().await?;
     both_came_up(admitted, all);
     scratch.finish().await
 }

@@ -1,6 +1,6 @@
 //! What templates decide and bound, as people meet it: through the API server.
 
-use api::{Workspace, WorkspaceTemplate, workspace::Phase};
+use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
@@ -13,7 +13,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-async fn alice(scratch: &Scratch) -> anyhow::Result<Api<Workspace>> {
+pub(super) async fn alice(scratch: &Scratch) -> anyhow::Result<Api<Workspace>> {
     Ok(Api::namespaced(cluster::user("alice").await?, &scratch.namespace))
 }
 
@@ -33,7 +33,7 @@ async fn pod(scratch: &Scratch, name: &str) -> anyhow::Result<Value> {
 }
 
 /// Each case is what a workspace says and the words with which it is refused; none: it would be admitted.
-async fn judged(
+pub(super) async fn judged(
     scratch: &Scratch,
     cases: impl IntoIterator<Item = (Value, Vec<&str>)>,
 ) -> anyhow::Result<()> {
@@ -342,131 +342,4 @@ async fn required_variables_and_labels_must_be_there_and_match_as_a_whole() -> a
         "{refusal}"
     );
     template::finish(scratch).await
-}
-
-#[tokio::test]
-async fn what_a_template_keeps_to_itself_and_no_pod_may_have_is_refused_all_at_once() -> anyhow::Result<()> {
-    let scratch = Scratch::new("kept", &["alice"]).await?;
-    let rest = json!({"defaultImage": "uv", "allowSecondaryStorages": false});
-    template::make(&scratch, &rest).await?;
-    let everything = json!({
-        "nodeSelector": {"a": "b"},
-        "affinity": {},
-        "tolerations": [{"operator": "Exists"}],
-        "podSecurityContext": {"runAsUser": 0, "sysctls": [{"name": "kernel.msgmax", "value": "1"}]},
-        "containerSecurityContext": {"privileged": true, "capabilities": {"add": ["SYS_ADMIN"]}},
-        "volumes": [{"name": "v", "persistentVolumeClaimName": "workspace-judged", "mountPath": "/tmp"}],
-        "initContainers": [{
-            "name": "i", "image": "uv",
-            "ports": [{"containerPort": 1, "hostPort": 80}],
-            "volumeMounts": [{"name": "elsewhere", "mountPath": "/x"}],
-        }],
-        "readinessProbe": {"httpGet": {"host": "169.254.169.254", "port": 80}},
-        "lifecycle": {"postStart": {"tcpSocket": {"host": "10.0.0.1", "port": 80}}},
-        "env": [{"name": "H", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}],
-        "variables": {"owner.name": "root"},
-    });
-    let words = vec![
-        "spec.nodeSelector: is the template's to decide (allowCustomScheduling is false)",
-        "spec.affinity: is the template's",
-        "spec.tolerations: is the template's",
-        "spec.podSecurityContext: is the template's",
-        "spec.containerSecurityContext: is the template's",
-        "spec.volumes: is the template's",
-        "spec.initContainers: is the template's",
-        "spec.podSecurityContext.runAsUser",
-        "spec.podSecurityContext.sysctls[0].name",
-        "spec.containerSecurityContext.privileged",
-        "spec.containerSecurityContext.capabilities.add[0]",
-        "Pod Security restricted",
-        "spec.volumes[0].persistentVolumeClaimName",
-        "spec.volumes[0].mountPath",
-        "spec.initContainers[0].ports[0].hostPort",
-        "spec.initContainers[0].volumeMounts[0].name",
-        "spec.readinessProbe.httpGet.host",
-        "spec.lifecycle.postStart.tcpSocket.host",
-        "spec.env[0].valueFrom.fieldRef.fieldPath",
-        "spec.variables[owner.name]",
-    ];
-    judged(&scratch, [(everything, words)]).await?;
-    template::finish(scratch).await?;
-
-    // A template may lower the level, and what it opens is open, but only as far as that level goes.
-    let scratch = Scratch::new("kept", &["alice"]).await?;
-    let rest = json!({"defaultImage": "uv", "podSecurity": "Baseline", "allowCustomSecurityContext": true});
-    template::make(&scratch, &rest).await?;
-    let root = json!({"podSecurityContext": {"runAsUser": 0}});
-    let privileged = json!({"containerSecurityContext": {"privileged": true}});
-    judged(
-        &scratch,
-        [
-            (root, vec![]),
-            (
-                privileged,
-                vec!["containerSecurityContext.privileged", "Pod Security baseline"],
-            ),
-        ],
-    )
-    .await?;
-    template::finish(scratch).await
-}
-
-#[tokio::test]
-async fn a_spec_of_more_than_64_kib_is_refused() -> anyhow::Result<()> {
-    let scratch = Scratch::new("size", &["alice"]).await?;
-    template::make(&scratch, &json!({"defaultImage": "uv"})).await?;
-    let env = |bytes: usize| {
-        json!({"env": [
-            {"name": "A", "value": "x".repeat(bytes / 2)}, {"name": "B", "value": "x".repeat(bytes / 2)},
-        ]})
-    };
-    judged(
-        &scratch,
-        [
-            (env(60_000), vec![]),
-            (env(65_500), vec!["more than the maximum 65536"]),
-        ],
-    )
-    .await?;
-    template::finish(scratch).await
-}
-
-#[tokio::test]
-async fn templates_that_contradict_themselves_in_any_part_are_refused_all_at_once() -> anyhow::Result<()> {
-    let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
-    let spec = json!({
-        "displayName": "x", "defaultImage": "uv",
-        "envRequirements": [{"name": "A", "regex": "[a-z]+"}, {"name": "B", "regex": "(?=lookahead)"}],
-        "environmentVariables": [{"name": "A", "value": "1"}, {"name": "C", "value": "{workspace.nmae}"}],
-        "baseLabels": [{"name": "workspaces.jupyter.org/run-id", "value": "x"}],
-        "maxShmSize": "64Mi", "defaultShmSize": "65Mi",
-        "defaultPodSecurityContext": {"runAsUser": 0},
-        "defaultReadinessProbe": {"httpGet": {"port": 80, "host": "elsewhere"}},
-        "defaultInitContainers": [{"name": "workspace", "image": "a b"}],
-        "resourceBounds": {"resources": {"not a resource": {"max": 1}}},
-        "primaryStorage": {"defaultMountPath": "/dev/shm"},
-    });
-    let template = serde_json::from_value(json!({"metadata": {"name": "e2e-contradictory"}, "spec": spec}))?;
-    let dry = PostParams {
-        dry_run: true,
-        ..PostParams::default()
-    };
-    let refused = templates.create(&dry, &template).await;
-    let refusal = refused.err().map(|error| error.to_string()).unwrap_or_default();
-    for field in [
-        "spec.envRequirements[1].regex",
-        "spec.environmentVariables[0].value",
-        "spec.environmentVariables[1].value",
-        "spec.baseLabels[0].name",
-        "spec.defaultShmSize",
-        "spec.defaultPodSecurityContext.runAsUser",
-        "spec.defaultReadinessProbe.httpGet.host",
-        "spec.defaultInitContainers[0].name",
-        "spec.defaultInitContainers[0].image",
-        "spec.resourceBounds.resources[not a resource]",
-        "spec.primaryStorage.defaultMountPath",
-    ] {
-        assert!(refusal.contains(field), "{field} is missing in {refusal}");
-    }
-    Ok(())
 }

@@ -95,14 +95,27 @@ async fn what_must_not_change_cannot_change() -> anyhow::Result<()> {
     let object = serde_json::from_value(of_kind("Workspace", "fixed", spec))?;
     workspaces.create(&PostParams::default(), &object).await?;
     for (change, part) in [
-        (json!({"templateRef": "other"}), "templateRef is immutable"),
-        (json!({"templateRef": null}), "templateRef is immutable"),
+        (
+            json!({"templateRef": "other"}),
+            r#"spec.templateRef: Invalid value: "object": templateRef is immutable, it is "none-such" and cannot become "other": delete"#,
+        ),
+        (
+            json!({"templateRef": null}),
+            r#"templateRef is immutable, it is "none-such" and cannot become unset"#,
+        ),
         (json!({"storage": null}), "storage cannot be removed"),
         (
             json!({"storage": {"storageClassName": "fast"}}),
-            "storageClassName is immutable",
+            r#"storageClassName is immutable, it is "standard" and cannot become "fast": a disk cannot move"#,
         ),
-        (json!({"storage": {"size": "1Gi"}}), "size can only grow"),
+        (
+            json!({"storage": {"size": "1Gi"}}),
+            "spec.storage.size: Invalid value: \"object\": size can only grow, from 2Gi it cannot become 1Gi: a disk does not shrink",
+        ),
+        (
+            json!({"storage": {"size": null}}),
+            "size cannot be unset once set, it is 2Gi: leave it",
+        ),
     ] {
         let error = workspace::set(&workspaces, "fixed", change.clone())
             .await
@@ -133,23 +146,23 @@ async fn contradictory_templates_and_managers_are_refused() -> anyhow::Result<()
     for (extra, part) in [
         (
             json!({"resourceBounds": {"cpu": {"min": "2", "max": 1}}}),
-            "min must not be greater than max",
+            "min must not be greater than max: 2 is more than 1",
         ),
         (
             json!({"primaryStorage": {"minSize": "1Gi", "maxSize": "1G"}}),
-            "minSize must not be greater",
+            "minSize must not be greater than maxSize: 1Gi is more than 1G, lower the one",
         ),
         (
             json!({"primaryStorage": {"defaultSize": "3Gi", "maxSize": "2Gi"}}),
-            "defaultSize must be between",
+            "defaultSize must not be greater than maxSize: 3Gi is more than 2Gi",
         ),
         (
             json!({"allowedImages": ["b"]}),
-            "defaultImage must be one of allowedImages",
+            "defaultImage must be one of allowedImages, \"a\" is not: add it there",
         ),
         (
             json!({"resourceBounds": {"cpu": {"max": "1"}}, "defaultResources": {"limits": {"cpu": "1001m"}}}),
-            "defaultResources must be within resourceBounds.cpu",
+            "defaultResources must be within resourceBounds.cpu, which is from open to 1: change",
         ),
         (
             json!({"resourceBounds": {"gpu": {"max": 0}}, "defaultResources": {"limits": {"nvidia.com/gpu": 1}}}),
@@ -214,7 +227,7 @@ async fn a_template_s_spec_never_changes() -> anyhow::Result<()> {
     assert!(
         error
             .as_ref()
-            .is_some_and(|text| text.contains("immutable after creation")),
+            .is_some_and(|text| text.contains(&format!("immutable after creation: leave {name} as it is"))),
         "{error:?}"
     );
     templates
@@ -241,6 +254,53 @@ async fn omitted_fields_read_back_defaulted_and_status_is_written_through_its_su
         forged.is_err_and(|error| error.to_string().contains("forbidden")),
         "users may not write status"
     );
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn what_a_message_quotes_is_escaped_and_cut() -> anyhow::Result<()> {
+    let scratch = Scratch::new("quoted", &["alice"]).await?;
+    let workspaces: Api<Workspace> = scratch.api();
+    let mount = format!("/a\"\n{}/../b", "x".repeat(200));
+    let spec = json!({"displayName": "x", "storage": {"mountPath": mount}});
+    let refused = refusal(&workspaces, of_kind("Workspace", "w", spec)).await?;
+    let said = refused.unwrap_or_default();
+    let shown = format!(
+        r#"mountPath must not hold "..", it is "/a\"\n{}..."#,
+        "x".repeat(96)
+    );
+    assert!(said.contains(&shown), "{said}");
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn kubectl_get_shows_whether_templates_managers_and_profiles_are_valid() -> anyhow::Result<()> {
+    let scratch = Scratch::new("columns", &[]).await?;
+    for (kind, columns) in [
+        ("wst", ["VALID", "REASON"]),
+        ("wsep", ["VALID", "REASON"]),
+        ("wsm", ["READY", "REASON"]),
+        ("wss", ["ACTIVE", "REASON"]),
+    ] {
+        // As kubectl asks; the columns are named even where there is no object.
+        let path = match kind {
+            "wst" => "workspacetemplates".to_owned(),
+            "wsm" => "workspacemanagers".to_owned(),
+            "wsep" => format!("namespaces/{}/workspaceexecutionprofiles", scratch.namespace),
+            _ => format!("namespaces/{}/workspaceshares", scratch.namespace),
+        };
+        let request = http::Request::get(format!("/apis/workspaces.jupyter.org/v1alpha1/{path}"))
+            .header("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")
+            .body(Vec::new())?;
+        let table: Value = cluster::admin().await?.request(request).await?;
+        let named = table["columnDefinitions"].to_string().to_uppercase();
+        for column in columns {
+            assert!(
+                named.contains(&format!("{column:?}")),
+                "{kind}: {column} in {named}"
+            );
+        }
+    }
     scratch.finish().await
 }
 

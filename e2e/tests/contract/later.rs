@@ -1,0 +1,294 @@
+//! What would be stored and fail later, in the pod, is refused at once: with field, value and remedy.
+
+use api::{Workspace, WorkspaceExecutionProfile, names};
+use e2e::{cluster::Scratch, template, workspace};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::{
+    Api,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use crate::rules::alice;
+
+/// What a workspace says, and the field that is at fault; none: it is fine.
+fn cases() -> Vec<(Value, &'static str)> {
+    let node = |expression: Value| {
+        json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [{"matchExpressions": [expression]}],
+        }}}})
+    };
+    let pods = |term: Value| json!({"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}});
+    let sleep = |seconds: i64| json!({"lifecycle": {"preStop": {"sleep": {"seconds": seconds}}}});
+    let values = "nodeSelectorTerms[0].matchExpressions[0].values";
+    vec![
+        (node(json!({"key": "a", "operator": "In", "values": ["b"]})), ""),
+        (node(json!({"key": "a", "operator": "Gt", "values": ["4"]})), ""),
+        (
+            node(json!({"key": "a", "operator": "in", "values": ["b"]})),
+            "nodeSelectorTerms[0].matchExpressions[0].operator",
+        ),
+        (node(json!({"key": "a", "operator": "In"})), values),
+        (
+            node(json!({"key": "a", "operator": "Exists", "values": ["b"]})),
+            values,
+        ),
+        (
+            node(json!({"key": "a", "operator": "Gt", "values": ["1", "2"]})),
+            values,
+        ),
+        (
+            json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}}),
+            "nodeSelectorTerms",
+        ),
+        (pods(json!({"topologyKey": "kubernetes.io/hostname"})), ""),
+        (pods(json!({"topologyKey": ""})), "topologyKey"),
+        (
+            pods(json!({"topologyKey": "a", "namespaces": ["No"]})),
+            "namespaces[0]",
+        ),
+        (
+            json!({"tolerations": [{"key": "a", "operator": "Is"}]}),
+            "spec.tolerations[0].operator",
+        ),
+        (
+            json!({"tolerations": [{"key": "a", "operator": "Exists", "value": "b"}]}),
+            "spec.tolerations[0].value",
+        ),
+        (json!({"nodeSelector": {"a b": "c"}}), "spec.nodeSelector"),
+        (sleep(5), ""),
+        (sleep(-1), "spec.lifecycle.preStop.sleep.seconds"),
+        (sleep(31), "spec.lifecycle.preStop.sleep.seconds"),
+        (
+            json!({"readinessProbe": {"tcpSocket": {"port": 0}}}),
+            "spec.readinessProbe.tcpSocket.port",
+        ),
+        (
+            json!({"readinessProbe": {"exec": {"command": []}}}),
+            "spec.readinessProbe.exec.command",
+        ),
+        (
+            json!({"readinessProbe": {"httpGet": {"port": 80, "httpHeaders": [{"name": "a b", "value": "c"}]}}}),
+            "spec.readinessProbe.httpGet.httpHeaders[0].name",
+        ),
+        (
+            json!({"podSecurityContext": {"fsGroup": -1}}),
+            "spec.podSecurityContext.fsGroup",
+        ),
+        (
+            json!({"podSecurityContext": {"supplementalGroups": [5_000_000_000_i64]}}),
+            "spec.podSecurityContext.supplementalGroups[0]",
+        ),
+        (
+            json!({"podSecurityContext": {"seccompProfile": {"type": "Localhost"}}}),
+            "spec.podSecurityContext.seccompProfile.localhostProfile",
+        ),
+        (
+            json!({"podSecurityContext": {"fsGroupChangePolicy": "Never"}}),
+            "spec.podSecurityContext.fsGroupChangePolicy",
+        ),
+    ]
+}
+
+/// A pod that says the same.
+fn pod(said: &Value) -> anyhow::Result<Pod> {
+    let mut spec = json!({
+        "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [{
+            "name": "a", "image": "a",
+            "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+        }],
+    });
+    for (key, value) in said.as_object().into_iter().flatten() {
+        match key.as_str() {
+            "lifecycle" | "readinessProbe" => spec["containers"][0][key] = value.clone(),
+            "podSecurityContext" => {
+                for (key, value) in value.as_object().into_iter().flatten() {
+                    spec["securityContext"][key] = value.clone();
+                }
+            }
+            _ => spec[key] = value.clone(),
+        }
+    }
+    Ok(serde_json::from_value(
+        json!({"metadata": {"name": "a"}, "spec": spec}),
+    )?)
+}
+
+#[tokio::test]
+async fn what_kubernetes_refuses_in_a_pod_is_refused_in_a_workspace() -> anyhow::Result<()> {
+    let scratch = Scratch::new("later", &["alice"]).await?;
+    let workspaces = alice(&scratch).await?;
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    for (said, field) in cases() {
+        let by_kubernetes = scratch.api::<Pod>().create(&dry, &pod(&said)?).await.err();
+        let mut spec = said.clone();
+        spec["displayName"] = json!("later");
+        let workspace = Workspace::new("later", serde_json::from_value(spec)?);
+        let refusal = template::refusal(&workspaces, &workspace).await;
+        assert_eq!(
+            by_kubernetes.is_some(),
+            !field.is_empty(),
+            "{said}: {by_kubernetes:?}"
+        );
+        match refusal {
+            None => assert_eq!(field, "", "{said}"),
+            Some(refusal) => assert!(!field.is_empty() && refusal.contains(field), "{said}: {refusal}"),
+        }
+    }
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn what_kubernetes_takes_and_no_workspace_can_run_with_is_refused_too() -> anyhow::Result<()> {
+    let scratch = Scratch::new("later", &["alice"]).await?;
+    let workspaces = alice(&scratch).await?;
+    for (said, words) in [
+        (
+            json!({"readinessProbe": {"httpGet": {"port": "web"}}}),
+            [
+                r#"spec.readinessProbe.httpGet.port: "web" is the name of no port"#,
+                "use http",
+            ],
+        ),
+        (
+            json!({"resources": {"limits": {"memory": "512"}}}),
+            [
+                r#"spec.resources.limits.memory: "512" is less than any container starts in"#,
+                "mind the unit",
+            ],
+        ),
+        (
+            json!({"resources": {"requests": {"memory": "500m"}}}),
+            [
+                r#"spec.resources.requests.memory: "500m" has a fraction of a byte"#,
+                "m means thousandths",
+            ],
+        ),
+        (
+            json!({"storage": {"size": "1Ei"}}),
+            [
+                r#"spec.storage.size: "1Ei" is larger than any disk"#,
+                "at most 1Pi",
+            ],
+        ),
+        (
+            json!({"storage": {"size": "10"}}),
+            [
+                r#"spec.storage.size: "10" is smaller than any disk"#,
+                "mind the unit",
+            ],
+        ),
+        (
+            json!({"resources": {"limits": {"cpu": "9000000000000000"}}}),
+            ["spec.resources.limits.cpu", "more than any node has"],
+        ),
+    ] {
+        let mut spec = said.clone();
+        spec["displayName"] = json!("later");
+        let workspace = Workspace::new("later", serde_json::from_value(spec)?);
+        let refusal = template::refusal(&workspaces, &workspace)
+            .await
+            .unwrap_or_default();
+        for word in words {
+            assert!(
+                refusal.contains(word),
+                "{said}: {word:?} is missing in {refusal:?}"
+            );
+        }
+    }
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn a_restart_is_asked_for_by_a_time_and_an_owner_is_named_in_letters() -> anyhow::Result<()> {
+    let scratch = Scratch::new("later", &["alice"]).await?;
+    let workspaces = alice(&scratch).await?;
+    let mut stopped = workspace::echo("lab")?;
+    stopped.spec.desired_status = api::workspace::DesiredStatus::Stopped;
+    workspaces.create(&PostParams::default(), &stopped).await?;
+    let annotate = |key: &str, value: &str| {
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {key: value}}}));
+        let workspaces = workspaces.clone();
+        async move {
+            let written = workspaces.patch("lab", &PatchParams::default(), &patch).await;
+            written.err().map(|error| error.to_string())
+        }
+    };
+    let refused = annotate(names::RESTARTED_AT, "now").await.unwrap_or_default();
+    assert!(
+        refused.contains(r#""now" is no time: write it by RFC 3339"#),
+        "{refused}"
+    );
+    assert_eq!(annotate(names::RESTARTED_AT, "2026-01-31T12:00:00Z").await, None);
+    let refused = annotate(names::CREATED_BY, "bo\u{202e}b")
+        .await
+        .unwrap_or_default();
+    assert!(refused.contains("characters that cannot be seen"), "{refused}");
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn who_writes_a_profile_must_be_able_to_read_its_pull_secrets() -> anyhow::Result<()> {
+    let scratch = Scratch::new("later", &["alice"]).await?;
+    let profiles = json!([{
+        "apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaceexecutionprofiles"], "verbs": ["create"],
+    }]);
+    scratch.grant("profiles", "alice", &profiles).await?;
+    let api: Api<WorkspaceExecutionProfile> =
+        Api::namespaced(e2e::cluster::user("alice").await?, &scratch.namespace);
+    let profile: WorkspaceExecutionProfile = serde_json::from_value(
+        json!({"metadata": {"name": "p"}, "spec": {"imagePullSecrets": [{"name": "registry"}]}}),
+    )?;
+    let refused = api.create(&PostParams::default(), &profile).await;
+    let refused = refused.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(
+        refused.contains(r#"spec.imagePullSecrets[0].name: "registry" is out of your reach"#),
+        "{refused}"
+    );
+    let secret = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "resourceNames": ["registry"]}]);
+    scratch.grant("secret", "alice", &secret).await?;
+    // The webhook keeps answers for a moment.
+    e2e::wait::until("the profile to be admitted", e2e::wait::USUAL, || async {
+        let made = api.create(&PostParams::default(), &profile).await;
+        made.map(|_| ()).map_err(|error| error.to_string())
+    })
+    .await?;
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn a_claim_that_was_the_disk_of_another_workspace_is_refused_when_it_is_named() -> anyhow::Result<()> {
+    let scratch = Scratch::new("later", &["alice"]).await?;
+    let claims: Api<PersistentVolumeClaim> = scratch.api();
+    for (name, annotations) in [
+        ("kept", json!({names::WORKSPACE_UID: "u-9"})),
+        ("data", json!({})),
+    ] {
+        let claim: PersistentVolumeClaim = serde_json::from_value(json!({
+            "metadata": {"name": name, "annotations": annotations},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        }))?;
+        claims.create(&PostParams::default(), &claim).await?;
+    }
+    let uses = json!([{"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["use"]}]);
+    scratch.grant("claims", "alice", &uses).await?;
+    let workspaces = alice(&scratch).await?;
+    for (claim, is_refused) in [("kept", true), ("data", false)] {
+        let spec = json!({"displayName": "x", "storage": {"claimName": claim}});
+        let workspace = Workspace::new("later", serde_json::from_value(spec)?);
+        let refusal = template::refusal(&workspaces, &workspace).await;
+        let line =
+            r#"spec.storage.claimName: "kept" is or was the disk of another workspace: name another claim"#;
+        let told = refusal.as_ref().is_some_and(|refusal| refusal.contains(line));
+        assert_eq!(
+            (refusal.is_some(), told),
+            (is_refused, is_refused),
+            "{claim}: {refusal:?}"
+        );
+    }
+    scratch.finish().await
+}
