@@ -19,10 +19,6 @@ use crate::stage::{CHILD, Stage, run_id};
 
 type Claim = PersistentVolumeClaim;
 
-fn set(stage: &Stage, desired: DesiredStatus) {
-    stage.edit_spec(|spec| spec["desiredStatus"] = json!(desired));
-}
-
 /// Kubernetes holds a deleted claim for as long as a pod uses it.
 fn delete_disk(stage: &Stage) {
     stage.server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
@@ -65,7 +61,7 @@ async fn a_disk_deleted_under_a_pod_is_told_and_so_is_the_empty_one_that_follows
         assert_eq!(degraded(&stage).as_deref(), Some(reason::VOLUME_TERMINATING));
         assert_eq!(stage.status().phase, Some(Phase::Running), "what runs goes on");
         assert_eq!(told(&stage, reason::VOLUME_TERMINATING), 1);
-        set(&stage, DesiredStatus::Stopped);
+        stage.set(DesiredStatus::Stopped);
         stage.pass().await.unwrap();
         stage.cluster();
         stage.end_pods();
@@ -77,7 +73,7 @@ async fn a_disk_deleted_under_a_pod_is_told_and_so_is_the_empty_one_that_follows
         assert_eq!(stage.status().phase, Some(Phase::Stopped));
         assert_ne!(stage.child::<Claim>().unwrap().uid(), first);
         assert_eq!(told(&stage, reason::VOLUME_REPLACED), 1, "{:?}", stage.events());
-        set(&stage, DesiredStatus::Running);
+        stage.set(DesiredStatus::Running);
         stage.pass().await.unwrap();
         stage.cluster();
         stage.get_ready();
@@ -88,7 +84,7 @@ async fn a_disk_deleted_under_a_pod_is_told_and_so_is_the_empty_one_that_follows
             (degraded(&stage), told(&stage, reason::VOLUME_REPLACED)),
             (None, 1)
         );
-        set(&stage, DesiredStatus::Stopped);
+        stage.set(DesiredStatus::Stopped);
         stage.pass().await.unwrap();
         stage.cluster();
         stage.end_pods();
@@ -201,7 +197,7 @@ async fn each_hand_over_is_an_event_with_its_own_names() {
 #[tokio::test]
 async fn a_pod_template_changed_while_the_workspace_is_stopped_is_listed_and_told() {
     let mut stage = Stage::with_running_demo().await;
-    set(&stage, DesiredStatus::Stopped);
+    stage.set(DesiredStatus::Stopped);
     stage.pass().await.unwrap();
     stage.cluster();
     stage.end_pods();

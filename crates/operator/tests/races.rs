@@ -36,8 +36,13 @@ where
 {
     let mut stage = Stage::with_demo();
     let object: K = foreign(spec);
+    let how_it_is_made = if path == "services" {
+        Method::POST
+    } else {
+        Method::PATCH
+    };
     stage.server.hinder(
-        Method::PATCH,
+        how_it_is_made,
         path,
         Hindrance::Meanwhile(Box::new(move |server| server.put(&object))),
     );
@@ -108,8 +113,8 @@ async fn a_child_that_we_made_although_no_cache_shows_it_is_taken_as_it_is() {
 #[tokio::test(start_paused = true)]
 async fn a_start_that_lands_after_its_leader_was_replaced_brings_no_stopped_workspace_back() {
     let mut stage = Stage::with_running_demo().await;
-    stop(&mut stage).await;
-    set(&stage, DesiredStatus::Running);
+    stage.stop().await;
+    stage.set(DesiredStatus::Running);
     stage.server.hinder(
         Method::PATCH,
         "deployments",
@@ -124,7 +129,7 @@ async fn a_start_that_lands_after_its_leader_was_replaced_brings_no_stopped_work
     let second = run_id(&stage.child().unwrap());
     stage.cluster();
     stage.get_ready();
-    stop(&mut stage).await;
+    stage.stop().await;
     tokio::time::sleep(Duration::from_secs(30)).await;
     let deployment = stage.child::<Deployment>().unwrap();
     assert_eq!(run_id(&deployment), second, "the late start changed nothing");
@@ -140,8 +145,13 @@ async fn a_first_start_that_lands_twice_makes_one_of_each() {
         "networkpolicies",
         "deployments",
     ] {
+        let how_it_is_made = if path == "services" {
+            Method::POST
+        } else {
+            Method::PATCH
+        };
         stage.server.hinder(
-            Method::PATCH,
+            how_it_is_made,
             path,
             Hindrance::Unanswered(Duration::from_secs(20)),
         );
@@ -165,19 +175,6 @@ async fn a_first_start_that_lands_twice_makes_one_of_each() {
     assert_eq!(stage.all::<Deployment>().len(), 1);
     let deployment = stage.child::<Deployment>().unwrap();
     assert_eq!(stage.status().run_id, Some(run_id(&deployment)));
-}
-
-fn set(stage: &Stage, desired: DesiredStatus) {
-    stage.edit_spec(|spec| spec["desiredStatus"] = json!(desired));
-}
-
-async fn stop(stage: &mut Stage) {
-    set(stage, DesiredStatus::Stopped);
-    stage.pass().await.unwrap();
-    stage.cluster();
-    stage.end_pods();
-    stage.pass().await.unwrap();
-    assert_eq!(stage.status().phase, Some(Phase::Stopped));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use api::{
     Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceStatus,
     WorkspaceTemplate, names,
+    workspace::{DesiredStatus, Phase},
 };
 use http::Method;
 use k8s_openapi::api::{
@@ -258,6 +259,21 @@ impl Stage {
             change(&mut object["spec"]);
             object["metadata"]["generation"] = json!(object["metadata"]["generation"].as_i64().unwrap() + 1);
         });
+    }
+
+    /// The owner of `demo` wants it to run, or to be stopped.
+    pub(crate) fn set(&self, desired: DesiredStatus) {
+        self.edit_spec(|spec| spec["desiredStatus"] = json!(desired));
+    }
+
+    /// Stops `demo`, and lets everybody do what that takes.
+    pub(crate) async fn stop(&mut self) {
+        self.set(DesiredStatus::Stopped);
+        self.pass().await.unwrap();
+        self.cluster();
+        self.end_pods();
+        self.pass().await.unwrap();
+        assert_eq!(self.status().phase, Some(Phase::Stopped));
     }
 
     /// `demo` is deleted by its owner.

@@ -11,7 +11,7 @@ use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use testkit::objects::{self, NAMESPACE};
 
-use super::{Claim, claim, depart, run, set, stop, workspace};
+use super::{Claim, claim, depart, run, workspace};
 use crate::stage::Stage;
 
 #[tokio::test]
@@ -30,9 +30,9 @@ async fn an_existing_claim_as_home_is_noted_while_in_use_and_never_deleted() {
     stage.server.take_calls();
     stage.pass().await.unwrap();
     assert_eq!(stage.server.take_calls().len(), 0);
-    stop(&mut stage).await;
+    stage.stop().await;
     assert_eq!(noted(&stage), None);
-    set(&stage, DesiredStatus::Running);
+    stage.set(DesiredStatus::Running);
     run(&mut stage).await;
     assert_eq!(noted(&stage).as_deref(), Some("demo/first"));
     depart(&mut stage).await;
@@ -77,10 +77,10 @@ async fn two_workspaces_on_one_claim_run_one_after_the_other() {
         "ever later: {action}"
     );
 
-    stop(&mut stage).await;
+    stage.stop().await;
     stage.pass_unsynced("other").await.unwrap();
     assert_eq!(stage.all::<Deployment>().len(), 2);
-    set(&stage, DesiredStatus::Running);
+    stage.set(DesiredStatus::Running);
     stage.pass().await.unwrap();
     let replicas = stage.child::<Deployment>().unwrap().spec.unwrap().replicas;
     assert_eq!(replicas, Some(0), "the first one waits now");

@@ -7,7 +7,7 @@ use api::{
 use k8s_openapi::api::{apps::v1::Deployment, storage::v1::StorageClass};
 use serde_json::json;
 
-use super::{Claim, set, stop};
+use super::Claim;
 use crate::stage::Stage;
 
 #[tokio::test]
@@ -27,8 +27,8 @@ async fn a_disk_of_a_class_that_cannot_grow_is_not_tried_and_no_obstacle_to_a_ru
     assert_eq!(stage.writes(), ["PATCH workspaces/demo/status", "POST events"]);
     stage.pass().await.unwrap();
     assert_eq!(stage.server.take_calls().len(), 0, "no loop");
-    stop(&mut stage).await;
-    set(&stage, DesiredStatus::Running);
+    stage.stop().await;
+    stage.set(DesiredStatus::Running);
     stage.pass().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Starting));
     assert_eq!(

@@ -4,10 +4,7 @@ mod borrowed;
 mod growth;
 mod kept;
 
-use api::{
-    Workspace, names,
-    workspace::{DesiredStatus, Phase},
-};
+use api::{Workspace, names, workspace::Phase};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
@@ -77,17 +74,4 @@ async fn depart(stage: &mut Stage) {
             stage.server.remove::<Claim>(Some(NAMESPACE), &claim.name_any());
         }
     }
-}
-
-fn set(stage: &Stage, desired: DesiredStatus) {
-    stage.edit_spec(|spec| spec["desiredStatus"] = json!(desired));
-}
-
-async fn stop(stage: &mut Stage) {
-    set(stage, DesiredStatus::Stopped);
-    stage.pass().await.unwrap();
-    stage.cluster();
-    stage.end_pods();
-    stage.pass().await.unwrap();
-    assert_eq!(stage.status().phase, Some(Phase::Stopped));
 }
