@@ -93,7 +93,11 @@ fn rules(page: &mut String, path: &str, schema: &JSONSchemaProps) -> anyhow::Res
         } else {
             format!("`{path}`: ")
         };
-        writeln!(page, "- {place}{}", rule.message.as_deref().unwrap_or(&rule.rule))?;
+        let told = rule
+            .message
+            .clone()
+            .or_else(|| rule.message_expression.as_deref().map(words));
+        writeln!(page, "- {place}{}", told.as_ref().unwrap_or(&rule.rule))?;
     }
     if path.is_empty() {
         if schema.x_kubernetes_validations.is_some() {
@@ -106,6 +110,30 @@ fn rules(page: &mut String, path: &str, schema: &JSONSchemaProps) -> anyhow::Res
         rules(page, &format!("{path}.{name}{suffix}"), inner)?;
     }
     Ok(())
+}
+
+/// What a message says whatever the object holds; an ellipsis stands for what it quotes.
+fn words(expression: &str) -> String {
+    let mut words = String::new();
+    let (mut depth, mut quoted) = (0, false);
+    for c in expression.chars() {
+        match c {
+            '\'' => quoted = !quoted,
+            _ if quoted && depth == 0 => words.push(c),
+            _ if quoted => {}
+            '(' | '[' => {
+                if depth == 0 && !words.ends_with('…') {
+                    words.push('…');
+                }
+                depth += 1;
+            }
+            ')' | ']' => depth -= 1,
+            ' ' | '+' => {}
+            _ if depth == 0 && !words.ends_with('…') => words.push('…'),
+            _ => {}
+        }
+    }
+    words
 }
 
 /// The schema of a list's items or a map's values, and how that reads in a path.
@@ -153,4 +181,16 @@ fn type_name(schema: &JSONSchemaProps) -> String {
         let _ = write!(name, ", default `{}`", default.0);
     }
     name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_shown_without_what_it_quotes() {
+        let expression = "'x must be ' + string(self.x) + ', not ' + (has(self.y) ? 'this' : self.z[0]) + ': leave it out'";
+        // What begins with a bracket is a value as well.
+        assert_eq!(words(expression), "x must be …, not …: leave it out");
+    }
 }
