@@ -7,7 +7,7 @@ use rules::ValidWorkspace;
 
 use super::{
     subject::{Key, Kind},
-    uses::uses,
+    uses::{has_begun, uses},
 };
 use crate::{
     references::{References, Rejected},
@@ -26,7 +26,7 @@ pub fn admit(
     for (kind, meta) in used(&valid, references) {
         let key = Key::of(kind, meta);
         let is_leaving = meta.deletion_timestamp.is_some();
-        if is_leaving && !uses(&key, workspace, true, is_held(&key), || has_begun(world)) {
+        if is_leaving && !uses(&key, workspace, true, is_held(&key), || is_begun(world)) {
             return Err(Rejected::Leaving {
                 kind: kind.name(),
                 name: key.name,
@@ -37,15 +37,14 @@ pub fn admit(
     Ok(valid)
 }
 
-/// Whether a child of the workspace is there.
-fn has_begun(world: &World) -> bool {
-    let metas = [
+fn is_begun(world: &World) -> bool {
+    let children = [
         world.service.as_ref().map(|it| &it.metadata),
         world.policy.as_ref().map(|it| &it.metadata),
         world.claim.as_ref().map(|it| &it.metadata),
         world.deployment.as_ref().map(|it| &it.metadata),
     ];
-    metas.into_iter().flatten().any(|meta| world.identity.owns(meta))
+    has_begun(&world.identity, children)
 }
 
 /// The objects that a valid workspace uses.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use api::{Workspace, names};
-use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     ResourceExt as _,
     api::{Patch, PatchParams},
@@ -23,7 +23,7 @@ use super::{
     decide::{Due, decide, event},
     holds,
     subject::{Key, Kind, Protected, Standing, Subject},
-    uses::{Catalogue, Index, census, refers},
+    uses::{Catalogue, Index, census, has_begun, refers},
     verdict::{self, Verdict},
 };
 use crate::{
@@ -124,7 +124,7 @@ impl Survey {
             catalogue,
             &index,
             |workspace, key| context.holds.is_held(workspace.metadata.uid.as_deref(), key),
-            |workspace| has_begun(workspace, &context.stores),
+            |workspace| is_begun(workspace, &context.stores),
         )
     }
 }
@@ -199,27 +199,21 @@ fn once(judged: &mut Judged, subject: &Subject, judge: impl FnOnce() -> Verdict)
     }
 }
 
-/// Whether a child of the workspace is in the caches.
-fn has_begun(workspace: &Workspace, stores: &Stores) -> bool {
+/// Whether the caches hold anything of the workspace's own.
+fn is_begun(workspace: &Workspace, stores: &Stores) -> bool {
     let identity = Identity::of(&workspace.metadata);
     let (namespace, name) = (&identity.namespace, identity.child_name());
-    let owned = |meta: &ObjectMeta| identity.owns(meta);
-    stores
-        .services
-        .get(namespace, &name)
-        .is_some_and(|it| owned(&it.metadata))
-        || stores
-            .policies
-            .get(namespace, &name)
-            .is_some_and(|it| owned(&it.metadata))
-        || stores
-            .claims
-            .get(namespace, &name)
-            .is_some_and(|it| owned(&it.metadata))
-        || stores
-            .deployments
-            .get(namespace, &name)
-            .is_some_and(|it| owned(&it.metadata))
+    let service = stores.services.get(namespace, &name);
+    let policy = stores.policies.get(namespace, &name);
+    let claim = stores.claims.get(namespace, &name);
+    let deployment = stores.deployments.get(namespace, &name);
+    let children = [
+        service.as_ref().map(|it| &it.metadata),
+        policy.as_ref().map(|it| &it.metadata),
+        claim.as_ref().map(|it| &it.metadata),
+        deployment.as_ref().map(|it| &it.metadata),
+    ];
+    has_begun(&identity, children)
 }
 
 impl Sweeps {

@@ -7,9 +7,11 @@
 use std::collections::HashMap;
 
 use api::{Workspace, WorkspaceManager, WorkspaceTemplate, workspace::Resolved};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 
 use super::subject::{Key, Kind};
+use crate::world::Identity;
 
 /// Every object by kind, namespace (empty for kinds of the whole cluster) and name.
 pub(super) type Index = HashMap<(Kind, String, String), Key>;
@@ -62,6 +64,12 @@ pub(super) fn refers(key: &Key, workspace: &Workspace, catalogue: &Catalogue<'_>
     is_near
         && (catalogue.named(workspace)[place] == Some(&key.name)
             || resolved.is_some_and(|resolved| recorded(key, workspace, resolved)))
+}
+
+/// Whether the workspace has got anything of its own. `children`: Service, network policy, claim and Deployment of its name, as far as they
+/// exist; they may be somebody else's.
+pub(super) fn has_begun(identity: &Identity, children: [Option<&ObjectMeta>; 4]) -> bool {
+    children.into_iter().flatten().any(|meta| identity.owns(meta))
 }
 
 /// Whether a workspace uses the object. `named`: it refers to it at present; `is_held`: it was let in by this process;
