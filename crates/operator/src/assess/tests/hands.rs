@@ -129,7 +129,7 @@ fn a_pod_template_changed_by_hand_is_listed_at_any_time_and_told_by_one_event() 
         world.pods.clear();
         Scene::of(world).stopped()
     };
-    for scene in [
+    for scene in vec![
         Scene::of(fixtures::running()),
         Scene::of(fixtures::started()),
         Scene::of(fixtures::running()).rejected(),
