@@ -28,7 +28,7 @@ use rules::ValidWorkspace;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub(crate) use self::writes::ABSENT;
-use self::writes::{Kind, Outcome, conflict, expect, is_conflict, leaving, look, write};
+use self::writes::{Kind, Outcome, conflict, create, expect, is_conflict, leaving, look, write};
 pub use self::{borrow::give_back, disk::keep};
 use crate::{
     context::Context,
@@ -223,9 +223,14 @@ where
     K: Child + Resource<Scope = NamespaceResourceScope> + Kind,
     K: Clone + Debug + Serialize + DeserializeOwned,
 {
-    let mut intent = planned.clone();
-    expect(intent.meta_mut(), None);
-    match write(context, &world.identity, names::OPERATOR, &intent).await {
+    let made = if K::POSTED {
+        create(context, &world.identity, &planned).await
+    } else {
+        let mut intent = planned.clone();
+        expect(intent.meta_mut(), None);
+        write(context, &world.identity, names::OPERATOR, &intent).await
+    };
+    match made {
         Err(error) if is_conflict(&error) => {
             let found = look::<K>(context, &world.identity.namespace, &world.identity.child_name()).await?;
             let Some(found) = found else { return Err(error) };

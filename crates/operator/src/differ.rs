@@ -56,12 +56,17 @@ pub fn meta_covers(live: &ObjectMeta, planned: &ObjectMeta) -> bool {
 
 /// A kind of child that is compared and written at any time.
 pub trait Child: Resource<DynamicType = ()> {
+    /// Whether one that is absent is made by a `POST`, and not by an apply (docs/decisions/0020).
+    const POSTED: bool = false;
+
     /// Whether the live object has everything that `planned` asks for. Only fields that we set are looked at: the API
     /// server fills in others.
     fn spec_covers(&self, planned: &Self) -> bool;
 }
 
 impl Child for Service {
+    const POSTED: bool = true;
+
     fn spec_covers(&self, planned: &Self) -> bool {
         let (Some(live), Some(planned)) = (&self.spec, &planned.spec) else {
             return false;

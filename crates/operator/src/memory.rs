@@ -6,15 +6,20 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use api::WorkspaceStatus;
 use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use tokio::time::Instant;
+
+/// A Deployment that we wrote is shown by the cache within this time, as a rule. Until then it counts as there.
+const SOON: Duration = Duration::from_secs(5);
 
 /// What we wrote last and no cache has shown yet, and what was made sure of, by workspace: `namespace/name`.
 #[derive(Debug, Default)]
 pub struct Memory {
-    deployments: Mutex<HashMap<String, Arc<Deployment>>>,
+    deployments: Mutex<HashMap<String, (Instant, Arc<Deployment>)>>,
     statuses: Mutex<HashMap<String, (Version, WorkspaceStatus)>>,
     quiet: Mutex<HashMap<String, Generation>>,
     released: Mutex<HashMap<String, String>>,
@@ -28,9 +33,9 @@ type Generation = Option<(String, i64)>;
 pub enum Recalled {
     /// The cache is not behind.
     Nothing,
-    /// The cache shows an earlier state than this, which we wrote.
+    /// The cache shows an earlier state than this, which we wrote, or none, and that was a moment ago.
     Newer(Arc<Deployment>),
-    /// We wrote one and the cache shows none: it has not come yet, or has gone again.
+    /// We wrote one and the cache has shown none for a while: it has not come yet, or has gone again.
     Unseen,
 }
 
@@ -66,7 +71,7 @@ impl Memory {
     pub fn saw_deployment(&self, workspace: &str, answer: Option<&Arc<Deployment>>) {
         let mut deployments = lock(&self.deployments);
         match answer {
-            Some(answer) => deployments.insert(workspace.to_owned(), answer.clone()),
+            Some(answer) => deployments.insert(workspace.to_owned(), (Instant::now(), answer.clone())),
             None => deployments.remove(workspace),
         };
     }
@@ -74,11 +79,15 @@ impl Memory {
     /// What is remembered of the Deployment that the cache shows so. Once the cache has caught up, nothing is.
     pub fn deployment(&self, workspace: &str, cached: Option<&Deployment>) -> Recalled {
         let mut deployments = lock(&self.deployments);
-        let Some(ours) = deployments.get(workspace) else {
+        let Some((written, ours)) = deployments.get(workspace) else {
             return Recalled::Nothing;
         };
         let Some(cached) = cached else {
-            return Recalled::Unseen;
+            return if written.elapsed() < SOON {
+                Recalled::Newer(ours.clone())
+            } else {
+                Recalled::Unseen
+            };
         };
         if Version::of(&ours.metadata).is_some_and(|version| version.is_newer_than(&cached.metadata)) {
             return Recalled::Newer(ours.clone());
@@ -190,11 +199,13 @@ mod tests {
         Arc::new(deployment)
     }
 
-    #[test]
-    fn our_deployment_is_recalled_until_the_cache_shows_it_or_a_later_one() {
+    #[tokio::test(start_paused = true)]
+    async fn our_deployment_is_recalled_until_the_cache_shows_it_or_a_later_one() {
         let memory = Memory::default();
         let ours = deployment("u", "12", 2);
         memory.saw_deployment("team/a", Some(&ours));
+        assert_eq!(memory.deployment("team/a", None), Recalled::Newer(ours.clone()));
+        tokio::time::advance(SOON).await;
         assert_eq!(memory.deployment("team/a", None), Recalled::Unseen);
         let older = deployment("u", "11", 1);
         assert_eq!(

@@ -175,7 +175,8 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         let restart = asks_for_restart(workspace, verdict.as_ref().ok(), world);
         intent(workspace.spec.desired_status, verdict.is_ok(), world).or_restart(restart)
     };
-    let world = certain(context, world, before.is_none(), |world, known| {
+    let complete = planned.as_ref().is_ok_and(|(_, plan)| has_all(plan, &world));
+    let world = certain(context, world, before.is_none(), complete, |world, known| {
         needs_certainty(decide(world), world, known, stopped)
     })
     .await?;
@@ -250,19 +251,30 @@ async fn route(
     routes::settle(context, &world.identity, wish).await
 }
 
+/// Whether every child that lasts is there.
+fn has_all(plan: &plan::Plan, world: &World) -> bool {
+    world.service.is_some()
+        && (plan.claim.is_none() || world.claim.is_some())
+        && (plan.policy.is_none() || world.policy.is_some())
+        && (plan.account.is_none() || world.account.is_some())
+}
+
 /// The cached world, with our own last write where the cache does not have it yet, and read anew where `doubtful` says
 /// so. It is told whether it is certain anyway that no pod is there and none can come: because it was made sure of and
 /// nothing happened since, or because the workspace is `new`, so that nothing of it can be there but what the caches show
-/// or a write runs into.
+/// or a write runs into. `complete`: the caches show all children but the Deployment; only then is our last write enough where they
+/// do not show it yet.
 async fn certain(
     context: &Context,
     mut world: World,
     new: bool,
+    complete: bool,
     doubtful: impl Fn(&World, bool) -> bool,
 ) -> Result<World, Error> {
     let (memory, key) = (&context.memory, world.identity.key());
     let recalled = memory.deployment(&key, world.deployment.as_deref());
-    let unseen = recalled == Recalled::Unseen;
+    let unseen = recalled == Recalled::Unseen
+        || (!complete && world.deployment.is_none() && recalled != Recalled::Nothing);
     if let Recalled::Newer(deployment) = recalled {
         world.deployment = Some(deployment);
     }
@@ -296,7 +308,10 @@ async fn depart(object: &Guarded<Workspace>, context: &Context) -> Result<Next, 
         return Ok(Next::Never);
     }
     let cached = observe::world(&identity, &context.stores);
-    let world = certain(context, cached, false, |world, _| retire::seems_bare(world)).await?;
+    let world = certain(context, cached, false, false, |world, _| {
+        retire::seems_bare(world)
+    })
+    .await?;
     let will = will(object, context).await?;
     let left = context
         .metrics

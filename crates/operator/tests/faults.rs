@@ -24,7 +24,7 @@ use crate::stage::Stage;
 async fn a_write_that_fails_is_tried_again_and_nothing_is_made_twice() {
     let calls = [
         (Method::PATCH, "persistentvolumeclaims"),
-        (Method::PATCH, "services"),
+        (Method::POST, "services"),
         (Method::PATCH, "networkpolicies"),
         (Method::PATCH, "deployments"),
         (Method::PATCH, "status"),

@@ -17,11 +17,9 @@ async fn the_first_pass_makes_each_child_once_and_the_pod_last() {
     let mut writes = stage.writes();
     let position = |line: &str, writes: &[String]| writes.iter().position(|write| write == line).unwrap();
     let deployment = position("PATCH deployments/workspace-demo", &writes);
-    for earlier in ["persistentvolumeclaims", "networkpolicies", "services"] {
-        assert!(
-            position(&format!("PATCH {earlier}/{CHILD}"), &writes) < deployment,
-            "{writes:?}"
-        );
+    let lasting = ["persistentvolumeclaims", "networkpolicies"].map(|kind| format!("PATCH {kind}/{CHILD}"));
+    for earlier in lasting.iter().map(String::as_str).chain(["POST services"]) {
+        assert!(position(earlier, &writes) < deployment, "{writes:?}");
     }
     writes.sort();
     assert_eq!(
@@ -30,9 +28,9 @@ async fn the_first_pass_makes_each_child_once_and_the_pod_last() {
             "PATCH deployments/workspace-demo",
             "PATCH networkpolicies/workspace-demo",
             "PATCH persistentvolumeclaims/workspace-demo",
-            "PATCH services/workspace-demo",
             "PATCH workspaces/demo/status",
             "POST events",
+            "POST services",
         ]
     );
     let status = stage.status();
@@ -168,13 +166,7 @@ async fn children_deleted_or_changed_by_hand_come_back() {
     stage.pass().await.unwrap();
     let mut writes = stage.writes();
     writes.sort();
-    assert_eq!(
-        writes,
-        [
-            "PATCH networkpolicies/workspace-demo",
-            "PATCH services/workspace-demo"
-        ]
-    );
+    assert_eq!(writes, ["PATCH networkpolicies/workspace-demo", "POST services"]);
     let policy = stage.child::<NetworkPolicy>().unwrap();
     let ingress = policy.spec.unwrap().ingress.unwrap();
     assert!(ingress[0].from.as_ref().is_some_and(|from| !from.is_empty()));

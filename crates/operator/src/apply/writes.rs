@@ -2,10 +2,11 @@
 
 use std::{fmt::Debug, sync::Arc};
 
+use api::names;
 use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Resource,
-    api::{Patch, PatchParams},
+    api::{Patch, PatchParams, PostParams},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -80,7 +81,30 @@ where
 {
     let params = PatchParams::apply(manager).force();
     let patch = Patch::Apply(intent);
-    match patched::<K, _>(context, identity, &identity.child_name(), &params, &patch).await {
+    outcome(patched::<K, _>(context, identity, &identity.child_name(), &params, &patch).await)
+}
+
+/// Makes a child, unless its name is taken.
+pub(super) async fn create<K>(context: &Context, identity: &Identity, intent: &K) -> Result<Outcome<K>, Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
+    K: Clone + Debug + Serialize + DeserializeOwned,
+{
+    let objects: Api<K> = Api::namespaced(context.client.clone(), &identity.namespace);
+    let params = PostParams {
+        field_manager: Some(names::OPERATOR.to_owned()),
+        ..PostParams::default()
+    };
+    let made = objects.create(&params, intent).await.map_err(failed::<K>);
+    if made.is_ok() {
+        context.metrics.write("apply");
+    }
+    outcome(made.map(Arc::new))
+}
+
+/// What an answer to a write means; an error is what passes by itself.
+fn outcome<K: Kind>(answer: Result<Arc<K>, Error>) -> Result<Outcome<K>, Error> {
+    match answer {
         Ok(object) => Ok(Outcome::Is(Some(object))),
         Err(Error {
             kind,
