@@ -117,6 +117,9 @@ fn volume_mount(at: &str, mount: &VolumeMount, site: &Site<'_>) -> Vec<Violation
     found
 }
 
+/// Path, probe and names of the container's ports -> what is wrong with the probe.
+type JudgeProbe = fn(&str, &Probe, &[&str]) -> Vec<Violation>;
+
 /// What belongs to containers that keep running, beside the application.
 fn running(at: &str, container: &Container) -> Vec<Violation> {
     let mut found = Vec::new();
@@ -131,12 +134,12 @@ fn running(at: &str, container: &Container) -> Vec<Violation> {
         .flatten()
         .filter_map(|port| port.name.as_deref())
         .collect();
-    let judge: [(_, _, fn(&str, &Probe, &[&str]) -> Vec<Violation>); 3] = [
+    let judges: [(_, _, JudgeProbe); 3] = [
         ("livenessProbe", &container.liveness_probe, hooks::vital),
         ("readinessProbe", &container.readiness_probe, hooks::readiness),
         ("startupProbe", &container.startup_probe, hooks::vital),
     ];
-    for (name, probe, judge) in judge {
+    for (name, probe, judge) in judges {
         if let Some(probe) = probe {
             let at = format!("{at}.{name}");
             found.extend(judge(&at, probe, &ports));

@@ -137,6 +137,7 @@ fn workspace_fields() -> Vec<Field> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn template_fields() -> Vec<Field> {
     vec![
         (
