@@ -166,7 +166,7 @@ async fn gateway(tls: Option<Arc<ServerConfig>>) -> anyhow::Result<()> {
     let app = Arc::new(AppState {
         index: index.clone(),
         rights: Rights::new(client.clone(), metrics.clone()),
-        freshness: Arc::new(Freshness::new(std::time::Duration::from_secs(60))),
+        freshness: Arc::new(Freshness::new(std::time::Duration::from_mins(1))),
         audit: Audit::to(std::io::sink(), metrics.clone())?.0,
         metrics: metrics.clone(),
         sessions,

@@ -137,16 +137,7 @@ async fn serve(
     let rights = Rights::new(client.clone(), metrics.clone());
     tasks.spawn(rights.clone().renew());
     tasks.spawn(rights.clone().follow_roles(client.clone()));
-    let freshness = Arc::new(Freshness::new(Duration::from_secs(args.max_staleness_seconds)));
-    let heartbeat = Heartbeat::new(
-        &client,
-        &args.namespace,
-        format!("{}-gateway-heartbeat", args.release_name),
-        &RandomId::new()?.to_string()[..16],
-        freshness.clone(),
-        metrics.clone(),
-    );
-    tasks.spawn(heartbeat.beat());
+    let freshness = freshness(args, &client, &metrics, &mut tasks)?;
     let (audit, log) = Audit::to(std::io::stdout(), metrics.clone()).context("the audit log")?;
     let app = Arc::new(AppState {
         index: index.clone(),
@@ -199,6 +190,26 @@ async fn serve(
     tokio::task::spawn_blocking(|| log.finish()).await?;
     info!("gateway ended");
     Ok(())
+}
+
+/// The index's age, kept up to date by heartbeats.
+fn freshness(
+    args: &Args,
+    client: &Client,
+    metrics: &Metrics,
+    tasks: &mut JoinSet<()>,
+) -> anyhow::Result<Arc<Freshness>> {
+    let freshness = Arc::new(Freshness::new(Duration::from_secs(args.max_staleness_seconds)));
+    let heartbeat = Heartbeat::new(
+        client,
+        &args.namespace,
+        format!("{}-gateway-heartbeat", args.release_name),
+        &RandomId::new()?.to_string()[..16],
+        freshness.clone(),
+        metrics.clone(),
+    );
+    tasks.spawn(heartbeat.beat());
+    Ok(freshness)
 }
 
 /// The three ports that the proxy uses.

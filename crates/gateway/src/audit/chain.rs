@@ -139,26 +139,25 @@ impl Checker {
                 "chain {} begins in its middle: the lines before are missing",
                 read.chain
             )),
-            None => Ok(()),
-            Some(link) if link.ended => Err(format!("chain {} goes on after its end", read.chain)),
-            Some(link) if read.seq != link.next => Err(format!(
+            Some(before) if before.ended => Err(format!("chain {} goes on after its end", read.chain)),
+            Some(before) if read.seq != before.next => Err(format!(
                 "chain {}: record {} is here, where {} must be",
-                read.chain, read.seq, link.next
+                read.chain, read.seq, before.next
             )),
-            Some(link) if read.previous != link.last => Err(format!(
+            Some(before) if read.previous != before.last => Err(format!(
                 "chain {}: the record before this one was changed",
                 read.chain
             )),
-            Some(_) => Ok(()),
+            None | Some(_) => Ok(()),
         };
         found.map_err(|problem| self.broken(problem))?;
         self.records += 1;
-        let link = Link {
+        let here = Link {
             next: read.seq + 1,
             last: hash(line),
             ended: read.event == "end",
         };
-        self.chains.insert(read.chain, link);
+        self.chains.insert(read.chain, here);
         Ok(())
     }
 

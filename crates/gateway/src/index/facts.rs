@@ -193,9 +193,9 @@ impl WorkspaceFacts {
         {
             return;
         }
-        let shared = sharing::shared(&shares, &self.target, manager);
+        let guests = sharing::shared(&shares, &self.target, manager);
         self.target = Arc::new(Target {
-            shared: Arc::new(shared),
+            shared: Arc::new(guests),
             ..Target::clone(&self.target)
         });
         self.shared_by = Some(sharing::Source::new(shares, manager));
@@ -426,7 +426,7 @@ mod tests {
         assert_eq!(target.host.split_once('.').unwrap().1, "ws.example");
     }
 
-    fn share(name: &str, change: serde_json::Value) -> (Key, Arc<ShareFacts>) {
+    fn share(name: &str, change: &serde_json::Value) -> (Key, Arc<ShareFacts>) {
         let mut object = json!({
             "apiVersion": "workspaces.jupyter.org/v1alpha1",
             "kind": "WorkspaceShare",
@@ -443,7 +443,7 @@ mod tests {
                 "lastTransitionTime": "2026-01-02T03:04:05Z",
             }]},
         });
-        json_patch_merge(&mut object, &change);
+        json_patch_merge(&mut object, change);
         let object = serde_json::from_value(object).unwrap();
         (
             ("team".into(), name.into()),
@@ -481,7 +481,7 @@ mod tests {
         let ends = json!({"spec": {"expiresAt": "2026-01-03T00:00:00Z"}});
         let to_group = json!({"spec": {"subjects": [{"kind": "Group", "name": "ml"}]}});
         let end = 1_767_398_400;
-        let mut world = shared_world([share("s", ends), share("g", to_group)]);
+        let mut world = shared_world([share("s", &ends), share("g", &to_group)]);
         assert_eq!(guests(&mut world, end - 1), (true, true));
         assert_eq!(guests(&mut world, end), (false, true));
         world.shares().remove(&("team".into(), "g".into()));
@@ -498,7 +498,7 @@ mod tests {
             json!({"metadata": {"annotations": {api::names::CREATED_BY: ""}}}),
             json!({"metadata": {"deletionTimestamp": "2026-01-02T03:04:06Z"}}),
         ] {
-            let mut world = shared_world([share("s", json!({}))]);
+            let mut world = shared_world([share("s", &json!({}))]);
             assert_eq!(guests(&mut world, 0), (true, false));
             let changed = workspace("lab", |object| json_patch_merge(object, &change));
             world.workspaces().extend([changed]);
@@ -514,7 +514,7 @@ mod tests {
             json!({"spec": {"workspaceUID": null}}),
             json!({"metadata": {"deletionTimestamp": "2026-01-02T03:04:06Z"}}),
         ] {
-            let mut object = serde_json::to_value(&share("s", json!({})).1.object).unwrap();
+            let mut object = serde_json::to_value(&share("s", &json!({})).1.object).unwrap();
             object["status"] = json!({"conditions": [{
                 "type": "Active", "status": "True", "reason": "Shared", "message": "",
                 "lastTransitionTime": "2026-01-02T03:04:05Z",
@@ -527,7 +527,7 @@ mod tests {
 
     #[test]
     fn the_manager_s_bounds_count_for_shares_that_are_there() {
-        let mut world = shared_world([share("s", json!({}))]);
+        let mut world = shared_world([share("s", &json!({}))]);
         assert_eq!(guests(&mut world, 0), (true, false));
         let mut object: WorkspaceManager =
             WorkspaceManager::clone(&world.managers().values().next().unwrap().object);

@@ -108,7 +108,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_oldest_heartbeat_that_is_under_way_says_the_age() {
-        let freshness = Freshness::new(Duration::from_secs(60));
+        let freshness = Freshness::new(Duration::from_mins(1));
         advance(Duration::from_secs(1000)).await;
         assert_eq!((freshness.age(), freshness.lag()), (Age::Fresh, Duration::ZERO));
         for number in 1..=100 {

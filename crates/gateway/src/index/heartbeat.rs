@@ -164,7 +164,7 @@ mod tests {
         }))
         .unwrap();
         server.put(&lease);
-        let freshness = Arc::new(Freshness::new(Duration::from_secs(60)));
+        let freshness = Arc::new(Freshness::new(Duration::from_mins(1)));
         let heartbeat = Heartbeat::new(
             &client,
             "system",
@@ -199,13 +199,13 @@ mod tests {
         server.partition(true);
         sleep(Duration::from_secs(7)).await;
         assert_eq!(freshness.age(), Age::Late);
-        sleep(Duration::from_secs(60)).await;
+        sleep(Duration::from_mins(1)).await;
         assert_eq!(freshness.age(), Age::Stale);
-        sleep(Duration::from_secs(60)).await;
+        sleep(Duration::from_mins(1)).await;
         assert_eq!(freshness.age(), Age::Lost);
         server.partition(false);
         // Watches come back with a growing pause.
-        sleep(Duration::from_secs(60)).await;
+        sleep(Duration::from_mins(1)).await;
         assert_eq!(freshness.age(), Age::Fresh);
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use api::condition::{self, ACTIVE};
 use api::workspace::Phase;
 use api::{WorkspaceManager, WorkspaceShare};
+use jiff::Timestamp;
 use rules::access::Shared;
 use rules::shares;
 
@@ -59,14 +60,14 @@ pub(super) fn by_workspace<'a>(
 
 /// Who is meant by those of `shares` that count for `target`.
 pub(super) fn shared(shares: &[&Arc<ShareFacts>], target: &Target, manager: &WorkspaceManager) -> Shared {
-    let mut shared = Shared::default();
+    let mut guests = Shared::default();
     for share in shares.iter().filter(|share| share.counts(target, manager)) {
-        let end = shares::end(&share.object).map(|end| end.as_second());
+        let end = shares::end(&share.object).map(Timestamp::as_second);
         for subject in &share.object.spec.subjects {
-            shared.add(subject, end);
+            guests.add(subject, end);
         }
     }
-    shared
+    guests
 }
 
 /// What a [`Shared`] was made from.

@@ -47,14 +47,17 @@ pub(crate) async fn feed(client: Client, wanted: Option<String>, index: Arc<Inde
                 .map(|event| Change::Share(kept(event, share))),
         ),
     );
-    take_in(changes, World::new(wanted), &index, &metrics).await;
+    Box::pin(take_in(changes, World::new(wanted), &index, &metrics)).await;
 }
 
-/// One event of a watch, reduced to the facts.
+/// What a watch tells, reduced to the facts; `None` for what is as good as absent.
+type Told<T> = Result<watcher::Event<(Key, Option<T>)>, watcher::Error>;
+
+/// One event of a watch.
 enum Change {
-    Workspace(Result<watcher::Event<(Key, Option<WorkspaceFacts>)>, watcher::Error>),
-    Manager(Result<watcher::Event<(Key, Option<ManagerFacts>)>, watcher::Error>),
-    Share(Result<watcher::Event<(Key, Option<Arc<ShareFacts>>)>, watcher::Error>),
+    Workspace(Told<WorkspaceFacts>),
+    Manager(Told<ManagerFacts>),
+    Share(Told<Arc<ShareFacts>>),
 }
 
 async fn take_in(changes: impl Stream<Item = Change>, mut world: World, index: &Index, metrics: &Metrics) {
@@ -163,10 +166,7 @@ fn share(object: DeserializeGuard<WorkspaceShare>) -> (Key, Option<Arc<ShareFact
     }
 }
 
-fn kept<K, T>(
-    event: Result<watcher::Event<K>, watcher::Error>,
-    facts: fn(K) -> (Key, Option<T>),
-) -> Result<watcher::Event<(Key, Option<T>)>, watcher::Error> {
+fn kept<K, T>(event: Result<watcher::Event<K>, watcher::Error>, facts: fn(K) -> (Key, Option<T>)) -> Told<T> {
     Ok(match event? {
         watcher::Event::Init => watcher::Event::Init,
         watcher::Event::InitApply(object) => watcher::Event::InitApply(facts(object)),

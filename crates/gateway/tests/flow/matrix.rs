@@ -31,8 +31,12 @@ const PEOPLE: [(&str, &[&str]); 12] = [
     ("system-serviceaccount-ci-bot", &["users"]),
 ];
 
+/// Name, owner, and to whom it is open.
+type Row = (&'static str, &'static str, Grants);
+type Grants = &'static [(&'static str, i64)];
+
 /// What opens a workspace, beside its owner: `user:`, `group:` with an end in seconds from now (0: none), or `public`.
-const WORKSPACES: [(&str, &str, &[(&str, i64)]); 12] = [
+const WORKSPACES: [Row; 12] = [
     ("w01", "alice", &[]),
     ("w02", "bob", &[]),
     ("w03", "alice", &[("public", 0)]),
@@ -73,7 +77,7 @@ fn shared(grants: &[(&str, i64)]) -> Shared {
     shared
 }
 
-fn workspace((name, owner, grants): &(&str, &str, &[(&str, i64)])) -> Target {
+fn workspace((name, owner, grants): &Row) -> Target {
     let is_public = grants.iter().any(|(to, _)| *to == "public");
     let access = if is_public {
         AccessType::Public

@@ -23,8 +23,8 @@ use gateway::request::cookies::StripList;
 use gateway::router::{self, Entrance};
 use gateway::session::Sessions;
 use gateway::sign_in;
-use gateway::verify::{AppState, Doorkeeper};
 use gateway::verify::rights::Rights;
+use gateway::verify::{AppState, Doorkeeper};
 use http::header::HeaderMap;
 use http::{Method, Request};
 use kube::Api;
@@ -179,7 +179,7 @@ impl World {
     ) -> Self {
         let log = Log::default();
         let (audit, _) = Audit::to(log.clone(), Metrics::default()).unwrap();
-        let freshness = Arc::new(Freshness::new(Duration::from_secs(60)));
+        let freshness = Arc::new(Freshness::new(Duration::from_mins(1)));
         // Everybody holds the right to connect, until a test says otherwise.
         server.review(|_| true);
         let index = Arc::new(Index::with(snapshot()));

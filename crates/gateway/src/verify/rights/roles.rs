@@ -18,14 +18,14 @@ type Place = Option<String>;
 /// Calls `changed` at every change, for ever. What exists at the start is no change; a watch that had to begin anew may have
 /// missed some, so that counts as one.
 pub(super) async fn follow(client: Client, metrics: &Metrics, changed: impl Fn(Option<&str>)) {
-    let changes = [
+    let watches = [
         changes::<Role>(&client, "roles", metrics).boxed(),
         changes::<RoleBinding>(&client, "rolebindings", metrics).boxed(),
         changes::<ClusterRole>(&client, "clusterroles", metrics).boxed(),
         changes::<ClusterRoleBinding>(&client, "clusterrolebindings", metrics).boxed(),
     ];
-    let mut changes = pin!(stream::select_all(changes));
-    while let Some(place) = changes.next().await {
+    let mut told = pin!(stream::select_all(watches));
+    while let Some(place) = told.next().await {
         changed(place.as_deref());
     }
 }
