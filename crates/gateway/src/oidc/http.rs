@@ -102,14 +102,12 @@ impl HttpClient {
             let host = request.uri().host().unwrap_or_default().to_owned();
             let answer = exchange(request);
             Box::pin(async move {
-                tokio::time::timeout(TIMEOUT, answer)
-                    .await
-                    .unwrap_or_else(|_| {
-                        Err(HttpError::Unreachable {
-                            host,
-                            reason: format!("no answer within {} s", TIMEOUT.as_secs()),
-                        })
+                tokio::time::timeout(TIMEOUT, answer).await.unwrap_or_else(|_| {
+                    Err(HttpError::Unreachable {
+                        host,
+                        reason: format!("no answer within {} s", TIMEOUT.as_secs()),
                     })
+                })
             })
         }))
     }

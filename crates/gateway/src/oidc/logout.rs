@@ -78,12 +78,7 @@ impl Provider {
     }
 }
 
-fn verify(
-    token: &str,
-    settings: &Settings,
-    keys: &CoreJsonWebKeySet,
-    now: i64,
-) -> Result<Logout, Refused> {
+fn verify(token: &str, settings: &Settings, keys: &CoreJsonWebKeySet, now: i64) -> Result<Logout, Refused> {
     let header = part(token, 0).ok_or(Refused::Kind)?;
     check_signature(token, &header, settings, keys)?;
     let claims = payload(token).ok_or(Refused::Claims)?;

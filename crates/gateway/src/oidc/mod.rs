@@ -32,7 +32,7 @@ use self::jwks::{For, Keys};
 pub use self::logout::Logout;
 pub use self::metadata::DiscoverError;
 use self::metadata::Metadata;
-pub use self::renewal::{Renewed, RenewalError};
+pub use self::renewal::{RenewalError, Renewed};
 pub use self::settings::{Settings, SigningAlg};
 use self::token::{Expected, Received};
 pub use self::token::{Original, Refused};
@@ -233,9 +233,7 @@ impl Provider {
             text: id_token.expose(),
             access_token: answer.access_token(),
         };
-        let expected = Expected::Login {
-            nonce: binding.nonce,
-        };
+        let expected = Expected::Login { nonce: binding.nonce };
         let (subject, claims) = self.verify(received, expected).await?;
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         let tokens = Tokens {

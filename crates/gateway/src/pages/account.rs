@@ -56,7 +56,10 @@ mod tests {
         assert!(policy.contains("default-src 'none'") && !policy.contains("script-src"));
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let html = String::from_utf8(body.to_vec()).unwrap();
-        assert!(html.contains(&escape("<img src=x>")) && !html.contains("<img"), "{html}");
+        assert!(
+            html.contains(&escape("<img src=x>")) && !html.contains("<img"),
+            "{html}"
+        );
         assert!(!html.contains("<script"), "{html}");
     }
 }

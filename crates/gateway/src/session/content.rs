@@ -323,7 +323,10 @@ mod tests {
     #[test]
     fn debug_output_shows_neither_person_nor_token() {
         let shown = format!("{:?}", content());
-        assert!(!shown.contains("alice") && !shown.contains("payload") && !shown.contains("refreshing"), "{shown}");
+        assert!(
+            !shown.contains("alice") && !shown.contains("payload") && !shown.contains("refreshing"),
+            "{shown}"
+        );
     }
 
     #[test]

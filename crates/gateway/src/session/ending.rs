@@ -21,6 +21,8 @@ const PERSON: &str = "gateway.workspaces.jupyter.org/person";
 const SID: &str = "gateway.workspaces.jupyter.org/provider-session";
 /// Most deletions at a time for one sign-out.
 const AT_ONCE: usize = 8;
+/// Most sessions of one person at a time, in all browsers: what a person can have stored is bounded.
+pub(super) const MOST: usize = 64;
 /// How long the provider's messages are remembered: longer than they count.
 const HEARD_FOR: Duration = Duration::from_mins(15);
 /// Most remembered messages.
@@ -70,7 +72,10 @@ impl Whose<'_> {
             Self::Person { issuer, subject } => format!("{PERSON}={}", fingerprint(issuer, subject)),
             Self::Said { issuer, logout } => match (&logout.subject, &logout.sid) {
                 (Some(subject), _) => format!("{PERSON}={}", fingerprint(issuer, subject)),
-                (None, sid) => format!("{SID}={}", fingerprint(issuer, sid.as_deref().unwrap_or_default())),
+                (None, sid) => format!(
+                    "{SID}={}",
+                    fingerprint(issuer, sid.as_deref().unwrap_or_default())
+                ),
             },
         }
     }
@@ -80,10 +85,7 @@ impl Whose<'_> {
         match self {
             Self::Person { issuer, subject } => content.issuer == *issuer && content.subject == *subject,
             Self::Said { issuer, logout } => {
-                let is_person = logout
-                    .subject
-                    .as_ref()
-                    .map(|subject| content.subject == *subject);
+                let is_person = logout.subject.as_ref().map(|subject| content.subject == *subject);
                 let is_session = match (&logout.sid, &content.sid) {
                     (Some(said), Some(sid)) => said == sid && is_person != Some(false),
                     // Only a person is named, or the provider did not tell its session at the login.
@@ -123,12 +125,30 @@ impl Sessions {
     pub async fn end_all(&self, whose: Whose<'_>) -> Result<usize, Unavailable> {
         let params = ListParams::default().labels(&whose.selector());
         let objects = within(self.api.list(&params)).await?;
-        let meant = objects.items.into_iter().filter_map(|object| self.meant(&object, whose));
+        let meant = objects
+            .items
+            .into_iter()
+            .filter_map(|object| self.meant(&object, whose));
         let deletions = meant.map(|id| async move { self.delete(&object_name(id), id).await });
         futures::stream::iter(deletions)
             .buffer_unordered(AT_ONCE)
             .try_fold(0, async |count, ()| Ok(count + 1))
             .await
+    }
+
+    /// Ends the oldest sessions of a person who has too many, to make room for one more.
+    pub(super) async fn make_room(&self, issuer: &str, subject: &str) -> Result<(), Unavailable> {
+        let whose = Whose::Person { issuer, subject };
+        let params = ListParams::default().labels(&whose.selector());
+        let mut objects = within(self.api.list(&params)).await?.items;
+        objects.sort_by_key(|object| object.spec.expires_at.0);
+        let excess = (objects.len() + 1).saturating_sub(MOST);
+        for object in objects.iter().take(excess) {
+            if let Some(id) = self.meant(object, whose) {
+                self.delete(&object_name(id), id).await?;
+            }
+        }
+        Ok(())
     }
 
     fn meant(&self, object: &GatewaySession, whose: Whose<'_>) -> Option<RandomId> {

@@ -237,7 +237,9 @@ impl Sessions {
             Open::new(session, times)
         });
         let known = Known {
-            version: version.and_then(|version| version.parse().ok()).unwrap_or_default(),
+            version: version
+                .and_then(|version| version.parse().ok())
+                .unwrap_or_default(),
             expires: open.as_ref().map_or(expires, |open| expires.min(open.times.over)),
             open,
         };

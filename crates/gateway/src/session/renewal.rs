@@ -20,7 +20,7 @@ use super::{Session, Sessions, Unavailable};
 use crate::crypto::random::random;
 use crate::crypto::tokens::RandomId;
 use crate::oidc::claims::Mapping;
-use crate::oidc::{Provider, Refused, Renewed, RenewalError};
+use crate::oidc::{Provider, Refused, RenewalError, Renewed};
 
 /// Sessions that wait to be looked after; more are left for their next use.
 const QUEUE: usize = 4096;

@@ -2,8 +2,8 @@
 
 use super::upkeep::JANITOR_GRACE;
 use super::*;
-use crate::crypto::seal::{KeyId, SealingKey};
 use crate::crypto::redacted::Secret;
+use crate::crypto::seal::{KeyId, SealingKey};
 use crate::oidc::Tokens;
 use http::Method;
 use testkit::api_server::{ApiServer, Fault};
@@ -224,4 +224,19 @@ async fn of_many_attempts_with_one_code_on_two_replicas_one_succeeds() {
         one.spend(RandomId::new().unwrap(), code, 1030).await,
         Ok(Spent::NoSession)
     );
+}
+
+#[tokio::test]
+async fn the_oldest_session_of_a_person_with_too_many_makes_room_for_a_new_one() {
+    let (server, client) = ApiServer::start();
+    let clock = Clock::manual(1000);
+    let sessions = replica(&client, &clock);
+    let mut ids = Vec::new();
+    for _ in 0..=ending::MOST {
+        ids.push(sessions.create(&content(&clock)).await.unwrap());
+        clock.advance(1);
+    }
+    assert_eq!(server.all::<GatewaySession>().len(), ending::MOST);
+    assert_eq!(sessions.find(ids[0]).await.unwrap(), None);
+    assert!(sessions.find(ids[1]).await.unwrap().is_some());
 }

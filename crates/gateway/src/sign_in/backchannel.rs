@@ -53,10 +53,7 @@ async fn judged(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Result<(), 
     let provider = app.provider.get().ok_or(Wrong::Later)?;
     let _place = PLACES.try_acquire().map_err(|_| Wrong::Later)?;
     let malformed = |reason: &str| Wrong::Request(reason.to_owned());
-    let content_type = single(headers, &CONTENT_TYPE)
-        .ok()
-        .flatten()
-        .unwrap_or_default();
+    let content_type = single(headers, &CONTENT_TYPE).ok().flatten().unwrap_or_default();
     let kind = content_type.split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(malformed("the body is no form"));

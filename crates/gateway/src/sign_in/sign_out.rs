@@ -75,8 +75,7 @@ async fn end(
     tracing::info!(session = ?cookie.session, everywhere, "somebody signed out");
     let user = known.map(|session| session.identity.user_name.clone());
     let by = if everywhere { "person_everywhere" } else { "person" };
-    app.audit
-        .logout(cookie.session, &user.unwrap_or_default(), by);
+    app.audit.logout(cookie.session, &user.unwrap_or_default(), by);
     if everywhere {
         let whose = Whose::Person {
             issuer: &ended.issuer,

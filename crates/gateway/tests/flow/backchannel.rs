@@ -246,7 +246,10 @@ async fn strangers_with_unknown_keys_cost_one_fetch_a_minute_and_no_login_its_ow
     });
     let alice = signed_in(&world, "alice", LAB).await;
     assert_eq!(fetches(), 1);
-    assert_eq!(tell(&world, &token(&world, &json!({}))).await.status, StatusCode::OK);
+    assert_eq!(
+        tell(&world, &token(&world, &json!({}))).await.status,
+        StatusCode::OK
+    );
     assert!(!is_in(&alice, LAB).await);
 }
 

@@ -63,12 +63,25 @@ async fn keys_change_and_replicas_restart_and_no_request_fails() {
             logins += 1;
         } else {
             assert_eq!(landing.answer.status, StatusCode::OK);
-            assert_eq!(landing.trail.len(), 1, "turn {turn}: the ticket was good: {landing:#?}");
+            assert_eq!(
+                landing.trail.len(),
+                1,
+                "turn {turn}: the ticket was good: {landing:#?}"
+            );
         }
         jar = browser.jar.lock().unwrap().clone();
-        key_ids.extend(replicas[at].sessions().into_iter().map(|session| session.spec.key_id));
+        key_ids.extend(
+            replicas[at]
+                .sessions()
+                .into_iter()
+                .map(|session| session.spec.key_id),
+        );
     }
     // Twelve hours each, the first one at the start.
-    assert!((5..=6).contains(&logins), "{logins} logins in {} s", origin_of_all.clock.now() - NOW);
+    assert!(
+        (5..=6).contains(&logins),
+        "{logins} logins in {} s",
+        origin_of_all.clock.now() - NOW
+    );
     assert!(key_ids.len() >= 3, "{key_ids:?}");
 }

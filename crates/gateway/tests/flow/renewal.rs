@@ -87,7 +87,10 @@ async fn after_five_minutes_a_request_passes_at_once_and_brings_new_groups_in_th
     assert_eq!(alice.step(&lab()).await.status, StatusCode::OK);
     world.pass(1);
     assert_eq!(alice.step(&lab()).await.status, StatusCode::OK);
-    until(&world, "the new group", || groups(&world) == ["oidc:users", "oidc:new"]).await;
+    until(&world, "the new group", || {
+        groups(&world) == ["oidc:users", "oidc:new"]
+    })
+    .await;
     assert_eq!(questions(&world), 1);
 
     // Lost groups go, too: an empty list is known to be empty.
@@ -107,7 +110,10 @@ async fn a_session_is_asked_about_when_its_access_token_ends_and_not_while_nobod
     assert_eq!(questions(&world), 0);
     assert_eq!(alice.step(&lab()).await.status, StatusCode::OK);
     until(&world, "a renewal", || version(&world) != before).await;
-    until(&world, "one question", || world.issuer.take_requests() == ["/token"]).await;
+    until(&world, "one question", || {
+        world.issuer.take_requests() == ["/token"]
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -123,9 +129,7 @@ async fn of_many_requests_at_two_replicas_one_asks_and_refresh_tokens_for_one_us
         say(&world, Some(claims(json!([format!("round-{round}")]))));
         world.pass(5 * MINUTE);
         let address = lab();
-        let requests = (0..20).map(|number| {
-            if number % 2 == 0 { &alice } else { &elsewhere }.step(&address)
-        });
+        let requests = (0..20).map(|number| if number % 2 == 0 { &alice } else { &elsewhere }.step(&address));
         for answer in futures::future::join_all(requests).await {
             assert_eq!(answer.status, StatusCode::OK);
         }

@@ -48,7 +48,10 @@ async fn who_signs_out_has_no_session_here_and_is_sent_to_end_the_providers() {
         "{location}"
     );
     let back = "post_logout_redirect_uri=https%3A%2F%2Fauth.ws.example%3A8443%2F";
-    assert!(location.contains(back) && location.contains("&id_token_hint=ey"), "{location}");
+    assert!(
+        location.contains(back) && location.contains("&id_token_hint=ey"),
+        "{location}"
+    );
     assert!(!location.contains("refresh"), "{location}");
     assert_eq!(answer.cookie(cookies::SESSION), Some(""));
     assert_eq!(answer.headers["referrer-policy"], "no-referrer");
@@ -155,7 +158,11 @@ async fn an_id_token_that_is_too_long_for_an_address_is_left_out_of_it() {
     let groups: Vec<String> = (0..300).map(|number| format!("group-number-{number}")).collect();
     alice.person.insert("groups".into(), groups.into());
     assert!(alice.open(&lab()).await.is_inside());
-    let location = sign_out(&alice, Some(AUTH), "").await.location().unwrap().to_owned();
+    let location = sign_out(&alice, Some(AUTH), "")
+        .await
+        .location()
+        .unwrap()
+        .to_owned();
     assert!(location.contains("client_id=gateway") && !location.contains("id_token_hint"));
 }
 
@@ -173,10 +180,7 @@ async fn the_first_page_and_every_refusal_lead_to_signing_out_without_scripts() 
     let home = bob.step(&format!("{AUTH}/")).await;
     assert_eq!(home.status, StatusCode::OK);
     assert!(home.body.contains("You are bob."), "{}", home.body);
-    assert!(
-        home.body
-            .contains("<form method=\"post\" action=\"/sign-out\">")
-    );
+    assert!(home.body.contains("<form method=\"post\" action=\"/sign-out\">"));
     assert!(!home.body.contains("<script"));
     let policy = home.headers["content-security-policy"].to_str().unwrap();
     assert!(
