@@ -45,7 +45,11 @@ async fn a_disk_of_a_class_that_cannot_expand_is_not_asked_to_grow() {
             json!(false),
             r#"its StorageClass "standard" cannot expand disks"#,
         ),
-        ("standard", Value::Null, r#"its StorageClass "standard" cannot expand disks (allowVolumeExpansion is not true)"#),
+        (
+            "standard",
+            Value::Null,
+            r#"its StorageClass "standard" cannot expand disks (allowVolumeExpansion is not true)"#,
+        ),
         (
             "gone",
             json!(true),
