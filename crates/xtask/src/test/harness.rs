@@ -53,9 +53,14 @@ impl Count {
     }
 }
 
-/// What cargo says before it runs a binary: `crate file`, such as `rules src/lib.rs`.
+/// What cargo says before it runs a binary, in colours on a terminal: `target file`, such as `rules src/lib.rs`.
 fn running(line: &str) -> Option<String> {
-    let (what, program) = line.trim_start().strip_prefix("Running ")?.split_once(" (")?;
+    let plain = line
+        .replace(['\u{1b}', '\r'], "")
+        .replace("[1m", "")
+        .replace("[92m", "")
+        .replace("[0m", "");
+    let (what, program) = plain.trim_start().strip_prefix("Running ")?.split_once(" (")?;
     let program = program.strip_suffix(')')?.rsplit('/').next()?;
     let (target, _) = program.rsplit_once('-')?;
     let file = what.trim_start_matches("unittests ");
@@ -120,6 +125,14 @@ mod tests {
                 Duration::from_millis(1500)
             ))
         );
+    }
+
+    #[test]
+    fn a_binary_is_recognized_in_colours_too() {
+        let line =
+            "\u{1b}[1m\u{1b}[92m     Running\u{1b}[0m unittests src/lib.rs (target/debug/deps/rules-1)";
+        assert_eq!(running(line).as_deref(), Some("rules src/lib.rs"));
+        assert_eq!(running("     Running late (again)"), None);
     }
 
     #[test]
