@@ -49,6 +49,7 @@ impl Scene {
 
 #[tokio::test]
 async fn a_timeout_is_held_to_the_template_s_bounds_and_equal_passes() -> anyhow::Result<()> {
+    const FIELD: &str = "spec.idleShutdown.idleTimeoutInMinutes";
     let scene = Scene::new(
         "idle-bounds",
         json!({
@@ -57,7 +58,6 @@ async fn a_timeout_is_held_to_the_template_s_bounds_and_equal_passes() -> anyhow
         }),
     )
     .await?;
-    const FIELD: &str = "spec.idleShutdown.idleTimeoutInMinutes";
     let minutes = |minutes: i32| json!({"idleTimeoutInMinutes": minutes});
     scene.refuses(minutes(9), &[FIELD, "9", "minimum 10"]).await?;
     scene
