@@ -40,6 +40,7 @@ pub enum Signature {
 
 /// What the issuer does. Everything is right at first; set a field to make one thing wrong.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "one per thing that can be wrong")]
 pub struct Behaviour {
     /// Claims of the person who signs in next; `sub` is needed.
     pub person: Map<String, Value>,
@@ -176,11 +177,16 @@ impl Issuer {
             ("iat", json!(now)),
             ("exp", json!(now + 120)),
             ("jti", json!(random_text())),
-            ("events", json!({"http://schemas.openid.net/event/backchannel-logout": {}})),
+            (
+                "events",
+                json!({"http://schemas.openid.net/event/backchannel-logout": {}}),
+            ),
         ] {
             claims.insert(name.to_owned(), value);
         }
-        overlay(&mut claims, changes.as_object().unwrap_or(&Map::new()));
+        if let Some(changes) = changes.as_object() {
+            overlay(&mut claims, changes);
+        }
         self.signed(&state.behaviour, "logout+jwt", claims)
     }
 
@@ -336,14 +342,14 @@ impl Issuer {
             Signature::PublicKeyAsSecret | Signature::ClientSecret => "HS256",
             Signature::None => "none",
         };
-        let kid = match behaviour.signature {
+        let named_key = match behaviour.signature {
             Signature::UnknownKeyId => "unknown".to_owned(),
             _ => key_id(behaviour),
         };
         let mut head = Map::from_iter([
             ("alg".to_owned(), json!(alg)),
             ("typ".to_owned(), json!(kind)),
-            ("kid".to_owned(), json!(kid)),
+            ("kid".to_owned(), json!(named_key)),
         ]);
         overlay(&mut head, &behaviour.header);
         let signed = format!(
