@@ -39,13 +39,13 @@ pub async fn publish(
     let key = identity.key();
     context.metrics.phase(&key, status.phase);
     if before == Some(&status) {
-        context.put_off.forget(&key);
+        if context.put_off.status(&key, &identity.uid).is_some() {
+            context.put_off.forget(&key);
+        }
         return Ok(None);
     }
-    if news.is_empty()
-        && transitions::is_passing(before, &status, asked)
-        && let Some(left) = context.put_off.put_off(&key, &identity.uid, &status)
-    {
+    let passes = news.is_empty() && transitions::is_passing(before, &status, asked);
+    if passes && let Some(left) = context.put_off.put_off(&key, &identity.uid, &status) {
         return Ok(Some(left));
     }
     // Of the answer only the version is of interest.
@@ -68,7 +68,9 @@ pub async fn publish(
         Err(error) => return Err(error.into()),
     }
     context.metrics.write("publish");
-    context.put_off.forget(&key);
+    if !passes {
+        context.put_off.forget(&key);
+    }
     let mut told = transitions::events(before, &status);
     told.extend(news);
     tell(context, identity, told).await;

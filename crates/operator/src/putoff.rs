@@ -6,80 +6,67 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use api::WorkspaceStatus;
 use tokio::time::Instant;
 
-/// How long a status may be put off.
-pub const LONGEST: Duration = Duration::from_secs(5);
-/// Passes under way from which on statuses are put off.
-const MANY: usize = 16;
+/// How long a status may be put off. Whoever is on the way for longer does not count as one of many any more.
+pub const LONGEST: Duration = Duration::from_secs(10);
+/// Workspaces on their way from which on statuses are put off.
+pub const MANY: usize = 16;
 
-/// What is put off, by workspace, and how much is going on.
+/// Who is on the way, since when, and what is not said of it yet; by workspace.
 #[derive(Debug, Default)]
 pub struct PutOff {
-    passes: AtomicUsize,
-    waiting: Mutex<HashMap<String, Waiting>>,
+    moving: Mutex<HashMap<String, Moving>>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct Moving {
     uid: String,
     since: Instant,
-    status: WorkspaceStatus,
-}
-
-/// A pass that is under way.
-#[derive(Debug)]
-pub struct UnderWay<'a>(&'a AtomicUsize);
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    unsaid: Option<WorkspaceStatus>,
 }
 
 impl PutOff {
-    /// Counts a pass until the answer is dropped.
-    pub fn under_way(&self) -> UnderWay<'_> {
-        self.passes.fetch_add(1, Ordering::Relaxed);
-        UnderWay(&self.passes)
-    }
-
-    /// Puts the status off, and says until when at the latest; `None`: it is to be written now.
+    /// Puts a status off that says no more than that the workspace is on its way, and answers until when at the latest;
+    /// `None`: it is to be written now.
     pub fn put_off(&self, workspace: &str, uid: &str, status: &WorkspaceStatus) -> Option<Duration> {
-        if self.passes.load(Ordering::Relaxed) < MANY {
-            return None;
-        }
-        let mut waiting = self.lock();
-        let since = waiting
+        let mut moving = self.lock();
+        let since = moving
             .get(workspace)
             .filter(|it| it.uid == uid)
             .map(|it| it.since);
         let since = since.unwrap_or_else(Instant::now);
+        let new = Moving {
+            uid: uid.to_owned(),
+            since,
+            unsaid: None,
+        };
+        moving.insert(workspace.to_owned(), new);
+        let recent = moving.values().filter(|it| it.since.elapsed() < LONGEST);
+        let are_many = recent.take(MANY).count() == MANY;
         let left = LONGEST
             .checked_sub(since.elapsed())
-            .filter(|left| !left.is_zero())?;
-        let status = status.clone();
-        let uid = uid.to_owned();
-        waiting.insert(workspace.to_owned(), Waiting { uid, since, status });
+            .filter(|left| !left.is_zero());
+        let left = left.filter(|_| are_many)?;
+        if let Some(it) = moving.get_mut(workspace) {
+            it.unsaid = Some(status.clone());
+        }
         Some(left)
     }
 
     /// The status that was put off: what we would say of this workspace.
     pub fn status(&self, workspace: &str, uid: &str) -> Option<WorkspaceStatus> {
-        let waiting = self.lock();
-        let found = waiting.get(workspace).filter(|it| it.uid == uid)?;
-        Some(found.status.clone())
+        let moving = self.lock();
+        let found = moving.get(workspace).filter(|it| it.uid == uid)?;
+        found.unsaid.clone()
     }
 
-    /// The status was written, or the workspace is gone.
+    /// The workspace has arrived, or is gone.
     pub fn forget(&self, workspace: &str) {
         self.lock().remove(workspace);
     }
@@ -89,8 +76,8 @@ impl PutOff {
         self.lock().clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Moving>> {
+        self.moving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -106,14 +93,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_status_is_put_off_while_much_goes_on_and_not_for_long() {
+    async fn a_status_is_put_off_where_many_are_on_their_way_and_not_for_long() {
         let put_off = PutOff::default();
-        assert_eq!(
-            put_off.put_off("team/a", "u", &status("1")),
-            None,
-            "nothing else goes on"
-        );
-        let passes: Vec<_> = (0..MANY).map(|_| put_off.under_way()).collect();
+        for number in 1..MANY {
+            let other = format!("team/other-{number}");
+            assert_eq!(
+                put_off.put_off(&other, "u", &status("1")),
+                None,
+                "few are on their way"
+            );
+        }
         assert_eq!(put_off.put_off("team/a", "u", &status("1")), Some(LONGEST));
         tokio::time::advance(LONGEST / 2).await;
         assert_eq!(put_off.put_off("team/a", "u", &status("2")), Some(LONGEST / 2));
@@ -121,9 +110,21 @@ mod tests {
         assert_eq!(put_off.status("team/a", "another"), None);
         tokio::time::advance(LONGEST / 2).await;
         assert_eq!(put_off.put_off("team/a", "u", &status("3")), None);
-        put_off.forget("team/a");
-        assert_eq!(put_off.status("team/a", "u"), None);
-        drop(passes);
-        assert_eq!(put_off.put_off("team/b", "u", &status("1")), None);
+        assert_eq!(put_off.status("team/a", "u"), None, "it is written");
+        assert_eq!(
+            put_off.put_off("team/b", "u", &status("1")),
+            None,
+            "the others do not count any more"
+        );
+    }
+
+    #[test]
+    fn who_has_arrived_does_not_count() {
+        let put_off = PutOff::default();
+        for number in 0..2 * MANY {
+            put_off.put_off(&format!("team/{number}"), "u", &status("1"));
+            put_off.forget(&format!("team/{number}"));
+        }
+        assert_eq!(put_off.put_off("team/a", "u", &status("1")), None);
     }
 }

@@ -100,7 +100,6 @@ pub async fn informed(object: Arc<Guarded<Workspace>>, context: Arc<Context>) ->
 /// One pass over one workspace.
 pub async fn reconcile(object: Arc<Guarded<Workspace>>, context: Arc<Context>) -> Result<Action, Error> {
     let key = Identity::of(object.meta()).key();
-    let _under_way = context.put_off.under_way();
     let next = match tokio::time::timeout(LIMIT, Box::pin(pass(&object, &context))).await {
         Ok(result) => result?,
         Err(_) => return Err(Error::Stuck),

@@ -1,16 +1,23 @@
 //! Many workspaces on their way at a time: what makes them get on goes first, and nothing of it is lost.
 
 use api::{
+    WorkspaceStatus,
     condition::{self, STOPPED},
     workspace::Phase,
 };
 use k8s_openapi::api::core::v1::Pod;
+use operator::{context::Context, putoff::MANY};
 use serde_json::json;
 
 use crate::stage::Stage;
 
-/// Passes over so many other workspaces are under way.
-const OTHERS: usize = 20;
+/// Many other workspaces are on their way.
+fn crowd(context: &Context) {
+    for number in 0..MANY {
+        let other = format!("team/other-{number}");
+        context.put_off.put_off(&other, "u", &WorkspaceStatus::default());
+    }
+}
 
 fn statuses(stage: &Stage) -> usize {
     let writes = stage.writes();
@@ -24,7 +31,7 @@ fn statuses(stage: &Stage) -> usize {
 async fn among_many_a_start_and_a_stop_are_told_when_they_are_over_and_events_tell_of_the_way() {
     let mut stage = Stage::with_demo();
     let context = stage.context.clone();
-    let _others: Vec<_> = (0..OTHERS).map(|_| context.put_off.under_way()).collect();
+    crowd(&context);
     stage.pass().await.unwrap();
     stage.cluster();
     stage.pass().await.unwrap();
@@ -58,7 +65,7 @@ async fn a_start_that_was_not_told_yet_is_ended_like_any_other() {
     stage.end_pods();
     stage.pass().await.unwrap();
     assert!(condition::holds(&stage.status().conditions, STOPPED));
-    let _others: Vec<_> = (0..OTHERS).map(|_| context.put_off.under_way()).collect();
+    crowd(&context);
     stage.edit_spec(|spec| spec["desiredStatus"] = json!("Running"));
     stage.pass().await.unwrap();
     stage.cluster();
@@ -82,7 +89,7 @@ async fn a_start_that_was_not_told_yet_is_ended_like_any_other() {
 async fn among_many_what_lasts_is_told_after_a_while() {
     let mut stage = Stage::with_demo();
     let context = stage.context.clone();
-    let _others: Vec<_> = (0..OTHERS).map(|_| context.put_off.under_way()).collect();
+    crowd(&context);
     stage.pass().await.unwrap();
     stage.cluster();
     stage.pass().await.unwrap();
@@ -98,7 +105,7 @@ async fn among_many_what_lasts_is_told_after_a_while() {
 async fn even_among_many_nobody_is_sent_to_a_pod_that_ends_without_having_been_asked_to() {
     let mut stage = Stage::with_running_demo().await;
     let context = stage.context.clone();
-    let _others: Vec<_> = (0..OTHERS).map(|_| context.put_off.under_way()).collect();
+    crowd(&context);
     assert!(stage.status().endpoint.is_some());
     // The run ends, to begin anew; the workspace is wanted to run all the time.
     stage.edit_spec(|spec| {

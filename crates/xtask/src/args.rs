@@ -95,6 +95,9 @@ pub(crate) struct BenchOperator {
     /// Stopped workspaces of the last round, of which only memory is measured; 0: no such round
     #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
     pub(crate) stopped: usize,
+    /// Seconds for which nothing is to happen after the workspaces were made; fewer to try something out
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) idle_seconds: u64,
     /// Measure this program in place of a release build made now
     #[arg(long, value_name = "FILE")]
     pub(crate) program: Option<PathBuf>,

@@ -35,8 +35,6 @@ use crate::progress::Progress;
 
 /// Fake nodes; each has addresses for 254 pods.
 const NODES: u32 = 60;
-/// How long nothing is to happen.
-const IDLE: Duration = Duration::from_mins(1);
 /// Last words of a phase: Events are written after the status that is waited for.
 const SETTLE: Duration = Duration::from_secs(5);
 const NAME: &str = "operator";
@@ -69,6 +67,7 @@ pub(crate) fn run(args: &BenchOperator, paths: &Paths) -> anyhow::Result<()> {
         .arg(std::env::current_exe()?)
         .args(["bench-operator", "--inside"])
         .args(["--stopped", &args.stopped.to_string()])
+        .args(["--idle-seconds", &args.idle_seconds.to_string()])
         .arg("--program")
         .arg(program);
     for count in &args.counts {
@@ -107,6 +106,7 @@ fn inside(args: &BenchOperator, paths: &Paths, progress: &Progress) -> anyhow::R
     let program = Program {
         file: args.program.clone().context("no program to measure")?,
         args: args.operator_args.clone(),
+        idle: Duration::from_secs(args.idle_seconds),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -142,6 +142,8 @@ fn write(report: &Report, folder: &Path) -> anyhow::Result<()> {
 struct Program {
     file: PathBuf,
     args: Vec<String>,
+    /// How long nothing is to happen.
+    idle: Duration,
 }
 
 /// One number of objects through all phases, on a fresh control plane: bare ones first, then workspaces.
@@ -195,7 +197,7 @@ async fn round(
             calls: log.calls()?,
         });
         if phase == Phase::Create {
-            tokio::time::sleep(IDLE).await;
+            tokio::time::sleep(program.idle).await;
             round.idle = log.calls()?;
         }
     }
@@ -223,7 +225,7 @@ async fn stopped(
     tokio::time::sleep(SETTLE).await;
     let peak_memory = instance.peak_memory(NAME)?;
     instance.relaunch(&service)?;
-    tokio::time::sleep(IDLE).await;
+    tokio::time::sleep(program.idle).await;
     Ok(Stopped {
         count,
         took,
