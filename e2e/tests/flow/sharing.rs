@@ -164,8 +164,9 @@ async fn an_owner_whose_role_is_taken_away_is_shut_out_until_it_is_given_back() 
     let refused = site.refused(&alice).await?;
     let (code, closed) = closing.await??;
     assert_eq!(code, 1008);
-    // A second more than the rest: an answer from before the change counts for so long.
-    let late = Duration::from_secs(1);
+    // The API server may go by its old roles for a moment: it is asked again after two seconds, and what it said before counts for one
+    // more at most.
+    let late = Duration::from_secs(3);
     assert!(
         refused - taken < REQUESTS + late,
         "refused after {:?}",
