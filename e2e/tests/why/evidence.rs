@@ -88,6 +88,17 @@ pub(crate) fn ended() -> impl When {
     })
 }
 
+/// When a container was first restarted ever later.
+pub(crate) fn looping() -> impl When {
+    container(|status| {
+        let waiting = status.state.as_ref().and_then(|state| state.waiting.clone());
+        let backing_off = waiting
+            .and_then(|waiting| waiting.reason)
+            .is_some_and(|why| why == "CrashLoopBackOff");
+        backing_off || status.restart_count >= 2
+    })
+}
+
 /// So long after a container had first been started.
 pub(crate) fn after_start(time: Duration) -> impl When {
     move |histories| {

@@ -17,7 +17,7 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::evidence::{at, unscheduled, waiting};
+use crate::evidence::{at, looping, unscheduled, waiting};
 
 fn child(scene: &Scene) -> String {
     format!("workspace-{}", scene.name)
@@ -43,6 +43,7 @@ async fn warned(scene: &Scene, reason: &str) -> anyhow::Result<Vec<String>> {
 }
 
 async fn disk_deleted_under_a_pod(scene: &Scene) -> anyhow::Result<()> {
+    scene.may_also_tell(reason::VOLUME_UNBOUND);
     scene.create(json!({"storage": {"size": "100Mi"}})).await?;
     scene.reached(Phase::Running).await?;
     let claims = scene.scratch.api::<PersistentVolumeClaim>();
@@ -90,6 +91,8 @@ async fn image_put_right_before_anything_started(scene: &Scene) -> anyhow::Resul
     scene
         .told(reason::IMAGE_PULL_FAILED, &["no-such-typo"], evidence)
         .await?;
+    // Its disk is made by a provisioner that may be slow.
+    scene.may_also_tell(reason::VOLUME_UNBOUND);
     // No stop and no start.
     let right = json!({"image": Environment::get()?.images.echo});
     workspace::set(&scene.alice, &scene.name, right).await?;
@@ -116,7 +119,7 @@ async fn change_of_a_run_that_began_waits(scene: &Scene) -> anyhow::Result<()> {
     let fails = json!({"containerConfig": {"command": ["python3", "-c", "import sys; sys.exit(4)"]}});
     scene.create(fails).await?;
     scene
-        .told(reason::CRASH_LOOPING, &["exit code 4"], crate::evidence::ended())
+        .told(reason::CRASH_LOOPING, &["exit code 4"], looping())
         .await?;
     workspace::set(&scene.alice, &scene.name, json!({"containerConfig": null})).await?;
     wait::until("the message to say what waits", wait::USUAL, || async {

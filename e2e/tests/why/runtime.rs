@@ -14,7 +14,7 @@ use kube::{ResourceExt as _, api::DeleteParams};
 use serde_json::{Value, json};
 
 use crate::{
-    evidence::{after_start, at, container, ended, event, waiting},
+    evidence::{after_start, at, container, ended, event, looping, waiting},
     images::container_runs,
 };
 
@@ -44,18 +44,11 @@ async fn exit_code(scene: &Scene) -> anyhow::Result<()> {
 async fn crash_loop(scene: &Scene) -> anyhow::Result<()> {
     scene.may_also_tell(reason::CONTAINER_EXITED);
     scene.create(runs("import sys; sys.exit(1)")).await?;
-    let evidence = container(|status| {
-        let waiting = status.state.as_ref().and_then(|state| state.waiting.clone());
-        let backing_off = waiting
-            .and_then(|waiting| waiting.reason)
-            .is_some_and(|why| why == "CrashLoopBackOff");
-        backing_off || status.restart_count >= 2
-    });
     scene
         .told(
             reason::CRASH_LOOPING,
             &["exit code 1", "again and again", "--previous"],
-            evidence,
+            looping(),
         )
         .await?;
     // The next restart says nothing new.

@@ -12,8 +12,9 @@ use crate::{begun::has_run, signs::Warning, world::World};
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 /// What the cluster says of a claim whose class does not exist.
 const MISSING_CLASS: &str = "storageclass.storage.k8s.io ";
-/// What the kubelet says before its caches are filled; it tries again at once.
-const PASSING: [&str; 2] = ["not registered", "failed to sync"];
+/// What the kubelet says before its caches are filled, or the API server knows that a new pod's claim is this node's business;
+/// it tries again at once.
+const PASSING: [&str; 3] = ["not registered", "failed to sync", "no relationship found between node"];
 
 /// The newest warning with this reason about the object with this UID.
 fn warning<'a>(world: &'a World, uid: Option<&str>, reason: &str) -> Option<&'a Warning> {
