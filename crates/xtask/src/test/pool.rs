@@ -1,17 +1,16 @@
 //! Tests -> each run as a process of its own, so many at the same time, told as they end (IO).
 
-use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Condvar, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-use super::tests::Test;
+use super::tests::{self, Test};
 
 /// The longest that one test may take. All of them wait with deadlines of their own, so this ends only what hangs.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -37,6 +36,46 @@ pub(super) struct World<'a> {
     pub(super) logs: &'a Path,
 }
 
+/// What is still to run, and the suites of what runs.
+#[derive(Debug)]
+struct Queue {
+    state: Mutex<(Vec<Test>, Vec<String>)>,
+    ended: Condvar,
+}
+
+impl Queue {
+    fn new(tests: Vec<Test>) -> Self {
+        Self {
+            state: Mutex::new((tests, Vec::new())),
+            ended: Condvar::new(),
+        }
+    }
+
+    /// The next one, as soon as it may run; none when nothing is left.
+    fn take(&self) -> Option<Test> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let (left, running) = &mut *state;
+            if let Some(test) = tests::next(left, running) {
+                running.push(test.suite.name.clone());
+                return Some(test);
+            }
+            if left.is_empty() {
+                return None;
+            }
+            state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn done(&self, test: &Test) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = state.1.iter().position(|suite| *suite == test.suite.name) {
+            state.1.swap_remove(place);
+        }
+        self.ended.notify_all();
+    }
+}
+
 /// Runs all of them, `at_once` at a time and in this order; `on_end` hears of each as it ends.
 ///
 /// # Errors
@@ -48,15 +87,16 @@ pub(super) fn run(
     mut on_end: impl FnMut(Ended),
 ) -> anyhow::Result<()> {
     fs::create_dir_all(world.logs).with_context(|| format!("cannot make {}", world.logs.display()))?;
-    let queue = Mutex::new(VecDeque::from(tests));
-    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let queue = &Queue::new(tests);
     let (told, heard) = mpsc::channel();
     thread::scope(|scope| {
         for _ in 0..at_once {
             let told = told.clone();
             scope.spawn(move || {
-                while let Some(test) = next() {
-                    if told.send(one(&test, world)).is_err() {
+                while let Some(test) = queue.take() {
+                    let ended = one(&test, world);
+                    queue.done(&test);
+                    if told.send(ended).is_err() {
                         return;
                     }
                 }

@@ -9,6 +9,9 @@ use serde_json::Value;
 /// Suites that restart, change or take away what is installed: each of their tests has the cluster to itself.
 const ALONE: [&str; 3] = ["admission_down", "bounds_warn", "disruption"];
 
+/// Suites of which fewer tests run at the same time: each of theirs stages six failures side by side, and is held to seconds.
+const FEWER: [(&str, usize); 1] = [("why", 2)];
+
 /// A test binary.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Suite {
@@ -82,6 +85,17 @@ pub(super) fn chosen(tests: Vec<Test>, wanted: &[String]) -> Result<Vec<Test>, S
     }
     let keep = |test: &Test| wanted.is_empty() || wanted.iter().any(|word| has(test, word));
     Ok(tests.into_iter().filter(keep).collect())
+}
+
+/// The next test to run beside those that run, by their suites; none when all that are left have to wait for some of them.
+pub(super) fn next(left: &mut Vec<Test>, running: &[String]) -> Option<Test> {
+    let may = |test: &Test| {
+        let limit = FEWER.iter().find(|(suite, _)| *suite == test.suite.name);
+        let same = running.iter().filter(|suite| **suite == test.suite.name);
+        limit.is_none_or(|(_, most)| same.count() < *most)
+    };
+    let place = left.iter().position(may)?;
+    Some(left.remove(place))
 }
 
 /// Those that run beside each other, then those that run alone. The longest come first, so that none is left over at the
@@ -169,5 +183,25 @@ not JSON
         let (beside, alone) = ordered(all, &times);
         assert_eq!(paths(&beside), ["flow::new", "why::long", "contract::short"]);
         assert_eq!(paths(&alone), ["disruption::kill", "admission_down::away"]);
+    }
+
+    #[test]
+    fn what_is_held_to_seconds_runs_with_few_of_its_kind_and_others_pass_it_meanwhile() {
+        let mut left = vec![
+            test("why", "a"),
+            test("why", "b"),
+            test("why", "c"),
+            test("flow", "d"),
+        ];
+        let mut running = Vec::new();
+        let mut took = Vec::new();
+        while let Some(next) = next(&mut left, &running) {
+            running.push(next.suite.name.clone());
+            took.push(next.path());
+        }
+        assert_eq!(took, ["why::a", "why::b", "flow::d"]);
+        assert_eq!(paths(&left), ["why::c"]);
+        running.remove(0);
+        assert_eq!(next(&mut left, &running).unwrap().path(), "why::c");
     }
 }
