@@ -87,7 +87,7 @@ impl Whose<'_> {
             Self::Said { issuer, logout } => {
                 let is_person = logout.subject.as_ref().map(|subject| content.subject == *subject);
                 let is_session = match (&logout.sid, &content.sid) {
-                    (Some(said), Some(sid)) => said == sid && is_person != Some(false),
+                    (Some(meant), Some(own)) => meant == own && is_person != Some(false),
                     // Only a person is named, or the provider did not tell its session at the login.
                     (None, _) | (Some(_), None) => is_person == Some(true),
                 };

@@ -37,8 +37,7 @@ async fn keys_change_and_replicas_restart_and_no_request_fails() {
     let mut jar = {
         let alice = replicas[0].browser("alice");
         assert!(alice.open(&lab).await.is_inside());
-        let jar = alice.jar.lock().unwrap().clone();
-        jar
+        alice.jar.lock().unwrap().clone()
     };
     let mut logins = 0;
     let mut key_ids = std::collections::BTreeSet::new();

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use gateway::crypto::tokens::RandomId;
+use gateway::request::cookies::TICKET;
 use gateway::session::content::id_of;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -45,7 +46,7 @@ fn version(world: &World) -> Option<String> {
     world.sessions()[0].metadata.resource_version.clone()
 }
 
-fn claims(groups: Value) -> Map<String, Value> {
+fn claims(groups: &Value) -> Map<String, Value> {
     json!({"sub": "id-of-alice", "preferred_username": "alice", "groups": groups})
         .as_object()
         .unwrap()
@@ -82,7 +83,7 @@ async fn passes(browser: &Browser<'_>) -> bool {
 async fn after_five_minutes_a_request_passes_at_once_and_brings_new_groups_in_the_background() {
     let world = World::new().await;
     let alice = signed_in(&world).await;
-    say(&world, Some(claims(json!(["users", "new"]))));
+    say(&world, Some(claims(&json!(["users", "new"]))));
     world.pass(5 * MINUTE - 1);
     assert_eq!(alice.step(&lab()).await.status, StatusCode::OK);
     world.pass(1);
@@ -94,7 +95,7 @@ async fn after_five_minutes_a_request_passes_at_once_and_brings_new_groups_in_th
     assert_eq!(questions(&world), 1);
 
     // Lost groups go, too: an empty list is known to be empty.
-    say(&world, Some(claims(json!([]))));
+    say(&world, Some(claims(&json!([]))));
     world.pass(5 * MINUTE);
     assert_eq!(alice.step(&lab()).await.status, StatusCode::OK);
     until(&world, "no group", || groups(&world).is_empty()).await;
@@ -126,7 +127,7 @@ async fn of_many_requests_at_two_replicas_one_asks_and_refresh_tokens_for_one_us
     world.issuer.take_requests();
     let elsewhere = alice.at(&second);
     for round in 1..=4 {
-        say(&world, Some(claims(json!([format!("round-{round}")]))));
+        say(&world, Some(claims(&json!([format!("round-{round}")]))));
         world.pass(5 * MINUTE);
         let address = lab();
         let requests = (0..20).map(|number| if number % 2 == 0 { &alice } else { &elsewhere }.step(&address));
@@ -138,9 +139,7 @@ async fn of_many_requests_at_two_replicas_one_asks_and_refresh_tokens_for_one_us
         until(&second, "new groups there", || groups(&second) == expected).await;
         assert_eq!(questions(&world), 1, "round {round}");
         // Tickets are carried on, as browsers do.
-        for name in [gateway::request::cookies::TICKET] {
-            elsewhere.set_cookie(LAB, name, alice.cookie(LAB, name).as_deref());
-        }
+        elsewhere.set_cookie(LAB, TICKET, alice.cookie(LAB, TICKET).as_deref());
     }
 }
 
@@ -238,9 +237,9 @@ async fn a_provider_that_takes_its_time_delays_no_request() {
 
 #[tokio::test]
 async fn groups_that_cannot_be_known_are_the_last_known_ones_for_an_hour_and_never_none() {
-    let mut hidden = claims(Value::Null);
+    let mut hidden = claims(&Value::Null);
     hidden.insert("_claim_names".into(), json!({"groups": "elsewhere"}));
-    for person in [hidden, claims(json!(vec!["g"; 1001])), claims(json!({"a": 1}))] {
+    for person in [hidden, claims(&json!(vec!["g"; 1001])), claims(&json!({"a": 1}))] {
         let world = World::new().await;
         let alice = signed_in(&world).await;
         say(&world, Some(person));
@@ -266,7 +265,7 @@ async fn an_id_token_that_is_forged_or_missing_changes_no_groups() {
         let world = World::new().await;
         let alice = signed_in(&world).await;
         world.issuer.change(|issuer| issuer.signature = signature);
-        say(&world, Some(claims(json!(["admins"]))));
+        say(&world, Some(claims(&json!(["admins"]))));
         let before = version(&world);
         world.pass(5 * MINUTE);
         assert!(passes(&alice).await);
@@ -337,7 +336,7 @@ async fn a_replica_that_dies_while_it_asks_holds_nobody_up() {
     world.issuer.change(|issuer| issuer.silent = false);
     let second = world.replica().await;
     second.watch().await;
-    say(&world, Some(claims(json!(["later"]))));
+    say(&world, Some(claims(&json!(["later"]))));
     world.pass(31);
     assert_eq!(alice.at(&second).step(&lab()).await.status, StatusCode::OK);
     until(&second, "the second to ask", || groups(&second) == ["oidc:later"]).await;
