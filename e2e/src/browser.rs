@@ -12,7 +12,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{Environment, wait};
+use crate::{Environment, turn, wait};
 
 /// How long a page may take.
 const PAGE: Duration = Duration::from_mins(1);
@@ -83,7 +83,17 @@ impl Browser {
             .await?
             .send_keys(&environment.user(user)?.password)
             .await?;
+        let turn = turn::of(user).await?;
         self.find("#kc-login").await?.click().await?;
+        wait::until("the identity provider to send the browser back", PAGE, || async {
+            match self.page.current_url().await {
+                Ok(url) if url.host_str() == Some(&environment.identity_host) => Err(url.to_string()),
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await?;
+        drop(turn);
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use reqwest::{
     header, redirect,
 };
 
-use crate::{Environment, wait};
+use crate::{Environment, turn, wait};
 
 /// An HTTP client with a cookie jar, like one browser profile.
 #[derive(Clone, Debug)]
@@ -94,7 +94,9 @@ impl Person {
             .client
             .post(action)
             .form(&[("username", user), ("password", password)]);
+        let turn = turn::of(user).await?;
         let response = navigation(form).send().await?;
+        drop(turn);
         if response.url().host_str() == Some(environment.identity_host.as_str()) {
             bail!("the identity provider refused {user}: {}", response.text().await?);
         }

@@ -15,6 +15,7 @@ pub mod process;
 pub mod socket;
 pub mod sweep;
 pub mod template;
+mod turn;
 pub mod wait;
 pub mod why;
 pub mod workspace;

@@ -1,0 +1,51 @@
+//! A user's name -> their turn at the identity provider, among all tests of this machine (IO).
+//!
+//! Keycloak takes two sign-ins of one person at the same moment for an attack, and refuses one of them; people do not do that,
+//! but tests that run side by side would.
+
+use std::{env, fs::File};
+
+use anyhow::Context as _;
+
+/// Held while the person signs in.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// Locked until it is closed.
+    _file: File,
+}
+
+/// Waits until nobody else signs in as `user`.
+pub(crate) async fn of(user: &str) -> anyhow::Result<Turn> {
+    let path = env::temp_dir().join(format!("jupyter-k8s-e2e-signs-in-{user}"));
+    let locked = tokio::task::spawn_blocking(move || {
+        let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        file.lock()
+            .with_context(|| format!("cannot lock {}", path.display()))?;
+        anyhow::Ok(file)
+    });
+    Ok(Turn {
+        _file: locked.await??,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_at_a_time_signs_in_as_the_same_person() {
+        let name = format!("nobody-{}", std::process::id());
+        let inside = AtomicUsize::new(0);
+        let signs_in = async || {
+            let turn = of(&name).await.unwrap();
+            assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+            tokio::task::yield_now().await;
+            inside.fetch_sub(1, Ordering::SeqCst);
+            drop(turn);
+        };
+        tokio::join!(signs_in(), signs_in(), signs_in());
+        std::fs::remove_file(env::temp_dir().join(format!("jupyter-k8s-e2e-signs-in-{name}"))).unwrap();
+    }
+}
