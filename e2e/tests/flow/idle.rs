@@ -68,7 +68,7 @@ async fn stops_and_starts(
             .stops_at
             .clone()
             .map(|time| (time, status.clone()))
-            .ok_or(format!("{status:?}"))
+            .ok_or_else(|| format!("{status:?}"))
     });
     let (stops_at, status) = announced.await?;
     assert_eq!(status.stops_because, Some(StopRule::Idle));
@@ -91,7 +91,7 @@ async fn stops_and_starts(
     .await?;
     assert_eq!(stopped.spec.desired_status, DesiredStatus::Stopped);
     let because = stopped.status.and_then(|status| status.stopped_because);
-    let because = because.expect("a stop by a rule says so");
+    let because = because.context("a stop by a rule says so")?;
     assert_eq!(because.rule, StopRule::Idle);
     assert!(because.time.0 >= stops_at.0, "{because:?} before {stops_at:?}");
     let lasted = because.time.0.duration_since(ready);
