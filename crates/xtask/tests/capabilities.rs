@@ -45,7 +45,7 @@ fn every_claimed_test_exists() {
                 .lines()
                 .rev()
                 .take(4)
-                .any(|line| line.contains("test]") || line.contains("proptest!"))
+                .any(|line| line.contains("test]") || line.contains("::test(") || line.contains("proptest!"))
         })
         .collect();
     assert!(missing.is_empty(), "no such tests: {missing:#?}");
