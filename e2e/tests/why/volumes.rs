@@ -202,14 +202,26 @@ async fn growth_that_the_class_refuses(scene: &Scene) -> anyhow::Result<()> {
     classes
         .patch(scene.namespace(), &PatchParams::default(), &growth(false))
         .await?;
+    // A disk that was kept is smaller than the next workspace asks for: admission cannot see that coming.
+    let storage =
+        |size: &str| json!({"size": size, "storageClassName": scene.namespace(), "retain": "Retain"});
+    scene
+        .create(json!({"storage": storage("1Gi"), "desiredStatus": "Stopped"}))
+        .await?;
+    e2e::wait::until("the claim to have its volume", e2e::wait::USUAL, || async {
+        let claim = scene.histories.claims.last().and_then(|claim| claim.status);
+        let phase = claim.and_then(|status| status.phase);
+        if phase.as_deref() == Some("Bound") {
+            Ok(())
+        } else {
+            Err(phase)
+        }
+    })
+    .await?;
+    workspace::delete(&scene.alice, &scene.name).await?;
     let mut spec = node.selected();
-    spec["storage"] = disk(scene);
-    scene.create(spec).await?;
-    let pod = scene.bound_pod().await?;
-    scene.write_pod(&pod, container_runs()).await?;
-    scene.reached(Phase::Running).await?;
-    let grown = workspace::set(&scene.alice, &scene.name, json!({"storage": {"size": "2Gi"}})).await?;
-    let evidence = e2e::why::written(&grown.metadata);
+    spec["storage"] = storage("2Gi");
+    let evidence = scene.create(spec).await?;
     scene
         .told(
             reason::VOLUME_RESIZE_FAILED,
@@ -217,6 +229,8 @@ async fn growth_that_the_class_refuses(scene: &Scene) -> anyhow::Result<()> {
             at(evidence),
         )
         .await?;
+    let pod = scene.bound_pod().await?;
+    scene.write_pod(&pod, container_runs()).await?;
     // What runs goes on.
     scene.reached(Phase::Running).await?;
     classes

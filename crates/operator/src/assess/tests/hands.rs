@@ -124,18 +124,18 @@ fn a_new_disk_in_the_place_of_a_deleted_one_is_told_once_as_an_event_and_during_
 
 #[test]
 fn a_pod_template_changed_by_hand_is_listed_at_any_time_and_told_by_one_event() {
-    let stopped = {
-        let mut world = fixtures::scaled_to_zero();
-        world.pods.clear();
-        Scene::of(world).stopped()
-    };
-    for scene in vec![
-        Scene::of(fixtures::running()),
-        Scene::of(fixtures::started()),
-        Scene::of(fixtures::running()).rejected(),
-        stopped,
-    ] {
-        let scene = scene.changed_by_hand();
+    let scenes: [fn() -> Scene; 4] = [
+        || Scene::of(fixtures::running()),
+        || Scene::of(fixtures::started()),
+        || Scene::of(fixtures::running()).rejected(),
+        || {
+            let mut world = fixtures::scaled_to_zero();
+            world.pods.clear();
+            Scene::of(world).stopped()
+        },
+    ];
+    for scene in scenes {
+        let scene = scene().changed_by_hand();
         let status = scene.status();
         assert_eq!(status.pending_update, [CHANGED_BY_HAND], "{:?}", status.phase);
         assert_eq!(
