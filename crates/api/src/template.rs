@@ -18,7 +18,9 @@ pub use idle::IdleShutdownOverrides;
 
 use crate::{
     schema,
-    workspace::{AccessType, ContainerConfig, IdleShutdown, OwnershipType, ResourceRequirements, SecondaryVolume},
+    workspace::{
+        AccessType, ContainerConfig, IdleShutdown, OwnershipType, ResourceRequirements, SecondaryVolume,
+    },
 };
 
 /// Defaults and bounds for the workspaces that refer to it. Immutable: a new version is a new object.

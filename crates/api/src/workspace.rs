@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::schema;
 pub use compute::{ContainerConfig, ResourceRequirements};
 pub use idle::{
-    IdleDetection, IdleHttpGet, IdleScheme, IdleShutdown, IdleSignal, IdleStatus, LastActivityTimestamp, StopRule,
-    StoppedBecause, TimestampFormat,
+    IdleDetection, IdleHttpGet, IdleScheme, IdleShutdown, IdleSignal, IdleStatus, LastActivityTimestamp,
+    StopRule, StoppedBecause, TimestampFormat,
 };
 pub use status::{ContainerCounts, Endpoint, Phase, Resolved, ResolvedStorage, WorkspaceStatus};
 pub use storage::{DiskStatus, Retain, SecondaryVolume, Storage};

@@ -301,9 +301,7 @@ async fn a_renewed_ticket_reaches_the_browser_beside_the_pods_own_cookies_and_no
     let answer = move || async move {
         let mut response = axum::response::Response::new(Body::from("pod"));
         for line in lines {
-            response
-                .headers_mut()
-                .append("set-cookie", line.parse().unwrap());
+            response.headers_mut().append("set-cookie", line.parse().unwrap());
         }
         response
     };
@@ -333,13 +331,26 @@ async fn a_renewed_ticket_reaches_the_browser_beside_the_pods_own_cookies_and_no
     };
     let tickets = named("__Host-ws");
     assert_eq!(tickets.len(), 1, "{with_ticket:?}");
-    for part in ["__Host-ws=renewed", "Path=/", "Max-Age=900", "Secure", "HttpOnly", "SameSite=Lax"] {
+    for part in [
+        "__Host-ws=renewed",
+        "Path=/",
+        "Max-Age=900",
+        "Secure",
+        "HttpOnly",
+        "SameSite=Lax",
+    ] {
         assert!(tickets[0].contains(part), "{tickets:?}");
     }
     assert!(named("other").is_empty(), "{with_ticket:?}");
     // The proxy writes the pod's cookies anew on such an answer: value and attributes stay.
     let own = named("session");
-    for part in ["session=a%20b", "Path=/lab", "HttpOnly", "SameSite=Strict", "Max-Age=60"] {
+    for part in [
+        "session=a%20b",
+        "Path=/lab",
+        "HttpOnly",
+        "SameSite=Strict",
+        "Max-Age=60",
+    ] {
         assert!(own.len() == 1 && own[0].contains(part), "{with_ticket:?}");
     }
     let quoted = named("username-localhost-8888");

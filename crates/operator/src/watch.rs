@@ -58,11 +58,17 @@ pub fn start(
     let (mut managers, mut profiles) = (Changes::default(), Changes::default());
     let pulse = writers.pulse;
     let streams: Vec<BoxStream<'static, Call>> = vec![
-        watch(client, page_size, &pulse, writers.workspaces, move |meta, gone| {
-            workspaces
-                .is_news(meta, gone)
-                .then(|| Call::One(wake(meta, meta.name.as_deref())))
-        }),
+        watch(
+            client,
+            page_size,
+            &pulse,
+            writers.workspaces,
+            move |meta, gone| {
+                workspaces
+                    .is_news(meta, gone)
+                    .then(|| Call::One(wake(meta, meta.name.as_deref())))
+            },
+        ),
         watch(client, page_size, &pulse, writers.templates, move |meta, gone| {
             let name = meta.name.clone().map(Call::Template);
             name.filter(|_| templates.is_news(meta, gone))

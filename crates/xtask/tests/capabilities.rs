@@ -32,22 +32,21 @@ fn every_claimed_test_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
     let claims = claims(&fs::read_to_string(root.join("docs/capabilities.md")).unwrap());
     assert!(claims.len() > 10, "the page lists claims");
-    let missing: BTreeSet<_> = claims
-        .iter()
-        .filter(|(_, path, function)| {
-            let source = fs::read_to_string(root.join(path)).unwrap_or_default();
-            let Some(at) = source.find(&format!("fn {function}(")) else {
-                return true;
-            };
-            // The attribute stands right above, with or without `async`.
-            let before = &source[..at];
-            !before
-                .lines()
-                .rev()
-                .take(4)
-                .any(|line| line.contains("test]") || line.contains("::test(") || line.contains("proptest!"))
-        })
-        .collect();
+    let missing: BTreeSet<_> =
+        claims
+            .iter()
+            .filter(|(_, path, function)| {
+                let source = fs::read_to_string(root.join(path)).unwrap_or_default();
+                let Some(at) = source.find(&format!("fn {function}(")) else {
+                    return true;
+                };
+                // The attribute stands right above, with or without `async`.
+                let before = &source[..at];
+                !before.lines().rev().take(4).any(|line| {
+                    line.contains("test]") || line.contains("::test(") || line.contains("proptest!")
+                })
+            })
+            .collect();
     assert!(missing.is_empty(), "no such tests: {missing:#?}");
 }
 

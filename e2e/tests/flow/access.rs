@@ -65,7 +65,8 @@ async fn bob_gets_the_same_answer_for_her_workspace_and_for_none() -> anyhow::Re
 }
 
 #[tokio::test]
-async fn everybody_with_the_right_to_connect_enters_a_public_workspace_until_it_is_private_again() -> anyhow::Result<()> {
+async fn everybody_with_the_right_to_connect_enters_a_public_workspace_until_it_is_private_again()
+-> anyhow::Result<()> {
     let scratch = Scratch::new("public", &["alice", "bob"]).await?;
     let url = workspace::url(&running(&scratch, "ws").await?)?;
     let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);

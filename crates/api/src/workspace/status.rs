@@ -8,7 +8,9 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AccessType, DiskStatus, IdleStatus, OwnershipType, ResourceRequirements, Retain, StopRule, StoppedBecause};
+use super::{
+    AccessType, DiskStatus, IdleStatus, OwnershipType, ResourceRequirements, Retain, StopRule, StoppedBecause,
+};
 use crate::schema;
 
 /// What is. Everything here can be rebuilt from the world, but `disk` and `startedAt`: which disk was there before, and that

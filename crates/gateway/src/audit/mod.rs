@@ -164,13 +164,7 @@ impl Audit {
     }
 
     /// Somebody who is signed in was not let in.
-    pub(crate) fn denied(
-        &self,
-        session: &Session,
-        host: &str,
-        target: Option<&Target>,
-        rule: &'static str,
-    ) {
+    pub(crate) fn denied(&self, session: &Session, host: &str, target: Option<&Target>, rule: &'static str) {
         if self.has_room() {
             self.tell(Record::Denied {
                 who: who(session),

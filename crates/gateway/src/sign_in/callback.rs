@@ -103,12 +103,7 @@ async fn complete(
         &format!("{}/enter?t={enter}", domain.auth_origin()),
     );
     let cookie = cookie.seal(&app.keys, now).map_err(Failure::from)?;
-    cookies::set(
-        response.headers_mut(),
-        cookies::SESSION,
-        &cookie,
-        Some(life),
-    );
+    cookies::set(response.headers_mut(), cookies::SESSION, &cookie, Some(life));
     Ok(response)
 }
 

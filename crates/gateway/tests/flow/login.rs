@@ -4,8 +4,8 @@ use gateway::request::cookies;
 use http::StatusCode;
 use kube::runtime::watcher::Event;
 
-use crate::support::browser::{headers, split};
 use crate::flow::renewal::until;
+use crate::support::browser::{headers, split};
 use crate::support::world::{AUTH, BOBS, ISSUER, LAB, NONE, OPEN, World, origin};
 
 #[tokio::test]

@@ -110,7 +110,10 @@ pub(crate) fn check_space(needs: Vec<(PathBuf, u64)>) -> anyhow::Result<()> {
 
 /// Whether `folder` can be made in `existing`, on a file system of so many blocks. Those of the kernel have none.
 fn check_writable(existing: &Path, folder: &Path, blocks: u64) -> anyhow::Result<()> {
-    let may = rustix::fs::access(existing, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK);
+    let may = rustix::fs::access(
+        existing,
+        rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
+    );
     let may = may.map_err(anyhow::Error::from).and_then(|()| {
         ensure!(blocks > 0, "this is no disk");
         Ok(())
@@ -183,7 +186,10 @@ mod tests {
     fn a_place_that_takes_no_files_is_told_from_a_full_disk() {
         let error = check_space(vec![(PathBuf::from("/proc/cache"), 1)]).unwrap_err();
         let told = format!("{error:#}");
-        assert!(told.starts_with("cannot write to /proc, for /proc/cache: "), "{told}");
+        assert!(
+            told.starts_with("cannot write to /proc, for /proc/cache: "),
+            "{told}"
+        );
         assert!(told.ends_with("GOMODCACHE: this is no disk"), "{told}");
     }
 

@@ -14,7 +14,11 @@ const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 const MISSING_CLASS: &str = "storageclass.storage.k8s.io ";
 /// What the kubelet says before its caches are filled, or the API server knows that a new pod's claim is this node's business;
 /// it tries again at once.
-const PASSING: [&str; 3] = ["not registered", "failed to sync", "no relationship found between node"];
+const PASSING: [&str; 3] = [
+    "not registered",
+    "failed to sync",
+    "no relationship found between node",
+];
 
 /// The newest warning with this reason about the object with this UID.
 fn warning<'a>(world: &'a World, uid: Option<&str>, reason: &str) -> Option<&'a Warning> {
