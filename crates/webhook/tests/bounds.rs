@@ -5,7 +5,7 @@ use std::time::Duration;
 use api::WorkspaceTemplate;
 use serde_json::{Value, json};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Health};
 use crate::support::{GATEWAY, OPERATOR, PATIENCE, workspace};
 
 fn template() -> WorkspaceTemplate {
@@ -239,11 +239,11 @@ async fn a_home_without_a_disk_is_warned_about_at_creation() {
 async fn what_cannot_be_looked_up_is_refused_in_time_and_without_detail() {
     for cluster in [
         Cluster {
-            broken: true,
+            health: Health::Broken,
             ..Cluster::default()
         },
         Cluster {
-            silent: true,
+            health: Health::Silent,
             ..Cluster::default()
         },
     ] {
@@ -263,7 +263,7 @@ async fn what_cannot_be_looked_up_is_refused_in_time_and_without_detail() {
 #[tokio::test(start_paused = true)]
 async fn usual_requests_that_are_slow_to_decide_do_not_keep_each_other_waiting() {
     let webhook = Cluster {
-        silent: true,
+        health: Health::Silent,
         ..Cluster::default()
     }
     .webhook();

@@ -3,7 +3,7 @@
 use api::names::{DEPRECATED, IS_DEFAULT, REPLACED_BY};
 use serde_json::{Value, json};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Health};
 use crate::support::{GATEWAY, OPERATOR, workspace};
 
 fn object(kind: &str, spec: Value) -> Value {
@@ -187,7 +187,7 @@ async fn moving_a_manager_says_how_many_workspaces_move() {
         .validate_update("root", &manager("a.org"), &manager("a.org"))
         .await;
     assert!(same.warnings.is_empty());
-    cluster.broken = true;
+    cluster.health = Health::Broken;
     let answer = cluster
         .webhook()
         .validate_update("root", &manager("a.org"), &manager("b.org"))

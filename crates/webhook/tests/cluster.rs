@@ -44,10 +44,18 @@ pub(crate) struct Cluster {
     /// The namespace is being deleted.
     pub(crate) leaving: bool,
     pub(crate) enforcement: Enforcement,
-    /// The API server answers with 500.
-    pub(crate) broken: bool,
-    /// The API server does not answer.
-    pub(crate) silent: bool,
+    pub(crate) health: Health,
+}
+
+/// What the API server does with requests.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Health {
+    #[default]
+    Answers,
+    /// 500, to everything.
+    Broken,
+    /// It takes them and says nothing.
+    Silent,
 }
 
 impl Cluster {
@@ -95,7 +103,7 @@ impl Cluster {
                     .lock()
                     .unwrap()
                     .push((format!("{} {path}", head.method), body.clone()));
-                if cluster.silent {
+                if cluster.health == Health::Silent {
                     std::future::pending::<()>().await;
                 }
                 let (code, answer) = cluster.answer(&path, body);
@@ -110,7 +118,7 @@ impl Cluster {
     }
 
     fn answer(&self, path: &str, body: Value) -> (u16, Value) {
-        if self.broken {
+        if self.health == Health::Broken {
             return failure(500, "InternalError");
         }
         let segments: Vec<_> = path.rsplit('/').collect();

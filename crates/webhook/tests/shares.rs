@@ -4,7 +4,7 @@ use api::names::{CREATED_BY, SHARED_FOR};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Health};
 use crate::support::{OPERATOR, Webhook};
 
 /// With alice's workspace `lab`.
@@ -207,7 +207,7 @@ async fn the_operator_binds_shares_and_deletes_expired_ones() {
 #[tokio::test]
 async fn a_share_is_not_made_while_its_workspace_cannot_be_looked_up() {
     let webhook = Cluster {
-        broken: true,
+        health: Health::Broken,
         ..cluster()
     }
     .webhook();

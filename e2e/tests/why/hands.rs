@@ -147,7 +147,7 @@ async fn deployment_scaled_by_hand(scene: &Scene) -> anyhow::Result<()> {
     wait::until("one pod to be left", wait::USUAL, || async {
         let pods = scene.scratch.api::<Pod>().list(&ListParams::default()).await;
         let left = pods.map_err(|error| error.to_string())?.items.len();
-        (left == 1).then_some(()).ok_or(format!("{left} pods"))
+        (left == 1).then_some(()).ok_or_else(|| format!("{left} pods"))
     })
     .await?;
     scene.recovered().await
