@@ -118,13 +118,16 @@ async fn serve(
     let routes = Arc::new(Routes::default());
     tasks.spawn(routes.clone().follow(index.clone()));
     let provider = Arc::new(OnceLock::new());
+    let (audit, log) = Audit::to(std::io::stdout(), metrics.clone()).context("the audit log")?;
+    let ends = audit.clone();
     let sessions = Sessions::new(
         Api::namespaced(client.clone(), &args.namespace),
         ring.clone(),
         Clock::System,
     )
     .within(sign_in.limits)
-    .renewed_by(provider.clone(), sign_in.mapping.clone());
+    .renewed_by(provider.clone(), sign_in.mapping.clone())
+    .telling(move |session, user, by| ends.logout(session, user, by));
     let sessions = Arc::new(sessions);
     let (watching, sweeping, keeping) = (sessions.clone(), sessions.clone(), sessions.clone());
     tasks.spawn(async move { watching.watch(|| watched.open()).await });
@@ -138,7 +141,6 @@ async fn serve(
     tasks.spawn(rights.clone().renew());
     tasks.spawn(rights.clone().follow_roles(client.clone()));
     let freshness = freshness(args, &client, &metrics, &mut tasks)?;
-    let (audit, log) = Audit::to(std::io::stdout(), metrics.clone()).context("the audit log")?;
     let app = Arc::new(AppState {
         index: index.clone(),
         rights,

@@ -159,6 +159,9 @@ pub struct SessionCookie {
     /// The session.
     #[serde(rename = "s")]
     pub session: RandomId,
+    /// The browser: the same at all its logins.
+    #[serde(rename = "b")]
+    pub lineage: RandomId,
     /// The auth host.
     #[serde(rename = "h")]
     pub host: String,
@@ -243,6 +246,9 @@ pub struct LoginAttempt {
     /// PKCE verifier.
     #[serde(rename = "v")]
     pub verifier: String,
+    /// The browser: the same at all its logins.
+    #[serde(rename = "b")]
+    pub lineage: RandomId,
     /// Where to go on afterwards.
     #[serde(rename = "t")]
     pub enter: Enter,
@@ -323,6 +329,7 @@ mod tests {
             state: "s".repeat(43),
             nonce: "n".repeat(43),
             verifier: "v".repeat(43),
+            lineage: RandomId::new().unwrap(),
             enter: Enter {
                 host: format!("{}.{}", "h".repeat(57), "b".repeat(180)),
                 target: format!("/{}", "\"".repeat(1023)),

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use api::GatewaySession;
+use futures::TryFutureExt as _;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::json;
 
 use super::content::{Content, SpendError, object_name};
@@ -34,6 +35,8 @@ pub(super) enum Step<T> {
     Write(T),
     /// Leave it as it is.
     Leave(T),
+    /// Delete it, for this reason: one stable word.
+    End(&'static str),
 }
 
 /// A session after a change.
@@ -63,12 +66,12 @@ impl Sessions {
             expires_at: Time(end),
         };
         let mut object = GatewaySession::new(&name, spec);
-        object.metadata.labels = Some(labels(&content.issuer, &content.subject, content.sid.as_deref()));
+        object.metadata.labels = Some(labels(content));
         let params = PostParams {
             field_manager: Some(api::names::GATEWAY.to_owned()),
             ..PostParams::default()
         };
-        let asked_at = self.view_mut().stage();
+        let asked_at = self.stage();
         let object = within(self.api.create(&params, &object)).await?;
         if let Some((id, known)) = self.read(&object) {
             self.view_mut().add(id, Arc::new(known), asked_at);
@@ -97,7 +100,7 @@ impl Sessions {
     }
 
     /// Reads a session, lets `step` judge and change its content, and writes it if nobody else did meanwhile; otherwise begins
-    /// anew. `None`: it is gone, or cannot be read.
+    /// anew. `None`: it is gone, by this change or before, or cannot be read.
     pub(super) async fn change<T>(
         &self,
         id: RandomId,
@@ -105,7 +108,7 @@ impl Sessions {
     ) -> Result<Option<Changed<T>>, Unavailable> {
         let name = object_name(id);
         for _ in 0..ATTEMPTS {
-            let asked_at = self.view_mut().stage();
+            let asked_at = self.stage();
             let Some(object) = self.get(&name).await? else {
                 return Ok(None);
             };
@@ -115,6 +118,16 @@ impl Sessions {
             let now = self.clock.now();
             let (result, object) = match step(&mut content, now) {
                 Step::Leave(result) => (result, object),
+                Step::End(by) => match self.remove(&name, &object).await? {
+                    Written::Meanwhile => continue,
+                    written => {
+                        if matches!(written, Written::Done(_)) {
+                            self.ended(id, &content.user_name, by);
+                        }
+                        self.forget(id).await;
+                        return Ok(None);
+                    }
+                },
                 Step::Write(result) => match self.write(&name, &content, &object, now).await? {
                     Written::Done(object) => (result, *object),
                     Written::Meanwhile => continue,
@@ -139,7 +152,7 @@ impl Sessions {
         content: &Content,
         before: &GatewaySession,
         now: i64,
-    ) -> Result<Written, Unavailable> {
+    ) -> Result<Written<Box<GatewaySession>>, Unavailable> {
         let sealed = content.seal(&self.keys, name, now).map_err(unavailable)?;
         let patch = json!([
             {"op": "test", "path": "/metadata/resourceVersion", "value": before.metadata.resource_version},
@@ -152,20 +165,31 @@ impl Sessions {
             ..PatchParams::default()
         };
         let patch = Patch::<GatewaySession>::Json(patch);
-        let call = self.api.patch(name, &params, &patch);
-        match tokio::time::timeout(PATIENCE, call).await {
-            Ok(Ok(object)) => Ok(Written::Done(Box::new(object))),
-            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 409 | 422) => Ok(Written::Meanwhile),
-            Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(Written::Gone),
-            Ok(Err(error)) => Err(unavailable(error)),
-            Err(elapsed) => Err(unavailable(elapsed)),
-        }
+        written(self.api.patch(name, &params, &patch).map_ok(Box::new)).await
+    }
+
+    async fn remove(&self, name: &str, before: &GatewaySession) -> Result<Written<()>, Unavailable> {
+        let params = DeleteParams::default().preconditions(Preconditions {
+            resource_version: before.metadata.resource_version.clone(),
+            uid: None,
+        });
+        written(self.api.delete(name, &params).map_ok(|_| ())).await
+    }
+}
+
+async fn written<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<Written<T>, Unavailable> {
+    match tokio::time::timeout(PATIENCE, call).await {
+        Ok(Ok(done)) => Ok(Written::Done(done)),
+        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 409 | 422) => Ok(Written::Meanwhile),
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(Written::Gone),
+        Ok(Err(error)) => Err(unavailable(error)),
+        Err(elapsed) => Err(unavailable(elapsed)),
     }
 }
 
 /// What became of a write.
-enum Written {
-    Done(Box<GatewaySession>),
+enum Written<T> {
+    Done(T),
     /// Somebody else changed the session meanwhile.
     Meanwhile,
     Gone,

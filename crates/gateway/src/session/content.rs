@@ -52,6 +52,9 @@ pub struct Content {
     /// The provider's own session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
+    /// The browser, across its logins: two tabs that sign in at once make two sessions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<RandomId>,
     /// Kubernetes user name.
     pub user_name: String,
     /// Kubernetes groups.
@@ -125,6 +128,7 @@ impl Content {
             issuer: issuer.to_owned(),
             subject: subject.to_owned(),
             sid: tokens.sid.clone(),
+            lineage: None,
             user_name: identity.user_name,
             groups: identity.groups,
             id_token: tokens.id_token.expose().to_owned(),
@@ -140,6 +144,15 @@ impl Content {
             due: now + tokens.renew_in,
             refreshing_until: 0,
             spent: Vec::new(),
+        }
+    }
+
+    /// The same, begun in this browser.
+    #[must_use]
+    pub fn in_browser(self, lineage: RandomId) -> Self {
+        Self {
+            lineage: Some(lineage),
+            ..self
         }
     }
 

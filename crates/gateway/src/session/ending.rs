@@ -1,6 +1,7 @@
 //! a sign-out, of a person or by the provider's word -> deleted objects (IO).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::GatewaySession;
@@ -17,6 +18,8 @@ use crate::oidc::Logout;
 
 /// Label: fingerprint of issuer and subject.
 const PERSON: &str = "gateway.workspaces.jupyter.org/person";
+/// Label: fingerprint of the browser.
+const BROWSER: &str = "gateway.workspaces.jupyter.org/browser";
 /// Label: fingerprint of issuer and the provider's session.
 const SID: &str = "gateway.workspaces.jupyter.org/provider-session";
 /// Most deletions at a time for one sign-out.
@@ -41,8 +44,6 @@ pub(super) fn heard() -> moka::future::Cache<String, ()> {
 pub struct Ended {
     /// Issuer that vouched.
     pub issuer: String,
-    /// The person there.
-    pub subject: String,
     /// The ID token of the login.
     pub id_token: Secret,
 }
@@ -57,6 +58,15 @@ pub enum Whose<'a> {
         /// The person there.
         subject: &'a str,
     },
+    /// All of a browser.
+    Browser(RandomId),
+    /// All that began in one session of the provider.
+    ProviderSession {
+        /// Issuer that vouched.
+        issuer: &'a str,
+        /// Its session.
+        sid: &'a str,
+    },
     /// What the provider says.
     Said {
         /// Issuer that says so.
@@ -70,6 +80,8 @@ impl Whose<'_> {
     fn selector(&self) -> String {
         match self {
             Self::Person { issuer, subject } => format!("{PERSON}={}", fingerprint(issuer, subject)),
+            Self::Browser(lineage) => format!("{BROWSER}={}", fingerprint("browser", &lineage.to_string())),
+            Self::ProviderSession { issuer, sid } => format!("{SID}={}", fingerprint(issuer, sid)),
             Self::Said { issuer, logout } => match (&logout.subject, &logout.sid) {
                 (Some(subject), _) => format!("{PERSON}={}", fingerprint(issuer, subject)),
                 (None, sid) => format!(
@@ -84,6 +96,10 @@ impl Whose<'_> {
     fn covers(&self, content: &Content) -> bool {
         match self {
             Self::Person { issuer, subject } => content.issuer == *issuer && content.subject == *subject,
+            Self::Browser(lineage) => content.lineage == Some(*lineage),
+            Self::ProviderSession { issuer, sid } => {
+                content.issuer == *issuer && content.sid.as_deref() == Some(*sid)
+            }
             Self::Said { issuer, logout } => {
                 let is_person = logout.subject.as_ref().map(|subject| content.subject == *subject);
                 let is_session = match (&logout.sid, &content.sid) {
@@ -99,37 +115,75 @@ impl Whose<'_> {
 }
 
 impl Sessions {
-    /// Ends a session; `None`: there was none.
+    /// Signs a browser out of the session `id`: ends all that this browser began, and all of the same session of the
+    /// provider; with `everywhere` all of the person. That session comes last, so that whoever is told of a failure can try
+    /// again; nobody who hangs up keeps the others from ending. `None`: there is no such session any more.
     ///
     /// # Errors
-    /// The API server cannot be asked; the session may go on.
-    pub async fn end(&self, id: RandomId) -> Result<Option<Ended>, Unavailable> {
+    /// The API server cannot be asked; some of the sessions go on.
+    pub async fn sign_out(
+        self: Arc<Self>,
+        id: RandomId,
+        lineage: RandomId,
+        everywhere: bool,
+    ) -> Result<Option<Ended>, Unavailable> {
+        let ending = async move { self.end_browsers(id, lineage, everywhere).await };
+        tokio::spawn(ending).await.map_err(unavailable)?
+    }
+
+    async fn end_browsers(
+        &self,
+        id: RandomId,
+        lineage: RandomId,
+        everywhere: bool,
+    ) -> Result<Option<Ended>, Unavailable> {
+        let by = if everywhere { "person_everywhere" } else { "person" };
         let name = object_name(id);
-        let Some(object) = self.get(&name).await? else {
-            self.forget(id).await;
-            return Ok(None);
-        };
-        let content = Content::open(&self.keys, &name, &object.spec.sealed);
-        self.delete(&name, id).await?;
-        Ok(content.map(|content| Ended {
+        let own = self.get(&name).await?;
+        let own = own.and_then(|object| Content::open(&self.keys, &name, &object.spec.sealed));
+        let mut meant = vec![Whose::Browser(lineage)];
+        if let Some(Content {
+            issuer, subject, sid, ..
+        }) = &own
+        {
+            meant.extend(sid.as_deref().map(|sid| Whose::ProviderSession { issuer, sid }));
+            if everywhere {
+                meant.push(Whose::Person { issuer, subject });
+            }
+        }
+        for whose in meant {
+            self.end_others(whose, Some(id), by).await?;
+        }
+        let user = own.as_ref().map(|content| content.user_name.as_str());
+        self.delete(id, user.unwrap_or_default(), by).await?;
+        Ok(own.map(|content| Ended {
             id_token: content.id_token(),
             issuer: content.issuer,
-            subject: content.subject,
         }))
     }
 
-    /// Ends all these sessions and says how many there were.
+    /// Ends all these sessions and says how many there were. `by`: one stable word for the audit log.
     ///
     /// # Errors
     /// The API server cannot be asked; some of the sessions may go on.
-    pub async fn end_all(&self, whose: Whose<'_>) -> Result<usize, Unavailable> {
+    pub async fn end_all(&self, whose: Whose<'_>, by: &'static str) -> Result<usize, Unavailable> {
+        self.end_others(whose, None, by).await
+    }
+
+    async fn end_others(
+        &self,
+        whose: Whose<'_>,
+        but: Option<RandomId>,
+        by: &'static str,
+    ) -> Result<usize, Unavailable> {
         let params = ListParams::default().labels(&whose.selector());
         let objects = within(self.api.list(&params)).await?;
         let meant = objects
             .items
             .into_iter()
-            .filter_map(|object| self.meant(&object, whose));
-        let deletions = meant.map(|id| async move { self.delete(&object_name(id), id).await });
+            .filter_map(|object| self.meant(&object, whose))
+            .filter(|(id, _)| Some(*id) != but);
+        let deletions = meant.map(|(id, user)| async move { self.delete(id, &user, by).await });
         futures::stream::iter(deletions)
             .buffer_unordered(AT_ONCE)
             .try_fold(0, async |count, ()| Ok(count + 1))
@@ -144,33 +198,43 @@ impl Sessions {
         objects.sort_by_key(|object| object.spec.expires_at.0);
         let excess = (objects.len() + 1).saturating_sub(MOST);
         for object in objects.iter().take(excess) {
-            if let Some(id) = self.meant(object, whose) {
-                self.delete(&object_name(id), id).await?;
+            if let Some((id, user)) = self.meant(object, whose) {
+                self.delete(id, &user, "room_for_another").await?;
             }
         }
         Ok(())
     }
 
-    fn meant(&self, object: &GatewaySession, whose: Whose<'_>) -> Option<RandomId> {
+    /// The session and its Kubernetes user name, if it is meant.
+    fn meant(&self, object: &GatewaySession, whose: Whose<'_>) -> Option<(RandomId, String)> {
         let name = object.name_any();
         let id = id_of(&name)?;
         match Content::open(&self.keys, &name, &object.spec.sealed) {
-            Some(content) => whose.covers(&content).then_some(id),
+            Some(content) => whose.covers(&content).then_some((id, content.user_name)),
             // The label says it is: better one sign-out too many.
-            None => Some(id),
+            None => Some((id, String::new())),
         }
     }
 
-    async fn delete(&self, name: &str, id: RandomId) -> Result<(), Unavailable> {
+    async fn delete(&self, id: RandomId, user: &str, by: &'static str) -> Result<(), Unavailable> {
         let params = DeleteParams::default();
-        match tokio::time::timeout(super::PATIENCE, self.api.delete(name, &params)).await {
-            Ok(Ok(_)) => {}
+        let name = object_name(id);
+        match tokio::time::timeout(super::PATIENCE, self.api.delete(&name, &params)).await {
+            Ok(Ok(_)) => self.ended(id, user, by),
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => {}
             Ok(Err(error)) => return Err(unavailable(error)),
             Err(elapsed) => return Err(unavailable(elapsed)),
         }
         self.forget(id).await;
         Ok(())
+    }
+
+    /// Tells that a session ended before its time.
+    pub(super) fn ended(&self, id: RandomId, user: &str, by: &'static str) {
+        tracing::info!(session = ?id, by, "a session ended");
+        if let Some(told) = &self.told {
+            told(id, user, by);
+        }
     }
 
     /// Whether this message of the provider was acted on already, here and a short while ago.
@@ -184,11 +248,15 @@ impl Sessions {
     }
 }
 
-/// Labels by which a person's sessions are found without opening all there are.
-pub(super) fn labels(issuer: &str, subject: &str, sid: Option<&str>) -> BTreeMap<String, String> {
+/// Labels by which sessions are found without opening all there are.
+pub(super) fn labels(content: &Content) -> BTreeMap<String, String> {
+    let Content { issuer, subject, .. } = content;
     let mut labels = BTreeMap::from([(PERSON.to_owned(), fingerprint(issuer, subject))]);
-    if let Some(sid) = sid {
+    if let Some(sid) = &content.sid {
         labels.insert(SID.to_owned(), fingerprint(issuer, sid));
+    }
+    if let Some(lineage) = content.lineage {
+        labels.insert(BROWSER.to_owned(), fingerprint("browser", &lineage.to_string()));
     }
     labels
 }

@@ -69,7 +69,12 @@ pub struct Sessions {
     changes: watch::Sender<u64>,
     renewal: Renewal,
     heard: moka::future::Cache<String, ()>,
+    told: Option<Box<Told>>,
 }
+
+/// Hears of a session that ended before its time: its id, the Kubernetes user name (empty if it is not known), and one stable
+/// word that says why.
+type Told = dyn Fn(RandomId, &str, &'static str) + Send + Sync;
 
 impl Sessions {
     /// Knows nothing until [`Sessions::watch`] runs, and asks the API server meanwhile. Nothing is renewed: see
@@ -90,6 +95,7 @@ impl Sessions {
             changes: watch::Sender::new(0),
             renewal: Renewal::default(),
             heard: ending::heard(),
+            told: None,
         }
     }
 
@@ -105,6 +111,15 @@ impl Sessions {
     pub fn renewed_by(mut self, provider: Arc<OnceLock<Provider>>, mapping: Mapping) -> Self {
         self.renewal.by(provider, mapping);
         self
+    }
+
+    /// The same, and `told` hears of every session that ends before its time, after it has.
+    #[must_use]
+    pub fn telling(self, told: impl Fn(RandomId, &str, &'static str) + Send + Sync + 'static) -> Self {
+        Self {
+            told: Some(Box::new(told)),
+            ..self
+        }
     }
 
     /// How long sessions last.
@@ -159,7 +174,7 @@ impl Sessions {
     }
 
     async fn ask(&self, id: RandomId) -> Result<Option<Arc<Known>>, Unavailable> {
-        let asked_at = self.view_mut().stage();
+        let asked_at = self.stage();
         let object = self.get(&object_name(id)).await?;
         let found = object.and_then(|object| self.read(&object));
         Ok(found.and_then(|(id, known)| self.view_mut().add(id, Arc::new(known), asked_at)))
@@ -212,6 +227,10 @@ impl Sessions {
 
     fn changed(&self) {
         self.changes.send_modify(|count| *count += 1);
+    }
+
+    fn stage(&self) -> Option<u64> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner).stage()
     }
 
     fn view_mut(&self) -> RwLockWriteGuard<'_, View> {

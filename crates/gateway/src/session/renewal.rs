@@ -282,12 +282,12 @@ impl Sessions {
                 self.renewal.answered();
                 match judge(&content, &renewed, mapping) {
                     Some(word) => self.keep(id, &renewed, word).await,
-                    None => self.drop_session(id, "it belongs to somebody else by now").await,
+                    None => self.drop_session(id, "another_person").await,
                 }
             }
             Err(RenewalError::Ended) => {
                 self.renewal.answered();
-                self.drop_session(id, "the identity provider ended it").await
+                self.drop_session(id, "provider_refused").await
             }
             Err(error) => {
                 if matches!(error, RenewalError::Unavailable(_)) {
@@ -338,9 +338,8 @@ impl Sessions {
         }
     }
 
-    async fn drop_session(&self, id: RandomId, reason: &str) -> Result<Outcome, Unavailable> {
-        self.end(id).await?;
-        tracing::info!(session = ?id, reason, "a session ended");
+    async fn drop_session(&self, id: RandomId, by: &'static str) -> Result<Outcome, Unavailable> {
+        self.change(id, |_, _| Step::End::<()>(by)).await?;
         Ok(Outcome::Gone)
     }
 }

@@ -129,12 +129,12 @@ async fn an_answer_joins_what_is_known_unless_a_list_or_a_deletion_came_between(
     assert!(sessions.peek(id).is_some());
 
     let known = || Arc::new(sessions.read(&stored(&server, id)).unwrap().1);
-    let asked_at = sessions.view_mut().stage();
+    let asked_at = sessions.stage();
     list().await;
     assert!(sessions.view_mut().add(id, known(), asked_at).is_some());
     assert_eq!(sessions.peek(id), None);
 
-    let asked_at = sessions.view_mut().stage();
+    let asked_at = sessions.stage();
     sessions.apply(watcher::Event::Delete(stored(&server, id))).await;
     assert!(sessions.view_mut().add(id, known(), asked_at).is_none());
     assert_eq!(sessions.peek(id), None);

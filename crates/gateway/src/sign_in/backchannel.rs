@@ -70,7 +70,7 @@ async fn judged(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Result<(), 
         issuer: provider.issuer(),
         logout: &logout,
     };
-    match app.sessions.end_all(whose).await {
+    match app.sessions.end_all(whose, "provider").await {
         Ok(ended) => {
             app.sessions.heard(&logout.jti).await;
             tracing::info!(ended, "the identity provider signed somebody out");

@@ -35,7 +35,7 @@ async fn receive(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
             "It took too long or was begun in another browser. Open your workspace's address again.",
         ));
     };
-    let mut response = match complete(app, &domain, uri, &attempt).await {
+    let mut response = match complete(app, &domain, uri, headers, &attempt).await {
         Ok(response) => response,
         Err(problem) => {
             app.audit.login_refused(problem.word());
@@ -51,6 +51,7 @@ async fn complete(
     app: &AppState,
     domain: &Domain,
     uri: &Uri,
+    headers: &HeaderMap,
     attempt: &LoginAttempt,
 ) -> Result<Response, Problem> {
     let given = |name| parameter(uri, name).map_err(Failure::from);
@@ -82,6 +83,10 @@ async fn complete(
         &login.tokens,
         (now, life),
     );
+    // Another tab may have signed in since this login began.
+    let before = app.session_cookie(domain, headers).map_err(Failure::from)?;
+    let lineage = before.map_or(attempt.lineage, |cookie| cookie.lineage);
+    let content = content.in_browser(lineage);
     let session = app.sessions.create(&content).await.map_err(Failure::from)?;
     tracing::info!(?session, "somebody signed in");
     app.audit
@@ -89,6 +94,7 @@ async fn complete(
 
     let cookie = SessionCookie {
         session,
+        lineage,
         host: domain.auth_host(),
         issued: now,
         expires: content.end,

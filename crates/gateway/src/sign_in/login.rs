@@ -7,7 +7,7 @@ use http::header::HeaderMap;
 
 use crate::answers::{Failure, redirect};
 use crate::crypto::random::{equal, random_token};
-use crate::crypto::tokens::{ENTER_LIFE, Enter, LoginAttempt, Token as _};
+use crate::crypto::tokens::{ENTER_LIFE, Enter, LoginAttempt, RandomId, Token as _};
 use crate::index::Domain;
 use crate::oidc::Binding;
 use crate::request::cookies::{self, LOGIN_SLOTS};
@@ -25,10 +25,19 @@ pub(super) fn begin(
 ) -> Result<Response, Failure> {
     let provider = app.provider()?;
     let now = app.clock.now();
+    let under_way = under_way(app, headers)?;
+    let lineage = match app.session_cookie(domain, headers)? {
+        Some(cookie) => cookie.lineage,
+        None => match under_way.iter().flatten().next() {
+            Some(attempt) => attempt.lineage,
+            None => RandomId::new()?,
+        },
+    };
     let attempt = LoginAttempt {
         state: random_token()?,
         nonce: random_token()?,
         verifier: random_token()?,
+        lineage,
         enter,
         expires: now + ENTER_LIFE,
     };
@@ -44,7 +53,7 @@ pub(super) fn begin(
             tracing::error!(%error, "no login can begin");
             Failure::Unavailable
         })?;
-    let slot = free_slot(app, headers)?;
+    let slot = free_slot(&under_way);
     let mut response = redirect(StatusCode::FOUND, &url);
     let cookie = attempt.seal(&app.keys, now)?;
     cookies::set(
@@ -70,28 +79,24 @@ pub(super) fn resume(
     headers: &HeaderMap,
     state: &str,
 ) -> Result<Option<(usize, LoginAttempt)>, Failure> {
-    for slot in 0..LOGIN_SLOTS {
-        let Some(cookie) = cookies::find(headers, &cookies::login(slot))? else {
-            continue;
-        };
-        let attempt = LoginAttempt::open(&app.keys, cookie, app.clock.now());
-        if let Some(attempt) = attempt.filter(|attempt| equal(&attempt.state, state)) {
-            return Ok(Some((slot, attempt)));
-        }
-    }
-    Ok(None)
+    let under_way = under_way(app, headers)?.into_iter().enumerate();
+    let mut open = under_way.filter_map(|(slot, attempt)| Some((slot, attempt?)));
+    Ok(open.find(|(_, attempt)| equal(&attempt.state, state)))
+}
+
+/// The logins that this browser began and that have not ended, by slot.
+fn under_way(app: &AppState, headers: &HeaderMap) -> Result<Vec<Option<LoginAttempt>>, Failure> {
+    let in_slot = |slot| {
+        let cookie = cookies::find(headers, &cookies::login(slot))?;
+        Ok(cookie.and_then(|cookie| LoginAttempt::open(&app.keys, cookie, app.clock.now())))
+    };
+    (0..LOGIN_SLOTS).map(in_slot).collect()
 }
 
 /// A slot that is empty or holds nothing of use, else the one that ends first.
-fn free_slot(app: &AppState, headers: &HeaderMap) -> Result<usize, Failure> {
-    let mut oldest = (i64::MAX, 0);
-    for slot in 0..LOGIN_SLOTS {
-        let cookie = cookies::find(headers, &cookies::login(slot))?;
-        let attempt = cookie.and_then(|cookie| LoginAttempt::open(&app.keys, cookie, app.clock.now()));
-        let Some(attempt) = attempt else {
-            return Ok(slot);
-        };
-        oldest = oldest.min((attempt.expires, slot));
-    }
-    Ok(oldest.1)
+fn free_slot(under_way: &[Option<LoginAttempt>]) -> usize {
+    let ends =
+        |(_, attempt): &(usize, &Option<LoginAttempt>)| attempt.as_ref().map(|attempt| attempt.expires);
+    let first = under_way.iter().enumerate().min_by_key(ends);
+    first.map_or(0, |(slot, _)| slot)
 }

@@ -1,18 +1,19 @@
 //! a person who has had enough -> no session here, and then none at the identity provider (IO).
 
+use std::sync::Arc;
+
 use axum::response::Response;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap};
 
 use crate::answers::{Failure, redirect, wrong_source};
-use crate::crypto::tokens::{SessionCookie, Token as _};
 use crate::index::Domain;
 use crate::oidc::Provider;
 use crate::pages;
 use crate::request::cookies;
 use crate::request::one_of;
 use crate::request::source_rule::{Source, single};
-use crate::session::{Ended, Whose};
+use crate::session::Ended;
 use crate::verify::AppState;
 
 /// Answers `GET https://auth.<base>/`: who is signed in, and buttons to change that.
@@ -54,36 +55,20 @@ pub(super) async fn sign_out(app: &AppState, headers: &HeaderMap, body: &[u8]) -
     answer.await.unwrap_or_else(Failure::answer)
 }
 
-/// Ends the session of this browser, and all others of the person where that is wished.
+/// Ends the sessions of this browser, and all others of the person where that is wished.
 async fn end(
     app: &AppState,
     domain: &Domain,
     headers: &HeaderMap,
     everywhere: bool,
 ) -> Result<Option<Ended>, Failure> {
-    let Some(cookie) = cookies::find(headers, cookies::SESSION)? else {
+    let Some(cookie) = app.session_cookie(domain, headers)? else {
         return Ok(None);
     };
-    let cookie = SessionCookie::open(&app.keys, cookie, app.clock.now());
-    let Some(cookie) = cookie.filter(|cookie| cookie.host == domain.auth_host()) else {
-        return Ok(None);
-    };
-    let known = app.sessions.peek(cookie.session);
-    let Some(ended) = app.sessions.end(cookie.session).await? else {
-        return Ok(None);
-    };
-    tracing::info!(session = ?cookie.session, everywhere, "somebody signed out");
-    let user = known.map(|session| session.identity.user_name.clone());
-    let by = if everywhere { "person_everywhere" } else { "person" };
-    app.audit.logout(cookie.session, &user.unwrap_or_default(), by);
-    if everywhere {
-        let whose = Whose::Person {
-            issuer: &ended.issuer,
-            subject: &ended.subject,
-        };
-        app.sessions.end_all(whose).await?;
-    }
-    Ok(Some(ended))
+    let sessions = Arc::clone(&app.sessions);
+    Ok(sessions
+        .sign_out(cookie.session, cookie.lineage, everywhere)
+        .await?)
 }
 
 /// Where the browser goes on: to the provider's sign-out, which leads back, or back at once.

@@ -183,14 +183,24 @@ impl AppState {
         domain: &Domain,
         headers: &HeaderMap,
     ) -> Result<Option<Arc<Session>>, Failure> {
-        let Some(cookie) = cookies::find(headers, cookies::SESSION)? else {
-            return Ok(None);
-        };
-        let cookie = SessionCookie::open(&self.keys, cookie, self.clock.now());
-        match cookie.filter(|cookie| cookie.host == domain.auth_host()) {
+        match self.session_cookie(domain, headers)? {
             Some(cookie) => Ok(self.sessions.find(cookie.session).await?),
             None => Ok(None),
         }
+    }
+
+    /// The cookie of a browser on the auth host that signed in there, whether its session goes on or not.
+    ///
+    /// # Errors
+    /// The cookie came twice.
+    pub(crate) fn session_cookie(
+        &self,
+        domain: &Domain,
+        headers: &HeaderMap,
+    ) -> Result<Option<SessionCookie>, cookies::Duplicate> {
+        let cookie = cookies::find(headers, cookies::SESSION)?;
+        let cookie = cookie.and_then(|cookie| SessionCookie::open(&self.keys, cookie, self.clock.now()));
+        Ok(cookie.filter(|cookie| cookie.host == domain.auth_host()))
     }
 
     /// The domain served.

@@ -139,6 +139,84 @@ async fn a_session_that_cannot_be_deleted_is_not_called_ended() {
 }
 
 #[tokio::test]
+async fn signing_out_everywhere_can_be_repeated_until_all_sessions_are_gone() {
+    let world = World::new().await;
+    let (here, there) = (
+        signed_in(&world, "alice", LAB).await,
+        signed_in(&world, "alice", LAB).await,
+    );
+    world.server.fail(Fault {
+        method: Method::DELETE,
+        path_part: "gatewaysessions",
+        code: 500,
+        reason: "InternalError",
+        message: "etcd".into(),
+        times: 1,
+    });
+    let answer = sign_out(&here, Some(AUTH), "everywhere=yes").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(world.sessions().len(), 2);
+    let answer = sign_out(&here, Some(AUTH), "everywhere=yes").await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    assert!(world.sessions().is_empty());
+    assert_eq!(there.step(&lab()).await.status, StatusCode::FOUND);
+    let told = world.log.records("logout", 2).await;
+    assert!(
+        told.iter()
+            .all(|record| record["user"] == "alice" && record["by"] == "person_everywhere"),
+        "{told:?}"
+    );
+}
+
+/// Two tabs of one browser that begin to sign in before either has: each makes a session of its own.
+async fn two_tabs<'w>(world: &'w World) -> Browser<'w> {
+    let browser = world.browser("alice");
+    let mut login_pages = Vec::new();
+    for host in [LAB, OPEN] {
+        let address = format!("{}/", origin(host));
+        let landing = browser.open_until(&address, |url| url.starts_with(ISSUER)).await;
+        login_pages.push(landing.answer.location().unwrap().to_owned());
+    }
+    for page in &login_pages {
+        assert!(browser.open(page).await.is_inside());
+    }
+    assert_eq!(world.sessions().len(), 2);
+    browser
+}
+
+#[tokio::test]
+async fn signing_out_ends_what_every_tab_of_the_browser_stands_on() {
+    let world = World::new().await;
+    let browser = two_tabs(&world).await;
+    let elsewhere = signed_in(&world, "alice", LAB).await;
+    assert_eq!(
+        sign_out(&browser, Some(AUTH), "").await.status,
+        StatusCode::SEE_OTHER
+    );
+    assert_eq!(world.sessions().len(), 1);
+    for host in [LAB, OPEN] {
+        let address = format!("{}/", origin(host));
+        assert_eq!(browser.step(&address).await.status, StatusCode::FOUND, "{host}");
+    }
+    assert_eq!(elsewhere.step(&lab()).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn browsers_in_one_session_of_the_provider_are_signed_out_together() {
+    let world = World::new().await;
+    world.issuer.change(|issuer| {
+        issuer.wrong.insert("sid".into(), "one".into());
+    });
+    let (one, two) = (
+        signed_in(&world, "alice", LAB).await,
+        signed_in(&world, "alice", LAB).await,
+    );
+    sign_out(&one, Some(AUTH), "").await;
+    assert!(world.sessions().is_empty());
+    assert_eq!(two.step(&lab()).await.status, StatusCode::FOUND);
+}
+
+#[tokio::test]
 async fn without_a_sign_out_at_the_provider_the_browser_comes_straight_back() {
     let world = World::without_provider();
     world.issuer.change(|issuer| issuer.ends_sessions = false);

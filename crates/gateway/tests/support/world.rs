@@ -190,7 +190,11 @@ impl World {
             keys.clone(),
             clock.clone(),
         )
-        .renewed_by(provider.clone(), mapping.clone());
+        .renewed_by(provider.clone(), mapping.clone())
+        .telling({
+            let audit = audit.clone();
+            move |session, user, by| audit.logout(session, user, by)
+        });
         let sessions = Arc::new(sessions);
         let keeping = sessions.clone();
         tokio::spawn(async move { keeping.maintain(CancellationToken::new()).await });
