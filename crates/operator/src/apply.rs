@@ -28,7 +28,7 @@ use rules::ValidWorkspace;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub(crate) use self::writes::ABSENT;
-use self::writes::{Kind, Outcome, conflict, create, expect, is_conflict, leaving, look, write};
+use self::writes::{Kind, Outcome, conflict, create, expect, is_conflict, leaving, look, mend, write};
 pub use self::{borrow::give_back, disk::keep};
 use crate::{
     context::Context,
@@ -208,6 +208,9 @@ where
         Step::Wait => Ok(Outcome::Blocked(leaving::<K>(&world.identity.child_name()))),
         Step::Write => match live {
             Some(live) => {
+                if let Some(patch) = planned.mended(live) {
+                    return mend(context, &world.identity, &patch).await;
+                }
                 let mut intent = planned;
                 intent.meta_mut().uid.clone_from(&live.meta().uid);
                 write(context, &world.identity, names::OPERATOR, &intent).await

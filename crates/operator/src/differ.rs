@@ -5,6 +5,7 @@ use k8s_openapi::{
     api::core::v1::Service, api::networking::v1::NetworkPolicy, apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::Resource;
+use serde_json::{Map, Value, json};
 
 use crate::world::Identity;
 
@@ -62,6 +63,12 @@ pub trait Child: Resource<DynamicType = ()> {
     /// Whether the live object has everything that `planned` asks for. Only fields that we set are looked at: the API
     /// server fills in others.
     fn spec_covers(&self, planned: &Self) -> bool;
+
+    /// The merge patch that makes `live`, in the very state in which it was seen, as planned; `None` where an apply does. An apply
+    /// releases no field that a `POST` wrote.
+    fn mended(&self, _live: &Self) -> Option<Value> {
+        None
+    }
 }
 
 impl Child for Service {
@@ -80,6 +87,30 @@ impl Child for Service {
                         == (&wanted.name, wanted.port, &wanted.protocol, &wanted.target_port)
                 })
             })
+    }
+
+    /// An apply would add a port of another number to the one that is there, and two of one name are refused.
+    fn mended(&self, live: &Self) -> Option<Value> {
+        let (planned, now) = (self.spec.as_ref()?, live.spec.as_ref());
+        let unwanted = now.and_then(|spec| spec.selector.as_ref()).into_iter().flatten();
+        let mut selector: Map<String, Value> = unwanted.map(|(key, _)| (key.clone(), Value::Null)).collect();
+        let wanted = planned.selector.iter().flatten();
+        selector.extend(wanted.map(|(key, value)| (key.clone(), json!(value))));
+        let ours: Vec<_> = self.metadata.owner_references.iter().flatten().collect();
+        let others = live.metadata.owner_references.iter().flatten();
+        let mut owners: Vec<_> = others
+            .filter(|it| ours.iter().all(|our| our.uid != it.uid))
+            .collect();
+        owners.extend(ours);
+        Some(json!({
+            "metadata": {
+                "resourceVersion": live.metadata.resource_version,
+                "labels": self.metadata.labels,
+                "annotations": self.metadata.annotations,
+                "ownerReferences": owners,
+            },
+            "spec": {"type": planned.type_, "selector": selector, "ports": planned.ports},
+        }))
     }
 }
 

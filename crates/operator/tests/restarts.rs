@@ -1,7 +1,10 @@
 //! What a running pod is replaced for, and what not.
 
 use api::{Workspace, names, workspace::Phase};
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Pod, Service},
+};
 use serde_json::{Value, json};
 use testkit::objects::NAMESPACE;
 
@@ -25,6 +28,11 @@ fn port(stage: &Stage) -> i32 {
     let deployment = json!(stage.child::<Deployment>().unwrap());
     let port = &deployment["spec"]["template"]["spec"]["containers"][0]["ports"][0]["containerPort"];
     i32::try_from(port.as_i64().unwrap()).unwrap()
+}
+
+fn service_ports(stage: &Stage) -> Vec<i32> {
+    let ports = stage.child::<Service>().unwrap().spec.unwrap().ports.unwrap();
+    ports.iter().map(|port| port.port).collect()
 }
 
 /// Passes and the rest of the cluster, until nothing is left to do.
@@ -57,8 +65,33 @@ async fn an_edit_of_a_running_workspace_is_pending_until_it_is_stopped_and_start
     stage.edit_spec(|spec| spec["desiredStatus"] = "Running".into());
     settle(&mut stage).await;
     assert_eq!(port(&stage), 9000);
+    assert_eq!(service_ports(&stage), [9000]);
+    assert_eq!(stage.status().phase, Some(Phase::Running));
     assert_eq!(stage.status().pending_update, [""; 0]);
     assert_ne!(run_id(&stage.child().unwrap()), run_id(&first));
+}
+
+#[tokio::test]
+async fn a_service_changed_by_hand_is_as_planned_again_and_keeps_what_is_not_ours() {
+    let mut stage = Stage::with_running_demo().await;
+    let planned = stage.child::<Service>().unwrap();
+    stage.server.edit::<Service>(Some(NAMESPACE), CHILD, |object| {
+        object["spec"]["ports"][0]["port"] = json!(9000);
+        object["spec"]["selector"]["a"] = json!("b");
+        object["metadata"]["labels"]["example.com/theirs"] = json!("kept");
+    });
+    stage.pass().await.unwrap();
+    let service = stage.child::<Service>().unwrap();
+    assert_eq!(service.spec, planned.spec);
+    assert_eq!(service.metadata.labels.unwrap()["example.com/theirs"], "kept");
+    assert_eq!(
+        service.metadata.owner_references,
+        planned.metadata.owner_references
+    );
+    assert_eq!(stage.status().phase, Some(Phase::Running));
+    stage.writes();
+    stage.pass().await.unwrap();
+    assert_eq!(stage.writes(), [""; 0]);
 }
 
 #[tokio::test]

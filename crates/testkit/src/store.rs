@@ -1,7 +1,7 @@
 //! Request on an object -> the object as an API server would keep it (pure): apply, merge, JSON patch, delete.
 //!
 //! Only what our processes rely on is modelled: generation and resourceVersion move when something changes and only
-//! then, a field that its applier leaves out is removed, uid and resourceVersion in a request are preconditions, and
+//! then, a field that its applier leaves out is removed, ports of a Service are merged by number, uid and resourceVersion in a request are preconditions, and
 //! an object with finalizers outlives its deletion.
 
 use std::collections::BTreeMap;
@@ -188,6 +188,7 @@ impl Store {
             without_status(intent)
         };
         let mut next = stored.object.clone();
+        let ports = ports(&next, stored.applied.get(manager), &intent)?;
         if let Some(before) = stored.applied.get(manager) {
             let others: Vec<_> = stored
                 .applied
@@ -198,6 +199,9 @@ impl Store {
             release(&mut next, before, &intent, &others);
         }
         merge(&mut next, &intent);
+        if let Some(ports) = ports {
+            next["spec"]["ports"] = ports;
+        }
         self.settle(path, next);
         if let Some(stored) = self.objects.get_mut(path) {
             stored.applied.insert(manager.to_owned(), intent);
@@ -312,6 +316,30 @@ fn check_preconditions(object: &Value, request: &Value) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// The ports of a Service after an apply: a list by number and protocol, in which what its manager applied before and leaves out
+/// is gone, and what anybody wrote otherwise stays. Two of one name are refused.
+fn ports(object: &Value, before: Option<&Value>, intent: &Value) -> Result<Option<Value>, Refusal> {
+    let list = |object: &Value| object["spec"]["ports"].as_array().cloned();
+    let Some(wanted) = list(intent).filter(|_| object["kind"] == "Service") else {
+        return Ok(None);
+    };
+    let among = |all: &[Value], one: &Value| {
+        let same = |other: &Value| (&other["port"], &other["protocol"]) == (&one["port"], &one["protocol"]);
+        all.iter().any(same)
+    };
+    let released = before.and_then(list).unwrap_or_default();
+    let mut ports = list(object).unwrap_or_default();
+    ports.retain(|port| !among(&wanted, port) && !among(&released, port));
+    ports.extend(wanted);
+    let mut names: Vec<_> = ports.iter().map(|port| port["name"].to_string()).collect();
+    names.sort();
+    if names.windows(2).any(|two| two[0] == two[1]) {
+        let message = "Service is invalid: spec.ports[1].name: Duplicate value";
+        return Err(Refusal::new(422, "Invalid", message));
+    }
+    Ok(Some(json!(ports)))
 }
 
 /// Lays `intent` over `object`: maps are merged, everything else is replaced.

@@ -8,7 +8,10 @@ use e2e::{
     cluster::{self, Scratch},
     wait, workspace,
 };
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Pod, Service},
+};
 use kube::{
     Api, ResourceExt,
     api::{ListParams, Patch, PatchParams, PostParams},
@@ -121,6 +124,57 @@ async fn an_edit_waits_for_stop_and_start_and_is_listed_until_then() -> anyhow::
     scene.replaced(&before).await?;
     assert_eq!(scene.colour().await?, "blue");
     pending(&scene, &[]).await?;
+    scene.scratch.finish().await
+}
+
+#[tokio::test]
+async fn a_changed_port_is_the_service_s_after_the_next_start_and_one_changed_by_hand_is_put_right()
+-> anyhow::Result<()> {
+    let scene = Scene::new("port", UpdatePolicy::OnStop).await?;
+    let services = scene.scratch.api::<Service>();
+    let is = |port: i32| {
+        let services = services.clone();
+        wait::until("the port of the Service", wait::USUAL, move || {
+            let services = services.clone();
+            async move {
+                let service = services
+                    .get("workspace-ws")
+                    .await
+                    .map_err(|error| error.to_string())?;
+                let ports = service.spec.and_then(|spec| spec.ports).unwrap_or_default();
+                let ports: Vec<_> = ports.iter().map(|port| port.port).collect();
+                if ports == [port] {
+                    Ok(())
+                } else {
+                    Err(format!("{ports:?}"))
+                }
+            }
+        })
+    };
+    let service = services.get("workspace-ws").await?;
+    let ports = service.spec.and_then(|spec| spec.ports).unwrap_or_default();
+    anyhow::ensure!(ports.len() == 1, "{ports:?}");
+    let before = ports[0].port;
+    let other = json!({"name": "http", "port": 9001, "protocol": "TCP", "targetPort": "http"});
+    let by_hand = Patch::Merge(json!({"spec": {"ports": [other]}}));
+    services
+        .patch("workspace-ws", &PatchParams::default(), &by_hand)
+        .await?;
+    is(before).await?;
+    let first = scene.pod().await?;
+    scene
+        .set(json!({"desiredStatus": DesiredStatus::Stopped}))
+        .await?;
+    scene.reached(Phase::Stopped).await?;
+    scene
+        .set(json!({"port": 9000, "desiredStatus": DesiredStatus::Running}))
+        .await?;
+    is(9000).await?;
+    scene.replaced(&first).await?;
+    let ws = scene.reached(Phase::Running).await?;
+    let status = ws.status.unwrap_or_default();
+    assert_eq!(status.endpoint.map(|endpoint| endpoint.port), Some(9000));
+    assert_eq!(status.pending_update, [""; 0]);
     scene.scratch.finish().await
 }
 

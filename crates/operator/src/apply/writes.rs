@@ -9,6 +9,7 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use super::Error;
 use crate::{context::Context, refusal, trouble::Obstacle, world::Identity};
@@ -100,6 +101,24 @@ where
         context.metrics.write("apply");
     }
     outcome(made.map(Arc::new))
+}
+
+/// Changes a child by a merge patch, in which lists are replaced as a whole.
+pub(super) async fn mend<K>(
+    context: &Context,
+    identity: &Identity,
+    patch: &Value,
+) -> Result<Outcome<K>, Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
+    K: Clone + Debug + DeserializeOwned,
+{
+    let params = PatchParams {
+        field_manager: Some(names::OPERATOR.to_owned()),
+        ..PatchParams::default()
+    };
+    let patch = Patch::Merge(patch);
+    outcome(patched::<K, _>(context, identity, &identity.child_name(), &params, &patch).await)
 }
 
 /// What an answer to a write means; an error is what passes by itself.
