@@ -104,7 +104,10 @@ impl Mapping {
         if listed.len() > MAX_GROUPS || bytes > MAX_GROUP_BYTES {
             return Err(IdentityError::TooManyGroups { claim: claim.clone() });
         }
-        let groups: Vec<String> = listed.iter().map(|group| format!("{prefix}{group}")).collect();
+        let mut groups: Vec<String> = listed.iter().map(|group| format!("{prefix}{group}")).collect();
+        // In one order, so that an answer that lists the same ones otherwise is no change.
+        groups.sort_unstable();
+        groups.dedup();
         if groups.iter().any(|group| group.starts_with("system:")) {
             return Err(IdentityError::Reserved { claim: claim.clone() });
         }
@@ -284,13 +287,21 @@ mod tests {
     }
 
     #[test]
+    fn groups_in_another_order_or_listed_twice_are_no_change() {
+        let listed = json!({"sub": "1", "groups": ["b", "a", "b"]});
+        assert_eq!(groups("g:", &listed).unwrap(), ["g:a", "g:b"]);
+    }
+
+    #[test]
     fn too_many_groups_or_left_out_groups_are_unknown_not_none() {
-        let many =
-            |count: usize, length: usize| json!({"sub": "1", "groups": vec!["g".repeat(length); count]});
-        assert_eq!(groups("", &many(1000, 1)).unwrap().len(), 1000);
+        let many = |count: usize, length: usize| {
+            let groups: Vec<_> = (0..count).map(|number| format!("{number:0length$}")).collect();
+            json!({"sub": "1", "groups": groups})
+        };
+        assert_eq!(groups("", &many(1000, 4)).unwrap().len(), 1000);
         assert_eq!(groups("", &many(64, 1024)).unwrap().len(), 64);
         for claims in [
-            many(1001, 1),
+            many(1001, 4),
             many(65, 1024),
             json!({"sub": "1", "_claim_names": {"groups": "src1"}}),
             json!({"sub": "1", "hasgroups": true}),

@@ -1,18 +1,19 @@
 //! a person and a workspace -> whether the cluster's roles let them connect (IO; from memory where the answer is known).
 //!
-//! `kept` says how long an answer counts; `roles` watches for changes; `question` is what the API server is asked.
+//! `kept` says how long an answer counts; `roles` watches for changes; `question` is what the API server is asked, `flights`
+//! who shares a question on its way.
 
+mod flights;
 mod kept;
 mod question;
 mod roles;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use futures::FutureExt as _;
-use futures::future::{BoxFuture, Shared};
+use futures::{FutureExt as _, StreamExt as _, stream};
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use kube::api::PostParams;
 use kube::{Api, Client};
@@ -20,6 +21,7 @@ use rules::access::Right;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep, timeout};
 
+use self::flights::{Flight, Flights};
 use self::kept::{Answer, KEEP_GRANTED, Marks, Worth};
 use crate::crypto::tokens::RandomId;
 use crate::index::Target;
@@ -30,10 +32,11 @@ use crate::session::Session;
 const QUESTIONS: usize = 32;
 /// Time for one question, waiting for its turn included.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Most questions in the background per second.
+/// Most questions per second about answers that merely age. Those about open sockets in doubt take all turns instead: each is
+/// asked within (sockets in doubt / `QUESTIONS`) round trips.
 const RENEWALS: u32 = 50;
 /// Most answers that wait to be renewed; further ones are asked for by whoever needs them.
-const WAITING: usize = 1024;
+const WAITING: usize = 4096;
 /// After a question in the background that failed, the same one rests for so long.
 const REST: Duration = Duration::from_secs(1);
 /// Most answers in memory; each costs about 200 bytes.
@@ -46,15 +49,36 @@ pub struct Rights(Arc<Inner>);
 struct Inner {
     reviews: Api<SubjectAccessReview>,
     known: RwLock<Known>,
-    flights: Mutex<HashMap<(RandomId, String), Flight>>,
+    flights: Flights,
     turns: Semaphore,
-    renewals: mpsc::Sender<Wanted>,
-    waiting: tokio::sync::Mutex<mpsc::Receiver<Wanted>>,
+    /// By [`Haste`].
+    queues: [Queue; 2],
     metrics: Metrics,
 }
 
-/// A question on its way; `None` when it was not answered.
-type Flight = Shared<BoxFuture<'static, Option<bool>>>;
+/// How soon an answer is to be renewed.
+#[derive(Debug, Clone, Copy)]
+enum Haste {
+    /// It counts still.
+    Some,
+    /// An open socket hangs on it, and it is in doubt.
+    Most,
+}
+
+struct Queue {
+    wanted: mpsc::Sender<Wanted>,
+    waiting: tokio::sync::Mutex<mpsc::Receiver<Wanted>>,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        let (wanted, waiting) = mpsc::channel(WAITING);
+        Self {
+            wanted,
+            waiting: tokio::sync::Mutex::new(waiting),
+        }
+    }
+}
 
 #[derive(Default)]
 struct Known {
@@ -67,8 +91,18 @@ struct Known {
 struct Kept {
     session: Arc<Session>,
     answer: Answer,
-    /// Whether it waits to be renewed.
-    waits: AtomicBool,
+    /// Nobody was asked yet.
+    presumed: bool,
+    /// Whether it waits to be renewed, by [`Haste`].
+    waits: [AtomicBool; 2],
+}
+
+/// A kept answer at this moment.
+struct Seen {
+    kept: Arc<Kept>,
+    worth: Worth,
+    /// Roles or the person's groups changed since.
+    doubted: bool,
 }
 
 struct Wanted {
@@ -80,54 +114,77 @@ struct Wanted {
 impl Rights {
     /// Nothing is known yet.
     pub fn new(client: Client, metrics: Metrics) -> Self {
-        let (renewals, waiting) = mpsc::channel(WAITING);
         Self(Arc::new(Inner {
             reviews: Api::all(client),
             known: RwLock::default(),
-            flights: Mutex::default(),
+            flights: Flights::default(),
             turns: Semaphore::new(QUESTIONS),
-            renewals,
-            waiting: tokio::sync::Mutex::new(waiting),
+            queues: Default::default(),
             metrics,
         }))
     }
 
     /// What is known of a person's right, from memory. An answer that ages is renewed in the background.
     pub(super) fn known(&self, session: &Arc<Session>, target: &Arc<Target>) -> Right {
-        match self.look(session, target) {
-            Some((kept, Worth::Good | Worth::Aging)) => right(kept.answer.granted),
-            Some((_, Worth::Spent)) | None => Right::Unknown,
-        }
-    }
-
-    /// As [`Rights::known`], for a socket that is open: while the API server says nothing, a right counts for `grace`.
-    pub(super) fn held(&self, session: &Arc<Session>, target: &Arc<Target>, grace: Duration) -> Right {
-        match self.look(session, target) {
-            Some((kept, Worth::Good | Worth::Aging)) => right(kept.answer.granted),
-            Some((kept, Worth::Spent)) => {
-                self.renew_later(session, target, &kept);
-                let counts = kept.answer.granted && kept.answer.asked.elapsed() < grace.max(KEEP_GRANTED);
-                if counts { Right::Granted } else { Right::Unanswered }
-            }
-            None => Right::Unanswered,
-        }
-    }
-
-    fn look(&self, session: &Arc<Session>, target: &Arc<Target>) -> Option<(Arc<Kept>, Worth)> {
-        let now = Instant::now();
-        let (kept, worth) = {
-            let known = self.read();
-            let kept = known.answers.get(&target.uid)?.get(&session.id)?;
-            if !kept.is_about(session) {
-                return None;
-            }
-            let stale = known.marks.stale_since(&target.namespace, kept.answer.asked, now);
-            (Arc::clone(kept), kept.answer.worth(stale, now))
+        let Some(seen) = self.look(session, target) else {
+            return Right::Unknown;
         };
-        if worth == Worth::Aging {
-            self.renew_later(session, target, &kept);
+        if seen.worth == Worth::Aging {
+            self.renew_later(session, target, &seen.kept, Haste::Some);
         }
-        Some((kept, worth))
+        match seen.worth {
+            Worth::Good | Worth::Aging => right(seen.kept.answer.granted),
+            Worth::Spent => Right::Unknown,
+        }
+    }
+
+    /// As [`Rights::known`], for a socket that is open. A right that is in doubt is asked for at once; until the API server
+    /// answers, it counts for `grace`, and one that nobody has asked about yet for as long as a question may take.
+    pub(super) fn held(&self, session: &Arc<Session>, target: &Arc<Target>, grace: Duration) -> Right {
+        let seen = self.look(session, target);
+        let seen = seen.or_else(|| {
+            self.presume(session, target);
+            self.look(session, target)
+        });
+        let Some(Seen { kept, worth, doubted }) = seen else {
+            return Right::Unanswered;
+        };
+        if doubted || worth == Worth::Spent {
+            self.renew_later(session, target, &kept, Haste::Most);
+        } else if worth == Worth::Aging {
+            self.renew_later(session, target, &kept, Haste::Some);
+        }
+        if worth != Worth::Spent {
+            return right(kept.answer.granted);
+        }
+        let grace = if kept.presumed {
+            PATIENCE
+        } else {
+            grace.max(KEEP_GRANTED)
+        };
+        if kept.answer.granted && kept.answer.asked.elapsed() < grace {
+            Right::Granted
+        } else {
+            Right::Unanswered
+        }
+    }
+
+    fn look(&self, session: &Arc<Session>, target: &Arc<Target>) -> Option<Seen> {
+        let now = Instant::now();
+        let known = self.read();
+        let kept = known.answers.get(&target.uid)?.get(&session.id)?;
+        let stale = known.marks.stale_since(&target.namespace, kept.answer.asked, now);
+        let about_others = !is_about(&kept.session, session);
+        let worth = if kept.presumed || about_others {
+            Worth::Spent
+        } else {
+            kept.answer.worth(stale, now)
+        };
+        Some(Seen {
+            kept: Arc::clone(kept),
+            worth,
+            doubted: stale.is_some() || about_others,
+        })
     }
 
     /// Asks the API server; whoever asks the same meanwhile gets the same answer.
@@ -140,20 +197,22 @@ impl Rights {
 
     fn flight(&self, session: &Arc<Session>, target: &Arc<Target>) -> Flight {
         let key = (session.id, target.uid.clone());
-        let mut flights = self.flights();
-        if let Some(flight) = flights.get(&key) {
-            return flight.clone();
-        }
-        let (rights, session, target) = (self.clone(), Arc::clone(session), Arc::clone(target));
-        // A task of its own: whoever asked first may leave before the answer.
-        let task = tokio::spawn(async move {
-            let answered = timeout(PATIENCE, rights.question(&session, &target)).await;
-            rights.flights().remove(&(session.id, target.uid.clone()));
-            answered.ok().flatten()
-        });
-        let flight = task.map(|ended| ended.ok().flatten()).boxed().shared();
-        flights.insert(key, flight.clone());
-        flight
+        // One that began with other groups, or before roles changed, says nothing about now.
+        let now = Instant::now();
+        let joins = |begun: Instant| {
+            let known = self.read();
+            known.marks.stale_since(&target.namespace, begun, now).is_none()
+        };
+        self.0.flights.join_or_start(key, session, joins, |landing| {
+            let (rights, session, target) = (self.clone(), Arc::clone(session), Arc::clone(target));
+            // A task of its own: whoever asked first may leave before the answer.
+            let task = tokio::spawn(async move {
+                let _landing = landing;
+                let answered = timeout(PATIENCE, rights.question(&session, &target)).await;
+                answered.ok().flatten()
+            });
+            task.map(|ended| ended.ok().flatten()).boxed().shared()
+        })
     }
 
     async fn question(&self, session: &Arc<Session>, target: &Arc<Target>) -> Option<bool> {
@@ -167,7 +226,7 @@ impl Rights {
             Err(error) => return self.failed(&error.to_string()),
         };
         self.0.metrics.review(if granted { "granted" } else { "missing" });
-        self.keep(session, target, Answer { granted, asked });
+        self.keep(session, target, Answer { granted, asked }, false);
         Some(granted)
     }
 
@@ -178,24 +237,40 @@ impl Rights {
         None
     }
 
-    fn keep(&self, session: &Arc<Session>, target: &Target, answer: Answer) {
+    /// Notes for a moment that a right that was never asked about is there, so that the question can be put.
+    fn presume(&self, session: &Arc<Session>, target: &Target) {
+        let answer = Answer {
+            granted: true,
+            asked: Instant::now(),
+        };
+        self.keep(session, target, answer, true);
+    }
+
+    fn keep(&self, session: &Arc<Session>, target: &Target, answer: Answer, presumed: bool) {
+        let mut known = self.write();
+        if known.count >= MOST {
+            known.make_room();
+        }
+        let of_workspace = known.answers.entry(target.uid.clone()).or_default();
+        let before = of_workspace.get(&session.id);
+        // Questions may overtake each other.
+        if before.is_some_and(|kept| presumed || !kept.presumed && kept.answer.asked > answer.asked) {
+            return;
+        }
         let kept = Arc::new(Kept {
             session: Arc::clone(session),
             answer,
-            waits: AtomicBool::new(false),
+            presumed,
+            waits: Default::default(),
         });
-        let mut known = self.write();
-        if known.count >= MOST {
-            known.make_room(answer.asked);
-        }
-        let of_workspace = known.answers.entry(target.uid.clone()).or_default();
         if of_workspace.insert(session.id, kept).is_none() {
             known.count += 1;
         }
     }
 
-    fn renew_later(&self, session: &Arc<Session>, target: &Arc<Target>, kept: &Arc<Kept>) {
-        if kept.waits.swap(true, Ordering::Relaxed) {
+    fn renew_later(&self, session: &Arc<Session>, target: &Arc<Target>, kept: &Arc<Kept>, haste: Haste) {
+        let waits = &kept.waits[haste as usize];
+        if waits.swap(true, Ordering::Relaxed) {
             return;
         }
         let wanted = Wanted {
@@ -203,24 +278,37 @@ impl Rights {
             target: Arc::clone(target),
             kept: Arc::clone(kept),
         };
-        if self.0.renewals.try_send(wanted).is_err() {
-            kept.waits.store(false, Ordering::Relaxed);
+        if self.0.queues[haste as usize].wanted.try_send(wanted).is_err() {
+            waits.store(false, Ordering::Relaxed);
         }
     }
 
     /// Renews answers in the background, for ever.
     pub async fn renew(self) {
-        let mut waiting = self.0.waiting.lock().await;
+        tokio::join!(self.renew_aging(), self.renew_doubted());
+    }
+
+    async fn renew_aging(&self) {
+        let mut waiting = self.0.queues[Haste::Some as usize].waiting.lock().await;
         while let Some(wanted) = waiting.recv().await {
             let rights = self.clone();
-            tokio::spawn(async move {
-                if rights.ask(&wanted.session, &wanted.target).await == Right::Unanswered {
-                    sleep(REST).await;
-                    wanted.kept.waits.store(false, Ordering::Relaxed);
-                }
-            });
+            tokio::spawn(async move { rights.renew_one(wanted, Haste::Some).await });
             sleep(Duration::from_secs(1) / RENEWALS).await;
         }
+    }
+
+    async fn renew_doubted(&self) {
+        let mut waiting = self.0.queues[Haste::Most as usize].waiting.lock().await;
+        let wanted = stream::poll_fn(|context| waiting.poll_recv(context));
+        let renewed = wanted.for_each_concurrent(QUESTIONS, |wanted| self.renew_one(wanted, Haste::Most));
+        renewed.await;
+    }
+
+    async fn renew_one(&self, wanted: Wanted, haste: Haste) {
+        if self.ask(&wanted.session, &wanted.target).await == Right::Unanswered {
+            sleep(REST).await;
+        }
+        wanted.kept.waits[haste as usize].store(false, Ordering::Relaxed);
     }
 
     /// Follows roles and their bindings for ever: what they change is asked for again.
@@ -241,32 +329,30 @@ impl Rights {
     fn write(&self) -> RwLockWriteGuard<'_, Known> {
         self.0.known.write().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn flights(&self) -> MutexGuard<'_, HashMap<(RandomId, String), Flight>> {
-        self.0.flights.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Known {
-    /// Forgets what counts no longer, and everything if that is not enough: it is asked for again.
-    fn make_room(&mut self, now: Instant) {
+    /// Forgets the oldest tenth: it is asked for again.
+    fn make_room(&mut self) {
+        let all = self.answers.values().flat_map(HashMap::values);
+        let mut ages: Vec<Instant> = all.map(|kept| kept.answer.asked).collect();
+        let mut surplus = ages.len() / 10;
+        let (_, limit, _) = ages.select_nth_unstable(surplus);
         self.answers.retain(|_, answers| {
-            answers.retain(|_, kept| now.duration_since(kept.answer.asked) < KEEP_GRANTED);
+            answers.retain(|_, kept| {
+                let goes = surplus > 0 && kept.answer.asked <= *limit;
+                surplus -= usize::from(goes);
+                !goes
+            });
             !answers.is_empty()
         });
         self.count = self.answers.values().map(HashMap::len).sum();
-        if self.count >= MOST {
-            self.answers.clear();
-            self.count = 0;
-        }
     }
 }
 
-impl Kept {
-    /// Whether it is about these groups still: a session's may change.
-    fn is_about(&self, session: &Arc<Session>) -> bool {
-        Arc::ptr_eq(&self.session, session) || self.session.identity == session.identity
-    }
+/// Whether what was asked about one counts for the other: a session's groups may change.
+fn is_about(asked: &Arc<Session>, session: &Arc<Session>) -> bool {
+    Arc::ptr_eq(asked, session) || asked.identity == session.identity
 }
 
 fn right(granted: bool) -> Right {

@@ -268,3 +268,120 @@ async fn questions_in_the_background_are_bounded_per_second() {
     let asked = site.asked();
     assert!((40..=55).contains(&asked), "{asked}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_outlives_a_change_of_groups_until_the_answer_about_the_new_ones() {
+    let site = site();
+    let lab = target("u");
+    let held = |groups: &[&str]| site.rights.held(&session(groups), &lab, seconds(120.0));
+    site.rights.ask(&session(&["ml"]), &lab).await;
+    site.asked();
+    assert_eq!(held(&["ml", "new"]), Right::Granted);
+    site.settle().await;
+    assert_eq!(site.asked(), 1, "it is asked at once");
+    assert_eq!(site.rights.known(&session(&["ml", "new"]), &lab), Right::Granted);
+    site.grants(false);
+    assert_eq!(held(&[]), Right::Granted);
+    site.settle().await;
+    assert_eq!(held(&[]), Right::Missing);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_whose_right_nobody_asked_about_waits_for_the_answer_and_not_for_long() {
+    let site = site();
+    let (alice, lab) = (session(&[]), target("u"));
+    let held = || site.rights.held(&alice, &lab, seconds(120.0));
+    site.server
+        .hinder(Method::POST, "subjectaccessreviews", Hindrance::Silence);
+    assert_eq!(held(), Right::Granted);
+    assert_eq!(
+        site.rights.known(&alice, &lab),
+        Right::Unknown,
+        "it lets nobody in"
+    );
+    advance(seconds(4.9)).await;
+    assert_eq!(held(), Right::Granted);
+    advance(seconds(0.1)).await;
+    assert_eq!(held(), Right::Unanswered);
+    let other = target("v");
+    site.grants(false);
+    assert_eq!(site.rights.held(&alice, &other, seconds(120.0)), Right::Granted);
+    site.settle().await;
+    assert_eq!(site.rights.held(&alice, &other, seconds(120.0)), Right::Missing);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sockets_in_doubt_do_not_wait_behind_answers_that_age() {
+    let site = site();
+    let alice = session(&[]);
+    let labs: Vec<_> = (0..400).map(|number| target(&number.to_string())).collect();
+    for lab in &labs {
+        site.rights.ask(&alice, lab).await;
+    }
+    advance(seconds(25.0)).await;
+    for lab in &labs {
+        site.rights.known(&alice, lab);
+    }
+    site.grants(false);
+    site.rights.doubt(None);
+    for lab in &labs {
+        site.rights.held(&alice, lab, seconds(120.0));
+    }
+    for _ in 0..50 {
+        site.settle().await;
+    }
+    let cut = |lab| site.rights.held(&alice, lab, seconds(120.0)) == Right::Missing;
+    assert!(labs.iter().all(cut), "no time has passed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_joins_a_question_that_began_with_other_groups_or_before_a_change_of_roles() {
+    let site = site();
+    let lab = target("u");
+    let silence = || {
+        site.server
+            .hinder(Method::POST, "subjectaccessreviews", Hindrance::Silence);
+    };
+    silence();
+    let (alice, joined) = (session(&["ml"]), session(&["ml", "new"]));
+    let waits = tokio::spawn({
+        let (rights, alice, lab) = (site.rights.clone(), alice.clone(), lab.clone());
+        async move { rights.ask(&alice, &lab).await }
+    });
+    site.settle().await;
+    assert_eq!(site.rights.ask(&joined, &lab).await, Right::Granted);
+    silence();
+    let waits_too = tokio::spawn({
+        let (rights, alice, lab) = (site.rights.clone(), alice.clone(), lab.clone());
+        async move { rights.ask(&alice, &lab).await }
+    });
+    // The one before is still on its way, about these groups; so is this one until roles change.
+    site.settle().await;
+    advance(seconds(0.1)).await;
+    site.grants(false);
+    site.rights.doubt(Some("team"));
+    assert_eq!(site.rights.ask(&alice, &lab).await, Right::Missing);
+    drop((waits, waits_too));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_there_is_no_more_room_the_oldest_answers_go_and_the_others_stay() {
+    let site = site();
+    let alice = session(&[]);
+    let answer = |granted| Answer {
+        granted,
+        asked: Instant::now(),
+    };
+    for number in 0..MOST {
+        if number == MOST / 2 {
+            advance(seconds(1.0)).await;
+        }
+        site.rights
+            .keep(&alice, &target(&number.to_string()), answer(true), false);
+    }
+    site.rights.keep(&alice, &target("new"), answer(true), false);
+    let known = |uid: &str| site.rights.known(&alice, &target(uid));
+    assert_eq!(known("new"), Right::Granted);
+    assert_eq!(known(&(MOST - 1).to_string()), Right::Granted);
+    assert_eq!(site.rights.read().count, MOST - MOST / 10 + 1);
+}

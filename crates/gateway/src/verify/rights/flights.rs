@@ -1,0 +1,91 @@
+//! questions on their way -> who shares which (pure).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::future::{BoxFuture, Shared};
+use tokio::time::Instant;
+
+use super::is_about;
+use crate::crypto::tokens::RandomId;
+use crate::session::Session;
+
+/// A question on its way; `None` when it was not answered.
+pub(super) type Flight = Shared<BoxFuture<'static, Option<bool>>>;
+
+/// Session and UID of the workspace.
+type Key = (RandomId, String);
+
+/// All that are on their way. Clones share them.
+#[derive(Clone, Default)]
+pub(super) struct Flights(Arc<Mutex<UnderWay>>);
+
+#[derive(Default)]
+struct UnderWay {
+    last: u64,
+    all: HashMap<Key, Question>,
+}
+
+struct Question {
+    number: u64,
+    session: Arc<Session>,
+    begun: Instant,
+    flight: Flight,
+}
+
+/// Takes a question off the list when it is dropped, however it ended.
+pub(super) struct Landing {
+    flights: Flights,
+    key: Key,
+    number: u64,
+}
+
+impl Flights {
+    /// The question of `key` that is on its way, if it is about the same groups and `joins` agrees with when it began; else a
+    /// new one, which keeps its landing until it ends.
+    pub(super) fn join_or_start(
+        &self,
+        key: Key,
+        session: &Arc<Session>,
+        joins: impl FnOnce(Instant) -> bool,
+        start: impl FnOnce(Landing) -> Flight,
+    ) -> Flight {
+        let mut under_way = self.lock();
+        let present = under_way.all.get(&key);
+        if let Some(present) = present.filter(|it| is_about(&it.session, session) && joins(it.begun)) {
+            return present.flight.clone();
+        }
+        under_way.last += 1;
+        let number = under_way.last;
+        let flight = start(Landing {
+            flights: self.clone(),
+            key: key.clone(),
+            number,
+        });
+        let question = Question {
+            number,
+            session: Arc::clone(session),
+            begun: Instant::now(),
+            flight: flight.clone(),
+        };
+        under_way.all.insert(key, question);
+        flight
+    }
+
+    fn lock(&self) -> MutexGuard<'_, UnderWay> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        let mut under_way = self.flights.lock();
+        if under_way
+            .all
+            .get(&self.key)
+            .is_some_and(|it| it.number == self.number)
+        {
+            under_way.all.remove(&self.key);
+        }
+    }
+}
