@@ -109,7 +109,7 @@ async fn every_violation_is_named_and_equal_to_the_bound_passes() -> anyhow::Res
         &scratch,
         "equal",
         json!({
-            "resources": {"requests": {"cpu": "1000m", "memory": "512Mi"}, "limits": {"cpu": "1", "memory": "0.5Gi"}},
+            "resources": {"requests": {"cpu": "50m", "memory": "512Mi"}, "limits": {"cpu": "1000m", "memory": "0.5Gi"}},
             "storage": {"size": "2Gi"},
         }),
     )?;

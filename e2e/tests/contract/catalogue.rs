@@ -208,7 +208,8 @@ async fn keys_that_are_ours_are_written_by_nobody_else() -> anyhow::Result<()> {
     let mut annotated = of(&scratch, json!({}), json!({}));
     annotated["metadata"]["annotations"] = json!({"workspaces.jupyter.org/started-by": "bob"});
     is_refused(&annotated, &["started-by", "is reserved"]).await?;
-    annotated["metadata"]["annotations"] = json!({"workspaces.jupyter.org/restarted-at": "now"});
+    annotated["metadata"]["annotations"] =
+        json!({"workspaces.jupyter.org/restarted-at": "2026-01-31T12:00:00Z"});
     passes(&annotated).await?;
     finish(scratch, &templates).await
 }

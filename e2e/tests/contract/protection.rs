@@ -14,7 +14,7 @@ use e2e::{
     command, wait, workspace,
 };
 use k8s_openapi::{
-    api::{core::v1::Service, events::v1::Event},
+    api::{apps::v1::Deployment, core::v1::Service, events::v1::Event},
     apimachinery::pkg::apis::meta::v1::Condition,
 };
 use kube::{
@@ -265,7 +265,7 @@ async fn a_profile_is_kept_for_its_own_namespace_alone() -> anyhow::Result<()> {
     scratch.finish().await
 }
 
-/// Ends with a template that is gone and a workspace without anything, or with a template that stays for the workspace.
+/// Ends with a template that is gone and a workspace that runs nothing, or with a template that stays for the workspace.
 async fn race(scratch: &Scratch, turn: u32) -> anyhow::Result<()> {
     let (name, ws) = (format!("{}-{turn}", scratch.namespace), format!("ws-{turn}"));
     let (templates, workspaces) = (templates().await?, scratch.api::<Workspace>());
@@ -297,11 +297,13 @@ async fn race(scratch: &Scratch, turn: u32) -> anyhow::Result<()> {
         }
     })
     .await?;
-    let child = scratch
-        .api::<Service>()
-        .get_opt(&format!("workspace-{ws}"))
-        .await?;
-    assert_eq!(child.is_some(), is_in, "turn {turn}");
+    let child = format!("workspace-{ws}");
+    // A deletion that the API server began before it stored our finalizer goes through although that is stored: a Service may be
+    // there by then, but nothing that runs.
+    let service = scratch.api::<Service>().get_opt(&child).await?;
+    let runs = scratch.api::<Deployment>().get_opt(&child).await?;
+    assert!(service.is_some() || !is_in, "turn {turn}");
+    assert!(runs.is_none() || is_in, "turn {turn}");
     workspaces.delete(&ws, &at).await?;
     gone(&templates, &name).await
 }
@@ -311,7 +313,7 @@ async fn a_workspace_made_at_the_moment_of_a_deletion_is_in_or_out_and_nothing_b
 {
     let scratch = Scratch::new("race", &[]).await?;
     for turn in 0..8 {
-        race(&scratch, turn).await?;
+        Box::pin(race(&scratch, turn)).await?;
     }
     scratch.finish().await
 }

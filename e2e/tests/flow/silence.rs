@@ -22,7 +22,7 @@ const UNTROUBLED: [(&str, usize); 5] = [
     ("create events", 2),
     ("patch deployments", 1),
     ("patch networkpolicies", 1),
-    ("patch services", 1),
+    ("create services", 1),
     ("patch workspaces/status", 2),
 ];
 
