@@ -308,6 +308,12 @@ fn refusal(error: TokenError) -> RedeemError {
         RequestTokenError::ServerResponse(response) => {
             let kind = response.error();
             match kind {
+                // Errors of the moment, whatever status they come with.
+                Kind::Extension(word)
+                    if ["temporarily_unavailable", "server_error", "slow_down"].contains(&word.as_str()) =>
+                {
+                    RedeemError::Unavailable(kind.to_string())
+                }
                 Kind::InvalidClient | Kind::UnauthorizedClient => RedeemError::Client(kind.to_string()),
                 _ => RedeemError::Refused(kind.to_string()),
             }

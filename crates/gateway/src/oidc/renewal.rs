@@ -1,6 +1,6 @@
 //! refresh token -> whether the provider still vouches for somebody, and what it says of them now (IO).
 
-use openidconnect::core::CoreErrorResponseType;
+use openidconnect::core::{CoreErrorResponseType, CoreTokenResponse};
 use openidconnect::{OAuth2TokenResponse as _, RefreshToken, RequestTokenError, TokenResponse as _};
 use serde_json::{Map, Value};
 
@@ -35,6 +35,21 @@ pub enum RenewalError {
     Other(RedeemError),
 }
 
+impl RenewalError {
+    /// Whether the next session's question would fare no better at the moment.
+    pub(crate) fn concerns_all(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Other(RedeemError::Client(_)))
+    }
+
+    /// Whether asking again brings the same: the provider itself refused, and not something in its place.
+    pub(crate) fn is_definite(&self) -> bool {
+        matches!(
+            self,
+            Self::Other(RedeemError::Client(_) | RedeemError::Refused(_))
+        )
+    }
+}
+
 impl Provider {
     /// Asks whether the provider still vouches for somebody.
     ///
@@ -46,7 +61,12 @@ impl Provider {
             .client
             .exchange_refresh_token(&token)
             .map_err(|error| RenewalError::Other(RedeemError::Malformed(error.to_string())))?;
-        let answer = request.request_async(&self.http).await.map_err(explain)?;
+        let answer = match request.request_async(&self.http).await {
+            Err(RequestTokenError::Parse(_, body)) if let Some(renewed) = without_id_token(&body) => {
+                return Ok(renewed);
+            }
+            answer => answer.map_err(explain)?,
+        };
         let claims = match answer.id_token() {
             None => Ok(None),
             Some(token) => {
@@ -66,6 +86,18 @@ impl Provider {
             claims,
         })
     }
+}
+
+/// What counts of an answer whose ID token is unreadable: a refresh token may be good for one use only.
+fn without_id_token(body: &[u8]) -> Option<Renewed> {
+    let mut body: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    body.remove("id_token")?;
+    let answer: CoreTokenResponse = serde_json::from_value(Value::Object(body)).ok()?;
+    Some(Renewed {
+        refresh_token: refresh_token(&answer),
+        renew_in: renew_in(&answer),
+        claims: Err(Refused::Claims),
+    })
 }
 
 fn explain(error: TokenError) -> RenewalError {

@@ -109,7 +109,7 @@ impl Sessions {
         let name = object_name(id);
         for _ in 0..ATTEMPTS {
             let asked_at = self.stage();
-            let Some(object) = self.get(&name).await? else {
+            let Some(object) = self.get(&name, PATIENCE).await? else {
                 return Ok(None);
             };
             let Some(mut content) = Content::open(&self.keys, &name, &object.spec.sealed) else {

@@ -82,6 +82,9 @@ pub struct Content {
     /// Until when one replica asks it, and no other may, Unix seconds.
     #[serde(default)]
     pub(super) refreshing_until: i64,
+    /// The question that it asks. Another one here, or none: somebody else was faster, and this one's answer is void.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) question: Option<RandomId>,
     /// One-time codes that were used, until they would have ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     spent: Vec<Spent>,
@@ -143,6 +146,7 @@ impl Content {
             refreshed: now,
             due: now + tokens.renew_in,
             refreshing_until: 0,
+            question: None,
             spent: Vec::new(),
         }
     }

@@ -139,7 +139,7 @@ impl Sessions {
     ) -> Result<Option<Ended>, Unavailable> {
         let by = if everywhere { "person_everywhere" } else { "person" };
         let name = object_name(id);
-        let own = self.get(&name).await?;
+        let own = self.get(&name, super::PATIENCE).await?;
         let own = own.and_then(|object| Content::open(&self.keys, &name, &object.spec.sealed));
         let mut meant = vec![Whose::Browser(lineage)];
         if let Some(Content {

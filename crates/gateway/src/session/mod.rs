@@ -17,6 +17,7 @@ use api::GatewaySession;
 use kube::runtime::watcher;
 use kube::{Api, ResourceExt as _};
 use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
 
 pub use self::change::Spent;
 use self::content::{Content, Limits, id_of, object_name};
@@ -175,15 +176,15 @@ impl Sessions {
 
     async fn ask(&self, id: RandomId) -> Result<Option<Arc<Known>>, Unavailable> {
         let asked_at = self.stage();
-        let object = self.get(&object_name(id)).await?;
+        let object = self.get(&object_name(id), Duration::ZERO).await?;
         let found = object.and_then(|object| self.read(&object));
         Ok(found.and_then(|(id, known)| self.view_mut().add(id, Arc::new(known), asked_at)))
     }
 
-    async fn get(&self, name: &str) -> Result<Option<GatewaySession>, Unavailable> {
-        let _permit = self
-            .questions
-            .try_acquire()
+    /// Waits up to `patience` while too many others ask.
+    async fn get(&self, name: &str, patience: Duration) -> Result<Option<GatewaySession>, Unavailable> {
+        let _permit = timeout(patience, self.questions.acquire())
+            .await
             .map_err(|_| Unavailable("too many questions at a time".into()))?;
         within(self.api.get_opt(name)).await
     }
@@ -267,7 +268,7 @@ impl Sessions {
 }
 
 async fn within<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Unavailable> {
-    match tokio::time::timeout(PATIENCE, call).await {
+    match timeout(PATIENCE, call).await {
         Ok(answer) => answer.map_err(unavailable),
         Err(_) => Err(Unavailable(format!("no answer within {} s", PATIENCE.as_secs()))),
     }

@@ -1,7 +1,8 @@
 //! a session in use -> whether the provider still vouches for it, and the groups that it says now (IO, in the background).
 //!
 //! One replica asks at a time: it first writes `refreshingUntil` on top of the state that it read, and whoever loses that
-//! write reads again. Providers that hand out a refresh token for one use only would end the session otherwise.
+//! write reads again. Providers that hand out a refresh token for one use only would end the session otherwise. An answer counts
+//! only while the object still holds that question.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -10,13 +11,13 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::change::{Changed, Step};
 use super::content::{Content, Limits};
 use super::view::{Known, Standing};
-use super::{Session, Sessions, Unavailable};
+use super::{Session, Sessions, Unavailable, unavailable};
 use crate::crypto::random::random;
 use crate::crypto::tokens::RandomId;
 use crate::oidc::claims::Mapping;
@@ -38,14 +39,10 @@ const LONGEST_PAUSE: i64 = 60;
 const LATER: i64 = 30;
 /// How often another replica's result is looked for, and how many times.
 const LOOK: (Duration, usize) = (Duration::from_millis(250), 12);
-/// Pauses between attempts to store what the provider gave: without it the session may be lost.
-const STORE_AGAIN: [Duration; 5] = [
-    Duration::from_millis(250),
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(4),
-];
+/// First and longest pause between attempts to store what the provider gave: without it the session may be lost.
+const STORE_AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
+/// For how long that is tried.
+const STORE_FOR: Duration = Duration::from_mins(10);
 
 /// What looking after a session came to.
 #[derive(Clone)]
@@ -105,6 +102,11 @@ impl Renewal {
         self.outcomes.invalidate(&id).await;
     }
 
+    /// Who vouches, once that is known.
+    fn issuer(&self) -> Option<&str> {
+        Some(self.provider.as_ref()?.0.get()?.issuer())
+    }
+
     /// The provider, if it can be asked at `now`.
     fn provider(&self, now: i64) -> Option<(&Provider, &Mapping)> {
         let (provider, mapping) = self.provider.as_ref()?;
@@ -119,7 +121,7 @@ impl Renewal {
         *self.pause() = Pause::default();
     }
 
-    /// The provider did not answer a question of the time `asked`. Those that were asked together count once.
+    /// The provider did not answer, or refused the gateway, a question of the time `asked`. Those that were asked together count once.
     fn unanswered(&self, asked: i64, now: i64) {
         let mut pause = self.pause();
         if asked >= pause.until {
@@ -145,26 +147,40 @@ enum Claim {
     Rest,
 }
 
-/// Decides, and changes `content` accordingly. `can_ask`: the provider may be asked.
-fn claim(content: &mut Content, now: i64, limits: Limits, can_ask: bool) -> Step<Claim> {
+/// Decides, and changes `content` accordingly. `question`: the one to ask, if the provider may be asked.
+fn claim(content: &mut Content, now: i64, limits: Limits, question: Option<RandomId>) -> Step<Claim> {
     let times = content.times(limits);
     if now >= times.over {
         return Step::Leave(Claim::Rest);
     }
-    let due = now >= content.due || now >= times.doubtful;
-    if can_ask && due && content.refresh_token().is_some() {
+    // What comes to nothing is no use: it must not keep a session alive that admits nothing.
+    let is_use = now < times.doubtful;
+    if question.is_some() && now >= content.due && content.refresh_token().is_some() {
         if now < content.refreshing_until {
             return Step::Leave(Claim::Busy);
         }
-        content.used = now;
+        if is_use {
+            content.used = now;
+        }
         content.refreshing_until = now + CLAIM;
+        content.question = question;
         return Step::Write(Claim::Ask);
     }
-    if now >= content.used + limits.note_after() {
+    if is_use && now >= content.used + limits.note_after() {
         content.used = now;
         return Step::Write(Claim::Rest);
     }
     Step::Leave(Claim::Rest)
+}
+
+/// When to ask again after `pause` seconds; once more at the moment that the doubt begins, if that is earlier.
+fn again(content: &Content, now: i64, pause: i64, limits: Limits) -> i64 {
+    let doubtful = content.times(limits).doubtful;
+    if now < doubtful {
+        doubtful.min(now + pause)
+    } else {
+        now + pause
+    }
 }
 
 impl Sessions {
@@ -242,9 +258,17 @@ impl Sessions {
     async fn renewed(&self, id: RandomId) -> Result<Outcome, Unavailable> {
         for _ in 0..LOOK.1 {
             let now = self.clock.now();
+            let issuer = self.renewal.issuer();
             let can_ask = self.renewal.provider(now).is_some();
+            let question = can_ask.then(RandomId::new).transpose().map_err(unavailable)?;
             let changed = self
-                .change(id, |content, now| claim(content, now, self.limits, can_ask))
+                .change(id, |content, now| {
+                    // Its tokens are another provider's, and so are its names.
+                    if issuer.is_some_and(|issuer| issuer != content.issuer) {
+                        return Step::End("another_issuer");
+                    }
+                    claim(content, now, self.limits, question)
+                })
                 .await?;
             let Some(changed) = changed else {
                 return Ok(Outcome::Gone);
@@ -281,66 +305,92 @@ impl Sessions {
             Ok(renewed) => {
                 self.renewal.answered();
                 match judge(&content, &renewed, mapping) {
-                    Some(word) => self.keep(id, &renewed, word).await,
-                    None => self.drop_session(id, "another_person").await,
+                    Some(word) => self.keep(id, content.question, &renewed, word).await,
+                    None => {
+                        let end = |_: &mut Content, _| Step::End("another_person");
+                        self.settle(id, content.question, end).await
+                    }
                 }
             }
             Err(RenewalError::Ended) => {
                 self.renewal.answered();
-                self.drop_session(id, "provider_refused").await
+                let end = |_: &mut Content, _| Step::End("provider_refused");
+                self.settle(id, content.question, end).await
             }
             Err(error) => {
-                if matches!(error, RenewalError::Unavailable(_)) {
+                if error.concerns_all() {
                     self.renewal.unanswered(asked, self.clock.now());
                 }
                 tracing::warn!(session = ?id, %error, "a session could not be renewed; it goes on for a while");
                 let later = LATER + jitter(LATER);
-                let released = self
-                    .change(id, |content, now| {
-                        content.refreshing_until = 0;
-                        content.due = now + later;
-                        Step::Write(())
-                    })
-                    .await?;
-                Ok(released.map_or(Outcome::Gone, |changed| self.outcome(changed.known)))
+                let release = |content: &mut Content, now: i64| {
+                    if error.is_definite() && now >= content.times(self.limits).doubtful {
+                        return Step::End("not_vouched");
+                    }
+                    content.due = again(content, now, later, self.limits);
+                    Step::Write(())
+                };
+                self.settle(id, content.question, release).await
             }
         }
     }
 
+    /// Acts on the answer to `question`, unless somebody else asked meanwhile.
+    async fn settle(
+        &self,
+        id: RandomId,
+        question: Option<RandomId>,
+        mut step: impl FnMut(&mut Content, i64) -> Step<()>,
+    ) -> Result<Outcome, Unavailable> {
+        let settled = self
+            .change(id, |content, now| {
+                if content.question != question {
+                    return Step::Leave(());
+                }
+                content.question = None;
+                content.refreshing_until = 0;
+                step(content, now)
+            })
+            .await?;
+        Ok(settled.map_or(Outcome::Gone, |changed| self.outcome(changed.known)))
+    }
+
     /// Writes down what the provider said. Tries for a while: a refresh token may be good for one use only.
-    async fn keep(&self, id: RandomId, renewed: &Renewed, word: Word) -> Result<Outcome, Unavailable> {
+    async fn keep(
+        &self,
+        id: RandomId,
+        question: Option<RandomId>,
+        renewed: &Renewed,
+        word: Word,
+    ) -> Result<Outcome, Unavailable> {
         let store = |content: &mut Content, now: i64| {
             if let Some(token) = &renewed.refresh_token {
                 content.replace_refresh_token(token);
             }
-            content.refreshing_until = 0;
-            content.due = now + renewed.renew_in;
-            match &word {
-                Word::Groups(groups) => {
-                    content.refreshed = now;
-                    content.groups.clone_from(groups);
-                }
-                Word::AsBefore => content.refreshed = now,
-                Word::Unknown => {}
+            if let Word::Groups(groups) = &word {
+                content.groups.clone_from(groups);
             }
+            if !matches!(word, Word::Unknown) {
+                (content.refreshed, content.used) = (now, now);
+            } else if now >= content.times(self.limits).doubtful {
+                // A new login says what is wrong with the answer.
+                return Step::End("not_vouched");
+            }
+            content.due = again(content, now, renewed.renew_in, self.limits);
             Step::Write(())
         };
-        let mut pauses = STORE_AGAIN.into_iter();
+        let began = Instant::now();
+        let mut pause = STORE_AGAIN.0;
         loop {
-            match self.change(id, store).await {
-                Ok(Some(changed)) => return Ok(self.outcome(changed.known)),
-                Ok(None) => return Ok(Outcome::Gone),
-                Err(error) => match pauses.next() {
-                    Some(pause) => sleep(pause).await,
-                    None => return Err(error),
-                },
+            match self.settle(id, question, store).await {
+                Err(error) if began.elapsed() < STORE_FOR => {
+                    tracing::warn!(session = ?id, %error, "a renewal could not be stored; it is tried again");
+                }
+                settled => return settled,
             }
+            sleep(pause).await;
+            pause = (pause * 2).min(STORE_AGAIN.1);
         }
-    }
-
-    async fn drop_session(&self, id: RandomId, by: &'static str) -> Result<Outcome, Unavailable> {
-        self.change(id, |_, _| Step::End::<()>(by)).await?;
-        Ok(Outcome::Gone)
     }
 }
 

@@ -3,12 +3,13 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use kube::api::{DeleteParams, Preconditions};
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::watcher;
 
 use super::Sessions;
 use crate::crypto::tokens::RandomId;
+use crate::index::following::Follower;
 use crate::session::content::object_name;
 
 /// How often ended sessions are removed.
@@ -20,20 +21,16 @@ const JANITOR_BATCH: usize = 500;
 
 impl Sessions {
     /// Follows the objects for ever. `synced` is called once everything that exists was read.
-    pub async fn watch(&self, synced: impl Fn()) {
-        let events = watcher(self.api.clone(), watcher::Config::default()).default_backoff();
+    pub async fn watch(&self, follower: &Follower, synced: impl Fn()) {
+        let config = watcher::Config::default();
+        let (events, watched) = follower.follow("gatewaysessions", self.api.clone(), config);
         let mut events = std::pin::pin!(events);
-        loop {
-            match events.try_next().await {
-                Ok(Some(event)) => {
-                    let complete = matches!(event, watcher::Event::InitDone);
-                    self.apply(event).await;
-                    if complete {
-                        synced();
-                    }
-                }
-                Ok(None) => return,
-                Err(error) => tracing::warn!(%error, "the watch on sessions broke off and begins anew"),
+        while let Some(event) = events.next().await {
+            let complete = matches!(event, watcher::Event::InitDone);
+            self.apply(event).await;
+            if complete {
+                watched.is_whole();
+                synced();
             }
         }
     }

@@ -4,10 +4,13 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use gateway::crypto::tokens::RandomId;
+use gateway::oidc::Tokens;
+use gateway::oidc::claims::Identity;
 use gateway::request::cookies::TICKET;
-use gateway::session::content::id_of;
-use http::StatusCode;
+use gateway::session::content::{Content, id_of};
+use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
+use testkit::api_server::{Fault, Hindrance};
 use testkit::issuer::Signature;
 
 use crate::support::browser::Browser;
@@ -342,4 +345,177 @@ async fn a_replica_that_dies_while_it_asks_holds_nobody_up() {
     world.pass(31);
     assert_eq!(alice.at(&second).step(&lab()).await.status, StatusCode::OK);
     until(&second, "the second to ask", || groups(&second) == ["oidc:later"]).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_after_another_replica_has_asked_changes_and_ends_nothing() {
+    let late_answers = [Some(claims(&json!(["late"]))), None];
+    for late in late_answers {
+        let world = World::new().await;
+        let alice = signed_in(&world).await;
+        let second = world.replica().await;
+        second.watch().await;
+        world.held.send_replace(true);
+        world.issuer.take_requests();
+        say(&world, late);
+        world.pass(5 * MINUTE);
+        assert!(passes(&alice).await);
+        while questions(&world) == 0 {
+            tokio::task::yield_now().await;
+        }
+        say(&world, Some(claims(&json!(["new"]))));
+        world.pass(31);
+        assert_eq!(alice.at(&second).step(&lab()).await.status, StatusCode::OK);
+        until(&second, "the second to ask", || groups(&second) == ["oidc:new"]).await;
+        until(&world, "the first to hear", || groups(&world) == ["oidc:new"]).await;
+        let before = version(&world);
+        world.server.take_calls();
+        let mut changes = world.app.sessions.subscribe();
+        world.held.send_replace(false);
+        changes.changed().await.unwrap();
+        assert_eq!(version(&world), before);
+        assert!(!world.server.take_calls().iter().any(|call| call.is_write()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_token_for_one_use_outlives_an_api_server_that_is_away() {
+    let world = World::new().await;
+    world.issuer.change(|issuer| issuer.rotates = true);
+    let alice = signed_in(&world).await;
+    // From when the provider is asked on, nothing can be read for half a minute.
+    let away = Hindrance::Meanwhile(Box::new(|server| {
+        server.fail(Fault {
+            method: Method::GET,
+            path_part: "gatewaysessions",
+            code: 500,
+            reason: "InternalError",
+            message: "etcd".into(),
+            times: 10,
+        });
+    }));
+    world.server.hinder(Method::PATCH, "gatewaysessions", away);
+    for round in ["one", "two"] {
+        say(&world, Some(claims(&json!([round]))));
+        world.pass(5 * MINUTE);
+        assert!(passes(&alice).await);
+        // Virtual time: longer than everything that is tried.
+        tokio::time::sleep(Duration::from_mins(2)).await;
+        assert_eq!(groups(&world), [format!("oidc:{round}")]);
+    }
+}
+
+#[tokio::test]
+async fn an_unreadable_id_token_costs_no_refresh_token() {
+    let world = World::new().await;
+    world.issuer.change(|issuer| issuer.rotates = true);
+    let alice = signed_in(&world).await;
+    world.issuer.change(|issuer| {
+        issuer.wrong.insert("exp".into(), json!("2099-01-01"));
+    });
+    world.pass(5 * MINUTE);
+    assert!(passes(&alice).await);
+    until(&world, "an answer", || questions(&world) > 0).await;
+    world.issuer.change(|issuer| issuer.wrong.clear());
+    say(&world, Some(claims(&json!(["new"]))));
+    world.pass(5 * MINUTE);
+    assert!(passes(&alice).await);
+    until(&world, "new groups", || groups(&world) == ["oidc:new"]).await;
+}
+
+#[tokio::test]
+async fn a_session_of_another_issuer_ends_and_no_token_of_it_goes_to_this_one() {
+    let world = World::new().await;
+    world.watch().await;
+    let identity = Identity {
+        user_name: "alice".into(),
+        groups: vec![],
+    };
+    let tokens = Tokens {
+        refresh_token: Some(gateway::crypto::redacted::Secret::new("theirs".into())),
+        renew_in: 300,
+        ..Tokens::default()
+    };
+    let begun = (world.clock.now(), 12 * HOUR);
+    let content = Content::new("https://other.example", "id-of-alice", identity, &tokens, begun);
+    let id = world.app.sessions.create(&content).await.unwrap();
+    world.pass(5 * MINUTE);
+    assert!(world.app.sessions.peek(id).is_some());
+    until(&world, "the end of the session", || world.sessions().is_empty()).await;
+    assert_eq!(questions(&world), 0);
+    let told = world.log.records("logout", 1).await;
+    assert_eq!(
+        (&told[0]["user"], &told[0]["by"]),
+        (&json!("alice"), &json!("another_issuer"))
+    );
+}
+
+#[tokio::test]
+async fn a_provider_that_refuses_the_gateway_for_an_hour_ends_sessions_so_that_logins_say_why() {
+    let world = World::new().await;
+    let alice = signed_in(&world).await;
+    world
+        .issuer
+        .change(|issuer| issuer.token_error = Some("invalid_client"));
+    for _ in 0..11 {
+        world.pass(5 * MINUTE);
+        assert!(passes(&alice).await);
+    }
+    world.pass(5 * MINUTE);
+    assert_eq!(alice.step(&lab()).await.status, StatusCode::FOUND);
+    assert!(world.sessions().is_empty());
+    let page = alice.open(&lab()).await.answer;
+    assert_eq!(page.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(
+        page.body.contains("does not accept this gateway"),
+        "{}",
+        page.body
+    );
+}
+
+#[tokio::test]
+async fn groups_that_cannot_be_known_for_an_hour_end_the_session_so_that_a_login_says_why() {
+    let world = World::new().await;
+    let alice = signed_in(&world).await;
+    let mut hidden = claims(&Value::Null);
+    hidden.insert("_claim_names".into(), json!({"groups": "elsewhere"}));
+    say(&world, Some(hidden));
+    for _ in 0..11 {
+        world.pass(5 * MINUTE);
+        let before = version(&world);
+        assert!(passes(&alice).await);
+        until(&world, "it was written down", || version(&world) != before).await;
+    }
+    world.pass(5 * MINUTE);
+    assert_eq!(alice.step(&lab()).await.status, StatusCode::FOUND);
+    assert!(world.sessions().is_empty());
+}
+
+#[tokio::test]
+async fn a_session_that_nobody_vouches_for_is_no_loop_and_ends_for_want_of_use() {
+    let world = World::new().await;
+    let alice = signed_in(&world).await;
+    world.issuer.change(|issuer| issuer.failure = Some(404));
+    for _ in 0..12 {
+        world.pass(5 * MINUTE);
+        alice.step(&lab()).await;
+    }
+    // Two hours after the last use that came to something, however often it was tried since.
+    let mut asked = 0;
+    for _ in 0..12 {
+        asked += questions(&world);
+        world.pass(10 * MINUTE - 1);
+        for _ in 0..5 {
+            let enter = alice.open_until(&lab(), |url| url.starts_with(ISSUER)).await;
+            assert!(!enter.is_inside());
+        }
+    }
+    assert!(asked <= 30, "{asked} questions");
+    world.pass(MINUTE);
+    let landing = alice.open_until(&lab(), |url| url.starts_with(ISSUER)).await;
+    assert_eq!(
+        landing.answer.status,
+        StatusCode::FOUND,
+        "a new login: {landing:#?}"
+    );
 }

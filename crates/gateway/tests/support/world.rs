@@ -12,6 +12,7 @@ use gateway::audit::Audit;
 use gateway::clock::Clock;
 use gateway::crypto::redacted::Secret;
 use gateway::crypto::seal::{KeyId, KeyRing, SealingKey};
+use gateway::index::following::Follower;
 use gateway::index::freshness::Freshness;
 use gateway::index::{Domain, Index, Snapshot, Target};
 use gateway::metrics::Metrics;
@@ -31,7 +32,7 @@ use kube::Api;
 use serde_json::json;
 use testkit::api_server::ApiServer;
 use testkit::issuer::Issuer;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -56,6 +57,8 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) app: Arc<AppState>,
     pub(crate) log: Log,
+    /// While this says so, answers of the identity provider are on their way here and do not arrive.
+    pub(crate) held: watch::Sender<bool>,
     entrance: Router,
     pages: Router,
 }
@@ -167,7 +170,8 @@ impl World {
     pub(crate) async fn watch(&self) {
         let synced = Arc::new(Notify::new());
         let (sessions, notify) = (self.app.sessions.clone(), synced.clone());
-        tokio::spawn(async move { sessions.watch(|| notify.notify_one()).await });
+        let follower = Follower::new(self.app.freshness.clone(), Metrics::default());
+        tokio::spawn(async move { sessions.watch(&follower, || notify.notify_one()).await });
         synced.notified().await;
     }
 
@@ -233,6 +237,7 @@ impl World {
             clock,
             app,
             log,
+            held: watch::Sender::new(false),
             entrance,
             pages,
         }
@@ -246,14 +251,16 @@ impl World {
             scopes: vec!["profile".into()],
             signing_algs: vec!["RS256".parse().unwrap()],
         };
-        let issuer = self.issuer.clone();
+        let (issuer, held) = (self.issuer.clone(), self.held.subscribe());
         let http = HttpClient::new(move |request| {
-            let issuer = issuer.clone();
+            let (issuer, mut held) = (issuer.clone(), held.clone());
             async move {
                 if issuer.is_silent() {
                     std::future::pending::<()>().await;
                 }
-                Ok(issuer.answer(&request))
+                let answer = issuer.answer(&request);
+                let _ = held.wait_for(|held| !held).await;
+                Ok(answer)
             }
         });
         Provider::discover(settings, http, self.clock.clone())
