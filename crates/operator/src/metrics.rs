@@ -47,6 +47,7 @@ pub struct Metrics {
     steps: Family<StepLabel, Histogram, fn() -> Histogram>,
     errors: Family<ErrorLabels, Counter>,
     writes: Family<StepLabel, Counter>,
+    unanswered: Counter,
     by_phase: Family<PhaseLabel, Gauge>,
     leading: Gauge,
     phases: Arc<Mutex<HashMap<String, Phase>>>,
@@ -64,6 +65,7 @@ impl Default for Metrics {
             steps: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             errors: Family::default(),
             writes: Family::default(),
+            unanswered: Counter::default(),
             by_phase: Family::default(),
             leading: Gauge::default(),
             phases: Arc::default(),
@@ -87,6 +89,11 @@ impl Metrics {
             self.errors.clone(),
         );
         registry.register("writes", "Writes to the API server, by step", self.writes.clone());
+        registry.register(
+            "idle_checks_unanswered",
+            "Pods of users that did not say whether they are used, each time they were asked",
+            self.unanswered.clone(),
+        );
         registry.register("workspaces", "Workspaces by phase", self.by_phase.clone());
         registry.register("leading", "1 on the replica that leads", self.leading.clone());
     }
@@ -122,6 +129,11 @@ impl Metrics {
     /// A step wrote something.
     pub fn write(&self, step: &'static str) {
         self.writes.get_or_create(&StepLabel { step }).inc();
+    }
+
+    /// A pod did not say whether it is used. That is its own affair, and no error of ours.
+    pub fn unanswered(&self) {
+        self.unanswered.inc();
     }
 
     /// Whether this replica leads. One that does not knows no phases.

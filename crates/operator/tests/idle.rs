@@ -9,21 +9,23 @@ use std::{
 };
 
 use api::{
-    Workspace, names,
+    Workspace, condition, names,
     workspace::{DesiredStatus, Phase, StopRule},
 };
+use http::Method;
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt as _;
 use operator::{
     context::Context,
-    idle::{self, Answered, Asker, Signal, Unanswered},
+    idle::{self, Answered, Asker, Reading, Signal, Unanswered},
 };
 use serde_json::json;
 use testkit::objects::NAMESPACE;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::stage::Stage;
+use crate::stage::{CHILD, Stage};
 
 /// When the pods of the stage are ready.
 const READY: &str = "2026-01-01T00:00:05Z";
@@ -70,10 +72,11 @@ impl Pod {
             return Err(Unanswered { name: "server", why });
         }
         let last_activity = *self.says.lock().unwrap();
-        Ok(vec![Signal {
+        let signals = vec![Signal {
             name: "server",
             last_activity,
-        }])
+        }];
+        Ok(Reading { signals, skew: 0 })
     }
 }
 
@@ -129,7 +132,7 @@ async fn who_does_not_use_a_workspace_finds_it_stopped_when_its_time_is_over_and
     assert_eq!(status.stops_because, Some(StopRule::Idle));
     ask_for(&mut stage, &pod, MINUTE * 8 + Duration::from_secs(50)).await;
     assert_eq!(desired(&stage), DesiredStatus::Running, "{:?}", stage.status());
-    ask_for(&mut stage, &pod, Duration::from_secs(20)).await;
+    ask_for(&mut stage, &pod, Duration::from_secs(90)).await;
     assert_eq!(desired(&stage), DesiredStatus::Stopped);
     let status = stage.status();
     assert_eq!(status.stopped_because.unwrap().rule, StopRule::Idle);
@@ -246,7 +249,7 @@ async fn another_operator_stops_nobody_early_and_knows_what_the_last_one_saw() {
     settle(&mut stage).await;
     ask_for(&mut stage, &pod, MINUTE * 7).await;
     assert_eq!(desired(&stage), DesiredStatus::Running);
-    ask_for(&mut stage, &pod, MINUTE * 2).await;
+    ask_for(&mut stage, &pod, MINUTE * 3).await;
     assert_eq!(desired(&stage), DesiredStatus::Stopped);
 }
 
@@ -269,4 +272,85 @@ async fn who_switches_it_off_is_not_stopped_and_restarts_nothing() {
         DesiredStatus::Stopped,
         "a change takes effect at once"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_timeout_announces_its_stop_once_a_minute_at_most() {
+    let mut stage = stage().await;
+    stage.edit_spec(|spec| spec["idleShutdown"] = json!({"idleTimeoutInMinutes": 1}));
+    settle(&mut stage).await;
+    stage.server.take_calls();
+    let pod = Pod::new();
+    for _ in 0..60 {
+        pod.is_used(now());
+        ask_for(&mut stage, &pod, Duration::from_secs(10)).await;
+    }
+    assert_eq!(desired(&stage), DesiredStatus::Running);
+    let writes = stage.writes();
+    assert!((5..=11).contains(&writes.len()), "{}: {writes:?}", writes.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_disk_is_deleted_runs_until_a_person_stops_it() {
+    let mut stage = stage().await;
+    let pod = Pod::new();
+    ask_for(&mut stage, &pod, MINUTE * 5).await;
+    stage
+        .server
+        .edit::<PersistentVolumeClaim>(Some(NAMESPACE), CHILD, |claim| {
+            claim["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:06:00Z");
+            claim["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);
+        });
+    ask_for(&mut stage, &pod, MINUTE * 30).await;
+    assert_eq!(desired(&stage), DesiredStatus::Running);
+    let status = stage.status();
+    assert_eq!((status.stops_at, status.stops_because), (None, None));
+    let degraded = condition::find(&status.conditions, condition::DEGRADED).unwrap();
+    assert!(
+        degraded.message.contains("not stopped for idleness"),
+        "{}",
+        degraded.message
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_deleted_an_instant_before_the_stop_is_kept_too() {
+    let mut stage = stage().await;
+    let pod = Pod::new();
+    ask_for(&mut stage, &pod, MINUTE * 9).await;
+    stage
+        .server
+        .edit::<PersistentVolumeClaim>(Some(NAMESPACE), CHILD, |claim| {
+            claim["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:09:00Z");
+            claim["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);
+        });
+    // The watch has told, and no pass has looked yet.
+    stage.sync();
+    let (context, asker, shutdown) = (stage.context.clone(), pod.asker(), CancellationToken::new());
+    let _ = tokio::time::timeout(MINUTE * 5, idle::run(&context, &asker, &shutdown)).await;
+    assert_eq!(desired(&stage), DesiredStatus::Running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_the_api_server_refuses_is_told_once_and_tried_again() {
+    let mut stage = stage().await;
+    let pod = Pod::new();
+    ask_for(&mut stage, &pod, MINUTE * 9).await;
+    stage.fail(
+        Method::PATCH,
+        "workspaces/demo",
+        422,
+        "spec: a rule of somebody else is broken",
+        3,
+    );
+    ask_for(&mut stage, &pod, MINUTE * 4).await;
+    assert_eq!(desired(&stage), DesiredStatus::Running);
+    let told: Vec<_> = stage
+        .events()
+        .into_iter()
+        .filter(|it| it == "IdleStopRefused")
+        .collect();
+    assert_eq!(told.len(), 1, "{:?}", stage.events());
+    ask_for(&mut stage, &pod, MINUTE * 4).await;
+    assert_eq!(desired(&stage), DesiredStatus::Stopped);
 }

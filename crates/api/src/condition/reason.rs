@@ -66,6 +66,9 @@ reasons! {
     IDLE_CHECK_FAILED = "IdleCheckFailed", "Event; status.idle.signals",
         "The pod does not say whether it is used, three times in a row. It is not stopped for idleness as long as that is so.",
         "See what the message names: spec.idleShutdown.detection must fit the application, which has to answer the operator without a sign-in. With networkPolicy.ingressFrom of the manager, the operator's pods must be among them.";
+    IDLE_STOP_REFUSED = "IdleStopRefused", "Event",
+        "Nobody uses the workspace, and the API server refuses to have it stopped: something that judges writes, or the stored spec itself, is in the way. It runs on, and the stop is tried again after each answer of its pod.",
+        "Do what the message says, often: correct the spec so that it passes today's rules. Or stop it by hand.";
     STOPPED = "Stopped", "Stopped=True; Event",
         "No pod is left, as desired.",
         "";

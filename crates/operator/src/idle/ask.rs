@@ -13,16 +13,17 @@ use rules::Answer;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    time::Instant,
 };
 
 use super::{
     Subject,
-    read::{self, Clock, Signal},
+    read::{self, Clock, Reading, Signal},
     tls::Tls,
 };
 
-/// Time for one question and its whole answer.
-const LIMIT: Duration = Duration::from_secs(5);
+/// Time for all that a pod is asked at once, and its whole answers.
+pub(super) const LIMIT: Duration = Duration::from_secs(5);
 /// Largest answer, in bytes.
 const MAX_BODY: usize = 256 * 1024;
 /// Jupyter counts requests as activity, unless they ask it not to.
@@ -37,8 +38,8 @@ pub struct Unanswered {
     pub why: String,
 }
 
-/// All signals of a pod, or the first that could not be read.
-pub type Answered = Result<Vec<Signal>, Unanswered>;
+/// What a pod says, or the first thing that could not be read.
+pub type Answered = Result<Reading, Unanswered>;
 
 /// Asks pods.
 #[derive(Clone)]
@@ -83,63 +84,54 @@ struct Page {
 impl Http {
     /// What the pod says, read to the end.
     async fn ask(&self, subject: &Subject) -> Answered {
+        let until = Instant::now() + LIMIT;
         let question = &subject.question;
+        let mut reading = Reading::default();
         match &question.answer {
             Answer::Timestamp { path, format } => {
+                let page = self.page(subject, &question.path, until).await;
                 let read = |body: &[u8], clock| read::timestamp(body, path, *format, clock);
-                Ok(vec![
-                    self.signal(subject, "endpoint", &question.path, read).await?,
-                ])
+                self.read(&mut reading, "endpoint", page, read)?;
             }
             Answer::Jupyter { base } => {
                 let beside = |page: &str| format!("{base}/{page}{UNCOUNTED}");
-                let server = self
-                    .signal(subject, "server", &question.path, read::server)
-                    .await?;
-                let kernels = self
-                    .signal(subject, "kernels", &beside("kernels"), read::kernels)
-                    .await?;
-                let mut signals = vec![server, kernels];
-                let terminals = self.page(subject, &beside("terminals")).await;
+                let page = self.page(subject, &question.path, until).await;
+                self.read(&mut reading, "server", page, read::server)?;
+                let page = self.page(subject, &beside("kernels"), until).await;
+                self.read(&mut reading, "kernels", page, read::kernels)?;
+                let page = self.page(subject, &beside("terminals"), until).await;
                 // Servers without terminals have no such page.
-                if !matches!(&terminals, Ok(page) if page.status == StatusCode::NOT_FOUND) {
-                    signals.push(self.read("terminals", terminals, read::terminals)?);
+                if !matches!(&page, Ok(page) if page.status == StatusCode::NOT_FOUND) {
+                    self.read(&mut reading, "terminals", page, read::terminals)?;
                 }
-                Ok(signals)
             }
         }
+        Ok(reading)
     }
 
-    async fn signal(
-        &self,
-        subject: &Subject,
-        name: &'static str,
-        path: &str,
-        read: impl Fn(&[u8], Clock) -> Result<Signal, String>,
-    ) -> Result<Signal, Unanswered> {
-        self.read(name, self.page(subject, path).await, read)
-    }
-
+    /// Adds to a reading what a page says.
     fn read(
         &self,
+        reading: &mut Reading,
         name: &'static str,
         page: Result<Page, String>,
         read: impl Fn(&[u8], Clock) -> Result<Signal, String>,
-    ) -> Result<Signal, Unanswered> {
+    ) -> Result<(), Unanswered> {
         let read = page.and_then(|page| {
-            let clock = Clock {
-                now: (self.now)(),
-                theirs: page.date,
-            };
-            accepted(page.status).and_then(|()| read(&page.body, clock))
+            accepted(page.status)?;
+            let clock = Clock::compare((self.now)(), page.date)?;
+            Ok((read(&page.body, clock)?, clock.skew))
         });
-        read.map_err(|why| Unanswered { name, why })
+        let (signal, skew) = read.map_err(|why| Unanswered { name, why })?;
+        reading.signals.push(signal);
+        reading.skew = skew;
+        Ok(())
     }
 
-    async fn page(&self, subject: &Subject, path: &str) -> Result<Page, String> {
+    async fn page(&self, subject: &Subject, path: &str, until: Instant) -> Result<Page, String> {
         let answer = Box::pin(self.get(subject, path));
         let late = || Err(format!("no answer within {} s", LIMIT.as_secs()));
-        tokio::time::timeout(LIMIT, answer)
+        tokio::time::timeout_at(until, answer)
             .await
             .unwrap_or_else(|_| late())
     }

@@ -17,7 +17,7 @@ use tokio::{
 use super::{
     Subject,
     ask::{Answered, Unanswered},
-    read::Signal,
+    read::{self, Signal},
 };
 use crate::{
     backoff::{part, spread},
@@ -27,8 +27,14 @@ use crate::{
 
 /// Failures in a row after which people are told.
 const FAILURES_TOLD: u32 = 3;
-/// Readings in a row, each of which shows that nobody uses a workspace, that it takes to stop it: one may be a mistake.
+/// Readings in a row, each of which shows that a workspace's time is over, that it takes to stop it: one may be a mistake.
 const READINGS: u32 = 2;
+/// A pod that takes longer to answer is asked less often.
+const SLOW: Duration = Duration::from_secs(1);
+/// How often in a row that doubles the time between two questions.
+const MOST_DOUBLED: u32 = 3;
+/// Time between two writes of a status for what is known of the use of one workspace.
+const BETWEEN_WRITES: Duration = Duration::from_mins(1);
 
 /// What is known of every workspace that is stopped when nobody uses it.
 #[derive(Debug)]
@@ -54,9 +60,15 @@ struct Entry {
     last_activity: Timestamp,
     signals: Vec<Signal>,
     is_read: bool,
-    readings: u32,
+    /// How many in a row have shown that its time is over.
+    idle_readings: u32,
     failures: u32,
     failing: Option<Unanswered>,
+    /// How many answers in a row were slow.
+    slow: u32,
+    /// When its status was last written for this.
+    told: Option<Instant>,
+    refusal_is_told: bool,
     /// `None` while it is being asked.
     due: Option<Instant>,
 }
@@ -81,6 +93,8 @@ pub(super) struct Standing {
     pub(super) is_read: bool,
     /// Why its pod has told nothing for some time.
     pub(super) failing: Option<Unanswered>,
+    /// Whether the status was written for this just now: it may be a little behind before it is again.
+    pub(super) is_told: bool,
 }
 
 impl Default for Book {
@@ -106,9 +120,12 @@ impl Entry {
             last_activity: since.max(known),
             signals: Vec::new(),
             is_read: false,
-            readings: 0,
+            idle_readings: 0,
             failures: 0,
             failing: None,
+            slow: 0,
+            told: None,
+            refusal_is_told: false,
             due: None,
         }
     }
@@ -121,7 +138,13 @@ impl Entry {
             signals: self.signals.clone(),
             is_read: self.is_read,
             failing: self.failing.clone(),
+            is_told: self.told.is_some_and(|told| told.elapsed() < BETWEEN_WRITES),
         }
+    }
+
+    /// How long to wait until it is asked again.
+    fn interval(&self) -> Duration {
+        self.subject.interval() * 2_u32.pow(self.slow.min(MOST_DOUBLED))
     }
 
     /// How long it may still be unused.
@@ -132,20 +155,33 @@ impl Entry {
 
     fn read(&mut self, answer: Answered, now: Timestamp) {
         match answer {
-            Ok(signals) => {
-                let latest = signals.iter().filter_map(|signal| signal.last_activity).max();
+            Ok(reading) => {
+                let latest = reading
+                    .signals
+                    .iter()
+                    .filter_map(|signal| signal.last_activity)
+                    .max();
+                // When it could be used first is told by the same clock.
+                let since = read::moved(self.subject.since, reading.skew);
                 // Closing a terminal takes its past away, not that it was used.
-                self.last_activity = self
-                    .last_activity
-                    .max(latest.map_or(self.last_activity, |it| it.min(now)));
-                self.signals = signals;
+                self.last_activity = [Some(since), latest]
+                    .into_iter()
+                    .flatten()
+                    .map(|time| time.min(now))
+                    .fold(self.last_activity, Ord::max);
+                self.signals = reading.signals;
                 self.is_read = true;
-                self.readings = self.readings.saturating_add(1);
+                let is_over = self.left(now).is_zero();
+                self.idle_readings = if is_over {
+                    self.idle_readings.saturating_add(1)
+                } else {
+                    0
+                };
                 self.failures = 0;
                 self.failing = None;
             }
             Err(unanswered) => {
-                self.readings = 0;
+                self.idle_readings = 0;
                 self.failures = self.failures.saturating_add(1);
                 if self.failures >= FAILURES_TOLD {
                     self.failing = Some(unanswered);
@@ -195,9 +231,11 @@ impl Book {
         state.due.clear();
     }
 
-    /// When somebody is to be asked next.
-    pub(super) fn next(&self) -> Option<Instant> {
-        self.lock().due.first().map(|(due, _)| *due)
+    /// When somebody is to be asked next for whom it is not time at `now`.
+    pub(super) fn next(&self, now: Instant) -> Option<Instant> {
+        let state = self.lock();
+        let mut due = state.due.iter().map(|(due, _)| *due);
+        due.find(|due| *due > now)
     }
 
     /// Resolves when [`Book::next`] may be another.
@@ -205,10 +243,15 @@ impl Book {
         self.changed.notified().await;
     }
 
-    /// The next workspace to ask, if its time has come.
-    pub(super) fn take(&self, now: Instant) -> Option<Job> {
+    /// The next workspace to ask whose time has come, in a namespace that `has_room`.
+    pub(super) fn take(&self, now: Instant, has_room: impl Fn(&str) -> bool) -> Option<Job> {
         let mut state = self.lock();
-        let key = state.due.first().filter(|(due, _)| *due <= now)?.1.clone();
+        let mut due = state.due.iter().take_while(|(due, _)| *due <= now);
+        let is_next = |key: &str| {
+            let entry = state.entries.get(key);
+            entry.is_none_or(|entry| has_room(&entry.subject.identity.namespace))
+        };
+        let key = due.find(|(_, key)| is_next(key))?.1.clone();
         state.unset_due(&key);
         let entry = state.entries.get(&key)?;
         Some(Job {
@@ -218,25 +261,55 @@ impl Book {
         })
     }
 
-    /// Enters an answer and when to ask again. What is known now, and whether to stop the workspace; `None`: it is another by now.
-    pub(super) fn answered(&self, job: &Job, answer: Answered, now: Timestamp) -> Option<(Standing, bool)> {
+    /// Enters an answer, how long it took, and when to ask again. What is known now, and whether to stop the workspace; `None`: it
+    /// is another by now.
+    pub(super) fn answered(
+        &self,
+        job: &Job,
+        answer: Answered,
+        took: Duration,
+        now: Timestamp,
+    ) -> Option<(Standing, bool)> {
         let mut state = self.lock();
         let entry = state
             .entries
             .get_mut(&job.key)
             .filter(|it| it.number == job.number)?;
+        entry.slow = if took > SLOW {
+            entry.slow.saturating_add(1)
+        } else {
+            0
+        };
         entry.read(answer, now);
         let left = entry.left(now);
         let unused = left.is_zero();
-        let interval = spread(entry.subject.interval());
+        let interval = spread(entry.interval());
         let wait = if unused {
             interval
         } else {
             interval.min(left.max(Duration::from_secs(1)))
         };
-        let found = (entry.standing(), unused && entry.readings >= READINGS);
+        let found = (entry.standing(), unused && entry.idle_readings >= READINGS);
         state.set_due(&job.key, Instant::now() + wait);
         Some(found)
+    }
+
+    /// The status of a workspace is being written with something new of its use.
+    pub(super) fn told(&self, key: &str) {
+        if let Some(entry) = self.lock().entries.get_mut(key) {
+            entry.told = Some(Instant::now());
+        }
+    }
+
+    /// Whether that the API server refuses the stop is news. Once.
+    pub(super) fn is_first_refusal(&self, job: &Job) -> bool {
+        self.change(job, |entry| !std::mem::replace(&mut entry.refusal_is_told, true))
+    }
+
+    fn change(&self, job: &Job, change: impl FnOnce(&mut Entry) -> bool) -> bool {
+        let mut state = self.lock();
+        let entry = state.entries.get_mut(&job.key);
+        entry.filter(|it| it.number == job.number).is_some_and(change)
     }
 
     /// Has a workspace looked at, so that its status is written.
@@ -283,191 +356,4 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::idle::subject::tests::subject;
-
-    const KEY: &str = "team-demo/demo";
-
-    fn at(second: i64) -> Timestamp {
-        subject().since + jiff::SignedDuration::from_secs(second)
-    }
-
-    #[expect(clippy::unnecessary_wraps, reason = "an answer beside those that fail")]
-    fn used(time: Timestamp) -> Answered {
-        Ok(vec![Signal {
-            name: "server",
-            last_activity: Some(time),
-        }])
-    }
-
-    fn nothing() -> Answered {
-        Err(Unanswered {
-            name: "server",
-            why: "no answer".to_owned(),
-        })
-    }
-
-    /// Asks once, whenever that is due, at a time of day.
-    fn ask(book: &Book, answer: Answered, now: Timestamp) -> (Standing, bool) {
-        let job = book.take(book.next().unwrap()).unwrap();
-        book.answered(&job, answer, now).unwrap()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn it_takes_a_whole_timeout_and_two_readings() {
-        let book = Book::default();
-        book.follow(KEY, Some(subject()), at(0));
-        assert!(!ask(&book, used(at(0)), at(299)).1, "the timeout is not over");
-        assert!(ask(&book, used(at(0)), at(300)).1);
-        let book = Book::default();
-        book.follow(KEY, Some(subject()), at(9000));
-        assert!(
-            !ask(&book, used(at(0)), at(9000)).1,
-            "one reading may be a mistake"
-        );
-        assert!(ask(&book, used(at(0)), at(9030)).1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_just_started_has_a_whole_timeout_whatever_the_pod_says() {
-        let book = Book::default();
-        book.follow(KEY, Some(subject()), at(0));
-        for second in [10, 100, 290] {
-            let (standing, stop) = ask(&book, used(at(-90_000)), at(second));
-            assert!(!stop);
-            assert_eq!(standing.last_activity, at(0));
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn silence_is_not_idleness_and_a_reading_before_it_does_not_count() {
-        let book = Book::default();
-        book.follow(KEY, Some(subject()), at(0));
-        ask(&book, used(at(0)), at(30));
-        for round in 0..100 {
-            let (standing, stop) = ask(&book, nothing(), at(1000 + round));
-            assert!(!stop);
-            assert_eq!(standing.failing.is_some(), round >= 2, "{round}");
-        }
-        assert!(!ask(&book, used(at(0)), at(2000)).1);
-        let (standing, stop) = ask(&book, used(at(0)), at(2030));
-        assert!(stop && standing.failing.is_none());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn activity_that_a_pod_forgets_still_happened() {
-        let book = Book::default();
-        book.follow(KEY, Some(subject()), at(0));
-        ask(&book, used(at(200)), at(200));
-        let (standing, stop) = ask(&book, used(at(100)), at(310));
-        assert_eq!((standing.last_activity, stop), (at(200), false));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_time_that_has_not_come_is_now() {
-        let book = Book::default();
-        book.follow(KEY, Some(subject()), at(0));
-        assert_eq!(ask(&book, used(at(99_999)), at(100)).0.last_activity, at(100));
-        let ahead = Subject {
-            since: at(5000),
-            known: Some(at(9000)),
-            ..subject()
-        };
-        let standing = book.follow(KEY, Some(ahead), at(200)).unwrap();
-        assert_eq!(standing.last_activity, at(200));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_new_leader_goes_on_from_what_the_status_tells() {
-        let book = Book::default();
-        let known = Subject {
-            known: Some(at(400)),
-            ..subject()
-        };
-        book.follow(KEY, Some(known), at(500));
-        ask(&book, used(at(0)), at(510));
-        assert!(!ask(&book, used(at(0)), at(690)).1);
-        assert!(ask(&book, used(at(0)), at(700)).1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn another_timeout_counts_at_once_and_another_run_anew() {
-        let book = Book::default();
-        book.follow(KEY, Some(subject()), at(0));
-        ask(&book, used(at(100)), at(100));
-        let shorter = Subject {
-            timeout: Duration::from_mins(1),
-            ..subject()
-        };
-        assert_eq!(
-            book.follow(KEY, Some(shorter.clone()), at(170))
-                .unwrap()
-                .last_activity,
-            at(100)
-        );
-        assert!(
-            !ask(&book, used(at(100)), at(170)).1,
-            "the first reading under this rule"
-        );
-        assert!(ask(&book, used(at(100)), at(176)).1);
-        let run = Subject {
-            run_id: "run2".to_owned(),
-            since: at(200),
-            ..shorter
-        };
-        assert_eq!(
-            book.follow(KEY, Some(run), at(205)).unwrap().last_activity,
-            at(200)
-        );
-        assert!(!ask(&book, used(at(100)), at(240)).1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_answer_of_what_is_not_followed_any_more_says_nothing() {
-        let book = Book::default();
-        book.follow(KEY, Some(subject()), at(0));
-        let job = book.take(book.next().unwrap()).unwrap();
-        assert_eq!(book.next(), None, "nobody is asked twice at a time");
-        book.follow(KEY, None, at(0));
-        assert_eq!(book.answered(&job, used(at(0)), at(900)), None);
-        book.follow(KEY, Some(subject()), at(0));
-        assert_eq!(
-            book.answered(&job, used(at(0)), at(900)),
-            None,
-            "asked before it stopped and started"
-        );
-        book.clear();
-        assert_eq!(book.next(), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_next_question_comes_when_the_timeout_ends_if_that_is_sooner() {
-        let book = Book::default();
-        book.follow(KEY, Some(subject()), at(0));
-        let wait = |book: &Book| book.next().unwrap() - Instant::now();
-        assert!(wait(&book) <= Duration::from_secs(30));
-        ask(&book, used(at(0)), at(10));
-        assert!((27..=33).contains(&wait(&book).as_secs()));
-        ask(&book, used(at(0)), at(290));
-        assert_eq!(wait(&book), Duration::from_secs(10));
-        ask(&book, nothing(), at(310));
-        assert!((27..=33).contains(&wait(&book).as_secs()));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_pass_in_which_nothing_is_new_asks_nobody_sooner() {
-        let book = Book::default();
-        book.follow(KEY, Some(subject()), at(0));
-        let next = book.next();
-        let later = Subject {
-            known: Some(at(50)),
-            generation: Some(7),
-            ..subject()
-        };
-        book.follow(KEY, Some(later), at(100));
-        assert_eq!(book.next(), next);
-        let job = book.take(next.unwrap()).unwrap();
-        assert_eq!(job.subject.generation, Some(7));
-    }
-}
+mod tests;

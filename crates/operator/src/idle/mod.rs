@@ -30,7 +30,7 @@ use rules::ValidWorkspace;
 pub use self::{
     ask::{Answered, Asker, Unanswered},
     book::Book,
-    read::Signal,
+    read::{Reading, Signal},
     round::run,
     stop::{Because, stopped_because},
     subject::Subject,
@@ -51,5 +51,9 @@ pub fn attend(
     let key = world.identity.key();
     let standing = context.idle.follow(&key, subject, (context.now)());
     tell::complete(status, before, standing.as_ref());
+    let earlier = before.map(|before| (before.idle.clone(), before.stops_at.clone()));
+    if earlier.unwrap_or_default() != (status.idle.clone(), status.stops_at.clone()) {
+        context.idle.told(&key);
+    }
     status.stopped_because = stopped_because(workspace, world);
 }

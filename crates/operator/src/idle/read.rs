@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// Seconds since 1970 beyond this (the year 5138) are milliseconds.
 const LARGEST_SECONDS: f64 = 1e11;
-/// Clocks that differ by more than this do not differ: one of them is wrong.
+/// Seconds; where clocks differ by more, one of them is so wrong that nothing either of them says is believed.
 const MOST_SKEW: i64 = 3600;
 
 /// One source of what is known, and the latest activity that it tells of, if it tells of any.
@@ -19,25 +19,45 @@ pub struct Signal {
     pub last_activity: Option<Timestamp>,
 }
 
-/// Whose time it was when an answer was given.
+/// What a pod says of its use.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reading {
+    /// Each source that was read.
+    pub signals: Vec<Signal>,
+    /// Seconds by which our clock is ahead of the pod's.
+    pub skew: i64,
+}
+
+/// Our clock, and how a pod's differs from it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
-    /// Here.
-    pub(super) now: Timestamp,
-    /// There, by the answer's `Date`.
-    pub(super) theirs: Option<Timestamp>,
+    now: Timestamp,
+    /// Seconds by which ours is ahead.
+    pub(super) skew: i64,
 }
 
 impl Clock {
+    /// `now`: here when the answer came. `theirs`: there, by the answer's `Date`, if it has one.
+    pub(super) fn compare(now: Timestamp, theirs: Option<Timestamp>) -> Result<Self, String> {
+        let skew = theirs.map_or(0, |theirs| now.as_second() - theirs.as_second());
+        if skew.abs() > MOST_SKEW {
+            return Err(
+                "its clock, by the Date of the answer, and the operator's differ by more than an hour, so that one of them is wrong"
+                    .to_owned(),
+            );
+        }
+        Ok(Self { now, skew })
+    }
+
     /// A time over there, by our clock. One that has not come yet is now.
     fn ours(self, time: Timestamp) -> Timestamp {
-        let skew = self
-            .theirs
-            .map_or(0, |theirs| self.now.as_second() - theirs.as_second());
-        let skew = if skew.abs() > MOST_SKEW { 0 } else { skew };
-        let second = time.as_second().saturating_add(skew);
-        Timestamp::from_second(second).map_or(self.now, |time| time.min(self.now))
+        moved(time, self.skew).min(self.now)
     }
+}
+
+/// A time by a clock that is ahead by `skew` seconds, to the second.
+pub(super) fn moved(time: Timestamp, skew: i64) -> Timestamp {
+    Timestamp::from_second(time.as_second().saturating_add(skew)).unwrap_or(time)
 }
 
 #[derive(Deserialize)]
@@ -109,7 +129,7 @@ pub(super) fn timestamp(
     let absent = || format!("the answer has no field {}", path.join("."));
     let found = found.filter(|value| !value.is_null()).ok_or_else(absent)?;
     let time = match (format, found) {
-        (TimestampFormat::Rfc3339, Value::String(text)) => rfc3339(text)?,
+        (TimestampFormat::Rfc3339, Value::String(text)) => Some(rfc3339(text)?),
         (TimestampFormat::Unix, Value::Number(number)) => unix(number.as_f64())?,
         (TimestampFormat::Unix, Value::String(text)) => unix(text.trim().parse().ok())?,
         _ => {
@@ -121,7 +141,7 @@ pub(super) fn timestamp(
     };
     Ok(Signal {
         name: "endpoint",
-        last_activity: Some(clock.ours(time)),
+        last_activity: time.map(|time| clock.ours(time)),
     })
 }
 
@@ -143,11 +163,15 @@ fn rfc3339(text: &str) -> Result<Timestamp, String> {
     time.map_err(|_| "the answer's time cannot be read as RFC 3339".to_owned())
 }
 
-fn unix(number: Option<f64>) -> Result<Timestamp, String> {
+/// 0 is what servers say whom nobody has used yet: no time.
+fn unix(number: Option<f64>) -> Result<Option<Timestamp>, String> {
     let unreadable = || "the answer's time cannot be read as seconds or milliseconds since 1970".to_owned();
     let number = number
-        .filter(|number| number.is_finite() && *number > 0.0)
+        .filter(|number| number.is_finite() && *number >= 0.0)
         .ok_or_else(unreadable)?;
+    if number == 0.0 {
+        return Ok(None);
+    }
     let seconds = if number > LARGEST_SECONDS {
         number / 1000.0
     } else {
@@ -158,7 +182,9 @@ fn unix(number: Option<f64>) -> Result<Timestamp, String> {
         reason = "what is too large becomes the largest, which is no time"
     )]
     let seconds = seconds as i64;
-    Timestamp::from_second(seconds).map_err(|_| unreadable())
+    Timestamp::from_second(seconds)
+        .map(Some)
+        .map_err(|_| unreadable())
 }
 
 #[cfg(test)]
@@ -175,10 +201,7 @@ mod tests {
     }
 
     fn clock() -> Clock {
-        Clock {
-            now: at(NOW),
-            theirs: None,
-        }
+        Clock::compare(at(NOW), None).unwrap()
     }
 
     fn time(read: Result<Signal, String>) -> Option<Timestamp> {
@@ -268,18 +291,36 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_wrong_by_minutes_is_put_right_and_one_that_goes_wrong_by_days_is_not_believed() {
+    fn a_clock_that_goes_wrong_by_minutes_is_put_right_and_one_that_goes_wrong_by_hours_is_not_believed() {
         let read = |theirs: &str| {
-            let clock = Clock {
-                theirs: date(theirs),
-                ..clock()
-            };
-            time(server(br#"{"last_activity": "2026-01-01T11:50:00Z"}"#, clock)).unwrap()
+            let clock = Clock::compare(at(NOW), date(theirs))?;
+            server(br#"{"last_activity": "2026-01-01T11:50:00Z"}"#, clock)
         };
-        assert_eq!(read("Thu, 01 Jan 2026 11:55:00 GMT"), at("2026-01-01T11:55:00Z"));
-        assert_eq!(read("Thu, 01 Jan 2026 12:05:00 GMT"), at("2026-01-01T11:45:00Z"));
-        assert_eq!(read("Sat, 03 Jan 2026 12:00:00 GMT"), at("2026-01-01T11:50:00Z"));
-        assert_eq!(read("nonsense"), at("2026-01-01T11:50:00Z"));
+        let put_right = |theirs: &str| time(read(theirs)).unwrap();
+        assert_eq!(
+            put_right("Thu, 01 Jan 2026 11:55:00 GMT"),
+            at("2026-01-01T11:55:00Z")
+        );
+        assert_eq!(
+            put_right("Thu, 01 Jan 2026 12:05:00 GMT"),
+            at("2026-01-01T11:45:00Z")
+        );
+        assert_eq!(put_right("nonsense"), at("2026-01-01T11:50:00Z"));
+        for theirs in ["Thu, 01 Jan 2026 10:00:00 GMT", "Thu, 01 Jan 2026 14:00:00 GMT"] {
+            assert!(read(theirs).unwrap_err().contains("differ by more than an hour"));
+        }
+    }
+
+    #[test]
+    fn a_server_that_nobody_has_used_yet_tells_of_no_activity() {
+        // code-server's own words.
+        let body = br#"{"status":"expired","lastHeartbeat":0}"#;
+        let path = ["lastHeartbeat".to_owned()];
+        assert_eq!(time(timestamp(body, &path, TimestampFormat::Unix, clock())), None);
+        assert_eq!(
+            time(endpoint(&json!({"a": "0"}), "a", TimestampFormat::Unix)),
+            None
+        );
     }
 
     proptest! {

@@ -1,6 +1,6 @@
 //! Book -> pods asked when it is their time, a few at once; statuses written, workspaces stopped (IO).
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::time::{Instant, sleep_until};
@@ -14,11 +14,13 @@ use super::{
 use crate::{
     context::Context,
     failure::{is_everyday, message_of, reason_of},
-    stores,
+    publish, stores, transitions,
 };
 
 /// Most pods that are asked at the same time.
 const AT_ONCE: usize = 32;
+/// Most pods of one namespace that are asked at the same time: those that never answer keep only each other waiting.
+const AT_ONCE_IN_NAMESPACE: usize = 8;
 /// A write that takes longer has got stuck; it is given up and tried again after the next answer.
 const LIMIT: Duration = Duration::from_secs(15);
 
@@ -26,13 +28,21 @@ const LIMIT: Duration = Duration::from_secs(15);
 pub async fn run(context: &Context, asker: &Asker, shutdown: &CancellationToken) {
     let book = &context.idle;
     let mut under_way = FuturesUnordered::new();
+    let mut by_namespace = HashMap::<String, usize>::new();
     loop {
+        let now = Instant::now();
         while under_way.len() < AT_ONCE
-            && let Some(job) = book.take(Instant::now())
+            && let Some(job) = book.take(now, |namespace| has_room(&by_namespace, namespace))
         {
-            under_way.push(Box::pin(check(context, asker, job)));
+            let namespace = job.subject.identity.namespace.clone();
+            *by_namespace.entry(namespace.clone()).or_default() += 1;
+            under_way.push(Box::pin(async {
+                check(context, asker, job).await;
+                namespace
+            }));
         }
-        let next = book.next().filter(|_| under_way.len() < AT_ONCE);
+        // Who is due already waits for one of those under way.
+        let next = book.next(now).filter(|_| under_way.len() < AT_ONCE);
         let due = async {
             match next {
                 Some(due) => sleep_until(due).await,
@@ -41,18 +51,28 @@ pub async fn run(context: &Context, asker: &Asker, shutdown: &CancellationToken)
         };
         tokio::select! {
             () = shutdown.cancelled() => return,
-            Some(()) = under_way.next() => {}
+            Some(namespace) = under_way.next() => {
+                if let Some(count) = by_namespace.get_mut(&namespace) {
+                    *count -= 1;
+                }
+            }
             () = due => {}
             () = book.changed() => {}
         }
     }
 }
 
+fn has_room(by_namespace: &HashMap<String, usize>, namespace: &str) -> bool {
+    let under_way = by_namespace.get(namespace);
+    under_way.is_none_or(|under_way| *under_way < AT_ONCE_IN_NAMESPACE)
+}
+
 async fn check(context: &Context, asker: &Asker, job: Job) {
     let subject = &job.subject;
+    let begin = Instant::now();
     let answer = context.metrics.timed("idle", asker.ask(subject.clone())).await;
     if let Err(unanswered) = &answer {
-        context.metrics.error("idle", "Unanswered".to_owned());
+        context.metrics.unanswered();
         tracing::debug!(
             workspace = job.key,
             signal = unanswered.name,
@@ -61,7 +81,7 @@ async fn check(context: &Context, asker: &Asker, job: Job) {
         );
     }
     let now = (context.now)();
-    let Some((standing, stop)) = context.idle.answered(&job, answer, now) else {
+    let Some((standing, stop)) = context.idle.answered(&job, answer, begin.elapsed(), now) else {
         return;
     };
     if stop {
@@ -81,6 +101,9 @@ async fn end(context: &Context, job: &Job, now: jiff::Timestamp) {
     };
     context.metrics.error("idle", reason_of(&error));
     let message = message_of(&error);
+    if stop::is_refusal(&error) && context.idle.is_first_refusal(job) {
+        publish::event(context, &job.subject.identity, transitions::not_stopped(&message)).await;
+    }
     if is_everyday(&error) {
         tracing::debug!(
             workspace = job.key,

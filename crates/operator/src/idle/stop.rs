@@ -17,8 +17,8 @@ use kube::{
 };
 use serde_json::json;
 
-use super::Subject;
-use crate::{context::Context, stores, world::World};
+use super::{Subject, subject::is_last_of_its_disk};
+use crate::{context::Context, observe, stores, world::World};
 
 /// Which rule stopped which run, and when, as the annotation has it: `Idle 2026-01-31T12:00:00Z <run>`.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,6 +78,9 @@ pub(super) async fn stop(context: &Context, subject: &Subject, now: Timestamp) -
     let Some(workspace) = workspace.filter(|workspace| is_still(workspace, subject)) else {
         return Ok(false);
     };
+    if is_last_of_its_disk(&observe::world(identity, &context.stores)) {
+        return Ok(false);
+    }
     let because = Because {
         rule: StopRule::Idle,
         time: Timestamp::from_second(now.as_second()).unwrap_or(now),
@@ -103,17 +106,37 @@ pub(super) async fn stop(context: &Context, subject: &Subject, now: Timestamp) -
             );
             Ok(true)
         }
-        // Somebody else wrote it: whether that was its start is seen with the next answer.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409 | 422) => {
+        Err(error) if has_changed(&error, &workspaces, &workspace).await => {
+            // Whether that was its start is seen with the next answer.
             tracing::info!(
                 workspace = identity.key(),
-                status.message,
                 "the workspace changed and is not stopped"
             );
             Ok(false)
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether a stop failed because somebody else wrote the workspace. A test that fails is answered like a spec that breaks a rule.
+async fn has_changed(
+    error: &kube::Error,
+    workspaces: &Api<PartialObjectMeta<Workspace>>,
+    tested: &Workspace,
+) -> bool {
+    match error {
+        kube::Error::Api(status) if matches!(status.code, 404 | 409) => true,
+        kube::Error::Api(status) if status.code == 422 => {
+            let live = workspaces.get_metadata_opt(&tested.name_any()).await;
+            live.is_ok_and(|live| live.and_then(|live| live.resource_version()) != tested.resource_version())
+        }
+        _ => false,
+    }
+}
+
+/// Whether the API server, or what it asks, does not want the workspace stopped.
+pub(super) fn is_refusal(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422))
 }
 
 /// Whether it is the workspace, with the spec, that the subject came from.
@@ -125,7 +148,7 @@ fn is_still(workspace: &Workspace, subject: &Subject) -> bool {
         && workspace.spec.desired_status == DesiredStatus::Running
 }
 
-/// Tests that nobody has written the workspace since: not even a start that changes nothing.
+/// Tests that nobody has changed the workspace since. A write that changes nothing is not stored, and cannot be seen.
 fn patch(workspace: &Workspace, because: &Because) -> Result<JsonPatch, serde_json::Error> {
     let pointer = STOPPED_BECAUSE.replace('~', "~0").replace('/', "~1");
     let because = because.to_string();

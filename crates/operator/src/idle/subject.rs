@@ -60,7 +60,7 @@ pub(super) fn of(
 ) -> Option<Subject> {
     let idle = valid.idle.as_ref()?;
     let endpoint = status.endpoint.as_ref()?;
-    if workspace.spec.desired_status == DesiredStatus::Stopped {
+    if workspace.spec.desired_status == DesiredStatus::Stopped || is_last_of_its_disk(world) {
         return None;
     }
     let run_id = world.run_id()?;
@@ -82,6 +82,13 @@ pub(super) fn of(
         since: usable_since(world.current_pod()?)?,
         known: told.and_then(|told| Some(told.idle.as_ref()?.last_activity.as_ref()?.0)),
     })
+}
+
+/// Whether somebody deleted the disk: its files are there for as long as the pod runs, and people are told to save them.
+pub(super) fn is_last_of_its_disk(world: &World) -> bool {
+    world
+        .own_claim()
+        .is_some_and(|claim| claim.metadata.deletion_timestamp.is_some())
 }
 
 /// When the application last started, and the pod became ready, whichever came later.
@@ -160,6 +167,23 @@ pub(super) mod tests {
             world.pods = vec![pod.into()];
         };
         assert_eq!(asked(strange), None, "an address is a number");
+    }
+
+    #[test]
+    fn whose_disk_is_deleted_under_it_is_not_stopped_because_that_would_take_the_files() {
+        let deleted = |world: &mut World| {
+            let mut claim = world.claim.as_deref().unwrap().clone();
+            claim.metadata.deletion_timestamp = Some(Time("2026-01-01T00:00:00Z".parse().unwrap()));
+            claim
+        };
+        assert_eq!(asked(|_, world| world.claim = Some(deleted(world).into())), None);
+        let of_another = |_: &mut Workspace, world: &mut World| {
+            let mut claim = deleted(world);
+            claim.metadata.owner_references = None;
+            claim.metadata.annotations = None;
+            world.claim = Some(claim.into());
+        };
+        assert!(asked(of_another).is_some());
     }
 
     #[test]

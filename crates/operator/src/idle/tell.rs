@@ -37,6 +37,9 @@ fn told(before: Option<&WorkspaceStatus>, standing: &Standing) -> (Option<IdleSt
     let earlier_stop = before.and_then(|before| before.stops_at.clone());
     let same_rule = before.is_some_and(|before| timeout_of(before) == Some(standing.timeout));
     let had_failed = earlier.as_ref().is_some_and(has_error);
+    if standing.is_told && same_rule && earlier.is_some() {
+        return (earlier, earlier_stop);
+    }
     if let Some(failing) = &standing.failing {
         if had_failed && earlier_stop.is_none() {
             return (earlier, None);
@@ -121,6 +124,7 @@ mod tests {
             }],
             is_read: true,
             failing: None,
+            is_told: false,
         }
     }
 
@@ -160,6 +164,17 @@ mod tests {
         let second = next(&first, &standing(61));
         assert_eq!(stop(&second), Some(661));
         assert_eq!(second.idle.unwrap().last_activity, Some(Time(at(61))));
+    }
+
+    #[test]
+    fn what_was_told_just_now_stands_however_far_it_moves() {
+        let first = next(&running(10), &standing(0));
+        let again = Standing {
+            is_told: true,
+            ..standing(500)
+        };
+        assert!(!is_news(&first, &again));
+        assert!(is_news(&running(10), &again), "somebody took it away");
     }
 
     #[test]

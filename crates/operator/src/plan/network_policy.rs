@@ -80,22 +80,22 @@ pub(super) fn plan(
     })
 }
 
-/// The same wall with a way in for the operator where it asks at another port than the application's whether the workspace is used.
+/// The same wall with a way in for the operator where it asks at a port of its own whether the workspace is used.
 /// A manager that names who may call is not added to.
 pub(super) fn with_idle_port(
     mut wall: NetworkPolicy,
     site: &Site,
     workspace: &ValidWorkspace,
 ) -> NetworkPolicy {
+    // Also where it is the port of the spec: that of the pod, which the other rule follows, may still be another.
     let asked = workspace.idle.as_ref().and_then(|idle| idle.question.port);
-    let other = asked.filter(|port| *port != workspace.port);
     let ingress = wall.spec.as_mut().and_then(|spec| spec.ingress.as_mut());
-    if let (Some(other), Some(ingress)) = (other, ingress)
+    if let (Some(asked), Some(ingress)) = (asked, ingress)
         && workspace.network_policy.ingress_from.is_empty()
     {
         ingress.push(NetworkPolicyIngressRule {
             from: Some(vec![caller(site, OPERATOR)]),
-            ports: Some(vec![port("TCP", IntOrString::Int(i32::from(other)))]),
+            ports: Some(vec![port("TCP", IntOrString::Int(i32::from(asked)))]),
         });
     }
     wall
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn the_operator_alone_comes_in_where_it_asks_whether_the_workspace_is_used() {
-        let ingress = |port: i32, ingress_from: serde_json::Value| {
+        let ingress = |port: Option<i32>, ingress_from: serde_json::Value| {
             let mut workspace = testkit::objects::workspace("demo");
             workspace.spec.idle_shutdown =
                 serde_json::from_value(json!({"detection": {"httpGet": {"port": port}}})).unwrap();
@@ -258,8 +258,13 @@ mod tests {
             let policy = super::super::lasting(&valid, &fixtures::site()).policy.unwrap();
             policy.spec.unwrap().ingress.unwrap()
         };
-        assert_eq!(ingress(8888, json!([])).len(), 1);
-        let rules = ingress(9000, json!([]));
+        assert_eq!(ingress(None, json!([])).len(), 1);
+        assert_eq!(
+            ingress(Some(8888), json!([])).len(),
+            2,
+            "the running pod may have another port"
+        );
+        let rules = ingress(Some(9000), json!([]));
         assert_eq!(rules.len(), 2);
         assert_eq!(
             serde_json::to_value(&rules[1].ports).unwrap(),
@@ -271,7 +276,7 @@ mod tests {
             from[0]["podSelector"]["matchLabels"][names::APP_COMPONENT_LABEL],
             "operator"
         );
-        assert_eq!(ingress(9000, json!([{"podSelector": {}}])).len(), 1);
+        assert_eq!(ingress(Some(9000), json!([{"podSelector": {}}])).len(), 1);
     }
 
     #[test]

@@ -84,7 +84,8 @@ pub(super) fn terminating(world: &World) -> Evidence {
     });
     let told = format!(
         "Somebody deleted the disk {}. It goes for good when the workspace stops or is restarted, and its files with it; \
-         the next start makes an empty disk. Nobody can undo a deletion: copy the files elsewhere before it stops.{rescue}",
+         the next start makes an empty disk. Nobody can undo a deletion: copy the files elsewhere before it stops. Until then it is not \
+         stopped for idleness.{rescue}",
         claim.name_any()
     );
     Evidence::hopeful(reason::VOLUME_TERMINATING, told)

@@ -106,7 +106,7 @@ fn jupyter(line: &str) -> Option<String> {
 #[tokio::test]
 async fn a_jupyterlab_is_asked_for_kernels_and_terminals_too_without_that_being_activity() {
     let (port, seen) = pod(jupyter).await;
-    let signals = ask(at(port)).await.unwrap();
+    let signals = ask(at(port)).await.unwrap().signals;
     let read: Vec<_> = signals
         .iter()
         .map(|signal| (signal.name, signal.last_activity.unwrap().to_string()))
@@ -135,7 +135,7 @@ fn absent(page: &str, line: &str) -> Option<String> {
 #[tokio::test]
 async fn a_server_without_terminals_is_asked_all_the_same_and_one_that_hides_kernels_says_nothing() {
     let (port, _) = pod(|line| absent("terminals", line)).await;
-    assert_eq!(ask(at(port)).await.unwrap().len(), 2);
+    assert_eq!(ask(at(port)).await.unwrap().signals.len(), 2);
     let (port, _) = pod(|line| absent("kernels", line)).await;
     let unanswered = ask(at(port)).await.unwrap_err();
     assert_eq!(
@@ -147,7 +147,7 @@ async fn a_server_without_terminals_is_asked_all_the_same_and_one_that_hides_ker
 #[tokio::test]
 async fn an_application_of_another_kind_tells_its_time_where_one_says() {
     let (port, seen) = pod(|_| Some(json(r#"{"status": "alive", "lastHeartbeat": 1767264600000}"#))).await;
-    let signals = ask(endpoint(port)).await.unwrap();
+    let signals = ask(endpoint(port)).await.unwrap().signals;
     let time = "2026-01-01T10:50:00Z".parse().unwrap();
     let name = "endpoint";
     assert_eq!(
@@ -199,6 +199,45 @@ async fn a_pod_that_is_silent_is_given_up_after_five_seconds() {
     assert_eq!(why(|_| None).await, "no answer within 5 s");
 }
 
+/// A Jupyter that takes its time over each page.
+async fn slow_jupyter(each: Duration) -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::time::sleep(each).await;
+            serve(stream, jupyter, Arc::default()).await;
+        }
+    });
+    port
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_pages_of_a_pod_together_have_five_seconds() {
+    let port = slow_jupyter(Duration::from_secs(2)).await;
+    let begin = Instant::now();
+    let unanswered = ask(at(port)).await.unwrap_err();
+    assert_eq!(
+        (unanswered.name, unanswered.why.as_str()),
+        ("terminals", "no answer within 5 s")
+    );
+    assert_eq!(begin.elapsed().as_secs(), 5);
+}
+
+fn dated(date: &str) -> String {
+    let body = r#"{"lastHeartbeat": 1767264600}"#;
+    let length = body.len();
+    format!("HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Length: {length}\r\n\r\n{body}")
+}
+
+#[tokio::test]
+async fn a_pod_whose_clock_differs_by_hours_has_not_answered_and_one_by_minutes_says_by_how_many() {
+    let far = why(|_| Some(dated("Thu, 01 Jan 2026 10:00:00 GMT")));
+    assert!(far.await.contains("differ by more than an hour"));
+    let (port, _) = pod(|_| Some(dated("Thu, 01 Jan 2026 11:50:00 GMT"))).await;
+    assert_eq!(ask(endpoint(port)).await.unwrap().skew, 600);
+}
+
 #[tokio::test]
 async fn a_port_where_nobody_listens_is_named() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -227,7 +266,7 @@ async fn over_tls_any_certificate_will_do_and_without_tls_nothing_is_asked() {
     });
     let mut subject = endpoint(port);
     subject.question.tls = true;
-    assert!(ask(subject).await.unwrap()[0].last_activity.is_some());
+    assert!(ask(subject).await.unwrap().signals[0].last_activity.is_some());
     let (plain, _) = pod(|_| Some(json("{}"))).await;
     let mut subject = endpoint(plain);
     subject.question.tls = true;
