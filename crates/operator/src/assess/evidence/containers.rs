@@ -9,7 +9,7 @@ use k8s_openapi::{
 use kube::ResourceExt as _;
 
 use super::{Evidence, NONE, SLOW, condition, missing_source, remaining, trimmed};
-use crate::{assess::conditions::brief, world::World};
+use crate::{assess::conditions::brief, signs::Warning, world::World};
 
 /// The kubelet's reason for an Event about a hook that failed.
 const FAILED_HOOK: &str = "FailedPostStartHook";
@@ -107,6 +107,8 @@ impl Subject<'_> {
             | "RegistryUnavailable"
             | "SignatureValidationFailed" => Some(self.image(text)),
             "PostStartHookError" => Some(self.hook(text)),
+            // The kubelet says of a container whose hook failed that it is being made until that has ended, which takes its whole grace.
+            "ContainerCreating" => self.hook_warning().map(|_| self.hook("")),
             "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
                 if let Some((reason, message)) = missing_source(text) {
                     return Some(Evidence::certain(reason, message));
@@ -162,10 +164,14 @@ impl Subject<'_> {
 
     /// Whether the kubelet ended the container because its hook failed: it says so while that container lives.
     fn has_failed_hook(self, ended: &ContainerStateTerminated) -> bool {
+        let said = self.hook_warning();
+        said.is_some_and(|said| said.last.as_ref() >= ended.started_at.as_ref())
+    }
+
+    fn hook_warning(&self) -> Option<&Warning> {
         let uid = self.pod.metadata.uid.as_deref();
         let mut warnings = self.world.warnings.iter();
-        let said = warnings.find(|it| Some(it.about.as_str()) == uid && it.reason == FAILED_HOOK);
-        said.is_some_and(|said| said.last.as_ref() >= ended.started_at.as_ref())
+        warnings.find(|it| Some(it.about.as_str()) == uid && it.reason == FAILED_HOOK)
     }
 
     fn cannot_start(self, text: &str) -> Evidence {
