@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::crypto::keys::KeyStore;
 use crate::crypto::tokens::RandomId;
 use crate::index::Index;
+use crate::index::following::Follower;
 use crate::index::freshness::Freshness;
 use crate::index::heartbeat::Heartbeat;
 use crate::index::traefik::Routes;
@@ -108,11 +109,14 @@ async fn serve(
 
     let index = Arc::new(Index::default());
     let manager = args.manager.clone().filter(|name| !name.is_empty());
+    let freshness = Arc::new(Freshness::new(Duration::from_secs(args.max_staleness_seconds)));
+    let follower = Follower::new(freshness.clone(), metrics.clone());
+    tasks.spawn(heartbeat(args, &client, follower.clone())?.beat());
     tasks.spawn(watch::feed(
         client.clone(),
         manager,
         index.clone(),
-        metrics.clone(),
+        follower.clone(),
     ));
     tasks.spawn(open_when_known(index.clone(), indexed));
     let routes = Arc::new(Routes::default());
@@ -130,7 +134,7 @@ async fn serve(
     .telling(move |session, user, by| ends.logout(session, user, by));
     let sessions = Arc::new(sessions);
     let (watching, sweeping, keeping) = (sessions.clone(), sessions.clone(), sessions.clone());
-    tasks.spawn(async move { watching.watch(|| watched.open()).await });
+    tasks.spawn(async move { watching.watch(&follower, || watched.open()).await });
     tasks.spawn(async move { sweeping.janitor().await });
     let settled = stop.clone();
     let mut renewals = JoinSet::new();
@@ -140,7 +144,6 @@ async fn serve(
     let rights = Rights::new(client.clone(), metrics.clone());
     tasks.spawn(rights.clone().renew());
     tasks.spawn(rights.clone().follow_roles(client.clone()));
-    let freshness = freshness(args, &client, &metrics, &mut tasks)?;
     let app = Arc::new(AppState {
         index: index.clone(),
         rights,
@@ -194,24 +197,17 @@ async fn serve(
     Ok(())
 }
 
-/// The index's age, kept up to date by heartbeats.
-fn freshness(
-    args: &Args,
-    client: &Client,
-    metrics: &Metrics,
-    tasks: &mut JoinSet<()>,
-) -> anyhow::Result<Arc<Freshness>> {
-    let freshness = Arc::new(Freshness::new(Duration::from_secs(args.max_staleness_seconds)));
-    let heartbeat = Heartbeat::new(
+/// What measures the index's age.
+fn heartbeat(args: &Args, client: &Client, follower: Follower) -> anyhow::Result<Heartbeat> {
+    let lease = format!("{}-gateway-heartbeat", args.release_name);
+    let replica = RandomId::new()?.to_string();
+    Ok(Heartbeat::new(
         client,
         &args.namespace,
-        format!("{}-gateway-heartbeat", args.release_name),
-        &RandomId::new()?.to_string()[..16],
-        freshness.clone(),
-        metrics.clone(),
-    );
-    tasks.spawn(heartbeat.beat());
-    Ok(freshness)
+        lease,
+        &replica[..16],
+        follower,
+    ))
 }
 
 /// The three ports that the proxy uses.

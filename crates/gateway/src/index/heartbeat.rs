@@ -3,22 +3,19 @@
 //! All replicas touch one Lease, each an annotation of its own, so that their account may write this one object and no
 //! other Lease.
 
-use std::future::pending;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use futures::TryStreamExt as _;
+use futures::StreamExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Patch, PatchParams};
 use kube::core::PartialObjectMeta;
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use crate::index::freshness::Freshness;
-use crate::metrics::Metrics;
+use crate::index::following::Follower;
 
 /// How often a heartbeat is sent.
 const PERIOD: Duration = Duration::from_secs(3);
@@ -35,27 +32,40 @@ pub(crate) struct Heartbeat {
     watched: Api<PartialObjectMeta<Lease>>,
     name: String,
     key: String,
-    freshness: Arc<Freshness>,
-    metrics: Metrics,
+    follower: Follower,
+}
+
+/// Why a heartbeat was not taken.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("no answer within {} s", PATIENCE.as_secs())]
+    NoAnswer,
+    #[error(transparent)]
+    Refused(#[from] kube::Error),
+}
+
+impl Failed {
+    /// Whether it will not be taken whenever it is sent: the Lease is missing, or may not be written.
+    fn is_lasting(&self) -> bool {
+        matches!(self, Self::Refused(kube::Error::Api(status)) if matches!(status.code, 403 | 404 | 409 | 422))
+    }
 }
 
 impl Heartbeat {
-    /// `name`: the Lease, which exists. `replica`: different for every process.
+    /// `name`: the Lease, which the chart makes. `replica`: different for every process.
     pub(crate) fn new(
         client: &Client,
         namespace: &str,
         name: String,
         replica: &str,
-        freshness: Arc<Freshness>,
-        metrics: Metrics,
+        follower: Follower,
     ) -> Self {
         Self {
             leases: Api::namespaced(client.clone(), namespace),
             watched: Api::namespaced(client.clone(), namespace),
             name,
             key: format!("{PREFIX}{replica}"),
-            freshness,
-            metrics,
+            follower,
         }
     }
 
@@ -65,6 +75,7 @@ impl Heartbeat {
     }
 
     async fn send(&self) {
+        let Follower { freshness, metrics } = &self.follower;
         let start = Instant::now();
         let began = jiff::Timestamp::now().as_second();
         let mut ticks = interval(PERIOD);
@@ -73,18 +84,27 @@ impl Heartbeat {
         loop {
             ticks.tick().await;
             number += 1;
-            self.freshness.sent(number);
+            freshness.sent(number);
             let now = began + i64::try_from(start.elapsed().as_secs()).unwrap_or(i64::MAX - began);
             let beat = json!({"metadata": {"annotations": {&self.key: format!("{number} {now}")}}});
-            if let Err(error) = self.patch(&beat).await {
-                self.metrics.heartbeat_failed();
-                tracing::warn!(%error, "a heartbeat was not taken: the index may be out of date");
+            match self.patch(&beat).await {
+                Ok(()) => freshness.taken(),
+                Err(error) => {
+                    metrics.heartbeat_failed();
+                    if error.is_lasting() {
+                        let lease = &self.name;
+                        tracing::warn!(lease, %error, "the heartbeat's Lease is missing or may not be written: a dead watch shows late");
+                        freshness.seen(number);
+                    } else {
+                        tracing::warn!(%error, "a heartbeat was not taken: the index may be out of date");
+                    }
+                }
             }
-            self.metrics.index_lag(self.freshness.lag());
+            metrics.index_lag(freshness.lag());
         }
     }
 
-    async fn patch(&self, change: &Value) -> Result<(), String> {
+    async fn patch(&self, change: &Value) -> Result<(), Failed> {
         let params = PatchParams {
             field_manager: Some(api::names::GATEWAY.to_owned()),
             ..PatchParams::default()
@@ -92,34 +112,29 @@ impl Heartbeat {
         let patch = Patch::Merge(change);
         let call = self.leases.patch(&self.name, &params, &patch);
         match timeout(PATIENCE, call).await {
-            Ok(answer) => answer.map(drop).map_err(|error| error.to_string()),
-            Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+            Ok(answer) => Ok(answer.map(drop)?),
+            Err(_) => Err(Failed::NoAnswer),
         }
     }
 
     async fn watch(&self) {
         let only = watcher::Config::default().fields(&format!("metadata.name={}", self.name));
-        let events = watcher(self.watched.clone(), only).default_backoff();
+        let (events, watched) = self.follower.follow("leases", self.watched.clone(), only);
         let mut events = pin!(events);
-        loop {
-            match events.try_next().await {
-                Ok(Some(watcher::Event::Apply(lease) | watcher::Event::InitApply(lease))) => {
-                    self.look(&lease).await;
-                }
-                Ok(Some(_)) => {}
-                Ok(None) => pending().await,
-                Err(error) => {
-                    self.metrics.watch_failed("leases");
-                    tracing::warn!(%error, "the watch on the heartbeat failed; it is tried again");
-                }
+        while let Some(event) = events.next().await {
+            match event {
+                watcher::Event::Apply(lease) | watcher::Event::InitApply(lease) => self.look(&lease).await,
+                watcher::Event::InitDone => watched.is_whole(),
+                watcher::Event::Init | watcher::Event::Delete(_) => {}
             }
         }
     }
 
     async fn look(&self, lease: &PartialObjectMeta<Lease>) {
         if let Some((number, now)) = lease.annotations().get(&self.key).and_then(|text| read(text)) {
-            self.freshness.seen(number);
-            self.metrics.index_lag(self.freshness.lag());
+            let Follower { freshness, metrics } = &self.follower;
+            freshness.seen(number);
+            metrics.index_lag(freshness.lag());
             let gone = forgotten(lease, now);
             if !gone.is_empty() {
                 let change = json!({"metadata": {"annotations": gone}});
@@ -146,11 +161,14 @@ fn forgotten(lease: &PartialObjectMeta<Lease>, now: i64) -> Map<String, Value> {
 
 #[cfg(test)]
 mod tests {
-    use testkit::api_server::ApiServer;
+    use std::sync::Arc;
+
+    use testkit::api_server::{ApiServer, Fault};
     use tokio::time::sleep;
 
     use super::*;
-    use crate::index::freshness::Age;
+    use crate::index::freshness::{Age, Freshness};
+    use crate::metrics::Metrics;
 
     const NAME: &str = "demo-gateway-heartbeat";
 
@@ -165,14 +183,8 @@ mod tests {
         .unwrap();
         server.put(&lease);
         let freshness = Arc::new(Freshness::new(Duration::from_mins(1)));
-        let heartbeat = Heartbeat::new(
-            &client,
-            "system",
-            NAME.into(),
-            "one",
-            freshness.clone(),
-            Metrics::default(),
-        );
+        let follower = Follower::new(freshness.clone(), Metrics::default());
+        let heartbeat = Heartbeat::new(&client, "system", NAME.into(), "one", follower);
         tokio::spawn(heartbeat.beat());
         (server, freshness)
     }
@@ -204,8 +216,8 @@ mod tests {
         sleep(Duration::from_mins(1)).await;
         assert_eq!(freshness.age(), Age::Lost);
         server.partition(false);
-        // Watches come back with a growing pause.
-        sleep(Duration::from_mins(1)).await;
+        // The first heartbeat that is taken wakes the watch.
+        sleep(Duration::from_secs(10)).await;
         assert_eq!(freshness.age(), Age::Fresh);
     }
 
@@ -221,5 +233,31 @@ mod tests {
         server.forget_history();
         sleep(Duration::from_secs(8)).await;
         assert_eq!(freshness.age(), Age::Late);
+        // A connection that is dead for so long is left.
+        sleep(Duration::from_secs(8)).await;
+        assert_eq!(freshness.age(), Age::Fresh);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_is_missing_or_may_not_be_written_closes_no_door() {
+        for (code, reason) in [(404, "NotFound"), (403, "Forbidden")] {
+            let (server, freshness) = site();
+            server.fail(Fault {
+                method: http::Method::PATCH,
+                path_part: "leases",
+                code,
+                reason,
+                message: reason.into(),
+                times: usize::MAX,
+            });
+            for _ in 0..100 {
+                sleep(Duration::from_secs(2)).await;
+                assert_eq!(freshness.age(), Age::Fresh, "{reason}");
+            }
+            // Not so one that nobody can tell.
+            server.partition(true);
+            sleep(Duration::from_secs(70)).await;
+            assert_eq!(freshness.age(), Age::Stale, "{reason}");
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! watched Workspaces, shares and managers -> a snapshot by host, read without locks (pure).
 //!
 //! `watch` feeds it with the `facts` of each object, of shares `sharing`; `traefik` makes the proxy's routes of it.
-//! `heartbeat` measures how old it is, `freshness` says what may be done on it.
+//! `following` reads one kind of objects; `heartbeat` measures how old the index is, `freshness` says what may be done on it.
 
 mod facts;
+pub mod following;
 pub mod freshness;
 pub(crate) mod heartbeat;
 mod sharing;

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use api::{Workspace, WorkspaceManager, WorkspaceShare};
 use futures::{Stream, StreamExt as _, stream};
 use kube::core::DeserializeGuard;
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt as _};
 use tracing::warn;
 
 use crate::index::Index;
 use crate::index::facts::{Key, ManagerFacts, WorkspaceFacts, World};
+use crate::index::following::Follower;
+use crate::index::freshness::Watched;
 use crate::index::sharing::ShareFacts;
 use crate::metrics::Metrics;
 
@@ -21,37 +23,38 @@ use crate::metrics::Metrics;
 const BATCH: usize = 512;
 
 /// Keeps `index` up to date for ever. The first snapshot is published when all lists are complete.
-pub(crate) async fn feed(client: Client, wanted: Option<String>, index: Arc<Index>, metrics: Metrics) {
-    let workspaces = watcher(
-        Api::<DeserializeGuard<Workspace>>::all(client.clone()),
-        watcher::Config::default(),
-    );
-    let managers = watcher(
-        Api::<DeserializeGuard<WorkspaceManager>>::all(client.clone()),
-        watcher::Config::default(),
-    );
-    let shares = watcher(
-        Api::<DeserializeGuard<WorkspaceShare>>::all(client),
-        watcher::Config::default(),
-    );
+pub(crate) async fn feed(client: Client, wanted: Option<String>, index: Arc<Index>, follower: Follower) {
+    let workspaces = Api::<DeserializeGuard<Workspace>>::all(client.clone());
+    let managers = Api::<DeserializeGuard<WorkspaceManager>>::all(client.clone());
+    let shares = Api::<DeserializeGuard<WorkspaceShare>>::all(client);
+    let all = watcher::Config::default;
+    let (workspaces, of_workspaces) = follower.follow("workspaces", workspaces, all());
+    let (managers, of_managers) = follower.follow("workspacemanagers", managers, all());
+    let (shares, of_shares) = follower.follow("workspaceshares", shares, all());
     let changes = stream::select(
-        workspaces
-            .default_backoff()
-            .map(|event| Change::Workspace(kept(event, workspace))),
+        workspaces.map(|event| Change::Workspace(kept(event, workspace))),
         stream::select(
-            managers
-                .default_backoff()
-                .map(|event| Change::Manager(kept(event, manager))),
-            shares
-                .default_backoff()
-                .map(|event| Change::Share(kept(event, share))),
+            managers.map(|event| Change::Manager(kept(event, manager))),
+            shares.map(|event| Change::Share(kept(event, share))),
         ),
     );
-    Box::pin(take_in(changes, World::new(wanted), &index, &metrics)).await;
+    let listings = Listings {
+        workspaces: Listing::of(of_workspaces),
+        managers: Listing::of(of_managers),
+        shares: Listing::of(of_shares),
+    };
+    Box::pin(take_in(
+        changes,
+        listings,
+        World::new(wanted),
+        &index,
+        &follower.metrics,
+    ))
+    .await;
 }
 
 /// What a watch tells, reduced to the facts; `None` for what is as good as absent.
-type Told<T> = Result<watcher::Event<(Key, Option<T>)>, watcher::Error>;
+type Told<T> = watcher::Event<(Key, Option<T>)>;
 
 /// One event of a watch.
 enum Change {
@@ -60,21 +63,32 @@ enum Change {
     Share(Told<Arc<ShareFacts>>),
 }
 
-async fn take_in(changes: impl Stream<Item = Change>, mut world: World, index: &Index, metrics: &Metrics) {
+struct Listings {
+    workspaces: Listing<WorkspaceFacts>,
+    managers: Listing<ManagerFacts>,
+    shares: Listing<Arc<ShareFacts>>,
+}
+
+async fn take_in(
+    changes: impl Stream<Item = Change>,
+    mut listings: Listings,
+    mut world: World,
+    index: &Index,
+    metrics: &Metrics,
+) {
     let mut changes = pin!(changes.ready_chunks(BATCH));
-    let mut workspaces = Listing::default();
-    let mut managers = Listing::default();
-    let mut shares = Listing::default();
+    let Listings {
+        workspaces,
+        managers,
+        shares,
+    } = &mut listings;
     let mut homeless = false;
     while let Some(batch) = changes.next().await {
         for change in batch {
             match change {
-                Change::Workspace(Ok(event)) => workspaces.apply(event, world.workspaces()),
-                Change::Manager(Ok(event)) => managers.apply(event, world.managers()),
-                Change::Share(Ok(event)) => shares.apply(event, world.shares()),
-                Change::Share(Err(error)) => failed("workspaceshares", &error, metrics),
-                Change::Workspace(Err(error)) => failed("workspaces", &error, metrics),
-                Change::Manager(Err(error)) => failed("workspacemanagers", &error, metrics),
+                Change::Workspace(event) => workspaces.apply(event, world.workspaces()),
+                Change::Manager(event) => managers.apply(event, world.managers()),
+                Change::Share(event) => shares.apply(event, world.shares()),
             }
         }
         if workspaces.complete && managers.complete && shares.complete {
@@ -86,39 +100,49 @@ async fn take_in(changes: impl Stream<Item = Change>, mut world: World, index: &
             }
             metrics.index_size(snapshot.targets().count());
             index.publish(snapshot);
+            workspaces.is_published();
+            managers.is_published();
+            shares.is_published();
         }
     }
-}
-
-fn failed(resource: &'static str, error: &watcher::Error, metrics: &Metrics) {
-    metrics.watch_failed(resource);
-    warn!(resource, %error, "watch failed; it is tried again");
 }
 
 /// The objects of one kind while they are listed anew: the old ones stay in use until the new list is complete.
 struct Listing<T> {
     arriving: HashMap<Key, T>,
     complete: bool,
-}
-
-impl<T> Default for Listing<T> {
-    fn default() -> Self {
-        Self {
-            arriving: HashMap::new(),
-            complete: false,
-        }
-    }
+    /// A list came to its end since the last snapshot.
+    ended: bool,
+    watched: Arc<Watched>,
 }
 
 impl<T> Listing<T> {
+    fn of(watched: Arc<Watched>) -> Self {
+        Self {
+            arriving: HashMap::new(),
+            complete: false,
+            ended: false,
+            watched,
+        }
+    }
+
+    fn is_published(&mut self) {
+        if std::mem::take(&mut self.ended) {
+            self.watched.is_whole();
+        }
+    }
+
     /// Objects without facts (unreadable, or not ours to serve) are as good as absent.
     fn apply(&mut self, event: watcher::Event<(Key, Option<T>)>, known: &mut HashMap<Key, T>) {
         match event {
-            watcher::Event::Init => self.arriving.clear(),
+            watcher::Event::Init => {
+                self.arriving.clear();
+                self.ended = false;
+            }
             watcher::Event::InitApply((key, facts)) => set(&mut self.arriving, key, facts),
             watcher::Event::InitDone => {
                 *known = std::mem::take(&mut self.arriving);
-                self.complete = true;
+                (self.complete, self.ended) = (true, true);
             }
             watcher::Event::Apply((key, facts)) => set(known, key, facts),
             watcher::Event::Delete((key, _)) => set(known, key, None),
@@ -166,23 +190,29 @@ fn share(object: DeserializeGuard<WorkspaceShare>) -> (Key, Option<Arc<ShareFact
     }
 }
 
-fn kept<K, T>(event: Result<watcher::Event<K>, watcher::Error>, facts: fn(K) -> (Key, Option<T>)) -> Told<T> {
-    Ok(match event? {
+fn kept<K, T>(event: watcher::Event<K>, facts: fn(K) -> (Key, Option<T>)) -> Told<T> {
+    match event {
         watcher::Event::Init => watcher::Event::Init,
         watcher::Event::InitApply(object) => watcher::Event::InitApply(facts(object)),
         watcher::Event::InitDone => watcher::Event::InitDone,
         watcher::Event::Apply(object) => watcher::Event::Apply(facts(object)),
         watcher::Event::Delete(object) => watcher::Event::Delete(facts(object)),
-    })
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use http::Method;
     use kube::core::DeserializeGuard;
     use serde_json::json;
+    use testkit::api_server::{ApiServer, Fault, Hindrance};
+    use tokio::time::sleep;
     use watcher::Event;
 
     use super::*;
+    use crate::index::freshness::{Age, Freshness};
 
     fn seen(name: &str) -> (Key, Option<WorkspaceFacts>) {
         let object = json!({
@@ -199,10 +229,7 @@ mod tests {
     }
 
     fn workspaces(events: impl IntoIterator<Item = Event<(Key, Option<WorkspaceFacts>)>>) -> Vec<Change> {
-        events
-            .into_iter()
-            .map(|event| Change::Workspace(Ok(event)))
-            .collect()
+        events.into_iter().map(Change::Workspace).collect()
     }
 
     /// The lists of one manager and of no share.
@@ -210,9 +237,9 @@ mod tests {
         let managers = [Event::Init, Event::InitApply(default_manager()), Event::InitDone];
         let shares = [Event::Init, Event::InitDone];
         managers
-            .map(|event| Change::Manager(Ok(event)))
+            .map(Change::Manager)
             .into_iter()
-            .chain(shares.map(|event| Change::Share(Ok(event))))
+            .chain(shares.map(Change::Share))
             .collect()
     }
 
@@ -224,7 +251,15 @@ mod tests {
             tokio::task::yield_now().await;
             stream::iter(batch)
         });
-        take_in(changes.flatten(), World::new(None), &index, &Metrics::default()).await;
+        let freshness = Arc::new(Freshness::new(Duration::from_mins(1)));
+        let watched = || Arc::new(freshness.watch());
+        let listings = Listings {
+            workspaces: Listing::of(watched()),
+            managers: Listing::of(watched()),
+            shares: Listing::of(watched()),
+        };
+        let changes = changes.flatten();
+        take_in(changes, listings, World::new(None), &index, &Metrics::default()).await;
         let mut names: Vec<_> = index.load().targets().map(|target| target.name.clone()).collect();
         names.sort();
         (names, *index.subscribe().borrow())
@@ -286,5 +321,63 @@ mod tests {
         burst.extend(workspaces([Event::Delete(seen("w7"))]));
         let (names, changes) = names_after([burst]).await;
         assert_eq!((names.len(), changes), (99, 1));
+    }
+
+    /// An API server, and the index's freshness once it has everything.
+    async fn fed() -> (ApiServer, Arc<Freshness>) {
+        let (server, client) = ApiServer::start();
+        server.put(&testkit::objects::manager("main"));
+        let freshness = Arc::new(Freshness::new(Duration::from_mins(1)));
+        let follower = Follower::new(freshness.clone(), Metrics::default());
+        tokio::spawn(feed(client, None, Arc::default(), follower));
+        sleep(Duration::from_secs(1)).await;
+        (server, freshness)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_kind_that_cannot_be_read_makes_the_index_old_until_it_is_read_again() {
+        // The first is met by shares, too.
+        for (part, times) in [
+            ("v1alpha1/workspaces", 32),
+            ("/workspaceshares", 16),
+            ("/workspacemanagers", 16),
+        ] {
+            let (server, freshness) = fed().await;
+            assert_eq!(freshness.age(), Age::Fresh, "{part}");
+            server.fail(Fault {
+                method: Method::GET,
+                path_part: part,
+                code: 500,
+                reason: "InternalError",
+                message: "away".into(),
+                times,
+            });
+            server.forget_history();
+            sleep(Duration::from_secs(10)).await;
+            assert_eq!(freshness.age(), Age::Late, "{part}");
+            sleep(Duration::from_secs(55)).await;
+            assert_eq!(freshness.age(), Age::Stale, "{part}");
+            sleep(Duration::from_mins(1)).await;
+            assert_eq!(freshness.age(), Age::Fresh, "{part}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silence_of_the_heartbeats_makes_every_watch_prove_itself() {
+        let (server, freshness) = fed().await;
+        freshness.sent(1);
+        sleep(Duration::from_secs(15)).await;
+        assert_eq!(freshness.age(), Age::Late);
+        // Heartbeats are back before the shares are.
+        server.hinder(
+            Method::GET,
+            "/workspaceshares",
+            Hindrance::Late(Duration::from_secs(5)),
+        );
+        freshness.seen(1);
+        sleep(Duration::from_secs(4)).await;
+        assert_eq!(freshness.age(), Age::Late);
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(freshness.age(), Age::Fresh);
     }
 }

@@ -10,7 +10,10 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 
+use crate::index::following::LONGEST_WATCH;
 use crate::metrics::Metrics;
+
+// These watches have no part in the index's age: without them, answers count for half a minute and are asked for anew.
 
 /// Where rights may have changed; `None`: anywhere.
 type Place = Option<String>;
@@ -42,7 +45,7 @@ where
     let metrics = metrics.clone();
     watcher(
         Api::<PartialObjectMeta<K>>::all(client.clone()),
-        watcher::Config::default(),
+        watcher::Config::default().timeout(LONGEST_WATCH),
     )
     .default_backoff()
     .filter_map(move |event| {

@@ -1,0 +1,116 @@
+//! one kind of objects -> its list and every change of it, for ever; whether all of it was heard of -> freshness (IO).
+//!
+//! A watch that failed begins anew with a list, for only the end of a list proves that nothing is missing: taking up where it
+//! ended, it would be silent until something changes.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::BoxStream;
+use futures::{FutureExt as _, Stream, StreamExt as _, stream};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+use tokio::sync::watch::Receiver;
+use tokio::time::sleep;
+
+use crate::index::freshness::{Freshness, Watched};
+use crate::metrics::Metrics;
+
+/// The API server ends a watch after so many seconds; five more without a word, and the connection counts as dead.
+pub(crate) const LONGEST_WATCH: u32 = 30;
+/// Wait before the first new attempt; it doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Longest wait.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+
+/// Follows kinds of objects whose age counts.
+#[derive(Debug, Clone)]
+pub struct Follower {
+    pub(super) freshness: Arc<Freshness>,
+    pub(super) metrics: Metrics,
+}
+
+struct Following<K> {
+    api: Api<K>,
+    config: watcher::Config,
+    resource: &'static str,
+    events: BoxStream<'static, watcher::Result<Event<K>>>,
+    pause: Duration,
+    watched: Arc<Watched>,
+    renewals: Receiver<u64>,
+    metrics: Metrics,
+}
+
+impl Follower {
+    /// Tells `freshness` what becomes of the watches.
+    pub fn new(freshness: Arc<Freshness>, metrics: Metrics) -> Self {
+        Self { freshness, metrics }
+    }
+
+    /// Follows one kind. The index calls it whole once it holds what came up to the end of a list.
+    pub(crate) fn follow<K>(
+        &self,
+        resource: &'static str,
+        api: Api<K>,
+        config: watcher::Config,
+    ) -> (impl Stream<Item = Event<K>> + Send + use<K>, Arc<Watched>)
+    where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    {
+        let watched = Arc::new(self.freshness.watch());
+        let config = config.timeout(LONGEST_WATCH);
+        let following = Following {
+            events: watcher(api.clone(), config.clone()).boxed(),
+            api,
+            config,
+            resource,
+            pause: FIRST_PAUSE,
+            watched: Arc::clone(&watched),
+            renewals: self.freshness.renewals(),
+            metrics: self.metrics.clone(),
+        };
+        let events = stream::unfold(following, |mut following| async {
+            let event = following.next().await;
+            Some((event, following))
+        });
+        (events, watched)
+    }
+}
+
+impl<K> Following<K>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    async fn next(&mut self) -> Event<K> {
+        loop {
+            tokio::select! {
+                biased;
+                Ok(()) = self.renewals.changed() => self.begin_after(Duration::ZERO),
+                told = self.events.next() => match told {
+                    Some(Ok(event)) => {
+                        if matches!(event, Event::InitDone) {
+                            self.pause = FIRST_PAUSE;
+                        }
+                        return event;
+                    }
+                    Some(Err(error)) => {
+                        self.metrics.watch_failed(self.resource);
+                        tracing::warn!(resource = self.resource, %error, "watch failed; it begins anew");
+                        self.begin_after(self.pause);
+                        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                    }
+                    None => self.begin_after(self.pause),
+                },
+            }
+        }
+    }
+
+    fn begin_after(&mut self, pause: Duration) {
+        self.watched.is_broken();
+        let (api, config) = (self.api.clone(), self.config.clone());
+        let events = sleep(pause).map(|()| watcher(api, config)).flatten_stream();
+        self.events = events.boxed();
+    }
+}
