@@ -26,34 +26,55 @@ pub(crate) async fn judge(
 ) -> Findings {
     let mut found = Findings::default();
     let looked_at = stream::iter(named(request, changes, workspace)).map(|(field, name)| async move {
-        let claim = lookups.claim(&request.namespace, &name).await.ok().flatten()?;
-        let rule = "is or was the disk of another workspace: name another claim";
-        claims::is_a_disk(&claim.metadata).then(|| Violation::new(field, name, rule))
+        let unknown = format!("{field}: whether the claim {name:?} is the disk of another workspace");
+        match lookups.claim(&request.namespace, &name).await {
+            Ok(claim) => {
+                let is_a_disk = claim.is_some_and(|claim| claims::is_a_disk(&claim.metadata));
+                let rule = "is or was the disk of another workspace: name another claim";
+                Ok(is_a_disk.then(|| Violation::new(field, name, rule)))
+            }
+            Err(error) => Err((unknown, error)),
+        }
     });
     let of_others: Vec<_> = looked_at.buffered(AT_ONCE).collect().await;
-    found.invalid.extend(of_others.into_iter().flatten());
+    for looked_at in of_others {
+        found.enter(looked_at);
+    }
     if grows(request, changes) {
-        match growth(request, workspace, lookups).await {
-            Ok(violation) => found.invalid.extend(violation),
-            Err(error) => {
+        let unknown = || format!("{SIZE}: whether the disk can grow");
+        let growth = growth(request, workspace, lookups).await;
+        found.enter(growth.map_err(|error| (unknown(), error)));
+    }
+    found
+}
+
+impl Findings {
+    /// Adds what was found, or a warning that names the question that nobody could answer.
+    fn enter(&mut self, found: Result<Option<Violation>, (String, LookupError)>) {
+        match found {
+            Ok(violation) => self.invalid.extend(violation),
+            Err((question, error)) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "whether a disk can grow cannot be said"
+                    question,
+                    "what the cluster holds against a disk cannot be said"
                 );
-                found.warnings.push(format!(
-                    "{SIZE}: whether the disk can grow cannot be said at the moment; the workspace's status will tell"
+                self.warnings.push(format!(
+                    "{question} cannot be said at the moment; the workspace's status will tell"
                 ));
             }
         }
     }
-    found
 }
 
 /// Claims that the workspace names and did not name before, each with its field.
 fn named(request: &Request, changes: &Changes, workspace: &Workspace) -> Vec<(String, String)> {
     let before: Option<Workspace> = request.old.as_ref().and_then(|old| old.clone().try_parse().ok());
     let known = before.map(|before| all(&before)).unwrap_or_default();
-    if request.old.is_some() && !changes.spec.contains("volumes") {
+    if !["volumes", "storage"]
+        .iter()
+        .any(|field| changes.spec.contains(*field))
+    {
         return Vec::new();
     }
     let mut new = all(workspace);

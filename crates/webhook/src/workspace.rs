@@ -185,7 +185,7 @@ impl Referred {
         found.out_of_bounds = out_of_bounds;
         if all {
             found.invalid.extend(self.leaving(request, changes, &judgement));
-            found.warnings = self.warnings(request, &judgement);
+            found.warnings = self.warnings(request, changes, &judgement);
         }
         found
     }
@@ -239,18 +239,23 @@ impl Referred {
         .collect()
     }
 
-    fn warnings(&self, request: &Request, judgement: &Judgement) -> Vec<String> {
+    fn warnings(&self, request: &Request, changes: &Changes, judgement: &Judgement) -> Vec<String> {
         // Whether a template exists is not told either.
         let not_yet = judgement
             .not_yet
             .as_ref()
             .filter(|not_yet| !(self.template_is_secret && is_template(not_yet)));
         let mut warnings: Vec<_> = not_yet.map(ToString::to_string).into_iter().collect();
+        let touched = ["idleShutdown", "storage"]
+            .iter()
+            .any(|field| changes.spec.contains(*field));
+        let template_known = !judgement.not_yet.as_ref().is_some_and(is_template);
+        let may_warn = template_known && (request.is_create() || touched);
+        warnings.extend(idle_loses_files(judgement).filter(|_| may_warn));
         if !request.is_create() {
             return warnings;
         }
         warnings.extend(self.template.as_ref().and_then(deprecation));
-        let template_known = !judgement.not_yet.as_ref().is_some_and(is_template);
         if template_known && matches!(judgement.effective.home, Home::Ephemeral { .. }) {
             warnings.push(
                 "spec.storage is not set: files in the home directory are lost when the workspace stops"
@@ -259,6 +264,21 @@ impl Referred {
         }
         warnings
     }
+}
+
+/// That a stop for idleness takes the files with it, if one may come.
+fn idle_loses_files(judgement: &Judgement) -> Option<String> {
+    let idle = judgement
+        .effective
+        .idle
+        .as_ref()
+        .filter(|idle| idle.enabled == Some(true))?;
+    let is_ephemeral = matches!(judgement.effective.home, Home::Ephemeral { .. });
+    let minutes = idle.idle_timeout_in_minutes.filter(|_| is_ephemeral)?;
+    Some(format!(
+        "spec.idleShutdown: the workspace is stopped when nobody has used it for {minutes} min, and the files in its home directory are \
+         lost then, because it has no disk: set spec.storage, or idleShutdown.enabled: false"
+    ))
 }
 
 /// A stored workspace is not judged again for changes that run nothing new: finalizers, a stop.

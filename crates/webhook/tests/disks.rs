@@ -153,6 +153,60 @@ async fn a_claim_that_is_or_was_the_disk_of_another_workspace_is_refused_at_once
         .validate_create("alice", &workspace(json!({"storage": {"claimName": "kept"}})))
         .await;
     assert!(answer.allowed, "the operator tells: {answer:?}");
+    let unknown = r#"spec.storage.claimName: whether the claim "kept" is the disk of another workspace cannot be said at the moment; the workspace's status will tell"#;
+    assert_eq!(answer.warnings, [unknown]);
+}
+
+#[tokio::test]
+async fn a_claim_that_is_named_only_later_is_looked_at_too() {
+    let mut there = cluster("standard", json!(false));
+    let kept = claim(
+        "kept",
+        json!({"workspaces.jupyter.org/workspace-uid": "u-9"}),
+        "standard",
+    );
+    there.claims.push(serde_json::from_value(kept).unwrap());
+    let webhook = there.webhook();
+    let named = workspace(json!({"storage": {"claimName": "kept"}}));
+    let refused = webhook
+        .validate_update("alice", &workspace(json!({})), &named)
+        .await;
+    assert_eq!(refused.code, 422, "{refused:?}");
+    assert!(refused.message.contains("another workspace"), "{refused:?}");
+    let mut renamed = named.clone();
+    renamed["spec"]["displayName"] = json!("Another");
+    let renamed = webhook.validate_update("alice", &named, &renamed).await;
+    assert!(
+        renamed.allowed,
+        "what is stored already keeps nobody from other changes: {renamed:?}"
+    );
+}
+
+#[tokio::test]
+async fn who_has_an_idle_stop_and_no_disk_is_told_that_the_files_go_with_it() {
+    let webhook = cluster("standard", json!(false)).webhook();
+    let told = |answer: crate::support::Answer| -> bool {
+        assert!(answer.allowed, "{answer:?}");
+        answer
+            .warnings
+            .iter()
+            .any(|it| it.contains("for 30 min, and the files in its home directory are lost then"))
+    };
+    let idle = json!({"idleTimeoutInMinutes": 30});
+    let bare = workspace(json!({ "idleShutdown": idle }));
+    assert!(told(webhook.validate_create("alice", &bare).await));
+    assert!(told(
+        webhook
+            .validate_update("alice", &workspace(json!({})), &bare)
+            .await
+    ));
+    let disk = workspace(json!({"idleShutdown": idle, "storage": {"size": "1Gi"}}));
+    assert!(!told(webhook.validate_create("alice", &disk).await));
+    let off = workspace(json!({"idleShutdown": {"enabled": false, "idleTimeoutInMinutes": 30}}));
+    assert!(!told(webhook.validate_create("alice", &off).await));
+    let mut renamed = bare.clone();
+    renamed["spec"]["displayName"] = json!("Another");
+    assert!(!told(webhook.validate_update("alice", &bare, &renamed).await));
 }
 
 #[tokio::test]
