@@ -1,4 +1,4 @@
-//! Process -> a label's value by which everybody on this machine finds out whether it has ended (IO).
+//! Process -> a label's value by which its own machine finds out whether it has ended, and others that it is not theirs (IO).
 
 use std::fs;
 
@@ -7,22 +7,44 @@ use anyhow::Context as _;
 /// Label of namespaces: which process of tests made it.
 pub const LABEL: &str = "e2e.test/process";
 
-/// This process, as the label says it.
+/// This process, as the label says it: number, start, and the place where these mean something.
 ///
 /// # Errors
 /// When the kernel does not tell about it.
 pub fn own() -> anyhow::Result<String> {
     let id = std::process::id();
     let start = start(&id.to_string()).context("/proc tells nothing about this process")?;
-    Ok(format!("{id}-{start}"))
+    Ok(format!("{id}-{start}-{}", place()?))
 }
 
 /// Whether the process of that label's value has ended. Its number may be another process's by now, but not since when it
-/// runs.
+/// runs. Of processes of other places, which share the cluster, and of labels that say no place, nothing is known: they have not.
 pub fn has_ended(label: &str) -> bool {
-    label
-        .split_once('-')
-        .is_some_and(|(id, since)| start(id).as_deref() != Some(since))
+    let Ok(here) = place() else { return false };
+    has_ended_at(label, &here)
+}
+
+fn has_ended_at(label: &str, here: &str) -> bool {
+    let mut parts = label.splitn(3, '-');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(id), Some(since), Some(place)) => place == here && start(id).as_deref() != Some(since),
+        _ => false,
+    }
+}
+
+/// One run of a machine, and one space of process numbers in it.
+fn place() -> anyhow::Result<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("/proc tells no boot_id")?;
+    let space = fs::read_link("/proc/self/ns/pid").context("/proc tells no PID namespace")?;
+    // `pid:[4026531836]`
+    let space: String = space
+        .to_string_lossy()
+        .chars()
+        .filter(char::is_ascii_digit)
+        .collect();
+    // Half of it tells machines apart, and a label has room for 63 characters.
+    let boot = boot.trim().replace('-', "");
+    Ok(format!("{space}.{}", boot.get(..16).unwrap_or(&boot)))
 }
 
 /// When a process began, in ticks since the machine did.
@@ -37,21 +59,42 @@ fn start(id: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn here(id: u32) -> String {
+        format!("{id}-1-{}", place().unwrap())
+    }
+
     #[test]
     fn this_process_runs_and_one_that_is_gone_or_began_at_another_time_has_ended() {
-        let own = own().unwrap();
-        assert!(!has_ended(&own));
-        let (id, _) = own.split_once('-').unwrap();
-        assert!(has_ended(&format!("{id}-1")));
+        assert!(!has_ended(&own().unwrap()));
+        assert!(has_ended(&here(std::process::id())));
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let id = child.id();
         child.wait().unwrap();
-        assert!(has_ended(&format!("{id}-1")));
+        assert!(has_ended(&here(id)));
+    }
+
+    #[test]
+    fn a_process_of_another_machine_boot_or_container_has_not_ended_as_far_as_is_known() {
+        let place = place().unwrap();
+        let (space, boot) = place.split_once('.').unwrap();
+        for foreign in [format!("{space}.0123456789abcdef"), format!("1{space}.{boot}")] {
+            assert!(!has_ended(&format!("1-1-{foreign}")), "{foreign}");
+            assert!(has_ended_at(&format!("1-1-{foreign}"), &foreign), "there it has");
+        }
+    }
+
+    #[test]
+    fn a_label_is_one_that_the_api_server_takes() {
+        let own = own().unwrap();
+        let fits = |part: char| part.is_ascii_alphanumeric() || "-.".contains(part);
+        assert!(own.len() <= 63 && own.chars().all(fits), "{own}");
+        assert!(own.ends_with(|part: char| part.is_ascii_alphanumeric()), "{own}");
     }
 
     #[test]
     fn of_a_label_that_nobody_here_wrote_nothing_is_known() {
-        assert!(!has_ended(""));
-        assert!(!has_ended("somebody"));
+        for label in ["", "somebody", "1-1"] {
+            assert!(!has_ended(label), "{label}");
+        }
     }
 }

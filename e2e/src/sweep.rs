@@ -1,7 +1,7 @@
 //! Namespaces of tests that ended before they cleaned up -> nothing of them (IO).
 //!
 //! A failed test leaves its objects for inspection; the next run takes them away. What a running test made stays: the
-//! namespace says which process that is.
+//! namespace says which process that is, and on which machine. What other machines left is for them to take away.
 
 use std::fmt::Debug;
 
