@@ -51,7 +51,12 @@ impl Census {
     /// # Errors
     /// When the API server could not be asked.
     pub async fn of(&self, client: &Client, namespace: &str, workspace: &str) -> Result<Found, kube::Error> {
-        let desk = lock(&self.desks).entry(namespace.to_owned()).or_default().clone();
+        let place = Place {
+            census: self,
+            namespace,
+            desk: lock(&self.desks).entry(namespace.to_owned()).or_default().clone(),
+        };
+        let desk = &place.desk;
         loop {
             let (sender, mut answer) = oneshot::channel();
             lock(&desk.waiting).push(Question {
@@ -75,6 +80,23 @@ impl Census {
             if let Ok(found) = answer.try_recv() {
                 return found;
             }
+        }
+    }
+}
+
+/// Somebody at a desk. The last one who leaves takes it away.
+struct Place<'a> {
+    census: &'a Census,
+    namespace: &'a str,
+    desk: Arc<Desk>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut desks = lock(&self.census.desks);
+        // Ours and the one in the map: who comes now finds the map locked.
+        if Arc::strong_count(&self.desk) == 2 {
+            desks.remove(self.namespace);
         }
     }
 }
@@ -218,6 +240,7 @@ mod tests {
         }
         // All had asked before the first got its turn.
         assert_eq!(server.take_calls().len(), 2);
+        assert!(lock(&census.desks).is_empty(), "nobody waits any more");
     }
 
     #[tokio::test]
@@ -289,6 +312,7 @@ mod tests {
         assert!(futures::poll!(&mut dropped).is_pending());
         drop(dropped);
         assert_eq!(names_of(&waiting.await.unwrap()).1, ["b"]);
+        assert!(lock(&census.desks).is_empty(), "nobody waits any more");
         drop(server);
     }
 }

@@ -17,10 +17,11 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     apply,
+    assess::conditions::brief,
     context::Context,
     disks::{fate, shape},
     failure::message_of,
-    finalizer, publish, routes,
+    finalizer, publish, routes, transitions,
     world::{Identity, World},
 };
 
@@ -115,6 +116,8 @@ where
     Ok(None)
 }
 
+/// Longest name of an owner in an Event, in bytes.
+const LONGEST_OWNER: usize = 256;
 /// The last maker of pods, in words.
 const DEPLOYMENT: &str = "Deployment";
 
@@ -154,17 +157,18 @@ async fn tell_kept(
     claim: &PersistentVolumeClaim,
 ) {
     let (name, namespace) = (claim.name_any(), &identity.namespace);
-    let note = format!(
-        "The disk {name} ({}) is kept for {}. A new workspace {} of the same owner goes on with it; to delete it: kubectl \
+    // A name may be longer than a note, and what to do stands at the end.
+    let owner = brief(owner.unwrap_or("nobody"), LONGEST_OWNER);
+    let text = format!(
+        "The disk {name} ({}) is kept for {owner}. A new workspace {} of the same owner goes on with it; to delete it: kubectl \
          delete -n {namespace} pvc/{name}",
         shape::size(claim).unwrap_or_default(),
-        owner.unwrap_or("nobody"),
         identity.name,
     );
     let event = Event {
         type_: EventType::Normal,
         reason: reason::DISK_KEPT.to_owned(),
-        note: Some(note),
+        note: Some(transitions::note(&text)),
         action: "Keep".to_owned(),
         secondary: Some(claim.object_ref(&())),
     };

@@ -73,6 +73,9 @@ pub struct DiskStatus {
     /// Name of its volume, once a pod was ready on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_name: Option<String>,
+    /// Name of the volume of the last disk that was deleted and replaced: a claim of that volume is that disk again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_volume_name: Option<String>,
     /// True until the first run on it ends, if it took the place of a disk that somebody deleted.
     #[serde(default)]
     pub replaces_deleted: bool,

@@ -20,7 +20,7 @@ fn replaced(before: &WorkspaceStatus, after: &WorkspaceStatus, world: &World) ->
     if !now.replaces_deleted || now.claim_uid == earlier.claim_uid {
         return None;
     }
-    let volume = earlier.volume_name.as_deref().unwrap_or_default();
+    let volume = now.replaced_volume_name.as_deref().unwrap_or_default();
     let text = format!(
         "The disk {} that the workspace had was deleted, and a new, empty one takes its place. The files are lost, unless \
          the earlier volume {volume} was kept or there is a backup.",
@@ -35,7 +35,7 @@ fn changed(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus, world: &Wo
         return None;
     }
     let text = format!(
-        "The pod template of the Deployment {} was changed by {}, and not the Workspace. The next start puts it right; to \
+        "The pod template of the Deployment {} was changed by {:?}, and not the Workspace. The next start puts it right; to \
          change the pod, change the Workspace.",
         world.identity.child_name(),
         world.template_changed_by().unwrap_or_default()

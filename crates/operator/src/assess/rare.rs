@@ -58,6 +58,9 @@ pub fn farewell(workspace: &Workspace, left: &str, now: Timestamp) -> WorkspaceS
         message: Some(message),
         endpoint: None,
         run_id: None,
+        idle: None,
+        stops_at: None,
+        stops_because: None,
         pending_update: Vec::new(),
         conditions: conditions.finish(),
         ..before
@@ -94,6 +97,10 @@ pub fn unreadable(
         phase: before.phase.or(Some(Phase::Invalid)),
         reason: Some(reason::UNREADABLE.to_owned()),
         message: Some(message),
+        // Nobody looks whether it is used.
+        idle: None,
+        stops_at: None,
+        stops_because: None,
         conditions,
         ..before
     }

@@ -5,7 +5,8 @@ use k8s_openapi::apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::Ti
 
 use crate::{begun, disks, world::World};
 
-/// Which disk the workspace has, or had last. One that a pod was ready on and that is another one now was deleted.
+/// Which disk the workspace has, or had last. One that a pod was ready on and that is another one now was deleted, unless the other
+/// one has the volume of the one before.
 pub(super) fn disk(
     before: &WorkspaceStatus,
     world: &World,
@@ -20,17 +21,42 @@ pub(super) fn disk(
         return earlier.cloned();
     };
     let same = earlier.filter(|earlier| earlier.claim_uid == claim_uid);
-    let volume = || claim.spec.as_ref()?.volume_name.clone().filter(|_| ready);
-    let run_ended = before.run_id.is_some() && before.run_id.as_deref() != run_id;
+    let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone());
+    let (replaced_volume_name, replaces_deleted) = replaced(earlier, same.is_some(), volume.as_ref());
+    let run_ended = same.is_some() && before.run_id.is_some() && before.run_id.as_deref() != run_id;
     Some(DiskStatus {
-        replaces_deleted: match same {
-            Some(same) => same.replaces_deleted && !run_ended,
-            None => earlier.is_some_and(|earlier| earlier.volume_name.is_some()),
-        },
+        replaces_deleted: replaces_deleted && !run_ended,
+        replaced_volume_name,
         size: disks::shape::size(claim).map(|size| Quantity(size.to_owned())),
-        volume_name: same.and_then(|same| same.volume_name.clone()).or_else(volume),
+        volume_name: same
+            .and_then(|same| same.volume_name.clone())
+            .or_else(|| volume.filter(|_| ready)),
         claim_uid,
     })
+}
+
+/// Which volume was the lost disk's, and whether the claim of this `volume` stands in its place. `same`: it is the claim of `earlier`.
+fn replaced(earlier: Option<&DiskStatus>, same: bool, volume: Option<&String>) -> (Option<String>, bool) {
+    let Some(earlier) = earlier else {
+        return (None, false);
+    };
+    let had = [&earlier.volume_name, &earlier.replaced_volume_name];
+    if !same && earlier.volume_name.is_some() {
+        let restored = volume.is_some() && had.iter().any(|name| name.as_ref() == volume);
+        // Where the one before it is back, the one between is the one that is gone.
+        let last = if restored && earlier.volume_name.as_ref() == volume {
+            earlier.replaced_volume_name.clone()
+        } else {
+            earlier.volume_name.clone()
+        };
+        return (last, !restored);
+    }
+    // One that no pod was ready on had nothing to lose.
+    let restored = volume.is_some() && earlier.replaced_volume_name.as_ref() == volume;
+    (
+        earlier.replaced_volume_name.clone(),
+        earlier.replaces_deleted && !restored,
+    )
 }
 
 /// Since when the run has had a container. It is not written for itself: `told` is whether the status is written anyway.
@@ -102,6 +128,50 @@ mod tests {
         };
         let next = disk(&status(Some(unused), None), &world("b"), None, false).unwrap();
         assert!(!next.replaces_deleted);
+    }
+
+    /// A world whose claim has this volume, or none yet.
+    fn on(uid: &str, volume: Option<&str>) -> World {
+        let mut world = world(uid);
+        let mut claim = world.claim.as_deref().unwrap().clone();
+        claim.spec.as_mut().unwrap().volume_name = volume.map(str::to_owned);
+        world.claim = Some(claim.into());
+        world
+    }
+
+    fn used() -> DiskStatus {
+        DiskStatus {
+            claim_uid: "a".to_owned(),
+            volume_name: Some("v".to_owned()),
+            ..DiskStatus::default()
+        }
+    }
+
+    #[test]
+    fn a_claim_made_anew_for_the_earlier_volume_is_the_earlier_disk() {
+        let restored = disk(&status(Some(used()), None), &on("b", Some("v")), None, false).unwrap();
+        assert!(!restored.replaces_deleted);
+        assert_eq!(restored.replaced_volume_name, None);
+    }
+
+    #[test]
+    fn the_lost_volume_is_known_until_it_is_back() {
+        let next = |before: DiskStatus, world: &World, ready| {
+            disk(&status(Some(before), None), world, None, ready).unwrap()
+        };
+        let empty = next(used(), &on("b", None), false);
+        assert!(empty.replaces_deleted);
+        assert_eq!(empty.replaced_volume_name.as_deref(), Some("v"));
+        let bound = next(empty.clone(), &on("b", Some("v")), false);
+        assert!(!bound.replaces_deleted, "its volume was reserved for it");
+        let again = next(empty.clone(), &on("c", None), false);
+        assert!(again.replaces_deleted, "nobody used the one between");
+        assert_eq!(again.replaced_volume_name.as_deref(), Some("v"));
+        let begun = next(empty, &on("b", Some("w")), true);
+        assert_eq!(begun.volume_name.as_deref(), Some("w"));
+        let back = next(begun, &on("c", Some("v")), false);
+        assert!(!back.replaces_deleted);
+        assert_eq!(back.replaced_volume_name.as_deref(), Some("w"));
     }
 
     #[test]

@@ -257,6 +257,28 @@ fn a_workspace_on_its_way_out_says_what_is_left_if_that_takes_long() {
 }
 
 #[test]
+fn nobody_who_leaves_or_cannot_be_read_announces_a_stop() {
+    let before = WorkspaceStatus {
+        idle: Some(api::workspace::IdleStatus::default()),
+        stops_at: serde_json::from_value(serde_json::json!("2026-01-01T00:00:04Z")).unwrap(),
+        stops_because: Some(api::workspace::StopRule::Idle),
+        ..WorkspaceStatus::default()
+    };
+    let mut workspace = objects::workspace("demo");
+    workspace.status = Some(before.clone());
+    let now = Timestamp::UNIX_EPOCH;
+    for after in [
+        farewell(&workspace, "disk", now),
+        unreadable(before, Some(2), "spec: 7", now),
+    ] {
+        assert_eq!(
+            (after.idle, after.stops_at, after.stops_because),
+            (None, None, None)
+        );
+    }
+}
+
+#[test]
 fn what_is_known_of_an_unreadable_workspace_stays() {
     let before = Scene::of(fixtures::running()).status();
     let now = Timestamp::from_second(EPOCH + 20).unwrap();

@@ -149,7 +149,7 @@ fn ready(world: &World, new_disk: bool) -> String {
 fn by_hand(world: &World) -> String {
     let who = world.template_changed_by();
     who.map_or_else(String::new, |who| {
-        format!(" Its template was changed by {who}, not by a change of the Workspace: the next start puts it right.")
+        format!(" Its template was changed by {who:?}, not by a change of the Workspace: the next start puts it right.")
     })
 }
 

@@ -147,12 +147,12 @@ fn a_pod_template_changed_by_hand_is_listed_at_any_time_and_told_by_one_event() 
                 .note
                 .as_ref()
                 .unwrap()
-                .contains("by kubectl-edit")
+                .contains("by \"kubectl-edit\"")
         );
         assert_eq!(scene.after(status).news(), []);
     }
     let starting = Scene::of(fixtures::started()).changed_by_hand().status();
-    assert!(message(&starting, AVAILABLE).contains("changed by kubectl-edit"));
+    assert!(message(&starting, AVAILABLE).contains("changed by \"kubectl-edit\""));
 }
 
 #[test]
@@ -198,6 +198,9 @@ fn a_hook_that_fails_is_named_and_keeps_the_words_that_say_why() {
         "{told}"
     );
     assert!(told.len() < 600, "{}", told.len());
+    // While the container is being ended, which takes its whole grace, its state does not say so.
+    let ending = hooked(json!({"waiting": {"reason": "ContainerCreating"}}), ended("03")).status();
+    assert_eq!(condition(&ending, DEGRADED).1, reason::POST_START_HOOK_FAILED);
     let back_off = json!({"waiting": {"reason": "CrashLoopBackOff"}});
     let later = hooked(back_off.clone(), ended("03"));
     assert_eq!(
