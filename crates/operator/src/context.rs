@@ -5,7 +5,7 @@ use kube::Client;
 use rules::Settings;
 
 use crate::{
-    backoff::Backoff, census::Census, events::Recorder, idle, memory::Memory, metrics::Metrics,
+    backoff::Backoff, census::Census, early::Early, events::Recorder, idle, memory::Memory, metrics::Metrics,
     outbox::Outbox, plan::Site, protect::Holds, putoff::PutOff, stores::Stores,
 };
 
@@ -23,6 +23,8 @@ pub struct Context {
     pub recorder: Recorder,
     /// Events that passes leave to be written beside them.
     pub outbox: Outbox,
+    /// Events that wait whether they come true.
+    pub early: Early,
     /// Looks at pods that many passes share.
     pub census: Census,
     /// Statuses that are put off while much goes on.
@@ -51,6 +53,7 @@ impl Context {
             settings,
             site,
             outbox: Outbox::default(),
+            early: Early::default(),
             census: Census::default(),
             put_off: PutOff::default(),
             metrics: Metrics::default(),

@@ -6,8 +6,10 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
+use api::condition::reason;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::{
@@ -25,8 +27,11 @@ use serde_json::json;
 
 /// What was said this long ago is said anew, and not counted.
 const WINDOW: SignedDuration = SignedDuration::from_mins(10);
-/// Events of one reason about one object within [`WINDOW`]. Beyond it they are counted with the newest, whatever they say.
+/// Events of one reason about one object within [`WINDOW`]. Beyond it they are counted with the newest, whatever they say; but not
+/// who handed a workspace over to whom.
 const MOST: usize = 10;
+/// An Event that takes longer to write is given up: others wait behind it.
+const LIMIT: Duration = Duration::from_secs(15);
 /// How often what is past is forgotten.
 const SWEEP: SignedDuration = SignedDuration::from_mins(1);
 /// Longest name of an object that the name of an Event begins with, in bytes.
@@ -54,9 +59,32 @@ impl Recorder {
     /// Tells something about an object, in the object's namespace.
     ///
     /// # Errors
-    /// When the API server does not take it. It counts as not said then.
+    /// When the API server does not take it, or does not answer in time. It counts as not said then.
     pub async fn publish(&self, event: &Event, regarding: &ObjectReference) -> Result<(), kube::Error> {
-        let now = Timestamp::now();
+        self.publish_at(event, regarding, Timestamp::now()).await
+    }
+
+    /// The same, of something that came true at `now`.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn publish_at(
+        &self,
+        event: &Event,
+        regarding: &ObjectReference,
+        now: Timestamp,
+    ) -> Result<(), kube::Error> {
+        let said = tokio::time::timeout(LIMIT, self.say(event, regarding, now)).await;
+        let late = || format!("no answer within {} s", LIMIT.as_secs());
+        said.unwrap_or_else(|_| Err(kube::Error::Service(late().into())))
+    }
+
+    async fn say(
+        &self,
+        event: &Event,
+        regarding: &ObjectReference,
+        now: Timestamp,
+    ) -> Result<(), kube::Error> {
         let namespace = regarding.namespace.as_deref().unwrap_or("default");
         let events: Api<StoredEvent> = Api::namespaced(self.client.clone(), namespace);
         let topic = Topic::of(event, regarding);
@@ -93,7 +121,8 @@ impl Recorder {
         let about = about[..about.floor_char_boundary(LONGEST_NAME)].trim_end_matches(['.', '-']);
         StoredEvent {
             metadata: ObjectMeta {
-                name: Some(format!("{about}.{:x}", now.as_nanosecond())),
+                // When it is written: several may have come true at the same moment.
+                name: Some(format!("{about}.{:x}", Timestamp::now().as_nanosecond())),
                 namespace: regarding.namespace.clone(),
                 ..ObjectMeta::default()
             },
@@ -186,7 +215,7 @@ impl Said {
         let known = self.topics.get(topic)?;
         let recent = || known.iter().filter(|known| is_recent(known, now));
         let same = recent().find(|known| known.note == event.note && known.related == related(event));
-        let full = recent().count() >= MOST;
+        let full = recent().count() >= MOST && event.reason != reason::HANDED_OVER;
         let again = same.or_else(|| recent().max_by_key(|known| known.last).filter(|_| full))?;
         Some(Known {
             count: again.count.saturating_add(1),
@@ -219,16 +248,16 @@ fn is_recent(known: &Known, now: Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use testkit::api_server::ApiServer;
+    use testkit::api_server::{ApiServer, Hindrance};
 
     use super::*;
 
     fn event(note: &str) -> Event {
         Event {
             type_: EventType::Normal,
-            reason: "HandedOver".to_owned(),
+            reason: reason::IMAGE_PULL_FAILED.to_owned(),
             note: Some(note.to_owned()),
-            action: "HandOver".to_owned(),
+            action: "Reconcile".to_owned(),
             secondary: None,
         }
     }
@@ -281,6 +310,35 @@ mod tests {
         let told = stored(&server);
         assert_eq!(told.len(), MOST);
         assert_eq!(told.last().unwrap(), &("number 09".to_owned(), Some(21)));
+    }
+
+    #[tokio::test]
+    async fn every_hand_over_is_an_event_of_its_own() {
+        let (server, client) = ApiServer::start();
+        let recorder = Recorder::new(client, "operator", "pod-1".to_owned());
+        for number in 0..=MOST {
+            let mut event = event(&format!("to {number:02}"));
+            event.reason = reason::HANDED_OVER.to_owned();
+            recorder.publish(&event, &demo()).await.unwrap();
+        }
+        let told = stored(&server);
+        assert_eq!(told.len(), MOST + 1);
+        assert_eq!(told.last().unwrap(), &(format!("to {MOST:02}"), None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_answer_is_not_waited_for_for_ever() {
+        let (server, client) = ApiServer::start();
+        let recorder = Recorder::new(client, "operator", "pod-1".to_owned());
+        server.hinder(http::Method::POST, "events", Hindrance::Silence);
+        let begun = tokio::time::Instant::now();
+        recorder.publish(&event("a"), &demo()).await.unwrap_err();
+        assert_eq!(begun.elapsed().as_secs(), LIMIT.as_secs());
+        let then = Timestamp::from_second(7).unwrap();
+        recorder.publish_at(&event("a"), &demo(), then).await.unwrap();
+        let told = server.all::<StoredEvent>().remove(0);
+        assert_eq!(told.event_time, Some(MicroTime(then)));
+        assert_eq!(told.series, None, "the first one was not said");
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ pub mod census;
 pub mod context;
 pub mod differ;
 pub mod disks;
+pub mod early;
 pub mod events;
 pub mod failure;
 pub mod finalizer;

@@ -11,10 +11,16 @@ use std::{
 
 use api::WorkspaceStatus;
 use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::Resource;
 use tokio::time::Instant;
+
+use crate::stores::compact::{Compact as _, drop_bookkeeping};
 
 /// A Deployment that we wrote is shown by the cache within this time, as a rule. Until then it counts as there.
 const SOON: Duration = Duration::from_secs(5);
+
+/// Statuses that are kept until they are looked through.
+const SOME: usize = 64;
 
 /// What we wrote last and no cache has shown yet, and what was made sure of, by workspace: `namespace/name`.
 #[derive(Debug, Default)]
@@ -33,8 +39,10 @@ type Generation = Option<(String, i64)>;
 pub enum Recalled {
     /// The cache is not behind.
     Nothing,
-    /// The cache shows an earlier state than this, which we wrote, or none, and that was a moment ago.
+    /// The cache shows an earlier state than this, which we wrote.
     Newer(Arc<Deployment>),
+    /// The cache shows none, and we wrote this a moment ago. If it has not come after this time, it has gone again.
+    Expected(Arc<Deployment>, Duration),
     /// We wrote one and the cache has shown none for a while: it has not come yet, or has gone again.
     Unseen,
 }
@@ -71,9 +79,19 @@ impl Memory {
     pub fn saw_deployment(&self, workspace: &str, answer: Option<&Arc<Deployment>>) {
         let mut deployments = lock(&self.deployments);
         match answer {
-            Some(answer) => deployments.insert(workspace.to_owned(), (Instant::now(), answer.clone())),
-            None => deployments.remove(workspace),
-        };
+            Some(answer) => {
+                let mut kept = Deployment::clone(answer);
+                // One from a cache has been through this.
+                if kept.metadata.managed_fields.is_some() {
+                    kept.compact();
+                    drop_bookkeeping(&mut kept.metadata);
+                }
+                deployments.insert(workspace.to_owned(), (Instant::now(), Arc::new(kept.clone())));
+            }
+            None => {
+                deployments.remove(workspace);
+            }
+        }
     }
 
     /// What is remembered of the Deployment that the cache shows so. Once the cache has caught up, nothing is.
@@ -83,11 +101,8 @@ impl Memory {
             return Recalled::Nothing;
         };
         let Some(cached) = cached else {
-            return if written.elapsed() < SOON {
-                Recalled::Newer(ours.clone())
-            } else {
-                Recalled::Unseen
-            };
+            let left = SOON.checked_sub(written.elapsed()).filter(|left| !left.is_zero());
+            return left.map_or(Recalled::Unseen, |left| Recalled::Expected(ours.clone(), left));
         };
         if Version::of(&ours.metadata).is_some_and(|version| version.is_newer_than(&cached.metadata)) {
             return Recalled::Newer(ours.clone());
@@ -111,6 +126,17 @@ impl Memory {
     pub fn wrote_status(&self, workspace: &str, answer: &ObjectMeta, status: WorkspaceStatus) {
         if let Some(version) = Version::of(answer) {
             lock(&self.statuses).insert(workspace.to_owned(), (version, status));
+        }
+    }
+
+    /// Forgets the statuses that the cache shows by now, whenever some more have come together: nobody is woken by a status
+    /// that is shown, to see that it is.
+    pub fn shed<K: Resource>(&self, cached: impl Fn(&str) -> Option<Arc<K>>) {
+        let mut statuses = lock(&self.statuses);
+        if statuses.len() >= SOME && statuses.len().is_multiple_of(SOME) {
+            statuses.retain(|workspace, (version, _)| {
+                cached(workspace).is_some_and(|cached| version.is_newer_than(cached.meta()))
+            });
         }
     }
 
@@ -190,6 +216,24 @@ mod tests {
         assert_eq!(memory.newer_status("team/a", &meta("u", "9")), None);
     }
 
+    #[test]
+    fn statuses_that_the_cache_shows_are_forgotten_although_nobody_asks() {
+        let memory = Memory::default();
+        let workspace = |version: &str| {
+            Arc::new(Deployment {
+                metadata: meta("u", version),
+                ..Deployment::default()
+            })
+        };
+        for number in 0..SOME {
+            let status = WorkspaceStatus::default();
+            memory.wrote_status(&format!("team/{number}"), &meta("u", "12"), status);
+            memory.shed(|key| Some(workspace(if key == "team/7" { "9" } else { "12" })));
+        }
+        assert_eq!(lock(&memory.statuses).len(), 1);
+        assert!(memory.newer_status("team/7", &meta("u", "9")).is_some());
+    }
+
     fn deployment(uid: &str, version: &str, generation: i64) -> Arc<Deployment> {
         let mut deployment = Deployment {
             metadata: meta(uid, version),
@@ -204,7 +248,8 @@ mod tests {
         let memory = Memory::default();
         let ours = deployment("u", "12", 2);
         memory.saw_deployment("team/a", Some(&ours));
-        assert_eq!(memory.deployment("team/a", None), Recalled::Newer(ours.clone()));
+        let expected = Recalled::Expected(ours.clone(), SOON);
+        assert_eq!(memory.deployment("team/a", None), expected);
         tokio::time::advance(SOON).await;
         assert_eq!(memory.deployment("team/a", None), Recalled::Unseen);
         let older = deployment("u", "11", 1);

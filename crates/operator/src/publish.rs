@@ -14,8 +14,8 @@ use serde_json::json;
 use crate::{
     context::Context,
     failure::{is_everyday, message_of, reason_of},
-    outbox::Left,
-    transitions,
+    outbox::{Left, Stamped},
+    stores, transitions,
     world::Identity,
 };
 
@@ -24,18 +24,34 @@ use crate::{
 #[error("the status cannot be written: {}", message_of(.0))]
 pub struct Error(#[from] pub kube::Error);
 
+/// What is to be said of a workspace.
+#[derive(Default)]
+pub struct Word {
+    /// Its status.
+    pub status: WorkspaceStatus,
+    /// What to tell besides the transition.
+    pub news: Vec<Event>,
+    /// That no pod runs any more was asked for, so that nobody is let in whatever the status says.
+    pub asked: bool,
+    /// For how much longer the workspace is new: what may still come is not told to be missing.
+    pub newness: Option<Duration>,
+}
+
 /// Writes the status of the workspace if it differs from `before`, which is the newest that is known, and tells the
-/// transition and the `news` that came with it. An Event that cannot be written is logged and lost: the status says the same.
-/// `asked`: that no pod runs any more was asked for, so that nobody is let in whatever the status says. The answer is until when
-/// the status was put off, where it was.
+/// transition and the news that came with it. An Event that cannot be written is logged and lost: the status says the same.
+/// The answer is until when the status was put off, where it was.
 pub async fn publish(
     context: &Context,
     identity: &Identity,
     before: Option<&WorkspaceStatus>,
-    status: WorkspaceStatus,
-    news: Vec<Event>,
-    asked: bool,
+    word: Word,
 ) -> Result<Option<Duration>, Error> {
+    let Word {
+        status,
+        news,
+        asked,
+        newness,
+    } = word;
     let key = identity.key();
     context.metrics.phase(&key, status.phase);
     if before == Some(&status) {
@@ -62,7 +78,13 @@ pub async fn publish(
         .patch_status(&identity.name, &params, &Patch::Apply(&intent))
         .await
     {
-        Ok(answer) => context.memory.wrote_status(&key, answer.meta(), status.clone()),
+        Ok(answer) => {
+            context.memory.wrote_status(&key, answer.meta(), status.clone());
+            context.memory.shed(|key| {
+                let (namespace, name) = key.split_once('/')?;
+                stores::guarded(&context.stores.workspaces, Some(namespace), name)
+            });
+        }
         // Gone, or another one of the same name: nobody is left to be told.
         Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -73,8 +95,16 @@ pub async fn publish(
     }
     let mut told = transitions::events(before, &status);
     told.extend(news);
+    let told = context.early.hold(identity, newness, told);
     tell(context, identity, told).await;
     Ok(None)
+}
+
+/// Tells what waited, if it is still so: `missing` is why the workspace must not run. The answer is how long the rest waits.
+pub async fn late(context: &Context, identity: &Identity, missing: Option<&str>) -> Option<Duration> {
+    let due = context.early.due(identity, missing);
+    tell(context, identity, due.events).await;
+    due.again
 }
 
 /// Tells Events about the workspace, in this order: beside the pass, where somebody writes them there.
@@ -99,8 +129,13 @@ pub async fn event(context: &Context, identity: &Identity, event: Event) {
 }
 
 /// Writes an Event about the workspace. One that cannot be written is logged and lost.
-pub(crate) async fn write(context: &Context, identity: &Identity, event: &Event) {
-    if let Err(error) = context.recorder.publish(event, &reference(identity)).await {
+pub(crate) async fn write(context: &Context, identity: &Identity, stamped: &Stamped) {
+    let Stamped { event, at } = stamped;
+    if let Err(error) = context
+        .recorder
+        .publish_at(event, &reference(identity), *at)
+        .await
+    {
         context.metrics.error("event", reason_of(&error));
         if !is_everyday(&error) {
             let error = message_of(&error);

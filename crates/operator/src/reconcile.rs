@@ -18,11 +18,15 @@ use crate::{
     begun,
     context::Context,
     disks::fate::fate,
+    early,
     failure::{is_everyday, reason_of},
     idle,
     intent::{Intent, intent, needs_certainty},
     memory::Recalled,
-    observe, plan, protect, publish, record,
+    observe, plan, protect,
+    publish::{self, Word},
+    record,
+    references::Rejected,
     retire::{self, LastWill},
     routes,
     stores::Guarded,
@@ -84,8 +88,8 @@ impl Error {
 enum Next {
     /// When something changes; or after this time, if that comes first.
     Settled(Option<Duration>),
-    /// Soon, and ever later: somebody has to act, and not all that they may do wakes us.
-    Hindered,
+    /// Soon, and ever later: somebody has to act, and not all that they may do wakes us. After this time at the latest.
+    Hindered(Option<Duration>),
     /// Never: it is gone, or a change will wake us.
     Never,
 }
@@ -104,15 +108,14 @@ pub async fn reconcile(object: Arc<Guarded<Workspace>>, context: Arc<Context>) -
         Ok(result) => result?,
         Err(_) => return Err(Error::Stuck),
     };
-    if next == Next::Hindered {
-        return Ok(Action::requeue(
-            context.backoff.after_failure(&key).max(Duration::from_secs(1)),
-        ));
+    if let Next::Hindered(latest) = next {
+        let wait = context.backoff.after_failure(&key).max(Duration::from_secs(1));
+        return Ok(Action::requeue(latest.map_or(wait, |latest| latest.min(wait))));
     }
     context.backoff.reset(&key);
     Ok(match next {
         Next::Settled(after) => Action::requeue(after.unwrap_or_else(|| spread(RESYNC))),
-        Next::Hindered | Next::Never => Action::await_change(),
+        Next::Hindered(_) | Next::Never => Action::await_change(),
     })
 }
 
@@ -175,7 +178,7 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         intent(workspace.spec.desired_status, verdict.is_ok(), world).or_restart(restart)
     };
     let complete = planned.as_ref().is_ok_and(|(_, plan)| has_all(plan, &world));
-    let world = certain(context, world, before.is_none(), complete, |world, known| {
+    let (world, expected) = certain(context, world, before.is_none(), complete, |world, known| {
         needs_certainty(decide(world), world, known, stopped)
     })
     .await?;
@@ -207,18 +210,26 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         &world,
         &mut assessment.status,
     );
-    let recheck = assessment.recheck;
+    let recheck = sooner(assessment.recheck, expected);
     let asked = workspace.spec.desired_status == DesiredStatus::Stopped;
-    let (written, status, news) = (written.as_ref(), assessment.status, assessment.news);
-    let published = publish::publish(context, &identity, written, status, news, asked);
+    let word = Word {
+        status: assessment.status,
+        news: assessment.news,
+        asked,
+        newness: early::newness(workspace, (context.now)()),
+    };
+    let published = publish::publish(context, &identity, written.as_ref(), word);
     let put_off = metrics.timed("publish", Box::pin(published)).await?;
+    let missing = verdict.as_ref().err().map(Rejected::reason);
+    let late = publish::late(context, &identity, missing).await;
+    let again = sooner(sooner(recheck, put_off), late);
 
     let on_its_way_out =
         matches!(intent, Intent::Stop | Intent::Await) || (intent == Intent::Rest && !world.is_quiet());
     Ok(match obstacle {
-        Some(obstacle) if !obstacle.wakes() => Next::Hindered,
-        _ if on_its_way_out => Next::Settled(sooner(Some(VIGIL), put_off)),
-        _ => Next::Settled(sooner(recheck, put_off)),
+        Some(obstacle) if !obstacle.wakes() => Next::Hindered(again),
+        _ if on_its_way_out => Next::Settled(sooner(Some(VIGIL), again)),
+        _ => Next::Settled(again),
     })
 }
 
@@ -227,9 +238,12 @@ fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
 }
 
 /// Whether the run that is on is to end and begin anew, with what is asked for today. One in which no container has started
-/// yet takes changes at once, as with `Always`.
+/// yet takes changes at once, as with `Always`. With a disk that goes when its pod does, only who asks for a restart by name gets one.
 fn asks_for_restart(workspace: &Workspace, valid: Option<&ValidWorkspace>, world: &World) -> bool {
-    let policy = if begun::has_begun(workspace.status.as_ref(), world) {
+    let own = world.own_claim();
+    let policy = if own.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some()) {
+        UpdatePolicy::OnStop
+    } else if begun::has_begun(workspace.status.as_ref(), world) {
         workspace.spec.update_policy
     } else {
         UpdatePolicy::Always
@@ -262,20 +276,26 @@ fn has_all(plan: &plan::Plan, world: &World) -> bool {
 /// so. It is told whether it is certain anyway that no pod is there and none can come: because it was made sure of and
 /// nothing happened since, or because the workspace is `new`, so that nothing of it can be there but what the caches show
 /// or a write runs into. `complete`: the caches show all children but the Deployment; only then is our last write enough where they
-/// do not show it yet.
+/// do not show it yet, and is to be looked for again after the time in the answer.
 async fn certain(
     context: &Context,
     mut world: World,
     new: bool,
     complete: bool,
     doubtful: impl Fn(&World, bool) -> bool,
-) -> Result<World, Error> {
+) -> Result<(World, Option<Duration>), Error> {
     let (memory, key) = (&context.memory, world.identity.key());
     let recalled = memory.deployment(&key, world.deployment.as_deref());
     let unseen = recalled == Recalled::Unseen
         || (!complete && world.deployment.is_none() && recalled != Recalled::Nothing);
-    if let Recalled::Newer(deployment) = recalled {
-        world.deployment = Some(deployment);
+    let mut expected = None;
+    match recalled {
+        Recalled::Newer(deployment) => world.deployment = Some(deployment),
+        Recalled::Expected(deployment, left) => {
+            world.deployment = Some(deployment);
+            expected = Some(left);
+        }
+        Recalled::Nothing | Recalled::Unseen => {}
     }
     let mut known = (new && world.deployment.is_none() && world.is_quiet())
         || memory.was_quiet(&key, world.deployment.as_deref());
@@ -290,12 +310,12 @@ async fn certain(
         };
         world = context.metrics.timed("reread", Box::pin(reread)).await?;
         memory.saw_deployment(&key, world.deployment.as_ref());
-        known = true;
+        (known, expected) = (true, None);
     }
     if known && world.is_quiet() {
         memory.is_quiet(&key, world.deployment.as_deref());
     }
-    Ok(world)
+    Ok((world, expected))
 }
 
 /// A deleted workspace: its children go first. Its spec is not needed. The world is read anew once nothing seems to be
@@ -307,7 +327,7 @@ async fn depart(object: &Guarded<Workspace>, context: &Context) -> Result<Next, 
         return Ok(Next::Never);
     }
     let cached = observe::world(&identity, &context.stores);
-    let world = certain(context, cached, false, false, |world, _| {
+    let (world, _) = certain(context, cached, false, false, |world, _| {
         retire::seems_bare(world)
     })
     .await?;
@@ -325,7 +345,12 @@ async fn depart(object: &Guarded<Workspace>, context: &Context) -> Result<Next, 
         let written = newest_status(workspace, context);
         let workspace = with_own_words(workspace, written.as_ref(), context);
         let status = assess::farewell(&workspace, &left, (context.now)());
-        put_off = publish::publish(context, &identity, written.as_ref(), status, Vec::new(), true).await?;
+        let word = Word {
+            status,
+            asked: true,
+            ..Word::default()
+        };
+        put_off = publish::publish(context, &identity, written.as_ref(), word).await?;
     }
     Ok(Next::Settled(sooner(Some(VIGIL), put_off)))
 }
@@ -372,7 +397,11 @@ async fn explain(invalid: &InvalidObject, context: &Context) -> Result<Next, Err
     let before: WorkspaceStatus = observe::status_of_unreadable(&identity, &context.client).await?;
     let now = (context.now)();
     let status = assess::unreadable(before.clone(), invalid.metadata.generation, &invalid.error, now);
-    publish::publish(context, &identity, Some(&before), status, Vec::new(), false).await?;
+    let word = Word {
+        status,
+        ..Word::default()
+    };
+    publish::publish(context, &identity, Some(&before), word).await?;
     Ok(Next::Never)
 }
 

@@ -153,6 +153,7 @@ async fn work(
         context.memory.clear();
         context.idle.clear();
         context.put_off.clear();
+        context.early.clear();
     }
 }
 
@@ -214,4 +215,5 @@ fn forget(context: &Context, workspace: &ObjectRef<kube::api::DynamicObject>) {
     context.memory.forget(&key);
     context.idle.forget(&key);
     context.put_off.forget(&key);
+    context.early.forget(&key);
 }

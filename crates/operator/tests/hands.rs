@@ -15,7 +15,7 @@ use kube::ResourceExt as _;
 use serde_json::json;
 use testkit::objects::NAMESPACE;
 
-use crate::stage::{CHILD, Stage, run_id};
+use crate::stage::{CHILD, Stage, run_id, seconds};
 
 type Claim = PersistentVolumeClaim;
 
@@ -92,6 +92,65 @@ async fn a_disk_deleted_under_a_pod_is_told_and_so_is_the_empty_one_that_follows
         let message = stage.status().message.unwrap();
         assert!(message.contains("the disk is kept"), "{message}");
     }
+}
+
+#[tokio::test]
+async fn a_disk_that_goes_with_its_pod_is_finished_off_by_no_change_but_by_who_asks_for_it() {
+    for begun in [true, false] {
+        let mut stage = with_volume().await;
+        if !begun {
+            stage.stop().await;
+            stage.set(DesiredStatus::Running);
+            stage.pass().await.unwrap();
+            stage.cluster();
+        }
+        delete_disk(&stage);
+        stage.edit_spec(|spec| {
+            spec["updatePolicy"] = json!("Always");
+            spec["port"] = json!(9000);
+        });
+        for _ in 0..3 {
+            stage.pass().await.unwrap();
+        }
+        let replicas = |stage: &Stage| stage.child::<Deployment>().unwrap().spec.unwrap().replicas;
+        assert_eq!(replicas(&stage), Some(1), "begun: {begun}");
+        assert_eq!(stage.status().pending_update, ["spec.port"]);
+        stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+            object["metadata"]["annotations"][names::RESTARTED_AT] = json!("2026-01-01T00:00:00Z");
+        });
+        stage.pass().await.unwrap();
+        assert_eq!(replicas(&stage), Some(0), "begun: {begun}");
+    }
+}
+
+#[tokio::test]
+async fn a_disk_restored_from_its_earlier_volume_is_not_told_to_be_lost() {
+    let mut stage = with_volume().await;
+    stage.stop().await;
+    stage.server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
+        claim["metadata"]["uid"] = json!("made-anew");
+    });
+    stage.pass().await.unwrap();
+    assert_eq!(told(&stage, reason::VOLUME_REPLACED), 0);
+    let disk = stage.status().disk.unwrap();
+    assert_eq!(
+        (disk.claim_uid.as_str(), disk.replaces_deleted),
+        ("made-anew", false)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_that_vanished_before_the_cache_showed_it_is_missed_soon() {
+    let mut stage = Stage::with_demo();
+    stage.pass().await.unwrap();
+    stage.server.remove::<Deployment>(Some(NAMESPACE), CHILD);
+    stage.pass().await.unwrap();
+    assert_eq!(stage.all::<Deployment>().len(), 0, "it may only be late");
+    let again = seconds(&stage.pass().await.unwrap());
+    assert!(again <= 5.0, "{again}");
+    tokio::time::advance(std::time::Duration::from_secs(5)).await;
+    stage.pass().await.unwrap();
+    assert_eq!(stage.all::<Deployment>().len(), 1);
 }
 
 #[tokio::test]

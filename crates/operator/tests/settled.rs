@@ -8,7 +8,7 @@ use k8s_openapi::api::{
 };
 use kube::{ResourceExt as _, runtime::controller::Action};
 
-use crate::stage::{CHILD, Stage, run_id, short};
+use crate::stage::{CHILD, Stage, run_id, seconds, short};
 
 #[tokio::test]
 async fn the_first_pass_makes_each_child_once_and_the_pod_last() {
@@ -194,11 +194,6 @@ async fn a_deployment_that_lost_owner_and_labels_gets_them_back_without_a_restar
 #[tokio::test]
 async fn a_settled_workspace_is_looked_at_again_within_half_an_hour() {
     let mut stage = Stage::with_running_demo().await;
-    // Nothing but its debug text tells when an action asks for.
-    let action = format!("{:?}", stage.pass().await.unwrap());
-    let seconds = action
-        .trim_start_matches("Action { requeue_after: Some(")
-        .trim_end_matches("s) }");
-    let seconds: f64 = seconds.parse().unwrap();
-    assert!((600.0..1800.0).contains(&seconds), "{action}");
+    let seconds = seconds(&stage.pass().await.unwrap());
+    assert!((600.0..1800.0).contains(&seconds), "{seconds}");
 }

@@ -344,6 +344,17 @@ fn operator_of(client: Client, writers: &Writers, settings: &str) -> Arc<Context
     ))
 }
 
+/// After how many seconds the next pass is asked for. Nothing but its debug text tells.
+pub(crate) fn seconds(action: &Action) -> f64 {
+    let text = format!("{action:?}");
+    let span = text
+        .trim_start_matches("Action { requeue_after: Some(")
+        .trim_end_matches(") }");
+    let (number, unit) = span.split_at(span.trim_end_matches(char::is_alphabetic).len());
+    let number: f64 = number.parse().unwrap();
+    if unit == "ms" { number / 1000.0 } else { number }
+}
+
 /// `PATCH deployments/workspace-demo`, `POST events`.
 pub(crate) fn short(call: &Call) -> String {
     let mut segments: Vec<_> = call
