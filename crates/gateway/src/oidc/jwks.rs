@@ -13,13 +13,18 @@ use crate::oidc::http::HttpClient;
 /// Least time between two fetches, in seconds, whatever tokens ask for.
 const INTERVAL: i64 = 60;
 
-/// The keys that an identity provider signs with.
-pub(super) struct Keys {
+/// The keys that an identity provider signs with. Clones share them.
+#[derive(Clone)]
+pub(super) struct Keys(Arc<Inner>);
+
+struct Inner {
     url: JsonWebKeySetUrl,
     http: HttpClient,
     clock: Clock,
     current: ArcSwap<CoreJsonWebKeySet>,
-    fetched: Mutex<Fetched>,
+    /// When each of them last made the gateway fetch, Unix seconds; held while that goes on.
+    login: Mutex<i64>,
+    logout: Mutex<i64>,
 }
 
 /// Who asks for keys that are not known. Strangers can send logout tokens, so these have a budget of their own, and never
@@ -32,12 +37,6 @@ pub(super) enum For {
     Logout,
 }
 
-/// When each of them last made the gateway fetch, Unix seconds.
-struct Fetched {
-    login: i64,
-    logout: i64,
-}
-
 impl Keys {
     /// `first`: the keys fetched just now from `url`.
     pub(super) fn new(
@@ -46,41 +45,47 @@ impl Keys {
         http: HttpClient,
         clock: Clock,
     ) -> Self {
-        Self {
+        Self(Arc::new(Inner {
             url,
             http,
-            fetched: Mutex::new(Fetched {
-                login: clock.now(),
-                logout: clock.now(),
-            }),
+            login: Mutex::new(clock.now()),
+            logout: Mutex::new(clock.now()),
             clock,
             current: ArcSwap::from_pointee(first),
-        }
+        }))
     }
 
     /// The keys as known.
     pub(super) fn current(&self) -> Arc<CoreJsonWebKeySet> {
-        self.current.load_full()
+        self.0.current.load_full()
     }
 
-    /// Fetches the keys again, replacing all, unless that was done for the same cause within the last minute; keeps them on
-    /// failure.
-    pub(super) async fn refetch(&self, cause: For) {
-        let mut fetched = self.fetched.lock().await;
-        let now = self.clock.now();
-        let last = match cause {
-            For::Login => &mut fetched.login,
-            For::Logout => &mut fetched.logout,
+    /// Fetches the keys again, replacing all; keeps them on failure. `false`: that was done for the same cause within the
+    /// last minute, and is not done again. Goes on when whoever asked hangs up.
+    pub(super) async fn refetch(&self, cause: For) -> bool {
+        let keys = self.clone();
+        let fetching = tokio::spawn(async move { keys.0.fetch(cause).await });
+        fetching.await.unwrap_or_default()
+    }
+}
+
+impl Inner {
+    async fn fetch(&self, cause: For) -> bool {
+        let mut fetched = match cause {
+            For::Login => self.login.lock().await,
+            For::Logout => self.logout.lock().await,
         };
-        if now < *last + INTERVAL {
-            return;
+        let now = self.clock.now();
+        if now < *fetched + INTERVAL {
+            return false;
         }
-        *last = now;
+        *fetched = now;
         match JsonWebKeySet::fetch_async(&self.url, &self.http).await {
             Ok(keys) => self.current.store(Arc::new(keys)),
             Err(error) => {
                 tracing::warn!(%error, "signing keys of the identity provider could not be fetched; the old ones stay");
             }
         }
+        true
     }
 }

@@ -1,11 +1,9 @@
-//! how sessions end: the address that ends the provider's own, and the provider's word that one of ours must (pure but for
-//! fetching keys).
+//! the provider's word that a session of ours must end -> whose, if it counts (pure but for fetching keys).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use openidconnect::JsonWebKey as _;
 use openidconnect::core::{CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
-use openidconnect::url::Url;
 use serde_json::{Map, Value, json};
 
 use super::Provider;
@@ -19,8 +17,6 @@ const MAX_LOGOUT_TOKEN: usize = 8 * 1024;
 const LIFE: i64 = 10 * 60;
 /// The event that makes a token a logout token.
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
-/// An ID token longer than this is left out of the address: many servers accept no longer ones.
-const MAX_HINT: usize = 4 * 1024;
 
 /// The provider says that sessions ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,32 +29,9 @@ pub struct Logout {
     pub subject: Option<String>,
     /// When it was said, by the provider's clock: sessions that began later are not meant.
     pub issued: i64,
-    /// When it no longer counts, Unix seconds.
-    pub expires: i64,
 }
 
 impl Provider {
-    /// Address that ends the provider's own session and leads back to `back`; `None` when the provider has none.
-    pub fn end_session_url(&self, id_token: Option<&str>, back: &str) -> Option<String> {
-        let mut url = self.end_session.clone()?;
-        {
-            let mut query = url.query_pairs_mut();
-            query.append_pair("client_id", &self.settings.client_id);
-            query.append_pair("post_logout_redirect_uri", back);
-            if let Some(hint) = id_token.filter(|token| !token.is_empty() && token.len() <= MAX_HINT) {
-                query.append_pair("id_token_hint", hint);
-            }
-        }
-        Some(url.into())
-    }
-
-    /// Origin of that address.
-    pub fn end_session_origin(&self) -> Option<String> {
-        self.end_session
-            .as_ref()
-            .map(|url: &Url| url.origin().ascii_serialization())
-    }
-
     /// Verifies a logout token (OpenID Connect Back-Channel Logout 1.0, 2.6).
     ///
     /// # Errors
@@ -70,8 +43,11 @@ impl Provider {
         let now = self.clock.now();
         match verify(token, &self.settings, &self.keys.current(), now) {
             Err(Refused::UnknownKey) => {
-                self.keys.refetch(For::Logout).await;
-                verify(token, &self.settings, &self.keys.current(), now)
+                let fetched = self.keys.refetch(For::Logout).await;
+                match verify(token, &self.settings, &self.keys.current(), now) {
+                    Err(Refused::UnknownKey) if !fetched => Err(Refused::KeysLater),
+                    verified => verified,
+                }
             }
             verified => verified,
         }
@@ -118,7 +94,6 @@ fn verify(token: &str, settings: &Settings, keys: &CoreJsonWebKeySet, now: i64) 
         sid: sid.map(str::to_owned),
         subject: subject.map(str::to_owned),
         issued,
-        expires: expires + SKEW,
     })
 }
 

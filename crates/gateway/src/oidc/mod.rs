@@ -1,11 +1,12 @@
 //! the identity provider as discovered: where to send browsers, and authorization code -> verified claims (IO).
 //!
 //! `discovery` waits for it and reads its `metadata`; `jwks` keeps its keys, `token` verifies ID tokens with them, `claims`
-//! makes Kubernetes names of their content; `renewal` asks whether it still vouches for somebody; `logout` is how sessions end
-//! here and there; `http` is how it is called.
+//! makes Kubernetes names of their content; `renewal` asks whether it still vouches for somebody; `logout` is its word
+//! that a session must end, `end_session` how its own ends; `http` is how it is called.
 
 pub mod claims;
 pub(crate) mod discovery;
+mod end_session;
 pub mod http;
 mod jwks;
 mod logout;

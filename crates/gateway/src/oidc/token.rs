@@ -22,6 +22,9 @@ pub enum Refused {
     /// No published key has the id that the token names.
     #[error("signed with an unknown key")]
     UnknownKey,
+    /// The same, and keys were fetched too short a while ago to fetch them again: it may count later.
+    #[error("signed with an unknown key; keys are not fetched again so soon")]
+    KeysLater,
     /// The algorithm is not among the configured ones.
     #[error("signed with an algorithm that the --oidc-signing-algs does not name")]
     Algorithm,

@@ -1,11 +1,13 @@
 //! session ids -> who is signed in, from objects that every replica watches (IO on unknown ids and at logins only).
 //!
 //! `content` is what an object holds, sealed; `view` what the watch knows of all; `upkeep` watches, and deletes what ended;
-//! `change` writes; `renewal` asks the provider whether it still vouches; `ending` is signing out.
+//! `change` writes; `renewal` asks the provider whether it still vouches; `ending` is signing out, `logins`
+//! bounds what signing in costs.
 
 mod change;
 pub mod content;
 mod ending;
+mod logins;
 mod renewal;
 mod upkeep;
 mod view;
@@ -22,6 +24,7 @@ use tokio::time::timeout;
 pub use self::change::Spent;
 use self::content::{Content, Limits, id_of, object_name};
 pub use self::ending::{Ended, Whose};
+use self::logins::Logins;
 use self::renewal::Renewal;
 use self::view::{Known, Open, Standing, View};
 use crate::clock::Clock;
@@ -71,6 +74,7 @@ pub struct Sessions {
     renewal: Renewal,
     heard: moka::future::Cache<String, ()>,
     told: Option<Box<Told>>,
+    logins: Logins,
 }
 
 /// Hears of a session that ended before its time: its id, the Kubernetes user name (empty if it is not known), and one stable
@@ -97,6 +101,7 @@ impl Sessions {
             renewal: Renewal::default(),
             heard: ending::heard(),
             told: None,
+            logins: Logins::default(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! the identity provider's word that somebody signed out -> that person's sessions deleted, before the answer (IO).
 
+use std::time::Instant;
+
 use axum::response::Response;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -11,6 +13,7 @@ use crate::pages;
 use crate::request::one_of;
 use crate::request::source_rule::single;
 use crate::session::Whose;
+use crate::sign_in::seldom::Seldom;
 use crate::verify::AppState;
 
 /// Largest body, in bytes.
@@ -18,13 +21,18 @@ pub(super) const MAX_BODY: usize = 16 * 1024;
 /// Most messages that are looked at together: anybody can send some, and each costs a signature.
 static PLACES: Semaphore = Semaphore::const_new(16);
 
+/// One line of the log would be written for every stranger's message.
+static REFUSALS: Seldom = Seldom::new();
+
 /// Answers `POST https://auth.<base>/backchannel-logout`, which comes from the provider and not from a browser: 200 once the
 /// sessions are gone, 400 for a token that does not count, 503 when it must be sent again.
 pub(super) async fn receive(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Response {
     let mut response = match judged(app, headers, body).await {
         Ok(()) => empty(StatusCode::OK),
         Err(Wrong::Request(reason)) => {
-            tracing::warn!(%reason, "a logout token is refused");
+            if let Some(left_out) = REFUSALS.turn(Instant::now()) {
+                tracing::warn!(%reason, left_out, "a logout token is refused");
+            }
             pages::problem(StatusCode::BAD_REQUEST, "invalid_request", &reason)
         }
         Err(Wrong::Later) => pages::problem(
@@ -45,7 +53,10 @@ enum Wrong {
 
 impl From<Refused> for Wrong {
     fn from(error: Refused) -> Self {
-        Self::Request(format!("the logout token is refused: {error}"))
+        match error {
+            Refused::KeysLater => Self::Later,
+            error => Self::Request(format!("the logout token is refused: {error}")),
+        }
     }
 }
 

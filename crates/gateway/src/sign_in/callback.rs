@@ -1,5 +1,7 @@
 //! the identity provider's answer -> a new session and its cookie (IO).
 
+use std::time::Instant;
+
 use axum::response::Response;
 use http::header::HeaderMap;
 use http::{StatusCode, Uri};
@@ -15,7 +17,11 @@ use crate::request::source_rule::Source;
 use crate::session::content::Content;
 use crate::sign_in::enter::not_a_page;
 use crate::sign_in::login;
+use crate::sign_in::seldom::Seldom;
 use crate::verify::AppState;
+
+/// Anybody can send answers that are refused.
+static REFUSALS: Seldom = Seldom::new();
 
 /// Answers `GET https://auth.<base>/callback?code=…&state=…`.
 pub(super) async fn callback(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
@@ -29,11 +35,10 @@ async fn receive(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
     let domain = app.domain()?;
     let state = parameter(uri, "state")?.unwrap_or_default();
     let Some((slot, attempt)) = login::resume(app, headers, &state)? else {
-        return Ok(pages::message(
-            StatusCode::BAD_REQUEST,
-            "This sign-in cannot be completed",
-            "It took too long or was begun in another browser. Open your workspace's address again.",
-        ));
+        return Ok(stale());
+    };
+    let Some(_place) = app.sessions.login_place(&state).await? else {
+        return Ok(stale());
     };
     let mut response = match complete(app, &domain, uri, headers, &attempt).await {
         Ok(response) => response,
@@ -45,6 +50,14 @@ async fn receive(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
     // Whatever came of it, this attempt is over.
     cookies::clear(response.headers_mut(), &cookies::login(slot));
     Ok(response)
+}
+
+fn stale() -> Response {
+    pages::message(
+        StatusCode::BAD_REQUEST,
+        "This sign-in cannot be completed",
+        "It took too long, was completed before or was begun in another browser. Open your workspace's address again.",
+    )
 }
 
 async fn complete(
@@ -113,6 +126,13 @@ async fn complete(
     Ok(response)
 }
 
+/// Says why, but not for everything that strangers send.
+fn refused(reason: &dyn std::fmt::Display) {
+    if let Some(left_out) = REFUSALS.turn(Instant::now()) {
+        tracing::warn!(%reason, left_out, "a login failed");
+    }
+}
+
 /// Why a login gave no session.
 enum Problem {
     /// The answer names another issuer, or none where it must name one.
@@ -156,7 +176,7 @@ impl Problem {
         let message = |status, text: &str| pages::message(status, "You are not signed in", text);
         match self {
             Self::Foreign => {
-                tracing::warn!("an authorization response names another issuer, or none: refused");
+                refused(&"the authorization response names another issuer, or none");
                 message(
                     StatusCode::BAD_REQUEST,
                     "The answer does not come from the identity provider that was asked.",
@@ -186,7 +206,7 @@ impl Problem {
                 )
             }
             Self::Redeem(error) => {
-                tracing::warn!(%error, "a login failed");
+                refused(&error);
                 message(
                     StatusCode::FORBIDDEN,
                     "The identity provider's answer was refused. Open your workspace's address to try again; if that does \
@@ -194,7 +214,7 @@ impl Problem {
                 )
             }
             Self::Unusable(reason) => {
-                tracing::warn!(%reason, "a login failed");
+                refused(&reason);
                 message(
                     StatusCode::FORBIDDEN,
                     &format!("Tell your administrator: {reason}."),

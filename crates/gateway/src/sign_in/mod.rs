@@ -8,6 +8,7 @@ mod backchannel;
 mod callback;
 mod enter;
 mod login;
+mod seldom;
 mod sign_out;
 mod start;
 mod workspace_callback;

@@ -355,3 +355,24 @@ async fn a_stranger_cannot_tell_what_exists() {
         assert_eq!(fetched.status, StatusCode::UNAUTHORIZED);
     }
 }
+
+#[tokio::test]
+async fn one_login_asks_the_provider_once_however_often_it_comes_back() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    let at_callback = |url: &str| url.starts_with(&format!("{AUTH}/callback"));
+    let landing = alice.open_until(&format!("{}/", origin(LAB)), at_callback).await;
+    let callback = landing.answer.location().unwrap().to_owned();
+    let (head, _) = callback.split_once("code=").unwrap();
+    let rest = callback.split_once('&').unwrap().1;
+    let cookies = alice.cookies("auth.ws.example").unwrap();
+    world.issuer.take_requests();
+    for number in 0..20 {
+        let url = format!("{head}code=forged-{number}&{rest}");
+        let lines = headers(&[("cookie", &cookies)]);
+        let answer = world.page(http::Method::GET, &url, lines, String::new()).await;
+        assert!(answer.status.is_client_error(), "{}", answer.status);
+    }
+    assert_eq!(world.issuer.take_requests(), ["/token"]);
+    assert!(world.sessions().is_empty());
+}

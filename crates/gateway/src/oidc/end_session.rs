@@ -1,0 +1,31 @@
+//! a sign-out here -> the address that ends the provider's own session (pure).
+
+use openidconnect::url::Url;
+
+use super::Provider;
+
+/// An ID token longer than this is left out of the address: many servers accept no longer ones.
+const MAX_HINT: usize = 4 * 1024;
+
+impl Provider {
+    /// Address that ends the provider's own session and leads back to `back`; `None` when the provider has none.
+    pub fn end_session_url(&self, id_token: Option<&str>, back: &str) -> Option<String> {
+        let mut url = self.end_session.clone()?;
+        {
+            let mut query = url.query_pairs_mut();
+            query.append_pair("client_id", &self.settings.client_id);
+            query.append_pair("post_logout_redirect_uri", back);
+            if let Some(hint) = id_token.filter(|token| !token.is_empty() && token.len() <= MAX_HINT) {
+                query.append_pair("id_token_hint", hint);
+            }
+        }
+        Some(url.into())
+    }
+
+    /// Origin of that address.
+    pub fn end_session_origin(&self) -> Option<String> {
+        self.end_session
+            .as_ref()
+            .map(|url: &Url| url.origin().ascii_serialization())
+    }
+}
