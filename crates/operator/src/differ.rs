@@ -7,7 +7,7 @@ use k8s_openapi::{
 use kube::Resource;
 use serde_json::{Map, Value, json};
 
-use crate::world::Identity;
+use crate::{stores::compact::digest, world::Identity};
 
 /// What to do about one child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +123,7 @@ impl Child for NetworkPolicy {
         let is_owned = owners.any(|owner| {
             owner.kind == Workspace::kind(&()) && owner.api_version.split('/').next() == Some(&*group)
         });
-        !is_owned && self.spec == planned.spec
+        !is_owned && digest(self) == digest(planned)
     }
 }
 

@@ -146,6 +146,7 @@ where
         .modify(|object: &mut Guarded<K>| {
             drop_bookkeeping(object.meta_mut());
             drop_foreign_annotations(object.meta_mut());
+            object.shrink();
         })
         .reflect(writer)
         .filter_map(move |event| {

@@ -143,9 +143,9 @@ where
             Event::Apply(object) => {
                 let mut kept = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
                 // One that cannot be read is none: whoever wants to write it will be told by the API server.
-                let (name, object) = (name_of(object.meta()), readable(object));
+                let (name, mut object) = (name_of(object.meta()), readable(object));
                 let before = kept.take(&name);
-                let same = match (&before, &object) {
+                let same = match (&before, &mut object) {
                     (Some(before), Some(object)) => is_same(before.as_ref(), object),
                     (before, object) => before.is_none() && object.is_none(),
                 };
@@ -207,7 +207,8 @@ where
             let mut object = Arc::unwrap_or_clone(object);
             object.compact();
             drop_bookkeeping(object.meta_mut());
-            Some(object)
+            // A copy is as large as it has to be; what was parsed has room to grow everywhere.
+            Some(object.clone())
         }
         Err(invalid) => {
             let object = name_of(&invalid.metadata);
@@ -218,16 +219,15 @@ where
 }
 
 /// Whether two states of an object differ in nothing but their version.
-fn is_same<K: Resource + Clone + PartialEq>(before: &K, after: &K) -> bool {
+fn is_same<K: Resource + PartialEq>(before: &K, after: &mut K) -> bool {
     if before.meta().generation != after.meta().generation || before.meta().uid != after.meta().uid {
         return false;
     }
-    let mut after = after.clone();
-    after
-        .meta_mut()
-        .resource_version
-        .clone_from(&before.meta().resource_version);
-    *before == after
+    let before_version = before.meta().resource_version.clone();
+    let version = std::mem::replace(&mut after.meta_mut().resource_version, before_version);
+    let same = before == after;
+    after.meta_mut().resource_version = version;
+    same
 }
 
 fn parent_of(meta: &ObjectMeta) -> Option<Parent> {

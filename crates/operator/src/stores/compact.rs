@@ -8,12 +8,14 @@ use k8s_openapi::{
     api::{
         apps::v1::{Deployment, ReplicaSet},
         core::v1::{
-            Container, PersistentVolumeClaim, Pod, PodSpec, Probe, Service, ServiceAccount, ServiceSpec,
+            Container, ContainerStatus, PersistentVolumeClaim, Pod, PodSpec, PodStatus, Probe,
+            ResourceRequirements, Service, ServiceAccount, ServiceSpec, Volume,
         },
         networking::v1::NetworkPolicy,
     },
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
 };
+use sha2::{Digest as _, Sha256};
 
 use crate::hands;
 
@@ -22,6 +24,10 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Annotations that say which storage class is the default one.
 const CLASS_PREFIX: &str = "storageclass.";
+
+/// Annotation on a cached NetworkPolicy, and on none that is stored: the digest of its spec, which is larger than all else that
+/// is kept of a workspace, and only ever compared.
+const SPEC_DIGEST: &str = "workspaces.jupyter.org/spec-digest";
 
 /// A kind of child, and what is kept of it.
 pub trait Compact {
@@ -44,10 +50,33 @@ pub fn drop_foreign_annotations(meta: &mut ObjectMeta) {
     }
 }
 
-/// Keeps of annotations, which the Deployment hands down, only whose the object is.
+/// What a NetworkPolicy allows, as a digest: of one from a cache as well.
+pub fn digest(policy: &NetworkPolicy) -> Option<String> {
+    match &policy.spec {
+        Some(spec) => {
+            let spec = serde_json::to_vec(spec).unwrap_or_default();
+            Some(format!("{:x}", Sha256::digest(spec)))
+        }
+        None => policy.metadata.annotations.as_ref()?.get(SPEC_DIGEST).cloned(),
+    }
+}
+
+/// Keeps of labels and annotations, which the Deployment hands down, and of owners only whose the object is, and of which run.
 fn keep_mark(meta: &mut ObjectMeta) {
+    meta.generate_name = None;
     if let Some(annotations) = &mut meta.annotations {
         annotations.retain(|key, _| key == names::WORKSPACE_UID);
+    }
+    if let Some(labels) = &mut meta.labels {
+        labels.retain(|key, _| [names::WORKSPACE_LABEL, names::RUN_ID_LABEL].contains(&key.as_str()));
+    }
+    if let Some(owners) = &mut meta.owner_references {
+        owners.retain(|owner| owner.controller == Some(true));
+        for owner in owners {
+            owner.api_version = String::new();
+            owner.kind = String::new();
+            owner.name = String::new();
+        }
     }
 }
 
@@ -59,11 +88,69 @@ fn names_of(containers: Vec<Container>) -> Vec<Container> {
     containers.into_iter().map(name).collect()
 }
 
+/// What messages say of a container, and where it listens.
+fn told_of(containers: Vec<Container>) -> Vec<Container> {
+    let told = |container: Container| Container {
+        name: container.name,
+        image: container.image,
+        ports: container.ports,
+        // Whether it is the port that has to answer.
+        readiness_probe: container.readiness_probe.map(|probe| Probe {
+            tcp_socket: probe.tcp_socket,
+            ..Probe::default()
+        }),
+        resources: container.resources.map(|resources| ResourceRequirements {
+            limits: resources.limits,
+            ..ResourceRequirements::default()
+        }),
+        restart_policy: container.restart_policy,
+        ..Container::default()
+    };
+    containers.into_iter().map(told).collect()
+}
+
+/// The volumes that are claims: who uses a disk.
+fn claims_of(volumes: Vec<Volume>) -> Vec<Volume> {
+    let of_claims = volumes
+        .into_iter()
+        .filter(|volume| volume.persistent_volume_claim.is_some());
+    let claim = |volume: Volume| Volume {
+        name: volume.name,
+        persistent_volume_claim: volume.persistent_volume_claim,
+        ..Volume::default()
+    };
+    of_claims.map(claim).collect()
+}
+
+/// What the kubelet says of containers, without what it made of their spec.
+fn states_of(containers: Vec<ContainerStatus>) -> Vec<ContainerStatus> {
+    let state = |container: ContainerStatus| ContainerStatus {
+        name: container.name,
+        ready: container.ready,
+        started: container.started,
+        restart_count: container.restart_count,
+        state: container.state,
+        last_state: container.last_state,
+        ..ContainerStatus::default()
+    };
+    containers.into_iter().map(state).collect()
+}
+
 impl Compact for Deployment {
     /// Of the pod template only labels, the service account and the names of containers are read back: what it was made
     /// from stands in an annotation. Of whoever wrote the object, only who changed the template behind our back.
     fn compact(&mut self) {
         hands::remember(&mut self.metadata);
+        if let Some(annotations) = &mut self.metadata.annotations {
+            annotations.retain(|key, _| key.starts_with(names::RESERVED_PREFIX));
+        }
+        if let Some(spec) = &mut self.spec {
+            spec.selector = LabelSelector::default();
+            if let Some(meta) = &mut spec.template.metadata {
+                meta.annotations = None;
+                keep_mark(meta);
+            }
+        }
         if let Some(template) = self.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()) {
             *template = PodSpec {
                 containers: names_of(std::mem::take(&mut template.containers)),
@@ -81,6 +168,10 @@ impl Compact for Deployment {
             if let Some(conditions) = &mut status.conditions {
                 conditions.retain(|condition| condition.type_ == "ReplicaFailure");
             }
+            status.conditions = status
+                .conditions
+                .take()
+                .filter(|conditions| !conditions.is_empty());
         }
     }
 }
@@ -90,6 +181,7 @@ impl Compact for ReplicaSet {
         keep_mark(&mut self.metadata);
         if let Some(spec) = &mut self.spec {
             spec.template = None;
+            spec.selector = LabelSelector::default();
         }
         if let Some(status) = &mut self.status {
             status.available_replicas = None;
@@ -100,39 +192,28 @@ impl Compact for ReplicaSet {
 }
 
 impl Compact for Pod {
-    /// Status stays whole: causes of trouble are read from it.
+    /// Of the spec what messages name; of the status all that tells of trouble.
     fn compact(&mut self) {
         keep_mark(&mut self.metadata);
-        let Some(spec) = &mut self.spec else { return };
-        spec.affinity = None;
-        spec.tolerations = None;
-        spec.topology_spread_constraints = None;
-        spec.security_context = None;
-        for volume in spec.volumes.iter_mut().flatten() {
-            volume.projected = None;
-            volume.config_map = None;
-            volume.secret = None;
-            volume.empty_dir = None;
-        }
-        let init = spec.init_containers.iter_mut().flatten();
-        for container in spec.containers.iter_mut().chain(init) {
-            container.args = None;
-            container.command = None;
-            container.env = None;
-            container.env_from = None;
-            container.lifecycle = None;
-            container.liveness_probe = None;
-            // Whether it is the port that has to answer: a message says so.
-            if let Some(probe) = &mut container.readiness_probe {
-                *probe = Probe {
-                    tcp_socket: probe.tcp_socket.take(),
-                    ..Probe::default()
-                };
-            }
-            container.security_context = None;
-            container.startup_probe = None;
-            container.volume_mounts = None;
-        }
+        self.spec = self.spec.take().map(|spec| PodSpec {
+            node_name: spec.node_name,
+            volumes: spec.volumes.map(claims_of),
+            init_containers: spec.init_containers.map(told_of),
+            containers: told_of(spec.containers),
+            ..PodSpec::default()
+        });
+        self.status = self.status.take().map(|status| PodStatus {
+            phase: status.phase,
+            reason: status.reason,
+            message: status.message,
+            conditions: status.conditions,
+            pod_ip: status.pod_ip,
+            nominated_node_name: status.nominated_node_name,
+            start_time: status.start_time,
+            init_container_statuses: status.init_container_statuses.map(states_of),
+            container_statuses: status.container_statuses.map(states_of),
+            ..PodStatus::default()
+        });
     }
 }
 
@@ -163,7 +244,17 @@ impl Compact for ServiceAccount {
 }
 
 impl Compact for NetworkPolicy {
-    fn compact(&mut self) {}
+    fn compact(&mut self) {
+        let digest = self.spec.as_ref().and_then(|_| digest(self));
+        self.spec = None;
+        if let Some(annotations) = &mut self.metadata.annotations {
+            annotations.remove(SPEC_DIGEST);
+        }
+        if let Some(digest) = digest {
+            let annotations = self.metadata.annotations.get_or_insert_default();
+            annotations.insert(SPEC_DIGEST.to_owned(), digest);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -184,5 +275,57 @@ mod tests {
         drop_foreign_annotations(&mut meta);
         let left: Vec<_> = meta.annotations.unwrap().into_keys().collect();
         assert_eq!(left, [keys[2], keys[0]]);
+    }
+
+    #[test]
+    fn of_a_policy_a_digest_is_kept_that_nobody_can_forge() {
+        let policy = |port: i32| -> NetworkPolicy {
+            serde_json::from_value(serde_json::json!({
+                "metadata": {"name": "p", "annotations": {SPEC_DIGEST: "forged"}},
+                "spec": {"podSelector": {}, "ingress": [{"ports": [{"port": port}]}]},
+            }))
+            .unwrap()
+        };
+        let mut kept = policy(1);
+        kept.compact();
+        assert_eq!(kept.spec, None);
+        assert_eq!(digest(&kept), digest(&policy(1)));
+        assert_ne!(digest(&kept), digest(&policy(2)));
+        kept.compact();
+        assert_eq!(
+            digest(&kept),
+            None,
+            "one without a spec has none, whatever it says"
+        );
+    }
+
+    #[test]
+    fn of_a_pod_what_messages_name_and_the_states_of_its_containers_are_kept() {
+        let mut pod: Pod = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "p", "labels": {names::WORKSPACE_LABEL: "w", names::RUN_ID_LABEL: "r", "a": "b"},
+                "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "s", "uid": "u", "controller": true}]},
+            "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "i", "env": [{"name": "A"}],
+                "resources": {"limits": {"memory": "1Gi"}, "requests": {"memory": "1Gi"}},
+                "readinessProbe": {"tcpSocket": {"port": "http"}, "periodSeconds": 1}}],
+                "volumes": [{"name": "v", "emptyDir": {}}, {"name": "d", "persistentVolumeClaim": {"claimName": "d"}}]},
+            "status": {"phase": "Running", "podIP": "10.0.0.1", "hostIP": "10.0.0.2", "containerStatuses": [{
+                "name": "c", "ready": true, "restartCount": 2, "image": "i", "imageID": "x", "containerID": "y",
+                "resources": {"limits": {"memory": "1Gi"}}, "state": {"running": {}}}]},
+        }))
+        .unwrap();
+        pod.compact();
+        assert_eq!(
+            serde_json::to_value(&pod).unwrap(),
+            serde_json::json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": {"name": "p", "labels": {names::WORKSPACE_LABEL: "w", names::RUN_ID_LABEL: "r"},
+                    "ownerReferences": [{"apiVersion": "", "kind": "", "name": "", "uid": "u", "controller": true}]},
+                "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "i",
+                    "resources": {"limits": {"memory": "1Gi"}}, "readinessProbe": {"tcpSocket": {"port": "http"}}}],
+                    "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "d"}}]},
+                "status": {"phase": "Running", "podIP": "10.0.0.1", "containerStatuses": [{
+                    "name": "c", "ready": true, "restartCount": 2, "image": "", "imageID": "", "state": {"running": {}}}]},
+            })
+        );
     }
 }

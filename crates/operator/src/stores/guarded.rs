@@ -26,6 +26,15 @@ impl<K> Guarded<K> {
     }
 }
 
+impl<K: Clone> Guarded<K> {
+    /// Gives back what memory it does not need: what was parsed has room to grow everywhere, a copy has not.
+    pub fn shrink(&mut self) {
+        if let Ok(object) = &mut self.0 {
+            *object = Arc::new(K::clone(object));
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Head {
     #[serde(default)]
