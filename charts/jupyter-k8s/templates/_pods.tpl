@@ -4,6 +4,7 @@
 {{- $component := index . 1 -}}
 serviceAccountName: {{ include "jk8s.name" . }}
 enableServiceLinks: false
+priorityClassName: {{ include "jk8s.priorityClass" $root }}
 {{- with $root.Values.image.pullSecrets }}
 imagePullSecrets:
 {{- range . }}
@@ -25,6 +26,11 @@ topologySpreadConstraints:
       matchLabels:
         {{- include "jk8s.selector" . | nindent 8 }}
     matchLabelKeys: [pod-template-hash]
+{{- end }}
+
+{{/* The PriorityClass of this release's pods. */}}
+{{- define "jk8s.priorityClass" -}}
+{{- .Values.priorityClassName | default (include "jk8s.name" (list . "system")) -}}
 {{- end }}
 
 {{/* Keycloak's image belongs to user 1000; the others run as nobody in particular. */}}

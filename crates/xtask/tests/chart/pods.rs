@@ -1,6 +1,6 @@
 //! rendered pods -> secured, bounded and protected (IO: runs `helm`).
 
-use crate::render::{containers, installations, named, of_kind, pods, strings};
+use crate::render::{LOCAL, containers, installations, named, of_kind, pods, strings, template};
 
 #[test]
 fn every_pod_fits_pod_security_restricted_and_is_bounded() {
@@ -103,5 +103,19 @@ fn every_component_accepts_connections_only_where_it_listens() {
         let gateway = named(&objects, "NetworkPolicy", "jupyter-k8s-gateway");
         let peer = &gateway["spec"]["ingress"][0]["from"][0]["podSelector"]["matchLabels"];
         assert_eq!(peer["app.kubernetes.io/component"], "proxy");
+    }
+}
+
+#[test]
+fn the_product_s_own_pods_are_made_room_for_on_nodes_full_of_workspaces() {
+    let own = template(&LOCAL).unwrap();
+    let class = named(&own, "PriorityClass", "jupyter-k8s-system");
+    assert!(class["value"].as_i64().unwrap() > 0);
+    let other = template(&[&LOCAL[..], &["--set", "priorityClassName=theirs"]].concat()).unwrap();
+    assert!(other.iter().all(|object| object["kind"] != "PriorityClass"));
+    for (objects, expected) in [(&own, "jupyter-k8s-system"), (&other, "theirs")] {
+        for (name, pod) in pods(objects) {
+            assert_eq!(pod["priorityClassName"], expected, "{name}");
+        }
     }
 }

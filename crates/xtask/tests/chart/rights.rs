@@ -44,6 +44,8 @@ fn people_get_workspaces_of_their_namespace_and_a_view_of_the_catalogue() {
         ("workspaces/connect", "create", ""),
         ("workspaceshares", write, ""),
         ("workspaceexecutionprofiles", "get list", ""),
+        ("events", "get list watch", ""),
+        ("pods,persistentvolumeclaims", "get list watch", ""),
         ("workspacetemplates", "use", "production-notebook-template"),
         ("workspacemanagers", "use", "default"),
     ];
