@@ -40,6 +40,12 @@ use crate::{
 
 /// The longest time from evidence to status, in the whole seconds that the API server records.
 const SOON: Duration = Duration::from_secs(2);
+/// Causes of which an Event tells only some seconds after the workspace was made.
+const MAY_COME: [&str; 3] = [
+    reason::TEMPLATE_NOT_FOUND,
+    reason::MANAGER_NOT_FOUND,
+    reason::EXECUTION_PROFILE_NOT_FOUND,
+];
 /// How long a failure may take to show at all.
 const SHOWS: Duration = Duration::from_secs(100);
 
@@ -244,14 +250,33 @@ impl Scene {
         let held = evidence(&self.histories)
             .with_context(|| format!("{reason} is told without evidence: {message}"))?;
         let delay = told.duration_since(held).as_secs();
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.told.push(reason.to_owned());
-        seen.findings.push(format!("{reason} after {delay} s"));
+        {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.told.push(reason.to_owned());
+            seen.findings.push(format!("{reason} after {delay} s"));
+        }
         anyhow::ensure!(
             delay <= i64::try_from(SOON.as_secs())?,
             "{reason} was told {delay} s after the API server held the evidence"
         );
+        if MAY_COME.contains(&reason) {
+            self.told_late(reason).await?;
+        }
         Ok(())
+    }
+
+    /// Waits for the Event, which is written only if what is missing does not come a moment later.
+    async fn told_late(&self, reason: &str) -> anyhow::Result<()> {
+        wait::until(&format!("an Event {reason}"), wait::USUAL, || async {
+            let events = self.scratch.api::<Event>().list(&ListParams::default()).await;
+            let events = events.map_err(|error| error.to_string())?.items;
+            let mut reasons = events.iter().filter_map(|event| event.reason.as_deref());
+            reasons
+                .any(|it| it == reason)
+                .then_some(())
+                .ok_or_else(|| "none yet".to_owned())
+        })
+        .await
     }
 
     /// A cause that may be told on the way: the failure passes through it.

@@ -252,7 +252,7 @@ async fn a_pod_template_changed_by_hand_is_told_and_put_right_at_the_next_start(
     pending(&scene, &["deployment.spec.template"]).await?;
     let ws = scene.reached(Phase::Running).await?;
     let message = ws.status.and_then(|status| status.message).unwrap_or_default();
-    assert!(message.contains("changed by somebody"), "{message}");
+    assert!(message.contains("changed by \"somebody\""), "{message}");
     scene
         .set(json!({"desiredStatus": DesiredStatus::Stopped}))
         .await?;
