@@ -122,7 +122,7 @@ impl Metrics {
         );
         registry.register_with_unit(
             "index_lag",
-            "How long the oldest heartbeat is under way that has not come back by the watch; 0 when all have",
+            "How long the oldest heartbeat is under way that has not come back, or the watch is broken that is so the longest; 0 when nothing lags",
             Unit::Seconds,
             self.index_lag.clone(),
         );

@@ -1,4 +1,8 @@
-//! records -> lines that each hold the SHA-256 of the one before; lines -> whether none was changed, taken out or put in (pure).
+//! records -> lines that each hold the SHA-256 of the one before; lines -> whether they hang together, and hold ends that were noted
+//! before (pure).
+//!
+//! The hash has no key: whoever can write the whole file can make another whole one. What holds against them is an end of a chain
+//! that was noted elsewhere.
 
 use std::collections::HashMap;
 
@@ -69,9 +73,51 @@ fn hash(line: &str) -> String {
     text
 }
 
+/// One record of a chain: what came before it cannot be changed without changing its hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Point {
+    /// The chain.
+    pub chain: String,
+    /// Number of the record.
+    pub seq: u64,
+    /// SHA-256 of its line, in hexadecimal digits.
+    pub hash: String,
+}
+
+impl std::fmt::Display for Point {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{}", self.chain, self.seq, self.hash)
+    }
+}
+
+impl std::str::FromStr for Point {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.split('/');
+        match (
+            parts.next(),
+            parts.next().map(str::parse),
+            parts.next(),
+            parts.next(),
+        ) {
+            (Some(chain), Some(Ok(seq)), Some(hash), None) => Ok(Self {
+                chain: chain.to_owned(),
+                seq,
+                hash: hash.to_owned(),
+            }),
+            _ => Err("not <chain>/<number>/<hash>, as an earlier check wrote it"),
+        }
+    }
+}
+
 /// What a file holds.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Verified {
+    /// Last records of the chains.
+    pub ends: Vec<Point>,
+    /// Records that were expected and are not in it.
+    pub missing: Vec<Point>,
     /// Records.
     pub records: u64,
     /// Chains, one per process.
@@ -96,6 +142,9 @@ pub struct Checker {
     line: usize,
     records: u64,
     chains: HashMap<String, Link>,
+    expected: Vec<Point>,
+    /// Beginnings of lines that the container runtime cut, by stream.
+    cut: HashMap<String, String>,
 }
 
 #[derive(Debug)]
@@ -115,17 +164,52 @@ struct Read {
 }
 
 impl Checker {
-    /// Looks at the next line. Lines of other logs are passed over, and so is what a container runtime puts before a line.
+    /// Expects these records, which an earlier check found.
+    pub fn expecting(expected: Vec<Point>) -> Self {
+        Self {
+            expected,
+            ..Self::default()
+        }
+    }
+
+    /// Looks at the next line. Lines of other logs are passed over, and so is what a container runtime puts before a line; a line
+    /// that it cut in pieces is put together.
     ///
     /// # Errors
     /// It is not the one that was written after the one before it.
     pub fn look(&mut self, line: &str) -> Result<(), Broken> {
         self.line += 1;
         let line = line.trim_end_matches(['\r', '\n']);
-        let Some(start) = line.find('{').filter(|_| line.len() <= LONGEST) else {
+        let Some((stream, is_whole, piece)) = piece(line) else {
+            return self.look_at(line);
+        };
+        if self.cut.is_empty() && is_whole {
+            return self.look_at(piece);
+        }
+        let mut all = self.cut.remove(stream).unwrap_or_default();
+        // One too long to be ours grows no further.
+        if all.len() <= LONGEST {
+            all.push_str(piece);
+        }
+        if is_whole {
+            return self.look_at(&all);
+        }
+        self.cut.insert(stream.to_owned(), all);
+        Ok(())
+    }
+
+    fn look_at(&mut self, line: &str) -> Result<(), Broken> {
+        let Some(start) = line.find('{') else {
             return Ok(());
         };
         let line = &line[start..];
+        if line.len() > LONGEST {
+            return if line.starts_with("{\"log\":\"audit\"") {
+                Err(self.broken(format!("longer than any record ({LONGEST} bytes)")))
+            } else {
+                Ok(())
+            };
+        }
         let read = match serde_json::from_str::<Read>(line) {
             Ok(read) if read.log == LOG => read,
             // A damaged record must not pass for a line of another log.
@@ -157,6 +241,8 @@ impl Checker {
             last: hash(line),
             ended: read.event == "end",
         };
+        self.expected
+            .retain(|point| (&point.chain, point.seq, &point.hash) != (&read.chain, read.seq, &here.last));
         self.chains.insert(read.chain, here);
         Ok(())
     }
@@ -167,6 +253,15 @@ impl Checker {
             records: self.records,
             chains: self.chains.len(),
             open: self.chains.values().filter(|link| !link.ended).count(),
+            ends: {
+                let ends = self.chains.into_iter().map(|(chain, link)| Point {
+                    chain,
+                    seq: link.next - 1,
+                    hash: link.last,
+                });
+                ends.collect()
+            },
+            missing: self.expected,
         }
     }
 
@@ -176,6 +271,15 @@ impl Checker {
             problem,
         }
     }
+}
+
+/// Stream and text of a line as container runtimes write it (`<time> <stream> <P|F> <text>`), and whether it ends there.
+fn piece(line: &str) -> Option<(&str, bool, &str)> {
+    let mut parts = line.splitn(4, ' ');
+    let (_time, stream) = (parts.next()?, parts.next()?);
+    let (tag, text) = (parts.next()?, parts.next()?);
+    let is_ours = matches!(stream, "stdout" | "stderr") && matches!(tag, "F" | "P");
+    is_ours.then_some((stream, tag == "F", text))
 }
 
 #[cfg(test)]
@@ -242,5 +346,47 @@ mod tests {
         assert_eq!(check(&cut).unwrap().open, 0);
         cut.truncate(3);
         assert_eq!(check(&cut).unwrap().open, 1);
+    }
+
+    #[test]
+    fn lines_that_a_container_runtime_cut_are_put_together() {
+        let good = lines("a", 2);
+        let mut cut = Vec::new();
+        for line in &good {
+            let (head, tail) = line.split_at(50);
+            cut.push(format!("2026-01-01T00:00:00.1Z stdout P {head}"));
+            cut.push("2026-01-01T00:00:00.1Z stderr F {\"level\":\"INFO\"}".to_owned());
+            cut.push(format!("2026-01-01T00:00:00.1Z stdout F {tail}"));
+        }
+        assert_eq!(check(&cut).unwrap().records, 4);
+        cut[5] = cut[5].replace("\"count\":0", "\"count\":9");
+        assert!(check(&cut).is_err());
+        let long = format!("{{\"log\":\"audit\",\"text\":\"{}\"}}", "x".repeat(LONGEST));
+        assert_eq!(check(&[long]).unwrap_err().line, 1);
+    }
+
+    #[test]
+    fn an_end_that_was_noted_tells_a_log_that_was_written_anew_or_cut_short() {
+        let all = lines("a", 4);
+        let noted = check(&all[..4]).unwrap().ends;
+        let noted: Point = noted[0].to_string().parse().unwrap();
+        assert_eq!((noted.chain.as_str(), noted.seq), ("a", 3));
+        let missing = |lines: &[String]| {
+            let mut checker = Checker::expecting(vec![noted.clone()]);
+            for line in lines {
+                checker.look(line).unwrap();
+            }
+            checker.finish().missing
+        };
+        assert_eq!(missing(&all), []);
+        assert_eq!(missing(&all[..3]), std::slice::from_ref(&noted));
+        let mut anew = Chain::new("a".to_owned());
+        let start = Record::Start {
+            version: "2".to_owned(),
+        };
+        let records = [start, Record::End];
+        let anew = records.map(|record| anew.line(&record, Timestamp::UNIX_EPOCH).unwrap());
+        assert_eq!(missing(&anew), std::slice::from_ref(&noted));
+        assert!("a/b/c".parse::<Point>().is_err());
     }
 }

@@ -4,15 +4,16 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write as _, stdin, stdout};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Parser;
 
-use super::chain::{Checker, Verified};
+use super::chain::{Checker, Point, Verified};
 
 /// Name of the command, as the first argument.
 pub const NAME: &str = "verify-audit";
 
-/// Says whether an audit log is whole: no record changed, taken out or put in. Ends with 1 at the first line that is not.
+/// Says whether the records of an audit log hang together: none changed, taken out or put in by somebody who did not write all
+/// that follows anew. Ends with 1 at the first line that does not fit, and where an expected record is missing or there is none.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "jupyter-k8s-gateway")]
 pub struct Args {
@@ -23,6 +24,11 @@ pub struct Args {
     /// File with the gateway's standard output, as the gateway or the container runtime wrote it; lines of other logs and of several
     /// replicas may stand between. `-`: standard input.
     file: PathBuf,
+
+    /// A record that must be in it, as an earlier check wrote it (`end <chain>/<number>/<hash>`). May be given several times. Against
+    /// somebody who could write the whole file, only this holds.
+    #[arg(long = "expect", value_name = "CHAIN/NUMBER/HASH")]
+    expected: Vec<Point>,
 }
 
 /// Checks the file, and says on standard output what it holds.
@@ -30,36 +36,49 @@ pub struct Args {
 /// # Errors
 /// It cannot be read, or a line in it is not what was written.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let verified = tokio::task::spawn_blocking(move || verify(&args.file)).await??;
+    let verified = tokio::task::spawn_blocking(move || verify(&args.file, args.expected)).await??;
     let Verified {
         records,
         chains,
         open,
+        ends,
+        ..
     } = verified;
+    let mut out = stdout().lock();
     writeln!(
-        stdout(),
+        out,
         "whole: {records} records of {chains} processes, {open} of them without their end"
     )?;
+    for end in ends {
+        writeln!(out, "end {end}")?;
+    }
     Ok(())
 }
 
-fn verify(file: &Path) -> anyhow::Result<Verified> {
+fn verify(file: &Path, expected: Vec<Point>) -> anyhow::Result<Verified> {
     let name = file.display();
     if file.as_os_str() == "-" {
-        return check(stdin().lock());
+        return check(stdin().lock(), expected);
     }
     let opened = File::open(file).with_context(|| format!("{name} cannot be opened"))?;
-    check(BufReader::new(opened)).with_context(|| name.to_string())
+    check(BufReader::new(opened), expected).with_context(|| name.to_string())
 }
 
-fn check(mut lines: impl BufRead) -> anyhow::Result<Verified> {
-    let mut checker = Checker::default();
+fn check(mut lines: impl BufRead, expected: Vec<Point>) -> anyhow::Result<Verified> {
+    let mut checker = Checker::expecting(expected);
     let mut line = Vec::new();
     while lines.read_until(b'\n', &mut line)? > 0 {
         checker.look(&String::from_utf8_lossy(&line))?;
         line.clear();
     }
-    Ok(checker.finish())
+    let verified = checker.finish();
+    if let Some(missing) = verified.missing.first() {
+        bail!("record {missing}, which an earlier check found, is missing");
+    }
+    if verified.records == 0 {
+        bail!("no record of an audit log is in it");
+    }
+    Ok(verified)
 }
 
 #[cfg(test)]
@@ -67,11 +86,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_audit_log_holds_nothing_and_a_damaged_one_is_named_by_line() {
-        let verified = check(&b"hello\n\xff\xfe\n"[..]).unwrap();
-        assert_eq!(verified, Verified::default());
-        let damaged = b"hello\n{\"log\":\"audit\",\"seq\n".as_slice();
-        let told = check(damaged).unwrap_err().to_string();
+    fn what_is_no_audit_log_is_not_called_whole_and_a_damaged_one_is_named_by_line() {
+        let error = |lines: &[u8]| check(lines, Vec::new()).unwrap_err().to_string();
+        assert_eq!(error(b"hello\n\xff\xfe\n"), "no record of an audit log is in it");
+        let told = error(b"hello\n{\"log\":\"audit\",\"seq\n");
         assert!(told.starts_with("line 2: "), "{told}");
     }
 }

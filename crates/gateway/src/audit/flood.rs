@@ -1,50 +1,104 @@
-//! denials as they come -> which get a record of their own, and how many did not (pure).
+//! refusals as they come -> which get a record of their own, and how many did not (pure).
+//!
+//! Strangers have one budget together, and each session has its own: nobody can use up another's.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Denials that may come at once.
+use crate::crypto::tokens::RandomId;
+
+/// Refusals that may come at once.
 const BURST: u32 = 100;
 /// Time after which one more has a record of its own.
 const EACH: Duration = Duration::from_millis(100);
+/// Most sessions whose budgets are remembered. Beyond, all begin anew.
+const MOST: usize = 10_000;
+
+/// Who was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// Nobody knows whom.
+    Stranger,
+    /// The person of a session.
+    Session(RandomId),
+}
 
 /// Lets through as many as people read, and counts the rest.
 #[derive(Debug)]
-pub(super) struct Flood {
-    left: u32,
-    since: Instant,
-    more: u64,
+pub(super) struct Floods {
+    strangers: Flood,
+    sessions: HashMap<RandomId, Flood>,
+    more: More,
 }
 
-impl Flood {
+/// Refusals without a record of their own.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct More {
+    /// Of strangers.
+    pub(super) strangers: u64,
+    /// Of people with a session.
+    pub(super) sessions: u64,
+}
+
+#[derive(Debug)]
+struct Flood {
+    left: u32,
+    since: Instant,
+}
+
+impl Floods {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            left: BURST,
-            since: now,
-            more: 0,
+            strangers: Flood::new(now),
+            sessions: HashMap::new(),
+            more: More::default(),
         }
     }
 
     /// Whether this one gets its own record.
-    pub(super) fn admits(&mut self, now: Instant) -> bool {
-        let earned = now.duration_since(self.since).as_millis() / EACH.as_millis();
-        let earned = u32::try_from(earned).unwrap_or(u32::MAX);
-        if earned > 0 {
-            self.left = self.left.saturating_add(earned).min(BURST);
-            self.since = now;
-        }
-        if self.left == 0 {
-            self.more += 1;
-            return false;
-        }
-        self.left -= 1;
-        true
+    pub(super) fn admits(&mut self, who: Refused, now: Instant) -> bool {
+        let (flood, more) = match who {
+            Refused::Stranger => (&mut self.strangers, &mut self.more.strangers),
+            Refused::Session(id) => {
+                if self.sessions.len() >= MOST && !self.sessions.contains_key(&id) {
+                    self.sessions.clear();
+                }
+                let flood = self.sessions.entry(id).or_insert_with(|| Flood::new(now));
+                (flood, &mut self.more.sessions)
+            }
+        };
+        let admits = flood.admits(now);
+        *more += u64::from(!admits);
+        admits
     }
 
     /// How many had none since this was asked last.
-    pub(super) fn take(&mut self) -> u64 {
+    pub(super) fn take(&mut self) -> More {
         std::mem::take(&mut self.more)
+    }
+}
+
+impl Flood {
+    fn new(now: Instant) -> Self {
+        Self {
+            left: BURST,
+            since: now,
+        }
+    }
+
+    fn admits(&mut self, now: Instant) -> bool {
+        let earned = now.duration_since(self.since).as_millis() / EACH.as_millis();
+        let earned = u32::try_from(earned).unwrap_or(u32::MAX);
+        self.left = self.left.saturating_add(earned).min(BURST);
+        // What is left over counts for the next one.
+        self.since += EACH.saturating_mul(earned);
+        match self.left.checked_sub(1) {
+            Some(left) => self.left = left,
+            None => return false,
+        }
+        true
     }
 }
 
@@ -52,16 +106,58 @@ impl Flood {
 mod tests {
     use super::*;
 
+    fn stranger(floods: &mut Floods, now: Instant) -> bool {
+        floods.admits(Refused::Stranger, now)
+    }
+
     #[test]
-    fn usual_denials_all_have_a_record_and_of_a_flood_ten_per_second_do() {
+    fn usual_refusals_all_have_a_record_and_of_a_flood_ten_per_second_do() {
         let start = Instant::now();
-        let mut flood = Flood::new(start);
-        let admitted = (0..1000).filter(|_| flood.admits(start)).count();
-        assert_eq!((admitted, flood.take(), flood.take()), (100, 900, 0));
+        let mut floods = Floods::new(start);
+        let admitted = (0..1000).filter(|_| stranger(&mut floods, start)).count();
+        assert_eq!((admitted, floods.take().strangers), (100, 900));
+        assert_eq!(floods.take(), More::default());
         let later = start + Duration::from_secs(1);
-        let admitted = (0..1000).filter(|_| flood.admits(later)).count();
-        assert_eq!((admitted, flood.take()), (10, 990));
+        let admitted = (0..1000).filter(|_| stranger(&mut floods, later)).count();
+        assert_eq!((admitted, floods.take().strangers), (10, 990));
         let mut usual = (0..1000).map(|n| start + Duration::from_secs(2) + EACH * n);
-        assert!(usual.all(|now| flood.admits(now)));
+        assert!(usual.all(|now| stranger(&mut floods, now)));
+    }
+
+    #[test]
+    fn no_time_between_refusals_is_lost() {
+        let start = Instant::now();
+        let mut floods = Floods::new(start);
+        while stranger(&mut floods, start) {}
+        let ticks = (1..=40).map(|n| start + Duration::from_millis(150) * n);
+        let admitted = ticks.filter(|now| stranger(&mut floods, *now)).count();
+        assert_eq!(admitted, 40);
+        let mut quick = Floods::new(start);
+        while stranger(&mut quick, start) {}
+        let ticks = (1..=100).map(|n| start + Duration::from_millis(60) * n);
+        let admitted = ticks.filter(|now| stranger(&mut quick, *now)).count();
+        assert_eq!(admitted, 60, "six seconds");
+    }
+
+    #[test]
+    fn neither_strangers_nor_one_session_use_up_another_s_budget() {
+        let now = Instant::now();
+        let mut floods = Floods::new(now);
+        let mallory = Refused::Session(RandomId::new().unwrap());
+        for _ in 0..1000 {
+            stranger(&mut floods, now);
+            floods.admits(mallory, now);
+        }
+        let alice = Refused::Session(RandomId::new().unwrap());
+        assert!(floods.admits(alice, now));
+        let expected = More {
+            strangers: 900,
+            sessions: 900,
+        };
+        assert_eq!(floods.take(), expected);
+        for _ in 0..2 * MOST {
+            floods.admits(Refused::Session(RandomId::new().unwrap()), now);
+        }
+        assert!(floods.sessions.len() <= MOST);
     }
 }

@@ -1,6 +1,6 @@
 //! who signed in, who was let in or refused, by which rule -> a log whose lines vouch for each other (IO).
 //!
-//! `record` is what can be told, `chain` makes and checks the lines, `flood` bounds denials, `visits` knows what was told
+//! `record` is what can be told, `chain` makes and checks the lines, `flood` bounds refusals, `visits` knows what was told
 //! before; `command` checks a file.
 
 pub mod chain;
@@ -21,7 +21,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use tokio::time::Instant;
 
 use self::chain::Chain;
-use self::flood::Flood;
+use self::flood::{Floods, Refused};
 pub use self::record::{Place, Record, Who};
 use self::visits::{Visit, Visits};
 use crate::crypto::random::random;
@@ -34,6 +34,10 @@ use crate::session::Session;
 const WAITING: usize = 10_000;
 /// How often what has no record of its own is summed up.
 const SUM: Duration = Duration::from_secs(1);
+/// Time for what waits to be written at the end.
+const LAST: Duration = Duration::from_secs(5);
+/// How often it is looked whether that is done.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// The audit log. Every clone writes to the same one; nothing here waits for the writing.
 #[derive(Clone)]
@@ -42,7 +46,7 @@ pub struct Audit(Arc<Inner>);
 struct Inner {
     records: SyncSender<Entry>,
     lost: Arc<AtomicU64>,
-    flood: Arc<Mutex<Flood>>,
+    floods: Arc<Mutex<Floods>>,
     visits: Visits,
 }
 
@@ -60,12 +64,12 @@ impl Audit {
         let id = random::<8>().map_err(std::io::Error::other)?;
         let (records, waiting) = sync_channel(WAITING);
         let lost = Arc::new(AtomicU64::new(0));
-        let flood = Arc::new(Mutex::new(Flood::new(Instant::now())));
+        let floods = Arc::new(Mutex::new(Floods::new(Instant::now())));
         let mut scribe = Scribe {
             out,
             chain: Chain::new(format!("{:016x}", u64::from_be_bytes(id))),
             lost: Arc::clone(&lost),
-            flood: Arc::clone(&flood),
+            floods: Arc::clone(&floods),
             metrics,
         };
         let thread = std::thread::Builder::new()
@@ -74,7 +78,7 @@ impl Audit {
         let audit = Self(Arc::new(Inner {
             records,
             lost,
-            flood,
+            floods,
             visits: Visits::default(),
         }));
         audit.tell(Record::Start {
@@ -106,7 +110,7 @@ impl Audit {
 
     /// Somebody did not get a session. `reason`: one stable word.
     pub fn login_refused(&self, reason: &'static str) {
-        if self.has_room() {
+        if self.has_room(Refused::Stranger) {
             self.tell(Record::LoginRefused { reason });
         }
     }
@@ -158,14 +162,14 @@ impl Audit {
     }
 
     /// Whether a refusal gets a record of its own.
-    fn has_room(&self) -> bool {
-        let mut flood = self.0.flood.lock().unwrap_or_else(PoisonError::into_inner);
-        flood.admits(Instant::now())
+    fn has_room(&self, who: Refused) -> bool {
+        let mut floods = self.0.floods.lock().unwrap_or_else(PoisonError::into_inner);
+        floods.admits(who, Instant::now())
     }
 
     /// Somebody who is signed in was not let in.
     pub(crate) fn denied(&self, session: &Session, host: &str, target: Option<&Target>, rule: &'static str) {
-        if self.has_room() {
+        if self.has_room(Refused::Session(session.id)) {
             self.tell(Record::Denied {
                 who: who(session),
                 host: host.to_owned(),
@@ -194,11 +198,21 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Writes what waits and the record of the end. Blocks.
+    /// Writes what waits and the record of the end. Blocks until that is done, but not for a reader that takes nothing.
     pub fn finish(self) {
-        // Blocks while the log is full: the end is the last thing to do.
-        if self.audit.0.records.send(Entry::End).is_ok() {
-            let _ = self.thread.join();
+        self.finish_within(LAST);
+    }
+
+    fn finish_within(self, patience: Duration) {
+        let end = std::time::Instant::now() + patience;
+        let mut is_told = false;
+        while !self.thread.is_finished() && std::time::Instant::now() < end {
+            // No room for it while the log is full.
+            is_told = is_told || self.audit.0.records.try_send(Entry::End).is_ok();
+            std::thread::sleep(PAUSE);
+        }
+        if !self.thread.is_finished() {
+            tracing::error!("the end of the audit log is not written: nobody reads standard output");
         }
     }
 }
@@ -208,7 +222,7 @@ struct Scribe<W> {
     out: W,
     chain: Chain,
     lost: Arc<AtomicU64>,
-    flood: Arc<Mutex<Flood>>,
+    floods: Arc<Mutex<Floods>>,
     metrics: Metrics,
 }
 
@@ -231,9 +245,17 @@ impl<W: Write> Scribe<W> {
     }
 
     fn sum_up(&mut self) {
-        let more = self.flood.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if more > 0 {
-            self.write(&Record::DeniedMore { count: more }, Timestamp::now());
+        let more = {
+            let mut floods = self.floods.lock().unwrap_or_else(PoisonError::into_inner);
+            floods.take()
+        };
+        if more.strangers > 0 {
+            let count = more.strangers;
+            self.write(&Record::LoginRefusedMore { count }, Timestamp::now());
+        }
+        if more.sessions > 0 {
+            let count = more.sessions;
+            self.write(&Record::DeniedMore { count }, Timestamp::now());
         }
         let lost = self.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {

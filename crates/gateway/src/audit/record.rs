@@ -88,7 +88,12 @@ pub enum Record {
         /// Identifies the request.
         request: String,
     },
-    /// Denials that have no record of their own, because there were too many.
+    /// Refused logins that have no record of their own, because there were too many.
+    LoginRefusedMore {
+        /// How many.
+        count: u64,
+    },
+    /// Denials that have no record of their own, because there were too many of one session.
     DeniedMore {
         /// How many.
         count: u64,

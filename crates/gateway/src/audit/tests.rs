@@ -149,20 +149,45 @@ fn a_flood_of_denials_is_summed_up() {
     assert_eq!(told + summed, 1_000);
 }
 
+/// A log that takes nothing until the test lets go.
+struct Stuck(Receiver<()>, Paper);
+
+impl Write for Stuck {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.0.recv();
+        self.1.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn strangers_who_flood_the_log_silence_nobody() {
+    let (records, _) = written(|audit| {
+        for _ in 0..1_000 {
+            audit.login_refused("state");
+        }
+        audit.denied(&session("bob"), "lab.ws.example", Some(&target()), "not_owner");
+    });
+    let of = |event: &str| records.iter().filter(|record| record["event"] == event).count();
+    assert_eq!(of("denied"), 1);
+    assert!(of("login_refused_more") > 0 && of("denied_more") == 0);
+}
+
+#[test]
+fn a_reader_that_takes_nothing_does_not_hold_the_end_up_for_ever() {
+    let (_go, stuck) = mpsc::channel();
+    let (audit, writer) = Audit::to(Stuck(stuck, Paper::default()), Metrics::default()).unwrap();
+    for _ in 0..WAITING + 500 {
+        audit.tell(Record::DeniedMore { count: 1 });
+    }
+    writer.finish_within(Duration::from_millis(50));
+}
+
 #[test]
 fn who_tells_is_never_held_up_and_what_finds_no_room_is_counted() {
-    struct Stuck(Receiver<()>, Paper);
-    impl Write for Stuck {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            // Until the test lets go.
-            let _ = self.0.recv();
-            self.1.write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
     let (go, stuck) = mpsc::channel();
     let paper = Paper::default();
     let (audit, writer) = Audit::to(Stuck(stuck, paper.clone()), Metrics::default()).unwrap();

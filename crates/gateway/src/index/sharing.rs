@@ -13,7 +13,8 @@ use rules::shares;
 use crate::index::Target;
 
 /// What is kept of a share that the operator calls active. Whether it counts at this moment is judged here, because a
-/// hand-over or a manager's new bound counts before the operator has written it down.
+/// hand-over or a manager's new bound counts before the operator has written it down. So does an edit: admission has judged it, and
+/// all else that the operator judges is judged here again; to wait for its word would end the sockets of all who stay.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ShareFacts {
     /// UID of the workspace that it is bound to.

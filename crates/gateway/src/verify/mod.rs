@@ -1,5 +1,5 @@
 //! the proxy's question about a request -> 200 with the pod's headers, or what the browser gets instead (no IO with a
-//! valid ticket).
+//! valid ticket, but to ask for a right or a session that this replica does not know).
 //!
 //! `state` holds what every answer is made from and judges tickets; `decision` asks the rules; `rights` knows what the
 //! cluster's roles say; `doorkeeper` is what the listeners see of it.

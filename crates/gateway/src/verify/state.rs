@@ -1,4 +1,5 @@
-//! a ticket -> the person and workspace that it admits, or why not (IO only for sessions that are new to this replica).
+//! a ticket -> the person and workspace that it admits, or why not (IO only for sessions that are new to this replica, and for
+//! rights that it does not know).
 //!
 //! What `/verify`, the relay and the auth host share.
 
@@ -82,6 +83,8 @@ impl AppState {
             None => self.find(ticket.session).await?,
         };
         let allow = self.decide(host, Some(ticket.uid), &session).await?;
+        // Here and not where somebody is on the way: only now is a page or a socket of the workspace theirs.
+        self.audit.allowed(&session, allow.target(), allow.rule());
         Ok(Admission {
             allow,
             expires: ticket.expires,
@@ -120,7 +123,6 @@ impl AppState {
         match decided {
             Ok(allow) => {
                 self.metrics.allowed(allow.rule());
-                self.audit.allowed(session, allow.target(), allow.rule());
                 Ok(allow)
             }
             Err(no) => Err(self.refused(&no, host, session)),

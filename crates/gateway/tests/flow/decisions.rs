@@ -96,6 +96,19 @@ async fn access_that_ends_while_the_code_is_under_way_gives_no_ticket() {
 }
 
 #[tokio::test]
+async fn the_audit_log_calls_a_workspace_opened_once_somebody_is_in_it() {
+    let world = World::new().await;
+    let (alice, callback) = with_code(&world).await;
+    world.publish(vec![target(LAB, "bob", AccessType::OwnerOnly)]);
+    alice.step(&callback).await;
+    world.log.records("denied", 1).await;
+    assert!(world.log.records("opened", 0).await.is_empty());
+    world.publish(vec![target(LAB, "alice", AccessType::OwnerOnly)]);
+    assert!(alice.open(&lab()).await.is_inside());
+    assert_eq!(world.log.records("opened", 1).await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_code_is_not_used_up_by_head_requests_frames_or_fetches() {
     let world = World::new().await;
     let (alice, callback) = with_code(&world).await;

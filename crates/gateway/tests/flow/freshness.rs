@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use gateway::request::cookies;
 use gateway::verify::Doorkeeper as _;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use kube::runtime::watcher::Event;
-use tokio::time::advance;
+use testkit::api_server::Fault;
+use tokio::time::{advance, sleep};
 
 use crate::support::browser::{NAVIGATION, headers};
 use crate::support::world::{LAB, OPEN, World, origin};
@@ -48,4 +49,30 @@ async fn a_lagging_index_issues_nothing_then_lets_nobody_in_then_ends_sockets() 
     world.app.freshness.seen(1);
     assert_eq!(page().await.status, StatusCode::OK);
     assert!(alice.open(&format!("{}/", origin(OPEN))).await.is_inside());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_watch_on_sessions_lets_nobody_in_although_every_heartbeat_comes_back() {
+    let world = World::new().await;
+    world.watch().await;
+    let alice = world.browser("alice");
+    assert!(alice.open(&lab()).await.is_inside());
+    let page = async || alice.send("GET", &lab(), headers(&NAVIGATION)).await.status;
+    world.server.fail(Fault {
+        method: Method::GET,
+        path_part: "/gatewaysessions",
+        code: 500,
+        reason: "InternalError",
+        message: "this kind is away".into(),
+        times: 13,
+    });
+    world.server.forget_history();
+    for number in 1..=35 {
+        world.app.freshness.sent(number);
+        sleep(Duration::from_secs(2)).await;
+        world.app.freshness.seen(number);
+    }
+    assert_eq!(page().await, StatusCode::SERVICE_UNAVAILABLE);
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(page().await, StatusCode::OK);
 }
