@@ -156,6 +156,11 @@ async fn who_does_not_use_a_workspace_finds_it_stopped_when_its_time_is_over_and
     settle(&mut stage).await;
     assert_eq!(stage.status().phase, Some(Phase::Stopped));
     assert!(stage.status().stopped_because.is_some());
+    let told = stage.status().message.unwrap_or_default();
+    assert!(
+        told.starts_with("Stopped at ") && told.contains("because nobody used it. No pod is left"),
+        "{told}"
+    );
     stage.edit_spec(|spec| spec["desiredStatus"] = json!("Running"));
     settle(&mut stage).await;
     assert_eq!(stage.status().stopped_because, None);

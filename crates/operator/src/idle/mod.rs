@@ -24,7 +24,11 @@ mod subject;
 mod tell;
 mod tls;
 
-use api::{Workspace, WorkspaceStatus};
+use api::{
+    Workspace, WorkspaceStatus,
+    condition::STOPPED,
+    workspace::{Phase, StopRule},
+};
 use rules::ValidWorkspace;
 
 pub use self::{
@@ -56,4 +60,27 @@ pub fn attend(
         context.idle.told(&key);
     }
     status.stopped_because = stopped_because(workspace, world);
+    say_why(status);
+}
+
+/// Lets the words beside the phase say which rule stopped the workspace.
+fn say_why(status: &mut WorkspaceStatus) {
+    let Some(because) = status
+        .stopped_because
+        .as_ref()
+        .filter(|_| status.phase == Some(Phase::Stopped))
+    else {
+        return;
+    };
+    let why = match because.rule {
+        StopRule::Idle => format!("Stopped at {} because nobody used it. ", because.time.0),
+    };
+    let stopped = status.conditions.iter_mut().find(|it| it.type_ == STOPPED);
+    let texts = stopped
+        .map(|it| &mut it.message)
+        .into_iter()
+        .chain(&mut status.message);
+    for text in texts {
+        text.insert_str(0, &why);
+    }
 }
