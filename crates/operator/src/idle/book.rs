@@ -30,9 +30,9 @@ const FAILURES_TOLD: u32 = 3;
 /// Readings in a row, each of which shows that a workspace's time is over, that it takes to stop it: one may be a mistake.
 const READINGS: u32 = 2;
 /// A pod that takes longer to answer is asked less often.
-const SLOW: Duration = Duration::from_secs(1);
+const SLOW: Duration = Duration::from_secs(2);
 /// How often in a row that doubles the time between two questions.
-const MOST_DOUBLED: u32 = 3;
+const MOST_DOUBLED: u32 = 2;
 /// Time between two writes of a status for what is known of the use of one workspace.
 const BETWEEN_WRITES: Duration = Duration::from_mins(1);
 
