@@ -66,7 +66,8 @@ fn unanswered(before: &WorkspaceStatus, after: &WorkspaceStatus) -> Option<Event
 
 /// That a rule wants a workspace stopped, and the API server refuses it.
 pub fn not_stopped(why: &str) -> Event {
-    let note = format!("Nobody uses the workspace, and it cannot be stopped: the API server refuses that. {why}");
+    let note =
+        format!("Nobody uses the workspace, and it cannot be stopped: the API server refuses that. {why}");
     event(EventType::Warning, "Stop", reason::IDLE_STOP_REFUSED, &note)
 }
 
