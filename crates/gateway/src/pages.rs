@@ -99,7 +99,7 @@ pub fn start_form(domain: &Domain, target: &Target) -> Response {
     );
     let response = Page {
         title: &format!("Start {}?", target.name),
-        text: "The workspace is stopped. Its files are kept.",
+        text: &format!("The workspace is stopped. {}", target.message),
         form: &form,
         // Browsers apply form-action to the redirect that follows as well.
         form_action: &format!("'self' {}", domain.origin(&target.host)),
@@ -162,9 +162,9 @@ fn told(target: &Target) -> (String, String) {
         Phase::Starting => (format!("{name} is starting"), "It opens by itself."),
         Phase::Stopping => (
             format!("{name} is stopping"),
-            "Its files are kept. It can be started again afterwards.",
+            "It can be started again afterwards.",
         ),
-        Phase::Stopped => (format!("{name} is stopped"), "Its files are kept."),
+        Phase::Stopped => (format!("{name} is stopped"), "It can be started again."),
         Phase::Failed => (
             format!("{name} cannot run"),
             "It opens by itself when the cause is gone.",
@@ -175,8 +175,12 @@ fn told(target: &Target) -> (String, String) {
         ),
         Phase::Deleting => (format!("{name} is being deleted"), ""),
     };
-    let told = matches!(target.phase, Phase::Starting | Phase::Failed | Phase::Invalid)
-        && !target.message.is_empty();
+    // What becomes of the files is in the operator's words: it knows whether there is a disk.
+    let says_why = matches!(
+        target.phase,
+        Phase::Starting | Phase::Failed | Phase::Invalid | Phase::Stopped
+    );
+    let told = says_why && !target.message.is_empty();
     if told {
         (title, format!("{} {text}", target.message))
     } else {

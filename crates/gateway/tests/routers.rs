@@ -231,6 +231,7 @@ async fn pages_are_chosen_by_host() {
 async fn a_stopped_workspace_is_a_page_for_people_and_json_for_scripts() {
     let mut stopped = target(None);
     stopped.phase = Phase::Stopped;
+    stopped.message = "No pod is left; the disk is kept.".into();
     let pages = pages(snapshot(Some(stopped)));
     let person = [
         ("host", HOST),
@@ -240,7 +241,9 @@ async fn a_stopped_workspace_is_a_page_for_people_and_json_for_scripts() {
     let (status, html) = send(&pages, request("/lab", &person)).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(
-        html.contains("lab is stopped") && html.contains("https://auth.ws.example/start"),
+        html.contains("lab is stopped")
+            && html.contains("the disk is kept")
+            && html.contains("https://auth.ws.example/start"),
         "{html}"
     );
     let script = [
