@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use api::GatewaySession;
 use kit::readiness::{self, Readiness};
 use kube::{Api, Client};
 use prometheus_client::registry::Registry;
@@ -19,6 +20,7 @@ use crate::args::Args;
 use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::crypto::keys::KeyStore;
+use crate::crypto::seal::KeyRing;
 use crate::crypto::tokens::RandomId;
 use crate::index::Index;
 use crate::index::following::Follower;
@@ -29,7 +31,7 @@ use crate::index::watch;
 use crate::listen::certificates::{Pki, TlsConfigs, own_names, secret_spec};
 use crate::listen::{Limits, Listener};
 use crate::metrics::Metrics;
-use crate::oidc::discovery;
+use crate::oidc::{Provider, discovery};
 use crate::relay::Relay;
 use crate::request::cookies::StripList;
 use crate::router;
@@ -123,16 +125,8 @@ async fn serve(
     tasks.spawn(routes.clone().follow(index.clone()));
     let provider = Arc::new(OnceLock::new());
     let (audit, log) = Audit::to(std::io::stdout(), metrics.clone()).context("the audit log")?;
-    let ends = audit.clone();
-    let sessions = Sessions::new(
-        Api::namespaced(client.clone(), &args.namespace),
-        ring.clone(),
-        Clock::System,
-    )
-    .within(sign_in.limits)
-    .renewed_by(provider.clone(), sign_in.mapping.clone())
-    .telling(move |session, user, by| ends.logout(session, user, by));
-    let sessions = Arc::new(sessions);
+    let objects = Api::namespaced(client.clone(), &args.namespace);
+    let sessions = sessions(objects, ring.clone(), &sign_in, provider.clone(), audit.clone());
     let (watching, sweeping, keeping) = (sessions.clone(), sessions.clone(), sessions.clone());
     tasks.spawn(async move { watching.watch(&follower, || watched.open()).await });
     tasks.spawn(async move { sweeping.janitor().await });
@@ -208,6 +202,20 @@ fn heartbeat(args: &Args, client: &Client, follower: Follower) -> anyhow::Result
         &replica[..16],
         follower,
     ))
+}
+
+fn sessions(
+    objects: Api<GatewaySession>,
+    keys: Arc<KeyRing>,
+    sign_in: &SignIn,
+    provider: Arc<OnceLock<Provider>>,
+    audit: Audit,
+) -> Arc<Sessions> {
+    let sessions = Sessions::new(objects, keys, Clock::System)
+        .within(sign_in.limits)
+        .renewed_by(provider, sign_in.mapping.clone())
+        .telling(move |session, user, by| audit.logout(session, user, by));
+    Arc::new(sessions)
 }
 
 /// The three ports that the proxy uses.

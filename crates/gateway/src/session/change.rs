@@ -76,6 +76,12 @@ impl Sessions {
         if let Some((id, known)) = self.read(&object) {
             self.view_mut().add(id, Arc::new(known), asked_at);
         }
+        if self.was_ended(content) {
+            self.delete(id, &content.user_name, "provider").await?;
+            return Err(Unavailable(
+                "the identity provider ended the session meanwhile".into(),
+            ));
+        }
         Ok(id)
     }
 
@@ -121,7 +127,7 @@ impl Sessions {
                 Step::End(by) => match self.remove(&name, &object).await? {
                     Written::Meanwhile => continue,
                     written => {
-                        if matches!(written, Written::Done(_)) {
+                        if matches!(written, Written::Done(())) {
                             self.ended(id, &content.user_name, by);
                         }
                         self.forget(id).await;

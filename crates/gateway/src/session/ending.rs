@@ -31,8 +31,11 @@ const HEARD_FOR: Duration = Duration::from_mins(15);
 /// Most remembered messages.
 const HEARD: u64 = 10_000;
 
-/// Messages of the provider that were acted on.
-pub(super) fn heard() -> moka::future::Cache<String, ()> {
+/// A message of the provider, with its issuer.
+pub(super) type Said = (String, Logout);
+
+/// Something about messages of the provider, by their fingerprints.
+pub(super) fn remembered<T: Clone + Send + Sync + 'static>() -> moka::future::Cache<String, T> {
     moka::future::Cache::builder()
         .max_capacity(HEARD)
         .time_to_live(HEARD_FOR)
@@ -167,6 +170,11 @@ impl Sessions {
     /// # Errors
     /// The API server cannot be asked; some of the sessions may go on.
     pub async fn end_all(&self, whose: Whose<'_>, by: &'static str) -> Result<usize, Unavailable> {
+        if let Whose::Said { issuer, logout } = whose {
+            // Before the list: a login under way, which that misses, finds it here.
+            let said = Arc::new((issuer.to_owned(), logout.clone()));
+            self.said.insert(fingerprint("jti", &logout.jti), said).await;
+        }
         self.end_others(whose, None, by).await
     }
 
@@ -188,6 +196,14 @@ impl Sessions {
             .buffer_unordered(AT_ONCE)
             .try_fold(0, async |count, ()| Ok(count + 1))
             .await
+    }
+
+    /// Whether the provider said a short while ago, to this replica, that such a session ended.
+    pub(super) fn was_ended(&self, content: &Content) -> bool {
+        self.said.iter().any(|(_, said)| {
+            let (issuer, logout) = &*said;
+            Whose::Said { issuer, logout }.covers(content)
+        })
     }
 
     /// Ends the oldest sessions of a person who has too many, to make room for one more.
@@ -216,7 +232,7 @@ impl Sessions {
         }
     }
 
-    async fn delete(&self, id: RandomId, user: &str, by: &'static str) -> Result<(), Unavailable> {
+    pub(super) async fn delete(&self, id: RandomId, user: &str, by: &'static str) -> Result<(), Unavailable> {
         let params = DeleteParams::default();
         let name = object_name(id);
         match tokio::time::timeout(super::PATIENCE, self.api.delete(&name, &params)).await {

@@ -23,6 +23,7 @@ use tokio::time::timeout;
 
 pub use self::change::Spent;
 use self::content::{Content, Limits, id_of, object_name};
+use self::ending::Said;
 pub use self::ending::{Ended, Whose};
 use self::logins::Logins;
 use self::renewal::Renewal;
@@ -73,6 +74,7 @@ pub struct Sessions {
     changes: watch::Sender<u64>,
     renewal: Renewal,
     heard: moka::future::Cache<String, ()>,
+    said: moka::future::Cache<String, Arc<Said>>,
     told: Option<Box<Told>>,
     logins: Logins,
 }
@@ -99,7 +101,8 @@ impl Sessions {
             questions: Semaphore::new(QUESTIONS),
             changes: watch::Sender::new(0),
             renewal: Renewal::default(),
-            heard: ending::heard(),
+            heard: ending::remembered(),
+            said: ending::remembered(),
             told: None,
             logins: Logins::default(),
         }

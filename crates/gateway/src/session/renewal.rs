@@ -304,13 +304,11 @@ impl Sessions {
         match answer {
             Ok(renewed) => {
                 self.renewal.answered();
-                match judge(&content, &renewed, mapping) {
-                    Some(word) => self.keep(id, content.question, &renewed, word).await,
-                    None => {
-                        let end = |_: &mut Content, _| Step::End("another_person");
-                        self.settle(id, content.question, end).await
-                    }
+                if let Some(word) = judge(&content, &renewed, mapping) {
+                    return self.keep(id, content.question, &renewed, word).await;
                 }
+                let end = |_: &mut Content, _| Step::End("another_person");
+                self.settle(id, content.question, end).await
             }
             Err(RenewalError::Ended) => {
                 self.renewal.answered();

@@ -275,6 +275,22 @@ async fn a_message_that_is_sent_once_more_ends_nothing_that_began_since_at_any_r
 }
 
 #[tokio::test]
+async fn a_message_that_overtakes_a_login_ends_what_that_login_makes() {
+    let world = World::new().await;
+    assert_eq!(
+        tell(&world, &token(&world, &json!({}))).await.status,
+        StatusCode::OK
+    );
+    // The provider's ID token is of the same second as its message.
+    let alice = world.browser("alice");
+    let landing = alice.open(&format!("{}/", origin(LAB))).await;
+    assert_eq!(landing.answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(world.sessions().is_empty());
+    world.pass(1);
+    signed_in(&world, "alice", LAB).await;
+}
+
+#[tokio::test]
 async fn a_deletion_that_fails_is_asked_for_again() {
     let world = World::new().await;
     let alice = signed_in(&world, "alice", LAB).await;

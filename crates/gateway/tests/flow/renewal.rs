@@ -374,7 +374,13 @@ async fn an_answer_that_comes_after_another_replica_has_asked_changes_and_ends_n
         world.held.send_replace(false);
         changes.changed().await.unwrap();
         assert_eq!(version(&world), before);
-        assert!(!world.server.take_calls().iter().any(|call| call.is_write()));
+        assert!(
+            !world
+                .server
+                .take_calls()
+                .iter()
+                .any(testkit::api_server::Call::is_write)
+        );
     }
 }
 

@@ -169,7 +169,7 @@ async fn signing_out_everywhere_can_be_repeated_until_all_sessions_are_gone() {
 }
 
 /// Two tabs of one browser that begin to sign in before either has: each makes a session of its own.
-async fn two_tabs<'w>(world: &'w World) -> Browser<'w> {
+async fn two_tabs(world: &World) -> Browser<'_> {
     let browser = world.browser("alice");
     let mut login_pages = Vec::new();
     for host in [LAB, OPEN] {
