@@ -212,13 +212,13 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     );
     let recheck = sooner(assessment.recheck, expected);
     let asked = workspace.spec.desired_status == DesiredStatus::Stopped;
-    let word = Word {
+    let news = Word {
         status: assessment.status,
         news: assessment.news,
         asked,
         newness: early::newness(workspace, (context.now)()),
     };
-    let published = publish::publish(context, &identity, written.as_ref(), word);
+    let published = publish::publish(context, &identity, written.as_ref(), news);
     let put_off = metrics.timed("publish", Box::pin(published)).await?;
     let missing = verdict.as_ref().err().map(Rejected::reason);
     let late = publish::late(context, &identity, missing).await;
@@ -345,12 +345,12 @@ async fn depart(object: &Guarded<Workspace>, context: &Context) -> Result<Next, 
         let written = newest_status(workspace, context);
         let workspace = with_own_words(workspace, written.as_ref(), context);
         let status = assess::farewell(&workspace, &left, (context.now)());
-        let word = Word {
+        let news = Word {
             status,
             asked: true,
             ..Word::default()
         };
-        put_off = publish::publish(context, &identity, written.as_ref(), word).await?;
+        put_off = publish::publish(context, &identity, written.as_ref(), news).await?;
     }
     Ok(Next::Settled(sooner(Some(VIGIL), put_off)))
 }
@@ -397,11 +397,11 @@ async fn explain(invalid: &InvalidObject, context: &Context) -> Result<Next, Err
     let before: WorkspaceStatus = observe::status_of_unreadable(&identity, &context.client).await?;
     let now = (context.now)();
     let status = assess::unreadable(before.clone(), invalid.metadata.generation, &invalid.error, now);
-    let word = Word {
+    let news = Word {
         status,
         ..Word::default()
     };
-    publish::publish(context, &identity, Some(&before), word).await?;
+    publish::publish(context, &identity, Some(&before), news).await?;
     Ok(Next::Never)
 }
 
