@@ -167,7 +167,12 @@ async fn a_changed_port_is_the_service_s_after_the_next_start_and_one_changed_by
         .await?;
     scene.reached(Phase::Stopped).await?;
     scene
-        .set(json!({"port": 9000, "desiredStatus": DesiredStatus::Running}))
+        .set(json!({
+            "port": 9000,
+            // Where the application listens.
+            "env": [{"name": "PORT", "value": "9000"}],
+            "desiredStatus": DesiredStatus::Running,
+        }))
         .await?;
     is(9000).await?;
     scene.replaced(&first).await?;
