@@ -1,5 +1,7 @@
 //! What a workspace may refer to: rights of the person who writes it.
 
+use std::time::{Duration, Instant};
+
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate, workspace::DesiredStatus};
 use e2e::{
     Environment,
@@ -12,6 +14,9 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
+
+/// Longer than each replica of the webhook keeps what the API server granted.
+const KEPT: Duration = Duration::from_secs(12);
 
 fn dry() -> PostParams {
     PostParams {
@@ -125,6 +130,7 @@ async fn who_loses_the_right_may_stop_but_not_start() -> anyhow::Result<()> {
         .api::<Role>()
         .delete("use", &DeleteParams::default())
         .await?;
+    let lost = Instant::now();
     // Until what was granted is forgotten.
     let bigger = Patch::Merge(json!({"spec": {"port": 9999}}));
     wait::until("the loss to be seen", wait::USUAL, || async {
@@ -144,6 +150,8 @@ async fn who_loses_the_right_may_stop_but_not_start() -> anyhow::Result<()> {
         json!({"desiredStatus": "Stopped", "displayName": "Old"}),
     )
     .await?;
+    // The other replicas of the webhook may have been asked, too, and forget as late as that.
+    tokio::time::sleep(KEPT.saturating_sub(lost.elapsed())).await;
     let start = Patch::Merge(json!({"spec": {"desiredStatus": "Running"}}));
     refusal(alice.patch("lab", &PatchParams::default(), &start).await)?;
     alice.delete("lab", &DeleteParams::default()).await?;

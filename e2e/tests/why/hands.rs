@@ -168,7 +168,10 @@ async fn pod_template_changed_by_hand(scene: &Scene) -> anyhow::Result<()> {
         .patch(&child(scene), &by_hand, &Patch::Merge(change))
         .await?;
     let notes = warned(scene, reason::POD_TEMPLATE_CHANGED).await?;
-    anyhow::ensure!(notes.len() == 1 && notes[0].contains("by \"somebody\""), "{notes:?}");
+    anyhow::ensure!(
+        notes.len() == 1 && notes[0].contains("by \"somebody\""),
+        "{notes:?}"
+    );
     scene.restart_with(json!({})).await?;
     scene.recovered().await?;
     let running = scene.reached(Phase::Running).await?;
