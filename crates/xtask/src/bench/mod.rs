@@ -2,6 +2,7 @@
 //!
 //! `xtask bench-operator` is in `operator`, `xtask bench-webhook` in `webhook`.
 
+mod alone;
 mod figures;
 mod load;
 pub(crate) mod operator;

@@ -7,15 +7,16 @@
 
 mod audit;
 pub(super) mod instance;
-mod objects;
+pub(super) mod objects;
 pub(super) mod phases;
 mod report;
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use kube::Client;
 use serde_json::{Value, json};
 
@@ -24,12 +25,12 @@ use self::instance::{Instance, OPERATOR, wait_for};
 use self::objects::{NAMESPACE, REFERENCE, SETTINGS, SYSTEM, shared};
 use self::phases::{Phase, Side, make, make_stopped};
 use self::report::{Measured, Report, Round, Stopped};
-use super::{processor, target};
+use super::alone::{Alone, may_be_alone};
+use super::{built, processor, target};
 use crate::args::BenchOperator;
 use crate::cluster::process::Service;
 use crate::cluster::{control_plane, kwok};
 use crate::components::{ETCD, HYPERKUBE, KWOK};
-use crate::exec::Cmd;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
@@ -49,56 +50,37 @@ pub(crate) fn run(args: &BenchOperator, paths: &Paths) -> anyhow::Result<()> {
     if args.inside {
         return inside(args, paths, &progress);
     }
-    ensure!(
-        rustix::process::geteuid().is_root(),
-        "namespaces of its own need root"
-    );
+    may_be_alone()?;
     for component in [&ETCD, &HYPERKUBE, &KWOK] {
         component.ensure(paths, &progress)?;
     }
-    let program = match &args.program {
-        Some(program) => program.clone(),
-        None => build(paths, &progress)?,
+    let program = if let Some(program) = &args.program {
+        program.clone()
+    } else {
+        progress.line("building the operator with optimisation");
+        built(paths, &["--package", "operator", "--bin", "jupyter-k8s-operator"])?
     };
-    // Its first process takes no signal but the kill that follows the end of this one.
-    let mut command = Cmd::new("setpriv").args(["--pdeathsig", "KILL", "unshare"]);
-    command = command.args(["--net", "--pid", "--fork", "--kill-child", "--mount-proc"]);
-    command = command
-        .arg(std::env::current_exe()?)
-        .args(["bench-operator", "--inside"])
-        .args(["--stopped", &args.stopped.to_string()])
-        .args(["--idle-seconds", &args.idle_seconds.to_string()])
-        .arg("--program")
-        .arg(program);
+    let mut inner: Vec<OsString> = vec![
+        "--stopped".into(),
+        args.stopped.to_string().into(),
+        "--idle-seconds".into(),
+        args.idle_seconds.to_string().into(),
+        "--program".into(),
+        program.into(),
+    ];
     for count in &args.counts {
-        command = command.args(["--count", &count.to_string()]);
+        inner.extend(["--count".into(), count.to_string().into()]);
     }
     for argument in &args.operator_args {
-        command = command.args(["--operator-arg", argument]);
+        inner.extend(["--operator-arg".into(), argument.into()]);
     }
-    let folder = target(paths).join("bench");
-    fs::create_dir_all(&folder)?;
-    let table = folder.join("operator.md");
-    let _ = fs::remove_file(&table);
-    command.logged(&folder.join("operator.log"), |line| eprintln!("{line}"))?;
-    let table = fs::read_to_string(&table).context("the bench wrote no table")?;
-    println!("{table}\nfigures: {}", folder.join("operator.json").display());
-    if !args.dry_run {
-        let page = paths.clone_root().join("docs/performance.md");
-        let text = fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
-        fs::write(&page, super::report::insert(&text, "bench-operator", &table)?)?;
-    }
-    Ok(())
-}
-
-fn build(paths: &Paths, progress: &Progress) -> anyhow::Result<PathBuf> {
-    progress.line("building the operator with optimisation");
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    Cmd::new(cargo)
-        .args(["build", "--release", "--quiet", "--package", "operator"])
-        .dir(paths.clone_root())
-        .run()?;
-    Ok(target(paths).join("release/jupyter-k8s-operator"))
+    let alone = Alone {
+        name: "operator",
+        processor: None,
+        args: inner,
+        dry_run: args.dry_run,
+    };
+    alone.run(paths)
 }
 
 fn inside(args: &BenchOperator, paths: &Paths, progress: &Progress) -> anyhow::Result<()> {

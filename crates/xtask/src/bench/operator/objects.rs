@@ -30,16 +30,21 @@ pub(super) fn shared() -> [Value; 2] {
                 "environmentVariables": [{"name": "JUPYTER_ENABLE_LAB", "value": "yes"}],
             },
         }),
-        json!({
-            "apiVersion": "workspaces.jupyter.org/v1alpha1",
-            "kind": "WorkspaceManager",
-            "metadata": {"name": "bench", "annotations": {names::IS_DEFAULT: "true"}},
-            "spec": {
-                "routing": {"baseDomain": "workspaces.example.org", "traefik": {}},
-                "authentication": {"gateway": {}},
-            },
-        }),
+        manager(),
     ]
+}
+
+/// The default manager.
+pub(in crate::bench) fn manager() -> Value {
+    json!({
+        "apiVersion": "workspaces.jupyter.org/v1alpha1",
+        "kind": "WorkspaceManager",
+        "metadata": {"name": "bench", "annotations": {names::IS_DEFAULT: "true"}},
+        "spec": {
+            "routing": {"baseDomain": "workspaces.example.org", "traefik": {}},
+            "authentication": {"gateway": {}},
+        },
+    })
 }
 
 /// A workspace as the webhook leaves it, without a disk.

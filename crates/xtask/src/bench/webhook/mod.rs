@@ -28,6 +28,7 @@ use serde_json::json;
 use self::cases::Case;
 use self::load::{Generator, Pace, Target, address};
 use self::report::{Cold, Counted, Measured, Report};
+use super::alone::{Alone, may_be_alone};
 use super::figures::{Figures, Round, summary};
 use super::operator::instance::{Instance, WEBHOOK, wait_for};
 use super::operator::phases::make;
@@ -38,7 +39,6 @@ use crate::cluster::kubeconfig::write_secret;
 use crate::cluster::layout::NODE_ADDRESS;
 use crate::cluster::process::{Service, wait_until};
 use crate::components::{ETCD, HYPERKUBE};
-use crate::exec::Cmd;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
@@ -70,10 +70,7 @@ pub(crate) fn run(args: &BenchWebhook, paths: &Paths) -> anyhow::Result<()> {
     if args.inside {
         return inside(args, paths, &progress);
     }
-    ensure!(
-        rustix::process::geteuid().is_root(),
-        "namespaces of its own need root"
-    );
+    may_be_alone()?;
     let (server_cpu, load_cpu) = two_processors()?;
     for component in [&ETCD, &HYPERKUBE] {
         component.ensure(paths, &progress)?;
@@ -84,41 +81,21 @@ pub(crate) fn run(args: &BenchWebhook, paths: &Paths) -> anyhow::Result<()> {
         None => built(paths, &["--package", "webhook", "--bin", "jupyter-k8s-webhook"])?,
     };
     let generator = built(paths, &["--package", "webhook", "--bench", "admission"])?;
-    let folder = target(paths).join("bench");
-    fs::create_dir_all(&folder)?;
-    let table = folder.join("webhook.md");
-    let _ = fs::remove_file(&table);
-    // All but the servers stay on the core of the load. The first process takes no signal but the kill that follows the end of this one.
-    Cmd::new("taskset")
-        .args([
-            "--cpu-list",
-            &load_cpu.to_string(),
-            "setpriv",
-            "--pdeathsig",
-            "KILL",
-            "unshare",
-        ])
-        .args(["--net", "--pid", "--fork", "--kill-child", "--mount-proc"])
-        .arg(std::env::current_exe()?)
-        .args([
-            "bench-webhook",
-            "--inside",
-            "--processor",
-            &server_cpu.to_string(),
-        ])
-        .arg("--program")
-        .arg(program)
-        .arg("--generator")
-        .arg(generator)
-        .logged(&folder.join("webhook.log"), |line| eprintln!("{line}"))?;
-    let table = fs::read_to_string(&table).context("the bench wrote no table")?;
-    println!("{table}\nfigures: {}", folder.join("webhook.json").display());
-    if !args.dry_run {
-        let page = paths.clone_root().join("docs/performance.md");
-        let text = fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
-        fs::write(&page, super::report::insert(&text, "bench-webhook", &table)?)?;
-    }
-    Ok(())
+    // All but the servers stay on the core of the load.
+    let alone = Alone {
+        name: "webhook",
+        processor: Some(load_cpu),
+        args: vec![
+            "--processor".into(),
+            server_cpu.to_string().into(),
+            "--program".into(),
+            program.into(),
+            "--generator".into(),
+            generator.into(),
+        ],
+        dry_run: args.dry_run,
+    };
+    alone.run(paths)
 }
 
 fn inside(args: &BenchWebhook, paths: &Paths, progress: &Progress) -> anyhow::Result<()> {

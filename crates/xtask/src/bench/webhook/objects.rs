@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use api::names;
 use serde_json::{Value, json};
 
+use crate::bench::operator::objects::manager;
 use crate::paths::Paths;
 
 /// Where workspaces are made.
@@ -56,18 +57,6 @@ pub(super) fn all(paths: &Paths, webhook: &str) -> anyhow::Result<Vec<Value>> {
 
 fn namespace(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-}
-
-fn manager() -> Value {
-    json!({
-        "apiVersion": "workspaces.jupyter.org/v1alpha1",
-        "kind": "WorkspaceManager",
-        "metadata": {"name": "bench", "annotations": {names::IS_DEFAULT: "true"}},
-        "spec": {
-            "routing": {"baseDomain": "workspaces.example.org", "traefik": {}},
-            "authentication": {"gateway": {}},
-        },
-    })
 }
 
 /// What the chart lets the webhook do, and what people may do.

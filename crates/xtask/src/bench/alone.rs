@@ -1,0 +1,78 @@
+//! Arguments of a bench's inner part -> that part in namespaces of its own, and its table on the page (IO).
+
+use std::ffi::OsString;
+use std::fs;
+
+use anyhow::{Context as _, ensure};
+
+use super::{report, target};
+use crate::exec::Cmd;
+use crate::paths::Paths;
+
+/// A bench that brings a control plane of its own.
+pub(super) struct Alone<'a> {
+    /// What is measured: names `bench-<name>`, and its files under target/bench.
+    pub(super) name: &'a str,
+    /// The processor that its processes stay on, unless they choose others.
+    pub(super) processor: Option<usize>,
+    /// Arguments of the inner part.
+    pub(super) args: Vec<OsString>,
+    /// Whether docs/performance.md is left alone.
+    pub(super) dry_run: bool,
+}
+
+/// That namespaces can be made.
+///
+/// # Errors
+/// When this is not root.
+pub(super) fn may_be_alone() -> anyhow::Result<()> {
+    ensure!(
+        rustix::process::geteuid().is_root(),
+        "namespaces of its own need root"
+    );
+    Ok(())
+}
+
+impl Alone<'_> {
+    /// Runs the inner part, prints its table and puts it on the page.
+    ///
+    /// # Errors
+    /// When it fails, writes no table, or the page cannot be written.
+    pub(super) fn run(self, paths: &Paths) -> anyhow::Result<()> {
+        let folder = target(paths).join("bench");
+        fs::create_dir_all(&folder)?;
+        let file = |end: &str| folder.join(format!("{}.{end}", self.name));
+        let _ = fs::remove_file(file("md"));
+        let job = format!("bench-{}", self.name);
+        // The first process takes no signal but the kill that follows the end of this one.
+        let alone = [
+            "--pdeathsig",
+            "KILL",
+            "unshare",
+            "--net",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+        ];
+        let command = match self.processor {
+            Some(processor) => Cmd::new("taskset").args(["--cpu-list", &processor.to_string(), "setpriv"]),
+            None => Cmd::new("setpriv"),
+        };
+        command
+            .args(alone)
+            .arg(std::env::current_exe()?)
+            .args([&job, "--inside"])
+            .args(self.args)
+            .logged(&file("log"), |line| eprintln!("{line}"))?;
+        let table = fs::read_to_string(file("md")).context("the bench wrote no table")?;
+        println!("{table}\nfigures: {}", file("json").display());
+        if !self.dry_run {
+            let page = paths.clone_root().join("docs/performance.md");
+            let text =
+                fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
+            fs::write(&page, report::insert(&text, &job, &table)?)?;
+        }
+        Ok(())
+    }
+}
