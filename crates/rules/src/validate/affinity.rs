@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{
     Affinity, NodeAffinity, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm,
     PreferredSchedulingTerm, WeightedPodAffinityTerm,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
 use super::labels::{key, value};
 use crate::checks::syntax::is_dns_1123_label;
@@ -70,13 +70,12 @@ fn node_term(at: &str, term: &NodeSelectorTerm) -> Vec<Violation> {
     let mut found = Vec::new();
     for (index, requirement) in term.match_expressions.iter().flatten().enumerate() {
         let at = format!("{at}.matchExpressions[{index}]");
-        found.extend(key(&format!("{at}.key"), &requirement.key));
-        found.extend(expression(
-            &at,
-            &requirement.operator,
-            requirement.values.as_deref().unwrap_or_default(),
-            &OF_NODES,
-        ));
+        let NodeSelectorRequirement {
+            key,
+            operator,
+            values,
+        } = requirement;
+        found.extend(expression(&at, key, operator, values.as_deref(), &OF_NODES));
     }
     for (index, requirement) in term.match_fields.iter().flatten().enumerate() {
         found.extend(match_field(&format!("{at}.matchFields[{index}]"), requirement));
@@ -107,8 +106,20 @@ fn match_field(at: &str, requirement: &NodeSelectorRequirement) -> Vec<Violation
     found
 }
 
-/// An operator and its values.
-fn expression(at: &str, operator: &str, values: &[String], operators: &[&str]) -> Vec<Violation> {
+/// A label's key, an operator and its values.
+fn expression(
+    at: &str,
+    label: &str,
+    operator: &str,
+    values: Option<&[String]>,
+    operators: &[&str],
+) -> Vec<Violation> {
+    let label = key(&format!("{at}.key"), label);
+    let operands = operation(at, operator, values.unwrap_or_default(), operators);
+    label.into_iter().chain(operands).collect()
+}
+
+fn operation(at: &str, operator: &str, values: &[String], operators: &[&str]) -> Vec<Violation> {
     if !operators.contains(&operator) {
         let rule = format!("is no operator: use one of {}", operators.join(", "));
         return vec![Violation::new(format!("{at}.operator"), operator, rule)];
@@ -215,13 +226,12 @@ fn label_selector(at: &str, selector: &LabelSelector) -> Vec<Violation> {
     }
     for (index, requirement) in selector.match_expressions.iter().flatten().enumerate() {
         let at = format!("{at}.matchExpressions[{index}]");
-        found.extend(key(&format!("{at}.key"), &requirement.key));
-        found.extend(expression(
-            &at,
-            &requirement.operator,
-            requirement.values.as_deref().unwrap_or_default(),
-            &OF_SELECTORS,
-        ));
+        let LabelSelectorRequirement {
+            key,
+            operator,
+            values,
+        } = requirement;
+        found.extend(expression(&at, key, operator, values.as_deref(), &OF_SELECTORS));
     }
     found
 }

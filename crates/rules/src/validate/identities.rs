@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use k8s_openapi::api::core::v1::{PodSecurityContext, SecurityContext};
+use k8s_openapi::api::core::v1::{AppArmorProfile, PodSecurityContext, SeccompProfile, SecurityContext};
 
 use crate::violation::Violation;
 
@@ -20,14 +20,8 @@ pub(super) fn pod(path: &str, context: &PodSecurityContext) -> Vec<Violation> {
     }
     found.extend(profiles(
         path,
-        context
-            .seccomp_profile
-            .as_ref()
-            .map(|it| (&it.type_, &it.localhost_profile)),
-        context
-            .app_armor_profile
-            .as_ref()
-            .map(|it| (&it.type_, &it.localhost_profile)),
+        context.seccomp_profile.as_ref(),
+        context.app_armor_profile.as_ref(),
     ));
     found.extend(one_of(
         path,
@@ -65,14 +59,8 @@ pub(super) fn container(path: &str, context: &SecurityContext) -> Vec<Violation>
     found.extend(id(path, "runAsGroup", context.run_as_group));
     found.extend(profiles(
         path,
-        context
-            .seccomp_profile
-            .as_ref()
-            .map(|it| (&it.type_, &it.localhost_profile)),
-        context
-            .app_armor_profile
-            .as_ref()
-            .map(|it| (&it.type_, &it.localhost_profile)),
+        context.seccomp_profile.as_ref(),
+        context.app_armor_profile.as_ref(),
     ));
     found
 }
@@ -87,10 +75,13 @@ fn id(path: &str, field: &str, id: Option<i64>) -> Option<Violation> {
     Some(Violation::new(format!("{path}.{field}"), id.to_string(), rule))
 }
 
-/// Type and file of a profile.
-type Profile<'a> = Option<(&'a String, &'a Option<String>)>;
-
-fn profiles(path: &str, seccomp: Profile<'_>, app_armor: Profile<'_>) -> Vec<Violation> {
+fn profiles(
+    path: &str,
+    seccomp: Option<&SeccompProfile>,
+    app_armor: Option<&AppArmorProfile>,
+) -> Vec<Violation> {
+    let seccomp = seccomp.map(|it| (&it.type_, &it.localhost_profile));
+    let app_armor = app_armor.map(|it| (&it.type_, &it.localhost_profile));
     let both = [("seccompProfile", seccomp), ("appArmorProfile", app_armor)];
     let faults = both.into_iter().filter_map(|(name, profile)| {
         let (kind, file) = profile?;
