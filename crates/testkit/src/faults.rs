@@ -23,6 +23,20 @@ pub struct Fault {
     pub times: usize,
 }
 
+impl Fault {
+    /// The API server's own failure: 500.
+    pub fn internal(method: Method, path_part: &'static str, times: usize) -> Self {
+        Self {
+            method,
+            path_part,
+            code: 500,
+            reason: "InternalError",
+            message: "etcd is gone".to_owned(),
+            times,
+        }
+    }
+}
+
 /// What happens, once, to a call on its way.
 pub enum Hindrance {
     /// It is done and answered after this time.

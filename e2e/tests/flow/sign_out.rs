@@ -44,13 +44,9 @@ async fn cookies(browser: &Browser) -> anyhow::Result<String> {
     Ok(pairs.join("; "))
 }
 
-/// Alice signs out with the button of the sign-in host: her ticket is worth nothing at once, the provider has forgotten her,
-/// too, and the next visit asks for her password.
-#[tokio::test]
-async fn who_signs_out_is_signed_out_here_and_at_the_provider() -> anyhow::Result<()> {
-    let environment = Environment::get()?;
-    let scratch = Scratch::new("signout", &["alice"]).await?;
-    let ws = running(&scratch).await?;
+/// Alice in a browser, at a workspace that runs: the browser, the workspace's URL, and her cookies there.
+async fn signed_in(scratch: &Scratch) -> anyhow::Result<(Browser, String, String)> {
+    let ws = running(scratch).await?;
     let url = workspace::url(&ws)?;
     let browser = Browser::start().await?;
     browser.sign_in(&url, "alice").await?;
@@ -58,6 +54,16 @@ async fn who_signs_out_is_signed_out_here_and_at_the_provider() -> anyhow::Resul
     browser.sees("body", "\"path\"").await?;
     let ticket = cookies(&browser).await?;
     assert_eq!(fetch(&url, &ticket).await?, StatusCode::OK);
+    Ok((browser, url, ticket))
+}
+
+/// Alice signs out with the button of the sign-in host: her ticket is worth nothing at once, the provider has forgotten her,
+/// too, and the next visit asks for her password.
+#[tokio::test]
+async fn who_signs_out_is_signed_out_here_and_at_the_provider() -> anyhow::Result<()> {
+    let environment = Environment::get()?;
+    let scratch = Scratch::new("signout", &["alice"]).await?;
+    let (browser, url, ticket) = signed_in(&scratch).await?;
 
     let auth = environment.auth_host();
     browser
@@ -82,14 +88,7 @@ async fn who_signs_out_is_signed_out_here_and_at_the_provider() -> anyhow::Resul
 async fn who_signs_out_at_the_provider_is_signed_out_here_within_two_seconds() -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let scratch = Scratch::new("backchannel", &["alice"]).await?;
-    let ws = running(&scratch).await?;
-    let url = workspace::url(&ws)?;
-    let browser = Browser::start().await?;
-    browser.sign_in(&url, "alice").await?;
-    browser.arrived(&workspace::host(&ws)?).await?;
-    browser.sees("body", "\"path\"").await?;
-    let ticket = cookies(&browser).await?;
-    assert_eq!(fetch(&url, &ticket).await?, StatusCode::OK);
+    let (browser, url, ticket) = signed_in(&scratch).await?;
 
     let identity = environment.origin(&environment.identity_host);
     let sign_out = format!("{identity}/realms/jupyter/protocol/openid-connect/logout");

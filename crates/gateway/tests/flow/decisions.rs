@@ -313,14 +313,9 @@ async fn without_the_api_server_known_sessions_go_on_and_unknown_ones_are_neithe
     let other = world.replica().await;
     let alice = signed_in(&world).await.at(&other);
     let session = world.sessions().remove(0);
-    world.server.fail(Fault {
-        method: Method::GET,
-        path_part: "gatewaysessions",
-        code: 500,
-        reason: "InternalError",
-        message: "etcd is gone".into(),
-        times: 100,
-    });
+    world
+        .server
+        .fail(Fault::internal(Method::GET, "gatewaysessions", 100));
     let answer = alice.step(&lab()).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(answer.headers.contains_key("retry-after") && answer.location().is_none());

@@ -58,14 +58,9 @@ async fn a_dead_watch_on_sessions_lets_nobody_in_although_every_heartbeat_comes_
     let alice = world.browser("alice");
     assert!(alice.open(&lab()).await.is_inside());
     let page = async || alice.send("GET", &lab(), headers(&NAVIGATION)).await.status;
-    world.server.fail(Fault {
-        method: Method::GET,
-        path_part: "/gatewaysessions",
-        code: 500,
-        reason: "InternalError",
-        message: "this kind is away".into(),
-        times: 13,
-    });
+    world
+        .server
+        .fail(Fault::internal(Method::GET, "/gatewaysessions", 13));
     world.server.forget_history();
     for number in 1..=35 {
         world.app.freshness.sent(number);

@@ -391,14 +391,7 @@ async fn a_refresh_token_for_one_use_outlives_an_api_server_that_is_away() {
     let alice = signed_in(&world).await;
     // From when the provider is asked on, nothing can be read for half a minute.
     let away = Hindrance::Meanwhile(Box::new(|server| {
-        server.fail(Fault {
-            method: Method::GET,
-            path_part: "gatewaysessions",
-            code: 500,
-            reason: "InternalError",
-            message: "etcd".into(),
-            times: 10,
-        });
+        server.fail(Fault::internal(Method::GET, "gatewaysessions", 10));
     }));
     world.server.hinder(Method::PATCH, "gatewaysessions", away);
     for round in ["one", "two"] {

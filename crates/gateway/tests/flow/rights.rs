@@ -31,14 +31,9 @@ async fn world() -> (World, Arc<AtomicBool>, Arc<AtomicUsize>) {
 }
 
 fn breaks(world: &World, times: usize) {
-    world.server.fail(Fault {
-        method: Method::POST,
-        path_part: "subjectaccessreviews",
-        code: 500,
-        reason: "InternalError",
-        message: "the authorizer is away".into(),
-        times,
-    });
+    world
+        .server
+        .fail(Fault::internal(Method::POST, "subjectaccessreviews", times));
 }
 
 async fn status(browser: &Browser<'_>) -> StatusCode {

@@ -120,14 +120,9 @@ async fn no_page_of_another_origin_signs_anybody_out() {
 async fn a_session_that_cannot_be_deleted_is_not_called_ended() {
     let world = World::new().await;
     let alice = signed_in(&world, "alice", LAB).await;
-    world.server.fail(Fault {
-        method: Method::DELETE,
-        path_part: "gatewaysessions",
-        code: 500,
-        reason: "InternalError",
-        message: "etcd".into(),
-        times: 1,
-    });
+    world
+        .server
+        .fail(Fault::internal(Method::DELETE, "gatewaysessions", 1));
     let answer = sign_out(&alice, Some(AUTH), "").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer.cookie(cookies::SESSION), None);
@@ -145,14 +140,9 @@ async fn signing_out_everywhere_can_be_repeated_until_all_sessions_are_gone() {
         signed_in(&world, "alice", LAB).await,
         signed_in(&world, "alice", LAB).await,
     );
-    world.server.fail(Fault {
-        method: Method::DELETE,
-        path_part: "gatewaysessions",
-        code: 500,
-        reason: "InternalError",
-        message: "etcd".into(),
-        times: 1,
-    });
+    world
+        .server
+        .fail(Fault::internal(Method::DELETE, "gatewaysessions", 1));
     let answer = sign_out(&here, Some(AUTH), "everywhere=yes").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(world.sessions().len(), 2);

@@ -50,14 +50,8 @@ impl Site {
     }
 
     fn breaks(&self, times: usize) {
-        self.server.fail(Fault {
-            method: Method::POST,
-            path_part: "subjectaccessreviews",
-            code: 500,
-            reason: "InternalError",
-            message: "the authorizer is away".into(),
-            times,
-        });
+        self.server
+            .fail(Fault::internal(Method::POST, "subjectaccessreviews", times));
     }
 }
 
