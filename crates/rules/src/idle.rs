@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use api::WorkspaceTemplateSpec;
 use api::workspace::{IdleDetection, IdleScheme, IdleShutdown, TimestampFormat};
-use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 
 /// Minutes of those who switch it on and name none.
 const BUILT_IN_MINUTES: i32 = 60;
@@ -122,15 +122,14 @@ fn question(detection: &IdleDetection) -> Question {
 }
 
 /// `$.a.b`, `.a.b` or `a.b` -> `a`, `b`.
-fn fields(path: &str) -> Vec<String> {
-    let path = path.strip_prefix('$').unwrap_or(path);
-    let names = path.strip_prefix('.').unwrap_or(path).split('.');
-    names.map(str::to_owned).collect()
+pub(crate) fn fields(path: &str) -> Vec<String> {
+    let names = path.strip_prefix("$.").or_else(|| path.strip_prefix('.'));
+    names.unwrap_or(path).split('.').map(str::to_owned).collect()
 }
 
 /// The same for a workspace that says nothing of its own.
 pub(crate) fn by_default(template: &WorkspaceTemplateSpec) -> Option<IdleShutdown> {
-    effective(WorkspaceSpec::default().idle_shutdown.as_ref(), Some(template))
+    effective(None, Some(template))
 }
 
 #[cfg(test)]

@@ -26,7 +26,6 @@ mod resources;
 pub mod routes;
 pub mod settings;
 pub mod shares;
-pub mod subjects;
 pub mod valid;
 pub mod validate;
 pub mod variables;

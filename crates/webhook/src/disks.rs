@@ -41,9 +41,8 @@ pub(crate) async fn judge(
         found.enter(looked_at);
     }
     if grows(request, changes) {
-        let unknown = || format!("{SIZE}: whether the disk can grow");
         let growth = growth(request, workspace, lookups).await;
-        found.enter(growth.map_err(|error| (unknown(), error)));
+        found.enter(growth.map_err(|error| (format!("{SIZE}: whether the disk can grow"), error)));
     }
     found
 }
@@ -69,18 +68,16 @@ impl Findings {
 
 /// Claims that the workspace names and did not name before, each with its field.
 fn named(request: &Request, changes: &Changes, workspace: &Workspace) -> Vec<(String, String)> {
-    let before: Option<Workspace> = request.old.as_ref().and_then(|old| old.clone().try_parse().ok());
-    let known = before.map(|before| all(&before)).unwrap_or_default();
     if !["volumes", "storage"]
         .iter()
         .any(|field| changes.spec.contains(*field))
     {
         return Vec::new();
     }
+    let before: Option<Workspace> = request.old.as_ref().and_then(|old| old.clone().try_parse().ok());
+    let known = before.map(|before| all(&before)).unwrap_or_default();
     let mut new = all(workspace);
-    new.retain(|(_, name)| {
-        rules::names::is_dns_1123_subdomain(name) && !known.iter().any(|(_, known)| known == name)
-    });
+    new.retain(|(_, name)| !known.iter().any(|(_, known)| known == name));
     new
 }
 

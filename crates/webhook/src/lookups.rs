@@ -70,12 +70,8 @@ impl Lookups {
         if let Some(Ok(template)) = known.as_ref().map(|known| &known.0) {
             return Ok(Some(template.clone()));
         }
-        if !rules::names::is_dns_1123_subdomain(name) {
-            return Ok(None);
-        }
         let templates = Api::<WorkspaceTemplate>::all(self.client.clone());
-        let found = Box::pin(templates.get_opt(name)).await;
-        found.map_err(|error| LookupError::new(format!("WorkspaceTemplate {name:?}"), error))
+        get(templates, name, || format!("WorkspaceTemplate {name:?}")).await
     }
 
     /// Every manager that the watch has seen.
@@ -105,13 +101,8 @@ impl Lookups {
         if let Some(Ok(profile)) = known.as_ref().map(|known| &known.0) {
             return Ok(Some(profile.clone()));
         }
-        if !rules::names::is_dns_1123_subdomain(name) {
-            return Ok(None);
-        }
         let profiles = Api::<WorkspaceExecutionProfile>::namespaced(self.client.clone(), namespace);
-        Box::pin(profiles.get_opt(name))
-            .await
-            .map_err(|error| LookupError::new(format!("WorkspaceExecutionProfile {name:?}"), error))
+        get(profiles, name, || format!("WorkspaceExecutionProfile {name:?}")).await
     }
 
     /// The template that a workspace names, if it names one that exists.
@@ -131,13 +122,8 @@ impl Lookups {
         namespace: &str,
         name: &str,
     ) -> Result<Option<Workspace>, LookupError> {
-        if !rules::names::is_dns_1123_subdomain(name) {
-            return Ok(None);
-        }
         let workspaces = Api::<Workspace>::namespaced(self.client.clone(), namespace);
-        Box::pin(workspaces.get_opt(name))
-            .await
-            .map_err(|error| LookupError::new(format!("Workspace {namespace}/{name}"), error))
+        get(workspaces, name, || format!("Workspace {namespace}/{name}")).await
     }
 
     /// The claim of that name.
@@ -147,15 +133,16 @@ impl Lookups {
         name: &str,
     ) -> Result<Option<PersistentVolumeClaim>, LookupError> {
         let claims = Api::<PersistentVolumeClaim>::namespaced(self.client.clone(), namespace);
-        let found = Box::pin(claims.get_opt(name)).await;
-        found.map_err(|error| LookupError::new(format!("PersistentVolumeClaim {namespace}/{name}"), error))
+        get(claims, name, || {
+            format!("PersistentVolumeClaim {namespace}/{name}")
+        })
+        .await
     }
 
     /// The storage class of that name.
     pub(crate) async fn storage_class(&self, name: &str) -> Result<Option<StorageClass>, LookupError> {
         let classes = Api::<StorageClass>::all(self.client.clone());
-        let found = Box::pin(classes.get_opt(name)).await;
-        found.map_err(|error| LookupError::new(format!("StorageClass {name:?}"), error))
+        get(classes, name, || format!("StorageClass {name:?}")).await
     }
 
     /// How many running workspaces are routed by the manager.
@@ -218,4 +205,16 @@ fn runs_by(workspace: &Workspace, manager: &str) -> bool {
         let resolved = status.resolved.as_ref().and_then(|it| it.manager.as_deref());
         status.phase == Some(Phase::Running) && resolved == Some(manager)
     })
+}
+
+/// The object of that name. What cannot be a name is nobody's: it would only change the URL.
+async fn get<K>(api: Api<K>, name: &str, what: impl FnOnce() -> String) -> Result<Option<K>, LookupError>
+where
+    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    if !rules::names::is_dns_1123_subdomain(name) {
+        return Ok(None);
+    }
+    let found = Box::pin(api.get_opt(name)).await;
+    found.map_err(|error| LookupError::new(what(), error))
 }

@@ -50,10 +50,31 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::subjects::means;
 
     fn subject(value: serde_json::Value) -> Subject {
         serde_json::from_value(value).unwrap()
+    }
+
+    /// Whether `subject` means the person called `user` in `groups`, as Kubernetes knows them.
+    fn means(subject: &Subject, user: &str, groups: &[impl AsRef<str>]) -> bool {
+        match subject.kind {
+            SubjectKind::User => !user.is_empty() && subject.name == user,
+            SubjectKind::Group => groups.iter().any(|group| group.as_ref() == subject.name),
+            SubjectKind::ServiceAccount => {
+                let namespace = subject.namespace.as_deref().unwrap_or_default();
+                user == format!("system:serviceaccount:{namespace}:{}", subject.name)
+            }
+        }
+    }
+
+    #[test]
+    fn a_subject_means_exactly_whom_it_names() {
+        let bob = subject(json!({"kind": "User", "name": "bob"}));
+        assert!(means(&bob, "bob", &[""; 0]) && !means(&bob, "Bob", &["bob"]));
+        let ml = subject(json!({"kind": "Group", "name": "ml"}));
+        assert!(means(&ml, "eve", &["a", "ml"]) && !means(&ml, "ml", &["mlx"]));
+        let bot = subject(json!({"kind": "ServiceAccount", "name": "bot", "namespace": "ci"}));
+        assert!(means(&bot, "system:serviceaccount:ci:bot", &[""; 0]) && !means(&bot, "bot", &["bot"]));
     }
 
     fn shared_with(subjects: &[Subject], end: Option<i64>) -> Shared {

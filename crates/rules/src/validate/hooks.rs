@@ -61,7 +61,7 @@ fn handler(path: &str, hook: &LifecycleHandler, ports: &[&str]) -> Vec<Violation
 }
 
 /// A probe at `path` of a container that keeps running. `ports` are the names of its ports.
-pub(super) fn probe(path: &str, probe: &Probe, ports: &[&str]) -> Vec<Violation> {
+fn probe(path: &str, probe: &Probe, ports: &[&str]) -> Vec<Violation> {
     let ways = [
         probe.exec.is_some(),
         probe.http_get.is_some(),

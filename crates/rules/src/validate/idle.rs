@@ -5,7 +5,7 @@ use api::workspace::{IdleDetection, IdleShutdown};
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 
 use crate::checks;
-use crate::idle::{STATUS_PAGE, by_default, is_on};
+use crate::idle::{STATUS_PAGE, by_default, fields, is_on};
 use crate::violation::Violation;
 
 const FIELD: &str = "spec.idleShutdown";
@@ -171,16 +171,11 @@ fn detected(field: &str, detection: &IdleDetection) -> Vec<Violation> {
     found.extend(port.and_then(|port| checks::port(&format!("{field}.httpGet.port"), port)));
     let time = detection.last_activity_timestamp.as_ref();
     if let Some(path) = time.and_then(|time| time.response_body_path.as_deref()) {
-        let names = path
-            .strip_prefix('$')
-            .filter(|rest| rest.starts_with('.'))
-            .unwrap_or(path);
-        let mut names = names.strip_prefix('.').unwrap_or(names).split('.');
-        let legal = |name: &str| {
+        let legal = |name: &String| {
             let mut characters = name.chars();
             !name.is_empty() && characters.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
         };
-        if path.len() > 253 || !names.all(legal) {
+        if path.len() > 253 || !fields(path).iter().all(legal) {
             let rule = "is no path into a JSON object: write names of fields joined by dots, such as server.lastActivity";
             let field = format!("{field}.lastActivityTimestamp.responseBodyPath");
             found.push(Violation::new(field, path, rule));
