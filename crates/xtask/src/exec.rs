@@ -188,6 +188,11 @@ fn failure(shown: &str, status: ExitStatus, said: &str) -> String {
     text
 }
 
+/// The cargo that this was called by, else the one on the path.
+pub(crate) fn cargo() -> String {
+    std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::{Context as _, ensure};
 
-use super::{report, target};
+use super::{put_on_page, target};
 use crate::exec::Cmd;
 use crate::paths::Paths;
 
@@ -68,10 +68,7 @@ impl Alone<'_> {
         let table = fs::read_to_string(file("md")).context("the bench wrote no table")?;
         println!("{table}\nfigures: {}", file("json").display());
         if !self.dry_run {
-            let page = paths.clone_root().join("docs/performance.md");
-            let text =
-                fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
-            fs::write(&page, report::insert(&text, &job, &table)?)?;
+            put_on_page(paths, &job, &table)?;
         }
         Ok(())
     }

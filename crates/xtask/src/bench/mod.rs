@@ -22,7 +22,7 @@ use self::load::Load;
 use self::report::{Comparison, Report};
 use self::server::Server;
 use crate::apt;
-use crate::exec::Cmd;
+use crate::exec::{Cmd, cargo};
 use crate::paths::Paths;
 use crate::progress::Progress;
 
@@ -79,9 +79,7 @@ pub(crate) fn run(paths: &Paths) -> anyhow::Result<()> {
     fs::create_dir_all(&folder)?;
     let json = folder.join("gateway.json");
     fs::write(&json, report.json()).with_context(|| format!("cannot write {}", json.display()))?;
-    let page = paths.clone_root().join("docs/performance.md");
-    let text = fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
-    fs::write(&page, report::insert(&text, "bench-gateway", &report.table())?)?;
+    let page = put_on_page(paths, "bench-gateway", &report.table())?;
     println!(
         "{}\nwritten to {} and {}",
         report.table(),
@@ -142,8 +140,7 @@ fn processor() -> String {
 
 /// Builds a program with optimisation and gives its path; `target` is what cargo is told to build.
 fn built(paths: &Paths, target: &[&str]) -> anyhow::Result<PathBuf> {
-    let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let messages = Cmd::new(cargo)
+    let messages = Cmd::new(cargo())
         .args(["build", "--release", "--message-format=json"])
         .args(target)
         .dir(paths.clone_root())
@@ -155,6 +152,14 @@ fn built(paths: &Paths, target: &[&str]) -> anyhow::Result<PathBuf> {
         .filter(|message| message["target"]["name"] == name)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
         .context("cargo named no program")
+}
+
+/// Puts a table into docs/performance.md, between the marks of that bench; gives the page.
+fn put_on_page(paths: &Paths, bench: &str, table: &str) -> anyhow::Result<PathBuf> {
+    let page = paths.clone_root().join("docs/performance.md");
+    let text = fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
+    fs::write(&page, report::insert(&text, bench, table)?)?;
+    Ok(page)
 }
 
 fn target(paths: &Paths) -> PathBuf {

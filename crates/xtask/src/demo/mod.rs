@@ -40,7 +40,7 @@ use self::install::Installed;
 use self::site::{ADDRESS, BASE_DOMAIN, IDENTITY_HOST, RELEASE, SYSTEM_NAMESPACE, USER_NAMESPACE, USERS};
 use crate::args::{DemoCommand, Provider};
 use crate::cluster::{self, Cluster};
-use crate::exec::Cmd;
+use crate::exec::{Cmd, cargo};
 use crate::images;
 use crate::paths::Paths;
 use crate::progress::Progress;
@@ -169,9 +169,8 @@ fn check_space(paths: &Paths) -> anyhow::Result<()> {
 
 /// Builds `kubectl-create-workspace` and returns its path.
 fn build_plugin(paths: &Paths) -> anyhow::Result<PathBuf> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let build = ["build", "--quiet", "--package", "cli", "--message-format", "json"];
-    let messages = Cmd::new(cargo).args(build).dir(paths.clone_root()).output()?;
+    let messages = Cmd::new(cargo()).args(build).dir(paths.clone_root()).output()?;
     messages
         .lines()
         .find_map(executable)

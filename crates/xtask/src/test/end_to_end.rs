@@ -10,7 +10,7 @@ use super::Run;
 use super::pool::{self, Ended, World};
 use super::tests::{self, Suite, Times};
 use crate::cluster;
-use crate::exec::Cmd;
+use crate::exec::{Cmd, cargo};
 use crate::{apt, definitions};
 
 /// What the browser tests need: Chromium, its driver, and certutil, by which it is told whom to trust.
@@ -81,7 +81,7 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
 }
 
 fn suites(run: &Run<'_>) -> anyhow::Result<Vec<Suite>> {
-    let messages = Cmd::new(super::cargo())
+    let messages = Cmd::new(cargo())
         .args(["test", "--package", "e2e", "--no-run", "--message-format=json"])
         .dir(run.paths.clone_root())
         .output()?;

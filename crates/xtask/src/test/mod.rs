@@ -9,7 +9,6 @@ mod summary;
 mod tests;
 mod traefik;
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -20,6 +19,7 @@ use self::summary::{Done, summary};
 use crate::args::TestCommand;
 use crate::cluster::{self, Cluster};
 use crate::demo::{self, helm};
+use crate::exec::cargo;
 use crate::generate;
 use crate::paths::Paths;
 use crate::progress::Progress;
@@ -181,10 +181,6 @@ fn end_to_end(run: &mut Run<'_>) -> anyhow::Result<()> {
 fn end_to_end_as_installed(run: &mut Run<'_>) -> anyhow::Result<()> {
     let access_file = end_to_end::installed(run)?;
     end_to_end::run(run, &access_file, run.wanted)
-}
-
-fn cargo() -> String {
-    env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
 }
 
 impl Run<'_> {

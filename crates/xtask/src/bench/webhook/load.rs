@@ -1,7 +1,7 @@
 //! Requests and a server -> what became of each request, by the load generator (IO).
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
@@ -94,11 +94,6 @@ impl Generator {
         );
         Ok(answers)
     }
-}
-
-/// An address of the network this runs in.
-pub(super) fn address(host: impl Into<IpAddr>, port: u16) -> SocketAddr {
-    SocketAddr::new(host.into(), port)
 }
 
 fn read(file: &Path) -> anyhow::Result<String> {

@@ -26,10 +26,10 @@ use kube::{Api, Client};
 use serde_json::json;
 
 use self::cases::Case;
-use self::load::{Generator, Pace, Target, address};
+use self::load::{Generator, Pace, Target};
 use self::report::{Cold, Counted, Measured, Report};
 use super::alone::{Alone, may_be_alone};
-use super::figures::{Figures, Round, summary};
+use super::figures::{Round, summary};
 use super::operator::instance::{Instance, WEBHOOK, wait_for};
 use super::operator::phases::make;
 use super::{built, processor, target, two_processors};
@@ -168,7 +168,7 @@ impl Bench {
             webhook: target(LISTEN, true),
             reference: target(BARE, false),
             api_server: Target {
-                address: address(NODE_ADDRESS.parse::<Ipv4Addr>()?, 6443),
+                address: SocketAddr::from((NODE_ADDRESS.parse::<Ipv4Addr>()?, 6443)),
                 name: "kubernetes".to_owned(),
                 authority: pki.join("ca.crt"),
                 client: Some([pki.join("webhook.crt"), pki.join("webhook.key")]),
@@ -240,11 +240,10 @@ impl Bench {
             let pace = Pace::Steady(2 * COLD_RATE);
             direct.push(self.round("kube-apiserver", &self.api_server, &requests, pace, 2 * count)?);
         }
-        let figures = |rounds: Vec<Round>| -> Figures { summary(rounds) };
         Ok(Cold {
             rate: COLD_RATE,
-            webhook: figures(webhook),
-            direct: figures(direct),
+            webhook: summary(webhook),
+            direct: summary(direct),
         })
     }
 
