@@ -8,11 +8,15 @@ use api::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, Patch, PatchParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
-use crate::{Environment, wait};
+use crate::{
+    Environment,
+    cluster::{self, Scratch},
+    wait,
+};
 
 /// A workspace that runs `image` without template.
 pub fn of_image(name: &str, image: &str) -> Workspace {
@@ -66,6 +70,13 @@ pub async fn reached(workspaces: &Api<Workspace>, name: &str, phase: Phase) -> a
 pub async fn set(workspaces: &Api<Workspace>, name: &str, spec: Value) -> anyhow::Result<Workspace> {
     let patch = Patch::Merge(json!({"spec": spec}));
     Ok(workspaces.patch(name, &PatchParams::default(), &patch).await?)
+}
+
+/// Makes a workspace of the echo server as alice and waits until it runs.
+pub async fn running(scratch: &Scratch, name: &str) -> anyhow::Result<Workspace> {
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    alice.create(&PostParams::default(), &echo(name)?).await?;
+    reached(&alice, name, Phase::Running).await
 }
 
 /// Deletes the workspace and waits until it is gone.

@@ -259,22 +259,21 @@ impl Scene {
             delay <= i64::try_from(SOON.as_secs())?,
             "{reason} was told {delay} s after the API server held the evidence"
         );
+        // Its Event is written only if what is missing does not come a moment later.
         if MAY_COME.contains(&reason) {
-            self.told_late(reason).await?;
+            self.event(reason).await?;
         }
         Ok(())
     }
 
-    /// Waits for the Event, which is written only if what is missing does not come a moment later.
-    async fn told_late(&self, reason: &str) -> anyhow::Result<()> {
+    /// Waits for an Event of this reason.
+    pub async fn event(&self, reason: &str) -> anyhow::Result<Event> {
         wait::until(&format!("an Event {reason}"), wait::USUAL, || async {
             let events = self.scratch.api::<Event>().list(&ListParams::default()).await;
             let events = events.map_err(|error| error.to_string())?.items;
-            let mut reasons = events.iter().filter_map(|event| event.reason.as_deref());
-            reasons
-                .any(|it| it == reason)
-                .then_some(())
-                .ok_or_else(|| "none yet".to_owned())
+            let mut events = events.into_iter();
+            let found = events.find(|event| event.reason.as_deref() == Some(reason));
+            found.ok_or_else(|| "none yet".to_owned())
         })
         .await
     }

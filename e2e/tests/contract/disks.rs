@@ -93,14 +93,7 @@ async fn a_size_that_the_class_cannot_give_is_refused_and_goes_back_to_what_the_
     );
 
     // A kept disk of 1Gi under a workspace that asks for 2Gi: nobody could see that coming.
-    workspaces.delete("lab", &DeleteParams::default()).await?;
-    wait::until("the workspace to be gone", wait::USUAL, || async {
-        match workspaces.get_opt("lab").await {
-            Ok(None) => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await?;
+    workspace::delete(&workspaces, "lab").await?;
     workspaces
         .create(&PostParams::default(), &of_size(&scratch, "2Gi")?)
         .await?;

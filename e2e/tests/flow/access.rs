@@ -1,6 +1,5 @@
 //! Who gets in, asked without a browser.
 
-use api::workspace::Phase;
 use e2e::{
     Environment,
     cluster::{self, Scratch},
@@ -8,22 +7,14 @@ use e2e::{
     socket, workspace,
 };
 use futures::StreamExt as _;
-use kube::{Api, api::PostParams};
+use kube::Api;
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
-
-async fn running(scratch: &Scratch, name: &str) -> anyhow::Result<api::Workspace> {
-    let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    alice
-        .create(&PostParams::default(), &workspace::echo(name)?)
-        .await?;
-    workspace::reached(&alice, name, Phase::Running).await
-}
 
 #[tokio::test]
 async fn strangers_get_401_for_fetches_and_are_sent_to_sign_in_for_pages() -> anyhow::Result<()> {
     let scratch = Scratch::new("anonymous", &["alice"]).await?;
-    let url = workspace::url(&running(&scratch, "ws").await?)?;
+    let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
     let nobody = Person::new()?.without_redirects()?;
 
     let fetch = nobody
@@ -53,7 +44,7 @@ async fn strangers_get_401_for_fetches_and_are_sent_to_sign_in_for_pages() -> an
 async fn bob_gets_the_same_answer_for_her_workspace_and_for_none() -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let scratch = Scratch::new("bob", &["alice"]).await?;
-    let private = running(&scratch, "ws").await?;
+    let private = workspace::running(&scratch, "ws").await?;
     let absent = environment.origin(&format!("ws-aaaaaaaaaaaaaaaa.{}", environment.base_domain));
     let bob = Person::new()?;
     let refused = bob.sign_in(&workspace::url(&private)?, "bob").await?;
@@ -68,7 +59,7 @@ async fn bob_gets_the_same_answer_for_her_workspace_and_for_none() -> anyhow::Re
 async fn everybody_with_the_right_to_connect_enters_a_public_workspace_until_it_is_private_again()
 -> anyhow::Result<()> {
     let scratch = Scratch::new("public", &["alice", "bob"]).await?;
-    let url = workspace::url(&running(&scratch, "ws").await?)?;
+    let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
     let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     workspace::set(&alice, "ws", json!({"accessType": "Public"})).await?;
     let bob = Person::new()?;
@@ -94,7 +85,7 @@ async fn everybody_with_the_right_to_connect_enters_a_public_workspace_until_it_
 async fn a_websocket_needs_the_ticket_and_the_workspace_s_own_origin() -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let scratch = Scratch::new("socket", &["alice"]).await?;
-    let ws = running(&scratch, "ws").await?;
+    let ws = workspace::running(&scratch, "ws").await?;
     let (url, origin) = (workspace::url(&ws)?, environment.origin(&workspace::host(&ws)?));
     let alice = Person::new()?;
     alice.enter(&url, "alice").await?;
@@ -136,7 +127,7 @@ async fn a_websocket_needs_the_ticket_and_the_workspace_s_own_origin() -> anyhow
 #[tokio::test]
 async fn another_pod_cannot_call_the_workspace_s_pod_directly() -> anyhow::Result<()> {
     let scratch = Scratch::new("direct", &["alice"]).await?;
-    let ws = running(&scratch, "ws").await?;
+    let ws = workspace::running(&scratch, "ws").await?;
     let endpoint = ws
         .status
         .and_then(|status| status.endpoint)

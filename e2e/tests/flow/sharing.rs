@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use api::{Workspace, WorkspaceShare, workspace::Phase};
+use api::{Workspace, WorkspaceShare};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
@@ -36,15 +36,10 @@ struct Site {
 /// Alice's workspace, running.
 async fn site(prefix: &str) -> anyhow::Result<Site> {
     let scratch = Scratch::new(prefix, &["alice"]).await?;
-    let alice = cluster::user("alice").await?;
-    let workspaces: Api<Workspace> = Api::namespaced(alice.clone(), &scratch.namespace);
-    workspaces
-        .create(&PostParams::default(), &workspace::echo("ws")?)
-        .await?;
-    let lab = workspace::reached(&workspaces, "ws", Phase::Running).await?;
+    let lab = workspace::running(&scratch, "ws").await?;
     Ok(Site {
         url: workspace::url(&lab)?,
-        shares: Api::namespaced(alice, &scratch.namespace),
+        shares: Api::namespaced(cluster::user("alice").await?, &scratch.namespace),
         scratch,
         lab,
     })

@@ -2,27 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use api::workspace::Phase;
-use e2e::{
-    Environment,
-    browser::Browser,
-    cluster::{self, Scratch},
-    http::Person,
-    wait, workspace,
-};
-use kube::{Api, api::PostParams};
+use e2e::{Environment, browser::Browser, cluster::Scratch, http::Person, wait, workspace};
 use reqwest::{Method, StatusCode, header};
 
 /// Time in which a sign-out at the provider ends the session at the gateway.
 const BOUND: Duration = Duration::from_secs(2);
-
-async fn running(scratch: &Scratch) -> anyhow::Result<api::Workspace> {
-    let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    alice
-        .create(&PostParams::default(), &workspace::echo("ws")?)
-        .await?;
-    workspace::reached(&alice, "ws", Phase::Running).await
-}
 
 /// Status of a fetch with the cookies that the browser holds for its present page.
 async fn fetch(url: &str, cookies: &str) -> anyhow::Result<StatusCode> {
@@ -46,7 +30,7 @@ async fn cookies(browser: &Browser) -> anyhow::Result<String> {
 
 /// Alice in a browser, at a workspace that runs: the browser, the workspace's URL, and her cookies there.
 async fn signed_in(scratch: &Scratch) -> anyhow::Result<(Browser, String, String)> {
-    let ws = running(scratch).await?;
+    let ws = workspace::running(scratch, "ws").await?;
     let url = workspace::url(&ws)?;
     let browser = Browser::start().await?;
     browser.sign_in(&url, "alice").await?;

@@ -2,16 +2,12 @@
 
 use std::time::Duration;
 
-use e2e::{
-    wait,
-    why::{Histories, Scene, written},
-};
+use e2e::why::{Histories, Scene, written};
 use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{ContainerState, ContainerStatus, Event, Pod},
+    core::v1::{ContainerState, ContainerStatus, Pod},
 };
-use kube::api::ListParams;
 
 /// When the evidence was held.
 pub(crate) trait When: Fn(&Histories) -> Option<Timestamp> {}
@@ -24,21 +20,8 @@ pub(crate) fn at(time: Option<Timestamp>) -> impl When {
 
 /// Waits for an Event of this reason, which the kubelet writes and no status tells: when it was made.
 pub(crate) async fn event(scene: &Scene, reason: &str) -> anyhow::Result<impl When + use<>> {
-    let events = scene.scratch.api::<Event>();
-    let made = wait::until(&format!("an Event {reason}"), wait::USUAL, || async {
-        let all = events.list(&ListParams::default()).await;
-        let all = all.map_err(|error| error.to_string())?;
-        let mut of_reason = all
-            .items
-            .into_iter()
-            .filter(|event| event.reason.as_deref() == Some(reason));
-        let made = of_reason
-            .next()
-            .and_then(|event| event.metadata.creation_timestamp);
-        made.ok_or_else(|| "not yet".to_owned())
-    })
-    .await?;
-    Ok(at(Some(made.0)))
+    let made = scene.event(reason).await?.metadata.creation_timestamp;
+    Ok(at(made.map(|made| made.0)))
 }
 
 /// When a pod first was so.
