@@ -31,7 +31,6 @@ use crate::{
     routes,
     stores::Guarded,
     trouble::Obstacle,
-    watch,
     world::{Identity, World},
 };
 
@@ -97,7 +96,7 @@ enum Next {
 /// One pass over one workspace, once every cache has been filled: before that, what is not there yet looks as if it were gone.
 pub async fn informed(object: Arc<Guarded<Workspace>>, context: Arc<Context>) -> Result<Action, Error> {
     // It fails only when nobody fills the caches any more, and then nobody waits for the pass.
-    let _ = watch::until_filled(&context.stores).await;
+    let _ = context.stores.until_filled().await;
     reconcile(object, context).await
 }
 

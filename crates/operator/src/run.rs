@@ -115,7 +115,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
 /// Opens the gate when every cache has been filled once.
 async fn report_filled(stores: &Stores, gate: &Gate) {
-    if watch::until_filled(stores).await.is_ok() {
+    if stores.until_filled().await.is_ok() {
         tracing::info!(workspaces = stores.workspaces.len(), "the caches are filled");
         gate.open();
     }
@@ -193,7 +193,7 @@ async fn lead(
 /// Keeps what workspaces refer to, and shares, sweeps walls that were left, and stops who is idle, once it is known what there is.
 async fn look_after(context: &Context, shutdown: &CancellationToken) {
     let asker = idle::Asker::over_http(context.now);
-    if watch::until_filled(&context.stores).await.is_ok() {
+    if context.stores.until_filled().await.is_ok() {
         tokio::join!(
             protect::run(context, shutdown),
             shares::run(context, shutdown),

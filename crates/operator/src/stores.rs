@@ -13,6 +13,7 @@ use kube::{
     Resource,
     runtime::reflector::{ObjectRef, Store, store::Writer},
 };
+use tokio::sync::OnceCell;
 
 mod children;
 pub mod compact;
@@ -67,6 +68,8 @@ pub struct Stores {
     pub routes: Arc<RouteStore>,
     /// Beats when something changes that people write.
     pub pulse: Pulse,
+    /// Set when every cache has been filled once; see [`Stores::until_filled`].
+    filled: Arc<OnceCell<()>>,
 }
 
 /// The writing ends of [`Stores`].
@@ -104,6 +107,7 @@ pub struct Writers {
     pub routes: Arc<RouteStore>,
     /// To be beaten when something changes that people write.
     pub pulse: Pulse,
+    filled: Arc<OnceCell<()>>,
 }
 
 impl Writers {
@@ -126,7 +130,41 @@ impl Writers {
             signs: self.signs.clone(),
             routes: self.routes.clone(),
             pulse: self.pulse.clone(),
+            filled: self.filled.clone(),
         }
+    }
+}
+
+impl Stores {
+    /// Resolves when every cache has been filled once.
+    ///
+    /// Of all who wait for one of kube's stores only the last who looked is woken, so one waits for the stores, and the others
+    /// for that one; if it is dropped, another takes its place.
+    ///
+    /// # Errors
+    /// When a writing end was dropped before that.
+    pub async fn until_filled(&self) -> anyhow::Result<()> {
+        let filled = self.filled.get_or_try_init(|| self.until_each_is_filled());
+        filled.await.copied()
+    }
+
+    async fn until_each_is_filled(&self) -> anyhow::Result<()> {
+        self.workspaces.wait_until_ready().await?;
+        self.templates.wait_until_ready().await?;
+        self.managers.wait_until_ready().await?;
+        self.profiles.wait_until_ready().await?;
+        self.shares.wait_until_ready().await?;
+        self.storage_classes.wait_until_ready().await?;
+        futures::try_join!(
+            self.claims.wait_until_ready(),
+            self.deployments.wait_until_ready(),
+            self.services.wait_until_ready(),
+            self.policies.wait_until_ready(),
+            self.accounts.wait_until_ready(),
+            self.replica_sets.wait_until_ready(),
+            self.pods.wait_until_ready(),
+        )?;
+        Ok(())
     }
 }
 
@@ -159,4 +197,51 @@ where
         .filter_map(|guarded| guarded.0.as_ref().ok())
         .cloned()
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kube::runtime::watcher::Event;
+    use tokio_util::task::AbortOnDropHandle;
+
+    use super::*;
+
+    fn fill(writers: &mut Writers) {
+        writers.workspaces.apply_watcher_event(&Event::InitDone);
+        writers.templates.apply_watcher_event(&Event::InitDone);
+        writers.managers.apply_watcher_event(&Event::InitDone);
+        writers.profiles.apply_watcher_event(&Event::InitDone);
+        writers.shares.apply_watcher_event(&Event::InitDone);
+        writers.storage_classes.apply_watcher_event(&Event::InitDone);
+        writers.claims.apply(Event::InitDone);
+        writers.deployments.apply(Event::InitDone);
+        writers.services.apply(Event::InitDone);
+        writers.policies.apply(Event::InitDone);
+        writers.accounts.apply(Event::InitDone);
+        writers.replica_sets.apply(Event::InitDone);
+        writers.pods.apply(Event::InitDone);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn everybody_who_waits_for_the_caches_is_woken_even_when_who_waited_first_has_gone() {
+        let mut writers = Writers::default();
+        let stores = writers.stores();
+        let waiting = || {
+            let stores = stores.clone();
+            AbortOnDropHandle::new(tokio::spawn(async move { stores.until_filled().await }))
+        };
+        let first = waiting();
+        tokio::task::yield_now().await;
+        let others = [waiting(), waiting(), waiting()];
+        tokio::task::yield_now().await;
+        drop(first);
+        tokio::task::yield_now().await;
+        fill(&mut writers);
+        for other in others {
+            let woken = tokio::time::timeout(Duration::from_secs(1), other).await;
+            woken.expect("a lost wake-up").unwrap().unwrap();
+        }
+    }
 }

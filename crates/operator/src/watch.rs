@@ -104,29 +104,6 @@ pub fn everybody(stores: &Stores) -> Vec<Wake> {
     references_of(&stores.workspaces.state())
 }
 
-/// Resolves when every cache has been filled once.
-///
-/// # Errors
-/// When the stream of [`start`] was dropped before that.
-pub async fn until_filled(stores: &Stores) -> anyhow::Result<()> {
-    stores.workspaces.wait_until_ready().await?;
-    stores.templates.wait_until_ready().await?;
-    stores.managers.wait_until_ready().await?;
-    stores.profiles.wait_until_ready().await?;
-    stores.shares.wait_until_ready().await?;
-    stores.storage_classes.wait_until_ready().await?;
-    futures::try_join!(
-        stores.claims.wait_until_ready(),
-        stores.deployments.wait_until_ready(),
-        stores.services.wait_until_ready(),
-        stores.policies.wait_until_ready(),
-        stores.accounts.wait_until_ready(),
-        stores.replica_sets.wait_until_ready(),
-        stores.pods.wait_until_ready(),
-    )?;
-    Ok(())
-}
-
 /// The watch of one kind that people write, on which `pulse` beats.
 fn watch<K>(
     client: &Client,
