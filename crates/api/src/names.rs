@@ -19,6 +19,9 @@ pub const SHARED_FOR: &str = "workspaces.jupyter.org/shared-for";
 /// Annotation on a Workspace whose owner was named by somebody else, by the verb `assign-owner`: who that was. Written by the webhook. A
 /// workspace with it takes over no kept disk, because its owner did not say what runs in it.
 pub const ASSIGNED_BY: &str = "workspaces.jupyter.org/assigned-by";
+/// Annotation on a Workspace: UID of the template that was there when it was made, so that its author was asked for what that template
+/// leaves to them. Written by the webhook at creation, and never changed.
+pub const VOUCHED_TEMPLATE: &str = "workspaces.jupyter.org/vouched-template";
 /// Annotation on exactly one WorkspaceManager: `"true"` makes it the manager of workspaces that name none.
 pub const IS_DEFAULT: &str = "workspaces.jupyter.org/is-default";
 /// Annotation on a Deployment: canonical JSON of the inputs that shaped the running pod template.

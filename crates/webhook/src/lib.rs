@@ -23,6 +23,7 @@ mod secrets;
 mod shares;
 mod usage;
 mod verdict;
+mod vouched;
 mod workspace;
 
 pub use accounts::Accounts;

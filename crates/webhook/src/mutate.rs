@@ -1,92 +1,138 @@
 //! Request -> the smallest patch that records owner, who named them, and finalizer, and what a share is bound to; never
 //! anything else (pure).
 
-use api::names::{ASSIGNED_BY, CLEANUP_FINALIZER, CREATED_BY, SHARED_FOR};
+use api::names::{ASSIGNED_BY, CLEANUP_FINALIZER, CREATED_BY, SHARED_FOR, VOUCHED_TEMPLATE};
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation};
 use kube::api::DynamicObject;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::kind::Kind;
-use crate::ownership;
 use crate::review::{Answer, Request};
 use crate::shares::Binding;
+use crate::{ownership, vouched};
+
+/// What only the API server knows of what is written.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// Of a share: its workspace.
+    pub(crate) binding: Binding,
+    /// Of a new workspace: the UID of the template that it names, if that exists.
+    pub(crate) template_uid: Option<String>,
+}
+
+/// An annotation of ours and the value that it must have.
+type Due = (&'static str, Option<String>);
 
 /// At creation records the requesting user as owner, or as the creator of a share, unless one is named, and sets the
-/// finalizer of a workspace; at an update puts back what a full update left out. A share also gets what its workspace
-/// says, which only the API server knows. The same object comes out when it is done twice.
-pub(crate) fn mutate(request: &Request, binding: &Binding) -> Answer {
-    let operations: Vec<_> = match request.kind {
-        Kind::Workspace => annotate(request, CREATED_BY, Some(request.user_name()), true)
-            .into_iter()
-            .chain(assigned(request))
-            .chain(finalizer(request))
-            .collect(),
-        Kind::Share => share(request, binding),
+/// finalizer of a workspace and the UID of its template; at an update puts back what a full update left out. A share also gets
+/// what its workspace says. The same object comes out when it is done twice.
+pub(crate) fn mutate(request: &Request, known: &Known) -> Answer {
+    let due = match request.kind {
+        Kind::Workspace => of_workspace(request, known),
+        Kind::Share => of_share(request, known),
         Kind::Template | Kind::Manager | Kind::Profile => Vec::new(),
     };
+    let mut operations = settle(&request.object, &due);
+    match request.kind {
+        Kind::Workspace => operations.extend(finalizer(request)),
+        Kind::Share => operations.extend(bound_to(request, known.binding.uid.clone())),
+        Kind::Template | Kind::Manager | Kind::Profile => {}
+    }
     if operations.is_empty() {
         return Answer::Allow { warnings: Vec::new() };
     }
-    Answer::Patch(Patch(operations))
-}
-
-/// Sets an annotation that is missing: at creation to `initial`, else to what is stored. An object that was stored
-/// without it does not get it by the way. `first`: no earlier operation has made room for annotations.
-fn annotate(request: &Request, key: &str, initial: Option<&str>, first: bool) -> Option<PatchOperation> {
-    let read = |object: &DynamicObject| {
-        let value = object.metadata.annotations.as_ref()?.get(key)?;
-        Some(value.clone()).filter(|value| !value.is_empty())
-    };
-    if read(&request.object).is_some() {
-        return None;
+    Answer::Patch {
+        patch: Patch(operations),
+        warnings: due.iter().filter_map(|due| put_right(request, due)).collect(),
     }
-    let value = match &request.old {
-        None => initial?.to_owned(),
-        Some(old) => read(old)?,
-    };
-    Some(match request.object.metadata.annotations {
-        None if first => add(["metadata", "annotations"], json!({ key: value })),
-        _ => add(["metadata", "annotations", key], json!(value)),
-    })
 }
 
-/// Notes who named an owner, other than themselves at creation, and keeps that note as it is.
-fn assigned(request: &Request) -> Option<PatchOperation> {
-    let annotations = request.object.metadata.annotations.as_ref();
-    let present = annotations
-        .and_then(|all| all.get(ASSIGNED_BY))
-        .map(String::as_str);
-    let written = annotations
-        .and_then(|all| all.get(CREATED_BY))
-        .is_some_and(|owner| !owner.is_empty());
+fn of_workspace(request: &Request, known: &Known) -> Vec<Due> {
     // An owner who is left out is put in, and is then the stored one or who asks: nobody has named one.
-    let due = if written {
+    let assigner = if read(&request.object, CREATED_BY).is_some() {
         ownership::assigner(request)
     } else {
         request.old.as_ref().and_then(ownership::noted)
     };
-    if present == due {
-        return None;
-    }
-    let path = ["metadata", "annotations", ASSIGNED_BY];
-    Some(match due {
-        Some(name) => add(path, json!(name)),
-        None => PatchOperation::Remove(RemoveOperation {
-            path: PointerBuf::from_tokens(path),
-        }),
-    })
+    let template = match &request.old {
+        None => known.template_uid.as_deref(),
+        Some(stored) => vouched::noted(stored),
+    };
+    vec![
+        filled(request, CREATED_BY, Some(request.user_name())),
+        (ASSIGNED_BY, assigner.map(str::to_owned)),
+        (VOUCHED_TEMPLATE, template.map(str::to_owned)),
+    ]
 }
 
-fn share(request: &Request, binding: &Binding) -> Vec<PatchOperation> {
-    let creator = annotate(request, CREATED_BY, Some(request.user_name()), true);
-    let shared_for = binding.shared_for.as_deref();
-    let shared_for = annotate(request, SHARED_FOR, shared_for, creator.is_none());
-    creator
-        .into_iter()
-        .chain(shared_for)
-        .chain(bound_to(request, binding.uid.clone()))
-        .collect()
+fn of_share(request: &Request, known: &Known) -> Vec<Due> {
+    vec![
+        filled(request, CREATED_BY, Some(request.user_name())),
+        filled(request, SHARED_FOR, known.binding.shared_for.as_deref()),
+    ]
+}
+
+/// What is written, unless it is empty.
+fn read<'a>(object: &'a DynamicObject, key: &str) -> Option<&'a str> {
+    raw(object, key).filter(|value| !value.is_empty())
+}
+
+fn raw<'a>(object: &'a DynamicObject, key: &str) -> Option<&'a str> {
+    object.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+}
+
+/// An annotation that stays as it is written; where it is missing it gets, at creation, `initial`, else what is stored. An object
+/// that was stored without it does not get it by the way.
+fn filled(request: &Request, key: &'static str, initial: Option<&str>) -> Due {
+    let missing = || match &request.old {
+        None => initial,
+        Some(old) => read(old, key),
+    };
+    let value = read(&request.object, key)
+        .or_else(missing)
+        .or_else(|| raw(&request.object, key));
+    (key, value.map(str::to_owned))
+}
+
+/// The changes that give annotations the values that are due.
+fn settle(object: &DynamicObject, due: &[Due]) -> Vec<PatchOperation> {
+    let changed = due
+        .iter()
+        .filter(|(key, value)| raw(object, key) != value.as_deref());
+    if object.metadata.annotations.is_none() {
+        let all: Map<String, Value> = changed
+            .filter_map(|(key, value)| Some(((*key).to_owned(), json!(value.as_ref()?))))
+            .collect();
+        let whole = (!all.is_empty()).then(|| add(["metadata", "annotations"], Value::Object(all)));
+        return whole.into_iter().collect();
+    }
+    let operation = |(key, value): &Due| {
+        let path = ["metadata", "annotations", *key];
+        match value {
+            Some(value) => add(path, json!(value)),
+            None => PatchOperation::Remove(RemoveOperation {
+                path: PointerBuf::from_tokens(path),
+            }),
+        }
+    };
+    changed.map(operation).collect()
+}
+
+/// What is said where somebody wrote another value than is due: not where they kept what was stored.
+fn put_right(request: &Request, (key, value): &Due) -> Option<String> {
+    let given = read(&request.object, key)?;
+    let stored = request.old.as_ref().and_then(|old| raw(old, key));
+    if Some(given) == value.as_deref() || Some(given) == stored {
+        return None;
+    }
+    let instead = match value {
+        Some(value) => format!("it is {value:?}"),
+        None => "it is left out".to_owned(),
+    };
+    Some(format!(
+        "metadata.annotations[{key}]: {given:?} is not taken over, because only the webhook writes it: {instead}"
+    ))
 }
 
 fn finalizer(request: &Request) -> Option<PatchOperation> {
@@ -142,15 +188,27 @@ mod tests {
 
     /// `new` after the patch that a request to write it gets.
     fn patched(old: Option<&Value>, new: &Value) -> Value {
+        patched_seeing(None, old, new).0
+    }
+
+    /// The same where the template of that UID is there; and what is said.
+    fn patched_seeing(template_uid: Option<&str>, old: Option<&Value>, new: &Value) -> (Value, Vec<String>) {
         let request = match old {
             None => create("alice", new),
             Some(old) => update("bob", old, new),
         };
+        let known = Known {
+            template_uid: template_uid.map(str::to_owned),
+            ..Known::default()
+        };
         let mut object = new.clone();
-        if let Answer::Patch(patch) = mutate(&request, &Binding::default()) {
-            json_patch::patch(&mut object, &patch).unwrap();
+        match mutate(&request, &known) {
+            Answer::Patch { patch, warnings } => {
+                json_patch::patch(&mut object, &patch).unwrap();
+                (object, warnings)
+            }
+            _ => (object, Vec::new()),
         }
-        object
     }
 
     fn owned() -> Value {
@@ -218,6 +276,59 @@ mod tests {
         assert_eq!(taken, with(Some("bob"), Some("bob")));
     }
 
+    fn noting(uid: Option<&str>) -> Value {
+        let mut object = owned();
+        if let Some(uid) = uid {
+            object["metadata"]["annotations"][VOUCHED_TEMPLATE] = json!(uid);
+        }
+        object
+    }
+
+    #[test]
+    fn the_template_that_is_there_at_creation_is_noted_for_good() {
+        let bare = json!({"metadata": {}, "spec": {}});
+        let noted = noting(Some("t-1"));
+        assert_eq!(
+            patched_seeing(Some("t-1"), None, &bare),
+            (noted.clone(), Vec::new())
+        );
+        assert_eq!(patched_seeing(None, None, &bare), (noting(None), Vec::new()));
+        // Whatever is there later, and whatever an update says.
+        for new in [&bare, &noting(None), &noting(Some("t-2")), &noted] {
+            assert_eq!(patched_seeing(Some("t-2"), Some(&noted), new).0, noted);
+        }
+        assert_eq!(patched_seeing(Some("t-2"), Some(&owned()), &noted).0, owned());
+    }
+
+    #[test]
+    fn a_note_that_is_not_taken_over_is_said_and_one_that_is_kept_is_not() {
+        let (object, said) = patched_seeing(Some("t-1"), None, &noting(Some("x")));
+        assert_eq!(object, noting(Some("t-1")));
+        assert_eq!(
+            said,
+            [format!(
+                "metadata.annotations[{VOUCHED_TEMPLATE}]: \"x\" is not taken over, because only the webhook writes it: it is \"t-1\""
+            )]
+        );
+        assert!(patched_seeing(None, None, &noting(Some("x"))).1[0].ends_with("it is left out"));
+        let stored = noting(Some("t-1"));
+        assert!(patched_seeing(None, Some(&stored), &stored).1.is_empty());
+        assert_eq!(patched_seeing(None, Some(&stored), &noting(Some("x"))).1.len(), 1);
+        let mut assigned = owned();
+        assigned["metadata"]["annotations"][ASSIGNED_BY] = json!("hub");
+        let said = patched_seeing(None, None, &assigned).1;
+        assert!(
+            said[0].contains(ASSIGNED_BY) && said[0].contains("\"hub\""),
+            "{said:?}"
+        );
+        // A hand-over leaves the note to us, as it should.
+        let mut over = assigned.clone();
+        over["metadata"]["annotations"][CREATED_BY] = json!("carol");
+        let (object, said) = patched_seeing(None, Some(&assigned), &over);
+        assert_eq!(object["metadata"]["annotations"][ASSIGNED_BY], "bob");
+        assert!(said.is_empty(), "{said:?}");
+    }
+
     #[test]
     fn an_update_adds_nothing_that_was_not_there() {
         let bare = json!({"metadata": {"name": "demo"}, "spec": {}});
@@ -236,7 +347,7 @@ mod tests {
     #[test]
     fn nothing_but_metadata_is_ever_patched() {
         let request = create("alice", &json!({"metadata": {}, "spec": {"displayName": "d"}}));
-        let Answer::Patch(patch) = mutate(&request, &Binding::default()) else {
+        let Answer::Patch { patch, .. } = mutate(&request, &Known::default()) else {
             panic!("a patch is due")
         };
         assert!(patch.0.iter().all(|operation| {
@@ -257,7 +368,11 @@ mod tests {
             uid: uid.map(str::to_owned),
             shared_for: uid.map(|_| "carol".to_owned()),
         };
-        if let Answer::Patch(patch) = mutate(&request, &binding) {
+        let known = Known {
+            binding,
+            ..Known::default()
+        };
+        if let Answer::Patch { patch, .. } = mutate(&request, &known) {
             json_patch::patch(&mut object, &patch).unwrap();
         }
         object
@@ -289,7 +404,7 @@ mod tests {
         for kind in [Kind::Template, Kind::Manager, Kind::Profile] {
             let request = create("alice", &json!({"metadata": {}, "spec": {}})).about(kind);
             assert_eq!(
-                mutate(&request, &Binding::default()),
+                mutate(&request, &Known::default()),
                 Answer::Allow { warnings: Vec::new() }
             );
         }
@@ -297,12 +412,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn twice_is_as_good_as_once(owner in prop::option::of(".{0,5}"), finalizers in prop::collection::vec("[a-z]{1,3}", 0..3)) {
-            let annotations = owner.map(|owner| json!({CREATED_BY: owner}));
+        fn twice_is_as_good_as_once(
+            owner in prop::option::of(".{0,5}"),
+            noted in prop::option::of("[a-c]{0,1}"),
+            seen in prop::option::of("[a-c]"),
+            finalizers in prop::collection::vec("[a-z]{1,3}", 0..3),
+        ) {
+            let annotations = owner.map(|owner| match noted {
+                Some(noted) => json!({CREATED_BY: owner, VOUCHED_TEMPLATE: noted}),
+                None => json!({CREATED_BY: owner}),
+            });
             let new = json!({"metadata": {"annotations": annotations, "finalizers": finalizers}});
-            let once = patched(None, &new);
-            prop_assert_eq!(&patched(None, &once), &once);
-            prop_assert_eq!(&patched(Some(&once), &once), &once);
+            let write = |old: Option<&Value>, new: &Value| patched_seeing(seen.as_deref(), old, new).0;
+            let once = write(None, &new);
+            prop_assert_eq!(&write(None, &once), &once);
+            prop_assert_eq!(&write(Some(&once), &once), &once);
+            // The manifest once more, in whole.
+            prop_assert_eq!(&write(Some(&once), &new), &once);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use api::names::{self, USE_VERB};
 use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use rules::validate::{Resource, is_younger, named_by_author};
+use rules::validate::{Resource, is_vouched, named_by_author};
 use rules::{Settings, Violation};
 
 use crate::changes::Changes;
@@ -113,9 +113,9 @@ async fn vouched(
         other = lookups.template_of(&old).await?;
         other.as_ref()
     };
-    // Nobody was asked for what a template names that came later.
+    // Nobody was asked for what a template names that was not there.
     let then = Known {
-        template: template.filter(|template| !is_younger(template, &old)),
+        template: template.filter(|template| is_vouched(template, &old)),
         ..*known
     };
     Ok(then.targets(&old).unwrap_or_default())

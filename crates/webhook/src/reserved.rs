@@ -12,8 +12,13 @@ use crate::review::Request;
 /// Annotations of ours that people write.
 fn settable(kind: Kind) -> &'static [&'static str] {
     match kind {
-        // Who owns a workspace and who said so has rules of its own.
-        Kind::Workspace => &[names::CREATED_BY, names::ASSIGNED_BY, names::RESTARTED_AT],
+        // Who owns a workspace, who said so and which template was there has rules of its own.
+        Kind::Workspace => &[
+            names::CREATED_BY,
+            names::ASSIGNED_BY,
+            names::VOUCHED_TEMPLATE,
+            names::RESTARTED_AT,
+        ],
         Kind::Template => &[names::DEPRECATED, names::REPLACED_BY],
         Kind::Manager => &[names::IS_DEFAULT],
         Kind::Profile => &[],

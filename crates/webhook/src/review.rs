@@ -133,8 +133,11 @@ impl Request {
             Answer::Allow { warnings } => {
                 response.warnings = (!warnings.is_empty()).then_some(warnings);
             }
-            Answer::Patch(patch) => match response.clone().with_patch(patch) {
-                Ok(patched) => response = patched,
+            Answer::Patch { patch, warnings } => match response.clone().with_patch(patch) {
+                Ok(mut patched) => {
+                    patched.warnings = (!warnings.is_empty()).then_some(warnings);
+                    response = patched;
+                }
                 Err(error) => response = response.deny(error),
             },
             Answer::Refuse(refusal) => {
@@ -154,8 +157,13 @@ pub(crate) enum Answer {
         /// One sentence each.
         warnings: Vec<String>,
     },
-    /// It may pass with these changes.
-    Patch(json_patch::Patch),
+    /// It may pass with these changes, with sentences for the person who asked.
+    Patch {
+        /// The changes.
+        patch: json_patch::Patch,
+        /// One sentence each.
+        warnings: Vec<String>,
+    },
     /// It may not pass.
     Refuse(Refusal),
 }
@@ -165,7 +173,7 @@ impl Answer {
     pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::Allow { .. } => "allowed",
-            Self::Patch(_) => "patched",
+            Self::Patch { .. } => "patched",
             Self::Refuse(Refusal::Unavailable(_)) => "unavailable",
             Self::Refuse(_) => "refused",
         }

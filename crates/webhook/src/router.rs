@@ -18,12 +18,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::kind::Kind;
-use crate::lookups::Lookups;
+use crate::lookups::{LookupError, Lookups};
 use crate::metrics::Metrics;
-use crate::mutate::mutate;
+use crate::mutate::{Known, mutate};
 use crate::review::{Answer, Malformed, Refusal, Request};
-use crate::shares::{self, Binding};
 use crate::verdict::{Rules, verdict};
+use crate::{shares, vouched};
 
 /// An update carries two objects. A workspace within its schema and Kubernetes' own limit on annotations stays far below 1 MiB;
 /// what is larger is malformed, and is seen here before the schema is checked.
@@ -99,14 +99,24 @@ async fn handle_mutate(State(context): State<Context>, body: Body) -> Result<Res
 }
 
 async fn completed(request: &Request, lookups: &Lookups) -> Answer {
-    let binding = match request.kind {
-        Kind::Share => shares::binding(request, lookups).await,
-        _ => Ok(Binding::default()),
-    };
-    match binding {
-        Ok(binding) => mutate(request, &binding),
+    match known(request, lookups).await {
+        Ok(known) => mutate(request, &known),
         Err(error) => Answer::Refuse(error.into()),
     }
+}
+
+async fn known(request: &Request, lookups: &Lookups) -> Result<Known, LookupError> {
+    Ok(match request.kind {
+        Kind::Share => Known {
+            binding: shares::binding(request, lookups).await?,
+            ..Known::default()
+        },
+        Kind::Workspace => Known {
+            template_uid: vouched::template_uid(request, lookups).await?,
+            ..Known::default()
+        },
+        Kind::Template | Kind::Manager | Kind::Profile => Known::default(),
+    })
 }
 
 async fn handle_validate(State(context): State<Context>, body: Body) -> Result<Response, StatusCode> {

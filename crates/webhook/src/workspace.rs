@@ -11,7 +11,7 @@ use crate::findings::Findings;
 use crate::kind::Kind;
 use crate::lookups::{LookupError, Lookups};
 use crate::review::Request;
-use crate::{disks, ownership, reach, usage};
+use crate::{disks, ownership, reach, usage, vouched};
 
 /// Judges a request for a workspace. `by_us`: the operator or the gateway asks, who need no rights of a person.
 pub(crate) async fn judge(
@@ -47,15 +47,17 @@ pub(crate) async fn judge(
         references,
     ))
     .await?;
+    let template_is_secret = refused.hides(Kind::Template);
+    let mismatch = vouched::violation(request, template.as_ref()).filter(|_| !template_is_secret);
     let referred = Referred {
         template,
         managers,
         profile,
-        template_is_secret: refused.hides(Kind::Template),
+        template_is_secret,
     }
     .without_hidden(&refused);
     let mut found = Findings {
-        forbidden: [ownership, refused.violations].concat(),
+        forbidden: [ownership, refused.violations, Vec::from_iter(mismatch)].concat(),
         ..Findings::default()
     };
     found.extend(referred.judge(request, changes, &workspace, settings));

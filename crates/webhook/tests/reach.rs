@@ -82,7 +82,11 @@ async fn a_name_that_a_template_leaves_to_the_workspace_is_asked_for() {
     let webhook = Cluster::with(template)
         .granting(&["alice get secrets course-ml"])
         .webhook();
-    let of = |course: &str| workspace(json!({"templateRef": "prod", "variables": {"course": course}}));
+    let of = |course: &str| {
+        noted(workspace(
+            json!({"templateRef": "prod", "variables": {"course": course}}),
+        ))
+    };
     let answer = webhook.validate_create("alice", &of("ml")).await;
     assert!(answer.allowed, "{answer:?}");
     let refused = webhook.validate_create("alice", &of("db")).await;
@@ -109,21 +113,19 @@ fn naming(secret: &str, key: &str) -> WorkspaceTemplate {
     template
 }
 
-fn made(at: &str, mut object: Value) -> Value {
-    object["metadata"]["creationTimestamp"] = json!(at);
+/// As it is stored where the template "prod" was there.
+fn noted(mut object: Value) -> Value {
+    object["metadata"]["annotations"][api::names::VOUCHED_TEMPLATE] = json!("uid-of-prod");
     object
 }
 
 #[tokio::test]
 async fn a_template_that_comes_later_gets_no_secret_that_the_workspace_chose() {
-    let webhook = webhook(&[]);
     let early = workspace(json!({"templateRef": "prod", "variables": {"secret": "admin-creds"}}));
-    let early = made("2026-01-01T00:00:00Z", early);
-    let answer = webhook.validate_create("alice", &early).await;
+    let (early, answer) = webhook(&[]).create("alice", &early).await;
     assert!(answer.allowed && answer.warnings.len() == 1, "{answer:?}");
-    let mut template = naming("{secret}", "k");
-    template.metadata.creation_timestamp = serde_json::from_value(json!("2026-01-01T00:00:09Z")).unwrap();
-    let cluster = Cluster::with(template);
+    // However soon it comes: even within the second that the API server records.
+    let cluster = Cluster::with(naming("{secret}", "k"));
     let mut other = early.clone();
     other["spec"]["port"] = json!(9999);
     let webhook = cluster.clone().webhook();
@@ -133,7 +135,7 @@ async fn a_template_that_comes_later_gets_no_secret_that_the_workspace_chose() {
     assert!(
         refused
             .message
-            .contains(r#"spec.templateRef: "prod" was made after the workspace"#),
+            .contains("was not there when the workspace was made, as far as is noted"),
         "{refused:?}"
     );
     // Where bounds only warn, what nobody was asked for is asked for.
@@ -150,14 +152,45 @@ async fn a_template_that_comes_later_gets_no_secret_that_the_workspace_chose() {
             .contains(&"alice get secrets admin-creds".to_owned())
     );
     // Whoever makes it anew is asked.
-    let late = made("2026-01-01T00:00:10Z", early);
-    let refused = webhook.validate_create("alice", &late).await;
+    let (_, refused) = webhook.create("alice", &early).await;
     assert!(
         refused
             .message
             .starts_with(r#"spec.variables: "admin-creds" is out of your reach"#),
         "{refused:?}"
     );
+    let (made, answer) = reader.create("alice", &early).await;
+    assert!(answer.allowed, "{answer:?}");
+    assert_eq!(made, noted(early));
+}
+
+#[tokio::test]
+async fn which_template_was_there_is_nobody_s_to_write() {
+    let cluster =
+        Cluster::with(naming("{secret}", "k")).granting(&["* get secrets *", "* administer workspaces *"]);
+    let webhook = cluster.webhook();
+    let new = workspace(json!({"templateRef": "prod", "variables": {"secret": "s"}}));
+    let (made, answer) = webhook.create("alice", &new).await;
+    assert!(answer.allowed && made == noted(new.clone()), "{answer:?}");
+    let mut forged = new.clone();
+    forged["metadata"]["annotations"][api::names::VOUCHED_TEMPLATE] = json!("uid-of-another");
+    assert_eq!(webhook.create("alice", &forged).await.0, made, "put right");
+    // Past the webhook that puts it right.
+    for (old, new) in [(&made, &new), (&new, &made), (&made, &forged)] {
+        for user in ["alice", "bob", crate::support::OPERATOR] {
+            let refused = webhook.validate_update(user, old, new).await;
+            assert_eq!(refused.code, 403, "{user}: {refused:?}");
+        }
+    }
+    assert_eq!(webhook.validate_create("alice", &forged).await.code, 403);
+    let mut over = made.clone();
+    over["metadata"]["annotations"][api::names::CREATED_BY] = json!("carol");
+    let webhook = Cluster::with(naming("{secret}", "k"))
+        .granting(&["alice assign-owner workspaces demo"])
+        .webhook();
+    over["metadata"]["annotations"][api::names::ASSIGNED_BY] = json!("alice");
+    let answer = webhook.validate_update("alice", &made, &over).await;
+    assert!(answer.allowed, "{answer:?}");
 }
 
 #[tokio::test]
@@ -167,8 +200,14 @@ async fn variables_that_another_template_did_not_use_vouch_for_nothing() {
         ..Cluster::with(testkit::objects::template("plain"))
     };
     let webhook = cluster.webhook();
-    let of = |template: &str| workspace(json!({"templateRef": template, "variables": {"secret": "admin"}}));
-    assert!(webhook.validate_create("alice", &of("plain")).await.allowed);
+    let of = |template: &str| {
+        noted(workspace(
+            json!({"templateRef": template, "variables": {"secret": "admin"}}),
+        ))
+    };
+    let mut plain = of("plain");
+    plain["metadata"]["annotations"][api::names::VOUCHED_TEMPLATE] = json!("uid-of-plain");
+    assert!(webhook.validate_create("alice", &plain).await.allowed);
     let refused = webhook.validate_update("alice", &of("plain"), &of("prod")).await;
     assert_eq!(refused.code, 403);
     assert!(
@@ -187,7 +226,9 @@ async fn names_and_keys_are_asked_for_however_the_workspace_decides_them() {
         ("{pvcs.home}", "k", "workspace-demo"),
     ] {
         let webhook = Cluster::with(naming(name, key)).webhook();
-        let new = workspace(json!({"templateRef": "prod", "variables": {"team": "ml"}}));
+        let new = noted(workspace(
+            json!({"templateRef": "prod", "variables": {"team": "ml"}}),
+        ));
         let refused = webhook.validate_create("alice", &new).await;
         assert_eq!(refused.code, 403, "{name} {key}: {refused:?}");
         let expected = format!("alice get secrets {asked}");

@@ -98,6 +98,18 @@ impl Webhook {
         self.review("/validate", review(user, stored, &Value::Null)).await
     }
 
+    /// What becomes of an object that is made: by the webhook that writes, and by the one that judges.
+    pub(crate) async fn create(&self, user: &str, new: &Value) -> (Value, Answer) {
+        let mut object = new.clone();
+        let mutated = self.mutate_create(user, new).await;
+        assert!(mutated.allowed, "{mutated:?}");
+        if let Some(patch) = &mutated.patch {
+            json_patch::patch(&mut object, patch).unwrap();
+        }
+        let answer = self.validate_create(user, &object).await;
+        (object, answer)
+    }
+
     pub(crate) async fn mutate_create(&self, user: &str, new: &Value) -> Answer {
         self.review("/mutate", review(user, &Value::Null, new)).await
     }

@@ -34,7 +34,7 @@ pub use share::share;
 pub use size::spec_size;
 pub use template::template;
 pub(crate) use template::unexpanded;
-pub use unvouched::is_younger;
+pub use unvouched::is_vouched;
 pub(crate) use unvouched::refused as unvouched;
 
 use crate::checks::{self, resources};

@@ -1,8 +1,9 @@
 //! Secrets, ConfigMaps and claims that an author chose and that nobody vouches for -> why the workspace gets no pod (pure).
 //!
 //! Where a webhook judges, it asks for each whether the person may read or use it. Where none does, nobody has asked; nor for
-//! what a template names that was made after the workspace.
+//! what a template names that was not there when the workspace was made.
 
+use api::names::VOUCHED_TEMPLATE;
 use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
 use kube::ResourceExt as _;
 
@@ -10,14 +11,11 @@ use super::named::{Resource, by_choice, named_by_author};
 use crate::settings::Settings;
 use crate::violation::Violation;
 
-/// Whether `template` was made after `workspace`, so that nobody could be asked for what it names when the workspace was made.
-/// False where either time is unknown, and within one second: the API server tells no more.
-pub fn is_younger(template: &WorkspaceTemplate, workspace: &Workspace) -> bool {
-    let (template, workspace) = (
-        &template.metadata.creation_timestamp,
-        &workspace.metadata.creation_timestamp,
-    );
-    matches!((template, workspace), (Some(template), Some(workspace)) if template > workspace)
+/// Whether the author of `workspace` was asked for what `template` leaves to them: the webhook noted its UID when the workspace
+/// was made. False where nothing is noted: no time that the API server tells is fine enough to say what was there first.
+pub fn is_vouched(template: &WorkspaceTemplate, workspace: &Workspace) -> bool {
+    let noted = workspace.annotations().get(VOUCHED_TEMPLATE);
+    noted.is_some() && noted == template.metadata.uid.as_ref()
 }
 
 /// References that nobody has vouched for.
@@ -28,8 +26,8 @@ pub(crate) fn refused(
     settings: &Settings,
 ) -> Vec<Violation> {
     if settings.admission {
-        let younger = template.filter(|template| is_younger(template, workspace));
-        let by_choice = younger.map(|template| too_young(workspace, template, manager, settings));
+        let unknown = template.filter(|template| !is_vouched(template, workspace));
+        let by_choice = unknown.map(|template| unasked(workspace, template, manager, settings));
         return by_choice.unwrap_or_default();
     }
     if settings.allow_unvouched_references {
@@ -50,7 +48,7 @@ pub(crate) fn refused(
         .collect()
 }
 
-fn too_young(
+fn unasked(
     workspace: &Workspace,
     template: &WorkspaceTemplate,
     manager: Option<&WorkspaceManager>,
@@ -59,8 +57,8 @@ fn too_young(
     match by_choice(workspace, template, manager, settings) {
         Ok(chosen) if chosen.is_empty() => Vec::new(),
         Ok(_) => {
-            let rule = "was made after the workspace and names Secrets, ConfigMaps or claims by what the workspace chooses, so \
-                        that nobody was asked for them: delete the workspace and create it anew";
+            let rule = "names Secrets, ConfigMaps or claims by what the workspace chooses and was not there when the workspace \
+                        was made, as far as is noted, so that nobody was asked for them: delete the workspace and create it anew";
             vec![Violation::new("spec.templateRef", template.name_any(), rule)]
         }
         Err(faults) => faults,
@@ -73,9 +71,10 @@ mod tests {
 
     use super::*;
 
-    fn workspace() -> Workspace {
+    fn workspace(noted: Option<&str>) -> Workspace {
+        let annotations = noted.map(|uid| json!({ VOUCHED_TEMPLATE: uid }));
         serde_json::from_value(json!({
-            "metadata": {"name": "lab", "namespace": "team", "creationTimestamp": "2026-01-01T00:00:01Z"},
+            "metadata": {"name": "lab", "namespace": "team", "annotations": annotations},
             "spec": {
                 "displayName": "d",
                 "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
@@ -86,9 +85,9 @@ mod tests {
         .unwrap()
     }
 
-    fn template(secret: &str, made: Value) -> WorkspaceTemplate {
+    fn template(secret: &str, uid: Value) -> WorkspaceTemplate {
         serde_json::from_value(json!({
-            "metadata": {"name": "t", "creationTimestamp": made},
+            "metadata": {"name": "t", "uid": uid},
             "spec": {
                 "displayName": "t", "defaultImage": "i",
                 "environmentVariables": [{"name": "X", "valueFrom": {"secretKeyRef": {"name": secret, "key": "k"}}}],
@@ -97,41 +96,50 @@ mod tests {
         .unwrap()
     }
 
-    fn found(template: &WorkspaceTemplate, settings: &str) -> Vec<String> {
+    fn found(noted: Option<&str>, template: &WorkspaceTemplate, settings: &str) -> Vec<String> {
         let settings = Settings::parse(settings).unwrap();
-        let found = refused(&workspace(), Some(template), None, &settings);
+        let found = refused(&workspace(noted), Some(template), None, &settings);
         found.iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn where_nobody_vouches_secrets_are_refused_unless_the_installation_says_otherwise() {
-        let template = template("key-{course}", Value::Null);
-        assert_eq!(found(&template, "{defaultImage: i}").len(), 3);
-        assert_eq!(found(&template, "{defaultImage: i, admission: true}").len(), 0);
-        assert_eq!(
-            found(&template, "{defaultImage: i, allowUnvouchedReferences: true}").len(),
-            0
-        );
+        let template = template("key-{course}", json!("t-1"));
+        let found = |settings: &str| found(Some("t-1"), &template, settings).len();
+        assert_eq!(found("{defaultImage: i}"), 3);
+        assert_eq!(found("{defaultImage: i, admission: true}"), 0);
+        assert_eq!(found("{defaultImage: i, allowUnvouchedReferences: true}"), 0);
     }
 
     #[test]
-    fn a_template_made_after_the_workspace_names_nothing_that_the_workspace_chose() {
-        let said = |secret: &str, made: &str| {
+    fn only_the_template_that_was_there_names_what_the_workspace_chose() {
+        let said = |noted: Option<&str>, secret: &str, uid: Value| {
             found(
-                &template(secret, json!(made)),
+                noted,
+                &template(secret, uid),
                 "{defaultImage: i, admission: true}",
             )
         };
-        let refused = said("{course}", "2026-01-01T00:00:02Z");
+        let refused = said(None, "{course}", json!("t-1"));
         assert_eq!(refused.len(), 1);
         assert!(
-            refused[0].starts_with(r#"spec.templateRef: "t" was made after the workspace"#),
+            refused[0].starts_with(r#"spec.templateRef: "t" names Secrets, ConfigMaps or claims"#),
             "{refused:?}"
         );
-        assert_eq!(said("{workspace.name}-creds", "2026-01-01T00:00:02Z").len(), 1);
-        assert!(said("fixed", "2026-01-01T00:00:02Z").is_empty());
-        for older in ["2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"] {
-            assert!(said("{course}", older).is_empty(), "{older}");
+        for secret in ["{course}", "{workspace.name}-creds"] {
+            assert_eq!(
+                said(None, secret, json!("t-1")).len(),
+                1,
+                "stored before it was noted"
+            );
+            assert_eq!(
+                said(Some("t-0"), secret, json!("t-1")).len(),
+                1,
+                "made anew by its name"
+            );
+            assert_eq!(said(None, secret, Value::Null).len(), 1, "nothing is no UID");
+            assert!(said(Some("t-1"), secret, json!("t-1")).is_empty());
         }
+        assert!(said(None, "fixed", json!("t-1")).is_empty());
     }
 }
