@@ -133,32 +133,32 @@ impl Audit {
 
     /// Somebody was let in: told once per session, workspace and rule, an administrator's access once a minute.
     pub(crate) fn allowed(&self, session: &Session, target: &Target, rule: Allowed) {
-        let visit = self.0.visits.visit(session.id, &target.uid, rule, Instant::now());
-        let (who, workspace, request) = match visit {
-            Visit::Told => return,
-            _ => (who(session), Place::of(target), request_id()),
-        };
-        if visit == Visit::New {
-            self.tell(Record::Opened {
-                who: who.clone(),
-                workspace: workspace.clone(),
-                rule: rule.reason(),
-                request: request.clone(),
-            });
+        match self.0.visits.visit(session.id, &target.uid, rule, Instant::now()) {
+            Visit::Told => {}
+            Visit::New => self.opened(session, target, rule, request_id()),
+            Visit::Again(requests) => self.administered(session, target, requests, request_id()),
         }
+    }
+
+    fn opened(&self, session: &Session, target: &Target, rule: Allowed, request: String) {
+        self.tell(Record::Opened {
+            who: who(session),
+            workspace: Place::of(target),
+            rule: rule.reason(),
+            request: request.clone(),
+        });
         if rule == Allowed::Administrator {
-            let requests = if let Visit::Again(requests) = visit {
-                requests
-            } else {
-                1
-            };
-            self.tell(Record::Administered {
-                who,
-                workspace,
-                requests,
-                request,
-            });
+            self.administered(session, target, 1, request);
         }
+    }
+
+    fn administered(&self, session: &Session, target: &Target, requests: u64, request: String) {
+        self.tell(Record::Administered {
+            who: who(session),
+            workspace: Place::of(target),
+            requests,
+            request,
+        });
     }
 
     /// Whether a refusal gets a record of its own.

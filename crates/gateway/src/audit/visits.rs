@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use rules::access::Allowed;
@@ -32,7 +32,7 @@ pub(super) struct Visits(RwLock<Known>);
 
 #[derive(Default)]
 struct Known {
-    seen: HashMap<String, HashMap<RandomId, Arc<Seen>>>,
+    seen: HashMap<String, HashMap<RandomId, Seen>>,
     count: usize,
 }
 
@@ -44,17 +44,17 @@ struct Seen {
 
 impl Visits {
     pub(super) fn visit(&self, session: RandomId, uid: &str, rule: Allowed, now: Instant) -> Visit {
-        let seen = {
-            let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-            known.seen.get(uid).and_then(|seen| seen.get(&session)).cloned()
-        };
-        match seen {
-            Some(seen) if seen.rule == rule => seen.again(now),
-            _ => {
-                self.remember(session, uid, rule, now);
-                Visit::New
-            }
-        }
+        self.again(session, uid, rule, now).unwrap_or_else(|| {
+            self.remember(session, uid, rule, now);
+            Visit::New
+        })
+    }
+
+    /// `None` for a first one.
+    fn again(&self, session: RandomId, uid: &str, rule: Allowed, now: Instant) -> Option<Visit> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let seen = known.seen.get(uid)?.get(&session)?;
+        (seen.rule == rule).then(|| seen.again(now))
     }
 
     fn remember(&self, session: RandomId, uid: &str, rule: Allowed, now: Instant) {
@@ -68,7 +68,7 @@ impl Visits {
             requests: AtomicU64::new(0),
         };
         let of_workspace = known.seen.entry(uid.to_owned()).or_default();
-        if of_workspace.insert(session, Arc::new(seen)).is_none() {
+        if of_workspace.insert(session, seen).is_none() {
             known.count += 1;
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use api::workspace::{DesiredStatus, Phase};
 use api::{Workspace, WorkspaceManager};
+use kube::api::ObjectMeta;
 use rules::access::Policy;
 
 use crate::index::sharing::{self, ShareFacts};
@@ -30,7 +31,7 @@ pub(super) struct ManagerFacts {
     domain: Domain,
     is_default: bool,
     policy: Policy,
-    /// The object, for what it says about shares.
+    /// Name and spec, for what they say about shares.
     object: Arc<WorkspaceManager>,
 }
 
@@ -76,7 +77,8 @@ impl World {
     /// A manager that is gone, or one of several that call themselves the default, leaves what was served as it is: such
     /// a slip must not move running workspaces to another domain or end every session.
     pub(super) fn snapshot(&mut self) -> Snapshot {
-        if let Some(chosen) = self.choose() {
+        // Equal facts stay the same object: by it shares know that they were judged.
+        if let Some(chosen) = self.choose().filter(|chosen| self.serving.as_ref() != Some(chosen)) {
             self.serving = Some(chosen);
         }
         let Some((name, manager)) = &self.serving else {
@@ -122,12 +124,20 @@ impl World {
 
 impl ManagerFacts {
     /// `None` for a manager whose authentication is not this gateway's business. Which proxy asks is no matter.
-    pub(super) fn of(manager: WorkspaceManager) -> Option<Self> {
+    pub(super) fn of(mut manager: WorkspaceManager) -> Option<Self> {
         let routing = &manager.spec.routing;
         manager.spec.authentication.gateway.as_ref()?;
+        let domain = Domain::new(&routing.base_domain, routing.external_port());
+        let is_default = rules::managers::is_default(&manager);
+        // The operator writes the status often, and that changes nothing here.
+        manager.status = None;
+        manager.metadata = ObjectMeta {
+            name: manager.metadata.name,
+            ..ObjectMeta::default()
+        };
         Some(Self {
-            domain: Domain::new(&routing.base_domain, routing.external_port()),
-            is_default: rules::managers::is_default(&manager),
+            domain,
+            is_default,
             policy: Policy::of(&manager),
             object: Arc::new(manager),
         })
@@ -542,6 +552,25 @@ mod tests {
         let key = (String::new(), "main".into());
         world.managers().insert(key, ManagerFacts::of(object).unwrap());
         assert_eq!(guests(&mut world, 0), (false, false));
+    }
+
+    #[test]
+    fn a_manager_whose_spec_stays_the_same_makes_no_share_be_judged_again() {
+        let mut world = shared_world([share("s", &json!({}))]);
+        let mut written = |version: &str| {
+            let mut object = testkit::objects::manager("main");
+            object.metadata.resource_version = Some(version.into());
+            object.metadata.generation = version.parse().ok();
+            object.status = Some(api::manager::WorkspaceManagerStatus {
+                workspaces: version.parse().ok(),
+                ..Default::default()
+            });
+            let key = (String::new(), "main".into());
+            world.managers().insert(key, ManagerFacts::of(object).unwrap());
+            only(&world.snapshot())
+        };
+        let before = written("1");
+        assert!(Arc::ptr_eq(&before, &written("2")));
     }
 
     fn json_patch_merge(object: &mut serde_json::Value, change: &serde_json::Value) {
