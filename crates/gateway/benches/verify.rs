@@ -147,7 +147,7 @@ async fn gateway(tls: Option<Arc<ServerConfig>>) -> anyhow::Result<()> {
     let index = Arc::new(Index::with(snapshot()));
     let uid = index
         .load()
-        .target(HOST)
+        .target(&HOST.into())
         .context("no such workspace")?
         .uid
         .clone();
@@ -155,7 +155,7 @@ async fn gateway(tls: Option<Arc<ServerConfig>>) -> anyhow::Result<()> {
     let ticket = Ticket {
         session,
         uid: &uid,
-        host: HOST,
+        site: HOST,
         issued: now,
         expires: now + TICKET_LIFE,
     };
@@ -220,7 +220,7 @@ fn snapshot() -> Snapshot {
         uid: format!("7f3c1a52-9d0e-4b7b-8a3e-{number:012}"),
         namespace: format!("team-{}", number % 50),
         name: format!("lab-{number}"),
-        host: format!("lab-{number}.workspaces.example"),
+        site: format!("lab-{number}.workspaces.example").into(),
         owner: "alice".into(),
         access_type: AccessType::OwnerOnly,
         shared: Arc::default(),

@@ -6,7 +6,7 @@ use http::header::{CACHE_CONTROL, HeaderValue, LOCATION, REFERRER_POLICY};
 
 use crate::crypto::random::NoRandomness;
 use crate::crypto::seal::SealError;
-use crate::index::Domain;
+use crate::index::{Domain, Site};
 use crate::pages;
 use crate::request::Repeated;
 use crate::request::cookies::Duplicate;
@@ -25,9 +25,9 @@ pub enum Refusal {
 }
 
 /// A refusal for scripts.
-pub(crate) fn refuse(refusal: Refusal, domain: &Domain, host: &str) -> Response {
+pub(crate) fn refuse(refusal: Refusal, domain: &Domain, site: &Site) -> Response {
     match refusal {
-        Refusal::NotSignedIn => sign_in_elsewhere(domain, host),
+        Refusal::NotSignedIn => sign_in_elsewhere(domain, site),
         Refusal::Denied => pages::problem(
             StatusCode::FORBIDDEN,
             "NoAccess",
@@ -46,11 +46,11 @@ pub(crate) fn refuse_page(refusal: Refusal, domain: &Domain) -> Response {
 }
 
 /// Tells a script where a person can sign in. Scripts are never redirected.
-pub(crate) fn sign_in_elsewhere(domain: &Domain, host: &str) -> Response {
+pub(crate) fn sign_in_elsewhere(domain: &Domain, site: &Site) -> Response {
     let body = serde_json::json!({
         "error": "SignInRequired",
         "message": "Sign in by opening loginUrl in a browser tab, then try again.",
-        "loginUrl": format!("{}/", domain.origin(host)),
+        "loginUrl": format!("{}/", domain.address(site)),
     });
     pages::json(StatusCode::UNAUTHORIZED, &body)
 }

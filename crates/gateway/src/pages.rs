@@ -95,14 +95,14 @@ pub fn start_form(domain: &Domain, target: &Target) -> Response {
     let form = format!(
         "<form method=\"post\" action=\"/start\"><input type=\"hidden\" name=\"host\" value=\"{}\">\
          <button>Start</button></form>",
-        escape(&target.host)
+        escape(target.site.as_str())
     );
     let response = Page {
         title: &format!("Start {}?", target.name),
         text: &format!("The workspace is stopped. {}", target.message),
         form: &form,
         // Browsers apply form-action to the redirect that follows as well.
-        form_action: &format!("'self' {}", domain.origin(&target.host)),
+        form_action: &format!("'self' {}", domain.origin_of(&target.site)),
         ..Page::default()
     }
     .respond(StatusCode::OK);
@@ -128,7 +128,7 @@ pub fn state(domain: &Domain, target: &Target, page_load: bool) -> Response {
                 "<form action=\"{}/start\"><input type=\"hidden\" name=\"host\" value=\"{}\">\
                  <button>Start …</button></form>",
                 escape(&domain.auth_origin()),
-                escape(&target.host)
+                escape(target.site.as_str())
             ),
             _ => String::new(),
         };
@@ -293,7 +293,7 @@ mod tests {
             uid: "u".into(),
             namespace: "team".into(),
             name: "lab".into(),
-            host: "lab-abc.ws.example".into(),
+            site: "lab-abc.ws.example".into(),
             owner: "alice".into(),
             access_type: AccessType::OwnerOnly,
             shared: Arc::default(),

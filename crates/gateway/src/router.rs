@@ -169,12 +169,16 @@ async fn answer(hosts: &Hosts, request: Request) -> Response {
     let Some(domain) = snapshot.domain() else {
         return pages::unavailable();
     };
-    let place = authority(&request).map_or(Place::Outside, |authority| domain.place(authority));
+    let place = authority(&request).map_or(Place::Outside, |authority| {
+        domain.place(authority, request.uri().path())
+    });
     let router = match &place {
         Place::Auth => &hosts.auth,
-        Place::Workspace(_) if request.uri().path().starts_with("/_workspace/") => &hosts.own_paths,
-        Place::Workspace(host) => {
-            return match snapshot.target(host) {
+        Place::Workspace(site) if site.within(request.uri().path()).starts_with("/_workspace/") => {
+            &hosts.own_paths
+        }
+        Place::Workspace(site) => {
+            return match snapshot.target(site) {
                 Some(target) => pages::state(domain, target, is_page_load(&request)),
                 None => pages::denied(domain),
             };

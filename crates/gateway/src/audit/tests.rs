@@ -59,7 +59,7 @@ fn target() -> Target {
         uid: "u-1".into(),
         namespace: "team".into(),
         name: "lab".into(),
-        host: "lab.ws.example".into(),
+        site: "lab.ws.example".into(),
         owner: "alice".into(),
         access_type: AccessType::OwnerOnly,
         shared: Arc::default(),

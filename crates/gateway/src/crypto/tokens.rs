@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::crypto::random::{NoRandomness, random};
 use crate::crypto::seal::{KeyRing, Purpose, SealError};
+use crate::index::Site;
 
 /// Life of a ticket, in seconds.
 pub const TICKET_LIFE: i64 = 15 * 60;
@@ -116,7 +117,7 @@ pub trait Token: Serialize + DeserializeOwned {
     }
 }
 
-/// Content of a ticket: admits one session's browser to one workspace host. Borrows from the opened bytes, because
+/// Content of a ticket: admits one session's browser to one workspace. Borrows from the opened bytes, because
 /// every request reads one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ticket<'a> {
@@ -126,9 +127,9 @@ pub struct Ticket<'a> {
     /// UID of the workspace.
     #[serde(rename = "u")]
     pub uid: &'a str,
-    /// Host of the workspace, without port.
+    /// Where the workspace is, as [`Site`] writes it.
     #[serde(rename = "h")]
-    pub host: &'a str,
+    pub site: &'a str,
     /// When it was issued, Unix seconds.
     #[serde(rename = "i")]
     pub issued: i64,
@@ -146,10 +147,10 @@ impl Ticket<'_> {
         Ok(keys.seal(Purpose::Ticket, "", self, now)?.text)
     }
 
-    /// Reads the bytes that [`KeyRing::open_bytes`] gave for [`Purpose::Ticket`], if it counts for `host` at `now`.
-    pub fn read<'a>(opened: &'a [u8], host: &str, now: i64) -> Option<Ticket<'a>> {
+    /// Reads the bytes that [`KeyRing::open_bytes`] gave for [`Purpose::Ticket`], if it counts for `site` at `now`.
+    pub fn read<'a>(opened: &'a [u8], site: &str, now: i64) -> Option<Ticket<'a>> {
         let ticket: Ticket<'a> = serde_json::from_slice(opened).ok()?;
-        (ticket.host == host && now < ticket.expires).then_some(ticket)
+        (ticket.site == site && now < ticket.expires).then_some(ticket)
     }
 }
 
@@ -184,10 +185,10 @@ impl Token for SessionCookie {
 /// Where a browser wants to go: carried from a workspace host to the auth host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enter {
-    /// Host of the workspace, without port.
+    /// Where the workspace is.
     #[serde(rename = "h")]
-    pub host: String,
-    /// Path and query there.
+    pub site: Site,
+    /// Path and query there, as the workspace sees them.
     #[serde(rename = "p")]
     pub target: String,
     /// How often this browser was sent round already.
@@ -284,7 +285,7 @@ mod tests {
 
     fn enter() -> Enter {
         Enter {
-            host: "w.ws.example".into(),
+            site: "w.ws.example".into(),
             target: "/lab?x=\"1\"".into(),
             attempt: 1,
             browser: "b".into(),
@@ -299,7 +300,7 @@ mod tests {
         let ticket = Ticket {
             session,
             uid: "uid-1",
-            host: "w.ws.example",
+            site: "w.ws.example",
             issued: 10,
             expires: 100,
         };
@@ -331,7 +332,7 @@ mod tests {
             verifier: "v".repeat(43),
             lineage: RandomId::new().unwrap(),
             enter: Enter {
-                host: format!("{}.{}", "h".repeat(57), "b".repeat(180)),
+                site: format!("{}.{}", "h".repeat(57), "b".repeat(180)).into(),
                 target: format!("/{}", "\"".repeat(1023)),
                 browser: "b".repeat(43),
                 ..enter()

@@ -10,7 +10,7 @@ use kube::api::ObjectMeta;
 use rules::access::Policy;
 
 use crate::index::sharing::{self, ShareFacts};
-use crate::index::{Domain, Snapshot, Target};
+use crate::index::{Domain, Site, Snapshot, Target};
 
 /// `(namespace, name)`; the namespace of a manager is empty.
 pub(super) type Key = (String, String);
@@ -42,7 +42,7 @@ pub(super) struct WorkspaceFacts {
     created: i64,
     /// The manager that routes here; `None` until that is resolved.
     manager: Option<String>,
-    /// `host` is filled in as soon as the domain is known, `shared` from the shares.
+    /// `site` is filled in as soon as the domain is known, `shared` from the shares.
     target: Arc<Target>,
     /// What `target.shared` was made from; `None` until it was.
     shared_by: Option<sharing::Source>,
@@ -176,7 +176,7 @@ impl WorkspaceFacts {
                 uid: workspace.metadata.uid.unwrap_or_default(),
                 namespace: workspace.metadata.namespace.unwrap_or_default(),
                 name: workspace.metadata.name.unwrap_or_default(),
-                host: String::new(),
+                site: Site::from(""),
                 owner,
                 // What a template grants counts only if the operator has judged this very spec.
                 access_type: workspace
@@ -215,14 +215,15 @@ impl WorkspaceFacts {
     fn placed_in(&mut self, domain: &Domain) -> Arc<Target> {
         let placed = self
             .target
-            .host
+            .site
+            .host()
             .split_once('.')
             .is_some_and(|(_, base)| base == domain.base());
         if !placed {
             let target = &self.target;
             let host = rules::names::host(&target.namespace, &target.name, &target.uid, domain.base());
             self.target = Arc::new(Target {
-                host,
+                site: host.into(),
                 ..Target::clone(target)
             });
         }
@@ -309,8 +310,8 @@ mod tests {
         assert_eq!(target.access_type, api::workspace::AccessType::Public);
         assert_eq!(target.endpoint, Some("10.244.0.7:8888".parse().unwrap()));
         assert_eq!(target.phase, Phase::Running);
-        assert!(target.host.ends_with(".ws.example"));
-        assert_eq!(snapshot.target(&target.host), Some(&target));
+        assert!(target.site.host().ends_with(".ws.example"));
+        assert_eq!(snapshot.target(&target.site), Some(&target));
     }
 
     #[test]
@@ -406,7 +407,7 @@ mod tests {
             .extend([workspace("lab", |object| json_patch_merge(object, &change))]);
         assert_eq!(world.snapshot().targets().count(), 0);
         world.wanted = Some("other".into());
-        assert!(only(&world.snapshot()).host.ends_with(".other.example"));
+        assert!(only(&world.snapshot()).site.host().ends_with(".other.example"));
     }
 
     #[test]
@@ -433,7 +434,7 @@ mod tests {
         world.snapshot();
         world.managers().extend([manager("main", "ws.example", true)]);
         let target = only(&world.snapshot());
-        assert_eq!(target.host.split_once('.').unwrap().1, "ws.example");
+        assert_eq!(target.site.host().split_once('.').unwrap().1, "ws.example");
     }
 
     fn share(name: &str, change: &serde_json::Value) -> (Key, Arc<ShareFacts>) {

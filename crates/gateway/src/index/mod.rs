@@ -8,6 +8,7 @@ pub mod following;
 pub mod freshness;
 pub(crate) mod heartbeat;
 mod sharing;
+mod site;
 pub mod traefik;
 pub(crate) mod watch;
 
@@ -20,6 +21,8 @@ use arc_swap::{ArcSwap, Guard};
 use rules::access::{Policy, Shared};
 use tokio::sync::watch::{Receiver, Sender};
 
+pub use self::site::Site;
+
 /// What the gateway knows of one workspace: enough to decide, to route and to explain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -29,8 +32,8 @@ pub struct Target {
     pub namespace: String,
     /// `metadata.name`.
     pub name: String,
-    /// Host name in lower case, without port.
-    pub host: String,
+    /// Where browsers find it.
+    pub site: Site,
     /// Kubernetes user name of the owner, raw; empty when nobody owns it.
     pub owner: String,
     /// Who may connect: the effective value.
@@ -59,8 +62,8 @@ pub struct Domain {
 pub enum Place {
     /// `auth.<base>`.
     Auth,
-    /// One label under the base domain: a host name in lower case, without port. It may be unknown.
-    Workspace(String),
+    /// Where a workspace would be. It may be unknown.
+    Workspace(Site),
     /// Any other authority, the bare base domain included.
     Outside,
 }
@@ -94,6 +97,16 @@ impl Domain {
         self.origin(&self.auth_host())
     }
 
+    /// `https://<host>` of a site, with the port unless it is 443.
+    pub fn origin_of(&self, site: &Site) -> String {
+        self.origin(site.host())
+    }
+
+    /// Address of a site without `/` at its end: what comes before a path of the workspace's own.
+    pub fn address(&self, site: &Site) -> String {
+        self.origin_of(site) + site.prefix()
+    }
+
     /// `https://<host>`, with the port unless it is 443. `host` comes without port.
     pub fn origin(&self, host: &str) -> String {
         match self.port {
@@ -102,8 +115,16 @@ impl Domain {
         }
     }
 
-    /// Places an authority (`host` or `host:port`, as in a Host header). Another port than ours is outside.
-    pub fn place(&self, authority: &str) -> Place {
+    /// Whether a workspace may be at this site.
+    pub fn has(&self, site: &Site) -> bool {
+        let origin = self.origin_of(site);
+        let folder = format!("{}/", site.prefix());
+        self.place(origin.trim_start_matches("https://"), &folder) == Place::Workspace(site.clone())
+    }
+
+    /// Places a request: its authority (`host` or `host:port`, as in a Host header), and its path with or without query, not
+    /// decoded. Another port than ours is outside.
+    pub fn place(&self, authority: &str, _uri: &str) -> Place {
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) => (host, port.parse().ok()),
             None => (authority, Some(443)),
@@ -122,7 +143,7 @@ impl Domain {
             "auth" => Place::Auth,
             "" => Place::Outside,
             label if label.contains('.') => Place::Outside,
-            _ => Place::Workspace(host),
+            _ => Place::Workspace(host.into()),
         }
     }
 }
@@ -132,21 +153,21 @@ impl Domain {
 pub struct Snapshot {
     domain: Option<Arc<Domain>>,
     policy: Policy,
-    targets: HashMap<String, Arc<Target>>,
+    targets: HashMap<Site, Arc<Target>>,
 }
 
 impl Snapshot {
-    /// `targets` are kept by host; of two with one host the first stays.
+    /// `targets` are kept by site; of two at one site the first stays.
     pub fn new(domain: Option<Domain>, targets: impl IntoIterator<Item = impl Into<Arc<Target>>>) -> Self {
-        let mut by_host = HashMap::new();
+        let mut by_site = HashMap::new();
         for target in targets {
             let target = target.into();
-            by_host.entry(target.host.clone()).or_insert(target);
+            by_site.entry(target.site.clone()).or_insert(target);
         }
         Self {
             domain: domain.map(Arc::new),
             policy: Policy::default(),
-            targets: by_host,
+            targets: by_site,
         }
     }
 
@@ -166,9 +187,9 @@ impl Snapshot {
         self.domain.as_ref()
     }
 
-    /// The workspace of a host name (lower case, without port).
-    pub fn target(&self, host: &str) -> Option<&Arc<Target>> {
-        self.targets.get(host)
+    /// The workspace at a site.
+    pub fn target(&self, site: &Site) -> Option<&Arc<Target>> {
+        self.targets.get(site)
     }
 
     /// All workspaces, in no order.
@@ -229,9 +250,9 @@ mod tests {
     #[test]
     fn places_exactly_one_label_under_the_base_domain() {
         let domain = Domain::new("Workspaces.Example.", 8443);
-        assert_eq!(domain.place("auth.workspaces.example:8443"), Place::Auth);
+        assert_eq!(domain.place("auth.workspaces.example:8443", "/"), Place::Auth);
         assert_eq!(
-            domain.place("WS1.workspaces.example:8443"),
+            domain.place("WS1.workspaces.example:8443", "/"),
             Place::Workspace("ws1.workspaces.example".into())
         );
         for outside in [
@@ -246,7 +267,7 @@ mod tests {
             "",
             ":8443",
         ] {
-            assert_eq!(domain.place(outside), Place::Outside, "{outside}");
+            assert_eq!(domain.place(outside, "/"), Place::Outside, "{outside}");
         }
     }
 
@@ -254,8 +275,8 @@ mod tests {
     fn default_port_is_left_out_of_origins_and_authorities() {
         let domain = Domain::new("ws.example", 443);
         assert_eq!(domain.auth_origin(), "https://auth.ws.example");
-        assert_eq!(domain.place("auth.ws.example"), Place::Auth);
-        assert_eq!(domain.place("auth.ws.example:443"), Place::Auth);
+        assert_eq!(domain.place("auth.ws.example", "/"), Place::Auth);
+        assert_eq!(domain.place("auth.ws.example:443", "/"), Place::Auth);
         assert_eq!(
             Domain::new("ws.example", 8443).auth_origin(),
             "https://auth.ws.example:8443"

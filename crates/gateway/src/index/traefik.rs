@@ -67,12 +67,15 @@ pub fn body(snapshot: &Snapshot) -> Result<Bytes, serde_json::Error> {
     let mut services = BTreeMap::new();
     for target in snapshot.targets() {
         let Some(endpoint) = target.endpoint else { continue };
-        let name = format!("workspace-{}", target.host.split('.').next().unwrap_or_default());
+        let name = format!(
+            "workspace-{}",
+            target.site.host().split('.').next().unwrap_or_default()
+        );
         routers.insert(
             name.clone(),
             Router {
                 parent_refs: [PARENT],
-                rule: format!("Host(`{}`)", target.host),
+                rule: format!("Host(`{}`)", target.site.host()),
                 priority: WORKSPACE_PRIORITY,
                 service: name.clone(),
             },
@@ -171,7 +174,7 @@ mod tests {
             uid: label.into(),
             namespace: "team".into(),
             name: label.into(),
-            host: format!("{label}.ws.example"),
+            site: format!("{label}.ws.example").into(),
             owner: "alice".into(),
             access_type: AccessType::OwnerOnly,
             shared: Arc::default(),

@@ -128,13 +128,17 @@ impl<D: Doorkeeper> Relay<D> {
             .ok()
             .flatten()
             .ok_or(Failure::Malformed("exactly one Host header is needed"))?;
-        let place = self.index.load().domain().map(|domain| domain.place(authority));
-        let Some(Place::Workspace(host)) = place else {
+        let place = self
+            .index
+            .load()
+            .domain()
+            .map(|domain| domain.place(authority, path(&request)));
+        let Some(Place::Workspace(site)) = place else {
             return Err(Failure::Misdirected);
         };
         let (target, grant) = self
             .doorkeeper
-            .admit(&host, request.headers())
+            .admit(&site, request.headers())
             .await
             .map_err(|refusal| Failure::Refused(Box::new(refusal)))?;
         let endpoint = target.endpoint.ok_or(Failure::NotRunning)?;
@@ -170,12 +174,8 @@ impl<D: Doorkeeper> Relay<D> {
         headers.remove(CONTENT_LENGTH);
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        let path = request
-            .uri()
-            .path_and_query()
-            .map_or("/", http::uri::PathAndQuery::as_str);
         let mut handshake = http::Request::new(Body::empty());
-        *handshake.uri_mut() = path
+        *handshake.uri_mut() = path(request)
             .parse()
             .map_err(|_| Failure::Malformed("the path cannot be read"))?;
         *handshake.headers_mut() = headers;
@@ -231,15 +231,23 @@ impl<D: Doorkeeper> Relay<D> {
         }
     }
 
-    /// Whether the host still belongs to this workspace, and not to another pod of it. A pod that is not ready for a
+    /// Whether the site still belongs to this workspace, and not to another pod of it. A pod that is not ready for a
     /// moment keeps its sockets.
     fn leads_to(&self, target: &Target) -> bool {
-        self.index.load().target(&target.host).is_some_and(|now| {
+        self.index.load().target(&target.site).is_some_and(|now| {
             now.uid == target.uid
                 && now.phase != Phase::Deleting
                 && (now.endpoint.is_none() || now.endpoint == target.endpoint)
         })
     }
+}
+
+/// Path and query, as they came.
+fn path(request: &Request) -> &str {
+    request
+        .uri()
+        .path_and_query()
+        .map_or("/", http::uri::PathAndQuery::as_str)
 }
 
 /// Whether a request is a websocket handshake and nothing else. Any other Upgrade could turn into a tunnel that nobody can

@@ -10,11 +10,15 @@ pub const TICKET: &str = "__Host-ws";
 pub const PRE: &str = "__Host-ws-pre";
 /// First part of the names of cookies for logins under way; a slot number follows.
 pub const LOGIN: &str = "__Host-login-";
+/// [`TICKET`] of a workspace in a folder of the one host.
+pub const FOLDER_TICKET: &str = "__Secure-ws";
+/// [`PRE`] of a workspace in a folder of the one host.
+pub const FOLDER_PRE: &str = "__Secure-ws-pre";
 /// Logins that one browser can have under way. The oldest makes room.
 pub const LOGIN_SLOTS: usize = 5;
 
 /// Cookie names that begin like this, in any case, never reach a pod.
-const OURS: [&str; 4] = ["__Host-ws", "__Host-session", "__Host-login", "__Secure-ws-"];
+const OURS: [&str; 4] = ["__Host-ws", "__Host-session", "__Host-login", FOLDER_TICKET];
 
 /// Name of the cookie of a login slot.
 pub fn login(slot: usize) -> String {
@@ -108,8 +112,13 @@ fn begins(text: &[u8], prefix: &str) -> bool {
 /// Adds a cookie that only this host gets, only over HTTPS, and that scripts cannot read.
 /// `max_age`: seconds; `None`: until the browser closes.
 pub fn set(headers: &mut HeaderMap, name: &str, value: &str, max_age: Option<i64>) {
+    set_at(headers, "/", name, value, max_age);
+}
+
+/// As [`set`], for requests below `path` only, which ends in `/`.
+pub fn set_at(headers: &mut HeaderMap, path: &str, name: &str, value: &str, max_age: Option<i64>) {
     let age = max_age.map_or_else(String::new, |seconds| format!("; Max-Age={seconds}"));
-    let line = format!("{name}={value}; Path=/{age}; Secure; HttpOnly; SameSite=Lax");
+    let line = format!("{name}={value}; Path={path}{age}; Secure; HttpOnly; SameSite=Lax");
     if let Ok(line) = HeaderValue::from_str(&line) {
         headers.append(SET_COOKIE, line);
     }
@@ -174,6 +183,7 @@ mod tests {
             (&["__Host-session=t;a=1"], Some("a=1")),
             (&["__Host-login-3=t;a=1"], Some("a=1")),
             (&["__Secure-ws-abc=t;a=1"], Some("a=1")),
+            (&["__secure-WS=t;a=1"], Some("a=1")),
             (&["__Secure-w=t;a=1"], Some("__Secure-w=t;a=1")),
             (&["smsessionID=t;a=1"], Some("a=1")),
             (&["xSMSESSION=t"], Some("xSMSESSION=t")),
@@ -219,7 +229,7 @@ mod tests {
             let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
             for pair in kept(&lines).unwrap_or_default().split(';') {
                 let name = pair.trim().to_ascii_lowercase();
-                for stripped in ["__host-ws", "__host-session", "__host-login", "__secure-ws-", "smsession"] {
+                for stripped in ["__host-ws", "__host-session", "__host-login", "__secure-ws", "smsession"] {
                     prop_assert!(!name.starts_with(stripped), "{name}");
                 }
             }

@@ -6,7 +6,7 @@ use http::{StatusCode, Uri};
 
 use crate::answers::{Failure, redirect, refuse_page};
 use crate::crypto::tokens::{CODE_LIFE, Code, Enter, RandomId, Token as _};
-use crate::index::{Domain, Place};
+use crate::index::Domain;
 use crate::pages;
 use crate::request::parameter;
 use crate::request::source_rule::Source;
@@ -35,12 +35,12 @@ async fn proceed(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
     let Some(session) = app.signed_in(&domain, headers).await? else {
         return login::begin(app, &domain, headers, enter);
     };
-    let allow = match app.decide(&enter.host, None, &session).await {
+    let allow = match app.decide(&enter.site, None, &session).await {
         Ok(allow) => allow,
         Err(refusal) => return Ok(refuse_page(refusal, &domain)),
     };
     let now = app.clock.now();
-    let callback = format!("{}/_workspace/callback", domain.origin(&enter.host));
+    let callback = format!("{}/_workspace/callback", domain.address(&enter.site));
     let code = Code {
         id: RandomId::new()?,
         session: session.id,
@@ -54,16 +54,14 @@ async fn proceed(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
     Ok(redirect(StatusCode::FOUND, &format!("{callback}?code={code}")))
 }
 
-/// Whether the link leads to a host of the present domain: the base domain may have changed.
+/// Whether the link leads to a site of the present domain: the base domain may have changed.
 fn is_ours(domain: &Domain, enter: &Enter) -> bool {
-    let authority = domain.origin(&enter.host);
-    let authority = authority.trim_start_matches("https://");
-    domain.place(authority) == Place::Workspace(enter.host.clone())
+    domain.has(&enter.site)
 }
 
-/// Address on the workspace's host that a link leads back to.
+/// Address at the workspace that a link leads back to.
 pub(super) fn address(domain: &Domain, enter: &Enter) -> String {
-    format!("{}{}", domain.origin(&enter.host), enter.target)
+    format!("{}{}", domain.address(&enter.site), enter.target)
 }
 
 /// The link is none of ours, or its key is gone.

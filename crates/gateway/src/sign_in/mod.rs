@@ -95,12 +95,12 @@ async fn workspace_callback(State(app): State<Arc<AppState>>, request: Request) 
     if request.method() != Method::GET {
         return only_get();
     }
-    let place = app
-        .domain()
-        .map(|domain| request::authority(&request).map(|authority| domain.place(authority)));
+    let place = app.domain().map(|domain| {
+        request::authority(&request).map(|authority| domain.place(authority, request.uri().path()))
+    });
     match place {
-        Ok(Some(Place::Workspace(host))) => {
-            workspace_callback::workspace_callback(&app, &host, request.uri(), request.headers()).await
+        Ok(Some(Place::Workspace(site))) => {
+            workspace_callback::workspace_callback(&app, &site, request.uri(), request.headers()).await
         }
         Ok(_) => Failure::Misdirected.answer(),
         Err(failure) => failure.answer(),

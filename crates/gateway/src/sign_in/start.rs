@@ -10,7 +10,7 @@ use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
 use crate::answers::{Failure, redirect, refuse_page};
-use crate::index::{Domain, Place};
+use crate::index::{Domain, Site};
 use crate::pages;
 use crate::request::source_rule::{Source, single};
 use crate::request::{one_of, parameter};
@@ -70,9 +70,10 @@ async fn asked(
     host: &str,
     headers: &HeaderMap,
 ) -> Result<Result<Allow, Response>, Failure> {
-    let Place::Workspace(host) = domain.place(domain.origin(host).trim_start_matches("https://")) else {
+    let site = Site::from(host);
+    if !domain.has(&site) {
         return Err(Failure::BadRequest);
-    };
+    }
     let Some(session) = app.signed_in(domain, headers).await? else {
         return Ok(Err(pages::message(
             StatusCode::UNAUTHORIZED,
@@ -80,7 +81,7 @@ async fn asked(
             "Open your workspace's address to sign in, then start it from there.",
         )));
     };
-    let decided = app.decide(&host, None, &session).await;
+    let decided = app.decide(&site, None, &session).await;
     Ok(decided.map_err(|refusal| refuse_page(refusal, domain)))
 }
 
@@ -88,7 +89,7 @@ async fn asked(
 fn opened(domain: &Domain, allow: &Allow) -> Response {
     redirect(
         StatusCode::SEE_OTHER,
-        &format!("{}/", domain.origin(&allow.target().host)),
+        &format!("{}/", domain.address(&allow.target().site)),
     )
 }
 

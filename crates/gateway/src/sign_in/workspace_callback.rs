@@ -1,4 +1,4 @@
-//! a one-time code on a workspace's host -> the ticket for that host (IO).
+//! a one-time code at a workspace's address -> the ticket for that workspace (IO).
 
 use axum::response::Response;
 use http::header::HeaderMap;
@@ -7,7 +7,7 @@ use http::{StatusCode, Uri};
 use crate::answers::{Failure, redirect, refuse_page};
 use crate::crypto::random::{equal, fingerprint};
 use crate::crypto::tokens::{Code, Enter, MAX_ATTEMPTS, TICKET_LIFE, Ticket, Token as _};
-use crate::index::Domain;
+use crate::index::{Domain, Site};
 use crate::pages;
 use crate::request::cookies;
 use crate::request::parameter;
@@ -17,30 +17,30 @@ use crate::sign_in::enter::{address, unknown_link};
 use crate::verify::AppState;
 use crate::verify::send_to_enter;
 
-/// Answers `GET https://<workspace host>/_workspace/callback?code=…`. `host`: lower case, without port.
+/// Answers `GET https://<workspace>/_workspace/callback?code=…`.
 pub(super) async fn workspace_callback(
     app: &AppState,
-    host: &str,
+    site: &Site,
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Response {
-    receive(app, host, uri, headers)
+    receive(app, site, uri, headers)
         .await
         .unwrap_or_else(Failure::answer)
 }
 
-async fn receive(app: &AppState, host: &str, uri: &Uri, headers: &HeaderMap) -> Result<Response, Failure> {
+async fn receive(app: &AppState, site: &Site, uri: &Uri, headers: &HeaderMap) -> Result<Response, Failure> {
     if Source::of(headers)?.is_embedded() {
         return Ok(crate::sign_in::enter::not_a_page());
     }
     let domain = app.domain()?;
     let sealed = parameter(uri, "code")?.unwrap_or_default();
-    let Some(code) = Code::open_even_expired(&app.keys, &sealed).filter(|code| code.enter.host == host)
+    let Some(code) = Code::open_even_expired(&app.keys, &sealed).filter(|code| code.enter.site == *site)
     else {
         return Ok(unknown_link());
     };
     // The cookie first: without it the code must stay as it is for the browser that it was made for.
-    let browser = cookies::find(headers, cookies::PRE)?.map(fingerprint);
+    let browser = cookies::find(headers, site.pre())?.map(fingerprint);
     let is_same_browser = browser.is_some_and(|browser| equal(&browser, &code.enter.browser));
     let now = app.clock.now();
     if !is_same_browser || code.expires() <= now {
@@ -49,7 +49,7 @@ async fn receive(app: &AppState, host: &str, uri: &Uri, headers: &HeaderMap) -> 
     let Some(session) = app.sessions.find(code.session).await? else {
         return again(app, &domain, headers, code.enter);
     };
-    let allow = match app.decide(host, Some(&code.uid), &session).await {
+    let allow = match app.decide(site, Some(&code.uid), &session).await {
         Ok(allow) => allow,
         Err(refusal) => return Ok(refuse_page(refusal, &domain)),
     };
@@ -64,15 +64,16 @@ async fn receive(app: &AppState, host: &str, uri: &Uri, headers: &HeaderMap) -> 
     let ticket = Ticket {
         session: session.id,
         uid: &allow.target().uid,
-        host,
+        site: site.as_str(),
         issued: now,
         expires,
     };
     let ticket = ticket.seal(&app.keys, now)?;
     let mut response = redirect(StatusCode::FOUND, &address(&domain, &code.enter));
-    cookies::set(
+    cookies::set_at(
         response.headers_mut(),
-        cookies::TICKET,
+        &site.cookie_path(),
+        site.ticket(),
         &ticket,
         Some(expires - now),
     );

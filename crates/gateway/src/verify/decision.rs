@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rules::access::{self, Allowed, Decision, Facts, Person, Right};
 
-use crate::index::{Snapshot, Target};
+use crate::index::{Site, Snapshot, Target};
 use crate::session::Session;
 
 /// A person may connect to a workspace.
@@ -20,11 +20,11 @@ pub struct Allow {
 /// A person may not connect, or not yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum No {
-    /// No workspace has that host: the same to them as the next one.
+    /// No workspace is at that site: the same to them as the next one.
     Nothing,
     /// They may not.
     Denied(Arc<Target>, access::Denied),
-    /// The host belongs to another workspace than the one that they were let into.
+    /// The site belongs to another workspace than the one that they were let into.
     Another,
     /// A right is to be asked for first.
     Ask(Arc<Target>),
@@ -47,20 +47,20 @@ impl Allow {
     }
 }
 
-/// Decides about `host` (lower case, without port) at `now` (Unix seconds). `uid`: the workspace that it must be. `right`: what
+/// Decides about the workspace at `site` at `now` (Unix seconds). `uid`: the workspace that it must be. `right`: what
 /// is known of the person's right to connect.
 ///
 /// # Errors
 /// The person may not connect, or that is not known yet.
 pub(crate) fn decide(
     snapshot: &Snapshot,
-    host: &str,
+    site: &Site,
     uid: Option<&str>,
     session: &Arc<Session>,
     now: i64,
     right: impl FnOnce(&Arc<Target>) -> Right,
 ) -> Result<Allow, No> {
-    let target = snapshot.target(host).ok_or(No::Nothing)?;
+    let target = snapshot.target(site).ok_or(No::Nothing)?;
     if uid.is_some_and(|uid| uid != target.uid) {
         return Err(No::Another);
     }
@@ -98,7 +98,7 @@ mod tests {
             uid: "u".into(),
             namespace: "team".into(),
             name: "lab".into(),
-            host: "lab.ws.example".into(),
+            site: "lab.ws.example".into(),
             owner: "alice".into(),
             access_type,
             shared: Arc::default(),
@@ -121,8 +121,8 @@ mod tests {
         })
     }
 
-    fn decided(snapshot: &Snapshot, host: &str, uid: Option<&str>, user: &str) -> Result<Allow, No> {
-        decide(snapshot, host, uid, &session(user), 0, |_| Right::Granted)
+    fn decided(snapshot: &Snapshot, site: &str, uid: Option<&str>, user: &str) -> Result<Allow, No> {
+        decide(snapshot, &site.into(), uid, &session(user), 0, |_| Right::Granted)
     }
 
     #[test]
@@ -157,7 +157,16 @@ mod tests {
     #[test]
     fn nothing_is_allowed_before_the_right_is_known() {
         let private = snapshot(AccessType::OwnerOnly);
-        let decide = |right| decide(&private, "lab.ws.example", None, &session("alice"), 0, |_| right);
+        let decide = |right| {
+            decide(
+                &private,
+                &"lab.ws.example".into(),
+                None,
+                &session("alice"),
+                0,
+                |_| right,
+            )
+        };
         assert!(matches!(decide(Right::Unknown), Err(No::Ask(_))));
         assert!(matches!(
             decide(Right::Unanswered),

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use super::state::AppState;
 use crate::answers::{Failure, refuse, sign_in_elsewhere, wrong_source};
 use crate::crypto::tokens::RandomId;
-use crate::index::Target;
+use crate::index::{Site, Target};
 use crate::request::cookies;
 use crate::request::source_rule::Source;
 
@@ -21,14 +21,14 @@ pub trait Doorkeeper: Send + Sync + 'static {
     /// The whole answer of `/verify` to the proxy's headers.
     fn verify(&self, headers: &HeaderMap) -> impl Future<Output = Response> + Send;
 
-    /// Judges a handshake on the workspace host `host` (lower case, without port) as `/verify` would: ticket, right to
-    /// connect, and a sender that is named and is this host. A host that is unknown is answered as one without ticket.
+    /// Judges a handshake at `site` as `/verify` would: ticket, right to connect, and a sender that is named and is of this
+    /// origin. A site that is unknown is answered as one without ticket.
     ///
     /// # Errors
     /// The refusal to answer with.
     fn admit(
         &self,
-        host: &str,
+        site: &Site,
         headers: &HeaderMap,
     ) -> impl Future<Output = Result<(Arc<Target>, Self::Grant), Response>> + Send;
 
@@ -39,7 +39,7 @@ pub trait Doorkeeper: Send + Sync + 'static {
 /// What admitted a websocket.
 #[derive(Debug)]
 pub struct Grant {
-    host: String,
+    site: Site,
     uid: String,
     session: RandomId,
 }
@@ -51,34 +51,33 @@ impl Doorkeeper for AppState {
         super::verify(self, headers).await
     }
 
-    async fn admit(&self, host: &str, headers: &HeaderMap) -> Result<(Arc<Target>, Grant), Response> {
+    async fn admit(&self, site: &Site, headers: &HeaderMap) -> Result<(Arc<Target>, Grant), Response> {
         let domain = self.domain().map_err(Failure::answer)?;
         let source = Source::of(headers).map_err(|error| Failure::from(error).answer())?;
-        let ticket =
-            cookies::find(headers, cookies::TICKET).map_err(|error| Failure::from(error).answer())?;
+        let ticket = cookies::find(headers, site.ticket()).map_err(|error| Failure::from(error).answer())?;
         let Some(ticket) = ticket else {
-            return Err(sign_in_elsewhere(&domain, host));
+            return Err(sign_in_elsewhere(&domain, site));
         };
-        if !source.is_from(&domain.origin(host)) {
+        if !source.is_from(&domain.origin_of(site)) {
             return Err(wrong_source());
         }
-        match Self::admit(self, host, ticket).await {
+        match Self::admit(self, site, ticket).await {
             Ok(admission) => {
                 let target = admission.allow.target().clone();
                 let grant = Grant {
-                    host: host.to_owned(),
+                    site: site.clone(),
                     uid: target.uid.clone(),
                     session: admission.allow.session().id,
                 };
                 Ok((target, grant))
             }
-            Err(refusal) => Err(refuse(refusal, &domain, host)),
+            Err(refusal) => Err(refuse(refusal, &domain, site)),
         }
     }
 
     fn holds(&self, grant: &Grant) -> bool {
         self.sessions
             .peek(grant.session)
-            .is_some_and(|session| self.may_stay(&grant.host, &grant.uid, &session))
+            .is_some_and(|session| self.may_stay(&grant.site, &grant.uid, &session))
     }
 }

@@ -19,7 +19,7 @@ pub use self::state::AppState;
 use crate::answers::{Failure, Refusal, empty, redirect, refuse, sign_in_elsewhere, wrong_source};
 use crate::crypto::random::{fingerprint, random_token};
 use crate::crypto::tokens::{ENTER_LIFE, Enter, TICKET_LIFE, TICKET_RENEWAL, Ticket, Token as _};
-use crate::index::{Domain, Place};
+use crate::index::{Domain, Place, Site};
 use crate::pages;
 use crate::request::accepts_html;
 use crate::request::cookies;
@@ -36,7 +36,7 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
     let request = Forwarded::of(headers)?;
     let source = Source::of(headers)?;
     let domain = app.domain()?;
-    let Place::Workspace(host) = domain.place(request.authority) else {
+    let Place::Workspace(site) = domain.place(request.authority, request.uri) else {
         return Err(Failure::Misdirected);
     };
     if request.is_reserved() {
@@ -46,44 +46,46 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
             "The gateway answers this path itself.",
         ));
     }
-    let refusal = match cookies::find(headers, cookies::TICKET)? {
+    let refusal = match cookies::find(headers, site.ticket())? {
         None => Refusal::NotSignedIn,
-        Some(_) if !source.may_use_cookie(request.method, || domain.origin(&host)) => {
+        Some(_) if !source.may_use_cookie(request.method, || domain.origin_of(&site)) => {
             return Ok(wrong_source());
         }
-        Some(ticket) => match app.admit(&host, ticket).await {
-            Ok(admission) => return Ok(pass(app, headers, &host, &admission)),
+        Some(ticket) => match app.admit(&site, ticket).await {
+            Ok(admission) => return Ok(pass(app, headers, &admission)),
             Err(refusal) => refusal,
         },
     };
     let page_load = source.is_page_load(request.method, accepts_html(headers));
     match refusal {
-        Refusal::NotSignedIn if page_load => sign_in(app, &domain, host, headers, request.uri),
-        Refusal::NotSignedIn => Ok(sign_in_elsewhere(&domain, &host)),
+        Refusal::NotSignedIn if page_load => sign_in(app, &domain, site, headers, request.uri),
+        Refusal::NotSignedIn => Ok(sign_in_elsewhere(&domain, &site)),
         Refusal::Denied if page_load => Ok(pages::denied(&domain)),
-        refusal => Ok(refuse(refusal, &domain, &host)),
+        refusal => Ok(refuse(refusal, &domain, &site)),
     }
 }
 
 /// 200: the request may go on to the pod, with these headers in place of its own.
-fn pass(app: &AppState, headers: &HeaderMap, host: &str, admission: &Admission) -> Response {
+fn pass(app: &AppState, headers: &HeaderMap, admission: &Admission) -> Response {
     let mut response = empty(StatusCode::OK);
     if let Some(cookie) = pod_headers::replaced(headers, &app.strip) {
         response.headers_mut().insert(COOKIE, cookie);
     }
     let now = app.clock.now();
     if admission.expires - now < TICKET_RENEWAL && app.may_issue() {
-        let issued = issue(app, host, admission, now);
+        let issued = issue(app, admission, now);
         // Without a new ticket the old one stays good for minutes.
         if let Some((ticket, life)) = issued {
-            cookies::set(response.headers_mut(), cookies::TICKET, &ticket, Some(life));
+            let site = &admission.allow.target().site;
+            let (path, name) = (site.cookie_path(), site.ticket());
+            cookies::set_at(response.headers_mut(), &path, name, &ticket, Some(life));
         }
     }
     response
 }
 
 /// A ticket that ends later than the present one, and its life in seconds.
-fn issue(app: &AppState, host: &str, admission: &Admission, now: i64) -> Option<(String, i64)> {
+fn issue(app: &AppState, admission: &Admission, now: i64) -> Option<(String, i64)> {
     let session = admission.allow.session();
     let expires = (now + TICKET_LIFE).min(session.end);
     if expires <= admission.expires {
@@ -92,24 +94,24 @@ fn issue(app: &AppState, host: &str, admission: &Admission, now: i64) -> Option<
     let ticket = Ticket {
         session: session.id,
         uid: &admission.allow.target().uid,
-        host,
+        site: admission.allow.target().site.as_str(),
         issued: now,
         expires,
     };
     Some((ticket.seal(&app.keys, now).ok()?, expires - now))
 }
 
-/// Sends a person to the auth host, tied to this browser by a cookie of this host.
+/// Sends a person to the auth host, tied to this browser by a cookie of this site.
 fn sign_in(
     app: &AppState,
     domain: &Domain,
-    host: String,
+    site: Site,
     headers: &HeaderMap,
     uri: &str,
 ) -> Result<Response, Failure> {
     let enter = Enter {
-        host,
-        target: target(uri).to_owned(),
+        target: target(site.within(uri)).to_owned(),
+        site,
         attempt: 0,
         browser: String::new(),
         expires: 0,
@@ -128,7 +130,7 @@ pub fn send_to_enter(
     mut enter: Enter,
     headers: &HeaderMap,
 ) -> Result<Response, Failure> {
-    let present = cookies::find(headers, cookies::PRE)?.filter(|value| is_token(value));
+    let present = cookies::find(headers, enter.site.pre())?.filter(|value| is_token(value));
     let (browser, fresh) = if let Some(value) = present {
         (fingerprint(value), None)
     } else {
@@ -139,12 +141,19 @@ pub fn send_to_enter(
     enter.browser = browser;
     enter.expires = now + ENTER_LIFE;
     let sealed = enter.seal(&app.keys, now)?;
+    let site = &enter.site;
     let mut response = redirect(
         StatusCode::FOUND,
         &format!("{}/enter?t={sealed}", domain.auth_origin()),
     );
     if let Some(value) = fresh {
-        cookies::set(response.headers_mut(), cookies::PRE, &value, None);
+        cookies::set_at(
+            response.headers_mut(),
+            &site.cookie_path(),
+            site.pre(),
+            &value,
+            None,
+        );
     }
     Ok(response)
 }

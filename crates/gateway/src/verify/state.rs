@@ -17,21 +17,21 @@ use crate::clock::Clock;
 use crate::crypto::seal::{KeyRing, Purpose};
 use crate::crypto::tokens::{RandomId, SessionCookie, Ticket, Token as _};
 use crate::index::freshness::{Age, Freshness};
-use crate::index::{Domain, Index, Target};
+use crate::index::{Domain, Index, Site, Target};
 use crate::metrics::Metrics;
 use crate::oidc::Provider;
 use crate::oidc::claims::Mapping;
 use crate::request::cookies::{self, StripList};
 use crate::session::{Session, Sessions};
 
-/// Rule of a denial: no workspace has that host.
+/// Rule of a denial: no workspace is there.
 const NO_WORKSPACE: &str = "no_workspace";
 /// Rule of a denial: the index is too old.
 const STALE: &str = "stale";
 
 /// Everything that an answer is made from.
 pub struct AppState {
-    /// Workspaces by host.
+    /// Workspaces by site.
     pub index: Arc<Index>,
     /// What the cluster's roles let people do.
     pub rights: Rights,
@@ -67,22 +67,22 @@ pub struct Admission {
 }
 
 impl AppState {
-    /// Judges a ticket for `host` (lower case, without port).
+    /// Judges a ticket for `site`.
     ///
     /// # Errors
     /// It does not admit.
-    pub async fn admit(&self, host: &str, ticket: &str) -> Result<Admission, Refusal> {
+    pub async fn admit(&self, site: &Site, ticket: &str) -> Result<Admission, Refusal> {
         let now = self.clock.now();
         let opened = self
             .keys
             .open_bytes(Purpose::Ticket, "", ticket)
             .ok_or(Refusal::NotSignedIn)?;
-        let ticket = Ticket::read(&opened, host, now).ok_or(Refusal::NotSignedIn)?;
+        let ticket = Ticket::read(&opened, site.as_str(), now).ok_or(Refusal::NotSignedIn)?;
         let session = match self.sessions.peek(ticket.session) {
             Some(session) => session,
             None => self.find(ticket.session).await?,
         };
-        let allow = self.decide(host, Some(ticket.uid), &session).await?;
+        let allow = self.decide(site, Some(ticket.uid), &session).await?;
         // Here and not where somebody is on the way: only now is a page or a socket of the workspace theirs.
         self.audit.allowed(&session, allow.target(), allow.rule());
         Ok(Admission {
@@ -91,14 +91,14 @@ impl AppState {
         })
     }
 
-    /// Whether the person of `session` may connect to the workspace of `host` (lower case, without port). `uid`: the
-    /// workspace that it must be.
+    /// Whether the person of `session` may connect to the workspace at `site`. `uid`: the workspace
+    /// that it must be.
     ///
     /// # Errors
     /// They may not, or nobody can say; [`Refusal::NotSignedIn`] when it is another workspace.
     pub(crate) async fn decide(
         &self,
-        host: &str,
+        site: &Site,
         uid: Option<&str>,
         session: &Arc<Session>,
     ) -> Result<Allow, Refusal> {
@@ -107,7 +107,7 @@ impl AppState {
             return Err(Refusal::Unavailable);
         }
         let known = |target: &Arc<Target>| self.rights.known(session, target);
-        let mut decided = decide(&self.index.load(), host, uid, session, self.clock.now(), known);
+        let mut decided = decide(&self.index.load(), site, uid, session, self.clock.now(), known);
         if let Err(No::Ask(target)) = decided {
             let answer = Box::pin(self.rights.ask(session, &target)).await;
             // The host may lead to another workspace by now, about which nobody was asked.
@@ -118,18 +118,18 @@ impl AppState {
                     Right::Unanswered
                 }
             };
-            decided = decide(&self.index.load(), host, uid, session, self.clock.now(), asked);
+            decided = decide(&self.index.load(), site, uid, session, self.clock.now(), asked);
         }
         match decided {
             Ok(allow) => {
                 self.metrics.allowed(allow.rule());
                 Ok(allow)
             }
-            Err(no) => Err(self.refused(&no, host, session)),
+            Err(no) => Err(self.refused(&no, site, session)),
         }
     }
 
-    fn refused(&self, no: &No, host: &str, session: &Session) -> Refusal {
+    fn refused(&self, no: &No, site: &Site, session: &Session) -> Refusal {
         let (target, rule) = match no {
             No::Another => return Refusal::NotSignedIn,
             No::Denied(_, Denied::Unanswered) | No::Ask(_) => {
@@ -140,7 +140,7 @@ impl AppState {
             No::Denied(target, why) => (Some(&**target), why.reason()),
         };
         self.metrics.denied(rule);
-        self.audit.denied(session, host, target, rule);
+        self.audit.denied(session, site.as_str(), target, rule);
         Refusal::Denied
     }
 
@@ -149,15 +149,15 @@ impl AppState {
         self.freshness.age() < Age::Late
     }
 
-    /// Whether a person who was let into the workspace `uid` of `host` may stay, from memory alone.
-    pub(super) fn may_stay(&self, host: &str, uid: &str, session: &Arc<Session>) -> bool {
+    /// Whether a person who was let into the workspace `uid` at `site` may stay, from memory alone.
+    pub(super) fn may_stay(&self, site: &Site, uid: &str, session: &Arc<Session>) -> bool {
         if self.freshness.age() >= Age::Lost {
             return false;
         }
         let held = |target: &Arc<Target>| self.rights.held(session, target, self.freshness.grace());
         decide(
             &self.index.load(),
-            host,
+            site,
             Some(uid),
             session,
             self.clock.now(),

@@ -370,7 +370,7 @@ async fn a_websockets_right_ends_with_the_session_the_access_or_the_workspace() 
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
     let grant = async || {
-        let admitted = gateway::verify::Doorkeeper::admit(&*world.app, LAB, &headers(&lines)).await;
+        let admitted = gateway::verify::Doorkeeper::admit(&*world.app, &LAB.into(), &headers(&lines)).await;
         admitted.ok().unwrap().1
     };
     let granted = grant().await;
@@ -395,7 +395,7 @@ trait AdmitSocket {
 
 impl AdmitSocket for gateway::verify::AppState {
     async fn admit_socket(&self, host: &str, lines: &HeaderMap) -> StatusCode {
-        match gateway::verify::Doorkeeper::admit(self, host, lines).await {
+        match gateway::verify::Doorkeeper::admit(self, &host.into(), lines).await {
             Ok(_) => StatusCode::OK,
             Err(response) => response.status(),
         }

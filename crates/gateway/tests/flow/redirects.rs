@@ -116,7 +116,7 @@ fn no_path_of_a_workspace_leads_elsewhere_after_signing_in() {
 async fn links_that_are_sealed_by_somebody_else_or_for_another_domain_lead_nowhere() {
     let world = World::new().await;
     let enter = |host: &str| Enter {
-        host: host.into(),
+        site: host.into(),
         target: "/".into(),
         attempt: 0,
         browser: "b".into(),

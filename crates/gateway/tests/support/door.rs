@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::response::Response;
-use gateway::index::{Index, Target};
+use gateway::index::{Index, Site, Target};
 use gateway::pages;
 use gateway::verify::Doorkeeper;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -56,8 +56,8 @@ impl Doorkeeper for Door {
         response
     }
 
-    async fn admit(&self, host: &str, headers: &HeaderMap) -> Result<(Arc<Target>, ()), Response> {
-        match self.index.load().target(host) {
+    async fn admit(&self, site: &Site, headers: &HeaderMap) -> Result<(Arc<Target>, ()), Response> {
+        match self.index.load().target(site) {
             Some(target) if has_ticket(headers) => Ok((Arc::clone(target), ())),
             _ => Err(pages::denied(&gateway::index::Domain::new("ws.example", 443))),
         }

@@ -238,7 +238,7 @@ pub(crate) type Answer = (StatusCode, HeaderMap, Bytes);
 /// A running workspace at `pod`.
 pub(crate) fn running(label: &str, pod: SocketAddr) -> Target {
     Target {
-        host: format!("{label}.{BASE}"),
+        site: format!("{label}.{BASE}").into(),
         name: label.to_owned(),
         uid: label.to_owned(),
         ..crate::support::workspace::target(Some(pod))

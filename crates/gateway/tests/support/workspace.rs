@@ -13,7 +13,7 @@ pub(crate) fn target(endpoint: Option<SocketAddr>) -> Target {
         uid: "uid".into(),
         namespace: "team".into(),
         name: "lab".into(),
-        host: HOST.into(),
+        site: HOST.into(),
         owner: "alice".into(),
         access_type: AccessType::OwnerOnly,
         shared: Arc::default(),

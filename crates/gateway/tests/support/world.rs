@@ -110,7 +110,7 @@ pub(crate) fn target(host: &str, owner: &str, access_type: AccessType) -> Target
         uid: format!("uid-of-{host}"),
         namespace: "team".into(),
         name: host.split('.').next().unwrap().into(),
-        host: host.into(),
+        site: host.into(),
         owner: owner.into(),
         access_type,
         shared: Arc::default(),
@@ -326,7 +326,7 @@ impl World {
         host: &str,
         headers: &HeaderMap,
     ) -> Option<<AppState as Doorkeeper>::Grant> {
-        let admitted = Doorkeeper::admit(&*self.app, host, headers).await;
+        let admitted = Doorkeeper::admit(&*self.app, &host.into(), headers).await;
         admitted.ok().map(|(_, grant)| grant)
     }
 

@@ -71,7 +71,7 @@ fn target(uid: &str) -> Arc<Target> {
         uid: uid.into(),
         namespace: "team".into(),
         name: "lab".into(),
-        host: "lab.ws.example".into(),
+        site: "lab.ws.example".into(),
         owner: "alice".into(),
         access_type: AccessType::OwnerOnly,
         shared: Arc::default(),
