@@ -26,6 +26,7 @@ use gateway::request::cookies::StripList;
 use gateway::router::{self, Entrance};
 use gateway::session::Sessions;
 use gateway::session::content::Content;
+use gateway::throttle::{Rates, Throttle};
 use gateway::verify::AppState;
 use gateway::verify::rights::Rights;
 use hyper::server::conn::{http1, http2};
@@ -169,6 +170,7 @@ async fn gateway(tls: Option<Arc<ServerConfig>>) -> anyhow::Result<()> {
         freshness: Arc::new(Freshness::new(std::time::Duration::from_mins(1))),
         audit: Audit::to(std::io::sink(), metrics.clone())?.0,
         metrics: metrics.clone(),
+        throttle: Arc::new(Throttle::new(Rates::unbounded())),
         sessions,
         keys,
         provider: Arc::new(OnceLock::new()),

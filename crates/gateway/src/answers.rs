@@ -1,8 +1,10 @@
 //! why somebody gets no further -> the answer that says so; redirects and empty answers (pure).
 
+use std::time::Duration;
+
 use axum::response::Response;
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, HeaderValue, LOCATION, REFERRER_POLICY};
+use http::header::{CACHE_CONTROL, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER};
 
 use crate::crypto::random::NoRandomness;
 use crate::crypto::seal::SealError;
@@ -62,6 +64,27 @@ pub(crate) fn wrong_source() -> Response {
         "CrossOrigin",
         "The request comes from a page of another origin.",
     )
+}
+
+/// Somebody asks too often, and may again after `wait`.
+pub(crate) fn too_often(wait: Duration, page_load: bool) -> Response {
+    let seconds = wait.as_secs() + 1;
+    let mut response = if page_load {
+        pages::message(
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many requests",
+            &format!("Too many came from here in a short time. Reload this page in {seconds} s."),
+        )
+    } else {
+        let body = serde_json::json!({
+            "error": "TooManyRequests",
+            "message": format!("Try again in {seconds} s."),
+            "retryAfterSeconds": seconds,
+        });
+        pages::json(StatusCode::TOO_MANY_REQUESTS, &body)
+    };
+    response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    response
 }
 
 /// A redirect to `location`, which is absolute and of our own making.

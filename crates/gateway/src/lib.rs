@@ -23,4 +23,5 @@ pub mod run;
 pub mod session;
 mod settings;
 pub mod sign_in;
+pub mod throttle;
 pub mod verify;

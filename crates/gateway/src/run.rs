@@ -39,6 +39,7 @@ use crate::router::{Entrance, RouteProvider};
 use crate::session::Sessions;
 use crate::settings::SignIn;
 use crate::sign_in;
+use crate::throttle::Throttle;
 use crate::verify::AppState;
 use crate::verify::rights::Rights;
 use kit::process::WrongSetting;
@@ -63,7 +64,7 @@ fn raise_file_limit() {
 /// A setting cannot be used ([`WrongSetting`]), an address is taken, or the API server refuses what the start needs.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     raise_file_limit();
-    let sign_in = SignIn::new(&args.oidc, &args.session)?;
+    let sign_in = SignIn::new(&args.oidc, &args.session, &args.limits)?;
     let end = kit::shutdown::on_signal()?;
     let client = kit::client::new(api::names::GATEWAY).await?;
     info!(version = env!("CARGO_PKG_VERSION"), "gateway starts");
@@ -144,6 +145,7 @@ async fn serve(
         freshness,
         audit,
         metrics: metrics.clone(),
+        throttle: Arc::new(Throttle::new(sign_in.rates.clone())),
         sessions,
         keys: ring,
         provider,

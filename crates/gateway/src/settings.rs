@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::args::{Oidc, SessionLimits};
+use crate::args::{Oidc, RequestLimits, SessionLimits};
 use crate::crypto::redacted::Secret;
 use crate::oidc;
 use crate::oidc::claims::Mapping;
@@ -10,6 +10,7 @@ use kit::process::WrongSetting;
 
 use crate::oidc::http::HttpClient;
 use crate::session::content::Limits;
+use crate::throttle::{Rate, Rates};
 
 /// How people are signed in.
 pub(crate) struct SignIn {
@@ -21,6 +22,8 @@ pub(crate) struct SignIn {
     pub mapping: Mapping,
     /// How long sessions last.
     pub limits: Limits,
+    /// How often people may ask for pages.
+    pub rates: Rates,
 }
 
 impl SignIn {
@@ -28,7 +31,11 @@ impl SignIn {
     ///
     /// # Errors
     /// A setting cannot be used; the error names it.
-    pub(crate) fn new(oidc: &Oidc, session: &SessionLimits) -> Result<Self, WrongSetting> {
+    pub(crate) fn new(
+        oidc: &Oidc,
+        session: &SessionLimits,
+        limits_of: &RequestLimits,
+    ) -> Result<Self, WrongSetting> {
         let secret = given(oidc.oidc_client_secret_file.as_deref())
             .map(client_secret)
             .transpose()?;
@@ -81,8 +88,23 @@ impl SignIn {
             http,
             mapping,
             limits: limits(session)?,
+            rates: rates(limits_of)?,
         })
     }
+}
+
+fn rates(limits: &RequestLimits) -> Result<Rates, WrongSetting> {
+    let named = limits.trusted_proxies.iter().filter(|text| !text.is_empty());
+    let trusted = named.map(|text| {
+        let network = text.trim().parse();
+        network.map_err(|error| WrongSetting::new("trusted-proxies", format!("{text:?} {error}")))
+    });
+    Ok(Rates {
+        address: Rate::per_minute(limits.address_requests_per_minute),
+        session: Rate::per_minute(limits.session_requests_per_minute),
+        provider: Rate::per_minute(limits.provider_requests_per_minute),
+        trusted: trusted.collect::<Result<_, _>>()?,
+    })
 }
 
 /// Longest life of a session, in minutes: sealing keys are kept for so long.
@@ -146,7 +168,7 @@ mod tests {
         ];
         line.extend(changes);
         let args = Args::try_parse_from(line).unwrap();
-        SignIn::new(&args.oidc, &args.session).err().unwrap().setting
+        SignIn::new(&args.oidc, &args.session, &args.limits).err().unwrap().setting
     }
 
     #[test]
@@ -169,6 +191,7 @@ mod tests {
                 "--session-max-unrefreshed-minutes=9",
                 "session-max-unrefreshed-minutes",
             ),
+            ("--trusted-proxies=10.0.0.0/8,proxy", "trusted-proxies"),
         ] {
             assert_eq!(refused(&[change]), setting, "{change}");
         }

@@ -116,6 +116,14 @@ impl Allowed {
 }
 
 impl Denied {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Anonymous,
+        Self::NotOwner,
+        Self::NoRight,
+        Self::Unanswered,
+    ];
+
     /// One stable word for logs and metrics.
     pub fn reason(self) -> &'static str {
         match self {

@@ -35,6 +35,12 @@ impl RandomId {
     pub fn new() -> Result<Self, NoRandomness> {
         random().map(Self)
     }
+
+    /// The one with these bytes.
+    #[cfg(test)]
+    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
 }
 
 impl fmt::Display for RandomId {

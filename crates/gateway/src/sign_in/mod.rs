@@ -2,11 +2,12 @@
 //!
 //! In the order of a login: `enter` on the auth host, `login` to the identity provider, `callback` from it,
 //! `workspace_callback` on the workspace's host. `start` starts a stopped workspace, `sign_out` ends a session, `backchannel`
-//! does when the identity provider says so.
+//! does when the identity provider says so. `guard` turns away who asks too often.
 
 mod backchannel;
 mod callback;
 mod enter;
+mod guard;
 mod login;
 mod seldom;
 mod sign_out;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{get, post};
 use http::{HeaderMap, Method, StatusCode, Uri};
@@ -62,6 +64,7 @@ pub fn auth(app: Arc<AppState>) -> Router {
                 .post(start)
                 .layer(DefaultBodyLimit::max(start::MAX_FORM)),
         )
+        .route_layer(from_fn_with_state(app.clone(), guard::guard))
         .with_state(app)
 }
 
@@ -69,6 +72,7 @@ pub fn auth(app: Arc<AppState>) -> Router {
 pub fn workspace(app: Arc<AppState>) -> Router {
     Router::new()
         .route("/_workspace/callback", get(workspace_callback))
+        .route_layer(from_fn_with_state(app.clone(), guard::guard))
         .with_state(app)
 }
 

@@ -23,6 +23,7 @@ use crate::oidc::Provider;
 use crate::oidc::claims::Mapping;
 use crate::request::cookies::{self, StripList};
 use crate::session::{Session, Sessions};
+use crate::throttle::Throttle;
 
 /// Rule of a denial: no workspace is there.
 const NO_WORKSPACE: &str = "no_workspace";
@@ -41,6 +42,8 @@ pub struct AppState {
     pub audit: Audit,
     /// Counts decisions.
     pub metrics: Metrics,
+    /// Who asks too often.
+    pub throttle: Arc<Throttle>,
     /// Who is signed in.
     pub sessions: Arc<Sessions>,
     /// Sealing keys.

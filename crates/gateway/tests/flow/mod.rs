@@ -5,6 +5,7 @@ mod decisions;
 mod freshness;
 mod fuzz;
 mod keys;
+mod limits;
 mod login;
 mod matrix;
 mod provider;

@@ -24,6 +24,7 @@ use gateway::request::cookies::StripList;
 use gateway::router::{self, Entrance};
 use gateway::session::Sessions;
 use gateway::sign_in;
+use gateway::throttle::{Rates, Throttle};
 use gateway::verify::rights::Rights;
 use gateway::verify::{AppState, Doorkeeper};
 use http::header::HeaderMap;
@@ -60,7 +61,7 @@ pub(crate) struct World {
     /// While this says so, answers of the identity provider are on their way here and do not arrive.
     pub(crate) held: watch::Sender<bool>,
     entrance: Router,
-    pages: Router,
+    pub(crate) pages: Router,
 }
 
 /// The audit log, as it is written.
@@ -209,6 +210,7 @@ impl World {
             freshness,
             audit,
             metrics: Metrics::default(),
+            throttle: Arc::new(Throttle::new(Rates::unbounded())),
             sessions,
             keys,
             provider,

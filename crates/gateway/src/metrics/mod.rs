@@ -1,6 +1,10 @@
 //! what happened -> numbers for Prometheus (pure).
+//!
+//! `names` says what each is called; docs/metrics.md lists them, and a test holds the two together.
 
-use std::sync::atomic::AtomicU64;
+mod names;
+
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -8,8 +12,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
-use rules::access::Allowed;
+use rules::access::{Allowed, Denied};
 
 /// Statuses of `/verify` that are counted one by one; all others count as `other`.
 const STATUSES: [(u16, &str); 7] = [
@@ -25,15 +28,11 @@ const STATUSES: [(u16, &str); 7] = [
 /// Seconds that `/verify` may take; it does no IO as a rule, so the scale is short.
 const VERIFY_BUCKETS: [f64; 8] = [0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.01, 0.1, 1.0];
 
-/// Reasons for which somebody is denied, one by one.
-const DENIALS: [&str; 6] = [
-    "no_workspace",
-    "anonymous",
-    "not_owner",
-    "no_right",
-    "unanswered",
-    "stale",
-];
+/// Seconds that the identity provider may take to answer.
+const PROVIDER_BUCKETS: [f64; 7] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
+
+/// Rules of denials beside those of [`Denied`]: there is no such workspace, and the index is too old.
+const OTHER_DENIALS: [&str; 2] = ["no_workspace", "stale"];
 
 /// Name and value of the one label that a metric has.
 type Label = [(&'static str, &'static str); 1];
@@ -61,7 +60,21 @@ pub struct Metrics {
     polls: Family<Label, Counter>,
     workspaces: Gauge,
     watch_failures: Family<Label, Counter>,
+    watch_whole: Family<Label, Gauge>,
     connections: Family<Label, Gauge>,
+    under_way: Family<Label, Gauge>,
+    shed: Family<Label, Counter>,
+    rate_limited: Family<Labels, Counter>,
+    loop_lag: Gauge<f64, AtomicU64>,
+    sign_ins: Family<Label, Counter>,
+    session_ends: Family<Label, Counter>,
+    sessions: Gauge,
+    renewals: Family<Label, Counter>,
+    provider_requests: Family<Labels, Counter>,
+    provider_duration: Family<Label, Histogram>,
+    sealing_keys: Gauge,
+    sealing_key_since: Gauge<i64, AtomicI64>,
+    certificate_end: Gauge<i64, AtomicI64>,
 }
 
 impl Default for Metrics {
@@ -71,7 +84,8 @@ impl Default for Metrics {
         let decisions = Family::<Labels, Counter>::default();
         let allowed = Allowed::ALL
             .map(|rule| decisions.get_or_create_owned(&[("result", "allowed"), ("rule", rule.reason())]));
-        for rule in DENIALS {
+        let denials = Denied::ALL.map(Denied::reason);
+        for rule in denials.into_iter().chain(OTHER_DENIALS) {
             drop(decisions.get_or_create(&[("result", "denied"), ("rule", rule)]));
         }
         Self {
@@ -90,85 +104,26 @@ impl Default for Metrics {
             polls: Family::default(),
             workspaces: Gauge::default(),
             watch_failures: Family::default(),
+            watch_whole: Family::default(),
             connections: Family::default(),
+            under_way: Family::default(),
+            shed: Family::default(),
+            rate_limited: Family::default(),
+            loop_lag: Gauge::default(),
+            sign_ins: Family::default(),
+            session_ends: Family::default(),
+            sessions: Gauge::default(),
+            renewals: Family::default(),
+            provider_requests: Family::default(),
+            provider_duration: Family::new_with_constructor(|| Histogram::new(PROVIDER_BUCKETS)),
+            sealing_keys: Gauge::default(),
+            sealing_key_since: Gauge::default(),
+            certificate_end: Gauge::default(),
         }
     }
 }
 
 impl Metrics {
-    /// Adds every metric to `registry`.
-    pub fn register(&self, registry: &mut Registry) {
-        let registry = registry.sub_registry_with_prefix("jupyter_k8s_gateway");
-        registry.register(
-            "verify_answers",
-            "Answers of /verify by status",
-            self.verified.clone(),
-        );
-        registry.register_with_unit(
-            "verify_duration",
-            "Time from the head of a request to /verify until its answer is ready",
-            Unit::Seconds,
-            self.verify_duration.clone(),
-        );
-        registry.register(
-            "decisions",
-            "Decisions whether a person may connect, by result and by the rule that decided",
-            self.decisions.clone(),
-        );
-        registry.register(
-            "access_reviews",
-            "Questions to the API server about the right to connect, by answer",
-            self.reviews.clone(),
-        );
-        registry.register_with_unit(
-            "index_lag",
-            "How long the oldest heartbeat is under way that has not come back, or the watch is broken that is so the longest; 0 when nothing lags",
-            Unit::Seconds,
-            self.index_lag.clone(),
-        );
-        registry.register(
-            "heartbeat_failures",
-            "Heartbeats that the API server did not take",
-            self.heartbeat_failures.clone(),
-        );
-        registry.register(
-            "audit_records",
-            "Records written to the audit log by this process",
-            self.audit_records.clone(),
-        );
-        registry.register(
-            "audit_lost",
-            "Records that the audit log did not take",
-            self.audit_lost.clone(),
-        );
-        registry.register(
-            "relay_sockets",
-            "Websockets open at the moment",
-            self.sockets.clone(),
-        );
-        registry.register(
-            "relay_upgrades",
-            "Requests with an Upgrade header by what became of them",
-            self.upgrades.clone(),
-        );
-        registry.register("provider_polls", "Polls of Traefik by answer", self.polls.clone());
-        registry.register(
-            "index_workspaces",
-            "Workspaces in the index",
-            self.workspaces.clone(),
-        );
-        registry.register(
-            "watch_failures",
-            "Failures of watches by resource",
-            self.watch_failures.clone(),
-        );
-        registry.register(
-            "connections",
-            "Connections open at the moment by listener",
-            self.connections.clone(),
-        );
-    }
-
     /// An answer of `/verify`.
     pub fn verified(&self, status: StatusCode, took: Duration) {
         self.verify_duration.observe(took.as_secs_f64());
@@ -245,6 +200,75 @@ impl Metrics {
     pub fn watch_failed(&self, resource: &'static str) {
         self.watch_failures.get_or_create(&[("resource", resource)]).inc();
     }
+
+    /// Whether a watch told all there is, or is beginning anew.
+    pub fn watch_is_whole(&self, resource: &'static str, whole: bool) {
+        let gauge = self.watch_whole.get_or_create_owned(&[("resource", resource)]);
+        gauge.set(i64::from(whole));
+    }
+
+    /// Counts a request of this kind as under way until the guard is dropped.
+    pub fn request(&self, kind: &'static str) -> Open {
+        Open::new(self.under_way.get_or_create_owned(&[("kind", kind)]))
+    }
+
+    /// A request was turned away, because too many of its kind are under way.
+    pub fn shed(&self, kind: &'static str) {
+        self.shed.get_or_create(&[("kind", kind)]).inc();
+    }
+
+    /// Somebody asked too often.
+    pub fn rate_limited(&self, what: &'static str, by: &'static str) {
+        self.rate_limited
+            .get_or_create(&[("what", what), ("by", by)])
+            .inc();
+    }
+
+    /// By how much the process was late for something that it meant to do.
+    pub fn loop_lag(&self, lag: Duration) {
+        self.loop_lag.set(lag.as_secs_f64());
+    }
+
+    /// A login ended; `outcome` is `signed_in`, or why not.
+    pub fn sign_in(&self, outcome: &'static str) {
+        self.sign_ins.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// A session ended before its time.
+    pub fn session_ended(&self, by: &'static str) {
+        self.session_ends.get_or_create(&[("by", by)]).inc();
+    }
+
+    /// So many sessions are known.
+    pub fn sessions(&self, count: usize) {
+        self.sessions.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// The provider was asked whether it still vouches for a session.
+    pub fn renewal(&self, outcome: &'static str) {
+        self.renewals.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// The identity provider was asked for something.
+    pub fn provider_asked(&self, call: &'static str, outcome: &'static str, took: Duration) {
+        self.provider_requests
+            .get_or_create(&[("call", call), ("outcome", outcome)])
+            .inc();
+        self.provider_duration
+            .get_or_create(&[("call", call)])
+            .observe(took.as_secs_f64());
+    }
+
+    /// The sealing keys that are held, and since when the present one seals (Unix seconds).
+    pub fn sealing_keys(&self, count: usize, since: i64) {
+        self.sealing_keys.set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.sealing_key_since.set(since);
+    }
+
+    /// When the listeners' certificate ends (Unix seconds).
+    pub fn certificate_ends(&self, end: i64) {
+        self.certificate_end.set(end);
+    }
 }
 
 /// Something open that a gauge counts for as long as this lives.
@@ -266,6 +290,8 @@ impl Drop for Open {
 
 #[cfg(test)]
 mod tests {
+    use prometheus_client::registry::Registry;
+
     use super::*;
 
     #[test]

@@ -1,0 +1,176 @@
+//! what each number is called, and what it means (pure).
+//!
+//! docs/metrics.md lists them all; a test of `tests/monitoring.rs` holds it, dashboard and alerts to this list.
+
+use prometheus_client::registry::{Registry, Unit};
+
+use super::Metrics;
+
+impl Metrics {
+    /// Adds every metric to `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("jupyter_k8s_gateway");
+        self.register_requests(registry);
+        self.register_websockets(registry);
+        self.register_index(registry);
+        self.register_people(registry);
+        self.register_load(registry);
+    }
+
+    /// Questions of the proxy, and what was decided.
+    fn register_requests(&self, registry: &mut Registry) {
+        registry.register(
+            "verify_answers",
+            "Answers of /verify by status",
+            self.verified.clone(),
+        );
+        registry.register_with_unit(
+            "verify_duration",
+            "Time from the head of a request to /verify until its answer is ready",
+            Unit::Seconds,
+            self.verify_duration.clone(),
+        );
+        registry.register(
+            "decisions",
+            "Decisions whether a person may connect, by result and by the rule that decided",
+            self.decisions.clone(),
+        );
+        registry.register(
+            "access_reviews",
+            "Questions to the API server about the right to connect, by answer",
+            self.reviews.clone(),
+        );
+        registry.register(
+            "audit_records",
+            "Records written to the audit log by this process",
+            self.audit_records.clone(),
+        );
+        registry.register(
+            "audit_lost",
+            "Records that the audit log did not take",
+            self.audit_lost.clone(),
+        );
+    }
+
+    fn register_websockets(&self, registry: &mut Registry) {
+        registry.register(
+            "relay_sockets",
+            "Websockets open at the moment",
+            self.sockets.clone(),
+        );
+        registry.register(
+            "relay_upgrades",
+            "Requests with an Upgrade header by what became of them",
+            self.upgrades.clone(),
+        );
+    }
+
+    /// What is known of the cluster, and how old that is.
+    fn register_index(&self, registry: &mut Registry) {
+        registry.register_with_unit(
+            "index_lag",
+            "How long the oldest heartbeat is under way that has not come back, or the watch is broken that is so the longest; 0 when nothing lags",
+            Unit::Seconds,
+            self.index_lag.clone(),
+        );
+        registry.register(
+            "heartbeat_failures",
+            "Heartbeats that the API server did not take",
+            self.heartbeat_failures.clone(),
+        );
+        registry.register(
+            "index_workspaces",
+            "Workspaces in the index",
+            self.workspaces.clone(),
+        );
+        registry.register(
+            "watch_whole",
+            "1 while a watch has told all there is of its resource, 0 while it begins anew",
+            self.watch_whole.clone(),
+        );
+        registry.register(
+            "watch_failures",
+            "Failures of watches by resource",
+            self.watch_failures.clone(),
+        );
+        registry.register("provider_polls", "Polls of Traefik by answer", self.polls.clone());
+    }
+
+    /// Sign-in, sessions and keys.
+    fn register_people(&self, registry: &mut Registry) {
+        registry.register(
+            "sign_ins",
+            "Logins that ended, by outcome: signed_in, or why not",
+            self.sign_ins.clone(),
+        );
+        registry.register(
+            "session_ends",
+            "Sessions that ended before their time, by what ended them",
+            self.session_ends.clone(),
+        );
+        registry.register("sessions", "Sessions that are known", self.sessions.clone());
+        registry.register(
+            "session_renewals",
+            "Questions whether the identity provider still vouches for a session, by outcome",
+            self.renewals.clone(),
+        );
+        registry.register(
+            "identity_provider_requests",
+            "Requests to the identity provider by call and outcome",
+            self.provider_requests.clone(),
+        );
+        registry.register_with_unit(
+            "identity_provider_duration",
+            "Time until the identity provider's whole answer, by call",
+            Unit::Seconds,
+            self.provider_duration.clone(),
+        );
+        registry.register(
+            "sealing_keys",
+            "Keys that open what was sealed",
+            self.sealing_keys.clone(),
+        );
+        registry.register_with_unit(
+            "sealing_key_since_timestamp",
+            "Unix time since which the present key seals",
+            Unit::Seconds,
+            self.sealing_key_since.clone(),
+        );
+        registry.register_with_unit(
+            "certificate_end_timestamp",
+            "Unix time at which the certificate of the listeners ends",
+            Unit::Seconds,
+            self.certificate_end.clone(),
+        );
+    }
+
+    /// What holds the process up, and what it does about that.
+    fn register_load(&self, registry: &mut Registry) {
+        registry.register(
+            "connections",
+            "Connections open at the moment by listener",
+            self.connections.clone(),
+        );
+        registry.register(
+            "requests_under_way",
+            "Requests under way at the moment by kind",
+            self.under_way.clone(),
+        );
+        registry.register(
+            "requests_shed",
+            "Requests turned away because too many of their kind were under way, by kind",
+            self.shed.clone(),
+        );
+        registry.register(
+            "requests_limited",
+            "Requests turned away because their session or address asked too often, by what was asked for and by whom",
+            self.rate_limited.clone(),
+        );
+        registry.register_with_unit(
+            "loop_lag",
+            "By how much the process was late, at the last look, for something it meant to do",
+            Unit::Seconds,
+            self.loop_lag.clone(),
+        );
+    }
+}

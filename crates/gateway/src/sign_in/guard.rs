@@ -1,0 +1,67 @@
+//! a request for a page of the sign-in host -> its handler, or 429 for who asks too often (pure but for the clock).
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderMap, Uri};
+
+use crate::answers;
+use crate::crypto::tokens::{Code, Token as _};
+use crate::request::source_rule::Source;
+use crate::request::{accepts_html, parameter};
+use crate::throttle::{What, Who};
+use crate::verify::AppState;
+
+/// Lets a request on, unless its session or its address asks too often.
+pub(super) async fn guard(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+    let what = what(request.uri().path());
+    let who = who(&app, what, request.uri(), request.headers());
+    match app.throttle.take(who, what) {
+        Ok(()) => next.run(request).await,
+        Err(wait) => {
+            app.metrics.rate_limited(what.word(), who.word());
+            answers::too_often(wait, is_for_a_person(request.headers()))
+        }
+    }
+}
+
+/// Whether a browser shows the answer. Forms are sent with POST, and their answers are pages as well.
+fn is_for_a_person(headers: &HeaderMap) -> bool {
+    Source::of(headers).is_ok_and(|source| source.is_page_load("GET", accepts_html(headers)))
+}
+
+fn what(path: &str) -> What {
+    match path {
+        "/enter" => What::Enter,
+        "/start" => What::Start,
+        "/sign-out" => What::SignOut,
+        "/backchannel-logout" => What::Backchannel,
+        path if path.ends_with("/callback") => What::Callback,
+        _ => What::Page,
+    }
+}
+
+/// The session that a sealed value of ours names, else the address. Neither need be right to be counted: only who was signed
+/// in has such a value.
+fn who(app: &AppState, what: What, uri: &Uri, headers: &HeaderMap) -> Who {
+    let session = match what {
+        What::Backchannel => None,
+        _ => cookie(app, headers).or_else(|| code(app, what, uri)),
+    };
+    session.unwrap_or_else(|| Who::Address(app.throttle.client(headers)))
+}
+
+fn cookie(app: &AppState, headers: &HeaderMap) -> Option<Who> {
+    let domain = app.domain().ok()?;
+    let cookie = app.session_cookie(&domain, headers).ok()??;
+    Some(Who::Session(cookie.session))
+}
+
+/// On a workspace's host nothing but the one-time code tells who comes.
+fn code(app: &AppState, what: What, uri: &Uri) -> Option<Who> {
+    let sealed = (what == What::Callback).then(|| parameter(uri, "code"))?.ok()??;
+    let code = Code::open_even_expired(&app.keys, &sealed)?;
+    Some(Who::Session(code.session))
+}

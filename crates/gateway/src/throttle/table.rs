@@ -1,0 +1,157 @@
+//! somebody asks once more, and how often they may -> yes, or for how long not; remembers no more than so many (pure).
+//!
+//! A cell is one number: when its owner has the whole allowance back (the generic cell rate algorithm). Whoever has it back
+//! need not be remembered. A full table forgets who is nearest to that, so a flood of strangers costs nobody a refusal, and
+//! those who ask the most are remembered the longest.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+/// How often something may be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Time after which one more is allowed; zero: always.
+    every: Duration,
+    /// How many at once.
+    burst: u32,
+}
+
+impl Rate {
+    /// No bound.
+    pub const UNBOUNDED: Self = Self {
+        every: Duration::ZERO,
+        burst: 1,
+    };
+
+    /// So many per minute, half of them at once; 0 is no bound.
+    pub fn per_minute(count: u32) -> Self {
+        match Duration::from_mins(1).checked_div(count) {
+            Some(every) => Self {
+                every,
+                burst: count.div_ceil(2),
+            },
+            None => Self::UNBOUNDED,
+        }
+    }
+}
+
+/// Who asked how often lately. Times are counted from any one moment.
+#[derive(Debug)]
+pub(super) struct Table {
+    capacity: usize,
+    /// When each has the whole allowance back.
+    whole_at: HashMap<u64, Duration>,
+    in_order: BTreeSet<(Duration, u64)>,
+}
+
+impl Table {
+    /// `capacity`: how many are remembered.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            whole_at: HashMap::new(),
+            in_order: BTreeSet::new(),
+        }
+    }
+
+    /// Counts one request of `who` at `now`.
+    ///
+    /// # Errors
+    /// It is one too many: allowed after this time. It is not counted, so that asking on makes nothing worse.
+    pub(super) fn take(&mut self, who: u64, rate: Rate, now: Duration) -> Result<(), Duration> {
+        if rate.every.is_zero() {
+            return Ok(());
+        }
+        let before = self.whole_at.get(&who).copied();
+        let whole_at = before.unwrap_or_default().max(now);
+        let latest = now + rate.every * rate.burst.saturating_sub(1);
+        if let Some(wait) = whole_at.checked_sub(latest).filter(|wait| !wait.is_zero()) {
+            return Err(wait);
+        }
+        if let Some(before) = before {
+            self.in_order.remove(&(before, who));
+        } else if self.whole_at.len() >= self.capacity
+            && let Some((_, forgotten)) = self.in_order.pop_first()
+        {
+            self.whole_at.remove(&forgotten);
+        }
+        let next = whole_at + rate.every;
+        self.whole_at.insert(who, next);
+        self.in_order.insert((next, who));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RATE: u32 = 60;
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn half_a_minutes_worth_at_once_and_then_one_by_one() {
+        let (mut table, rate) = (Table::new(10), Rate::per_minute(RATE));
+        for _ in 0..30 {
+            assert_eq!(table.take(1, rate, at(5)), Ok(()));
+        }
+        assert_eq!(table.take(1, rate, at(5)), Err(at(1)));
+        assert_eq!(table.take(2, rate, at(5)), Ok(()), "somebody else");
+        assert_eq!(table.take(1, rate, at(6)), Ok(()));
+        assert_eq!(
+            table.take(1, rate, at(6)),
+            Err(at(1)),
+            "asking did not put it off"
+        );
+        for _ in 0..30 {
+            assert_eq!(table.take(1, rate, at(60)), Ok(()));
+        }
+        assert!(table.take(1, rate, at(60)).is_err());
+    }
+
+    #[test]
+    fn without_a_bound_nothing_is_refused_or_remembered() {
+        let mut table = Table::new(1);
+        for _ in 0..1000 {
+            assert_eq!(table.take(1, Rate::per_minute(0), at(0)), Ok(()));
+        }
+        assert!(table.whole_at.is_empty());
+    }
+
+    #[test]
+    fn a_flood_of_strangers_refuses_nobody_and_whoever_asks_too_much_stays_refused() {
+        let (mut table, rate) = (Table::new(100), Rate::per_minute(RATE));
+        while table.take(0, rate, at(0)).is_ok() {}
+        for stranger in 1..100_000 {
+            assert_eq!(table.take(stranger, rate, at(0)), Ok(()));
+        }
+        assert_eq!((table.whole_at.len(), table.in_order.len()), (100, 100));
+        assert!(table.take(0, rate, at(0)).is_err(), "forgotten");
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_gets_more_than_the_rate_whatever_the_others_do(
+            asked in prop::collection::vec((0..4_u64, 0..3_000_u64), 1..400),
+        ) {
+            let (mut table, rate) = (Table::new(4), Rate::per_minute(RATE));
+            let (mut now, mut taken) = (0, [0_u64; 4]);
+            for (who, pause) in asked {
+                now += pause;
+                if table.take(who, rate, Duration::from_millis(now)).is_ok() {
+                    taken[usize::try_from(who).unwrap()] += 1;
+                }
+                prop_assert!(table.whole_at.len() <= 4);
+                prop_assert_eq!(table.whole_at.len(), table.in_order.len());
+                for count in taken {
+                    prop_assert!(count <= 30 + now / 1000);
+                }
+            }
+        }
+    }
+}

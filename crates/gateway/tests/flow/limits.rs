@@ -1,0 +1,150 @@
+//! Who asks too often is told to wait, and nobody else is.
+
+use std::sync::Arc;
+
+use gateway::request::cookies;
+use gateway::throttle::{Rate, Rates, Throttle};
+use gateway::verify::AppState;
+use gateway::{router, sign_in};
+use http::{Method, StatusCode};
+
+use crate::support::browser::{Answer, NAVIGATION, headers};
+use crate::support::world::{AUTH, LAB, World, origin};
+
+/// Two at once of everything.
+const FEW: u32 = 4;
+
+/// A world whose sign-in pages keep to these rates.
+async fn world(rates: Rates) -> World {
+    let mut world = World::new().await;
+    let before = Arc::clone(&world.app);
+    let app = Arc::new(AppState {
+        index: before.index.clone(),
+        rights: before.rights.clone(),
+        freshness: before.freshness.clone(),
+        audit: before.audit.clone(),
+        metrics: before.metrics.clone(),
+        throttle: Arc::new(Throttle::new(rates)),
+        sessions: before.sessions.clone(),
+        keys: before.keys.clone(),
+        provider: before.provider.clone(),
+        mapping: before.mapping.clone(),
+        strip: before.strip.clone(),
+        client: before.client.clone(),
+        clock: before.clock.clone(),
+    });
+    let pages = (sign_in::auth(app.clone()), sign_in::workspace(app.clone()));
+    world.pages = router::pages(app.index.clone(), pages.0, pages.1);
+    world
+}
+
+fn few() -> Rates {
+    Rates {
+        address: Rate::per_minute(FEW),
+        session: Rate::per_minute(FEW),
+        provider: Rate::per_minute(FEW),
+        trusted: vec!["10.0.0.0/8".parse().unwrap()],
+    }
+}
+
+/// A request of somebody at `address`, as the proxy hands it on.
+async fn ask(world: &World, method: Method, url: &str, address: &str, more: &[(&str, &str)]) -> Answer {
+    let mut lines = headers(&NAVIGATION);
+    lines.extend(headers(&[("x-forwarded-for", address)]));
+    lines.extend(headers(more));
+    world.page(method, url, lines, String::new()).await
+}
+
+#[tokio::test]
+async fn an_address_that_asks_too_often_waits_and_others_do_not() {
+    let world = world(few()).await;
+    let pages = [
+        (Method::GET, format!("{AUTH}/enter?t=x")),
+        (Method::GET, format!("{AUTH}/callback?state=x")),
+        (Method::GET, format!("{}/_workspace/callback?code=x", origin(LAB))),
+        (Method::GET, format!("{AUTH}/start?host=x")),
+        (Method::POST, format!("{AUTH}/start")),
+        (Method::POST, format!("{AUTH}/sign-out")),
+        (Method::POST, format!("{AUTH}/backchannel-logout")),
+        (Method::GET, format!("{AUTH}/")),
+    ];
+    for (at, (method, url)) in pages.iter().enumerate() {
+        let address = format!("203.0.113.{at}");
+        // What the client itself wrote before the proxy changes nothing, nor does a proxy before ours.
+        for spoofed in ["", "198.51.100.1, ", "198.51.100.2, "] {
+            let answer = ask(
+                &world,
+                method.clone(),
+                url,
+                &format!("{spoofed}{address}, 10.1.2.3"),
+                &[],
+            )
+            .await;
+            let limited = answer.status == StatusCode::TOO_MANY_REQUESTS;
+            assert_eq!(
+                limited,
+                spoofed.starts_with("198.51.100.2"),
+                "{method} {url}: {answer:?}"
+            );
+            if limited {
+                let wait: u64 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
+                assert!((1..=16).contains(&wait), "{wait}");
+                assert!(
+                    answer.body.contains("<title>Too many requests"),
+                    "{}",
+                    answer.body
+                );
+                assert_eq!(answer.headers["cache-control"], "no-store");
+            }
+        }
+        let answer = ask(&world, method.clone(), url, "203.0.113.200", &[]).await;
+        assert!(at > 1 || answer.status != StatusCode::TOO_MANY_REQUESTS, "{url}");
+    }
+    let script = [("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")];
+    let answer = ask(&world, Method::POST, &pages[5].1, "203.0.113.5", &script).await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(answer.json()["error"], "TooManyRequests");
+}
+
+#[tokio::test]
+async fn a_network_of_one_person_is_one_address() {
+    let world = world(few()).await;
+    let url = format!("{AUTH}/");
+    for (last, limited) in [(1, false), (2, false), (3, true)] {
+        let answer = ask(&world, Method::GET, &url, &format!("2001:db8:0:1::{last}"), &[]).await;
+        assert_eq!(answer.status == StatusCode::TOO_MANY_REQUESTS, limited, "{last}");
+    }
+    let answer = ask(&world, Method::GET, &url, "2001:db8:0:2::1", &[]).await;
+    assert_eq!(answer.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn whoever_is_signed_in_has_an_allowance_of_their_own_behind_a_flooded_address() {
+    let world = world(few()).await;
+    let alice = world.browser("alice");
+    assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
+    let url = format!("{AUTH}/");
+    let address = "203.0.113.7";
+    while ask(&world, Method::GET, &url, address, &[]).await.status != StatusCode::TOO_MANY_REQUESTS {}
+
+    let cookie = alice.cookies("auth.ws.example").unwrap();
+    for limited in [false, false, true] {
+        let answer = ask(&world, Method::GET, &url, address, &[("cookie", &cookie)]).await;
+        assert_eq!(answer.status == StatusCode::TOO_MANY_REQUESTS, limited);
+    }
+    // A cookie of somebody's own making is no session.
+    let forged = format!("{}=x", cookies::SESSION);
+    let answer = ask(&world, Method::GET, &url, address, &[("cookie", &forged)]).await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+
+    let mut registry = prometheus_client::registry::Registry::default();
+    world.app.metrics.register(&mut registry);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    for line in [
+        "jupyter_k8s_gateway_requests_limited_total{what=\"page\",by=\"session\"} 1",
+        "jupyter_k8s_gateway_requests_limited_total{what=\"page\",by=\"address\"} 2",
+    ] {
+        assert!(text.contains(line), "{line} is missing in:\n{text}");
+    }
+}
