@@ -4,7 +4,7 @@
 //! real one with 5,000 workspaces, one session and a ticket; the reference answers 200 to anything.
 
 use std::convert::Infallible;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use api::workspace::{AccessType, Phase};
@@ -20,7 +20,7 @@ use gateway::index::{Domain, Index, Snapshot, Target};
 use gateway::listen::{Limits, Listener};
 use gateway::metrics::Metrics;
 use gateway::oidc::Tokens;
-use gateway::oidc::claims::{Identity, Mapping};
+use gateway::oidc::claims::Identity;
 use gateway::relay::Relay;
 use gateway::request::cookies::StripList;
 use gateway::router::{self, Entrance};
@@ -173,8 +173,7 @@ async fn gateway(tls: Option<Arc<ServerConfig>>) -> anyhow::Result<()> {
         throttle: Arc::new(Throttle::new(Rates::unbounded())),
         sessions,
         keys,
-        provider: Arc::new(OnceLock::new()),
-        mapping: Mapping::new("https://identity.example", "sub", Some("-"), None, ""),
+        providers: Arc::default(),
         strip: strip.clone(),
         client,
         clock,

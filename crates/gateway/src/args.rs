@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::oidc::claims::EmailVerified;
+
 /// Signs people in and decides about every request to a workspace.
 #[derive(Debug, Clone, Parser)]
 #[command(
@@ -137,6 +139,33 @@ pub struct Oidc {
     /// Put before every group.
     #[arg(long, env = "OIDC_GROUPS_PREFIX", default_value = "")]
     pub oidc_groups_prefix: String,
+
+    /// Groups whose names in the claim begin like this count, all others are left out (repeatable) [default: all count].
+    #[arg(long, env = "OIDC_GROUPS_FILTER")]
+    pub oidc_groups_filter: Vec<String>,
+
+    /// When the claim email may be the user name: Required, only where the provider says that it is verified; IfPresent, unless it
+    /// says that it is not, as kube-apiserver has it.
+    #[arg(long, env = "OIDC_EMAIL_VERIFIED", value_enum, default_value_t)]
+    pub oidc_email_verified: EmailVerified,
+
+    /// Domains of e-mail addresses whose owners may sign in, without their sub-domains (repeatable; in the environment separated by
+    /// commas). Only addresses that the provider calls verified count [default: everybody may].
+    #[arg(long, env = "OIDC_ALLOWED_EMAIL_DOMAINS", value_delimiter = ',')]
+    pub oidc_allowed_email_domains: Vec<String>,
+
+    /// Groups whose members may sign in, by Kubernetes name, that is with the prefix (repeatable). Looked at again at every renewal
+    /// [default: everybody may].
+    #[arg(long, env = "OIDC_ALLOWED_GROUPS")]
+    pub oidc_allowed_groups: Vec<String>,
+
+    /// What people call the provider [default: its host].
+    #[arg(long, env = "OIDC_DISPLAY_NAME", default_value = "")]
+    pub oidc_display_name: String,
+
+    /// JSON file with a list of further providers; the fields of each are those of the chart's value oidc.others [default: none].
+    #[arg(long, env = "OIDC_PROVIDERS_FILE")]
+    pub oidc_providers_file: Option<PathBuf>,
 
     /// File with the certificate authorities that vouch for the issuer, PEM [default: the system's].
     #[arg(long, env = "OIDC_CA_FILE")]

@@ -11,6 +11,7 @@ mod args;
 pub mod audit;
 pub mod clock;
 pub mod crypto;
+mod further_providers;
 pub mod index;
 pub mod listen;
 pub mod metrics;

@@ -1,6 +1,7 @@
 //! what a person or a script must be told -> a response that nothing can be injected into (pure).
 
 mod account;
+mod identity;
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -17,6 +18,7 @@ use http::{HeaderValue, StatusCode};
 use sha2::{Digest as _, Sha256};
 
 pub use self::account::{signed_in, signed_out};
+pub use self::identity::{Offer, choice, not_admitted, unreachable};
 use crate::index::{Domain, Target};
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto 0;padding:0 1rem;\

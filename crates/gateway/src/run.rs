@@ -1,11 +1,13 @@
 //! settings -> every part of the gateway, wired, until the process is asked to end (IO).
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use api::GatewaySession;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use kit::readiness::{self, Readiness};
 use kube::{Api, Client};
 use prometheus_client::registry::Registry;
@@ -14,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::args::Args;
 use crate::audit::Audit;
@@ -31,13 +33,13 @@ use crate::index::watch;
 use crate::listen::certificates::{Pki, TlsConfigs, own_names, secret_spec};
 use crate::listen::{Limits, Listener};
 use crate::metrics::Metrics;
-use crate::oidc::{Provider, discovery};
+use crate::oidc::{Registered, discovery};
 use crate::relay::Relay;
 use crate::request::cookies::StripList;
 use crate::router;
 use crate::router::{Entrance, RouteProvider};
 use crate::session::Sessions;
-use crate::settings::SignIn;
+use crate::settings::{Client as OidcClient, SignIn};
 use crate::sign_in;
 use crate::throttle::Throttle;
 use crate::verify::AppState;
@@ -46,6 +48,8 @@ use kit::process::WrongSetting;
 
 /// Time between the end of readiness and the end of connections: Services learn of the one before the other.
 const LINGER: Duration = Duration::from_secs(5);
+/// Time until a provider among several that does not fit its settings is looked at again.
+const WRONG_PROVIDER: Duration = Duration::from_mins(1);
 /// Time for connections and sockets to end.
 const DRAIN: Duration = Duration::from_secs(15);
 
@@ -124,10 +128,9 @@ async fn serve(
     tasks.spawn(open_when_known(index.clone(), indexed));
     let routes = Arc::new(Routes::default());
     tasks.spawn(routes.clone().follow(index.clone()));
-    let provider = Arc::new(OnceLock::new());
     let (audit, log) = Audit::to(std::io::stdout(), metrics.clone()).context("the audit log")?;
     let objects = Api::namespaced(client.clone(), &args.namespace);
-    let sessions = sessions(objects, ring.clone(), &sign_in, provider.clone(), audit.clone());
+    let sessions = sessions(objects, ring.clone(), &sign_in, audit.clone());
     let (watching, sweeping, keeping) = (sessions.clone(), sessions.clone(), sessions.clone());
     tasks.spawn(async move { watching.watch(&follower, || watched.open()).await });
     tasks.spawn(async move { sweeping.janitor().await });
@@ -148,8 +151,7 @@ async fn serve(
         throttle: Arc::new(Throttle::new(sign_in.rates.clone())),
         sessions,
         keys: ring,
-        provider,
-        mapping: sign_in.mapping.clone(),
+        providers: sign_in.providers.clone(),
         strip: strip.clone(),
         client,
         clock: Clock::System,
@@ -172,7 +174,7 @@ async fn serve(
 
     tokio::select! {
         () = end.cancelled() => {}
-        wrong = sign_people_in(&app, sign_in) => return Err(wrong.into()),
+        wrong = sign_people_in(&app, sign_in.clients) => return Err(wrong.into()),
         Some(ended) = tasks.join_next() => bail!("a part of the gateway ended: {ended:?}"),
         Some(ended) = listeners.join_next() => bail!("a listener ended: {ended:?}"),
         Some(ended) = renewals.join_next() => bail!("a part of the gateway ended: {ended:?}"),
@@ -210,12 +212,11 @@ fn sessions(
     objects: Api<GatewaySession>,
     keys: Arc<KeyRing>,
     sign_in: &SignIn,
-    provider: Arc<OnceLock<Provider>>,
     audit: Audit,
 ) -> Arc<Sessions> {
     let sessions = Sessions::new(objects, keys, Clock::System)
         .within(sign_in.limits)
-        .renewed_by(provider, sign_in.mapping.clone())
+        .renewed_by(sign_in.providers.clone())
         .telling(move |session, user, by| audit.logout(session, user, by));
     Arc::new(sessions)
 }
@@ -285,16 +286,39 @@ async fn open_when_known(index: Arc<Index>, gate: readiness::Gate) {
     std::future::pending::<()>().await;
 }
 
-/// Lets people sign in once the identity provider is there. Until then whoever is signed in works on; the provider may well
-/// be reached through the proxy that waits for this process. Ends when a setting turns out to be wrong.
-async fn sign_people_in(app: &AppState, sign_in: SignIn) -> WrongSetting {
-    match discovery::discover(sign_in.provider, sign_in.http, Clock::System).await {
-        Ok(provider) => {
-            info!(issuer = provider.issuer(), "identity provider found");
-            // Empty until now: this is the only place that fills it.
-            let _ = app.provider.set(provider);
-            std::future::pending().await
+/// Lets people sign in with each identity provider once it is there. Until then whoever is signed in works on; a provider may
+/// well be reached through the proxy that waits for this process. Ends when a setting turns out to be wrong, if that leaves
+/// nobody to sign in with.
+async fn sign_people_in(app: &AppState, clients: Vec<OidcClient>) -> WrongSetting {
+    let is_single = app.providers.single().is_some();
+    let found = app.providers.iter().zip(clients);
+    let mut searches: FuturesUnordered<_> = found
+        .map(|(registered, client)| find(registered, client, is_single))
+        .collect();
+    loop {
+        match searches.next().await {
+            Some(Some(wrong)) => return wrong,
+            Some(None) => {}
+            None => std::future::pending().await,
         }
-        Err(error) => error,
+    }
+}
+
+/// Finds one provider. A wrong setting of one among several is told, and looked at again: it may be the provider that is wrong.
+async fn find(registered: &Registered, client: OidcClient, is_single: bool) -> Option<WrongSetting> {
+    loop {
+        let (settings, http) = (client.settings.clone(), client.http.clone());
+        match discovery::discover(settings, http, Clock::System).await {
+            Ok(provider) => {
+                info!(issuer = provider.issuer(), "identity provider found");
+                registered.set(provider);
+                return None;
+            }
+            Err(error) if is_single => return Some(error),
+            Err(error) => {
+                error!(provider = registered.name, %error, "nobody can sign in with this identity provider");
+                sleep(WRONG_PROVIDER).await;
+            }
+        }
     }
 }

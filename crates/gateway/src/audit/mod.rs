@@ -115,6 +115,17 @@ impl Audit {
         }
     }
 
+    /// Somebody is kept out for whom `issuer` vouches. `rule`: one stable word.
+    pub(crate) fn not_admitted(&self, user: &str, issuer: &str, rule: &'static str) {
+        if self.has_room(Refused::Stranger) {
+            self.tell(Record::NotAdmitted {
+                user: user.to_owned(),
+                issuer: issuer.to_owned(),
+                rule,
+            });
+        }
+    }
+
     /// A session ended before its time. `user`: Kubernetes user name, empty if it is not known. `by`: one stable word.
     pub fn logout(&self, session: RandomId, user: &str, by: &'static str) {
         self.tell(Record::Logout {

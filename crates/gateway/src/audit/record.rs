@@ -32,6 +32,15 @@ pub enum Record {
         /// One stable word.
         reason: &'static str,
     },
+    /// Somebody for whom an identity provider vouches, and whom the settings keep out.
+    NotAdmitted {
+        /// Kubernetes user name that they would have had.
+        user: String,
+        /// The provider.
+        issuer: String,
+        /// The rule that decided.
+        rule: &'static str,
+    },
     /// A session ended before its time.
     Logout {
         /// Who, as far as it is known.

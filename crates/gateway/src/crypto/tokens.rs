@@ -253,6 +253,9 @@ pub struct LoginAttempt {
     /// PKCE verifier.
     #[serde(rename = "v")]
     pub verifier: String,
+    /// Name of the provider that it was sent to.
+    #[serde(rename = "p")]
+    pub provider: String,
     /// The browser: the same at all its logins.
     #[serde(rename = "b")]
     pub lineage: RandomId,
@@ -336,6 +339,7 @@ mod tests {
             state: "s".repeat(43),
             nonce: "n".repeat(43),
             verifier: "v".repeat(43),
+            provider: "p".repeat(32),
             lineage: RandomId::new().unwrap(),
             enter: Enter {
                 site: format!("{}.{}", "h".repeat(57), "b".repeat(180)).into(),

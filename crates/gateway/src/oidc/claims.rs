@@ -26,6 +26,19 @@ pub struct Mapping {
     username_prefix: String,
     groups_claim: Option<String>,
     groups_prefix: String,
+    groups_filter: Vec<String>,
+    email_verified: EmailVerified,
+}
+
+/// When the claim `email` may be the user name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[value(rename_all = "PascalCase")]
+pub enum EmailVerified {
+    /// Only where the provider says that the address is verified.
+    #[default]
+    Required,
+    /// Unless the provider says that it is not: what kube-apiserver does.
+    IfPresent,
 }
 
 impl Mapping {
@@ -49,7 +62,52 @@ impl Mapping {
             username_prefix,
             groups_claim: groups_claim.filter(|claim| !claim.is_empty()).map(str::to_owned),
             groups_prefix: groups_prefix.to_owned(),
+            groups_filter: Vec::new(),
+            email_verified: EmailVerified::Required,
         }
+    }
+
+    /// The same, with another rule about addresses as user names.
+    #[must_use]
+    pub fn with_email(self, email_verified: EmailVerified) -> Self {
+        Self {
+            email_verified,
+            ..self
+        }
+    }
+
+    /// The same, that leaves out all groups but those whose name, as the claim has it, begins like one of these. Empty: leaves
+    /// out none.
+    #[must_use]
+    pub fn keeping(self, groups_filter: Vec<String>) -> Self {
+        Self {
+            groups_filter,
+            ..self
+        }
+    }
+
+    /// Put before every user name.
+    pub(crate) fn username_prefix(&self) -> &str {
+        &self.username_prefix
+    }
+
+    /// Put before every group; `None`: nobody has groups.
+    pub(crate) fn groups_prefix(&self) -> Option<&str> {
+        self.groups_claim.as_ref().map(|_| self.groups_prefix.as_str())
+    }
+
+    /// Whether somebody may have a group of this Kubernetes name.
+    pub(crate) fn can_give(&self, group: &str) -> bool {
+        let name = self.groups_prefix().and_then(|prefix| group.strip_prefix(prefix));
+        name.is_some_and(|name| self.keeps(name))
+    }
+
+    fn keeps(&self, group: &str) -> bool {
+        let filter = &self.groups_filter;
+        filter.is_empty()
+            || filter
+                .iter()
+                .any(|beginning| group.starts_with(beginning.as_str()))
     }
 
     /// Maps verified claims.
@@ -67,7 +125,11 @@ impl Mapping {
         let claim = &self.username_claim;
         let missing = || IdentityError::UserName { claim: claim.clone() };
         let name = claims.get(claim).and_then(Value::as_str).ok_or_else(missing)?;
-        if claim == "email" && claims.get("email_verified") != Some(&Value::Bool(true)) {
+        let is_verified = match claims.get("email_verified") {
+            Some(verified) => *verified == Value::Bool(true),
+            None => self.email_verified == EmailVerified::IfPresent,
+        };
+        if claim == "email" && !is_verified {
             return Err(IdentityError::EmailNotVerified);
         }
         if name.is_empty() || name.chars().any(char::is_control) || name.len() > MAX_USER_NAME {
@@ -85,11 +147,10 @@ impl Mapping {
             return Ok(Vec::new());
         };
         let wrong_type = || IdentityError::Groups { claim: claim.clone() };
-        let elsewhere = claims.get("_claim_names").and_then(|names| names.get(claim));
-        if elsewhere.is_some() || claims.get("hasgroups") == Some(&Value::Bool(true)) {
+        if are_left_out(claims, claim) {
             return Err(IdentityError::TooManyGroups { claim: claim.clone() });
         }
-        let listed = match claims.get(claim) {
+        let mut listed = match claims.get(claim) {
             None | Some(Value::Null) => return Ok(Vec::new()),
             Some(Value::String(group)) => vec![group.as_str()],
             Some(Value::Array(groups)) => groups
@@ -99,6 +160,7 @@ impl Mapping {
                 .ok_or_else(wrong_type)?,
             Some(_) => return Err(wrong_type()),
         };
+        listed.retain(|group| self.keeps(group));
         let prefix = &self.groups_prefix;
         let bytes: usize = listed.iter().map(|group| prefix.len() + group.len()).sum();
         if listed.len() > MAX_GROUPS || bytes > MAX_GROUP_BYTES {
@@ -113,6 +175,19 @@ impl Mapping {
         }
         Ok(groups)
     }
+}
+
+/// Whether the provider says that somebody has groups which the token does not list: at another address (distributed claims), or
+/// just too many (Entra ID's `hasgroups`, which is about the claim `groups` alone). They are unknown then, and not none.
+fn are_left_out(claims: &Map<String, Value>, claim: &str) -> bool {
+    let elsewhere = claims.get("_claim_names").and_then(|names| names.get(claim));
+    let too_many = claim == "groups"
+        && match claims.get("hasgroups") {
+            None | Some(Value::Null | Value::Bool(false)) => false,
+            Some(Value::String(text)) => !text.eq_ignore_ascii_case("false"),
+            Some(_) => true,
+        };
+    elsewhere.is_some() || too_many
 }
 
 /// Why an ID token leads to no identity. The text is for the person and their administrator; it holds no value of a
@@ -138,7 +213,7 @@ pub enum IdentityError {
     },
     /// More groups than are accepted, or the provider left them out because there are too many.
     #[error(
-        "too many groups in the claim {claim:?}: at most {MAX_GROUPS} of {MAX_GROUP_BYTES} bytes together; set a groups filter for this client at the identity provider"
+        "too many groups in the claim {claim:?}: at most {MAX_GROUPS} of {MAX_GROUP_BYTES} bytes together; send fewer by a groups filter for this client at the identity provider, or keep fewer by --oidc-groups-filter"
     )]
     TooManyGroups {
         /// The configured claim.
@@ -173,6 +248,52 @@ mod tests {
     fn groups(prefix: &str, claims: &Value) -> Result<Vec<String>, IdentityError> {
         let mapping = Mapping::new(ISSUER, "sub", None, Some("groups"), prefix);
         identify(&mapping, claims).map(|identity| identity.groups)
+    }
+
+    /// The table is kept: a row that changes renames people.
+    #[test]
+    fn claims_become_names_as_the_table_says() {
+        let table: Vec<Value> = serde_json::from_str(include_str!("identities.json")).unwrap();
+        for row in table {
+            let text = |name: &str| row[name].as_str();
+            let email = match text("emailVerified") {
+                Some("IfPresent") => EmailVerified::IfPresent,
+                _ => EmailVerified::Required,
+            };
+            let filter = row["groupsFilter"].as_array().into_iter().flatten();
+            let mapping = Mapping::new(
+                "https://identity.example/x",
+                text("usernameClaim").unwrap_or("sub"),
+                text("usernamePrefix"),
+                text("groupsClaim"),
+                text("groupsPrefix").unwrap_or_default(),
+            )
+            .with_email(email)
+            .keeping(
+                filter
+                    .map(|beginning| beginning.as_str().unwrap().to_owned())
+                    .collect(),
+            );
+            let told = match identify(&mapping, &row["claims"]) {
+                Ok(identity) => json!({"user": identity.user_name, "groups": identity.groups}),
+                Err(error) => json!({"refused": format!("{error:?}").split(' ').next().unwrap()}),
+            };
+            let expected = match text("refused") {
+                Some(error) => json!({"refused": error}),
+                None => json!({"user": row["user"], "groups": row.get("groups").unwrap_or(&json!([]))}),
+            };
+            assert_eq!(told, expected, "{}", row["is"]);
+        }
+    }
+
+    #[test]
+    fn a_filter_makes_room_below_the_bound() {
+        let groups: Vec<_> = (0..5000)
+            .map(|number| format!("{}-{number}", if number % 5 == 0 { "k8s" } else { "x" }))
+            .collect();
+        let mapping = Mapping::new(ISSUER, "sub", None, Some("groups"), "").keeping(vec!["k8s-".into()]);
+        let identity = identify(&mapping, &json!({"sub": "1", "groups": groups})).unwrap();
+        assert_eq!(identity.groups.len(), 1000);
     }
 
     #[test]

@@ -24,6 +24,9 @@ pub(super) struct Additional {
     /// Where a person is sent to end the provider's own session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) end_session_endpoint: Option<Url>,
+    /// What a client may ask the provider to ask people (OpenID Connect Prompt Create 1.0).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) prompt_values_supported: Option<Vec<String>>,
 }
 
 impl AdditionalProviderMetadata for Additional {}
@@ -129,6 +132,14 @@ pub(super) fn check(metadata: &Metadata, settings: &Settings) -> Result<(), Wron
         return Err(WrongSetting::new("oidc-client-id", "is empty"));
     }
     Ok(())
+}
+
+/// The `prompt` with which a person can become another one: choosing an account, or where that is unknown signing in anew.
+pub(super) fn prompt_for_another(metadata: &Additional) -> &'static str {
+    match &metadata.prompt_values_supported {
+        Some(offered) if !offered.iter().any(|prompt| prompt == "select_account") => "login",
+        _ => "select_account",
+    }
 }
 
 /// Whether the client's credentials go into the body: only where the provider does not take the header.

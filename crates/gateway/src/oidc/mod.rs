@@ -2,8 +2,10 @@
 //!
 //! `discovery` waits for it and reads its `metadata`; `jwks` keeps its keys, `token` verifies ID tokens with them, `claims`
 //! makes Kubernetes names of their content; `renewal` asks whether it still vouches for somebody; `logout` is its word
-//! that a session must end, `end_session` how its own ends; `http` is how it is called.
+//! that a session must end, `end_session` how its own ends; `http` is how it is called. `providers` holds all that people
+//! may choose from, `admission` says whom of theirs this site admits.
 
+pub mod admission;
 pub mod claims;
 pub(crate) mod discovery;
 mod end_session;
@@ -11,6 +13,7 @@ pub mod http;
 mod jwks;
 mod logout;
 mod metadata;
+mod providers;
 mod renewal;
 mod settings;
 mod token;
@@ -33,8 +36,10 @@ use self::jwks::{For, Keys};
 pub use self::logout::Logout;
 pub use self::metadata::DiscoverError;
 use self::metadata::Metadata;
+pub use self::providers::{CALLBACK, MAIN, Providers, Registered};
 pub use self::renewal::{RenewalError, Renewed};
 pub use self::settings::{Settings, SigningAlg};
+pub(crate) use self::token::payload;
 use self::token::{Expected, Received};
 pub use self::token::{Original, Refused};
 use crate::clock::Clock;
@@ -125,6 +130,7 @@ pub struct Provider {
     keys: Keys,
     names_issuer: bool,
     end_session: Option<Url>,
+    other_prompt: &'static str,
     http: HttpClient,
     clock: Clock,
 }
@@ -152,6 +158,7 @@ impl Provider {
             .additional_metadata()
             .authorization_response_iss_parameter_supported;
         let end_session = metadata.additional_metadata().end_session_endpoint.clone();
+        let other_prompt = metadata::prompt_for_another(metadata.additional_metadata());
         let by_post = metadata::posts_credentials(&metadata);
         let secret = settings
             .client_secret
@@ -168,6 +175,7 @@ impl Provider {
             keys,
             names_issuer,
             end_session,
+            other_prompt,
             http: http.without_faults(),
             clock,
         })
@@ -178,17 +186,23 @@ impl Provider {
         &self.settings.issuer_url
     }
 
-    /// Address that a browser is sent to for a login.
+    /// Address that a browser is sent to for a login. `another`: the person wants to sign in as somebody else than the provider
+    /// would say by itself.
     ///
     /// # Errors
     /// The redirect address is not a URL.
-    pub fn authorization_url(&self, state: &str, binding: Binding<'_>) -> Result<String, RedeemError> {
+    pub fn authorization_url(
+        &self,
+        state: &str,
+        binding: Binding<'_>,
+        another: bool,
+    ) -> Result<String, RedeemError> {
         let verifier = PkceCodeVerifier::new(binding.verifier.to_owned());
         let (state, nonce) = (
             CsrfToken::new(state.to_owned()),
             Nonce::new(binding.nonce.to_owned()),
         );
-        let (url, _, _) = self
+        let mut request = self
             .client
             .authorize_url(
                 CoreAuthenticationFlow::AuthorizationCode,
@@ -198,8 +212,11 @@ impl Provider {
             .add_scopes(self.settings.scopes.iter().cloned().map(Scope::new))
             .add_extra_param("response_mode", "query")
             .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
-            .set_redirect_uri(Cow::Owned(redirect_url(binding.redirect_uri)?))
-            .url();
+            .set_redirect_uri(Cow::Owned(redirect_url(binding.redirect_uri)?));
+        if another {
+            request = request.add_extra_param("prompt", self.other_prompt);
+        }
+        let (url, _, _) = request.url();
         Ok(url.into())
     }
 

@@ -193,7 +193,7 @@ pub(super) fn verify(
 }
 
 /// The claims as they stand in a token, verified or not.
-pub(super) fn payload(token: &str) -> Option<Map<String, Value>> {
+pub(crate) fn payload(token: &str) -> Option<Map<String, Value>> {
     part(token, 1)
 }
 

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::crypto::redacted::Secret;
 use crate::crypto::seal::{KeyRing, Purpose, SealError, Sealed};
 use crate::crypto::tokens::RandomId;
 use crate::oidc::claims::Identity;
-use crate::oidc::{Original, Tokens};
+use crate::oidc::{Original, Tokens, payload};
 
 /// Most one-time codes that can be remembered as spent at a time.
 const MAX_SPENT: usize = 64;
@@ -200,6 +201,11 @@ impl Content {
             subject: &self.subject,
             id_token: &self.id_token,
         }
+    }
+
+    /// What the ID token of the login says; it was verified then.
+    pub(super) fn claims(&self) -> Map<String, Value> {
+        payload(&self.id_token).unwrap_or_default()
     }
 
     /// The ID token of the login.

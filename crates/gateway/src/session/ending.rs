@@ -173,7 +173,7 @@ impl Sessions {
         if let Whose::Said { issuer, logout } = whose {
             // Before the list: a login under way, which that misses, finds it here.
             let said = Arc::new((issuer.to_owned(), logout.clone()));
-            self.said.insert(fingerprint("jti", &logout.jti), said).await;
+            self.said.insert(fingerprint(issuer, &logout.jti), said).await;
         }
         self.end_others(whose, None, by).await
     }
@@ -254,13 +254,13 @@ impl Sessions {
     }
 
     /// Whether this message of the provider was acted on already, here and a short while ago.
-    pub fn was_heard(&self, jti: &str) -> bool {
-        self.heard.contains_key(&fingerprint("jti", jti))
+    pub fn was_heard(&self, issuer: &str, jti: &str) -> bool {
+        self.heard.contains_key(&fingerprint(issuer, jti))
     }
 
     /// Remembers that this message was acted on.
-    pub async fn heard(&self, jti: &str) {
-        self.heard.insert(fingerprint("jti", jti), ()).await;
+    pub async fn heard(&self, issuer: &str, jti: &str) {
+        self.heard.insert(fingerprint(issuer, jti), ()).await;
     }
 }
 

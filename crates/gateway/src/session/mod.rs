@@ -12,7 +12,7 @@ mod renewal;
 mod upkeep;
 mod view;
 
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use api::GatewaySession;
@@ -31,8 +31,8 @@ use self::view::{Known, Open, Standing, View};
 use crate::clock::Clock;
 use crate::crypto::seal::KeyRing;
 use crate::crypto::tokens::RandomId;
-use crate::oidc::Provider;
-use crate::oidc::claims::{Identity, Mapping};
+use crate::oidc::Providers;
+use crate::oidc::claims::Identity;
 
 /// How long an id that leads to no session is not asked for again.
 const REMEMBER_ABSENT: Duration = Duration::from_secs(2);
@@ -114,11 +114,10 @@ impl Sessions {
         Self { limits, ..self }
     }
 
-    /// The same, renewed by asking `provider` once it is known; `mapping`: how its claims become names. Somebody must run
-    /// [`Sessions::maintain`].
+    /// The same, renewed by asking whoever of these vouched, once it was found. Somebody must run [`Sessions::maintain`].
     #[must_use]
-    pub fn renewed_by(mut self, provider: Arc<OnceLock<Provider>>, mapping: Mapping) -> Self {
-        self.renewal.by(provider, mapping);
+    pub fn renewed_by(mut self, providers: Arc<Providers>) -> Self {
+        self.renewal.by(providers);
         self
     }
 

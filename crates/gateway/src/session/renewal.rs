@@ -4,12 +4,13 @@
 //! write reads again. Providers that hand out a refresh token for one use only would end the session otherwise. An answer counts
 //! only while the object still holds that question.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -20,8 +21,8 @@ use super::view::{Known, Standing};
 use super::{Session, Sessions, Unavailable, unavailable};
 use crate::crypto::random::random;
 use crate::crypto::tokens::RandomId;
-use crate::oidc::claims::Mapping;
-use crate::oidc::{Provider, Refused, RenewalError, Renewed};
+use crate::oidc::admission::Outside;
+use crate::oidc::{Provider, Providers, Refused, Registered, RenewalError, Renewed};
 
 /// Sessions that wait to be looked after; more are left for their next use.
 const QUEUE: usize = 4096;
@@ -44,6 +45,9 @@ const STORE_AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration:
 /// For how long that is tried.
 const STORE_FOR: Duration = Duration::from_mins(10);
 
+/// Why a session ends whose refresh token suddenly leads to somebody else.
+const ANOTHER_PERSON: &str = "another_person";
+
 /// What looking after a session came to.
 #[derive(Clone)]
 enum Outcome {
@@ -57,14 +61,15 @@ enum Outcome {
 
 /// Who is asked, who waits, and for how long nobody asks.
 pub(super) struct Renewal {
-    provider: Option<(Arc<OnceLock<Provider>>, Mapping)>,
+    providers: Option<Arc<Providers>>,
     wanted: mpsc::Sender<RandomId>,
     queue: Mutex<Option<mpsc::Receiver<RandomId>>>,
     outcomes: moka::future::Cache<RandomId, Outcome>,
-    pause: Mutex<Pause>,
+    /// By issuer: one that does not answer keeps nobody from asking another.
+    pauses: Mutex<HashMap<String, Pause>>,
 }
 
-/// After the provider did not answer.
+/// After a provider did not answer.
 #[derive(Default)]
 struct Pause {
     failures: u32,
@@ -79,18 +84,18 @@ impl Default for Renewal {
             .time_to_live(REMEMBERED)
             .build();
         Self {
-            provider: None,
+            providers: None,
             wanted,
             queue: Mutex::new(Some(queue)),
             outcomes,
-            pause: Mutex::default(),
+            pauses: Mutex::default(),
         }
     }
 }
 
 impl Renewal {
-    pub(super) fn by(&mut self, provider: Arc<OnceLock<Provider>>, mapping: Mapping) {
-        self.provider = Some((provider, mapping));
+    pub(super) fn by(&mut self, providers: Arc<Providers>) {
+        self.providers = Some(providers);
     }
 
     /// Has a session looked after. When too many wait, its next use does.
@@ -102,28 +107,32 @@ impl Renewal {
         self.outcomes.invalidate(&id).await;
     }
 
-    /// Who vouches, once that is known.
-    fn issuer(&self) -> Option<&str> {
-        Some(self.provider.as_ref()?.0.get()?.issuer())
+    /// Whether nobody of the settings has this issuer: sessions of it cannot go on.
+    fn is_foreign(&self, issuer: &str) -> bool {
+        let providers = self.providers.as_ref();
+        providers.is_some_and(|providers| providers.by_issuer(issuer).is_none())
     }
 
-    /// The provider, if it can be asked at `now`.
-    fn provider(&self, now: i64) -> Option<(&Provider, &Mapping)> {
-        let (provider, mapping) = self.provider.as_ref()?;
-        (now >= self.pause().until).then_some((provider.get()?, mapping))
+    /// The provider that vouches, if it can be asked at `now`.
+    fn asked(&self, issuer: &str, now: i64) -> Option<(&Registered, &Provider)> {
+        let registered = self.providers.as_ref()?.by_issuer(issuer)?;
+        let pauses = self.pauses();
+        let is_pausing = pauses.get(issuer).is_some_and(|pause| now < pause.until);
+        (!is_pausing).then_some((registered, registered.get()?))
     }
 
-    fn pause(&self) -> std::sync::MutexGuard<'_, Pause> {
-        self.pause.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pauses(&self) -> std::sync::MutexGuard<'_, HashMap<String, Pause>> {
+        self.pauses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answered(&self) {
-        *self.pause() = Pause::default();
+    fn answered(&self, issuer: &str) {
+        self.pauses().remove(issuer);
     }
 
-    /// The provider did not answer, or refused the gateway, a question of the time `asked`. Those that were asked together count once.
-    fn unanswered(&self, asked: i64, now: i64) {
-        let mut pause = self.pause();
+    /// A provider did not answer, or refused the gateway, a question of the time `asked`. Those that were asked together count once.
+    fn unanswered(&self, issuer: &str, asked: i64, now: i64) {
+        let mut pauses = self.pauses();
+        let pause = pauses.entry(issuer.to_owned()).or_default();
         if asked >= pause.until {
             pause.failures += 1;
             let length = LONGEST_PAUSE.min(1 << pause.failures.min(6));
@@ -257,17 +266,15 @@ impl Sessions {
 
     async fn renewed(&self, id: RandomId) -> Result<Outcome, Unavailable> {
         for _ in 0..LOOK.1 {
-            let now = self.clock.now();
-            let issuer = self.renewal.issuer();
-            let can_ask = self.renewal.provider(now).is_some();
-            let question = can_ask.then(RandomId::new).transpose().map_err(unavailable)?;
+            let question = RandomId::new().map_err(unavailable)?;
             let changed = self
                 .change(id, |content, now| {
                     // Its tokens are another provider's, and so are its names.
-                    if issuer.is_some_and(|issuer| issuer != content.issuer) {
+                    if self.renewal.is_foreign(&content.issuer) {
                         return Step::End("another_issuer");
                     }
-                    claim(content, now, self.limits, question)
+                    let can_ask = self.renewal.asked(&content.issuer, now).is_some();
+                    claim(content, now, self.limits, can_ask.then_some(question))
                 })
                 .await?;
             let Some(changed) = changed else {
@@ -295,29 +302,31 @@ impl Sessions {
     async fn ask_provider(&self, id: RandomId, claimed: Changed<Claim>) -> Result<Outcome, Unavailable> {
         let content = claimed.content;
         let asked = self.clock.now();
-        let (Some((provider, mapping)), Some(token)) =
-            (self.renewal.provider(asked), content.refresh_token())
+        let issuer = &content.issuer;
+        let (Some((registered, provider)), Some(token)) =
+            (self.renewal.asked(issuer, asked), content.refresh_token())
         else {
             return Ok(self.outcome(claimed.known));
         };
         let answer = provider.renew(&token, content.original()).await;
         match answer {
             Ok(renewed) => {
-                self.renewal.answered();
-                if let Some(word) = judge(&content, &renewed, mapping) {
-                    return self.keep(id, content.question, &renewed, word).await;
-                }
-                let end = |_: &mut Content, _| Step::End("another_person");
+                self.renewal.answered(issuer);
+                let reason = match judge(&content, &renewed, registered) {
+                    Ok(word) => return self.keep(id, content.question, &renewed, word).await,
+                    Err(reason) => reason,
+                };
+                let end = |_: &mut Content, _| Step::End(reason);
                 self.settle(id, content.question, end).await
             }
             Err(RenewalError::Ended) => {
-                self.renewal.answered();
+                self.renewal.answered(issuer);
                 let end = |_: &mut Content, _| Step::End("provider_refused");
                 self.settle(id, content.question, end).await
             }
             Err(error) => {
                 if error.concerns_all() {
-                    self.renewal.unanswered(asked, self.clock.now());
+                    self.renewal.unanswered(issuer, asked, self.clock.now());
                 }
                 tracing::warn!(session = ?id, %error, "a session could not be renewed; it goes on for a while");
                 let later = LATER + jitter(LATER);
@@ -402,22 +411,41 @@ enum Word {
     Unknown,
 }
 
-/// `None`: the session is somebody else's by now.
-fn judge(content: &Content, renewed: &Renewed, mapping: &Mapping) -> Option<Word> {
+/// What the answer means for the session.
+///
+/// # Errors
+/// It ends, for this reason: it is somebody else's by now, or the person is no longer admitted.
+fn judge(content: &Content, renewed: &Renewed, provider: &Registered) -> Result<Word, &'static str> {
+    let admits = |email: &Map<String, Value>, groups: &[String]| {
+        let admitted = provider.admission.judge(email, groups);
+        admitted.map_err(Outside::reason)
+    };
     let claims = match &renewed.claims {
         Ok(Some(claims)) => claims,
-        Ok(None) => return Some(Word::AsBefore),
-        Err(Refused::Subject) => return None,
+        Ok(None) => {
+            admits(&content.claims(), &content.groups)?;
+            return Ok(Word::AsBefore);
+        }
+        Err(Refused::Subject) => return Err(ANOTHER_PERSON),
         Err(error) => {
             tracing::warn!(%error, "the ID token of a renewal is refused; the session goes on for a while");
-            return Some(Word::Unknown);
+            return Ok(Word::Unknown);
         }
     };
-    match mapping.identify(claims) {
-        Ok(identity) => (identity.user_name == content.user_name).then_some(Word::Groups(identity.groups)),
+    match provider.mapping.identify(claims) {
+        Ok(identity) if identity.user_name != content.user_name => Err(ANOTHER_PERSON),
+        Ok(identity) => {
+            // Some providers leave out of later ID tokens what they said in the first one.
+            if claims.contains_key("email") {
+                admits(claims, &identity.groups)?;
+            } else {
+                admits(&content.claims(), &identity.groups)?;
+            }
+            Ok(Word::Groups(identity.groups))
+        }
         Err(error) => {
             tracing::warn!(%error, "the claims of a renewal cannot be used; the session goes on for a while");
-            Some(Word::Unknown)
+            Ok(Word::Unknown)
         }
     }
 }

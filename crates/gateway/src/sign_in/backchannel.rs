@@ -5,10 +5,11 @@ use std::time::Instant;
 use axum::response::Response;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::answers::empty;
-use crate::oidc::Refused;
+use crate::oidc::{Refused, payload};
 use crate::pages;
 use crate::request::one_of;
 use crate::request::source_rule::single;
@@ -61,7 +62,6 @@ impl From<Refused> for Wrong {
 }
 
 async fn judged(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Result<(), Wrong> {
-    let provider = app.provider.get().ok_or(Wrong::Later)?;
     let _place = PLACES.try_acquire().map_err(|_| Wrong::Later)?;
     let malformed = |reason: &str| Wrong::Request(reason.to_owned());
     let content_type = single(headers, &CONTENT_TYPE).ok().flatten().unwrap_or_default();
@@ -73,8 +73,13 @@ async fn judged(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Result<(), 
         .ok()
         .flatten()
         .ok_or_else(|| malformed("the body does not hold one logout_token"))?;
+    // Not verified yet: it only says by whose keys and under whose name the token must count.
+    let claims = payload(&token).unwrap_or_default();
+    let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
+    let registered = app.providers.by_issuer(issuer).ok_or(Refused::Issuer)?;
+    let provider = registered.get().ok_or(Wrong::Later)?;
     let logout = provider.logout(&token).await?;
-    if app.sessions.was_heard(&logout.jti) {
+    if app.sessions.was_heard(provider.issuer(), &logout.jti) {
         return Err(malformed("the logout token was used before (jti)"));
     }
     let whose = Whose::Said {
@@ -83,7 +88,7 @@ async fn judged(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Result<(), 
     };
     match app.sessions.end_all(whose, "provider").await {
         Ok(ended) => {
-            app.sessions.heard(&logout.jti).await;
+            app.sessions.heard(provider.issuer(), &logout.jti).await;
             tracing::info!(ended, "the identity provider signed somebody out");
             app.audit.provider_logout(logout.subject.as_deref(), ended);
             Ok(())

@@ -5,10 +5,13 @@ use std::time::Instant;
 use axum::response::Response;
 use http::header::HeaderMap;
 use http::{StatusCode, Uri};
+use serde_json::{Map, Value};
 
 use crate::answers::{Failure, redirect};
+use crate::audit::Audit;
 use crate::crypto::tokens::{ENTER_LIFE, Enter, LoginAttempt, SessionCookie, Token as _};
 use crate::index::Domain;
+use crate::oidc::admission::Outside;
 use crate::oidc::{Binding, RedeemError, Refused};
 use crate::pages;
 use crate::request::cookies;
@@ -23,7 +26,7 @@ use crate::verify::AppState;
 /// Anybody can send answers that are refused.
 static REFUSALS: Seldom = Seldom::new();
 
-/// Answers `GET https://auth.<base>/callback?code=…&state=…`.
+/// Answers `GET https://auth.<base>/callback?code=…&state=…`, and the same under `/callback/<name>` for further providers.
 pub(super) async fn callback(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
     receive(app, uri, headers).await.unwrap_or_else(Failure::answer)
 }
@@ -43,7 +46,7 @@ async fn receive(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
     let mut response = match complete(app, &domain, uri, headers, &attempt).await {
         Ok(response) => response,
         Err(problem) => {
-            app.audit.login_refused(problem.word());
+            problem.record(&app.audit);
             problem.answer()
         }
     };
@@ -68,7 +71,13 @@ async fn complete(
     attempt: &LoginAttempt,
 ) -> Result<Response, Problem> {
     let given = |name| parameter(uri, name).map_err(Failure::from);
-    let provider = app.provider()?;
+    // The login knows whom the browser was sent to. An answer that comes in at another one's door is not that one's: its code
+    // must reach nobody (mix-up).
+    let registered = app.providers.by_name(&attempt.provider).ok_or(Problem::Foreign)?;
+    if uri.path() != registered.callback {
+        return Err(Problem::Foreign);
+    }
+    let provider = registered.get().ok_or(Failure::Unavailable)?;
     if !provider.is_sender(given("iss")?.as_deref()) {
         return Err(Problem::Foreign);
     }
@@ -76,18 +85,42 @@ async fn complete(
         return Err(Problem::Declined);
     }
     let code = given("code")?.ok_or(Failure::BadRequest)?;
-    let redirect_uri = login::callback_address(domain);
+    let redirect_uri = login::callback_address(domain, registered);
     let binding = Binding {
         nonce: &attempt.nonce,
         verifier: &attempt.verifier,
         redirect_uri: &redirect_uri,
     };
-    let login = provider.redeem(&code, binding).await?;
-    let identity = app
+    let login = provider
+        .redeem(&code, binding)
+        .await
+        .map_err(|error| match error {
+            RedeemError::Unavailable(reason) => Problem::Unreachable {
+                title: registered.title.clone(),
+                reason,
+            },
+            error => Problem::Redeem(error),
+        })?;
+    let identity = registered
         .mapping
         .identify(&login.claims)
         .map_err(|error| Problem::Unusable(error.to_string()))?;
     let now = app.clock.now();
+    let enter = Enter {
+        expires: now + ENTER_LIFE,
+        ..attempt.enter.clone()
+    };
+    let enter = enter.seal(&app.keys, now).map_err(Failure::from)?;
+    if let Err(outside) = registered.admission.judge(&login.claims, &identity.groups) {
+        return Err(Problem::NotAdmitted {
+            person: known_as(&login.claims, &identity.user_name).to_owned(),
+            provider: registered.title.clone(),
+            again: format!("/enter?t={enter}&as=another"),
+            user_name: identity.user_name,
+            issuer: registered.issuer.clone(),
+            outside,
+        });
+    }
     let life = app.sessions.limits().life;
     let content = Content::new(
         provider.issuer(),
@@ -112,11 +145,6 @@ async fn complete(
         issued: now,
         expires: content.end,
     };
-    let enter = Enter {
-        expires: now + ENTER_LIFE,
-        ..attempt.enter.clone()
-    };
-    let enter = enter.seal(&app.keys, now).map_err(Failure::from)?;
     let mut response = redirect(
         StatusCode::FOUND,
         &format!("{}/enter?t={enter}", domain.auth_origin()),
@@ -124,6 +152,13 @@ async fn complete(
     let cookie = cookie.seal(&app.keys, now).map_err(Failure::from)?;
     cookies::set(response.headers_mut(), cookies::SESSION, &cookie, Some(life));
     Ok(response)
+}
+
+/// What a person knows themselves by, of what the provider says.
+fn known_as<'a>(claims: &'a Map<String, Value>, user_name: &'a str) -> &'a str {
+    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    let known = ["email", "preferred_username"].into_iter().find_map(text);
+    known.filter(|name| !name.is_empty()).unwrap_or(user_name)
 }
 
 /// Says why, but not for everything that strangers send.
@@ -141,8 +176,22 @@ enum Problem {
     Declined,
     /// The provider's answer fails a check.
     Redeem(RedeemError),
+    /// The provider did not answer.
+    Unreachable { title: String, reason: String },
     /// The claims lead to no identity.
     Unusable(String),
+    /// The provider vouches for somebody whom the settings keep out.
+    NotAdmitted {
+        /// As they know themselves.
+        person: String,
+        /// As people call it.
+        provider: String,
+        /// Where they can sign in as somebody else.
+        again: String,
+        user_name: String,
+        issuer: String,
+        outside: Outside,
+    },
     /// As everywhere.
     Failure(Failure),
 }
@@ -153,19 +202,28 @@ impl From<Failure> for Problem {
     }
 }
 
-impl From<RedeemError> for Problem {
-    fn from(error: RedeemError) -> Self {
-        Self::Redeem(error)
-    }
-}
-
 impl Problem {
+    fn record(&self, audit: &Audit) {
+        match self {
+            Self::NotAdmitted {
+                user_name,
+                issuer,
+                outside,
+                ..
+            } => audit.not_admitted(user_name, issuer, outside.reason()),
+            other => audit.login_refused(other.word()),
+        }
+    }
+
     /// One stable word for the audit log.
     fn word(&self) -> &'static str {
         match self {
             Self::Foreign => "foreign_issuer",
             Self::Declined => "declined",
-            Self::Redeem(RedeemError::Unavailable(_)) | Self::Failure(_) => "unavailable",
+            Self::NotAdmitted { outside, .. } => outside.reason(),
+            Self::Unreachable { .. } | Self::Redeem(RedeemError::Unavailable(_)) | Self::Failure(_) => {
+                "unavailable"
+            }
             Self::Redeem(RedeemError::Client(_)) => "client_refused",
             Self::Redeem(_) => "answer_refused",
             Self::Unusable(_) => "no_identity",
@@ -186,10 +244,16 @@ impl Problem {
                 StatusCode::FORBIDDEN,
                 "The identity provider did not sign you in. Open your workspace's address to try again.",
             ),
-            Self::Redeem(error @ RedeemError::Unavailable(_)) => {
-                tracing::warn!(%error, "a login failed");
-                pages::unavailable()
+            Self::Unreachable { title, reason } => {
+                tracing::warn!(provider = title, reason, "a login failed");
+                pages::unreachable(&title)
             }
+            Self::NotAdmitted {
+                person,
+                provider,
+                again,
+                ..
+            } => pages::not_admitted(&person, &provider, &again),
             Self::Redeem(error @ RedeemError::Client(_)) => {
                 tracing::error!(%error, "logins fail");
                 message(

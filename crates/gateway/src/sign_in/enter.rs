@@ -10,7 +10,7 @@ use crate::index::Domain;
 use crate::pages;
 use crate::request::parameter;
 use crate::request::source_rule::Source;
-use crate::sign_in::login;
+use crate::sign_in::login::{self, Wish};
 use crate::verify::AppState;
 
 /// Answers `GET https://auth.<base>/enter?t=…`.
@@ -32,8 +32,10 @@ async fn proceed(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
         // A link of ours that lay about: the workspace's host makes a new one.
         return Ok(redirect(StatusCode::FOUND, &address(&domain, &enter)));
     }
-    let Some(session) = app.signed_in(&domain, headers).await? else {
-        return login::begin(app, &domain, headers, enter);
+    let wish = Wish::of(uri)?;
+    let session = match app.signed_in(&domain, headers).await? {
+        Some(session) if !wish.is_for_another() => session,
+        _ => return login::begin(app, &domain, headers, (enter, &sealed), &wish),
     };
     let allow = match app.decide(&enter.site, None, &session).await {
         Ok(allow) => allow,

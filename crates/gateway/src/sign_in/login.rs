@@ -1,29 +1,91 @@
-//! a browser without session -> a redirect to the identity provider, bound to that browser by a cookie (pure but for
-//! randomness and the clock).
+//! a browser without session -> a redirect to an identity provider, bound to that browser by a cookie, or the choice of one
+//! (pure but for randomness and the clock).
 
 use axum::response::Response;
-use http::StatusCode;
 use http::header::HeaderMap;
+use http::{StatusCode, Uri};
 
 use crate::answers::{Failure, redirect};
 use crate::crypto::random::{equal, random_token};
 use crate::crypto::tokens::{ENTER_LIFE, Enter, LoginAttempt, RandomId, Token as _};
 use crate::index::Domain;
-use crate::oidc::Binding;
+use crate::oidc::{Binding, Provider, Registered};
+use crate::pages;
 use crate::request::cookies::{self, LOGIN_SLOTS};
+use crate::request::{Repeated, parameter};
 use crate::verify::AppState;
 
-/// Begins a login that goes on to `enter` afterwards.
+/// How a person wants to sign in.
+#[derive(Debug, Default)]
+pub(super) struct Wish {
+    /// Name of the provider.
+    with: Option<String>,
+    /// As somebody else than they are signed in as.
+    another: bool,
+}
+
+impl Wish {
+    /// What the address says.
+    ///
+    /// # Errors
+    /// A parameter came twice.
+    pub(super) fn of(uri: &Uri) -> Result<Self, Repeated> {
+        Ok(Self {
+            with: parameter(uri, "with")?,
+            another: parameter(uri, "as")?.as_deref() == Some("another"),
+        })
+    }
+
+    /// Whether a session that is there does not do.
+    pub(super) fn is_for_another(&self) -> bool {
+        self.another
+    }
+}
+
+/// Begins a login that goes on to `enter` afterwards; asks with whom, where there is a choice. `sealed`: `enter` as it came.
 ///
 /// # Errors
-/// The identity provider is not known yet, or nothing can be sealed.
+/// A cookie came twice, or nothing can be sealed.
 pub(super) fn begin(
     app: &AppState,
     domain: &Domain,
     headers: &HeaderMap,
-    enter: Enter,
+    (enter, sealed): (Enter, &str),
+    wish: &Wish,
 ) -> Result<Response, Failure> {
-    let provider = app.provider()?;
+    let chosen = match &wish.with {
+        Some(name) => app.providers.by_name(name),
+        None => app.providers.single(),
+    };
+    let Some(registered) = chosen else {
+        return Ok(choice(app, sealed, wish));
+    };
+    match registered.get() {
+        Some(provider) => send(app, domain, headers, enter, (registered, provider), wish.another),
+        None => Ok(pages::unreachable(&registered.title)),
+    }
+}
+
+/// The page on which a person says with whom they sign in.
+fn choice(app: &AppState, sealed: &str, wish: &Wish) -> Response {
+    let another = if wish.another { "&as=another" } else { "" };
+    let offers = app.providers.iter().map(|registered| pages::Offer {
+        title: &registered.title,
+        link: registered
+            .get()
+            .map(|_| format!("/enter?t={sealed}&with={}{another}", registered.name)),
+    });
+    pages::choice(&offers.collect::<Vec<_>>())
+}
+
+fn send(
+    app: &AppState,
+    domain: &Domain,
+    headers: &HeaderMap,
+    enter: Enter,
+    (registered, provider): (&Registered, &Provider),
+    another: bool,
+) -> Result<Response, Failure> {
     let now = app.clock.now();
     let under_way = under_way(app, headers)?;
     let lineage = match app.session_cookie(domain, headers)? {
@@ -37,18 +99,19 @@ pub(super) fn begin(
         state: random_token()?,
         nonce: random_token()?,
         verifier: random_token()?,
+        provider: registered.name.clone(),
         lineage,
         enter,
         expires: now + ENTER_LIFE,
     };
-    let redirect_uri = callback_address(domain);
+    let redirect_uri = callback_address(domain, registered);
     let binding = Binding {
         nonce: &attempt.nonce,
         verifier: &attempt.verifier,
         redirect_uri: &redirect_uri,
     };
     let url = provider
-        .authorization_url(&attempt.state, binding)
+        .authorization_url(&attempt.state, binding, another)
         .map_err(|error| {
             tracing::error!(%error, "no login can begin");
             Failure::Unavailable
@@ -65,9 +128,9 @@ pub(super) fn begin(
     Ok(response)
 }
 
-/// Address that the identity provider sends browsers back to.
-pub(super) fn callback_address(domain: &Domain) -> String {
-    format!("{}/callback", domain.auth_origin())
+/// Address that this identity provider, and no other, sends browsers back to.
+pub(super) fn callback_address(domain: &Domain, provider: &Registered) -> String {
+    format!("{}{}", domain.auth_origin(), provider.callback)
 }
 
 /// The login under way that `state` belongs to, and its slot.

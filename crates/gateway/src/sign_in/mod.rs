@@ -58,6 +58,7 @@ pub fn auth(app: Arc<AppState>) -> Router {
         )
         .route("/enter", get(enter))
         .route("/callback", get(callback))
+        .route("/callback/{provider}", get(callback))
         .route(
             "/start",
             get(form)

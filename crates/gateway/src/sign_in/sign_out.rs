@@ -8,7 +8,7 @@ use http::header::{CONTENT_TYPE, HeaderMap};
 
 use crate::answers::{Failure, redirect, wrong_source};
 use crate::index::Domain;
-use crate::oidc::Provider;
+use crate::oidc::{Provider, Registered};
 use crate::pages;
 use crate::request::cookies;
 use crate::request::one_of;
@@ -25,8 +25,9 @@ pub(super) async fn home(app: &AppState, headers: &HeaderMap) -> Response {
         let domain = app.domain()?;
         Ok(match app.signed_in(&domain, headers).await? {
             Some(session) => {
-                let leads_to = app.provider.get().and_then(Provider::end_session_origin);
-                pages::signed_in(&session.identity.user_name, leads_to.as_deref())
+                let found = app.providers.iter().filter_map(Registered::get);
+                let origins: Vec<String> = found.filter_map(Provider::end_session_origin).collect();
+                pages::signed_in(&session.identity.user_name, Some(&origins.join(" ")))
             }
             None => pages::signed_out(),
         })
@@ -74,10 +75,9 @@ async fn end(
 /// Where the browser goes on: to the provider's sign-out, which leads back, or back at once.
 fn next(app: &AppState, domain: &Domain, ended: Option<&Ended>) -> String {
     let back = format!("{}/", domain.auth_origin());
-    let provider = app.provider.get();
-    let there = ended.zip(provider).and_then(|(ended, provider)| {
-        let same = provider.issuer() == ended.issuer;
-        same.then(|| provider.end_session_url(Some(ended.id_token.expose()), &back))?
+    let there = ended.and_then(|ended| {
+        let provider = app.providers.by_issuer(&ended.issuer)?.get()?;
+        provider.end_session_url(Some(ended.id_token.expose()), &back)
     });
     there.unwrap_or(back)
 }

@@ -3,7 +3,7 @@
 //!
 //! What `/verify`, the relay and the auth host share.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use http::header::HeaderMap;
 
@@ -19,8 +19,7 @@ use crate::crypto::tokens::{RandomId, SessionCookie, Ticket, Token as _};
 use crate::index::freshness::{Age, Freshness};
 use crate::index::{Domain, Index, Site, Target};
 use crate::metrics::Metrics;
-use crate::oidc::Provider;
-use crate::oidc::claims::Mapping;
+use crate::oidc::Providers;
 use crate::request::cookies::{self, StripList};
 use crate::session::{Session, Sessions};
 use crate::throttle::Throttle;
@@ -48,10 +47,8 @@ pub struct AppState {
     pub sessions: Arc<Sessions>,
     /// Sealing keys.
     pub keys: Arc<KeyRing>,
-    /// The identity provider, once it was discovered.
-    pub provider: Arc<OnceLock<Provider>>,
-    /// How its claims become Kubernetes names.
-    pub mapping: Mapping,
+    /// The identity providers, each once it was found.
+    pub providers: Arc<Providers>,
     /// Cookies that never reach a pod.
     pub strip: StripList,
     /// Starts workspaces.
@@ -214,13 +211,5 @@ impl AppState {
     /// None is known yet.
     pub fn domain(&self) -> Result<Arc<Domain>, Failure> {
         self.index.load().domain().cloned().ok_or(Failure::Unavailable)
-    }
-
-    /// The identity provider.
-    ///
-    /// # Errors
-    /// It was not discovered yet.
-    pub fn provider(&self) -> Result<&Provider, Failure> {
-        self.provider.get().ok_or(Failure::Unavailable)
     }
 }

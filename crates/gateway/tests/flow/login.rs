@@ -327,8 +327,7 @@ async fn without_an_identity_provider_sessions_go_on_and_logins_wait() {
     let landing = alice.open(&lab).await;
     assert_eq!(landing.answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(landing.answer.headers.contains_key("retry-after"));
-    let provider = world.discover().await;
-    world.app.provider.set(provider).unwrap();
+    world.find_provider().await;
     assert!(alice.open(&lab).await.is_inside());
 }
 

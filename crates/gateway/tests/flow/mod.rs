@@ -1,5 +1,6 @@
 //! Signing in, tickets and decisions, through the gateway's routers and without sockets.
 
+mod admission;
 mod backchannel;
 mod decisions;
 mod freshness;
@@ -9,6 +10,7 @@ mod limits;
 mod login;
 mod matrix;
 mod provider;
+mod providers;
 mod redirects;
 mod renewal;
 mod rights;

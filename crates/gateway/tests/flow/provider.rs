@@ -208,7 +208,7 @@ async fn a_provider_that_does_not_announce_issuer_names_may_leave_them_out_but_n
             issuer.announces_issuer = false;
             issuer.response_issuer.clone_from(&sender);
         });
-        world.app.provider.set(world.discover().await).unwrap();
+        world.find_provider().await;
         let landing = world.browser("alice").open(&lab()).await;
         assert_eq!(landing.is_inside(), accepted, "{sender:?}");
     }
@@ -339,7 +339,7 @@ async fn wrong_client_credentials_are_the_administrators_business() {
 async fn credentials_go_into_the_body_where_the_provider_wants_them_there() {
     let world = World::without_provider();
     world.issuer.change(|issuer| issuer.credentials_in_body = true);
-    world.app.provider.set(world.discover().await).unwrap();
+    world.find_provider().await;
     assert!(world.browser("alice").open(&lab()).await.is_inside());
 }
 

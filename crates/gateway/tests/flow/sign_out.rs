@@ -210,7 +210,7 @@ async fn browsers_in_one_session_of_the_provider_are_signed_out_together() {
 async fn without_a_sign_out_at_the_provider_the_browser_comes_straight_back() {
     let world = World::without_provider();
     world.issuer.change(|issuer| issuer.ends_sessions = false);
-    world.app.provider.set(world.discover().await).unwrap();
+    world.find_provider().await;
     let alice = signed_in(&world, "alice", LAB).await;
     let answer = sign_out(&alice, Some(AUTH), "").await;
     assert_eq!(answer.location(), Some(format!("{AUTH}/").as_str()));

@@ -8,7 +8,7 @@ use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COO
 use http_body_util::BodyExt as _;
 use serde_json::{Map, Value};
 
-use crate::support::world::{AUTH, ISSUER, World};
+use crate::support::world::{AUTH, ISSUER, PARTNERS, World};
 
 /// Host without port, and path with query.
 pub(crate) fn split(url: &str) -> (&str, &str) {
@@ -47,6 +47,13 @@ impl Answer {
             .iter()
             .filter_map(|line| line.to_str().unwrap().split(';').next()?.split_once('='))
             .find_map(|(found, value)| (found == name).then_some(value))
+    }
+
+    /// Where the link with this text leads, on the auth host.
+    pub(crate) fn link(&self, text: &str) -> Option<String> {
+        let (before, _) = self.body.split_once(&format!("\">{text}</a>"))?;
+        let (_, path) = before.rsplit_once("href=\"")?;
+        Some(format!("{AUTH}{}", path.replace("&amp;", "&")))
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -140,11 +147,10 @@ impl Browser<'_> {
 
     /// One navigation, without following a redirect.
     pub(crate) async fn step(&self, url: &str) -> Answer {
-        if url.starts_with(ISSUER) {
-            self.world
-                .issuer
-                .change(|issuer| issuer.person.clone_from(&self.person));
-            let location = self.world.issuer.authorize(url).unwrap();
+        let issuers = [(ISSUER, &self.world.issuer), (PARTNERS, &self.world.partners)];
+        if let Some((_, issuer)) = issuers.into_iter().find(|(at, _)| url.starts_with(at)) {
+            issuer.change(|issuer| issuer.person.clone_from(&self.person));
+            let location = issuer.authorize(url).unwrap();
             return Answer {
                 status: StatusCode::FOUND,
                 headers: headers(&[("location", &location)]),

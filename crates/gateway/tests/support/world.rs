@@ -1,7 +1,7 @@
 //! A gateway with its neighbours in memory.
 
 use std::io;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::GatewaySession;
@@ -18,7 +18,7 @@ use gateway::index::{Domain, Index, Snapshot, Target};
 use gateway::metrics::Metrics;
 use gateway::oidc::claims::Mapping;
 use gateway::oidc::http::HttpClient;
-use gateway::oidc::{Provider, Settings};
+use gateway::oidc::{Provider, Providers, Registered, Settings};
 use gateway::relay::Relay;
 use gateway::request::cookies::StripList;
 use gateway::router::{self, Entrance};
@@ -42,6 +42,8 @@ use crate::support::browser::{Answer, Browser, split};
 pub(crate) const NOW: i64 = 1_800_000_000;
 pub(crate) const SYSTEM: &str = "jupyter-k8s-system";
 pub(crate) const ISSUER: &str = "https://identity.example/realms/demo";
+/// Another provider, for tests with several.
+pub(crate) const PARTNERS: &str = "https://partners.example/realms/p";
 pub(crate) const AUTH: &str = "https://auth.ws.example:8443";
 /// Alice's own.
 pub(crate) const LAB: &str = "lab-a.ws.example";
@@ -55,6 +57,8 @@ pub(crate) const NONE: &str = "none.ws.example";
 pub(crate) struct World {
     pub(crate) server: ApiServer,
     pub(crate) issuer: Issuer,
+    /// At [`PARTNERS`], with the same client and, unless told otherwise, the same keys.
+    pub(crate) partners: Issuer,
     pub(crate) clock: Clock,
     pub(crate) app: Arc<AppState>,
     pub(crate) log: Log,
@@ -127,6 +131,15 @@ fn fixed_keys() -> Arc<KeyRing> {
     Arc::new(KeyRing::new(vec![key]))
 }
 
+/// The provider's claims as most tests have them mapped.
+pub(crate) fn mapping() -> Mapping {
+    Mapping::new(ISSUER, "preferred_username", Some("-"), Some("groups"), "oidc:")
+}
+
+fn only_provider() -> Arc<Providers> {
+    Arc::new(Providers::new(vec![Registered::only(ISSUER, mapping())]))
+}
+
 fn snapshot() -> Snapshot {
     Snapshot::new(
         Some(Domain::new("ws.example", 8443)),
@@ -142,8 +155,7 @@ impl World {
     /// A gateway that found its identity provider.
     pub(crate) async fn new() -> Self {
         let world = Self::without_provider();
-        let discovered = world.discover().await;
-        world.app.provider.set(discovered).unwrap();
+        world.find_provider().await;
         world.issuer.take_requests();
         world
     }
@@ -151,7 +163,21 @@ impl World {
     pub(crate) fn without_provider() -> Self {
         let clock = Clock::manual(NOW);
         let issuer = Issuer::new(ISSUER, "gateway", "s3cret", NOW);
-        Self::around(ApiServer::start(), issuer, clock, fixed_keys())
+        Self::around(ApiServer::start(), issuer, clock, fixed_keys(), only_provider())
+    }
+
+    /// The same gateway with these providers, none of them found.
+    pub(crate) fn with_providers(providers: Vec<Registered>) -> Self {
+        let clock = Clock::manual(NOW);
+        let issuer = Issuer::new(ISSUER, "gateway", "s3cret", NOW);
+        let providers = Arc::new(Providers::new(providers));
+        Self::around(ApiServer::start(), issuer, clock, fixed_keys(), providers)
+    }
+
+    /// The identity provider answers, and the gateway finds it.
+    pub(crate) async fn find_provider(&self) {
+        let provider = self.discover().await;
+        self.app.providers.by_issuer(ISSUER).unwrap().set(provider);
     }
 
     /// Another replica, which has heard of nothing yet.
@@ -162,8 +188,14 @@ impl World {
     /// Another replica with these keys.
     pub(crate) async fn replica_with(&self, keys: Arc<KeyRing>) -> Self {
         let neighbours = (self.server.clone(), self.app.client.clone());
-        let replica = Self::around(neighbours, self.issuer.clone(), self.clock.clone(), keys);
-        replica.app.provider.set(replica.discover().await).unwrap();
+        let replica = Self::around(
+            neighbours,
+            self.issuer.clone(),
+            self.clock.clone(),
+            keys,
+            only_provider(),
+        );
+        replica.find_provider().await;
         replica
     }
 
@@ -181,6 +213,7 @@ impl World {
         issuer: Issuer,
         clock: Clock,
         keys: Arc<KeyRing>,
+        providers: Arc<Providers>,
     ) -> Self {
         let log = Log::default();
         let (audit, _) = Audit::to(log.clone(), Metrics::default()).unwrap();
@@ -188,14 +221,12 @@ impl World {
         // Everybody holds the right to connect, until a test says otherwise.
         server.review(|_| true);
         let index = Arc::new(Index::with(snapshot()));
-        let provider = Arc::new(OnceLock::new());
-        let mapping = Mapping::new(ISSUER, "preferred_username", Some("-"), Some("groups"), "oidc:");
         let sessions = Sessions::new(
             Api::namespaced(client.clone(), SYSTEM),
             keys.clone(),
             clock.clone(),
         )
-        .renewed_by(provider.clone(), mapping.clone())
+        .renewed_by(providers.clone())
         .telling({
             let audit = audit.clone();
             move |session, user, by| audit.logout(session, user, by)
@@ -213,8 +244,7 @@ impl World {
             throttle: Arc::new(Throttle::new(Rates::unbounded())),
             sessions,
             keys,
-            provider,
-            mapping,
+            providers,
             strip: strip.clone(),
             client,
             clock: clock.clone(),
@@ -236,6 +266,7 @@ impl World {
         Self {
             server,
             issuer,
+            partners: Issuer::new(PARTNERS, "gateway", "s3cret", NOW),
             clock,
             app,
             log,
@@ -246,14 +277,25 @@ impl World {
     }
 
     pub(crate) async fn discover(&self) -> Provider {
+        self.discover_at(ISSUER, &self.issuer).await
+    }
+
+    /// The partners' provider answers, and the gateway finds it.
+    pub(crate) async fn find_partners(&self) {
+        let provider = self.discover_at(PARTNERS, &self.partners).await;
+        self.app.providers.by_issuer(PARTNERS).unwrap().set(provider);
+    }
+
+    /// The provider of this address.
+    pub(crate) async fn discover_at(&self, url: &str, issuer: &Issuer) -> Provider {
         let settings = Settings {
-            issuer_url: ISSUER.into(),
+            issuer_url: url.into(),
             client_id: "gateway".into(),
             client_secret: Some(Secret::new("s3cret".into())),
             scopes: vec!["profile".into()],
             signing_algs: vec!["RS256".parse().unwrap()],
         };
-        let (issuer, held) = (self.issuer.clone(), self.held.subscribe());
+        let (issuer, held) = (issuer.clone(), self.held.subscribe());
         let http = HttpClient::new(move |request| {
             let (issuer, mut held) = (issuer.clone(), held.clone());
             async move {
@@ -273,7 +315,9 @@ impl World {
     /// Lets time pass, here and at the identity provider.
     pub(crate) fn pass(&self, seconds: i64) {
         self.clock.advance(seconds);
-        self.issuer.change(|issuer| issuer.now += seconds);
+        for issuer in [&self.issuer, &self.partners] {
+            issuer.change(|issuer| issuer.now += seconds);
+        }
     }
 
     pub(crate) fn sessions(&self) -> Vec<GatewaySession> {

@@ -1,0 +1,270 @@
+//! a verified person -> whether this site admits them at all, by e-mail domain and group (pure).
+
+use openidconnect::url::Host;
+use serde_json::{Map, Value};
+
+use kit::process::WrongSetting;
+
+/// Who is admitted of those whom a provider vouches for. Where both lists say something, both must be satisfied.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Admission {
+    /// As [`domain`] writes them; empty: every address, and none at all.
+    domains: Vec<String>,
+    /// Kubernetes names, with prefix; empty: everybody.
+    groups: Vec<String>,
+}
+
+/// Why somebody is not admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outside {
+    /// No address that the provider calls verified.
+    NoVerifiedEmail,
+    /// The address is of another domain.
+    EmailDomain,
+    /// They are in none of the groups.
+    Groups,
+}
+
+impl Outside {
+    /// One stable word for the audit log.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NoVerifiedEmail => "not_admitted_no_verified_email",
+            Self::EmailDomain => "not_admitted_email_domain",
+            Self::Groups => "not_admitted_group",
+        }
+    }
+}
+
+impl Admission {
+    /// `domains`: `oidc-allowed-email-domains`; `groups`: `oidc-allowed-groups`, by Kubernetes name.
+    ///
+    /// # Errors
+    /// An entry is no domain, or is empty.
+    pub fn new(domains: &[String], groups: &[String]) -> Result<Self, WrongSetting> {
+        let wrong = |entry: &String| {
+            WrongSetting::new(
+                "oidc-allowed-email-domains",
+                format!("{entry:?} is no domain; write it as it stands behind the @, such as example.org"),
+            )
+        };
+        let domains = given(domains)
+            .map(|entry| domain(entry).ok_or_else(|| wrong(entry)))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            domains,
+            groups: given(groups).cloned().collect(),
+        })
+    }
+
+    /// The groups that may be named, by Kubernetes name.
+    pub(crate) fn groups(&self) -> &[String] {
+        &self.groups
+    }
+
+    /// Judges a person by the claims that tell their address, and by their Kubernetes groups.
+    ///
+    /// # Errors
+    /// They are not admitted.
+    pub fn judge(&self, claims: &Map<String, Value>, groups: &[String]) -> Result<(), Outside> {
+        if !self.domains.is_empty() {
+            let email = verified_email(claims).ok_or(Outside::NoVerifiedEmail)?;
+            let domain = domain_of(email).ok_or(Outside::NoVerifiedEmail)?;
+            if !self.domains.contains(&domain) {
+                return Err(Outside::EmailDomain);
+            }
+        }
+        if !self.groups.is_empty() && !groups.iter().any(|group| self.groups.contains(group)) {
+            return Err(Outside::Groups);
+        }
+        Ok(())
+    }
+}
+
+/// The entries that say something: environments cannot unset a list.
+fn given(entries: &[String]) -> impl Iterator<Item = &String> {
+    entries.iter().filter(|entry| !entry.is_empty())
+}
+
+/// The address, if the provider itself says that it is the person's. Whatever `oidc-email-verified` says: an address that
+/// people can choose freely must not open a door.
+fn verified_email(claims: &Map<String, Value>) -> Option<&str> {
+    let is_verified = claims.get("email_verified") == Some(&Value::Bool(true));
+    claims
+        .get("email")
+        .and_then(Value::as_str)
+        .filter(|_| is_verified)
+}
+
+/// What stands behind the only `@` of an address.
+fn domain_of(email: &str) -> Option<String> {
+    let (person, host) = email.split_once('@')?;
+    if person.is_empty() {
+        return None;
+    }
+    domain(host)
+}
+
+/// A domain in the one form that is compared: ASCII, lower case (UTS 46). Nothing that could be read in two ways.
+fn domain(text: &str) -> Option<String> {
+    let is_plain =
+        |c: char| c.is_alphanumeric() || matches!(c, '.' | '-') || (!c.is_ascii() && !c.is_whitespace());
+    if !text.contains('.') || text.split('.').any(str::is_empty) || !text.chars().all(is_plain) {
+        return None;
+    }
+    match Host::parse(text) {
+        Ok(Host::Domain(domain)) => Some(domain),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn of(domains: &[&str], groups: &[&str]) -> Admission {
+        let owned = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        Admission::new(&owned(domains), &owned(groups)).unwrap()
+    }
+
+    fn email(address: &str) -> Map<String, Value> {
+        let claims = json!({"email": address, "email_verified": true});
+        claims.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn without_lists_everybody_is_admitted() {
+        assert_eq!(of(&[], &[]).judge(&Map::new(), &[]), Ok(()));
+        assert_eq!(of(&[""], &[""]), Admission::default());
+    }
+
+    #[test]
+    fn a_domain_is_compared_whole_without_case_and_in_its_ascii_form() {
+        let admission = of(&["Example.org", "bücher.example"], &[]);
+        for address in [
+            "alice@example.org",
+            "ALICE@EXAMPLE.ORG",
+            "a.b+c@eXample.oRg",
+            "x@bücher.example",
+            "x@BÜCHER.example",
+            "x@xn--bcher-kva.example",
+        ] {
+            assert_eq!(admission.judge(&email(address), &[]), Ok(()), "{address}");
+        }
+        for address in [
+            "alice@sub.example.org",
+            "alice@example.org.evil.example",
+            "alice@notexample.org",
+            "alice@example.orgx",
+            "alice@xample.org",
+            "alice@bucher.example",
+            "alice@org",
+        ] {
+            let refused = admission.judge(&email(address), &[]);
+            assert!(refused.is_err(), "{address}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_can_be_read_in_two_ways_is_none() {
+        let admission = of(&["example.org"], &[]);
+        for address in [
+            "",
+            "@example.org",
+            "example.org",
+            "alice@",
+            "alice@evil.example@example.org",
+            "\"alice@evil.example\"@example.org",
+            "alice@example.org.",
+            "alice@example.org ",
+            "alice@ example.org",
+            "alice@example.org\n",
+            "alice@exam%70le.org",
+            "alice@example.org>",
+            "alice@example.org,alice@evil.example",
+            "alice@[10.0.0.1]",
+            "alice@10.0.0.1",
+        ] {
+            assert_eq!(
+                admission.judge(&email(address), &[]),
+                Err(Outside::NoVerifiedEmail),
+                "{address:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_address_counts_only_when_the_provider_says_that_it_is_verified() {
+        let admission = of(&["example.org"], &[]);
+        for verified in [json!(null), json!(false), json!("true"), json!(1)] {
+            let claims = json!({"email": "a@example.org", "email_verified": verified});
+            assert_eq!(
+                admission.judge(claims.as_object().unwrap(), &[]),
+                Err(Outside::NoVerifiedEmail),
+                "{claims}"
+            );
+        }
+        for claims in [
+            json!({"email": "a@example.org"}),
+            json!({"email": 1, "email_verified": true}),
+        ] {
+            assert!(
+                admission.judge(claims.as_object().unwrap(), &[]).is_err(),
+                "{claims}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_of_the_groups_is_enough_by_its_whole_name_and_both_lists_must_be_satisfied() {
+        let group = |name: &str| vec!["oidc:others".to_owned(), name.to_owned()];
+        let admission = of(&[], &["oidc:staff", "oidc:a,b"]);
+        assert_eq!(admission.judge(&Map::new(), &group("oidc:staff")), Ok(()));
+        assert_eq!(admission.judge(&Map::new(), &group("oidc:a,b")), Ok(()));
+        for other in ["oidc:Staff", "staff", "oidc:staff2", "oidc:a", "b"] {
+            assert_eq!(
+                admission.judge(&Map::new(), &group(other)),
+                Err(Outside::Groups),
+                "{other}"
+            );
+        }
+        let both = of(&["example.org"], &["oidc:staff"]);
+        let alice = email("a@example.org");
+        assert_eq!(both.judge(&alice, &group("oidc:staff")), Ok(()));
+        assert_eq!(both.judge(&alice, &[]), Err(Outside::Groups));
+        assert_eq!(
+            both.judge(&email("a@evil.example"), &group("oidc:staff")),
+            Err(Outside::EmailDomain)
+        );
+    }
+
+    #[test]
+    fn a_setting_that_is_no_domain_is_named() {
+        for wrong in [
+            "@example.org",
+            "*.example.org",
+            ".example.org",
+            "example.org.",
+            "org",
+            "a b.org",
+            "10.0.0.1",
+        ] {
+            let error = Admission::new(&[wrong.to_owned()], &[]).unwrap_err();
+            assert_eq!(error.setting, "oidc-allowed-email-domains", "{wrong}");
+            assert!(error.problem.contains(wrong), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_other_domain_is_admitted(address in "\\PC{0,12}@\\PC{0,24}") {
+            let admission = of(&["example.org"], &[]);
+            if admission.judge(&email(&address), &[]).is_ok() {
+                let (_, host) = address.rsplit_once('@').unwrap();
+                prop_assert_eq!(Host::parse(host).unwrap().to_string(), "example.org");
+            }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Who may sign in at all: by e-mail domain and group, at the login and as long as the session lasts.
+
+use gateway::oidc::Registered;
+use gateway::oidc::admission::Admission;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::flow::renewal::until;
+use crate::support::browser::Browser;
+use crate::support::world::{AUTH, ISSUER, LAB, World, mapping, origin};
+
+const MINUTES: i64 = 60;
+
+fn lab() -> String {
+    format!("{}/", origin(LAB))
+}
+
+/// A gateway that admits only these.
+async fn world(domains: &[&str], groups: &[&str]) -> World {
+    let owned = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+    let admission = Admission::new(&owned(domains), &owned(groups)).unwrap();
+    let only = Registered::only(ISSUER, mapping()).admitting(admission);
+    let world = World::with_providers(vec![only]);
+    world.find_provider().await;
+    world.watch().await;
+    world
+}
+
+/// Alice, of whom the provider says this as well.
+fn alice<'w>(world: &'w World, more: &Value) -> Browser<'w> {
+    let mut alice = world.browser("alice");
+    alice.person.extend(more.as_object().unwrap().clone());
+    alice
+}
+
+/// What the provider says of alice from now on.
+fn say(world: &World, more: &Value) {
+    let claims = alice(world, more).person;
+    world.issuer.change(|issuer| {
+        issuer.people.insert("id-of-alice".into(), Some(claims));
+    });
+}
+
+#[tokio::test]
+async fn an_account_outside_gets_a_page_that_names_it_hides_the_rule_and_leads_to_another_account() {
+    let outsiders = [
+        (
+            json!({"email": "alice@evil.example", "email_verified": true, "groups": ["staff"]}),
+            "email_domain",
+        ),
+        (
+            json!({"email": "alice@example.org", "email_verified": false, "groups": ["staff"]}),
+            "no_verified_email",
+        ),
+        (
+            json!({"email": "alice@example.org", "email_verified": true, "groups": ["others"]}),
+            "group",
+        ),
+    ];
+    for (claims, rule) in outsiders {
+        let world = world(&["example.org"], &["oidc:staff"]).await;
+        let email = claims["email"].as_str().unwrap();
+        let outsider = alice(&world, &claims);
+        let answer = outsider.open(&lab()).await.answer;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{claims}");
+        assert!(answer.body.contains(email), "{}", answer.body);
+        assert!(answer.body.contains("not admitted"), "{}", answer.body);
+        for secret in ["staff", "@example.org", "domain", "group", "verified"] {
+            let said = answer.body.replace(email, "");
+            assert!(!said.contains(secret), "{secret}: {said}");
+        }
+        assert!(world.sessions().is_empty());
+        assert_eq!(outsider.cookie("auth.ws.example", "__Host-session"), None);
+        let told = world.log.records("not_admitted", 1).await;
+        assert_eq!(told[0]["user"], "alice");
+        assert_eq!(told[0]["issuer"], ISSUER);
+        assert_eq!(told[0]["rule"], format!("not_admitted_{rule}"));
+
+        // The provider is asked to let the person choose, and another account goes straight to the workspace.
+        let another = answer.link("Sign in with another account").unwrap();
+        let sent = outsider.step(&another).await;
+        assert!(
+            sent.location().unwrap().contains("&prompt=select_account"),
+            "{:?}",
+            sent.location()
+        );
+        let mut insider = alice(
+            &world,
+            &json!({"email": "a@example.org", "email_verified": true, "groups": ["staff"]}),
+        );
+        insider.jar = outsider.jar;
+        assert!(insider.open(&another).await.is_inside());
+    }
+}
+
+#[tokio::test]
+async fn who_is_signed_in_can_sign_in_as_another_by_the_link() {
+    let world = world(&[], &[]).await;
+    let browser = world.browser("alice");
+    let landing = browser.open(&lab()).await;
+    assert!(landing.is_inside());
+    let enter = landing
+        .trail
+        .iter()
+        .find(|url| url.starts_with(&format!("{AUTH}/enter?t=")))
+        .unwrap();
+    // With a session, the address leads on at once, unless somebody else is wished for.
+    let again = browser.step(enter).await;
+    assert!(!again.location().unwrap().starts_with(ISSUER));
+    let another = browser.step(&format!("{enter}&as=another")).await;
+    assert!(another.location().unwrap().starts_with(ISSUER));
+    assert!(another.location().unwrap().contains("prompt=select_account"));
+}
+
+#[tokio::test]
+async fn who_leaves_the_group_is_out_with_the_next_renewal() {
+    let world = world(&[], &["oidc:staff"]).await;
+    let alice = alice(&world, &json!({"groups": ["staff", "users"]}));
+    assert!(alice.open(&lab()).await.is_inside());
+    say(&world, &json!({"groups": ["users"]}));
+    world.pass(5 * MINUTES);
+    assert_eq!(alice.step(&lab()).await.status, StatusCode::OK);
+    until(&world, "the session is over", || world.sessions().is_empty()).await;
+    let ended = world.log.records("logout", 1).await;
+    assert_eq!(
+        (&ended[0]["user"], &ended[0]["by"]),
+        (&json!("alice"), &json!("not_admitted_group"))
+    );
+    // The way back in is closed as well.
+    let landing = alice.open_until(&lab(), |url| url.starts_with(ISSUER)).await;
+    assert!(!landing.is_inside());
+}
+
+#[tokio::test]
+async fn an_address_is_looked_at_again_at_every_renewal_and_the_first_one_counts_where_none_is_said() {
+    let world = world(&["example.org"], &[]).await;
+    let good = json!({"email": "alice@example.org", "email_verified": true});
+    let alice = alice(&world, &good);
+    assert!(alice.open(&lab()).await.is_inside());
+    let renewed = || world.issuer.take_requests().iter().any(|path| path == "/token");
+    world.issuer.take_requests();
+    // Neither an answer without address nor one without ID token says anything new.
+    for with_token in [true, false] {
+        say(&world, &json!({}));
+        world.issuer.change(|issuer| issuer.renews_id_token = with_token);
+        world.pass(5 * MINUTES);
+        assert_eq!(alice.step(&lab()).await.status, StatusCode::OK);
+        until(&world, "the question", renewed).await;
+        world.pass(1);
+        assert_eq!(alice.step(&lab()).await.status, StatusCode::OK);
+    }
+    say(
+        &world,
+        &json!({"email": "alice@evil.example", "email_verified": true}),
+    );
+    world.issuer.change(|issuer| issuer.renews_id_token = true);
+    world.pass(5 * MINUTES);
+    alice.step(&lab()).await;
+    until(&world, "the session is over", || world.sessions().is_empty()).await;
+    let ended = world.log.records("logout", 1).await;
+    assert_eq!(ended[0]["by"], "not_admitted_email_domain");
+}
+
+#[tokio::test]
+async fn groups_that_are_unknown_at_a_renewal_neither_admit_anew_nor_throw_out_at_once() {
+    let world = world(&[], &["oidc:staff"]).await;
+    let alice = alice(&world, &json!({"groups": ["staff"]}));
+    assert!(alice.open(&lab()).await.is_inside());
+    say(
+        &world,
+        &json!({"groups": null, "_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "https://graph.example"}}}),
+    );
+    world.issuer.take_requests();
+    world.pass(5 * MINUTES);
+    assert_eq!(alice.step(&lab()).await.status, StatusCode::OK);
+    until(&world, "the question", || {
+        world.issuer.take_requests().iter().any(|path| path == "/token")
+    })
+    .await;
+    assert_eq!(alice.step(&lab()).await.status, StatusCode::OK);
+    // After the hour for which a word counts it is over, and the login says why.
+    world.pass(61 * MINUTES);
+    let landing = alice.open(&lab()).await;
+    assert_eq!(
+        landing.answer.status,
+        StatusCode::OK,
+        "the login's own token lists the group"
+    );
+    let mut elsewhere = world.browser("alice");
+    elsewhere.person.remove("groups");
+    elsewhere.person.insert("hasgroups".into(), json!("true"));
+    let answer = elsewhere.open(&lab()).await.answer;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    assert!(answer.body.contains("groups filter"), "{}", answer.body);
+}

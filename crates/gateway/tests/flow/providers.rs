@@ -1,0 +1,304 @@
+//! Several identity providers side by side: whom they vouch for, that none can speak for another, and that none waits for another.
+
+use std::cell::Cell;
+
+use gateway::oidc::Registered;
+use gateway::oidc::claims::Mapping;
+use http::{Method, StatusCode};
+use serde_json::json;
+
+use crate::flow::renewal::until;
+use crate::support::browser::{Answer, Browser, headers};
+use crate::support::world::{AUTH, BOBS, ISSUER, LAB, PARTNERS, World, origin, target};
+
+/// What the chooser calls them.
+const MAIN: &str = "Staff";
+const OTHER: &str = "Partners";
+
+/// A gateway with two providers, of which none is found. A lab belongs to the alice of each.
+fn both() -> World {
+    let mapping =
+        |issuer, prefix| Mapping::new(issuer, "preferred_username", Some(prefix), Some("groups"), prefix);
+    let world = World::with_providers(vec![
+        Registered::new("main", MAIN, ISSUER, mapping(ISSUER, "m:"), "/callback"),
+        Registered::new(
+            "partners",
+            OTHER,
+            PARTNERS,
+            mapping(PARTNERS, "p:"),
+            "/callback/partners",
+        ),
+    ]);
+    let owned = |host, owner| target(host, owner, api::workspace::AccessType::OwnerOnly);
+    world.publish(vec![owned(LAB, "m:alice"), owned(BOBS, "p:alice")]);
+    world
+}
+
+async fn both_found() -> World {
+    let world = both();
+    world.find_provider().await;
+    world.find_partners().await;
+    world.watch().await;
+    world.issuer.take_requests();
+    world.partners.take_requests();
+    world
+}
+
+fn page(host: &str) -> String {
+    format!("{}/", origin(host))
+}
+
+/// Where the browser is sent when its person chooses.
+async fn sent_to(browser: &Browser<'_>, host: &str, choice: &str) -> String {
+    let chooser = browser.open(&page(host)).await.answer;
+    assert_eq!(chooser.status, StatusCode::OK, "{}", chooser.body);
+    let link = chooser.link(choice).unwrap_or_else(|| panic!("{}", chooser.body));
+    browser.step(&link).await.location().unwrap().to_owned()
+}
+
+async fn signed_in<'w>(world: &'w World, host: &str, choice: &str) -> Browser<'w> {
+    let browser = world.browser("alice");
+    let at = sent_to(&browser, host, choice).await;
+    browser.open(&at).await;
+    browser
+}
+
+async fn is_in(browser: &Browser<'_>, host: &str) -> bool {
+    browser.step(&page(host)).await.status == StatusCode::OK
+}
+
+fn asked_for_tokens(world: &World) -> (usize, usize) {
+    let count = |issuer: &testkit::issuer::Issuer| {
+        let requests = issuer.take_requests();
+        requests.iter().filter(|path| *path == "/token").count()
+    };
+    (count(&world.issuer), count(&world.partners))
+}
+
+#[tokio::test]
+async fn people_choose_and_one_name_at_two_providers_is_two_people() {
+    let world = both_found().await;
+    for (choice, own, others, callback) in [
+        (MAIN, LAB, BOBS, "%2Fcallback&"),
+        (OTHER, BOBS, LAB, "%2Fcallback%2Fpartners&"),
+    ] {
+        let browser = world.browser("alice");
+        let at = sent_to(&browser, own, choice).await;
+        assert!(format!("{at}&").contains(callback), "{at}");
+        assert!(browser.open(&at).await.is_inside(), "{choice}");
+        let refused = browser.open(&page(others)).await.answer;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{choice}");
+    }
+    let told = world.log.records("login", 2).await;
+    let users: Vec<_> = told
+        .iter()
+        .map(|record| record["user"].as_str().unwrap())
+        .collect();
+    assert_eq!(users, ["m:alice", "p:alice"]);
+    assert_eq!(told[1]["groups"], json!(["p:users"]));
+}
+
+#[tokio::test]
+async fn the_code_of_one_provider_is_refused_at_the_door_of_another_and_reaches_nobody() {
+    for names_issuers in [true, false] {
+        for (choice, host, wrong_door) in [(MAIN, LAB, "/callback/partners"), (OTHER, BOBS, "/callback")] {
+            let world = both();
+            for issuer in [&world.issuer, &world.partners] {
+                issuer.change(|issuer| {
+                    issuer.announces_issuer = names_issuers;
+                    if !names_issuers {
+                        issuer.response_issuer = None;
+                    }
+                });
+            }
+            world.find_provider().await;
+            world.find_partners().await;
+            asked_for_tokens(&world);
+            let browser = world.browser("alice");
+            let at = sent_to(&browser, host, choice).await;
+            let back = browser.step(&at).await.location().unwrap().to_owned();
+            let (_, query) = back.split_once('?').unwrap();
+            for door in [wrong_door, "/callback/nobody", "/callback/main"] {
+                let answer = browser.step(&format!("{AUTH}{door}?{query}")).await;
+                assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{door}");
+            }
+            // The attempt is over: its code is worth nothing at the right door either.
+            assert_eq!(browser.step(&back).await.status, StatusCode::BAD_REQUEST);
+            assert_eq!(asked_for_tokens(&world), (0, 0));
+            assert!(world.sessions().is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_login_begun_with_one_provider_takes_no_answer_of_another() {
+    let world = both_found().await;
+    let (mallory, alice) = (world.browser("alice"), world.browser("alice"));
+    // Mallory's own code of the partners' provider, and alice's login with the main one, in both orders.
+    for (begun, host, other) in [(MAIN, LAB, OTHER), (OTHER, BOBS, MAIN)] {
+        let foreign = sent_to(&mallory, host, other).await;
+        let foreign = mallory.step(&foreign).await.location().unwrap().to_owned();
+        let at = sent_to(&alice, host, begun).await;
+        let own = alice.step(&at).await.location().unwrap().to_owned();
+        let state = |url: &str| {
+            let (_, query) = url.split_once('?').unwrap();
+            let mut pairs = form_urlencoded::parse(query.as_bytes());
+            pairs.find(|(name, _)| name == "state").unwrap().1.into_owned()
+        };
+        let mixed = foreign.replace(&state(&foreign), &state(&own));
+        assert_eq!(
+            alice.step(&mixed).await.status,
+            StatusCode::BAD_REQUEST,
+            "{begun}"
+        );
+    }
+    assert_eq!(asked_for_tokens(&world), (0, 0));
+    assert!(world.sessions().is_empty());
+}
+
+#[tokio::test]
+async fn a_provider_cannot_vouch_in_the_name_of_another() {
+    let world = both_found().await;
+    world.partners.change(|partners| {
+        partners.wrong.insert("iss".into(), json!(ISSUER));
+    });
+    let browser = signed_in(&world, LAB, OTHER).await;
+    assert!(!is_in(&browser, LAB).await);
+    assert!(world.sessions().is_empty());
+    // Nor by naming it in its answer.
+    world
+        .partners
+        .change(|partners| partners.response_issuer = Some(ISSUER.into()));
+    asked_for_tokens(&world);
+    signed_in(&world, LAB, OTHER).await;
+    assert_eq!(asked_for_tokens(&world), (0, 0));
+}
+
+#[tokio::test]
+async fn a_session_is_renewed_by_who_vouched_and_a_silent_provider_holds_up_its_own_people_only() {
+    let world = both_found().await;
+    let staff = signed_in(&world, LAB, MAIN).await;
+    let partner = signed_in(&world, BOBS, OTHER).await;
+    asked_for_tokens(&world);
+    world.pass(5 * 60);
+    assert!(is_in(&staff, LAB).await && is_in(&partner, BOBS).await);
+    let asked = Cell::new((0, 0));
+    until(&world, "both are asked", || {
+        let (one, other) = asked_for_tokens(&world);
+        asked.set((asked.get().0 + one, asked.get().1 + other));
+        asked.get() == (1, 1)
+    })
+    .await;
+
+    // The partners' provider fails for longer than its word counts.
+    world.partners.change(|partners| partners.failure = Some(503));
+    for _ in 0..13 {
+        world.pass(5 * 60);
+        assert!(is_in(&staff, LAB).await);
+        partner.step(&page(BOBS)).await;
+        asked_for_tokens(&world);
+    }
+    assert_eq!(
+        partner.step(&page(BOBS)).await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    assert!(is_in(&staff, LAB).await);
+}
+
+#[tokio::test]
+async fn a_provider_that_is_not_found_stops_no_other_and_the_page_says_which() {
+    let world = both();
+    world.find_provider().await;
+    let browser = world.browser("alice");
+    let chooser = browser.open(&page(LAB)).await.answer;
+    assert!(
+        chooser.body.contains("Partners does not answer"),
+        "{}",
+        chooser.body
+    );
+    assert!(chooser.link(OTHER).is_none());
+    let link = chooser.link(MAIN).unwrap();
+    let answer = browser.step(&link.replace("with=main", "with=partners")).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(
+        answer.body.contains(OTHER) && !answer.body.contains(MAIN),
+        "{}",
+        answer.body
+    );
+    let at = browser.step(&link).await.location().unwrap().to_owned();
+    assert!(browser.open(&at).await.is_inside());
+    // One that goes away in the middle of a login is named, too.
+    world.find_partners().await;
+    let late = world.browser("alice");
+    let at = sent_to(&late, BOBS, OTHER).await;
+    let back = late.step(&at).await.location().unwrap().to_owned();
+    world.partners.change(|partners| partners.failure = Some(502));
+    let answer = late.step(&back).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.body.contains(OTHER), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn signing_out_ends_the_session_of_the_provider_that_vouched() {
+    let world = both_found().await;
+    for (choice, host, issuer) in [(MAIN, LAB, ISSUER), (OTHER, BOBS, PARTNERS)] {
+        let browser = signed_in(&world, host, choice).await;
+        let cookies = browser.cookies("auth.ws.example").unwrap();
+        let home = browser.step(&format!("{AUTH}/")).await;
+        let policy = home.headers["content-security-policy"].to_str().unwrap();
+        let (origin, _) = issuer.split_once("/realms").unwrap();
+        assert!(policy.contains(origin), "{policy}");
+        let lines = headers(&[
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("cookie", &cookies),
+            ("origin", AUTH),
+        ]);
+        let answer = world
+            .page(Method::POST, &format!("{AUTH}/sign-out"), lines, String::new())
+            .await;
+        let location = answer.location().unwrap();
+        assert!(location.starts_with(&format!("{issuer}/logout?")), "{location}");
+    }
+}
+
+async fn tell(world: &World, token: &str) -> Answer {
+    let lines = headers(&[("content-type", "application/x-www-form-urlencoded")]);
+    let url = format!("{AUTH}/backchannel-logout");
+    world
+        .page(Method::POST, &url, lines, format!("logout_token={token}"))
+        .await
+}
+
+#[tokio::test]
+async fn a_providers_message_ends_its_own_sessions_by_its_own_keys() {
+    let world = both();
+    world.partners.change(|partners| partners.second_key = true);
+    world.find_provider().await;
+    world.find_partners().await;
+    world.watch().await;
+    let staff = signed_in(&world, LAB, MAIN).await;
+    let partner = signed_in(&world, BOBS, OTHER).await;
+    // Keys were fetched just now; a message that names others would be asked for again.
+    world.pass(60);
+    // Both know an id-of-alice. Neither speaks for the other, and neither uses up the other's message.
+    let forged = world
+        .partners
+        .logout_token(&json!({"sub": "id-of-alice", "iss": ISSUER}));
+    assert_eq!(tell(&world, &forged).await.status, StatusCode::BAD_REQUEST);
+    let stranger = world
+        .partners
+        .logout_token(&json!({"sub": "id-of-alice", "iss": "https://evil.example"}));
+    assert_eq!(tell(&world, &stranger).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(world.sessions().len(), 2);
+    let first = world
+        .partners
+        .logout_token(&json!({"sub": "id-of-alice", "jti": "1"}));
+    assert_eq!(tell(&world, &first).await.status, StatusCode::OK);
+    assert!(is_in(&staff, LAB).await && !is_in(&partner, BOBS).await);
+    assert_eq!(tell(&world, &first).await.status, StatusCode::BAD_REQUEST);
+    let second = world
+        .issuer
+        .logout_token(&json!({"sub": "id-of-alice", "jti": "1"}));
+    assert_eq!(tell(&world, &second).await.status, StatusCode::OK);
+    assert!(!is_in(&staff, LAB).await);
+}
