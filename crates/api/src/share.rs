@@ -77,6 +77,9 @@ pub struct WorkspaceShareSpec {
         .field_path(".namespace"),
     validation = Rule::new("self.kind != 'Group' || !self.name.startsWith('system:') || self.name.matches('^system:serviceaccounts:[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')")
         .message(Message::Expression("'a workspace cannot be shared with ' + strings.quote(self.name) + ', a group of the system: name system:serviceaccounts:<namespace>, or groups of people'".to_owned()))
+        .field_path(".name"),
+    validation = Rule::new("self.kind != 'User' || self.name != 'system:anonymous'")
+        .message("a workspace cannot be shared with whoever has not signed in: name people")
         .field_path(".name")
 )]
 pub struct Subject {

@@ -20,9 +20,15 @@ const COUNTING: Duration = Duration::from_secs(2);
 
 /// A template must not contradict itself.
 pub(crate) fn template(request: &Request, changes: &Changes, settings: &Settings) -> Findings {
-    written(request, changes, |template: &WorkspaceTemplate| {
+    let mut found = written(request, changes, |template: &WorkspaceTemplate| {
         rules::validate::template(&template.spec, settings)
-    })
+    });
+    let is_new = request.is_create() && found.invalid.is_empty();
+    let template = is_new.then(|| request.object.clone().try_parse::<WorkspaceTemplate>());
+    if let Some(Ok(template)) = template {
+        found.warnings = rules::validate::template_advice(&template.spec);
+    }
+    found
 }
 
 /// A profile is held to what no pod of ours may have, and shows its pods nothing that its writer may not read. `by_us`: the

@@ -11,6 +11,9 @@ use crate::changes::Changes;
 use crate::lookups::{LookupError, Lookups};
 use crate::review::Request;
 
+/// Most changed fields that a message lists.
+const MOST_PATHS: usize = 3;
+
 /// What the requester may not do to this workspace for being somebody else.
 pub(crate) async fn violations(
     request: &Request,
@@ -92,9 +95,17 @@ async fn naming(request: &Request, lookups: &Lookups) -> Result<Option<Violation
             names::ADMINISTER_VERB
         )
     };
+    let verbs = match (assigns, has_a_say) {
+        (false, false) => format!(
+            "the verbs {} and {}",
+            names::ASSIGN_OWNER_VERB,
+            names::ADMINISTER_VERB
+        ),
+        (true, false) => format!("the verb {}", names::ADMINISTER_VERB),
+        (_, true) => format!("the verb {}", names::ASSIGN_OWNER_VERB),
+    };
     let rule = format!(
-        "names another owner{whose}: leave the annotation as it is, or ask an administrator for the verb {} on this workspace",
-        names::ASSIGN_OWNER_VERB
+        "names another owner{whose}: leave the annotation as it is, or ask an administrator for {verbs} on this workspace"
     );
     Ok(Some(Violation::new(
         format!("metadata.annotations[{CREATED_BY}]"),
@@ -127,11 +138,33 @@ async fn editing(
     if administers || leaving {
         return Ok(None);
     }
+    Ok(Some(not_yours(request, changes)))
+}
+
+/// What somebody else is told of a workspace that is its owner's alone.
+fn not_yours(request: &Request, changes: &Changes) -> Violation {
+    let verb = names::ADMINISTER_VERB;
+    if request.is_delete() {
+        let rule =
+            format!("is deleted only by its owner and by holders of the verb {verb} on it: ask one of them");
+        return Violation::new("metadata.name", &request.name, rule);
+    }
+    let paths = changes.paths();
+    let more = match paths.len().saturating_sub(MOST_PATHS) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let listed = paths
+        .iter()
+        .take(MOST_PATHS)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
     let rule = format!(
-        "is changed and deleted only by its owner and by holders of the verb {} on it: ask one of them",
-        names::ADMINISTER_VERB
+        "must stay as it is: the workspace {:?} is changed only by its owner and by holders of the verb {verb} on it: ask one of them",
+        request.name
     );
-    Ok(Some(Violation::new("metadata.name", &request.name, rule)))
+    Violation::new(format!("{listed}{more}"), "", rule)
 }
 
 /// Whether everybody with the rights to it may edit the workspace as it is stored.

@@ -58,7 +58,7 @@ pub(crate) async fn judge(
     }
     let share: WorkspaceShare = match request.object.clone().try_parse() {
         Ok(share) => share,
-        Err(error) => return Ok(unreadable(&error.to_string())),
+        Err(error) => return Ok(no_time(request).unwrap_or_else(|| unreadable(&error.to_string()))),
     };
     let workspace = lookups
         .workspace(&request.namespace, &share.spec.workspace_ref)
@@ -72,7 +72,7 @@ pub(crate) async fn judge(
         }
     }
     if request.is_create() || !changes.spec.is_empty() {
-        found.invalid.extend(rules::validate::share(&share.spec));
+        found.invalid.extend(newly_wrong(request, &share));
     }
     found
         .forbidden
@@ -92,6 +92,28 @@ pub(crate) async fn judge(
         _ => {}
     }
     Ok(found)
+}
+
+/// What is wrong with the share, but for what is stored already: rules get stricter, and a share can always be ended.
+fn newly_wrong(request: &Request, share: &WorkspaceShare) -> Vec<Violation> {
+    let stored = request
+        .old
+        .as_ref()
+        .and_then(|old| old.clone().try_parse::<WorkspaceShare>().ok());
+    let stored = stored.map_or_else(Vec::new, |stored| rules::validate::share(&stored.spec));
+    let mut found = rules::validate::share(&share.spec);
+    found.retain(|violation| !stored.contains(violation));
+    found
+}
+
+/// The schema takes times that no program here can hold.
+fn no_time(request: &Request) -> Option<Findings> {
+    let written = request.object.data["spec"]["expiresAt"].as_str()?;
+    let wrong = rules::checks::end_of_share("spec.expiresAt", written)?;
+    Some(Findings {
+        invalid: vec![wrong],
+        ..Findings::default()
+    })
 }
 
 /// The manager that routes to the workspace, or will.

@@ -42,6 +42,46 @@ async fn a_template_that_contradicts_itself_is_refused() {
 }
 
 #[tokio::test]
+async fn a_template_that_admits_nobody_is_refused_and_a_bound_that_bounds_few_is_worth_a_warning() {
+    let webhook = Cluster::default().webhook();
+    for (spec, field) in [
+        (
+            json!({"resourceBounds": {"cpu": {"max": 0}}}),
+            "spec.resourceBounds.cpu.max",
+        ),
+        (
+            json!({"resourceBounds": {"memory": {"max": "1Ki"}}}),
+            "spec.resourceBounds.memory.max",
+        ),
+        (
+            json!({"resourceBounds": {"cpu": {"min": 2}, "resources": {"cpu": {"max": 1}}}}),
+            "spec.resourceBounds.cpu.min",
+        ),
+        (
+            json!({"primaryStorage": {"maxSize": 0}}),
+            "spec.primaryStorage.maxSize",
+        ),
+    ] {
+        let refused = webhook.validate_create("root", &template(spec)).await;
+        assert_eq!(refused.code, 422, "{field}");
+        assert!(
+            refused.message.contains(&format!("{field}: "))
+                && refused.message.contains("admits no workspace"),
+            "{refused:?}"
+        );
+    }
+    let idle = template(json!({"idleShutdownOverrides": {"maxIdleTimeoutInMinutes": 60}}));
+    let answer = webhook.validate_create("root", &idle).await;
+    assert!(answer.allowed);
+    assert!(
+        answer.warnings[0].contains("set spec.defaultIdleShutdown"),
+        "{answer:?}"
+    );
+    let answer = webhook.validate_update("root", &idle, &idle).await;
+    assert!(answer.allowed && answer.warnings.is_empty(), "{answer:?}");
+}
+
+#[tokio::test]
 async fn people_set_the_annotations_that_are_theirs_and_no_others() {
     let webhook = Cluster::default().webhook();
     let cases = [

@@ -259,7 +259,13 @@ async fn a_workspace_is_changed_and_deleted_by_its_owner_and_by_who_administers_
     assert_eq!(refused.code, 403);
     assert_eq!(
         refused.message,
-        r#"metadata.name: "demo" is changed and deleted only by its owner and by holders of the verb administer on it: ask one of them"#
+        r#"metadata.name: "demo" is deleted only by its owner and by holders of the verb administer on it: ask one of them"#
+    );
+    let refused = webhook.validate_update("bob", &old, &new).await;
+    assert_eq!(
+        refused.message,
+        "spec.storage: must stay as it is: the workspace \"demo\" is changed only by its owner and by holders of the verb administer on \
+         it: ask one of them"
     );
     let asked = webhook.asked();
     assert!(

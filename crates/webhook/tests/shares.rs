@@ -214,3 +214,32 @@ async fn a_share_is_not_made_while_its_workspace_cannot_be_looked_up() {
     assert_eq!(webhook.mutate_create("alice", &share("lab")).await.code, 503);
     assert_eq!(webhook.validate_create("alice", &share("lab")).await.code, 503);
 }
+
+#[tokio::test]
+async fn an_end_that_no_clock_reaches_is_told_as_the_field_that_it_is() {
+    let webhook = cluster().webhook();
+    let mut late = made(&webhook, "alice", share("lab")).await;
+    late["spec"]["expiresAt"] = json!("9999-12-31T23:59:59Z");
+    let refused = webhook.validate_create("alice", &late).await;
+    assert_eq!(refused.code, 422);
+    assert!(
+        refused.message.starts_with(
+            r#"spec.expiresAt: "9999-12-31T23:59:59Z" is no time that can be kept: write it by RFC 3339"#
+        ),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_share_stored_before_a_rule_can_be_ended_but_not_made_anew() {
+    let webhook = cluster().webhook();
+    let mut stored = made(&webhook, "alice", share("lab")).await;
+    stored["spec"]["subjects"] = json!([{"kind": "User", "name": "bob "}]);
+    assert_eq!(webhook.validate_create("alice", &stored).await.code, 422);
+    let mut ended = stored.clone();
+    ended["spec"]["expiresAt"] = json!("2026-01-01T00:00:00Z");
+    let answer = webhook.validate_update("alice", &stored, &ended).await;
+    assert!(answer.allowed, "{answer:?}");
+    ended["spec"]["subjects"] = json!([{"kind": "User", "name": "system:anonymous"}]);
+    assert_eq!(webhook.validate_update("alice", &stored, &ended).await.code, 422);
+}

@@ -1,5 +1,6 @@
 //! One field's value -> the rule that it breaks by itself, whatever else the object says (pure).
 
+mod image;
 pub(crate) mod resources;
 pub(crate) mod syntax;
 
@@ -28,7 +29,7 @@ pub fn name(name: &str) -> Vec<Violation> {
     vec![Violation::new("metadata.name", name, rule)]
 }
 
-/// Whether `image` can be an image or an alias at all.
+/// Whether `image` can be an image or an alias at all. A word alone may be an alias, whose name is the administrator's to choose.
 pub fn image_syntax(field: &str, image: &str) -> Option<Violation> {
     let rule = if image.is_empty() {
         "is empty: name an image or an alias"
@@ -36,14 +37,45 @@ pub fn image_syntax(field: &str, image: &str) -> Option<Violation> {
         || image.contains(|c: char| !c.is_ascii_alphanumeric() && !"._-/:@+".contains(c))
     {
         "has characters that no image's name has: name an image such as registry.example.org/jupyter:1.0"
+    } else if image.contains(['/', ':', '@', '+']) && !image::is_reference(image) {
+        "is no image's name, which no node could pull: write [registry[:port]/]name[:tag][@sha256:digest], the name in lower case, such \
+         as registry.example.org/jupyter:1.0"
     } else {
         return None;
     };
     Some(Violation::new(field, image, rule))
 }
 
-/// Folders that belong to the container's runtime.
-const SYSTEM_FOLDERS: [&str; 3] = ["/proc", "/sys", "/dev"];
+/// Folders without which no program starts: nothing is mounted there, nor below.
+const SYSTEM_FOLDERS: [&str; 14] = [
+    "/proc",
+    "/sys",
+    "/dev",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/boot",
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/lib",
+    "/usr/lib32",
+    "/usr/lib64",
+];
+/// Folders of the image that a disk would hide as a whole. Below them there is room.
+const IMAGE_FOLDERS: [&str; 4] = ["/etc", "/usr", "/var", "/run"];
+
+/// Whether `command` can be started: its first word names a program.
+pub(crate) fn command(field: &str, command: &[String]) -> Option<Violation> {
+    let program = command.first()?;
+    let rule =
+        "names no program: write the program first, or leave the command out, and the image's own is started";
+    program
+        .trim()
+        .is_empty()
+        .then(|| Violation::new(format!("{field}[0]"), program, rule))
+}
 
 /// Whether a disk or folder can be mounted at `path`.
 pub(crate) fn mount_path(field: &str, path: &str) -> Option<Violation> {
@@ -59,7 +91,10 @@ pub(crate) fn mount_path(field: &str, path: &str) -> Option<Violation> {
         .iter()
         .any(|folder| is_at_or_below(&normal, folder))
     {
-        "belongs to the system of the container: choose a path outside of /proc, /sys and /dev"
+        "belongs to the system of the container: choose a path such as /data, outside of the folders of programs, libraries and \
+         devices (/bin, /sbin, /lib, /usr/bin, /usr/lib, /boot, /proc, /sys, /dev)"
+    } else if IMAGE_FOLDERS.contains(&normal.as_str()) {
+        "would hide what the image has there, without which nothing starts: choose a folder below it, or a path such as /data"
     } else {
         return None;
     };
@@ -90,16 +125,25 @@ pub(crate) fn sub_path(field: &str, path: &str) -> Option<Violation> {
     (!usable).then(|| Violation::new(field, path, rule))
 }
 
-/// Whether `raw` is the size of a disk, or of memory that takes the place of one.
+/// Whether `raw` is the size of a disk.
 pub(crate) fn size(field: &str, raw: &RawQuantity) -> Option<Violation> {
+    size_of(field, raw, "disk")
+}
+
+/// Whether `raw` is a size for shared memory.
+pub(crate) fn shm_size(field: &str, raw: &RawQuantity) -> Option<Violation> {
+    size_of(field, raw, "shared memory")
+}
+
+fn size_of(field: &str, raw: &RawQuantity, what: &str) -> Option<Violation> {
     const LEAST: Quantity = Quantity::units(1 << 20);
     const MOST: Quantity = Quantity::units(1 << 50);
     let rule = match Quantity::try_from(raw) {
         Ok(value) if value.is_negative() || value.is_zero() => "is no size: ask for more than 0".to_owned(),
         Ok(value) if value < LEAST => {
-            "is smaller than any disk: ask for at least 1Mi, and mind the unit, such as Gi".to_owned()
+            format!("is smaller than any {what}: ask for at least 1Mi, and mind the unit, such as Gi")
         }
-        Ok(value) if value > MOST => "is larger than any disk: ask for at most 1Pi".to_owned(),
+        Ok(value) if value > MOST => format!("is larger than any {what}: ask for at most 1Pi"),
         Ok(_) => return None,
         Err(error) => error.to_string(),
     };
@@ -138,6 +182,15 @@ pub fn restarted_at(field: &str, time: &str) -> Option<Violation> {
     let is_time = is_shaped && !time.contains('[') && time.parse::<Timestamp>().is_ok();
     let rule = "is no time: write it by RFC 3339, such as 2026-01-31T12:00:00Z (date --utc +%FT%TZ)";
     (!is_time).then(|| Violation::new(field, time, rule))
+}
+
+/// Whether `time` can be when a share ends.
+pub fn end_of_share(field: &str, time: &str) -> Option<Violation> {
+    let rule = "is no time that can be kept: write it by RFC 3339, such as 2026-01-31T12:00:00Z, before the end of the year 9999; or \
+                leave it out, and the share does not end by itself";
+    time.parse::<Timestamp>()
+        .is_err()
+        .then(|| Violation::new(field, time, rule))
 }
 
 /// Most bytes of a user's name.
@@ -226,12 +279,60 @@ mod tests {
     }
 
     #[test]
+    fn a_command_names_a_program() {
+        let of = |words: &[&str]| {
+            let words: Vec<_> = words.iter().map(|&word| word.to_owned()).collect();
+            command("c", &words).map(|it| it.field)
+        };
+        for fine in [&[][..], &["sh"], &["sh", ""]] {
+            assert_eq!(of(fine), None, "{fine:?}");
+        }
+        for faulty in [&[""][..], &[" "], &["", "sh"]] {
+            assert_eq!(of(faulty).as_deref(), Some("c[0]"), "{faulty:?}");
+        }
+    }
+
+    #[test]
     fn paths_are_absolute_and_below_the_root() {
-        for path in ["/home/jovyan", "/data", "/a..b"] {
+        for path in [
+            "/home/jovyan",
+            "/data",
+            "/a..b",
+            "/etc/keys",
+            "/usr/local/share",
+            "/var/lib/data",
+            "/run/secrets/x",
+            "/binary",
+            "/library",
+            "/home",
+            "/opt",
+        ] {
             assert_eq!(mount_path("p", path), None, "{path}");
         }
         for path in [
-            "", "home", "/", "//", "/a:b", "/a/..", "/a\0", "/.", "/proc", "/sys/fs", "/dev/shm", "//dev/",
+            "",
+            "home",
+            "/",
+            "//",
+            "/a:b",
+            "/a/..",
+            "/a\0",
+            "/.",
+            "/proc",
+            "/sys/fs",
+            "/dev/shm",
+            "//dev/",
+            "/etc",
+            "/etc/",
+            "/usr",
+            "/usr/bin",
+            "/usr/lib/python3",
+            "/bin",
+            "/lib64",
+            "/var",
+            "/run",
+            "/boot/x",
+            "/./etc/.",
         ] {
             assert!(mount_path("p", path).is_some(), "{path:?}");
         }

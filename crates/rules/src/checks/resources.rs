@@ -14,11 +14,11 @@ use crate::violation::Violation;
 
 /// More CPUs than any node has. Kubernetes adds up requests in 64 bits, in thousandths of a CPU, and does not notice when they
 /// overflow: a huge request would make a node look empty.
-const MOST_CPU: Quantity = Quantity::units(100_000);
+pub(crate) const MOST_CPU: Quantity = Quantity::units(100_000);
 /// More of anything else, 1 PiB of memory for example.
-const MOST: Quantity = Quantity::units(1 << 50);
+pub(crate) const MOST: Quantity = Quantity::units(1 << 50);
 /// Less memory than any container starts in.
-const LEAST_MEMORY: Quantity = Quantity::units(4 << 20);
+pub(crate) const LEAST_MEMORY: Quantity = Quantity::units(4 << 20);
 
 /// Rules on requests and limits that hold without any template. `path` is the field that holds both maps.
 pub(crate) fn shape(path: &str, given: &ResourceRequirements) -> Vec<Violation> {

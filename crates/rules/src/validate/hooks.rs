@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use crate::checks;
 use crate::checks::syntax::is_port_name;
 use crate::violation::Violation;
 
@@ -134,13 +135,19 @@ fn one_way<const N: usize>(path: &str, ways: [bool; N], names: &str) -> Vec<Viol
     if count == 1 {
         return Vec::new();
     }
-    let rule = format!("names {count} ways: name exactly one of {names}");
+    let rule = match count {
+        0 => format!("names nothing to do: name exactly one of {names}"),
+        _ => format!("names {count} ways: name exactly one of {names}"),
+    };
     vec![Violation::new(path, "", rule)]
 }
 
 fn command(path: &str, exec: &ExecAction) -> Option<Violation> {
-    let is_missing = exec.command.as_ref().is_none_or(Vec::is_empty);
-    is_missing.then(|| Violation::new(format!("{path}.exec.command"), "", "is missing: name a command"))
+    let field = format!("{path}.exec.command");
+    match exec.command.as_deref().unwrap_or_default() {
+        [] => Some(Violation::new(field, "", "is missing: name a command")),
+        words => checks::command(&field, words),
+    }
 }
 
 fn targets(

@@ -27,7 +27,7 @@ pub(super) fn within(
     let nothing = IdleShutdownOverrides::default();
     let bounds = template.idle_shutdown_overrides.as_ref().unwrap_or(&nothing);
     if !bounds.allow {
-        return kept(effective, template);
+        return kept(spec.idle_shutdown.as_ref(), effective, template);
     }
     let given = spec.idle_shutdown.as_ref();
     let minutes = given.and_then(|given| given.idle_timeout_in_minutes);
@@ -66,7 +66,11 @@ pub(super) fn within(
 }
 
 /// Fields that differ from those of a template that keeps them to itself. Writing down what it says anyway is no choice of one's own.
-fn kept(effective: Option<&IdleShutdown>, template: &WorkspaceTemplateSpec) -> Vec<Violation> {
+fn kept(
+    given: Option<&IdleShutdown>,
+    effective: Option<&IdleShutdown>,
+    template: &WorkspaceTemplateSpec,
+) -> Vec<Violation> {
     let (theirs, default) = (effective.cloned().unwrap_or_default(), by_default(template));
     let default = default.unwrap_or_else(|| IdleShutdown {
         idle_timeout_in_minutes: theirs.idle_timeout_in_minutes,
@@ -86,6 +90,12 @@ fn kept(effective: Option<&IdleShutdown>, template: &WorkspaceTemplateSpec) -> V
     .into_iter()
     .filter(|(_, differs, _)| *differs)
     .map(|(field, _, value)| {
+        if field == "enabled" && given.is_none_or(|given| given.enabled.is_none()) {
+            // Nobody wrote that field: that there is a block is what switches it on.
+            let rule = "has workspaces stopped that nobody uses, which is the template's to decide (idleShutdownOverrides.allow is \
+                        false): leave it out";
+            return Violation::new(FIELD, "", rule);
+        }
         let rule = "is the template's to decide (idleShutdownOverrides.allow is false): leave it out";
         Violation::new(format!("{FIELD}.{field}"), value, rule)
     })
@@ -294,7 +304,14 @@ mod tests {
         assert!(lines(same, default.clone(), closed.clone()).is_empty());
         assert!(lines(json!(null), default, closed.clone()).is_empty());
         // Nor may it be switched on.
-        assert_eq!(lines(json!({}), json!(null), closed.clone()).len(), 1);
+        let on = lines(json!({"idleTimeoutInMinutes": 5}), json!(null), closed.clone());
+        assert_eq!(on.len(), 1);
+        assert!(
+            on[0].starts_with("spec.idleShutdown: has workspaces stopped"),
+            "{on:?}"
+        );
+        let on = lines(json!({"enabled": true}), json!(null), closed.clone());
+        assert!(on[0].starts_with("spec.idleShutdown.enabled: \"true\""), "{on:?}");
         assert!(lines(json!({"enabled": false}), json!(null), closed).is_empty());
     }
 

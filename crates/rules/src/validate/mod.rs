@@ -32,8 +32,8 @@ pub use named::{Named, Resource, named_by_author};
 pub use profile::profile;
 pub use share::share;
 pub use size::spec_size;
-pub use template::template;
 pub(crate) use template::unexpanded;
+pub use template::{template, template_advice};
 pub use unvouched::is_vouched;
 pub(crate) use unvouched::refused as unvouched;
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use api::WorkspaceExecutionProfileSpec;
-use api::names::{HOME_VOLUME, SCRATCH_PATH, SCRATCH_VOLUME, SHM_PATH, SHM_VOLUME};
+use api::names::{ASSERTION_KEYS_PATH, HOME_VOLUME, SCRATCH_PATH, SCRATCH_VOLUME, SHM_PATH, SHM_VOLUME};
 use api::workspace::SecondaryVolume;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
@@ -22,7 +22,11 @@ const OF_ANOTHER: &str =
     "is a name of workspaces' own disks: name a claim that does not begin with \"workspace-\"";
 
 /// Where every pod has something of its own.
-const OURS: [(&str, &str); 2] = [(SCRATCH_PATH, "scratch space"), (SHM_PATH, "shared memory")];
+const OURS: [(&str, &str); 3] = [
+    (SCRATCH_PATH, "scratch space"),
+    (SHM_PATH, "shared memory"),
+    (ASSERTION_KEYS_PATH, "the gateway's keys"),
+];
 /// Where clients look for the token of the Kubernetes API.
 const TOKEN_FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
@@ -182,6 +186,9 @@ pub(super) fn token_folder(path: &str) -> String {
     normal_path(folder)
 }
 
+/// The field of a template, whose author has other fields to change than the author of a workspace.
+pub(super) const OF_TEMPLATE: &str = "spec.defaultShmSize";
+
 /// Size of shared memory, which the memory limit pays for.
 pub(super) fn shm(
     field: &str,
@@ -189,24 +196,31 @@ pub(super) fn shm(
     most: Option<&RawQuantity>,
     memory: Option<&RawQuantity>,
 ) -> Vec<Violation> {
-    if let Some(fault) = checks::size(field, size) {
+    if let Some(fault) = checks::shm_size(field, size) {
         return vec![fault];
     }
     let value = |raw: Option<&RawQuantity>| raw.and_then(|raw| Quantity::try_from(raw).ok());
     let mut found = Vec::new();
+    let of_template = field == OF_TEMPLATE;
     if let (Some(size_value), Some(most)) = (value(Some(size)), value(most))
         && size_value > most
     {
-        let rule = format!("is more than the template's maximum {most}: ask for at most {most}");
+        let rule = if of_template {
+            format!("is more than spec.maxShmSize {most}: lower it, or raise that maximum")
+        } else {
+            format!("is more than the template's maximum {most}: ask for at most {most}")
+        };
         found.push(Violation::new(field, &size.0, rule));
     }
     if let (Some(size_value), Some(memory)) = (value(Some(size)), value(memory))
         && size_value > memory
     {
-        let rule = format!(
-            "is more than the memory limit {memory}, against which it counts: ask for less, or raise \
-             spec.resources.limits.memory"
-        );
+        let advice = if of_template {
+            "lower it, or raise spec.defaultResources.limits.memory"
+        } else {
+            "ask for less, or raise spec.resources.limits.memory"
+        };
+        let rule = format!("is more than the memory limit {memory}, against which it counts: {advice}");
         found.push(Violation::new(field, &size.0, rule));
     }
     found
@@ -362,6 +376,17 @@ mod tests {
         assert!(shm("s", &one, Some(&one), Some(&one)).is_empty());
         assert_eq!(shm("s", &two, Some(&one), Some(&one)).len(), 2);
         assert_eq!(shm("s", &raw("0"), None, None).len(), 1);
+        let tiny = shm("spec.shmSize", &raw("64"), None, None)[0].to_string();
+        assert!(tiny.contains("smaller than any shared memory"), "{tiny}");
+        let of_template: Vec<_> = shm(OF_TEMPLATE, &two, Some(&one), Some(&one))
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert!(of_template[0].contains("spec.maxShmSize"), "{of_template:?}");
+        assert!(
+            of_template[1].contains("raise spec.defaultResources.limits.memory"),
+            "{of_template:?}"
+        );
         assert!(shm("s", &raw("1024Mi"), None, None).is_empty());
     }
 }

@@ -139,6 +139,9 @@ fn tokens(tokens: &[ProjectedToken]) -> Vec<Violation> {
         if names_a_file && folder == "/" {
             let rule = "lies at the root, which cannot be replaced: put the file into a folder";
             found.push(Violation::new(path.as_str(), &token.path, rule));
+        } else if names_a_file && mount_path(&path, &token.path).is_none() {
+            // The folder is what is mounted.
+            found.extend(mount_path(&path, &folder));
         }
         if names_a_file && token.path.starts_with('/') && normal_path(&token.path) != token.path {
             let rule = "holds doubled slashes or '.': write it without them";
@@ -232,6 +235,7 @@ mod tests {
                     {"audience": "", "path": "/token", "expirationSeconds": 1},
                     {"audience": "a", "path": "/t/../x"},
                     {"audience": "a", "path": "/s/x"}, {"audience": "a", "path": "/s/x"}, {"audience": "a", "path": "/s//y"},
+                    {"audience": "a", "path": "/etc/token"},
                 ],
                 "env": [{"name": "="}],
                 "secretMounts": [{"secretName": "S", "mountPath": "/s"}],
@@ -250,6 +254,7 @@ mod tests {
                 "spec.projectedTokens[1].path",
                 "spec.projectedTokens[3].path",
                 "spec.projectedTokens[4].path",
+                "spec.projectedTokens[5].path",
                 "spec.env[0].name",
                 "spec.secretMounts[0].secretName",
                 "spec.imagePullSecrets[0].name",

@@ -10,6 +10,8 @@ use crate::violation::Violation;
 
 /// Most subjects of one share.
 const MAX_SUBJECTS: usize = 50;
+/// Everybody of whom nothing is known.
+const ANONYMOUS: &str = "system:anonymous";
 /// Groups that Kubernetes itself puts people into begin so.
 const SYSTEM: &str = "system:";
 /// The groups among them that mean one namespace's service accounts.
@@ -36,8 +38,15 @@ pub fn share(spec: &WorkspaceShareSpec) -> Vec<Violation> {
 fn subject(at: &str, subject: &Subject) -> Vec<Violation> {
     let mut found = Vec::new();
     let (name, namespace) = (subject.name.as_str(), subject.namespace.as_deref());
-    if name.is_empty() || name.contains(char::is_control) {
+    if name.is_empty() {
         let rule = "is no name: write it as Kubernetes knows it";
+        found.push(Violation::new(format!("{at}.name"), name, rule));
+    } else {
+        found.extend(checks::user_name(&format!("{at}.name"), name));
+    }
+    if subject.kind == SubjectKind::User && name == ANONYMOUS {
+        let rule = "is whoever has not signed in: name people, or set spec.accessType of the workspace to Public for everybody who may \
+                    connect";
         found.push(Violation::new(format!("{at}.name"), name, rule));
     }
     match (subject.kind, namespace) {
@@ -91,6 +100,7 @@ mod tests {
                 {"kind": "User", "name": "bob@example.org", "apiGroup": "rbac.authorization.k8s.io"},
                 {"kind": "User", "name": "system:admin"},
                 {"kind": "Group", "name": "ml"},
+                {"kind": "Group", "name": "Data Science"},
                 {"kind": "Group", "name": "system:serviceaccounts:ci"},
                 {"kind": "ServiceAccount", "name": "bot", "namespace": "ci"},
             ])),
@@ -126,16 +136,24 @@ mod tests {
         assert_eq!(
             fields(json!([
                 {"kind": "User", "name": ""},
+                {"kind": "User", "name": " bob"},
+                {"kind": "Group", "name": "ml\t"},
+                {"kind": "User", "name": "b\u{200b}ob"},
+                {"kind": "User", "name": "system:anonymous"},
                 {"kind": "Group", "name": "g", "namespace": "x"},
                 {"kind": "ServiceAccount", "name": "a"},
                 {"kind": "ServiceAccount", "name": "No", "namespace": "a.b"},
             ])),
             [
                 "[0].name",
-                "[1].namespace",
-                "[2].namespace",
-                "[3].namespace",
-                "[3].name"
+                "[1].name",
+                "[2].name",
+                "[3].name",
+                "[4].name",
+                "[5].namespace",
+                "[6].namespace",
+                "[7].namespace",
+                "[7].name"
             ]
         );
     }

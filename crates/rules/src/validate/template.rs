@@ -1,6 +1,7 @@
 //! WorkspaceTemplate -> what contradicts itself in it (pure).
 
 mod clean;
+mod room;
 
 use api::template::{Bounds, PrimaryStorage, ResourceBounds};
 use api::workspace::ResourceRequirements;
@@ -19,6 +20,8 @@ use crate::settings::Settings;
 use crate::variables::Scope;
 use crate::violation::{Violation, Violations};
 use clean::Clean;
+
+pub use room::advice as template_advice;
 
 /// Every contradiction in a template: ends of ranges that are no quantities or cross, defaults out of bounds or against their own
 /// requirements, patterns that are none, parts that no pod may have. Variables have sample values; what they make of it for one
@@ -112,6 +115,7 @@ fn values(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
         found.extend(name.as_ref().and_then(|name| object_name(field, name, kind)));
     }
     found.extend(together(spec, settings));
+    found.extend(room::none(spec));
     found
 }
 
@@ -187,7 +191,7 @@ fn together(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation>
     if let Some(size) = &spec.default_shm_size {
         let memory = effective.resources.limits.get("memory");
         found.extend(mounts::shm(
-            "spec.defaultShmSize",
+            mounts::OF_TEMPLATE,
             size,
             spec.max_shm_size.as_ref(),
             memory,

@@ -1,0 +1,128 @@
+//! Name of an image -> whether a node could look for it (pure), by the grammar that container runtimes share.
+
+/// Most characters of a name, without tag and digest.
+const MAX_NAME: usize = 255;
+/// Most characters of a tag.
+const MAX_TAG: usize = 128;
+
+/// Whether `image` is `[registry[:port]/]name[:tag][@digest]`.
+pub(super) fn is_reference(image: &str) -> bool {
+    let (rest, digest) = match image.split_once('@') {
+        Some((rest, digest)) => (rest, Some(digest)),
+        None => (image, None),
+    };
+    // A colon before the last slash is a registry's port.
+    let last = rest.rfind('/').map_or(0, |slash| slash + 1);
+    let (name, tag) = match rest[last..].split_once(':') {
+        Some((end, tag)) => (&rest[..last + end.len()], Some(tag)),
+        None => (rest, None),
+    };
+    digest.is_none_or(is_digest) && tag.is_none_or(is_tag) && name.len() <= MAX_NAME && is_name(name)
+}
+
+fn is_name(name: &str) -> bool {
+    let path = match name.split_once('/') {
+        Some((first, path)) if is_registry(first) => path,
+        _ => name,
+    };
+    path.split('/').all(is_component)
+}
+
+/// Whether the first part of a name is a registry: it looks like a host, or is no part of a path.
+fn is_registry(first: &str) -> bool {
+    let (host, port) = match first.rsplit_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (first, None),
+    };
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    };
+    let is_port = |port: &str| !port.is_empty() && port.chars().all(|c| c.is_ascii_digit());
+    let looks_like_one = port.is_some()
+        || host.contains('.')
+        || host == "localhost"
+        || host.contains(|c: char| c.is_ascii_uppercase());
+    looks_like_one && port.is_none_or(is_port) && host.split('.').all(is_label)
+}
+
+/// Lower-case letters and digits, joined by `.`, `_`, `__` or dashes.
+fn is_component(component: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let between: Vec<&str> = component.split(is_word).filter(|it| !it.is_empty()).collect();
+    let joined = between
+        .iter()
+        .all(|join| matches!(*join, "." | "_" | "__") || join.chars().all(|c| c == '-'));
+    component.starts_with(is_word) && component.ends_with(is_word) && joined
+}
+
+fn is_tag(tag: &str) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    (1..=MAX_TAG).contains(&tag.len()) && tag.chars().all(legal) && !tag.starts_with(['.', '-'])
+}
+
+/// `algorithm:hexadecimal`.
+fn is_digest(digest: &str) -> bool {
+    let Some((algorithm, value)) = digest.split_once(':') else {
+        return false;
+    };
+    algorithm.starts_with(|c: char| c.is_ascii_alphabetic())
+        && algorithm
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "+._-".contains(c))
+        && value.len() >= 32
+        && value.chars().all(|c| c.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runtimes_take_passes() {
+        let digest = format!("r/jupyter@sha256:{}", "0a".repeat(32));
+        for image in [
+            "jupyter",
+            "jupyter:1",
+            "r/jupyter:1.0_x-y",
+            "localhost/a:1",
+            "localhost:5000/a",
+            "registry.example.org:8443/team/a__b/c-d--e.f:latest",
+            "Registry.example.org/a",
+            "R/jupyter:1",
+            "quay.io/jupyter/base-notebook:2024-10-07",
+            &digest,
+            &format!("{digest}").replace("@", ":1@"),
+        ] {
+            assert!(is_reference(image), "{image}");
+        }
+    }
+
+    #[test]
+    fn what_no_node_could_pull_does_not() {
+        for image in [
+            "x:y:z",
+            "a:",
+            "a:1:",
+            "a@",
+            "a@sha256",
+            "a@sha256:0",
+            "r/Jupyter:1",
+            "a//b",
+            "/a",
+            "a/",
+            "a:.1",
+            "a._b/c",
+            "host:port/a",
+            "https://r/a",
+            "a.-b:1",
+            "-r.org/a",
+            &format!("a:{}", "t".repeat(129)),
+            &format!("{}/b", "a".repeat(300)),
+        ] {
+            assert!(!is_reference(image), "{image}");
+        }
+    }
+}
