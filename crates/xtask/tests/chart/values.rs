@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use kube::CustomResourceExt as _;
 use serde_json::Value;
 
-use crate::render::{EXTERNAL, LOCAL, chart, refusal, run, template};
+use crate::render::{EXTERNAL, LOCAL, chart, of_kind, refusal, run, template};
 
 #[test]
 fn lint_is_content_with_every_way_of_installing() {
@@ -54,6 +54,37 @@ fn what_is_missing_is_named_all_at_once() {
         reason.contains("oidc.issuerUrl") && !reason.contains("image.registry"),
         "{reason}"
     );
+}
+
+#[test]
+fn further_identity_providers_are_checked_and_reach_the_gateway_with_their_secrets() {
+    let one = |fields: &str| format!(r#"oidc.others=[{{"name":"partners","clientId":"c",{fields}}}]"#);
+    let at = r#""issuerUrl":"https://p.example/x""#;
+    for (others, hint) in [
+        (one(r#""issuerUrl":"http://p.example""#), "issuerUrl"),
+        (one(r#""issuerUrl":"https://p.Workspaces.example.org""#), "outside routing.baseDomain"),
+        (one(&format!(r#"{at},"caSecretName":"a","caConfigMapName":"b""#)), "exclude each other"),
+        (one(&format!(r#"{at},"allowedEmailDomains":["*.example.org"]"#)), "allowedEmailDomains"),
+        (one(&format!(r#"{at},"groupClaim":"g""#)), "groupClaim"),
+        (one(at).replace("partners", "main"), "name"),
+    ] {
+        let mut arguments = EXTERNAL.to_vec();
+        arguments.extend(["--set-json", &others]);
+        let reason = template(&arguments).unwrap_err();
+        assert!(reason.contains(hint), "{others}: {reason}");
+    }
+    let others = one(&format!(r#"{at},"clientSecretName":"s","groupsPrefix":"p:""#));
+    let mut arguments = EXTERNAL.to_vec();
+    arguments.extend(["--set-json", &others]);
+    let objects = template(&arguments).unwrap();
+    let map = of_kind(&objects, "ConfigMap")
+        .into_iter()
+        .find(|map| map["data"].get("providers.json").is_some())
+        .unwrap();
+    let list: Value = serde_json::from_str(map["data"]["providers.json"].as_str().unwrap()).unwrap();
+    assert_eq!(list[0]["clientSecretFile"], "/etc/oidc-others/partners/clientSecret");
+    assert_eq!(list[0]["groupsPrefix"], "p:");
+    assert!(list[0].get("clientSecretName").is_none());
 }
 
 #[test]
