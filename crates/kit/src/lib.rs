@@ -2,6 +2,7 @@
 //! endpoints, shutdown, TLS with reloadable certificates, a private certificate authority, a Kubernetes client, leases.
 
 pub mod admin;
+mod allocator;
 pub mod client;
 pub mod https;
 pub mod lease;
