@@ -14,7 +14,10 @@ use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::
 use kube::Resource;
 use tokio::time::Instant;
 
-use crate::stores::compact::{Compact as _, drop_bookkeeping};
+use crate::{
+    stores::compact::{Compact as _, drop_bookkeeping},
+    world::Identity,
+};
 
 /// A Deployment that we wrote is shown by the cache within this time, as a rule. Until then it counts as there.
 const SOON: Duration = Duration::from_secs(5);
@@ -29,6 +32,14 @@ pub struct Memory {
     statuses: Mutex<HashMap<String, (Version, WorkspaceStatus)>>,
     quiet: Mutex<HashMap<String, Generation>>,
     released: Mutex<HashMap<String, String>>,
+    removed: Mutex<HashMap<String, Removed>>,
+}
+
+/// Children of the workspace with this UID that are gone, by kind and UID.
+#[derive(Debug, Default)]
+struct Removed {
+    workspace_uid: String,
+    children: Vec<(String, String)>,
 }
 
 /// Which Deployment in which state of its spec: UID and generation; `None` for no Deployment.
@@ -163,12 +174,38 @@ impl Memory {
             .is_some_and(|released| released == uid)
     }
 
+    /// Remembers that the API server said of a child that it is gone: the caches may show it a little longer.
+    pub fn removed(&self, workspace: &Identity, kind: &str, uid: &str) {
+        let mut all = lock(&self.removed);
+        let removed = all.entry(workspace.key()).or_default();
+        if removed.workspace_uid != workspace.uid {
+            *removed = Removed {
+                workspace_uid: workspace.uid.clone(),
+                children: Vec::new(),
+            };
+        }
+        removed.children.push((kind.to_owned(), uid.to_owned()));
+    }
+
+    /// Whether the API server said that the child of this kind with this UID is gone; `None`: that one of this kind is.
+    pub fn has_removed(&self, workspace: &Identity, kind: &str, uid: Option<&str>) -> bool {
+        let all = lock(&self.removed);
+        let removed = all.get(&workspace.key());
+        removed
+            .filter(|removed| removed.workspace_uid == workspace.uid)
+            .is_some_and(|removed| {
+                let mut children = removed.children.iter();
+                children.any(|(of, gone)| of == kind && uid.is_none_or(|uid| uid == gone))
+            })
+    }
+
     /// Forgets everything: while another led, nothing of it stayed certain.
     pub fn clear(&self) {
         lock(&self.deployments).clear();
         lock(&self.statuses).clear();
         lock(&self.quiet).clear();
         lock(&self.released).clear();
+        lock(&self.removed).clear();
     }
 
     /// Forgets a workspace that is gone.
@@ -177,6 +214,7 @@ impl Memory {
         lock(&self.statuses).remove(workspace);
         lock(&self.quiet).remove(workspace);
         lock(&self.released).remove(workspace);
+        lock(&self.removed).remove(workspace);
     }
 }
 
@@ -283,14 +321,39 @@ mod tests {
     }
 
     #[test]
+    fn a_child_that_is_gone_is_told_from_its_successor_and_from_other_kinds() {
+        let memory = Memory::default();
+        let workspace = |uid: &str| Identity {
+            namespace: "team".to_owned(),
+            name: "a".to_owned(),
+            uid: uid.to_owned(),
+        };
+        let (old, new) = (workspace("1"), workspace("2"));
+        memory.removed(&old, "Service", "u");
+        assert!(memory.has_removed(&old, "Service", Some("u")));
+        assert!(memory.has_removed(&old, "Service", None));
+        assert!(!memory.has_removed(&old, "Service", Some("v")));
+        assert!(!memory.has_removed(&old, "Deployment", None));
+        assert!(!memory.has_removed(&new, "Service", None));
+        memory.removed(&new, "Deployment", "v");
+        assert!(memory.has_removed(&new, "Deployment", None));
+        assert!(!memory.has_removed(&new, "Service", None));
+        memory.forget("team/a");
+        assert!(!memory.has_removed(&new, "Deployment", None));
+    }
+
+    #[test]
     fn nothing_is_certain_any_more_after_another_has_led() {
         let memory = Memory::default();
+        let workspace = Identity::of(&meta("1", "1"));
+        memory.removed(&workspace, "Service", "u");
         memory.is_quiet("team/a", None);
         memory.let_go("team/a", "u");
         memory.saw_deployment("team/a", Some(&deployment("u", "12", 2)));
         memory.wrote_status("team/a", &meta("u", "12"), WorkspaceStatus::default());
         memory.clear();
         assert!(!memory.was_quiet("team/a", None) && !memory.has_let_go("team/a", "u"));
+        assert!(!memory.has_removed(&workspace, "Service", None));
         assert_eq!(memory.deployment("team/a", None), Recalled::Nothing);
         assert_eq!(memory.newer_status("team/a", &meta("u", "9")), None);
     }

@@ -126,14 +126,19 @@ pub async fn reread_all(cached: World, client: &Client, census: &Census) -> Resu
 /// The pods and all that makes pods, as the API server has them at this moment; the rest stays as it was cached. Makers
 /// come first: a pod that is not in the list then cannot come from one that was not yet told to make none.
 pub async fn reread(cached: World, client: &Client, census: &Census) -> Result<World, Error> {
-    let identity = &cached.identity;
-    let deployment = get::<Deployment>(client, identity).await?;
+    let deployment = get::<Deployment>(client, &cached.identity).await?;
+    recount(World { deployment, ..cached }, client, census).await
+}
+
+/// Replica sets and pods, as the API server has them at this moment; the rest stays as it was. For whoever knows of the
+/// Deployment.
+pub async fn recount(known: World, client: &Client, census: &Census) -> Result<World, Error> {
+    let identity = &known.identity;
     let (replica_sets, pods) = census.of(client, &identity.namespace, &identity.name).await?;
     Ok(World {
-        deployment,
         replica_sets,
         pods,
-        ..cached
+        ..known
     })
 }
 

@@ -7,6 +7,7 @@ use api::{
     condition::{self, STOPPED},
     workspace::{DesiredStatus, UpdatePolicy},
 };
+use k8s_openapi::{Resource as _, api::apps::v1::Deployment};
 use kube::{Resource as _, core::error_boundary::InvalidObject, runtime::controller::Action};
 use rules::ValidWorkspace;
 
@@ -325,11 +326,7 @@ async fn depart(object: &Guarded<Workspace>, context: &Context) -> Result<Next, 
     if context.memory.has_let_go(&identity.key(), &identity.uid) {
         return Ok(Next::Never);
     }
-    let cached = observe::world(&identity, &context.stores);
-    let (world, _) = certain(context, cached, false, false, |world, _| {
-        retire::seems_bare(world)
-    })
-    .await?;
+    let world = what_is_left(context, &identity).await?;
     let will = will(object, context).await?;
     let left = context
         .metrics
@@ -352,6 +349,25 @@ async fn depart(object: &Guarded<Workspace>, context: &Context) -> Result<Next, 
         put_off = publish::publish(context, &identity, written.as_ref(), news).await?;
     }
     Ok(Next::Settled(sooner(Some(VIGIL), put_off)))
+}
+
+/// What is there of a deleted workspace: read anew once nothing seems to be left that has or makes pods. No pass over it makes a
+/// Deployment, so that once the API server has said that ours is gone, only what it made is looked for.
+async fn what_is_left(context: &Context, identity: &Identity) -> Result<World, Error> {
+    let mut world = observe::world(identity, &context.stores);
+    let shown = world.deployment.as_ref().and_then(|it| it.metadata.uid.as_deref());
+    if !context.memory.has_removed(identity, Deployment::KIND, shown) {
+        let left = certain(context, world, false, false, |world, _| {
+            retire::seems_bare(world)
+        });
+        return Ok(left.await?.0);
+    }
+    world.deployment = None;
+    if retire::seems_bare(&world) {
+        let recount = observe::recount(world, &context.client, &context.census);
+        world = context.metrics.timed("reread", Box::pin(recount)).await?;
+    }
+    Ok(world)
 }
 
 /// What is to become of the disks of a deleted workspace. One that does not parse is asked for its status.

@@ -9,7 +9,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
-    Api, Client, Resource, ResourceExt as _,
+    Api, Resource, ResourceExt as _,
     api::{DeleteParams, Preconditions, PropagationPolicy},
     runtime::events::{Event, EventType},
 };
@@ -53,13 +53,13 @@ where
     if !finalizer::is_held(object) {
         return Ok(None);
     }
-    let (client, identity) = (&context.client, &world.identity);
+    let identity = &world.identity;
     let owner = names::owner(object.meta());
-    let deployment = delete(client, identity, world.deployment.as_deref(), propagation(world));
+    let deployment = delete(context, identity, world.deployment.as_deref(), propagation(world));
     let (deployment, service, claim) = futures::try_join!(
         deployment,
         delete(
-            client,
+            context,
             identity,
             world.service.as_deref(),
             PropagationPolicy::Background
@@ -69,7 +69,7 @@ where
                 Retain::Retain => kept(context, identity, owner).await,
                 Retain::Delete => {
                     let claim = world.claim.as_deref();
-                    let gone = delete(client, identity, claim, PropagationPolicy::Background).await?;
+                    let gone = delete(context, identity, claim, PropagationPolicy::Background).await?;
                     Ok(if gone { Disk::Gone } else { Disk::Left })
                 }
             }
@@ -90,14 +90,14 @@ where
     if seems_bare(world) {
         // Last: a pod that is still ending stays walled in. No owner reference lets a garbage collector come first.
         let policy = delete(
-            client,
+            context,
             identity,
             world.policy.as_deref(),
             PropagationPolicy::Background,
         );
         wait_for("NetworkPolicy", policy.await?);
         let account = world.account.as_deref();
-        let account = delete(client, identity, account, PropagationPolicy::Background);
+        let account = delete(context, identity, account, PropagationPolicy::Background);
         wait_for("ServiceAccount", account.await?);
     }
     left.extend(routes::remove(context, identity).await?);
@@ -212,9 +212,10 @@ fn makers(world: &World) -> Vec<String> {
     left
 }
 
-/// Deletes a child that is ours and not yet on its way out, and no other of its name; whether none of ours is left.
+/// Deletes a child that is ours and not yet on its way out, and no other of its name; whether none of ours is left. What
+/// it is told to be gone it does not delete again: caches may show it a little longer.
 pub(crate) async fn delete<K>(
-    client: &Client,
+    context: &Context,
     identity: &Identity,
     live: Option<&K>,
     propagation: PropagationPolicy,
@@ -228,10 +229,15 @@ where
     let Some(live) = live.filter(|live| identity.owns(live.meta())) else {
         return Ok(true);
     };
+    let kind = K::kind(&());
+    let uid = live.meta().uid.as_deref().unwrap_or_default();
+    if context.memory.has_removed(identity, &kind, Some(uid)) {
+        return Ok(true);
+    }
     if live.meta().deletion_timestamp.is_some() {
         return Ok(false);
     }
-    let children: Api<K> = Api::namespaced(client.clone(), &identity.namespace);
+    let children: Api<K> = Api::namespaced(context.client.clone(), &identity.namespace);
     let params = DeleteParams {
         propagation_policy: Some(propagation),
         preconditions: Some(Preconditions {
@@ -240,13 +246,17 @@ where
         }),
         ..DeleteParams::default()
     };
-    match children.delete(&live.name_any(), &params).await {
+    let gone = match children.delete(&live.name_any(), &params).await {
         // What is only marked for deletion is shown with its mark.
-        Ok(answer) => Ok(answer
+        Ok(answer) => answer
             .left()
-            .is_none_or(|it| it.meta().deletion_timestamp.is_none())),
+            .is_none_or(|it| it.meta().deletion_timestamp.is_none()),
         // Gone already, or another object by now.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(true),
-        Err(error) => Err(error),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => true,
+        Err(error) => return Err(error),
+    };
+    if gone {
+        context.memory.removed(identity, &kind, uid);
     }
+    Ok(gone)
 }

@@ -98,7 +98,7 @@ async fn remove(context: &Context, identity: &Identity, wall: &NetworkPolicy) ->
         return Ok(false);
     }
     retire::delete(
-        &context.client,
+        context,
         identity,
         Some(wall),
         PropagationPolicy::Background,

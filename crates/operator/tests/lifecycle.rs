@@ -324,6 +324,49 @@ async fn a_delete_takes_the_children_first_and_the_wall_after_the_last_pod() {
 }
 
 #[tokio::test]
+async fn what_was_said_to_be_gone_is_not_deleted_or_asked_for_again_while_the_caches_lag() {
+    let mut stage = Stage::with_running_demo().await;
+    stage.delete_demo();
+    stage.pass().await.unwrap();
+    stage.server.take_calls();
+    // The caches show all children still.
+    stage.pass_unsynced("demo").await.unwrap();
+    assert!(stage.server.take_calls().is_empty());
+    stage.collect_garbage();
+    stage.pass().await.unwrap();
+    let calls: Vec<String> = stage.server.take_calls().iter().map(short).collect();
+    assert_eq!(
+        calls,
+        [
+            "GET replicasets",
+            "GET pods",
+            "DELETE networkpolicies/workspace-demo",
+            "PATCH workspaces/demo"
+        ]
+    );
+    assert!(stage.all::<Workspace>().is_empty());
+}
+
+#[tokio::test]
+async fn a_deployment_that_took_the_place_of_the_one_that_is_gone_is_deleted_as_well() {
+    let mut stage = Stage::with_running_demo().await;
+    let first: Deployment = stage.child().unwrap();
+    stage.delete_demo();
+    stage.pass().await.unwrap();
+    let mut second = first;
+    second.metadata.uid = Some("second".to_owned());
+    second.metadata.resource_version = None;
+    stage.server.put(&second);
+    stage.collect_garbage();
+    stage.pass().await.unwrap();
+    let second: Deployment = stage.child().unwrap();
+    assert!(second.metadata.deletion_timestamp.is_some());
+    stage.collect_garbage();
+    stage.pass().await.unwrap();
+    assert!(stage.all::<Workspace>().is_empty());
+}
+
+#[tokio::test]
 async fn a_status_written_meanwhile_does_not_hold_up_the_release_of_a_workspace_but_a_new_finalizer_does() {
     let mut stage = Stage::with_demo();
     stage.delete_demo();
