@@ -13,8 +13,12 @@ use std::{
 use api::WorkspaceStatus;
 use tokio::time::Instant;
 
-/// How long a status may be put off. Whoever is on the way for longer does not count as one of many any more.
+/// How long a status may be put off where some are on their way.
 pub const LONGEST: Duration = Duration::from_secs(10);
+/// How much longer for each of them where they are very many: what the API server takes to bring one on its way, more or less.
+const EACH: Duration = Duration::from_millis(40);
+/// How long at most. Whoever is on the way for longer does not count as one of many any more.
+const MOST: Duration = Duration::from_mins(1);
 /// Workspaces on their way from which on statuses are put off.
 pub const MANY: usize = 16;
 
@@ -36,23 +40,22 @@ impl PutOff {
     /// `None`: it is to be written now.
     pub fn put_off(&self, workspace: &str, uid: &str, status: &WorkspaceStatus) -> Option<Duration> {
         let mut moving = self.lock();
-        let since = moving
-            .get(workspace)
-            .filter(|it| it.uid == uid)
-            .map(|it| it.since);
-        let since = since.unwrap_or_else(Instant::now);
+        let now = Instant::now();
+        let known = moving.get(workspace).filter(|it| it.uid == uid);
+        let since = known.map_or(now, |it| it.since);
         let new = Moving {
             uid: uid.to_owned(),
             since,
             unsaid: None,
         };
         moving.insert(workspace.to_owned(), new);
-        let recent = moving.values().filter(|it| it.since.elapsed() < LONGEST);
-        let are_many = recent.take(MANY).count() == MANY;
-        let left = LONGEST
-            .checked_sub(since.elapsed())
-            .filter(|left| !left.is_zero());
-        let left = left.filter(|_| are_many)?;
+        let recent = moving.values().filter(|it| now - it.since < MOST).count();
+        if recent < MANY {
+            return None;
+        }
+        let patience = EACH * u32::try_from(recent).unwrap_or(u32::MAX);
+        let left = patience.clamp(LONGEST, MOST).checked_sub(now - since);
+        let left = left.filter(|left| !left.is_zero())?;
         if let Some(it) = moving.get_mut(workspace) {
             it.unsaid = Some(status.clone());
         }
@@ -111,11 +114,24 @@ mod tests {
         tokio::time::advance(LONGEST / 2).await;
         assert_eq!(put_off.put_off("team/a", "u", &status("3")), None);
         assert_eq!(put_off.status("team/a", "u"), None, "it is written");
+        tokio::time::advance(MOST).await;
         assert_eq!(
             put_off.put_off("team/b", "u", &status("1")),
             None,
             "the others do not count any more"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_more_are_on_their_way_the_longer_it_is_put_off() {
+        let put_off = PutOff::default();
+        let last = |many: usize| {
+            let put = (0..many).map(|number| put_off.put_off(&format!("team/{number}"), "u", &status("1")));
+            put.last().flatten()
+        };
+        assert_eq!(last(250), Some(LONGEST));
+        assert_eq!(last(1000), Some(EACH * 1000));
+        assert_eq!(last(10_000), Some(MOST));
     }
 
     #[test]

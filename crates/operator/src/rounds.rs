@@ -3,12 +3,18 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::stores::Pulse;
 
 /// Changes that follow each other within this time are looked at together.
 pub const BREATH: Duration = Duration::from_millis(200);
+/// A round that took long is followed by a rest so many times as long: it looks at everything, and where much goes on at a time
+/// something always has changed.
+const REST: u32 = 100;
+/// Longest rest: that a share begins, or that something may be deleted, is waited for.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 /// Longest wait for a time of day: clocks are set now and then. A round in which nothing is due costs no call.
 const NAP: Duration = Duration::from_mins(10);
 
@@ -21,7 +27,9 @@ pub async fn make(
     let mut beats = pulse.subscribe();
     loop {
         beats.mark_unchanged();
+        let begin = Instant::now();
         let again = round().await;
+        let rested = Instant::now() + (begin.elapsed() * REST).min(LONGEST_REST);
         let later = async {
             match again {
                 Some(after) => tokio::time::sleep(after.min(NAP)).await,
@@ -32,7 +40,7 @@ pub async fn make(
             () = shutdown.cancelled() => return,
             () = later => {}
             changed = beats.changed() => match changed {
-                Ok(()) => tokio::time::sleep(BREATH).await,
+                Ok(()) => tokio::time::sleep_until(rested.max(Instant::now() + BREATH)).await,
                 Err(_) => return,
             },
         }
@@ -68,9 +76,28 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_round_that_takes_long_is_followed_by_a_rest() {
+        let (pulse, shutdown) = (Pulse::default(), CancellationToken::new());
+        let mut begun = Vec::new();
+        make(&pulse, &shutdown, async || {
+            begun.push(Instant::now());
+            if begun.len() == 3 {
+                shutdown.cancel();
+            }
+            let took = if begun.len() == 1 { 5 } else { 500 };
+            tokio::time::sleep(Duration::from_millis(took)).await;
+            pulse.beat();
+            None
+        })
+        .await;
+        assert_eq!(begun[1] - begun[0], Duration::from_millis(5 + 500));
+        assert_eq!(begun[2] - begun[1], Duration::from_millis(500) + LONGEST_REST);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_time_makes_due_is_looked_at_in_time() {
         let (pulse, shutdown) = (Pulse::default(), CancellationToken::new());
-        let begin = tokio::time::Instant::now();
+        let begin = Instant::now();
         let mut due = Some(Duration::from_secs(5));
         make(&pulse, &shutdown, async || {
             let next = due.take();

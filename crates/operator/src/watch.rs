@@ -45,6 +45,20 @@ enum Call {
     Everybody,
 }
 
+/// What a change of an object means.
+struct News {
+    call: Option<Call>,
+    /// Whether it matters to those who look at all objects.
+    beats: bool,
+}
+
+impl News {
+    /// Of a kind that seldom changes.
+    fn of(call: Option<Call>) -> Self {
+        Self { call, beats: true }
+    }
+}
+
 /// Fills `writers` for as long as the stream is polled, and yields what to look at. It never ends and never fails:
 /// watches that break are begun anew, ever later. `page_size`: objects of one answer to a list.
 pub fn start(
@@ -56,33 +70,35 @@ pub fn start(
     let signs = signs::start(client, &writers.signs, &stores);
     let (mut workspaces, mut templates) = (Changes::default(), Changes::default());
     let (mut managers, mut profiles) = (Changes::default(), Changes::default());
+    let mut relations = Changes::default();
     let pulse = writers.pulse;
     let streams: Vec<BoxStream<'static, Call>> = vec![
-        watch(
-            client,
-            page_size,
-            &pulse,
-            writers.workspaces,
-            move |meta, gone| {
-                workspaces
-                    .is_news(meta, gone)
-                    .then(|| Call::One(wake(meta, meta.name.as_deref())))
-            },
-        ),
-        watch(client, page_size, &pulse, writers.templates, move |meta, gone| {
-            let name = meta.name.clone().map(Call::Template);
-            name.filter(|_| templates.is_news(meta, gone))
+        watch(client, page_size, &pulse, writers.workspaces, move |object, gone| {
+            let meta = object.meta();
+            let is_news = workspaces.is_news(meta, gone);
+            News {
+                call: is_news.then(|| Call::One(wake(meta, meta.name.as_deref()))),
+                beats: relations.differ(meta, gone, relations_of(object)),
+            }
         }),
-        watch(client, page_size, &pulse, writers.managers, move |meta, gone| {
-            managers.is_news(meta, gone).then_some(Call::Everybody)
+        watch(client, page_size, &pulse, writers.templates, move |object, gone| {
+            let name = object.meta().name.clone().map(Call::Template);
+            News::of(name.filter(|_| templates.is_news(object.meta(), gone)))
         }),
-        watch(client, page_size, &pulse, writers.profiles, move |meta, gone| {
-            let namespace = meta.namespace.clone().map(Call::Namespace);
-            namespace.filter(|_| profiles.is_news(meta, gone))
+        watch(client, page_size, &pulse, writers.managers, move |object, gone| {
+            News::of(
+                managers
+                    .is_news(object.meta(), gone)
+                    .then_some(Call::Everybody),
+            )
         }),
-        watch(client, page_size, &pulse, writers.shares, |_, _| None),
+        watch(client, page_size, &pulse, writers.profiles, move |object, gone| {
+            let namespace = object.meta().namespace.clone().map(Call::Namespace);
+            News::of(namespace.filter(|_| profiles.is_news(object.meta(), gone)))
+        }),
+        watch(client, page_size, &pulse, writers.shares, |_, _| News::of(None)),
         watch(client, page_size, &pulse, writers.storage_classes, |_, _| {
-            Some(Call::Everybody)
+            News::of(Some(Call::Everybody))
         }),
         children(client, page_size, writers.claims),
         children(client, page_size, writers.deployments),
@@ -104,13 +120,13 @@ pub fn everybody(stores: &Stores) -> Vec<Wake> {
     references_of(&stores.workspaces.state())
 }
 
-/// The watch of one kind that people write, on which `pulse` beats.
+/// The watch of one kind that people write, on which `pulse` beats with what matters to those who look at all objects.
 fn watch<K>(
     client: &Client,
     page_size: u32,
     pulse: &Pulse,
     writer: CacheWriter<K>,
-    mut call: impl FnMut(&ObjectMeta, bool) -> Option<Call> + Send + 'static,
+    mut news: impl FnMut(&Guarded<K>, bool) -> News + Send + 'static,
 ) -> BoxStream<'static, Call>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
@@ -127,22 +143,24 @@ where
         })
         .reflect(writer)
         .filter_map(move |event| {
-            pulse.beat();
-            let call = match event {
-                Ok(Event::Apply(object)) => call(object.meta(), false),
-                Ok(Event::Delete(object)) => call(object.meta(), true),
+            let News { call, beats } = match event {
+                Ok(Event::Apply(object)) => news(&object, false),
+                Ok(Event::Delete(object)) => news(&object, true),
                 // Remembered, so that its next change is told from none; `InitDone` wakes it.
-                Ok(Event::InitApply(object)) => {
-                    call(object.meta(), false);
-                    None
-                }
-                Ok(Event::Init) => None,
-                Ok(Event::InitDone) => Some(Call::Everybody),
+                Ok(Event::InitApply(object)) => News {
+                    call: None,
+                    ..news(&object, false)
+                },
+                Ok(Event::Init) => News::of(None),
+                Ok(Event::InitDone) => News::of(Some(Call::Everybody)),
                 Err(error) => {
                     tracing::warn!(%error, kind, "the watch broke and is begun anew");
-                    None
+                    News::of(None)
                 }
             };
+            if beats {
+                pulse.beat();
+            }
             std::future::ready(call)
         })
         .boxed()
@@ -213,7 +231,23 @@ fn references_of(workspaces: &[Arc<Guarded<Workspace>>]) -> Vec<Wake> {
         .collect()
 }
 
-/// What was last seen of each object, without its status.
+/// What those who look at all workspaces (`protect`, `shares`, `walls`) look at of one, as a hash; nothing of one that does not
+/// parse. Its steps from start to stop and back are not in it: where hundreds take them at a time, so many looks at all would follow.
+fn relations_of(object: &Guarded<Workspace>) -> Option<u64> {
+    let workspace = object.0.as_ref().ok()?;
+    let (meta, spec) = (&workspace.metadata, &workspace.spec);
+    let resolved = workspace.status.as_ref().map(|status| {
+        let resolved = status.resolved.as_ref();
+        resolved.map(|it| (&it.template_uid, &it.manager, &it.execution_profile))
+    });
+    let mut hasher = DefaultHasher::new();
+    (names::owner(meta), meta.deletion_timestamp.is_some()).hash(&mut hasher);
+    (&spec.template_ref, &spec.manager_ref, &spec.execution_profile_ref).hash(&mut hasher);
+    resolved.flatten().hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+/// What was last seen of each object.
 #[derive(Default)]
 struct Changes {
     seen: HashMap<String, u64>,
@@ -222,16 +256,22 @@ struct Changes {
 impl Changes {
     /// Whether anything but status and bookkeeping differs from the last time. That it is gone is always news.
     fn is_news(&mut self, meta: &ObjectMeta, gone: bool) -> bool {
-        let key = meta.uid.clone().unwrap_or_default();
-        if gone {
-            self.seen.remove(&key);
-            return true;
-        }
         let mut hasher = DefaultHasher::new();
         (meta.generation, &meta.finalizers, &meta.annotations, &meta.labels).hash(&mut hasher);
         meta.deletion_timestamp.is_some().hash(&mut hasher);
-        let hash = hasher.finish();
-        self.seen.insert(key, hash) != Some(hash)
+        self.differ(meta, gone, Some(hasher.finish()))
+    }
+
+    /// Whether `now`, a hash of the object, is another than the last time. That it is gone is always news, and so is what is unknown.
+    fn differ(&mut self, meta: &ObjectMeta, gone: bool, now: Option<u64>) -> bool {
+        let key = meta.uid.clone().unwrap_or_default();
+        match now.filter(|_| !gone) {
+            Some(now) => self.seen.insert(key, now) != Some(now),
+            None => {
+                self.seen.remove(&key);
+                true
+            }
+        }
     }
 }
 
@@ -250,6 +290,34 @@ mod tests {
         assert!(!changes.is_news(&workspace.metadata, false));
         workspace.metadata.annotations = None;
         assert!(changes.is_news(&workspace.metadata, false));
+    }
+
+    #[test]
+    fn who_looks_at_all_workspaces_is_woken_by_what_one_refers_to_and_not_by_its_steps() {
+        let mut relations = Changes::default();
+        let mut beats = |workspace: &Workspace, gone: bool| {
+            let object = Guarded::of(workspace.clone());
+            relations.differ(object.meta(), gone, relations_of(&object))
+        };
+        let mut workspace = objects::workspace("demo");
+        assert!(beats(&workspace, false), "it is new");
+        workspace.spec.desired_status = api::workspace::DesiredStatus::Stopped;
+        workspace.metadata.generation = Some(7);
+        workspace.status = Some(api::WorkspaceStatus::default());
+        assert!(!beats(&workspace, false), "it stops");
+        workspace.status.as_mut().unwrap().resolved = Some(api::workspace::Resolved {
+            manager: Some("main".to_owned()),
+            ..Default::default()
+        });
+        assert!(beats(&workspace, false), "it is led to a manager");
+        workspace.spec.manager_ref = Some("other".to_owned());
+        assert!(beats(&workspace, false), "it refers to another");
+        workspace.metadata.annotations = None;
+        assert!(beats(&workspace, false), "nobody owns it");
+        workspace.metadata.deletion_timestamp = workspace.metadata.creation_timestamp.clone();
+        assert!(beats(&workspace, false), "it is being deleted");
+        assert!(!beats(&workspace, false));
+        assert!(beats(&workspace, true), "it is gone");
     }
 
     #[test]
@@ -290,6 +358,7 @@ mod tests {
         )
         .unwrap();
         assert!(broken.0.is_err());
+        assert_eq!(relations_of(&broken), None);
         let mut writers = Writers::default();
         writers.workspaces.apply_watcher_event(&Event::Apply(broken));
         let stores: Arc<Stores> = Arc::new(writers.stores());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// Beats whenever a watch has told something of a kind that people write.
+/// Beats whenever a watch has told something that matters to those who look at all objects of a kind.
 #[derive(Clone, Debug)]
 pub struct Pulse {
     beats: Arc<watch::Sender<()>>,
