@@ -26,7 +26,7 @@ pub fn admit(
 
 #[cfg(test)]
 mod tests {
-    use api::condition::reason;
+    use api::{condition::reason, workspace::DesiredStatus};
     use testkit::objects;
 
     use super::*;
@@ -57,11 +57,14 @@ mod tests {
         out_of_bounds.spec.image = Some("not an image".to_owned());
         let rejected = admit(&out_of_bounds, &references(), &fixtures::settings()).unwrap_err();
         assert_eq!(
-            (rejected.reason(), rejected.trouble()),
+            (rejected.reason(), rejected.trouble(DesiredStatus::Running)),
             (reason::RULES_VIOLATED, None)
         );
         let nobody = References::default();
         let rejected = admit(&objects::workspace("demo"), &nobody, &fixtures::settings()).unwrap_err();
-        assert_eq!(rejected.trouble().unwrap().reason, reason::MANAGER_NOT_FOUND);
+        assert_eq!(
+            rejected.trouble(DesiredStatus::Running).unwrap().reason,
+            reason::MANAGER_NOT_FOUND
+        );
     }
 }

@@ -6,13 +6,14 @@
 mod account;
 mod borrow;
 mod disk;
+mod told;
 mod writes;
 
 use std::{fmt::Debug, sync::Arc};
 
 use api::{
     Workspace,
-    condition::{self, STOPPED, reason},
+    condition::{self, STOPPED},
     names,
 };
 use k8s_openapi::{
@@ -22,7 +23,6 @@ use k8s_openapi::{
 use kube::{
     Api, Resource,
     api::{DeleteParams, Preconditions},
-    runtime::events::{Event, EventType},
 };
 use rules::ValidWorkspace;
 use serde::{Serialize, de::DeserializeOwned};
@@ -81,6 +81,7 @@ pub async fn apply(
         world,
         obstacle: None,
     };
+    let undone = told::undone(workspace, intent, &applied.world);
     let runs = applied.world.wanted_pods() > 0 || applied.world.live_pods().next().is_some();
     if let Ok((valid, plan)) = planned {
         finalizer::hold(context, workspace)
@@ -109,6 +110,9 @@ pub async fn apply(
         Intent::Keep => scale(context, 1, &mut applied).await?,
         Intent::Rest => free(context, workspace, &applied.world).await?,
         Intent::Start | Intent::Await => {}
+    }
+    if let Some(event) = undone {
+        publish::event(context, &applied.world.identity, event).await;
     }
     Ok(applied)
 }
@@ -322,26 +326,9 @@ async fn scale(context: &Context, replicas: i32, applied: &mut Applied) -> Resul
     let outcome = write::<Deployment>(context, &identity, names::OPERATOR_SCALE, &scale).await?;
     deployed(context, outcome, applied);
     if before > 1 {
-        tell_corrected(context, &identity, before, replicas).await;
+        publish::event(context, &identity, told::corrected(&identity, before, replicas)).await;
     }
     Ok(())
-}
-
-/// Somebody wanted several pods at one disk.
-async fn tell_corrected(context: &Context, identity: &Identity, before: i32, replicas: i32) {
-    let note = format!(
-        "The Deployment {} was scaled to {before} pods, and a workspace runs one: it is scaled to {replicas} again. More than \
-         one pod may have used the disk for a moment.",
-        identity.child_name()
-    );
-    let event = Event {
-        type_: EventType::Warning,
-        reason: reason::REPLICAS_CORRECTED.to_owned(),
-        note: Some(note),
-        action: "Scale".to_owned(),
-        secondary: None,
-    };
-    publish::event(context, identity, event).await;
 }
 
 fn deployed(context: &Context, outcome: Outcome<Deployment>, applied: &mut Applied) {

@@ -86,7 +86,10 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
     let trouble = facts
         .obstacle
         .and_then(Obstacle::trouble)
-        .or_else(|| facts.verdict.as_ref().err().and_then(Rejected::trouble))
+        .or_else(|| {
+            let rejected = facts.verdict.as_ref().err()?;
+            rejected.trouble(facts.workspace.spec.desired_status)
+        })
         .or(evidence.trouble);
     let alive = facts.world.wanted_pods() > 0;
     let pending = pending(facts, alive);
@@ -233,6 +236,11 @@ fn evidence(facts: &Facts<'_>, stand: Stand, before: &WorkspaceStatus) -> Eviden
         now: facts.now,
         grace: facts.grace,
         unavailable_since: unavailable.map(|it| it.last_transition_time.0),
+        profile: facts
+            .verdict
+            .as_ref()
+            .ok()
+            .and_then(|valid| valid.profile.as_ref()),
     };
     match stand {
         Stand::Starting => evidence::of_start(facts.world, judging),

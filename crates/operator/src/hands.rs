@@ -9,32 +9,57 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectM
 /// Annotation on a cached Deployment, and on none that is stored: who changed the pod template. The books themselves are too
 /// large to be kept for every workspace.
 const MARK: &str = "workspaces.jupyter.org/template-changed-by";
+/// The same of who said how many pods there are to be.
+const COUNT_MARK: &str = "workspaces.jupyter.org/scaled-by";
+/// Where the books name the pod template.
+const TEMPLATE: &str = "/f:spec/f:template";
+/// Where they name the number of pods.
+const COUNT: &str = "/f:spec/f:replicas";
 
 /// Who else wrote to the pod template since it was applied.
 pub fn on_template(meta: &ObjectMeta) -> Option<String> {
+    on(meta, TEMPLATE, MARK)
+}
+
+/// Who else said how many pods there are to be, and was the last to say so.
+pub fn on_count(meta: &ObjectMeta) -> Option<String> {
+    on(meta, COUNT, COUNT_MARK)
+}
+
+fn on(meta: &ObjectMeta, field: &str, mark: &str) -> Option<String> {
     match &meta.managed_fields {
-        Some(entries) => entries.iter().find_map(stranger).map(str::to_owned),
-        None => meta.annotations.as_ref()?.get(MARK).cloned(),
+        Some(entries) => stranger_of(entries, field),
+        None => meta.annotations.as_ref()?.get(mark).cloned(),
     }
 }
 
-/// Keeps the answer where the books are about to be dropped.
+fn stranger_of(entries: &[ManagedFieldsEntry], field: &str) -> Option<String> {
+    let mut entries = entries.iter();
+    entries
+        .find_map(|entry| stranger(entry, field))
+        .map(str::to_owned)
+}
+
+/// Keeps the answers where the books are about to be dropped.
 pub fn remember(meta: &mut ObjectMeta) {
-    let mut entries = meta.managed_fields.iter().flatten();
-    let who = entries.find_map(stranger).map(str::to_owned);
-    if let Some(annotations) = &mut meta.annotations {
-        annotations.remove(MARK);
-    }
-    if let Some(who) = who {
-        let annotations = meta.annotations.get_or_insert_default();
-        annotations.insert(MARK.to_owned(), who);
+    let entries = meta.managed_fields.as_deref().unwrap_or_default();
+    let found =
+        [(MARK, TEMPLATE), (COUNT_MARK, COUNT)].map(|(mark, field)| (mark, stranger_of(entries, field)));
+    for (mark, who) in found {
+        if let Some(annotations) = &mut meta.annotations {
+            annotations.remove(mark);
+        }
+        if let Some(who) = who {
+            let annotations = meta.annotations.get_or_insert_default();
+            annotations.insert(mark.to_owned(), who);
+        }
     }
 }
 
-fn stranger(entry: &ManagedFieldsEntry) -> Option<&str> {
-    let touched = entry.fields_v1.as_ref()?.0.pointer("/f:spec/f:template");
+fn stranger<'a>(entry: &'a ManagedFieldsEntry, field: &str) -> Option<&'a str> {
+    let touched = entry.fields_v1.as_ref()?.0.pointer(field);
     let who = entry.manager.as_deref().unwrap_or("somebody");
-    touched.filter(|_| !is_known(who))?;
+    touched.filter(|_| !is_known(who) && entry.subresource.as_deref() != Some("status"))?;
     Some(who)
 }
 
@@ -84,6 +109,24 @@ mod tests {
         }
         assert_eq!(on_template(&nobody), None);
         assert_eq!(on_template(&somebody).as_deref(), Some("kubectl-edit"));
+    }
+
+    #[test]
+    fn who_scaled_is_named_and_who_writes_the_status_is_not() {
+        let count = json!({"f:spec": {"f:replicas": {}}});
+        let mut status = entry("autoscaler", json!({"f:status": {"f:replicas": {}}}));
+        status["subresource"] = json!("status");
+        let mut scaled = written_by(json!([
+            entry(names::OPERATOR_SCALE, count.clone()),
+            status,
+            entry("kubectl", count)
+        ]));
+        for _ in 0..2 {
+            assert_eq!(on_count(&scaled).as_deref(), Some("kubectl"));
+            assert_eq!(on_template(&scaled), None);
+            remember(&mut scaled);
+            scaled.managed_fields = None;
+        }
     }
 
     #[test]

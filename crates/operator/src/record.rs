@@ -21,6 +21,8 @@ const MAX_TEXT: usize = 256;
 const DIGEST: &str = "sha256:";
 /// The format that is written. Fields may be added without a new number: one that is absent counts as unset.
 const FORMAT: u64 = 2;
+/// Where a record says which claim is the home.
+const CLAIM_NAME: &str = "spec.storage.claimName";
 /// What is pending where the record cannot be read: anything may be.
 const ANYTHING: &str = "spec";
 
@@ -38,9 +40,24 @@ pub fn pending(recorded: &str, workspace: &ValidWorkspace) -> Vec<String> {
         return Vec::new();
     }
     match readable(recorded, workspace) {
-        Some(recorded) => compare::differences(&recorded, &today),
+        Some(recorded) => {
+            let mut paths = compare::differences(&recorded, &today);
+            if !names_a_claim(&recorded, workspace) && !names_a_claim(&today, workspace) {
+                // Nobody wrote that field: a disk of its own came, or went.
+                for path in paths.iter_mut().filter(|path| *path == CLAIM_NAME) {
+                    "spec.storage".clone_into(path);
+                }
+            }
+            paths
+        }
         None => vec![ANYTHING.to_owned()],
     }
+}
+
+/// Whether the home of a record is a claim that somebody named.
+fn names_a_claim(record: &Value, workspace: &ValidWorkspace) -> bool {
+    let claim = record.pointer("/spec/storage/claimName").and_then(Value::as_str);
+    claim.is_some_and(|claim| claim != workspace.child_name())
 }
 
 /// Whether a running workspace is to be stopped and started: because it was asked to once more, or because `Always` applies

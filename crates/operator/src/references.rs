@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use api::{
     WorkspaceExecutionProfile, WorkspaceManager, WorkspaceStatus, WorkspaceTemplate, condition::reason,
-    manager::NetworkPolicySettings,
+    manager::NetworkPolicySettings, workspace::DesiredStatus,
 };
 use kube::ResourceExt as _;
 use rules::Rejection;
@@ -65,13 +65,22 @@ impl Rejected {
         }
     }
 
-    /// What to show as the cause in `Degraded`: everything but broken rules, which only the author can mend.
-    pub fn trouble(&self) -> Option<Trouble> {
+    /// In words, with what follows for a workspace that is wanted so.
+    pub fn told(&self, wanted: DesiredStatus) -> String {
+        match self {
+            Self::Rules(rejection) => rejection.told(wanted),
+            other => other.to_string(),
+        }
+    }
+
+    /// What to show as the cause in `Degraded` of a workspace that is wanted so: everything but broken rules, which only the author
+    /// can mend.
+    pub fn trouble(&self, wanted: DesiredStatus) -> Option<Trouble> {
         match self {
             Self::Rules(Rejection::Violations(_)) => None,
             other => Some(Trouble {
                 reason: other.reason(),
-                message: other.to_string(),
+                message: other.told(wanted),
                 failed: true,
             }),
         }

@@ -41,14 +41,13 @@ pub fn of_answer(child: &str, code: u16, message: &str) -> Option<Refusal> {
 
 /// The refusal in the words of an admission rule.
 pub fn of_message(child: &str, message: &str) -> Refusal {
-    if let Some(account) = missing_account(message) {
-        return Refusal {
-            reason: reason::SERVICE_ACCOUNT_NOT_FOUND,
-            message: format!(
-                "The ServiceAccount {account} does not exist in this namespace, so no pod can be made. Have it made, and \
-                 the pod follows by itself; or have the execution profile name another one."
-            ),
-        };
+    of_pod(child, message, None)
+}
+
+/// The same where the pod has what the execution profile of this name gives it.
+pub fn of_pod(child: &str, message: &str, profile: Option<&str>) -> Refusal {
+    if let Some(missing) = missing(message) {
+        return missing.told(profile);
     }
     let is = |words: &[&str]| words.iter().any(|word| message.contains(word));
     let (reason, advice) = if is(&["exceeded quota", "failed quota"]) {
@@ -81,6 +80,73 @@ pub fn of_message(child: &str, message: &str) -> Refusal {
         reason,
         message: format!("The {child} was refused: {}. {advice}.", gist(message)),
     }
+}
+
+/// Something that an execution profile names and that does not exist.
+struct Missing<'a> {
+    reason: &'static str,
+    kind: &'static str,
+    name: &'a str,
+    field: &'static str,
+    place: &'static str,
+}
+
+impl Missing<'_> {
+    fn told(&self, profile: Option<&str>) -> Refusal {
+        let Self {
+            kind,
+            name,
+            field,
+            place,
+            ..
+        } = self;
+        let by = match profile {
+            Some(profile) => format!("the execution profile {profile:?}"),
+            None => "the execution profile".to_owned(),
+        };
+        Refusal {
+            reason: self.reason,
+            message: format!(
+                "The {kind} {name}, which {by} names ({field}), does not exist{place}, so no pod can be made. Have it made, and the \
+                 pod follows by itself; or have the profile name another one."
+            ),
+        }
+    }
+}
+
+fn missing(message: &str) -> Option<Missing<'_>> {
+    if let Some(name) = missing_account(message) {
+        return Some(Missing {
+            reason: reason::SERVICE_ACCOUNT_NOT_FOUND,
+            kind: "ServiceAccount",
+            name,
+            field: "spec.serviceAccount.name",
+            place: " in this namespace",
+        });
+    }
+    // no PriorityClass with name batch was found
+    let class = message
+        .split_once("no PriorityClass with name ")
+        .and_then(|(_, rest)| rest.split_once(" was found"));
+    if let Some((name, _)) = class {
+        return Some(Missing {
+            reason: reason::PRIORITY_CLASS_NOT_FOUND,
+            kind: "PriorityClass",
+            name,
+            field: "spec.priorityClassName",
+            place: "",
+        });
+    }
+    // pod rejected: RuntimeClass "gvisor" not found
+    let (_, rest) = message.split_once("RuntimeClass \"")?;
+    let (name, _) = rest.split_once("\" not found")?;
+    Some(Missing {
+        reason: reason::RUNTIME_CLASS_NOT_FOUND,
+        kind: "RuntimeClass",
+        name,
+        field: "spec.runtimeClassName",
+        place: "",
+    })
 }
 
 /// `error looking up service account team/runner: serviceaccount "runner" not found`
@@ -154,13 +220,40 @@ mod tests {
     }
 
     #[test]
+    fn what_a_profile_names_and_is_not_there_is_told_with_profile_and_field() {
+        for (message, expected, words) in [
+            (
+                "error looking up service account team/runner: serviceaccount \"runner\" not found",
+                reason::SERVICE_ACCOUNT_NOT_FOUND,
+                "The ServiceAccount runner, which the execution profile \"gpu\" names (spec.serviceAccount.name), does not exist in this",
+            ),
+            (
+                "pods \"x\" is forbidden: no PriorityClass with name batch was found",
+                reason::PRIORITY_CLASS_NOT_FOUND,
+                "The PriorityClass batch, which the execution profile \"gpu\" names (spec.priorityClassName), does not exist, so",
+            ),
+            (
+                "pods \"x\" is forbidden: pod rejected: RuntimeClass \"gvisor\" not found",
+                reason::RUNTIME_CLASS_NOT_FOUND,
+                "The RuntimeClass gvisor, which the execution profile \"gpu\" names (spec.runtimeClassName), does not exist, so",
+            ),
+        ] {
+            let refusal = of_pod("Pod", message, Some("gpu"));
+            assert_eq!(refusal.reason, expected);
+            assert!(refusal.message.starts_with(words), "{}", refusal.message);
+        }
+    }
+
+    #[test]
     fn a_missing_service_account_is_named() {
         let message = "pods \"x-\" is forbidden: error looking up service account team/runner: serviceaccount \"runner\" \
                        not found";
         let refusal = of_message("Pod", message);
         assert_eq!(refusal.reason, reason::SERVICE_ACCOUNT_NOT_FOUND);
         assert!(
-            refusal.message.contains("ServiceAccount runner does not exist"),
+            refusal
+                .message
+                .contains("ServiceAccount runner, which the execution profile names"),
             "{}",
             refusal.message
         );

@@ -243,6 +243,11 @@ impl World {
         hands::on_template(&self.own_deployment()?.metadata)
     }
 
+    /// Who else scaled the Deployment.
+    pub fn scaled_by(&self) -> Option<String> {
+        hands::on_count(&self.own_deployment()?.metadata)
+    }
+
     /// The pod of the current run: controlled by a replica set of the Deployment, not on its way out, the newest.
     pub fn current_pod(&self) -> Option<&Pod> {
         let deployment_uid = self.own_deployment()?.metadata.uid.as_deref()?;

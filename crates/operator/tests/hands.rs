@@ -7,7 +7,7 @@ use api::{
     workspace::{DesiredStatus, Phase},
 };
 use k8s_openapi::api::{
-    apps::v1::Deployment,
+    apps::v1::{Deployment, ReplicaSet},
     core::v1::{PersistentVolumeClaim, Pod},
     events::v1::Event,
 };
@@ -228,6 +228,67 @@ async fn a_deployment_scaled_by_hand_is_scaled_back_at_once_and_that_is_told() {
     assert!(note.contains("scaled to 3 pods"), "{note}");
     stage.pass().await.unwrap();
     assert_eq!(told(&stage, reason::REPLICAS_CORRECTED), 1);
+}
+
+#[tokio::test]
+async fn a_deployment_scaled_to_none_or_deleted_by_hand_is_told_once_and_a_new_run_begins() {
+    for deleted in [false, true] {
+        let mut stage = Stage::with_running_demo().await;
+        let first = run_id(&stage.child().unwrap());
+        if deleted {
+            stage.server.remove::<Deployment>(Some(NAMESPACE), CHILD);
+            for set in stage.all::<ReplicaSet>() {
+                stage.server.remove::<ReplicaSet>(Some(NAMESPACE), &set.name_any());
+            }
+        } else {
+            stage.server.edit::<Deployment>(Some(NAMESPACE), CHILD, |object| {
+                object["spec"]["replicas"] = json!(0);
+                object["metadata"]["managedFields"] = json!([{
+                    "manager": "kubectl", "operation": "Update", "subresource": "scale", "fieldsType": "FieldsV1",
+                    "fieldsV1": {"f:spec": {"f:replicas": {}}},
+                }]);
+            });
+        }
+        stage.pass().await.unwrap();
+        stage.end_pods();
+        stage.cluster();
+        for _ in 0..3 {
+            stage.pass().await.unwrap();
+            stage.cluster();
+        }
+        assert_ne!(run_id(&stage.child().unwrap()), first, "deleted: {deleted}");
+        assert_eq!(told(&stage, reason::DEPLOYMENT_RESTORED), 1, "deleted: {deleted}");
+        let events = stage.all::<Event>();
+        let note = events
+            .iter()
+            .find(|event| event.reason.as_deref() == Some(reason::DEPLOYMENT_RESTORED))
+            .and_then(|event| event.note.clone())
+            .unwrap();
+        let words = if deleted {
+            "was deleted"
+        } else {
+            "was scaled to no pod by \"kubectl\""
+        };
+        assert!(
+            note.contains(words) && note.contains("spec.desiredStatus"),
+            "{note}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_restart_that_was_asked_for_is_not_told_as_somebody_s_deed() {
+    let mut stage = Stage::with_running_demo().await;
+    stage.edit_spec(|spec| {
+        spec["updatePolicy"] = json!("Always");
+        spec["port"] = json!(9000);
+    });
+    for _ in 0..3 {
+        stage.pass().await.unwrap();
+        stage.cluster();
+        stage.end_pods();
+    }
+    assert_eq!(told(&stage, reason::DEPLOYMENT_RESTORED), 0);
 }
 
 #[tokio::test]

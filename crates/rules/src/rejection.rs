@@ -1,6 +1,7 @@
 //! Why a workspace must not run, in words (pure).
 
 use api::condition::reason;
+use api::workspace::DesiredStatus;
 
 use crate::violation::Violations;
 
@@ -8,23 +9,19 @@ use crate::violation::Violations;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotYet {
     /// The named template does not exist.
-    #[error(
-        "WorkspaceTemplate {name:?} (spec.templateRef) does not exist: the workspace starts as soon as it does"
-    )]
+    #[error("WorkspaceTemplate {name:?} (spec.templateRef) does not exist")]
     TemplateNotFound {
         /// Its name.
         name: String,
     },
     /// The named manager does not exist.
-    #[error("WorkspaceManager {name:?} does not exist: the workspace starts as soon as it does")]
+    #[error("WorkspaceManager {name:?} does not exist")]
     ManagerNotFound {
         /// Its name.
         name: String,
     },
     /// The named execution profile does not exist.
-    #[error(
-        "WorkspaceExecutionProfile {name:?} does not exist in this namespace: the workspace starts as soon as it does"
-    )]
+    #[error("WorkspaceExecutionProfile {name:?} does not exist in this namespace")]
     ExecutionProfileNotFound {
         /// Its name.
         name: String,
@@ -57,6 +54,17 @@ impl NotYet {
             Self::ManagerAmbiguous { .. } => reason::MANAGER_AMBIGUOUS,
         }
     }
+
+    /// In words, with what follows for a workspace that is wanted so.
+    pub fn told(&self, wanted: DesiredStatus) -> String {
+        let then = match (self, wanted) {
+            // These say what to do.
+            (Self::NoDefaultManager | Self::ManagerAmbiguous { .. }, _) => "",
+            (_, DesiredStatus::Running) => ": the workspace starts as soon as it does",
+            (_, DesiredStatus::Stopped) => ": the workspace is stopped, and cannot start until it does",
+        };
+        format!("{self}{then}")
+    }
 }
 
 /// Why a workspace must not run.
@@ -76,6 +84,14 @@ impl Rejection {
         match self {
             Self::Violations(_) => reason::RULES_VIOLATED,
             Self::NotYet(not_yet) => not_yet.reason(),
+        }
+    }
+
+    /// In words, with what follows for a workspace that is wanted so.
+    pub fn told(&self, wanted: DesiredStatus) -> String {
+        match self {
+            Self::Violations(violations) => violations.to_string(),
+            Self::NotYet(not_yet) => not_yet.told(wanted),
         }
     }
 }

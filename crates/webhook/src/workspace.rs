@@ -187,7 +187,7 @@ impl Referred {
         found.out_of_bounds = out_of_bounds;
         if all {
             found.invalid.extend(self.leaving(request, changes, &judgement));
-            found.warnings = self.warnings(request, changes, &judgement);
+            found.warnings = self.warnings(request, changes, workspace, &judgement);
         }
         found
     }
@@ -241,13 +241,20 @@ impl Referred {
         .collect()
     }
 
-    fn warnings(&self, request: &Request, changes: &Changes, judgement: &Judgement) -> Vec<String> {
+    fn warnings(
+        &self,
+        request: &Request,
+        changes: &Changes,
+        workspace: &Workspace,
+        judgement: &Judgement,
+    ) -> Vec<String> {
         // Whether a template exists is not told either.
         let not_yet = judgement
             .not_yet
             .as_ref()
             .filter(|not_yet| !(self.template_is_secret && is_template(not_yet)));
-        let mut warnings: Vec<_> = not_yet.map(ToString::to_string).into_iter().collect();
+        let wanted = workspace.spec.desired_status;
+        let mut warnings: Vec<_> = not_yet.map(|not_yet| not_yet.told(wanted)).into_iter().collect();
         let touched = ["idleShutdown", "storage"]
             .iter()
             .any(|field| changes.spec.contains(*field));

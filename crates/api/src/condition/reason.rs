@@ -112,6 +112,12 @@ reasons! {
     SERVICE_ACCOUNT_NOT_FOUND = "ServiceAccountNotFound", "Degraded=True",
         "The ServiceAccount that the execution profile names does not exist in this namespace.",
         "Have it made: the pod is made by itself then. Or have the profile changed.";
+    PRIORITY_CLASS_NOT_FOUND = "PriorityClassNotFound", "Degraded=True",
+        "The PriorityClass that the execution profile names does not exist.",
+        "Have it made: the pod is made by itself then. Or have the profile changed.";
+    RUNTIME_CLASS_NOT_FOUND = "RuntimeClassNotFound", "Degraded=True",
+        "The RuntimeClass that the execution profile names does not exist.",
+        "Have it made: the pod is made by itself then. Or have the profile changed.";
 
     IMAGE_PULL_FAILED = "ImagePullFailed", "Degraded=True",
         "The image cannot be pulled: it does not exist, its registry does not answer or wants credentials, or it is absent where nothing is pulled.",
@@ -185,6 +191,9 @@ reasons! {
     REPLICAS_CORRECTED = "ReplicasCorrected", "Event",
         "Somebody scaled the Deployment to more than one pod. A workspace runs one pod, so it was scaled back at once; for a moment more than one may have used the disk.",
         "Leave the Deployment alone: spec.desiredStatus starts and stops the workspace. Take it off autoscalers.";
+    DEPLOYMENT_RESTORED = "DeploymentRestored", "Event",
+        "Somebody deleted the Deployment of a running workspace, or scaled it to none. A workspace that is wanted running runs: a new run begins.",
+        "Leave the Deployment alone: spec.desiredStatus starts and stops the workspace.";
     NAME_CONFLICT = "NameConflict", "Degraded=True",
         "The name of a child is taken by an object that is not this workspace's.",
         "Delete or rename that object, or create the workspace under another name.";

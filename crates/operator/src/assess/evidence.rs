@@ -14,6 +14,7 @@ use k8s_openapi::{
     api::core::v1::{Pod, PodCondition},
     apimachinery::pkg::apis::meta::v1::Time,
 };
+use rules::ExecutionProfile;
 
 pub(super) use self::containers::count;
 use crate::{refusal, trouble::Trouble, world::World};
@@ -93,24 +94,26 @@ impl Evidence {
 
 /// What evidence is judged by, besides the world.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Judging {
+pub(super) struct Judging<'a> {
     /// Now.
     pub(super) now: Timestamp,
     /// How long a pod without a node still counts as starting: autoscalers need their time.
     pub(super) grace: Duration,
     /// When the workspace ceased to be available, if it is not.
     pub(super) unavailable_since: Option<Timestamp>,
+    /// The execution profile, if there is one.
+    pub(super) profile: Option<&'a ExecutionProfile>,
 }
 
 /// What keeps the pod of the current run from being ready.
-pub(super) fn of_start(world: &World, judging: Judging) -> Evidence {
+pub(super) fn of_start(world: &World, judging: Judging<'_>) -> Evidence {
     let now = judging.now;
     let pod = world.current_pod();
     Evidence::first([
         volumes::terminating(world),
         node::lost(world, world.live_pods(), now),
         volumes::missing_class(world, now),
-        pod.map_or_else(|| no_pod(world, now), |pod| pod::trouble(world, pod, judging)),
+        pod.map_or_else(|| no_pod(world, judging), |pod| pod::trouble(world, pod, judging)),
         pod.map_or(NONE, |pod| volumes::of_pod(world, pod, now)),
         volumes::unbound(world, now),
         pod::ended(world, judging),
@@ -136,7 +139,8 @@ pub(super) fn of_end(world: &World, now: Timestamp) -> Evidence {
 }
 
 /// Quota, Pod Security and other admission rules speak through the Deployment: it cannot make its pod.
-fn no_pod(world: &World, now: Timestamp) -> Evidence {
+fn no_pod(world: &World, judging: Judging<'_>) -> Evidence {
+    let now = judging.now;
     let conditions = world
         .own_deployment()
         .and_then(|it| it.status.as_ref())
@@ -149,7 +153,8 @@ fn no_pod(world: &World, now: Timestamp) -> Evidence {
     if let Some(rest) = remaining(failure.last_transition_time.as_ref(), DOUBT, now) {
         return Evidence::later(rest);
     }
-    let refusal = refusal::of_message("Pod", failure.message.as_deref().unwrap_or_default());
+    let message = failure.message.as_deref().unwrap_or_default();
+    let refusal = refusal::of_pod("Pod", message, judging.profile.map(|it| it.name.as_str()));
     Evidence::certain(refusal.reason, refusal.message)
 }
 

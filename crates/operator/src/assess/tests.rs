@@ -319,3 +319,31 @@ proptest! {
 mod failures;
 mod hands;
 mod trouble;
+
+#[test]
+fn a_stopped_workspace_that_could_not_start_shows_why_beside_its_phase() {
+    let mut world = fixtures::scaled_to_zero();
+    world.pods.clear();
+    let healthy = Scene::of(world.clone()).stopped().status();
+    assert_eq!(healthy.reason.as_deref(), Some(reason::STOPPED));
+    let scene = Scene::of(world).stopped().rejected();
+    let status = scene.status();
+    assert_eq!(status.phase, Some(Phase::Stopped));
+    assert_eq!(status.reason.as_deref(), Some(reason::TEMPLATE_NOT_FOUND));
+    assert_eq!(condition(&status, DEGRADED), ("True", reason::TEMPLATE_NOT_FOUND));
+    assert_eq!(condition(&status, STOPPED), ("True", reason::STOPPED));
+    for type_ in [VALID, DEGRADED] {
+        let told = &condition::find(&status.conditions, type_).unwrap().message;
+        assert!(
+            told.ends_with("does not exist: the workspace is stopped, and cannot start until it does"),
+            "{told}"
+        );
+    }
+    let waiting = Scene::of(fixtures::world()).rejected().status();
+    assert_eq!(waiting.phase, Some(Phase::Invalid));
+    let told = waiting.message.unwrap();
+    assert!(
+        told.ends_with("the workspace starts as soon as it does"),
+        "{told}"
+    );
+}

@@ -30,7 +30,10 @@ pub(super) fn conditions(
     let mut set = Conditions::new(&before.conditions, facts.workspace.metadata.generation, facts.now);
     match facts.verdict {
         Ok(_) => set.set(VALID, true, reason::ALL_RULES_HOLD, "Every rule holds."),
-        Err(rejected) => set.set(VALID, false, rejected.reason(), &rejected.to_string()),
+        Err(rejected) => {
+            let told = rejected.told(facts.workspace.spec.desired_status);
+            set.set(VALID, false, rejected.reason(), &told);
+        }
     }
     let not_ready = format!("The pod is not ready yet.{}", by_hand(facts.world));
     let (why, available, progressing) = match stand {
@@ -126,6 +129,9 @@ pub(super) fn decisive(stand: Stand, trouble: Option<&Trouble>, rejected: bool) 
         Stand::Running if rejected => VALID,
         Stand::Running if trouble.is_some() => DEGRADED,
         Stand::Running => AVAILABLE,
+        // It would not start: that is worth more than that it does not run, as it is wanted.
+        Stand::Stopped if rejected => VALID,
+        Stand::Stopped if trouble.is_some() => DEGRADED,
         Stand::Stopped => STOPPED,
     }
 }

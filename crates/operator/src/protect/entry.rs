@@ -102,7 +102,7 @@ mod tests {
         let nothing = World::empty(fixtures::running().identity);
         let rejected = judged(false, &nothing).unwrap_err();
         assert_eq!(rejected.reason(), reason::TEMPLATE_TERMINATING);
-        assert!(rejected.trouble().is_some());
+        assert!(rejected.trouble(api::workspace::DesiredStatus::Running).is_some());
         assert!(rejected.to_string().contains("\"t\""), "{rejected}");
         assert!(judged(true, &nothing).is_ok());
         assert!(judged(false, &fixtures::running()).is_ok());

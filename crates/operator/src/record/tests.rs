@@ -120,7 +120,17 @@ fn a_disk_for_an_ephemeral_home_is_pending() {
     let mut ephemeral = objects::workspace("demo");
     ephemeral.spec.storage = None;
     let before = of(&fixtures::admit(&ephemeral));
-    assert_eq!(pending(&before, &fixtures::valid()), ["spec.storage.claimName"]);
+    assert_eq!(
+        pending(&before, &fixtures::valid()),
+        ["spec.storage"],
+        "nobody wrote claimName"
+    );
+    let mut borrowed = objects::workspace("demo");
+    borrowed.spec.storage = serde_json::from_value(json!({"claimName": "data"})).unwrap();
+    assert_eq!(
+        pending(&before, &fixtures::admit(&borrowed)),
+        ["spec.storage.claimName"]
+    );
 }
 
 #[test]

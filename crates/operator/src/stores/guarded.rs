@@ -67,32 +67,40 @@ fn without_managed_fields(mut text: String) -> String {
     let found = value_of(text.as_bytes(), 0, "metadata")
         .and_then(|metadata| value_of(text.as_bytes(), metadata.start, "managedFields"));
     if let Some(value) = found {
-        let by_hand = text.get(value.clone()).and_then(written_by_hand);
+        let by_hand = text.get(value.clone()).map(written_by_hand).unwrap_or_default();
         // Whatever its value was, `null` is as good as absent.
-        let kept = by_hand.map_or_else(|| "null".to_owned(), |entry| format!("[{entry}]"));
+        let kept = match by_hand.as_slice() {
+            [] => "null".to_owned(),
+            entries => format!("[{}]", entries.join(",")),
+        };
         text.replace_range(value, &kept);
     }
     text
 }
 
-/// The first of these managed fields that may tell of a pod template changed by hand.
-fn written_by_hand(managed: &str) -> Option<&str> {
+/// Those of these managed fields that may tell of a pod template, or a number of pods, changed by hand.
+fn written_by_hand(managed: &str) -> Vec<&str> {
     let text = managed.as_bytes();
+    let mut found = Vec::new();
     let mut at = 0;
     while matches!(text.get(at), Some(b'[' | b',')) {
         let start = after_blanks(text, at + 1);
-        let end = end_of_value(text, start)?;
-        let entry = managed.get(start..end)?;
-        if entry.contains("\"f:template\"") {
+        let Some(end) = end_of_value(text, start) else {
+            break;
+        };
+        let Some(entry) = managed.get(start..end) else {
+            break;
+        };
+        if entry.contains("\"f:template\"") || entry.contains("\"f:replicas\"") {
             let quoted = value_of(text, start, "manager").and_then(|value| managed.get(value));
             let who = quoted.and_then(|quoted| serde_json::from_str::<&str>(quoted).ok());
             if !who.is_some_and(hands::is_known) {
-                return Some(entry);
+                found.push(entry);
             }
         }
         at = after_blanks(text, end);
     }
-    None
+    found
 }
 
 /// Where the value of a key stands in the JSON object that begins at `at`; nothing if it has none, or is no object.
@@ -204,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn of_managed_fields_only_a_pod_template_changed_by_hand_is_kept() {
+    fn of_managed_fields_only_a_pod_template_or_a_count_changed_by_hand_is_kept() {
         let entry = |manager: &str, field: &str| serde_json::json!({"manager": manager, "fieldsV1": {"f:spec": {field: {}}}});
         let kept = |entries: &[serde_json::Value]| {
             let object = serde_json::json!({"metadata": {"name": "a", "managedFields": entries}});
@@ -216,10 +224,13 @@ mod tests {
         let controller = entry("kube-controller-manager", "f:template");
         let scaled = entry("kubectl", "f:replicas");
         let edited = entry("kubectl-edit", "f:template");
-        let usual = [ours, controller, scaled];
+        let scaler = entry(api::names::OPERATOR_SCALE, "f:replicas");
+        let usual = [ours, controller, scaler];
         assert_eq!(kept(&usual), serde_json::Value::Null);
         let changed = [usual.as_slice(), std::slice::from_ref(&edited)].concat();
         assert_eq!(kept(&changed), serde_json::json!([edited]));
+        let both = [std::slice::from_ref(&scaled), changed.as_slice()].concat();
+        assert_eq!(kept(&both), serde_json::json!([scaled, edited]));
         assert_eq!(kept(&[]), serde_json::Value::Null);
     }
 

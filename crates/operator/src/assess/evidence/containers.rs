@@ -7,8 +7,9 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
 };
 use kube::ResourceExt as _;
+use rules::ExecutionProfile;
 
-use super::{Evidence, NONE, SLOW, condition, missing_source, remaining, trimmed};
+use super::{Evidence, Judging, NONE, SLOW, condition, missing_source, remaining, trimmed};
 use crate::{assess::conditions::brief, signs::Warning, world::World};
 
 /// The kubelet's reason for an Event about a hook that failed.
@@ -27,7 +28,7 @@ struct Subject<'a> {
 }
 
 /// What keeps the containers of this pod from being ready.
-pub(super) fn trouble(world: &World, pod: &Pod, now: Timestamp) -> Evidence {
+pub(super) fn trouble(world: &World, pod: &Pod, judging: Judging<'_>) -> Evidence {
     let Some(status) = &pod.status else { return NONE };
     let spec = pod.spec.as_ref();
     let init = status
@@ -48,7 +49,7 @@ pub(super) fn trouble(world: &World, pod: &Pod, now: Timestamp) -> Evidence {
         status,
         init: false,
     });
-    Evidence::first(init.chain(rest).map(|subject| subject.trouble(now)))
+    Evidence::first(init.chain(rest).map(|subject| subject.trouble(judging)))
 }
 
 /// How many containers are ready or done, and of how many: init containers and sidecars count.
@@ -68,8 +69,27 @@ fn named<'a>(containers: impl IntoIterator<Item = &'a Container>, name: &str) ->
     containers.into_iter().find(|container| container.name == name)
 }
 
+/// A pull Secret that does not exist is passed over by the kubelet, so which ones there ought to be is told.
+fn pull_secrets(profile: &ExecutionProfile) -> String {
+    let names: Vec<_> = profile
+        .spec
+        .image_pull_secrets
+        .iter()
+        .map(|it| it.name.as_str())
+        .collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!(
+        " The execution profile {:?} has it pulled with {} (spec.imagePullSecrets): check that they exist in this namespace and \
+         suit the registry.",
+        profile.name,
+        names.join(", ")
+    )
+}
+
 impl Subject<'_> {
-    fn trouble(self, now: Timestamp) -> Evidence {
+    fn trouble(self, judging: Judging<'_>) -> Evidence {
         if self.status.ready {
             return NONE;
         }
@@ -79,7 +99,7 @@ impl Subject<'_> {
             waiting.reason.unwrap_or_default(),
             waiting.message.unwrap_or_default(),
         );
-        if let Some(known) = self.waiting(&why, &text) {
+        if let Some(known) = self.waiting(&why, &text, judging.profile) {
             return known;
         }
         let ended = state
@@ -91,13 +111,13 @@ impl Subject<'_> {
             return self.exited(why == "CrashLoopBackOff", &ended);
         }
         match state.running {
-            Some(running) if !self.init => self.not_ready(running.started_at.as_ref(), now),
+            Some(running) if !self.init => self.not_ready(running.started_at.as_ref(), judging.now),
             _ => NONE,
         }
     }
 
     /// What the kubelet says of a container that it does not run.
-    fn waiting(self, why: &str, text: &str) -> Option<Evidence> {
+    fn waiting(self, why: &str, text: &str, profile: Option<&ExecutionProfile>) -> Option<Evidence> {
         match why {
             "ErrImagePull"
             | "ImagePullBackOff"
@@ -105,7 +125,7 @@ impl Subject<'_> {
             | "ErrImageNeverPull"
             | "ImageInspectError"
             | "RegistryUnavailable"
-            | "SignatureValidationFailed" => Some(self.image(text)),
+            | "SignatureValidationFailed" => Some(self.image(text, profile)),
             "PostStartHookError" => Some(self.hook(text)),
             // The kubelet says of a container whose hook failed that it is being made until that has ended, which takes its whole grace.
             "ContainerCreating" => self.hook_warning().map(|_| self.hook("")),
@@ -120,7 +140,7 @@ impl Subject<'_> {
         }
     }
 
-    fn image(self, text: &str) -> Evidence {
+    fn image(self, text: &str, profile: Option<&ExecutionProfile>) -> Evidence {
         let image = self
             .spec
             .and_then(|spec| spec.image.as_deref())
@@ -143,8 +163,9 @@ impl Subject<'_> {
             "Check its name and tag, and that the cluster may pull it"
         };
         let message = format!(
-            "The image {image:?} cannot be pulled: {}. {advice}.",
-            trimmed(text)
+            "The image {image:?} cannot be pulled: {}. {advice}.{}",
+            trimmed(text),
+            profile.map(pull_secrets).unwrap_or_default()
         );
         Evidence::certain(reason::IMAGE_PULL_FAILED, message)
     }

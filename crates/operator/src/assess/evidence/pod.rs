@@ -19,7 +19,7 @@ const EVICTED: &str = "Evicted";
 const AFTERMATH: Duration = Duration::from_mins(1);
 
 /// What keeps this pod from being ready, as far as its own status says.
-pub(super) fn trouble(world: &World, pod: &Pod, judging: Judging) -> Evidence {
+pub(super) fn trouble(world: &World, pod: &Pod, judging: Judging<'_>) -> Evidence {
     match condition(pod, "PodScheduled") {
         Some(scheduled) if scheduled.status == "False" => unscheduled(
             world,
@@ -27,11 +27,11 @@ pub(super) fn trouble(world: &World, pod: &Pod, judging: Judging) -> Evidence {
             scheduled.last_transition_time.as_ref(),
             judging,
         ),
-        _ => containers::trouble(world, pod, judging.now),
+        _ => containers::trouble(world, pod, judging),
     }
 }
 
-fn unscheduled(world: &World, message: &str, since: Option<&Time>, judging: Judging) -> Evidence {
+fn unscheduled(world: &World, message: &str, since: Option<&Time>, judging: Judging<'_>) -> Evidence {
     // What the scheduler would achieve by evicting others changes by the minute.
     let message = trimmed(message.split(" preemption:").next().unwrap_or(message));
     // A disk is being made, and its claim tells why it is not; somebody else's claim tells us nothing.
@@ -58,7 +58,10 @@ fn unscheduled(world: &World, message: &str, since: Option<&Time>, judging: Judg
         );
         return Evidence::certain(reason::VOLUME_UNBOUND, told);
     }
-    let told = format!("No node can take the pod: {message}. {}.", advice(message));
+    let told = format!(
+        "No node can take the pod. {}. The scheduler's words: {message}.",
+        advice(message)
+    );
     let grace = remaining(since, judging.grace, judging.now);
     Evidence::may_pass(reason::UNSCHEDULABLE, told, grace)
 }
@@ -123,7 +126,7 @@ fn resource(rest: &str) -> &str {
 }
 
 /// A node let go of the last pod, or is letting go of it, or would not run it, and the next one is not ready yet.
-pub(super) fn ended(world: &World, judging: Judging) -> Evidence {
+pub(super) fn ended(world: &World, judging: Judging<'_>) -> Evidence {
     let Some(pod) = last_ended(world) else { return NONE };
     let status = pod.status.clone().unwrap_or_default();
     let disruption = condition(pod, "DisruptionTarget").filter(|it| it.status == "True");
