@@ -17,6 +17,7 @@ use gateway::crypto::seal::{KeyId, KeyRing, SealingKey};
 use gateway::crypto::tokens::{TICKET_LIFE, Ticket};
 use gateway::index::freshness::Freshness;
 use gateway::index::{Domain, Index, Snapshot, Target};
+use gateway::listen::bounds::{Bounds, Most, at_entrance};
 use gateway::listen::{Limits, Listener};
 use gateway::metrics::Metrics;
 use gateway::oidc::Tokens;
@@ -208,6 +209,8 @@ async fn gateway(tls: Option<Arc<ServerConfig>>) -> anyhow::Result<()> {
         socket,
         tls,
         limits,
+        bounds: Bounds::new(Most::default(), metrics.clone()),
+        kind: at_entrance,
         metrics,
     };
     listener

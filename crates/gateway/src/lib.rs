@@ -12,6 +12,7 @@ pub mod audit;
 pub mod clock;
 pub mod crypto;
 mod further_providers;
+mod gauges;
 pub mod index;
 pub mod listen;
 pub mod metrics;

@@ -24,12 +24,14 @@ use crate::clock::Clock;
 use crate::crypto::keys::KeyStore;
 use crate::crypto::seal::KeyRing;
 use crate::crypto::tokens::RandomId;
+use crate::gauges;
 use crate::index::Index;
 use crate::index::following::Follower;
 use crate::index::freshness::Freshness;
 use crate::index::heartbeat::Heartbeat;
 use crate::index::traefik::Routes;
 use crate::index::watch;
+use crate::listen::bounds::{self, Bounds, Most};
 use crate::listen::certificates::{Pki, TlsConfigs, own_names, secret_spec};
 use crate::listen::{Limits, Listener};
 use crate::metrics::Metrics;
@@ -75,6 +77,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let metrics = Metrics::default();
     let mut registry = Registry::default();
     metrics.register(&mut registry);
+    let observed = metrics.clone();
+    kit::stall::end_when_stalled(move |late| observed.loop_lag(late)).context("the watch over the event loop")?;
     let readiness = Readiness::default();
     let admin = kit::admin::serve(
         args.admin_address,
@@ -130,7 +134,8 @@ async fn serve(
     tasks.spawn(routes.clone().follow(index.clone()));
     let (audit, log) = Audit::to(std::io::stdout(), metrics.clone()).context("the audit log")?;
     let objects = Api::namespaced(client.clone(), &args.namespace);
-    let sessions = sessions(objects, ring.clone(), &sign_in, audit.clone());
+    let told = (audit.clone(), metrics.clone());
+    let sessions = sessions(objects, ring.clone(), &sign_in, told);
     let (watching, sweeping, keeping) = (sessions.clone(), sessions.clone(), sessions.clone());
     tasks.spawn(async move { watching.watch(&follower, || watched.open()).await });
     tasks.spawn(async move { sweeping.janitor().await });
@@ -156,6 +161,7 @@ async fn serve(
         client,
         clock: Clock::System,
     });
+    tasks.spawn(gauges::keep(app.clone()));
     let relay = Arc::new(Relay::new(
         app.clone(),
         index,
@@ -212,9 +218,10 @@ fn sessions(
     objects: Api<GatewaySession>,
     keys: Arc<KeyRing>,
     sign_in: &SignIn,
-    audit: Audit,
+    (audit, metrics): (Audit, Metrics),
 ) -> Arc<Sessions> {
     let sessions = Sessions::new(objects, keys, Clock::System)
+        .counted(metrics)
         .within(sign_in.limits)
         .renewed_by(sign_in.providers.clone())
         .telling(move |session, user, by| audit.logout(session, user, by));
@@ -256,19 +263,24 @@ impl Sockets {
         }));
         let auth = sign_in::auth(app.clone());
         let pages = router::pages(app.index.clone(), auth, sign_in::workspace(app.clone()));
-        let listener = |name, socket| Listener {
+        let bounds = Bounds::new(Most::default(), metrics.clone());
+        let listener = |name, socket, kind| Listener {
             name,
             socket,
             tls: Some(tls.clone()),
             limits: Limits::default(),
+            bounds: bounds.clone(),
+            kind,
             metrics: metrics.clone(),
         };
         let mut listeners = JoinSet::new();
-        listeners.spawn(listener("verify", self.verify).serve(move || entrance.clone(), stop.clone()));
+        let verify = listener("verify", self.verify, bounds::at_entrance);
+        listeners.spawn(verify.serve(move || entrance.clone(), stop.clone()));
         // Each connection of a proxy remembers what it was told.
         let provider = move || router::provider(routes.clone());
-        listeners.spawn(listener("routes", self.routes).serve(provider, stop.clone()));
-        listeners.spawn(listener("pages", self.pages).serve(move || pages.clone(), stop.clone()));
+        listeners.spawn(listener("routes", self.routes, bounds::at_routes).serve(provider, stop.clone()));
+        let listener = listener("pages", self.pages, bounds::at_pages);
+        listeners.spawn(listener.serve(move || pages.clone(), stop.clone()));
         listeners
     }
 }
@@ -293,7 +305,10 @@ async fn sign_people_in(app: &AppState, clients: Vec<OidcClient>) -> WrongSettin
     let is_single = app.providers.single().is_some();
     let found = app.providers.iter().zip(clients);
     let mut searches: FuturesUnordered<_> = found
-        .map(|(registered, client)| find(registered, client, is_single))
+        .map(|(registered, client)| {
+            let http = client.http.counted(app.metrics.clone());
+            find(registered, OidcClient { http, ..client }, is_single)
+        })
         .collect();
     loop {
         match searches.next().await {

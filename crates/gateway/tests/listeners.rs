@@ -1,17 +1,21 @@
 //! Who gets a connection, for how long, and with how much.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
+use futures::StreamExt as _;
 use gateway::listen::Limits;
+use gateway::listen::bounds::Most;
 use http::{Request, StatusCode};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use kit::pki::{Purpose, authority, leaf};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::rig::Rig;
 
@@ -163,4 +167,249 @@ async fn a_connection_that_says_nothing_is_dropped_in_time() {
             .await
             .unwrap()
     );
+}
+
+#[tokio::test]
+async fn a_connection_that_is_open_and_idle_ends_with_its_age() {
+    let limits = Limits {
+        age: Duration::from_millis(200),
+        jitter: Duration::ZERO,
+        drain: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let rig = Rig::start(router(), limits).await;
+    // One never says what HTTP/2 begins with, one has said it and nothing more, one is silent after an answer.
+    let silent = rig.connect("h2").await;
+    let greeted = rig.connect("h2").await;
+    let (_sender, greeted) = http2::handshake::<_, _, Body>(TokioExecutor::new(), TokioIo::new(greeted))
+        .await
+        .unwrap();
+    let mut used = rig.connect("http/1.1").await;
+    used.write_all(b"GET / HTTP/1.1\r\nhost: gateway.test\r\n\r\n")
+        .await
+        .unwrap();
+    let end = async |mut stream: tokio_rustls::client::TlsStream<_>| {
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+    };
+    timeout(SOON, async {
+        tokio::join!(end(silent), end(used), async {
+            let _ = greeted.await;
+        })
+    })
+    .await
+    .expect("all are closed");
+}
+
+#[tokio::test]
+async fn headers_that_come_drop_by_drop_end_the_connection() {
+    let limits = Limits {
+        handshake: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let rig = Rig::start(router(), limits).await;
+    let mut slow = rig.connect("http/1.1").await;
+    let dripping = async {
+        slow.write_all(b"GET / HTTP/1.1\r\nhost: gateway.test\r\n")
+            .await?;
+        loop {
+            slow.write_all(b"x: y\r\n").await?;
+            slow.flush().await?;
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let ended: std::io::Result<()> = timeout(SOON, dripping).await.expect("it is cut");
+    assert!(ended.is_err());
+}
+
+#[tokio::test]
+async fn more_than_a_hundred_requests_wait_for_their_turn_on_one_connection() {
+    let (inside, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (now, highest) = (inside.clone(), most.clone());
+    let router = Router::new().route(
+        "/slow",
+        get(async move || {
+            highest.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            sleep(Duration::from_millis(50)).await;
+            now.fetch_sub(1, Ordering::SeqCst);
+        }),
+    );
+    let rig = Rig::start(router, Limits::default()).await;
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(rig.connect("h2").await))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let requests = (0..400).map(|_| {
+        let mut sender = sender.clone();
+        async move { sender.send_request(to("/slow")).await.unwrap().status() }
+    });
+    let answers = timeout(SOON * 2, futures::future::join_all(requests))
+        .await
+        .unwrap();
+    assert!(answers.iter().all(|status| *status == StatusCode::OK));
+    let most = most.load(Ordering::SeqCst);
+    assert!((50..=100).contains(&most), "{most} at once");
+}
+
+#[tokio::test]
+async fn who_takes_requests_back_as_fast_as_they_are_sent_loses_the_connection_alone() {
+    let rig = Rig::start(router(), Limits::default()).await;
+    let (mut sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(rig.connect("h2").await))
+            .await
+            .unwrap();
+    let connection = tokio::spawn(connection);
+    let attack = async {
+        while !connection.is_finished() {
+            for _ in 0..50 {
+                // Sent when it is polled, taken back when it is dropped.
+                let mut request = Box::pin(sender.send_request(to("/slow")));
+                let _ = futures::poll!(&mut request);
+                tokio::task::yield_now().await;
+            }
+            if sender.ready().await.is_err() {
+                break;
+            }
+        }
+    };
+    timeout(SOON, attack).await.expect("the connection ends");
+    assert!(answers(Ok(rig.connect("http/1.1").await)).await);
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_reads_takes_little_room() {
+    let rig = Rig::start(router(), Limits::default()).await;
+    let (mut sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(rig.connect("h2").await))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = sent.clone();
+    let chunks = futures::stream::iter(0..1000).map(move |_| {
+        counted.fetch_add(16 * 1024, Ordering::SeqCst);
+        Ok::<_, std::io::Error>(bytes::Bytes::from_static(&[0; 16 * 1024]))
+    });
+    let mut request = to("/slow");
+    *request.method_mut() = http::Method::POST;
+    *request.body_mut() = Body::from_stream(chunks);
+    let _ = timeout(SOON, sender.send_request(request)).await.unwrap();
+    let sent = sent.load(Ordering::SeqCst);
+    assert!(sent <= 256 * 1024, "{sent} bytes were taken");
+}
+
+/// Requests at once from `connections` connections, `each` on each: statuses, and the time of the slowest that was let in.
+async fn burst(rig: &Rig, connections: usize, each: usize) -> (usize, usize, Duration) {
+    let mut senders = Vec::new();
+    for _ in 0..connections {
+        let stream = TokioIo::new(rig.connect("h2").await);
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+        tokio::spawn(connection);
+        senders.push(sender);
+    }
+    let requests = senders.iter().flat_map(|sender| {
+        (0..each).map(move |_| {
+            let mut sender = sender.clone();
+            async move {
+                let start = Instant::now();
+                let answer = sender.send_request(to("/work")).await.unwrap();
+                (
+                    answer.status(),
+                    answer.headers().contains_key("retry-after"),
+                    start.elapsed(),
+                )
+            }
+        })
+    });
+    let answers = timeout(SOON * 4, futures::future::join_all(requests))
+        .await
+        .unwrap();
+    let (mut accepted, mut shed, mut slowest) = (0, 0, Duration::ZERO);
+    for (status, says_when, took) in answers {
+        match status {
+            StatusCode::OK => {
+                accepted += 1;
+                slowest = slowest.max(took);
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                assert!(says_when, "no Retry-After");
+                shed += 1;
+            }
+            other => panic!("{other}"),
+        }
+    }
+    (accepted, shed, slowest)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn far_more_than_can_be_done_is_turned_away_at_once_and_the_rest_is_answered_in_time() {
+    // 20 places and 10 ms each, one at a time: 100 requests a second.
+    let turn = Arc::new(tokio::sync::Mutex::new(()));
+    let router = Router::new().route(
+        "/work",
+        get(async move || {
+            let _turn = turn.lock().await;
+            sleep(Duration::from_millis(10)).await;
+        }),
+    );
+    let most = Most {
+        questions: 20,
+        ..Most::default()
+    };
+    let rig = Rig::start_with(router, Limits::default(), most).await;
+    let (accepted, shed, slowest) = burst(&rig, 10, 100).await;
+    assert!(
+        accepted >= 20 && shed >= 900,
+        "{accepted} accepted, {shed} turned away"
+    );
+    // The last of 20 waits for 20 turns; as many again for a busy machine, and more.
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    // As soon as it is over, everybody is served.
+    let (accepted, shed, _) = burst(&rig, 2, 10).await;
+    assert_eq!((accepted, shed), (20, 0));
+    let mut registry = prometheus_client::registry::Registry::default();
+    rig.metrics.register(&mut registry);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    assert!(
+        text.contains("jupyter_k8s_gateway_requests_under_way{kind=\"question\"} 0"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn websockets_that_wait_for_their_pods_keep_no_question_waiting() {
+    let hangs = Arc::new(tokio::sync::Notify::new());
+    let release = hangs.clone();
+    let router = Router::new()
+        .route("/hangs", get(async move || hangs.notified().await))
+        .route("/", get(|| async { "here" }));
+    let most = Most {
+        questions: 1,
+        handshakes: 2,
+        ..Most::default()
+    };
+    let rig = Rig::start_with(router, Limits::default(), most).await;
+    let (mut held, mut refused) = (Vec::new(), 0);
+    for _ in 0..3 {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(rig.connect("http/1.1").await))
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let mut request = to("/hangs");
+        request
+            .headers_mut()
+            .insert("upgrade", "websocket".parse().unwrap());
+        let mut answer = tokio::spawn(async move { sender.send_request(request).await.unwrap().status() });
+        match timeout(Duration::from_millis(500), &mut answer).await {
+            Ok(status) => {
+                assert_eq!(status.unwrap(), StatusCode::SERVICE_UNAVAILABLE);
+                refused += 1;
+            }
+            Err(_) => held.push(answer),
+        }
+    }
+    assert_eq!((held.len(), refused), (2, 1));
+    assert!(answers(Ok(rig.connect("http/1.1").await)).await);
+    release.notify_waiters();
 }

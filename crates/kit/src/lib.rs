@@ -12,5 +12,6 @@ pub mod process;
 pub mod readiness;
 pub mod shared_secret;
 pub mod shutdown;
+pub mod stall;
 pub mod telemetry;
 pub mod tls;

@@ -48,6 +48,7 @@ struct Inner {
     lost: Arc<AtomicU64>,
     floods: Arc<Mutex<Floods>>,
     visits: Visits,
+    metrics: Metrics,
 }
 
 enum Entry {
@@ -70,7 +71,7 @@ impl Audit {
             chain: Chain::new(format!("{:016x}", u64::from_be_bytes(id))),
             lost: Arc::clone(&lost),
             floods: Arc::clone(&floods),
-            metrics,
+            metrics: metrics.clone(),
         };
         let thread = std::thread::Builder::new()
             .name("audit".to_owned())
@@ -80,6 +81,7 @@ impl Audit {
             lost,
             floods,
             visits: Visits::default(),
+            metrics,
         }));
         audit.tell(Record::Start {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -101,6 +103,7 @@ impl Audit {
 
     /// Somebody signed in: the person's Kubernetes name and groups, and the end of the session in Unix seconds.
     pub fn login(&self, session: RandomId, user: &str, groups: &[String], end: i64) {
+        self.0.metrics.sign_in("signed_in");
         self.tell(Record::Login {
             who: Who::new(user, session),
             groups: groups.to_vec(),
@@ -110,6 +113,7 @@ impl Audit {
 
     /// Somebody did not get a session. `reason`: one stable word.
     pub fn login_refused(&self, reason: &'static str) {
+        self.0.metrics.sign_in(reason);
         if self.has_room(Refused::Stranger) {
             self.tell(Record::LoginRefused { reason });
         }
@@ -128,6 +132,7 @@ impl Audit {
 
     /// A session ended before its time. `user`: Kubernetes user name, empty if it is not known. `by`: one stable word.
     pub fn logout(&self, session: RandomId, user: &str, by: &'static str) {
+        self.0.metrics.session_ended(by);
         self.tell(Record::Logout {
             who: Who::new(user, session),
             by,

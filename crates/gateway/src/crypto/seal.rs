@@ -160,6 +160,13 @@ impl KeyRing {
         self.0.store(Arc::new(keys));
     }
 
+    /// How many keys there are, and since when (Unix seconds) the one seals that is active at `now`.
+    pub(crate) fn state(&self, now: i64) -> (usize, Option<i64>) {
+        let keys = self.0.load();
+        let since = keys.iter().map(|key| key.active_from).filter(|from| *from <= now).max();
+        (keys.len(), since)
+    }
+
     /// Seals `value` as JSON with the key that is active at `now` (Unix seconds). `context` (at most 64 bytes) is not
     /// part of the text; opening needs the same one.
     ///

@@ -60,6 +60,7 @@ impl Follower {
         K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     {
         let watched = Arc::new(self.freshness.watch());
+        self.metrics.watch_is_whole(resource, false);
         let config = config.timeout(LONGEST_WATCH);
         let following = Following {
             events: watcher(api.clone(), config.clone()).boxed(),
@@ -92,6 +93,7 @@ where
                     Some(Ok(event)) => {
                         if matches!(event, Event::InitDone) {
                             self.pause = FIRST_PAUSE;
+                            self.metrics.watch_is_whole(self.resource, true);
                         }
                         return event;
                     }
@@ -109,6 +111,7 @@ where
 
     fn begin_after(&mut self, pause: Duration) {
         self.watched.is_broken();
+        self.metrics.watch_is_whole(self.resource, false);
         let (api, config) = (self.api.clone(), self.config.clone());
         let events = sleep(pause).map(|()| watcher(api, config)).flatten_stream();
         self.events = events.boxed();

@@ -1,17 +1,27 @@
 //! connections on one port -> requests to a router, within bounds of number, size and time (IO).
 //!
-//! `certificates` keeps the private authority by which the gateway and the proxy know each other.
+//! `certificates` keeps the private authority by which the gateway and the proxy know each other; `bounds` turns requests
+//! away while too many are under way.
+//!
+//! How long anything lasts: a TLS handshake, or the head of an HTTP/1.1 request (and so a silent connection), `handshake`; a
+//! connection `age` with its jitter, and then `drain`, whatever its peer does; a request with its body as long as `router`
+//! has patience. The peer of an HTTP/2 connection that answers no ping is gone after two `PROBE`s.
 
+pub mod bounds;
 pub(crate) mod certificates;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::Response;
+use http::{HeaderMap, Request};
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,8 +30,10 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
+use self::bounds::{Bounds, Kind};
 use self::certificates::TlsConfigs;
 use crate::metrics::Metrics;
 
@@ -60,6 +72,17 @@ impl Default for Limits {
 
 /// Interval of TCP and HTTP/2 probes on silent connections; two unanswered ones end a connection.
 const PROBE: Duration = Duration::from_secs(10);
+/// Bytes that a peer may send of one HTTP/2 request's body before somebody reads it: as much as any form has.
+const STREAM_WINDOW: u32 = 16 * 1024;
+/// The same of all requests of a connection together.
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+/// Bytes of an answer that wait for its peer to take them.
+const SEND_BUFFER: usize = 64 * 1024;
+/// HTTP/2 requests that a peer may take back before they were looked at, and others that ended in an error; with one more the
+/// connection ends ("rapid reset").
+const RESETS: usize = 20;
+/// The same for errors of the peer's making.
+const ERRORS: usize = 256;
 
 /// One port.
 #[derive(Debug)]
@@ -70,8 +93,12 @@ pub struct Listener {
     pub socket: TcpListener,
     /// Settings for new connections, followed as they change. `None` serves plain HTTP/1.1, for measurements on loopback.
     pub tls: Option<TlsConfigs>,
-    /// Bounds.
+    /// Bounds of connections.
     pub limits: Limits,
+    /// Bounds of requests, shared by the listeners of a process.
+    pub bounds: Bounds,
+    /// Which of them counts for a request with this path and headers.
+    pub kind: fn(&str, &HeaderMap) -> Kind,
     /// Where open connections are counted.
     pub metrics: Metrics,
 }
@@ -85,6 +112,8 @@ impl Listener {
             socket,
             tls,
             limits,
+            bounds,
+            kind,
             metrics,
         } = self;
         let places = Arc::new(Semaphore::new(limits.connections));
@@ -103,21 +132,25 @@ impl Listener {
                     continue;
                 }
             };
-            let (acceptor, router, stop, open) = (
+            let (acceptor, requests, stop, open) = (
                 tls.as_ref()
                     .map(|tls| TlsAcceptor::from(Arc::clone(&tls.borrow()))),
-                router(),
+                Requests {
+                    router: router(),
+                    bounds: bounds.clone(),
+                    kind,
+                },
                 stop.clone(),
                 metrics.connection(name),
             );
             connections.spawn(async move {
                 let ended = match acceptor {
-                    None => http1(stream, router, limits, stop).await,
+                    None => http1(stream, requests, limits, stop).await,
                     Some(acceptor) => match timeout(limits.handshake, acceptor.accept(stream)).await {
                         Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                            http2(stream, router, limits, stop).await
+                            http2(stream, requests, limits, stop).await
                         }
-                        Ok(Ok(stream)) => http1(stream, router, limits, stop).await,
+                        Ok(Ok(stream)) => http1(stream, requests, limits, stop).await,
                         Ok(Err(error)) => {
                             debug!(listener = name, %error, "a TLS handshake failed");
                             Ok(())
@@ -134,6 +167,36 @@ impl Listener {
         drop(socket);
         connections.close();
         connections.wait().await;
+    }
+}
+
+/// What answers the requests of a connection.
+struct Requests {
+    router: Router,
+    bounds: Bounds,
+    kind: fn(&str, &HeaderMap) -> Kind,
+}
+
+impl Requests {
+    /// Not an `async fn`: the place is taken when the request arrives, and not when a processor has time for it.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response, Infallible>> + Send + use<> {
+        let place = self
+            .bounds
+            .take((self.kind)(request.uri().path(), request.headers()));
+        let router = self.router.clone();
+        async move {
+            match place {
+                Ok(place) => {
+                    let answer = router.oneshot(request).await;
+                    drop(place);
+                    answer
+                }
+                Err(shed) => Ok(*shed),
+            }
+        }
     }
 }
 
@@ -161,7 +224,7 @@ pub(crate) fn probe(stream: &TcpStream) -> std::io::Result<()> {
 
 async fn http2(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    router: Router,
+    requests: Requests,
     limits: Limits,
     stop: CancellationToken,
 ) -> hyper::Result<()> {
@@ -170,10 +233,17 @@ async fn http2(
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(limits.headers)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(RESETS)
+        .max_local_error_reset_streams(ERRORS)
         .keep_alive_interval(PROBE)
         .keep_alive_timeout(PROBE);
-    let mut connection =
-        std::pin::pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    let mut connection = std::pin::pin!(builder.serve_connection(
+        TokioIo::new(stream),
+        service_fn(move |request| requests.answer(request))
+    ));
     tokio::select! {
         ended = connection.as_mut() => return ended,
         () = stop.cancelled() => {}
@@ -185,7 +255,7 @@ async fn http2(
 
 async fn http1(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    router: Router,
+    requests: Requests,
     limits: Limits,
     stop: CancellationToken,
 ) -> hyper::Result<()> {
@@ -197,7 +267,10 @@ async fn http1(
         .max_buf_size(limits.headers as usize + 16 * 1024);
     let mut connection = std::pin::pin!(
         builder
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+            .serve_connection(
+                TokioIo::new(stream),
+                service_fn(move |request| requests.answer(request))
+            )
             .with_upgrades()
     );
     tokio::select! {

@@ -74,7 +74,6 @@ pub struct Metrics {
     provider_duration: Family<Label, Histogram>,
     sealing_keys: Gauge,
     sealing_key_since: Gauge<i64, AtomicI64>,
-    certificate_end: Gauge<i64, AtomicI64>,
 }
 
 impl Default for Metrics {
@@ -87,6 +86,17 @@ impl Default for Metrics {
         let denials = Denied::ALL.map(Denied::reason);
         for rule in denials.into_iter().chain(OTHER_DENIALS) {
             drop(decisions.get_or_create(&[("result", "denied"), ("rule", rule)]));
+        }
+        // Seen from the beginning, so that the first one shows as an increase.
+        let (shed, renewals) = (
+            Family::<Label, Counter>::default(),
+            Family::<Label, Counter>::default(),
+        );
+        for kind in ["question", "handshake", "login", "page", "poll"] {
+            drop(shed.get_or_create(&[("kind", kind)]));
+        }
+        for outcome in ["vouched", "ended", "unanswered"] {
+            drop(renewals.get_or_create(&[("outcome", outcome)]));
         }
         Self {
             decisions,
@@ -107,18 +117,17 @@ impl Default for Metrics {
             watch_whole: Family::default(),
             connections: Family::default(),
             under_way: Family::default(),
-            shed: Family::default(),
+            shed,
             rate_limited: Family::default(),
             loop_lag: Gauge::default(),
             sign_ins: Family::default(),
             session_ends: Family::default(),
             sessions: Gauge::default(),
-            renewals: Family::default(),
+            renewals,
             provider_requests: Family::default(),
             provider_duration: Family::new_with_constructor(|| Histogram::new(PROVIDER_BUCKETS)),
             sealing_keys: Gauge::default(),
             sealing_key_since: Gauge::default(),
-            certificate_end: Gauge::default(),
         }
     }
 }
@@ -263,11 +272,6 @@ impl Metrics {
     pub fn sealing_keys(&self, count: usize, since: i64) {
         self.sealing_keys.set(i64::try_from(count).unwrap_or(i64::MAX));
         self.sealing_key_since.set(since);
-    }
-
-    /// When the listeners' certificate ends (Unix seconds).
-    pub fn certificate_ends(&self, end: i64) {
-        self.certificate_end.set(end);
     }
 }
 

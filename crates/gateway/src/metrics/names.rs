@@ -136,12 +136,6 @@ impl Metrics {
             Unit::Seconds,
             self.sealing_key_since.clone(),
         );
-        registry.register_with_unit(
-            "certificate_end_timestamp",
-            "Unix time at which the certificate of the listeners ends",
-            Unit::Seconds,
-            self.certificate_end.clone(),
-        );
     }
 
     /// What holds the process up, and what it does about that.

@@ -7,11 +7,11 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -19,6 +19,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
+
+use crate::metrics::Metrics;
 
 /// Time for a whole exchange.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,6 +55,19 @@ pub enum HttpError {
 
 type Exchange =
     dyn Fn(Request<Vec<u8>>) -> BoxFuture<'static, Result<Response<Vec<u8>>, HttpError>> + Send + Sync;
+
+/// What a request asks for, in one stable word.
+fn call(request: &Request<Vec<u8>>) -> &'static str {
+    let is = |grant: &str| {
+        form_urlencoded::parse(request.body()).any(|(name, value)| name == "grant_type" && value == grant)
+    };
+    match *request.method() {
+        Method::POST if is("authorization_code") => "login",
+        Method::POST if is("refresh_token") => "renewal",
+        Method::GET => "document",
+        _ => "other",
+    }
+}
 
 /// Sends requests to the identity provider. Clones share connections.
 #[derive(Clone)]
@@ -108,6 +123,29 @@ impl HttpClient {
                         reason: format!("no answer within {} s", TIMEOUT.as_secs()),
                     })
                 })
+            })
+        }))
+    }
+
+    /// The same client, whose requests are counted in `metrics`.
+    #[must_use]
+    pub fn counted(&self, metrics: Metrics) -> Self {
+        let Self(inner) = self.clone();
+        Self(Arc::new(move |request: Request<Vec<u8>>| {
+            let (call, metrics) = (call(&request), metrics.clone());
+            let answer = inner(request);
+            Box::pin(async move {
+                let start = Instant::now();
+                let answer = answer.await;
+                let outcome = match &answer {
+                    Ok(response) if response.status().is_success() => "answered",
+                    Ok(response) if response.status().is_server_error() => "failed",
+                    Ok(_) => "refused",
+                    Err(HttpError::Unreachable { .. }) => "unreachable",
+                    Err(HttpError::Untrusted { .. } | HttpError::TooLarge(_)) => "unusable",
+                };
+                metrics.provider_asked(call, outcome, start.elapsed());
+                answer
             })
         }))
     }

@@ -31,6 +31,7 @@ use self::view::{Known, Open, Standing, View};
 use crate::clock::Clock;
 use crate::crypto::seal::KeyRing;
 use crate::crypto::tokens::RandomId;
+use crate::metrics::Metrics;
 use crate::oidc::Providers;
 use crate::oidc::claims::Identity;
 
@@ -77,6 +78,7 @@ pub struct Sessions {
     said: moka::future::Cache<String, Arc<Said>>,
     told: Option<Box<Told>>,
     logins: Logins,
+    metrics: Metrics,
 }
 
 /// Hears of a session that ended before its time: its id, the Kubernetes user name (empty if it is not known), and one stable
@@ -105,6 +107,7 @@ impl Sessions {
             said: ending::remembered(),
             told: None,
             logins: Logins::default(),
+            metrics: Metrics::default(),
         }
     }
 
@@ -128,6 +131,17 @@ impl Sessions {
             told: Some(Box::new(told)),
             ..self
         }
+    }
+
+    /// The same, counted in `metrics`.
+    #[must_use]
+    pub fn counted(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// How many are known.
+    pub fn count(&self) -> usize {
+        self.view.read().unwrap_or_else(PoisonError::into_inner).known.len()
     }
 
     /// How long sessions last.

@@ -309,6 +309,11 @@ impl Sessions {
             return Ok(self.outcome(claimed.known));
         };
         let answer = provider.renew(&token, content.original()).await;
+        self.metrics.renewal(match &answer {
+            Ok(_) => "vouched",
+            Err(RenewalError::Ended) => "ended",
+            Err(_) => "unanswered",
+        });
         match answer {
             Ok(renewed) => {
                 self.renewal.answered(issuer);

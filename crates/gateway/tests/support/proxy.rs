@@ -13,6 +13,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use gateway::index::traefik::Routes;
 use gateway::index::{Domain, Index, Snapshot, Target};
+use gateway::listen::bounds::{Bounds, Most, at_entrance};
 use gateway::listen::{Limits, Listener};
 use gateway::metrics::Metrics;
 use gateway::relay::Relay;
@@ -325,6 +326,8 @@ async fn serve(
             socket,
             tls: Some(tls.clone()),
             limits,
+            bounds: Bounds::new(Most::default(), metrics.clone()),
+            kind: at_entrance,
             metrics: metrics.clone(),
         };
         (port, listener)

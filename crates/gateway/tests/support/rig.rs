@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use gateway::listen::bounds::{Bounds, Most, at_entrance};
 use gateway::listen::{Limits, Listener};
 use gateway::metrics::Metrics;
 use kit::pki::{Pair, Purpose, authority, leaf};
@@ -23,12 +24,18 @@ pub(crate) struct Rig {
     pub(crate) address: SocketAddr,
     pub(crate) stop: CancellationToken,
     pub(crate) serving: JoinHandle<()>,
+    pub(crate) metrics: Metrics,
     authority: Pair,
     proxy: Pair,
 }
 
 impl Rig {
     pub(crate) async fn start(router: Router, limits: Limits) -> Self {
+        Self::start_with(router, limits, Most::default()).await
+    }
+
+    pub(crate) async fn start_with(router: Router, limits: Limits, most: Most) -> Self {
+        let metrics = Metrics::default();
         kit::tls::install_crypto_provider();
         let now = jiff::Timestamp::now();
         let names = [NAME.to_owned()];
@@ -46,13 +53,16 @@ impl Rig {
             socket,
             tls: Some(watch::channel(config).1),
             limits,
-            metrics: Metrics::default(),
+            bounds: Bounds::new(most, metrics.clone()),
+            kind: at_entrance,
+            metrics: metrics.clone(),
         };
         let serving = tokio::spawn(listener.serve(move || router.clone(), stop.clone()));
         Self {
             address,
             stop,
             serving,
+            metrics,
             authority,
             proxy,
         }

@@ -1,0 +1,188 @@
+//! requests as they arrive -> a place, or 503 at once where too many of their kind are under way (pure).
+//!
+//! A place is taken before the request waits for a processor, so what waits is bounded as well: under more load than the
+//! process can take, those who get a place are answered in bounded time, and the rest cost next to nothing.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use http::HeaderMap;
+use http::header::UPGRADE;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::metrics::{Metrics, Open};
+use crate::pages;
+
+/// Kinds of requests, none of which can take the places of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The proxy asks about a request.
+    Question,
+    /// A websocket begins; that takes as long as its pod does.
+    Handshake,
+    /// Signing in and out, and whatever else calls others.
+    Login,
+    /// Pages made from memory.
+    Page,
+    /// The proxy fetches its routes; held for seconds.
+    Poll,
+}
+
+impl Kind {
+    const ALL: [Self; 5] = [
+        Self::Question,
+        Self::Handshake,
+        Self::Login,
+        Self::Page,
+        Self::Poll,
+    ];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Question => "question",
+            Self::Handshake => "handshake",
+            Self::Login => "login",
+            Self::Page => "page",
+            Self::Poll => "poll",
+        }
+    }
+}
+
+/// How many of each kind may be under way.
+#[derive(Debug, Clone, Copy)]
+pub struct Most {
+    /// Questions: at some 20,000 a second and processor, the last of so many waits 50 ms.
+    pub questions: usize,
+    /// Handshakes.
+    pub handshakes: usize,
+    /// Logins.
+    pub logins: usize,
+    /// Pages.
+    pub pages: usize,
+    /// Polls: one per proxy.
+    pub polls: usize,
+}
+
+impl Default for Most {
+    fn default() -> Self {
+        Self {
+            questions: 1024,
+            handshakes: 512,
+            logins: 256,
+            pages: 256,
+            polls: 256,
+        }
+    }
+}
+
+impl Most {
+    fn of(self, kind: Kind) -> usize {
+        match kind {
+            Kind::Question => self.questions,
+            Kind::Handshake => self.handshakes,
+            Kind::Login => self.logins,
+            Kind::Page => self.pages,
+            Kind::Poll => self.polls,
+        }
+    }
+}
+
+/// Places of one process, by kind. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    places: [Arc<Semaphore>; Kind::ALL.len()],
+    metrics: Metrics,
+}
+
+/// A place, taken until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place(
+    #[expect(dead_code, reason = "held")] OwnedSemaphorePermit,
+    #[expect(dead_code, reason = "held")] Open,
+);
+
+impl Bounds {
+    /// All places are free. `metrics` counts who takes them and who gets none.
+    pub fn new(most: Most, metrics: Metrics) -> Self {
+        Self {
+            places: Kind::ALL.map(|kind| Arc::new(Semaphore::new(most.of(kind)))),
+            metrics,
+        }
+    }
+
+    /// A place for a request of this kind.
+    ///
+    /// # Errors
+    /// None is free: the answer to give.
+    pub(super) fn take(&self, kind: Kind) -> Result<Place, Box<Response>> {
+        match Arc::clone(&self.places[kind as usize]).try_acquire_owned() {
+            Ok(permit) => Ok(Place(permit, self.metrics.request(kind.word()))),
+            Err(_) => {
+                self.metrics.shed(kind.word());
+                Err(Box::new(pages::unavailable()))
+            }
+        }
+    }
+}
+
+/// The kind of a request to the listener for questions and websockets.
+pub fn at_entrance(_: &str, headers: &HeaderMap) -> Kind {
+    if headers.contains_key(UPGRADE) {
+        Kind::Handshake
+    } else {
+        Kind::Question
+    }
+}
+
+/// The kind of a request to the listener of pages.
+pub fn at_pages(path: &str, _: &HeaderMap) -> Kind {
+    let calls_others = matches!(
+        path,
+        "/" | "/enter" | "/start" | "/sign-out" | "/backchannel-logout"
+    ) || path.ends_with("/callback");
+    if calls_others { Kind::Login } else { Kind::Page }
+}
+
+/// The kind of a request to the listener of routes.
+pub fn at_routes(_: &str, _: &HeaderMap) -> Kind {
+    Kind::Poll
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn kinds_have_places_of_their_own_which_come_back() {
+        let most = Most {
+            questions: 1,
+            ..Most::default()
+        };
+        let bounds = Bounds::new(most, Metrics::default());
+        let first = bounds.take(Kind::Question).unwrap();
+        let refused = bounds.take(Kind::Question).unwrap_err();
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(refused.headers().contains_key("retry-after"));
+        for kind in [Kind::Handshake, Kind::Login, Kind::Page, Kind::Poll] {
+            assert!(bounds.take(kind).is_ok());
+        }
+        drop(first);
+        assert!(bounds.take(Kind::Question).is_ok());
+    }
+
+    #[test]
+    fn whatever_calls_others_is_a_login() {
+        for (path, kind) in [
+            ("/", Kind::Login),
+            ("/enter", Kind::Login),
+            ("/callback", Kind::Login),
+            ("/_workspace/callback", Kind::Login),
+            ("/workspaces/team/lab/_workspace/callback", Kind::Login),
+            ("/lab", Kind::Page),
+        ] {
+            assert_eq!(at_pages(path, &HeaderMap::new()), kind, "{path}");
+        }
+    }
+}
