@@ -231,6 +231,7 @@ fn snapshot() -> Snapshot {
         run_id: String::new(),
         phase: Phase::Running,
         message: String::new(),
+        story: None,
         endpoint: Some(([10, 0, 0, 1], 8888).into()),
     });
     Snapshot::new(Some(Domain::new("workspaces.example", 443)), targets)

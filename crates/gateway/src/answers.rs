@@ -49,12 +49,7 @@ pub(crate) fn refuse_page(refusal: Refusal, domain: &Domain) -> Response {
 
 /// Tells a script where a person can sign in. Scripts are never redirected.
 pub(crate) fn sign_in_elsewhere(domain: &Domain, site: &Site) -> Response {
-    let body = serde_json::json!({
-        "error": "SignInRequired",
-        "message": "Sign in by opening loginUrl in a browser tab, then try again.",
-        "loginUrl": format!("{}/", domain.address(site)),
-    });
-    pages::json(StatusCode::UNAUTHORIZED, &body)
+    pages::sign_in_required(format!("{}/", domain.address(site)))
 }
 
 /// The request comes from a page of another origin, which must not act with this person's ticket.
@@ -122,16 +117,8 @@ impl Failure {
     /// The answer to give.
     pub fn answer(self) -> Response {
         match self {
-            Self::BadRequest => pages::message(
-                StatusCode::BAD_REQUEST,
-                "Bad request",
-                "The request cannot be read. Open your workspace again; if that does not help, remove this site's cookies.",
-            ),
-            Self::Misdirected => pages::message(
-                StatusCode::MISDIRECTED_REQUEST,
-                "Unknown address",
-                "This host belongs to no workspace.",
-            ),
+            Self::BadRequest => pages::bare(StatusCode::BAD_REQUEST),
+            Self::Misdirected => pages::bare(StatusCode::MISDIRECTED_REQUEST),
             Self::Unavailable => pages::unavailable(),
         }
     }

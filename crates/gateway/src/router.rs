@@ -15,12 +15,13 @@ use http::{HeaderValue, Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::clock::Clock;
 use crate::index::traefik::{HOLD, Routes};
 use crate::index::{Index, Place};
 use crate::metrics::Metrics;
-use crate::pages::{self, problem};
+use crate::pages::{self, Audience, Reader, dress, problem};
 use crate::relay::Relay;
-use crate::request::{authority, is_page_load};
+use crate::request::{authority, id};
 use crate::verify::Doorkeeper;
 
 /// Time for any answer but that to a poll: longer than the gateway's own calls to others take.
@@ -92,20 +93,30 @@ async fn question<D: Doorkeeper>(State(entrance): State<Arc<Entrance<D>>>, reque
         return upgrade(State(entrance), request).await;
     }
     if request.method() != Method::GET {
-        return problem(
+        let refusal = problem(
             StatusCode::METHOD_NOT_ALLOWED,
             "MethodNotAllowed",
             "the proxy asks with GET",
         );
+        return dress(refusal, Reader::Script);
     }
     let start = Instant::now();
-    let response = entrance.doorkeeper.verify(request.headers()).await;
+    let headers = request.headers();
+    let response = id::scope(async {
+        let response = entrance.doorkeeper.verify(headers).await;
+        if response.status() == StatusCode::OK {
+            return response;
+        }
+        dress(response, Reader::of(headers))
+    })
+    .await;
     entrance.metrics.verified(response.status(), start.elapsed());
     response
 }
 
 async fn upgrade<D: Doorkeeper>(State(entrance): State<Arc<Entrance<D>>>, request: Request) -> Response {
-    Arc::clone(&entrance.relay).handle(request).await
+    let answer = async { dress(Arc::clone(&entrance.relay).handle(request).await, Reader::Script) };
+    id::scope(answer).await
 }
 
 impl<D> Entrance<D> {
@@ -134,11 +145,12 @@ async fn poll(provider: RouteProvider, delivered: Delivered, request: Request) -
     };
     let Some(body) = body else {
         provider.metrics.poll("not_synced");
-        return problem(
+        let refusal = problem(
             StatusCode::SERVICE_UNAVAILABLE,
             "NotSynced",
             "the routes are not known yet",
         );
+        return dress(refusal, Reader::Script);
     };
     provider.metrics.poll(if before.as_ref() == Some(&body) {
         "unchanged"
@@ -156,7 +168,9 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 async fn by_host(State(hosts): State<Arc<Hosts>>, request: Request) -> Response {
     let head = request.method() == Method::HEAD;
-    let mut response = answer(&hosts, request).await;
+    let reader = Reader::of(request.headers());
+    let answer = async { dress(answer(&hosts, request).await, reader) };
+    let mut response = id::scope(answer).await;
     if head {
         // HTTP/2 has no place for it, and the proxy would take it for a protocol error.
         *response.body_mut() = Body::empty();
@@ -179,7 +193,8 @@ async fn answer(hosts: &Hosts, request: Request) -> Response {
         }
         Place::Workspace(site) => {
             return match snapshot.target(site) {
-                Some(target) => pages::state(domain, target, is_page_load(&request)),
+                // Who asks is not known here: the entrance knows, and tells them more.
+                Some(target) => pages::state(domain, target, Audience::Guest, Clock::System.now()),
                 None => pages::denied(domain),
             };
         }
@@ -201,7 +216,7 @@ fn bounded(router: Router) -> Router {
 }
 
 async fn nothing() -> Response {
-    pages::message(StatusCode::NOT_FOUND, "Not found", "There is nothing here.")
+    pages::bare(StatusCode::NOT_FOUND)
 }
 
 fn misdirected() -> Response {

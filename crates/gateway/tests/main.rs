@@ -8,6 +8,7 @@
 
 mod flow;
 mod listeners;
+mod pages;
 mod process;
 mod routers;
 mod sockets;

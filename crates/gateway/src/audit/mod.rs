@@ -28,6 +28,7 @@ use crate::crypto::random::random;
 use crate::crypto::tokens::RandomId;
 use crate::index::Target;
 use crate::metrics::Metrics;
+use crate::request::id;
 use crate::session::Session;
 
 /// Records that wait to be written.
@@ -151,8 +152,8 @@ impl Audit {
     pub(crate) fn allowed(&self, session: &Session, target: &Target, rule: Allowed) {
         match self.0.visits.visit(session.id, &target.uid, rule, Instant::now()) {
             Visit::Told => {}
-            Visit::New => self.opened(session, target, rule, request_id()),
-            Visit::Again(requests) => self.administered(session, target, requests, request_id()),
+            Visit::New => self.opened(session, target, rule, id::current()),
+            Visit::Again(requests) => self.administered(session, target, requests, id::current()),
         }
     }
 
@@ -191,7 +192,7 @@ impl Audit {
                 host: host.to_owned(),
                 workspace: target.map(Place::of),
                 rule,
-                request: request_id(),
+                request: id::current(),
             });
         }
     }
@@ -199,12 +200,6 @@ impl Audit {
 
 fn who(session: &Session) -> Who {
     Who::new(&session.identity.user_name, session.id)
-}
-
-/// 16 hexadecimal digits; zeros where the system gives no random bytes, which must not keep a record from being written.
-fn request_id() -> String {
-    let bytes = random::<8>().unwrap_or_default();
-    format!("{:016x}", u64::from_be_bytes(bytes))
 }
 
 /// Ends the log in order.

@@ -66,6 +66,7 @@ fn target() -> Target {
         run_id: "run-7".into(),
         phase: Phase::Running,
         message: String::new(),
+        story: None,
         endpoint: None,
     }
 }

@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use api::workspace::{DesiredStatus, Phase};
-use api::{Workspace, WorkspaceManager};
+use api::condition::PROGRESSING;
+use api::workspace::{DesiredStatus, Phase, Resolved, StopRule};
+use api::{Workspace, WorkspaceManager, WorkspaceStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::ObjectMeta;
 use rules::access::Policy;
 
 use crate::index::sharing::{self, ShareFacts};
-use crate::index::{Domain, Site, Snapshot, Target};
+use crate::index::{Domain, Site, Snapshot, Story, Target};
 
 /// `(namespace, name)`; the namespace of a manager is empty.
 pub(super) type Key = (String, String);
@@ -78,7 +80,10 @@ impl World {
     /// a slip must not move running workspaces to another domain or end every session.
     pub(super) fn snapshot(&mut self) -> Snapshot {
         // Equal facts stay the same object: by it shares know that they were judged.
-        if let Some(chosen) = self.choose().filter(|chosen| self.serving.as_ref() != Some(chosen)) {
+        if let Some(chosen) = self
+            .choose()
+            .filter(|chosen| self.serving.as_ref() != Some(chosen))
+        {
             self.serving = Some(chosen);
         }
         let Some((name, manager)) = &self.serving else {
@@ -151,25 +156,29 @@ impl WorkspaceFacts {
         let owner = api::names::owner(&workspace.metadata)
             .unwrap_or_default()
             .to_owned();
-        let status = workspace.status.unwrap_or_default();
+        let mut status = workspace.status.unwrap_or_default();
         let judged = status.observed_generation == workspace.metadata.generation;
-        let resolved = status.resolved.unwrap_or_default();
+        let resolved = status.resolved.take().unwrap_or_default();
         let deleting = workspace.metadata.deletion_timestamp.is_some();
+        let created = workspace.metadata.creation_timestamp.as_ref();
         let stopping = workspace.spec.desired_status == DesiredStatus::Stopped;
         let endpoint = status
             .endpoint
+            .take()
             .and_then(|endpoint| address(&endpoint.pod_ip, endpoint.port));
         let phase = match status.phase {
             _ if deleting => Phase::Deleting,
             Some(Phase::Running) | None if stopping => Phase::Stopping,
+            // Somebody has just started it.
+            Some(Phase::Stopped) if !stopping && !judged => Phase::Starting,
             Some(phase) => phase,
             None => Phase::Starting,
         };
+        let story = (phase != Phase::Running)
+            .then(|| story(&mut status, &resolved, phase, created))
+            .filter(|story| *story != Story::default());
         Self {
-            created: workspace
-                .metadata
-                .creation_timestamp
-                .map_or(i64::MAX, |time| time.0.as_millisecond()),
+            created: created.map_or(i64::MAX, |time| time.0.as_millisecond()),
             manager: resolved.manager.or(workspace.spec.manager_ref),
             shared_by: None,
             target: Arc::new(Target {
@@ -188,6 +197,7 @@ impl WorkspaceFacts {
                 run_id: status.run_id.unwrap_or_default(),
                 phase,
                 message: status.message.unwrap_or_default(),
+                story: story.map(Arc::new),
                 endpoint: endpoint.filter(|_| !deleting && !stopping),
             }),
         }
@@ -228,6 +238,30 @@ impl WorkspaceFacts {
             });
         }
         Arc::clone(&self.target)
+    }
+}
+
+/// What a page tells beside the phase. Takes what it tells out of the status.
+fn story(status: &mut WorkspaceStatus, resolved: &Resolved, phase: Phase, created: Option<&Time>) -> Story {
+    let is_of_phase = status.phase == Some(phase);
+    let progressing = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == PROGRESSING && condition.status == "True");
+    let since = match progressing {
+        Some(condition) => Some(condition.last_transition_time.0.as_second()),
+        None => created
+            .filter(|_| status.phase.is_none())
+            .map(|time| time.0.as_second()),
+    };
+    let idle = status.stopped_because.as_ref().map(|because| match because.rule {
+        StopRule::Idle => resolved.idle_timeout_in_minutes,
+    });
+    Story {
+        reason: status.reason.take().filter(|_| is_of_phase).unwrap_or_default(),
+        since: since.filter(|_| phase == Phase::Starting),
+        started: is_of_phase && status.started_at.is_some(),
+        idle: idle.filter(|_| phase == Phase::Stopped),
     }
 }
 

@@ -46,8 +46,30 @@ pub struct Target {
     pub phase: Phase,
     /// Sentence for people about `phase`; may be empty.
     pub message: String,
+    /// What its page tells beside that; `None` where there is nothing to tell, as of one that runs.
+    pub story: Option<Arc<Story>>,
     /// Address of the ready pod, present only while the operator vouches for it.
     pub endpoint: Option<SocketAddr>,
+}
+
+impl Target {
+    /// Whether a request may find a pod behind the proxy.
+    pub(crate) fn may_run(&self) -> bool {
+        self.phase == Phase::Running || self.endpoint.is_some()
+    }
+}
+
+/// What the page of a workspace that does not run tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Story {
+    /// Reason of the condition that decided the phase.
+    pub reason: String,
+    /// Since when it has been on its way, Unix seconds.
+    pub since: Option<i64>,
+    /// Whether a container of this run has started.
+    pub started: bool,
+    /// Stopped by the rule of idleness, which allows so many minutes if that is known.
+    pub idle: Option<Option<i32>>,
 }
 
 /// The domain that the gateway serves: facts of the WorkspaceManager.

@@ -181,6 +181,7 @@ mod tests {
             run_id: String::new(),
             phase: Phase::Running,
             message: String::new(),
+            story: None,
             endpoint: endpoint.map(|address| address.parse().unwrap()),
         }
     }

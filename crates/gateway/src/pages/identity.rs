@@ -1,12 +1,9 @@
 //! signing in: with whom, why not as this person, why not now -> a page (pure).
 
-use std::fmt::Write as _;
-
 use axum::response::Response;
 use http::StatusCode;
-use http::header::RETRY_AFTER;
 
-use super::{Page, RETRY_SECONDS, escape};
+use super::notice::{Action, Notice, Part, Tone};
 
 /// An identity provider that a person may choose.
 #[derive(Debug)]
@@ -19,21 +16,26 @@ pub struct Offer<'a> {
 
 /// Asks a person with whom they want to sign in.
 pub fn choice(offers: &[Offer<'_>]) -> Response {
-    let mut list = String::from("<ul>");
+    let mut links = Vec::new();
+    let mut silent = Vec::new();
     for offer in offers {
-        let title = escape(offer.title);
-        let _ = match &offer.link {
-            Some(link) => write!(list, "<li><a href=\"{}\">{title}</a></li>", escape(link)),
-            None => write!(list, "<li>{title} does not answer at the moment</li>"),
-        };
+        match &offer.link {
+            Some(to) => links.push(Action::Link {
+                to: to.clone(),
+                text: offer.title.to_owned(),
+            }),
+            None => silent.push(Part::Soft(format!(
+                "{} does not answer at the moment.",
+                offer.title
+            ))),
+        }
     }
-    list.push_str("</ul>");
-    Page {
-        title: "Sign in",
-        text: "Choose where you have your account.",
-        form: &list,
-        form_action: "'none'",
-        ..Page::default()
+    let mut parts = vec![Part::Actions(links)];
+    parts.append(&mut silent);
+    Notice {
+        kind: "Sign in",
+        parts,
+        ..Notice::new("SignInRequired", "Sign in", "Choose where you have your account.")
     }
     .respond(StatusCode::OK)
 }
@@ -44,70 +46,27 @@ pub fn not_admitted(person: &str, provider: &str, again: &str) -> Response {
     let text = format!(
         "You are signed in at {provider} as {person}. This account is not admitted here. If it should be, ask your administrator."
     );
-    let link = format!(
-        "<p><a href=\"{}\">Sign in with another account</a></p>",
-        escape(again)
-    );
-    Page {
-        title: "This account is not admitted",
-        text: &text,
-        form: &link,
-        form_action: "'none'",
-        ..Page::default()
+    Notice {
+        kind: "Sign in",
+        tone: Tone::Bad,
+        parts: vec![Part::Actions(vec![Action::Link {
+            to: again.to_owned(),
+            text: "Sign in with another account".to_owned(),
+        }])],
+        ..Notice::new("NotAdmitted", "This account is not admitted", text)
     }
     .respond(StatusCode::FORBIDDEN)
 }
 
 /// For somebody who wants to sign in at a provider that does not answer.
 pub fn unreachable(provider: &str) -> Response {
-    let mut response = super::message(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "Try again shortly",
-        &format!(
-            "{provider}, where you would sign in, does not answer at the moment. Reload this page in a few seconds."
-        ),
+    let text = format!(
+        "{provider}, where you would sign in, does not answer at the moment. Reload this page in a few seconds."
     );
-    response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
-    response
-}
-
-#[cfg(test)]
-mod tests {
-    use http_body_util::BodyExt as _;
-
-    use super::*;
-
-    async fn html(response: Response) -> String {
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        String::from_utf8(body.to_vec()).unwrap()
+    Notice {
+        tone: Tone::Calm,
+        retry: Some(5),
+        ..Notice::new("NoIdentityProvider", "Try again shortly", text)
     }
-
-    #[tokio::test]
-    async fn names_of_people_and_providers_are_text() {
-        let offers = [
-            Offer {
-                title: "<b>One</b>",
-                link: Some("/enter?t=x&with=one".into()),
-            },
-            Offer {
-                title: "Two",
-                link: None,
-            },
-        ];
-        let page = html(choice(&offers)).await;
-        assert!(
-            page.contains("<a href=\"/enter?t=x&amp;with=one\">&lt;b&gt;One&lt;/b&gt;</a>"),
-            "{page}"
-        );
-        assert!(
-            page.contains("Two does not answer") && !page.contains("<b>"),
-            "{page}"
-        );
-        let page = html(not_admitted("<i>x</i>", "<b>P</b>", "/enter?t=x&as=another")).await;
-        assert!(!page.contains("<i>") && !page.contains("<b>"), "{page}");
-        let response = unreachable("<b>P</b>");
-        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert!(response.headers().contains_key(RETRY_AFTER));
-        assert!(!html(response).await.contains("<b>"));
-    }
+    .respond(StatusCode::SERVICE_UNAVAILABLE)
 }

@@ -1,10 +1,11 @@
 //! a request -> the host, query parameters and kind of answer that it asks for (pure).
 //!
-//! `forwarded` reads what the proxy says of a request, `source_rule` where the request comes from, `cookies` what it
+//! `id` names it; `forwarded` reads what the proxy says of a request, `source_rule` where the request comes from, `cookies` what it
 //! carries for us; `pod_headers` makes what the pod gets of it.
 
 pub mod cookies;
 pub mod forwarded;
+pub mod id;
 pub(crate) mod pod_headers;
 pub mod source_rule;
 

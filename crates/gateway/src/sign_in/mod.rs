@@ -50,7 +50,9 @@ pub fn auth(app: Arc<AppState>) -> Router {
         .route("/", get(home))
         .route(
             "/sign-out",
-            post(sign_out).layer(DefaultBodyLimit::max(start::MAX_FORM)),
+            get(home)
+                .post(sign_out)
+                .layer(DefaultBodyLimit::max(start::MAX_FORM)),
         )
         .route(
             "/backchannel-logout",

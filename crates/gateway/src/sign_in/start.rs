@@ -32,7 +32,9 @@ pub(super) async fn form(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Resp
         let host = parameter(uri, "host")?.unwrap_or_default();
         Ok(match asked(app, &domain, &host, headers).await? {
             Err(refusal) => refusal,
-            Ok(allow) if allow.target().phase == Phase::Stopped => pages::start_form(&domain, allow.target()),
+            Ok(allow) if allow.target().phase == Phase::Stopped => {
+                pages::start_form(&domain, allow.target(), &allow.session().identity.user_name)
+            }
             Ok(allow) => opened(&domain, &allow),
         })
     };
@@ -75,10 +77,12 @@ async fn asked(
         return Err(Failure::BadRequest);
     }
     let Some(session) = app.signed_in(domain, headers).await? else {
-        return Ok(Err(pages::message(
+        return Ok(Err(pages::message_with_link(
             StatusCode::UNAUTHORIZED,
             "You are not signed in",
-            "Open your workspace's address to sign in, then start it from there.",
+            "You never were, or your session has ended. Open your workspace to sign in, then start it from there.",
+            format!("{}/", domain.address(&site)),
+            "Open the workspace",
         )));
     };
     let decided = app.decide(&site, None, &session).await;

@@ -84,11 +84,12 @@ async fn receive(app: &AppState, site: &Site, uri: &Uri, headers: &HeaderMap) ->
 fn again(app: &AppState, domain: &Domain, headers: &HeaderMap, enter: Enter) -> Result<Response, Failure> {
     let attempt = enter.attempt.saturating_add(1);
     if attempt >= MAX_ATTEMPTS {
-        return Ok(pages::message(
+        return Ok(pages::message_with_link(
             StatusCode::BAD_REQUEST,
             "Cookies are blocked",
-            "Your browser does not keep this site's cookies, so it cannot be signed in. Allow cookies for this site, then \
-             open your workspace's address again.",
+            "Your browser does not keep this site's cookies, so it cannot be signed in. Allow cookies for this site, then try again.",
+            address(domain, &enter),
+            "Try again",
         ));
     }
     send_to_enter(app, domain, Enter { attempt, ..enter }, headers)

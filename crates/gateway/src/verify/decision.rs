@@ -105,6 +105,7 @@ mod tests {
             run_id: String::new(),
             phase: Phase::Running,
             message: String::new(),
+            story: None,
             endpoint: None,
         };
         Snapshot::new(Some(Domain::new("ws.example", 443)), [target])

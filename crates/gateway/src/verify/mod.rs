@@ -52,6 +52,9 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
             return Ok(wrong_source());
         }
         Some(ticket) => match app.admit(&site, ticket).await {
+            Ok(admission) if !admission.allow.target().may_run() => {
+                return Ok(not_running(app, &domain, &admission));
+            }
             Ok(admission) => return Ok(pass(app, headers, &admission)),
             Err(refusal) => refusal,
         },
@@ -71,6 +74,21 @@ fn pass(app: &AppState, headers: &HeaderMap, admission: &Admission) -> Response 
     if let Some(cookie) = pod_headers::replaced(headers, &app.strip) {
         response.headers_mut().insert(COOKIE, cookie);
     }
+    renew(app, &mut response, admission);
+    response
+}
+
+/// What is shown in place of a workspace that does not run. Here it is known who asks; the pages' own listener, which answers while
+/// the proxy has no route yet, gets no ticket to see.
+fn not_running(app: &AppState, domain: &Domain, admission: &Admission) -> Response {
+    let allow = &admission.allow;
+    let mut response = pages::state(domain, allow.target(), allow.rule().into(), app.clock.now());
+    renew(app, &mut response, admission);
+    response
+}
+
+/// Adds a ticket that lasts longer, if the present one ends soon.
+fn renew(app: &AppState, response: &mut Response, admission: &Admission) {
     let now = app.clock.now();
     if admission.expires - now < TICKET_RENEWAL && app.may_issue() {
         let issued = issue(app, admission, now);
@@ -81,7 +99,6 @@ fn pass(app: &AppState, headers: &HeaderMap, admission: &Admission) -> Response 
             cookies::set_at(response.headers_mut(), &path, name, &ticket, Some(life));
         }
     }
-    response
 }
 
 /// A ticket that ends later than the present one, and its life in seconds.

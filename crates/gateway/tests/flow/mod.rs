@@ -9,6 +9,7 @@ mod keys;
 mod limits;
 mod login;
 mod matrix;
+mod pages;
 mod provider;
 mod providers;
 mod redirects;

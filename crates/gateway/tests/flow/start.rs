@@ -74,7 +74,7 @@ async fn the_owner_starts_a_stopped_workspace_and_is_named() {
     let alice = stopped(&world).await;
     let page = alice.step(&format!("{AUTH}/start?host={LAB}")).await;
     assert_eq!(page.status, StatusCode::OK);
-    assert!(page.body.contains("<button>Start"), "{}", page.body);
+    assert!(page.body.contains(">Start</button>"), "{}", page.body);
     assert!(wrote_nothing(&world));
 
     let answer = press(&alice, Some(AUTH), &format!("host={LAB}")).await;

@@ -23,16 +23,25 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
+    /// The request's identifier. It differs from one request to the next, and is left out of headers and body.
+    pub(crate) request: Option<String>,
 }
 
 impl Answer {
     pub(crate) async fn of(response: axum::response::Response) -> Self {
-        let (head, body) = response.into_parts();
+        let (mut head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
+        let mut body = String::from_utf8(body.to_vec()).unwrap();
+        let request = head.headers.remove(gateway::pages::REQUEST_ID);
+        let request = request.map(|id| id.to_str().unwrap().to_owned());
+        if let Some(request) = &request {
+            body = body.replace(request, "");
+        }
         Self {
             status: head.status,
             headers: head.headers,
-            body: String::from_utf8(body.to_vec()).unwrap(),
+            body,
+            request,
         }
     }
 
@@ -155,6 +164,7 @@ impl Browser<'_> {
                 status: StatusCode::FOUND,
                 headers: headers(&[("location", &location)]),
                 body: String::new(),
+                request: None,
             };
         }
         self.send("GET", url, headers(&NAVIGATION)).await

@@ -20,6 +20,7 @@ pub(crate) fn target(endpoint: Option<SocketAddr>) -> Target {
         run_id: String::new(),
         phase: Phase::Running,
         message: String::new(),
+        story: None,
         endpoint,
     }
 }

@@ -122,6 +122,7 @@ pub(crate) fn target(host: &str, owner: &str, access_type: AccessType) -> Target
         run_id: String::new(),
         phase: Phase::Running,
         message: String::new(),
+        story: None,
         endpoint: None,
     }
 }

@@ -78,6 +78,7 @@ fn target(uid: &str) -> Arc<Target> {
         run_id: String::new(),
         phase: Phase::Running,
         message: String::new(),
+        story: None,
         endpoint: None,
     })
 }

@@ -1,0 +1,243 @@
+//! an answer and the request that it is for -> the page or the JSON that the browser gets (pure but for the log).
+//!
+//! Every answer goes through here once. What says nothing by itself (a refusal of the router's own, for example) says at least what
+//! its status means.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
+};
+use http::{HeaderValue, StatusCode};
+
+use super::look::Look;
+use super::notice::{Notice, Tone};
+use super::render;
+use crate::request::id;
+
+/// Where an answer says which request it is for.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+
+/// Lines about refused requests that are written at once, and time after which there is room for one more.
+const LINES: u32 = 50;
+const EACH: Duration = Duration::from_millis(100);
+
+/// Who reads the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// Somebody who looks at a page.
+    Person,
+    /// A script.
+    Script,
+}
+
+impl Reader {
+    /// By what the browser says of the request, or else by what it accepts.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let is_person = match headers.get(DEST) {
+            Some(dest) => dest == "document",
+            None => crate::request::accepts_html(headers),
+        };
+        if is_person { Self::Person } else { Self::Script }
+    }
+}
+
+/// Gives an answer its body and, if it is a refusal, its request's identifier. Answers that have a body of their own stay as they are.
+/// To be called in [`id::scope`].
+pub fn dress(mut response: Response, reader: Reader) -> Response {
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    let notice = match response.extensions_mut().remove::<Notice>() {
+        Some(notice) => notice,
+        None if is_error && !is_told(response.headers()) => generic(status),
+        None => return response,
+    };
+    let request = id::current();
+    if is_error {
+        tell(&request, status, &notice);
+    }
+    let (kind, policy, body) = match reader {
+        Reader::Person => {
+            let shown = (is_error && notice.watch.is_none()).then_some(request.as_str());
+            let (html, policy) = render::page(&notice, Look::current(), shown);
+            ("text/html; charset=utf-8", policy, html)
+        }
+        Reader::Script => (
+            "application/json",
+            "default-src 'none'; frame-ancestors 'none'".to_owned(),
+            render::json(&notice, &request).to_string(),
+        ),
+    };
+    *response.body_mut() = Body::from(body);
+    let headers = response.headers_mut();
+    headers.remove(CONTENT_LENGTH);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    // Hosts and ports of a manager are checked by its schema; a policy that is no header value must not be left out.
+    let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    if let Ok(request) = HeaderValue::try_from(request) {
+        headers.insert(REQUEST_ID, request);
+    }
+    headers.append(http::header::VARY, HeaderValue::from_name(ACCEPT));
+    response
+}
+
+/// Whether somebody wrote a body that people or scripts read; refusals of the router are plain text at most.
+fn is_told(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| !kind.as_bytes().starts_with(b"text/plain"))
+}
+
+/// What a status means by itself.
+pub(super) fn generic(status: StatusCode) -> Notice {
+    let (error, title, text) = match status.as_u16() {
+        400 => (
+            "BadRequest",
+            "Bad request",
+            "The request cannot be read. Open your workspace again; if that does not help, remove this site's cookies.",
+        ),
+        401 => (
+            "SignInRequired",
+            "You are not signed in",
+            "Open the address of your workspace to sign in.",
+        ),
+        403 => ("NoAccess", "No access", "You may not do that."),
+        404 => ("NotFound", "Not found", "There is nothing at this address."),
+        405 => (
+            "MethodNotAllowed",
+            "Not possible",
+            "This address does not take requests of this kind. Go back, and open it anew.",
+        ),
+        408 => (
+            "TooSlow",
+            "Too slow",
+            "The request took too long to arrive. Try again.",
+        ),
+        413 => (
+            "TooLarge",
+            "Too large",
+            "The request is larger than this address takes.",
+        ),
+        415 => (
+            "WrongType",
+            "Not possible",
+            "This address does not take content of this type.",
+        ),
+        421 => (
+            "UnknownHost",
+            "Unknown address",
+            "No workspace is at this address.",
+        ),
+        429 => (
+            "TooManyRequests",
+            "Too many requests",
+            "Wait a moment, then try again.",
+        ),
+        431 => (
+            "HeadersTooLarge",
+            "Too many cookies",
+            "Your browser sends more cookies than this site takes.",
+        ),
+        502 => (
+            "BadGateway",
+            "No answer",
+            "What is behind this address does not answer. Try again shortly.",
+        ),
+        503 => (
+            "Unavailable",
+            "Try again shortly",
+            "The gateway cannot answer at the moment. Reload this page in a few seconds.",
+        ),
+        504 => (
+            "TooSlow",
+            "No answer",
+            "What is behind this address takes too long to answer. Try again shortly.",
+        ),
+        400..500 => ("Refused", "Not possible", "The request was refused."),
+        _ => (
+            "InternalError",
+            "Something went wrong",
+            "It is not your fault. Try again; if that does not help, tell your administrator the request below.",
+        ),
+    };
+    Notice {
+        kind: "",
+        tone: Tone::Bad,
+        ..Notice::new(error, title, text)
+    }
+}
+
+/// The line that a person's request can be found by. Strangers cause such lines, so there are ten a second at most.
+fn tell(request: &str, status: StatusCode, notice: &Notice) {
+    let (status, error) = (status.as_u16(), notice.error.as_ref());
+    match status {
+        // Said by the workspace's status and by the sign-in.
+        401 => {}
+        503 if notice.watch.is_some() => {}
+        500.. => tracing::warn!(request, status, error, "a request failed"),
+        _ => {
+            if let Some(left_out) = ROOM.take(Instant::now()) {
+                tracing::info!(request, status, error, left_out, "a request was refused");
+            }
+        }
+    }
+}
+
+static ROOM: Room = Room(Mutex::new((LINES, None, 0)));
+
+/// Lines left, since when, and how many had no room.
+struct Room(Mutex<(u32, Option<Instant>, u64)>);
+
+impl Room {
+    /// How many had no room since the last one that had, if this one has.
+    fn take(&self, now: Instant) -> Option<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (left, since, out) = &mut *state;
+        let last = *since.get_or_insert(now);
+        let earned = now.saturating_duration_since(last).as_millis() / EACH.as_millis();
+        let earned = u32::try_from(earned).unwrap_or(u32::MAX);
+        *left = left.saturating_add(earned).min(LINES);
+        *since = Some(last + EACH.saturating_mul(earned));
+        let Some(rest) = left.checked_sub(1) else {
+            *out += 1;
+            return None;
+        };
+        *left = rest;
+        Some(std::mem::take(out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_refusals_has_fifty_lines_and_then_ten_a_second_which_count_the_rest() {
+        let (room, start) = (Room(Mutex::new((LINES, None, 0))), Instant::now());
+        let told = |now| (0..1000).filter(|_| room.take(now).is_some()).count();
+        assert_eq!((told(start), told(start + Duration::from_secs(1))), (50, 10));
+        assert_eq!(room.take(start + Duration::from_secs(2)), Some(990));
+    }
+
+    #[test]
+    fn a_person_is_who_opens_a_document_or_accepts_pages() {
+        let of = |name: &'static str, value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static(value));
+            Reader::of(&headers)
+        };
+        assert_eq!(of("sec-fetch-dest", "document"), Reader::Person);
+        assert_eq!(of("sec-fetch-dest", "empty"), Reader::Script);
+        assert_eq!(of("sec-fetch-dest", "iframe"), Reader::Script);
+        assert_eq!(of("accept", "text/html,*/*;q=0.8"), Reader::Person);
+        assert_eq!(of("accept", "*/*"), Reader::Script);
+        assert_eq!(Reader::of(&HeaderMap::new()), Reader::Script);
+    }
+}

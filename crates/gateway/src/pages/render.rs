@@ -1,0 +1,330 @@
+//! a notice -> a page, and the policy that admits just what is on it (pure).
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
+
+use super::look::{Look, source};
+use super::markup::{escape, with_code};
+use super::notice::{Action, Notice, Part, Step, Tone, Watch};
+
+/// Asks in the background, first after 250 ms. It shows what changed; when the page is another one, it loads that. The question is
+/// a HEAD request, because it has no effects in the workspace that may answer it by then.
+const WATCHER: &str = include_str!("watch.js");
+
+static WATCHER_SOURCE: LazyLock<String> = LazyLock::new(|| source(WATCHER));
+
+/// The page, and its Content-Security-Policy. `request`: the identifier to show.
+pub(crate) fn page(notice: &Notice, look: &Look, request: Option<&str>) -> (String, String) {
+    let mut html = String::with_capacity(12 * 1024);
+    let title = escape(&notice.title);
+    let name = escape(&look.name);
+    let _ = write!(html, "<!doctype html><html lang=\"en\"");
+    if let Some(watch) = notice.watch {
+        root(&mut html, notice, watch, &name);
+    }
+    let _ = write!(
+        html,
+        "><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"robots\" content=\"noindex\"><title>{title} · {name}</title><style>{}</style>",
+        look.style
+    );
+    if let Some(seconds) = notice.watch.and_then(|watch| watch.reload) {
+        let _ = write!(
+            html,
+            "<noscript><meta http-equiv=\"refresh\" content=\"{seconds}\"></noscript>"
+        );
+    }
+    let _ = write!(html, "</head><body><header><span class=\"brand\">");
+    if let Some(logo) = &look.logo {
+        let _ = write!(html, "<img src=\"{}\" alt=\"\">", escape(logo));
+    }
+    let _ = write!(html, "<span>{name}</span></span></header><main>");
+    if !look.notice.is_empty() {
+        let _ = write!(html, "<p class=\"banner\">{}</p>", escape(&look.notice));
+    }
+    card(&mut html, notice, &title);
+    html.push_str("</main>");
+    footer(&mut html, notice, look, request);
+    if notice.watch.is_some() {
+        let _ = write!(html, "<script>{WATCHER}</script>");
+    }
+    html.push_str("</body></html>");
+    (html, policy(notice, look))
+}
+
+/// What a script reads: one shape for all answers.
+pub(crate) fn json(notice: &Notice, request: &str) -> Value {
+    let mut body = notice.more.clone();
+    body.insert("error".into(), notice.error.as_ref().into());
+    body.insert("message".into(), notice.text.join(" ").into());
+    body.insert("requestId".into(), request.into());
+    if notice.watch.is_some() {
+        body.insert("page".into(), shown(notice));
+    }
+    body.into()
+}
+
+/// What the page's own script shows.
+fn shown(notice: &Notice) -> Value {
+    let mut page = json!({
+        "shape": shape(notice),
+        "title": notice.title,
+        "lead": notice.text.first(),
+        "cause": "", "message": "", "remedy": "", "steps": [],
+    });
+    for part in &notice.parts {
+        match part {
+            Part::Steps(steps) => {
+                page["steps"] = steps.iter().map(|(_, step)| step.word()).collect();
+            }
+            Part::Cause {
+                cause,
+                message,
+                remedy,
+            } => {
+                page["cause"] = cause.clone().into();
+                page["message"] = message.clone().into();
+                page["remedy"] = remedy.replace('`', "").into();
+            }
+            _ => {}
+        }
+    }
+    page
+}
+
+/// Which parts the page has: with others it is loaded anew.
+fn shape(notice: &Notice) -> String {
+    let parts = notice.parts.iter().map(|part| match part {
+        Part::Elapsed(_) => "elapsed",
+        Part::Steps(_) => "steps",
+        Part::Cause { .. } => "cause",
+        Part::Actions(_) => "actions",
+        Part::Soft(_) => "soft",
+    });
+    let mut shape = format!("{} {}", notice.kind, notice.text.len());
+    for part in parts {
+        shape.push(' ');
+        shape.push_str(part);
+    }
+    shape
+}
+
+fn root(html: &mut String, notice: &Notice, watch: Watch, name: &str) {
+    let _ = write!(
+        html,
+        " data-tag=\"&quot;{}&quot;\" data-shape=\"{}\" data-pause=\"{}\" data-suffix=\" · {name}\"",
+        escape(&notice.tag()),
+        escape(&shape(notice)),
+        watch.pause,
+    );
+    for step in [Step::Done, Step::Now, Step::Stuck] {
+        let _ = write!(html, " data-{}=\"{}\"", step.word(), aside(step));
+    }
+}
+
+/// What those hear who do not see the sign before a step.
+fn aside(step: Step) -> &'static str {
+    match step {
+        Step::Done => " (done)",
+        Step::Now => " (under way)",
+        Step::Stuck => " (does not go on)",
+        Step::Next => "",
+    }
+}
+
+fn card(html: &mut String, notice: &Notice, title: &str) {
+    let tone = match notice.tone {
+        Tone::Calm => "calm",
+        Tone::Good => "good",
+        Tone::Wait => "wait",
+        Tone::Bad => "bad",
+    };
+    let _ = write!(html, "<div class=\"card {tone}\">");
+    if !notice.kind.is_empty() {
+        let _ = write!(html, "<p class=\"kind\">{}</p>", escape(notice.kind));
+    }
+    let _ = write!(html, "<h1>{title}</h1>");
+    let live = if notice.watch.is_some() {
+        "<div role=\"status\" aria-live=\"polite\">"
+    } else {
+        "<div>"
+    };
+    html.push_str(live);
+    for (at, text) in notice.text.iter().enumerate() {
+        let id = if at == 0 { " id=\"lead\"" } else { "" };
+        let _ = write!(html, "<p{id}>{}</p>", with_code(text));
+    }
+    let causes = notice
+        .parts
+        .iter()
+        .filter(|part| matches!(part, Part::Cause { .. }));
+    causes.for_each(|part| self::part(html, part));
+    html.push_str("</div>");
+    let others = notice
+        .parts
+        .iter()
+        .filter(|part| !matches!(part, Part::Cause { .. }));
+    others.for_each(|part| self::part(html, part));
+    html.push_str("</div>");
+}
+
+fn part(html: &mut String, part: &Part) {
+    match part {
+        Part::Elapsed(seconds) => elapsed(html, *seconds),
+        Part::Steps(steps) => {
+            html.push_str("<ol>");
+            for (at, (what, step)) in steps.iter().enumerate() {
+                let current = if *step == Step::Now {
+                    " aria-current=\"step\""
+                } else {
+                    ""
+                };
+                let _ = write!(
+                    html,
+                    "<li id=\"step-{at}\" class=\"{}\"{current}><span>{}<span class=\"aside\">{}</span></span></li>",
+                    step.word(),
+                    escape(what),
+                    aside(*step)
+                );
+            }
+            html.push_str("</ol>");
+        }
+        Part::Cause {
+            cause,
+            message,
+            remedy,
+        } => {
+            let hidden = |text: &str| if text.is_empty() { " hidden" } else { "" };
+            let _ = write!(
+                html,
+                "<div id=\"note\" class=\"note\"{}><p><strong id=\"cause\">{}</strong> \
+                 <span id=\"message\"{}>{}</span></p><p id=\"remedy\"{}>{}</p></div>",
+                hidden(cause),
+                escape(cause),
+                hidden(message),
+                escape(message),
+                hidden(remedy),
+                with_code(remedy),
+            );
+        }
+        Part::Actions(actions) => {
+            html.push_str("<div class=\"actions\">");
+            for action in actions {
+                self::action(html, action);
+            }
+            html.push_str("</div>");
+        }
+        Part::Soft(text) => {
+            let _ = write!(html, "<p class=\"soft\">{}</p>", with_code(text));
+        }
+    }
+}
+
+/// The clock; the page's script lets it run. Readers of the screen are not told each second.
+fn elapsed(html: &mut String, seconds: i64) {
+    let seconds = seconds.max(0);
+    let late = if seconds < 60 { " hidden" } else { "" };
+    let _ = write!(
+        html,
+        "<p class=\"soft\">Waiting for <span id=\"elapsed\" data-seconds=\"{seconds}\">{}</span></p>\
+         <p id=\"late\" class=\"soft\"{late}>This takes longer than usual. A large image that is fetched for the first time can \
+         take some minutes.</p>",
+        duration(seconds)
+    );
+}
+
+/// The same words as the script's.
+pub(super) fn duration(seconds: i64) -> String {
+    let minutes = seconds / 60;
+    match seconds {
+        ..60 => format!("{seconds} s"),
+        60..3600 => format!("{minutes} min {} s", seconds % 60),
+        _ => format!("{} h {} min", minutes / 60, minutes % 60),
+    }
+}
+
+fn action(html: &mut String, action: &Action) {
+    match action {
+        Action::Form {
+            get,
+            to,
+            fields,
+            button,
+            plain,
+        } => {
+            let method = if *get { "get" } else { "post" };
+            let _ = write!(html, "<form method=\"{method}\" action=\"{}\">", escape(to));
+            for (name, value) in fields {
+                let _ = write!(
+                    html,
+                    "<input type=\"hidden\" name=\"{}\" value=\"{}\">",
+                    escape(name),
+                    escape(value)
+                );
+            }
+            let class = if *plain { " class=\"plain\"" } else { "" };
+            let _ = write!(
+                html,
+                "<button type=\"submit\"{class}>{}</button></form>",
+                escape(button)
+            );
+        }
+        Action::Link { to, text } => {
+            let _ = write!(
+                html,
+                "<a class=\"button\" href=\"{}\">{}</a>",
+                escape(to),
+                escape(text)
+            );
+        }
+    }
+}
+
+fn footer(html: &mut String, notice: &Notice, look: &Look, request: Option<&str>) {
+    html.push_str("<footer>");
+    if let Some(origin) = &notice.account {
+        let _ = write!(
+            html,
+            "<p><a href=\"{}/\">Who is signed in? Sign out</a></p>",
+            escape(origin)
+        );
+    }
+    if let Some((url, text)) = &look.help {
+        let _ = write!(
+            html,
+            "<p><a href=\"{}\" rel=\"noreferrer\">{}</a></p>",
+            escape(url),
+            escape(text)
+        );
+    }
+    if let Some(request) = request {
+        let _ = write!(html, "<p>Request <code>{}</code></p>", escape(request));
+    }
+    html.push_str("</footer>");
+}
+
+fn policy(notice: &Notice, look: &Look) -> String {
+    let mut policy = format!(
+        "default-src 'none'; style-src {}; base-uri 'none'; frame-ancestors 'none';",
+        look.style_source
+    );
+    match &notice.forms_to {
+        Some(origins) => {
+            let _ = write!(policy, " form-action 'self' {origins};");
+        }
+        None => policy.push_str(" form-action 'none';"),
+    }
+    if look.logo.is_some() {
+        policy.push_str(" img-src data:;");
+    }
+    if notice.watch.is_some() {
+        let _ = write!(policy, " script-src {}; connect-src 'self';", *WATCHER_SOURCE);
+    }
+    policy
+}
+
+#[cfg(test)]
+#[path = "render_tests.rs"]
+mod tests;

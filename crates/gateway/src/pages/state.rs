@@ -1,0 +1,269 @@
+//! a workspace that no route leads to -> what it does, since when, what comes next, what is in the way, the way on (pure).
+
+use api::condition::reason;
+use api::workspace::Phase;
+use axum::response::Response;
+use http::StatusCode;
+use rules::access::Allowed;
+
+use super::notice::{Action, Notice, Part, Step, Tone, Watch};
+use crate::index::{Domain, Target};
+
+/// To whom a page tells what is in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Whoever may read the workspace's status anyway: they see reason and message.
+    Keeper,
+    /// Whoever may connect: they see that something is in the way.
+    Guest,
+}
+
+impl From<Allowed> for Audience {
+    fn from(rule: Allowed) -> Self {
+        match rule {
+            Allowed::Owner | Allowed::Administrator => Self::Keeper,
+            Allowed::Public | Allowed::Share | Allowed::GroupShare => Self::Guest,
+        }
+    }
+}
+
+/// What a start takes, in order.
+const STEPS: [&str; 6] = [
+    "A machine with room for it is found",
+    "Its disk is attached",
+    "Its image is fetched",
+    "The application is started",
+    "The application answers",
+    "The way to it is opened",
+];
+/// Steps before the application runs.
+const PREPARED: usize = 4;
+/// Steps of the operator's; the last one is the proxy's.
+const ANSWERS: usize = 5;
+
+/// What is shown instead of the workspace. Everybody gets 503, because nothing of the workspace itself was reached.
+/// `now`: Unix seconds.
+pub fn state(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Response {
+    notice(domain, target, audience, now).respond(StatusCode::SERVICE_UNAVAILABLE)
+}
+
+fn notice(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Notice {
+    let name = &target.name;
+    let said = |kind, title: String, text: &str, tone| Notice {
+        kind,
+        tone,
+        account: Some(domain.auth_origin()),
+        retry: Some(1),
+        ..Notice::new("WorkspaceNotReady", title, text)
+    };
+    match target.phase {
+        Phase::Running => Notice {
+            parts: vec![steps(ANSWERS, None)],
+            watch: watch(1_000, Some(1)),
+            ..said(
+                "Starting",
+                format!("{name} is ready"),
+                "It opens in a moment.",
+                Tone::Wait,
+            )
+        },
+        Phase::Starting => Notice {
+            parts: starting(target, audience, now),
+            watch: watch(2_000, Some(2)),
+            ..said(
+                "Starting",
+                format!("{name} is starting"),
+                lead(target),
+                Tone::Wait,
+            )
+        },
+        Phase::Stopping => Notice {
+            watch: watch(2_000, Some(2)),
+            ..said(
+                "Stopping",
+                format!("{name} is stopping"),
+                "It can be started again afterwards.",
+                Tone::Calm,
+            )
+        },
+        Phase::Stopped => stopped(
+            domain,
+            target,
+            said("Stopped", format!("{name} is stopped"), "", Tone::Calm),
+        ),
+        Phase::Failed => Notice {
+            parts: vec![cause(target, audience), steps_of(target)],
+            watch: watch(5_000, Some(15)),
+            ..said(
+                "Failed",
+                format!("{name} cannot run"),
+                "It opens by itself when the cause is gone.",
+                Tone::Bad,
+            )
+        },
+        Phase::Invalid => Notice {
+            parts: vec![cause(target, audience)],
+            watch: watch(5_000, Some(15)),
+            ..said(
+                "Not valid",
+                format!("{name} is not valid"),
+                "It starts by itself when that is corrected.",
+                Tone::Bad,
+            )
+        },
+        Phase::Deleting => Notice {
+            watch: watch(5_000, Some(15)),
+            ..said(
+                "Deleted",
+                format!("{name} is being deleted"),
+                "It cannot be opened any more, and its address leads nowhere afterwards.",
+                Tone::Calm,
+            )
+        },
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "what a notice holds")]
+fn watch(pause: u32, reload: Option<u32>) -> Option<Watch> {
+    Some(Watch { pause, reload })
+}
+
+/// What becomes of a start.
+fn lead(target: &Target) -> &'static str {
+    match trouble(target) {
+        None => "It opens by itself.",
+        Some(_) => "It does not get on. It opens by itself once the cause is gone.",
+    }
+}
+
+fn starting(target: &Target, audience: Audience, now: i64) -> Vec<Part> {
+    let since = target.story.as_deref().and_then(|story| story.since);
+    let elapsed = since.map(|since| Part::Elapsed(now - since));
+    let rest = [cause(target, audience), steps_of(target)];
+    elapsed.into_iter().chain(rest).collect()
+}
+
+/// Why it is stopped, and the way to start it.
+fn stopped(domain: &Domain, target: &Target, said: Notice) -> Notice {
+    let idle = target.story.as_deref().and_then(|story| story.idle);
+    let why = match idle {
+        Some(Some(minutes)) => format!("It was stopped because nobody used it for {minutes} minutes."),
+        Some(None) => "It was stopped because nobody used it.".to_owned(),
+        None => "Somebody stopped it; no rule did.".to_owned(),
+    };
+    let button = Action::Form {
+        get: true,
+        to: format!("{}/start", domain.auth_origin()),
+        fields: vec![("host", target.site.as_str().to_owned())],
+        button: "Start …".to_owned(),
+        plain: false,
+    };
+    Notice {
+        text: vec![why, target.message.clone(), "You may start it again.".to_owned()]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .collect(),
+        parts: vec![Part::Actions(vec![button])],
+        forms_to: Some(domain.auth_origin()),
+        watch: watch(5_000, None),
+        ..said
+    }
+}
+
+/// What is in the way; empty where nothing is.
+fn cause(target: &Target, audience: Audience) -> Part {
+    let trouble = trouble(target);
+    let (cause, message, remedy) = match (trouble, audience) {
+        (None, _) => <(String, String, String)>::default(),
+        (Some(_), Audience::Guest) => (
+            "Something is in the way.".to_owned(),
+            String::new(),
+            "Its owner sees on this page what it is, and what to do.".to_owned(),
+        ),
+        (Some(word), Audience::Keeper) => {
+            let known = reason::ALL.iter().find(|reason| reason.name == word);
+            let remedy = known.map_or("", |reason| reason.remedy);
+            (format!("{word}:"), target.message.clone(), remedy.to_owned())
+        }
+    };
+    Part::Cause {
+        cause,
+        message,
+        remedy,
+    }
+}
+
+/// The reason that keeps it from running, if one does.
+fn trouble(target: &Target) -> Option<&str> {
+    let reason = target.story.as_deref().map_or("", |story| story.reason.as_str());
+    let goes_well = [
+        "",
+        reason::STARTING,
+        reason::STOPPING,
+        reason::PREDECESSOR_TERMINATING,
+        reason::READY,
+    ];
+    match target.phase {
+        Phase::Failed | Phase::Invalid | Phase::Starting => (!goes_well.contains(&reason)).then_some(reason),
+        _ => None,
+    }
+}
+
+fn steps_of(target: &Target) -> Part {
+    let stuck = trouble(target).and_then(place);
+    let has_started = target.story.as_deref().is_some_and(|story| story.started);
+    let done = match stuck {
+        Some(at) => at,
+        None if has_started => PREPARED,
+        None => 0,
+    };
+    steps(done, stuck)
+}
+
+/// `done` steps are over. Before the application runs, nobody says which of the steps is under way: all of them may be.
+fn steps(done: usize, stuck: Option<usize>) -> Part {
+    let step = |at: usize| match at {
+        _ if Some(at) == stuck => Step::Stuck,
+        _ if at < done => Step::Done,
+        _ if at == done && stuck.is_none() => Step::Now,
+        _ => Step::Next,
+    };
+    Part::Steps(
+        STEPS
+            .iter()
+            .enumerate()
+            .map(|(at, what)| (*what, step(at)))
+            .collect(),
+    )
+}
+
+/// At which step a reason stops a start.
+fn place(word: &str) -> Option<usize> {
+    Some(match word {
+        reason::UNSCHEDULABLE
+        | reason::QUOTA_EXCEEDED
+        | reason::POD_SECURITY_VIOLATION
+        | reason::ADMISSION_DENIED
+        | reason::SERVICE_ACCOUNT_NOT_FOUND
+        | reason::NAME_CONFLICT
+        | reason::NODE_LOST
+        | reason::EVICTED => 0,
+        reason::STORAGE_CLASS_NOT_FOUND
+        | reason::VOLUME_UNBOUND
+        | reason::VOLUME_ATTACH_FAILED
+        | reason::VOLUME_IN_USE
+        | reason::VOLUME_OF_ANOTHER_WORKSPACE
+        | reason::RETAINED_VOLUME_OF_ANOTHER_OWNER => 1,
+        reason::IMAGE_PULL_FAILED => 2,
+        reason::SECRET_NOT_FOUND
+        | reason::CONFIG_MAP_NOT_FOUND
+        | reason::CONTAINER_START_FAILED
+        | reason::CONTAINER_EXITED
+        | reason::CRASH_LOOPING
+        | reason::OOM_KILLED
+        | reason::POST_START_HOOK_FAILED => 3,
+        reason::READINESS_FAILED => 4,
+        reason::ROUTE_FAILED => 5,
+        _ => return None,
+    })
+}

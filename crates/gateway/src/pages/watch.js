@@ -1,0 +1,30 @@
+(()=>{
+const root=document.documentElement.dataset,at=id=>document.getElementById(id);
+const ask=method=>fetch(location.href,{method,cache:'no-store',redirect:'manual',headers:{accept:'application/json'}});
+const clock=at('elapsed'),late=at('late');
+if(clock){
+const begun=performance.now()-clock.dataset.seconds*1000;
+setInterval(()=>{
+const s=Math.max(0,Math.floor((performance.now()-begun)/1000)),m=Math.floor(s/60);
+clock.textContent=s<60?s+' s':m<60?m+' min '+s%60+' s':Math.floor(m/60)+' h '+m%60+' min';
+if(late&&s>=60)late.hidden=false},1000)}
+const show=page=>{
+document.title=page.title+root.suffix;
+for(const id of ['lead','cause','message','remedy'])if(at(id)){at(id).textContent=page[id];at(id).hidden=!page[id]}
+if(at('note'))at('note').hidden=!page.cause;
+page.steps.forEach((state,index)=>{const step=at('step-'+index);if(step){step.className=state;
+step.querySelector('.aside').textContent=root[state]||'';
+if(state==='now')step.setAttribute('aria-current','step');else step.removeAttribute('aria-current')}})};
+let wait=250;
+const look=async()=>{
+try{
+let answer=await ask('HEAD');
+if(answer.status!==503)return location.reload();
+if(answer.headers.get('etag')!==root.tag){
+answer=await ask('GET');
+const page=answer.status===503?(await answer.json()).page:null;
+if(!page||page.shape!==root.shape)return location.reload();
+show(page);root.tag=answer.headers.get('etag')}
+}catch{}
+wait=Math.min(wait*2,+root.pause);setTimeout(look,wait)};
+setTimeout(look,wait)})()

@@ -1,0 +1,221 @@
+//! What people see instead of a workspace: each answer is a page or JSON, and has an identifier that stands in the audit log.
+
+use std::sync::Arc;
+
+use api::workspace::{AccessType, Phase};
+use gateway::index::{Story, Target};
+use http::header::HeaderMap;
+use http::{Method, StatusCode};
+
+use crate::support::browser::{Answer, NAVIGATION, headers};
+use crate::support::page::check;
+use crate::support::world::{AUTH, LAB, NONE, OPEN, World, origin, target};
+
+const SCRIPT: [(&str, &str); 3] = [
+    ("sec-fetch-site", "same-origin"),
+    ("sec-fetch-mode", "cors"),
+    ("sec-fetch-dest", "empty"),
+];
+
+fn stuck(host: &str, owner: &str, access: AccessType) -> Target {
+    Target {
+        phase: Phase::Starting,
+        message: "The image \"lab:v9\" cannot be pulled.".into(),
+        story: Some(Arc::new(Story {
+            reason: "ImagePullFailed".into(),
+            ..Story::default()
+        })),
+        ..target(host, owner, access)
+    }
+}
+
+fn is_page(answer: &Answer) {
+    let policy = answer.headers["content-security-policy"].to_str().unwrap();
+    check(&answer.body, policy);
+    assert_eq!(answer.headers["cache-control"], "no-store");
+}
+
+#[tokio::test]
+async fn the_owner_sees_what_keeps_a_workspace_from_starting_and_a_guest_that_something_does() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    assert!(alice.open(&format!("{}/", origin(OPEN))).await.is_inside());
+    assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
+    world.publish(vec![
+        stuck(LAB, "alice", AccessType::OwnerOnly),
+        stuck(OPEN, "bob", AccessType::Public),
+    ]);
+    let own = alice.step(&format!("{}/lab", origin(LAB))).await;
+    assert_eq!(own.status, StatusCode::SERVICE_UNAVAILABLE);
+    is_page(&own);
+    assert!(
+        own.body.contains("ImagePullFailed") && own.body.contains("lab:v9"),
+        "{}",
+        own.body
+    );
+    let fetched = alice
+        .send("GET", &format!("{}/api", origin(LAB)), headers(&SCRIPT))
+        .await;
+    assert_eq!(fetched.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(fetched.headers["retry-after"], "1");
+    assert_eq!(fetched.json()["page"]["cause"], "ImagePullFailed:");
+    assert_eq!(fetched.headers["etag"], own.headers["etag"]);
+
+    let other = alice.step(&format!("{}/lab", origin(OPEN))).await;
+    assert_eq!(other.status, StatusCode::SERVICE_UNAVAILABLE);
+    is_page(&other);
+    assert!(other.body.contains("Something is in the way"), "{}", other.body);
+    let fetched = alice
+        .send("GET", &format!("{}/api", origin(OPEN)), headers(&SCRIPT))
+        .await;
+    for answer in [other, fetched] {
+        assert!(
+            !answer.body.contains("ImagePull") && !answer.body.contains("lab:v9"),
+            "{}",
+            answer.body
+        );
+        assert!(
+            !answer.body.contains("bob") && !answer.body.contains("alice"),
+            "{}",
+            answer.body
+        );
+    }
+}
+
+#[tokio::test]
+async fn strangers_learn_nothing_of_a_workspace_that_does_not_run() {
+    let world = World::new().await;
+    let bob = world.browser("bob");
+    assert!(bob.open(&format!("{}/", origin(OPEN))).await.is_inside());
+    world.publish(vec![stuck(LAB, "alice", AccessType::OwnerOnly)]);
+    let private = bob.open(&format!("{}/", origin(LAB))).await.answer;
+    let none = bob.open(&format!("{}/", origin(NONE))).await.answer;
+    assert_eq!(private.status, StatusCode::FORBIDDEN);
+    assert_eq!((private.body, private.headers), (none.body, none.headers));
+    let nobody = world
+        .verify("GET", &format!("{}/", origin(LAB)), headers(&SCRIPT))
+        .await;
+    let nothing = world
+        .verify("GET", &format!("{}/", origin(NONE)), headers(&SCRIPT))
+        .await;
+    assert_eq!(nobody.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(nobody.body.replace(LAB, ""), nothing.body.replace(NONE, ""));
+}
+
+#[tokio::test]
+async fn a_refusal_has_an_identifier_that_stands_in_the_audit_log() {
+    let world = World::new().await;
+    let bob = world.browser("bob");
+    let refused = bob.open(&format!("{}/", origin(LAB))).await.answer;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    is_page(&refused);
+    let records = world.log.records("denied", 1).await;
+    assert_eq!(records[0]["request"], refused.request.clone().unwrap());
+    let again = bob.open(&format!("{}/", origin(LAB))).await.answer;
+    assert_ne!(again.request, refused.request);
+}
+
+#[tokio::test]
+async fn no_refusal_is_blank_whoever_asks_and_however() {
+    let world = World::new().await;
+    let lab = origin(LAB);
+    let paths = [
+        "/",
+        "/enter",
+        "/callback",
+        "/start",
+        "/sign-out",
+        "/backchannel-logout",
+        "/nothing",
+        "/enter?t=1&t=2",
+    ];
+    let addresses = paths.map(|path| format!("{AUTH}{path}"));
+    let own = ["/_workspace/callback", "/_workspace/x"].map(|path| format!("{lab}{path}"));
+    let mut seen = std::collections::BTreeSet::new();
+    for method in [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::OPTIONS,
+    ] {
+        for address in addresses.iter().chain(&own) {
+            for (lines, is_person) in [(&NAVIGATION[..], true), (&SCRIPT[..], false)] {
+                let ask =
+                    async |body: String| world.page(method.clone(), address, headers(lines), body).await;
+                for answer in [ask(String::new()).await, ask("x".repeat(300_000)).await] {
+                    let status = answer.status;
+                    if status.is_success() || status.is_redirection() {
+                        continue;
+                    }
+                    assert!(answer.request.is_some(), "{method} {address}: {status}");
+                    seen.insert(status.as_u16());
+                    if method == Method::HEAD {
+                        assert!(answer.body.is_empty());
+                    } else if is_person {
+                        is_page(&answer);
+                    } else {
+                        let told = answer.json();
+                        assert!(told["error"].is_string() && told["message"].is_string(), "{told}");
+                    }
+                }
+            }
+        }
+    }
+    for status in [400, 403, 404, 405, 413] {
+        assert!(seen.contains(&status), "{status} in {seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_proxy_asks_wrongly_is_told_as_well() {
+    let world = World::new().await;
+    let ask = async |url: &str, lines: HeaderMap| world.verify("GET", url, lines).await;
+    let mut twice = headers(&NAVIGATION);
+    twice.append("sec-fetch-site", "none".parse().unwrap());
+    for (url, lines, status) in [
+        (
+            "https://evil.example:8443/",
+            headers(&NAVIGATION),
+            StatusCode::MISDIRECTED_REQUEST,
+        ),
+        ("https://lab-a.ws.example/", twice, StatusCode::BAD_REQUEST),
+        (
+            "https://lab-a.ws.example/_workspace/x",
+            headers(&NAVIGATION),
+            StatusCode::NOT_FOUND,
+        ),
+    ] {
+        let answer = ask(url, lines).await;
+        assert_eq!(answer.status, status, "{url}");
+        is_page(&answer);
+        assert!(answer.request.is_some());
+    }
+}
+
+#[tokio::test]
+async fn the_address_of_signing_out_shows_who_could() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
+    let page = alice.step(&format!("{AUTH}/sign-out")).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.body.contains("You are alice."), "{}", page.body);
+}
+
+#[tokio::test]
+async fn without_an_identity_provider_people_are_told_so() {
+    let world = World::without_provider();
+    let page = world
+        .browser("alice")
+        .open(&format!("{}/", origin(LAB)))
+        .await
+        .answer;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    is_page(&page);
+    assert!(
+        page.body.contains("does not answer at the moment"),
+        "{}",
+        page.body
+    );
+}

@@ -1,0 +1,463 @@
+//! Every page that the gateway has: well-formed, for people of all kinds, and nothing on it that its policy does not name.
+//!
+//! `JUPYTER_K8S_PAGES=<folder> cargo test -p gateway every_page` also writes them there, to be looked at.
+
+use std::sync::Arc;
+
+use api::workspace::{AccessType, Phase};
+use axum::response::Response;
+use gateway::index::{Domain, Story, Target};
+use gateway::pages::{self, Audience, Offer, Reader, dress};
+use http::StatusCode;
+use http_body_util::BodyExt as _;
+
+use crate::support::page::check;
+
+const NOW: i64 = 1_800_000_000;
+
+fn domain() -> Domain {
+    Domain::new("ws.example", 8443)
+}
+
+fn target(phase: Phase, reason: &str, message: &str) -> Target {
+    Target {
+        uid: "u".into(),
+        namespace: "team".into(),
+        name: "seismic-lab".into(),
+        site: "seismic-lab-abc.ws.example".into(),
+        owner: "alice".into(),
+        access_type: AccessType::OwnerOnly,
+        shared: Arc::default(),
+        run_id: String::new(),
+        phase,
+        message: message.into(),
+        story: Some(Arc::new(Story {
+            reason: reason.into(),
+            since: Some(NOW - 12),
+            started: false,
+            idle: None,
+        })),
+        endpoint: None,
+    }
+}
+
+fn with(target: Target, change: impl FnOnce(&mut Story)) -> Target {
+    let mut story = target.story.as_deref().cloned().unwrap_or_default();
+    change(&mut story);
+    Target {
+        story: Some(Arc::new(story)),
+        ..target
+    }
+}
+
+const NO_IMAGE: &str =
+    "The image \"registry.example/lab:v9\" cannot be pulled: not found. Correct name and tag.";
+
+/// All of them, by name.
+fn all() -> Vec<(&'static str, Response)> {
+    let domain = domain();
+    let state = |target: Target, audience| pages::state(&domain, &target, audience, NOW);
+    let keeper = |target| state(target, Audience::Keeper);
+    let failed = || target(Phase::Starting, "ImagePullFailed", NO_IMAGE);
+    let stopped = || target(Phase::Stopped, "Stopped", "No pod is left; the disk is kept.");
+    vec![
+        (
+            "starting",
+            keeper(target(
+                Phase::Starting,
+                "Starting",
+                "Waiting for the pod to be ready.",
+            )),
+        ),
+        (
+            "starting-late",
+            keeper(with(target(Phase::Starting, "Starting", ""), |story| {
+                story.since = Some(NOW - 200);
+                story.started = true;
+            })),
+        ),
+        ("starting-stuck", keeper(failed())),
+        ("starting-stuck-guest", state(failed(), Audience::Guest)),
+        (
+            "unschedulable",
+            keeper(target(
+                Phase::Failed,
+                "Unschedulable",
+                "0/3 nodes are available: 3 Insufficient cpu.",
+            )),
+        ),
+        ("ready", keeper(target(Phase::Running, "", ""))),
+        ("stopping", keeper(target(Phase::Stopping, "", ""))),
+        ("stopped", keeper(stopped())),
+        (
+            "stopped-idle",
+            keeper(with(stopped(), |story| story.idle = Some(Some(60)))),
+        ),
+        (
+            "invalid",
+            keeper(target(
+                Phase::Invalid,
+                "TemplateNotFound",
+                "The WorkspaceTemplate \"large\" does not exist.",
+            )),
+        ),
+        ("deleting", keeper(target(Phase::Deleting, "", ""))),
+        ("start", pages::start_form(&domain, &stopped(), "alice")),
+        ("denied", pages::denied(&domain)),
+        ("unavailable", pages::unavailable()),
+        ("no-provider", pages::unreachable("Keycloak")),
+        (
+            "signed-in",
+            pages::signed_in("alice@example.org", Some("https://identity.example")),
+        ),
+        ("signed-out", pages::signed_out()),
+        (
+            "choice",
+            pages::choice(&[
+                Offer {
+                    title: "University",
+                    link: Some("/enter?t=x&with=one".into()),
+                },
+                Offer {
+                    title: "Partners",
+                    link: None,
+                },
+            ]),
+        ),
+        (
+            "not-admitted",
+            pages::not_admitted("alice@example.org", "University", "/enter?t=x&again"),
+        ),
+        (
+            "cookies-blocked",
+            pages::message_with_link(
+                StatusCode::BAD_REQUEST,
+                "Cookies are blocked",
+                "Your browser does not keep this site's cookies.",
+                "https://lab.ws.example/".into(),
+                "Try again",
+            ),
+        ),
+        (
+            "problem",
+            pages::problem(
+                StatusCode::FORBIDDEN,
+                "CrossOrigin",
+                "The request comes from a page of another origin.",
+            ),
+        ),
+    ]
+    .into_iter()
+    .chain(
+        [
+            400, 401, 403, 404, 405, 413, 418, 421, 429, 431, 500, 502, 503, 504,
+        ]
+        .map(|code| {
+            let mut blank = Response::default();
+            *blank.status_mut() = StatusCode::from_u16(code).unwrap();
+            ("blank", blank)
+        }),
+    )
+    .collect()
+}
+
+async fn text(response: Response) -> String {
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+fn header<'a>(response: &'a Response, name: &str) -> &'a str {
+    response
+        .headers()
+        .get(name)
+        .map_or("", |value| value.to_str().unwrap())
+}
+
+async fn page(response: Response) -> String {
+    text(dress(response, Reader::Person)).await
+}
+
+async fn json(response: Response) -> serde_json::Value {
+    serde_json::from_str(&text(dress(response, Reader::Script)).await).unwrap()
+}
+
+#[tokio::test]
+async fn every_page_is_well_formed_and_holds_nothing_that_its_policy_does_not_name() {
+    let folder = std::env::var_os("JUPYTER_K8S_PAGES").map(std::path::PathBuf::from);
+    for (name, response) in all() {
+        let response = dress(response, Reader::Person);
+        let status = response.status();
+        assert_eq!(header(&response, "cache-control"), "no-store", "{name}");
+        assert_eq!(header(&response, "x-content-type-options"), "nosniff", "{name}");
+        let request = header(&response, "x-request-id").to_owned();
+        let policy = header(&response, "content-security-policy").to_owned();
+        let referrer = header(&response, "referrer-policy").to_owned();
+        let html = text(response).await;
+        check(&html, &policy);
+        let shows = html.contains(&format!("<code>{request}</code>"));
+        let is_error = status.is_client_error() || status.is_server_error();
+        assert_eq!(shows, is_error && !html.contains("<script>"), "{name}: {html}");
+        assert_eq!(
+            html.contains("<form") && name != "blank",
+            referrer == "same-origin",
+            "{name}"
+        );
+        assert!(
+            html.len() < 20_000,
+            "{name}: the proxy takes 64 KiB, and a logo may have half of them"
+        );
+        if let Some(folder) = &folder {
+            let name = if name == "blank" {
+                status.as_str().to_owned()
+            } else {
+                name.to_owned()
+            };
+            std::fs::write(folder.join(format!("{name}.html")), html).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_answer_to_a_script_has_one_shape() {
+    for (name, response) in all() {
+        let response = dress(response, Reader::Script);
+        assert_eq!(header(&response, "content-type"), "application/json", "{name}");
+        let request = header(&response, "x-request-id").to_owned();
+        let body: serde_json::Value = serde_json::from_str(&text(response).await).unwrap();
+        let word = body["error"].as_str().unwrap();
+        assert!(
+            word.starts_with(|first: char| first.is_ascii_uppercase()),
+            "{name}: {word}"
+        );
+        assert!(!body["message"].as_str().unwrap().is_empty(), "{name}");
+        assert_eq!(body["requestId"], request, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn titles_differ_from_state_to_state() {
+    let mut titles = std::collections::BTreeSet::new();
+    for phase in [
+        Phase::Starting,
+        Phase::Running,
+        Phase::Stopping,
+        Phase::Stopped,
+        Phase::Failed,
+        Phase::Invalid,
+        Phase::Deleting,
+    ] {
+        let html = page(pages::state(
+            &domain(),
+            &target(phase, "", ""),
+            Audience::Keeper,
+            NOW,
+        ))
+        .await;
+        let title = html
+            .split("<title>")
+            .nth(1)
+            .unwrap()
+            .split("</title>")
+            .next()
+            .unwrap()
+            .to_owned();
+        assert!(
+            title.starts_with("seismic-lab ") && title.ends_with(" · Workspaces"),
+            "{title}"
+        );
+        titles.insert(title);
+    }
+    assert_eq!(titles.len(), 7, "{titles:?}");
+}
+
+#[tokio::test]
+async fn what_a_user_wrote_is_shown_as_text() {
+    let hostile = "<img src=x onerror=alert(1)> & 'more' \"x\" </script> `<b>`";
+    let html = page(pages::state(
+        &domain(),
+        &target(Phase::Failed, "ImagePullFailed", hostile),
+        Audience::Keeper,
+        NOW,
+    ))
+    .await;
+    assert!(
+        html.contains("&lt;img src=x onerror=alert(1)&gt; &amp; &#39;more&#39;"),
+        "{html}"
+    );
+    assert!(!html.contains("<img") && !html.contains("<b>"));
+    let html = page(pages::signed_in("<img src=x>", Some("https://identity.example"))).await;
+    assert!(
+        html.contains("&lt;img src=x&gt;") && !html.contains("<img"),
+        "{html}"
+    );
+}
+
+#[tokio::test]
+async fn the_page_of_a_person_sends_forms_to_itself_and_the_provider_only() {
+    let response = dress(
+        pages::signed_in("alice", Some("https://identity.example")),
+        Reader::Person,
+    );
+    let policy = header(&response, "content-security-policy");
+    assert!(
+        policy.contains("form-action 'self' https://identity.example;"),
+        "{policy}"
+    );
+    assert!(!policy.contains("script-src"), "{policy}");
+}
+
+#[tokio::test]
+async fn a_start_tells_its_keepers_what_is_in_the_way_and_guests_that_something_is() {
+    let stuck = target(Phase::Starting, "ImagePullFailed", NO_IMAGE);
+    let keeper = page(pages::state(&domain(), &stuck, Audience::Keeper, NOW)).await;
+    for told in [
+        "ImagePullFailed",
+        "registry.example/lab:v9",
+        "imagePullSecrets",
+        "Waiting for <span id=\"elapsed\" data-seconds=\"12\">12 s",
+    ] {
+        assert!(keeper.contains(told), "{told} in {keeper}");
+    }
+    let steps = |html: &str| -> Vec<String> {
+        html.split("<li ")
+            .skip(1)
+            .map(|item| {
+                item.split("class=\"")
+                    .nth(1)
+                    .unwrap()
+                    .split('"')
+                    .next()
+                    .unwrap()
+                    .to_owned()
+            })
+            .collect()
+    };
+    assert_eq!(steps(&keeper), ["done", "done", "stuck", "next", "next", "next"]);
+    let guest = page(pages::state(&domain(), &stuck, Audience::Guest, NOW)).await;
+    assert!(
+        guest.contains("Something is in the way.") && guest.contains("Its owner sees"),
+        "{guest}"
+    );
+    assert!(
+        !guest.contains("registry.example") && !guest.contains("ImagePullFailed"),
+        "{guest}"
+    );
+    let fetched = json(pages::state(&domain(), &stuck, Audience::Guest, NOW))
+        .await
+        .to_string();
+    assert!(
+        !fetched.contains("registry.example") && !fetched.contains("ImagePullFailed"),
+        "{fetched}"
+    );
+    let runs = with(target(Phase::Starting, "Starting", ""), |story| {
+        story.started = true
+    });
+    let html = page(pages::state(&domain(), &runs, Audience::Keeper, NOW)).await;
+    assert_eq!(steps(&html), ["done", "done", "done", "done", "now", "next"]);
+    let ready = page(pages::state(
+        &domain(),
+        &target(Phase::Running, "", ""),
+        Audience::Guest,
+        NOW,
+    ))
+    .await;
+    assert_eq!(steps(&ready), ["done", "done", "done", "done", "done", "now"]);
+}
+
+#[tokio::test]
+async fn everybody_gets_503_of_a_workspace_that_does_not_run_and_time_alone_is_nothing_new() {
+    let at = |message: &str, now| {
+        let stuck = target(Phase::Starting, "ImagePullFailed", message);
+        pages::state(&domain(), &stuck, Audience::Keeper, now)
+    };
+    let first = dress(at("one", NOW), Reader::Person);
+    assert_eq!(first.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(header(&first, "retry-after"), "1");
+    let tag = header(&first, "etag").to_owned();
+    assert!(tag.len() == 18, "{tag}");
+    let html = text(first).await;
+    // What the script compares: the tag of this page with the tag of a later answer.
+    assert!(
+        html.contains(&format!("data-tag=\"{}\"", tag.replace('"', "&quot;"))),
+        "{html}"
+    );
+    assert!(html.contains("<noscript><meta http-equiv=\"refresh\" content=\"2\"></noscript>"));
+    assert_eq!(header(&dress(at("one", NOW + 500), Reader::Script), "etag"), tag);
+    assert_ne!(header(&dress(at("two", NOW), Reader::Script), "etag"), tag);
+    let shown = json(at("two", NOW)).await;
+    assert_eq!(shown["error"], "WorkspaceNotReady");
+    assert_eq!(
+        (&shown["page"]["message"], &shown["page"]["steps"][2]),
+        (&"two".into(), &"stuck".into())
+    );
+    let shape = shown["page"]["shape"].as_str().unwrap();
+    assert!(
+        html.contains(&format!("data-shape=\"{shape}\"")),
+        "or the page would load itself for ever"
+    );
+}
+
+#[tokio::test]
+async fn a_stopped_workspace_says_why_and_leads_to_the_form_on_the_auth_host() {
+    let stopped = target(Phase::Stopped, "Stopped", "No pod is left; the disk is kept.");
+    let html = page(pages::state(&domain(), &stopped, Audience::Guest, NOW)).await;
+    for told in [
+        "Somebody stopped it",
+        "the disk is kept",
+        "<form method=\"get\" action=\"https://auth.ws.example:8443/start\">",
+        "value=\"seismic-lab-abc.ws.example\"",
+    ] {
+        assert!(html.contains(told), "{told} in {html}");
+    }
+    assert!(!html.contains("http-equiv"), "who reads it is not disturbed");
+    let idle = with(stopped.clone(), |story| story.idle = Some(Some(60)));
+    let html = page(pages::state(&domain(), &idle, Audience::Guest, NOW)).await;
+    assert!(html.contains("nobody used it for 60 minutes"), "{html}");
+
+    let form = dress(pages::start_form(&domain(), &stopped, "alice"), Reader::Person);
+    assert_eq!(form.status(), StatusCode::OK);
+    assert_eq!(
+        header(&form, "referrer-policy"),
+        "same-origin",
+        "or browsers hide the form's origin"
+    );
+    assert!(
+        header(&form, "content-security-policy")
+            .contains("form-action 'self' https://seismic-lab-abc.ws.example:8443;")
+    );
+    let html = text(form).await;
+    assert!(
+        html.contains("<form method=\"post\" action=\"/start\">") && html.contains("signed in as alice"),
+        "{html}"
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_names_nothing_and_says_what_to_do() {
+    let response = dress(pages::denied(&domain()), Reader::Person);
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    let html = text(response).await;
+    assert!(html.contains("There is no such workspace, or you may not open it."));
+    assert!(
+        html.contains("<a href=\"https://auth.ws.example:8443/\">"),
+        "{html}"
+    );
+    assert!(!html.contains("<script") && !html.contains("<form"));
+}
+
+#[tokio::test]
+async fn headers_and_bodies_that_others_gave_are_kept() {
+    let mut response = pages::unavailable();
+    response
+        .headers_mut()
+        .insert("set-cookie", "a=b".parse().unwrap());
+    assert_eq!(header(&dress(response, Reader::Person), "set-cookie"), "a=b");
+    let mut own = Response::new(axum::body::Body::from("{}"));
+    *own.status_mut() = StatusCode::BAD_REQUEST;
+    own.headers_mut()
+        .insert("content-type", "application/json".parse().unwrap());
+    assert_eq!(text(dress(own, Reader::Person)).await, "{}");
+    let fine = dress(Response::new(axum::body::Body::from("callback")), Reader::Person);
+    assert_eq!(header(&fine, "x-request-id"), "");
+    assert_eq!(text(fine).await, "callback");
+}
