@@ -155,6 +155,41 @@ async fn what_kubernetes_takes_and_no_workspace_can_run_with_is_refused_too() ->
             ],
         ),
         (
+            json!({"image": "x:y:z"}),
+            [
+                r#"spec.image: "x:y:z" is no image's name"#,
+                "[registry[:port]/]name[:tag]",
+            ],
+        ),
+        (
+            json!({"storage": {"mountPath": "/etc"}}),
+            [
+                r#"spec.storage.mountPath: "/etc" would hide what the image has there"#,
+                "choose a folder below it",
+            ],
+        ),
+        (
+            json!({"volumes": [{"name": "v", "persistentVolumeClaimName": "c", "mountPath": "/usr/bin"}]}),
+            [
+                r#"spec.volumes[0].mountPath: "/usr/bin" belongs to the system of the container"#,
+                "such as /data",
+            ],
+        ),
+        (
+            json!({"containerConfig": {"command": [""]}}),
+            [
+                "spec.containerConfig.command[0]: names no program",
+                "leave the command out",
+            ],
+        ),
+        (
+            json!({"shmSize": "64"}),
+            [
+                r#"spec.shmSize: "64" is smaller than any shared memory"#,
+                "at least 1Mi",
+            ],
+        ),
+        (
             json!({"resources": {"limits": {"memory": "512"}}}),
             [
                 r#"spec.resources.limits.memory: "512" is less than any container starts in"#,

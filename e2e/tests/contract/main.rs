@@ -20,4 +20,6 @@ mod schema;
 mod security;
 mod shares;
 mod sharing;
+mod stopped;
 mod variables;
+mod vouched;

@@ -1,6 +1,6 @@
 //! What nobody may write, whatever it is for, as people meet it: through the API server.
 
-use api::WorkspaceTemplate;
+use api::{WorkspaceShare, WorkspaceTemplate};
 use e2e::{
     cluster::{self, Scratch},
     template,
@@ -135,4 +135,62 @@ async fn templates_that_contradict_themselves_in_any_part_are_refused_all_at_onc
         assert!(refusal.contains(field), "{field} is missing in {refusal}");
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_template_that_admits_nobody_is_refused_and_so_is_a_share_with_nobody() -> anyhow::Result<()> {
+    let scratch = Scratch::new("nobody", &[]).await?;
+    let client = cluster::admin().await?;
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let templates = Api::<WorkspaceTemplate>::all(client.clone());
+    for (rest, words) in [
+        (
+            json!({"resourceBounds": {"cpu": {"max": 0}}}),
+            r#"spec.resourceBounds.cpu.max: "0" admits no workspace"#,
+        ),
+        (
+            json!({"resourceBounds": {"memory": {"max": "1Ki"}}}),
+            "spec.resourceBounds.memory.max: \"1Ki\" admits no workspace, because no container starts in less than 4Mi",
+        ),
+        (
+            json!({"resourceBounds": {"cpu": {"min": "2"}, "resources": {"cpu": {"max": "1"}}}}),
+            "spec.resourceBounds.cpu.min: \"2\" admits no workspace, because spec.resourceBounds.resources[cpu].max is 1",
+        ),
+        (
+            json!({"primaryStorage": {"maxSize": 0}}),
+            r#"spec.primaryStorage.maxSize: "0" admits no workspace"#,
+        ),
+    ] {
+        let mut spec = rest.clone();
+        spec["displayName"] = json!("Nobody");
+        spec["defaultImage"] = json!("uv");
+        let template: WorkspaceTemplate =
+            serde_json::from_value(json!({"metadata": {"name": scratch.namespace}, "spec": spec}))?;
+        let refused = templates.create(&dry, &template).await.map(drop);
+        let refused = refused.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(refused.contains(words), "{rest}: {refused}");
+    }
+    let shares = scratch.api::<WorkspaceShare>();
+    for (name, words) in [
+        (
+            "system:anonymous",
+            "cannot be shared with whoever has not signed in",
+        ),
+        (
+            "bob ",
+            r#"spec.subjects[0].name: "bob " has characters that cannot be seen"#,
+        ),
+    ] {
+        let share: WorkspaceShare = serde_json::from_value(json!({
+            "metadata": {"name": "nobody"},
+            "spec": {"workspaceRef": "lab", "subjects": [{"kind": "User", "name": name}]},
+        }))?;
+        let refused = shares.create(&dry, &share).await.map(drop);
+        let refused = refused.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(refused.contains(words), "{name}: {refused}");
+    }
+    scratch.finish().await
 }

@@ -13,7 +13,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     ResourceExt as _,
-    api::{ListParams, Patch, PatchParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use serde_json::json;
 
@@ -153,6 +153,56 @@ async fn deployment_scaled_by_hand(scene: &Scene) -> anyhow::Result<()> {
     scene.recovered().await
 }
 
+async fn new_run_told(scene: &Scene, first: Option<String>, words: &str) -> anyhow::Result<()> {
+    let notes = warned(scene, reason::DEPLOYMENT_RESTORED).await?;
+    anyhow::ensure!(notes.len() == 1 && notes[0].contains(words), "{notes:?}");
+    wait::until("another run", wait::USUAL, || async {
+        let now = scene
+            .alice
+            .get(&scene.name)
+            .await
+            .map_err(|error| error.to_string())?;
+        let status = now.status.unwrap_or_default();
+        let again = status.phase == Some(Phase::Running) && status.run_id != first;
+        again.then_some(()).ok_or_else(|| format!("{status:?}"))
+    })
+    .await?;
+    scene.recovered().await
+}
+
+async fn deployment_scaled_to_none_by_hand(scene: &Scene) -> anyhow::Result<()> {
+    scene.create(json!({})).await?;
+    let first = scene
+        .reached(Phase::Running)
+        .await?
+        .status
+        .and_then(|status| status.run_id);
+    scene.may_also_tell(reason::DEPLOYMENT_RESTORED);
+    let by_hand = PatchParams {
+        field_manager: Some("somebody".to_owned()),
+        ..PatchParams::default()
+    };
+    let none = Patch::Merge(json!({"spec": {"replicas": 0}}));
+    let deployments = scene.scratch.api::<Deployment>();
+    deployments.patch_scale(&child(scene), &by_hand, &none).await?;
+    new_run_told(scene, first, "was scaled to no pod by \"somebody\"").await
+}
+
+async fn deployment_deleted_by_hand(scene: &Scene) -> anyhow::Result<()> {
+    scene.create(json!({})).await?;
+    let first = scene
+        .reached(Phase::Running)
+        .await?
+        .status
+        .and_then(|status| status.run_id);
+    scene.may_also_tell(reason::DEPLOYMENT_RESTORED);
+    let deployments = scene.scratch.api::<Deployment>();
+    deployments
+        .delete(&child(scene), &DeleteParams::background())
+        .await?;
+    new_run_told(scene, first, "was deleted").await
+}
+
 async fn pod_template_changed_by_hand(scene: &Scene) -> anyhow::Result<()> {
     scene.create(json!({})).await?;
     scene.reached(Phase::Running).await?;
@@ -187,6 +237,8 @@ async fn what_people_do_by_hand_is_told_and_what_never_began_is_changed_at_once(
         row!(selector_put_right_before_anything_started),
         row!(change_of_a_run_that_began_waits),
         row!(deployment_scaled_by_hand),
+        row!(deployment_scaled_to_none_by_hand),
+        row!(deployment_deleted_by_hand),
         row!(pod_template_changed_by_hand),
     ];
     table("hands", rows).await

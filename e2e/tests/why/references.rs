@@ -5,10 +5,13 @@ use e2e::{
     Environment, row,
     why::{Scene, table},
 };
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, ServiceAccount};
+use k8s_openapi::api::{
+    core::v1::{ConfigMap, PersistentVolumeClaim, Secret, ServiceAccount},
+    scheduling::v1::PriorityClass,
+};
 use kube::{
     Api,
-    api::{ListParams, PostParams},
+    api::{DeleteParams, ListParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -78,12 +81,56 @@ async fn service_account(scene: &Scene) -> anyhow::Result<()> {
     scene
         .create_as_admin(json!({"executionProfileRef": "runner"}))
         .await?;
-    let words = ["ServiceAccount robot does not exist", "execution profile"];
+    let words = [
+        "The ServiceAccount robot, which the execution profile \"runner\" names (spec.serviceAccount.name), does not exist",
+    ];
     scene
         .told(reason::SERVICE_ACCOUNT_NOT_FOUND, &words, pod_refused())
         .await?;
     scene
         .make::<ServiceAccount>(json!({"metadata": {"name": "robot"}}))
+        .await?;
+    scene.recovered().await
+}
+
+async fn priority_class(scene: &Scene) -> anyhow::Result<()> {
+    make_profile(scene, json!({"priorityClassName": scene.namespace()})).await?;
+    scene
+        .create_as_admin(json!({"executionProfileRef": "runner"}))
+        .await?;
+    let words = [
+        scene.namespace(),
+        "which the execution profile \"runner\" names (spec.priorityClassName), does not exist",
+    ];
+    scene
+        .told(reason::PRIORITY_CLASS_NOT_FOUND, &words, pod_refused())
+        .await?;
+    let classes = Api::<PriorityClass>::all(scene.admin.clone());
+    let class = serde_json::from_value(json!({
+        "metadata": {"name": scene.namespace(), "labels": {"e2e.test/scratch": "true"}}, "value": 1,
+    }))?;
+    classes.create(&PostParams::default(), &class).await?;
+    let recovered = scene.recovered().await;
+    classes
+        .delete(scene.namespace(), &DeleteParams::default())
+        .await?;
+    recovered
+}
+
+async fn runtime_class(scene: &Scene) -> anyhow::Result<()> {
+    make_profile(scene, json!({"runtimeClassName": scene.namespace()})).await?;
+    scene
+        .create_as_admin(json!({"executionProfileRef": "runner"}))
+        .await?;
+    let words = [
+        scene.namespace(),
+        "which the execution profile \"runner\" names (spec.runtimeClassName), does not exist",
+    ];
+    scene
+        .told(reason::RUNTIME_CLASS_NOT_FOUND, &words, pod_refused())
+        .await?;
+    scene
+        .change::<WorkspaceExecutionProfile>("runner", json!({"spec": {"runtimeClassName": null}}))
         .await?;
     scene.recovered().await
 }
@@ -197,6 +244,8 @@ async fn objects_that_are_not_there_are_named_and_waited_for() -> anyhow::Result
         row!(manager),
         row!(execution_profile),
         row!(service_account),
+        row!(priority_class),
+        row!(runtime_class),
         row!(secret_in_env),
         row!(key_of_secret_in_env),
         row!(config_map_in_env),
