@@ -54,6 +54,28 @@ pub const APPLICATION_CONTAINER: &str = "workspace";
 pub const APPLICATION_PORT: &str = "http";
 /// Environment variable that tells the application which run it is; nobody else sets it.
 pub const RUN_ID_VARIABLE: &str = "WORKSPACE_RUN_ID";
+/// Environment variable that tells the application its workspace's UID: the audience of assertions for it. Nobody else sets it.
+pub const UID_VARIABLE: &str = "WORKSPACE_UID";
+/// Environment variable that tells the application where the keys are by which it checks assertions: a folder, or
+/// [`NO_ASSERTIONS`]. Nobody else sets it.
+pub const ASSERTION_KEYS_VARIABLE: &str = "WORKSPACE_ASSERTION_KEYS";
+/// Value of [`ASSERTION_KEYS_VARIABLE`] where somebody else than the gateway decides who may connect.
+pub const NO_ASSERTIONS: &str = "none";
+/// Environment variables that the operator alone sets.
+pub const OWN_VARIABLES: [&str; 3] = [RUN_ID_VARIABLE, UID_VARIABLE, ASSERTION_KEYS_VARIABLE];
+/// ConfigMap with the public keys by which assertions are checked: in the installation's namespace the gateway's own, and in each
+/// namespace with workspaces a copy with the operator's beside them.
+pub const ASSERTION_KEYS: &str = "jupyter-k8s-assertion-keys";
+/// Entry of [`ASSERTION_KEYS`]: the gateway's keys, a JSON Web Key Set.
+pub const GATEWAY_KEYS: &str = "gateway.json";
+/// Entry of [`ASSERTION_KEYS`]: the operator's keys.
+pub const OPERATOR_KEYS: &str = "operator.json";
+/// Volume of [`ASSERTION_KEYS_PATH`].
+pub const ASSERTION_KEYS_VOLUME: &str = "jupyter-k8s-keys";
+/// Where a pod has [`ASSERTION_KEYS`].
+pub const ASSERTION_KEYS_PATH: &str = "/var/run/jupyter-k8s/keys";
+/// Header of a request to a workspace: who asks, as whoever sends it vouches.
+pub const ASSERTION_HEADER: &str = "workspace-assertion";
 /// Volume of the home directory.
 pub const HOME_VOLUME: &str = "workspace-storage";
 /// Volume of [`SCRATCH_PATH`].
