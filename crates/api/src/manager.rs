@@ -57,14 +57,23 @@ pub struct WorkspaceManagerSpec {
     pub network_policy: Option<NetworkPolicySettings>,
 }
 
-/// Hosts and proxy. Each workspace gets its own host, and so its own web origin, under the base domain.
+/// Hosts and proxy.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("has(self.traefik) != has(self.custom)")
-        .message("exactly one proxy must be named: give either traefik or custom")
+        .message("exactly one proxy must be named: give either traefik or custom"),
+    validation = Rule::new("!has(self.mode) || self.mode != 'Path' || has(self.traefik)")
+        .message("mode Path needs traefik: routes that are objects have a host per workspace; name traefik, or mode Subdomain")
 )]
 pub struct Routing {
+    /// Whether each workspace has a host, and so a web origin, of its own.
+    #[serde(default)]
+    pub mode: RoutingMode,
+    /// In mode Path: whether `accessType: Public` and shares count, although whoever opens somebody else's workspace there lets its
+    /// code act as them in all workspaces that they may open.
+    #[serde(default)]
+    pub path_mode_sharing: PathModeSharing,
     /// Domain used for nothing but workspaces and their sign-in host `auth.<baseDomain>`.
     #[schemars(
         length(min = 1, max = 180),
@@ -84,10 +93,36 @@ pub struct Routing {
 }
 
 impl Routing {
+    /// Whether nobody but owners and administrators may connect, because all workspaces are of one web origin.
+    pub fn refuses_guests(&self) -> bool {
+        self.mode == RoutingMode::Path && self.path_mode_sharing == PathModeSharing::Refuse
+    }
+
     /// Port in every URL, as browsers see it.
     pub fn external_port(&self) -> u16 {
         self.port.and_then(|port| u16::try_from(port).ok()).unwrap_or(443)
     }
+}
+
+/// Where browsers find workspaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RoutingMode {
+    /// `https://<name>-<hash>.<baseDomain>/`: a web origin for each.
+    #[default]
+    Subdomain,
+    /// `https://<baseDomain>/workspaces/<namespace>/<name>/`: one web origin for all, where no certificate for all hosts under the
+    /// base domain can be had. A page in one workspace can act as its reader in all that they may open.
+    Path,
+}
+
+/// What becomes of `accessType: Public` and of shares in mode Path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PathModeSharing {
+    /// They do not count.
+    #[default]
+    Refuse,
+    /// They count.
+    AcceptRisk,
 }
 
 /// Traefik as the proxy; it has no settings of its own.

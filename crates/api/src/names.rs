@@ -54,6 +54,9 @@ pub const APPLICATION_CONTAINER: &str = "workspace";
 pub const APPLICATION_PORT: &str = "http";
 /// Environment variable that tells the application which run it is; nobody else sets it.
 pub const RUN_ID_VARIABLE: &str = "WORKSPACE_RUN_ID";
+/// Environment variable of the application: the path under which browsers ask for it, with `/` at both ends. Set where that is not
+/// `/` (routing mode Path).
+pub const BASE_PATH_VARIABLE: &str = "WORKSPACE_BASE_PATH";
 /// Environment variable that tells the application its workspace's UID: the audience of assertions for it. Nobody else sets it.
 pub const UID_VARIABLE: &str = "WORKSPACE_UID";
 /// Environment variable that tells the application where the keys are by which it checks assertions: a folder, or

@@ -82,6 +82,23 @@ pub(crate) fn too_often(wait: Duration, page_load: bool) -> Response {
     response
 }
 
+/// Adds the `/` that a folder's address ends with: without it neither cookies nor relative links are the workspace's.
+pub(crate) fn into_folder(domain: &Domain, site: &Site, method: &str) -> Response {
+    match method {
+        "GET" | "HEAD" => redirect(StatusCode::FOUND, &format!("{}/", domain.address(site))),
+        _ => nowhere(),
+    }
+}
+
+/// On the one host of all workspaces, but in none of them.
+pub(crate) fn nowhere() -> Response {
+    pages::message(
+        StatusCode::NOT_FOUND,
+        "Not found",
+        "Workspaces have addresses of the form /workspaces/<namespace>/<name>/.",
+    )
+}
+
 /// A redirect to `location`, which is absolute and of our own making.
 pub(crate) fn redirect(status: StatusCode, location: &str) -> Response {
     let Ok(location) = HeaderValue::from_str(location) else {

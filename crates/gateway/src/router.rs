@@ -15,6 +15,7 @@ use http::{HeaderValue, Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::answers::{self, Failure};
 use crate::clock::Clock;
 use crate::index::traefik::{HOLD, Routes};
 use crate::index::{Index, Place};
@@ -198,6 +199,9 @@ async fn answer(hosts: &Hosts, request: Request) -> Response {
                 None => pages::denied(domain),
             };
         }
+        Place::Folder(site) => return answers::into_folder(domain, site, request.method().as_str()),
+        Place::Nowhere => return answers::nowhere(),
+        Place::Unclear => return Failure::BadRequest.answer(),
         Place::Outside => return misdirected(),
     };
     match router.clone().oneshot(request).await {

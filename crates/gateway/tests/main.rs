@@ -14,3 +14,4 @@ mod routers;
 mod sockets;
 mod support;
 mod traefik;
+mod traefik_folders;

@@ -132,6 +132,7 @@ async fn no_workspace_is_reachable_past_its_parent() {
         ],
         &[("cookie", "__Host-ws=forged")],
         &[("authorization", "Basic dGlja2V0")],
+        &[("user-agent", "kube-probe/1.36"), ("x-health-check", "1")],
     ] {
         for method in [
             Method::GET,
@@ -164,6 +165,38 @@ async fn no_workspace_is_reachable_past_its_parent() {
         before,
         "a request without ticket reached the pod"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_path_is_open_without_a_ticket_not_even_those_that_probes_ask_for() {
+    let (site, _, seen) = site().await;
+    let before = seen.load(Ordering::Relaxed);
+    for path in [
+        "/livez",
+        "/readyz",
+        "/healthz",
+        "/health",
+        "/ping",
+        "/metrics",
+        "/verify",
+        "/traefik/config",
+        "/api/status",
+        "/api/status/../contents",
+        "/api/status/%2e%2e/contents",
+        "/api/status%2f..%2fcontents",
+        "/api/status;/contents",
+        "//api/status",
+        "/static/../api/contents",
+        "/favicon.ico",
+        "/robots.txt",
+    ] {
+        for label in ["lab", "unknown"] {
+            let (status, _, body) = site.get(label, path, &[]).await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED, "{label} {path}");
+            assert!(!String::from_utf8_lossy(&body).contains(label), "{label} {path}");
+        }
+    }
+    assert_eq!(seen.load(Ordering::Relaxed), before, "the pod was asked");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,8 @@
 //! The record lies in an annotation of the Deployment from one start to the next. It holds what people wrote, in Workspace,
 //! template and execution profile, under the names of their fields, and nothing that the installation's settings or this
 //! build filled in: an upgrade or a new setting is nobody's pending update (docs/decisions/0025). So images stand there as they
-//! were written, aliases included, and a request that nobody named is absent. No part of a manager shapes a pod today.
+//! were written, aliases included, and a request that nobody named is absent. Of a manager one thing shapes a pod: the path under
+//! which the application is asked for (`routing.mode`).
 
 mod compare;
 mod first;
@@ -100,6 +101,15 @@ fn today(workspace: &ValidWorkspace) -> Value {
 
 /// Everything that people wrote and that shapes the pod.
 fn inputs(workspace: &ValidWorkspace) -> Value {
+    let mut inputs = written(workspace);
+    // Absent on a host of its own, so that the record of such a workspace stays what it was.
+    if let (Some(path), Some(inputs)) = (&workspace.base_path, inputs.as_object_mut()) {
+        inputs.insert("manager".to_owned(), json!({"basePath": path}));
+    }
+    inputs
+}
+
+fn written(workspace: &ValidWorkspace) -> Value {
     let (given, pod) = (&workspace.given, &workspace.pod);
     let mut init_containers = pod.init_containers.clone();
     for (container, image) in init_containers.iter_mut().zip(&given.init_images) {

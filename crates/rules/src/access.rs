@@ -39,6 +39,8 @@ pub struct Policy {
     pub rbac: Rbac,
     /// Groups that connect everywhere.
     pub admin_groups: HashSet<String>,
+    /// Whether neither `Public` nor shares count: all workspaces are of one web origin, and nobody accepted what that means.
+    pub refuses_guests: bool,
 }
 
 /// What is known of a person's right to `create` `workspaces/connect` on a workspace.
@@ -87,6 +89,8 @@ pub enum Denied {
     Anonymous,
     /// The workspace is somebody else's, not public, and not shared with them.
     NotOwner,
+    /// It is public or shared with them, which does not count in routing mode Path (`routing.pathModeSharing`).
+    OneOrigin,
     /// They own it or it is public, but their roles do not let them connect.
     NoRight,
     /// They own it or it is public, and nobody could say whether their roles let them connect.
@@ -117,9 +121,10 @@ impl Allowed {
 
 impl Denied {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Anonymous,
         Self::NotOwner,
+        Self::OneOrigin,
         Self::NoRight,
         Self::Unanswered,
     ];
@@ -129,6 +134,7 @@ impl Denied {
         match self {
             Self::Anonymous => "anonymous",
             Self::NotOwner => "not_owner",
+            Self::OneOrigin => "one_origin",
             Self::NoRight => "no_right",
             Self::Unanswered => "unanswered",
         }
@@ -142,6 +148,7 @@ impl Policy {
         Self {
             rbac: authorization.rbac,
             admin_groups: authorization.admin_groups.into_iter().collect(),
+            refuses_guests: manager.spec.routing.refuses_guests(),
         }
     }
 
@@ -167,11 +174,12 @@ pub fn connect(
     if person.user.is_empty() {
         return Decision::Deny(Denied::Anonymous);
     }
+    let is_public = facts.access == AccessType::Public;
+    let guests = !policy.refuses_guests;
     // Names are compared byte by byte, as Kubernetes does.
-    let own = match facts.access {
-        _ if person.user == facts.owner => Some(Allowed::Owner),
-        AccessType::Public => Some(Allowed::Public),
-        AccessType::OwnerOnly => None,
+    let own = match person.user {
+        user if user == facts.owner => Some(Allowed::Owner),
+        _ => (is_public && guests).then_some(Allowed::Public),
     };
     let right = match (own, policy.rbac) {
         (None, _) => Right::Missing,
@@ -181,7 +189,8 @@ pub fn connect(
     if let (Some(own), Right::Granted) = (own, right) {
         return Decision::Allow(own);
     }
-    if let Some(allowed) = facts.shared.with(person, now) {
+    let share = facts.shared.with(person, now);
+    if let Some(allowed) = share.filter(|_| guests) {
         return Decision::Allow(allowed);
     }
     if right == Right::Unknown {
@@ -191,6 +200,7 @@ pub fn connect(
         return Decision::Allow(Allowed::Administrator);
     }
     Decision::Deny(match (own, right) {
+        (None, _) if !guests && (is_public || share.is_some()) => Denied::OneOrigin,
         (None, _) => Denied::NotOwner,
         (Some(_), Right::Unanswered) => Denied::Unanswered,
         (Some(_), _) => Denied::NoRight,

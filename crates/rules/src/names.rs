@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use api::manager::{Routing, RoutingMode};
 use sha2::{Digest as _, Sha256};
 
 /// Longest part of a workspace's name that shows in its host.
@@ -27,6 +28,20 @@ pub fn host(namespace: &str, name: &str, uid: &str, base_domain: &str) -> String
     // Browsers read labels that start like this as encoded Unicode.
     let prefix = if slug.starts_with("xn--") { "w-" } else { "" };
     format!("{prefix}{slug}-{}.{base_domain}", identity(namespace, name, uid))
+}
+
+/// Path of a workspace on the one host of all, without `/` at its end (routing mode Path). Such a host belongs to the workspaces
+/// alone, so nothing of a workspace's identity beyond its name is in it.
+pub fn folder(namespace: &str, name: &str) -> String {
+    format!("/workspaces/{namespace}/{name}")
+}
+
+/// Host of a workspace, and its path there without `/` at its end: empty where it has a host of its own.
+pub fn place(routing: &Routing, namespace: &str, name: &str, uid: &str) -> (String, String) {
+    match routing.mode {
+        RoutingMode::Subdomain => (host(namespace, name, uid, &routing.base_domain), String::new()),
+        RoutingMode::Path => (routing.base_domain.clone(), folder(namespace, name)),
+    }
 }
 
 /// URL of a host as browsers see it; port 443 is left out.

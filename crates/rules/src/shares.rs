@@ -30,6 +30,12 @@ pub enum Inactive {
     /// The manager lets nobody share.
     #[error("WorkspaceManager {0:?} lets nobody share (authorization.sharing.enabled).")]
     SharingDisabled(String),
+    /// All workspaces of the manager are of one web origin, and nobody accepted what that means.
+    #[error(
+        "WorkspaceManager {0:?} has one web origin for all workspaces (routing.mode: Path), where code in a shared one could act as \
+         its guests in theirs: nobody is let in by a share unless routing.pathModeSharing is AcceptRisk."
+    )]
+    OneOrigin(String),
     /// The manager bounds shares, and this one is beyond.
     #[error("WorkspaceManager {manager:?}: {what}.")]
     OutOfBounds {
@@ -48,7 +54,7 @@ impl Inactive {
             Self::WorkspaceNotFound(_) | Self::WorkspaceGone(_) => reason::WORKSPACE_NOT_FOUND,
             Self::OwnerChanged(_) => reason::OWNER_CHANGED,
             Self::ManagerNotFound(_) => reason::MANAGER_NOT_FOUND,
-            Self::SharingDisabled(_) => reason::SHARING_DISABLED,
+            Self::SharingDisabled(_) | Self::OneOrigin(_) => reason::SHARING_DISABLED,
             Self::OutOfBounds { .. } => reason::SHARE_OUT_OF_BOUNDS,
         }
     }
@@ -125,6 +131,9 @@ pub fn within_bounds(share: &WorkspaceShare, manager: &WorkspaceManager) -> Resu
     let sharing = authorization.sharing.unwrap_or_default();
     if !sharing.enabled {
         return Err(Inactive::SharingDisabled(manager.name_any()));
+    }
+    if manager.spec.routing.refuses_guests() {
+        return Err(Inactive::OneOrigin(manager.name_any()));
     }
     let beyond = |what: String| {
         Err(Inactive::OutOfBounds {

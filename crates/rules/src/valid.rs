@@ -80,6 +80,8 @@ pub struct ValidWorkspace {
     pub network_policy: NetworkPolicySettings,
     /// UID of the WorkspaceTemplate that was applied, if one is named.
     pub template_uid: Option<String>,
+    /// Path under which the application is asked for, without `/` at its end; `None` on a host of its own.
+    pub base_path: Option<String>,
     /// URL of the workspace as browsers see it.
     pub url: String,
     /// How requests get there.
@@ -147,7 +149,17 @@ pub(crate) fn resolve(
     let env = profile
         .as_ref()
         .map_or_else(|| env.clone(), |profile| merged(&env, &profile.spec.env));
+    let routing = &manager.spec.routing;
+    let base_path =
+        Some(names::place(routing, &namespace, &name, &uid).1).filter(|folder| !folder.is_empty());
+    let mut idle = idle::resolve(idle.as_ref());
+    if let (Some(idle), Some(folder)) = (&mut idle, &base_path)
+        && idle.question.port.is_none()
+    {
+        idle.question.path.insert_str(0, folder);
+    }
     Ok(ValidWorkspace {
+        base_path,
         url,
         routes,
         image,
@@ -163,9 +175,13 @@ pub(crate) fn resolve(
         pod_security,
         base_labels,
         profile,
-        idle: idle::resolve(idle.as_ref()),
+        idle,
         ownership,
-        access,
+        access: if routing.refuses_guests() {
+            AccessType::OwnerOnly
+        } else {
+            access
+        },
         template_uid: references
             .template
             .map(|template| template.uid().unwrap_or_default()),

@@ -2,8 +2,9 @@
 
 Every path: {"method", "path", "query", "headers": [[name, value], …] as received, "bodyLength"}.
 /_log: the list of those of all requests before this one, oldest first (at most 10000).
+/_say?type=<media type>&body=<text>: that text, for pages and scripts.
 /ws: a websocket. The first message is such an object of the handshake, after that every frame is sent back.
-The port is 8888, or $PORT; 0 takes a free one, which is printed.
+These paths come after $WORKSPACE_BASE_PATH, if that is set. The port is 8888, or $PORT; 0 takes a free one, which is printed.
 """
 
 import base64
@@ -15,9 +16,11 @@ import os
 import signal
 import struct
 import threading
+import urllib.parse
 
 LOG = collections.deque(maxlen=10_000)
 LOG_LOCK = threading.Lock()
+BASE = os.environ.get("WORKSPACE_BASE_PATH", "/")
 LARGEST_FRAME = 16 * 1024 * 1024
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
 
@@ -39,10 +42,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with LOG_LOCK:
             before = list(LOG)
             LOG.append(seen)
-        if path == "/ws" and self.headers.get("Upgrade", "").lower() == "websocket":
+        own = "/" + path.removeprefix(BASE)
+        if own == "/ws" and self.headers.get("Upgrade", "").lower() == "websocket":
             self.websocket(seen)
+        elif own == "/_say":
+            said = urllib.parse.parse_qs(query)
+            self.reply(said["body"][0].encode(), said["type"][0])
         else:
-            self.reply(before if path == "/_log" else seen)
+            self.reply(json.dumps(before if own == "/_log" else seen).encode(), "application/json")
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer
 
@@ -58,10 +65,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             pass
         return length
 
-    def reply(self, value):
-        body = json.dumps(value).encode()
+    def reply(self, body, media_type):
         self.send_response(200)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", media_type)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")
         self.end_headers()

@@ -7,6 +7,8 @@ c = get_config()  # noqa: F821 - Jupyter's loader provides it
 # All addresses of the pod. Another port is set by the environment (JUPYTER_PORT); a port in use is an error, not a reason to move.
 c.ServerApp.ip = "*"
 c.ServerApp.port_retries = 0
+# Where browsers find this server, if it shares its host with others.
+c.ServerApp.base_url = os.environ.get("WORKSPACE_BASE_PATH", "/")
 c.ServerApp.root_dir = os.environ["HOME"]
 c.ServerApp.open_browser = False
 # Who may connect is decided before the pod: the gateway checks the user, a NetworkPolicy keeps everyone else away.

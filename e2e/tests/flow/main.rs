@@ -3,6 +3,7 @@
 mod access;
 mod browser;
 mod create;
+mod hostile;
 mod idle;
 mod kernel;
 mod late_template;

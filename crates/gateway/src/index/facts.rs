@@ -74,7 +74,7 @@ impl World {
         &mut self.shares
     }
 
-    /// The picture of this moment. Of two workspaces with one host the older is in it.
+    /// The picture of this moment. Of two workspaces at one site the older is in it.
     ///
     /// A manager that is gone, or one of several that call themselves the default, leaves what was served as it is: such
     /// a slip must not move running workspaces to another domain or end every session.
@@ -132,7 +132,7 @@ impl ManagerFacts {
     pub(super) fn of(mut manager: WorkspaceManager) -> Option<Self> {
         let routing = &manager.spec.routing;
         manager.spec.authentication.gateway.as_ref()?;
-        let domain = Domain::new(&routing.base_domain, routing.external_port());
+        let domain = Domain::of(routing);
         let is_default = rules::managers::is_default(&manager);
         // The operator writes the status often, and that changes nothing here.
         manager.status = None;
@@ -221,19 +221,12 @@ impl WorkspaceFacts {
         self.shared_by = Some(sharing::Source::new(shares, manager));
     }
 
-    /// The target with its host under `domain`; computed once, because a snapshot is made at every change.
+    /// The target with its site in `domain`; computed once, because a snapshot is made at every change.
     fn placed_in(&mut self, domain: &Domain) -> Arc<Target> {
-        let placed = self
-            .target
-            .site
-            .host()
-            .split_once('.')
-            .is_some_and(|(_, base)| base == domain.base());
-        if !placed {
+        if !domain.covers(&self.target.site) {
             let target = &self.target;
-            let host = rules::names::host(&target.namespace, &target.name, &target.uid, domain.base());
             self.target = Arc::new(Target {
-                site: host.into(),
+                site: domain.site(&target.namespace, &target.name, &target.uid),
                 ..Target::clone(target)
             });
         }

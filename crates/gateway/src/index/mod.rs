@@ -16,11 +16,13 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use api::manager::{Routing, RoutingMode};
 use api::workspace::{AccessType, Phase};
 use arc_swap::{ArcSwap, Guard};
 use rules::access::{Policy, Shared};
 use tokio::sync::watch::{Receiver, Sender};
 
+use self::site::Folder;
 pub use self::site::Site;
 
 /// What the gateway knows of one workspace: enough to decide, to route and to explain.
@@ -77,6 +79,7 @@ pub struct Story {
 pub struct Domain {
     base: String,
     port: u16,
+    mode: RoutingMode,
 }
 
 /// Where a request's authority lies in relation to the domain.
@@ -86,7 +89,13 @@ pub enum Place {
     Auth,
     /// Where a workspace would be. It may be unknown.
     Workspace(Site),
-    /// Any other authority, the bare base domain included.
+    /// The folder of a workspace, but for the `/` at the end of its name.
+    Folder(Site),
+    /// The one host of all workspaces, but no workspace's folder.
+    Nowhere,
+    /// The one host of all workspaces, and a path that servers may read in more than one way.
+    Unclear,
+    /// Any other authority, the bare base domain included unless workspaces are in folders there.
     Outside,
 }
 
@@ -96,6 +105,42 @@ impl Domain {
         Self {
             base: base.trim_end_matches('.').to_ascii_lowercase(),
             port,
+            mode: RoutingMode::Subdomain,
+        }
+    }
+
+    /// The domain that a manager's routing names.
+    pub fn of(routing: &Routing) -> Self {
+        Self::new(&routing.base_domain, routing.external_port()).in_mode(routing.mode)
+    }
+
+    /// The same domain in another mode.
+    #[must_use]
+    pub fn in_mode(self, mode: RoutingMode) -> Self {
+        Self { mode, ..self }
+    }
+
+    /// Whether workspaces have hosts or folders.
+    pub fn mode(&self) -> RoutingMode {
+        self.mode
+    }
+
+    /// Where a workspace is.
+    pub fn site(&self, namespace: &str, name: &str, uid: &str) -> Site {
+        match self.mode {
+            RoutingMode::Subdomain => rules::names::host(namespace, name, uid, &self.base).into(),
+            RoutingMode::Path => (self.base.clone() + &rules::names::folder(namespace, name)).into(),
+        }
+    }
+
+    /// Whether a site that [`Domain::site`] made is one of this domain.
+    pub(crate) fn covers(&self, site: &Site) -> bool {
+        let (host, is_folder) = (site.host(), !site.prefix().is_empty());
+        match self.mode {
+            RoutingMode::Subdomain => {
+                !is_folder && host.split_once('.').is_some_and(|(_, base)| base == self.base)
+            }
+            RoutingMode::Path => is_folder && host == self.base,
         }
     }
 
@@ -146,7 +191,7 @@ impl Domain {
 
     /// Places a request: its authority (`host` or `host:port`, as in a Host header), and its path with or without query, not
     /// decoded. Another port than ours is outside.
-    pub fn place(&self, authority: &str, _uri: &str) -> Place {
+    pub fn place(&self, authority: &str, uri: &str) -> Place {
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) => (host, port.parse().ok()),
             None => (authority, Some(443)),
@@ -155,6 +200,14 @@ impl Domain {
             return Place::Outside;
         }
         let host = host.to_ascii_lowercase();
+        if self.mode == RoutingMode::Path && host == self.base {
+            return match site::folder(host, uri) {
+                Folder::In(site) => Place::Workspace(site),
+                Folder::At(site) => Place::Folder(site),
+                Folder::Outside => Place::Nowhere,
+                Folder::Unclear => Place::Unclear,
+            };
+        }
         let Some(label) = host
             .strip_suffix(&self.base)
             .and_then(|rest| rest.strip_suffix('.'))
@@ -164,7 +217,7 @@ impl Domain {
         match label {
             "auth" => Place::Auth,
             "" => Place::Outside,
-            label if label.contains('.') => Place::Outside,
+            label if label.contains('.') || self.mode == RoutingMode::Path => Place::Outside,
             _ => Place::Workspace(host.into()),
         }
     }

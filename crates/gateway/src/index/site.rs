@@ -70,6 +70,89 @@ impl Site {
     }
 }
 
+/// Where a request leads on a host where each workspace has a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Folder {
+    /// Into this one.
+    In(Site),
+    /// To it, but for the `/` at the end of its name.
+    At(Site),
+    /// To no workspace's folder.
+    Outside,
+    /// Servers may differ about where.
+    Unclear,
+}
+
+/// `uri`: path with or without query, as it came. Nothing of it is decoded: names of namespaces and workspaces need no escapes,
+/// so whatever could be read in two ways before a folder's name has ended is unclear, and so is a path that leads out again.
+pub(super) fn folder(host: String, uri: &str) -> Folder {
+    let path = uri.split(['?', '#']).next().unwrap_or_default();
+    let Some(path) = path.strip_prefix('/') else {
+        return Folder::Unclear;
+    };
+    let mut parts = path.splitn(4, '/');
+    let mut names = [""; 3];
+    for (place, name) in names.iter_mut().enumerate() {
+        let Some(part) = parts.next() else {
+            return Folder::Outside;
+        };
+        let last = path.len() == part.as_ptr().addr() - path.as_ptr().addr() + part.len();
+        if is_unclear(part) || part.is_empty() && !last {
+            return Folder::Unclear;
+        }
+        let known = match place {
+            0 => part == "workspaces",
+            _ => is_name(part),
+        };
+        if !known {
+            return Folder::Outside;
+        }
+        *name = part;
+    }
+    let site = Site(format!("{host}/{}", names.join("/")));
+    match parts.next() {
+        None => Folder::At(site),
+        Some(rest) if leads_out(rest) => Folder::Unclear,
+        Some(_) => Folder::In(site),
+    }
+}
+
+fn is_unclear(part: &str) -> bool {
+    matches!(part, "." | "..")
+        || part
+            .bytes()
+            .any(|byte| matches!(byte, b'%' | b'\\' | b';') || !byte.is_ascii_graphic())
+}
+
+fn is_name(part: &str) -> bool {
+    !part.is_empty()
+        && part
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+/// Whether a lenient server might find that a path within a folder leads out of it.
+fn leads_out(path: &str) -> bool {
+    let mut decoded = path.to_owned();
+    // Twice: servers exist that decode once more than they should.
+    for _ in 0..2 {
+        let bytes: Vec<u8> = percent_encoding::percent_decode_str(&decoded).collect();
+        decoded = String::from_utf8_lossy(&bytes).replace('\\', "/");
+    }
+    let mut depth = 0_usize;
+    for segment in decoded.split('/') {
+        match segment.split(';').next().unwrap_or_default() {
+            "" | "." => {}
+            ".." => match depth.checked_sub(1) {
+                Some(above) => depth = above,
+                None => return true,
+            },
+            _ => depth += 1,
+        }
+    }
+    false
+}
+
 impl From<String> for Site {
     fn from(text: String) -> Self {
         Self(text)
@@ -96,6 +179,8 @@ impl fmt::Debug for Site {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -120,6 +205,105 @@ mod tests {
         assert_eq!(site.within("/workspaces/team/ws1/lab?x=1"), "/lab?x=1");
         for outside in ["/workspaces/team/ws10/lab", "/workspaces/team/ws1", "/", ""] {
             assert_eq!(site.within(outside), "/", "{outside}");
+        }
+    }
+
+    fn at(path: &str) -> Folder {
+        folder("ws.example".into(), path)
+    }
+
+    #[test]
+    fn a_path_leads_into_the_folder_whose_whole_name_it_begins_with() {
+        for (path, name) in [
+            ("/workspaces/team/ws1/", "ws1"),
+            ("/workspaces/team/ws10/", "ws10"),
+            ("/workspaces/team/ws1/lab?x=/../..", "ws1"),
+            ("/workspaces/team/ws1//x", "ws1"),
+            ("/workspaces/team/ws1/tree/C%23%2050%25.ipynb", "ws1"),
+            ("/workspaces/team/ws1/a%2Fb/../c", "ws1"),
+            ("/workspaces/team/ws1/a;b/%00", "ws1"),
+            ("/workspaces/team/ws1/..x/x..", "ws1"),
+        ] {
+            let site = format!("ws.example/workspaces/team/{name}").into();
+            assert_eq!(at(path), Folder::In(site), "{path}");
+        }
+        assert_eq!(
+            at("/workspaces/team/ws1?x"),
+            Folder::At("ws.example/workspaces/team/ws1".into())
+        );
+    }
+
+    #[test]
+    fn what_servers_may_read_in_two_ways_is_unclear() {
+        for path in [
+            "",
+            "workspaces/team/ws1/",
+            "//workspaces/team/ws1/",
+            "/./workspaces/team/ws1/",
+            "/../workspaces/team/ws1/",
+            "/workspaces//team/ws1/",
+            "/workspaces/team//ws1/",
+            "/workspaces/team/../ws1/",
+            "/workspaces/team/ws2/../ws1/",
+            "/workspaces/team/ws2/..",
+            "/workspaces/team/ws2/%2e%2e/ws1/",
+            "/workspaces/team/ws2/%2E./ws1/",
+            "/workspaces/team/ws2/%252e%252e/ws1/",
+            "/workspaces/team/ws2/..%2fws1/",
+            "/workspaces/team/ws2/..\\ws1/",
+            "/workspaces/team/ws2/..%5Cws1/",
+            "/workspaces/team/ws2/..;x/ws1/",
+            "/workspaces/team/ws2/x/../../ws1/",
+            "/workspaces/team%2Fws1/",
+            "/workspaces/team/ws1%2F",
+            "/workspaces/team/ws1;x/",
+            "/workspaces;x/team/ws1/",
+            "/workspaces/team/ws1\\/",
+            "/workspaces\\team\\ws1/",
+            "/workspaces/team/ws1%00/",
+            "/workspaces/team/ws1\0/",
+            "/workspaces/team/w%731/",
+            "/%77orkspaces/team/ws1/",
+            "/workspaces/team/ws1 /",
+            "/workspaces/team/wś1/",
+        ] {
+            assert_eq!(at(path), Folder::Unclear, "{path}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_no_workspaces() {
+        for path in [
+            "/",
+            "/?x",
+            "/favicon.ico",
+            "/workspaces",
+            "/workspaces/",
+            "/workspaces/team",
+            "/workspaces/team/",
+            "/workspaces/team/Ws1/",
+            "/Workspaces/team/ws1/",
+            "/workspaces2/team/ws1/",
+            "/lab/workspaces/team/ws1/",
+            "/workspaces/te*am/ws1/",
+        ] {
+            assert_eq!(at(path), Folder::Outside, "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_leads_only_where_a_lenient_server_finds_it(
+            path in "/{1,2}(workspaces|%77orkspaces|[.%2ef;\\\\]{0,6})/(team|[a-z.%2ef]{0,5})/(ws1|ws10|ws1%2f|[.;%2ef]{0,5})(/[a-z./%2ef5c;\\\\]{0,20})?"
+        ) {
+            if let Folder::In(site) = at(&path) {
+                let mut found = openidconnect::url::Url::parse("https://ws.example").unwrap();
+                // A browser's reading, once as it is and once decoded.
+                for reading in [path.clone(), percent_encoding::percent_decode_str(&path).decode_utf8_lossy().into_owned()] {
+                    found.set_path(&reading);
+                    prop_assert!(format!("{}/", found.path()).starts_with(&*site.cookie_path()), "{path} {reading} {}", found.path());
+                }
+            }
         }
     }
 }

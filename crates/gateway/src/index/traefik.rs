@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::index::{Index, Snapshot};
+use crate::index::{Index, Site, Snapshot, Target};
 
 /// How long a poll is held at most. Traefik gives up after 10 s.
 pub const HOLD: Duration = Duration::from_secs(8);
@@ -67,15 +67,12 @@ pub fn body(snapshot: &Snapshot) -> Result<Bytes, serde_json::Error> {
     let mut services = BTreeMap::new();
     for target in snapshot.targets() {
         let Some(endpoint) = target.endpoint else { continue };
-        let name = format!(
-            "workspace-{}",
-            target.site.host().split('.').next().unwrap_or_default()
-        );
+        let name = format!("workspace-{}", name(target));
         routers.insert(
             name.clone(),
             Router {
                 parent_refs: [PARENT],
-                rule: format!("Host(`{}`)", target.site.host()),
+                rule: rule(&target.site),
                 priority: WORKSPACE_PRIORITY,
                 service: name.clone(),
             },
@@ -101,6 +98,29 @@ pub fn body(snapshot: &Snapshot) -> Result<Bytes, serde_json::Error> {
         http: Http { routers, services },
     };
     serde_json::to_vec(&configuration).map(Bytes::from)
+}
+
+/// One of its own for each: no name of a namespace or workspace holds a dot.
+fn name(target: &Target) -> String {
+    match target.site.prefix() {
+        "" => target
+            .site
+            .host()
+            .split('.')
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
+        _ => format!("{}.{}", target.namespace, target.name),
+    }
+}
+
+/// A prefix that ends in `/` ends at a segment. Traefik compares it with the path after it took out `.`, `..` and `//`, and with
+/// escaped slashes left as they are.
+fn rule(site: &Site) -> String {
+    match site.prefix() {
+        "" => format!("Host(`{}`)", site.host()),
+        prefix => format!("Host(`{}`) && PathPrefix(`{prefix}/`)", site.host()),
+    }
 }
 
 /// The current body, built once per change.
@@ -167,7 +187,7 @@ mod tests {
     use api::workspace::{AccessType, Phase};
 
     use super::*;
-    use crate::index::{Domain, Target};
+    use crate::index::Domain;
 
     fn target(label: &str, endpoint: Option<&str>) -> Target {
         Target {

@@ -133,9 +133,16 @@ impl<D: Doorkeeper> Relay<D> {
             .load()
             .domain()
             .map(|domain| domain.place(authority, path(&request)));
-        let Some(Place::Workspace(site)) = place else {
-            return Err(Failure::Misdirected);
+        let site = match place {
+            Some(Place::Workspace(site)) => site,
+            Some(Place::Unclear | Place::Folder(_) | Place::Nowhere) => {
+                return Err(Failure::Malformed("the path leads to no workspace"));
+            }
+            Some(Place::Auth | Place::Outside) | None => return Err(Failure::Misdirected),
         };
+        if forwarded::is_reserved(site.within(path(&request))) {
+            return Err(Failure::Malformed("this path is the gateway's own"));
+        }
         let (target, grant) = self
             .doorkeeper
             .admit(&site, request.headers())
@@ -275,9 +282,6 @@ fn check(request: &Request) -> Result<(), &'static str> {
         || headers.contains_key(CONTENT_LENGTH) && only(&CONTENT_LENGTH) != Some("0")
     {
         return Err("a handshake has no body");
-    }
-    if forwarded::is_reserved(request.uri().path()) {
-        return Err("this path is the gateway's own");
     }
     Ok(())
 }

@@ -44,11 +44,6 @@ impl<'a> Forwarded<'a> {
             uri: text(URI)?,
         })
     }
-
-    /// Whether the path is one that the gateway itself answers on workspace hosts, however it is written.
-    pub fn is_reserved(&self) -> bool {
-        is_reserved(self.uri)
-    }
 }
 
 /// Whether a path (with or without query) lies under `/_workspace/` after decoding and resolving it the way a lenient

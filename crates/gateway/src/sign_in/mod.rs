@@ -71,10 +71,14 @@ pub fn auth(app: Arc<AppState>) -> Router {
         .with_state(app)
 }
 
-/// Everything under `/_workspace/` on workspace hosts.
+/// Everything under `/_workspace/` of workspaces.
 pub fn workspace(app: Arc<AppState>) -> Router {
     Router::new()
         .route("/_workspace/callback", get(workspace_callback))
+        .route(
+            "/workspaces/{namespace}/{name}/_workspace/callback",
+            get(workspace_callback),
+        )
         .route_layer(from_fn_with_state(app.clone(), guard::guard))
         .with_state(app)
 }

@@ -16,14 +16,16 @@ use http::header::{COOKIE, HeaderMap};
 pub use self::doorkeeper::Doorkeeper;
 use self::state::Admission;
 pub use self::state::AppState;
-use crate::answers::{Failure, Refusal, empty, redirect, refuse, sign_in_elsewhere, wrong_source};
+use crate::answers::{
+    Failure, Refusal, empty, into_folder, nowhere, redirect, refuse, sign_in_elsewhere, wrong_source,
+};
 use crate::crypto::random::{fingerprint, random_token};
 use crate::crypto::tokens::{ENTER_LIFE, Enter, TICKET_LIFE, TICKET_RENEWAL, Ticket, Token as _};
 use crate::index::{Domain, Place, Site};
 use crate::pages;
 use crate::request::accepts_html;
 use crate::request::cookies;
-use crate::request::forwarded::{Forwarded, target};
+use crate::request::forwarded::{Forwarded, is_reserved, target};
 use crate::request::pod_headers;
 use crate::request::source_rule::Source;
 
@@ -36,10 +38,14 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
     let request = Forwarded::of(headers)?;
     let source = Source::of(headers)?;
     let domain = app.domain()?;
-    let Place::Workspace(site) = domain.place(request.authority, request.uri) else {
-        return Err(Failure::Misdirected);
+    let site = match domain.place(request.authority, request.uri) {
+        Place::Workspace(site) => site,
+        Place::Folder(site) => return Ok(into_folder(&domain, &site, request.method)),
+        Place::Nowhere => return Ok(nowhere()),
+        Place::Unclear => return Err(Failure::BadRequest),
+        Place::Auth | Place::Outside => return Err(Failure::Misdirected),
     };
-    if request.is_reserved() {
+    if is_reserved(site.within(request.uri)) {
         return Ok(pages::problem(
             StatusCode::NOT_FOUND,
             "NotFound",

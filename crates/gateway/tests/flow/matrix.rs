@@ -1,11 +1,11 @@
-//! Twelve people at twelve workspaces, by page and by websocket: every cell as the rules say.
+//! Twelve people at twelve workspaces, by page and by websocket, in hosts and in folders: every cell as the rules say.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use api::manager::Rbac;
+use api::manager::{Rbac, RoutingMode};
 use api::workspace::AccessType;
-use gateway::index::{Domain, Snapshot, Target};
+use gateway::index::{Domain, Target};
 use gateway::verify::Doorkeeper as _;
 use http::StatusCode;
 use rules::access::{Policy, Shared};
@@ -59,6 +59,59 @@ const WORKSPACES: [Row; 12] = [
     ),
 ];
 
+/// Where workspaces are, and whether guests count there.
+#[derive(Debug, Clone, Copy)]
+enum Layout {
+    Hosts,
+    Folders,
+    FoldersAtOnesOwnRisk,
+}
+
+impl Layout {
+    fn domain(self) -> Domain {
+        Domain::new("ws.example", 8443).in_mode(match self {
+            Self::Hosts => RoutingMode::Subdomain,
+            Self::Folders | Self::FoldersAtOnesOwnRisk => RoutingMode::Path,
+        })
+    }
+
+    fn site(self, name: &str) -> String {
+        match self {
+            Self::Hosts => host(name),
+            Self::Folders | Self::FoldersAtOnesOwnRisk => format!("ws.example/workspaces/team/{name}"),
+        }
+    }
+
+    /// Address of a workspace.
+    fn url(self, name: &str) -> String {
+        match self {
+            Self::Hosts => format!("{}/", origin(&host(name))),
+            Self::Folders | Self::FoldersAtOnesOwnRisk => {
+                format!("{}/workspaces/team/{name}/", origin("ws.example"))
+            }
+        }
+    }
+
+    /// Origin of a workspace's pages.
+    fn origin(self, name: &str) -> String {
+        origin(self.site(name).split('/').next().unwrap())
+    }
+
+    /// What is to be here.
+    fn expected(self, person: &str, after: i64) -> HashSet<&'static str> {
+        let everywhere = expected(person, after);
+        match (self, person) {
+            // Who has no right to connect came by shares alone.
+            (Self::Folders, "heidi") => HashSet::new(),
+            (Self::Folders, "frank" | "grace") | (Self::Hosts | Self::FoldersAtOnesOwnRisk, _) => everywhere,
+            (Self::Folders, _) => {
+                let owned = WORKSPACES.iter().filter(|(_, owner, _)| *owner == person);
+                owned.map(|(name, ..)| *name).collect()
+            }
+        }
+    }
+}
+
 fn host(name: &str) -> String {
     format!("{name}.ws.example")
 }
@@ -77,7 +130,11 @@ fn shared(grants: &[(&str, i64)]) -> Shared {
     shared
 }
 
-fn workspace((name, owner, grants): &Row) -> Target {
+fn workspace(row: &Row) -> Target {
+    workspace_at(Layout::Hosts, row)
+}
+
+fn workspace_at(layout: Layout, (name, owner, grants): &Row) -> Target {
     let is_public = grants.iter().any(|(to, _)| *to == "public");
     let access = if is_public {
         AccessType::Public
@@ -86,6 +143,7 @@ fn workspace((name, owner, grants): &Row) -> Target {
     };
     Target {
         shared: Arc::new(shared(grants)),
+        site: layout.site(name).into(),
         ..target(&host(name), owner, access)
     }
 }
@@ -113,12 +171,16 @@ fn expected(person: &str, after: i64) -> HashSet<&'static str> {
 }
 
 fn publish(world: &World, workspaces: Vec<Target>) {
+    publish_at(Layout::Hosts, world, workspaces);
+}
+
+fn publish_at(layout: Layout, world: &World, workspaces: Vec<Target>) {
     let policy = Policy {
         rbac: Rbac::Required,
         admin_groups: HashSet::from(["oidc:admins".to_owned()]),
+        refuses_guests: matches!(layout, Layout::Folders),
     };
-    let snapshot = Snapshot::new(Some(Domain::new("ws.example", 8443)), workspaces);
-    world.app.index.publish(snapshot.under(policy));
+    world.serve(layout.domain(), policy, workspaces);
 }
 
 fn browser<'w>(world: &'w World, (name, groups): (&'static str, &[&str])) -> Browser<'w> {
@@ -127,44 +189,69 @@ fn browser<'w>(world: &'w World, (name, groups): (&'static str, &[&str])) -> Bro
     browser
 }
 
-fn world() -> impl Future<Output = World> {
-    let world = World::new();
-    async {
-        let world = world.await;
-        world.server.review(|spec| spec["user"] != "heidi");
-        publish(&world, WORKSPACES.iter().map(workspace).collect());
-        world
-    }
+async fn world() -> World {
+    world_of(Layout::Hosts).await
+}
+
+async fn world_of(layout: Layout) -> World {
+    let world = World::new().await;
+    world.server.review(|spec| spec["user"] != "heidi");
+    let workspaces = WORKSPACES.iter().map(|row| workspace_at(layout, row));
+    publish_at(layout, &world, workspaces.collect());
+    world
 }
 
 /// Whether a page opens now, and whether a websocket does.
-async fn tries(browser: &Browser<'_>, host: &str) -> (bool, bool) {
-    let url = format!("{}/", origin(host));
+async fn tries(browser: &Browser<'_>, name: &str) -> (bool, bool) {
+    tries_at(Layout::Hosts, browser, name).await
+}
+
+async fn tries_at(layout: Layout, browser: &Browser<'_>, name: &str) -> (bool, bool) {
+    let url = layout.url(name);
     let answer = browser.send("GET", &url, headers(&NAVIGATION)).await;
-    let cookies = browser.cookies(host).unwrap_or_default();
-    let handshake = headers(&[("cookie", &cookies), ("origin", &origin(host))]);
-    let admitted = browser.world.handshake(host, &handshake).await;
+    let site = layout.site(name);
+    let cookies = browser.cookies(&site).unwrap_or_default();
+    let handshake = headers(&[("cookie", &cookies), ("origin", &layout.origin(name))]);
+    let admitted = browser.world.handshake(&site, &handshake).await;
     (answer.status == StatusCode::OK, admitted.is_some())
 }
 
 #[tokio::test]
 async fn every_person_enters_exactly_the_workspaces_that_a_rule_opens_to_them() {
-    let world = world().await;
+    every_cell_is_right(Layout::Hosts).await;
+}
+
+#[tokio::test]
+async fn in_folders_of_one_host_owners_and_administrators_enter_and_guests_do_not() {
+    every_cell_is_right(Layout::Folders).await;
+}
+
+#[tokio::test]
+async fn in_folders_of_one_host_guests_enter_where_the_risk_is_accepted() {
+    every_cell_is_right(Layout::FoldersAtOnesOwnRisk).await;
+}
+
+async fn every_cell_is_right(layout: Layout) {
+    let world = world_of(layout).await;
     let browsers: Vec<_> = PEOPLE.iter().map(|person| browser(&world, *person)).collect();
     for (after, now) in [(0, 0), (59, 59), (60, 1)] {
         world.pass(now);
         for browser in &browsers {
             let name = browser.person["preferred_username"].as_str().unwrap();
-            let expected = expected(name, after);
+            let expected = layout.expected(name, after);
             for (workspace, ..) in WORKSPACES {
-                let (host, allowed) = (host(workspace), expected.contains(workspace));
-                let cell = format!("{name} at {workspace} after {after} s");
-                let landing = browser.open(&format!("{}/", origin(&host))).await;
+                let allowed = expected.contains(workspace);
+                let cell = format!("{layout:?}: {name} at {workspace} after {after} s");
+                let landing = browser.open(&layout.url(workspace)).await;
                 assert_eq!(landing.is_inside(), allowed, "{cell}");
                 if !allowed {
                     assert_eq!(landing.answer.status, StatusCode::FORBIDDEN, "{cell}");
                 }
-                assert_eq!(tries(browser, &host).await, (allowed, allowed), "{cell}");
+                assert_eq!(
+                    tries_at(layout, browser, workspace).await,
+                    (allowed, allowed),
+                    "{cell}"
+                );
             }
         }
     }
@@ -205,15 +292,15 @@ async fn a_share_taken_back_counts_for_the_next_request_and_for_open_sockets() {
     assert!(world.app.holds(&grant));
     publish(&world, vec![workspace(&("w04", "alice", &[]))]);
     assert!(!world.app.holds(&grant));
-    assert_eq!(tries(&bob, &host).await, (false, false));
+    assert_eq!(tries(&bob, "w04").await, (false, false));
     // Given again, until a time.
     publish(&world, vec![workspace(&("w04", "alice", &[("user:bob", 30)]))]);
     assert!(world.app.holds(&grant));
     world.pass(29);
-    assert_eq!(tries(&bob, &host).await, (true, true));
+    assert_eq!(tries(&bob, "w04").await, (true, true));
     world.pass(1);
     assert!(!world.app.holds(&grant));
-    assert_eq!(tries(&bob, &host).await, (false, false));
+    assert_eq!(tries(&bob, "w04").await, (false, false));
 }
 
 #[tokio::test]
@@ -222,7 +309,7 @@ async fn the_audit_log_tells_each_way_in_once_and_every_refusal() {
     let grace = browser(&world, PEOPLE[7]);
     for name in ["w01", "w05", "w03"] {
         assert!(grace.open(&format!("{}/", origin(&host(name)))).await.is_inside());
-        assert_eq!(tries(&grace, &host(name)).await, (true, true));
+        assert_eq!(tries(&grace, name).await, (true, true));
     }
     let opened = world.log.records("opened", 3).await;
     let rules: Vec<_> = opened

@@ -3,6 +3,7 @@
 mod admission;
 mod backchannel;
 mod decisions;
+mod folders;
 mod freshness;
 mod fuzz;
 mod keys;

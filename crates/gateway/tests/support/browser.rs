@@ -10,6 +10,18 @@ use serde_json::{Map, Value};
 
 use crate::support::world::{AUTH, ISSUER, PARTNERS, World};
 
+/// Whether the proxy hands a request to the gateway without asking, as the chart's route says.
+fn is_gateways(path: &str) -> bool {
+    let mut segments = path.split('/').skip(1);
+    let first = segments.next();
+    let own = if first == Some("workspaces") {
+        segments.nth(2)
+    } else {
+        first
+    };
+    own == Some("_workspace")
+}
+
 /// Host without port, and path with query.
 pub(crate) fn split(url: &str) -> (&str, &str) {
     let rest = url.strip_prefix("https://").unwrap_or_else(|| panic!("{url}"));
@@ -86,7 +98,7 @@ impl Landing {
     }
 }
 
-/// Keeps cookies by host and follows redirects.
+/// Keeps cookies by where they count, a host or `host/folder`, and follows redirects.
 pub(crate) struct Browser<'w> {
     pub(crate) world: &'w World,
     pub(crate) person: Map<String, Value>,
@@ -173,10 +185,10 @@ impl Browser<'_> {
     /// A request with this browser's cookies, as the proxy routes it.
     pub(crate) async fn send(&self, method: &str, url: &str, mut lines: HeaderMap) -> Answer {
         let (host, path) = split(url);
-        if let Some(cookies) = self.cookies(host) {
+        if let Some(cookies) = self.cookies_for(host, path) {
             lines.insert(COOKIE, HeaderValue::from_str(&cookies).unwrap());
         }
-        let answer = if host == "auth.ws.example" || path.starts_with("/_workspace/") {
+        let answer = if host == "auth.ws.example" || is_gateways(path) {
             let method = method.parse().unwrap();
             self.world.page(method, url, lines, String::new()).await
         } else {
@@ -184,6 +196,18 @@ impl Browser<'_> {
         };
         self.keep(host, &answer);
         answer
+    }
+
+    /// The Cookie header of a request.
+    fn cookies_for(&self, host: &str, path: &str) -> Option<String> {
+        let path = path.split('?').next().unwrap();
+        let places: Vec<String> = self.jar.lock().unwrap().keys().cloned().collect();
+        let sent = places.iter().filter(|place| {
+            let (of, folder) = place.split_at(place.find('/').unwrap_or(place.len()));
+            of == host && (folder.is_empty() || path.starts_with(&format!("{folder}/")))
+        });
+        let sent: Vec<String> = sent.filter_map(|place| self.cookies(place)).collect();
+        (!sent.is_empty()).then(|| sent.join("; "))
     }
 
     pub(crate) fn cookies(&self, host: &str) -> Option<String> {
@@ -214,13 +238,20 @@ impl Browser<'_> {
             let line = line.to_str().unwrap();
             let (pair, attributes) = line.split_once("; ").unwrap();
             let (name, value) = pair.split_once('=').unwrap();
-            assert!(name.starts_with("__Host-"), "{line}");
-            assert!(attributes.starts_with("Path=/;"), "{line}");
+            let path = attributes
+                .strip_prefix("Path=")
+                .unwrap()
+                .split(';')
+                .next()
+                .unwrap();
+            let place = format!("{host}{}", path.strip_suffix('/').unwrap());
+            let prefix = if path == "/" { "__Host-" } else { "__Secure-ws" };
+            assert!(name.starts_with(prefix), "{line}");
             assert!(attributes.ends_with("Secure; HttpOnly; SameSite=Lax"), "{line}");
             assert!(!attributes.contains("Domain"), "{line}");
             assert!(line.len() <= 4096, "{} bytes", line.len());
             let gone = attributes.contains("Max-Age=0;");
-            self.set_cookie(host, name, (!gone).then_some(value));
+            self.set_cookie(&place, name, (!gone).then_some(value));
         }
     }
 }

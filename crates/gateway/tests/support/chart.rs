@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use api::manager::RoutingMode;
 use serde_json::Value;
 
 /// The gateway's name in its certificate, which resolves to loopback.
@@ -34,13 +35,14 @@ pub(crate) struct Chart {
 }
 
 impl Chart {
-    pub(crate) fn render() -> Self {
+    pub(crate) fn render(mode: RoutingMode) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/jupyter-k8s");
         let output = Command::new(tool("HELM", "helm/bin/helm"))
             .args(["template", RELEASE])
             .arg(&root)
             .args(["--namespace=system", "--values"])
             .arg(root.join("values-local.yaml"))
+            .arg(format!("--set=routing.mode={mode:?}"))
             .args([
                 "--show-only=templates/routes.yaml",
                 "--show-only=templates/proxy.yaml",

@@ -1,4 +1,4 @@
-//! Verification that is about the cookie `__Host-ws=ticket` and nothing else.
+//! Verification that is about a cookie whose value is `ticket` and nothing else.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -46,6 +46,7 @@ impl Doorkeeper for Door {
         if self.renews.load(Ordering::Relaxed) {
             for line in [
                 "__Host-ws=renewed; Path=/; Max-Age=900; Secure; HttpOnly; SameSite=Lax",
+                "__Secure-ws=renewed; Path=/workspaces/team/ws1/; Max-Age=900; Secure; HttpOnly; SameSite=Lax",
                 "other=1",
             ] {
                 response
@@ -73,5 +74,6 @@ fn has_ticket(headers: &HeaderMap) -> bool {
     headers
         .get_all("cookie")
         .iter()
-        .any(|cookies| cookies.to_str().unwrap().contains("__Host-ws=ticket"))
+        .filter_map(|cookies| cookies.to_str().ok())
+        .any(|cookies| cookies.contains("__Host-ws=ticket") || cookies.contains("__Secure-ws=ticket"))
 }

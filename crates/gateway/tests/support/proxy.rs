@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use api::manager::RoutingMode;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
@@ -27,6 +28,7 @@ use kit::pki::{Pair, Purpose, authority, leaf};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -57,7 +59,16 @@ impl Site {
         Self::start_with(index, Limits::default()).await
     }
 
+    /// With workspaces in hosts or in folders, as the chart is told.
+    pub(crate) async fn start_in(mode: RoutingMode, index: Index) -> Self {
+        Self::start_as(mode, index, Limits::default()).await
+    }
+
     pub(crate) async fn start_with(index: Index, limits: Limits) -> Self {
+        Self::start_as(RoutingMode::Subdomain, index, limits).await
+    }
+
+    async fn start_as(mode: RoutingMode, index: Index, limits: Limits) -> Self {
         kit::tls::install_crypto_provider();
         let index = Arc::new(index);
         let door = Arc::new(Door::new(Arc::clone(&index)));
@@ -68,9 +79,13 @@ impl Site {
 
         let now = jiff::Timestamp::now();
         let edge = authority("edge", now).unwrap();
-        let names = [format!("*.{BASE}"), "identity.localhost".to_owned()];
+        let names = [
+            format!("*.{BASE}"),
+            BASE.to_owned(),
+            "identity.localhost".to_owned(),
+        ];
         let certificate = leaf(&edge, "edge", &names, Purpose::Server, now).unwrap();
-        let chart = Chart::render();
+        let chart = Chart::render(mode);
         let folder = temporary_folder();
         let addresses = Addresses {
             https: free_port(),
@@ -102,15 +117,19 @@ impl Site {
             folder,
             proxy,
         };
-        site.wait_until_ready().await;
+        site.wait_until_ready(mode).await;
         site
     }
 
     /// Waits until the proxy has the gateway's routes: before, it knows no host at all.
-    async fn wait_until_ready(&mut self) {
+    async fn wait_until_ready(&mut self, mode: RoutingMode) {
         let start = Instant::now();
+        let label = match mode {
+            RoutingMode::Subdomain => "unknown",
+            RoutingMode::Path => "",
+        };
         loop {
-            if let Ok((status, _, _)) = self.try_get("unknown", "/", &[]).await
+            if let Ok((status, _, _)) = self.try_get(label, "/workspaces/team/unknown/", &[]).await
                 && status == StatusCode::UNAUTHORIZED
             {
                 return;
@@ -163,9 +182,24 @@ impl Site {
         self.send(label, request.body(Body::empty()).unwrap()).await
     }
 
-    /// Any request, to the host with this label.
+    /// Bytes of the answer to a GET whose path is sent as it is, however odd; empty if there was none.
+    pub(crate) async fn raw(&self, label: &str, path: &str, headers: &[(&str, &str)]) -> String {
+        let host = host(label);
+        let mut request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        request += "\r\n";
+        let mut stream = self.connect(&host).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// Any request, to the host with this label, or to the base domain itself.
     pub(crate) async fn send(&self, label: &str, mut request: Request<Body>) -> Result<Answer, String> {
-        let host = format!("{label}.{BASE}");
+        let host = host(label);
         request.headers_mut().insert("host", host.parse().unwrap());
         let answer = async {
             let stream = self.connect(&host).await.map_err(|error| error.to_string())?;
@@ -197,9 +231,20 @@ impl Site {
         headers: &[(&'static str, &str)],
         wanted: StatusCode,
     ) -> Duration {
+        self.until_at(label, "/", headers, wanted).await
+    }
+
+    /// As [`Site::until`], at a path.
+    pub(crate) async fn until_at(
+        &self,
+        label: &str,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        wanted: StatusCode,
+    ) -> Duration {
         let start = Instant::now();
         loop {
-            let answer = self.try_get(label, "/", headers).await;
+            let answer = self.try_get(label, path, headers).await;
             if answer.as_ref().is_ok_and(|(status, _, _)| *status == wanted) {
                 return start.elapsed();
             }
@@ -235,6 +280,14 @@ impl Drop for Site {
 }
 
 pub(crate) type Answer = (StatusCode, HeaderMap, Bytes);
+
+/// The host with this label; the base domain if it is empty.
+fn host(label: &str) -> String {
+    match label {
+        "" => BASE.to_owned(),
+        label => format!("{label}.{BASE}"),
+    }
+}
 
 /// A running workspace at `pod`.
 pub(crate) fn running(label: &str, pod: SocketAddr) -> Target {

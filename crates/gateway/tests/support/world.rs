@@ -30,6 +30,7 @@ use gateway::verify::{AppState, Doorkeeper};
 use http::header::HeaderMap;
 use http::{Method, Request};
 use kube::Api;
+use rules::access::Policy;
 use serde_json::json;
 use testkit::api_server::ApiServer;
 use testkit::issuer::Issuer;
@@ -323,6 +324,12 @@ impl World {
 
     pub(crate) fn sessions(&self) -> Vec<GatewaySession> {
         self.server.all()
+    }
+
+    /// Replaces the workspaces by those of another domain or policy.
+    pub(crate) fn serve(&self, domain: Domain, policy: Policy, targets: impl IntoIterator<Item = Target>) {
+        let snapshot = Snapshot::new(Some(domain), targets);
+        self.app.index.publish(snapshot.under(policy));
     }
 
     /// Replaces the workspaces.

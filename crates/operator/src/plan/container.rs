@@ -3,7 +3,7 @@
 //! The root file system is read-only for the installation's own images, which are made for it; other images may write to
 //! theirs, since many do not start otherwise, and nothing written there outlives the pod anyway.
 
-use api::names::{APPLICATION_CONTAINER, RUN_ID_VARIABLE};
+use api::names::{APPLICATION_CONTAINER, BASE_PATH_VARIABLE, RUN_ID_VARIABLE};
 use k8s_openapi::{
     api::core::v1::{Container, ContainerPort, EnvVar, Probe, TCPSocketAction},
     apimachinery::pkg::util::intstr::IntOrString,
@@ -26,7 +26,14 @@ pub(super) fn application(
         ("HOME", workspace.home.mount_path().to_owned()),
         ("JUPYTER_PORT", workspace.port.to_string()),
         (RUN_ID_VARIABLE, run_id.to_owned()),
-    ];
+    ]
+    .into_iter()
+    .chain(
+        workspace
+            .base_path
+            .as_ref()
+            .map(|path| (BASE_PATH_VARIABLE, format!("{path}/"))),
+    );
     Container {
         name: APPLICATION_CONTAINER.to_owned(),
         image: Some(workspace.image.clone()),
@@ -100,7 +107,7 @@ fn accepts_connections() -> Probe {
 /// `HOME` is the disk, also for images whose own user lives elsewhere, and a stock Jupyter server listens on the
 /// workspace's port; both may be set otherwise. The run's identifier is ours alone. The order is kept: a value may refer to
 /// variables before it.
-fn env<const N: usize>(ours: [(&str, String); N], theirs: &[EnvVar]) -> Vec<EnvVar> {
+fn env<'a>(ours: impl IntoIterator<Item = (&'a str, String)>, theirs: &[EnvVar]) -> Vec<EnvVar> {
     let set_otherwise =
         |name: &str| name != RUN_ID_VARIABLE && theirs.iter().any(|variable| variable.name == name);
     let ours = ours.into_iter().filter(|(name, _)| !set_otherwise(name));
@@ -140,6 +147,15 @@ mod tests {
     fn value_of(container: &Container, name: &str) -> Option<String> {
         let mut env = container.env.iter().flatten();
         env.find(|variable| variable.name == name)?.value.clone()
+    }
+
+    #[test]
+    fn the_application_is_told_the_path_under_which_it_is_asked_for() {
+        let mut workspace = fixtures::valid();
+        assert_eq!(value_of(&application_of(&workspace), BASE_PATH_VARIABLE), None);
+        workspace.base_path = Some("/workspaces/team/demo".to_owned());
+        let told = value_of(&application_of(&workspace), BASE_PATH_VARIABLE);
+        assert_eq!(told.as_deref(), Some("/workspaces/team/demo/"));
     }
 
     #[test]

@@ -6,8 +6,8 @@ use super::{DIGEST, digest};
 
 /// Objects of a record that are looked into, and their fields that this build knows. What another build recorded besides
 /// says nothing here; every other object, and every list, is one field. `*` is any field.
-pub(super) const FIELDS: [(&str, &[&str]); 10] = [
-    ("", &["spec", "template", "executionProfile"]),
+pub(super) const FIELDS: [(&str, &[&str]); 11] = [
+    ("", &["spec", "template", "executionProfile", "manager"]),
     (
         "spec",
         &[
@@ -36,6 +36,7 @@ pub(super) const FIELDS: [(&str, &[&str]); 10] = [
     ("spec.resources.requests", &["*"]),
     ("spec.storage", &["claimName", "mountPath", "subPath"]),
     ("template", &["baseLabels"]),
+    ("manager", &["basePath"]),
     ("executionProfile", &["spec"]),
     (
         "executionProfile.spec",

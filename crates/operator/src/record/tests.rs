@@ -172,6 +172,28 @@ fn no_setting_of_the_installation_is_a_pending_update() {
 }
 
 #[test]
+fn a_change_of_routing_mode_is_pending_and_restarts_who_wants_that() {
+    let mut workspace = valid(json!({}));
+    let on_its_own_host = of(&workspace);
+    workspace.base_path = Some("/workspaces/team-demo/demo".to_owned());
+    assert_eq!(pending(&on_its_own_host, &workspace), ["manager.basePath"]);
+    assert!(!asks_for_restart(
+        &on_its_own_host,
+        &workspace,
+        UpdatePolicy::OnStop
+    ));
+    assert!(asks_for_restart(
+        &on_its_own_host,
+        &workspace,
+        UpdatePolicy::Always
+    ));
+    let in_a_folder = of(&workspace);
+    assert_eq!(pending(&in_a_folder, &workspace), Vec::<String>::new());
+    workspace.base_path = None;
+    assert_eq!(pending(&in_a_folder, &workspace), ["manager.basePath"]);
+}
+
+#[test]
 fn always_restarts_for_a_change_of_workspace_or_profile_and_on_stop_never() {
     let before = of(&fixtures::valid());
     let profile = with_profile(json!({"priorityClassName": "low"}));

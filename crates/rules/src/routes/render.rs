@@ -61,7 +61,8 @@ pub(crate) fn of(
     let scope = scope(workspace, effective, manager, settings);
     let routing = &manager.spec.routing;
     let host = variables::expand_text("{workspace.host}", &scope).unwrap_or_default();
-    let usual = names::url(&host, routing.external_port());
+    let base_path = variables::expand_text("{workspace.basePath}", &scope).unwrap_or_default();
+    let usual = names::url(&host, routing.external_port()) + base_path.trim_start_matches('/');
     let Some(custom) = &routing.custom else {
         return Ok((Routes::Fed, usual));
     };

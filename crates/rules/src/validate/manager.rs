@@ -1,6 +1,7 @@
 //! WorkspaceManager -> what is wrong with it, whoever uses it (pure).
 
 use api::WorkspaceManager;
+use api::manager::RoutingMode;
 
 use super::size::spec_size;
 use crate::names::is_dns_1123_subdomain;
@@ -25,6 +26,10 @@ pub fn manager(manager: &WorkspaceManager, settings: &Settings) -> Vec<Violation
     if spec.routing.traefik.is_some() == spec.routing.custom.is_some() {
         let rule = "needs exactly one of traefik and custom";
         found.push(Violation::new("spec.routing", "", rule));
+    }
+    if spec.routing.mode == RoutingMode::Path && spec.routing.traefik.is_none() {
+        let rule = "needs traefik: routes that are objects have a host per workspace; name traefik, or mode Subdomain";
+        found.push(Violation::new("spec.routing.mode", "Path", rule));
     }
     let ways = &spec.authentication;
     let count = [

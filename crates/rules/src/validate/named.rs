@@ -4,7 +4,7 @@
 //! workspace's name, port and disks, or by all that follows from these. What only the UID, the namespace, the owner and the
 //! installation decide, the template's author vouches for.
 
-use api::manager::{Authentication, Routing, WorkspaceManagerSpec};
+use api::manager::{Authentication, PathModeSharing, Routing, RoutingMode, WorkspaceManagerSpec};
 use api::{Workspace, WorkspaceManager, WorkspaceSpec, WorkspaceTemplate, WorkspaceTemplateSpec};
 use k8s_openapi::api::core::v1::{Container, EnvVar};
 use kube::ResourceExt as _;
@@ -243,6 +243,8 @@ fn another(workspace: &Workspace) -> Workspace {
 fn unlike_any() -> WorkspaceManager {
     let spec = WorkspaceManagerSpec {
         routing: Routing {
+            mode: RoutingMode::default(),
+            path_mode_sharing: PathModeSharing::default(),
             base_domain: MARK.to_string(),
             port: Some(1),
             traefik: None,
@@ -264,6 +266,10 @@ fn elsewhere(manager: &WorkspaceManager) -> WorkspaceManager {
     let mut other = manager.clone();
     let routing = &mut other.spec.routing;
     routing.base_domain = MARK.to_string();
+    routing.mode = match routing.mode {
+        RoutingMode::Subdomain => RoutingMode::Path,
+        RoutingMode::Path => RoutingMode::Subdomain,
+    };
     routing.port = Some(if routing.external_port() == 1 { 2 } else { 1 });
     if let Some(service) = &mut other.spec.authentication.forward_auth {
         service.address = MARK.to_string();

@@ -48,11 +48,12 @@ pub struct Scope {
 const IDENTITY: [&str; 3] = ["workspace.uid", "workspace.namespace", "owner.name"];
 
 /// Variables of ours that every workspace has, and a value of the shape that each may have.
-const SAMPLES: [(&str, &str); 11] = [
+const SAMPLES: [(&str, &str); 12] = [
     ("workspace.name", "sample"),
     ("workspace.namespace", "sample"),
     ("workspace.uid", NO_UID),
     ("workspace.host", "sample.example.org"),
+    ("workspace.basePath", "/"),
     ("owner.name", "sample"),
     ("service.name", "workspace-sample"),
     ("service.port", "8888"),
@@ -89,7 +90,12 @@ impl Scope {
     /// With values for what only its manager knows, where that is not known yet.
     #[must_use]
     pub fn with_sample_manager(mut self) -> Self {
-        let of_manager = ["workspace.host", "routing.baseDomain", "routing.port"];
+        let of_manager = [
+            "workspace.host",
+            "workspace.basePath",
+            "routing.baseDomain",
+            "routing.port",
+        ];
         for (name, value) in SAMPLES.into_iter().filter(|(name, _)| of_manager.contains(name)) {
             self.built_in.insert(name.to_owned(), value.into());
         }
@@ -137,16 +143,16 @@ impl Scope {
         self.with("service.port", effective.port)
     }
 
-    /// And what its manager knows: `routing.baseDomain`, `routing.port`, `workspace.host`, and of a forward-auth service
+    /// And what its manager knows: `routing.baseDomain`, `routing.port`, `workspace.host`, `workspace.basePath`, and of a forward-auth service
     /// `authentication.address`, `authentication.responseHeaders` and `authentication.requestHeaders`.
     #[must_use]
     pub fn with_manager(mut self, manager: &WorkspaceManager) -> Self {
         let routing = &manager.spec.routing;
-        let host = names::host(
+        let (host, folder) = names::place(
+            routing,
             &self.text_of("workspace.namespace"),
             &self.text_of("workspace.name"),
             &self.text_of("workspace.uid"),
-            &routing.base_domain,
         );
         if let Some(service) = &manager.spec.authentication.forward_auth {
             self = self
@@ -161,6 +167,7 @@ impl Scope {
                 );
         }
         self.with("workspace.host", host)
+            .with("workspace.basePath", folder + "/")
             .with("routing.baseDomain", routing.base_domain.as_str())
             .with("routing.port", routing.external_port())
     }

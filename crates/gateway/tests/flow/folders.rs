@@ -1,0 +1,248 @@
+//! Workspaces in folders of one host (routing mode Path): where a path leads, whose cookie counts there, and who is a guest.
+
+use api::manager::RoutingMode;
+use api::workspace::{AccessType, Phase};
+use gateway::index::{Domain, Target};
+use gateway::request::cookies::{FOLDER_PRE, FOLDER_TICKET};
+use http::{Method, StatusCode};
+use rules::access::Policy;
+use serde_json::json;
+
+use crate::support::browser::{Browser, NAVIGATION, headers};
+use crate::support::world::{AUTH, World, target};
+
+const ORIGIN: &str = "https://ws.example:8443";
+/// Alice's own.
+const WS1: &str = "ws.example/workspaces/team/ws1";
+/// Bob's own, and its neighbour by name.
+const WS10: &str = "ws.example/workspaces/team/ws10";
+/// Bob's, open to everybody where that counts.
+const OPEN: &str = "ws.example/workspaces/team/open";
+
+fn at(site: &str, owner: &str, access: AccessType) -> Target {
+    Target {
+        name: site.rsplit('/').next().unwrap().into(),
+        ..target(site, owner, access)
+    }
+}
+
+fn workspaces() -> Vec<Target> {
+    vec![
+        at(WS1, "alice", AccessType::OwnerOnly),
+        at(WS10, "bob", AccessType::OwnerOnly),
+        at(OPEN, "bob", AccessType::Public),
+    ]
+}
+
+fn serve(world: &World, targets: Vec<Target>, refuses_guests: bool) {
+    let domain = Domain::new("ws.example", 8443).in_mode(RoutingMode::Path);
+    let policy = Policy {
+        refuses_guests,
+        ..Policy::default()
+    };
+    world.serve(domain, policy, targets);
+}
+
+async fn world() -> World {
+    let world = World::new().await;
+    serve(&world, workspaces(), true);
+    world
+}
+
+fn url(site: &str, path: &str) -> String {
+    format!("{ORIGIN}{}{path}", &site["ws.example".len()..])
+}
+
+async fn signed_in<'w>(world: &'w World, name: &'static str, site: &str) -> Browser<'w> {
+    let browser = world.browser(name);
+    assert!(browser.open(&url(site, "/")).await.is_inside());
+    browser
+}
+
+#[tokio::test]
+async fn a_login_leads_back_into_the_folder_with_a_ticket_for_it_alone() {
+    let world = world().await;
+    let alice = world.browser("alice");
+    let page = url(WS1, "/lab/tree/C%23%2050%25.ipynb?a=%2F..%2Fb");
+    let landing = alice.open(&page).await;
+    assert!(landing.is_inside(), "{landing:?}");
+    assert_eq!(landing.url, page);
+    let callback = url(WS1, "/_workspace/callback?code=");
+    assert!(
+        landing.trail.iter().any(|step| step.starts_with(&callback)),
+        "{:?}",
+        landing.trail
+    );
+    assert!(alice.cookie(WS1, FOLDER_TICKET).is_some() && alice.cookie(WS1, FOLDER_PRE).is_some());
+    assert_eq!(
+        alice.cookies("ws.example"),
+        None,
+        "no cookie counts for the whole host"
+    );
+    let answer = alice.send("GET", &page, headers(&[("cookie", "x=1")])).await;
+    assert_eq!(answer.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_ticket_is_worth_nothing_in_a_neighbouring_folder_or_at_a_workspace_made_anew() {
+    let world = world().await;
+    let alice = signed_in(&world, "alice", WS1).await;
+    let ticket = alice.cookie(WS1, FOLDER_TICKET).unwrap();
+    for other in [WS10, OPEN, "ws.example/workspaces/team/none"] {
+        alice.set_cookie(other, FOLDER_TICKET, Some(&ticket));
+        let answer = alice.send("GET", &url(other, "/api"), headers(&[])).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{other}");
+        assert_eq!(answer.json()["loginUrl"], url(other, "/"), "{other}");
+    }
+    // The browser itself sends it to its folder and to no other whose name begins alike.
+    let stranger = url(WS10, "/").replace("ws10/", "ws1%30/");
+    assert_eq!(alice.step(&stranger).await.status, StatusCode::BAD_REQUEST);
+    let again = Target {
+        uid: "another".into(),
+        ..at(WS1, "alice", AccessType::OwnerOnly)
+    };
+    serve(&world, vec![again], true);
+    let answer = alice.send("GET", &url(WS1, "/api"), headers(&[])).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert!(alice.open(&url(WS1, "/")).await.is_inside());
+}
+
+#[tokio::test]
+async fn two_cookies_of_the_name_are_refused() {
+    let world = world().await;
+    let alice = signed_in(&world, "alice", WS1).await;
+    // As a page elsewhere on the host can set one: for the host, and with a path that matches too.
+    for place in [
+        "ws.example",
+        "ws.example/workspaces",
+        "ws.example/workspaces/team",
+    ] {
+        alice.set_cookie(place, FOLDER_TICKET, Some("tossed"));
+        let answer = alice.step(&url(WS1, "/")).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{place}");
+        alice.set_cookie(place, FOLDER_TICKET, None);
+    }
+    assert_eq!(alice.step(&url(WS1, "/")).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_pod_sees_no_cookie_of_ours_whatever_folder_it_was_for() {
+    let world = world().await;
+    let alice = signed_in(&world, "alice", WS1).await;
+    alice.set_cookie("ws.example", "__Secure-ws-other", Some("1"));
+    alice.set_cookie("ws.example", "__SECURE-WS", Some("1"));
+    alice.set_cookie("ws.example", "_xsrf", Some("2"));
+    let answer = alice.step(&url(WS1, "/")).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.headers["cookie"], "_xsrf=2");
+}
+
+#[tokio::test]
+async fn only_one_reading_of_a_path_leads_to_a_workspace() {
+    let world = world().await;
+    let alice = signed_in(&world, "alice", WS1).await;
+    for (path, status) in [
+        ("/workspaces/team/ws1/../ws10/", StatusCode::BAD_REQUEST),
+        ("/workspaces/team/ws1/%2e%2e/ws10/", StatusCode::BAD_REQUEST),
+        ("/workspaces/team/ws1/..%2fws10/", StatusCode::BAD_REQUEST),
+        ("/workspaces/team/ws1/..\\ws10/", StatusCode::BAD_REQUEST),
+        ("/workspaces/team%2fws1/", StatusCode::BAD_REQUEST),
+        ("/workspaces/team/ws1;x/", StatusCode::BAD_REQUEST),
+        ("//workspaces/team/ws1/", StatusCode::BAD_REQUEST),
+        ("/workspaces/team/ws1%00/", StatusCode::BAD_REQUEST),
+        ("/", StatusCode::NOT_FOUND),
+        ("/favicon.ico", StatusCode::NOT_FOUND),
+        ("/workspaces/team/", StatusCode::NOT_FOUND),
+        ("/workspaces/team/ws1/_workspace/other", StatusCode::NOT_FOUND),
+        (
+            "/workspaces/team/ws1/x/../_workspace/callback",
+            StatusCode::NOT_FOUND,
+        ),
+        (
+            "/workspaces/team/ws1/%5fworkspace/callback",
+            StatusCode::NOT_FOUND,
+        ),
+    ] {
+        let told = world
+            .verify("GET", &format!("{ORIGIN}{path}"), headers(&NAVIGATION))
+            .await;
+        assert_eq!(told.status, status, "{path}");
+        assert!(told.location().is_none(), "{path}");
+        if !path.contains("workspace/callback") && !path.contains("_workspace") {
+            let page = world
+                .page(
+                    Method::GET,
+                    &format!("{ORIGIN}{}", path.replace('\\', "%5c")),
+                    headers(&NAVIGATION),
+                    String::new(),
+                )
+                .await;
+            assert_eq!(page.status, status, "{path}");
+        }
+    }
+    let bare = alice.step(&url(WS1, "")).await;
+    assert_eq!(
+        (bare.status, bare.location()),
+        (StatusCode::FOUND, Some(&*url(WS1, "/")))
+    );
+    let post = world.verify("POST", &url(WS1, ""), headers(&[])).await;
+    assert_eq!(post.status, StatusCode::NOT_FOUND);
+    // Hosts of their own are nobody's here.
+    let host = world
+        .verify("GET", "https://ws1.ws.example:8443/", headers(&NAVIGATION))
+        .await;
+    assert_eq!(host.status, StatusCode::MISDIRECTED_REQUEST);
+}
+
+#[tokio::test]
+async fn a_guest_is_refused_like_a_stranger_and_the_log_says_why() {
+    let world = world().await;
+    let alice = world.browser("alice");
+    let nothing = alice
+        .open(&url("ws.example/workspaces/team/none", "/"))
+        .await
+        .answer;
+    let refused = alice.open(&url(OPEN, "/")).await.answer;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert_eq!((refused.status, &refused.body), (nothing.status, &nothing.body));
+    let records = world.log.records("denied", 2).await;
+    assert_eq!(
+        (&records[0]["rule"], &records[1]["rule"]),
+        (&json!("no_workspace"), &json!("one_origin"))
+    );
+    serve(&world, workspaces(), false);
+    assert!(alice.open(&url(OPEN, "/")).await.is_inside());
+}
+
+#[tokio::test]
+async fn a_stopped_workspace_is_started_from_its_folder() {
+    let world = world().await;
+    let alice = signed_in(&world, "alice", WS1).await;
+    let stopped = Target {
+        phase: Phase::Stopped,
+        ..at(WS1, "alice", AccessType::OwnerOnly)
+    };
+    serve(&world, vec![stopped], true);
+    let page = world
+        .page(
+            Method::GET,
+            &url(WS1, "/lab"),
+            headers(&NAVIGATION),
+            String::new(),
+        )
+        .await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(page.body.contains("ws1 is stopped"), "{}", page.body);
+    let form = alice.step(&format!("{AUTH}/start?host={WS1}")).await;
+    assert_eq!(form.status, StatusCode::OK);
+    assert!(form.body.contains(WS1), "{}", form.body);
+    for wrong in [
+        "ws.example",
+        "ws.example/workspaces/team",
+        "ws.example/workspaces/team/../team/ws1",
+        "ws1.ws.example",
+    ] {
+        let answer = alice.step(&format!("{AUTH}/start?host={wrong}")).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
+}

@@ -1,0 +1,237 @@
+//! A hostile page in one workspace, opened in alice's own browser, with her signed in everywhere: what it gets of her other
+//! workspaces and of the sign-in host is nothing.
+
+use anyhow::Context as _;
+use api::Workspace;
+use api::workspace::Phase;
+use e2e::{
+    Environment,
+    browser::Browser,
+    cluster::{self, Scratch},
+    wait, workspace,
+};
+use kube::Api;
+use kube::api::PostParams;
+use serde_json::{Value, json};
+
+/// A running echo workspace, and where browsers find it.
+async fn running(workspaces: &Api<Workspace>, name: &str) -> anyhow::Result<(Workspace, String)> {
+    workspaces
+        .create(&PostParams::default(), &workspace::echo(name)?)
+        .await?;
+    let made = workspace::reached(workspaces, name, Phase::Running).await?;
+    let url = workspace::url(&made)?;
+    Ok((made, url))
+}
+
+/// What a workspace's pod was asked for, as it tells.
+async fn asked(scratch: &Scratch, of: &Workspace) -> anyhow::Result<String> {
+    let endpoint = of.status.as_ref().and_then(|status| status.endpoint.as_ref());
+    let pod = &endpoint.context("no pod")?.pod_name;
+    let log = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8888/_log').read().decode())";
+    cluster::exec(&scratch.api(), pod, &["python3", "-c", log]).await
+}
+
+/// Runs a hostile page's script: `done` tells how it ended.
+async fn tries(browser: &Browser, script: &str, target: &str) -> anyhow::Result<Value> {
+    let script = format!("const [target, done] = arguments; {script}");
+    Ok(browser.page.execute_async(&script, vec![target.into()]).await?)
+}
+
+/// What a page can do without leaving, and what tells it that it got nothing. `target` ends in what the pod's log is searched for.
+const ATTEMPTS: [(&str, &str, &str); 9] = [
+    (
+        "fetch",
+        "fetch(target, {credentials: 'include'}).then(() => done('got'), () => done('nothing'))",
+        "nothing",
+    ),
+    (
+        "post",
+        "fetch(target, {method: 'POST', credentials: 'include', mode: 'no-cors', body: 'x'}).then(r => done(r.type), () => done('nothing'))",
+        "opaque",
+    ),
+    (
+        "preflight",
+        "fetch(target, {method: 'DELETE', credentials: 'include'}).then(() => done('got'), () => done('nothing'))",
+        "nothing",
+    ),
+    (
+        "script",
+        "const s = document.createElement('script'); s.src = target; s.onload = () => done('got'); s.onerror = () => done('nothing'); document.body.append(s)",
+        "nothing",
+    ),
+    (
+        "image",
+        "const i = new Image(); i.src = target; i.onload = () => done('got'); i.onerror = () => done('nothing')",
+        "nothing",
+    ),
+    (
+        "frame",
+        "const f = document.createElement('iframe'); f.src = target; f.onload = () => { let seen = 'nothing'; try { seen = f.contentDocument ? 'got' : 'nothing' } catch {} done(seen) }; document.body.append(f)",
+        "nothing",
+    ),
+    (
+        "form-in-frame",
+        "const f = document.createElement('iframe'); f.name = 'inner'; document.body.append(f); const form = document.createElement('form'); form.method = 'post'; form.action = target; form.target = 'inner'; document.body.append(form); f.onload = () => done('nothing'); form.submit()",
+        "nothing",
+    ),
+    (
+        "socket",
+        "const s = new WebSocket(target.replace('https', 'wss')); s.onopen = () => done('got'); s.onerror = () => done('nothing')",
+        "nothing",
+    ),
+    (
+        "worker",
+        "navigator.serviceWorker.register(target).then(() => done('got'), () => done('nothing'))",
+        "nothing",
+    ),
+];
+
+#[tokio::test]
+async fn a_hostile_page_gets_nothing_of_another_workspace_or_of_the_sign_in_host() -> anyhow::Result<()> {
+    let scratch = Scratch::new("hostile", &["alice"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let (victim, victim_url) = running(&alice, "victim").await?;
+    let (hostile, hostile_url) = running(&alice, "hostile").await?;
+    let browser = Browser::start().await?;
+    browser.sign_in(&victim_url, "alice").await?;
+    browser.arrived(&workspace::host(&victim)?).await?;
+    browser.page.goto(&hostile_url).await?;
+    browser.arrived(&workspace::host(&hostile)?).await?;
+
+    let environment = Environment::get()?;
+    let auth = format!("https://{}:{}/", environment.auth_host(), environment.port);
+    for (way, script, ending) in ATTEMPTS {
+        let got = tries(&browser, script, &format!("{victim_url}stolen-{way}")).await?;
+        assert_eq!(got, json!(ending), "{way} against the workspace");
+        // Its own forms are the worst that could be sent there.
+        let page = if way.contains("form") || way == "post" {
+            "sign-out"
+        } else {
+            ""
+        };
+        let got = tries(&browser, script, &format!("{auth}{page}")).await?;
+        assert_eq!(got, json!(ending), "{way} against the sign-in host");
+    }
+    // As a navigation, with everything that a form can say.
+    for target in [
+        format!("{victim_url}stolen-by-form"),
+        format!("{auth}sign-out"),
+        format!("{auth}start"),
+    ] {
+        let script = "done(''); const f = document.createElement('form'); f.method = 'post'; f.action = target; document.body.append(f); f.submit()";
+        tries(&browser, script, &target).await?;
+        wait::until("the form to be answered", wait::USUAL, || async {
+            let url = browser
+                .page
+                .current_url()
+                .await
+                .map_err(|error| error.to_string())?;
+            if url.as_str() == target {
+                Ok(())
+            } else {
+                Err(url.to_string())
+            }
+        })
+        .await?;
+        browser.page.goto(&hostile_url).await?;
+        browser.arrived(&workspace::host(&hostile)?).await?;
+    }
+    // Nothing of it was done: she is signed in, and the victim's pod never heard of it.
+    browser.page.goto(&auth).await?;
+    browser.sees("body", "alice").await?;
+    let seen = asked(&scratch, &victim).await?;
+    assert!(!seen.contains("stolen"), "{seen}");
+    browser.close().await?;
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn cookies_that_a_hostile_page_tosses_neither_sign_anybody_in_nor_shut_anybody_out()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("tossing", &["alice"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let (victim, victim_url) = running(&alice, "victim").await?;
+    let (hostile, hostile_url) = running(&alice, "hostile").await?;
+    let browser = Browser::start().await?;
+    browser.sign_in(&victim_url, "alice").await?;
+    browser.arrived(&workspace::host(&victim)?).await?;
+    browser.page.goto(&hostile_url).await?;
+    browser.arrived(&workspace::host(&hostile)?).await?;
+    let base = workspace::host(&victim)?
+        .split_once('.')
+        .context("no base")?
+        .1
+        .to_owned();
+    // For every host of the site, as far as the browser lets a page: our names it does not.
+    let toss = "for (const name of ['__Host-ws', '__Host-ws-pre', '__Host-session', '__Host-login-0', '__host-WS', 'plain']) \
+                for (const path of ['/', '/sign-out', '/_workspace/']) \
+                document.cookie = `${name}=tossed; Domain=${target}; Path=${path}; Secure`; done(document.cookie)";
+    let kept = tries(&browser, toss, &base).await?;
+    assert_eq!(kept, json!("plain=tossed"), "the control, and nothing else");
+    browser.page.goto(&victim_url).await?;
+    browser.arrived(&workspace::host(&victim)?).await?;
+    browser.sees("body", "\"path\"").await?;
+    let text = browser.text().await?.to_lowercase();
+    assert!(
+        text.contains("plain=tossed") && !text.contains("__host-"),
+        "{text}"
+    );
+    let environment = Environment::get()?;
+    browser
+        .page
+        .goto(&format!(
+            "https://{}:{}/",
+            environment.auth_host(),
+            environment.port
+        ))
+        .await?;
+    browser.sees("body", "alice").await?;
+    browser.close().await?;
+    scratch.finish().await
+}
+
+/// It would answer in place of the pod whatever its page asks for, and outlives the pod.
+#[tokio::test]
+async fn a_service_worker_of_a_deleted_workspace_has_no_power_over_its_namesake() -> anyhow::Result<()> {
+    let scratch = Scratch::new("worker", &["alice"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let (first, first_url) = running(&alice, "lab").await?;
+    let browser = Browser::start().await?;
+    browser.sign_in(&first_url, "alice").await?;
+    browser.arrived(&workspace::host(&first)?).await?;
+    let code = "self.addEventListener('install',()=>self.skipWaiting());\
+                self.addEventListener('activate',e=>e.waitUntil(clients.claim()));\
+                self.addEventListener('fetch',e=>e.respondWith(new Response('possessed')))";
+    let register = format!(
+        "const code = \"{code}\"; const at = target + '_say?type=text/javascript&body=' + encodeURIComponent(code); \
+         navigator.serviceWorker.register(at, {{scope: '/'}}).then(() => navigator.serviceWorker.ready)\
+         .then(() => done('registered'), e => done(String(e)))"
+    );
+    let made = tries(&browser, &register, &first_url).await?;
+    assert_eq!(
+        made,
+        json!("registered"),
+        "the control: it works where it was made"
+    );
+    browser.page.goto(&format!("{first_url}page")).await?;
+    browser.sees("body", "possessed").await?;
+
+    workspace::delete(&alice, "lab").await?;
+    let (second, second_url) = running(&alice, "lab").await?;
+    assert_ne!(first_url, second_url, "another origin");
+    browser.page.goto(&second_url).await?;
+    browser.arrived(&workspace::host(&second)?).await?;
+    browser.sees("body", "\"path\"").await?;
+    let found = "navigator.serviceWorker.getRegistrations().then(all => done(all.length))";
+    assert_eq!(tries(&browser, found, "").await?, json!(0));
+    // What lives on there answers on the old host alone, and learns nothing of the new one.
+    let script = "fetch(target, {credentials: 'include'}).then(() => done('got'), () => done('nothing'))";
+    browser.page.goto(&first_url).await?;
+    browser.sees("body", "possessed").await?;
+    let got = tries(&browser, script, &format!("{second_url}stolen")).await?;
+    assert_eq!(got, json!("nothing"));
+    assert!(!asked(&scratch, &second).await?.contains("stolen"));
+    browser.close().await?;
+    scratch.finish().await
+}
