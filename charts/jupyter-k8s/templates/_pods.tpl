@@ -58,6 +58,8 @@ livenessProbe:
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 3
+  # A process that answers no probe drains nothing either: it is not given the time for that.
+  terminationGracePeriodSeconds: 5
 {{- end }}
 
 {{/* What every server of ours is told about itself. */}}

@@ -1,6 +1,7 @@
 //! Components die while people work. A test binary of its own: nothing else runs meanwhile.
 
 mod away;
+mod replicas;
 mod starts;
 mod upgrade;
 

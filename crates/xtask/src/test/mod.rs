@@ -4,6 +4,7 @@ mod durations;
 mod end_to_end;
 mod harness;
 mod pool;
+mod promtool;
 mod stream;
 mod summary;
 mod tests;
@@ -152,9 +153,10 @@ fn dependencies(run: &mut Run<'_>) -> anyhow::Result<()> {
 fn unit_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
     let helm = helm::ensure(run.paths, &run.progress)?;
     let traefik = traefik::ensure(run.paths, &run.progress)?;
+    let promtool = promtool::ensure(run.paths, &run.progress)?;
     run.cargo(
         &["test", "--workspace", "--exclude", "e2e", "--no-fail-fast"],
-        &[("HELM", &helm), ("TRAEFIK", &traefik)],
+        &[("HELM", &helm), ("TRAEFIK", &traefik), ("PROMTOOL", &promtool)],
     )
 }
 

@@ -7,6 +7,7 @@
 )]
 
 mod managers;
+mod monitoring;
 mod pods;
 mod render;
 mod rights;

@@ -1,0 +1,229 @@
+//! Dashboard, alerts and metrics name the same things, alerts fire when they must, and all of it is off until switched on.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::render::{EXTERNAL, named, of_kind, template};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// `$PROMTOOL`, else promtool in the cache folder of the tool.
+fn promtool() -> PathBuf {
+    let cache = || {
+        let cache = std::env::var_os("JUPYTER_K8S_CACHE").map(PathBuf::from);
+        let cache = cache.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cache/jupyter-k8s")));
+        cache.unwrap_or_default().join("promtool/bin/promtool")
+    };
+    let path = std::env::var_os("PROMTOOL").map_or_else(cache, PathBuf::from);
+    assert!(
+        path.is_file(),
+        "{} is missing: `./justw test` puts it in place",
+        path.display()
+    );
+    path
+}
+
+fn promtool_is_content(arguments: &[&str], folder: &Path) {
+    let output = Command::new(promtool())
+        .current_dir(folder)
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn alerts() -> Vec<Value> {
+    let rules: Value = serde_saphyr::from_str(&read("deploy/monitoring/alerts.yaml")).unwrap();
+    let groups = rules["groups"].as_array().unwrap().clone();
+    groups
+        .iter()
+        .flat_map(|group| group["rules"].as_array().unwrap().clone())
+        .collect()
+}
+
+/// Every `expr` of the dashboard.
+fn questions(dashboard: &Value) -> Vec<String> {
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().cloned().unwrap_or_default());
+    targets
+        .map(|target| target["expr"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Names of our metrics in a text, without what histograms and counters add.
+fn names(text: &str) -> BTreeSet<String> {
+    let words = text.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_'));
+    let ours = words.filter(|word| {
+        ["gateway", "operator", "webhook"]
+            .iter()
+            .any(|part| word.starts_with(&format!("jupyter_k8s_{part}_")))
+    });
+    let bare = |word: &str| {
+        let ends = ["_total", "_bucket", "_count", "_sum"];
+        ends.iter()
+            .find_map(|end| word.strip_suffix(end))
+            .unwrap_or(word)
+            .to_owned()
+    };
+    ours.map(bare).collect()
+}
+
+#[test]
+fn alerts_fire_when_they_must_and_stay_quiet_otherwise() {
+    let folder = root().join("deploy/monitoring");
+    promtool_is_content(&["check", "rules", "alerts.yaml"], &folder);
+    promtool_is_content(&["test", "rules", "alerts.test.yaml"], &folder);
+    let tests = read("deploy/monitoring/alerts.test.yaml");
+    for alert in alerts() {
+        let name = alert["alert"].as_str().unwrap();
+        for what in ["fires", "stays quiet"] {
+            assert!(
+                tests.contains(&format!("- name: \"{name} {what}\"")),
+                "{name} {what}: no test"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_alert_says_what_happened_and_where_it_is_told_what_to_do() {
+    let page = read("docs/alerts.md");
+    let anchors: BTreeSet<String> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .map(|title| {
+            let kept = title.to_lowercase();
+            let kept = kept
+                .chars()
+                .filter(|one| one.is_alphanumeric() || " -".contains(*one));
+            format!("docs/alerts.md#{}", kept.collect::<String>().replace(' ', "-"))
+        })
+        .collect();
+    let mut used = BTreeSet::new();
+    for alert in alerts() {
+        let (name, said) = (&alert["alert"], &alert["annotations"]);
+        for field in ["summary", "description"] {
+            assert!(
+                said[field].as_str().is_some_and(|text| text.ends_with('.')),
+                "{name}: {field}"
+            );
+        }
+        let runbook = said["runbook"].as_str().unwrap_or_default().to_owned();
+        assert!(
+            anchors.contains(&runbook),
+            "{name}: {runbook} is no heading of docs/alerts.md"
+        );
+        used.insert(runbook);
+        let severity = alert["labels"]["severity"].as_str().unwrap_or_default();
+        assert!(
+            ["critical", "warning", "info"].contains(&severity),
+            "{name}: {severity}"
+        );
+    }
+    assert_eq!(anchors, used, "every section belongs to an alert");
+}
+
+#[test]
+fn every_metric_that_is_looked_at_is_one_and_every_question_can_be_read() {
+    let page = read("docs/metrics.md");
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    let known: BTreeSet<String> = rows
+        .map(|row| row.split('`').nth(1).unwrap().to_owned())
+        .collect();
+    let dashboard: Value = serde_json::from_str(&read("deploy/monitoring/dashboard.json")).unwrap();
+    let questions = questions(&dashboard);
+    let looked_at: BTreeSet<String> = questions
+        .iter()
+        .flat_map(|question| names(question))
+        .chain(
+            alerts()
+                .iter()
+                .flat_map(|alert| names(alert["expr"].as_str().unwrap())),
+        )
+        .collect();
+    let unknown: Vec<_> = looked_at.difference(&known).collect();
+    assert!(unknown.is_empty(), "not in docs/metrics.md: {unknown:?}");
+    let unseen: Vec<_> = known.difference(&looked_at).collect();
+    assert_eq!(
+        unseen,
+        ["jupyter_k8s_gateway_sealing_keys"],
+        "on no panel and in no alert"
+    );
+
+    // The dashboard's questions as rules, for promtool to read.
+    let rules: Vec<Value> = questions
+        .iter()
+        .enumerate()
+        .map(|(at, question)| {
+            let expr = question.replace("$__rate_interval", "1m");
+            serde_json::json!({"record": format!("question:{at}"), "expr": expr})
+        })
+        .collect();
+    let rules = serde_json::json!({"groups": [{"name": "dashboard", "rules": rules}]});
+    let folder = std::env::temp_dir().join(format!("dashboard-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("rules.yaml"), rules.to_string()).unwrap();
+    promtool_is_content(&["check", "rules", "rules.yaml"], &folder);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn monitoring_is_off_until_it_is_switched_on() {
+    let off = template(&EXTERNAL).unwrap();
+    for kind in ["PodMonitor", "PrometheusRule"] {
+        assert!(of_kind(&off, kind).is_empty());
+    }
+    let on = [
+        "--set",
+        "monitoring.podMonitor.enabled=true,monitoring.prometheusRule.enabled=true",
+        "--set",
+        "monitoring.prometheusRule.labels.release=prometheus,monitoring.grafanaDashboard.enabled=true",
+    ];
+    let on = template(&[&EXTERNAL[..], &on].concat()).unwrap();
+    let rule = named(&on, "PrometheusRule", "jupyter-k8s");
+    assert_eq!(rule["metadata"]["labels"]["release"], "prometheus");
+    let plain: Value = serde_saphyr::from_str(&read("deploy/monitoring/alerts.yaml")).unwrap();
+    assert_eq!(rule["spec"], plain, "what is installed is the plain file");
+    let scraped = &named(&on, "PodMonitor", "jupyter-k8s")["spec"];
+    assert_eq!(scraped["podMetricsEndpoints"][0]["port"], "admin");
+    let dashboard = named(&on, "ConfigMap", "jupyter-k8s-dashboard");
+    assert_eq!(dashboard["metadata"]["labels"]["grafana_dashboard"], "1");
+    let text = dashboard["data"]["jupyter-k8s.json"].as_str().unwrap();
+    let installed: Value = serde_json::from_str(text).unwrap();
+    let plain: Value = serde_json::from_str(&read("deploy/monitoring/dashboard.json")).unwrap();
+    assert_eq!(installed, plain);
+}
+
+#[test]
+fn trusted_proxies_are_believed_by_proxy_and_gateway_alike() {
+    let on = ["--set", "proxy.trustedProxies={10.0.0.0/8,2001:db8::/32}"];
+    let on = template(&[&EXTERNAL[..], &on].concat()).unwrap();
+    let arguments = |name: &str| {
+        named(&on, "Deployment", name)["spec"]["template"]["spec"]["containers"][0]["args"].to_string()
+    };
+    assert!(
+        arguments("jupyter-k8s-proxy")
+            .contains("--entrypoints.https.forwardedheaders.trustedips=10.0.0.0/8,2001:db8::/32")
+    );
+    for one in ["--trusted-proxies=10.0.0.0/8", "--trusted-proxies=2001:db8::/32"] {
+        assert!(arguments("jupyter-k8s-gateway").contains(one), "{one}");
+    }
+    let off = template(&EXTERNAL).unwrap();
+    let proxy = named(&off, "Deployment", "jupyter-k8s-proxy").to_string();
+    assert!(!proxy.contains("trustedips"));
+}
