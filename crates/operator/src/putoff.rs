@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 /// How long a status may be put off where some are on their way.
 pub const LONGEST: Duration = Duration::from_secs(10);
-/// How much longer for each of them where they are very many: what the API server takes to bring one on its way, more or less.
-const EACH: Duration = Duration::from_millis(40);
+/// For each of them where they are very many: what the cluster takes to bring one on its way, more or less.
+const EACH: Duration = Duration::from_millis(60);
 /// How long at most. Whoever is on the way for longer does not count as one of many any more.
 const MOST: Duration = Duration::from_mins(1);
 /// Workspaces on their way from which on statuses are put off.
@@ -25,7 +25,14 @@ pub const MANY: usize = 16;
 /// Who is on the way, since when, and what is not said of it yet; by workspace.
 #[derive(Debug, Default)]
 pub struct PutOff {
-    moving: Mutex<HashMap<String, Moving>>,
+    crowd: Mutex<Crowd>,
+}
+
+#[derive(Debug, Default)]
+struct Crowd {
+    moving: HashMap<String, Moving>,
+    /// The most that were on their way at a time since many are.
+    peak: usize,
 }
 
 #[derive(Debug)]
@@ -39,7 +46,8 @@ impl PutOff {
     /// Puts a status off that says no more than that the workspace is on its way, and answers until when at the latest;
     /// `None`: it is to be written now.
     pub fn put_off(&self, workspace: &str, uid: &str, status: &WorkspaceStatus) -> Option<Duration> {
-        let mut moving = self.lock();
+        let mut crowd = self.lock();
+        let Crowd { moving, peak } = &mut *crowd;
         let now = Instant::now();
         let known = moving.get(workspace).filter(|it| it.uid == uid);
         let since = known.map_or(now, |it| it.since);
@@ -51,9 +59,12 @@ impl PutOff {
         moving.insert(workspace.to_owned(), new);
         let recent = moving.values().filter(|it| now - it.since < MOST).count();
         if recent < MANY {
+            *peak = 0;
             return None;
         }
-        let patience = EACH * u32::try_from(recent).unwrap_or(u32::MAX);
+        // Not fewer and fewer: the last ones waited for the first.
+        *peak = recent.max(*peak);
+        let patience = EACH * u32::try_from(*peak).unwrap_or(u32::MAX);
         let left = patience.clamp(LONGEST, MOST).checked_sub(now - since);
         let left = left.filter(|left| !left.is_zero())?;
         if let Some(it) = moving.get_mut(workspace) {
@@ -64,23 +75,23 @@ impl PutOff {
 
     /// The status that was put off: what we would say of this workspace.
     pub fn status(&self, workspace: &str, uid: &str) -> Option<WorkspaceStatus> {
-        let moving = self.lock();
-        let found = moving.get(workspace).filter(|it| it.uid == uid)?;
+        let crowd = self.lock();
+        let found = crowd.moving.get(workspace).filter(|it| it.uid == uid)?;
         found.unsaid.clone()
     }
 
     /// The workspace has arrived, or is gone.
     pub fn forget(&self, workspace: &str) {
-        self.lock().remove(workspace);
+        self.lock().moving.remove(workspace);
     }
 
     /// Forgets everything: another leads.
     pub fn clear(&self) {
-        self.lock().clear();
+        *self.lock() = Crowd::default();
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Moving>> {
-        self.moving.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Crowd> {
+        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -129,9 +140,14 @@ mod tests {
             let put = (0..many).map(|number| put_off.put_off(&format!("team/{number}"), "u", &status("1")));
             put.last().flatten()
         };
-        assert_eq!(last(250), Some(LONGEST));
-        assert_eq!(last(1000), Some(EACH * 1000));
-        assert_eq!(last(10_000), Some(MOST));
+        assert_eq!(last(160), Some(LONGEST));
+        assert_eq!(last(500), Some(EACH * 500));
+        for number in 0..400 {
+            put_off.forget(&format!("team/{number}"));
+        }
+        let one_of_the_last = put_off.put_off("team/499", "u", &status("2"));
+        assert_eq!(one_of_the_last, Some(EACH * 500), "the first got there before it");
+        assert_eq!(last(2000), Some(MOST));
     }
 
     #[test]
