@@ -141,6 +141,25 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_is_the_namespace_and_the_name() {
+        let routing = |mode| Routing {
+            mode,
+            path_mode_sharing: api::manager::PathModeSharing::Refuse,
+            base_domain: "b.org".to_owned(),
+            port: None,
+            traefik: None,
+            custom: None,
+        };
+        let place = |mode| place(&routing(mode), "team-demo", "demo", UID);
+        assert_eq!(
+            place(RoutingMode::Path),
+            ("b.org".to_owned(), "/workspaces/team-demo/demo".to_owned())
+        );
+        let (host, folder) = place(RoutingMode::Subdomain);
+        assert!(host.starts_with("demo-") && host.ends_with(".b.org") && folder.is_empty());
+    }
+
+    #[test]
     fn a_url_leaves_the_usual_port_out() {
         assert_eq!(url("a.example.org", 443), "https://a.example.org/");
         assert_eq!(url("a.example.org", 8443), "https://a.example.org:8443/");

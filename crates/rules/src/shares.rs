@@ -237,6 +237,29 @@ mod tests {
     }
 
     #[test]
+    fn where_all_workspaces_are_of_one_origin_no_share_counts_unless_the_risk_is_accepted() {
+        let lab = workspace("alice", "u-1");
+        let judged = |path_mode_sharing| {
+            let mut manager = manager(json!({}));
+            manager.spec.routing.mode = api::manager::RoutingMode::Path;
+            manager.spec.routing.path_mode_sharing = path_mode_sharing;
+            live(
+                &share(json!({})),
+                Some(&lab),
+                Some(&manager),
+                NOON.parse().unwrap(),
+            )
+        };
+        let refused = judged(api::manager::PathModeSharing::Refuse).unwrap_err();
+        assert_eq!(refused.reason(), reason::SHARING_DISABLED);
+        assert!(
+            refused.to_string().contains("routing.pathModeSharing"),
+            "{refused}"
+        );
+        assert_eq!(judged(api::manager::PathModeSharing::AcceptRisk), Ok(()));
+    }
+
+    #[test]
     fn a_workspace_made_anew_under_the_name_is_not_shared() {
         let again = workspace("alice", "u-2");
         assert_eq!(

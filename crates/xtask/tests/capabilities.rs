@@ -1,6 +1,9 @@
-//! docs/capabilities.md claims only what a test with that name shows.
+//! docs/capabilities.md and docs/refusals.md claim only what a test with that name shows.
 
 use std::{collections::BTreeSet, fs, path::Path};
+
+/// The pages with such tables.
+const PAGES: [&str; 2] = ["docs/capabilities.md", "docs/refusals.md"];
 
 /// `path::function` of a claim, as it stands between backquotes.
 fn claims(page: &str) -> Vec<(String, String, String)> {
@@ -30,8 +33,14 @@ fn claims(page: &str) -> Vec<(String, String, String)> {
 #[test]
 fn every_claimed_test_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
-    let claims = claims(&fs::read_to_string(root.join("docs/capabilities.md")).unwrap());
-    assert!(claims.len() > 10, "the page lists claims");
+    let claims: Vec<_> = PAGES
+        .iter()
+        .flat_map(|page| {
+            let claims = claims(&fs::read_to_string(root.join(page)).unwrap());
+            assert!(claims.len() > 10, "{page} lists claims");
+            claims
+        })
+        .collect();
     let missing: BTreeSet<_> =
         claims
             .iter()
@@ -53,12 +62,14 @@ fn every_claimed_test_exists() {
 #[test]
 fn every_row_of_the_table_names_a_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
-    let page = fs::read_to_string(root.join("docs/capabilities.md")).unwrap();
-    let claimed: BTreeSet<_> = claims(&page).into_iter().map(|(row, ..)| row).collect();
-    let rows = page.lines().filter_map(|line| {
-        let row = line.strip_prefix("| ")?.split(' ').next()?;
-        row.parse::<u32>().ok().map(|_| row.to_owned())
-    });
-    let unproved: Vec<_> = rows.filter(|row| !claimed.contains(row)).collect();
-    assert!(unproved.is_empty(), "rows without a test: {unproved:?}");
+    for name in PAGES {
+        let page = fs::read_to_string(root.join(name)).unwrap();
+        let claimed: BTreeSet<_> = claims(&page).into_iter().map(|(row, ..)| row).collect();
+        let rows = page.lines().filter_map(|line| {
+            let row = line.strip_prefix("| ")?.split(' ').next()?;
+            row.parse::<u32>().ok().map(|_| row.to_owned())
+        });
+        let unproved: Vec<_> = rows.filter(|row| !claimed.contains(row)).collect();
+        assert!(unproved.is_empty(), "rows of {name} without a test: {unproved:?}");
+    }
 }

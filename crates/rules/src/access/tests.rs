@@ -28,6 +28,7 @@ fn with_administrators(rbac: Rbac) -> Policy {
     Policy {
         rbac,
         admin_groups: HashSet::from(["admins".to_owned()]),
+        ..Policy::default()
     }
 }
 
@@ -105,6 +106,32 @@ fn a_share_lets_in_whom_it_names_until_its_end() {
         assert_eq!(decide("bob", 100), Decision::Deny(Denied::NotOwner));
         assert_eq!(decide("eve", 99), Decision::Deny(Denied::NotOwner));
         assert_eq!(decide("", 99), Decision::Deny(Denied::Anonymous));
+    }
+}
+
+#[test]
+fn where_all_workspaces_are_of_one_origin_guests_are_refused_and_nobody_is_asked_for_them() {
+    let shared = shared_with("User", "bob");
+    let none = Shared::default();
+    let policy = Policy {
+        refuses_guests: true,
+        ..with_administrators(Rbac::Required)
+    };
+    let never_asked = || panic!("nobody is to be asked");
+    for (access, shared, denied) in [
+        (AccessType::Public, &none, Denied::OneOrigin),
+        (AccessType::OwnerOnly, &shared, Denied::OneOrigin),
+        (AccessType::Public, &shared, Denied::OneOrigin),
+        (AccessType::OwnerOnly, &none, Denied::NotOwner),
+    ] {
+        let facts = facts("alice", access, shared);
+        let guest = connect(person("bob", NOBODY), facts, &policy, never_asked, 0);
+        assert_eq!(guest, Decision::Deny(denied));
+        let owner = connect(person("alice", NOBODY), facts, &policy, || Right::Granted, 0);
+        assert_eq!(owner, Decision::Allow(Allowed::Owner));
+        let admins = ["admins".to_owned()];
+        let administrator = connect(person("grace", &admins), facts, &policy, never_asked, 0);
+        assert_eq!(administrator, Decision::Allow(Allowed::Administrator));
     }
 }
 

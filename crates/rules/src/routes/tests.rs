@@ -222,6 +222,20 @@ fn a_workspace_s_own_variables_can_be_used_but_cannot_mean_anything() {
 }
 
 #[test]
+fn in_folders_of_one_host_the_url_ends_in_the_workspace_s_path() {
+    let mut manager = manager(&[], &json!({"gateway": {}}));
+    manager.spec.routing.custom = None;
+    manager.spec.routing.traefik = Some(api::manager::Traefik {});
+    manager.spec.routing.mode = api::manager::RoutingMode::Path;
+    let (workspace, settings) = (workspace(&json!({})), settings());
+    let effective = effective(&workspace.spec, None, &settings);
+    let now = |manager: &WorkspaceManager| of(&workspace, &effective, manager, &settings).unwrap().1;
+    assert_eq!(now(&manager), "https://b.org/workspaces/team/demo/");
+    manager.spec.routing.port = Some(8443);
+    assert_eq!(now(&manager), "https://b.org:8443/workspaces/team/demo/");
+}
+
+#[test]
 fn a_url_template_replaces_the_usual_url() {
     let mut manager = manager(&[ingress()], &forward());
     let (workspace, settings) = (workspace(&json!({})), settings());

@@ -17,7 +17,7 @@ fn the_proxy_asks_the_gateway_about_all_but_its_own_pages_and_sends_upgrades_to_
     let workspaces =
         r"HostRegexp(`^[a-z0-9-]{1,63}\.workspaces\.localhost$`) && !Host(`auth.workspaces.localhost`)";
     assert_eq!(routers["gate"]["rule"], workspaces);
-    assert_eq!(strings(&routers["gate"]["middlewares"]), ["gate"]);
+    assert_eq!(strings(&routers["gate"]["middlewares"]), ["gate", "answers"]);
     assert!(
         routers["gate"]["service"].is_null(),
         "only children of `gate` lead anywhere"
@@ -44,6 +44,34 @@ fn the_proxy_asks_the_gateway_about_all_but_its_own_pages_and_sends_upgrades_to_
     assert!(
         gate["tls"]["cert"].is_string(),
         "the gateway demands a client certificate"
+    );
+}
+
+#[test]
+fn in_folders_of_one_host_the_same_holds_for_that_host() {
+    let values: Vec<_> = LOCAL.into_iter().chain(["--set=routing.mode=Path"]).collect();
+    let objects = template(&values).unwrap();
+    let text = named(&objects, "ConfigMap", "jupyter-k8s-proxy")["data"]["routes.yaml"]
+        .as_str()
+        .unwrap();
+    let configuration: Value = serde_saphyr::from_str(text).unwrap();
+    let routers = &configuration["http"]["routers"];
+    let host = "Host(`workspaces.localhost`)";
+    assert_eq!(routers["gate"]["rule"], host);
+    assert_eq!(
+        routers["upgrade"]["rule"],
+        format!("{host} && HeaderRegexp(`Upgrade`, `.`)")
+    );
+    assert_eq!(
+        routers["workspace-callback"]["rule"],
+        format!("{host} && PathRegexp(`^/workspaces/[a-z0-9-]+/[a-z0-9-]+/_workspace/`)")
+    );
+    let gate = &configuration["http"]["middlewares"]["gate"]["forwardAuth"];
+    assert_eq!(strings(&gate["addAuthCookiesToResponse"]), ["__Secure-ws"]);
+    let manager = &of_kind(&objects, "WorkspaceManager")[0]["spec"]["routing"];
+    assert_eq!(
+        (&manager["mode"], &manager["pathModeSharing"]),
+        (&"Path".into(), &"Refuse".into())
     );
 }
 
