@@ -12,6 +12,7 @@ use axum::Router;
 use axum::body::Body;
 use gateway::audit::Audit;
 use gateway::clock::Clock;
+use gateway::crypto::assertion::Assertions;
 use gateway::crypto::random::random;
 use gateway::crypto::seal::{KeyId, KeyRing, SealingKey};
 use gateway::crypto::tokens::{TICKET_LIFE, Ticket};
@@ -33,6 +34,8 @@ use gateway::verify::rights::Rights;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use kit::assertion::Signer;
+use kit::rotating_keys::MasterKey;
 use kube::Api;
 use kube::runtime::watcher::Event;
 use rustls::ServerConfig;
@@ -163,6 +166,12 @@ async fn gateway(tls: Option<Arc<ServerConfig>>) -> anyhow::Result<()> {
     };
     let ticket = ticket.seal(&keys, now)?;
 
+    let signer = Signer::default();
+    signer.replace(&[MasterKey {
+        id: "0101010101010101".into(),
+        active_from: 0,
+        bytes: [1; 32].into(),
+    }])?;
     let strip = StripList::default();
     let metrics = Metrics::default();
     let app = Arc::new(AppState {
@@ -175,6 +184,7 @@ async fn gateway(tls: Option<Arc<ServerConfig>>) -> anyhow::Result<()> {
         sessions,
         keys,
         providers: Arc::default(),
+        assertions: Arc::new(Assertions::new(Arc::new(signer), clock.clone())),
         strip: strip.clone(),
         client,
         clock,

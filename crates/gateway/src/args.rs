@@ -89,7 +89,7 @@ pub struct RequestLimits {
     pub trusted_proxies: Vec<String>,
 }
 
-/// How long people stay signed in, in minutes.
+/// How long people stay signed in.
 #[derive(Debug, Clone, clap::Args)]
 #[expect(clippy::struct_field_names, reason = "clap names the flags after them")]
 pub struct SessionLimits {
@@ -105,6 +105,11 @@ pub struct SessionLimits {
     /// at all where it gives no refresh tokens.
     #[arg(long, env = "SESSION_MAX_UNREFRESHED_MINUTES", default_value_t = 60)]
     pub session_max_unrefreshed_minutes: u32,
+
+    /// Seconds for which a workspace's cookie is good, 60 to 900. Requests renew it for as long as the session lasts; one that was
+    /// copied ends with this.
+    #[arg(long, env = "SESSION_TICKET_SECONDS", default_value_t = 900)]
+    pub session_ticket_seconds: u32,
 }
 
 /// The identity provider, and how its claims become Kubernetes names. Claims and prefixes mean what kube-apiserver's flags

@@ -21,6 +21,7 @@ use tracing::{error, info, warn};
 use crate::args::Args;
 use crate::audit::Audit;
 use crate::clock::Clock;
+use crate::crypto::assertion::Assertions;
 use crate::crypto::keys::KeyStore;
 use crate::crypto::seal::KeyRing;
 use crate::crypto::tokens::RandomId;
@@ -114,8 +115,10 @@ async fn serve(
         .await?;
     tasks.spawn(keep_certificates);
     let keys = secret_spec(&args.release_name, "gateway-keys", "Opaque");
-    let keys = KeyStore::open(secrets, keys, Clock::System).await?;
+    let public = Api::namespaced(client.clone(), &args.namespace);
+    let keys = KeyStore::open(secrets, keys, public, Clock::System).await?;
     let ring = keys.ring();
+    let assertions = Arc::new(Assertions::new(keys.signer(), Clock::System));
     tasks.spawn(keys.maintain());
 
     let index = Arc::new(Index::default());
@@ -157,6 +160,7 @@ async fn serve(
         sessions,
         keys: ring,
         providers: sign_in.providers.clone(),
+        assertions,
         strip: strip.clone(),
         client,
         clock: Clock::System,

@@ -197,6 +197,9 @@ fn overlap((one, other): (&str, &str)) -> bool {
 /// Longest life of a session, in minutes: sealing keys are kept for so long.
 const LONGEST: u32 = 24 * 60;
 
+/// Life of a ticket, in seconds. JupyterLab asks for something twice a minute, which renews it.
+const TICKETS: std::ops::RangeInclusive<u32> = 60..=900;
+
 fn limits(session: &SessionLimits) -> Result<Limits, WrongSetting> {
     let table = [
         ("session-lifetime-minutes", session.session_lifetime_minutes),
@@ -215,11 +218,17 @@ fn limits(session: &SessionLimits) -> Result<Limits, WrongSetting> {
             ));
         }
     }
+    let ticket = session.session_ticket_seconds;
+    if !TICKETS.contains(&ticket) {
+        let rule = format!("{ticket} is not between {} and {}", TICKETS.start(), TICKETS.end());
+        return Err(WrongSetting::new("session-ticket-seconds", rule));
+    }
     let [life, idle, unrefreshed] = table.map(|(_, minutes)| i64::from(minutes) * 60);
     Ok(Limits {
         life,
         idle,
         unrefreshed,
+        ticket: ticket.into(),
     })
 }
 
@@ -416,6 +425,8 @@ mod tests {
             ("--oidc-providers-file=/dev/null", "oidc-providers-file"),
             ("--session-lifetime-minutes=1441", "session-lifetime-minutes"),
             ("--session-idle-minutes=0", "session-idle-minutes"),
+            ("--session-ticket-seconds=59", "session-ticket-seconds"),
+            ("--session-ticket-seconds=901", "session-ticket-seconds"),
             (
                 "--session-max-unrefreshed-minutes=9",
                 "session-max-unrefreshed-minutes",

@@ -5,8 +5,8 @@ use kube::Client;
 use rules::Settings;
 
 use crate::{
-    backoff::Backoff, census::Census, early::Early, events::Recorder, idle, memory::Memory, metrics::Metrics,
-    outbox::Outbox, plan::Site, protect::Holds, putoff::PutOff, stores::Stores,
+    backoff::Backoff, census::Census, early::Early, events::Recorder, idle, keys::Keys, memory::Memory,
+    metrics::Metrics, outbox::Outbox, plan::Site, protect::Holds, putoff::PutOff, stores::Stores,
 };
 
 /// Shared by all passes.
@@ -39,6 +39,8 @@ pub struct Context {
     pub holds: Holds,
     /// Who uses their workspaces.
     pub idle: idle::Book,
+    /// What workspaces' pods check assertions by.
+    pub keys: Keys,
     /// The clock.
     pub now: fn() -> Timestamp,
 }
@@ -61,6 +63,7 @@ impl Context {
             memory: Memory::default(),
             holds: Holds::default(),
             idle: idle::Book::default(),
+            keys: Keys::default(),
             now: Timestamp::now,
         }
     }

@@ -19,6 +19,7 @@ pub mod finalizer;
 pub mod hands;
 pub mod idle;
 pub mod intent;
+pub mod keys;
 pub mod memory;
 pub mod metrics;
 pub mod observe;

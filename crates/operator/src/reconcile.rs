@@ -23,6 +23,7 @@ use crate::{
     failure::{is_everyday, reason_of},
     idle,
     intent::{Intent, intent, needs_certainty},
+    keys,
     memory::Recalled,
     observe, plan, protect,
     publish::{self, Word},
@@ -185,6 +186,9 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     let intent = decide(&world);
     if let Ok(valid) = &verdict {
         protect::hold(context, valid, &references).await?;
+    }
+    if intent == Intent::Start {
+        keys::ensure(context, &identity.namespace).await;
     }
     let Applied { world, obstacle } = metrics
         .timed(

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     args::Args,
     context::Context,
-    idle, outbox,
+    idle, keys, outbox,
     plan::Site,
     protect,
     reconcile::{error_policy, informed},
@@ -93,6 +93,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         tokio::join!(
             report_filled(&context.stores, &caches),
             outbox::carry(&context, &told),
+            told.run_until_cancelled(keys::keep(&context)),
             async {
                 work(&context, wakes, &pace, leading, &shutdown).await;
                 told.cancel();
@@ -190,14 +191,15 @@ async fn lead(
         .await;
 }
 
-/// Keeps what workspaces refer to, and shares, sweeps walls that were left, and stops who is idle, once it is known what there is.
+/// Keeps what workspaces refer to, and shares, sweeps walls that were left, spreads keys, and stops who is idle, once it is known what there is.
 async fn look_after(context: &Context, shutdown: &CancellationToken) {
-    let asker = idle::Asker::over_http(context.now);
+    let asker = idle::Asker::over_http(context.now, context.keys.signer());
     if context.stores.until_filled().await.is_ok() {
         tokio::join!(
             protect::run(context, shutdown),
             shares::run(context, shutdown),
             walls::run(context, shutdown),
+            keys::run(context, shutdown),
             idle::run(context, &asker, shutdown)
         );
     }

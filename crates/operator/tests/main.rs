@@ -9,6 +9,7 @@ mod faults;
 mod hands;
 mod idle;
 mod interleaving;
+mod keys;
 mod lifecycle;
 mod outages;
 mod ownership;

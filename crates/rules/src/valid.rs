@@ -78,6 +78,8 @@ pub struct ValidWorkspace {
     pub manager: String,
     /// The wall around the pod, as the manager wants it.
     pub network_policy: NetworkPolicySettings,
+    /// Whether the gateway decides about each request, and vouches for it to the application.
+    pub is_vouched_for: bool,
     /// UID of the WorkspaceTemplate that was applied, if one is named.
     pub template_uid: Option<String>,
     /// Path under which the application is asked for, without `/` at its end; `None` on a host of its own.
@@ -186,6 +188,7 @@ pub(crate) fn resolve(
             .template
             .map(|template| template.uid().unwrap_or_default()),
         network_policy: manager.spec.network_policy.clone().unwrap_or_default(),
+        is_vouched_for: manager.spec.authentication.gateway.is_some(),
         manager: manager.name_any(),
         restarted_at: workspace.annotations().get(api::names::RESTARTED_AT).cloned(),
         given,

@@ -2,6 +2,8 @@
 
 import os
 
+from jupyter_k8s_workspace.identity import KEYS_VARIABLE, OPEN
+
 c = get_config()  # noqa: F821 - Jupyter's loader provides it
 
 # All addresses of the pod. Another port is set by the environment (JUPYTER_PORT); a port in use is an error, not a reason to move.
@@ -11,8 +13,12 @@ c.ServerApp.port_retries = 0
 c.ServerApp.base_url = os.environ.get("WORKSPACE_BASE_PATH", "/")
 c.ServerApp.root_dir = os.environ["HOME"]
 c.ServerApp.open_browser = False
-# Who may connect is decided before the pod: the gateway checks the user, a NetworkPolicy keeps everyone else away.
+# The gateway decides who may connect and vouches for each request; what comes another way is answered with 401. Where somebody else
+# decides, the operator says so, and a NetworkPolicy alone keeps others away.
 c.IdentityProvider.token = ""
+if os.environ.get(KEYS_VARIABLE) != OPEN:
+    c.ServerApp.identity_provider_class = "jupyter_k8s_workspace.AssertedIdentityProvider"
+c.ServerApp.jpserver_extensions = {"jupyter_k8s_workspace": True}
 c.ServerApp.allow_remote_access = True
 c.ServerApp.trust_xheaders = True
 # Stopping is the workspace's business: a server that quits is only started again.

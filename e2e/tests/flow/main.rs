@@ -1,6 +1,7 @@
 //! What people do, through the proxy, on a real cluster.
 
 mod access;
+mod assertion;
 mod browser;
 mod create;
 mod hostile;
@@ -11,6 +12,7 @@ mod lifecycle;
 mod pod;
 mod profiles;
 mod sharing;
+mod sign_in_again;
 mod sign_out;
 mod silence;
 mod updates;

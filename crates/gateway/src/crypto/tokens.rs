@@ -11,10 +11,8 @@ use crate::crypto::random::{NoRandomness, random};
 use crate::crypto::seal::{KeyRing, Purpose, SealError};
 use crate::index::Site;
 
-/// Life of a ticket, in seconds.
+/// Life of a ticket where no setting says otherwise, in seconds.
 pub const TICKET_LIFE: i64 = 15 * 60;
-/// A ticket that ends within this many seconds is renewed by the next allowed request.
-pub const TICKET_RENEWAL: i64 = 10 * 60;
 /// Life of the redirect to the auth host and of a login under way, in seconds.
 pub const ENTER_LIFE: i64 = 10 * 60;
 /// Life of a one-time code, in seconds.
@@ -200,6 +198,9 @@ pub struct Enter {
     /// How often this browser was sent round already.
     #[serde(rename = "a")]
     pub attempt: u8,
+    /// Whether a new login is wanted although there is a session.
+    #[serde(rename = "g", default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
     /// Fingerprint of the browser's pre-cookie on that host.
     #[serde(rename = "b")]
     pub browser: String,
@@ -297,6 +298,7 @@ mod tests {
             site: "w.ws.example".into(),
             target: "/lab?x=\"1\"".into(),
             attempt: 1,
+            again: false,
             browser: "b".into(),
             expires: 100,
         }

@@ -152,9 +152,11 @@ impl<D: Doorkeeper> Relay<D> {
         if self.stop.is_cancelled() {
             return Err(Failure::Full);
         }
+        let assertion = self.doorkeeper.vouch(&target, &grant);
+        let assertion = assertion.map_err(|refusal| Failure::Refused(Box::new(refusal)))?;
         let slot = self.slots.take(&target.uid).ok_or(Failure::Full)?;
         let client = hyper::upgrade::on(&mut request);
-        let mut answer = self.dial(endpoint, self.handshake(&request)?).await?;
+        let mut answer = self.dial(endpoint, self.handshake(&request, assertion)?).await?;
         let pod = hyper::upgrade::on(&mut answer);
         let response = accepted(answer)?;
         let relay = Arc::clone(&self);
@@ -175,9 +177,9 @@ impl<D: Doorkeeper> Relay<D> {
     }
 
     /// The request that the pod gets: its path as it came, and headers that hold nothing of ours.
-    fn handshake(&self, request: &Request) -> Result<http::Request<Body>, Failure> {
+    fn handshake(&self, request: &Request, assertion: HeaderValue) -> Result<http::Request<Body>, Failure> {
         let host = request.headers().get(HOST).ok_or(Failure::Misdirected)?;
-        let mut headers = pod_headers::for_relay(request.headers(), &self.strip, host);
+        let mut headers = pod_headers::for_relay(request.headers(), &self.strip, host, assertion);
         headers.remove(CONTENT_LENGTH);
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));

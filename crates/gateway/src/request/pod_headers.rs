@@ -9,13 +9,24 @@ use http::header::{
 
 use crate::request::cookies::{self, StripList};
 
+/// Who asks, as the gateway vouches to the workspace's application.
+pub(crate) const ASSERTION: HeaderName = HeaderName::from_static(api::names::ASSERTION_HEADER);
+
 /// Headers whose every copy the proxy must replace by ours: `/verify` names what the pod may see instead, and leaving
 /// one out deletes it.
-pub(crate) const REPLACED: [HeaderName; 2] = [COOKIE, AUTHORIZATION];
+pub(crate) const REPLACED: [HeaderName; 3] = [COOKIE, AUTHORIZATION, ASSERTION];
 
-/// What replaces [`REPLACED`]: cookies without ours, no Authorization.
-pub(crate) fn replaced(request: &HeaderMap, strip: &StripList) -> Option<HeaderValue> {
-    strip.keep(request)
+/// What replaces [`REPLACED`], put into `answer`: cookies without ours, no Authorization, our assertion.
+pub(crate) fn replace(
+    answer: &mut HeaderMap,
+    request: &HeaderMap,
+    strip: &StripList,
+    assertion: HeaderValue,
+) {
+    if let Some(cookie) = strip.keep(request) {
+        answer.insert(COOKIE, cookie);
+    }
+    answer.insert(ASSERTION, assertion);
 }
 
 /// All headers of a websocket handshake, as the pod may see them.
@@ -24,7 +35,12 @@ pub(crate) fn replaced(request: &HeaderMap, strip: &StripList) -> Option<HeaderV
 /// client or a proxy, and aliases (names with `_` or `.` that some servers read as `-`). `X-Forwarded-Host` and
 /// `X-Forwarded-Proto` are written anew from `host` (with port as browsers send it). The caller adds the handshake's own
 /// `Connection` and `Upgrade`.
-pub(crate) fn for_relay(request: &HeaderMap, strip: &StripList, host: &HeaderValue) -> HeaderMap {
+pub(crate) fn for_relay(
+    request: &HeaderMap,
+    strip: &StripList,
+    host: &HeaderValue,
+    assertion: HeaderValue,
+) -> HeaderMap {
     let named_by_connection: Vec<HeaderName> = request
         .get_all(CONNECTION)
         .iter()
@@ -43,9 +59,7 @@ pub(crate) fn for_relay(request: &HeaderMap, strip: &StripList, host: &HeaderVal
             headers.append(name, value.clone());
         }
     }
-    if let Some(cookie) = replaced(request, strip) {
-        headers.insert(COOKIE, cookie);
-    }
+    replace(&mut headers, request, strip, assertion);
     headers.insert(HOST, host.clone());
     headers.insert("x-forwarded-host", host.clone());
     headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
@@ -124,6 +138,9 @@ mod tests {
             ("cookie", "__Host-ws=t; _xsrf=1"),
             ("cookie", "__HOST-SESSION=s"),
             ("authorization", "Bearer b"),
+            ("workspace-assertion", "forged"),
+            ("Workspace-Assertion", "forged, too"),
+            ("workspace_assertion", "forged"),
             ("proxy-authorization", "Basic x"),
             ("connection", "Upgrade, X-Secret, Sec-WebSocket-Key, Cookie"),
             ("upgrade", "websocket"),
@@ -142,10 +159,12 @@ mod tests {
             ("user-agent", "browser"),
         ]);
         let host = HeaderValue::from_static("w.ws.example:8443");
-        let pod = for_relay(&request, &StripList::default(), &host);
+        let ours = HeaderValue::from_static("ours");
+        let pod = for_relay(&request, &StripList::default(), &host, ours);
         let expected = headers(&[
             ("host", "w.ws.example:8443"),
             ("cookie", "_xsrf=1"),
+            ("workspace-assertion", "ours"),
             ("x-forwarded-host", "w.ws.example:8443"),
             ("x-forwarded-proto", "https"),
             ("sec-websocket-key", "k"),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::crypto::redacted::Secret;
 use crate::crypto::seal::{KeyRing, Purpose, SealError, Sealed};
-use crate::crypto::tokens::RandomId;
+use crate::crypto::tokens::{RandomId, TICKET_LIFE};
 use crate::oidc::claims::Identity;
 use crate::oidc::{Original, Tokens, payload};
 
@@ -23,6 +23,8 @@ pub struct Limits {
     pub idle: i64,
     /// Without the provider's word that the person is still who they were. Then nothing is admitted until it is given.
     pub unrefreshed: i64,
+    /// Of a ticket, which an allowed request renews in the last two thirds of its life.
+    pub ticket: i64,
 }
 
 impl Default for Limits {
@@ -31,6 +33,7 @@ impl Default for Limits {
             life: 12 * 60 * 60,
             idle: 2 * 60 * 60,
             unrefreshed: 60 * 60,
+            ticket: TICKET_LIFE,
         }
     }
 }
@@ -39,6 +42,11 @@ impl Limits {
     /// Use is written down again after this time, in seconds: an object is not written at every request.
     pub(super) fn note_after(self) -> i64 {
         self.idle / 8
+    }
+
+    /// A ticket that ends within this many seconds is renewed by the next allowed request.
+    pub fn renew_ticket_before(self) -> i64 {
+        self.ticket * 2 / 3
     }
 }
 

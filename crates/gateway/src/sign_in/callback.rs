@@ -107,6 +107,7 @@ async fn complete(
         .map_err(|error| Problem::Unusable(error.to_string()))?;
     let now = app.clock.now();
     let enter = Enter {
+        again: false,
         expires: now + ENTER_LIFE,
         ..attempt.enter.clone()
     };

@@ -34,7 +34,7 @@ async fn proceed(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
     }
     let wish = Wish::of(uri)?;
     let session = match app.signed_in(&domain, headers).await? {
-        Some(session) if !wish.is_for_another() => session,
+        Some(session) if !wish.is_for_another() && !enter.again => session,
         _ => return login::begin(app, &domain, headers, (enter, &sealed), &wish),
     };
     let allow = match app.decide(&enter.site, None, &session).await {

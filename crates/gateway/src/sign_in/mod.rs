@@ -1,9 +1,10 @@
 //! addresses of the sign-in pages -> their handlers (pure; the handlers do what their files say).
 //!
 //! In the order of a login: `enter` on the auth host, `login` to the identity provider, `callback` from it,
-//! `workspace_callback` on the workspace's host. `start` starts a stopped workspace, `sign_out` ends a session, `backchannel`
-//! does when the identity provider says so. `guard` turns away who asks too often.
+//! `workspace_callback` on the workspace's host. `again` begins one although there is a session, `start` starts a stopped workspace,
+//! `sign_out` ends a session, `backchannel` does when the identity provider says so. `guard` turns away who asks too often.
 
+mod again;
 mod backchannel;
 mod callback;
 mod enter;
@@ -79,6 +80,11 @@ pub fn workspace(app: Arc<AppState>) -> Router {
             "/workspaces/{namespace}/{name}/_workspace/callback",
             get(workspace_callback),
         )
+        .route("/_workspace/sign-in", get(sign_in_again))
+        .route(
+            "/workspaces/{namespace}/{name}/_workspace/sign-in",
+            get(sign_in_again),
+        )
         .route_layer(from_fn_with_state(app.clone(), guard::guard))
         .with_state(app)
 }
@@ -113,6 +119,20 @@ async fn workspace_callback(State(app): State<Arc<AppState>>, request: Request) 
         Ok(Some(Place::Workspace(site))) => {
             workspace_callback::workspace_callback(&app, &site, request.uri(), request.headers()).await
         }
+        Ok(_) => Failure::Misdirected.answer(),
+        Err(failure) => failure.answer(),
+    }
+}
+
+async fn sign_in_again(State(app): State<Arc<AppState>>, request: Request) -> Response {
+    if request.method() != Method::GET {
+        return only_get();
+    }
+    let place = app.domain().map(|domain| {
+        request::authority(&request).map(|authority| domain.place(authority, request.uri().path()))
+    });
+    match place {
+        Ok(Some(Place::Workspace(site))) => again::again(&app, site, request.uri(), request.headers()),
         Ok(_) => Failure::Misdirected.answer(),
         Err(failure) => failure.answer(),
     }

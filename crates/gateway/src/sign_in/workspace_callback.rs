@@ -6,7 +6,7 @@ use http::{StatusCode, Uri};
 
 use crate::answers::{Failure, redirect, refuse_page};
 use crate::crypto::random::{equal, fingerprint};
-use crate::crypto::tokens::{Code, Enter, MAX_ATTEMPTS, TICKET_LIFE, Ticket, Token as _};
+use crate::crypto::tokens::{Code, Enter, MAX_ATTEMPTS, Ticket, Token as _};
 use crate::index::{Domain, Site};
 use crate::pages;
 use crate::request::cookies;
@@ -60,7 +60,7 @@ async fn receive(app: &AppState, site: &Site, uri: &Uri, headers: &HeaderMap) ->
         Spent::Now => {}
         Spent::Before | Spent::NoSession => return again(app, &domain, headers, code.enter),
     }
-    let expires = (now + TICKET_LIFE).min(session.end);
+    let expires = (now + app.sessions.limits().ticket).min(session.end);
     let ticket = Ticket {
         session: session.id,
         uid: &allow.target().uid,

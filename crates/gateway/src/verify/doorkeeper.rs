@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use super::state::AppState;
 use crate::answers::{Failure, refuse, sign_in_elsewhere, wrong_source};
@@ -31,6 +31,12 @@ pub trait Doorkeeper: Send + Sync + 'static {
         site: &Site,
         headers: &HeaderMap,
     ) -> impl Future<Output = Result<(Arc<Target>, Self::Grant), Response>> + Send;
+
+    /// The header that tells the workspace's application whom a socket is for.
+    ///
+    /// # Errors
+    /// The refusal to answer with: nobody can be vouched for.
+    fn vouch(&self, target: &Target, grant: &Self::Grant) -> Result<HeaderValue, Response>;
 
     /// Whether what admitted somebody still holds, from memory alone.
     fn holds(&self, grant: &Self::Grant) -> bool;
@@ -73,6 +79,12 @@ impl Doorkeeper for AppState {
             }
             Err(refusal) => Err(refuse(refusal, &domain, site)),
         }
+    }
+
+    fn vouch(&self, target: &Target, grant: &Grant) -> Result<HeaderValue, Response> {
+        let session = self.sessions.peek(grant.session).ok_or(Failure::Unavailable);
+        let assertion = session.and_then(|session| Self::vouch(self, target, &session));
+        assertion.map_err(Failure::answer)
     }
 
     fn holds(&self, grant: &Grant) -> bool {

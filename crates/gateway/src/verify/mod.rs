@@ -11,7 +11,7 @@ mod state;
 
 use axum::response::Response;
 use http::StatusCode;
-use http::header::{COOKIE, HeaderMap};
+use http::header::HeaderMap;
 
 pub use self::doorkeeper::Doorkeeper;
 use self::state::Admission;
@@ -20,7 +20,7 @@ use crate::answers::{
     Failure, Refusal, empty, into_folder, nowhere, redirect, refuse, sign_in_elsewhere, wrong_source,
 };
 use crate::crypto::random::{fingerprint, random_token};
-use crate::crypto::tokens::{ENTER_LIFE, Enter, TICKET_LIFE, TICKET_RENEWAL, Ticket, Token as _};
+use crate::crypto::tokens::{ENTER_LIFE, Enter, Ticket, Token as _};
 use crate::index::{Domain, Place, Site};
 use crate::pages;
 use crate::request::accepts_html;
@@ -61,7 +61,7 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
             Ok(admission) if !admission.allow.target().may_run() => {
                 return Ok(not_running(app, &domain, &admission));
             }
-            Ok(admission) => return Ok(pass(app, headers, &admission)),
+            Ok(admission) => return pass(app, headers, &admission),
             Err(refusal) => refusal,
         },
     };
@@ -75,13 +75,13 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
 }
 
 /// 200: the request may go on to the pod, with these headers in place of its own.
-fn pass(app: &AppState, headers: &HeaderMap, admission: &Admission) -> Response {
+fn pass(app: &AppState, headers: &HeaderMap, admission: &Admission) -> Result<Response, Failure> {
     let mut response = empty(StatusCode::OK);
-    if let Some(cookie) = pod_headers::replaced(headers, &app.strip) {
-        response.headers_mut().insert(COOKIE, cookie);
-    }
+    let allow = &admission.allow;
+    let assertion = app.vouch(allow.target(), allow.session())?;
+    pod_headers::replace(response.headers_mut(), headers, &app.strip, assertion);
     renew(app, &mut response, admission);
-    response
+    Ok(response)
 }
 
 /// What is shown in place of a workspace that does not run. Here it is known who asks; the pages' own listener, which answers while
@@ -96,7 +96,7 @@ fn not_running(app: &AppState, domain: &Domain, admission: &Admission) -> Respon
 /// Adds a ticket that lasts longer, if the present one ends soon.
 fn renew(app: &AppState, response: &mut Response, admission: &Admission) {
     let now = app.clock.now();
-    if admission.expires - now < TICKET_RENEWAL && app.may_issue() {
+    if admission.expires - now < app.sessions.limits().renew_ticket_before() && app.may_issue() {
         let issued = issue(app, admission, now);
         // Without a new ticket the old one stays good for minutes.
         if let Some((ticket, life)) = issued {
@@ -110,7 +110,7 @@ fn renew(app: &AppState, response: &mut Response, admission: &Admission) {
 /// A ticket that ends later than the present one, and its life in seconds.
 fn issue(app: &AppState, admission: &Admission, now: i64) -> Option<(String, i64)> {
     let session = admission.allow.session();
-    let expires = (now + TICKET_LIFE).min(session.end);
+    let expires = (now + app.sessions.limits().ticket).min(session.end);
     if expires <= admission.expires {
         return None;
     }
@@ -136,6 +136,7 @@ fn sign_in(
         target: target(site.within(uri)).to_owned(),
         site,
         attempt: 0,
+        again: false,
         browser: String::new(),
         expires: 0,
     };

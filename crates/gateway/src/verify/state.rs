@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use http::header::HeaderMap;
+use http::header::{HeaderMap, HeaderValue};
 
 use rules::access::{Denied, Right};
 
@@ -14,6 +14,7 @@ use super::rights::Rights;
 use crate::answers::{Failure, Refusal};
 use crate::audit::Audit;
 use crate::clock::Clock;
+use crate::crypto::assertion::{Asker, Assertions};
 use crate::crypto::seal::{KeyRing, Purpose};
 use crate::crypto::tokens::{RandomId, SessionCookie, Ticket, Token as _};
 use crate::index::freshness::{Age, Freshness};
@@ -49,6 +50,8 @@ pub struct AppState {
     pub keys: Arc<KeyRing>,
     /// The identity providers, each once it was found.
     pub providers: Arc<Providers>,
+    /// Says to workspaces' applications who asks.
+    pub assertions: Arc<Assertions>,
     /// Cookies that never reach a pod.
     pub strip: StripList,
     /// Starts workspaces.
@@ -142,6 +145,22 @@ impl AppState {
         self.metrics.denied(rule);
         self.audit.denied(session, site.as_str(), target, rule);
         Refusal::Denied
+    }
+
+    /// The header that tells a workspace's application who asks.
+    ///
+    /// # Errors
+    /// No key is active: without it nothing may pass.
+    pub(super) fn vouch(&self, target: &Target, session: &Session) -> Result<HeaderValue, Failure> {
+        let asker = Asker {
+            uid: &target.uid,
+            user: &session.identity.user_name,
+            session_end: Some(session.end),
+        };
+        self.assertions.of(asker).map_err(|error| {
+            tracing::error!(%error, "nobody can be vouched for");
+            Failure::Unavailable
+        })
     }
 
     /// Whether tickets may be issued: not on an index that may be out of date.

@@ -16,7 +16,10 @@ async fn store(world: &World) -> KeyStore {
         manager: api::names::GATEWAY,
     };
     let secrets = Api::namespaced(world.app.client.clone(), SYSTEM);
-    KeyStore::open(secrets, spec, world.clock.clone()).await.unwrap()
+    let public = Api::namespaced(world.app.client.clone(), SYSTEM);
+    KeyStore::open(secrets, spec, public, world.clock.clone())
+        .await
+        .unwrap()
 }
 
 /// For three days somebody works at two replicas that look for new keys at different moments, up to 45 seconds apart, and each

@@ -28,6 +28,7 @@ async fn world(rates: Rates) -> World {
         sessions: before.sessions.clone(),
         keys: before.keys.clone(),
         providers: before.providers.clone(),
+        assertions: before.assertions.clone(),
         strip: before.strip.clone(),
         client: before.client.clone(),
         clock: before.clock.clone(),

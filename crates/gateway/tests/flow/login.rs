@@ -386,3 +386,38 @@ async fn one_login_asks_the_provider_once_however_often_it_comes_back() {
     assert_eq!(world.issuer.take_requests(), ["/token"]);
     assert!(world.sessions().is_empty());
 }
+
+#[tokio::test]
+async fn who_is_signed_in_and_asks_for_it_signs_in_anew_and_lands_where_they_wanted() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    assert!(alice.open(&format!("{}/lab", origin(LAB))).await.is_inside());
+    let before = alice.cookie(LAB, "__Host-ws").unwrap();
+    world.pass(60);
+    let again = format!("{}/_workspace/sign-in?to=/jupyter-k8s/signed-in", origin(LAB));
+    let landing = alice.open(&again).await;
+    assert!(landing.is_inside(), "{landing:?}");
+    assert_eq!(landing.url, format!("{}/jupyter-k8s/signed-in", origin(LAB)));
+    assert!(
+        landing.trail.iter().any(|url| url.starts_with(ISSUER)),
+        "{landing:?}"
+    );
+    assert_ne!(alice.cookie(LAB, "__Host-ws").unwrap(), before);
+    assert_eq!(world.sessions().len(), 2);
+    // The same from somebody who is not signed in, and never to another place.
+    let bob = world.browser("alice");
+    for to in [
+        "",
+        "?to=https://evil.example/",
+        "?to=//evil.example/",
+        "?to=/_workspace/callback",
+        "?to=/%5Cevil",
+    ] {
+        let landing = bob.open(&format!("{}/_workspace/sign-in{to}", origin(LAB))).await;
+        assert!(landing.is_inside(), "{to}: {landing:?}");
+        assert!(
+            landing.url.starts_with(&format!("{}/", origin(LAB))),
+            "{landing:?}"
+        );
+    }
+}

@@ -1,6 +1,7 @@
 //! Signing in, tickets and decisions, through the gateway's routers and without sockets.
 
 mod admission;
+mod assertion;
 mod backchannel;
 mod decisions;
 mod folders;

@@ -119,6 +119,7 @@ async fn links_that_are_sealed_by_somebody_else_or_for_another_domain_lead_nowhe
         site: host.into(),
         target: "/".into(),
         attempt: 0,
+        again: false,
         browser: "b".into(),
         expires: NOW + 100,
     };

@@ -10,6 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use gateway::audit::Audit;
 use gateway::clock::Clock;
+use gateway::crypto::assertion::Assertions;
 use gateway::crypto::redacted::Secret;
 use gateway::crypto::seal::{KeyId, KeyRing, SealingKey};
 use gateway::index::following::Follower;
@@ -29,6 +30,8 @@ use gateway::verify::rights::Rights;
 use gateway::verify::{AppState, Doorkeeper};
 use http::header::HeaderMap;
 use http::{Method, Request};
+use kit::assertion::Signer;
+use kit::rotating_keys::MasterKey;
 use kube::Api;
 use rules::access::Policy;
 use serde_json::json;
@@ -142,6 +145,18 @@ fn only_provider() -> Arc<Providers> {
     Arc::new(Providers::new(vec![Registered::only(ISSUER, mapping())]))
 }
 
+/// Says to applications who asks.
+pub(crate) fn assertions(clock: &Clock) -> Arc<Assertions> {
+    let signer = Signer::default();
+    let key = MasterKey {
+        id: "0101010101010101".into(),
+        active_from: 0,
+        bytes: [1; 32].into(),
+    };
+    signer.replace(&[key]).unwrap();
+    Arc::new(Assertions::new(Arc::new(signer), clock.clone()))
+}
+
 fn snapshot() -> Snapshot {
     Snapshot::new(
         Some(Domain::new("ws.example", 8443)),
@@ -247,6 +262,7 @@ impl World {
             sessions,
             keys,
             providers,
+            assertions: assertions(&clock),
             strip: strip.clone(),
             client,
             clock: clock.clone(),

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use api::names::{ASSERTION_HEADER, OPERATOR};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, StatusCode, header};
@@ -9,6 +10,7 @@ use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
+use kit::assertion::{Claims, Signer};
 use rules::Answer;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -46,9 +48,13 @@ pub type Answered = Result<Reading, Unanswered>;
 pub struct Asker(Arc<dyn Fn(Arc<Subject>) -> BoxFuture<'static, Answered> + Send + Sync>);
 
 impl Asker {
-    /// Over HTTP, telling the time by `now`.
-    pub fn over_http(now: fn() -> Timestamp) -> Self {
-        let http = Http { tls: Tls::new(), now };
+    /// Over HTTP, telling the time by `now` and who asks by `signer`.
+    pub fn over_http(now: fn() -> Timestamp, signer: Arc<Signer>) -> Self {
+        let http = Http {
+            tls: Tls::new(),
+            now,
+            signer,
+        };
         Self::new(move |subject| {
             let http = http.clone();
             async move { http.ask(&subject).await }
@@ -73,6 +79,7 @@ impl Asker {
 struct Http {
     tls: Tls,
     now: fn() -> Timestamp,
+    signer: Arc<Signer>,
 }
 
 struct Page {
@@ -144,10 +151,17 @@ impl Http {
         if subject.question.tls {
             let stream = self.tls.connect(stream, subject.address).await;
             let stream = stream.map_err(|_| format!("port {} does not speak TLS", subject.port))?;
-            exchange(stream, address, path).await
+            exchange(stream, address, path, self.assertion(subject)).await
         } else {
-            exchange(stream, address, path).await
+            exchange(stream, address, path, self.assertion(subject)).await
         }
+    }
+
+    /// That the operator asks, for this workspace alone. Without a key it asks as anybody would.
+    fn assertion(&self, subject: &Subject) -> Option<String> {
+        let now = (self.now)().as_second();
+        let claims = Claims::new(OPERATOR, &subject.identity.uid, OPERATOR, now);
+        self.signer.sign(&claims).ok()
     }
 }
 
@@ -162,16 +176,25 @@ fn accepted(status: StatusCode) -> Result<(), String> {
     }
 }
 
-async fn exchange<S>(stream: S, address: SocketAddr, path: &str) -> Result<Page, String>
+async fn exchange<S>(
+    stream: S,
+    address: SocketAddr,
+    path: &str,
+    assertion: Option<String>,
+) -> Result<Page, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let broken = |_| "the connection broke".to_owned();
-    let request = Request::get(path)
+    let mut request = Request::get(path)
         .header(header::HOST, address.to_string())
-        .header(header::USER_AGENT, api::names::OPERATOR)
+        .header(header::USER_AGENT, OPERATOR)
         .header(header::ACCEPT, "application/json")
-        .header(header::CONNECTION, "close")
+        .header(header::CONNECTION, "close");
+    if let Some(assertion) = assertion {
+        request = request.header(ASSERTION_HEADER, assertion);
+    }
+    let request = request
         .body(Empty::<Bytes>::new())
         .map_err(|_| "the path cannot be asked for".to_owned())?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;

@@ -3,9 +3,14 @@
 //! The root file system is read-only for the installation's own images, which are made for it; other images may write to
 //! theirs, since many do not start otherwise, and nothing written there outlives the pod anyway.
 
-use api::names::{APPLICATION_CONTAINER, BASE_PATH_VARIABLE, RUN_ID_VARIABLE};
+use api::names::{
+    APPLICATION_CONTAINER, ASSERTION_KEYS_PATH, ASSERTION_KEYS_VARIABLE, BASE_PATH_VARIABLE, NO_ASSERTIONS,
+    OWN_VARIABLES, RUN_ID_VARIABLE, UID_VARIABLE, WORKSPACE_UID,
+};
 use k8s_openapi::{
-    api::core::v1::{Container, ContainerPort, EnvVar, Probe, TCPSocketAction},
+    api::core::v1::{
+        Container, ContainerPort, EnvVar, EnvVarSource, ObjectFieldSelector, Probe, TCPSocketAction,
+    },
     apimachinery::pkg::util::intstr::IntOrString,
 };
 use rules::ValidWorkspace;
@@ -40,7 +45,13 @@ pub(super) fn application(
         image_pull_policy: Some(workspace.image_pull_policy.to_string()),
         command: some(&workspace.container.command),
         args: some(&workspace.container.args),
-        env: Some(env(ours, &workspace.env)),
+        env: Some(
+            [
+                vouching(workspace.is_vouched_for).to_vec(),
+                env(ours, &workspace.env),
+            ]
+            .concat(),
+        ),
         ports: Some(vec![ContainerPort {
             name: Some(PORT_NAME.to_owned()),
             container_port: i32::from(workspace.port),
@@ -111,7 +122,9 @@ fn env<'a>(ours: impl IntoIterator<Item = (&'a str, String)>, theirs: &[EnvVar])
     let set_otherwise =
         |name: &str| name != RUN_ID_VARIABLE && theirs.iter().any(|variable| variable.name == name);
     let ours = ours.into_iter().filter(|(name, _)| !set_otherwise(name));
-    let theirs = theirs.iter().filter(|variable| variable.name != RUN_ID_VARIABLE);
+    let theirs = theirs
+        .iter()
+        .filter(|variable| !OWN_VARIABLES.contains(&variable.name.as_str()));
     ours.map(|(name, value)| EnvVar {
         name: name.to_owned(),
         value: Some(value),
@@ -119,6 +132,34 @@ fn env<'a>(ours: impl IntoIterator<Item = (&'a str, String)>, theirs: &[EnvVar])
     })
     .chain(theirs.cloned())
     .collect()
+}
+
+/// What the application checks assertions by: the audience, and where the keys are.
+fn vouching(is_vouched_for: bool) -> [EnvVar; 2] {
+    let field = ObjectFieldSelector {
+        field_path: format!("metadata.annotations['{WORKSPACE_UID}']"),
+        api_version: None,
+    };
+    let keys = if is_vouched_for {
+        ASSERTION_KEYS_PATH
+    } else {
+        NO_ASSERTIONS
+    };
+    [
+        EnvVar {
+            name: UID_VARIABLE.to_owned(),
+            value: None,
+            value_from: Some(EnvVarSource {
+                field_ref: Some(field),
+                ..EnvVarSource::default()
+            }),
+        },
+        EnvVar {
+            name: ASSERTION_KEYS_VARIABLE.to_owned(),
+            value: Some(keys.to_owned()),
+            value_from: None,
+        },
+    ]
 }
 
 fn some(words: &[String]) -> Option<Vec<String>> {
@@ -171,6 +212,26 @@ mod tests {
         assert_eq!(value_of(&container, "HOME").as_deref(), Some("/elsewhere"));
         assert_eq!(value_of(&container, "JUPYTER_PORT").as_deref(), Some("8888"));
         assert_eq!(json!(container.env.unwrap().last()), secret);
+    }
+
+    #[test]
+    fn the_application_knows_by_which_keys_to_check_who_asks_and_nobody_can_tell_it_otherwise() {
+        let mut workspace = fixtures::valid();
+        workspace.env = serde_json::from_value(json!([
+            {"name": UID_VARIABLE, "value": "forged"}, {"name": ASSERTION_KEYS_VARIABLE, "value": "none"},
+        ]))
+        .unwrap();
+        let told = |workspace: &ValidWorkspace| {
+            let env = application_of(workspace).env.unwrap();
+            let of = |name: &str| json!(env.iter().filter(|one| one.name == name).collect::<Vec<_>>());
+            (of(UID_VARIABLE), of(ASSERTION_KEYS_VARIABLE))
+        };
+        let field = "metadata.annotations['workspaces.jupyter.org/workspace-uid']";
+        let uid = json!([{"name": "WORKSPACE_UID", "valueFrom": {"fieldRef": {"fieldPath": field}}}]);
+        let keys = |value: &str| json!([{"name": "WORKSPACE_ASSERTION_KEYS", "value": value}]);
+        assert_eq!(told(&workspace), (uid.clone(), keys("/var/run/jupyter-k8s/keys")));
+        workspace.is_vouched_for = false;
+        assert_eq!(told(&workspace), (uid, keys("none")));
     }
 
     #[test]

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use api::names::{HOME_VOLUME, SCRATCH_PATH, SCRATCH_VOLUME, SHM_PATH, SHM_VOLUME};
+use api::names::{
+    ASSERTION_KEYS, ASSERTION_KEYS_PATH, ASSERTION_KEYS_VOLUME, HOME_VOLUME, SCRATCH_PATH, SCRATCH_VOLUME,
+    SHM_PATH, SHM_VOLUME,
+};
 use k8s_openapi::{
     api::core::v1::{
-        EmptyDirVolumeSource, PersistentVolumeClaimVolumeSource, ProjectedVolumeSource, SecretVolumeSource,
-        ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
+        ConfigMapVolumeSource, EmptyDirVolumeSource, PersistentVolumeClaimVolumeSource,
+        ProjectedVolumeSource, SecretVolumeSource, ServiceAccountTokenProjection, Volume, VolumeMount,
+        VolumeProjection,
     },
     apimachinery::pkg::api::resource::Quantity,
 };
@@ -56,6 +60,7 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site) -> Volumes {
         places.extend(tokens(profile));
         places.extend(secrets(profile));
     }
+    places.extend(workspace.is_vouched_for.then(keys));
     Volumes {
         places,
         home,
@@ -112,6 +117,23 @@ fn home_volume(workspace: &ValidWorkspace) -> Volume {
         Home::Ephemeral { size_limit, .. } => empty_dir(HOME_VOLUME, size_limit, None),
         Home::Disk { .. } => claim(HOME_VOLUME, &workspace.child_name(), false),
         Home::Claim { name, .. } => claim(HOME_VOLUME, name, false),
+    }
+}
+
+/// The public keys by which the application checks who asks. Where they are not there yet, the pod starts all the same, and
+/// believes nobody until they are.
+fn keys() -> Place {
+    Place {
+        volume: Volume {
+            name: ASSERTION_KEYS_VOLUME.to_owned(),
+            config_map: Some(ConfigMapVolumeSource {
+                name: ASSERTION_KEYS.to_owned(),
+                optional: Some(true),
+                ..ConfigMapVolumeSource::default()
+            }),
+            ..Volume::default()
+        },
+        mount: read_only_mount(ASSERTION_KEYS_VOLUME, ASSERTION_KEYS_PATH),
     }
 }
 
@@ -296,7 +318,10 @@ mod tests {
             });
         });
         let paths: Vec<_> = found[1..].iter().map(|(_, mount)| &mount["mountPath"]).collect();
-        assert_eq!(paths, ["/other", "/var/run/tokens", "/etc/keys"]);
+        assert_eq!(
+            paths,
+            ["/other", "/var/run/tokens", "/etc/keys", ASSERTION_KEYS_PATH]
+        );
         assert!(found[1..].iter().all(|(_, mount)| mount["readOnly"] == true));
         let sources = json!([
             {"serviceAccountToken": {"audience": "vault", "path": "vault", "expirationSeconds": 900}},
@@ -307,13 +332,30 @@ mod tests {
     }
 
     #[test]
+    fn the_keys_are_mounted_where_the_gateway_vouches_and_a_pod_starts_without_them() {
+        let volume =
+            json!({"name": ASSERTION_KEYS_VOLUME, "configMap": {"name": ASSERTION_KEYS, "optional": true}});
+        assert!(
+            places(|_| ())
+                .iter()
+                .any(|(found, mount)| *found == volume && mount["readOnly"] == true)
+        );
+        let open = places(|workspace| workspace.is_vouched_for = false);
+        assert!(!open.iter().any(|(found, _)| *found == volume));
+    }
+
+    #[test]
     fn temporary_files_have_a_place_unless_there_is_one() {
         let volumes = plan(&fixtures::valid(), &fixtures::site());
         let names = |mounts: Vec<VolumeMount>| mounts.into_iter().map(|mount| mount.name).collect::<Vec<_>>();
-        assert_eq!(names(volumes.of_application(true)), [HOME_VOLUME, "tmp"]);
-        assert_eq!(names(volumes.of_application(false)), [HOME_VOLUME]);
-        assert_eq!(volumes.all(volumes.of_application(true).iter()).len(), 2);
-        assert_eq!(volumes.all(volumes.of_application(false).iter()).len(), 1);
+        let with_keys = [HOME_VOLUME, ASSERTION_KEYS_VOLUME];
+        assert_eq!(
+            names(volumes.of_application(true)),
+            [&with_keys[..], &["tmp"]].concat()
+        );
+        assert_eq!(names(volumes.of_application(false)), with_keys);
+        assert_eq!(volumes.all(volumes.of_application(true).iter()).len(), 3);
+        assert_eq!(volumes.all(volumes.of_application(false).iter()).len(), 2);
         let own = [mount("data", "/tmp/")];
         assert_eq!(names(volumes.of_init(&own, true)), ["data", HOME_VOLUME]);
         let own = [mount(HOME_VOLUME, "/prepare")];

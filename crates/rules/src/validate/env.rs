@@ -1,6 +1,6 @@
 //! Environment variables of one container -> what Kubernetes or we do not take (pure).
 
-use api::names::RUN_ID_VARIABLE;
+use api::names::OWN_VARIABLES;
 use k8s_openapi::api::core::v1::{
     ConfigMapKeySelector, EnvFromSource, EnvVar, EnvVarSource, SecretKeySelector,
 };
@@ -30,7 +30,7 @@ pub(super) fn shape(path: &str, variables: &[EnvVar], author: Author) -> Vec<Vio
             let rule = "cannot be the name of an environment variable: use letters, digits, '_', '-' and '.'";
             found.push(Violation::new(format!("{at}.name"), &variable.name, rule));
         }
-        if variable.name == RUN_ID_VARIABLE {
+        if OWN_VARIABLES.contains(&variable.name.as_str()) {
             let rule = "is set by the operator: choose another name";
             found.push(Violation::new(format!("{at}.name"), &variable.name, rule));
         }

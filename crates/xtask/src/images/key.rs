@@ -26,7 +26,7 @@ impl Key {
         self
     }
 
-    /// The files of a folder (not those of folders below it), by name.
+    /// The files of a folder and of those below it, by name.
     ///
     /// # Errors
     /// When the folder or one of its files cannot be read.
@@ -35,9 +35,13 @@ impl Key {
         let mut files = entries
             .map(|entry| Ok(entry?.path()))
             .collect::<std::io::Result<Vec<_>>>()?;
-        files.retain(|path| path.is_file());
         files.sort();
         for path in files {
+            if path.is_dir() {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                self = self.with("folder", name.as_bytes()).with_folder(&path)?;
+                continue;
+            }
             let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             self = self.with(&name, content);

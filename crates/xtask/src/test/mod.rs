@@ -5,6 +5,7 @@ mod end_to_end;
 mod harness;
 mod pool;
 mod promtool;
+mod python;
 mod stream;
 mod summary;
 mod tests;
@@ -157,7 +158,12 @@ fn unit_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
     run.cargo(
         &["test", "--workspace", "--exclude", "e2e", "--no-fail-fast"],
         &[("HELM", &helm), ("TRAEFIK", &traefik), ("PROMTOOL", &promtool)],
-    )
+    )?;
+    run.count.suite = "application image".to_owned();
+    let python = python::ensure(run.paths, &run.progress)?;
+    // Nothing of a test run may end up in the image.
+    let env = [("PYTHONDONTWRITEBYTECODE", Path::new("1"))];
+    run.stream(&python.display().to_string(), &[python::TESTS], &env)
 }
 
 fn leak_check(run: &mut Run<'_>) -> anyhow::Result<()> {

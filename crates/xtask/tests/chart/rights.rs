@@ -158,7 +158,6 @@ fn the_operator_makes_service_accounts_and_neither_tokens_nor_rights_for_them() 
         for forbidden in [
             "serviceaccounts/token",
             "secrets",
-            "configmaps",
             "pods/exec",
             "pods/attach",
             "roles",
@@ -168,6 +167,37 @@ fn the_operator_makes_service_accounts_and_neither_tokens_nor_rights_for_them() 
         ] {
             assert_eq!(about(forbidden), None, "{forbidden}");
         }
+    }
+}
+
+#[test]
+fn of_config_maps_the_operator_may_make_any_and_see_change_and_delete_those_with_keys_alone() {
+    for objects in installations() {
+        let role = named(&objects, "ClusterRole", "jupyter-k8s-operator");
+        let rules = role["rules"].as_array().unwrap();
+        let about = rules
+            .iter()
+            .filter(|rule| strings(&rule["resources"]).contains(&"configmaps"));
+        let told: Vec<_> = about
+            .map(|rule| {
+                let names = strings(&rule["resourceNames"]).join(" ");
+                (strings(&rule["verbs"]).join(" "), names)
+            })
+            .collect();
+        let keys = "jupyter-k8s-assertion-keys";
+        let expected = [("create", ""), ("list watch patch delete", keys)];
+        assert_eq!(
+            told,
+            expected.map(|(verbs, names)| (verbs.to_owned(), names.to_owned()))
+        );
+        let own = named(&objects, "Role", "jupyter-k8s-gateway");
+        let published = own["rules"].as_array().unwrap().iter();
+        let mut published = published.filter(|rule| strings(&rule["resources"]) == ["configmaps"]);
+        let rule = published.next().unwrap();
+        assert_eq!(
+            (strings(&rule["verbs"]), strings(&rule["resourceNames"])),
+            (vec!["get", "patch"], vec![keys])
+        );
     }
 }
 

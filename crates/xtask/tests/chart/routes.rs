@@ -39,7 +39,8 @@ fn the_proxy_asks_the_gateway_about_all_but_its_own_pages_and_sends_upgrades_to_
         "https://jupyter-k8s-gateway.jupyter-k8s-system.svc:8443/verify"
     );
     assert_eq!(gate["trustForwardHeader"], false);
-    assert_eq!(strings(&gate["authResponseHeaders"]), ["Authorization", "Cookie"]);
+    let replaced = ["Authorization", "Cookie", "Workspace-Assertion"];
+    assert_eq!(strings(&gate["authResponseHeaders"]), replaced);
     assert_eq!(strings(&gate["addAuthCookiesToResponse"]), ["__Host-ws"]);
     assert!(
         gate["tls"]["cert"].is_string(),

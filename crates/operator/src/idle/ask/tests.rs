@@ -83,7 +83,7 @@ fn endpoint(port: u16) -> Subject {
 }
 
 async fn ask(subject: Subject) -> Answered {
-    Asker::over_http(now).ask(Arc::new(subject)).await
+    Asker::over_http(now, Arc::default()).ask(Arc::new(subject)).await
 }
 
 /// What is said of a pod that answers so.

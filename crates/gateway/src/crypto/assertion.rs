@@ -1,0 +1,152 @@
+//! a person at a workspace -> the header by which its application knows them (pure).
+//!
+//! One assertion serves the requests of half a minute: signing each would cost more than the rest of a decision.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::HeaderValue;
+use kit::assertion::{Claims, LIFE, NotSigned, Signer};
+
+use crate::clock::Clock;
+
+/// An assertion that counts for less than this many seconds is not handed out again.
+const LEFT: i64 = LIFE / 2;
+/// Most workspaces for which some are kept.
+const WORKSPACES: usize = 10_000;
+/// Most people of one workspace for whom one is kept.
+const PEOPLE: usize = 1_000;
+
+/// Whom the gateway vouches for, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker<'a> {
+    /// UID of the workspace.
+    pub uid: &'a str,
+    /// Kubernetes user name of the person.
+    pub user: &'a str,
+    /// When they are signed out, Unix seconds; none for who is not signed in but sends a token.
+    pub session_end: Option<i64>,
+}
+
+/// Makes assertions and keeps them for a while.
+pub struct Assertions {
+    signer: Arc<Signer>,
+    clock: Clock,
+    /// By UID and by user.
+    kept: Mutex<HashMap<String, HashMap<String, Kept>>>,
+}
+
+struct Kept {
+    value: HeaderValue,
+    ends: i64,
+    session_end: Option<i64>,
+}
+
+impl fmt::Debug for Assertions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Assertions").field(&self.signer).finish()
+    }
+}
+
+impl Assertions {
+    /// Made by `signer`.
+    pub fn new(signer: Arc<Signer>, clock: Clock) -> Self {
+        Self {
+            signer,
+            clock,
+            kept: Mutex::default(),
+        }
+    }
+
+    /// The header's value: that this person asks this workspace, now.
+    ///
+    /// # Errors
+    /// No key is active.
+    pub fn of(&self, asker: Asker<'_>) -> Result<HeaderValue, NotSigned> {
+        let now = self.clock.now();
+        // The clock may have been set back as well.
+        let is_fresh = |kept: &Kept| (now + LEFT..=now + LIFE).contains(&kept.ends);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = kept.get(asker.uid).and_then(|people| people.get(asker.user));
+        if let Some(found) = found.filter(|kept| is_fresh(kept) && kept.session_end == asker.session_end) {
+            return Ok(found.value.clone());
+        }
+        let claims = Claims {
+            session_end: asker.session_end,
+            ..Claims::new(api::names::GATEWAY, asker.uid, asker.user, now)
+        };
+        let mut value = HeaderValue::try_from(self.signer.sign(&claims)?).map_err(|_| NotSigned)?;
+        value.set_sensitive(true);
+        if kept.len() >= WORKSPACES && !kept.contains_key(asker.uid) {
+            for people in kept.values_mut() {
+                people.retain(|_, kept| is_fresh(kept));
+            }
+            kept.retain(|_, people| !people.is_empty());
+            if kept.len() >= WORKSPACES {
+                kept.clear();
+            }
+        }
+        let people = kept.entry(asker.uid.to_owned()).or_default();
+        if people.len() >= PEOPLE && !people.contains_key(asker.user) {
+            people.clear();
+        }
+        let made = Kept {
+            value: value.clone(),
+            ends: claims.ends,
+            session_end: asker.session_end,
+        };
+        people.insert(asker.user.to_owned(), made);
+        Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kit::rotating_keys::MasterKey;
+
+    use super::*;
+
+    fn assertions(clock: &Clock) -> Assertions {
+        let signer = Signer::default();
+        let key = MasterKey {
+            id: "0123456789abcdef".into(),
+            active_from: 1000,
+            bytes: [1; 32].into(),
+        };
+        signer.replace(&[key]).unwrap();
+        Assertions::new(Arc::new(signer), clock.clone())
+    }
+
+    fn alice(uid: &str) -> Asker<'_> {
+        Asker {
+            uid,
+            user: "alice",
+            session_end: Some(9000),
+        }
+    }
+
+    #[test]
+    fn an_assertion_is_handed_out_again_while_half_of_its_life_is_left_and_to_nobody_else() {
+        let clock = Clock::manual(1000);
+        let assertions = assertions(&clock);
+        let first = assertions.of(alice("u")).unwrap();
+        assert!(first.is_sensitive());
+        clock.advance(30);
+        assert_eq!(assertions.of(alice("u")).unwrap(), first);
+        assert_ne!(assertions.of(alice("v")).unwrap(), first);
+        let bob = Asker {
+            user: "bob",
+            ..alice("u")
+        };
+        assert_ne!(assertions.of(bob).unwrap(), first);
+        clock.advance(1);
+        assert_ne!(assertions.of(alice("u")).unwrap(), first);
+    }
+
+    #[test]
+    fn nothing_is_made_without_a_key() {
+        let none = Assertions::new(Arc::default(), Clock::manual(0));
+        assert_eq!(none.of(alice("u")), Err(NotSigned));
+    }
+}

@@ -1,0 +1,87 @@
+//! What passes carries the gateway's word about who asks, and nobody else's.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use gateway::verify::Doorkeeper;
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::browser::{Browser, headers};
+use crate::support::world::{LAB, NOW, OPEN, World, origin};
+
+const NAME: &str = "workspace-assertion";
+
+/// What the one assertion says, without looking at its signature.
+fn claims(headers: &HeaderMap) -> Value {
+    let values: Vec<_> = headers.get_all(NAME).iter().collect();
+    assert_eq!(values.len(), 1, "{values:?}");
+    let token = values[0].to_str().unwrap();
+    let body = BASE64URL.decode(token.split('.').nth(1).unwrap()).unwrap();
+    serde_json::from_slice(&body).unwrap()
+}
+
+async fn ask(alice: &Browser<'_>, host: &str, more: &[(&str, &str)]) -> HeaderMap {
+    let mut lines = headers(&[("sec-fetch-site", "same-origin")]);
+    lines.extend(headers(more));
+    let answer = alice
+        .send("GET", &format!("{}/api/status", origin(host)), lines)
+        .await;
+    assert_eq!(answer.status, StatusCode::OK);
+    answer.headers
+}
+
+#[tokio::test]
+async fn a_request_that_passes_names_the_person_to_this_workspace_for_a_minute() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    for host in [LAB, OPEN] {
+        assert!(alice.open(&format!("{}/", origin(host))).await.is_inside());
+    }
+    let first = ask(&alice, LAB, &[(NAME, "forged"), (NAME, "forged, too")]).await;
+    let session_end = claims(&first)["session_end"].clone();
+    assert!(session_end.as_i64().unwrap() > NOW);
+    let expected = |host: &str, now: i64| {
+        json!({
+            "iss": "jupyter-k8s-gateway", "aud": format!("uid-of-{host}"), "sub": "alice",
+            "iat": now, "nbf": now, "exp": now + 60, "session_end": session_end,
+        })
+    };
+    assert_eq!(claims(&first), expected(LAB, NOW));
+    assert_eq!(
+        claims(&ask(&alice, OPEN, &[]).await)["aud"],
+        format!("uid-of-{OPEN}")
+    );
+    world.pass(30);
+    assert_eq!(
+        ask(&alice, LAB, &[]).await[NAME],
+        first[NAME],
+        "kept for half of its life"
+    );
+    world.pass(1);
+    assert_eq!(claims(&ask(&alice, LAB, &[]).await), expected(LAB, NOW + 31));
+}
+
+#[tokio::test]
+async fn a_refusal_carries_none_and_a_websocket_one_of_its_own() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
+    let stranger = world.browser("bob");
+    let lines = headers(&[("sec-fetch-site", "same-origin"), (NAME, "forged")]);
+    let answer = stranger.send("GET", &format!("{}/", origin(LAB)), lines).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert!(!answer.headers.contains_key(NAME));
+
+    let cookie = alice.cookies(LAB).unwrap();
+    let lines = headers(&[("cookie", &cookie), ("origin", &origin(LAB)), (NAME, "forged")]);
+    let Ok((target, grant)) = Doorkeeper::admit(&*world.app, &LAB.into(), &lines).await else {
+        panic!("she may")
+    };
+    let mut vouched = HeaderMap::new();
+    vouched.insert(NAME, Doorkeeper::vouch(&*world.app, &target, &grant).unwrap());
+    let said = claims(&vouched);
+    assert_eq!(
+        (&said["sub"], &said["aud"]),
+        (&json!("alice"), &json!(target.uid))
+    );
+}

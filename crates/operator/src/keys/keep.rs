@@ -1,0 +1,86 @@
+//! The API server -> our own keys, and the ConfigMaps with keys that there are (IO).
+
+use std::time::Duration;
+
+use api::names;
+use futures::StreamExt as _;
+use k8s_openapi::api::{core::v1::ConfigMap, core::v1::Secret};
+use kit::rotating_keys;
+use kube::{
+    Api,
+    runtime::{
+        WatchStreamExt as _,
+        watcher::{self, Event, watcher},
+    },
+};
+
+use super::NAME;
+use crate::context::Context;
+
+/// How often our keys are looked at: new ones are stored an hour before they sign.
+const LOOK: Duration = Duration::from_mins(5);
+/// After a failure.
+const AGAIN: Duration = Duration::from_secs(15);
+
+/// Keeps both up to date, until it is dropped.
+pub async fn keep(context: &Context) {
+    tokio::join!(rotate(context), follow(context));
+}
+
+async fn rotate(context: &Context) {
+    loop {
+        let wait = match renew(context).await {
+            Ok(()) => LOOK,
+            Err(error) => {
+                tracing::warn!(%error, "the operator's keys could not be renewed");
+                AGAIN
+            }
+        };
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// Makes our keys, or takes over those that are stored, rotated as is due.
+///
+/// # Errors
+/// The Secret cannot be read or written, or holds something else.
+pub async fn renew(context: &Context) -> anyhow::Result<()> {
+    let site = &context.site;
+    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &site.system_namespace);
+    let labels = [
+        (names::APP_NAME_LABEL, names::PRODUCT),
+        (names::APP_INSTANCE_LABEL, site.release.as_str()),
+        (names::APP_COMPONENT_LABEL, "operator"),
+        (names::APP_PART_OF_LABEL, names::PRODUCT),
+        (names::APP_MANAGED_BY_LABEL, names::OPERATOR),
+    ];
+    let spec = kit::shared_secret::Spec {
+        name: format!("{}-operator-keys", site.release),
+        type_: "Opaque",
+        labels: labels
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        manager: names::OPERATOR,
+    };
+    let keys = rotating_keys::agree(&secrets, &spec, (context.now)().as_second()).await?;
+    context.keys.signer.replace(&keys)?;
+    context.stores.pulse.beat();
+    Ok(())
+}
+
+/// Watches the ConfigMaps of that name in all namespaces: a watch by name needs rights on no others.
+async fn follow(context: &Context) {
+    let objects: Api<ConfigMap> = Api::all(context.client.clone());
+    let config = watcher::Config::default().fields(&format!("metadata.name={NAME}"));
+    let mut events = watcher(objects, config).default_backoff().boxed();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Init) => context.keys.seen().clear(),
+            Ok(Event::Apply(object) | Event::InitApply(object)) => context.keys.saw(&object),
+            Ok(Event::Delete(object)) => context.keys.lost(&object.metadata),
+            Ok(Event::InitDone) => {}
+            Err(error) => tracing::warn!(%error, "the watch of keys broke and is begun anew"),
+        }
+        context.stores.pulse.beat();
+    }
+}

@@ -1,0 +1,104 @@
+//! Every namespace with workspaces has the keys by which their pods check who asks, and no other has.
+
+use api::{
+    Workspace,
+    names::{ASSERTION_KEYS, GATEWAY_KEYS, OPERATOR_KEYS},
+};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::ResourceExt as _;
+use operator::keys;
+use serde_json::json;
+use testkit::objects::NAMESPACE;
+
+use crate::stage::Stage;
+
+const SYSTEM: &str = "jupyter-k8s-system";
+
+/// The gateway's own, as the watch tells of it.
+fn publish(stage: &Stage, keys: &str) {
+    let object: ConfigMap = serde_json::from_value(json!({
+        "metadata": {"name": ASSERTION_KEYS, "namespace": SYSTEM, "uid": "uid-of-source"}, "data": {GATEWAY_KEYS: keys},
+    }))
+    .unwrap();
+    stage.context.keys.saw(&object);
+}
+
+fn copies(stage: &Stage) -> Vec<ConfigMap> {
+    stage.server.all()
+}
+
+#[tokio::test]
+async fn a_namespace_gets_both_key_sets_before_its_first_pod_and_new_ones_when_they_rotate() {
+    let mut stage = Stage::with_demo();
+    publish(&stage, "first");
+    keys::renew(&stage.context).await.unwrap();
+    stage.pass().await.unwrap();
+    let writes = stage.writes();
+    let at = |part: &str| writes.iter().position(|write| write.contains(part));
+    assert!(
+        at("configmaps").unwrap() < at("deployments").unwrap(),
+        "{writes:?}"
+    );
+    let copy = &copies(&stage)[0];
+    assert_eq!(copy.metadata.namespace.as_deref(), Some(NAMESPACE));
+    let data = copy.data.clone().unwrap();
+    assert_eq!(data[GATEWAY_KEYS], "first");
+    assert_eq!(data[OPERATOR_KEYS], stage.context.keys.signer().key_set());
+    let secret: Secret = stage
+        .server
+        .get(Some(SYSTEM), "jupyter-k8s-operator-keys")
+        .unwrap();
+    assert!(!json!(data).to_string().contains(&json!(secret.data).to_string()));
+
+    stage.server.take_calls();
+    assert_eq!(keys::sweep(&stage.context).await, None);
+    assert_eq!(stage.writes(), Vec::<String>::new(), "nothing to do");
+    publish(&stage, "second");
+    assert_eq!(keys::sweep(&stage.context).await, None);
+    assert_eq!(copies(&stage)[0].data.as_ref().unwrap()[GATEWAY_KEYS], "second");
+}
+
+#[tokio::test]
+async fn keys_go_with_the_last_workspace_and_a_stranger_s_object_of_that_name_stays() {
+    let mut stage = Stage::with_demo();
+    publish(&stage, "first");
+    keys::renew(&stage.context).await.unwrap();
+    stage.sync();
+    keys::sweep(&stage.context).await;
+    assert_eq!(copies(&stage).len(), 1);
+    let strange: ConfigMap = serde_json::from_value(json!({
+        "metadata": {"name": ASSERTION_KEYS, "namespace": "elsewhere", "uid": "u"}, "data": {"a": "b"},
+    }))
+    .unwrap();
+    stage.server.put(&strange);
+    stage.context.keys.saw(&strange);
+
+    stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
+    stage.sync();
+    keys::sweep(&stage.context).await;
+    let left: Vec<_> = copies(&stage)
+        .iter()
+        .map(|copy| copy.namespace().unwrap())
+        .collect();
+    assert_eq!(left, ["elsewhere"]);
+}
+
+#[tokio::test]
+async fn keys_that_cannot_be_written_are_tried_again_and_hold_up_no_start() {
+    let mut stage = Stage::with_demo();
+    publish(&stage, "first");
+    stage.fail(http::Method::PATCH, "configmaps", 403, "not now", 2);
+    stage.pass().await.unwrap();
+    assert!(stage.writes().iter().any(|write| write.contains("deployments")));
+    assert!(keys::sweep(&stage.context).await.is_some());
+    assert_eq!(keys::sweep(&stage.context).await, None);
+    assert_eq!(copies(&stage).len(), 1);
+}
+
+#[tokio::test]
+async fn without_keys_nothing_is_written() {
+    let mut stage = Stage::with_demo();
+    stage.pass().await.unwrap();
+    assert_eq!(keys::sweep(&stage.context).await, None);
+    assert!(copies(&stage).is_empty());
+}

@@ -1,0 +1,100 @@
+"""Who the gateway vouches for -> the user that Jupyter knows (pure but for reading the environment)."""
+
+import os
+import re
+
+from jupyter_server.auth.identity import IdentityProvider, User
+from tornado.web import HTTPError
+
+from .assertion import HEADER, OPERATOR, Checker, Refused
+
+# Folder with the keys, or OPEN. Unset: nobody is let in.
+KEYS_VARIABLE = "WORKSPACE_ASSERTION_KEYS"
+UID_VARIABLE = "WORKSPACE_UID"
+# Value of KEYS_VARIABLE where somebody else than the gateway decides who may connect.
+OPEN = "none"
+
+# All that the operator asks, to learn whether the workspace is used.
+OPERATORS_PAGES = ("api/status", "api/kernels", "api/terminals")
+_SEPARATORS = re.compile(r"[\s._-]+")
+
+
+class Nobody:
+    """Refuses everybody: the pod was not told whom to believe."""
+
+    def __init__(self, why):
+        self._why = why
+
+    def check(self, values):
+        raise Refused(self._why)
+
+
+def checker(environment=os.environ):
+    """Who says who asks; None where the pod is told that nobody does."""
+    folder = environment.get(KEYS_VARIABLE, "")
+    if folder == OPEN:
+        return None
+    if not folder:
+        return Nobody(f"{KEYS_VARIABLE} is not set")
+    try:
+        return Checker(environment.get(UID_VARIABLE, ""), folder)
+    except ValueError as error:
+        return Nobody(str(error))
+
+
+def admit(check, request, base_url):
+    """Who asks this, or Refused. The operator may look at three pages and do nothing."""
+    vouched = check.check(request.headers.get_list(HEADER))
+    if vouched.issuer == OPERATOR:
+        pages = [base_url + page for page in OPERATORS_PAGES]
+        if request.method != "GET" or request.path not in pages:
+            raise Refused("the operator has no business here")
+    return vouched
+
+
+def display_name(user_name):
+    """A user name without what the installation puts before it, and without the host of an e-mail address."""
+    name = user_name.rsplit("#", 1)[-1].rsplit(":", 1)[-1] or user_name
+    return name.split("@", 1)[0] or name
+
+
+def initials(name):
+    """The first letters of the first and the last part."""
+    parts = [part for part in _SEPARATORS.split(name) if part]
+    if not parts:
+        return name[:1].upper()
+    return (parts[0][0] + (parts[-1][0] if len(parts) > 1 else "")).upper()
+
+
+class AssertedIdentityProvider(IdentityProvider):
+    """Knows people by the gateway's assertion alone: no token, no password, no cookie."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.check = checker()
+
+    @property
+    def auth_enabled(self):
+        return True
+
+    @property
+    def login_available(self):
+        return False
+
+    @property
+    def logout_available(self):
+        return False
+
+    def get_user(self, handler):
+        # Asked again for the same request: it was answered before.
+        known = getattr(handler, "_jupyter_current_user", None)
+        if known:
+            return known
+        try:
+            vouched = admit(self.check, handler.request, handler.base_url)
+        except Refused as refused:
+            self.log.debug("refused: %s", refused)
+            raise HTTPError(401) from refused
+        handler.session_end = vouched.session_end
+        shown = display_name(vouched.subject)
+        return User(username=vouched.subject, name=shown, display_name=shown, initials=initials(shown))

@@ -1,0 +1,116 @@
+"""Jupyter's web application -> the same, with a guard before everything in it, and two pages of ours (IO).
+
+The identity provider answers for Jupyter's own handlers. An extension may bring handlers that ask nobody; the guard stands
+before those too.
+"""
+
+import json
+import re
+import secrets
+
+from jupyter_server.base.handlers import APIHandler, JupyterHandler
+from tornado.routing import Matcher, PathMatches, Rule
+from tornado.web import RequestHandler, authenticated
+
+from .assertion import Refused
+from .identity import AssertedIdentityProvider, admit
+
+PREFIX = "jupyter-k8s"
+
+DONE = """<!DOCTYPE html>
+<html lang="en"><meta charset="utf-8"><title>Signed in</title>
+<style>body{font:1rem/1.5 system-ui,sans-serif;display:grid;place-content:center;min-height:90vh;text-align:center}</style>
+<h1>You are signed in</h1><p>Go back to your other tab and work on. This one can be closed.</p>
+<script nonce="%s">new BroadcastChannel("jupyter-k8s-session").postMessage("signed-in");window.close();</script></html>
+"""
+
+
+class Unvouched(Matcher):
+    """Matches requests that nobody vouches for."""
+
+    def __init__(self, check, base_url):
+        self._check = check
+        self._base_url = base_url
+
+    def match(self, request):
+        try:
+            admit(self._check, request, self._base_url)
+        except Refused:
+            return {}
+        return None
+
+
+class Refusal(RequestHandler):
+    """401 for whatever is asked, with nothing of the server in it."""
+
+    def check_xsrf_cookie(self):
+        """Nothing is done that could be forged."""
+
+    def prepare(self):
+        self.set_status(401)
+        self.clear_header("Server")
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Cache-Control", "no-store")
+        self.finish(json.dumps({"message": "This address answers through the gateway only.", "reason": "NotVouchedFor"}))
+
+
+class Ready(RequestHandler):
+    """That the server answers, for readiness probes: the kubelet cannot say who it is. Nothing of anybody is in it."""
+
+    def compute_etag(self):
+        return None
+
+    def check_xsrf_cookie(self):
+        """Nothing is done that could be forged."""
+
+    def get(self):
+        self.clear_header("Server")
+        self.set_status(204)
+
+    head = get
+
+
+class Session(APIHandler):
+    """When the person is signed out, whatever happens."""
+
+    _track_activity = False
+
+    @authenticated
+    def get(self):
+        self.set_header("Cache-Control", "no-store")
+        self.finish(json.dumps({"user": self.current_user.display_name, "end": getattr(self, "session_end", None)}))
+
+
+class SignedIn(JupyterHandler):
+    """Where "sign in again" ends: tells the other tabs, and closes itself."""
+
+    @authenticated
+    def get(self):
+        nonce = secrets.token_urlsafe(16)
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.set_header("Cache-Control", "no-store")
+        self.set_header(
+            "Content-Security-Policy",
+            f"default-src 'none'; style-src 'unsafe-inline'; script-src 'nonce-{nonce}'; frame-ancestors 'none'",
+        )
+        self.finish(DONE % nonce)
+
+
+def load(server_app):
+    """Puts the guard first, where the gateway vouches for people."""
+    provider = server_app.identity_provider
+    application, base_url = server_app.web_app, server_app.base_url
+    if not isinstance(provider, AssertedIdentityProvider):
+        return
+    application.add_handlers(
+        ".*$",
+        [
+            (f"{base_url}{PREFIX}/session", Session),
+            (f"{base_url}{PREFIX}/signed-in", SignedIn),
+        ],
+    )
+    # First of all rules, and so before whatever is added later.
+    application.default_router.rules[:0] = [
+        Rule(PathMatches(f"{re.escape(base_url)}{PREFIX}/ready$"), Ready),
+        Rule(Unvouched(provider.check, base_url), Refusal),
+    ]

@@ -1,0 +1,112 @@
+"""A Jupyter server with the image's own settings: who gets an answer."""
+
+import asyncio
+import json
+import os
+import shutil
+import tempfile
+import unittest
+
+from jupyter_k8s_workspace.assertion import HEADER, OPERATOR
+from test_assertion import UID, Signer
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+from tornado.websocket import websocket_connect
+
+CONFIG = os.path.join(os.path.dirname(__file__), "..", "jupyter_server_config.py")
+
+
+class Server(unittest.IsolatedAsyncioTestCase):
+    async def asyncSetUp(self):
+        asyncio.get_running_loop().set_debug(False)
+        self.home = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.home, ignore_errors=True)
+        keys = os.path.join(self.home, "keys")
+        os.mkdir(keys)
+        self.signers = {"gateway": Signer("g"), "operator": Signer("o")}
+        for name, signer in self.signers.items():
+            with open(os.path.join(keys, f"{name}.json"), "w", encoding="utf-8") as file:
+                json.dump({"keys": [signer.public()]}, file)
+        os.environ.update(
+            HOME=self.home,
+            JUPYTER_RUNTIME_DIR=os.path.join(self.home, "runtime"),
+            JUPYTER_CONFIG_DIR=os.path.join(self.home, "config"),
+            WORKSPACE_UID=UID,
+            WORKSPACE_ASSERTION_KEYS=keys,
+        )
+        from jupyter_server.serverapp import ServerApp
+        from tornado.httpserver import HTTPServer
+        from tornado.testing import bind_unused_port
+
+        ServerApp.clear_instance()
+        self.app = ServerApp.instance(allow_root=True, log_level="ERROR")
+        self.app.initialize(argv=[f"--config={CONFIG}", "--port=0", "--ip=127.0.0.1"], new_httpserver=False)
+        socket, self.port = bind_unused_port()
+        self.http = HTTPServer(self.app.web_app)
+        self.http.add_socket(socket)
+
+    async def asyncTearDown(self):
+        self.http.stop()
+        await self.app._cleanup()
+        self.app.clear_instance()
+
+    async def ask(self, path, assertions=(), method="GET", body=None, **headers):
+        request = HTTPRequest(f"http://127.0.0.1:{self.port}{path}", method=method, body=body, follow_redirects=False)
+        for assertion in assertions:
+            request.headers.add(HEADER, assertion)
+        for name, value in headers.items():
+            request.headers[name] = value
+        return await AsyncHTTPClient(force_instance=True).fetch(request, raise_error=False)
+
+    async def test_no_address_answers_who_is_not_vouched_for(self):
+        wrong = [(), (Signer("g").sign(),), (self.signers["gateway"].sign(aud="uid-2"),)]
+        paths = ["/", "/api", "/api/status", "/api/me", "/api/contents", "/tree", "/login", "/logout", "/static/base/js/main.js"]
+        paths += ["/nothing", "//api/status", "/api/kernels/0/channels", "/terminals/websocket/1", "/files/a", "/jupyter-k8s/session"]
+        for path in paths:
+            for assertions in wrong:
+                for method, body in [("GET", None), ("POST", ""), ("OPTIONS", None)]:
+                    with self.subTest((path, method)):
+                        answer = await self.ask(path, assertions, method=method, body=body)
+                        self.assertEqual(answer.code, 401)
+                        self.assertNotIn("Set-Cookie", answer.headers)
+
+    async def test_a_websocket_needs_an_assertion_too(self):
+        for path in ["/api/kernels/0/channels", "/terminals/websocket/1", "/api/events/subscribe"]:
+            with self.subTest(path), self.assertRaises(Exception) as caught:
+                await websocket_connect(f"ws://127.0.0.1:{self.port}{path}")
+            self.assertEqual(getattr(caught.exception, "code", None), 401)
+
+    async def test_the_person_is_the_one_whom_the_gateway_names(self):
+        token = self.signers["gateway"].sign(sub="alice.smith", session_end=1)
+        answer = await self.ask("/api/me", [token])
+        identity = json.loads(answer.body)["identity"]
+        shown = (identity["username"], identity["display_name"], identity["initials"])
+        self.assertEqual((answer.code, shown), (200, ("alice.smith", "alice.smith", "AS")))
+        session = json.loads((await self.ask("/jupyter-k8s/session", [token])).body)
+        self.assertEqual(session, {"user": "alice.smith", "end": 1})
+        self.assertEqual((await self.ask("/jupyter-k8s/signed-in", [token])).code, 200)
+        self.assertEqual((await self.ask("/api/status", [token, token])).code, 401)
+
+    async def test_that_it_answers_is_all_that_a_readiness_probe_learns(self):
+        answer = await self.ask("/jupyter-k8s/ready")
+        self.assertEqual((answer.code, answer.body), (204, b""))
+        self.assertFalse({"Server", "Set-Cookie", "Etag"} & set(answer.headers))
+        self.assertEqual((await self.ask("/jupyter-k8s/ready", method="POST", body="")).code, 405)
+        for near in ["/jupyter-k8s/ready/", "/jupyter-k8s/ready/../session", "/jupyter-k8s/Ready", "/jupyter-k8s/ready%2f", "//jupyter-k8s/ready"]:
+            self.assertEqual((await self.ask(near)).code, 401, near)
+
+    async def test_a_change_still_needs_jupyters_own_proof_against_forgery(self):
+        token = self.signers["gateway"].sign()
+        answer = await self.ask("/api/contents", [token], method="POST", body="{}")
+        self.assertEqual(answer.code, 403)
+
+    async def test_the_operator_may_look_whether_the_workspace_is_used_and_nothing_else(self):
+        token = self.signers["operator"].sign(iss=OPERATOR, sub=OPERATOR)
+        for path in ["/api/status?no_track_activity=1", "/api/kernels?no_track_activity=1"]:
+            self.assertEqual((await self.ask(path, [token])).code, 200, path)
+        for path in ["/", "/api/me", "/api/contents", "/api/kernels/0", "/api/status/", "/api/sessions", "/lab"]:
+            self.assertEqual((await self.ask(path, [token])).code, 401, path)
+        self.assertEqual((await self.ask("/api/kernels", [token], method="POST", body="{}")).code, 401)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,224 @@
+//! A workspace's own server answers whom the gateway vouches for, and nobody else who gets at its address.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use api::{Workspace, WorkspaceSpec, names, workspace::Phase};
+use e2e::{
+    Environment,
+    cluster::{self, Scratch},
+    http::Person,
+    kernel, wait, workspace,
+};
+use k8s_openapi::api::core::v1::Secret;
+use kit::{
+    assertion::{Claims, Signer},
+    rotating_keys::{self, MasterKey},
+};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{Patch, PatchParams, PostParams},
+    client::Body,
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or_default()
+}
+
+/// The keys of a component, as its Secret has them.
+async fn keys(component: &str) -> anyhow::Result<Vec<MasterKey>> {
+    let environment = Environment::get()?;
+    let secrets: Api<Secret> = Api::namespaced(cluster::admin().await?, &environment.system_namespace);
+    let spec = kit::shared_secret::Spec {
+        name: format!("{}-{component}-keys", environment.release),
+        type_: "Opaque",
+        labels: [].into(),
+        manager: "e2e",
+    };
+    Ok(rotating_keys::agree(&secrets, &spec, now()).await?)
+}
+
+fn signer(keys: &[MasterKey]) -> anyhow::Result<Signer> {
+    let signer = Signer::default();
+    signer.replace(keys)?;
+    Ok(signer)
+}
+
+/// A pod at its own address, reached through the API server and its node, with no part of ours in between.
+struct Pod {
+    client: Client,
+    at: String,
+}
+
+impl Pod {
+    async fn of(workspace: &Workspace) -> anyhow::Result<Self> {
+        let endpoint = workspace
+            .status
+            .as_ref()
+            .and_then(|status| status.endpoint.as_ref());
+        let pod = endpoint.map(|it| it.pod_name.clone()).unwrap_or_default();
+        let namespace = workspace.namespace().unwrap_or_default();
+        Ok(Self {
+            client: cluster::admin().await?,
+            at: format!("/api/v1/namespaces/{namespace}/pods/{pod}:8888/proxy/"),
+        })
+    }
+
+    async fn ask(&self, path: &str, assertions: &[&str]) -> anyhow::Result<u16> {
+        let mut request = http::Request::get(format!("{}{path}", self.at));
+        for assertion in assertions {
+            request = request.header(names::ASSERTION_HEADER, *assertion);
+        }
+        let answer = self.client.send(request.body(Body::empty())?).await?;
+        Ok(answer.status().as_u16())
+    }
+}
+
+async fn lab(scratch: &Scratch) -> anyhow::Result<(Workspace, String)> {
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let spec = WorkspaceSpec {
+        display_name: "lab".to_owned(),
+        ..WorkspaceSpec::default()
+    };
+    alice
+        .create(&PostParams::default(), &Workspace::new("lab", spec))
+        .await?;
+    let lab = workspace::reached(&alice, "lab", Phase::Running).await?;
+    let url = workspace::url(&lab)?;
+    Ok((lab, url))
+}
+
+#[tokio::test]
+async fn a_pod_reached_in_any_other_way_than_the_gateway_answers_401() -> anyhow::Result<()> {
+    let scratch = Scratch::new("vouched", &["alice"]).await?;
+    let (lab, url) = lab(&scratch).await?;
+    let uid = lab.uid().unwrap_or_default();
+    let pod = Pod::of(&lab).await?;
+    let person = Person::new()?;
+    person.enter(&url, "alice").await?;
+
+    // The control: this way leads to the pod, and the right assertion opens it.
+    let gateway = signer(&keys("gateway").await?)?;
+    let claims = Claims::new(names::GATEWAY, &uid, "alice", now());
+    let good = gateway.sign(&claims)?;
+    assert_eq!(pod.ask("api/status", &[&good]).await?, 200);
+
+    let of = |change: &dyn Fn(&mut Claims<'_>)| {
+        let mut claims = claims;
+        change(&mut claims);
+        gateway.sign(&claims)
+    };
+    let expired = of(&|claims| {
+        for time in [&mut claims.begins, &mut claims.issued, &mut claims.ends] {
+            *time -= 120;
+        }
+    })?;
+    let foreign = of(&|claims| claims.audience = "another-workspace")?;
+    let as_operator = of(&|claims| claims.issuer = names::OPERATOR)?;
+    let stranger = signer(&[MasterKey {
+        id: keys("gateway").await?.remove(0).id,
+        active_from: 0,
+        bytes: [7; 32].into(),
+    }])?;
+    let forged = stranger.sign(&claims)?;
+    let wrong: [&[&str]; 7] = [
+        &[],
+        &[&expired],
+        &[&foreign],
+        &[&as_operator],
+        &[&forged],
+        &["e30.e30.e30"],
+        &[&good, &good],
+    ];
+    for path in [
+        "api/status",
+        "lab",
+        "api",
+        "static/base/images/favicon.ico",
+        "api/kernels/0/channels",
+    ] {
+        for assertions in wrong {
+            assert_eq!(pod.ask(path, assertions).await?, 401, "{path} {assertions:?}");
+        }
+    }
+
+    // The operator may look whether it is used, and nothing else.
+    let operator = signer(&keys("operator").await?)?;
+    let asks = operator.sign(&Claims::new(names::OPERATOR, &uid, names::OPERATOR, now()))?;
+    assert_eq!(pod.ask("api/kernels?no_track_activity=1", &[&asks]).await?, 200);
+    assert_eq!(pod.ask("api/contents", &[&asks]).await?, 401);
+
+    // Whoever runs code in the pod is inside already, and yet does not pass as a person.
+    let inside = "import urllib.request as r, urllib.error as e\n\
+                  try: print(r.urlopen('http://127.0.0.1:8888/api/status').status)\n\
+                  except e.HTTPError as x: print(x.code)";
+    let name = pod.at.split('/').nth(6).unwrap_or_default();
+    let name = name.split(':').next().unwrap_or_default();
+    let seen = cluster::exec(&scratch.api(), name, &["python3", "-c", inside]).await?;
+    assert_eq!(seen.trim(), "401");
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn the_person_whom_the_gateway_names_is_the_one_that_jupyterlab_shows() -> anyhow::Result<()> {
+    let scratch = Scratch::new("shown", &["alice"]).await?;
+    let (_, url) = lab(&scratch).await?;
+    let person = Person::new()?;
+    person.enter(&url, "alice").await?;
+    let me = person
+        .request(Method::GET, &format!("{url}api/me"))
+        .header("Sec-Fetch-Site", "same-origin")
+        // A browser's own word about itself is worth nothing.
+        .header(names::ASSERTION_HEADER, "e30.e30.e30")
+        .send()
+        .await?;
+    assert_eq!(me.status(), 200);
+    let me: Value = me.json().await?;
+    let shown = |field: &str| me["identity"][field].clone();
+    assert_eq!(
+        (shown("username"), shown("initials")),
+        (json!("alice"), json!("A"))
+    );
+    assert_eq!(kernel::compute(&person, &url, "6*7").await?, "42");
+    scratch.finish().await
+}
+
+/// What the gateway publishes reaches a namespace with workspaces at once, and pods that run as the kubelet looks at it again.
+#[tokio::test]
+async fn keys_that_somebody_takes_away_come_back() -> anyhow::Result<()> {
+    use k8s_openapi::api::core::v1::ConfigMap;
+
+    let scratch = Scratch::new("keys", &["alice"]).await?;
+    workspace::running(&scratch, "ws").await?;
+    let keys: Api<ConfigMap> = scratch.api();
+    let before = keys.get(names::ASSERTION_KEYS).await?.data.unwrap_or_default();
+    assert!(before.contains_key(names::GATEWAY_KEYS) && before.contains_key(names::OPERATOR_KEYS));
+    let forged = json!({"data": {names::GATEWAY_KEYS: r#"{"keys":[]}"#}});
+    let params = PatchParams::default();
+    keys.patch(names::ASSERTION_KEYS, &params, &Patch::Merge(forged))
+        .await?;
+    wait::until("the keys to be as they were", wait::USUAL, || async {
+        let now = keys
+            .get(names::ASSERTION_KEYS)
+            .await
+            .map_err(|error| error.to_string())?;
+        if now.data.as_ref() == Some(&before) {
+            Ok(())
+        } else {
+            Err(format!("{:?}", now.data))
+        }
+    })
+    .await?;
+    let workspaces: Api<Workspace> = scratch.api();
+    workspace::delete(&workspaces, "ws").await?;
+    wait::until("the keys to be gone", Duration::from_secs(30), || async {
+        match keys.get_opt(names::ASSERTION_KEYS).await {
+            Ok(None) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    scratch.finish().await
+}

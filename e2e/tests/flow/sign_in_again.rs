@@ -1,0 +1,115 @@
+//! A session that ends under an open JupyterLab: the page says so, and nothing on it is lost.
+
+use api::{Workspace, WorkspaceSpec, workspace::Phase};
+use e2e::{
+    Environment,
+    browser::Browser,
+    cluster::{self, Scratch},
+    wait, workspace,
+};
+use fantoccini::{Locator, key::Key};
+use kube::{Api, api::PostParams};
+
+const LINE: &str = "#jupyter-k8s-sign-in-again";
+const EDITOR: &str = ".jp-FileEditor .cm-content";
+const TEXT: &str = "what nobody saved";
+
+async fn save(browser: &Browser) -> anyhow::Result<()> {
+    let keys = format!("{}s{}", char::from(Key::Control), char::from(Key::Null));
+    Ok(browser.find(EDITOR).await?.send_keys(&keys).await?)
+}
+
+/// Alice types into a file, signs out in another tab, and saves: the page asks her to sign in again, keeps her text, and saves it
+/// when she has.
+#[tokio::test]
+async fn text_that_was_not_saved_at_the_end_of_a_session_is_saved_after_the_next_sign_in()
+-> anyhow::Result<()> {
+    let environment = Environment::get()?;
+    let scratch = Scratch::new("again", &["alice"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let spec = WorkspaceSpec {
+        display_name: "lab".to_owned(),
+        ..WorkspaceSpec::default()
+    };
+    alice
+        .create(&PostParams::default(), &Workspace::new("lab", spec))
+        .await?;
+    let lab = workspace::reached(&alice, "lab", Phase::Running).await?;
+    let (url, host) = (workspace::url(&lab)?, workspace::host(&lab)?);
+    let endpoint = lab.status.and_then(|status| status.endpoint);
+    let pod = endpoint.map(|endpoint| endpoint.pod_name).unwrap_or_default();
+    let file = async |script: &str| cluster::exec(&scratch.api(), &pod, &["sh", "-c", script]).await;
+    file("echo begin > /home/jovyan/note.txt").await?;
+
+    let browser = Browser::start().await?;
+    browser
+        .sign_in(&format!("{url}lab/tree/note.txt"), "alice")
+        .await?;
+    browser.arrived(&host).await?;
+    browser.sees(EDITOR, "begin").await?;
+    assert!(
+        browser.page.find(Locator::Css(LINE)).await.is_err(),
+        "there is nothing to say yet"
+    );
+    browser.find(EDITOR).await?.send_keys(TEXT).await?;
+    browser.sees(EDITOR, TEXT).await?;
+
+    let open = browser.page.window().await?;
+    let other = browser.page.new_window(true).await?.handle;
+    browser.page.switch_to_window(other).await?;
+    let auth = environment.auth_host();
+    browser
+        .page
+        .goto(&format!("{}/", environment.origin(&auth)))
+        .await?;
+    browser.sees("h1", "You are signed in").await?;
+    browser.click("form button").await?;
+    browser.sees("h1", "You are signed out").await?;
+    browser.page.switch_to_window(open.clone()).await?;
+
+    save(&browser).await?;
+    browser.sees(LINE, "You are signed out.").await?;
+    browser.screenshot("sign-in-again").await?;
+    // JupyterLab's own word about the failed save.
+    browser.click(".jp-Dialog .jp-mod-accept").await?;
+    browser.sees(EDITOR, TEXT).await?;
+    assert!(!file("cat /home/jovyan/note.txt").await?.contains(TEXT));
+
+    let link = browser.find(&format!("{LINE} a")).await?;
+    let href = link.prop("href").await?.unwrap_or_default();
+    let before = browser.page.windows().await?;
+    link.click().await?;
+    let tab = wait::until("the link to open a tab", wait::USUAL, || async {
+        let now = browser.page.windows().await.map_err(|error| error.to_string())?;
+        let mut opened = now.into_iter().filter(|one| !before.contains(one));
+        opened.next().ok_or_else(|| "no tab yet".to_owned())
+    })
+    .await?;
+    browser.page.switch_to_window(tab).await?;
+    browser.sign_in(&href, "alice").await?;
+    browser.sees("h1", "You are signed in").await?;
+
+    browser.page.switch_to_window(open).await?;
+    wait::until(
+        "the page to have nothing to say any more",
+        wait::USUAL,
+        || async {
+            match browser.page.find(Locator::Css(LINE)).await {
+                Err(_) => Ok(()),
+                Ok(line) => Err(line.text().await.unwrap_or_default()),
+            }
+        },
+    )
+    .await?;
+    browser.sees(EDITOR, TEXT).await?;
+    save(&browser).await?;
+    wait::until("the text to be in the file", wait::USUAL, || async {
+        let text = file("cat /home/jovyan/note.txt")
+            .await
+            .map_err(|error| error.to_string())?;
+        if text.contains(TEXT) { Ok(()) } else { Err(text) }
+    })
+    .await?;
+    browser.close().await?;
+    scratch.finish().await
+}

@@ -1,0 +1,91 @@
+//! A page that is open for longer than a ticket lasts: it works on, because requests renew the ticket.
+
+use api::{Workspace, WorkspaceSpec, workspace::Phase};
+use e2e::{
+    browser::Browser,
+    cluster::{self, Scratch},
+    component, wait, workspace,
+};
+use fantoccini::key::Key;
+use kube::{Api, api::PostParams};
+use std::time::Duration;
+
+const EDITOR: &str = ".jp-FileEditor .cm-content";
+const TEXT: &str = "written after two tickets";
+/// Two lifetimes, and what a busy machine takes.
+const LONG: Duration = Duration::from_mins(5);
+
+/// The ticket that the browser holds for its present page.
+async fn ticket(browser: &Browser) -> Result<String, String> {
+    let cookie = browser.page.get_named_cookie("__Host-ws").await;
+    cookie
+        .map(|cookie| cookie.value().to_owned())
+        .map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn an_open_jupyterlab_saves_a_file_after_two_lifetimes_of_its_ticket() -> anyhow::Result<()> {
+    let former = component::set_argument("gateway", "--session-ticket-seconds=60").await?;
+    let done = works().await;
+    component::set_argument("gateway", &former).await?;
+    done
+}
+
+async fn works() -> anyhow::Result<()> {
+    let scratch = Scratch::new("tickets", &["alice"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let spec = WorkspaceSpec {
+        display_name: "lab".to_owned(),
+        ..WorkspaceSpec::default()
+    };
+    alice
+        .create(&PostParams::default(), &Workspace::new("lab", spec))
+        .await?;
+    let lab = workspace::reached(&alice, "lab", Phase::Running).await?;
+    let (url, host) = (workspace::url(&lab)?, workspace::host(&lab)?);
+    let endpoint = lab.status.and_then(|status| status.endpoint);
+    let pod = endpoint.map(|endpoint| endpoint.pod_name).unwrap_or_default();
+    let file = async |script: &str| cluster::exec(&scratch.api(), &pod, &["sh", "-c", script]).await;
+    file("echo begin > /home/jovyan/note.txt").await?;
+
+    let browser = Browser::start().await?;
+    browser
+        .sign_in(&format!("{url}lab/tree/note.txt"), "alice")
+        .await?;
+    browser.arrived(&host).await?;
+    browser.sees(EDITOR, "begin").await?;
+    let first = ticket(&browser).await.map_err(anyhow::Error::msg)?;
+    let mut last = first;
+    let begin = std::time::Instant::now();
+    // A ticket is renewed in the last two thirds of its life: four of them are more than two lifetimes of the first.
+    for number in 1..=6 {
+        last = wait::until(&format!("ticket {number}"), LONG, || async {
+            let now = ticket(&browser).await?;
+            if now == last {
+                Err("the same".to_owned())
+            } else {
+                Ok(now)
+            }
+        })
+        .await?;
+        if begin.elapsed() > Duration::from_secs(125) {
+            break;
+        }
+    }
+    assert!(
+        begin.elapsed() > Duration::from_secs(120),
+        "{:?}",
+        begin.elapsed()
+    );
+    let keys = format!("{TEXT}{}s{}", char::from(Key::Control), char::from(Key::Null));
+    browser.find(EDITOR).await?.send_keys(&keys).await?;
+    wait::until("the text to be in the file", wait::USUAL, || async {
+        let text = file("cat /home/jovyan/note.txt")
+            .await
+            .map_err(|error| error.to_string())?;
+        if text.contains(TEXT) { Ok(()) } else { Err(text) }
+    })
+    .await?;
+    browser.close().await?;
+    scratch.finish().await
+}
