@@ -53,6 +53,15 @@ pub struct Args {
     #[arg(long, env = "ADMIN_ADDRESS", default_value = "0.0.0.0:9090")]
     pub admin_address: SocketAddr,
 
+    /// File that says how pages look, JSON: productName, accentColor, accentColorDark, logo, helpUrl, helpText, notice
+    /// [default: plain pages].
+    #[arg(long, env = "PAGES_FILE")]
+    pub pages_file: Option<PathBuf>,
+
+    /// File with the logo of the pages, PNG or SVG of at most 24 KiB, in place of the logo in the file above [default: none].
+    #[arg(long, env = "PAGES_LOGO_FILE")]
+    pub pages_logo_file: Option<PathBuf>,
+
     /// Identity provider.
     #[command(flatten)]
     pub oidc: Oidc,

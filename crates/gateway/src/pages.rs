@@ -75,6 +75,27 @@ pub fn sign_in_required(login_url: String) -> Response {
     .respond(StatusCode::UNAUTHORIZED)
 }
 
+/// A request has more headers than are taken, which means more cookies. `removed`: this answer removes enough of them.
+pub fn headers_too_large(removed: bool) -> Response {
+    let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    let what_now = if removed {
+        "The largest of them are removed now: reload this page. You stay signed in."
+    } else {
+        "Remove the cookies of this site, and of the domain above it, in the settings of your browser; then reload this page."
+    };
+    let said = dress::generic(status);
+    Notice {
+        text: said
+            .text
+            .iter()
+            .cloned()
+            .chain(std::iter::once(what_now.to_owned()))
+            .collect(),
+        ..said
+    }
+    .respond(status)
+}
+
 /// A page with a title and one paragraph.
 pub fn message(status: StatusCode, title: &str, text: &str) -> Response {
     plain(status, title, text).respond(status)

@@ -42,7 +42,7 @@ use crate::request::cookies::StripList;
 use crate::router;
 use crate::router::{Entrance, RouteProvider};
 use crate::session::Sessions;
-use crate::settings::{Client as OidcClient, SignIn};
+use crate::settings::{self, Client as OidcClient, SignIn};
 use crate::sign_in;
 use crate::throttle::Throttle;
 use crate::verify::AppState;
@@ -72,6 +72,7 @@ fn raise_file_limit() {
 pub async fn run(args: Args) -> anyhow::Result<()> {
     raise_file_limit();
     let sign_in = SignIn::new(&args.oidc, &args.session, &args.limits)?;
+    settings::look(args.pages_file.as_deref(), args.pages_logo_file.as_deref())?.install();
     let end = kit::shutdown::on_signal()?;
     let client = kit::client::new(api::names::GATEWAY).await?;
     info!(version = env!("CARGO_PKG_VERSION"), "gateway starts");

@@ -392,3 +392,50 @@ async fn a_renewed_ticket_reaches_the_browser_beside_the_pods_own_cookies_and_no
         "{with_ticket:?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_with_too_many_cookies_gets_a_page_that_removes_them() {
+    let (site, _, seen) = site().await;
+    let before = seen.load(Ordering::Relaxed);
+    let tossed: Vec<String> = (0..30)
+        .map(|number| format!("t{number}={}", "x".repeat(4_000)))
+        .collect();
+    let cookies = format!("{}; {}", TICKET.1, tossed.join("; "));
+    let person = [
+        ("cookie", cookies.as_str()),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "document"),
+        ("accept", "text/html"),
+    ];
+    for (label, path) in [
+        ("lab", "/lab"),
+        ("lab", "/_workspace/callback"),
+        ("auth", "/enter"),
+    ] {
+        let (status, headers, body) = site.get(label, path, &person).await;
+        let page = String::from_utf8_lossy(&body);
+        assert_eq!(
+            status,
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "{label}{path}: {page}"
+        );
+        assert!(page.contains("<h1>Too many cookies</h1>"), "{page}");
+        let ended = headers
+            .get_all("set-cookie")
+            .iter()
+            .filter_map(|line| line.to_str().ok());
+        let ended: Vec<&str> = ended.collect();
+        assert!(
+            ended
+                .iter()
+                .any(|line| line.starts_with("t0=; Path=/; Max-Age=0")),
+            "{ended:?}"
+        );
+        assert!(
+            ended.iter().any(|line| line.ends_with(&format!("Domain={BASE}"))),
+            "{ended:?}"
+        );
+        assert!(ended.iter().all(|line| !line.starts_with("__Host-")), "{ended:?}");
+    }
+    assert_eq!(seen.load(Ordering::Relaxed), before, "the pod saw nothing of it");
+}

@@ -1,7 +1,7 @@
 //! connections on one port -> requests to a router, within bounds of number, size and time (IO).
 //!
 //! `certificates` keeps the private authority by which the gateway and the proxy know each other; `bounds` turns requests
-//! away while too many are under way.
+//! away while too many are under way; `oversized` those with too many headers.
 //!
 //! How long anything lasts: a TLS handshake, or the head of an HTTP/1.1 request (and so a silent connection), `handshake`; a
 //! connection `age` with its jitter, and then `drain`, whatever its peer does; a request with its body as long as `router`
@@ -9,6 +9,7 @@
 
 pub mod bounds;
 pub(crate) mod certificates;
+mod oversized;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -36,6 +37,8 @@ use tracing::{debug, warn};
 use self::bounds::{Bounds, Kind};
 use self::certificates::TlsConfigs;
 use crate::metrics::Metrics;
+use crate::pages::{Reader, dress};
+use crate::request::id;
 
 /// Bounds of one listener. The defaults fit a port that only the proxy reaches.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +86,10 @@ const SEND_BUFFER: usize = 64 * 1024;
 const RESETS: usize = 20;
 /// The same for errors of the peer's making.
 const ERRORS: usize = 256;
+
+/// Bytes of headers that are read, so that what is not taken gets an answer that helps: all that the proxy lets through, and what it
+/// adds.
+const READ: u32 = 320 * 1024;
 
 /// One port.
 #[derive(Debug)]
@@ -139,6 +146,7 @@ impl Listener {
                     router: router(),
                     bounds: bounds.clone(),
                     kind,
+                    headers: limits.headers as usize,
                 },
                 stop.clone(),
                 metrics.connection(name),
@@ -175,6 +183,8 @@ struct Requests {
     router: Router,
     bounds: Bounds,
     kind: fn(&str, &HeaderMap) -> Kind,
+    /// Bytes of headers that are taken.
+    headers: usize,
 }
 
 impl Requests {
@@ -186,15 +196,20 @@ impl Requests {
         let place = self
             .bounds
             .take((self.kind)(request.uri().path(), request.headers()));
-        let router = self.router.clone();
+        let (router, taken) = (self.router.clone(), self.headers);
         async move {
+            if oversized::size(request.headers()) > taken {
+                let (head, _) = request.into_parts();
+                return Ok(oversized::refuse(head.uri, head.headers, taken).await);
+            }
+            let reader = Reader::of(request.headers());
             match place {
                 Ok(place) => {
                     let answer = router.oneshot(request).await;
                     drop(place);
                     answer
                 }
-                Err(shed) => Ok(*shed),
+                Err(shed) => Ok(id::scope(async { dress(*shed, reader) }).await),
             }
         }
     }
@@ -232,7 +247,7 @@ async fn http2(
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
-        .max_header_list_size(limits.headers)
+        .max_header_list_size(READ)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
@@ -264,7 +279,7 @@ async fn http1(
         .timer(TokioTimer::new())
         .header_read_timeout(limits.handshake)
         // Room for the request line beside the headers.
-        .max_buf_size(limits.headers as usize + 16 * 1024);
+        .max_buf_size(READ as usize + 16 * 1024);
     let mut connection = std::pin::pin!(
         builder
             .serve_connection(

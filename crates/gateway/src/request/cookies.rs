@@ -25,6 +25,11 @@ pub fn login(slot: usize) -> String {
     format!("{LOGIN}{slot}")
 }
 
+/// Whether a cookie is ours by a name that only the host itself can set.
+pub(crate) fn is_of_host(name: &str) -> bool {
+    matches!(name, SESSION | TICKET | PRE) || name.starts_with(LOGIN)
+}
+
 /// A cookie came more than once: somebody plays, nothing is believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a cookie of the gateway came more than once")]
