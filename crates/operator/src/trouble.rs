@@ -71,6 +71,11 @@ pub enum DiskObstacle {
         /// Its name.
         claim: String,
     },
+    /// A claim that the workspace names is being deleted.
+    Terminating {
+        /// Its name.
+        claim: String,
+    },
     /// A claim that the workspace names is, or was, the disk of a workspace.
     OfAnother {
         /// Its name.
@@ -113,7 +118,10 @@ impl Obstacle {
 
     /// Whether it ends when somebody else is done, which wakes nobody: it counts as starting.
     pub fn is_passed_on(&self) -> bool {
-        matches!(self, Self::Disk(DiskObstacle::InUse { .. }))
+        matches!(
+            self,
+            Self::Disk(DiskObstacle::InUse { .. } | DiskObstacle::Terminating { .. })
+        )
     }
 
     /// Whether it ends only by a change that wakes the workspace.
@@ -144,6 +152,7 @@ impl DiskObstacle {
             Self::Withheld { .. } => reason::RETAINED_VOLUME_OF_ANOTHER_OWNER,
             Self::Ungrowable { .. } => reason::VOLUME_RESIZE_FAILED,
             Self::Missing { .. } => reason::VOLUME_UNBOUND,
+            Self::Terminating { .. } => reason::VOLUME_TERMINATING,
             Self::OfAnother { .. } => reason::VOLUME_OF_ANOTHER_WORKSPACE,
             Self::InUse { .. } => reason::VOLUME_IN_USE,
         }
@@ -190,6 +199,12 @@ impl fmt::Display for DiskObstacle {
                 f,
                 "The claim {claim}, which the workspace names, does not exist. Have it made, and the workspace starts by \
                  itself; or name another claim."
+            ),
+            Self::Terminating { claim } => write!(
+                f,
+                "Somebody deleted the claim {claim}, which the workspace names. It goes once no pod uses it, and its files with it, if \
+                 its volume is not kept; nobody can undo that. Name another claim; or have one of that name made when it is gone, and \
+                 the workspace starts by itself."
             ),
             Self::OfAnother { claim } => write!(
                 f,

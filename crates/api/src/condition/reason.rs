@@ -164,7 +164,7 @@ reasons! {
         "The disk could not be grown. What runs goes on at the old size.",
         "Have the storage class allow volume expansion, and the disk grows by itself; or create the workspace anew.";
     VOLUME_TERMINATING = "VolumeTerminating", "Degraded=True",
-        "Somebody deleted the claim that is the disk while a pod uses it. It goes for good when the workspace stops, and its files with it; nobody can undo a deletion.",
+        "Somebody deleted the claim that is the disk while a pod uses it, or a claim that the workspace names. It goes for good when no pod uses it, and its files with it; nobody can undo a deletion.",
         "Copy the files elsewhere before the workspace stops. An administrator can keep the volume: the message says how.";
     VOLUME_REPLACED = "VolumeReplaced", "Event; message of Available=True and Stopped=True",
         "The disk that the workspace had was deleted, and a new, empty one took its place. The message stands until the first run on it has ended.",

@@ -17,7 +17,7 @@ use rules::ValidWorkspace;
 
 use super::{
     Error,
-    writes::{failed, leaving, look, patched},
+    writes::{failed, look, patched},
 };
 use crate::{
     context::Context,
@@ -47,7 +47,7 @@ pub(super) async fn borrow(
             return Ok(Some(Obstacle::Disk(DiskObstacle::Missing { claim })));
         };
         if live.metadata.deletion_timestamp.is_some() {
-            return Ok(Some(leaving::<Claim>(&claim)));
+            return Ok(Some(Obstacle::Disk(DiskObstacle::Terminating { claim })));
         }
         if borrowed::is_a_disk(&live) {
             return Ok(Some(Obstacle::Disk(DiskObstacle::OfAnother { claim })));

@@ -88,6 +88,37 @@ async fn two_workspaces_on_one_claim_run_one_after_the_other() {
 }
 
 #[tokio::test]
+async fn a_claim_that_somebody_deleted_is_told_until_there_is_one_again() {
+    let mut stage = Stage::new();
+    let mut data = claim("data", "ReadWriteOnce");
+    data.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+    data.metadata.finalizers = Some(vec!["kubernetes.io/pvc-protection".to_owned()]);
+    stage.server.put(&data);
+    stage
+        .server
+        .put(&workspace("first", "alice", &json!({"claimName": "data"})));
+    stage.pass().await.unwrap();
+    let status = stage.status();
+    assert_eq!(
+        (status.phase, status.reason.as_deref()),
+        (Some(Phase::Starting), Some(reason::VOLUME_TERMINATING))
+    );
+    assert!(
+        status
+            .message
+            .unwrap()
+            .contains("Somebody deleted the claim data")
+    );
+    assert!(stage.child::<Deployment>().is_none());
+    stage.server.remove::<Claim>(Some(NAMESPACE), "data");
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().reason.as_deref(), Some(reason::VOLUME_UNBOUND));
+    stage.server.put(&claim("data", "ReadWriteOnce"));
+    stage.pass().await.unwrap();
+    assert!(stage.child::<Deployment>().is_some());
+}
+
+#[tokio::test]
 async fn a_claim_for_many_serves_many() {
     let stage = two_on_one_claim("ReadWriteMany").await;
     assert_eq!(stage.all::<Deployment>().len(), 2);
