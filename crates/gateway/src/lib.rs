@@ -11,6 +11,7 @@ mod args;
 pub mod audit;
 pub mod clock;
 pub mod crypto;
+mod foreign;
 mod further_providers;
 mod gauges;
 pub mod index;

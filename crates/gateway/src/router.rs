@@ -11,12 +11,13 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, UPGRADE};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::answers::{self, Failure};
 use crate::clock::Clock;
+use crate::foreign::{self, Asker};
 use crate::index::traefik::{HOLD, Routes};
 use crate::index::{Index, Place};
 use crate::metrics::Metrics;
@@ -44,8 +45,17 @@ pub struct Entrance<D> {
 /// 8443: the proxy asks about each request (`/verify` under the gateway's own name), and hands over every request that has
 /// an Upgrade header (any path under a workspace's host).
 pub fn entrance<D: Doorkeeper>(entrance: Arc<Entrance<D>>) -> Router {
+    let asks = |asker| {
+        async move |State(entrance): State<Arc<Entrance<D>>>, request: Request| {
+            foreign_question(asker, &entrance, request).await
+        }
+    };
     Router::new()
         .route("/verify", any(question::<D>))
+        .route("/verify/nginx", any(asks(Asker::Nginx)))
+        .route("/verify/caddy", any(asks(Asker::Caddy)))
+        .route("/ext_authz/", any(asks(Asker::Envoy)))
+        .route("/ext_authz/{*path}", any(asks(Asker::Envoy)))
         .fallback(upgrade::<D>)
         .with_state(entrance)
 }
@@ -101,8 +111,12 @@ async fn question<D: Doorkeeper>(State(entrance): State<Arc<Entrance<D>>>, reque
         );
         return dress(refusal, Reader::Script);
     }
+    judged(&entrance, request.headers()).await
+}
+
+/// The answer to the question with these headers.
+async fn judged<D: Doorkeeper>(entrance: &Entrance<D>, headers: &HeaderMap) -> Response {
     let start = Instant::now();
-    let headers = request.headers();
     let response = id::scope(async {
         let response = entrance.doorkeeper.verify(headers).await;
         if response.status() == StatusCode::OK {
@@ -115,6 +129,27 @@ async fn question<D: Doorkeeper>(State(entrance): State<Arc<Entrance<D>>>, reque
     response
 }
 
+/// The same question, as another proxy than Traefik asks it.
+async fn foreign_question<D: Doorkeeper>(
+    asker: Asker,
+    entrance: &Arc<Entrance<D>>,
+    request: Request,
+) -> Response {
+    let is_theirs = match asker {
+        Asker::Nginx | Asker::Caddy => entrance.is_addressed(&request),
+        // It asks under the host of the workspace.
+        Asker::Envoy => !request.headers().contains_key(UPGRADE),
+    };
+    if !is_theirs {
+        return upgrade(State(Arc::clone(entrance)), request).await;
+    }
+    let response = match foreign::question(asker, request.method(), request.uri(), request.headers()) {
+        Ok(headers) => judged(entrance, &headers).await,
+        Err(malformed) => dress(Failure::from(malformed).answer(), Reader::Script),
+    };
+    foreign::answer(asker, response)
+}
+
 async fn upgrade<D: Doorkeeper>(State(entrance): State<Arc<Entrance<D>>>, request: Request) -> Response {
     let answer = async { dress(Arc::clone(&entrance.relay).handle(request).await, Reader::Script) };
     id::scope(answer).await
@@ -124,9 +159,13 @@ impl<D> Entrance<D> {
     /// Whether this is the proxy's own question. It comes under one of the gateway's names and without Upgrade: whatever else
     /// is for `/verify` is a browser's request that happens to be, and must not pass as one.
     fn is_asked(&self, request: &Request) -> bool {
+        self.is_addressed(request) && !request.headers().contains_key(UPGRADE)
+    }
+
+    /// Whether it comes under one of the gateway's own names.
+    fn is_addressed(&self, request: &Request) -> bool {
         let host = authority(request).map(|authority| authority.split(':').next().unwrap_or_default());
         host.is_some_and(|host| self.own_names.iter().any(|name| name == host))
-            && !request.headers().contains_key(UPGRADE)
     }
 }
 

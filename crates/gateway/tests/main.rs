@@ -10,6 +10,7 @@ mod flow;
 mod listeners;
 mod pages;
 mod process;
+mod proxies;
 mod routers;
 mod sockets;
 mod support;

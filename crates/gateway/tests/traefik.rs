@@ -24,7 +24,7 @@ use crate::support::proxy::{BASE, Site, running, snapshot};
 const TICKET: (&str, &str) = ("cookie", "_xsrf=1; __Host-ws=ticket; __Host-session=secret");
 
 /// A pod that says what it saw, and counts.
-async fn pod() -> (SocketAddr, Arc<AtomicUsize>) {
+pub(crate) async fn pod() -> (SocketAddr, Arc<AtomicUsize>) {
     let seen = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&seen);
     let answer = move |request: Request| {

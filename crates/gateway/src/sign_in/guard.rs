@@ -38,7 +38,7 @@ fn what(path: &str) -> What {
         "/start" => What::Start,
         "/sign-out" => What::SignOut,
         "/backchannel-logout" => What::Backchannel,
-        path if path.ends_with("/callback") => What::Callback,
+        path if path.ends_with("/callback") || path.starts_with("/callback/") => What::Callback,
         _ => What::Page,
     }
 }

@@ -1,8 +1,9 @@
 //! addresses of the sign-in pages -> their handlers (pure; the handlers do what their files say).
 //!
 //! In the order of a login: `enter` on the auth host, `login` to the identity provider, `callback` from it,
-//! `workspace_callback` on the workspace's host. `again` begins one although there is a session, `start` starts a stopped workspace,
-//! `sign_out` ends a session, `backchannel` does when the identity provider says so. `guard` turns away who asks too often.
+//! `workspace_callback` on the workspace's host (where `workspace_enter` begins it for proxies that cannot). `again` begins one
+//! although there is a session, `start` starts a stopped workspace, `sign_out` ends a session, `backchannel` does when the identity
+//! provider says so. `guard` turns away who asks too often.
 
 mod again;
 mod backchannel;
@@ -14,6 +15,7 @@ mod seldom;
 mod sign_out;
 mod start;
 mod workspace_callback;
+mod workspace_enter;
 
 use std::sync::Arc;
 
@@ -26,7 +28,7 @@ use axum::routing::{get, post};
 use http::{HeaderMap, Method, StatusCode, Uri};
 
 use crate::answers::Failure;
-use crate::index::Place;
+use crate::index::{Place, Site};
 use crate::pages;
 use crate::request;
 use crate::verify::AppState;
@@ -85,6 +87,7 @@ pub fn workspace(app: Arc<AppState>) -> Router {
             "/workspaces/{namespace}/{name}/_workspace/sign-in",
             get(sign_in_again),
         )
+        .route("/_workspace/enter", get(workspace_enter))
         .route_layer(from_fn_with_state(app.clone(), guard::guard))
         .with_state(app)
 }
@@ -109,32 +112,38 @@ async fn callback(
 }
 
 async fn workspace_callback(State(app): State<Arc<AppState>>, request: Request) -> Response {
-    if request.method() != Method::GET {
-        return only_get();
-    }
-    let place = app.domain().map(|domain| {
-        request::authority(&request).map(|authority| domain.place(authority, request.uri().path()))
-    });
-    match place {
-        Ok(Some(Place::Workspace(site))) => {
+    match workspace_of(&app, &request) {
+        Ok(site) => {
             workspace_callback::workspace_callback(&app, &site, request.uri(), request.headers()).await
         }
-        Ok(_) => Failure::Misdirected.answer(),
-        Err(failure) => failure.answer(),
+        Err(refusal) => refusal,
+    }
+}
+
+async fn workspace_enter(State(app): State<Arc<AppState>>, request: Request) -> Response {
+    match workspace_of(&app, &request) {
+        Ok(site) => workspace_enter::workspace_enter(&app, site, request.uri(), request.headers()),
+        Err(refusal) => refusal,
+    }
+}
+
+/// The workspace that a page load is for.
+fn workspace_of(app: &AppState, request: &Request) -> Result<Site, Response> {
+    if request.method() != Method::GET {
+        return Err(only_get());
+    }
+    let domain = app.domain().map_err(Failure::answer)?;
+    let place = request::authority(request).map(|authority| domain.place(authority, request.uri().path()));
+    match place {
+        Some(Place::Workspace(site)) => Ok(site),
+        _ => Err(Failure::Misdirected.answer()),
     }
 }
 
 async fn sign_in_again(State(app): State<Arc<AppState>>, request: Request) -> Response {
-    if request.method() != Method::GET {
-        return only_get();
-    }
-    let place = app.domain().map(|domain| {
-        request::authority(&request).map(|authority| domain.place(authority, request.uri().path()))
-    });
-    match place {
-        Ok(Some(Place::Workspace(site))) => again::again(&app, site, request.uri(), request.headers()),
-        Ok(_) => Failure::Misdirected.answer(),
-        Err(failure) => failure.answer(),
+    match workspace_of(&app, &request) {
+        Ok(site) => again::again(&app, site, request.uri(), request.headers()),
+        Err(refusal) => refusal,
     }
 }
 

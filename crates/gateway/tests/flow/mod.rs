@@ -5,6 +5,7 @@ mod assertion;
 mod backchannel;
 mod decisions;
 mod folders;
+mod foreign;
 mod freshness;
 mod fuzz;
 mod keys;

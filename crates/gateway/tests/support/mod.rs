@@ -4,6 +4,7 @@
 pub(crate) mod browser;
 pub(crate) mod chart;
 pub(crate) mod door;
+pub(crate) mod other_proxy;
 pub(crate) mod page;
 pub(crate) mod proxy;
 pub(crate) mod rig;

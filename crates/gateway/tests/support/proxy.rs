@@ -38,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::chart::{Addresses, Chart, GATEWAY, Ports, project, tool};
 use crate::support::door::Door;
+use crate::support::other_proxy::Other;
 
 pub(crate) const BASE: &str = "workspaces.localhost";
 
@@ -118,6 +119,49 @@ impl Site {
             proxy,
         };
         site.wait_until_ready(mode).await;
+        site
+    }
+
+    /// Another proxy, with the project's sample configuration, before the gateway and one pod.
+    pub(crate) async fn behind(other: Other, index: Index, pod: SocketAddr) -> Self {
+        kit::tls::install_crypto_provider();
+        let index = Arc::new(index);
+        let door = Arc::new(Door::new(Arc::clone(&index)));
+        let internal = Internal::new();
+        let (configs, tls) = watch::channel(internal.server_config());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let ports = serve(&door, &tls, Limits::default(), &connections).await;
+        let now = jiff::Timestamp::now();
+        let edge = authority("edge", now).unwrap();
+        let certificate = leaf(&edge, "edge", &[format!("*.{BASE}")], Purpose::Server, now).unwrap();
+        let folder = temporary_folder();
+        let port = free_port();
+        let configuration = other.configuration(&folder, port, ports, pod);
+        let files = [
+            (other.file(), configuration.as_str()),
+            ("tls/tls.crt", &certificate.certificate),
+            ("tls/tls.key", &certificate.key),
+        ];
+        project(&folder, 1, files.into_iter().chain(internal.proxy_files()));
+        let log = fs::File::create(folder.with_extension("log")).unwrap();
+        let proxy = other
+            .command(&folder)
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut site = Self {
+            index,
+            door,
+            connections,
+            configs,
+            edge,
+            port,
+            folder,
+            proxy,
+        };
+        site.wait_until_ready(RoutingMode::Subdomain).await;
         site
     }
 

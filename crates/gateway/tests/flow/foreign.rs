@@ -1,0 +1,197 @@
+//! Other proxies' questions come to the same decision as Traefik's, and their browsers can sign in.
+
+use axum::body::Body;
+use gateway::request::cookies;
+use http::{HeaderMap, Request, StatusCode};
+
+use crate::support::browser::{Answer, Browser, NAVIGATION, headers};
+use crate::support::world::{AUTH, BOBS, ISSUER, LAB, NONE, World, origin};
+
+const PROXIES: [&str; 3] = ["nginx", "caddy", "envoy"];
+
+/// The question of this proxy about a GET of `path` on `host`.
+async fn ask(world: &World, proxy: &str, host: &str, path: &str, lines: &HeaderMap) -> Answer {
+    let own = "gateway.system.svc:8443";
+    let authority = format!("{host}:8443");
+    let request = match proxy {
+        "nginx" => Request::get("/verify/nginx")
+            .header("host", own)
+            .header("x-original-url", format!("https://{authority}{path}"))
+            .header("x-original-method", "GET"),
+        "caddy" => Request::get("/verify/caddy")
+            .header("host", own)
+            .header("x-forwarded-method", "GET")
+            .header("x-forwarded-proto", "https")
+            .header("x-forwarded-host", &authority)
+            .header("x-forwarded-uri", path),
+        _ => Request::get(format!("/ext_authz{path}"))
+            .header("host", &authority)
+            .header("x-forwarded-proto", "https"),
+    };
+    let mut request = request.body(Body::empty()).unwrap();
+    for (name, value) in lines {
+        request.headers_mut().append(name, value.clone());
+    }
+    world.ask_verify(request).await
+}
+
+async fn signed_in(world: &World) -> Browser<'_> {
+    let alice = world.browser("alice");
+    assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
+    alice
+}
+
+fn page_with(cookie: &str) -> HeaderMap {
+    let mut lines = headers(&NAVIGATION);
+    lines.extend(headers(&[("cookie", cookie)]));
+    lines
+}
+
+#[tokio::test]
+async fn every_proxy_gets_the_same_decision() {
+    let world = World::new().await;
+    let alice = signed_in(&world).await;
+    let ticket = alice.cookies(LAB).unwrap();
+    for proxy in PROXIES {
+        let good = ask(
+            &world,
+            proxy,
+            LAB,
+            "/lab?x",
+            &page_with(&format!("{ticket}; _xsrf=1")),
+        )
+        .await;
+        assert_eq!(good.status, StatusCode::OK, "{proxy}: {}", good.body);
+        assert_eq!(good.headers["cookie"], "_xsrf=1", "{proxy}");
+        let only = ask(&world, proxy, LAB, "/", &page_with(&ticket)).await;
+        let is_taken = |name: &str| {
+            let removed = only.headers.get("x-envoy-auth-headers-to-remove");
+            let removed =
+                removed.is_some_and(|names| names.to_str().unwrap().split(',').any(|one| one == name));
+            removed || only.headers.get(name).is_some_and(|value| value.is_empty())
+        };
+        assert!(
+            is_taken("cookie") && is_taken("authorization"),
+            "{proxy}: {:?}",
+            only.headers
+        );
+
+        // Not hers, nobody's, another host's ticket, no ticket, a path of the gateway's own, a sibling's fetch.
+        let no = |answer: Answer, what: &str| {
+            assert!(!answer.status.is_success(), "{proxy} {what}");
+            if proxy == "nginx" {
+                let told = answer.status.as_u16();
+                assert!(
+                    [401, 403].contains(&told) && answer.location().is_none(),
+                    "{what}: {told}"
+                );
+            }
+            answer.status.as_u16()
+        };
+        for host in [BOBS, NONE] {
+            no(ask(&world, proxy, host, "/", &page_with(&ticket)).await, host);
+        }
+        let page = no(
+            ask(&world, proxy, LAB, "/", &headers(&NAVIGATION)).await,
+            "no ticket",
+        );
+        assert_eq!(page, if proxy == "nginx" { 401 } else { 302 }, "{proxy}");
+        let script = no(ask(&world, proxy, LAB, "/api", &HeaderMap::new()).await, "script");
+        assert_eq!(script, 401, "{proxy}");
+        no(
+            ask(
+                &world,
+                proxy,
+                LAB,
+                "/x/..%2f_workspace/callback",
+                &page_with(&ticket),
+            )
+            .await,
+            "own path",
+        );
+        no(
+            ask(&world, proxy, "auth.ws.example", "/", &page_with(&ticket)).await,
+            "auth",
+        );
+        let sibling = headers(&[
+            ("cookie", &ticket),
+            ("sec-fetch-site", "same-site"),
+            ("sec-fetch-mode", "cors"),
+            ("sec-fetch-dest", "empty"),
+        ]);
+        let refused = no(ask(&world, proxy, LAB, "/api", &sibling).await, "sibling");
+        assert_eq!(refused, 403, "{proxy}");
+        let twice = format!("{ticket}; __Host-ws=x");
+        no(
+            ask(&world, proxy, LAB, "/", &page_with(&twice)).await,
+            "two tickets",
+        );
+        for forged in ["", "ticket", &"A".repeat(300)] {
+            let cookie = format!("{}={forged}", cookies::TICKET);
+            no(ask(&world, proxy, LAB, "/", &page_with(&cookie)).await, "forged");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_question_under_another_name_than_the_gateways_own_is_none() {
+    let world = World::new().await;
+    let alice = signed_in(&world).await;
+    for path in ["/verify/nginx", "/verify/caddy"] {
+        let request = Request::get(path)
+            .header("host", format!("{LAB}:8443"))
+            .header("cookie", alice.cookies(LAB).unwrap())
+            .header("x-original-url", format!("https://{LAB}:8443/"))
+            .header("x-original-method", "GET")
+            .header("x-forwarded-method", "GET")
+            .header("x-forwarded-proto", "https")
+            .header("x-forwarded-host", format!("{LAB}:8443"))
+            .header("x-forwarded-uri", "/");
+        let answer = world.ask_verify(request.body(Body::empty()).unwrap()).await;
+        assert!(answer.status.is_client_error(), "{path}: {}", answer.status);
+    }
+    // What a browser sends through the proxy that hands over upgrades is no question of Envoy's.
+    let request = Request::get("/ext_authz/lab")
+        .header("host", format!("{LAB}:8443"))
+        .header("x-forwarded-proto", "https")
+        .header("upgrade", "websocket")
+        .header("cookie", alice.cookies(LAB).unwrap());
+    let answer = world.ask_verify(request.body(Body::empty()).unwrap()).await;
+    assert!(
+        answer.status.is_client_error() && !answer.headers.contains_key("cookie"),
+        "{}",
+        answer.status
+    );
+}
+
+#[tokio::test]
+async fn who_is_sent_to_the_workspaces_own_sign_in_comes_back_to_the_page() {
+    let world = World::new().await;
+    for (query, page) in [
+        ("/lab/tree/a%20b?x=1&y", "/lab/tree/a%20b?x=1&y"),
+        ("rd=%2Flab%3Fx%3D1", "/lab?x=1"),
+        (&format!("rd=https://{LAB}:8443/lab%3Fx"), "/lab?x"),
+        ("rd=https://evil.example/x", "/"),
+        (&format!("rd=https://{LAB}:8443.evil.example/x"), "/"),
+        (&format!("rd=https://{LAB}:8443@evil.example/"), "/"),
+        ("rd=//evil.example", "//evil.example"),
+        ("rd=/_workspace/enter", "/"),
+        ("", "/"),
+    ] {
+        let alice = world.browser("alice");
+        let landing = alice
+            .open(&format!("{}/_workspace/enter?{query}", origin(LAB)))
+            .await;
+        assert!(landing.is_inside(), "{query}: {:?}", landing.answer.status);
+        assert_eq!(landing.url, format!("{}{page}", origin(LAB)), "{query}");
+        assert!(landing.trail.iter().all(|url| {
+            [origin(LAB).as_str(), AUTH, ISSUER]
+                .iter()
+                .any(|own| url.starts_with(&format!("{own}/")))
+        }));
+    }
+    let framed = headers(&[("sec-fetch-dest", "iframe"), ("sec-fetch-mode", "navigate")]);
+    let url = format!("{}/_workspace/enter?/", origin(LAB));
+    let answer = world.browser("alice").send("GET", &url, framed).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+}

@@ -1,0 +1,182 @@
+//! The contract with nginx and Caddy themselves, configured as the samples are: what passes, and what never does.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+
+use axum::body::Body;
+use gateway::index::Index;
+use http::{HeaderMap, Request, StatusCode};
+use serde_json::Value;
+
+use crate::support::other_proxy::Other;
+use crate::support::proxy::{Answer, Site, running, snapshot};
+use crate::traefik::pod;
+
+const TICKET: (&str, &str) = ("cookie", "_xsrf=1; __Host-ws=ticket; __Host-session=secret");
+const BOTH: [Other; 2] = [Other::Nginx, Other::Caddy];
+
+async fn behind(other: Other) -> (Site, SocketAddr) {
+    let (pod, _) = pod().await;
+    let site = Site::behind(other, Index::with(snapshot([running("lab", pod)])), pod).await;
+    (site, pod)
+}
+
+/// What the pod saw.
+fn seen(answer: &Answer, what: &str) -> Value {
+    assert_eq!(
+        answer.0,
+        StatusCode::OK,
+        "{what}: {}",
+        String::from_utf8_lossy(&answer.2)
+    );
+    serde_json::from_slice(&answer.2).unwrap()
+}
+
+/// What the gateway was told about the last request.
+fn asked(site: &Site) -> [String; 4] {
+    let headers: HeaderMap = site.door.asked.lock().unwrap().clone();
+    ["method", "proto", "host", "uri"].map(|name| {
+        let name = format!("x-forwarded-{name}");
+        assert_eq!(headers.get_all(&name).iter().count(), 1, "{name}");
+        headers[&name].to_str().unwrap().to_owned()
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_sees_what_the_gateway_says_and_nothing_that_the_browser_claims() {
+    for other in BOTH {
+        let what = format!("{other:?}");
+        let (site, _) = behind(other).await;
+        let lies = [
+            TICKET,
+            ("authorization", "Bearer stolen"),
+            ("workspace-assertion", "forged"),
+            ("x-original-url", "https://other.workspaces.localhost/other"),
+            ("x-original-method", "DELETE"),
+            ("x-forwarded-host", "other.workspaces.localhost"),
+            ("x-forwarded-uri", "/other"),
+            ("x-forwarded-method", "DELETE"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-for", "127.0.0.1"),
+        ];
+        let pod = seen(
+            &site.get("lab", "/lab/C%23%2050%25.ipynb?x=%2F&y", &lies).await,
+            &what,
+        );
+        assert_eq!(pod["path"], "/lab/C%23%2050%25.ipynb?x=%2F&y", "{what}");
+        assert_eq!(
+            asked(&site),
+            [
+                "GET",
+                "https",
+                "lab.workspaces.localhost",
+                "/lab/C%23%2050%25.ipynb?x=%2F&y"
+            ],
+            "{what}"
+        );
+        assert_eq!(pod["headers"]["cookie"], "_xsrf=1", "{what}");
+        for gone in ["authorization", "workspace-assertion"] {
+            let value = pod["headers"][gone].as_str().unwrap_or_default();
+            assert!(value.is_empty(), "{what}: {gone}: {value}");
+        }
+        assert_ne!(
+            pod["headers"]["x-forwarded-host"], "other.workspaces.localhost",
+            "{what}"
+        );
+
+        // The method is the request's own, and its body arrives.
+        let request = Request::post("/api?q")
+            .header(TICKET.0, TICKET.1)
+            .body(Body::from("body"))
+            .unwrap();
+        let pod = seen(&site.send("lab", request).await.unwrap(), &what);
+        assert_eq!(
+            (&pod["method"], asked(&site)[0].as_str()),
+            (&Value::from("POST"), "POST"),
+            "{what}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_ticket_a_script_gets_401_and_nothing_reaches_the_pod() {
+    for other in BOTH {
+        let what = format!("{other:?}");
+        let (pod, count) = pod().await;
+        let site = Site::behind(other, Index::with(snapshot([running("lab", pod)])), pod).await;
+        for path in ["/", "/lab", "/api/kernels?x", "//lab"] {
+            let (status, headers, _) = site.get("lab", path, &[("sec-fetch-mode", "cors")]).await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED, "{what} {path}");
+            assert!(!headers.contains_key("location"), "{what} {path}");
+        }
+        let (status, ..) = site.get("lab", "/_workspace%2fcallback", &[]).await;
+        assert!(!status.is_success(), "{what}: {status}");
+        // The question's own address is no page.
+        for path in [
+            "/verify-this-request",
+            "/verify/nginx",
+            "/verify/caddy",
+            "/ext_authz/",
+        ] {
+            let (status, ..) = site.get("lab", path, &[]).await;
+            assert!(status.is_client_error(), "{what} {path}: {status}");
+        }
+        assert_eq!(count.load(Ordering::Relaxed), 0, "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nginx_sends_a_page_to_sign_in_with_the_way_back() {
+    let (site, _) = behind(Other::Nginx).await;
+    let (status, headers, _) = site
+        .get("lab", "/lab?x=1&y", &[("sec-fetch-mode", "navigate")])
+        .await;
+    assert_eq!(status, StatusCode::FOUND);
+    let location = headers["location"].to_str().unwrap();
+    assert!(location.ends_with("/_workspace/enter?/lab?x=1&y"), "{location}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewed_ticket_reaches_the_browser() {
+    for other in BOTH {
+        let what = format!("{other:?}");
+        let (site, _) = behind(other).await;
+        site.door.renews.store(true, Ordering::Relaxed);
+        let (status, headers, _) = site.get("lab", "/", &[TICKET]).await;
+        assert_eq!(status, StatusCode::OK, "{what}");
+        let cookies: Vec<_> = headers.get_all("set-cookie").iter().collect();
+        assert!(
+            cookies
+                .iter()
+                .any(|line| line.to_str().unwrap().starts_with("__Host-ws=renewed;")),
+            "{what}: {cookies:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_a_websocket_is_carried_as_an_upgrade() {
+    for other in BOTH {
+        let what = format!("{other:?}");
+        let (site, _) = behind(other).await;
+        let upgrade = async |kind: &'static str| {
+            let lines = [
+                TICKET,
+                ("connection", "Upgrade"),
+                ("upgrade", kind),
+                ("sec-websocket-version", "13"),
+                ("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+            ];
+            site.get("lab", "/api/kernels/1/channels", &lines).await
+        };
+        let pod = seen(&upgrade("websocket").await, &what);
+        assert_eq!(pod["headers"]["upgrade"], "websocket", "{what}");
+        for kind in ["tunnel", "websocket/13", "h2c"] {
+            let answer = upgrade(kind).await;
+            if answer.0 == StatusCode::OK {
+                let pod = seen(&answer, &what);
+                assert!(pod["headers"].get("upgrade").is_none(), "{what} {kind}: {pod}");
+            }
+        }
+    }
+}
