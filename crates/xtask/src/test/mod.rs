@@ -18,6 +18,7 @@ use std::time::Instant;
 use self::durations::Durations;
 use self::harness::Count;
 use self::summary::{Done, summary};
+use crate::apt;
 use crate::args::TestCommand;
 use crate::cluster::{self, Cluster};
 use crate::demo::{self, helm};
@@ -25,6 +26,9 @@ use crate::exec::cargo;
 use crate::generate;
 use crate::paths::Paths;
 use crate::progress::Progress;
+
+/// Proxies other than Traefik that the gateway is tested behind.
+const PROXIES: [&str; 2] = ["nginx-light", "caddy"];
 
 /// One step: its name and what it does.
 type Step = (&'static str, fn(&mut Run<'_>) -> anyhow::Result<()>);
@@ -154,6 +158,7 @@ fn dependencies(run: &mut Run<'_>) -> anyhow::Result<()> {
 fn unit_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
     let helm = helm::ensure(run.paths, &run.progress)?;
     let traefik = traefik::ensure(run.paths, &run.progress)?;
+    apt::ensure(&PROXIES, &run.progress)?;
     let promtool = promtool::ensure(run.paths, &run.progress)?;
     run.cargo(
         &["test", "--workspace", "--exclude", "e2e", "--no-fail-fast"],

@@ -62,9 +62,18 @@ fn further_identity_providers_are_checked_and_reach_the_gateway_with_their_secre
     let at = r#""issuerUrl":"https://p.example/x""#;
     for (others, hint) in [
         (one(r#""issuerUrl":"http://p.example""#), "issuerUrl"),
-        (one(r#""issuerUrl":"https://p.Workspaces.example.org""#), "outside routing.baseDomain"),
-        (one(&format!(r#"{at},"caSecretName":"a","caConfigMapName":"b""#)), "exclude each other"),
-        (one(&format!(r#"{at},"allowedEmailDomains":["*.example.org"]"#)), "allowedEmailDomains"),
+        (
+            one(r#""issuerUrl":"https://p.Workspaces.example.org""#),
+            "outside routing.baseDomain",
+        ),
+        (
+            one(&format!(r#"{at},"caSecretName":"a","caConfigMapName":"b""#)),
+            "exclude each other",
+        ),
+        (
+            one(&format!(r#"{at},"allowedEmailDomains":["*.example.org"]"#)),
+            "allowedEmailDomains",
+        ),
         (one(&format!(r#"{at},"groupClaim":"g""#)), "groupClaim"),
         (one(at).replace("partners", "main"), "name"),
     ] {
@@ -82,7 +91,10 @@ fn further_identity_providers_are_checked_and_reach_the_gateway_with_their_secre
         .find(|map| map["data"].get("providers.json").is_some())
         .unwrap();
     let list: Value = serde_json::from_str(map["data"]["providers.json"].as_str().unwrap()).unwrap();
-    assert_eq!(list[0]["clientSecretFile"], "/etc/oidc-others/partners/clientSecret");
+    assert_eq!(
+        list[0]["clientSecretFile"],
+        "/etc/oidc-others/partners/clientSecret"
+    );
     assert_eq!(list[0]["groupsPrefix"], "p:");
     assert!(list[0].get("clientSecretName").is_none());
 }
