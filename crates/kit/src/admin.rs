@@ -1,6 +1,6 @@
-//! readiness, metrics -> `/livez`, `/readyz`, `/metrics` on a plain port (IO).
+//! readiness, metrics -> `/livez`, `/readyz`, `/metrics` on a plain port, within bounds of number, size and time (IO).
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -9,11 +9,29 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
 use prometheus_client::{encoding::text, registry::Registry};
-use tokio::net::TcpListener;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::readiness::Readiness;
+
+/// Most connections at once; further ones wait in the kernel's queue. The kubelet and a few that scrape need one each.
+const CONNECTIONS: usize = 64;
+/// Time for a request's headers, and for silence between requests.
+const HEADERS: Duration = Duration::from_secs(10);
+/// Longest life of a connection: whoever reads slowly does not keep a place.
+const LIFE: Duration = Duration::from_mins(2);
+/// Most bytes of a request's headers.
+const HEADER_BYTES: usize = 16 * 1024;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -28,7 +46,7 @@ pub fn router(readiness: Readiness, registry: Arc<Registry>) -> Router {
 /// Serves the endpoints until `shutdown`.
 ///
 /// # Errors
-/// When the address cannot be bound or accepting fails.
+/// When the address cannot be bound.
 pub async fn serve(
     address: SocketAddr,
     readiness: Readiness,
@@ -36,9 +54,46 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     let listener = TcpListener::bind(address).await?;
-    axum::serve(listener, router(readiness, registry))
-        .with_graceful_shutdown(shutdown.cancelled_owned())
-        .await
+    tokio::select! {
+        () = accept(listener, router(readiness, registry)) => {}
+        () = shutdown.cancelled() => {}
+    }
+    Ok(())
+}
+
+/// Serves connections for ever. Answers are short and made from memory, so nothing is waited for at the end.
+async fn accept(listener: TcpListener, router: Router) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await;
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let router = router.clone();
+                tokio::spawn(async move {
+                    let _ = timeout(LIFE, serve_one(stream, router)).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                // Out of file descriptors, for example: connections that end make room.
+                tracing::warn!(%error, "a connection for metrics or probes cannot be accepted");
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn serve_one(stream: TcpStream, router: Router) {
+    let mut server = auto::Builder::new(TokioExecutor::new()).http1_only();
+    server
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS)
+        .max_buf_size(HEADER_BYTES);
+    let service = TowerToHyperService::new(router);
+    if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
+        tracing::debug!(%error, "a connection for metrics or probes ended early");
+    }
 }
 
 fn ready(readiness: &Readiness) -> Response {
@@ -67,6 +122,7 @@ async fn metrics(State(registry): State<Arc<Registry>>) -> Response {
 #[cfg(test)]
 mod tests {
     use axum::{body::Body, http::Request};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tower::ServiceExt as _;
 
     use super::*;
@@ -86,5 +142,35 @@ mod tests {
         gate.open();
         assert_eq!(status(&router, "/readyz").await, StatusCode::OK);
         assert_eq!(status(&router, "/metrics").await, StatusCode::OK);
+    }
+
+    async fn listening() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(accept(listener, router(Readiness::default(), Arc::default())));
+        address
+    }
+
+    async fn ask(address: SocketAddr, headers: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
+        let _ = stream.write_all(request.as_bytes()).await;
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer).await;
+        answer
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_are_silent_or_say_too_much_keep_nobody_from_asking() {
+        let address = listening().await;
+        let mut silent = Vec::new();
+        for _ in 0..CONNECTIONS {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        // It waits for a place until one of the silent ones is dropped.
+        assert!(ask(address, "").await.starts_with("HTTP/1.1 200"));
+        let long = format!("x: {}\r\n", "y".repeat(2 * HEADER_BYTES));
+        assert!(!ask(address, &long).await.starts_with("HTTP/1.1 200"));
+        assert!(ask(address, "").await.starts_with("HTTP/1.1 200"));
     }
 }

@@ -207,6 +207,16 @@ mod tests {
     }
 
     #[test]
+    fn the_page_about_metrics_lists_what_is_told_and_nothing_else() {
+        let metrics = Metrics::default();
+        metrics.step("apply", Duration::from_millis(3));
+        metrics.error("apply", "Conflict".to_owned());
+        metrics.write("apply");
+        metrics.phase("team/a", Some(Phase::Running));
+        testkit::documented::assert_documented(&text_of(&metrics), "jupyter_k8s_operator_");
+    }
+
+    #[test]
     fn steps_and_errors_are_named() {
         let metrics = Metrics::default();
         metrics.step("apply", Duration::from_millis(3));

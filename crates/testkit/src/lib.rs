@@ -4,6 +4,7 @@
 //! request. [`objects`] builds the objects that tests start from.
 
 pub mod api_server;
+pub mod documented;
 pub mod faults;
 pub mod issuer;
 pub mod objects;

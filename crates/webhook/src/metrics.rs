@@ -59,3 +59,18 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_about_metrics_lists_what_is_told_and_nothing_else() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        metrics.count("validate", "allow", Duration::from_millis(3));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        testkit::documented::assert_documented(&text, "jupyter_k8s_webhook_");
+    }
+}

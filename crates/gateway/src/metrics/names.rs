@@ -1,6 +1,6 @@
 //! what each number is called, and what it means (pure).
 //!
-//! docs/metrics.md lists them all; a test of `tests/monitoring.rs` holds it, dashboard and alerts to this list.
+//! docs/metrics.md lists them all, and the test below holds it to this list.
 
 use prometheus_client::registry::{Registry, Unit};
 
@@ -166,5 +166,32 @@ impl Metrics {
             Unit::Seconds,
             self.loop_lag.clone(),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_page_about_metrics_lists_what_is_told_and_nothing_else() {
+        let (mut registry, metrics) = (Registry::default(), Metrics::default());
+        metrics.register(&mut registry);
+        // What has labels is told when it has a value.
+        metrics.review("granted");
+        metrics.upgrade("opened");
+        metrics.watch_is_whole("workspaces", true);
+        metrics.watch_failed("workspaces");
+        metrics.poll("changed");
+        metrics.rate_limited("enter", "address");
+        metrics.sign_in("signed_in");
+        metrics.session_ended("person");
+        metrics.provider_asked("login", "answered", Duration::from_millis(3));
+        let _open = (metrics.connection("verify"), metrics.request("question"));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        testkit::documented::assert_documented(&text, "jupyter_k8s_gateway_");
     }
 }

@@ -7,6 +7,7 @@ mod decisions;
 mod folders;
 mod foreign;
 mod freshness;
+mod flood;
 mod fuzz;
 mod keys;
 mod limits;

@@ -1,0 +1,45 @@
+//! what a program tells at `/metrics` -> whether docs/metrics.md says the same (reads that page).
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Holds docs/metrics.md to `exposition`, all of a program's metrics: each has a row with its name, type and meaning, and no other
+/// row begins with `prefix`.
+///
+/// # Panics
+/// When they differ; the message holds the rows that belong there.
+pub fn assert_documented(exposition: &str, prefix: &str) {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
+    let page = std::fs::read_to_string(&page).unwrap_or_default();
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    let (mut told, mut missing) = (BTreeSet::new(), Vec::new());
+    for help in exposition.lines().filter_map(|line| line.strip_prefix("# HELP ")) {
+        let (name, text) = help.split_once(' ').unwrap_or((help, ""));
+        let text = text.trim_end_matches('.');
+        let kind = exposition
+            .lines()
+            .find_map(|line| {
+                line.strip_prefix("# TYPE ")?
+                    .strip_prefix(name)?
+                    .strip_prefix(' ')
+            })
+            .unwrap_or_default();
+        let (begin, end) = (format!("| `{name}` | {kind} |"), format!("| {text} |"));
+        if !rows
+            .iter()
+            .any(|row| row.starts_with(&begin) && row.ends_with(&end))
+        {
+            missing.push(format!("{begin} … {end}"));
+        }
+        told.insert(name);
+    }
+    let named = rows.iter().filter_map(|row| row.split('`').nth(1));
+    let gone: Vec<_> = named
+        .filter(|name| name.starts_with(prefix) && !told.contains(name))
+        .collect();
+    assert!(!told.is_empty(), "nothing is told");
+    assert!(
+        missing.is_empty() && gone.is_empty(),
+        "docs/metrics.md lacks {missing:#?} and has {gone:#?} too many"
+    );
+}
