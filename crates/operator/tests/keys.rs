@@ -20,7 +20,9 @@ fn publish(stage: &Stage, keys: &str) {
         "metadata": {"name": ASSERTION_KEYS, "namespace": SYSTEM, "uid": "uid-of-source"}, "data": {GATEWAY_KEYS: keys},
     }))
     .unwrap();
-    stage.context.keys.saw(&object);
+    let mut all: Vec<ConfigMap> = stage.server.all();
+    all.push(object);
+    stage.context.keys.listed(&all);
 }
 
 fn copies(stage: &Stage) -> Vec<ConfigMap> {
@@ -96,8 +98,23 @@ async fn keys_that_cannot_be_written_are_tried_again_and_hold_up_no_start() {
 }
 
 #[tokio::test]
+async fn a_gateway_s_object_that_is_not_known_yet_or_gone_for_a_moment_takes_nobody_s_keys_away() {
+    let mut stage = Stage::with_demo();
+    keys::renew(&stage.context).await.unwrap();
+    stage.pass().await.unwrap();
+    assert_eq!(keys::sweep(&stage.context).await, None);
+    assert!(copies(&stage).is_empty(), "nothing was listed yet");
+    publish(&stage, "first");
+    keys::sweep(&stage.context).await;
+    stage.context.keys.listed(&copies(&stage));
+    assert_eq!(keys::sweep(&stage.context).await, None);
+    assert_eq!(copies(&stage)[0].data.as_ref().unwrap()[GATEWAY_KEYS], "first");
+}
+
+#[tokio::test]
 async fn without_keys_nothing_is_written() {
     let mut stage = Stage::with_demo();
+    stage.context.keys.listed(&[]);
     stage.pass().await.unwrap();
     assert_eq!(keys::sweep(&stage.context).await, None);
     assert!(copies(&stage).is_empty());

@@ -8,10 +8,10 @@ use http::{HeaderMap, HeaderValue};
 
 use super::state::AppState;
 use crate::answers::{Failure, refuse, sign_in_elsewhere, wrong_source};
-use crate::crypto::tokens::RandomId;
 use crate::index::{Site, Target};
 use crate::request::cookies;
 use crate::request::source_rule::Source;
+use crate::session::Session;
 
 /// Says who may pass.
 pub trait Doorkeeper: Send + Sync + 'static {
@@ -47,7 +47,7 @@ pub trait Doorkeeper: Send + Sync + 'static {
 pub struct Grant {
     site: Site,
     uid: String,
-    session: RandomId,
+    session: Arc<Session>,
 }
 
 impl Doorkeeper for AppState {
@@ -73,7 +73,7 @@ impl Doorkeeper for AppState {
                 let grant = Grant {
                     site: site.clone(),
                     uid: target.uid.clone(),
-                    session: admission.allow.session().id,
+                    session: admission.allow.session().clone(),
                 };
                 Ok((target, grant))
             }
@@ -82,14 +82,12 @@ impl Doorkeeper for AppState {
     }
 
     fn vouch(&self, target: &Target, grant: &Grant) -> Result<HeaderValue, Response> {
-        let session = self.sessions.peek(grant.session).ok_or(Failure::Unavailable);
-        let assertion = session.and_then(|session| Self::vouch(self, target, &session));
-        assertion.map_err(Failure::answer)
+        Self::vouch(self, target, &grant.session).map_err(Failure::answer)
     }
 
     fn holds(&self, grant: &Grant) -> bool {
         self.sessions
-            .peek(grant.session)
+            .peek(grant.session.id)
             .is_some_and(|session| self.may_stay(&grant.site, &grant.uid, &session))
     }
 }

@@ -73,12 +73,14 @@ async fn follow(context: &Context) {
     let objects: Api<ConfigMap> = Api::all(context.client.clone());
     let config = watcher::Config::default().fields(&format!("metadata.name={NAME}"));
     let mut events = watcher(objects, config).default_backoff().boxed();
+    let mut listed = Vec::new();
     while let Some(event) = events.next().await {
         match event {
-            Ok(Event::Init) => context.keys.seen().clear(),
-            Ok(Event::Apply(object) | Event::InitApply(object)) => context.keys.saw(&object),
+            Ok(Event::Init) => listed.clear(),
+            Ok(Event::InitApply(object)) => listed.push(object),
+            Ok(Event::InitDone) => context.keys.listed(&std::mem::take(&mut listed)),
+            Ok(Event::Apply(object)) => context.keys.saw(&object),
             Ok(Event::Delete(object)) => context.keys.lost(&object.metadata),
-            Ok(Event::InitDone) => {}
             Err(error) => tracing::warn!(%error, "the watch of keys broke and is begun anew"),
         }
         context.stores.pulse.beat();

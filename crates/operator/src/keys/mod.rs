@@ -13,7 +13,7 @@ mod keep;
 mod spread;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -33,8 +33,10 @@ type Entries = BTreeMap<String, String>;
 #[derive(Debug, Default)]
 pub struct Keys {
     signer: Arc<Signer>,
-    /// By namespace.
-    seen: Mutex<HashMap<String, Seen>>,
+    /// By namespace; none before all of them were listed. What is not known yet looks as if it were gone.
+    seen: Mutex<Option<HashMap<String, Seen>>>,
+    /// The gateway's keys as they were last seen: whoever deletes its object for a moment takes nobody's keys away.
+    gateway: Mutex<Option<String>>,
     /// Held while one is written or deleted.
     turn: tokio::sync::Mutex<()>,
 }
@@ -52,28 +54,39 @@ impl Keys {
         self.signer.clone()
     }
 
+    /// These are all that there are.
+    pub fn listed(&self, objects: &[ConfigMap]) {
+        let seen = objects
+            .iter()
+            .map(|object| (namespace_of(&object.metadata), Seen::of(object)));
+        *self.seen() = Some(seen.collect());
+    }
+
     /// Takes note of one that is there.
     pub fn saw(&self, object: &ConfigMap) {
-        let namespace = object.metadata.namespace.clone().unwrap_or_default();
-        self.seen().insert(namespace, Seen::of(object));
+        if let Some(seen) = self.seen().as_mut() {
+            seen.insert(namespace_of(&object.metadata), Seen::of(object));
+        }
     }
 
     /// Takes note that one is gone.
     pub fn lost(&self, object: &ObjectMeta) {
-        let mut seen = self.seen();
-        let namespace = object.namespace.as_deref().unwrap_or_default();
-        if seen.get(namespace).is_some_and(|seen| seen.uid == object.uid) {
-            seen.remove(namespace);
+        let namespace = namespace_of(object);
+        if let Some(seen) = self.seen().as_mut()
+            && seen.get(&namespace).is_some_and(|seen| seen.uid == object.uid)
+        {
+            seen.remove(&namespace);
         }
     }
 
     /// What each namespace ought to have: the gateway's keys, as they stand in the installation's namespace, and our own. `None`
-    /// while there are neither.
+    /// while there are neither, and before it is known what there is.
     fn wanted(&self, system_namespace: &str) -> Option<Entries> {
-        let gateway = self.seen().get(system_namespace).and_then(|seen| {
-            let keys = seen.entries.get(GATEWAY_KEYS)?;
-            Some((GATEWAY_KEYS.to_owned(), keys.clone()))
-        });
+        let source = self.seen().as_ref()?.get(system_namespace).cloned();
+        let source = source.and_then(|source| source.entries.get(GATEWAY_KEYS).cloned());
+        let mut gateway = self.gateway.lock().unwrap_or_else(PoisonError::into_inner);
+        *gateway = source.or_else(|| gateway.take());
+        let gateway = gateway.clone().map(|keys| (GATEWAY_KEYS.to_owned(), keys));
         let own = (!self.signer.is_empty()).then(|| (OPERATOR_KEYS.to_owned(), self.signer.key_set()));
         let entries: Entries = gateway.into_iter().chain(own).collect();
         (!entries.is_empty()).then_some(entries)
@@ -81,12 +94,21 @@ impl Keys {
 
     /// Whether a namespace has what it ought to have.
     fn is_right(&self, namespace: &str, wanted: &Entries) -> bool {
-        self.seen()
-            .get(namespace)
-            .is_some_and(|seen| seen.entries == *wanted)
+        let seen = self.seen();
+        let seen = seen.as_ref().and_then(|seen| seen.get(namespace));
+        seen.is_some_and(|seen| seen.entries == *wanted)
     }
 
-    fn seen(&self) -> MutexGuard<'_, HashMap<String, Seen>> {
+    /// Ours in namespaces that are not among these, with their UIDs.
+    fn left(&self, inhabited: &HashSet<String>) -> Vec<(String, Option<String>)> {
+        let seen = self.seen();
+        let all = seen.iter().flatten();
+        let left = all.filter(|(namespace, seen)| seen.ours && !inhabited.contains(*namespace));
+        left.map(|(namespace, seen)| (namespace.clone(), seen.uid.clone()))
+            .collect()
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Option<HashMap<String, Seen>>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -104,6 +126,10 @@ impl Seen {
             entries: object.data.clone().unwrap_or_default(),
         }
     }
+}
+
+fn namespace_of(object: &ObjectMeta) -> String {
+    object.namespace.clone().unwrap_or_default()
 }
 
 /// The name that all of them have.

@@ -58,15 +58,7 @@ pub async fn sweep(context: &Context) -> Option<Duration> {
             again = [again, wait].into_iter().flatten().min();
         }
     }
-    let left: Vec<_> = {
-        let seen = keys.seen();
-        let left = seen
-            .iter()
-            .filter(|(namespace, seen)| seen.ours && !inhabited.contains(*namespace));
-        left.map(|(namespace, seen)| (namespace.clone(), seen.uid.clone()))
-            .collect()
-    };
-    for (namespace, uid) in left {
+    for (namespace, uid) in keys.left(&inhabited) {
         let _turn = keys.turn.lock().await;
         if !has_workspaces(context, &namespace) {
             let wait = delete(context, &namespace, uid).await;
