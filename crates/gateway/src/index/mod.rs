@@ -193,7 +193,7 @@ impl Domain {
     /// decoded. Another port than ours is outside.
     pub fn place(&self, authority: &str, uri: &str) -> Place {
         let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) => (host, port.parse().ok()),
+            Some((host, port)) => (host, port_of(port)),
             None => (authority, Some(443)),
         };
         if port != Some(self.port) {
@@ -221,6 +221,12 @@ impl Domain {
             _ => Place::Workspace(host.into()),
         }
     }
+}
+
+/// A port as it is usually written: without sign, and without zeros before it.
+fn port_of(text: &str) -> Option<u16> {
+    let plain = text.starts_with(|first| matches!(first, '1'..='9'));
+    text.parse().ok().filter(|_| plain)
 }
 
 /// Everything that is known at one moment. Immutable: a change makes a new one.
@@ -336,6 +342,8 @@ mod tests {
             "ws1workspaces.example:8443",
             "ws1.workspaces.example",
             "ws1.workspaces.example:443",
+            "ws1.workspaces.example:08443",
+            "ws1.workspaces.example:+8443",
             "ws1.workspaces.example.:8443",
             ".workspaces.example:8443",
             "ws1.workspaces.example.evil.example:8443",
