@@ -158,8 +158,8 @@ pub struct Oidc {
     #[arg(long, env = "OIDC_GROUPS_FILTER")]
     pub oidc_groups_filter: Vec<String>,
 
-    /// When the claim email may be the user name: Required, only where the provider says that it is verified; IfPresent, unless it
-    /// says that it is not, as kube-apiserver has it.
+    /// When the claim email may be the user name: Required, only where the provider says that it is verified; `IfPresent`, unless
+    /// it says that it is not, as kube-apiserver has it.
     #[arg(long, env = "OIDC_EMAIL_VERIFIED", value_enum, default_value_t)]
     pub oidc_email_verified: EmailVerified,
 

@@ -62,7 +62,7 @@ pub(crate) fn question(
     if upgrade.is_some_and(|kind| !kind.eq_ignore_ascii_case("websocket")) {
         return Err(Malformed);
     }
-    let asked = match asker {
+    let said = match asker {
         Asker::Nginx => by_original(headers)?,
         Asker::Caddy => by_forwarded(headers)?,
         Asker::Envoy => by_itself(method, uri, headers)?,
@@ -74,10 +74,10 @@ pub(crate) fn question(
         }
     }
     let text = |text: &str| HeaderValue::from_str(text).map_err(|_| Malformed);
-    question.insert("x-forwarded-method", text(&asked.method)?);
+    question.insert("x-forwarded-method", text(&said.method)?);
     question.insert("x-forwarded-proto", HeaderValue::from_static("https"));
-    question.insert("x-forwarded-host", text(&asked.authority)?);
-    question.insert("x-forwarded-uri", text(&asked.uri)?);
+    question.insert("x-forwarded-host", text(&said.authority)?);
+    question.insert("x-forwarded-uri", text(&said.uri)?);
     Ok(question)
 }
 

@@ -116,34 +116,34 @@ async fn workspace_callback(State(app): State<Arc<AppState>>, request: Request) 
         Ok(site) => {
             workspace_callback::workspace_callback(&app, &site, request.uri(), request.headers()).await
         }
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
     }
 }
 
 async fn workspace_enter(State(app): State<Arc<AppState>>, request: Request) -> Response {
     match workspace_of(&app, &request) {
         Ok(site) => workspace_enter::workspace_enter(&app, site, request.uri(), request.headers()),
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
     }
 }
 
 /// The workspace that a page load is for.
-fn workspace_of(app: &AppState, request: &Request) -> Result<Site, Response> {
+fn workspace_of(app: &AppState, request: &Request) -> Result<Site, Box<Response>> {
     if request.method() != Method::GET {
-        return Err(only_get());
+        return Err(Box::new(only_get()));
     }
-    let domain = app.domain().map_err(Failure::answer)?;
+    let domain = app.domain().map_err(|failure| Box::new(failure.answer()))?;
     let place = request::authority(request).map(|authority| domain.place(authority, request.uri().path()));
     match place {
         Some(Place::Workspace(site)) => Ok(site),
-        _ => Err(Failure::Misdirected.answer()),
+        _ => Err(Box::new(Failure::Misdirected.answer())),
     }
 }
 
 async fn sign_in_again(State(app): State<Arc<AppState>>, request: Request) -> Response {
     match workspace_of(&app, &request) {
         Ok(site) => again::again(&app, site, request.uri(), request.headers()),
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use gateway::request::cookies;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
 
 use crate::support::browser::{Answer, Browser, NAVIGATION, headers};
 use crate::support::world::{AUTH, BOBS, ISSUER, LAB, NONE, World, origin};
@@ -68,7 +68,7 @@ async fn every_proxy_gets_the_same_decision() {
             let removed = only.headers.get("x-envoy-auth-headers-to-remove");
             let removed =
                 removed.is_some_and(|names| names.to_str().unwrap().split(',').any(|one| one == name));
-            removed || only.headers.get(name).is_some_and(|value| value.is_empty())
+            removed || only.headers.get(name).is_some_and(HeaderValue::is_empty)
         };
         assert!(
             is_taken("cookie") && is_taken("authorization"),
