@@ -242,7 +242,11 @@ fn limits(session: &SessionLimits) -> Result<Limits, WrongSetting> {
     }
     let ticket = session.session_ticket_seconds;
     if !TICKETS.contains(&ticket) {
-        let rule = format!("{ticket} is not between {} and {}", TICKETS.start(), TICKETS.end());
+        let rule = format!(
+            "{ticket} is not between {} and {}",
+            TICKETS.start(),
+            TICKETS.end()
+        );
         return Err(WrongSetting::new("session-ticket-seconds", rule));
     }
     let [life, idle, unrefreshed] = table.map(|(_, minutes)| i64::from(minutes) * 60);
@@ -483,9 +487,6 @@ mod tests {
         }
         assert!(look(Some(Path::new("/nowhere")), None).is_err());
         assert!(look(None, Some(Path::new("/nowhere"))).is_err());
-        assert!(
-            look(Some(Path::new("")), None).is_ok(),
-            "an empty path is none"
-        );
+        assert!(look(Some(Path::new("")), None).is_ok(), "an empty path is none");
     }
 }

@@ -163,7 +163,11 @@ impl KeyRing {
     /// How many keys there are, and since when (Unix seconds) the one seals that is active at `now`.
     pub(crate) fn state(&self, now: i64) -> (usize, Option<i64>) {
         let keys = self.0.load();
-        let since = keys.iter().map(|key| key.active_from).filter(|from| *from <= now).max();
+        let since = keys
+            .iter()
+            .map(|key| key.active_from)
+            .filter(|from| *from <= now)
+            .max();
         (keys.len(), since)
     }
 

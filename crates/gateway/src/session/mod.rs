@@ -141,7 +141,11 @@ impl Sessions {
 
     /// How many are known.
     pub fn count(&self) -> usize {
-        self.view.read().unwrap_or_else(PoisonError::into_inner).known.len()
+        self.view
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .known
+            .len()
     }
 
     /// How long sessions last.
