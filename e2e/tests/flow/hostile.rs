@@ -32,9 +32,10 @@ async fn asked(scratch: &Scratch, of: &Workspace) -> anyhow::Result<String> {
     cluster::exec(&scratch.api(), pod, &["python3", "-c", log]).await
 }
 
-/// Runs a hostile page's script: `done` tells how it ended.
+/// Runs a hostile page's script: `done` tells how it ended; nothing for five seconds is `silence`.
 async fn tries(browser: &Browser, script: &str, target: &str) -> anyhow::Result<Value> {
-    let script = format!("const [target, done] = arguments; {script}");
+    let script =
+        format!("const [target, done] = arguments; setTimeout(() => done('silence'), 5000); {script}");
     Ok(browser.page.execute_async(&script, vec![target.into()]).await?)
 }
 
@@ -103,7 +104,9 @@ async fn a_hostile_page_gets_nothing_of_another_workspace_or_of_the_sign_in_host
     let auth = format!("https://{}:{}/", environment.auth_host(), environment.port);
     for (way, script, ending) in ATTEMPTS {
         let got = tries(&browser, script, &format!("{victim_url}stolen-{way}")).await?;
-        assert_eq!(got, json!(ending), "{way} against the workspace");
+        // A browser may also keep quiet about what it refused; what the pod was asked for is looked at below.
+        let nothing = [json!(ending), json!("silence")];
+        assert!(nothing.contains(&got), "{way} against the workspace: {got}");
         // Its own forms are the worst that could be sent there.
         let page = if way.contains("form") || way == "post" {
             "sign-out"
@@ -111,7 +114,7 @@ async fn a_hostile_page_gets_nothing_of_another_workspace_or_of_the_sign_in_host
             ""
         };
         let got = tries(&browser, script, &format!("{auth}{page}")).await?;
-        assert_eq!(got, json!(ending), "{way} against the sign-in host");
+        assert!(nothing.contains(&got), "{way} against the sign-in host: {got}");
     }
     // As a navigation, with everything that a form can say.
     for target in [
@@ -225,12 +228,13 @@ async fn a_service_worker_of_a_deleted_workspace_has_no_power_over_its_namesake(
     browser.sees("body", "\"path\"").await?;
     let found = "navigator.serviceWorker.getRegistrations().then(all => done(all.length))";
     assert_eq!(tries(&browser, found, "").await?, json!(0));
-    // What lives on there answers on the old host alone, and learns nothing of the new one.
-    let script = "fetch(target, {credentials: 'include'}).then(() => done('got'), () => done('nothing'))";
+    // What lives on there answers on the old host alone, even to what its page asks of the new one.
+    let script =
+        "fetch(target, {credentials: 'include'}).then(r => r.text()).then(done, () => done('nothing'))";
     browser.page.goto(&first_url).await?;
     browser.sees("body", "possessed").await?;
     let got = tries(&browser, script, &format!("{second_url}stolen")).await?;
-    assert_eq!(got, json!("nothing"));
+    assert_eq!(got, json!("possessed"), "its own words");
     assert!(!asked(&scratch, &second).await?.contains("stolen"));
     browser.close().await?;
     scratch.finish().await
