@@ -359,11 +359,12 @@ async fn depart(object: &Guarded<Workspace>, context: &Context) -> Result<Next, 
 /// Deployment, so that once the API server has said that ours is gone, only what it made is looked for.
 async fn what_is_left(context: &Context, identity: &Identity) -> Result<World, Error> {
     let mut world = observe::world(identity, &context.stores);
-    let shown = world.deployment.as_ref().and_then(|it| it.metadata.uid.as_deref());
+    let shown = world
+        .deployment
+        .as_ref()
+        .and_then(|it| it.metadata.uid.as_deref());
     if !context.memory.has_removed(identity, Deployment::KIND, shown) {
-        let left = certain(context, world, false, false, |world, _| {
-            retire::seems_bare(world)
-        });
+        let left = certain(context, world, false, false, |world, _| retire::seems_bare(world));
         return Ok(left.await?.0);
     }
     world.deployment = None;

@@ -73,29 +73,47 @@ pub fn start(
     let mut relations = Changes::default();
     let pulse = writers.pulse;
     let streams: Vec<BoxStream<'static, Call>> = vec![
-        watch(client, page_size, &pulse, writers.workspaces, move |object, gone| {
-            let meta = object.meta();
-            let is_news = workspaces.is_news(meta, gone);
-            News {
-                call: is_news.then(|| Call::One(wake(meta, meta.name.as_deref()))),
-                beats: relations.differ(meta, gone, relations_of(object)),
-            }
-        }),
-        watch(client, page_size, &pulse, writers.templates, move |object, gone| {
-            let name = object.meta().name.clone().map(Call::Template);
-            News::of(name.filter(|_| templates.is_news(object.meta(), gone)))
-        }),
-        watch(client, page_size, &pulse, writers.managers, move |object, gone| {
-            News::of(
-                managers
-                    .is_news(object.meta(), gone)
-                    .then_some(Call::Everybody),
-            )
-        }),
-        watch(client, page_size, &pulse, writers.profiles, move |object, gone| {
-            let namespace = object.meta().namespace.clone().map(Call::Namespace);
-            News::of(namespace.filter(|_| profiles.is_news(object.meta(), gone)))
-        }),
+        watch(
+            client,
+            page_size,
+            &pulse,
+            writers.workspaces,
+            move |object, gone| {
+                let meta = object.meta();
+                let is_news = workspaces.is_news(meta, gone);
+                News {
+                    call: is_news.then(|| Call::One(wake(meta, meta.name.as_deref()))),
+                    beats: relations.differ(meta, gone, relations_of(object)),
+                }
+            },
+        ),
+        watch(
+            client,
+            page_size,
+            &pulse,
+            writers.templates,
+            move |object, gone| {
+                let name = object.meta().name.clone().map(Call::Template);
+                News::of(name.filter(|_| templates.is_news(object.meta(), gone)))
+            },
+        ),
+        watch(
+            client,
+            page_size,
+            &pulse,
+            writers.managers,
+            move |object, gone| News::of(managers.is_news(object.meta(), gone).then_some(Call::Everybody)),
+        ),
+        watch(
+            client,
+            page_size,
+            &pulse,
+            writers.profiles,
+            move |object, gone| {
+                let namespace = object.meta().namespace.clone().map(Call::Namespace);
+                News::of(namespace.filter(|_| profiles.is_news(object.meta(), gone)))
+            },
+        ),
         watch(client, page_size, &pulse, writers.shares, |_, _| News::of(None)),
         watch(client, page_size, &pulse, writers.storage_classes, |_, _| {
             News::of(Some(Call::Everybody))

@@ -238,7 +238,9 @@ async fn a_deployment_scaled_to_none_or_deleted_by_hand_is_told_once_and_a_new_r
         if deleted {
             stage.server.remove::<Deployment>(Some(NAMESPACE), CHILD);
             for set in stage.all::<ReplicaSet>() {
-                stage.server.remove::<ReplicaSet>(Some(NAMESPACE), &set.name_any());
+                stage
+                    .server
+                    .remove::<ReplicaSet>(Some(NAMESPACE), &set.name_any());
             }
         } else {
             stage.server.edit::<Deployment>(Some(NAMESPACE), CHILD, |object| {
