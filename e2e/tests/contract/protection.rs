@@ -284,7 +284,10 @@ async fn race(scratch: &Scratch, turn: u32) -> anyhow::Result<()> {
     }
     let is_in = wait::until("the race to be over", wait::USUAL, || async {
         let workspace = workspaces.get(&ws).await.map_err(|error| error.to_string())?;
-        let conditions = workspace.status.unwrap_or_default().conditions;
+        let status = workspace.status.unwrap_or_default();
+        // Wanted stopped, it does not look healthy either way.
+        let shown = status.reason;
+        let conditions = status.conditions;
         let valid = condition::find(&conditions, VALID).map(|valid| valid.reason.as_str());
         let template = templates
             .get_opt(&name)
@@ -292,7 +295,11 @@ async fn race(scratch: &Scratch, turn: u32) -> anyhow::Result<()> {
             .map_err(|error| error.to_string())?;
         match (valid, template) {
             (Some(reason::ALL_RULES_HOLD), Some(template)) if !template.finalizers().is_empty() => Ok(true),
-            (Some(reason::TEMPLATE_NOT_FOUND), None) => Ok(false),
+            (Some(reason::TEMPLATE_NOT_FOUND), None)
+                if shown.as_deref() == Some(reason::TEMPLATE_NOT_FOUND) =>
+            {
+                Ok(false)
+            }
             other => Err(format!("{other:?}")),
         }
     })
