@@ -65,8 +65,9 @@ impl Other {
         let mut command = Command::new(self.program());
         match self {
             Self::Nginx => {
+                // One process: workers outlive a master that is killed.
                 let pid = format!(
-                    "daemon off; pid {}; error_log stderr;",
+                    "daemon off; master_process off; pid {}; error_log stderr;",
                     folder.join("pid").display()
                 );
                 command
