@@ -184,7 +184,7 @@ async fn deployment_scaled_to_none_by_hand(scene: &Scene) -> anyhow::Result<()> 
     };
     let none = Patch::Merge(json!({"spec": {"replicas": 0}}));
     let deployments = scene.scratch.api::<Deployment>();
-    deployments.patch_scale(&child(scene), &by_hand, &none).await?;
+    deployments.patch(&child(scene), &by_hand, &none).await?;
     new_run_told(scene, first, "was scaled to no pod by \"somebody\"").await
 }
 
