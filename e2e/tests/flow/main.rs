@@ -9,6 +9,7 @@ mod idle;
 mod kernel;
 mod late_template;
 mod lifecycle;
+mod pages;
 mod pod;
 mod profiles;
 mod sharing;
