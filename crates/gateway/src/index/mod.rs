@@ -201,7 +201,7 @@ impl Domain {
         }
         let host = host.to_ascii_lowercase();
         if self.mode == RoutingMode::Path && host == self.base {
-            return match site::folder(host, uri) {
+            return match site::folder(&host, uri) {
                 Folder::In(site) => Place::Workspace(site),
                 Folder::At(site) => Place::Folder(site),
                 Folder::Outside => Place::Nowhere,

@@ -85,7 +85,7 @@ pub(super) enum Folder {
 
 /// `uri`: path with or without query, as it came. Nothing of it is decoded: names of namespaces and workspaces need no escapes,
 /// so whatever could be read in two ways before a folder's name has ended is unclear, and so is a path that leads out again.
-pub(super) fn folder(host: String, uri: &str) -> Folder {
+pub(super) fn folder(host: &str, uri: &str) -> Folder {
     let path = uri.split(['?', '#']).next().unwrap_or_default();
     let Some(path) = path.strip_prefix('/') else {
         return Folder::Unclear;
@@ -209,7 +209,7 @@ mod tests {
     }
 
     fn at(path: &str) -> Folder {
-        folder("ws.example".into(), path)
+        folder("ws.example", path)
     }
 
     #[test]
