@@ -89,6 +89,8 @@ impl Browser {
             match self.page.current_url().await {
                 Ok(url) if url.host_str() == Some(&environment.identity_host) => Err(url.to_string()),
                 Ok(_) => Ok(()),
+                // A page of ours that was only to sign in closes itself.
+                Err(error) if error.to_string().contains("no such window") => Ok(()),
                 Err(error) => Err(error.to_string()),
             }
         })
