@@ -54,6 +54,7 @@ const NO_IMAGE: &str =
     "The image \"registry.example/lab:v9\" cannot be pulled: not found. Correct name and tag.";
 
 /// All of them, by name.
+#[expect(clippy::too_many_lines, reason = "a list")]
 fn all() -> Vec<(&'static str, Response)> {
     let domain = domain();
     let state = |target: Target, audience| pages::state(&domain, &target, audience, NOW);
@@ -350,7 +351,7 @@ async fn a_start_tells_its_keepers_what_is_in_the_way_and_guests_that_something_
         "{fetched}"
     );
     let runs = with(target(Phase::Starting, "Starting", ""), |story| {
-        story.started = true
+        story.started = true;
     });
     let html = page(pages::state(&domain(), &runs, Audience::Keeper, NOW)).await;
     assert_eq!(steps(&html), ["done", "done", "done", "done", "now", "next"]);

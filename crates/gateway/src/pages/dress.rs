@@ -160,7 +160,7 @@ pub(super) fn generic(status: StatusCode) -> Notice {
             "No answer",
             "What is behind this address takes too long to answer. Try again shortly.",
         ),
-        400..500 => ("Refused", "Not possible", "The request was refused."),
+        _ if status.is_client_error() => ("Refused", "Not possible", "The request was refused."),
         _ => (
             "InternalError",
             "Something went wrong",
