@@ -115,13 +115,11 @@ impl Bounds {
     /// # Errors
     /// None is free: the answer to give.
     pub(super) fn take(&self, kind: Kind) -> Result<Place, Box<Response>> {
-        match Arc::clone(&self.places[kind as usize]).try_acquire_owned() {
-            Ok(permit) => Ok(Place(permit, self.metrics.request(kind.word()))),
-            Err(_) => {
-                self.metrics.shed(kind.word());
-                Err(Box::new(pages::unavailable()))
-            }
+        if let Ok(permit) = Arc::clone(&self.places[kind as usize]).try_acquire_owned() {
+            return Ok(Place(permit, self.metrics.request(kind.word())));
         }
+        self.metrics.shed(kind.word());
+        Err(Box::new(pages::unavailable()))
     }
 }
 

@@ -87,7 +87,7 @@ pub(crate) fn client(headers: &HeaderMap, trusted: &[Network]) -> Option<IpAddr>
     }
     nearest.map(|address| match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & mask(64)).into(),
-        address => address,
+        address @ IpAddr::V4(_) => address,
     })
 }
 
