@@ -12,6 +12,7 @@ use axum::routing::{any, get};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -20,6 +21,7 @@ use crate::clock::Clock;
 use crate::foreign::{self, Asker};
 use crate::index::traefik::{HOLD, Routes};
 use crate::index::{Index, Place};
+use crate::listen::Answers;
 use crate::metrics::Metrics;
 use crate::pages::{self, Audience, Reader, dress, problem};
 use crate::relay::Relay;
@@ -58,6 +60,45 @@ pub fn entrance<D: Doorkeeper>(entrance: Arc<Entrance<D>>) -> Router {
         .route("/ext_authz/{*path}", any(asks(Asker::Envoy)))
         .fallback(upgrade::<D>)
         .with_state(entrance)
+}
+
+/// 8443, for a listener. A question of Traefik's goes straight to its answer, for a router in between costs nearly as much as the
+/// decision; everything else goes by [`entrance`].
+#[derive(Debug)]
+pub struct Gate<D> {
+    entrance: Arc<Entrance<D>>,
+    others: Router,
+}
+
+impl<D: Doorkeeper> Gate<D> {
+    /// The same answers as [`entrance`] gives.
+    pub fn new(of: Arc<Entrance<D>>) -> Self {
+        Self {
+            others: entrance(Arc::clone(&of)),
+            entrance: of,
+        }
+    }
+}
+
+impl<D> Clone for Gate<D> {
+    fn clone(&self) -> Self {
+        Self {
+            entrance: Arc::clone(&self.entrance),
+            others: self.others.clone(),
+        }
+    }
+}
+
+impl<D: Doorkeeper> Answers for Gate<D> {
+    async fn answer(self, request: http::Request<Incoming>) -> Response {
+        let straight = request.uri().path() == "/verify" && request.method() == Method::GET;
+        if straight && self.entrance.is_asked(&request) {
+            judged(&self.entrance, request.headers()).await
+        } else {
+            // Large, and seldom: the usual way is not to carry it.
+            Box::pin(self.others.answer(request)).await
+        }
+    }
 }
 
 /// What 8444 needs.
@@ -158,12 +199,12 @@ async fn upgrade<D: Doorkeeper>(State(entrance): State<Arc<Entrance<D>>>, reques
 impl<D> Entrance<D> {
     /// Whether this is the proxy's own question. It comes under one of the gateway's names and without Upgrade: whatever else
     /// is for `/verify` is a browser's request that happens to be, and must not pass as one.
-    fn is_asked(&self, request: &Request) -> bool {
+    fn is_asked<B>(&self, request: &http::Request<B>) -> bool {
         self.is_addressed(request) && !request.headers().contains_key(UPGRADE)
     }
 
     /// Whether it comes under one of the gateway's own names.
-    fn is_addressed(&self, request: &Request) -> bool {
+    fn is_addressed<B>(&self, request: &http::Request<B>) -> bool {
         let host = authority(request).map(|authority| authority.split(':').next().unwrap_or_default());
         host.is_some_and(|host| self.own_names.iter().any(|name| name == host))
     }

@@ -40,7 +40,7 @@ use crate::oidc::{Registered, discovery};
 use crate::relay::Relay;
 use crate::request::cookies::StripList;
 use crate::router;
-use crate::router::{Entrance, RouteProvider};
+use crate::router::{Entrance, Gate, RouteProvider};
 use crate::session::Sessions;
 use crate::settings::{self, Client as OidcClient, SignIn};
 use crate::sign_in;
@@ -261,7 +261,7 @@ impl Sockets {
         metrics: &Metrics,
         stop: &CancellationToken,
     ) -> JoinSet<()> {
-        let entrance = router::entrance(Arc::new(Entrance {
+        let entrance = Gate::new(Arc::new(Entrance {
             doorkeeper: app.clone(),
             relay: relay.clone(),
             own_names: self.own_names,

@@ -91,6 +91,20 @@ const ERRORS: usize = 256;
 /// adds.
 const READ: u32 = 320 * 1024;
 
+/// What answers the requests of a connection.
+pub trait Answers: Clone + Send + Sync + 'static {
+    /// The answer to one request.
+    fn answer(self, request: Request<Incoming>) -> impl Future<Output = Response> + Send;
+}
+
+impl Answers for Router {
+    async fn answer(self, request: Request<Incoming>) -> Response {
+        match self.oneshot(request).await {
+            Ok(response) => response,
+        }
+    }
+}
+
 /// One port.
 #[derive(Debug)]
 pub struct Listener {
@@ -113,7 +127,7 @@ pub struct Listener {
 impl Listener {
     /// Serves until `stop`, then lets requests under way finish. Each connection gets a router of its own from `router`,
     /// which may hold what belongs to the connection.
-    pub async fn serve(self, router: impl Fn() -> Router, stop: CancellationToken) {
+    pub async fn serve<A: Answers>(self, router: impl Fn() -> A, stop: CancellationToken) {
         let Self {
             name,
             socket,
@@ -179,20 +193,20 @@ impl Listener {
 }
 
 /// What answers the requests of a connection.
-struct Requests {
-    router: Router,
+struct Requests<A> {
+    router: A,
     bounds: Bounds,
     kind: fn(&str, &HeaderMap) -> Kind,
     /// Bytes of headers that are taken.
     headers: usize,
 }
 
-impl Requests {
+impl<A: Answers> Requests<A> {
     /// Not an `async fn`: the place is taken when the request arrives, and not when a processor has time for it.
     fn answer(
         &self,
         request: Request<Incoming>,
-    ) -> impl Future<Output = Result<Response, Infallible>> + Send + use<> {
+    ) -> impl Future<Output = Result<Response, Infallible>> + Send + use<A> {
         let place = self
             .bounds
             .take((self.kind)(request.uri().path(), request.headers()));
@@ -202,14 +216,16 @@ impl Requests {
                 let (head, _) = request.into_parts();
                 return Ok(oversized::refuse(head.uri, head.headers, taken).await);
             }
-            let reader = Reader::of(request.headers());
             match place {
                 Ok(place) => {
-                    let answer = router.oneshot(request).await;
+                    let answer = router.answer(request).await;
                     drop(place);
-                    answer
+                    Ok(answer)
                 }
-                Err(shed) => Ok(id::scope(async { dress(*shed, reader) }).await),
+                Err(shed) => {
+                    let reader = Reader::of(request.headers());
+                    Ok(id::scope(async { dress(*shed, reader) }).await)
+                }
             }
         }
     }
@@ -239,7 +255,7 @@ pub(crate) fn probe(stream: &TcpStream) -> std::io::Result<()> {
 
 async fn http2(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    requests: Requests,
+    requests: Requests<impl Answers>,
     limits: Limits,
     stop: CancellationToken,
 ) -> hyper::Result<()> {
@@ -270,7 +286,7 @@ async fn http2(
 
 async fn http1(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    requests: Requests,
+    requests: Requests<impl Answers>,
     limits: Limits,
     stop: CancellationToken,
 ) -> hyper::Result<()> {

@@ -1,5 +1,6 @@
 //! Cookie headers -> our cookie, or what may reach a pod; and our Set-Cookie lines (pure).
 
+use bytes::Bytes;
 use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 
 /// Session cookie of the auth host.
@@ -93,11 +94,15 @@ impl StripList {
         if lines.next().is_none() && !pairs(headers).any(|pair| pair.is_empty() || self.removes(pair)) {
             return Some(first.clone());
         }
-        let kept = pairs(headers)
-            .filter(|pair| !pair.is_empty() && !self.removes(pair))
-            .collect::<Vec<_>>()
-            .join(b"; ".as_slice());
-        HeaderValue::from_bytes(&kept)
+        let most = headers.get_all(COOKIE).iter().map(|line| line.len() + 2).sum();
+        let mut kept = Vec::with_capacity(most);
+        for pair in pairs(headers).filter(|pair| !pair.is_empty() && !self.removes(pair)) {
+            if !kept.is_empty() {
+                kept.extend_from_slice(b"; ");
+            }
+            kept.extend_from_slice(pair);
+        }
+        HeaderValue::from_maybe_shared(Bytes::from(kept))
             .ok()
             .filter(|value| !value.is_empty())
     }

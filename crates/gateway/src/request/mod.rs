@@ -21,7 +21,7 @@ use self::source_rule::Source;
 pub struct Repeated;
 
 /// The one host that a request names: `:authority` in HTTP/2, the Host header before.
-pub fn authority(request: &Request) -> Option<&str> {
+pub fn authority<B>(request: &http::Request<B>) -> Option<&str> {
     match request.uri().authority() {
         Some(authority) => Some(authority.as_str()),
         None => source_rule::single(request.headers(), &HOST).ok().flatten(),

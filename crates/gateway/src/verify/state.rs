@@ -83,7 +83,8 @@ impl AppState {
         let ticket = Ticket::read(&opened, site.as_str(), now).ok_or(Refusal::NotSignedIn)?;
         let session = match self.sessions.peek(ticket.session) {
             Some(session) => session,
-            None => self.find(ticket.session).await?,
+            // Large, and seldom: the usual way is not to carry it.
+            None => Box::pin(self.find(ticket.session)).await?,
         };
         let allow = self.decide(site, Some(ticket.uid), &session).await?;
         // Here and not where somebody is on the way: only now is a page or a socket of the workspace theirs.

@@ -19,7 +19,7 @@ use gateway::listen::{Limits, Listener};
 use gateway::metrics::Metrics;
 use gateway::relay::Relay;
 use gateway::request::cookies::StripList;
-use gateway::router::{self, Entrance, RouteProvider};
+use gateway::router::{self, Entrance, Gate, RouteProvider};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::client::conn::http1;
@@ -396,7 +396,7 @@ async fn serve(
         metrics.clone(),
         stop.clone(),
     );
-    let entrance = router::entrance(Arc::new(Entrance {
+    let entrance = Gate::new(Arc::new(Entrance {
         doorkeeper: Arc::clone(door),
         relay: Arc::new(relay),
         own_names: vec![GATEWAY.to_owned()],
