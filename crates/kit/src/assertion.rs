@@ -1,6 +1,6 @@
 //! who asks whom -> a JSON Web Token that says so for a minute, and the key set that it is checked by (pure).
 //!
-//! EdDSA with Ed25519. A pod that checks these needs no secret: it has the public keys, which are published before they are
+//! `EdDSA` with Ed25519. A pod that checks these needs no secret: it has the public keys, which are published before they are
 //! used.
 
 use arc_swap::ArcSwap;
@@ -198,9 +198,9 @@ mod tests {
             .iter()
             .find(|key| key["kid"] == "active");
         let key = BASE64URL.decode(key.unwrap()["x"].as_str().unwrap()).unwrap();
-        let signed = token.rsplit_once('.').unwrap().0;
+        let content = token.rsplit_once('.').unwrap().0;
         UnparsedPublicKey::new(&ED25519, key)
-            .verify(signed.as_bytes(), &signature)
+            .verify(content.as_bytes(), &signature)
             .unwrap();
     }
 

@@ -96,7 +96,7 @@ async fn text_that_was_not_saved_at_the_end_of_a_session_is_saved_after_the_next
         || async {
             match browser.page.find(Locator::Css(LINE)).await {
                 Err(_) => Ok(()),
-                Ok(line) => Err(line.text().await.unwrap_or_default()),
+                Ok(there) => Err(there.text().await.unwrap_or_default()),
             }
         },
     )

@@ -72,11 +72,7 @@ async fn works() -> anyhow::Result<()> {
             break;
         }
     }
-    assert!(
-        begin.elapsed() > Duration::from_secs(120),
-        "{:?}",
-        begin.elapsed()
-    );
+    assert!(begin.elapsed() > Duration::from_mins(2), "{:?}", begin.elapsed());
     let keys = format!("{TEXT}{}s{}", char::from(Key::Control), char::from(Key::Null));
     browser.find(EDITOR).await?.send_keys(&keys).await?;
     wait::until("the text to be in the file", wait::USUAL, || async {

@@ -153,7 +153,7 @@ impl<D: Doorkeeper> Relay<D> {
             return Err(Failure::Full);
         }
         let assertion = self.doorkeeper.vouch(&target, &grant);
-        let assertion = assertion.map_err(|refusal| Failure::Refused(Box::new(refusal)))?;
+        let assertion = assertion.map_err(Failure::Refused)?;
         let slot = self.slots.take(&target.uid).ok_or(Failure::Full)?;
         let client = hyper::upgrade::on(&mut request);
         let mut answer = self.dial(endpoint, self.handshake(&request, assertion)?).await?;

@@ -36,7 +36,7 @@ pub trait Doorkeeper: Send + Sync + 'static {
     ///
     /// # Errors
     /// The refusal to answer with: nobody can be vouched for.
-    fn vouch(&self, target: &Target, grant: &Self::Grant) -> Result<HeaderValue, Response>;
+    fn vouch(&self, target: &Target, grant: &Self::Grant) -> Result<HeaderValue, Box<Response>>;
 
     /// Whether what admitted somebody still holds, from memory alone.
     fn holds(&self, grant: &Self::Grant) -> bool;
@@ -81,8 +81,8 @@ impl Doorkeeper for AppState {
         }
     }
 
-    fn vouch(&self, target: &Target, grant: &Grant) -> Result<HeaderValue, Response> {
-        Self::vouch(self, target, &grant.session).map_err(Failure::answer)
+    fn vouch(&self, target: &Target, grant: &Grant) -> Result<HeaderValue, Box<Response>> {
+        Self::vouch(self, target, &grant.session).map_err(|failure| Box::new(failure.answer()))
     }
 
     fn holds(&self, grant: &Grant) -> bool {

@@ -67,7 +67,7 @@ impl Doorkeeper for Door {
         }
     }
 
-    fn vouch(&self, _: &Target, (): &()) -> Result<HeaderValue, Response> {
+    fn vouch(&self, _: &Target, (): &()) -> Result<HeaderValue, Box<Response>> {
         Ok(HeaderValue::from_static("vouched"))
     }
 

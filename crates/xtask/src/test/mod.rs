@@ -164,7 +164,7 @@ fn unit_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
         &["test", "--workspace", "--exclude", "e2e", "--no-fail-fast"],
         &[("HELM", &helm), ("TRAEFIK", &traefik), ("PROMTOOL", &promtool)],
     )?;
-    run.count.suite = "application image".to_owned();
+    "application image".clone_into(&mut run.count.suite);
     let python = python::ensure(run.paths, &run.progress)?;
     // Nothing of a test run may end up in the image.
     let env = [("PYTHONDONTWRITEBYTECODE", Path::new("1"))];

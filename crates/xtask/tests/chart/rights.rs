@@ -193,9 +193,9 @@ fn of_config_maps_the_operator_may_make_any_and_see_change_and_delete_those_with
         let own = named(&objects, "Role", "jupyter-k8s-gateway");
         let published = own["rules"].as_array().unwrap().iter();
         let mut published = published.filter(|rule| strings(&rule["resources"]) == ["configmaps"]);
-        let rule = published.next().unwrap();
+        let granted = published.next().unwrap();
         assert_eq!(
-            (strings(&rule["verbs"]), strings(&rule["resourceNames"])),
+            (strings(&granted["verbs"]), strings(&granted["resourceNames"])),
             (vec!["get", "patch"], vec![keys])
         );
     }
