@@ -283,13 +283,11 @@ impl Changes {
     /// Whether `now`, a hash of the object, is another than the last time. That it is gone is always news, and so is what is unknown.
     fn differ(&mut self, meta: &ObjectMeta, gone: bool, now: Option<u64>) -> bool {
         let key = meta.uid.clone().unwrap_or_default();
-        match now.filter(|_| !gone) {
-            Some(now) => self.seen.insert(key, now) != Some(now),
-            None => {
-                self.seen.remove(&key);
-                true
-            }
+        if let Some(now) = now.filter(|_| !gone) {
+            return self.seen.insert(key, now) != Some(now);
         }
+        self.seen.remove(&key);
+        true
     }
 }
 

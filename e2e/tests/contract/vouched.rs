@@ -10,7 +10,7 @@ use api::{
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    template,
+    template, wait,
 };
 use kube::{
     Api, ResourceExt as _,
@@ -87,11 +87,14 @@ async fn which_template_was_there_is_noted_and_kept_by_every_way_to_write() -> a
             let applied = workspaces.patch(name, &apply, &applied).await?;
             assert_eq!(noted(&applied), expected, "{name}: applied");
         }
-        let mut whole = workspaces.get(name).await?;
-        whole.metadata.annotations = None;
-        whole.metadata.managed_fields = None;
-        whole.spec.display_name = "Replaced".to_owned();
-        let replaced = workspaces.replace(name, &PostParams::default(), &whole).await?;
+        let replaced = wait::until("a replacement that nothing overtakes", wait::USUAL, || async {
+            let mut whole = workspaces.get(name).await?;
+            whole.metadata.annotations = None;
+            whole.metadata.managed_fields = None;
+            whole.spec.display_name = "Replaced".to_owned();
+            workspaces.replace(name, &PostParams::default(), &whole).await
+        })
+        .await?;
         assert_eq!(noted(&replaced), expected, "{name}: replaced");
     }
     template::finish(scratch).await

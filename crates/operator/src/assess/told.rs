@@ -123,15 +123,11 @@ pub(super) fn phase(stand: Stand, trouble: Option<&Trouble>) -> Phase {
 pub(super) fn decisive(stand: Stand, trouble: Option<&Trouble>, rejected: bool) -> &'static str {
     match stand {
         Stand::Invalid => VALID,
-        Stand::Starting | Stand::Stopping if trouble.is_some() => DEGRADED,
+        // It would not start anew: that is worth more than "ready", and than that it does not run, as it is wanted.
+        Stand::Running | Stand::Stopped if rejected => VALID,
+        _ if trouble.is_some() => DEGRADED,
         Stand::Starting | Stand::Stopping => PROGRESSING,
-        // It runs, but the next start would fail: that is worth more than "ready".
-        Stand::Running if rejected => VALID,
-        Stand::Running if trouble.is_some() => DEGRADED,
         Stand::Running => AVAILABLE,
-        // It would not start: that is worth more than that it does not run, as it is wanted.
-        Stand::Stopped if rejected => VALID,
-        Stand::Stopped if trouble.is_some() => DEGRADED,
         Stand::Stopped => STOPPED,
     }
 }
