@@ -399,8 +399,6 @@ mod tests {
             request(|request| *request.method_mut() = Method::POST),
             request(|request| *request.version_mut() = Version::HTTP_2),
             request(|request| *request.version_mut() = Version::HTTP_10),
-            request(|request| *request.uri_mut() = "/_workspace/callback".parse().unwrap()),
-            request(|request| *request.uri_mut() = "/x/../%5Fworkspace/callback".parse().unwrap()),
             request(|request| {
                 request.headers_mut().remove("upgrade");
             }),
