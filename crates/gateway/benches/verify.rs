@@ -1,23 +1,35 @@
-//! `gateway` or `reference`, `plain` or `tls` -> a server on loopback, on one thread, for `xtask bench-gateway` (IO).
+//! What `xtask bench-gateway` runs: each part a process of its own with one thread (IO).
 //!
-//! Prints one line of JSON, its address and the headers to ask with, and serves until it is killed. The gateway is the
-//! real one with 5,000 workspaces, one session and a ticket; the reference answers 200 to anything.
+//! - `gateway plain|tls`: the real gateway, fed by its watches, with 10,000 workspaces, as many shares and one session
+//! - `reference plain|tls`: a bare hyper server
+//! - `load FILE`: requests at a rate, or over a connection each
+//!
+//! A server listens on loopback, prints one line of JSON, its address and what to ask it with, and serves until it is killed.
 
-use std::convert::Infallible;
+#[path = "verify/announce.rs"]
+mod announce;
+#[path = "verify/cluster.rs"]
+mod cluster;
+#[path = "verify/load.rs"]
+mod load;
+#[path = "verify/reference.rs"]
+mod reference;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use api::workspace::{AccessType, Phase};
-use axum::Router;
-use axum::body::Body;
 use gateway::audit::Audit;
 use gateway::clock::Clock;
 use gateway::crypto::assertion::Assertions;
 use gateway::crypto::random::random;
-use gateway::crypto::seal::{KeyId, KeyRing, SealingKey};
-use gateway::crypto::tokens::{TICKET_LIFE, Ticket};
+use gateway::crypto::seal::{KeyId, KeyRing, SealError, SealingKey};
+use gateway::crypto::tokens::{RandomId, TICKET_LIFE, Ticket};
+use gateway::index::following::Follower;
 use gateway::index::freshness::Freshness;
-use gateway::index::{Domain, Index, Snapshot, Target};
+use gateway::index::{Index, feed};
 use gateway::listen::bounds::{Bounds, Most, at_entrance};
 use gateway::listen::{Limits, Listener};
 use gateway::metrics::Metrics;
@@ -25,28 +37,24 @@ use gateway::oidc::Tokens;
 use gateway::oidc::claims::Identity;
 use gateway::relay::Relay;
 use gateway::request::cookies::StripList;
-use gateway::router::{self, Entrance};
+use gateway::router::{Entrance, Gate};
 use gateway::session::Sessions;
 use gateway::session::content::Content;
 use gateway::throttle::{Rates, Throttle};
 use gateway::verify::AppState;
 use gateway::verify::rights::Rights;
-use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use kit::assertion::Signer;
 use kit::rotating_keys::MasterKey;
 use kube::Api;
-use kube::runtime::watcher::Event;
-use rustls::ServerConfig;
 use testkit::api_server::ApiServer;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-const HOST: &str = "lab-2500.workspaces.example";
-const WORKSPACES: usize = 5_000;
+use self::announce::{Headers, Tls, announce, bind};
+
+/// Number of the workspace that is asked about.
+const ASKED: usize = 2_500;
 
 fn main() -> anyhow::Result<()> {
     kit::tls::install_crypto_provider();
@@ -54,229 +62,209 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    match arguments
-        .iter()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .as_slice()
-    {
-        ["gateway", "plain"] => runtime.block_on(gateway(None)),
-        ["gateway", "tls"] => runtime.block_on(gateway(Some(server_config()?))),
-        ["reference", "plain"] => runtime.block_on(reference(None)),
-        ["reference", "tls"] => runtime.block_on(reference(Some(server_config()?))),
+    let part = arguments.iter().map(String::as_str).collect::<Vec<_>>();
+    match part.as_slice() {
+        ["gateway", "plain"] => runtime.block_on(serve(None)),
+        ["gateway", "tls"] => runtime.block_on(serve(Some(Tls::new()?))),
+        ["reference", "plain"] => runtime.block_on(reference::serve(None)),
+        ["reference", "tls"] => runtime.block_on(reference::serve(Some(Tls::new()?))),
+        ["load", plan] => runtime.block_on(load::run(plan)),
         // `cargo bench` and `cargo test --benches` come here: the figures come from the project's tool.
         _ => {
-            println!("usage: gateway|reference plain|tls, as `xtask bench-gateway` calls it");
+            println!("usage: gateway|reference plain|tls, or load FILE, as `xtask bench-gateway` calls it");
             Ok(())
         }
     }
 }
 
-async fn bind() -> std::io::Result<TcpListener> {
-    TcpListener::bind("127.0.0.1:0").await
+/// The parts that listeners need.
+struct Gateway {
+    app: Arc<AppState>,
+    index: Arc<Index>,
+    metrics: Metrics,
+    /// Authority of the workspace that is asked about, with the port that browsers use.
+    authority: String,
+    /// Cookie values by name of the case.
+    tickets: BTreeMap<&'static str, String>,
 }
 
-/// Says where this server listens, and the headers of Traefik's question about a request of JupyterLab. Over HTTP/2
-/// Traefik sends each cookie in a header of its own.
-fn announce(socket: &TcpListener, ticket: &str, http2: bool) -> std::io::Result<()> {
-    let ticket = format!("__Host-ws={ticket}");
-    let cookies = [
-        "_xsrf=2|a7ccf7a5|58a0ae0b0fbc4bd2bd1cdd0b94eb3cd7|1763624045",
-        &ticket,
-        "theme=dark",
-    ];
-    let mut headers = vec![
-        (
-            "host",
-            "jupyter-k8s-gateway.jupyter-k8s-system.svc:8443".to_owned(),
-        ),
-        ("accept", "application/json".into()),
-        ("accept-encoding", "gzip".into()),
-        ("sec-fetch-dest", "empty".into()),
-        ("sec-fetch-mode", "cors".into()),
-        ("sec-fetch-site", "same-origin".into()),
-        ("user-agent", "Go-http-client/2.0".into()),
-        ("x-forwarded-for", "203.0.113.7".into()),
-        ("x-forwarded-host", HOST.into()),
-        ("x-forwarded-method", "GET".into()),
-        ("x-forwarded-port", "443".into()),
-        ("x-forwarded-proto", "https".into()),
-        (
-            "x-forwarded-uri",
-            "/api/contents/work/analysis.ipynb?content=0&hash=0&1763624045123".into(),
-        ),
-    ];
-    if http2 {
-        headers.extend(cookies.map(|cookie| ("cookie", cookie.to_owned())));
-    } else {
-        headers.push(("cookie", cookies.join("; ")));
-    }
-    let address = socket.local_addr()?.to_string();
-    println!("{}", serde_json::json!({"address": address, "headers": headers}));
-    Ok(())
-}
-
-async fn gateway(tls: Option<Arc<ServerConfig>>) -> anyhow::Result<()> {
+/// A gateway whose index is complete. `pod`: the address of every workspace's pod.
+async fn gateway(pod: SocketAddr) -> anyhow::Result<Gateway> {
     let (server, client) = ApiServer::start();
     server.review(|_| true);
+    server.put(&testkit::objects::manager("main"));
+    let client = cluster::client(client, pod);
     let clock = Clock::System;
     let key = SealingKey::derive(KeyId::new(random()?), 0, &random()?)?;
     let keys = Arc::new(KeyRing::new(vec![key]));
+    let metrics = Metrics::default();
+    let freshness = Arc::new(Freshness::new(Duration::from_mins(1)));
+    let follower = Follower::new(freshness.clone(), metrics.clone());
+    let index = Arc::new(Index::default());
+    let mut changes = index.subscribe();
+    tokio::spawn(feed(client.clone(), None, index.clone(), follower.clone()));
     let sessions = Arc::new(Sessions::new(
         Api::namespaced(client.clone(), "system"),
         keys.clone(),
         clock.clone(),
     ));
-    sessions.apply(Event::Init).await;
-    sessions.apply(Event::InitDone).await;
-    let identity = Identity {
-        user_name: "alice".into(),
-        groups: vec!["oidc:data-science".into()],
-    };
-    let content = Content::new(
-        "https://identity.example",
-        "1",
-        identity,
-        &Tokens {
-            renew_in: 300,
-            ..Tokens::default()
-        },
-        (clock.now(), sessions.limits().life),
-    );
+    let (synced, watched) = (Arc::new(Notify::new()), sessions.clone());
+    let notify = synced.clone();
+    tokio::spawn(async move { watched.watch(&follower, || notify.notify_one()).await });
+    synced.notified().await;
+    while index.load().domain().is_none() {
+        changes.changed().await?;
+    }
+    let content = person(&clock, &sessions);
     let session = sessions.create(&content).await?;
-    assert!(
-        sessions.peek(session).is_some(),
-        "the session must be known without asking"
-    );
-
-    let index = Arc::new(Index::with(snapshot()));
-    let uid = index
+    while sessions.peek(session).is_none() {
+        tokio::task::yield_now().await;
+    }
+    let [namespace, name, uid] = cluster::named(ASKED);
+    let target = index
         .load()
-        .target(&HOST.into())
-        .context("no such workspace")?
-        .uid
-        .clone();
-    let now = clock.now();
-    let ticket = Ticket {
-        session,
-        uid: &uid,
-        site: HOST,
-        issued: now,
-        expires: now + TICKET_LIFE,
-    };
-    let ticket = ticket.seal(&keys, now)?;
-
+        .targets()
+        .find(|target| target.name == name && target.namespace == namespace)
+        .cloned()
+        .context("no such workspace")?;
+    anyhow::ensure!(
+        index.load().targets().count() == cluster::COUNT,
+        "the index is not complete"
+    );
+    let host = target.site.host();
+    let tickets = tickets(&keys, clock.now(), (session, &uid, host))?;
     let signer = Signer::default();
     signer.replace(&[MasterKey {
         id: "0101010101010101".into(),
         active_from: 0,
         bytes: [1; 32].into(),
     }])?;
-    let strip = StripList::default();
-    let metrics = Metrics::default();
-    let app = Arc::new(AppState {
+    let rights = Rights::new(client.clone(), metrics.clone());
+    tokio::spawn(rights.clone().renew());
+    let app = AppState {
         index: index.clone(),
-        rights: Rights::new(client.clone(), metrics.clone()),
-        freshness: Arc::new(Freshness::new(std::time::Duration::from_mins(1))),
+        rights,
+        freshness,
         audit: Audit::to(std::io::sink(), metrics.clone())?.0,
         metrics: metrics.clone(),
         throttle: Arc::new(Throttle::new(Rates::unbounded())),
         sessions,
-        keys,
+        keys: keys.clone(),
         providers: Arc::default(),
         assertions: Arc::new(Assertions::new(Arc::new(signer), clock.clone())),
-        strip: strip.clone(),
+        strip: StripList::default(),
         client,
         clock,
-    });
-    let relay = Relay::new(
-        app.clone(),
-        index.clone(),
-        strip,
-        metrics.clone(),
-        CancellationToken::new(),
-    );
-    let entrance = Entrance {
-        doorkeeper: app,
-        relay: Arc::new(relay),
-        // Over HTTP/1.1 the load generator names the address.
-        own_names: ["jupyter-k8s-gateway.jupyter-k8s-system.svc", "127.0.0.1"]
-            .map(str::to_owned)
-            .into(),
-        metrics: metrics.clone(),
     };
-    let router: Router = router::entrance(Arc::new(entrance));
-    let socket = bind().await?;
-    announce(&socket, &ticket, tls.is_some())?;
-    let tls = tls.map(|config| watch::channel(config).1);
-    // Connections live as long as the measurement.
-    let limits = Limits {
-        age: std::time::Duration::from_hours(1),
-        ..Limits::default()
-    };
-    let listener = Listener {
-        name: "verify",
-        socket,
-        tls,
-        limits,
-        bounds: Bounds::new(Most::default(), metrics.clone()),
-        kind: at_entrance,
+    Ok(Gateway {
+        app: Arc::new(app),
+        authority: format!("{host}:8443"),
+        index,
         metrics,
+        tickets,
+    })
+}
+
+/// Somebody in ten groups who just signed in.
+fn person(clock: &Clock, sessions: &Sessions) -> Content {
+    let identity = Identity {
+        user_name: "alice".into(),
+        groups: (0..10)
+            .map(|number| format!("oidc:department-{number}"))
+            .collect(),
     };
-    listener
-        .serve(move || router.clone(), CancellationToken::new())
-        .await;
-    Ok(())
+    let tokens = Tokens {
+        renew_in: 300,
+        ..Tokens::default()
+    };
+    Content::new(
+        "https://identity.example",
+        "1",
+        identity,
+        &tokens,
+        (clock.now(), sessions.limits().life),
+    )
 }
 
-fn snapshot() -> Snapshot {
-    let targets = (0..WORKSPACES).map(|number| Target {
-        uid: format!("7f3c1a52-9d0e-4b7b-8a3e-{number:012}"),
-        namespace: format!("team-{}", number % 50),
-        name: format!("lab-{number}"),
-        site: format!("lab-{number}.workspaces.example").into(),
-        owner: "alice".into(),
-        access_type: AccessType::OwnerOnly,
-        shared: Arc::default(),
-        run_id: String::new(),
-        phase: Phase::Running,
-        message: String::new(),
-        story: None,
-        endpoint: Some(([10, 0, 0, 1], 8888).into()),
-    });
-    Snapshot::new(Some(Domain::new("workspaces.example", 443)), targets)
+/// A ticket that admits, one that was changed, and one that has ended.
+fn tickets(
+    keys: &KeyRing,
+    now: i64,
+    (session, uid, host): (RandomId, &str, &str),
+) -> Result<BTreeMap<&'static str, String>, SealError> {
+    let ticket = |expires: i64| {
+        let issued = expires - TICKET_LIFE;
+        let ticket = Ticket {
+            session,
+            uid,
+            site: host,
+            issued,
+            expires,
+        };
+        ticket.seal(keys, now)
+    };
+    let valid = ticket(now + TICKET_LIFE)?;
+    let mut forged = valid.clone();
+    let at = forged.len() / 2;
+    let other = if forged[at..].starts_with('A') { "B" } else { "A" };
+    forged.replace_range(at..=at, other);
+    Ok(BTreeMap::from([
+        ("valid", valid),
+        ("forged", forged),
+        ("expired", ticket(now - 1)?),
+    ]))
 }
 
-async fn reference(tls: Option<Arc<ServerConfig>>) -> anyhow::Result<()> {
-    let socket = bind().await?;
-    announce(&socket, &"A".repeat(230), tls.is_some())?;
-    let answer = service_fn(async |_| Ok::<_, Infallible>(http::Response::new(Body::empty())));
-    loop {
-        let (stream, _) = socket.accept().await?;
-        stream.set_nodelay(true)?;
-        match tls.clone() {
-            None => {
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
-            }
-            Some(config) => {
-                tokio::spawn(async move {
-                    let stream = TlsAcceptor::from(config).accept(stream).await?;
-                    let server = http2::Builder::new(TokioExecutor::new());
-                    server.serve_connection(TokioIo::new(stream), answer).await?;
-                    anyhow::Ok(())
-                });
-            }
+impl Gateway {
+    /// Serves `/verify` and websockets for ever.
+    async fn entrance(&self, socket: TcpListener, tls: Option<&Tls>) {
+        let relay = Relay::new(
+            self.app.clone(),
+            self.index.clone(),
+            StripList::default(),
+            self.metrics.clone(),
+            CancellationToken::new(),
+        );
+        let entrance = Entrance {
+            doorkeeper: self.app.clone(),
+            relay: Arc::new(relay),
+            // Over HTTP/1.1 the load generator names the address.
+            own_names: ["localhost", "127.0.0.1"].map(str::to_owned).into(),
+            metrics: self.metrics.clone(),
+        };
+        let gate = Gate::new(Arc::new(entrance));
+        self.listen("verify", socket, tls)
+            .serve(move || gate.clone(), CancellationToken::new())
+            .await;
+    }
+
+    fn listen(&self, name: &'static str, socket: TcpListener, tls: Option<&Tls>) -> Listener {
+        Listener {
+            name,
+            socket,
+            tls: tls.map(|tls| watch::channel(tls.config.clone()).1),
+            // Connections live as long as the measurement.
+            limits: Limits {
+                age: Duration::from_hours(1),
+                ..Limits::default()
+            },
+            bounds: Bounds::new(Most::default(), self.metrics.clone()),
+            kind: at_entrance,
+            metrics: self.metrics.clone(),
         }
     }
 }
 
-/// Without client certificates, which cost nothing after the handshake.
-fn server_config() -> anyhow::Result<Arc<ServerConfig>> {
-    let now = jiff::Timestamp::now();
-    let authority = kit::pki::authority("bench", now)?;
-    let names = ["localhost".to_owned()];
-    let pair = kit::pki::leaf(&authority, "localhost", &names, kit::pki::Purpose::Server, now)?;
-    let certificate = kit::tls::Certificate::default();
-    certificate.set(&pair)?;
-    Ok(Arc::new(kit::tls::server_config(certificate, None)?))
+/// Serves `/verify`.
+async fn serve(tls: Option<Tls>) -> anyhow::Result<()> {
+    let gateway = gateway(([10, 0, 0, 1], 8888).into()).await?;
+    let socket = bind().await?;
+    let headers = Headers {
+        authority: &gateway.authority,
+        tickets: &gateway.tickets,
+        http2: tls.is_some(),
+    };
+    announce(&socket, &headers, tls.as_ref())?;
+    gateway.entrance(socket, tls.as_ref()).await;
+    Ok(())
 }

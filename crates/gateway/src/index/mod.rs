@@ -24,6 +24,7 @@ use tokio::sync::watch::{Receiver, Sender};
 
 use self::site::Folder;
 pub use self::site::Site;
+pub use self::watch::feed;
 
 /// What the gateway knows of one workspace: enough to decide, to route and to explain.
 #[derive(Debug, Clone, PartialEq, Eq)]

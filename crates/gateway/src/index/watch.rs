@@ -23,7 +23,7 @@ use crate::metrics::Metrics;
 const BATCH: usize = 512;
 
 /// Keeps `index` up to date for ever. The first snapshot is published when all lists are complete.
-pub(crate) async fn feed(client: Client, wanted: Option<String>, index: Arc<Index>, follower: Follower) {
+pub async fn feed(client: Client, wanted: Option<String>, index: Arc<Index>, follower: Follower) {
     let workspaces = Api::<DeserializeGuard<Workspace>>::all(client.clone());
     let managers = Api::<DeserializeGuard<WorkspaceManager>>::all(client.clone());
     let shares = Api::<DeserializeGuard<WorkspaceShare>>::all(client);

@@ -1,52 +1,114 @@
-//! A way to ask -> requests by h2load, and what became of each (IO).
+//! What is asked, and how fast -> requests, and what became of each (IO).
+//!
+//! h2load asks as fast as it is answered; at a rate, or over a connection each, the generator does that is part of the gateway's
+//! benches.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail, ensure};
+use serde_json::json;
 
 use super::figures::Answer;
 use super::server::Server;
 use crate::exec::Cmd;
 
-/// Longest time of one run: requests that hang end it.
+/// Longest time of one run, seconds: requests that hang end it.
 const LIMIT: &str = "120";
 
-/// How many requests are under way, and over what.
+/// One way to ask.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Load {
     /// For the table.
     pub(super) name: &'static str,
     /// `plain`: HTTP/1.1; `tls`: HTTP/2.
     pub(super) transport: &'static str,
-    /// Connections, kept alive.
-    pub(super) connections: u32,
-    /// Requests at a time on each.
-    pub(super) streams: u32,
+    /// Which of the requests that a server names.
+    pub(super) kind: &'static str,
+    /// What the gateway answers; the bare server answers 200.
+    pub(super) status: u16,
+    pub(super) pace: Pace,
+    /// Rounds that count, per server.
+    pub(super) rounds: usize,
+    /// Requests of a round.
+    pub(super) requests: u32,
+}
+
+/// How fast.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pace {
+    /// Each as soon as an earlier one is answered, on connections that are kept.
+    Saturated {
+        /// Connections.
+        connections: u32,
+        /// Requests at a time on each.
+        streams: u32,
+    },
+    /// As before, over a connection each, so many at a time.
+    Fresh(u32),
+    /// So many a second, whatever becomes of them, on four connections.
+    Steady(u32),
 }
 
 impl Load {
-    /// Sends `requests` from processor `cpu`, each as soon as an earlier one is answered.
-    pub(super) fn run(&self, server: &Server, requests: u32, cpu: usize) -> anyhow::Result<Vec<Answer>> {
-        let log = std::env::temp_dir().join(format!("jupyter-k8s-bench-{}.tsv", std::process::id()));
+    /// Sends `count` requests from processor `cpu`; `generator` is the program of the gateway's benches.
+    ///
+    /// # Errors
+    /// The load generator fails, or an answer is not `status`.
+    pub(super) fn run(
+        &self,
+        server: &Server,
+        (count, status): (u32, u16),
+        cpu: usize,
+        generator: &Path,
+    ) -> anyhow::Result<Vec<Answer>> {
+        let log = file("tsv");
         // h2load adds to a file that is there already.
         let _ = fs::remove_file(&log);
+        match self.pace {
+            Pace::Saturated { connections, streams } => {
+                self.h2load(server, (count, connections, streams), cpu, &log)?;
+            }
+            Pace::Fresh(_) | Pace::Steady(_) => self.generate(server, count, cpu, (generator, &log))?,
+        }
+        let text = fs::read_to_string(&log).context("the load generator wrote no log")?;
+        let _ = fs::remove_file(&log);
+        let answers: Vec<Answer> = text
+            .lines()
+            .map(|line| Answer::parse(line).with_context(|| format!("the load generator wrote {line:?}")))
+            .collect::<Result<_, _>>()?;
+        if let Some(other) = answers.iter().find(|answer| answer.status != status) {
+            bail!("{} answered {} in place of {status}", server.name(), other.status);
+        }
+        ensure!(
+            answers.len() == count as usize,
+            "{} of {count} requests were answered",
+            answers.len()
+        );
+        Ok(answers)
+    }
+
+    fn h2load(
+        &self,
+        server: &Server,
+        (count, connections, streams): (u32, u32, u32),
+        cpu: usize,
+        log: &Path,
+    ) -> anyhow::Result<()> {
         let mut command = Cmd::new("taskset")
             .args(["--cpu-list", &cpu.to_string(), "timeout", LIMIT, "h2load"])
-            .args(["--threads=1", &format!("--requests={requests}")])
+            .args(["--threads=1", &format!("--requests={count}")])
             .args([
-                format!("--clients={}", self.connections),
-                format!("--max-concurrent-streams={}", self.streams),
+                format!("--clients={connections}"),
+                format!("--max-concurrent-streams={streams}"),
             ])
             .arg(format!("--log-file={}", log.display()));
-        for (name, value) in server.headers() {
-            // Over HTTP/1.1 h2load names the address by itself, and a second Host would be refused.
-            if name == "host" && self.transport == "plain" {
-                continue;
-            }
-            let name = if name == "host" && self.transport == "tls" {
-                ":authority"
-            } else {
-                name
+        for (name, value) in server.headers(self.kind)? {
+            let name = match (name.as_str(), self.transport) {
+                // Over HTTP/1.1 h2load names the address by itself, and a second Host would be refused.
+                ("host", "plain") => continue,
+                ("host", _) => ":authority",
+                (name, _) => name,
             };
             command = command.args(["--header", &format!("{name}: {value}")]);
         }
@@ -56,12 +118,40 @@ impl Load {
                 .arg(format!("http://{}/verify", server.address())),
             _ => command.arg(format!("https://{}/verify", server.address())),
         };
-        command.run()?;
-        let answers = fs::read_to_string(&log).context("h2load wrote no log")?;
-        let _ = fs::remove_file(&log);
-        answers
-            .lines()
-            .map(|line| Answer::parse(line).with_context(|| format!("h2load wrote {line:?}")))
-            .collect()
+        command.run()
     }
+
+    fn generate(
+        &self,
+        server: &Server,
+        count: u32,
+        cpu: usize,
+        (generator, log): (&Path, &Path),
+    ) -> anyhow::Result<()> {
+        let (connections, rate) = match self.pace {
+            Pace::Fresh(at_once) => (at_once, None),
+            Pace::Steady(rate) => (4, Some(rate)),
+            Pace::Saturated { connections, .. } => (connections, None),
+        };
+        let plan = json!({
+            "address": server.address(), "name": "localhost", "authority": server.authority(),
+            "http2": self.transport == "tls", "connections": connections,
+            "fresh": matches!(self.pace, Pace::Fresh(_)), "rate": rate, "count": count,
+            "path": "/verify", "headers": server.headers(self.kind)?, "log": log,
+        });
+        let file = file("json");
+        fs::write(&file, plan.to_string())?;
+        let done = Cmd::new("taskset")
+            .args(["--cpu-list", &cpu.to_string(), "timeout", LIMIT])
+            .arg(generator)
+            .arg("load")
+            .arg(&file)
+            .run();
+        let _ = fs::remove_file(&file);
+        done
+    }
+}
+
+fn file(end: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("jupyter-k8s-bench-{}.{end}", std::process::id()))
 }

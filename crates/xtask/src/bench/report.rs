@@ -14,6 +14,8 @@ pub(super) struct Report {
     pub(super) processor: String,
     /// One for each way to ask.
     pub(super) comparisons: Vec<Comparison>,
+    /// Most memory of the gateway over HTTP/2 with TLS, and of the bare server, MiB.
+    pub(super) memory: [u64; 2],
 }
 
 /// The gateway beside the reference.
@@ -49,7 +51,7 @@ impl Report {
             .collect();
         format!(
             "{:#}\n",
-            json!({"processor": self.processor, "comparisons": comparisons})
+            json!({"processor": self.processor, "comparisons": comparisons, "peakMemoryMebibytes": self.memory})
         )
     }
 
@@ -84,6 +86,11 @@ impl Report {
                 "| ratio | **{cpu_micros:.2}** | {requests_per_second:.2} | {p50_millis:.2} | {p99_millis:.2} |"
             );
         }
+        let [gateway, reference] = self.memory;
+        let _ = writeln!(
+            table,
+            "\nMost memory after all of it: {gateway} MiB; the bare server: {reference} MiB."
+        );
         table
     }
 }
@@ -120,6 +127,7 @@ mod tests {
                 name: "HTTP",
                 figures: [figures(30.0), figures(20.0)],
             }],
+            memory: [58, 8],
         }
     }
 
@@ -134,6 +142,7 @@ mod tests {
             table.contains("| ratio | **1.50** | 1.00 | 1.00 | 1.00 |\n"),
             "{table}"
         );
+        assert!(table.ends_with("58 MiB; the bare server: 8 MiB.\n"), "{table}");
         let json: serde_json::Value = serde_json::from_str(&report().json()).unwrap();
         assert_eq!(json["comparisons"][0]["ratio"]["cpuMicros"], 1.5);
     }

@@ -1,5 +1,6 @@
 //! A measured server: started on one processor, asked for its processor time, killed at the end (IO).
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -24,7 +25,10 @@ pub(super) struct Server {
 #[derive(Debug, Deserialize)]
 struct Announced {
     address: String,
-    headers: Vec<(String, String)>,
+    /// PEM; none without TLS.
+    authority: Option<String>,
+    /// Headers by what is asked.
+    requests: BTreeMap<String, Vec<(String, String)>>,
 }
 
 impl Server {
@@ -70,9 +74,23 @@ impl Server {
         &self.announced.address
     }
 
-    /// Headers that a request needs.
-    pub(super) fn headers(&self) -> &[(String, String)] {
-        &self.announced.headers
+    /// Who signed its certificate, PEM.
+    pub(super) fn authority(&self) -> Option<&str> {
+        self.announced.authority.as_deref()
+    }
+
+    /// Headers of a request of this kind.
+    pub(super) fn headers(&self, kind: &str) -> anyhow::Result<&[(String, String)]> {
+        let headers = self.announced.requests.get(kind);
+        headers
+            .map(Vec::as_slice)
+            .with_context(|| format!("{} says nothing of {kind} requests", self.name))
+    }
+
+    /// Most memory that the process has held so far, MiB.
+    pub(super) fn peak_memory(&self) -> anyhow::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        peak(&status).context("/proc/PID/status cannot be read")
     }
 
     /// Processor time that the process has used so far, in user and kernel mode.
@@ -94,6 +112,13 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// MiB, rounded up.
+fn peak(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib.div_ceil(1024))
 }
 
 /// Ticks in user and kernel mode. The name in parentheses may hold anything, so fields count from its end.
@@ -124,6 +149,12 @@ mod tests {
         let stat = "42 (a) b (c) S 1 42 42 0 -1 4194304 100 0 0 0 250 50 7 8 20 0 1 0 100";
         assert_eq!(ticks(stat), Some(300));
         assert_eq!(ticks("42 (x) S 1"), None);
+    }
+
+    #[test]
+    fn memory_is_rounded_up() {
+        assert_eq!(peak("Name:\tx\nVmHWM:\t   59185 kB\nVmRSS:\t 1 kB\n"), Some(58));
+        assert_eq!(peak("VmRSS:\t 1 kB\n"), None);
     }
 
     #[test]

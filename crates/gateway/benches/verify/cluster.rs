@@ -1,0 +1,130 @@
+//! 10,000 workspaces and as many shares -> an API server that lists them page by page and keeps none of them, so that the memory
+//! of this process is the gateway's; everything else is the API server in memory (IO in process).
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+
+/// Workspaces, and shares of one each.
+pub(crate) const COUNT: usize = 10_000;
+/// Namespaces that they are spread over.
+const NAMESPACES: usize = 50;
+
+type Answered = http_body_util::combinators::UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
+/// A client whose lists of workspaces and shares are made up, and whose other calls `other` answers. `pod`: the address of
+/// every workspace's pod.
+pub(crate) fn client(other: Client, pod: std::net::SocketAddr) -> Client {
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let other = other.clone();
+        async move {
+            if let Some(list) = made_up(&request, pod) {
+                let body = Full::from(list.to_string()).map_err(|never| match never {});
+                return Ok(Response::new(body.boxed_unsync()));
+            }
+            let answer = other.send(request).await?;
+            Ok::<Response<Answered>, tower::BoxError>(
+                answer.map(|body| body.map_err(Into::into).boxed_unsync()),
+            )
+        }
+    });
+    Client::new(service, "default")
+}
+
+/// Name and UID of workspace `number`, with its namespace.
+pub(crate) fn named(number: usize) -> [String; 3] {
+    [
+        format!("team-{}", number % NAMESPACES),
+        format!("lab-{number}"),
+        format!("7f3c1a52-9d0e-4b7b-8a3e-{number:012}"),
+    ]
+}
+
+fn made_up(request: &Request<Body>, pod: std::net::SocketAddr) -> Option<Value> {
+    let query = request.uri().query().unwrap_or_default();
+    let value = |name: &str| {
+        form_urlencoded::parse(query.as_bytes())
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
+    };
+    if value("watch").is_some() {
+        return None;
+    }
+    let (kind, object): (_, fn(usize, std::net::SocketAddr) -> Value) =
+        match request.uri().path().rsplit('/').next()? {
+            "workspaces" => ("WorkspaceList", workspace),
+            "workspaceshares" => ("WorkspaceShareList", share),
+            _ => return None,
+        };
+    let from: usize = value("continue").and_then(|at| at.parse().ok()).unwrap_or(0);
+    let most: usize = value("limit")
+        .and_then(|limit| limit.parse().ok())
+        .unwrap_or(COUNT);
+    let to = (from + most).min(COUNT);
+    let next = if to < COUNT { to.to_string() } else { String::new() };
+    let items: Vec<Value> = (from..to).map(|number| object(number, pod)).collect();
+    Some(json!({
+        "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": kind,
+        "metadata": {"resourceVersion": "1000000", "continue": next}, "items": items,
+    }))
+}
+
+fn workspace(number: usize, pod: std::net::SocketAddr) -> Value {
+    let [namespace, name, uid] = named(number);
+    json!({
+        "apiVersion": "workspaces.jupyter.org/v1alpha1",
+        "kind": "Workspace",
+        "metadata": {
+            "name": name, "namespace": namespace, "uid": uid, "generation": 1, "resourceVersion": "1000",
+            "creationTimestamp": "2026-01-02T03:04:05Z",
+            "annotations": {api::names::CREATED_BY: "alice"},
+            "finalizers": [api::names::CLEANUP_FINALIZER],
+            "managedFields": [managed("kubectl-create"), managed("jupyter-k8s-operator-status")],
+        },
+        "spec": {"displayName": name, "templateRef": "production", "storage": {"size": "5Gi"}},
+        "status": {
+            "observedGeneration": 1, "phase": "Running", "message": "",
+            "url": format!("https://{name}.workspaces.localhost:8443/"),
+            "deploymentName": format!("workspace-{name}"), "serviceName": format!("workspace-{name}"),
+            "runID": "b5c1d7", "owner": "alice",
+            "endpoint": {"podName": format!("workspace-{name}-0"), "podIP": pod.ip().to_string(), "port": pod.port()},
+            "resolved": {"manager": "main", "accessType": "OwnerOnly", "image": "registry.example/jupyter:1"},
+        },
+    })
+}
+
+fn share(number: usize, _: std::net::SocketAddr) -> Value {
+    let [namespace, name, uid] = named(number);
+    json!({
+        "apiVersion": "workspaces.jupyter.org/v1alpha1",
+        "kind": "WorkspaceShare",
+        "metadata": {
+            "name": format!("{name}-for-the-team"), "namespace": namespace, "uid": format!("share-{number}"), "generation": 1,
+            "creationTimestamp": "2026-01-02T03:04:05Z",
+            "annotations": {api::names::CREATED_BY: "alice"},
+            "managedFields": [managed("kubectl-create"), managed("jupyter-k8s-operator-status")],
+        },
+        "spec": {
+            "workspaceRef": name, "workspaceUID": uid, "role": "Connect",
+            "subjects": [
+                {"kind": "User", "name": format!("bob-{number}")},
+                {"kind": "Group", "name": format!("oidc:project-{}", number % 500)},
+            ],
+        },
+        "status": {"observedGeneration": 1, "conditions": [{
+            "type": "Active", "status": "True", "reason": "Shared", "message": "Two subjects may connect.",
+            "observedGeneration": 1, "lastTransitionTime": "2026-01-02T03:04:06Z",
+        }]},
+    })
+}
+
+fn managed(by: &str) -> Value {
+    json!({
+        "manager": by, "operation": "Apply", "apiVersion": "workspaces.jupyter.org/v1alpha1",
+        "time": "2026-01-02T03:04:05Z", "fieldsType": "FieldsV1",
+        "fieldsV1": {"f:metadata": {"f:annotations": {".": {}}}, "f:spec": {"f:displayName": {}, "f:storage": {".": {}, "f:size": {}}}},
+    })
+}
