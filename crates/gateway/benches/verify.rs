@@ -31,7 +31,7 @@ use gateway::index::following::Follower;
 use gateway::index::freshness::Freshness;
 use gateway::index::{Index, feed};
 use gateway::listen::bounds::{Bounds, Most, at_entrance};
-use gateway::listen::{Limits, Listener};
+use gateway::listen::{Limits, Listener, Owners};
 use gateway::metrics::Metrics;
 use gateway::oidc::Tokens;
 use gateway::oidc::claims::Identity;
@@ -250,6 +250,7 @@ impl Gateway {
             },
             bounds: Bounds::new(Most::default(), self.metrics.clone()),
             kind: at_entrance,
+            owners: Owners::default(),
             metrics: self.metrics.clone(),
         }
     }

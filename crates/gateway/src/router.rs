@@ -12,19 +12,18 @@ use axum::routing::{any, get};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::answers::{self, Failure};
-use crate::clock::Clock;
 use crate::foreign::{self, Asker};
 use crate::index::traefik::{HOLD, Routes};
 use crate::index::{Index, Place};
-use crate::listen::Answers;
+use crate::listen::{Answers, Content};
 use crate::metrics::Metrics;
-use crate::pages::{self, Audience, Reader, dress, problem};
+use crate::pages::{self, Reader, dress, problem};
 use crate::relay::Relay;
+use crate::request::forwarded::is_reserved;
 use crate::request::{authority, id};
 use crate::verify::Doorkeeper;
 
@@ -40,6 +39,8 @@ pub struct Entrance<D> {
     pub relay: Arc<Relay<D>>,
     /// Names under which the proxy asks: the gateway's own, as in its certificate.
     pub own_names: Vec<String>,
+    /// Other proxies than Traefik whose questions are answered.
+    pub foreign: Vec<Asker>,
     /// Counts answers.
     pub metrics: Metrics,
 }
@@ -52,14 +53,16 @@ pub fn entrance<D: Doorkeeper>(entrance: Arc<Entrance<D>>) -> Router {
             foreign_question(asker, &entrance, request).await
         }
     };
-    Router::new()
-        .route("/verify", any(question::<D>))
-        .route("/verify/nginx", any(asks(Asker::Nginx)))
-        .route("/verify/caddy", any(asks(Asker::Caddy)))
-        .route("/ext_authz/", any(asks(Asker::Envoy)))
-        .route("/ext_authz/{*path}", any(asks(Asker::Envoy)))
-        .fallback(upgrade::<D>)
-        .with_state(entrance)
+    let mut router = Router::new().route("/verify", any(question::<D>));
+    for asker in [Asker::Nginx, Asker::Caddy, Asker::Envoy] {
+        if !entrance.foreign.contains(&asker) {
+            continue;
+        }
+        for path in foreign::paths(asker) {
+            router = router.route(path, any(asks(asker)));
+        }
+    }
+    router.fallback(upgrade::<D>).with_state(entrance)
 }
 
 /// 8443, for a listener. A question of Traefik's goes straight to its answer, for a router in between costs nearly as much as the
@@ -90,7 +93,7 @@ impl<D> Clone for Gate<D> {
 }
 
 impl<D: Doorkeeper> Answers for Gate<D> {
-    async fn answer(self, request: http::Request<Incoming>) -> Response {
+    async fn answer<B: Content>(self, request: http::Request<B>) -> Response {
         let straight = request.uri().path() == "/verify" && request.method() == Method::GET;
         if straight && self.entrance.is_asked(&request) {
             judged(&self.entrance, request.headers()).await
@@ -124,18 +127,25 @@ pub fn provider(provider: RouteProvider) -> Router {
 }
 
 /// 8445: on `auth.<base>` what `auth` answers, on a workspace's host under `/_workspace/` what `own_paths` answers, and
-/// otherwise the page that tells why the workspace itself does not.
-pub fn pages(index: Arc<Index>, auth: Router, own_paths: Router) -> Router {
+/// otherwise, to whom `doorkeeper` knows, the page that tells why the workspace itself does not.
+pub fn pages<D: Doorkeeper>(
+    index: Arc<Index>,
+    doorkeeper: Arc<D>,
+    auth: Router,
+    own_paths: Router,
+) -> Router {
     let hosts = Hosts {
         index,
+        doorkeeper,
         auth: bounded(auth),
         own_paths: bounded(own_paths),
     };
-    Router::new().fallback(by_host).with_state(Arc::new(hosts))
+    Router::new().fallback(by_host::<D>).with_state(Arc::new(hosts))
 }
 
-struct Hosts {
+struct Hosts<D> {
     index: Arc<Index>,
+    doorkeeper: Arc<D>,
     auth: Router,
     own_paths: Router,
 }
@@ -247,7 +257,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn by_host(State(hosts): State<Arc<Hosts>>, request: Request) -> Response {
+async fn by_host<D: Doorkeeper>(State(hosts): State<Arc<Hosts<D>>>, request: Request) -> Response {
     let head = request.method() == Method::HEAD;
     let reader = Reader::of(request.headers());
     let answer = async { dress(answer(&hosts, request).await, reader) };
@@ -259,7 +269,7 @@ async fn by_host(State(hosts): State<Arc<Hosts>>, request: Request) -> Response 
     response
 }
 
-async fn answer(hosts: &Hosts, request: Request) -> Response {
+async fn answer<D: Doorkeeper>(hosts: &Hosts<D>, request: Request) -> Response {
     let snapshot = Arc::clone(&hosts.index.load());
     let Some(domain) = snapshot.domain() else {
         return pages::unavailable();
@@ -272,12 +282,13 @@ async fn answer(hosts: &Hosts, request: Request) -> Response {
         Place::Workspace(site) if site.within(request.uri().path()).starts_with("/_workspace/") => {
             &hosts.own_paths
         }
+        // Ours to a lenient reader, and none of ours as it is written: a proxy that reads it so has not asked about it.
+        Place::Workspace(site) if is_reserved(site.within(request.uri().path())) => return nothing().await,
         Place::Workspace(site) => {
-            return match snapshot.target(site) {
-                // Who asks is not known here: the entrance knows, and tells them more.
-                Some(target) => pages::state(domain, target, Audience::Guest, Clock::System.now()),
-                None => pages::denied(domain),
-            };
+            let state = hosts.doorkeeper.state(site, request.method(), request.headers());
+            return tokio::time::timeout(PATIENCE, state)
+                .await
+                .unwrap_or_else(|_| pages::unavailable());
         }
         Place::Folder(site) => return answers::into_folder(domain, site, request.method().as_str()),
         Place::Nowhere => return answers::nowhere(),
@@ -289,7 +300,7 @@ async fn answer(hosts: &Hosts, request: Request) -> Response {
     }
 }
 
-/// Bounds of the routes that read bodies and call others.
+/// Bounds of the routes that call others. Their bodies are here already.
 fn bounded(router: Router) -> Router {
     let patience = async |request: Request, next: Next| {
         tokio::time::timeout(PATIENCE, next.run(request))

@@ -25,6 +25,7 @@ use crate::crypto::assertion::Assertions;
 use crate::crypto::keys::KeyStore;
 use crate::crypto::seal::KeyRing;
 use crate::crypto::tokens::RandomId;
+use crate::foreign::Asker;
 use crate::gauges;
 use crate::index::Index;
 use crate::index::following::Follower;
@@ -34,7 +35,7 @@ use crate::index::traefik::Routes;
 use crate::index::watch;
 use crate::listen::bounds::{self, Bounds, Most};
 use crate::listen::certificates::{Pki, TlsConfigs, own_names, secret_spec};
-use crate::listen::{Limits, Listener};
+use crate::listen::{Limits, Listener, Owners};
 use crate::metrics::Metrics;
 use crate::oidc::{Registered, discovery};
 use crate::relay::Relay;
@@ -240,6 +241,7 @@ struct Sockets {
     routes: TcpListener,
     pages: TcpListener,
     own_names: Vec<String>,
+    foreign: Vec<Asker>,
 }
 
 impl Sockets {
@@ -249,6 +251,7 @@ impl Sockets {
             routes: bind("routes-address", args.routes_address).await?,
             pages: bind("pages-address", args.pages_address).await?,
             own_names: own_names(&args.release_name, &args.namespace),
+            foreign: args.foreign_proxies.clone(),
         })
     }
 
@@ -265,11 +268,16 @@ impl Sockets {
             doorkeeper: app.clone(),
             relay: relay.clone(),
             own_names: self.own_names,
+            foreign: self.foreign,
             metrics: metrics.clone(),
         }));
         let auth = sign_in::auth(app.clone());
-        let pages = router::pages(app.index.clone(), auth, sign_in::workspace(app.clone()));
+        let pages = router::pages(app.index.clone(), app.clone(), auth, sign_in::workspace(app.clone()));
         let bounds = Bounds::new(Most::default(), metrics.clone());
+        let owners = Owners {
+            index: app.index.clone(),
+            strip: app.strip.clone(),
+        };
         let listener = |name, socket, kind| Listener {
             name,
             socket,
@@ -277,6 +285,7 @@ impl Sockets {
             limits: Limits::default(),
             bounds: bounds.clone(),
             kind,
+            owners: owners.clone(),
             metrics: metrics.clone(),
         };
         let mut listeners = JoinSet::new();

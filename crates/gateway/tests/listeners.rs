@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::routing::get;
+use axum::routing::{get, post};
 use futures::StreamExt as _;
 use gateway::listen::Limits;
-use gateway::listen::bounds::Most;
+use gateway::listen::bounds::{Most, at_pages};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::client::conn::{http1, http2};
@@ -387,6 +387,63 @@ async fn far_more_than_can_be_done_is_turned_away_at_once_and_the_rest_is_answer
         text.contains("jupyter_k8s_gateway_requests_under_way{kind=\"question\"} 0"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn bodies_that_never_come_keep_nobody_from_signing_in() {
+    let router = Router::new()
+        .route("/enter", get(|| async { "here" }))
+        .route("/sign-out", post(|body: String| async { body }))
+        .route("/backchannel-logout", post(|body: String| async { body }));
+    let most = Most {
+        logins: 1,
+        backchannel: 1,
+        bodies: 8,
+        ..Most::default()
+    };
+    let rig = Rig::start_as(at_pages, router, Limits::default(), most).await;
+    let stream = TokioIo::new(rig.connect("h2").await);
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    let form = |path: &str, body: Body| {
+        let mut request = to(path);
+        *request.method_mut() = http::Method::POST;
+        *request.body_mut() = body;
+        request
+    };
+    let mut silent: Vec<_> = (0..8)
+        .map(|_| {
+            let never = Body::from_stream(futures::stream::pending::<std::io::Result<bytes::Bytes>>());
+            Box::pin(sender.send_request(form("/backchannel-logout", never)))
+        })
+        .collect();
+    for silent in &mut silent {
+        assert!(futures::poll!(silent).is_pending());
+    }
+    // They were sent before, on the same connection.
+    let entered = sender.send_request(to("/enter")).await.unwrap();
+    assert_eq!(entered.status(), StatusCode::OK);
+    let more = sender
+        .send_request(form("/sign-out", Body::from("a=b")))
+        .await
+        .unwrap();
+    assert_eq!(
+        more.status(),
+        StatusCode::SERVICE_UNAVAILABLE,
+        "bodies have a bound as well"
+    );
+    for silent in silent {
+        let answer = timeout(SOON, silent).await.unwrap().unwrap();
+        assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
+    }
+    for path in ["/sign-out", "/backchannel-logout"] {
+        let answer = sender.send_request(form(path, Body::from("a=b"))).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "a=b");
+        let long = form(path, Body::from(vec![b'x'; 20_000]));
+        let answer = sender.send_request(long).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE, "{path}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

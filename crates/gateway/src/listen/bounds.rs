@@ -22,6 +22,10 @@ pub enum Kind {
     Handshake,
     /// Signing in and out, and whatever else calls others.
     Login,
+    /// The identity provider says that somebody signed out.
+    Backchannel,
+    /// The body of a request is awaited, of whatever kind that will be.
+    Body,
     /// Pages made from memory.
     Page,
     /// The proxy fetches its routes; held for seconds.
@@ -29,10 +33,12 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 7] = [
         Self::Question,
         Self::Handshake,
         Self::Login,
+        Self::Backchannel,
+        Self::Body,
         Self::Page,
         Self::Poll,
     ];
@@ -42,9 +48,16 @@ impl Kind {
             Self::Question => "question",
             Self::Handshake => "handshake",
             Self::Login => "login",
+            Self::Backchannel => "backchannel",
+            Self::Body => "body",
             Self::Page => "page",
             Self::Poll => "poll",
         }
+    }
+
+    /// Whether what it is for reads the body of a POST.
+    pub(super) fn reads_bodies(self) -> bool {
+        matches!(self, Self::Login | Self::Backchannel)
     }
 }
 
@@ -57,6 +70,10 @@ pub struct Most {
     pub handshakes: usize,
     /// Logins.
     pub logins: usize,
+    /// Messages of the identity provider. Anybody can send some.
+    pub backchannel: usize,
+    /// Bodies that are awaited, each for `body`'s time and of its size at most.
+    pub bodies: usize,
     /// Pages.
     pub pages: usize,
     /// Polls: one per proxy.
@@ -69,6 +86,8 @@ impl Default for Most {
             questions: 1024,
             handshakes: 512,
             logins: 256,
+            backchannel: 64,
+            bodies: 512,
             pages: 256,
             polls: 256,
         }
@@ -81,6 +100,8 @@ impl Most {
             Kind::Question => self.questions,
             Kind::Handshake => self.handshakes,
             Kind::Login => self.logins,
+            Kind::Backchannel => self.backchannel,
+            Kind::Body => self.bodies,
             Kind::Page => self.pages,
             Kind::Poll => self.polls,
         }
@@ -134,11 +155,13 @@ pub fn at_entrance(_: &str, headers: &HeaderMap) -> Kind {
 
 /// The kind of a request to the listener of pages.
 pub fn at_pages(path: &str, _: &HeaderMap) -> Kind {
-    let calls_others = matches!(
-        path,
-        "/" | "/enter" | "/start" | "/sign-out" | "/backchannel-logout"
-    ) || path.ends_with("/callback");
-    if calls_others { Kind::Login } else { Kind::Page }
+    match path {
+        "/backchannel-logout" => Kind::Backchannel,
+        "/" | "/enter" | "/start" | "/sign-out" => Kind::Login,
+        // Of one identity provider, of all, of a workspace.
+        _ if path.starts_with("/callback/") || path.ends_with("/callback") => Kind::Login,
+        _ => Kind::Page,
+    }
 }
 
 /// The kind of a request to the listener of routes.
@@ -163,7 +186,7 @@ mod tests {
         let refused = bounds.take(Kind::Question).unwrap_err();
         assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(refused.headers().contains_key("retry-after"));
-        for kind in [Kind::Handshake, Kind::Login, Kind::Page, Kind::Poll] {
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Question) {
             assert!(bounds.take(kind).is_ok());
         }
         drop(first);
@@ -176,6 +199,10 @@ mod tests {
             ("/", Kind::Login),
             ("/enter", Kind::Login),
             ("/callback", Kind::Login),
+            ("/callback/partners", Kind::Login),
+            ("/callbacks", Kind::Page),
+            ("/sign-out", Kind::Login),
+            ("/backchannel-logout", Kind::Backchannel),
             ("/_workspace/callback", Kind::Login),
             ("/workspaces/team/lab/_workspace/callback", Kind::Login),
             ("/lab", Kind::Page),

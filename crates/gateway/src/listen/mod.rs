@@ -1,12 +1,13 @@
 //! connections on one port -> requests to a router, within bounds of number, size and time (IO).
 //!
 //! `certificates` keeps the private authority by which the gateway and the proxy know each other; `bounds` turns requests
-//! away while too many are under way; `oversized` those with too many headers.
+//! away while too many are under way; `oversized` those with too many headers; `body` waits for what is sent to forms.
 //!
 //! How long anything lasts: a TLS handshake, or the head of an HTTP/1.1 request (and so a silent connection), `handshake`; a
-//! connection `age` with its jitter, and then `drain`, whatever its peer does; a request with its body as long as `router`
-//! has patience. The peer of an HTTP/2 connection that answers no ping is gone after two `PROBE`s.
+//! connection `age` with its jitter, and then `drain`, whatever its peer does; the body of a form as long as `body` waits; a
+//! request as long as `router` has patience. The peer of an HTTP/2 connection that answers no ping is gone after two `PROBE`s.
 
+mod body;
 pub mod bounds;
 pub(crate) mod certificates;
 mod oversized;
@@ -16,9 +17,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::HttpBody;
 use axum::response::Response;
-use http::{HeaderMap, Request};
+use axum::{BoxError, Router};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -34,8 +37,9 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
-use self::bounds::{Bounds, Kind};
+use self::bounds::{Bounds, Kind, Place};
 use self::certificates::TlsConfigs;
+pub use self::oversized::Owners;
 use crate::metrics::Metrics;
 use crate::pages::{Reader, dress};
 use crate::request::id;
@@ -91,14 +95,19 @@ const ERRORS: usize = 256;
 /// adds.
 const READ: u32 = 320 * 1024;
 
+/// The body of a request: as it arrives, or read already.
+pub trait Content: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
+
+impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static> Content for B {}
+
 /// What answers the requests of a connection.
 pub trait Answers: Clone + Send + Sync + 'static {
     /// The answer to one request.
-    fn answer(self, request: Request<Incoming>) -> impl Future<Output = Response> + Send;
+    fn answer<B: Content>(self, request: Request<B>) -> impl Future<Output = Response> + Send;
 }
 
 impl Answers for Router {
-    async fn answer(self, request: Request<Incoming>) -> Response {
+    async fn answer<B: Content>(self, request: Request<B>) -> Response {
         match self.oneshot(request).await {
             Ok(response) => response,
         }
@@ -120,6 +129,8 @@ pub struct Listener {
     pub bounds: Bounds,
     /// Which of them counts for a request with this path and headers.
     pub kind: fn(&str, &HeaderMap) -> Kind,
+    /// Whose cookies are not to be removed when there are too many.
+    pub owners: Owners,
     /// Where open connections are counted.
     pub metrics: Metrics,
 }
@@ -135,8 +146,10 @@ impl Listener {
             limits,
             bounds,
             kind,
+            owners,
             metrics,
         } = self;
+        let owners = Arc::new(owners);
         let places = Arc::new(Semaphore::new(limits.connections));
         let connections = TaskTracker::new();
         loop {
@@ -160,6 +173,7 @@ impl Listener {
                     router: router(),
                     bounds: bounds.clone(),
                     kind,
+                    owners: Arc::clone(&owners),
                     headers: limits.headers as usize,
                 },
                 stop.clone(),
@@ -197,6 +211,7 @@ struct Requests<A> {
     router: A,
     bounds: Bounds,
     kind: fn(&str, &HeaderMap) -> Kind,
+    owners: Arc<Owners>,
     /// Bytes of headers that are taken.
     headers: usize,
 }
@@ -207,28 +222,62 @@ impl<A: Answers> Requests<A> {
         &self,
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response, Infallible>> + Send + use<A> {
-        let place = self
-            .bounds
-            .take((self.kind)(request.uri().path(), request.headers()));
+        let kind = (self.kind)(request.uri().path(), request.headers());
+        let awaited =
+            kind.reads_bodies() && request.method() == Method::POST && !request.body().is_end_stream();
+        let place = self.bounds.take(if awaited { Kind::Body } else { kind });
         let (router, taken) = (self.router.clone(), self.headers);
+        let oversized = oversized::size(request.headers()) > taken;
+        // For what is seldom; the usual way is not to carry it.
+        let rest = (awaited || oversized).then(|| (self.bounds.clone(), Arc::clone(&self.owners)));
         async move {
-            if oversized::size(request.headers()) > taken {
-                let (head, _) = request.into_parts();
-                return Ok(oversized::refuse(head.uri, head.headers, taken).await);
-            }
-            match place {
-                Ok(place) => {
+            match (place, rest) {
+                (place, Some((_, owners))) if oversized => {
+                    drop(place);
+                    let (head, _) = request.into_parts();
+                    Ok(Box::pin(oversized::refuse(head.uri, head.headers, taken, &owners)).await)
+                }
+                (Ok(place), None) => {
                     let answer = router.answer(request).await;
                     drop(place);
                     Ok(answer)
                 }
-                Err(shed) => {
-                    let reader = Reader::of(request.headers());
-                    Ok(id::scope(async { dress(*shed, reader) }).await)
+                (Ok(reading), Some((bounds, _))) => {
+                    Ok(Box::pin(with_body(router, request, kind, reading, bounds)).await)
                 }
+                (Err(shed), _) => Ok(turned_away(*shed, Reader::of(request.headers())).await),
             }
         }
     }
+}
+
+/// The answer to a request whose body is to come. It holds a place among those that wait for theirs, and takes one of its kind when
+/// the body is here: whoever sends none keeps nobody out but others who send none.
+async fn with_body(
+    router: impl Answers,
+    request: Request<Incoming>,
+    kind: Kind,
+    reading: Place,
+    bounds: Bounds,
+) -> Response {
+    let reader = Reader::of(request.headers());
+    let request = match body::read(request).await {
+        Ok(request) => request,
+        Err(refusal) => return turned_away(*refusal, reader).await,
+    };
+    drop(reading);
+    match bounds.take(kind) {
+        Ok(place) => {
+            let answer = router.answer(request).await;
+            drop(place);
+            answer
+        }
+        Err(shed) => turned_away(*shed, reader).await,
+    }
+}
+
+async fn turned_away(answer: Response, reader: Reader) -> Response {
+    id::scope(async { dress(answer, reader) }).await
 }
 
 async fn accept(

@@ -92,7 +92,15 @@ impl Default for Metrics {
             Family::<Label, Counter>::default(),
             Family::<Label, Counter>::default(),
         );
-        for kind in ["question", "handshake", "login", "page", "poll"] {
+        for kind in [
+            "question",
+            "handshake",
+            "login",
+            "backchannel",
+            "body",
+            "page",
+            "poll",
+        ] {
             drop(shed.get_or_create(&[("kind", kind)]));
         }
         for outcome in ["vouched", "ended", "unanswered"] {

@@ -26,9 +26,9 @@ pub fn login(slot: usize) -> String {
     format!("{LOGIN}{slot}")
 }
 
-/// Whether a cookie is ours by a name that only the host itself can set.
-pub(crate) fn is_of_host(name: &str) -> bool {
-    matches!(name, SESSION | TICKET | PRE) || name.starts_with(LOGIN)
+/// Whether a cookie is called like one of ours. Names that only begin so are anybody's.
+pub(crate) fn is_ours(name: &str) -> bool {
+    matches!(name, SESSION | TICKET | PRE | FOLDER_TICKET | FOLDER_PRE) || name.starts_with(LOGIN)
 }
 
 /// A cookie came more than once: somebody plays, nothing is believed.
@@ -83,8 +83,16 @@ impl StripList {
     }
 
     fn removes(&self, pair: &[u8]) -> bool {
-        OURS.into_iter().any(|prefix| begins(pair, prefix))
-            || self.prefixes.iter().any(|prefix| begins(pair, prefix))
+        OURS.into_iter().any(|prefix| begins(pair, prefix)) || self.has(pair)
+    }
+
+    /// Whether the administrator names this cookie.
+    pub(crate) fn names(&self, cookie: &str) -> bool {
+        self.has(cookie.as_bytes())
+    }
+
+    fn has(&self, pair: &[u8]) -> bool {
+        self.prefixes.iter().any(|prefix| begins(pair, prefix))
     }
 
     /// The one Cookie header that a pod may see; `None` when nothing is left.

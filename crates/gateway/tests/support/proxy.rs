@@ -15,7 +15,7 @@ use bytes::Bytes;
 use gateway::index::traefik::Routes;
 use gateway::index::{Domain, Index, Snapshot, Target};
 use gateway::listen::bounds::{Bounds, Most, at_entrance};
-use gateway::listen::{Limits, Listener};
+use gateway::listen::{Limits, Listener, Owners};
 use gateway::metrics::Metrics;
 use gateway::relay::Relay;
 use gateway::request::cookies::StripList;
@@ -425,6 +425,10 @@ async fn serve(
             limits,
             bounds: Bounds::new(Most::default(), metrics.clone()),
             kind: at_entrance,
+            owners: Owners {
+                index: Arc::clone(index),
+                strip: StripList::default(),
+            },
             metrics: metrics.clone(),
         };
         (port, listener)

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use gateway::listen::bounds::{Bounds, Most, at_entrance};
-use gateway::listen::{Limits, Listener};
+use gateway::listen::bounds::{Bounds, Kind, Most, at_entrance};
+use gateway::listen::{Limits, Listener, Owners};
 use gateway::metrics::Metrics;
+use http::HeaderMap;
 use kit::pki::{Pair, Purpose, authority, leaf};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -35,6 +36,16 @@ impl Rig {
     }
 
     pub(crate) async fn start_with(router: Router, limits: Limits, most: Most) -> Self {
+        Self::start_as(at_entrance, router, limits, most).await
+    }
+
+    /// A listener whose requests are of these kinds.
+    pub(crate) async fn start_as(
+        kind: fn(&str, &HeaderMap) -> Kind,
+        router: Router,
+        limits: Limits,
+        most: Most,
+    ) -> Self {
         let metrics = Metrics::default();
         kit::tls::install_crypto_provider();
         let now = jiff::Timestamp::now();
@@ -54,7 +65,8 @@ impl Rig {
             tls: Some(watch::channel(config).1),
             limits,
             bounds: Bounds::new(most, metrics.clone()),
-            kind: at_entrance,
+            kind,
+            owners: Owners::default(),
             metrics: metrics.clone(),
         };
         let serving = tokio::spawn(listener.serve(move || router.clone(), stop.clone()));
