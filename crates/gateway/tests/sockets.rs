@@ -203,6 +203,58 @@ async fn sockets_are_told_to_come_again_when_the_replica_ends() {
 }
 
 #[tokio::test]
+async fn a_pod_that_says_nothing_holds_up_few_handshakes_and_none_of_others() {
+    let site = Site::start().await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let other = Target {
+        uid: "other".into(),
+        site: "other.ws.example".into(),
+        ..target(Some(silent.local_addr().unwrap()))
+    };
+    let both = [target(Some(site.pod)), other];
+    let domain = gateway::index::Domain::new("ws.example", 443);
+    site.door
+        .index
+        .publish(gateway::index::Snapshot::new(Some(domain), both));
+    let ask = |host: &str| {
+        let request = http::Request::get("/")
+            .header("host", host)
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("cookie", "__Host-ws=ticket")
+            .body(axum::body::Body::empty())
+            .unwrap();
+        Arc::clone(&site.relay).handle(request)
+    };
+    let mut waiting = tokio::task::JoinSet::new();
+    let mut held = Vec::new();
+    for _ in 0..16 {
+        waiting.spawn(ask("other.ws.example"));
+        held.push(timeout(SOON, silent.accept()).await.unwrap().unwrap());
+    }
+    let refused = timeout(Duration::from_secs(1), ask("other.ws.example")).await;
+    assert_eq!(
+        refused.expect("at once").status(),
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    assert!(site.open("/").await.is_ok(), "another workspace");
+    drop(held);
+    for answer in waiting.join_all().await {
+        assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
+    }
+    // The places are free again.
+    let mut again = tokio::spawn(ask("other.ws.example"));
+    let dialled = tokio::select! {
+        dialled = timeout(SOON, silent.accept()) => dialled.unwrap().unwrap(),
+        answer = &mut again => panic!("{answer:?}"),
+    };
+    drop(dialled);
+    assert_eq!(again.await.unwrap().status(), StatusCode::BAD_GATEWAY);
+}
+
+#[tokio::test]
 async fn handshakes_that_lead_nowhere_are_refused_without_a_word_of_the_pod() {
     let site = Site::start().await;
     let status = |result: Result<_, Error>| match result {

@@ -1,6 +1,6 @@
 //! a websocket handshake on a workspace's host -> a socket to its pod, for as long as the person may connect (IO).
 //!
-//! `slots` bounds how many there are; `pipe` carries the bytes, and knows from `frames` where it may cut them.
+//! `slots` bounds how many there are, and how many begin; `pipe` carries the bytes, and knows from `frames` where it may cut them.
 
 mod frames;
 mod pipe;
@@ -43,6 +43,11 @@ use crate::verify::Doorkeeper;
 const SOCKETS_OF_ONE: usize = 256;
 /// Most sockets of all workspaces; each costs about 100 KiB, and all must fit the pod's memory limit beside the rest.
 const SOCKETS_OF_ALL: usize = 3_000;
+/// Most handshakes of one workspace that wait for its pod: a browser opens one after the other. A pod that says nothing must not
+/// take all the places that `listen` has for handshakes.
+const DIALS_OF_ONE: usize = 16;
+/// The same of all workspaces; `listen` has no more places.
+const DIALS_OF_ALL: usize = 512;
 /// Time for the pod to take the connection, and again to answer the handshake.
 const DIAL: Duration = Duration::from_secs(10);
 /// Bytes of the head of a pod's answer.
@@ -58,6 +63,7 @@ pub struct Relay<D> {
     strip: StripList,
     metrics: Metrics,
     slots: Slots,
+    dials: Slots,
     sockets: TaskTracker,
     stop: CancellationToken,
 }
@@ -96,6 +102,7 @@ impl<D: Doorkeeper> Relay<D> {
             strip,
             metrics,
             slots: Slots::new(SOCKETS_OF_ONE, SOCKETS_OF_ALL),
+            dials: Slots::new(DIALS_OF_ONE, DIALS_OF_ALL),
             sockets: TaskTracker::new(),
             stop,
         }
@@ -155,8 +162,10 @@ impl<D: Doorkeeper> Relay<D> {
         let assertion = self.doorkeeper.vouch(&target, &grant);
         let assertion = assertion.map_err(Failure::Refused)?;
         let slot = self.slots.take(&target.uid).ok_or(Failure::Full)?;
+        let dial = self.dials.take(&target.uid).ok_or(Failure::Full)?;
         let client = hyper::upgrade::on(&mut request);
         let mut answer = self.dial(endpoint, self.handshake(&request, assertion)?).await?;
+        drop(dial);
         let pod = hyper::upgrade::on(&mut answer);
         let response = accepted(answer)?;
         let relay = Arc::clone(&self);
