@@ -8,7 +8,9 @@ use axum::response::Response;
 use http::{HeaderMap, Uri};
 
 use crate::answers;
+use crate::crypto::random::{equal, fingerprint};
 use crate::crypto::tokens::{Code, Token as _};
+use crate::request::cookies;
 use crate::request::source_rule::Source;
 use crate::request::{accepts_html, parameter};
 use crate::throttle::{What, Who};
@@ -43,12 +45,12 @@ fn what(path: &str) -> What {
     }
 }
 
-/// The session that a sealed value of ours names, else the address. Neither need be right to be counted: only who was signed
-/// in has such a value.
+/// The session that a sealed value of ours names, else the address. Whether the session is still there need not be known: only who
+/// was signed in has such a value.
 fn who(app: &AppState, what: What, uri: &Uri, headers: &HeaderMap) -> Who {
     let session = match what {
         What::Backchannel => None,
-        _ => cookie(app, headers).or_else(|| code(app, what, uri)),
+        _ => cookie(app, headers).or_else(|| code(app, what, uri, headers)),
     };
     session.unwrap_or_else(|| Who::Address(app.throttle.client(headers)))
 }
@@ -59,9 +61,11 @@ fn cookie(app: &AppState, headers: &HeaderMap) -> Option<Who> {
     Some(Who::Session(cookie.session))
 }
 
-/// On a workspace's host nothing but the one-time code tells who comes.
-fn code(app: &AppState, what: What, uri: &Uri) -> Option<Who> {
+/// On a workspace's host nothing but the one-time code tells who comes, if it comes from the browser that it was made for. Codes are
+/// seen by others, in histories and logs: who replays one must not use up its owner's allowance.
+fn code(app: &AppState, what: What, uri: &Uri, headers: &HeaderMap) -> Option<Who> {
     let sealed = (what == What::Callback).then(|| parameter(uri, "code"))?.ok()??;
-    let code = Code::open_even_expired(&app.keys, &sealed)?;
-    Some(Who::Session(code.session))
+    let code = Code::open(&app.keys, &sealed, app.clock.now())?;
+    let browser = cookies::find(headers, code.enter.site.pre()).ok()??;
+    equal(&fingerprint(browser), &code.enter.browser).then_some(Who::Session(code.session))
 }

@@ -148,3 +148,31 @@ async fn whoever_is_signed_in_has_an_allowance_of_their_own_behind_a_flooded_add
         assert!(text.contains(line), "{line} is missing in:\n{text}");
     }
 }
+
+#[tokio::test]
+async fn a_code_in_other_hands_uses_up_nothing_of_its_owner_s() {
+    let world = world(few()).await;
+    let alice = world.browser("alice");
+    let at_callback = |url: &str| url.contains("/_workspace/callback");
+    let landing = alice.open_until(&format!("{}/", origin(LAB)), at_callback).await;
+    let url = landing.answer.location().unwrap().to_owned();
+    let pre = alice.cookies(LAB).unwrap();
+    let limited = async |address: &str, cookie: &str| {
+        let answer = ask(&world, Method::GET, &url, address, &[("cookie", cookie)]).await;
+        answer.status == StatusCode::TOO_MANY_REQUESTS
+    };
+    // Neither without the cookie of the browser that the code was made for, nor with one of somebody's own making.
+    while !limited("203.0.113.8", "x=y").await {}
+    let forged = format!("{}=x", cookies::PRE);
+    while !limited("203.0.113.9", &forged).await {}
+    // Its owner is at the flooded address, too.
+    for is_limited in [false, false, true] {
+        assert_eq!(limited("203.0.113.9", &pre).await, is_limited);
+    }
+    world.pass(31);
+    assert!(
+        !limited("203.0.113.10", &pre).await,
+        "an expired code counts for the address"
+    );
+    assert!(limited("203.0.113.9", &pre).await);
+}
