@@ -1,19 +1,20 @@
 //! refusals as they come -> which get a record of their own, and how many did not (pure).
 //!
-//! Strangers have one budget together, and each session has its own: nobody can use up another's.
+//! Strangers have one budget together, and each session has its own: nobody can use up another's. They are kept in `throttle`'s
+//! table: when it is full, those go that are nearly whole again, so that nobody gets a new budget by signing in often.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::crypto::tokens::RandomId;
+use crate::throttle::{Rate, Table};
 
-/// Refusals that may come at once.
-const BURST: u32 = 100;
-/// Time after which one more has a record of its own.
+/// 100 refusals may come at once, and then one has a record of its own each time so much has passed.
+const RATE: Rate = Rate::new(EACH, 100);
 const EACH: Duration = Duration::from_millis(100);
-/// Most sessions whose budgets are remembered. Beyond, all begin anew.
+/// Most sessions whose budgets are remembered.
 const MOST: usize = 10_000;
 
 /// Who was refused.
@@ -28,8 +29,10 @@ pub(super) enum Refused {
 /// Lets through as many as people read, and counts the rest.
 #[derive(Debug)]
 pub(super) struct Floods {
-    strangers: Flood,
-    sessions: HashMap<RandomId, Flood>,
+    start: Instant,
+    strangers: Table,
+    sessions: Table,
+    keys: RandomState,
     more: More,
 }
 
@@ -42,34 +45,28 @@ pub(super) struct More {
     pub(super) sessions: u64,
 }
 
-#[derive(Debug)]
-struct Flood {
-    left: u32,
-    since: Instant,
-}
-
 impl Floods {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            strangers: Flood::new(now),
-            sessions: HashMap::new(),
+            start: now,
+            strangers: Table::new(1),
+            sessions: Table::new(MOST),
+            keys: RandomState::new(),
             more: More::default(),
         }
     }
 
     /// Whether this one gets its own record.
     pub(super) fn admits(&mut self, who: Refused, now: Instant) -> bool {
-        let (flood, more) = match who {
-            Refused::Stranger => (&mut self.strangers, &mut self.more.strangers),
-            Refused::Session(id) => {
-                if self.sessions.len() >= MOST && !self.sessions.contains_key(&id) {
-                    self.sessions.clear();
-                }
-                let flood = self.sessions.entry(id).or_insert_with(|| Flood::new(now));
-                (flood, &mut self.more.sessions)
-            }
+        let (table, key, more) = match who {
+            Refused::Stranger => (&mut self.strangers, 0, &mut self.more.strangers),
+            Refused::Session(id) => (
+                &mut self.sessions,
+                self.keys.hash_one(id),
+                &mut self.more.sessions,
+            ),
         };
-        let admits = flood.admits(now);
+        let admits = table.take(key, RATE, now.duration_since(self.start)).is_ok();
         *more += u64::from(!admits);
         admits
     }
@@ -77,28 +74,6 @@ impl Floods {
     /// How many had none since this was asked last.
     pub(super) fn take(&mut self) -> More {
         std::mem::take(&mut self.more)
-    }
-}
-
-impl Flood {
-    fn new(now: Instant) -> Self {
-        Self {
-            left: BURST,
-            since: now,
-        }
-    }
-
-    fn admits(&mut self, now: Instant) -> bool {
-        let earned = now.duration_since(self.since).as_millis() / EACH.as_millis();
-        let earned = u32::try_from(earned).unwrap_or(u32::MAX);
-        self.left = self.left.saturating_add(earned).min(BURST);
-        // What is left over counts for the next one.
-        self.since += EACH.saturating_mul(earned);
-        match self.left.checked_sub(1) {
-            Some(left) => self.left = left,
-            None => return false,
-        }
-        true
     }
 }
 
@@ -156,8 +131,8 @@ mod tests {
         };
         assert_eq!(floods.take(), expected);
         for _ in 0..2 * MOST {
-            floods.admits(Refused::Session(RandomId::new().unwrap()), now);
+            assert!(floods.admits(Refused::Session(RandomId::new().unwrap()), now));
         }
-        assert!(floods.sessions.len() <= MOST);
+        assert!(!floods.admits(mallory, now), "the others gave her a new budget");
     }
 }

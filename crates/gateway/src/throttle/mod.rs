@@ -15,7 +15,7 @@ use http::HeaderMap;
 
 pub use self::address::{Network, NoNetwork};
 pub use self::table::Rate;
-use self::table::Table;
+pub(crate) use self::table::Table;
 use crate::crypto::tokens::RandomId;
 
 /// How many askers are remembered, of all kinds together: about 2 MiB.

@@ -23,6 +23,11 @@ impl Rate {
         burst: 1,
     };
 
+    /// One more after `every`, and `burst` at once.
+    pub(crate) const fn new(every: Duration, burst: u32) -> Self {
+        Self { every, burst }
+    }
+
     /// So many per minute, half of them at once; 0 is no bound.
     pub fn per_minute(count: u32) -> Self {
         match Duration::from_mins(1).checked_div(count) {
@@ -37,7 +42,7 @@ impl Rate {
 
 /// Who asked how often lately. Times are counted from any one moment.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     capacity: usize,
     /// When each has the whole allowance back.
     whole_at: HashMap<u64, Duration>,
@@ -46,7 +51,7 @@ pub(super) struct Table {
 
 impl Table {
     /// `capacity`: how many are remembered.
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self {
             capacity,
             whole_at: HashMap::new(),
@@ -58,7 +63,7 @@ impl Table {
     ///
     /// # Errors
     /// It is one too many: allowed after this time. It is not counted, so that asking on makes nothing worse.
-    pub(super) fn take(&mut self, who: u64, rate: Rate, now: Duration) -> Result<(), Duration> {
+    pub(crate) fn take(&mut self, who: u64, rate: Rate, now: Duration) -> Result<(), Duration> {
         if rate.every.is_zero() {
             return Ok(());
         }
