@@ -25,7 +25,8 @@ fn routes_of_operator(objects: &[Value]) -> BTreeSet<(String, String)> {
     rules
         .filter(|rule| {
             let verbs = strings(&rule["verbs"]);
-            verbs.contains(&"watch") && verbs.contains(&"delete")
+            // Of ConfigMaps it may change those of one name.
+            verbs.contains(&"watch") && verbs.contains(&"delete") && rule["resourceNames"].is_null()
         })
         .flat_map(|rule| {
             let group = strings(&rule["apiGroups"])[0].to_owned();
