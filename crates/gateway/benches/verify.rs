@@ -230,6 +230,7 @@ impl Gateway {
             relay: Arc::new(relay),
             // Over HTTP/1.1 the load generator names the address.
             own_names: ["localhost", "127.0.0.1"].map(str::to_owned).into(),
+            foreign: vec![],
             metrics: self.metrics.clone(),
         };
         let gate = Gate::new(Arc::new(entrance));

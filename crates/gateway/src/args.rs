@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::foreign::Asker;
 use crate::oidc::claims::EmailVerified;
 
 /// Signs people in and decides about every request to a workspace.
@@ -36,6 +37,11 @@ pub struct Args {
     /// Meant for a company's single sign-on.
     #[arg(long, env = "COOKIE_STRIP", value_delimiter = ',')]
     pub cookie_strip: Vec<String>,
+
+    /// Proxies beside Traefik whose questions are answered (repeatable; in the environment separated by commas). What is not named
+    /// here has no endpoint [default: none].
+    #[arg(long, env = "FOREIGN_PROXIES", value_delimiter = ',')]
+    pub foreign_proxies: Vec<Asker>,
 
     /// Address for the proxy's questions and for websockets (TLS).
     #[arg(long, env = "VERIFY_ADDRESS", default_value = "0.0.0.0:8443")]

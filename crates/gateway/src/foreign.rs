@@ -5,12 +5,14 @@
 //! of the kind in the question may be the browser's and is dropped.
 
 use axum::response::Response;
+use clap::ValueEnum;
 use http::header::{
     AUTHORIZATION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE, UPGRADE,
 };
 use http::{Method, StatusCode, Uri};
 
 use crate::request::forwarded::Forwarded;
+use crate::request::pod_headers::IDENTITY;
 use crate::request::source_rule::{Malformed, single};
 
 /// Path below which Envoy asks: it puts this before the path of the request.
@@ -19,6 +21,8 @@ pub(crate) const ENVOY: &str = "/ext_authz";
 const ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
 const ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// What a proxy says when it hands a request over to the relay, and what Envoy does not say when it asks.
+const HANDED_OVER: [&str; 2] = ["x-forwarded-host", "x-forwarded-server"];
 /// Headers of the request that the answer's take the place of.
 const REPLACED: [HeaderName; 3] = [
     COOKIE,
@@ -29,14 +33,23 @@ const REPLACED: [HeaderName; 3] = [
 const REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
 
 /// Who asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asker {
-    /// nginx's `auth_request`, of ingress-nginx or by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Asker {
+    /// nginx's `auth_request`.
     Nginx,
     /// Caddy's `forward_auth`.
     Caddy,
     /// Envoy's HTTP service of `ext_authz`.
     Envoy,
+}
+
+/// Where it asks.
+pub(crate) fn paths(asker: Asker) -> &'static [&'static str] {
+    match asker {
+        Asker::Nginx => &["/verify/nginx"],
+        Asker::Caddy => &["/verify/caddy"],
+        Asker::Envoy => &["/ext_authz/", "/ext_authz/{*path}"],
+    }
 }
 
 /// The request that a proxy asks about.
@@ -121,7 +134,9 @@ fn by_forwarded(headers: &HeaderMap) -> Result<Asked, Malformed> {
 
 /// The question is the request: its own method, host and path, the latter behind [`ENVOY`].
 fn by_itself(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Asked, Malformed> {
-    if single(headers, &FORWARDED_PROTO)? != Some("https") {
+    // It looks like any request of a browser's that another proxy hands over; that is no question.
+    let handed_over = HANDED_OVER.iter().any(|name| headers.contains_key(*name));
+    if handed_over || single(headers, &FORWARDED_PROTO)? != Some("https") {
         return Err(Malformed);
     }
     let authority = match uri.authority() {
@@ -169,11 +184,9 @@ pub(crate) fn answer(asker: Asker, mut response: Response) -> Response {
 }
 
 fn remove_absent(headers: &mut HeaderMap) {
-    let absent: Vec<String> = REPLACED
-        .iter()
-        .filter(|name| !headers.contains_key(*name))
-        .map(HeaderName::to_string)
-        .collect();
+    let replaced = REPLACED;
+    let names = replaced.iter().map(HeaderName::as_str).chain(IDENTITY);
+    let absent: Vec<&str> = names.filter(|name| !headers.contains_key(*name)).collect();
     if let Ok(names) = HeaderValue::from_str(&absent.join(","))
         && !absent.is_empty()
     {
@@ -260,7 +273,6 @@ mod tests {
         let envoy = [("host", "w.ws.example"), ("x-forwarded-proto", "https")];
         let lies = [
             ("x-original-url", "https://other.ws.example/"),
-            ("x-forwarded-host", "other.ws.example"),
             ("x-forwarded-uri", "/other"),
             ("x-envoy-original-path", "/other"),
         ];
@@ -303,6 +315,15 @@ mod tests {
             ("/ext_authz/", &[envoy[0], envoy[1], envoy[1]]),
             ("/ext_authzlab", &envoy),
             ("/ext_authz", &envoy),
+            // Handed over by a proxy, for the relay.
+            (
+                "/ext_authz/",
+                &[envoy[0], envoy[1], ("x-forwarded-host", "w.ws.example")],
+            ),
+            (
+                "/ext_authz/",
+                &[envoy[0], envoy[1], ("x-forwarded-server", "proxy")],
+            ),
         ] {
             assert_eq!(
                 told(Asker::Envoy, path, wrong),
@@ -333,7 +354,9 @@ mod tests {
         let removed = none.headers()[REMOVE].to_str().unwrap();
         assert!(removed.starts_with("cookie,authorization"), "{removed}");
         let some = answer(Asker::Envoy, given(StatusCode::OK, &[("cookie", "_xsrf=1")]));
-        assert!(!some.headers()[REMOVE].to_str().unwrap().contains("cookie"));
+        let removed = some.headers()[REMOVE].to_str().unwrap();
+        assert!(removed.split(',').all(|name| name != "cookie"), "{removed}");
+        assert!(removed.split(',').any(|name| name == "remote-user"), "{removed}");
     }
 
     #[test]

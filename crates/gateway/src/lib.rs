@@ -11,7 +11,7 @@ mod args;
 pub mod audit;
 pub mod clock;
 pub mod crypto;
-mod foreign;
+pub mod foreign;
 mod further_providers;
 mod gauges;
 pub mod index;

@@ -272,7 +272,12 @@ impl Sockets {
             metrics: metrics.clone(),
         }));
         let auth = sign_in::auth(app.clone());
-        let pages = router::pages(app.index.clone(), app.clone(), auth, sign_in::workspace(app.clone()));
+        let pages = router::pages(
+            app.index.clone(),
+            app.clone(),
+            auth,
+            sign_in::workspace(app.clone()),
+        );
         let bounds = Bounds::new(Most::default(), metrics.clone());
         let owners = Owners {
             index: app.index.clone(),

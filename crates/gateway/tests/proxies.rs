@@ -9,7 +9,7 @@ use http::{HeaderMap, Request, StatusCode};
 use serde_json::Value;
 
 use crate::support::other_proxy::Other;
-use crate::support::proxy::{Answer, Site, running, snapshot};
+use crate::support::proxy::{Answer, BASE, Site, running, snapshot};
 use crate::traefik::pod;
 
 const TICKET: (&str, &str) = ("cookie", "_xsrf=1; __Host-ws=ticket; __Host-session=secret");
@@ -121,6 +121,50 @@ async fn without_a_ticket_a_script_gets_401_and_nothing_reaches_the_pod() {
             assert!(status.is_client_error(), "{what} {path}: {status}");
         }
         assert_eq!(count.load(Ordering::Relaxed), 0, "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_led_to_another_workspace_than_the_one_asked_about_by_a_request_line_with_a_host() {
+    for other in BOTH {
+        let what = format!("{other:?}");
+        let (pod, count) = pod().await;
+        let site = Site::behind(other, Index::with(snapshot([running("lab", pod)])), pod).await;
+        // Without ticket, and with one of the workspace in the Host header, the workspace of the request line says no.
+        let elsewhere = format!("https://lab.{BASE}/lab?x");
+        for path in ["/lab?x", "", "?/x"] {
+            let url = format!("https://lab.{BASE}{path}");
+            let answer = site.raw("mine", &url, &[]).await;
+            assert!(!answer.starts_with("HTTP/1.1 2"), "{what} {path}: {answer}");
+        }
+        assert_eq!(count.load(Ordering::Relaxed), 0, "{what}");
+
+        *site.door.asked.lock().unwrap() = HeaderMap::new();
+        let answer = site.raw("mine", &elsewhere, &[TICKET]).await;
+        match other {
+            Other::Nginx => {
+                assert!(answer.starts_with("HTTP/1.1 400"), "{what}: {answer}");
+                assert!(site.door.asked.lock().unwrap().is_empty(), "{what}");
+                assert_eq!(count.load(Ordering::Relaxed), 0, "{what}");
+            }
+            // It forgets the header.
+            Other::Caddy => {
+                assert!(answer.starts_with("HTTP/1.1 200"), "{what}: {answer}");
+                assert_eq!(asked(&site)[2], format!("lab.{BASE}"), "{what}");
+                assert!(
+                    answer.contains(&format!("\"host\":\"lab.{BASE}\"")),
+                    "{what}: {answer}"
+                );
+            }
+        }
+        // Whoever says the same twice is served, and asked about by that name.
+        let answer = site.raw("lab", &elsewhere, &[TICKET]).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{what}: {answer}");
+        assert_eq!(
+            asked(&site)[2..],
+            [format!("lab.{BASE}"), "/lab?x".to_owned()],
+            "{what}"
+        );
     }
 }
 

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use axum::routing::get;
+use gateway::foreign::Asker;
 use gateway::index::traefik::Routes;
 use gateway::index::{Index, Snapshot};
 use gateway::metrics::Metrics;
@@ -39,6 +40,10 @@ fn request(uri: &str, headers: &[(&'static str, &str)]) -> Request<Body> {
 }
 
 fn entrance() -> Router {
+    entrance_for(vec![])
+}
+
+fn entrance_for(foreign: Vec<Asker>) -> Router {
     let index = Arc::new(Index::with(snapshot(Some(target(None)))));
     let door = Arc::new(Door::new(Arc::clone(&index)));
     let relay = Relay::new(
@@ -52,6 +57,7 @@ fn entrance() -> Router {
         doorkeeper: door,
         relay: Arc::new(relay),
         own_names: vec!["jupyter-k8s-gateway.system.svc".to_owned()],
+        foreign,
         metrics: Metrics::default(),
     }))
 }
@@ -101,6 +107,57 @@ async fn a_browsers_own_request_never_passes_for_the_proxys_question() {
     }
     let without_host = send(&entrance, request("/verify", &[("cookie", "__Host-ws=ticket")])).await;
     assert_eq!(without_host.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn other_proxies_are_answered_where_a_setting_names_them_and_nowhere_else() {
+    let own = ("host", "jupyter-k8s-gateway.system.svc");
+    let lines = [
+        ("cookie", "__Host-ws=ticket"),
+        ("x-original-url", "https://lab.ws.example/"),
+        ("x-original-method", "GET"),
+        ("x-forwarded-proto", "https"),
+    ];
+    let caddys = [
+        ("x-forwarded-method", "GET"),
+        ("x-forwarded-host", HOST),
+        ("x-forwarded-uri", "/"),
+    ];
+    let asked = [
+        (
+            Asker::Nginx,
+            request("/verify/nginx", &[&[own], &lines[..]].concat()),
+        ),
+        (
+            Asker::Caddy,
+            request("/verify/caddy", &[&[own], &lines[..], &caddys].concat()),
+        ),
+        (
+            Asker::Envoy,
+            request("/ext_authz/lab", &[&[("host", HOST)], &lines[..]].concat()),
+        ),
+    ];
+    let answer = async |foreign: Vec<Asker>, question: &Request<Body>| {
+        let mut request = Request::get(question.uri()).body(Body::empty()).unwrap();
+        *request.headers_mut() = question.headers().clone();
+        entrance_for(foreign).oneshot(request).await.unwrap()
+    };
+    for (asker, question) in &asked {
+        let others = asked
+            .iter()
+            .map(|(other, _)| *other)
+            .filter(|other| other != asker);
+        for foreign in [vec![], others.collect()] {
+            let refused = answer(foreign, question).await;
+            assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{asker:?}");
+            assert!(
+                !refused.headers().contains_key("workspace-assertion"),
+                "{asker:?}"
+            );
+        }
+        let allowed = answer(vec![*asker], question).await;
+        assert_eq!(allowed.status(), StatusCode::OK, "{asker:?}");
+    }
 }
 
 #[tokio::test]
@@ -186,9 +243,12 @@ async fn routes_are_given_at_once_to_a_new_connection_and_then_held_until_they_c
 }
 
 fn pages(snapshot: Snapshot) -> Router {
+    let index = Arc::new(Index::with(snapshot));
+    let door = Arc::new(Door::new(Arc::clone(&index)));
     let named = |name: &'static str| Router::new().route("/{*path}", get(move || async move { name }));
     router::pages(
-        Arc::new(Index::with(snapshot)),
+        index,
+        door,
         named("auth"),
         Router::new().route("/_workspace/callback", get(|| async { "callback" })),
     )
@@ -197,7 +257,8 @@ fn pages(snapshot: Snapshot) -> Router {
 #[tokio::test]
 async fn pages_are_chosen_by_host() {
     let pages = pages(snapshot(Some(target(None))));
-    let ask = async |host: &str, path: &str| send(&pages, request(path, &[("host", host)])).await;
+    let ticket = ("cookie", "__Host-ws=ticket");
+    let ask = async |host: &str, path: &str| send(&pages, request(path, &[("host", host), ticket])).await;
     assert_eq!(
         ask("auth.ws.example", "/enter").await,
         (StatusCode::OK, "auth".into())
@@ -228,6 +289,45 @@ async fn pages_are_chosen_by_host() {
 }
 
 #[tokio::test]
+async fn what_a_workspace_does_is_told_to_whom_is_known_and_a_path_that_only_resolves_to_ours_is_none() {
+    let pages = pages(snapshot(Some(target(None))));
+    let ask = async |host: &str, path: &str, more: &[(&'static str, &str)]| {
+        let page = ("sec-fetch-mode", "navigate");
+        send(&pages, request(path, &[&[("host", host), page], more].concat())).await
+    };
+    let nothing = ask("unknown.ws.example", "/lab", &[]).await;
+    assert_eq!(nothing.0, StatusCode::FORBIDDEN);
+    let without_number = |(status, text): (StatusCode, String)| (status, text.len());
+    for more in [
+        &[][..],
+        &[("cookie", "__Host-ws=forged")],
+        &[("workspace-assertion", "forged")],
+    ] {
+        let stranger = ask(HOST, "/lab", more).await;
+        assert!(!stranger.1.contains("is ready"), "{}", stranger.1);
+        assert_eq!(without_number(stranger), without_number(nothing.clone()));
+    }
+    for more in [("cookie", "__Host-ws=ticket"), ("workspace-assertion", "vouched")] {
+        let known = ask(HOST, "/lab", &[more]).await;
+        assert_eq!(known.0, StatusCode::SERVICE_UNAVAILABLE, "{more:?}");
+        assert!(known.1.contains("lab is ready"), "{}", known.1);
+        for path in [
+            "/%5Fworkspace/x",
+            "/%255fworkspace/x",
+            "/lab/../_workspace/x",
+            "/lab/%2e%2e/_workspace/callback",
+            "//_workspace/callback",
+            "/_WORKSPACE/callback",
+            "/_workspace",
+        ] {
+            let answer = ask(HOST, path, &[more]).await;
+            assert_eq!(answer.0, StatusCode::NOT_FOUND, "{path}");
+            assert!(!answer.1.contains("lab is"), "{path}: {}", answer.1);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_stopped_workspace_is_a_page_for_people_and_json_for_scripts() {
     let mut stopped = target(None);
     stopped.phase = Phase::Stopped;
@@ -235,6 +335,7 @@ async fn a_stopped_workspace_is_a_page_for_people_and_json_for_scripts() {
     let pages = pages(snapshot(Some(stopped)));
     let person = [
         ("host", HOST),
+        ("cookie", "__Host-ws=ticket"),
         ("sec-fetch-mode", "navigate"),
         ("sec-fetch-dest", "document"),
     ];
@@ -242,12 +343,13 @@ async fn a_stopped_workspace_is_a_page_for_people_and_json_for_scripts() {
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(
         html.contains("lab is stopped")
-            && html.contains("the disk is kept")
+            && !html.contains("the disk is kept")
             && html.contains("https://auth.ws.example/start"),
         "{html}"
     );
     let script = [
         ("host", HOST),
+        ("cookie", "__Host-ws=ticket"),
         ("sec-fetch-mode", "cors"),
         ("sec-fetch-dest", "empty"),
     ];

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use api::manager::RoutingMode;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -12,6 +13,7 @@ use futures::{SinkExt as _, StreamExt as _};
 use gateway::index::{Index, Target};
 use gateway::listen::Limits;
 use gateway::request::forwarded::Forwarded;
+use gateway::request::pod_headers::IDENTITY;
 use gateway::request::source_rule::Source;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -19,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use crate::support::chart::Chart;
 use crate::support::proxy::{BASE, Site, running, snapshot};
 
 const TICKET: (&str, &str) = ("cookie", "_xsrf=1; __Host-ws=ticket; __Host-session=secret");
@@ -165,6 +168,82 @@ async fn no_workspace_is_reachable_past_its_parent() {
         before,
         "a request without ticket reached the pod"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_can_ask_the_gateway_through_the_proxy_as_another_proxy_would() {
+    let (pod, _) = pod().await;
+    let index = || Index::with(snapshot([running("lab", pod)]));
+    for site in [
+        Site::start(index()).await,
+        Site::start_among_others(index()).await,
+    ] {
+        site.until("lab", &[TICKET], StatusCode::OK).await;
+        for path in [
+            "/ext_authz/",
+            "/ext_authz/lab",
+            "/verify/nginx",
+            "/verify/caddy",
+            "/verify",
+        ] {
+            for more in [
+                &[][..],
+                &[("upgrade", "x")],
+                &[("upgrade", "websocket")],
+                &[
+                    ("upgrade", "x"),
+                    ("connection", "x-forwarded-host, x-forwarded-server"),
+                ],
+                &[("upgrade", "x"), ("x-forwarded-host", "")],
+            ] {
+                let told = [
+                    TICKET,
+                    ("x-original-url", "https://lab.workspaces.localhost/lab"),
+                    ("x-original-method", "GET"),
+                    ("x-forwarded-method", "GET"),
+                    ("x-forwarded-uri", "/lab"),
+                ];
+                let (status, headers, body) = site.get("lab", path, &[&told, more].concat()).await;
+                let what = format!("{path} {more:?}: {status} {}", String::from_utf8_lossy(&body));
+                for secret in ["workspace-assertion", "cookie", "x-envoy-auth-headers-to-remove"] {
+                    assert!(!headers.contains_key(secret), "{what}");
+                }
+                if more.iter().any(|(name, _)| *name == "upgrade") {
+                    assert_eq!(status, StatusCode::BAD_REQUEST, "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_is_for_the_gateway_alone_to_say_and_names_that_a_client_claims_are_dropped() {
+    let chart = Chart::render(RoutingMode::Subdomain).as_written();
+    let listed = &chart["http"]["middlewares"]["gate"]["forwardAuth"]["authResponseHeaders"];
+    let listed: Vec<String> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|name| name.as_str().unwrap().to_ascii_lowercase())
+        .collect();
+    let ours = ["authorization", "cookie", "workspace-assertion"];
+    let expected: Vec<&str> = ours.into_iter().chain(IDENTITY).collect();
+    assert_eq!(listed, expected, "one list, in the chart and in the gateway");
+
+    let (site, _, _) = site().await;
+    let mut request = http::Request::get("/lab").header(TICKET.0, TICKET.1);
+    for name in IDENTITY {
+        request = request.header(name, "root").header(name, "root, too");
+    }
+    let request = request.header("x-other", "stays").body(Body::empty()).unwrap();
+    let (status, _, body) = site.send("lab", request).await.unwrap();
+    assert_eq!(status, StatusCode::OK);
+    let seen: Value = serde_json::from_slice(&body).unwrap();
+    for name in IDENTITY {
+        assert_eq!(seen["headers"][name], Value::Null, "{name}");
+    }
+    assert_eq!(seen["headers"]["x-other"], "stays");
+    assert_eq!(seen["headers"]["workspace-assertion"], "vouched");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

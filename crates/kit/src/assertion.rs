@@ -5,7 +5,7 @@
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::hkdf;
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use serde::Serialize;
@@ -137,6 +137,30 @@ impl Signer {
         text.push('.');
         BASE64URL.encode_string(signature.as_ref(), &mut text);
         Ok(text)
+    }
+
+    /// Whether one of the keys signed this of `issuer` for `audience`, and it still counts at `now` (Unix seconds).
+    pub fn has_signed(&self, token: &str, issuer: &str, audience: &str, now: i64) -> bool {
+        let Some((signed, signature)) = token.rsplit_once('.') else {
+            return false;
+        };
+        let is_signed = BASE64URL.decode(signature).is_ok_and(|signature| {
+            let keys = self.0.load();
+            keys.iter().any(|key| {
+                let key = UnparsedPublicKey::new(&ED25519, key.pair.public_key());
+                key.verify(signed.as_bytes(), &signature).is_ok()
+            })
+        });
+        let claims = signed
+            .split_once('.')
+            .and_then(|(_, claims)| BASE64URL.decode(claims).ok());
+        let claims: Option<Value> = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
+        is_signed
+            && claims.is_some_and(|claims| {
+                claims["iss"] == issuer
+                    && claims["aud"] == audience
+                    && claims["exp"].as_i64().is_some_and(|ends| now < ends)
+            })
     }
 
     /// The public keys as a JSON Web Key Set: those that sign, will sign or have signed of late.

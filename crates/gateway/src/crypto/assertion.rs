@@ -59,6 +59,11 @@ impl Assertions {
         }
     }
 
+    /// Whether a header's value is one that a replica made for this workspace and that still counts.
+    pub fn are_ours(&self, value: &str, uid: &str) -> bool {
+        self.signer.has_signed(value, api::names::GATEWAY, uid, self.clock.now())
+    }
+
     /// The header's value: that this person asks this workspace, now.
     ///
     /// # Errors
@@ -142,6 +147,21 @@ mod tests {
         assert_ne!(assertions.of(bob).unwrap(), first);
         clock.advance(1);
         assert_ne!(assertions.of(alice("u")).unwrap(), first);
+    }
+
+    #[test]
+    fn what_was_made_is_known_again_for_its_workspace_and_while_it_counts() {
+        let clock = Clock::manual(1000);
+        let assertions = assertions(&clock);
+        let value = assertions.of(alice("u")).unwrap();
+        let value = value.to_str().unwrap();
+        assert!(assertions.are_ours(value, "u"));
+        assert!(!assertions.are_ours(value, "v"));
+        for wrong in ["", "a.b.c", &value[1..], &value[..value.len() - 4]] {
+            assert!(!assertions.are_ours(wrong, "u"), "{wrong}");
+        }
+        clock.advance(LIFE);
+        assert!(!assertions.are_ours(value, "u"));
     }
 
     #[test]

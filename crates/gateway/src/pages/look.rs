@@ -285,8 +285,13 @@ fn is_plain_svg(bytes: &[u8]) -> bool {
         .trim_start()
         .to_ascii_lowercase();
     let begins = text.starts_with("<svg") || text.starts_with("<?xml") && text.contains("<svg");
-    let handler = text.match_indices(" on").any(|(at, _)| {
-        let rest = &text[at + 3..];
+    let handler = text.match_indices("on").any(|(at, _)| {
+        // Attributes follow whitespace, and to lenient readers a slash or the end of a value as well.
+        let before = text[..at].chars().next_back();
+        if !before.is_some_and(|before| before.is_whitespace() || matches!(before, '/' | '"' | '\'' | '\0')) {
+            return false;
+        }
+        let rest = &text[at + 2..];
         let name = rest
             .find(|c: char| !c.is_ascii_alphabetic())
             .unwrap_or(rest.len());

@@ -89,6 +89,7 @@ fn notice(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Not
         Phase::Stopped => stopped(
             domain,
             target,
+            audience,
             said("Stopped", format!("{name} is stopped"), "", Tone::Calm),
         ),
         Phase::Failed => Notice {
@@ -143,13 +144,17 @@ fn starting(target: &Target, audience: Audience, now: i64) -> Vec<Part> {
     elapsed.into_iter().chain(rest).collect()
 }
 
-/// Why it is stopped, and the way to start it.
-fn stopped(domain: &Domain, target: &Target, said: Notice) -> Notice {
+/// Why it is stopped, and the way to start it. What the status says is for whom may read the status.
+fn stopped(domain: &Domain, target: &Target, audience: Audience, said: Notice) -> Notice {
     let idle = target.story.as_deref().and_then(|story| story.idle);
     let why = match idle {
         Some(Some(minutes)) => format!("It was stopped because nobody used it for {minutes} minutes."),
         Some(None) => "It was stopped because nobody used it.".to_owned(),
         None => "Somebody stopped it; no rule did.".to_owned(),
+    };
+    let message = match audience {
+        Audience::Keeper => target.message.clone(),
+        Audience::Guest => String::new(),
     };
     let button = Action::Form {
         get: true,
@@ -159,7 +164,7 @@ fn stopped(domain: &Domain, target: &Target, said: Notice) -> Notice {
         plain: false,
     };
     Notice {
-        text: vec![why, target.message.clone(), "You may start it again.".to_owned()]
+        text: vec![why, message, "You may start it again.".to_owned()]
             .into_iter()
             .filter(|text| !text.is_empty())
             .collect(),

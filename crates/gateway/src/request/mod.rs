@@ -6,7 +6,7 @@
 pub mod cookies;
 pub mod forwarded;
 pub mod id;
-pub(crate) mod pod_headers;
+pub mod pod_headers;
 pub mod source_rule;
 
 use axum::extract::Request;

@@ -16,6 +16,48 @@ pub(crate) const ASSERTION: HeaderName = HeaderName::from_static(api::names::ASS
 /// one out deletes it.
 pub(crate) const REPLACED: [HeaderName; 3] = [COOKIE, AUTHORIZATION, ASSERTION];
 
+/// Headers by which other services that sign people in name them. The gateway sends none of these, so whatever a request has of
+/// them is a claim of the browser's. The proxy drops them by the same list, in the chart's routes.
+pub const IDENTITY: [&str; 37] = [
+    "x-auth-request-user",
+    "x-auth-request-email",
+    "x-auth-request-groups",
+    "x-auth-request-preferred-username",
+    "x-auth-request-access-token",
+    "x-forwarded-user",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+    "x-forwarded-access-token",
+    "x-forwarded-client-cert",
+    "remote-user",
+    "remote-name",
+    "remote-email",
+    "remote-groups",
+    "x-remote-user",
+    "x-remote-group",
+    "x-remote-email",
+    "x-webauth-user",
+    "x-webauth-email",
+    "x-webauth-name",
+    "x-webauth-groups",
+    "x-authenticated-user",
+    "x-authenticated-userid",
+    "x-authenticated-groups",
+    "x-goog-authenticated-user-email",
+    "x-goog-authenticated-user-id",
+    "x-goog-iap-jwt-assertion",
+    "x-amzn-oidc-identity",
+    "x-amzn-oidc-data",
+    "x-amzn-oidc-accesstoken",
+    "x-ms-client-principal",
+    "x-ms-client-principal-id",
+    "x-ms-client-principal-name",
+    "cf-access-authenticated-user-email",
+    "cf-access-jwt-assertion",
+    "kubeflow-userid",
+];
+
 /// What replaces [`REPLACED`], put into `answer`: cookies without ours, no Authorization, our assertion.
 pub(crate) fn replace(
     answer: &mut HeaderMap,
@@ -31,7 +73,7 @@ pub(crate) fn replace(
 
 /// All headers of a websocket handshake, as the pod may see them.
 ///
-/// Gone: what [`REPLACED`] replaces, hop-by-hop headers and those that `Connection` names, everything that names a
+/// Gone: what [`REPLACED`] replaces, [`IDENTITY`], hop-by-hop headers and those that `Connection` names, everything that names a
 /// client or a proxy, and aliases (names with `_` or `.` that some servers read as `-`). `X-Forwarded-Host` and
 /// `X-Forwarded-Proto` are written anew from `host` (with port as browsers send it). The caller adds the handshake's own
 /// `Connection` and `Upgrade`.
@@ -53,6 +95,7 @@ pub(crate) fn for_relay(
         let drop = REPLACED.contains(name)
             || is_hop_by_hop(name)
             || is_forwarding(name)
+            || IDENTITY.contains(&name.as_str())
             || name.as_str().contains(['_', '.'])
             || (named_by_connection.contains(name) && !is_handshake(name));
         if !drop {
@@ -151,6 +194,8 @@ mod tests {
             ("x-forwarded-for", "10.0.0.1"),
             ("x-forwarded-user", "root"),
             ("x-real-ip", "10.0.0.1"),
+            ("x-auth-request-user", "root"),
+            ("Remote-User", "root"),
             ("forwarded", "for=10.0.0.1"),
             ("sec-websocket-key", "k"),
             ("sec-websocket-version", "13"),

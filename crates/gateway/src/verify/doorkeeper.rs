@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 
 use super::state::AppState;
 use crate::answers::{Failure, refuse, sign_in_elsewhere, wrong_source};
@@ -37,6 +37,16 @@ pub trait Doorkeeper: Send + Sync + 'static {
     /// # Errors
     /// The refusal to answer with: nobody can be vouched for.
     fn vouch(&self, target: &Target, grant: &Self::Grant) -> Result<HeaderValue, Box<Response>>;
+
+    /// What the pages' listener shows at `site` in place of a workspace to which no route leads. What the workspace does is for
+    /// whom a ticket admits, judged as by `/verify`, and for whom this gateway vouched a moment ago, since a proxy that asked has taken
+    /// the ticket away. Everybody else gets the same page for every site.
+    fn state(
+        &self,
+        site: &Site,
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> impl Future<Output = Response> + Send;
 
     /// Whether what admitted somebody still holds, from memory alone.
     fn holds(&self, grant: &Self::Grant) -> bool;
@@ -83,6 +93,12 @@ impl Doorkeeper for AppState {
 
     fn vouch(&self, target: &Target, grant: &Grant) -> Result<HeaderValue, Box<Response>> {
         Self::vouch(self, target, &grant.session).map_err(|failure| Box::new(failure.answer()))
+    }
+
+    async fn state(&self, site: &Site, method: &Method, headers: &HeaderMap) -> Response {
+        super::state_page(self, site, method, headers)
+            .await
+            .unwrap_or_else(Failure::answer)
     }
 
     fn holds(&self, grant: &Grant) -> bool {

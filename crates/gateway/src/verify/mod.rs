@@ -10,24 +10,25 @@ pub mod rights;
 mod state;
 
 use axum::response::Response;
-use http::StatusCode;
 use http::header::HeaderMap;
+use http::{Method, StatusCode};
 
 pub use self::doorkeeper::Doorkeeper;
 use self::state::Admission;
 pub use self::state::AppState;
 use crate::answers::{
-    Failure, Refusal, empty, into_folder, nowhere, redirect, refuse, sign_in_elsewhere, wrong_source,
+    Failure, Refusal, empty, into_folder, nowhere, redirect, refuse, refuse_page, sign_in_elsewhere,
+    wrong_source,
 };
 use crate::crypto::random::{fingerprint, random_token};
 use crate::crypto::tokens::{ENTER_LIFE, Enter, Ticket, Token as _};
 use crate::index::{Domain, Place, Site};
-use crate::pages;
+use crate::pages::{self, Audience};
 use crate::request::accepts_html;
 use crate::request::cookies;
 use crate::request::forwarded::{Forwarded, is_reserved, target};
 use crate::request::pod_headers;
-use crate::request::source_rule::Source;
+use crate::request::source_rule::{Source, single};
 
 /// Answers `GET /verify`. `headers`: those of the proxy's question.
 pub async fn verify(app: &AppState, headers: &HeaderMap) -> Response {
@@ -84,8 +85,36 @@ fn pass(app: &AppState, headers: &HeaderMap, admission: &Admission) -> Result<Re
     Ok(response)
 }
 
-/// What is shown in place of a workspace that does not run. Here it is known who asks; the pages' own listener, which answers while
-/// the proxy has no route yet, gets no ticket to see.
+/// Answers a request for a workspace that came to the pages' listener.
+async fn state_page(
+    app: &AppState,
+    site: &Site,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, Failure> {
+    let domain = app.domain()?;
+    if let Some(ticket) = cookies::find(headers, site.ticket())? {
+        if !Source::of(headers)?.may_use_cookie(method.as_str(), || domain.origin_of(site)) {
+            return Ok(wrong_source());
+        }
+        return Ok(match app.admit(site, ticket).await {
+            Ok(admission) => not_running(app, &domain, &admission),
+            Err(refusal) => refuse_page(refusal, &domain),
+        });
+    }
+    let assertion = single(headers, &pod_headers::ASSERTION)?;
+    let index = app.index.load();
+    let target = index
+        .target(site)
+        .filter(|target| assertion.is_some_and(|assertion| app.assertions.are_ours(assertion, &target.uid)));
+    Ok(match target {
+        // Whom it names has been asked about; what more they may know, nobody asked.
+        Some(target) => pages::state(&domain, target, Audience::Guest, app.clock.now()),
+        None => pages::denied(&domain),
+    })
+}
+
+/// What is shown in place of a workspace that does not run, to whom a ticket admits.
 fn not_running(app: &AppState, domain: &Domain, admission: &Admission) -> Response {
     let allow = &admission.allow;
     let mut response = pages::state(domain, allow.target(), allow.rule().into(), app.clock.now());

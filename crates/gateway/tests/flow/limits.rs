@@ -34,7 +34,7 @@ async fn world(rates: Rates) -> World {
         clock: before.clock.clone(),
     });
     let pages = (sign_in::auth(app.clone()), sign_in::workspace(app.clone()));
-    world.pages = router::pages(app.index.clone(), pages.0, pages.1);
+    world.pages = router::pages(app.index.clone(), app.clone(), pages.0, pages.1);
     world
 }
 

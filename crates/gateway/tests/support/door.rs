@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use axum::response::Response;
 use gateway::index::{Index, Site, Target};
-use gateway::pages;
+use gateway::pages::{self, Audience};
 use gateway::verify::Doorkeeper;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+const ASSERTION: &str = "workspace-assertion";
 
 /// Lets in whoever brings the cookie, until told otherwise.
 #[derive(Debug)]
@@ -69,6 +71,15 @@ impl Doorkeeper for Door {
 
     fn vouch(&self, _: &Target, (): &()) -> Result<HeaderValue, Box<Response>> {
         Ok(HeaderValue::from_static("vouched"))
+    }
+
+    async fn state(&self, site: &Site, _: &Method, headers: &HeaderMap) -> Response {
+        let domain = gateway::index::Domain::new("ws.example", 443);
+        let known = has_ticket(headers) || headers.get(ASSERTION).is_some_and(|told| told == "vouched");
+        match self.index.load().target(site) {
+            Some(target) if known => pages::state(&domain, target, Audience::Guest, 0),
+            _ => pages::denied(&domain),
+        }
     }
 
     fn holds(&self, (): &()) -> bool {

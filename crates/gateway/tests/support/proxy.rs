@@ -12,6 +12,7 @@ use api::manager::RoutingMode;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
+use gateway::foreign::Asker;
 use gateway::index::traefik::Routes;
 use gateway::index::{Domain, Index, Snapshot, Target};
 use gateway::listen::bounds::{Bounds, Most, at_entrance};
@@ -62,21 +63,27 @@ impl Site {
 
     /// With workspaces in hosts or in folders, as the chart is told.
     pub(crate) async fn start_in(mode: RoutingMode, index: Index) -> Self {
-        Self::start_as(mode, index, Limits::default()).await
+        Self::start_as(mode, index, Limits::default(), vec![]).await
+    }
+
+    /// With a gateway that answers all other proxies as well.
+    pub(crate) async fn start_among_others(index: Index) -> Self {
+        let all = vec![Asker::Nginx, Asker::Caddy, Asker::Envoy];
+        Self::start_as(RoutingMode::Subdomain, index, Limits::default(), all).await
     }
 
     pub(crate) async fn start_with(index: Index, limits: Limits) -> Self {
-        Self::start_as(RoutingMode::Subdomain, index, limits).await
+        Self::start_as(RoutingMode::Subdomain, index, limits, vec![]).await
     }
 
-    async fn start_as(mode: RoutingMode, index: Index, limits: Limits) -> Self {
+    async fn start_as(mode: RoutingMode, index: Index, limits: Limits, foreign: Vec<Asker>) -> Self {
         kit::tls::install_crypto_provider();
         let index = Arc::new(index);
         let door = Arc::new(Door::new(Arc::clone(&index)));
         let internal = Internal::new();
         let (configs, tls) = watch::channel(internal.server_config());
         let connections = Arc::new(AtomicUsize::new(0));
-        let ports = serve(&door, &tls, limits, &connections).await;
+        let ports = serve(&door, &tls, limits, &connections, foreign).await;
 
         let now = jiff::Timestamp::now();
         let edge = authority("edge", now).unwrap();
@@ -130,7 +137,8 @@ impl Site {
         let internal = Internal::new();
         let (configs, tls) = watch::channel(internal.server_config());
         let connections = Arc::new(AtomicUsize::new(0));
-        let ports = serve(&door, &tls, Limits::default(), &connections).await;
+        let foreign = vec![Asker::Nginx, Asker::Caddy];
+        let ports = serve(&door, &tls, Limits::default(), &connections, foreign).await;
         let now = jiff::Timestamp::now();
         let edge = authority("edge", now).unwrap();
         let certificate = leaf(&edge, "edge", &[format!("*.{BASE}")], Purpose::Server, now).unwrap();
@@ -385,6 +393,7 @@ async fn serve(
     tls: &watch::Receiver<Arc<ServerConfig>>,
     limits: Limits,
     connections: &Arc<AtomicUsize>,
+    foreign: Vec<Asker>,
 ) -> Ports {
     let metrics = Metrics::default();
     let stop = CancellationToken::new();
@@ -400,6 +409,7 @@ async fn serve(
         doorkeeper: Arc::clone(door),
         relay: Arc::new(relay),
         own_names: vec![GATEWAY.to_owned()],
+        foreign,
         metrics: metrics.clone(),
     }));
     let routes = Arc::new(Routes::default());
@@ -409,7 +419,7 @@ async fn serve(
         metrics: metrics.clone(),
         stop: stop.clone(),
     };
-    let pages = router::pages(Arc::clone(index), Router::new(), Router::new());
+    let pages = router::pages(Arc::clone(index), Arc::clone(door), Router::new(), Router::new());
     let connections = Arc::clone(connections);
     let counted = move || {
         connections.fetch_add(1, Ordering::Relaxed);

@@ -13,6 +13,7 @@ use gateway::clock::Clock;
 use gateway::crypto::assertion::Assertions;
 use gateway::crypto::redacted::Secret;
 use gateway::crypto::seal::{KeyId, KeyRing, SealingKey};
+use gateway::foreign::Asker;
 use gateway::index::following::Follower;
 use gateway::index::freshness::Freshness;
 use gateway::index::{Domain, Index, Snapshot, Target};
@@ -278,9 +279,15 @@ impl World {
             doorkeeper: app.clone(),
             relay: Arc::new(relay),
             own_names: vec!["gateway.system.svc".to_owned()],
+            foreign: vec![Asker::Nginx, Asker::Caddy, Asker::Envoy],
             metrics: Metrics::default(),
         }));
-        let pages = router::pages(index, sign_in::auth(app.clone()), sign_in::workspace(app.clone()));
+        let pages = router::pages(
+            index,
+            app.clone(),
+            sign_in::auth(app.clone()),
+            sign_in::workspace(app.clone()),
+        );
         Self {
             server,
             issuer,
