@@ -198,6 +198,7 @@ fn tickets(
             session,
             uid,
             site: host,
+            browser: None,
             issued,
             expires,
         };

@@ -134,6 +134,9 @@ pub struct Ticket<'a> {
     /// Where the workspace is, as [`Site`] writes it.
     #[serde(rename = "h")]
     pub site: &'a str,
+    /// Fingerprint of the browser's cookie on that host, where [`Site::ticket_needs_browser`].
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub browser: Option<&'a str>,
     /// When it was issued, Unix seconds.
     #[serde(rename = "i")]
     pub issued: i64,
@@ -312,6 +315,7 @@ mod tests {
             session,
             uid: "uid-1",
             site: "w.ws.example",
+            browser: None,
             issued: 10,
             expires: 100,
         };

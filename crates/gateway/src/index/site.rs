@@ -41,7 +41,7 @@ impl Site {
             .unwrap_or("/")
     }
 
-    /// `Path` of its cookies. It ends in `/`, so that the folder `ws1` does not hold those of `ws10`.
+    /// `Path` of its ticket. It ends in `/`, so that the folder `ws1` does not hold those of `ws10`.
     pub fn cookie_path(&self) -> Cow<'static, str> {
         match self.prefix() {
             "" => "/".into(),
@@ -59,7 +59,13 @@ impl Site {
         self.cookie(cookies::PRE, cookies::FOLDER_PRE)
     }
 
-    /// `__Host-` cookies need `Path=/`; in a folder the path tells those of one workspace from those of another. The names are
+    /// Whether its ticket's cookie is one that other hosts under the same domain can set too. Such a ticket counts in the browser
+    /// that it was made for and in no other.
+    pub fn ticket_needs_browser(&self) -> bool {
+        !self.prefix().is_empty()
+    }
+
+    /// `__Host-` cookies need `Path=/`; in a folder the path tells the ticket of one workspace from that of another. The names are
     /// the same in all folders, because Traefik hands on only cookies whose names its configuration lists.
     fn cookie(&self, of_host: &'static str, of_folder: &'static str) -> &'static str {
         if self.prefix().is_empty() {
@@ -201,7 +207,8 @@ mod tests {
             ("ws.example", "/workspaces/team/ws1")
         );
         assert_eq!(site.cookie_path(), "/workspaces/team/ws1/");
-        assert_eq!((site.ticket(), site.pre()), ("__Secure-ws", "__Secure-ws-pre"));
+        assert_eq!((site.ticket(), site.pre()), ("__Secure-ws", "__Host-ws-browser"));
+        assert!(site.ticket_needs_browser() && !Site::from("lab.ws.example").ticket_needs_browser());
         assert_eq!(site.within("/workspaces/team/ws1/lab?x=1"), "/lab?x=1");
         for outside in ["/workspaces/team/ws10/lab", "/workspaces/team/ws1", "/", ""] {
             assert_eq!(site.within(outside), "/", "{outside}");

@@ -259,7 +259,7 @@ mod tests {
     #[tokio::test]
     async fn others_cookies_stay_and_so_do_those_of_a_folder() {
         let big = "x".repeat(3_000);
-        let cookie = format!("__Secure-ws={big}; __Secure-ws-pre={big}; smsession2={big}; tossed={big}");
+        let cookie = format!("__Secure-ws={big}; __Host-ws-browser={big}; smsession2={big}; tossed={big}");
         let mut folder = headers(&cookie, true);
         folder.insert("x-forwarded-host", "ws.example:8443".parse().unwrap());
         folder.insert("x-forwarded-uri", "/workspaces/team/lab/tree".parse().unwrap());

@@ -13,8 +13,9 @@ pub const PRE: &str = "__Host-ws-pre";
 pub const LOGIN: &str = "__Host-login-";
 /// [`TICKET`] of a workspace in a folder of the one host.
 pub const FOLDER_TICKET: &str = "__Secure-ws";
-/// [`PRE`] of a workspace in a folder of the one host.
-pub const FOLDER_PRE: &str = "__Secure-ws-pre";
+/// [`PRE`] where workspaces are in folders: one of the host for all of them. Only the host itself can set it, so tickets of folders,
+/// whose cookies another host under the same domain can set, count only beside the one that they name.
+pub const FOLDER_PRE: &str = "__Host-ws-browser";
 /// Logins that one browser can have under way. The oldest makes room.
 pub const LOGIN_SLOTS: usize = 5;
 

@@ -77,7 +77,7 @@ impl Doorkeeper for AppState {
         if !source.is_from(&domain.origin_of(site)) {
             return Err(wrong_source());
         }
-        match Self::admit(self, site, ticket).await {
+        match Self::admit(self, site, ticket, headers).await {
             Ok(admission) => {
                 let target = admission.allow.target().clone();
                 let grant = Grant {

@@ -58,7 +58,7 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
         Some(_) if !source.may_use_cookie(request.method, || domain.origin_of(&site)) => {
             return Ok(wrong_source());
         }
-        Some(ticket) => match app.admit(&site, ticket).await {
+        Some(ticket) => match app.admit(&site, ticket, headers).await {
             Ok(admission) if !admission.allow.target().may_run() => {
                 return Ok(not_running(app, &domain, &admission));
             }
@@ -97,7 +97,7 @@ async fn state_page(
         if !Source::of(headers)?.may_use_cookie(method.as_str(), || domain.origin_of(site)) {
             return Ok(wrong_source());
         }
-        return Ok(match app.admit(site, ticket).await {
+        return Ok(match app.admit(site, ticket, headers).await {
             Ok(admission) => not_running(app, &domain, &admission),
             Err(refusal) => refuse_page(refusal, &domain),
         });
@@ -147,6 +147,7 @@ fn issue(app: &AppState, admission: &Admission, now: i64) -> Option<(String, i64
         session: session.id,
         uid: &admission.allow.target().uid,
         site: admission.allow.target().site.as_str(),
+        browser: admission.browser.as_deref(),
         issued: now,
         expires,
     };
@@ -200,13 +201,8 @@ pub fn send_to_enter(
         &format!("{}/enter?t={sealed}", domain.auth_origin()),
     );
     if let Some(value) = fresh {
-        cookies::set_at(
-            response.headers_mut(),
-            &site.cookie_path(),
-            site.pre(),
-            &value,
-            None,
-        );
+        // Of the host also where workspaces have folders: only so can no other host set it.
+        cookies::set(response.headers_mut(), site.pre(), &value, None);
     }
     Ok(response)
 }

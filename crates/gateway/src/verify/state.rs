@@ -15,6 +15,7 @@ use crate::answers::{Failure, Refusal};
 use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::crypto::assertion::{Asker, Assertions};
+use crate::crypto::random::{equal, fingerprint};
 use crate::crypto::seal::{KeyRing, Purpose};
 use crate::crypto::tokens::{RandomId, SessionCookie, Ticket, Token as _};
 use crate::index::freshness::{Age, Freshness};
@@ -65,22 +66,27 @@ pub struct AppState {
 pub struct Admission {
     /// Whom to what.
     pub allow: Allow,
+    /// The browser that the ticket was made for, where it needs one.
+    pub browser: Option<String>,
     /// End of the ticket, Unix seconds.
     pub expires: i64,
 }
 
 impl AppState {
-    /// Judges a ticket for `site`.
+    /// Judges a ticket for `site`. `headers`: those that it came with, which name the browser.
     ///
     /// # Errors
     /// It does not admit.
-    pub async fn admit(&self, site: &Site, ticket: &str) -> Result<Admission, Refusal> {
+    pub async fn admit(&self, site: &Site, ticket: &str, headers: &HeaderMap) -> Result<Admission, Refusal> {
         let now = self.clock.now();
         let opened = self
             .keys
             .open_bytes(Purpose::Ticket, "", ticket)
             .ok_or(Refusal::NotSignedIn)?;
         let ticket = Ticket::read(&opened, site.as_str(), now).ok_or(Refusal::NotSignedIn)?;
+        if !is_of_browser(&ticket, site, headers) {
+            return Err(Refusal::NotSignedIn);
+        }
         let session = match self.sessions.peek(ticket.session) {
             Some(session) => session,
             // Large, and seldom: the usual way is not to carry it.
@@ -91,6 +97,7 @@ impl AppState {
         self.audit.allowed(&session, allow.target(), allow.rule());
         Ok(Admission {
             allow,
+            browser: ticket.browser.map(str::to_owned),
             expires: ticket.expires,
         })
     }
@@ -231,5 +238,17 @@ impl AppState {
     /// None is known yet.
     pub fn domain(&self) -> Result<Arc<Domain>, Failure> {
         self.index.load().domain().cloned().ok_or(Failure::Unavailable)
+    }
+}
+
+/// Whether a ticket came with the cookie that it names, where its own cookie may be somebody else's doing.
+fn is_of_browser(ticket: &Ticket<'_>, site: &Site, headers: &HeaderMap) -> bool {
+    if !site.ticket_needs_browser() {
+        return true;
+    }
+    let present = cookies::find(headers, site.pre()).ok().flatten();
+    match (present, ticket.browser) {
+        (Some(present), Some(browser)) => equal(&fingerprint(present), browser),
+        _ => false,
     }
 }

@@ -73,11 +73,11 @@ async fn a_login_leads_back_into_the_folder_with_a_ticket_for_it_alone() {
         "{:?}",
         landing.trail
     );
-    assert!(alice.cookie(WS1, FOLDER_TICKET).is_some() && alice.cookie(WS1, FOLDER_PRE).is_some());
-    assert_eq!(
-        alice.cookies("ws.example"),
-        None,
-        "no cookie counts for the whole host"
+    assert!(alice.cookie(WS1, FOLDER_TICKET).is_some());
+    let of_host = alice.cookies("ws.example").unwrap();
+    assert!(
+        of_host.starts_with(&format!("{FOLDER_PRE}=")) && !of_host.contains(';'),
+        "{of_host}: the whole host has the browser's cookie and nothing else"
     );
     let answer = alice.send("GET", &page, headers(&[("cookie", "x=1")])).await;
     assert_eq!(answer.status, StatusCode::OK);
@@ -123,6 +123,97 @@ async fn two_cookies_of_the_name_are_refused() {
         alice.set_cookie(place, FOLDER_TICKET, None);
     }
     assert_eq!(alice.step(&url(WS1, "/")).await.status, StatusCode::OK);
+}
+
+/// Another host under the same domain can set cookies for this one, though none that begins with `__Host-`.
+fn toss(to: &Browser<'_>, site: &str, ticket: &str) {
+    to.set_cookie(site, FOLDER_TICKET, Some(ticket));
+    to.set_cookie(site, "__Secure-ws-pre", Some("tossed"));
+    to.set_cookie(site, "__host-ws-browser", Some("tossed"));
+}
+
+/// Whether a page opens at this site, and whether a websocket does.
+async fn enters(browser: &Browser<'_>, site: &str) -> (bool, bool) {
+    let page = browser.send("GET", &url(site, "/"), headers(&NAVIGATION)).await;
+    let cookies = ["ws.example", site].map(|place| browser.cookies(place));
+    let cookies = cookies.into_iter().flatten().collect::<Vec<_>>().join("; ");
+    let handshake = headers(&[("cookie", &cookies), ("origin", ORIGIN)]);
+    let socket = browser.world.handshake(site, &handshake).await;
+    (page.status == StatusCode::OK, socket.is_some())
+}
+
+#[tokio::test]
+async fn a_ticket_tossed_into_another_browser_opens_nothing_and_leads_to_a_login() {
+    let world = world().await;
+    let bob = signed_in(&world, "bob", WS10).await;
+    let ticket = bob.cookie(WS10, FOLDER_TICKET).unwrap();
+    assert_eq!(enters(&bob, WS10).await, (true, true));
+
+    // Who was never here has no cookie of the host, who was has another one.
+    let newcomer = world.browser("alice");
+    let alice = signed_in(&world, "alice", WS1).await;
+    for victim in [&newcomer, &alice] {
+        let before = victim.cookie("ws.example", FOLDER_PRE);
+        toss(victim, WS10, &ticket);
+        assert_eq!(enters(victim, WS10).await, (false, false));
+        let answer = victim.send("GET", &url(WS10, "/api"), headers(&[])).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+        let landing = victim.open(&url(WS10, "/")).await;
+        assert_eq!(landing.answer.status, StatusCode::FORBIDDEN, "{landing:?}");
+        if before.is_some() {
+            assert_eq!(victim.cookie("ws.example", FOLDER_PRE), before);
+        }
+    }
+    assert_eq!(enters(&alice, WS1).await, (true, true));
+}
+
+#[tokio::test]
+async fn a_code_made_for_another_browser_is_worth_nothing_whatever_is_tossed() {
+    let world = world().await;
+    let bob = world.browser("bob");
+    let landing = bob
+        .open_until(&url(WS10, "/"), |step| step.contains("/_workspace/callback?code="))
+        .await;
+    let callback = landing.answer.location().unwrap().to_owned();
+    let own = bob.cookie("ws.example", FOLDER_PRE).unwrap();
+
+    let alice = signed_in(&world, "alice", WS1).await;
+    alice.set_cookie(WS10, FOLDER_PRE.trim_start_matches("__Host-"), Some(&own));
+    alice.set_cookie(WS10, "__Secure-ws-pre", Some(&own));
+    let answer = alice.step(&callback).await;
+    assert_eq!(answer.status, StatusCode::FOUND);
+    assert!(answer.location().unwrap().starts_with(&format!("{AUTH}/enter?t=")));
+    assert_eq!(alice.cookie(WS10, FOLDER_TICKET), None);
+    // The browser that it was made for still gets in by it.
+    assert!(bob.open(&callback).await.is_inside());
+}
+
+#[tokio::test]
+async fn a_browser_has_one_cookie_for_all_folders_and_renewed_tickets_stay_tied_to_it() {
+    let world = World::new().await;
+    let second = "ws.example/workspaces/team/ws2";
+    let own = [WS1, second].map(|site| at(site, "alice", AccessType::OwnerOnly));
+    serve(&world, own.into(), true);
+    let alice = signed_in(&world, "alice", WS1).await;
+    let browser = alice.cookie("ws.example", FOLDER_PRE).unwrap();
+    let first = alice.cookie(WS1, FOLDER_TICKET).unwrap();
+    assert!(alice.open(&url(second, "/")).await.is_inside());
+    assert_eq!(alice.cookie("ws.example", FOLDER_PRE).as_ref(), Some(&browser));
+
+    world.pass(5 * 60 + 1);
+    assert_eq!(alice.step(&url(WS1, "/")).await.status, StatusCode::OK);
+    let renewed = alice.cookie(WS1, FOLDER_TICKET).unwrap();
+    assert_ne!(renewed, first);
+    assert_eq!(enters(&alice, WS1).await, (true, true));
+    let other = world.browser("mallory");
+    toss(&other, WS1, &renewed);
+    assert_eq!(enters(&other, WS1).await, (false, false));
+
+    // Without its cookie the browser is asked for nothing, and gets a new one with a new ticket.
+    alice.set_cookie("ws.example", FOLDER_PRE, None);
+    assert_eq!(enters(&alice, WS1).await, (false, false));
+    assert!(alice.open(&url(WS1, "/")).await.is_inside());
+    assert_ne!(alice.cookie("ws.example", FOLDER_PRE), Some(browser));
 }
 
 #[tokio::test]

@@ -210,8 +210,14 @@ async fn tries_at(layout: Layout, browser: &Browser<'_>, name: &str) -> (bool, b
     let url = layout.url(name);
     let answer = browser.send("GET", &url, headers(&NAVIGATION)).await;
     let site = layout.site(name);
-    let cookies = browser.cookies(&site).unwrap_or_default();
-    let handshake = headers(&[("cookie", &cookies), ("origin", &layout.origin(name))]);
+    // The host's own, and the folder's.
+    let mut places = vec![site.split('/').next().unwrap(), &site];
+    places.dedup();
+    let cookies: Vec<String> = places
+        .into_iter()
+        .filter_map(|place| browser.cookies(place))
+        .collect();
+    let handshake = headers(&[("cookie", &cookies.join("; ")), ("origin", &layout.origin(name))]);
     let admitted = browser.world.handshake(&site, &handshake).await;
     (answer.status == StatusCode::OK, admitted.is_some())
 }
