@@ -184,7 +184,10 @@ impl Memory {
                 children: Vec::new(),
             };
         }
-        removed.children.push((kind.to_owned(), uid.to_owned()));
+        let child = (kind.to_owned(), uid.to_owned());
+        if !removed.children.contains(&child) {
+            removed.children.push(child);
+        }
     }
 
     /// Whether the API server said that the child of this kind with this UID is gone; `None`: that one of this kind is.
@@ -340,6 +343,16 @@ mod tests {
         assert!(!memory.has_removed(&new, "Service", None));
         memory.forget("team/a");
         assert!(!memory.has_removed(&new, "Deployment", None));
+    }
+
+    #[test]
+    fn a_child_that_is_gone_is_remembered_once() {
+        let memory = Memory::default();
+        let workspace = Identity::of(&meta("1", "1"));
+        for _ in 0..3 {
+            memory.removed(&workspace, "Service", "u");
+        }
+        assert_eq!(lock(&memory.removed)[&workspace.key()].children.len(), 1);
     }
 
     #[test]

@@ -234,6 +234,27 @@ where
     if context.memory.has_removed(identity, &kind, Some(uid)) {
         return Ok(true);
     }
+    let gone = end(context, identity, live, propagation).await?;
+    if gone {
+        context.memory.removed(identity, &kind, uid);
+    }
+    Ok(gone)
+}
+
+/// Deletes what is not yet on its way out, if it is still this very object; whether it is gone. Nothing is remembered of it: that
+/// is forgotten only with a workspace, so it is not for what has none any more.
+pub(crate) async fn end<K>(
+    context: &Context,
+    identity: &Identity,
+    live: &K,
+    propagation: PropagationPolicy,
+) -> Result<bool, kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
     if live.meta().deletion_timestamp.is_some() {
         return Ok(false);
     }
@@ -246,17 +267,13 @@ where
         }),
         ..DeleteParams::default()
     };
-    let gone = match children.delete(&live.name_any(), &params).await {
+    match children.delete(&live.name_any(), &params).await {
         // What is only marked for deletion is shown with its mark.
-        Ok(answer) => answer
+        Ok(answer) => Ok(answer
             .left()
-            .is_none_or(|it| it.meta().deletion_timestamp.is_none()),
+            .is_none_or(|it| it.meta().deletion_timestamp.is_none())),
         // Gone already, or another object by now.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => true,
-        Err(error) => return Err(error),
-    };
-    if gone {
-        context.memory.removed(identity, &kind, uid);
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(true),
+        Err(error) => Err(error),
     }
-    Ok(gone)
 }

@@ -97,7 +97,7 @@ async fn remove(context: &Context, identity: &Identity, wall: &NetworkPolicy) ->
     if !retire::seems_bare(&world) {
         return Ok(false);
     }
-    retire::delete(context, identity, Some(wall), PropagationPolicy::Background).await
+    retire::end(context, identity, wall, PropagationPolicy::Background).await
 }
 
 /// Whether that very workspace is there. The cache may not know it yet.

@@ -88,8 +88,11 @@ async fn a_wall_whose_workspace_lost_its_finalizer_is_swept_after_the_last_pod()
         "the pod is still ending"
     );
     stage.end_pods();
+    let identity = Identity::of(&objects::workspace("demo").metadata);
     assert_eq!(sweep(&mut stage).await, None);
     assert!(stage.child::<NetworkPolicy>().is_none());
+    // Nothing of a workspace that is gone would ever be forgotten again.
+    assert!(!stage.context.memory.has_removed(&identity, "NetworkPolicy", None));
 }
 
 #[tokio::test]
