@@ -1,4 +1,4 @@
-//! a request whose body is still to come -> the same with its body, or why not (IO).
+//! a request whose body is still to come -> its answer, when the body has come in time (IO).
 //!
 //! Anybody can announce a body and send none. So it is waited for before the request takes a place among those that do something,
 //! and not for long: what forms and the identity provider send fits in a few packets.
@@ -13,18 +13,45 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
-use crate::pages;
+use super::bounds::{Bounds, Kind, Place};
+use super::{Answers, turned_away};
+use crate::pages::{self, Reader};
 
 /// Time for the whole body.
 const TIME: Duration = Duration::from_millis(2500);
 /// Largest body, in bytes: as much as the identity provider may send. Each form has its own limit below this one.
 const MOST: usize = 16 * 1024;
 
+/// The answer to a request whose body is to come. It holds a place among those that wait for theirs, and takes one of its kind when
+/// the body is here: whoever sends none keeps nobody out but others who send none.
+pub(super) async fn answer(
+    router: impl Answers,
+    request: Request<Incoming>,
+    kind: Kind,
+    reading: Place,
+    bounds: Bounds,
+) -> Response {
+    let reader = Reader::of(request.headers());
+    let request = match read(request).await {
+        Ok(request) => request,
+        Err(refusal) => return turned_away(*refusal, reader).await,
+    };
+    drop(reading);
+    match bounds.take(kind) {
+        Ok(place) => {
+            let answer = router.answer(request).await;
+            drop(place);
+            answer
+        }
+        Err(shed) => turned_away(*shed, reader).await,
+    }
+}
+
 /// The request with its body.
 ///
 /// # Errors
 /// It is too long, did not come in time or broke off: the answer to give.
-pub(super) async fn read(request: Request<Incoming>) -> Result<Request<Full<Bytes>>, Box<Response>> {
+async fn read(request: Request<Incoming>) -> Result<Request<Full<Bytes>>, Box<Response>> {
     let (head, body) = request.into_parts();
     let too_long = || Box::new(pages::bare(StatusCode::PAYLOAD_TOO_LARGE));
     if body.size_hint().lower() > MOST as u64 {

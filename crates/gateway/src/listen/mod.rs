@@ -37,7 +37,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
-use self::bounds::{Bounds, Kind, Place};
+use self::bounds::{Bounds, Kind};
 use self::certificates::TlsConfigs;
 pub use self::oversized::Owners;
 use crate::metrics::Metrics;
@@ -243,36 +243,11 @@ impl<A: Answers> Requests<A> {
                     Ok(answer)
                 }
                 (Ok(reading), Some((bounds, _))) => {
-                    Ok(Box::pin(with_body(router, request, kind, reading, bounds)).await)
+                    Ok(Box::pin(body::answer(router, request, kind, reading, bounds)).await)
                 }
                 (Err(shed), _) => Ok(turned_away(*shed, Reader::of(request.headers())).await),
             }
         }
-    }
-}
-
-/// The answer to a request whose body is to come. It holds a place among those that wait for theirs, and takes one of its kind when
-/// the body is here: whoever sends none keeps nobody out but others who send none.
-async fn with_body(
-    router: impl Answers,
-    request: Request<Incoming>,
-    kind: Kind,
-    reading: Place,
-    bounds: Bounds,
-) -> Response {
-    let reader = Reader::of(request.headers());
-    let request = match body::read(request).await {
-        Ok(request) => request,
-        Err(refusal) => return turned_away(*refusal, reader).await,
-    };
-    drop(reading);
-    match bounds.take(kind) {
-        Ok(place) => {
-            let answer = router.answer(request).await;
-            drop(place);
-            answer
-        }
-        Err(shed) => turned_away(*shed, reader).await,
     }
 }
 
