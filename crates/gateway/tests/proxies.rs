@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use gateway::index::Index;
+use gateway::request::pod_headers::IDENTITY;
 use http::{HeaderMap, Request, StatusCode};
 use serde_json::Value;
 
@@ -51,6 +52,9 @@ async fn a_pod_sees_what_the_gateway_says_and_nothing_that_the_browser_claims() 
             TICKET,
             ("authorization", "Bearer stolen"),
             ("workspace-assertion", "forged"),
+            ("x-auth-request-user", "root"),
+            ("remote-user", "root"),
+            ("x-forwarded-user", "root"),
             ("x-original-url", "https://other.workspaces.localhost/other"),
             ("x-original-method", "DELETE"),
             ("x-forwarded-host", "other.workspaces.localhost"),
@@ -78,6 +82,10 @@ async fn a_pod_sees_what_the_gateway_says_and_nothing_that_the_browser_claims() 
         let authorization = pod["headers"]["authorization"].as_str().unwrap_or_default();
         assert!(authorization.is_empty(), "{what}: {authorization}");
         assert_eq!(pod["headers"]["workspace-assertion"], "vouched", "{what}");
+        for name in ["x-auth-request-user", "remote-user", "x-forwarded-user"] {
+            let claimed = pod["headers"][name].as_str().unwrap_or_default();
+            assert!(claimed.is_empty(), "{what}: {name}: {claimed}");
+        }
         assert_ne!(
             pod["headers"]["x-forwarded-host"], "other.workspaces.localhost",
             "{what}"
@@ -121,6 +129,19 @@ async fn without_a_ticket_a_script_gets_401_and_nothing_reaches_the_pod() {
             assert!(status.is_client_error(), "{what} {path}: {status}");
         }
         assert_eq!(count.load(Ordering::Relaxed), 0, "{what}");
+    }
+}
+
+#[test]
+fn samples_drop_every_name_that_a_browser_could_claim() {
+    for (other, before) in [
+        (Other::Nginx, "proxy_set_header "),
+        (Other::Caddy, "request_header -"),
+    ] {
+        let sample = other.sample().to_ascii_lowercase();
+        for name in IDENTITY {
+            assert!(sample.contains(&format!("{before}{name}")), "{other:?}: {name}");
+        }
     }
 }
 

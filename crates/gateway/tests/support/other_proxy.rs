@@ -24,10 +24,15 @@ impl Other {
         }
     }
 
+    /// The sample as it is.
+    pub(crate) fn sample(self) -> String {
+        let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/samples/proxies");
+        fs::read_to_string(samples.join(self.file())).unwrap()
+    }
+
     /// The sample, with loopback in place of the cluster.
     pub(crate) fn configuration(self, folder: &Path, port: u16, ports: Ports, pod: SocketAddr) -> String {
-        let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/samples/proxies");
-        let mut text = fs::read_to_string(samples.join(self.file())).unwrap();
+        let mut text = self.sample();
         let service = "jupyter-k8s-gateway.jupyter-k8s-system.svc";
         let own = match self {
             Self::Nginx => [

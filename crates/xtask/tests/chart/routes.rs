@@ -51,6 +51,34 @@ fn the_proxy_asks_the_gateway_about_all_but_its_own_pages_and_sends_upgrades_to_
 }
 
 #[test]
+fn the_gateway_answers_no_other_proxy_than_the_charts_own_unless_it_is_named() {
+    let foreign = |more: &[&'static str]| -> Vec<String> {
+        let values: Vec<_> = LOCAL.into_iter().chain(more.iter().copied()).collect();
+        let objects = template(&values).unwrap();
+        let containers = containers(&objects);
+        let (_, gateway) = containers
+            .iter()
+            .find(|(name, _)| *name == "jupyter-k8s-gateway")
+            .unwrap();
+        let arguments = strings(&gateway["args"]).into_iter();
+        arguments
+            .filter_map(|text| text.strip_prefix("--foreign-proxies="))
+            .map(str::to_owned)
+            .collect()
+    };
+    assert!(foreign(&[]).is_empty());
+    assert_eq!(
+        foreign(&["--set=gateway.foreignProxies={nginx,envoy}"]),
+        ["nginx", "envoy"]
+    );
+    let values: Vec<_> = LOCAL
+        .into_iter()
+        .chain(["--set=gateway.foreignProxies={traefik}"])
+        .collect();
+    assert!(template(&values).is_err());
+}
+
+#[test]
 fn in_folders_of_one_host_the_same_holds_for_that_host() {
     let values: Vec<_> = LOCAL.into_iter().chain(["--set=routing.mode=Path"]).collect();
     let objects = template(&values).unwrap();
