@@ -7,6 +7,7 @@ pub mod api_server;
 pub mod documented;
 pub mod faults;
 pub mod issuer;
+pub mod lagging;
 pub mod objects;
 pub mod store;
 mod watches;

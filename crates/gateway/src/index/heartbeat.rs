@@ -164,6 +164,7 @@ mod tests {
     use std::sync::Arc;
 
     use testkit::api_server::{ApiServer, Fault};
+    use testkit::lagging::Lag;
     use tokio::time::sleep;
 
     use super::*;
@@ -173,7 +174,13 @@ mod tests {
     const NAME: &str = "demo-gateway-heartbeat";
 
     fn site() -> (ApiServer, Arc<Freshness>) {
+        site_behind(&Lag::default())
+    }
+
+    /// A gateway whose watches are served by an API server that lags; heartbeats go to another.
+    fn site_behind(lag: &Lag) -> (ApiServer, Arc<Freshness>) {
         let (server, client) = ApiServer::start();
+        let client = lag.before(client);
         let lease: Lease = serde_json::from_value(json!({
             "metadata": {"name": NAME, "namespace": "system", "annotations": {
                 "heartbeat.gateway.workspaces.jupyter.org/gone": "7 1000",
@@ -202,6 +209,43 @@ mod tests {
             keys,
             ["heartbeat.gateway.workspaces.jupyter.org/one", "somebody/else"]
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_several_api_servers_one_that_lags_shows_after_three_seconds_and_is_not_relied_on_after_ten() {
+        let lag = Lag::default();
+        let (_, freshness) = site_behind(&lag);
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(freshness.age(), Age::Fresh);
+        lag.set(Duration::from_secs(20));
+        let (mut late, mut oldest) = (0, Duration::ZERO);
+        for _ in 0..900 {
+            sleep(Duration::from_millis(100)).await;
+            late += u32::from(freshness.age() >= Age::Late);
+            oldest = oldest.max(freshness.lag());
+        }
+        // No tickets for most of the time; and every list that follows ten seconds of silence tells what the watch does not.
+        assert!(late > 450, "late for {late} of 900 looks");
+        assert!(oldest < Duration::from_secs(15), "{oldest:?}");
+        lag.set(Duration::ZERO);
+        sleep(Duration::from_secs(4)).await;
+        assert_eq!(freshness.age(), Age::Fresh);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_lists_fail_as_well_nothing_is_decided_after_a_minute_until_they_are_back() {
+        let lag = Lag::default();
+        let (server, freshness) = site_behind(&lag);
+        sleep(Duration::from_secs(10)).await;
+        lag.set(Duration::from_mins(10));
+        server.fail(Fault::internal(http::Method::GET, "leases", 13));
+        sleep(Duration::from_secs(20)).await;
+        assert_eq!(freshness.age(), Age::Late);
+        sleep(Duration::from_secs(45)).await;
+        assert_eq!(freshness.age(), Age::Stale);
+        lag.set(Duration::ZERO);
+        sleep(Duration::from_mins(1)).await;
+        assert_eq!(freshness.age(), Age::Fresh);
     }
 
     #[tokio::test(start_paused = true)]

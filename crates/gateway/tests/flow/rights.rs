@@ -8,7 +8,7 @@ use gateway::verify::Doorkeeper as _;
 use http::{Method, StatusCode};
 use kube::runtime::watcher::Event;
 use testkit::api_server::Fault;
-use tokio::time::advance;
+use tokio::time::{Instant, advance, sleep};
 
 use crate::support::browser::{Browser, NAVIGATION, headers};
 use crate::support::world::{LAB, World, origin};
@@ -83,6 +83,51 @@ async fn nobody_gets_in_while_the_right_cannot_be_asked_and_nobody_is_told_no() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_right_is_asked_about_again_after_two_and_ten_seconds_since_other_api_servers_lag_behind() {
+    // How late the one knows that is asked, and until when that may count.
+    for (lag, latest) in [(0, 1_200), (1_500, 3_200), (8_000, 11_200)] {
+        let (world, granted, _) = world().await;
+        tokio::spawn(world.app.rights.clone().renew());
+        let alice = world.browser("alice");
+        assert!(alice.open(&lab()).await.is_inside());
+        seconds(1).await;
+        let (change, lag) = (Instant::now(), Duration::from_millis(lag));
+        world.app.rights.doubt(Some("team"));
+        loop {
+            granted.store(change.elapsed() < lag, Ordering::Relaxed);
+            if status(&alice).await == StatusCode::FORBIDDEN {
+                break;
+            }
+            sleep(Duration::from_millis(50)).await;
+            let since = change.elapsed();
+            assert!(
+                since <= Duration::from_millis(latest),
+                "{lag:?}: lets in after {since:?}"
+            );
+        }
+        assert!(change.elapsed() >= lag);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_is_away_shuts_owners_out_after_half_a_minute_and_lets_them_in_when_it_is_back() {
+    let (world, _, _) = world().await;
+    let alice = world.browser("alice");
+    assert!(alice.open(&lab()).await.is_inside());
+    let session = world.sessions().remove(0);
+    world.app.sessions.apply(Event::Apply(session)).await;
+    world.server.partition(true);
+    for _ in 0..29 {
+        assert_eq!(status(&alice).await, StatusCode::OK);
+        seconds(1).await;
+    }
+    seconds(1).await;
+    assert_eq!(status(&alice).await, StatusCode::SERVICE_UNAVAILABLE);
+    world.server.partition(false);
+    assert_eq!(status(&alice).await, StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_right_taken_away_counts_within_a_second_of_the_change_and_ends_open_sockets() {
     let (world, granted, _) = world().await;
     tokio::spawn(world.app.rights.clone().renew());
@@ -97,7 +142,7 @@ async fn a_right_taken_away_counts_within_a_second_of_the_change_and_ends_open_s
     world.app.rights.doubt(Some("team"));
     assert!(world.app.holds(&grant));
     // The relay looks every 750 ms.
-    tokio::time::sleep(Duration::from_millis(750)).await;
+    sleep(Duration::from_millis(750)).await;
     assert!(!world.app.holds(&grant));
     assert_eq!(status(&alice).await, StatusCode::FORBIDDEN);
 }
