@@ -224,8 +224,8 @@ mod tests {
         let controller = entry("kube-controller-manager", "f:template");
         let scaled = entry("kubectl", "f:replicas");
         let edited = entry("kubectl-edit", "f:template");
-        let scaler = entry(api::names::OPERATOR_SCALE, "f:replicas");
-        let usual = [ours, controller, scaler];
+        let own_scale = entry(api::names::OPERATOR_SCALE, "f:replicas");
+        let usual = [ours, controller, own_scale];
         assert_eq!(kept(&usual), serde_json::Value::Null);
         let changed = [usual.as_slice(), std::slice::from_ref(&edited)].concat();
         assert_eq!(kept(&changed), serde_json::json!([edited]));
