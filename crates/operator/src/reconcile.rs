@@ -61,6 +61,9 @@ pub enum Error {
     /// What the workspace refers to could not be held.
     #[error(transparent)]
     Hold(#[from] protect::Error),
+    /// The keys by which pods check who asks them are somebody else's, and could not be put right.
+    #[error("the ConfigMap with the keys of who asks is not right, so no pod starts: {}", crate::failure::message_of(.0))]
+    Keys(#[source] kube::Error),
     /// The children could not be deleted.
     #[error(transparent)]
     Retire(#[from] retire::Error),
@@ -77,6 +80,7 @@ impl Error {
             Self::Apply(error) => ("apply", Some(&error.source)),
             Self::Routes(error) => ("routes", Some(&error.source)),
             Self::Publish(error) => ("publish", Some(&error.0)),
+            Self::Keys(error) => ("keys", Some(error)),
             Self::Retire(error) => ("retire", Some(&error.0)),
             Self::Hold(error) => ("hold", Some(&error.source)),
             Self::Stuck => ("all", None),
@@ -188,7 +192,9 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         protect::hold(context, valid, &references).await?;
     }
     if intent == Intent::Start {
-        keys::ensure(context, &identity.namespace).await;
+        keys::ensure(context, &identity.namespace)
+            .await
+            .map_err(Error::Keys)?;
     }
     let Applied { world, obstacle } = metrics
         .timed(

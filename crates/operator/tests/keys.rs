@@ -119,3 +119,83 @@ async fn without_keys_nothing_is_written() {
     assert_eq!(keys::sweep(&stage.context).await, None);
     assert!(copies(&stage).is_empty());
 }
+
+fn foreign(more: serde_json::Value) -> ConfigMap {
+    let mut object = json!({
+        "metadata": {"name": ASSERTION_KEYS, "namespace": NAMESPACE, "uid": "uid-of-theirs"},
+        "data": {GATEWAY_KEYS: "theirs"},
+    });
+    object
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    serde_json::from_value(object).unwrap()
+}
+
+#[tokio::test]
+async fn keys_that_others_put_beside_ours_are_taken_out_once_and_told() {
+    let mut stage = Stage::with_demo();
+    let theirs =
+        foreign(json!({"data": {GATEWAY_KEYS: "theirs", "more.json": "x"}, "binaryData": {"b": "eA=="}}));
+    stage.server.put(&theirs);
+    publish(&stage, "first");
+    keys::renew(&stage.context).await.unwrap();
+    stage.sync();
+    assert_eq!(keys::sweep(&stage.context).await, None);
+    let copy = &copies(&stage)[0];
+    let data = copy.data.clone().unwrap();
+    assert_eq!(data.keys().collect::<Vec<_>>(), [GATEWAY_KEYS, OPERATOR_KEYS]);
+    assert_eq!(data[GATEWAY_KEYS], "first");
+    assert!(
+        copy.binary_data
+            .as_ref()
+            .is_none_or(std::collections::BTreeMap::is_empty)
+    );
+    let writes = stage.writes();
+    assert!(writes.iter().any(|write| write.contains("events")), "{writes:?}");
+    assert_eq!(keys::sweep(&stage.context).await, None);
+    assert_eq!(stage.writes(), Vec::<String>::new(), "it is right now");
+}
+
+#[tokio::test]
+async fn keys_that_others_made_immutable_are_made_anew_before_a_pod_starts() {
+    for refused in [true, false] {
+        let mut stage = Stage::with_demo();
+        stage.server.put(&foreign(json!({"immutable": true})));
+        publish(&stage, "first");
+        if refused {
+            stage.fail(
+                http::Method::PATCH,
+                "configmaps",
+                422,
+                "field is immutable when `immutable` is set",
+                1,
+            );
+        }
+        stage.pass().await.unwrap();
+        let copy = &copies(&stage)[0];
+        assert_eq!(copy.data.as_ref().unwrap()[GATEWAY_KEYS], "first");
+        assert_eq!(copy.immutable, None);
+        assert_ne!(copy.uid().as_deref(), Some("uid-of-theirs"));
+        let writes = stage.writes();
+        let at = |part: &str| writes.iter().position(|write| write.contains(part));
+        assert!(at("DELETE").unwrap() < at("deployments").unwrap(), "{writes:?}");
+        assert!(at("events").is_some(), "{writes:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_pod_starts_on_keys_of_others_that_cannot_be_put_right() {
+    let mut stage = Stage::with_demo();
+    stage.server.put(&foreign(json!({})));
+    publish(&stage, "first");
+    stage.fail(http::Method::PATCH, "configmaps", 403, "not now", 1);
+    assert!(stage.pass().await.is_err());
+    let writes = stage.writes();
+    assert!(
+        !writes.iter().any(|write| write.contains("deployments")),
+        "{writes:?}"
+    );
+    stage.pass().await.unwrap();
+    assert!(stage.writes().iter().any(|write| write.contains("deployments")));
+}

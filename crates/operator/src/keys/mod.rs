@@ -45,6 +45,8 @@ pub struct Keys {
 struct Seen {
     uid: Option<String>,
     ours: bool,
+    /// Nothing is in it that keeps it from being put right, and nothing but text.
+    sound: bool,
     entries: Entries,
 }
 
@@ -96,7 +98,19 @@ impl Keys {
     fn is_right(&self, namespace: &str, wanted: &Entries) -> bool {
         let seen = self.seen();
         let seen = seen.as_ref().and_then(|seen| seen.get(namespace));
-        seen.is_some_and(|seen| seen.entries == *wanted)
+        seen.is_some_and(|seen| seen.sound && seen.entries == *wanted)
+    }
+
+    /// Whether a namespace has something of that name, right or not.
+    fn has_any(&self, namespace: &str) -> bool {
+        self.seen()
+            .as_ref()
+            .is_some_and(|seen| seen.contains_key(namespace))
+    }
+
+    /// UID of what a namespace has of that name.
+    fn uid(&self, namespace: &str) -> Option<String> {
+        self.seen().as_ref()?.get(namespace)?.uid.clone()
     }
 
     /// Ours in namespaces that are not among these, with their UIDs.
@@ -123,6 +137,8 @@ impl Seen {
                     .iter()
                     .all(|(key, value)| labels.get(key) == Some(value))
             }),
+            sound: spread::can_be_changed(object)
+                && object.binary_data.as_ref().is_none_or(BTreeMap::is_empty),
             entries: object.data.clone().unwrap_or_default(),
         }
     }

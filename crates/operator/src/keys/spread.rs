@@ -9,8 +9,10 @@ use api::names;
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Resource as _,
-    api::{DeleteParams, Patch, PatchParams, Preconditions},
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    runtime::events::{Event, EventType},
 };
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{Entries, NAME};
@@ -31,16 +33,26 @@ pub async fn run(context: &Context, shutdown: &CancellationToken) {
     .await;
 }
 
-/// Sees to it that a namespace has the keys, before a pod starts there. A failure is told and is no obstacle: the pod believes
-/// nobody until the keys are there.
-pub async fn ensure(context: &Context, namespace: &str) {
+/// Sees to it that a namespace has the keys, before a pod starts there. Where nothing of the name is, a failure is told and is no
+/// obstacle: the pod believes nobody until the keys are there.
+///
+/// # Errors
+/// There are other keys, which cannot be put right: a pod would believe whoever holds them.
+pub async fn ensure(context: &Context, namespace: &str) -> Result<(), kube::Error> {
     let Some(wanted) = context.keys.wanted(&context.site.system_namespace) else {
-        return;
+        return Ok(());
     };
     // A round that takes these keys away ends first, and leaves a note of it.
     let _turn = context.keys.turn.lock().await;
-    if !context.keys.is_right(namespace, &wanted) {
-        write(context, namespace, wanted).await;
+    if context.keys.is_right(namespace, &wanted) {
+        return Ok(());
+    }
+    match write(context, namespace, wanted).await {
+        Err(error) if context.keys.has_any(namespace) => Err(error),
+        written => {
+            settle(context, namespace, written);
+            Ok(())
+        }
     }
 }
 
@@ -54,7 +66,8 @@ pub async fn sweep(context: &Context) -> Option<Duration> {
     for namespace in &inhabited {
         if !keys.is_right(namespace, &wanted) {
             let _turn = keys.turn.lock().await;
-            let wait = write(context, namespace, wanted.clone()).await;
+            let written = write(context, namespace, wanted.clone()).await;
+            let wait = settle(context, namespace, written);
             again = [again, wait].into_iter().flatten().min();
         }
     }
@@ -99,7 +112,27 @@ pub(super) fn labels() -> BTreeMap<String, String> {
     .into()
 }
 
-async fn write(context: &Context, namespace: &str, entries: Entries) -> Option<Duration> {
+/// Whether nothing of an object stands against another content: somebody may have made it immutable, or be about to delete it.
+pub(super) fn can_be_changed(object: &ConfigMap) -> bool {
+    object.immutable != Some(true) && object.metadata.deletion_timestamp.is_none()
+}
+
+/// Sees to it that the object holds these entries and nothing else.
+async fn write(context: &Context, namespace: &str, entries: Entries) -> Result<(), kube::Error> {
+    let written = limited(async {
+        let written = put(context, namespace, entries).await?;
+        context.keys.saw(&written);
+        Ok(())
+    });
+    let written = written.await;
+    if written.is_ok() {
+        context.metrics.write("keys");
+    }
+    written
+}
+
+async fn put(context: &Context, namespace: &str, entries: Entries) -> Result<ConfigMap, kube::Error> {
+    let objects = api(context, namespace);
     let object = ConfigMap {
         metadata: ObjectMeta {
             name: Some(NAME.to_owned()),
@@ -111,24 +144,113 @@ async fn write(context: &Context, namespace: &str, entries: Entries) -> Option<D
         ..ConfigMap::default()
     };
     let params = PatchParams::apply(names::OPERATOR).force();
-    let patch = Patch::Apply(&object);
-    let objects = api(context, namespace);
-    let written = objects.patch(NAME, &params, &patch);
-    let written = limited(async { written.await.map(|written| context.keys.saw(&written)) }).await;
-    if written.is_ok() {
-        context.metrics.write("keys");
+    // The gateway's own is the source, and never deleted.
+    let is_source = namespace == context.site.system_namespace;
+    match objects.patch(NAME, &params, &Patch::Apply(&object)).await {
+        Ok(applied) if can_be_changed(&applied) || is_source => {
+            strip(context, &objects, &object, applied).await
+        }
+        Ok(applied) => anew(context, &objects, &object, applied.metadata.uid).await,
+        // Immutable, or full: what somebody else put there cannot be changed into what it ought to be.
+        Err(kube::Error::Api(status)) if status.code == 422 && !is_source => {
+            match context.keys.uid(namespace) {
+                Some(uid) => anew(context, &objects, &object, Some(uid)).await,
+                None => Err(kube::Error::Api(status)),
+            }
+        }
+        Err(error) => Err(error),
     }
-    settle(context, namespace, written)
 }
 
-async fn delete(context: &Context, namespace: &str, uid: Option<String>) -> Option<Duration> {
-    let params = DeleteParams {
+/// Takes out what others added, which an apply leaves in place: a key set of theirs among it would be believed.
+async fn strip(
+    context: &Context,
+    objects: &Api<ConfigMap>,
+    wanted: &ConfigMap,
+    applied: ConfigMap,
+) -> Result<ConfigMap, kube::Error> {
+    let ours = wanted.data.as_ref();
+    let foreign = applied.data.iter().flatten();
+    let foreign: serde_json::Map<String, Value> = foreign
+        .filter(|(key, _)| ours.is_none_or(|ours| !ours.contains_key(*key)))
+        .map(|(key, _)| (key.clone(), Value::Null))
+        .collect();
+    let is_text = applied.binary_data.as_ref().is_none_or(BTreeMap::is_empty);
+    if foreign.is_empty() && is_text {
+        return Ok(applied);
+    }
+    let patch = Patch::Merge(json!({"data": foreign, "binaryData": null}));
+    let params = PatchParams {
+        field_manager: Some(names::OPERATOR.to_owned()),
+        ..PatchParams::default()
+    };
+    let stripped = objects.patch(NAME, &params, &patch).await?;
+    tell(
+        context,
+        &stripped,
+        "Others had put more into it, which is taken out.",
+    )
+    .await;
+    Ok(stripped)
+}
+
+/// Deletes what is there, if it is still that object, and makes another one.
+async fn anew(
+    context: &Context,
+    objects: &Api<ConfigMap>,
+    wanted: &ConfigMap,
+    uid: Option<String>,
+) -> Result<ConfigMap, kube::Error> {
+    let gone = |error: &kube::Error| matches!(error, kube::Error::Api(status) if status.code == 404);
+    // Nobody has anything to do before it goes; a finalizer would keep it for ever.
+    let free = Patch::Merge(json!({"metadata": {"uid": uid, "finalizers": null}}));
+    match objects.patch(NAME, &PatchParams::default(), &free).await {
+        Err(error) if !gone(&error) => return Err(error),
+        _ => {}
+    }
+    match objects.delete(NAME, &only(uid)).await {
+        Err(error) if !gone(&error) => return Err(error),
+        _ => {}
+    }
+    let made = objects.create(&PostParams::default(), wanted).await?;
+    tell(
+        context,
+        &made,
+        "It could not be changed, or held what cannot be, and was made anew.",
+    )
+    .await;
+    Ok(made)
+}
+
+/// Says that somebody else's doing was put right: it may have been an attempt to pass as other people.
+async fn tell(context: &Context, object: &ConfigMap, what: &str) {
+    let event = Event {
+        type_: EventType::Warning,
+        reason: "KeysReplaced".to_owned(),
+        note: Some(format!(
+            "Workspaces here believe the keys in this ConfigMap about who asks them. {what} Find out who may write ConfigMaps here."
+        )),
+        action: "Replace".to_owned(),
+        secondary: None,
+    };
+    if let Err(error) = context.recorder.publish(&event, &object.object_ref(&())).await {
+        context.metrics.error("event", reason_of(&error));
+    }
+}
+
+/// Deletes this object and no other of its name.
+fn only(uid: Option<String>) -> DeleteParams {
+    DeleteParams {
         preconditions: Some(Preconditions {
-            uid: uid.clone(),
+            uid,
             resource_version: None,
         }),
         ..DeleteParams::default()
-    };
+    }
+}
+
+async fn delete(context: &Context, namespace: &str, uid: Option<String>) -> Option<Duration> {
+    let params = only(uid.clone());
     // Noted before it is done: who starts a pod there meanwhile writes it anew.
     context.keys.lost(&ObjectMeta {
         namespace: Some(namespace.to_owned()),
