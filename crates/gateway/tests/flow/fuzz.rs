@@ -576,7 +576,7 @@ fn usual(host: &str, relayed: bool) -> Asked {
 #[test]
 fn no_bytes_without_a_valid_ticket_ever_pass() {
     let site = Site::new();
-    let passed = [Cell::new(0), Cell::new(0)];
+    let counts = [Cell::new(0), Cell::new(0)];
     proptest!(ProptestConfig::with_cases(cases()), |(asked in asked())| {
         let (answer, dialed) = site.ask(&asked);
         let passes = answer.status.is_success() || dialed;
@@ -584,11 +584,11 @@ fn no_bytes_without_a_valid_ticket_ever_pass() {
         prop_assert!(!passes || objection.is_none(), "{objection:?}, and yet {}", answer.status);
         prop_assert!(passes || answer.cookie(cookies::TICKET).is_none(), "a ticket for nobody");
         prop_assert!(!asked.relayed || !answer.status.is_success());
-        let count = &passed[usize::from(asked.relayed)];
+        let count = &counts[usize::from(asked.relayed)];
         count.set(count.get() + u32::from(passes));
     });
     // Else it would prove nothing.
-    for count in passed {
+    for count in counts {
         assert!(
             count.get() > cases() / 100,
             "{} of {} passed",
@@ -639,7 +639,7 @@ fn each_part_of_a_request_that_passes_is_needed() {
                         .iter()
                         .find(|(_, of)| **of == other)
                         .map_or_else(String::new, |(ticket, _)| ticket.clone()),
-                )
+                );
             });
         }
         if relayed {

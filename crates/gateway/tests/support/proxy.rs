@@ -239,7 +239,7 @@ impl Site {
         let host = host(label);
         let mut request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
         for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
+            request.extend([*name, ": ", *value, "\r\n"]);
         }
         request += "\r\n";
         let mut stream = self.connect(&host).await.unwrap();
