@@ -94,7 +94,7 @@ mod tests {
             "R/jupyter:1",
             "quay.io/jupyter/base-notebook:2024-10-07",
             &digest,
-            &format!("{digest}").replace("@", ":1@"),
+            &digest.replace('@', ":1@"),
         ] {
             assert!(is_reference(image), "{image}");
         }
