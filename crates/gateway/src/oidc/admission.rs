@@ -113,9 +113,29 @@ fn domain(text: &str) -> Option<String> {
         return None;
     }
     match Host::parse(text) {
-        Ok(Host::Domain(domain)) => Some(domain),
+        Ok(Host::Domain(domain)) if is_written_out(text, &domain) => Some(domain),
         _ => None,
     }
+}
+
+/// Whether a domain differs from its ASCII form by case and by that form alone. UTS 46 ignores some characters and takes others for
+/// one another (a soft hyphen, full-width letters); mail does not, so such an address may be of another domain.
+fn is_written_out(text: &str, ascii: &str) -> bool {
+    let lower: String = text
+        .chars()
+        .flat_map(|c| if c.is_ascii() { c.to_ascii_lowercase() } else { c }.to_lowercase())
+        .collect();
+    // The case of a Kelvin sign is a letter k.
+    let folds_to_ascii = |c: char| !c.is_ascii() && c.to_lowercase().any(|lower| lower.is_ascii());
+    let (unicode, outcome) = idna::domain_to_unicode(ascii);
+    let labels = || ascii.split('.').zip(unicode.split('.'));
+    outcome.is_ok()
+        && !text.chars().any(folds_to_ascii)
+        && lower.split('.').count() == labels().count()
+        && lower
+            .split('.')
+            .zip(labels())
+            .all(|(label, (ascii, unicode))| label == ascii || label == unicode)
 }
 
 #[cfg(test)]
@@ -192,6 +212,36 @@ mod tests {
                 Err(Outside::NoVerifiedEmail),
                 "{address:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_domain_that_only_looks_like_an_admitted_one_when_folded_is_not_it() {
+        let admission = of(&["example.org", "b\u{fc}cher.example"], &[]);
+        for domain in [
+            "exam\u{ad}ple.org",
+            "exam\u{200b}ple.org",
+            "exam\u{2060}ple.org",
+            "example\u{fe0f}.org",
+            "\u{ff45}xample.org",
+            "\u{24d4}xample.org",
+            "example.\u{ff4f}rg",
+            "example\u{3002}org",
+            "example\u{ff0e}org.x",
+            "examp\u{2113}e.org",
+            "bu\u{308}cher.example",
+            "b\u{fc}\u{ad}cher.example",
+            "b\u{fc}c\u{ff48}er.example",
+        ] {
+            let refused = admission.judge(&email(&format!("a@{domain}")), &[]);
+            assert!(refused.is_err(), "{}", domain.escape_unicode());
+        }
+        for (setting, domain) in [
+            ("bank.example", "ban\u{212a}.example"),
+            ("ski.example", "\u{17f}ki.example"),
+        ] {
+            let refused = of(&[setting], &[]).judge(&email(&format!("a@{domain}")), &[]);
+            assert!(refused.is_err(), "{domain}");
         }
     }
 

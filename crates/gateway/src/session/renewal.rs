@@ -437,6 +437,7 @@ fn judge(content: &Content, renewed: &Renewed, provider: &Registered) -> Result<
             return Ok(Word::Unknown);
         }
     };
+    let claims = &still_verified(claims, &content.claims());
     match provider.mapping.identify(claims) {
         Ok(identity) if identity.user_name != content.user_name => Err(ANOTHER_PERSON),
         Ok(identity) => {
@@ -452,5 +453,50 @@ fn judge(content: &Content, renewed: &Renewed, provider: &Registered) -> Result<
             tracing::warn!(%error, "the claims of a renewal cannot be used; the session goes on for a while");
             Ok(Word::Unknown)
         }
+    }
+}
+
+/// The claims of a later ID token, with the login's word on the address where they say the same address and not whether it is
+/// verified: some providers leave that out of later ID tokens.
+fn still_verified(claims: &Map<String, Value>, login: &Map<String, Value>) -> Map<String, Value> {
+    let mut claims = claims.clone();
+    let is_same = claims.contains_key("email") && claims.get("email") == login.get("email");
+    if let Some(verified) = login.get("email_verified").filter(|_| is_same) {
+        claims.entry("email_verified").or_insert_with(|| verified.clone());
+    }
+    claims
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn claims(value: &Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn the_login_s_word_on_an_address_counts_for_the_same_address_while_nothing_else_is_said() {
+        let login = claims(&json!({"email": "a@example.org", "email_verified": true}));
+        for (later, expected) in [
+            (json!({"email": "a@example.org"}), Some(json!(true))),
+            (json!({"email": "A@example.org"}), None),
+            (json!({"email": "a@evil.example"}), None),
+            (json!({}), None),
+            (
+                json!({"email": "a@example.org", "email_verified": false}),
+                Some(json!(false)),
+            ),
+            (
+                json!({"email": "a@example.org", "email_verified": null}),
+                Some(json!(null)),
+            ),
+        ] {
+            let merged = still_verified(&claims(&later), &login);
+            assert_eq!(merged.get("email_verified"), expected.as_ref(), "{later}");
+        }
+        let silent = claims(&json!({"email": "a@example.org"}));
+        assert_eq!(still_verified(&silent, &silent), silent);
     }
 }

@@ -139,9 +139,13 @@ async fn an_address_is_looked_at_again_at_every_renewal_and_the_first_one_counts
     assert!(alice.open(&lab()).await.is_inside());
     let renewed = || world.issuer.take_requests().iter().any(|path| path == "/token");
     world.issuer.take_requests();
-    // Neither an answer without address nor one without ID token says anything new.
-    for with_token in [true, false] {
-        say(&world, &json!({}));
+    // Neither an answer without address nor one without ID token says anything new, nor one with the same address alone.
+    for (with_token, claims) in [
+        (true, json!({})),
+        (false, json!({})),
+        (true, json!({"email": "alice@example.org"})),
+    ] {
+        say(&world, &claims);
         world.issuer.change(|issuer| issuer.renews_id_token = with_token);
         world.pass(5 * MINUTES);
         assert_eq!(alice.step(&lab()).await.status, StatusCode::OK);

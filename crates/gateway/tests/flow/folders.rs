@@ -172,7 +172,9 @@ async fn a_code_made_for_another_browser_is_worth_nothing_whatever_is_tossed() {
     let world = world().await;
     let bob = world.browser("bob");
     let landing = bob
-        .open_until(&url(WS10, "/"), |step| step.contains("/_workspace/callback?code="))
+        .open_until(&url(WS10, "/"), |step| {
+            step.contains("/_workspace/callback?code=")
+        })
         .await;
     let callback = landing.answer.location().unwrap().to_owned();
     let own = bob.cookie("ws.example", FOLDER_PRE).unwrap();
@@ -182,7 +184,12 @@ async fn a_code_made_for_another_browser_is_worth_nothing_whatever_is_tossed() {
     alice.set_cookie(WS10, "__Secure-ws-pre", Some(&own));
     let answer = alice.step(&callback).await;
     assert_eq!(answer.status, StatusCode::FOUND);
-    assert!(answer.location().unwrap().starts_with(&format!("{AUTH}/enter?t=")));
+    assert!(
+        answer
+            .location()
+            .unwrap()
+            .starts_with(&format!("{AUTH}/enter?t="))
+    );
     assert_eq!(alice.cookie(WS10, FOLDER_TICKET), None);
     // The browser that it was made for still gets in by it.
     assert!(bob.open(&callback).await.is_inside());
@@ -314,14 +321,7 @@ async fn a_stopped_workspace_is_started_from_its_folder() {
         ..at(WS1, "alice", AccessType::OwnerOnly)
     };
     serve(&world, vec![stopped], true);
-    let page = world
-        .page(
-            Method::GET,
-            &url(WS1, "/lab"),
-            headers(&NAVIGATION),
-            String::new(),
-        )
-        .await;
+    let page = alice.step(&url(WS1, "/lab")).await;
     assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(page.body.contains("ws1 is stopped"), "{}", page.body);
     let form = alice.step(&format!("{AUTH}/start?host={WS1}")).await;
