@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use gateway::request::cookies;
-use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 
 use crate::support::browser::{Answer, Browser, NAVIGATION, headers};
 use crate::support::world::{AUTH, BOBS, ISSUER, LAB, NONE, World, origin};
@@ -131,6 +131,50 @@ async fn every_proxy_gets_the_same_decision() {
             no(ask(&world, proxy, LAB, "/", &page_with(&cookie)).await, "forged");
         }
     }
+}
+
+#[tokio::test]
+async fn a_host_without_a_route_tells_what_a_workspace_does_to_whom_is_admitted_and_to_nobody_else() {
+    let world = World::new().await;
+    let alice = signed_in(&world).await;
+    let ticket = alice.cookies(LAB).unwrap();
+    let page = async |host: &str, lines: HeaderMap| {
+        let url = format!("{}/lab", origin(host));
+        world.page(Method::GET, &url, lines, String::new()).await
+    };
+    let known = page(LAB, page_with(&ticket)).await;
+    assert_eq!(known.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(known.body.contains("is ready"), "{}", known.body);
+
+    // As the proxy hands on what it was told: without ticket, with what the gateway said.
+    let allowed = world
+        .verify("GET", &format!("{}/lab", origin(LAB)), page_with(&ticket))
+        .await;
+    let vouched = allowed.headers["workspace-assertion"].to_str().unwrap();
+    let mut handed_on = headers(&NAVIGATION);
+    handed_on.extend(headers(&[("workspace-assertion", vouched)]));
+    let known = page(LAB, handed_on.clone()).await;
+    assert!(known.body.contains("is ready"), "{}", known.body);
+
+    let nothing = page(NONE, headers(&NAVIGATION)).await;
+    assert_eq!(nothing.status, StatusCode::FORBIDDEN);
+    for (host, lines) in [
+        (LAB, headers(&NAVIGATION)),
+        (LAB, page_with("__Host-ws=forged")),
+        (BOBS, headers(&NAVIGATION)),
+        (BOBS, page_with(&ticket)),
+        (BOBS, handed_on),
+        (NONE, page_with(&ticket)),
+    ] {
+        let told = page(host, lines).await;
+        assert_eq!(told.status, nothing.status, "{host}");
+        // The same but for the number of the request.
+        assert_eq!(told.body.len(), nothing.body.len(), "{host}: {}", told.body);
+        assert!(!told.body.contains("lab-"), "{host}: {}", told.body);
+    }
+    let mut sibling = headers(&[("sec-fetch-site", "same-site"), ("sec-fetch-mode", "cors")]);
+    sibling.extend(headers(&[("cookie", &ticket), ("sec-fetch-dest", "empty")]));
+    assert_eq!(page(LAB, sibling).await.status, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]
