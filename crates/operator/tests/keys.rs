@@ -120,7 +120,7 @@ async fn without_keys_nothing_is_written() {
     assert!(copies(&stage).is_empty());
 }
 
-fn foreign(more: serde_json::Value) -> ConfigMap {
+fn foreign(more: &serde_json::Value) -> ConfigMap {
     let mut object = json!({
         "metadata": {"name": ASSERTION_KEYS, "namespace": NAMESPACE, "uid": "uid-of-theirs"},
         "data": {GATEWAY_KEYS: "theirs"},
@@ -136,7 +136,7 @@ fn foreign(more: serde_json::Value) -> ConfigMap {
 async fn keys_that_others_put_beside_ours_are_taken_out_once_and_told() {
     let mut stage = Stage::with_demo();
     let theirs =
-        foreign(json!({"data": {GATEWAY_KEYS: "theirs", "more.json": "x"}, "binaryData": {"b": "eA=="}}));
+        foreign(&json!({"data": {GATEWAY_KEYS: "theirs", "more.json": "x"}, "binaryData": {"b": "eA=="}}));
     stage.server.put(&theirs);
     publish(&stage, "first");
     keys::renew(&stage.context).await.unwrap();
@@ -161,7 +161,7 @@ async fn keys_that_others_put_beside_ours_are_taken_out_once_and_told() {
 async fn keys_that_others_made_immutable_are_made_anew_before_a_pod_starts() {
     for refused in [true, false] {
         let mut stage = Stage::with_demo();
-        stage.server.put(&foreign(json!({"immutable": true})));
+        stage.server.put(&foreign(&json!({"immutable": true})));
         publish(&stage, "first");
         if refused {
             stage.fail(
@@ -187,7 +187,7 @@ async fn keys_that_others_made_immutable_are_made_anew_before_a_pod_starts() {
 #[tokio::test]
 async fn no_pod_starts_on_keys_of_others_that_cannot_be_put_right() {
     let mut stage = Stage::with_demo();
-    stage.server.put(&foreign(json!({})));
+    stage.server.put(&foreign(&json!({})));
     publish(&stage, "first");
     stage.fail(http::Method::PATCH, "configmaps", 403, "not now", 1);
     assert!(stage.pass().await.is_err());
