@@ -119,7 +119,7 @@ async fn serve(
     tasks.spawn(keep_certificates);
     let keys = secret_spec(&args.release_name, "gateway-keys", "Opaque");
     let public = Api::namespaced(client.clone(), &args.namespace);
-    let keys = KeyStore::open(secrets, keys, public, Clock::System).await?;
+    let keys = KeyStore::open(secrets, keys, public, Clock::System, metrics.clone()).await?;
     let ring = keys.ring();
     let assertions = Arc::new(Assertions::new(keys.signer(), Clock::System));
     tasks.spawn(keys.maintain());

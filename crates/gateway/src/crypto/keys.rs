@@ -12,10 +12,11 @@ use kit::assertion::{NotSigned, Signer};
 use kit::rotating_keys::{self, MasterKey};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::clock::Clock;
 use crate::crypto::seal::{KeyId, KeyRing, SealError, SealingKey};
+use crate::metrics::Metrics;
 
 /// How often a replica looks for new keys.
 const POLL: Duration = Duration::from_secs(45);
@@ -43,12 +44,14 @@ pub struct KeyStore {
     spec: kit::shared_secret::Spec,
     public: Api<ConfigMap>,
     clock: Clock,
+    metrics: Metrics,
     ring: Arc<KeyRing>,
     signer: Arc<Signer>,
 }
 
 impl KeyStore {
-    /// Reads the keys, or makes the first ones. `public`: where workspaces' pods get from by which keys to check assertions.
+    /// Reads the keys, or makes the first ones. `public`: where workspaces' pods get from by which keys to check assertions. That
+    /// nothing can be written there is told and is no obstacle.
     ///
     /// # Errors
     /// The Secret cannot be read or written, or holds something else.
@@ -57,16 +60,23 @@ impl KeyStore {
         spec: kit::shared_secret::Spec,
         public: Api<ConfigMap>,
         clock: Clock,
+        metrics: Metrics,
     ) -> Result<Self, KeysError> {
         let store = Self {
             secrets,
             spec,
             public,
             clock,
+            metrics,
             ring: Arc::new(KeyRing::new(Vec::new())),
             signer: Arc::default(),
         };
-        store.refresh().await?;
+        match store.refresh().await {
+            Err(error @ KeysError::Publish(_)) => {
+                tracing::warn!(%error, "public keys cannot be published: workspaces may refuse everybody");
+            }
+            refreshed => refreshed?,
+        }
         Ok(store)
     }
 
@@ -80,26 +90,36 @@ impl KeyStore {
         self.signer.clone()
     }
 
-    /// Rotates what is due, takes over what other replicas stored, and publishes the public keys.
+    /// Rotates what is due, takes over what other replicas stored, and publishes the public keys. Only then do they sign:
+    /// pods could not check it before.
     ///
     /// # Errors
-    /// As for [`KeyStore::open`]; what is in force stays as it was.
+    /// As for [`KeyStore::open`], or the public keys cannot be published; what signs stays as it was.
     pub async fn refresh(&self) -> Result<(), KeysError> {
         let keys = rotating_keys::agree(&self.secrets, &self.spec, self.clock.now()).await?;
         let sealing = keys.iter().map(sealing_key).collect::<Result<_, _>>()?;
-        self.signer.replace(&keys)?;
+        let next = Signer::default();
+        next.replace(&keys)?;
         self.ring.replace(sealing);
-        self.publish()
-            .await
-            .map_err(|error| KeysError::Publish(Box::new(error)))
+        let mut found = None;
+        if let Err(error) = self.publish(next.key_set(), &mut found).await {
+            self.metrics.keys_unpublished();
+            if self.signer.is_empty() {
+                self.signer.replace(&surest(keys, found.as_deref()))?;
+            }
+            return Err(KeysError::Publish(Box::new(error)));
+        }
+        self.signer.replace(&keys)?;
+        Ok(())
     }
 
-    /// Writes the public keys where they differ. The object is the chart's: it is there, and only this entry of it is ours.
-    async fn publish(&self) -> Result<(), kube::Error> {
-        let wanted = self.signer.key_set();
+    /// Writes the public keys where they differ from those `found`. The object is the chart's, and made anew where somebody deleted
+    /// it; only this entry of it is ours.
+    async fn publish(&self, wanted: String, found: &mut Option<String>) -> Result<(), kube::Error> {
         let stored = self.public.get_opt(names::ASSERTION_KEYS).await?;
-        let data = stored.and_then(|object| object.data).unwrap_or_default();
-        if data.get(names::GATEWAY_KEYS) == Some(&wanted) {
+        let data = stored.and_then(|object| object.data);
+        *found = data.and_then(|mut data| data.remove(names::GATEWAY_KEYS));
+        if found.as_ref() == Some(&wanted) {
             return Ok(());
         }
         let object = json!({
@@ -123,6 +143,23 @@ impl KeyStore {
             }
         }
     }
+}
+
+/// Keys that pods can be expected to know, while none can be published: those `found` published, or else the oldest, which were
+/// published before all others.
+fn surest(keys: Vec<MasterKey>, found: Option<&str>) -> Vec<MasterKey> {
+    let found: Value = found
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    let found = found["keys"].as_array();
+    let is_found = |key: &MasterKey| found.is_some_and(|keys| keys.iter().any(|one| one["kid"] == *key.id));
+    let (published, mut others): (Vec<_>, Vec<_>) = keys.into_iter().partition(is_found);
+    if !published.is_empty() {
+        return published;
+    }
+    others.sort_by_key(|key| key.active_from);
+    others.truncate(1);
+    others
 }
 
 fn sealing_key(key: &MasterKey) -> Result<SealingKey, SealError> {
@@ -154,7 +191,7 @@ mod tests {
             };
             let system = |client: &kube::Client| Api::namespaced(client.clone(), "system");
             let public = Api::namespaced(client.clone(), "system");
-            KeyStore::open(system(&client), spec, public, clock.clone())
+            KeyStore::open(system(&client), spec, public, clock.clone(), Metrics::default())
         };
         let (one, two) = tokio::join!(open(), open());
         let (one, two) = (one.unwrap(), two.unwrap());
@@ -196,6 +233,65 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn keys_that_cannot_be_published_stop_no_start_and_sign_only_when_they_are() {
+        let (server, client) = testkit::api_server::ApiServer::start();
+        let clock = Clock::manual(1000);
+        let open = async || {
+            let spec = kit::shared_secret::Spec {
+                name: "jupyter-k8s-gateway-keys".into(),
+                type_: "Opaque",
+                labels: BTreeMap::new(),
+                manager: names::GATEWAY,
+            };
+            let secrets = Api::namespaced(client.clone(), "system");
+            let public = Api::namespaced(client.clone(), "system");
+            let opened = KeyStore::open(secrets, spec, public, clock.clone(), Metrics::default()).await;
+            opened.unwrap()
+        };
+        let refuse = |times| {
+            server.fail(testkit::api_server::Fault {
+                method: http::Method::PATCH,
+                path_part: "configmaps",
+                code: 403,
+                reason: "Forbidden",
+                message: "no".to_owned(),
+                times,
+            });
+        };
+        let one = open().await;
+        let first = one.signer().key_set();
+        clock.advance(23 * HOUR);
+        refuse(2);
+        assert!(matches!(one.refresh().await, Err(KeysError::Publish(_))));
+        assert_eq!(one.signer().key_set(), first, "the next key is not published");
+        clock.advance(2 * HOUR);
+        let two = open().await;
+        assert_eq!(
+            two.signer().key_set(),
+            first,
+            "nor does a new replica sign with it"
+        );
+        let now = clock.now();
+        two.signer().sign(&Claims::new("i", "a", "s", now)).unwrap();
+
+        server.remove::<ConfigMap>(Some("system"), names::ASSERTION_KEYS);
+        refuse(1);
+        let three = open().await;
+        assert_eq!(
+            three.signer().key_set(),
+            first,
+            "the oldest, where nothing is known"
+        );
+        three.refresh().await.unwrap();
+        assert_ne!(three.signer().key_set(), first);
+        let object: ConfigMap = server.get(Some("system"), names::ASSERTION_KEYS).unwrap();
+        assert_eq!(
+            object.data.unwrap()[names::GATEWAY_KEYS],
+            three.signer().key_set()
+        );
+    }
+
+    #[tokio::test]
     async fn a_secret_that_holds_something_else_stops_the_start_and_is_kept() {
         let (server, client) = testkit::api_server::ApiServer::start();
         let mut secret: Secret =
@@ -213,7 +309,14 @@ mod tests {
             manager: names::GATEWAY,
         };
         let api = Api::namespaced(client.clone(), "system");
-        let opened = KeyStore::open(api, spec, Api::namespaced(client, "system"), Clock::manual(0)).await;
+        let opened = KeyStore::open(
+            api,
+            spec,
+            Api::namespaced(client, "system"),
+            Clock::manual(0),
+            Metrics::default(),
+        )
+        .await;
         assert!(matches!(opened, Err(KeysError::Master(_))));
         assert_eq!(
             server.get::<Secret>(Some("system"), "keys").unwrap().data,

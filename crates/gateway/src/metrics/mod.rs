@@ -72,6 +72,7 @@ pub struct Metrics {
     renewals: Family<Label, Counter>,
     provider_requests: Family<Labels, Counter>,
     provider_duration: Family<Label, Histogram>,
+    keys_unpublished: Counter,
     sealing_keys: Gauge,
     sealing_key_since: Gauge<i64, AtomicI64>,
 }
@@ -134,6 +135,7 @@ impl Default for Metrics {
             renewals,
             provider_requests: Family::default(),
             provider_duration: Family::new_with_constructor(|| Histogram::new(PROVIDER_BUCKETS)),
+            keys_unpublished: Counter::default(),
             sealing_keys: Gauge::default(),
             sealing_key_since: Gauge::default(),
         }
@@ -171,6 +173,11 @@ impl Metrics {
     /// How far the index lags behind.
     pub fn index_lag(&self, lag: Duration) {
         self.index_lag.set(lag.as_secs_f64());
+    }
+
+    /// The public keys of what signs could not be published.
+    pub fn keys_unpublished(&self) {
+        self.keys_unpublished.inc();
     }
 
     /// The API server did not take a heartbeat.

@@ -126,6 +126,11 @@ impl Metrics {
             self.provider_duration.clone(),
         );
         registry.register(
+            "key_publication_failures",
+            "Attempts that failed to publish the keys by which workspaces check who asks",
+            self.keys_unpublished.clone(),
+        );
+        registry.register(
             "sealing_keys",
             "Keys that open what was sealed",
             self.sealing_keys.clone(),

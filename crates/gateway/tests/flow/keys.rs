@@ -17,7 +17,8 @@ async fn store(world: &World) -> KeyStore {
     };
     let secrets = Api::namespaced(world.app.client.clone(), SYSTEM);
     let public = Api::namespaced(world.app.client.clone(), SYSTEM);
-    KeyStore::open(secrets, spec, public, world.clock.clone())
+    let metrics = world.app.metrics.clone();
+    KeyStore::open(secrets, spec, public, world.clock.clone(), metrics)
         .await
         .unwrap()
 }

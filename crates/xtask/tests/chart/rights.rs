@@ -196,7 +196,7 @@ fn of_config_maps_the_operator_may_make_any_and_see_change_and_delete_those_with
         let granted = published.next().unwrap();
         assert_eq!(
             (strings(&granted["verbs"]), strings(&granted["resourceNames"])),
-            (vec!["get", "patch"], vec![keys])
+            (vec!["get", "create", "patch"], vec![keys])
         );
     }
 }
