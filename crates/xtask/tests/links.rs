@@ -5,14 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 fn pages() -> Vec<PathBuf> {
     let in_folder = |folder: &str| {
-        let entries = fs::read_dir(root().join(folder)).unwrap();
-        let paths = entries.map(|entry| entry.unwrap().path());
+        let entries = fs::read_dir(root().join(folder)).into_iter().flatten().flatten();
+        let paths = entries.map(|entry| entry.path());
         paths.filter(|path| path.extension().is_some_and(|end| end == "md"))
     };
     let folders = ["", "docs", "docs/decisions", "deploy/images"];
