@@ -199,3 +199,38 @@ async fn no_pod_starts_on_keys_of_others_that_cannot_be_put_right() {
     stage.pass().await.unwrap();
     assert!(stage.writes().iter().any(|write| write.contains("deployments")));
 }
+
+#[tokio::test]
+async fn an_operator_that_begins_anew_without_the_gateway_s_object_takes_nobody_s_keys_away() {
+    let mut stage = Stage::with_demo();
+    publish(&stage, "first");
+    keys::renew(&stage.context).await.unwrap();
+    stage.pass().await.unwrap();
+    let before = copies(&stage);
+    stage.replace_operator(None);
+    stage.sync();
+    stage.context.keys.listed(&before);
+    keys::renew(&stage.context).await.unwrap();
+    assert_eq!(keys::sweep(&stage.context).await, None);
+    stage.pass().await.unwrap();
+    assert_eq!(copies(&stage)[0].data.as_ref().unwrap()[GATEWAY_KEYS], "first");
+    publish(&stage, "second");
+    keys::sweep(&stage.context).await;
+    assert_eq!(copies(&stage)[0].data.as_ref().unwrap()[GATEWAY_KEYS], "second");
+}
+
+#[tokio::test]
+async fn keys_that_could_not_be_deleted_are_deleted_later() {
+    let mut stage = Stage::with_demo();
+    publish(&stage, "first");
+    keys::renew(&stage.context).await.unwrap();
+    stage.sync();
+    keys::sweep(&stage.context).await;
+    stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
+    stage.sync();
+    stage.fail(http::Method::DELETE, "configmaps", 500, "not now", 1);
+    assert!(keys::sweep(&stage.context).await.is_some());
+    assert_eq!(copies(&stage).len(), 1);
+    assert_eq!(keys::sweep(&stage.context).await, None);
+    assert!(copies(&stage).is_empty());
+}

@@ -80,7 +80,7 @@ async fn follow(context: &Context) {
             Ok(Event::InitApply(object)) => listed.push(object),
             Ok(Event::InitDone) => context.keys.listed(&std::mem::take(&mut listed)),
             Ok(Event::Apply(object)) => context.keys.saw(&object),
-            Ok(Event::Delete(object)) => context.keys.lost(&object.metadata),
+            Ok(Event::Delete(object)) => drop(context.keys.lost(&object.metadata)),
             Err(error) => tracing::warn!(%error, "the watch of keys broke and is begun anew"),
         }
         context.stores.pulse.beat();

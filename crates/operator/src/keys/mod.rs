@@ -71,13 +71,19 @@ impl Keys {
         }
     }
 
-    /// Takes note that one is gone.
-    pub fn lost(&self, object: &ObjectMeta) {
+    /// Takes note that one is gone, and says what was known of it.
+    fn lost(&self, object: &ObjectMeta) -> Option<Seen> {
         let namespace = namespace_of(object);
-        if let Some(seen) = self.seen().as_mut()
-            && seen.get(&namespace).is_some_and(|seen| seen.uid == object.uid)
-        {
-            seen.remove(&namespace);
+        let mut seen = self.seen();
+        let seen = seen.as_mut()?;
+        let is_it = seen.get(&namespace).is_some_and(|seen| seen.uid == object.uid);
+        is_it.then(|| seen.remove(&namespace)).flatten()
+    }
+
+    /// Takes note that one is there still, unless something is known of that namespace meanwhile.
+    fn kept(&self, namespace: &str, noted: Seen) {
+        if let Some(seen) = self.seen().as_mut() {
+            seen.entry(namespace.to_owned()).or_insert(noted);
         }
     }
 
@@ -99,6 +105,19 @@ impl Keys {
         let seen = self.seen();
         let seen = seen.as_ref().and_then(|seen| seen.get(namespace));
         seen.is_some_and(|seen| seen.sound && seen.entries == *wanted)
+    }
+
+    /// Whether a write would take the gateway's keys out of our copy, since after a restart theirs were not seen yet: pods would
+    /// believe nobody.
+    fn would_lose(&self, namespace: &str, wanted: &Entries) -> bool {
+        let seen = self.seen();
+        let copy = seen.as_ref().and_then(|seen| seen.get(namespace));
+        !wanted.contains_key(GATEWAY_KEYS)
+            && copy.is_some_and(|copy| {
+                let mut entries = copy.entries.keys();
+                let is_clean = entries.all(|key| key == GATEWAY_KEYS || key == OPERATOR_KEYS);
+                copy.ours && copy.sound && is_clean && copy.entries.contains_key(GATEWAY_KEYS)
+            })
     }
 
     /// Whether a namespace has something of that name, right or not.

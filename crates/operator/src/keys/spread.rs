@@ -9,7 +9,7 @@ use api::names;
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Resource as _,
-    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
     runtime::events::{Event, EventType},
 };
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ pub async fn ensure(context: &Context, namespace: &str) -> Result<(), kube::Erro
     };
     // A round that takes these keys away ends first, and leaves a note of it.
     let _turn = context.keys.turn.lock().await;
-    if context.keys.is_right(namespace, &wanted) {
+    if context.keys.is_right(namespace, &wanted) || context.keys.would_lose(namespace, &wanted) {
         return Ok(());
     }
     match write(context, namespace, wanted).await {
@@ -64,7 +64,7 @@ pub async fn sweep(context: &Context) -> Option<Duration> {
     let inhabited = inhabited(context);
     let mut again: Option<Duration> = None;
     for namespace in &inhabited {
-        if !keys.is_right(namespace, &wanted) {
+        if !keys.is_right(namespace, &wanted) && !keys.would_lose(namespace, &wanted) {
             let _turn = keys.turn.lock().await;
             let written = write(context, namespace, wanted.clone()).await;
             let wait = settle(context, namespace, written);
@@ -212,7 +212,9 @@ async fn anew(
         Err(error) if !gone(&error) => return Err(error),
         _ => {}
     }
-    let made = objects.create(&PostParams::default(), wanted).await?;
+    // By apply: rights to make ConfigMaps are granted for this name, which a POST does not have.
+    let params = PatchParams::apply(names::OPERATOR).force();
+    let made = objects.patch(NAME, &params, &Patch::Apply(wanted)).await?;
     tell(
         context,
         &made,
@@ -252,13 +254,20 @@ fn only(uid: Option<String>) -> DeleteParams {
 async fn delete(context: &Context, namespace: &str, uid: Option<String>) -> Option<Duration> {
     let params = only(uid.clone());
     // Noted before it is done: who starts a pod there meanwhile writes it anew.
-    context.keys.lost(&ObjectMeta {
+    let noted = context.keys.lost(&ObjectMeta {
         namespace: Some(namespace.to_owned()),
         uid,
         ..ObjectMeta::default()
     });
     let objects = api(context, namespace);
     let deleted = limited(async { objects.delete(NAME, &params).await.map(drop) }).await;
+    let is_over =
+        |error: &kube::Error| matches!(error, kube::Error::Api(status) if [404, 409].contains(&status.code));
+    if let Some(noted) = noted
+        && deleted.as_ref().is_err_and(|error| !is_over(error))
+    {
+        context.keys.kept(namespace, noted);
+    }
     settle(context, namespace, deleted)
 }
 
