@@ -61,7 +61,8 @@ impl Assertions {
 
     /// Whether a header's value is one that a replica made for this workspace and that still counts.
     pub fn are_ours(&self, value: &str, uid: &str) -> bool {
-        self.signer.has_signed(value, api::names::GATEWAY, uid, self.clock.now())
+        self.signer
+            .has_signed(value, api::names::GATEWAY, uid, self.clock.now())
     }
 
     /// The header's value: that this person asks this workspace, now.

@@ -65,9 +65,7 @@ async fn receive(app: &AppState, site: &Site, uri: &Uri, headers: &HeaderMap) ->
         session: session.id,
         uid: &allow.target().uid,
         site: site.as_str(),
-        browser: site
-            .ticket_needs_browser()
-            .then_some(code.enter.browser.as_str()),
+        browser: site.ticket_needs_browser().then_some(code.enter.browser.as_str()),
         issued: now,
         expires,
     };
