@@ -308,7 +308,8 @@ async fn what_a_person_at_work_notices_of_a_replica_that_dies_stands_still_or_is
         let lost = report.failed + report.held_up;
         assert!(lost * 10 < report.asked, "{report:?}");
         assert!(report.gap < Duration::from_secs(gap), "{report:?}");
-        assert!(report.trouble < Duration::from_secs(gap), "{report:?}");
+        // What was asked of it before is lost with it, or when forwardAuth gives up after its fixed 30 s.
+        assert!(report.trouble < Duration::from_secs(35), "{report:?}");
         assert!(report.slowest < Duration::from_secs(38), "{report:?}");
     }
     scratch.finish().await
