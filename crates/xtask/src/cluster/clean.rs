@@ -13,19 +13,23 @@ use anyhow::Context as _;
 use super::layout::{LINK, Layout, POD_NETWORK};
 use super::process::{self, Process};
 use super::state::State;
-use super::{cgroup, containerd, network};
+use super::{cgroup, containerd, network, settings};
 use crate::exec::Cmd;
 
 /// Folders of the machine, outer ones first, that a node's programs write into at places they do not let us choose.
-pub(crate) const BORROWED: [&str; 7] = [
+pub(crate) const BORROWED: [&str; 9] = [
     "/run/containerd",
     "/run/containerd/s",
+    "/run/mount",
     "/var/lib/cni",
     "/var/lib/cni/results",
     "/var/lib/kubelet",
+    DEVICE_PLUGINS,
     "/var/log/containers",
     "/var/log/pods",
 ];
+/// Where a kubelet listens for device plugins, whatever its own folder is; it leaves its socket behind.
+const DEVICE_PLUGINS: &str = "/var/lib/kubelet/device-plugins";
 /// Processes that are asked to end while containerd still runs; containerd, API server and etcd come after.
 const LAST: [&str; 3] = ["containerd", "kube-apiserver", "etcd"];
 /// How long a process may take to end by itself. None has anything to save: the node's data goes with it.
@@ -51,6 +55,7 @@ pub(crate) fn clean(layout: &Layout) -> anyhow::Result<()> {
     unmount(layout)?;
     network::remove(layout)?;
     cgroup::remove()?;
+    settings::restore(layout)?;
     remove_files(layout, &sockets, &made)
 }
 
@@ -183,6 +188,10 @@ pub(crate) fn parse_mounts(text: &str) -> Vec<(PathBuf, String)> {
 fn remove_files(layout: &Layout, sockets: &[PathBuf], made: &[PathBuf]) -> anyhow::Result<()> {
     for socket in sockets {
         let _ = fs::remove_file(socket);
+    }
+    let plugins = Path::new(DEVICE_PLUGINS);
+    if made.iter().any(|folder| folder == plugins) {
+        let _ = fs::remove_file(plugins.join("kubelet.sock"));
     }
     let results = Path::new("/var/lib/cni/results");
     for file in own_results(&names_in(results)) {

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::clean::{self, BORROWED};
 use super::layout::Layout;
-use super::{Cluster, cgroup, images, lock, node, process};
+use super::{Cluster, cgroup, images, lock, node, process, settings};
 use crate::args::Provider;
 use crate::components::NODE_TOOLS;
 use crate::exec::Cmd;
@@ -130,16 +130,11 @@ fn snapshot(paths: &Paths) -> anyhow::Result<Snapshot> {
     let mounts = mounts
         .lines()
         .filter_map(|line| line.split(' ').nth(1).map(str::to_owned));
-    let settings = [
-        "net.ipv4.ip_forward",
-        "net.ipv4.conf.all.forwarding",
-        "vm.overcommit_memory",
-        "kernel.panic",
-    ];
-    let setting = |name: &&str| {
-        let value = fs::read_to_string(format!("/proc/sys/{}", name.replace('.', "/"))).unwrap_or_default();
-        format!("{name} = {}", value.trim())
-    };
+    let forwarding = ["net.ipv4.ip_forward", "net.ipv4.conf.all.forwarding"];
+    let settings = forwarding
+        .into_iter()
+        .chain(settings::CHANGED.map(|(name, _)| name));
+    let setting = |name| format!("{name} = {}", settings::read(name).unwrap_or_default());
     let known = [
         "/run",
         "/run/netns",
@@ -162,7 +157,7 @@ fn snapshot(paths: &Paths) -> anyhow::Result<Snapshot> {
             "firewall rule (IPv6)",
             rules(run("ip6tables-save").unwrap_or_default()),
         ),
-        ("setting", settings.iter().map(setting).collect()),
+        ("setting", settings.map(setting).collect()),
         ("process", marked.collect()),
         ("file", folders.flat_map(|folder| entries(&folder)).collect()),
     ]))

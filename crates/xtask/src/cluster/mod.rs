@@ -9,7 +9,7 @@
 //! | `control_plane`, `kubelet`, `containerd`, `addons`, `pki`, `kubeconfig` | configuration, pure |
 //! | `agents` | the node's processes that run this tool |
 //! | `kwok` | fake nodes, on request |
-//! | `network`, `cgroup`, `process`, `images`, `oci`, `machine` | what the start is made of |
+//! | `network`, `cgroup`, `process`, `settings`, `images`, `oci`, `machine` | what the start is made of |
 //! | `state`, `lock`, `clean` | what was started, by whom, and how it goes again |
 //! | `status`, `leaks`, `users` | questions and checks |
 
@@ -35,6 +35,7 @@ mod oci;
 pub(crate) mod pki;
 mod plan;
 pub(crate) mod process;
+mod settings;
 mod state;
 mod status;
 mod target;

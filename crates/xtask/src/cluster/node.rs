@@ -14,6 +14,7 @@ use super::process::{Process, wait_until};
 use super::state::{Decision, Found, Phase, State};
 use super::{
     addons, agents, cgroup, clean, containerd, images, kubeconfig, kwok, machine, network, pki, process,
+    settings,
 };
 use crate::components::{Component, ETCD, HYPERKUBE, KUBERNETES, missing};
 use crate::exec::Cmd;
@@ -138,6 +139,7 @@ fn prepare(plan: &Plan, layout: &Layout, paths: &Paths) -> anyhow::Result<State>
         processes: Vec::new(),
         made: clean::note_made(layout)?,
     };
+    settings::note(layout)?;
     state.save(layout)?;
     for folder in ["logs", "bin", "cni", "audit", "kubelet", "volumes"] {
         fs::create_dir_all(layout.file(folder))?;

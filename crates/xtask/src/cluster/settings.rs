@@ -1,0 +1,95 @@
+//! The machine's kernel settings that a kubelet changes: noted before it starts, put back once it is gone (IO).
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use super::layout::Layout;
+
+/// What a kubelet sets without being asked, and to what. They are the whole machine's: no namespace keeps them apart.
+pub(crate) const CHANGED: [(&str, &str); 6] = [
+    ("kernel.keys.root_maxbytes", "25000000"),
+    ("kernel.keys.root_maxkeys", "1000000"),
+    ("kernel.panic", "10"),
+    ("kernel.panic_on_oops", "1"),
+    ("vm.overcommit_memory", "1"),
+    ("vm.panic_on_oom", "0"),
+];
+
+/// Writes down what the settings are now. The note is in the folder that a reboot empties, as a reboot undoes settings.
+pub(crate) fn note(layout: &Layout) -> anyhow::Result<()> {
+    let lines: Vec<String> = CHANGED
+        .iter()
+        .filter_map(|(name, _)| Some(format!("{name} = {}", read(name)?)))
+        .collect();
+    let file = file(layout);
+    fs::write(&file, lines.join("\n")).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Puts back what was noted. A setting that is no longer what a kubelet makes it was changed by somebody, and stays.
+pub(crate) fn restore(layout: &Layout) -> anyhow::Result<()> {
+    let Ok(note) = fs::read_to_string(file(layout)) else {
+        return Ok(());
+    };
+    for (name, value) in to_restore(&note, read) {
+        fs::write(path(name), value).with_context(|| format!("cannot set {name} back to {value}"))?;
+    }
+    Ok(())
+}
+
+/// What a setting is; `None` where this kernel does not have it.
+pub(crate) fn read(name: &str) -> Option<String> {
+    Some(fs::read_to_string(path(name)).ok()?.trim().to_owned())
+}
+
+/// The settings to write, of those in the note.
+fn to_restore(note: &str, now: impl Fn(&str) -> Option<String>) -> Vec<(&'static str, &str)> {
+    let before = |name: &str| {
+        let line = note
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "));
+        line.map(str::trim)
+    };
+    CHANGED
+        .iter()
+        .filter(|(name, kubelets)| now(name).as_deref() == Some(kubelets))
+        .filter_map(|(name, kubelets)| Some((*name, before(name).filter(|before| before != kubelets)?)))
+        .collect()
+}
+
+fn file(layout: &Layout) -> PathBuf {
+    layout.run().join("settings")
+}
+
+fn path(name: &str) -> PathBuf {
+    PathBuf::from("/proc/sys").join(name.replace('.', "/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTE: &str = "kernel.panic = 1\nkernel.panic_on_oops = 1\nvm.overcommit_memory = 0";
+
+    #[test]
+    fn what_a_kubelet_changed_is_put_back() {
+        let now = |name: &str| {
+            CHANGED
+                .iter()
+                .find(|(of, _)| *of == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
+        assert_eq!(
+            to_restore(NOTE, now),
+            [("kernel.panic", "1"), ("vm.overcommit_memory", "0")]
+        );
+    }
+
+    #[test]
+    fn what_somebody_else_set_meanwhile_or_was_never_noted_stays() {
+        let now = |name: &str| (name == "kernel.panic").then(|| "30".to_owned());
+        assert!(to_restore(NOTE, now).is_empty());
+        assert!(to_restore("", |_| Some("1".to_owned())).is_empty());
+    }
+}
