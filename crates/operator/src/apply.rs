@@ -28,13 +28,16 @@ use rules::ValidWorkspace;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub(crate) use self::writes::ABSENT;
-use self::writes::{Kind, Outcome, conflict, create, expect, is_conflict, leaving, look, mend, write};
 pub use self::{borrow::give_back, disk::keep};
+use self::{
+    told::Scaler,
+    writes::{Kind, Outcome, conflict, create, expect, is_conflict, leaving, look, mend, write},
+};
 use crate::{
     context::Context,
     differ::{self, Child, Step},
     failure::message_of,
-    finalizer,
+    finalizer, hands,
     intent::Intent,
     plan::{self, Plan},
     publish, random,
@@ -81,7 +84,12 @@ pub async fn apply(
         world,
         obstacle: None,
     };
-    let undone = told::undone(workspace, intent, &applied.world);
+    let undone = if told::seems_undone(workspace, intent) {
+        let scaler = scaler(context, &applied.world).await?;
+        told::undone(&applied.world, scaler)
+    } else {
+        None
+    };
     let runs = applied.world.wanted_pods() > 0 || applied.world.live_pods().next().is_some();
     if let Ok((valid, plan)) = planned {
         finalizer::hold(context, workspace)
@@ -115,6 +123,25 @@ pub async fn apply(
         publish::event(context, &applied.world.identity, event).await;
     }
     Ok(applied)
+}
+
+/// Who else scaled the Deployment to no pod. Of what the caches do not keep the API server is asked.
+async fn scaler(context: &Context, world: &World) -> Result<Option<Scaler>, Error> {
+    let Some(found) = world.own_deployment() else {
+        return Ok(None);
+    };
+    if let Some(who) = world.scaled_by() {
+        return Ok(Some(Scaler::Named(who)));
+    }
+    let deployments: Api<Deployment> = Api::namespaced(context.client.clone(), &world.identity.namespace);
+    let now = deployments.get_metadata_opt(&world.identity.child_name()).await;
+    let now = now.map_err(|source| Error {
+        kind: Deployment::KIND,
+        source,
+    })?;
+    let same = now.filter(|now| now.metadata.uid == found.metadata.uid);
+    let is_nobodys = same.is_some_and(|now| hands::is_count_nobodys(&now.metadata));
+    Ok(is_nobodys.then_some(Scaler::Unnamed))
 }
 
 /// When the last pod has gone, the claim that was the home may become another's.

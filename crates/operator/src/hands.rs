@@ -40,6 +40,23 @@ fn stranger_of(entries: &[ManagedFieldsEntry], field: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
+/// Whether the books name nobody for the number of pods, although they are kept: `kubectl scale` to none leaves them so, because the
+/// API server drops a number of 0 from what it is asked there. We are always named for ours. To be asked of what the API server
+/// answers; caches do not keep it.
+pub fn is_count_nobodys(meta: &ObjectMeta) -> bool {
+    let entries = || {
+        let all = meta.managed_fields.iter().flatten();
+        all.filter(|entry| entry.subresource.as_deref() != Some("status"))
+    };
+    let names_ours = entries().any(|entry| entry.manager.as_deref() == Some(names::OPERATOR));
+    names_ours && !entries().any(|entry| touches(entry, COUNT))
+}
+
+fn touches(entry: &ManagedFieldsEntry, field: &str) -> bool {
+    let fields = entry.fields_v1.as_ref();
+    fields.is_some_and(|fields| fields.0.pointer(field).is_some())
+}
+
 /// Keeps the answers where the books are about to be dropped.
 pub fn remember(meta: &mut ObjectMeta) {
     let entries = meta.managed_fields.as_deref().unwrap_or_default();
@@ -57,10 +74,9 @@ pub fn remember(meta: &mut ObjectMeta) {
 }
 
 fn stranger<'a>(entry: &'a ManagedFieldsEntry, field: &str) -> Option<&'a str> {
-    let touched = entry.fields_v1.as_ref()?.0.pointer(field);
     let who = entry.manager.as_deref().unwrap_or("somebody");
-    touched.filter(|_| !is_known(who) && entry.subresource.as_deref() != Some("status"))?;
-    Some(who)
+    let is_stranger = !is_known(who) && entry.subresource.as_deref() != Some("status");
+    (is_stranger && touches(entry, field)).then_some(who)
 }
 
 /// Whether a manager of fields is no stranger to pod templates: ourselves, and who makes replica sets.
@@ -127,6 +143,23 @@ mod tests {
             remember(&mut scaled);
             scaled.managed_fields = None;
         }
+    }
+
+    #[test]
+    fn a_number_that_nobody_is_named_for_is_told_from_ours_and_from_books_that_are_not_kept() {
+        let ours = entry(names::OPERATOR, json!({"f:spec": {"f:template": {}}}));
+        let count = json!({"f:spec": {"f:replicas": {}}});
+        let mut status = entry("kube-controller-manager", json!({"f:status": {"f:replicas": {}}}));
+        status["subresource"] = json!("status");
+        let is_nobodys = |entries| is_count_nobodys(&written_by(entries));
+        assert!(is_nobodys(json!([ours, status])));
+        assert!(!is_nobodys(json!([
+            ours,
+            entry(names::OPERATOR_SCALE, count.clone())
+        ])));
+        assert!(!is_nobodys(json!([ours, entry("kubectl", count)])));
+        assert!(!is_nobodys(json!([status])));
+        assert!(!is_nobodys(json!([])));
     }
 
     #[test]

@@ -232,24 +232,36 @@ async fn a_deployment_scaled_by_hand_is_scaled_back_at_once_and_that_is_told() {
 
 #[tokio::test]
 async fn a_deployment_scaled_to_none_or_deleted_by_hand_is_told_once_and_a_new_run_begins() {
-    for deleted in [false, true] {
+    let ours = json!({
+        "manager": names::OPERATOR, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:template": {}}},
+    });
+    let edited = json!({
+        "manager": "kubectl", "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:replicas": {}}},
+    });
+    let hands = [
+        (None, "was deleted"),
+        (Some(json!([ours, edited])), "was scaled to no pod by \"kubectl\""),
+        // What the scale subresource leaves of a number of 0.
+        (
+            Some(json!([ours])),
+            "was scaled to no pod, as `kubectl scale` does it",
+        ),
+    ];
+    for (scaled, words) in hands {
         let mut stage = Stage::with_running_demo().await;
         let first = run_id(&stage.child().unwrap());
-        if deleted {
+        if let Some(books) = scaled {
+            stage.server.edit::<Deployment>(Some(NAMESPACE), CHILD, |object| {
+                object["spec"]["replicas"] = json!(0);
+                object["metadata"]["managedFields"] = books;
+            });
+        } else {
             stage.server.remove::<Deployment>(Some(NAMESPACE), CHILD);
             for set in stage.all::<ReplicaSet>() {
                 stage
                     .server
                     .remove::<ReplicaSet>(Some(NAMESPACE), &set.name_any());
             }
-        } else {
-            stage.server.edit::<Deployment>(Some(NAMESPACE), CHILD, |object| {
-                object["spec"]["replicas"] = json!(0);
-                object["metadata"]["managedFields"] = json!([{
-                    "manager": "kubectl", "operation": "Update", "subresource": "scale", "fieldsType": "FieldsV1",
-                    "fieldsV1": {"f:spec": {"f:replicas": {}}},
-                }]);
-            });
         }
         stage.pass().await.unwrap();
         stage.end_pods();
@@ -258,19 +270,14 @@ async fn a_deployment_scaled_to_none_or_deleted_by_hand_is_told_once_and_a_new_r
             stage.pass().await.unwrap();
             stage.cluster();
         }
-        assert_ne!(run_id(&stage.child().unwrap()), first, "deleted: {deleted}");
-        assert_eq!(told(&stage, reason::DEPLOYMENT_RESTORED), 1, "deleted: {deleted}");
+        assert_ne!(run_id(&stage.child().unwrap()), first, "{words}");
+        assert_eq!(told(&stage, reason::DEPLOYMENT_RESTORED), 1, "{words}");
         let events = stage.all::<Event>();
         let note = events
             .iter()
             .find(|event| event.reason.as_deref() == Some(reason::DEPLOYMENT_RESTORED))
             .and_then(|event| event.note.clone())
             .unwrap();
-        let words = if deleted {
-            "was deleted"
-        } else {
-            "was scaled to no pod by \"kubectl\""
-        };
         assert!(
             note.contains(words) && note.contains("spec.desiredStatus"),
             "{note}"

@@ -170,7 +170,7 @@ async fn new_run_told(scene: &Scene, first: Option<String>, words: &str) -> anyh
     scene.recovered().await
 }
 
-async fn deployment_scaled_to_none_by_hand(scene: &Scene) -> anyhow::Result<()> {
+async fn scaled_to_none(scene: &Scene, by_subresource: bool, words: &str) -> anyhow::Result<()> {
     scene.create(json!({})).await?;
     let first = scene
         .reached(Phase::Running)
@@ -184,8 +184,21 @@ async fn deployment_scaled_to_none_by_hand(scene: &Scene) -> anyhow::Result<()> 
     };
     let none = Patch::Merge(json!({"spec": {"replicas": 0}}));
     let deployments = scene.scratch.api::<Deployment>();
-    deployments.patch(&child(scene), &by_hand, &none).await?;
-    new_run_told(scene, first, "was scaled to no pod by \"somebody\"").await
+    if by_subresource {
+        deployments.patch_scale(&child(scene), &by_hand, &none).await?;
+    } else {
+        deployments.patch(&child(scene), &by_hand, &none).await?;
+    }
+    new_run_told(scene, first, words).await
+}
+
+async fn deployment_scaled_to_none_by_hand(scene: &Scene) -> anyhow::Result<()> {
+    scaled_to_none(scene, false, "was scaled to no pod by \"somebody\"").await
+}
+
+/// There the API server keeps no name of who wants none.
+async fn deployment_scaled_to_none_as_kubectl_scale_does(scene: &Scene) -> anyhow::Result<()> {
+    scaled_to_none(scene, true, "was scaled to no pod, as `kubectl scale` does it").await
 }
 
 async fn deployment_deleted_by_hand(scene: &Scene) -> anyhow::Result<()> {
@@ -238,6 +251,7 @@ async fn what_people_do_by_hand_is_told_and_what_never_began_is_changed_at_once(
         row!(change_of_a_run_that_began_waits),
         row!(deployment_scaled_by_hand),
         row!(deployment_scaled_to_none_by_hand),
+        row!(deployment_scaled_to_none_as_kubectl_scale_does),
         row!(deployment_deleted_by_hand),
         row!(pod_template_changed_by_hand),
     ];

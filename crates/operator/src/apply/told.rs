@@ -1,6 +1,6 @@
 //! What somebody did to a Deployment -> the Event that says so (pure).
 
-use api::{Workspace, condition::reason, workspace::DesiredStatus};
+use api::{Workspace, WorkspaceStatus, condition::reason, workspace::DesiredStatus};
 use kube::runtime::events::{Event, EventType};
 
 use crate::{
@@ -19,22 +19,36 @@ pub(super) fn corrected(identity: &Identity, before: i32, replicas: i32) -> Even
     warning(reason::REPLICAS_CORRECTED, &text)
 }
 
-/// Somebody ended a run although the workspace is wanted running. `world` is what is found, before anything is written. It is told in
-/// the first pass that finds it: whatever that pass says in the status, the workspace is not ready in it.
-pub(super) fn undone(workspace: &Workspace, intent: Intent, world: &World) -> Option<Event> {
-    let was_ready = workspace.status.as_ref()?.endpoint.is_some();
-    let wanted = workspace.spec.desired_status == DesiredStatus::Running;
-    if !was_ready || !wanted || !matches!(intent, Intent::Start | Intent::Await) {
-        return None;
-    }
+/// Who said that there is to be no pod, and not by the workspace.
+pub(super) enum Scaler {
+    /// A field manager of this name.
+    Named(String),
+    /// Who used the scale subresource: nobody's name is kept there for a number of 0.
+    Unnamed,
+}
+
+/// Whether somebody seems to have ended a run although the workspace is wanted running. It is told in the first pass that finds it:
+/// whatever that pass says in the status, the workspace is not ready in it.
+pub(super) fn seems_undone(workspace: &Workspace, intent: Intent) -> bool {
+    let was_ready = |status: &WorkspaceStatus| status.endpoint.is_some();
+    workspace.spec.desired_status == DesiredStatus::Running
+        && workspace.status.as_ref().is_some_and(was_ready)
+        && matches!(intent, Intent::Start | Intent::Await)
+}
+
+/// Somebody ended a run. `world` is what is found, before anything is written; `scaler`: nobody where we did it ourselves, to begin it
+/// anew.
+pub(super) fn undone(world: &World, scaler: Option<Scaler>) -> Option<Event> {
     let name = world.identity.child_name();
-    let what = match &world.deployment {
-        None => format!("The Deployment {name} was deleted"),
-        // We end runs ourselves, too, to begin them anew.
-        Some(_) => format!(
-            "The Deployment {name} was scaled to no pod by {:?}",
-            world.scaled_by()?
-        ),
+    let what = match (&world.deployment, scaler) {
+        (None, _) => format!("The Deployment {name} was deleted"),
+        (Some(_), Some(Scaler::Named(who))) => {
+            format!("The Deployment {name} was scaled to no pod by {who:?}")
+        }
+        (Some(_), Some(Scaler::Unnamed)) => {
+            format!("The Deployment {name} was scaled to no pod, as `kubectl scale` does it")
+        }
+        (Some(_), None) => return None,
     };
     let text = format!(
         "{what}, and not the Workspace stopped: its pod ends, and a new run begins. To stop the workspace, set spec.desiredStatus: \
