@@ -6,8 +6,10 @@
     reason = "clippy exempts functions marked #[test], but not what they call"
 )]
 
+mod checks;
 mod managers;
 mod monitoring;
+mod notes;
 mod pods;
 mod render;
 mod rights;

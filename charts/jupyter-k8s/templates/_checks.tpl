@@ -1,0 +1,63 @@
+{{/* Each of these gives one line per problem ("\n  - field: ..."), or nothing. */}}
+
+{{- define "jk8s.missing" -}}
+{{- if not .Values.image.registry }}
+  - image.registry: where the images were pushed, for example registry.example.com/jupyter-k8s
+{{- end -}}
+{{- if not .Values.routing.baseDomain }}
+  - routing.baseDomain: a domain used for nothing but workspaces
+{{- end -}}
+{{- if not .Values.proxy.tls.secretName }}
+  - proxy.tls.secretName: an existing Secret with tls.crt and tls.key for {{ if eq .Values.routing.mode "Path" }}<routing.baseDomain> and auth.<routing.baseDomain>{{ else }}*.<routing.baseDomain>{{ end }}
+{{- end -}}
+{{- if and .Values.identity.enabled (not .Values.identity.host) }}
+  - identity.host: the host of the bundled identity provider
+{{- end -}}
+{{- if and (not .Values.identity.enabled) (not .Values.oidc.issuerUrl) }}
+  - oidc.issuerUrl: the OpenID Connect provider that people sign in with (or, to try the product out, identity.enabled=true)
+{{- end -}}
+{{- end }}
+
+{{/* Settings that exclude each other or cannot work together, apart from sign-in. */}}
+{{- define "jk8s.contradictions" -}}
+{{- if and .Values.identity.enabled .Values.oidc.issuerUrl }}
+  - oidc.issuerUrl and identity.enabled exclude each other: the bundled identity provider is its own issuer
+{{- end -}}
+{{- if and (eq .Values.routing.mode "Subdomain") (ne .Values.routing.pathModeSharing "Refuse") }}
+  - routing.pathModeSharing: AcceptRisk is for routing.mode: Path; with a host for each workspace there is no such risk
+{{- end -}}
+{{- if gt (len .Release.Name) 40 }}
+  - release name {{ quote .Release.Name }} is too long: at most 40 characters, because objects are called <release>-gateway-keys
+{{- end -}}
+{{- $session := .Values.gateway.session -}}
+{{- if and (gt (int $session.idleMinutes) (int $session.lifetimeMinutes)) (ne (int $session.idleMinutes) (int (include "jk8s.defaultIdleMinutes" .))) }}
+  - gateway.session.idleMinutes: {{ int $session.idleMinutes }} is more than gateway.session.lifetimeMinutes ({{ int $session.lifetimeMinutes }}), with which every session ends: set it to {{ int $session.lifetimeMinutes }} or less, or raise lifetimeMinutes
+{{- end -}}
+{{- range $index, $network := .Values.proxy.trustedProxies }}
+{{- if hasSuffix "/0" $network }}
+  - proxy.trustedProxies[{{ $index }}]: {{ quote $network }} is every address, so each client could claim to be another: name only the networks of your load balancers, or none
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* Default of gateway.session.idleMinutes: who only shortens lifetimeMinutes has not asked for more than that. */}}
+{{- define "jk8s.defaultIdleMinutes" -}}120{{- end }}
+
+{{/* A session that is over is not idle: the default gives way to a shorter lifetime. */}}
+{{- define "jk8s.idleMinutes" -}}
+{{- min (int .Values.gateway.session.idleMinutes) (int .Values.gateway.session.lifetimeMinutes) -}}
+{{- end }}
+
+{{/* Names of templates whose workspaces are Public by default, which does not count in this routing mode; as JSON. */}}
+{{- define "jk8s.uncountedPublic" -}}
+{{- $names := list -}}
+{{- if and (eq .Values.routing.mode "Path") (eq .Values.routing.pathModeSharing "Refuse") -}}
+  {{- range $name, $spec := .Values.templates -}}
+    {{- /* Another manager may have another mode. */ -}}
+    {{- if and $spec (eq (default "" $spec.defaultAccessType) "Public") (eq (default $.Values.manager.name $spec.managerRef) $.Values.manager.name) -}}
+      {{- $names = append $names $name -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- toJson $names -}}
+{{- end }}

@@ -1,0 +1,84 @@
+{{/* What is wrong with the identity providers, one line per problem. The gateway checks the same when it starts. */}}
+{{- define "jk8s.signInProblems" -}}
+{{- $root := . -}}
+{{- $all := include "jk8s.allProviders" . | fromJsonArray -}}
+{{- $names := list -}}
+{{- range $all -}}
+  {{- $at := .at -}}
+  {{- if and .name (has .name $names) }}
+  - {{ $at }}: another provider has this name
+  {{- end -}}
+  {{- $names = append $names .name -}}
+  {{- if eq .name "main" }}
+  - {{ $at }}.name: "main" is the provider under oidc: choose another name
+  {{- end -}}
+  {{- if and .caSecretName .caConfigMapName }}
+  - {{ $at }}.caSecretName and {{ $at }}.caConfigMapName exclude each other: name one of them
+  {{- end -}}
+  {{- $host := (urlParse .issuer).hostname -}}
+  {{- if and $root.Values.routing.baseDomain (include "jk8s.underBaseDomain" (list $root $host)) }}
+  - {{ .issuerAt }}: host {{ $host }} must lie outside routing.baseDomain ({{ $root.Values.routing.baseDomain }}), which is for workspaces alone: a workspace could set cookies for it
+  {{- end -}}
+  {{- include "jk8s.groupProblems" . -}}
+{{- end -}}
+{{- range $number, $one := $all -}}
+  {{- range $other := slice $all (int (add1 $number)) -}}
+    {{- include "jk8s.overlaps" (list $one $other) -}}
+  {{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* All providers as JSON, the main one first, with what is put before names of their people and groups. */}}
+{{- define "jk8s.allProviders" -}}
+{{- $all := list (merge (dict "at" "oidc" "name" "" "issuer" (include "jk8s.issuerUrl" .) "issuerAt" (ternary "identity.host" "oidc.issuerUrl" .Values.identity.enabled)) (omit .Values.oidc "others")) -}}
+{{- range $number, $other := .Values.oidc.others -}}
+  {{- $at := printf "oidc.others[%d] (%s)" $number $other.name -}}
+  {{- $all = append $all (merge (dict "at" $at "issuer" $other.issuerUrl "issuerAt" (printf "%s.issuerUrl" $at)) $other) -}}
+{{- end -}}
+{{- $told := list -}}
+{{- range $all -}}
+  {{- $userPrefix := default "" .usernamePrefix -}}
+  {{- if eq $userPrefix "-" -}}
+    {{- $userPrefix = "" -}}
+  {{- else if and (not $userPrefix) (ne (default "sub" .usernameClaim) "email") -}}
+    {{- $userPrefix = printf "%s#" .issuer -}}
+  {{- end -}}
+  {{- $told = append $told (merge (dict "users" $userPrefix "groups" (default "" .groupsPrefix)) .) -}}
+{{- end -}}
+{{- toJson $told -}}
+{{- end }}
+
+{{/* Groups that are to be admitted and that nobody can have. */}}
+{{- define "jk8s.groupProblems" -}}
+{{- $provider := . -}}
+{{- range $index, $group := .allowedGroups -}}
+  {{- $at := printf "%s.allowedGroups[%d]: nobody can have the group %q" $provider.at $index $group -}}
+  {{- if not $provider.groupsClaim }}
+  - {{ $at }}, because {{ $provider.at }}.groupsClaim is not set and so nobody has groups: name the claim that holds them, or leave allowedGroups empty
+  {{- else if not (hasPrefix $provider.groups $group) }}
+  - {{ $at }}, because every group gets the prefix {{ quote $provider.groups }} ({{ $provider.at }}.groupsPrefix): write {{ printf "%s%s" $provider.groups $group | quote }}
+  {{- else if $provider.groupsFilter -}}
+    {{- $kept := false -}}
+    {{- range $provider.groupsFilter }}{{ if hasPrefix . (trimPrefix $provider.groups $group) }}{{ $kept = true }}{{ end }}{{ end -}}
+    {{- if not $kept }}
+  - {{ $at }}, because {{ $provider.at }}.groupsFilter leaves out {{ trimPrefix $provider.groups $group | quote }}: add its beginning there, or take it out of allowedGroups
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* Two providers of which one could give somebody the name of somebody of the other: (list one other) */}}
+{{- define "jk8s.overlaps" -}}
+{{- $one := index . 0 -}}
+{{- $other := index . 1 -}}
+{{- if eq $one.issuer $other.issuer }}
+  - {{ $other.issuerAt }}: {{ $one.at }} has the same issuer; one issuer is one provider
+{{- else -}}
+  {{- if or (hasPrefix $one.users $other.users) (hasPrefix $other.users $one.users) }}
+  - {{ $other.at }}.usernamePrefix: {{ quote $other.users }}, and {{ quote $one.users }} of {{ $one.at }}, could give two people one user name: neither may be empty or the beginning of the other; give each provider a prefix of its own, such as {{ printf "%s:" (default "partners" $other.name) | quote }}
+  {{- end -}}
+  {{- if and $one.groupsClaim $other.groupsClaim (or (hasPrefix $one.groups $other.groups) (hasPrefix $other.groups $one.groups)) }}
+  - {{ $other.at }}.groupsPrefix: {{ quote $other.groups }}, and {{ quote $one.groups }} of {{ $one.at }}, could give two groups one name: neither may be empty or the beginning of the other; give each provider a prefix of its own, such as {{ printf "%s:" (default "partners" $other.name) | quote }}
+  {{- end -}}
+{{- end -}}
+{{- end }}

@@ -1,0 +1,344 @@
+//! values that cannot work -> refused with a sentence that names field, value, rule and what to do (IO: runs `helm`).
+
+use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::render::{EXTERNAL, LOCAL, argument, chart, containers, refusal, template};
+
+static FILES: AtomicUsize = AtomicUsize::new(0);
+
+fn read(file: &str) -> String {
+    fs::read_to_string(chart().join(file)).unwrap()
+}
+
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from,
+    }
+}
+
+/// What an installation comes to with `setting` (`path.of.field=JSON`; objects are merged) in its values file.
+fn with(setting: &str) -> Result<Vec<Value>, String> {
+    let (path, value) = setting.split_once('=').unwrap();
+    let value: Value = serde_json::from_str(value).unwrap();
+    let nested = path.rsplit('.').fold(value, |inner, key| json!({ key: inner }));
+    let mut values = json!({
+        "image": {"registry": "registry.example.com/jupyter-k8s"},
+        "routing": {"baseDomain": "workspaces.example.org"},
+        "proxy": {"tls": {"secretName": "tls"}},
+        "oidc": {"issuerUrl": "https://id.example.com/realm"},
+    });
+    merge(&mut values, nested);
+    let number = FILES.fetch_add(1, Ordering::Relaxed);
+    let file = std::env::temp_dir().join(format!("chart-values-{}-{number}.json", std::process::id()));
+    fs::write(&file, values.to_string()).unwrap();
+    let result = template(&["-f", file.to_str().unwrap()]);
+    fs::remove_file(file).unwrap();
+    result
+}
+
+fn refused(setting: &str) -> String {
+    match with(setting) {
+        Ok(_) => panic!("accepted: {setting}"),
+        Err(reason) => reason,
+    }
+}
+
+fn accepted(setting: &str) {
+    if let Err(reason) = with(setting) {
+        panic!("{setting}: {reason}");
+    }
+}
+
+/// The texts that a schema's node allows below a path of formats.yaml: whether there are any.
+fn leads_to_a_text(schema: &Value, node: &Value, path: &[&str]) -> bool {
+    if let Some(name) = node["$ref"].as_str() {
+        let definition = &schema["definitions"][name.trim_start_matches("#/definitions/")];
+        return leads_to_a_text(schema, definition, path);
+    }
+    let Some((first, rest)) = path.split_first() else {
+        let kind = &node["type"];
+        return kind == "string"
+            || kind
+                .as_array()
+                .is_some_and(|kinds| kinds.contains(&json!("string")));
+    };
+    match *first {
+        "@keys" => rest.is_empty() && node["additionalProperties"].is_object(),
+        // The entries of a list, of a map of anything, or of one whose keys are all known.
+        "*" if node["items"].is_object() => leads_to_a_text(schema, &node["items"], rest),
+        "*" if node["additionalProperties"].is_object() => {
+            leads_to_a_text(schema, &node["additionalProperties"], rest)
+        }
+        "*" => node["properties"]
+            .as_object()
+            .is_some_and(|all| all.values().all(|one| leads_to_a_text(schema, one, rest))),
+        keys => keys
+            .split('|')
+            .all(|key| leads_to_a_text(schema, &node["properties"][key], rest)),
+    }
+}
+
+#[test]
+fn no_pattern_is_shown_bare_and_every_format_is_about_fields_that_exist() {
+    let text = read("values.schema.json");
+    for bare in [
+        "\"pattern\"",
+        "\"not\"",
+        "\"anyOf\"",
+        "\"allOf\"",
+        "\"propertyNames\"",
+    ] {
+        assert!(!text.contains(bare), "helm has no sentence about {bare}");
+    }
+    let schema: Value = serde_json::from_str(&text).unwrap();
+    let formats: Vec<Value> = serde_saphyr::from_str(&read("formats.yaml")).unwrap();
+    assert!(!formats.is_empty());
+    for format in formats {
+        let rule = format["rule"].as_str().unwrap();
+        assert!(rule.starts_with("is ") || rule.starts_with("has "), "{rule}");
+        for field in ["fields", "optional"].map(|key| format[key].clone()) {
+            for field in field.as_array().into_iter().flatten() {
+                let path: Vec<&str> = field.as_str().unwrap().split('.').collect();
+                assert!(leads_to_a_text(&schema, &schema, &path), "{field}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_text_that_cannot_be_what_it_is_for_is_refused_with_field_value_and_rule() {
+    for (setting, start) in [
+        (
+            r#"routing.baseDomain="Ws.example.org""#,
+            r#"routing.baseDomain: "Ws.example.org" is no domain such as"#,
+        ),
+        (
+            r#"routing.baseDomain="*.example.org""#,
+            r#"routing.baseDomain: "*.example.org" is no domain"#,
+        ),
+        (
+            r#"image.registry="https://r.example/x""#,
+            r#"image.registry: "https://r.example/x" is no registry"#,
+        ),
+        (
+            r#"image.pullSecrets=[""]"#,
+            r#"image.pullSecrets[0]: "" is no name of a Kubernetes object"#,
+        ),
+        (
+            r#"images.gateway.tag="sha256:abc""#,
+            r#"images.gateway.tag: "sha256:abc" is no tag"#,
+        ),
+        (
+            r#"oidc.issuerUrl="http://id.example.com""#,
+            r#"oidc.issuerUrl: "http://id.example.com" is no issuer"#,
+        ),
+        (r#"oidc.issuerUrl="https://id.example.com:x""#, "is no issuer"),
+        (r#"oidc.issuerUrl="https://id.example.com/%zz""#, "is no issuer"),
+        (
+            r#"oidc.connectTo="10.0.0.1""#,
+            r#"oidc.connectTo: "10.0.0.1" is not <host>:<port>"#,
+        ),
+        (r#"oidc.scopes=["a b"]"#, r#"oidc.scopes[0]: "a b" is no scope"#),
+        (
+            r#"oidc.allowedEmailDomains=["*.example.org"]"#,
+            r#"oidc.allowedEmailDomains[0]: "*.example.org" is no domain of e-mail"#,
+        ),
+        (
+            r#"gateway.pages.accentColor="red""#,
+            r#"gateway.pages.accentColor: "red" is no colour"#,
+        ),
+        (
+            r#"gateway.pages.notice="a\nb""#,
+            "gateway.pages.notice: \"a\\nb\" has a control character",
+        ),
+        (
+            r#"webhook.controllerUsers=["a'b"]"#,
+            r#"webhook.controllerUsers[0]: "a'b" is no user name"#,
+        ),
+        (
+            r#"settings.defaultStorage.size="10 GB""#,
+            r#"settings.defaultStorage.size: "10 GB" is no quantity"#,
+        ),
+        (
+            r#"gateway.resources.limits.cpu="two""#,
+            r#"gateway.resources.limits.cpu: "two" is no quantity"#,
+        ),
+        (
+            r#"templates={"Big_One":{"displayName":"b","defaultImage":"uv"}}"#,
+            r#"templates: "Big_One" is no name"#,
+        ),
+        (
+            r#"templates={"b":{"displayName":"b","defaultImage":"uv","resourceBounds":{"cpu":{"max":"4 cpus"}}}}"#,
+            r#"templates.b.resourceBounds.cpu.max: "4 cpus" is no quantity"#,
+        ),
+        (
+            r#"userNamespaces=[{"name":"Team"}]"#,
+            r#"userNamespaces[0].name: "Team" is no name of a namespace"#,
+        ),
+        (
+            r#"proxy.service.externalIPs=["host"]"#,
+            r#"proxy.service.externalIPs[0]: "host" is no IP address"#,
+        ),
+    ] {
+        let reason = refused(setting);
+        assert!(reason.contains(start), "{setting}: {reason}");
+        assert!(!reason.contains("Does not match pattern"), "{reason}");
+    }
+    let both =
+        template(&[&EXTERNAL[..], &["--set", "routing.baseDomain=A,oidc.connectTo=b"]].concat()).unwrap_err();
+    assert!(
+        both.contains("routing.baseDomain: ") && both.contains("oidc.connectTo: "),
+        "{both}"
+    );
+    accepted(r#"oidc.issuerUrl="https://[2001:db8::1]:8443/realms/a%20b""#);
+}
+
+#[test]
+fn proxies_are_trusted_by_networks_and_never_all_of_them() {
+    for wrong in [
+        "abc",
+        "10.0.0.0/33",
+        "10.0.0.256",
+        "10.0.0",
+        "10.0.0.0/",
+        "2001:db8::/129",
+        "2001:db8::1::",
+        "1:2:3:4:5:6:7:8:9",
+        "example.org",
+    ] {
+        let reason = refused(&format!("proxy.trustedProxies=[\"{wrong}\"]"));
+        let told = format!("proxy.trustedProxies[0]: \"{wrong}\" is no network or address");
+        assert!(reason.contains(&told), "{reason}");
+    }
+    for all in ["0.0.0.0/0", "10.0.0.0/0", "::/0"] {
+        let reason = refused(&format!("proxy.trustedProxies=[\"10.0.0.0/8\",\"{all}\"]"));
+        let told = format!("proxy.trustedProxies[1]: \"{all}\" is every address");
+        assert!(reason.contains(&told), "{reason}");
+    }
+    accepted(
+        r#"proxy.trustedProxies=["10.0.0.0/8","10.1.2.3","2001:db8::/32","::1","fe80::1:2","1:2:3:4:5:6:7:8"]"#,
+    );
+}
+
+#[test]
+fn a_group_that_nobody_can_have_admits_nobody_and_is_refused_with_the_reason() {
+    for (oidc, told) in [
+        (
+            r#"{"allowedGroups":["staff"]}"#,
+            "oidc.allowedGroups[0]: nobody can have the group \"staff\", because oidc.groupsClaim is not set",
+        ),
+        (
+            r#"{"groupsClaim":"groups","groupsPrefix":"oidc:","allowedGroups":["staff"]}"#,
+            "gets the prefix \"oidc:\" (oidc.groupsPrefix): write \"oidc:staff\"",
+        ),
+        (
+            r#"{"groupsClaim":"groups","groupsPrefix":"oidc:","groupsFilter":["jupyter-"],"allowedGroups":["oidc:jupyter-a","oidc:staff"]}"#,
+            "oidc.allowedGroups[1]: nobody can have the group \"oidc:staff\", because oidc.groupsFilter leaves out \"staff\"",
+        ),
+        (
+            r#"{"usernamePrefix":"m:","others":[{"name":"p","issuerUrl":"https://p.example","clientId":"c","allowedGroups":["p:x"]}]}"#,
+            "oidc.others[0] (p).allowedGroups[0]: nobody can have",
+        ),
+    ] {
+        let reason = refused(&format!("oidc={oidc}"));
+        assert!(reason.contains(told), "{reason}");
+    }
+    accepted(
+        r#"oidc={"groupsClaim":"groups","groupsPrefix":"oidc:","groupsFilter":["jupyter-"],"allowedGroups":["oidc:jupyter-a"]}"#,
+    );
+}
+
+#[test]
+fn providers_that_could_give_two_people_one_name_are_refused_as_the_gateway_would() {
+    let pair = |main: &str, other: &str| {
+        format!(
+            r#"oidc={{{main}"others":[{{"name":"partners","clientId":"c","issuerUrl":"https://p.example"{other}}}]}}"#
+        )
+    };
+    for (main, other, told) in [
+        (
+            r#""usernamePrefix":"-","#,
+            "",
+            "oidc.others[0] (partners).usernamePrefix: \"https://p.example#\", and \"\" of oidc, could give two people one user name",
+        ),
+        (
+            r#""usernameClaim":"email","#,
+            r#","usernamePrefix":"p:""#,
+            "could give two people one user name",
+        ),
+        (
+            r#""usernamePrefix":"a:","#,
+            r#","usernamePrefix":"a:b:""#,
+            "neither may be empty or the beginning of the other",
+        ),
+        (
+            r#""groupsClaim":"g","#,
+            r#","groupsClaim":"g","groupsPrefix":"p:""#,
+            "could give two groups one name",
+        ),
+        (
+            r#""issuerUrl":"https://p.example","#,
+            r#","usernamePrefix":"p:""#,
+            "(partners).issuerUrl: oidc has the same issuer",
+        ),
+    ] {
+        let reason = refused(&pair(main, other));
+        assert!(reason.contains(told), "{reason}");
+    }
+    // Each has its issuer in front of names, and groups of one of them alone.
+    accepted(&pair("", ""));
+    accepted(&pair(r#""groupsClaim":"g","#, ""));
+}
+
+#[test]
+fn who_shortens_sessions_alone_has_idleness_end_with_them_and_a_contradiction_is_refused() {
+    let idle = |settings: &str| {
+        let objects = template(&[&EXTERNAL[..], &["--set", settings]].concat()).unwrap();
+        let containers = containers(&objects);
+        let gateway = containers
+            .iter()
+            .find(|(name, _)| *name == "jupyter-k8s-gateway")
+            .unwrap()
+            .1;
+        argument(gateway, "--session-idle-minutes").unwrap().to_owned()
+    };
+    assert_eq!(idle("gateway.session.lifetimeMinutes=60"), "60");
+    assert_eq!(idle("gateway.session.lifetimeMinutes=600"), "120");
+    assert_eq!(
+        idle("gateway.session.lifetimeMinutes=60,gateway.session.idleMinutes=30"),
+        "30"
+    );
+    let reason = refusal(
+        &EXTERNAL,
+        "gateway.session.lifetimeMinutes=60,gateway.session.idleMinutes=90",
+    );
+    let told = "gateway.session.idleMinutes: 90 is more than gateway.session.lifetimeMinutes (60), with which every session ends: set it to 60 or less";
+    assert!(reason.contains(told), "{reason}");
+    let values: Value = serde_saphyr::from_str(&read("values.yaml")).unwrap();
+    let default = &values["gateway"]["session"]["idleMinutes"];
+    let known = format!(r#"define "jk8s.defaultIdleMinutes" -}}}}{default}{{{{"#);
+    assert!(read("templates/_checks.tpl").contains(&known), "{known}");
+}
+
+#[test]
+fn what_cannot_work_is_said_all_at_once() {
+    let reason = refusal(
+        &LOCAL,
+        "oidc.issuerUrl=https://id.example.com,routing.pathModeSharing=AcceptRisk,proxy.trustedProxies={::/0}",
+    );
+    for setting in [
+        "identity.enabled",
+        "routing.pathModeSharing",
+        "proxy.trustedProxies[0]",
+    ] {
+        assert!(reason.contains(setting), "{setting}: {reason}");
+    }
+}
