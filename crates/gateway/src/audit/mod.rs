@@ -169,6 +169,16 @@ impl Audit {
         }
     }
 
+    /// Somebody had the API server start a workspace.
+    pub(crate) fn started(&self, session: &Session, target: &Target, rule: Allowed) {
+        self.tell(Record::Started {
+            who: who(session),
+            workspace: Place::of(target),
+            rule: rule.reason(),
+            request: id::current(),
+        });
+    }
+
     fn administered(&self, session: &Session, target: &Target, requests: u64, request: String) {
         self.tell(Record::Administered {
             who: who(session),

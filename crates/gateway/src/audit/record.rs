@@ -69,6 +69,19 @@ pub enum Record {
         /// Identifies the request.
         request: String,
     },
+    /// Somebody started a stopped workspace by the gateway's button.
+    Started {
+        /// Who.
+        #[serde(flatten)]
+        who: Who,
+        /// Which workspace; its run is the one that ended last.
+        #[serde(flatten)]
+        workspace: Place,
+        /// The rule that lets them open it.
+        rule: &'static str,
+        /// Identifies the request.
+        request: String,
+    },
     /// An administrator uses a workspace that no other rule opens to them: at the first request and every minute.
     Administered {
         /// Who.

@@ -128,6 +128,7 @@ async fn run(app: &AppState, allow: &Allow) -> Result<(), Failure> {
         {
             Ok(_) => {
                 tracing::info!(namespace = %target.namespace, workspace = %target.name, "a person started a workspace");
+                app.audit.started(allow.session(), target, allow.rule());
                 return Ok(());
             }
             // Somebody else changed it meanwhile: look again.

@@ -105,6 +105,42 @@ async fn the_owner_starts_a_stopped_workspace_and_is_named() {
 }
 
 #[tokio::test]
+async fn a_start_is_in_the_audit_log_once_and_what_starts_nothing_is_not() {
+    let world = World::new().await;
+    let alice = stopped(&world).await;
+    press(&alice, Some("https://evil.example"), &format!("host={LAB}")).await;
+    world.server.fail(Fault {
+        method: Method::PATCH,
+        path_part: "workspaces/lab-a",
+        code: 403,
+        reason: "Forbidden",
+        message: "quota".into(),
+        times: 1,
+    });
+    press(&alice, Some(AUTH), &format!("host={LAB}")).await;
+    press(&alice, Some(AUTH), &format!("host={LAB}")).await;
+    // Runs by now.
+    press(&alice, Some(AUTH), &format!("host={LAB}")).await;
+    press(&alice, Some(AUTH), &format!("host={BOBS}")).await;
+    world.log.records("denied", 1).await;
+    let started = world.log.records("started", 1).await;
+    assert_eq!(started.len(), 1, "{started:?}");
+    let login = world.log.records("login", 1).await;
+    for (field, value) in [
+        ("user", "alice"),
+        ("namespace", "team"),
+        ("workspace", "lab-a"),
+        ("rule", "owner"),
+    ] {
+        assert_eq!(started[0][field], value, "{field}");
+    }
+    assert_eq!(started[0]["uid"], format!("uid-of-{LAB}"));
+    assert_eq!(started[0]["session"], login[0]["session"]);
+    assert!(started[0]["runID"].is_string());
+    assert_eq!(started[0]["request"].as_str().unwrap().len(), 16);
+}
+
+#[tokio::test]
 async fn a_form_of_another_origin_starts_nothing() {
     let world = World::new().await;
     let alice = stopped(&world).await;
