@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::changes::Changes;
 use crate::findings::Findings;
+use crate::guests;
 use crate::lookups::{LookupError, Lookups};
 use crate::review::Request;
 use crate::secrets;
@@ -19,14 +20,26 @@ use crate::workspace::unreadable;
 const COUNTING: Duration = Duration::from_secs(2);
 
 /// A template must not contradict itself.
-pub(crate) fn template(request: &Request, changes: &Changes, settings: &Settings) -> Findings {
+pub(crate) fn template(
+    request: &Request,
+    changes: &Changes,
+    settings: &Settings,
+    lookups: &Lookups,
+) -> Findings {
     let mut found = written(request, changes, |template: &WorkspaceTemplate| {
         rules::validate::template(&template.spec, settings)
     });
     let is_new = request.is_create() && found.invalid.is_empty();
     let template = is_new.then(|| request.object.clone().try_parse::<WorkspaceTemplate>());
     if let Some(Ok(template)) = template {
-        found.warnings = rules::validate::template_advice(&template.spec);
+        let spec = &template.spec;
+        found.warnings = rules::validate::template_advice(spec);
+        found.warnings.extend(guests::uncounted(
+            "spec.defaultAccessType",
+            spec.default_access_type.unwrap_or_default(),
+            spec.manager_ref.as_deref(),
+            &lookups.managers(),
+        ));
     }
     found
 }

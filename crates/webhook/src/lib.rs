@@ -7,6 +7,7 @@ pub mod certs;
 mod changes;
 mod disks;
 mod findings;
+mod guests;
 mod kind;
 pub mod lookups;
 mod metrics;

@@ -63,7 +63,7 @@ async fn judge(request: &Request, rules: &Rules, lookups: &Lookups) -> Result<Fi
             let judged = workspace::judge(request, &changes, by_us, &rules.settings, lookups);
             Box::pin(judged).await?
         }
-        Kind::Template => catalogue::template(request, &changes, &rules.settings),
+        Kind::Template => catalogue::template(request, &changes, &rules.settings, lookups),
         Kind::Manager => catalogue::manager(request, &changes, &rules.settings, lookups).await,
         Kind::Profile => catalogue::profile(request, &changes, by_us, lookups).await?,
         Kind::Share if by_us => Findings::default(),

@@ -11,7 +11,7 @@ use crate::findings::Findings;
 use crate::kind::Kind;
 use crate::lookups::{LookupError, Lookups};
 use crate::review::Request;
-use crate::{disks, ownership, reach, usage, vouched};
+use crate::{disks, guests, ownership, reach, usage, vouched};
 
 /// Judges a request for a workspace. `by_us`: the operator or the gateway asks, who need no rights of a person.
 pub(crate) async fn judge(
@@ -261,6 +261,19 @@ impl Referred {
         let template_known = !judgement.not_yet.as_ref().is_some_and(is_template);
         let may_warn = template_known && (request.is_create() || touched);
         warnings.extend(idle_loses_files(judgement).filter(|_| may_warn));
+        let may_open = ["accessType", "managerRef"]
+            .iter()
+            .any(|field| changes.spec.contains(*field));
+        if template_known && (request.is_create() || may_open) {
+            let effective = &judgement.effective;
+            let named = effective.manager_ref.as_deref();
+            warnings.extend(guests::uncounted(
+                "spec.accessType",
+                effective.access,
+                named,
+                &self.managers,
+            ));
+        }
         if !request.is_create() {
             return warnings;
         }

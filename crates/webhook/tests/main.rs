@@ -7,6 +7,7 @@ mod bounds;
 mod catalogue;
 mod cluster;
 mod disks;
+mod guests;
 mod http_surface;
 mod ownership;
 mod reach;
