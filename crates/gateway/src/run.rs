@@ -113,9 +113,13 @@ async fn serve(
     let mut tasks = JoinSet::new();
     let stop = CancellationToken::new();
 
-    let (tls, keep_certificates) = Pki::new(secrets.clone(), &args.release_name, &args.namespace)
-        .open()
-        .await?;
+    let pki = Pki::new(
+        secrets.clone(),
+        &args.release_name,
+        &args.namespace,
+        metrics.clone(),
+    );
+    let (tls, keep_certificates) = pki.open().await?;
     tasks.spawn(keep_certificates);
     let keys = secret_spec(&args.release_name, "gateway-keys", "Opaque");
     let public = Api::namespaced(client.clone(), &args.namespace);

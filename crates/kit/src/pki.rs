@@ -94,6 +94,11 @@ pub fn needs_renewal(certificate_pem: &str, now: Timestamp) -> bool {
     validity(certificate_pem).is_none_or(|(from, until)| now.as_second() >= until - (until - from) / 3)
 }
 
+/// End of a certificate's validity, in seconds since 1970; 0 where it cannot be read.
+pub fn ends(certificate_pem: &str) -> i64 {
+    validity(certificate_pem).map_or(0, |(_, until)| until)
+}
+
 /// True when `pair` was signed by `authority` and its names are exactly `dns_names`.
 pub fn is_for(certificate_pem: &str, authority_pem: &str, dns_names: &[String]) -> bool {
     let (Some(leaf), Some(authority)) = (der(certificate_pem), der(authority_pem)) else {
@@ -200,6 +205,8 @@ mod tests {
         assert!(!needs_renewal(&pair.certificate, after(24 * 59)));
         assert!(needs_renewal(&pair.certificate, after(24 * 61)));
         assert!(needs_renewal("nonsense", now()));
+        assert_eq!(ends(&pair.certificate), (now() + LEAF_VALIDITY).as_second());
+        assert_eq!(ends("nonsense"), 0);
     }
 
     #[test]

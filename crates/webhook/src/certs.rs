@@ -22,6 +22,7 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
+use crate::metrics::Metrics;
 use crate::renewal;
 
 /// How often everything is looked at when nothing happens.
@@ -69,6 +70,7 @@ pub struct Keeper {
     name: String,
     certificate: Certificate,
     in_place: Gate,
+    metrics: Metrics,
 }
 
 impl Keeper {
@@ -80,6 +82,7 @@ impl Keeper {
         release: &str,
         certificate: Certificate,
         in_place: Gate,
+        metrics: Metrics,
     ) -> Self {
         Self {
             client,
@@ -88,6 +91,7 @@ impl Keeper {
             name: format!("{release}-webhook"),
             certificate,
             in_place,
+            metrics,
         }
     }
 
@@ -131,7 +135,14 @@ impl Keeper {
             &bundle,
         )
         .await?;
-        self.certificate.set(&renewal::serving(&data))?;
+        let serving = renewal::serving(&data);
+        self.certificate.set(&serving)?;
+        for (name, certificate) in [
+            ("server", &serving.certificate),
+            ("authority", &renewal::authority(&data)),
+        ] {
+            self.metrics.certificate_ends(name, kit::pki::ends(certificate));
+        }
         self.in_place.open();
         Ok(())
     }
@@ -261,6 +272,7 @@ mod tests {
     use kit::pki;
     use kit::readiness::Readiness;
     use kit::shared_secret::Data;
+    use prometheus_client::registry::Registry;
     use testkit::api_server::{ApiServer, Call};
 
     use super::*;
@@ -284,12 +296,45 @@ mod tests {
     }
 
     fn keeper(client: Client) -> (Keeper, Readiness) {
+        let (keeper, readiness, _) = measured(client);
+        (keeper, readiness)
+    }
+
+    fn measured(client: Client) -> (Keeper, Readiness, Registry) {
         let readiness = Readiness::default();
         let gate = readiness.gate("the certificate");
-        (
-            Keeper::new(client, "sys", "r", Certificate::default(), gate),
-            readiness,
-        )
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        let keeper = Keeper::new(client, "sys", "r", Certificate::default(), gate, metrics);
+        (keeper, readiness, registry)
+    }
+
+    #[tokio::test]
+    async fn the_ends_of_what_is_served_and_trusted_are_told() {
+        let (server, client) = ApiServer::start();
+        configurations(&server);
+        let (keeper, _, registry) = measured(client);
+        let told = || {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+            text
+        };
+        assert!(
+            !told().contains("certificate=\"server\""),
+            "nothing is served yet"
+        );
+        for at in [now(), now() + pki::LEAF_VALIDITY] {
+            keeper.pass(at).await.unwrap();
+            let text = told();
+            let authority = now() + pki::AUTHORITY_VALIDITY;
+            for (name, end) in [("server", at + pki::LEAF_VALIDITY), ("authority", authority)] {
+                let line = format!(
+                    "end_timestamp_seconds{{certificate=\"{name}\"}} {}",
+                    end.as_second()
+                );
+                assert!(text.contains(&line), "{line}: {text}");
+            }
+        }
     }
 
     fn stored(server: &ApiServer) -> Data {

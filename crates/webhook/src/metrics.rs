@@ -5,6 +5,7 @@ use std::time::Duration;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
@@ -13,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     duration: Family<PathLabels, Histogram>,
+    certificate_ends: Family<CertificateLabels, Gauge>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -26,6 +28,11 @@ struct PathLabels {
     webhook: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CertificateLabels {
+    certificate: &'static str,
+}
+
 impl Metrics {
     /// Makes the metrics and shows them in `registry`.
     pub fn register(registry: &mut Registry) -> Self {
@@ -33,6 +40,7 @@ impl Metrics {
             requests: Family::default(),
             // 0.5 ms to 4 s: the API server gives up after 5 s.
             duration: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.0005, 2.0, 14))),
+            certificate_ends: Family::default(),
         };
         let prefix = registry.sub_registry_with_prefix("jupyter_k8s_webhook");
         prefix.register(
@@ -46,7 +54,20 @@ impl Metrics {
             Unit::Seconds,
             metrics.duration.clone(),
         );
+        prefix.register_with_unit(
+            "certificate_end_timestamp",
+            "Unix time at which a certificate ends that the webhook made: server, authority",
+            Unit::Seconds,
+            metrics.certificate_ends.clone(),
+        );
         metrics
+    }
+
+    /// When one of our certificates ends, in Unix seconds.
+    pub(crate) fn certificate_ends(&self, certificate: &'static str, end: i64) {
+        self.certificate_ends
+            .get_or_create(&CertificateLabels { certificate })
+            .set(end);
     }
 
     /// Counts one answer of `webhook`, `mutate` or `validate`.
@@ -69,6 +90,7 @@ mod tests {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
         metrics.count("validate", "allow", Duration::from_millis(3));
+        metrics.certificate_ends("server", 1);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         testkit::documented::assert_documented(&text, "jupyter_k8s_webhook_");

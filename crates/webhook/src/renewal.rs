@@ -80,6 +80,11 @@ fn text(data: &Data, key: &str) -> String {
         .unwrap_or_default()
 }
 
+/// The authority that signed it.
+pub(crate) fn authority(data: &Data) -> String {
+    text(data, AUTHORITY)
+}
+
 /// The certificate to serve, with its key.
 pub(crate) fn serving(data: &Data) -> Pair {
     Pair {

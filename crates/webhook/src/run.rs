@@ -59,6 +59,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         &args.release_name,
         certificate,
         in_place,
+        metrics.clone(),
     );
     let accounts = Accounts {
         operator: args.operator_service_account,

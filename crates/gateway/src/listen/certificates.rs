@@ -13,6 +13,8 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
+use crate::metrics::Metrics;
+
 /// Entries of the Secrets, named as Kubernetes names them in Secrets of type `kubernetes.io/tls`.
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
@@ -48,6 +50,7 @@ pub(crate) struct Pki {
     secrets: Api<Secret>,
     release: String,
     namespace: String,
+    metrics: Metrics,
 }
 
 /// TLS settings of the listeners, and what they were made of.
@@ -59,11 +62,12 @@ struct Made {
 
 impl Pki {
     /// `secrets`: those of `namespace`; `release`: first part of the Secrets' and the Service's names.
-    pub(crate) fn new(secrets: Api<Secret>, release: &str, namespace: &str) -> Self {
+    pub(crate) fn new(secrets: Api<Secret>, release: &str, namespace: &str, metrics: Metrics) -> Self {
         Self {
             secrets,
             release: release.to_owned(),
             namespace: namespace.to_owned(),
+            metrics,
         }
     }
 
@@ -108,6 +112,18 @@ impl Pki {
     }
 
     async fn make(&self, before: Option<&Made>, now: Timestamp) -> Result<Made, Error> {
+        let made = self.made(before, now).await?;
+        self.tell("authority", &made.authority);
+        self.tell("server", &made.server);
+        Ok(made)
+    }
+
+    fn tell(&self, certificate: &'static str, pair: &Pair) {
+        let end = kit::pki::ends(&pair.certificate);
+        self.metrics.certificate_ends(certificate, end);
+    }
+
+    async fn made(&self, before: Option<&Made>, now: Timestamp) -> Result<Made, Error> {
         let authority = self.authority(now).await?;
         self.proxy_client(&authority, now).await?;
         let names = self.names();
@@ -153,7 +169,7 @@ impl Pki {
     /// What the proxy shows to be let in. It is mounted into the proxy's pod.
     async fn proxy_client(&self, authority: &Pair, now: Timestamp) -> Result<(), Error> {
         let spec = secret_spec(&self.release, "proxy-client", "kubernetes.io/tls");
-        agree(&self.secrets, &spec, |stored| {
+        let data = agree(&self.secrets, &spec, |stored| {
             let fits = stored.is_some_and(|stored| {
                 stored.get(AUTHORITY).map(Vec::as_slice) == Some(authority.certificate.as_bytes())
                     && pair(stored).is_some_and(|stored| {
@@ -168,6 +184,9 @@ impl Pki {
             Ok::<_, kit::pki::Error>(Some(data(&made, Some(&authority.certificate))))
         })
         .await?;
+        if let Some(stored) = pair(&data) {
+            self.tell("proxy_client", &stored);
+        }
         Ok(())
     }
 
@@ -237,7 +256,30 @@ mod tests {
     use super::*;
 
     fn keeper(client: kube::Client) -> Pki {
-        Pki::new(Api::namespaced(client, "system"), "demo", "system")
+        let secrets = Api::namespaced(client, "system");
+        Pki::new(secrets, "demo", "system", Metrics::default())
+    }
+
+    /// What is told of ends of certificates, sorted.
+    fn told(keeper: &Pki) -> Vec<String> {
+        let mut registry = prometheus_client::registry::Registry::default();
+        keeper.metrics.register(&mut registry);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let name = "jupyter_k8s_gateway_certificate_end_timestamp_seconds{";
+        let mut told: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(name))
+            .map(str::to_owned)
+            .collect();
+        told.sort();
+        told
+    }
+
+    fn ends(authority: Timestamp, leaf: Timestamp) -> Vec<String> {
+        [("authority", authority), ("proxy_client", leaf), ("server", leaf)]
+            .map(|(name, end)| format!("certificate=\"{name}\"}} {}", end.as_second()))
+            .into()
     }
 
     fn stored(server: &ApiServer, name: &str) -> Data {
@@ -303,7 +345,10 @@ mod tests {
         let made = keeper.make(None, now).await.unwrap();
         let proxy = stored(&server, "demo-proxy-client");
         let late = now + kit::pki::LEAF_VALIDITY / 3 * 2 + SignedDuration::from_hours(1);
+        let (first, authority) = (now + kit::pki::LEAF_VALIDITY, now + kit::pki::AUTHORITY_VALIDITY);
+        assert_eq!(told(&keeper), ends(authority, first));
         let renewed = keeper.make(Some(&made), late).await.unwrap();
+        assert_eq!(told(&keeper), ends(authority, late + kit::pki::LEAF_VALIDITY));
         assert_eq!(renewed.authority, made.authority);
         assert_ne!(renewed.server, made.server);
         assert!(!Arc::ptr_eq(&renewed.config, &made.config));

@@ -75,6 +75,7 @@ pub struct Metrics {
     keys_unpublished: Counter,
     sealing_keys: Gauge,
     sealing_key_since: Gauge<i64, AtomicI64>,
+    certificate_ends: Family<Label, Gauge>,
 }
 
 impl Default for Metrics {
@@ -138,6 +139,7 @@ impl Default for Metrics {
             keys_unpublished: Counter::default(),
             sealing_keys: Gauge::default(),
             sealing_key_since: Gauge::default(),
+            certificate_ends: Family::default(),
         }
     }
 }
@@ -223,6 +225,12 @@ impl Metrics {
     /// A watch broke off.
     pub fn watch_failed(&self, resource: &'static str) {
         self.watch_failures.get_or_create(&[("resource", resource)]).inc();
+    }
+
+    /// When one of our certificates ends, in Unix seconds.
+    pub fn certificate_ends(&self, certificate: &'static str, end: i64) {
+        let labels = [("certificate", certificate)];
+        self.certificate_ends.get_or_create_owned(&labels).set(end);
     }
 
     /// Whether a watch told all there is, or is beginning anew.

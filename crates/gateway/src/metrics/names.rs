@@ -141,6 +141,12 @@ impl Metrics {
             Unit::Seconds,
             self.sealing_key_since.clone(),
         );
+        registry.register_with_unit(
+            "certificate_end_timestamp",
+            "Unix time at which a certificate ends that the gateway made: server, authority, proxy_client",
+            Unit::Seconds,
+            self.certificate_ends.clone(),
+        );
     }
 
     /// What holds the process up, and what it does about that.
@@ -189,6 +195,7 @@ mod tests {
         metrics.upgrade("opened");
         metrics.watch_is_whole("workspaces", true);
         metrics.watch_failed("workspaces");
+        metrics.certificate_ends("server", 1);
         metrics.poll("changed");
         metrics.rate_limited("enter", "address");
         metrics.sign_in("signed_in");
