@@ -7,6 +7,7 @@
 )]
 
 mod checks;
+mod install;
 mod managers;
 mod monitoring;
 mod notes;
