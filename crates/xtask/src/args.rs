@@ -49,6 +49,9 @@ pub(crate) enum Command {
         /// Push them to this registry, such as registry.example.com/team
         #[arg(long)]
         registry: Option<String>,
+        /// Write values for the chart with just these images to this file: helm install -f FILE
+        #[arg(long, value_name = "FILE", conflicts_with = "only")]
+        values: Option<PathBuf>,
     },
     /// Measure what a decision of the gateway costs, beside a bare server; writes docs/performance.md
     BenchGateway,

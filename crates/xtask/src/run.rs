@@ -19,7 +19,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::BenchWebhook(args) => bench::webhook::run(&args, &paths).map(|()| ExitCode::SUCCESS),
         Command::Forward { listen, to } => block_on(forward::run(listen, to)),
         Command::Gen { check } => generate::run(&paths, check).map(|()| ExitCode::SUCCESS),
-        Command::Images { only, registry } => images::run(&only, registry.as_deref(), &paths),
+        Command::Images {
+            only,
+            registry,
+            values,
+        } => images::run(&only, registry.as_deref(), values.as_deref(), &paths),
         Command::NetpolEnforce { kubeconfig } => block_on(netpol::run(&kubeconfig)),
     }
 }

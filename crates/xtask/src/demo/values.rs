@@ -19,7 +19,7 @@ const IMAGES: [&str; 6] = [
 ///
 /// # Errors
 /// When an image is missing or a reference has no tag.
-pub(super) fn values(references: &BTreeMap<String, String>) -> anyhow::Result<Value> {
+pub(crate) fn values(references: &BTreeMap<String, String>) -> anyhow::Result<Value> {
     let mut split = Vec::new();
     for name in IMAGES {
         let reference = references

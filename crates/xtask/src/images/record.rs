@@ -44,10 +44,10 @@ impl Record {
         self.folder.join(format!("{name}.tmp"))
     }
 
-    /// Whether the archive is there and made of just these inputs.
-    pub(crate) fn is_current(&self, name: &str, key: &str) -> bool {
+    /// Whether the archive is there, made of just these inputs and called so.
+    pub(crate) fn is_current(&self, name: &str, key: &str, reference: &str) -> bool {
         self.inputs.get(name).is_some_and(|known| known == key)
-            && self.references.contains_key(name)
+            && self.references.get(name).is_some_and(|known| known == reference)
             && self.archive(name).exists()
     }
 
@@ -110,20 +110,25 @@ mod tests {
     fn a_replaced_image_is_current_for_its_inputs_alone_and_stays_so() {
         let folder = folder("current");
         let mut record = Record::load(&folder).unwrap();
-        assert!(!record.is_current("a", "key"));
+        let named = "localhost/a:1";
+        assert!(!record.is_current("a", "key", named));
         fs::write(record.temporary("a"), "archive").unwrap();
         record
             .replace("a", "key", "localhost/a:1", &["a:latest", "b:latest"])
             .unwrap();
         let record = Record::load(&folder).unwrap();
-        assert!(record.is_current("a", "key") && !record.is_current("a", "other"));
+        assert!(record.is_current("a", "key", named) && !record.is_current("a", "other", named));
+        assert!(
+            !record.is_current("a", "key", "localhost/a:2"),
+            "another name for the same"
+        );
         assert_eq!(record.references()["a"], "localhost/a:1");
         assert_eq!(
             fs::read_to_string(folder.join("a.names")).unwrap(),
             "a:latest\nb:latest\n"
         );
         fs::remove_file(record.archive("a")).unwrap();
-        assert!(!record.is_current("a", "key"));
+        assert!(!record.is_current("a", "key", named));
         fs::remove_dir_all(&folder).unwrap();
     }
 
@@ -137,7 +142,7 @@ mod tests {
         let record = Record::load(&folder).unwrap();
         assert_eq!(fs::read_to_string(record.archive("a")).unwrap(), "archive");
         assert_eq!(record.references()["a"], "localhost/a:1");
-        assert!(!record.is_current("a", "new"));
+        assert!(!record.is_current("a", "new", "localhost/a:2"));
         fs::remove_dir_all(&folder).unwrap();
     }
 }
