@@ -89,6 +89,15 @@ fn an_audit_log_is_checked_and_the_first_broken_line_is_named() {
         told.contains("4 records of 1 processes, 0 of them without their end"),
         "{told}"
     );
+    // As from a pod of the image, which sees no file of one's own.
+    let piped = Command::new(env!("CARGO_BIN_EXE_jupyter-k8s-gateway"))
+        .args(["verify-audit", "-"])
+        .stdin(std::fs::File::open(&file).unwrap())
+        .env_clear()
+        .output()
+        .unwrap();
+    assert!(piped.status.success(), "{piped:?}");
+    assert_eq!(String::from_utf8(piped.stdout).unwrap(), told);
     let forged = std::fs::read_to_string(&file)
         .unwrap()
         .replace("declined", "forgiven");
