@@ -339,7 +339,7 @@ async fn scale(context: &Context, replicas: i32, applied: &mut Applied) -> Resul
     if differ::stance(identity, &live.metadata) != Step::Keep {
         return Ok(());
     }
-    let mut scale = plan::scale(identity, replicas);
+    let mut scale = plan::scale(identity, &context.site, replicas);
     if applied.world.wanted_pods() == replicas && differ::meta_covers(&live.metadata, &scale.metadata) {
         return Ok(());
     }

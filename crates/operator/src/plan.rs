@@ -2,6 +2,7 @@
 //!
 //! What the rules let through can always be planned, and the same workspace gives the same objects every time.
 
+mod build;
 mod claim;
 mod container;
 mod deployment;
@@ -25,7 +26,7 @@ use k8s_openapi::{
 };
 use rules::{Settings, ValidWorkspace};
 
-pub use self::deployment::Scale;
+pub use self::{build::Build, deployment::Scale};
 use crate::world::Identity;
 
 /// What the installation, and not the workspace, decides about children.
@@ -39,6 +40,8 @@ pub struct Site {
     pub own_images: BTreeSet<String>,
     /// Size limit of the emptyDir on `/tmp`.
     pub scratch_limit: Quantity,
+    /// What this build makes otherwise than the plan.
+    pub build: Build,
 }
 
 impl Site {
@@ -56,6 +59,7 @@ impl Site {
             release,
             own_images: aliases.chain([default]).collect(),
             scratch_limit: settings.ephemeral_home_size_limit.clone(),
+            build: Build::default(),
         }
     }
 }
@@ -75,13 +79,15 @@ pub struct Plan {
 
 /// Everything that stays from one run to the next.
 pub fn lasting(workspace: &ValidWorkspace, site: &Site) -> Plan {
-    Plan {
+    let mut plan = Plan {
         claim: claim::plan(workspace),
         policy: wall(&identity(workspace), site, &workspace.network_policy)
             .map(|wall| network_policy::with_idle_port(wall, site, workspace)),
         service: service::plan(workspace),
         account: service_account::plan(workspace),
-    }
+    };
+    site.build.lasting(&mut plan);
+    plan
 }
 
 /// The wall around a pod, unless its manager wants none. It depends on no field of the workspace, so that it stands also around
@@ -92,12 +98,16 @@ pub fn wall(identity: &Identity, site: &Site, settings: &NetworkPolicySettings) 
 
 /// The Deployment of one run, complete: what a start applies, once.
 pub fn run(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Deployment {
-    deployment::plan(workspace, site, run_id)
+    let mut deployment = deployment::plan(workspace, site, run_id);
+    site.build.run(&mut deployment);
+    deployment
 }
 
 /// The same Deployment between starts: metadata and the count of pods, never the pod template.
-pub fn scale(identity: &Identity, replicas: i32) -> Scale {
-    deployment::scale(identity, replicas)
+pub fn scale(identity: &Identity, site: &Site, replicas: i32) -> Scale {
+    let mut scale = deployment::scale(identity, replicas);
+    (site.build.meta)(&mut scale.metadata);
+    scale
 }
 
 /// Metadata of a child that plays the role `component`.
@@ -149,7 +159,7 @@ mod tests {
         objects.push(serde_json::to_value(plan.policy.unwrap()).unwrap());
         objects.push(serde_json::to_value(&plan.service).unwrap());
         objects.push(serde_json::to_value(&run).unwrap());
-        objects.push(serde_json::to_value(scale(&identity(workspace), 0)).unwrap());
+        objects.push(serde_json::to_value(scale(&identity(workspace), &site, 0)).unwrap());
         objects
     }
 
@@ -243,7 +253,7 @@ mod tests {
 
         #[test]
         fn a_scale_carries_no_pod_template(workspace in any_valid()) {
-            let scale = serde_json::to_value(scale(&identity(&workspace), 0)).unwrap();
+            let scale = serde_json::to_value(scale(&identity(&workspace), &fixtures::site(), 0)).unwrap();
             prop_assert_eq!(&scale["spec"], &serde_json::json!({"replicas": 0}));
         }
 

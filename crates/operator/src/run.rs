@@ -23,7 +23,7 @@ use crate::{
     args::Args,
     context::Context,
     idle, keys, outbox,
-    plan::Site,
+    plan::{Build, Site},
     protect,
     reconcile::{error_policy, informed},
     routes, shares,
@@ -42,6 +42,14 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// # Errors
 /// When settings are wrong ([`process::WrongSetting`]), or a listener cannot be opened.
 pub async fn run(args: Args) -> anyhow::Result<()> {
+    run_as(args, Build::default()).await
+}
+
+/// The same, planning as `build` does.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let Args {
         namespace,
         pod_name,
@@ -65,7 +73,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         "the operator starts"
     );
 
-    let site = Site::new(namespace.clone(), release_name.clone(), &settings);
+    let mut site = Site::new(namespace.clone(), release_name.clone(), &settings);
+    site.build = build;
     let writers = Writers::default();
     let context = Context::new(client.clone(), writers.stores(), settings, site, pod_name.clone());
     let context = Arc::new(context);

@@ -1,10 +1,14 @@
 //! What a running pod is replaced for, and what not.
 
-use api::{Workspace, names, workspace::Phase};
+use api::{
+    Workspace, names,
+    workspace::{DesiredStatus, Phase},
+};
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{Pod, Service},
+    core::v1::{Pod, PodTemplateSpec, Service},
 };
+use operator::plan::Build;
 use serde_json::{Value, json};
 use testkit::objects::NAMESPACE;
 
@@ -69,6 +73,70 @@ async fn an_edit_of_a_running_workspace_is_pending_until_it_is_stopped_and_start
     assert_eq!(stage.status().phase, Some(Phase::Running));
     assert_eq!(stage.status().pending_update, [""; 0]);
     assert_ne!(run_id(&stage.child().unwrap()), run_id(&first));
+}
+
+fn another_build() -> Build {
+    Build {
+        meta: |meta| {
+            let labels = meta.labels.get_or_insert_default();
+            labels.insert("example.com/build".to_owned(), "another".to_owned());
+        },
+        deployment: |deployment| {
+            let annotations = deployment.metadata.annotations.as_mut().unwrap();
+            let record = annotations.get_mut(names::STARTED_FROM).unwrap();
+            let mut fields: Value = serde_json::from_str(record).unwrap();
+            fields["anotherBuild"] = json!({"since": "another"});
+            *record = fields.to_string();
+            let meta = deployment.spec.as_mut().unwrap().template.metadata.as_mut();
+            let annotations = meta.unwrap().annotations.get_or_insert_default();
+            annotations.insert("example.com/build".to_owned(), "another".to_owned());
+        },
+    }
+}
+
+#[tokio::test]
+async fn a_build_that_plans_pods_otherwise_relabels_children_and_restarts_nobody_nor_does_the_way_back() {
+    let relabelled = |stage: &Stage| {
+        let labels = [
+            stage.child::<Deployment>().unwrap().metadata.labels,
+            stage.child::<Service>().unwrap().metadata.labels,
+        ];
+        labels.map(|labels| labels.unwrap().contains_key("example.com/build"))
+    };
+    let template = |stage: &Stage| stage.child::<Deployment>().unwrap().spec.unwrap().template;
+    let pods = |stage: &Stage| -> Vec<_> {
+        let pods = stage.all::<Pod>();
+        pods.into_iter().map(|pod| pod.metadata.uid.unwrap()).collect()
+    };
+    let of_another = |template: &PodTemplateSpec| {
+        json!(template)["metadata"]["annotations"]["example.com/build"] == "another"
+    };
+    for policy in ["OnStop", "Always"] {
+        let mut stage = Stage::with_running_demo().await;
+        stage.edit_spec(|spec| spec["updatePolicy"] = policy.into());
+        settle(&mut stage).await;
+        let first = (template(&stage), pods(&stage));
+        stage.upgrade(another_build());
+        settle(&mut stage).await;
+        assert_eq!(relabelled(&stage), [true, true]);
+        assert_eq!((template(&stage), pods(&stage)), first, "{policy}");
+        assert_eq!(stage.status().pending_update, [""; 0], "{policy}");
+        assert_eq!(stage.status().phase, Some(Phase::Running));
+
+        stage.stop().await;
+        stage.set(DesiredStatus::Running);
+        settle(&mut stage).await;
+        assert!(of_another(&template(&stage)), "{policy}");
+        let second = (template(&stage), pods(&stage));
+        stage.replace_operator(None);
+        settle(&mut stage).await;
+        assert_eq!((template(&stage), pods(&stage)), second, "{policy}");
+        assert_eq!(stage.status().pending_update, [""; 0], "{policy}");
+        stage.stop().await;
+        stage.set(DesiredStatus::Running);
+        settle(&mut stage).await;
+        assert!(!of_another(&template(&stage)), "{policy}");
+    }
 }
 
 #[tokio::test]

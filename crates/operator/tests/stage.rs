@@ -21,7 +21,7 @@ use kube::{
 };
 use operator::{
     context::Context,
-    plan::Site,
+    plan::{Build, Site},
     reconcile::{Error, reconcile},
     stores::{CacheWriter, ChildrenWriter, Guarded, Writers, compact::Compact},
 };
@@ -77,6 +77,12 @@ impl Stage {
         let writers = Writers::default();
         self.context = operator_of(self.server.connect(None), &writers, settings);
         self.writers = writers;
+    }
+
+    /// Another operator takes over, which plans children as `build` does.
+    pub(crate) fn upgrade(&mut self, build: Build) {
+        self.replace_operator(None);
+        Arc::get_mut(&mut self.context).unwrap().site.build = build;
     }
 
     /// Another operator takes over, in an installation without webhook.

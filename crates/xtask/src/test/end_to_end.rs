@@ -30,9 +30,11 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
         cluster::kwok::up(paths, 0, &run.progress)?;
     }
     let definitions = definitions::ensure(paths, &run.progress)?;
+    let another = another_operator(run)?;
     let env = [
         ("JUPYTER_K8S_E2E", access_file),
         ("JUPYTER_K8S_DEFINITIONS", definitions.as_path()),
+        ("JUPYTER_K8S_ANOTHER_OPERATOR", another.as_path()),
     ];
     run.cargo(&["test", "--package", "e2e", "--no-run"], &[])?;
     let mut all = Vec::new();
@@ -80,6 +82,39 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
     }
 }
 
+/// The operator as another version might be, which the tests of upgrades run: an example of its crate, which is built with the unit tests.
+fn another_operator(run: &mut Run<'_>) -> anyhow::Result<PathBuf> {
+    // What else is chosen decides the features of dependencies: it is what the unit tests choose.
+    let build = [
+        "build",
+        "--workspace",
+        "--exclude",
+        "e2e",
+        "--example",
+        "another_build",
+    ];
+    run.cargo(&build, &[])?;
+    let messages = Cmd::new(cargo())
+        .args(build)
+        .arg("--message-format=json")
+        .dir(run.paths.clone_root())
+        .output()?;
+    example(&messages).context("cargo names no example another_build")
+}
+
+/// The one example among the messages of `cargo build --message-format=json`.
+fn example(messages: &str) -> Option<PathBuf> {
+    messages.lines().find_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        let kinds = message["target"]["kind"].as_array()?;
+        let program = message["executable"].as_str()?;
+        kinds
+            .iter()
+            .any(|kind| kind == "example")
+            .then(|| PathBuf::from(program))
+    })
+}
+
 fn suites(run: &Run<'_>) -> anyhow::Result<Vec<Suite>> {
     let messages = Cmd::new(cargo())
         .args(["test", "--package", "e2e", "--no-run", "--message-format=json"])
@@ -124,4 +159,24 @@ fn written(times: &Times) -> String {
         .map(|(path, took)| (path, took.as_secs_f64()))
         .collect();
     serde_json::json!(seconds).to_string()
+}
+
+#[cfg(test)]
+mod tests_of_messages {
+    use super::*;
+
+    #[test]
+    fn an_example_is_found_among_libraries_and_programs() {
+        let artifact = |kind: &str, program: Option<&str>| {
+            serde_json::json!({"reason": "compiler-artifact", "target": {"kind": [kind]}, "executable": program}).to_string()
+        };
+        let lines = [
+            artifact("lib", None),
+            artifact("bin", Some("/t/server")),
+            artifact("example", Some("/t/examples/one")),
+            r#"{"reason": "build-finished"}"#.to_owned(),
+        ];
+        assert_eq!(example(&lines.join("\n")), Some(PathBuf::from("/t/examples/one")));
+        assert_eq!(example(&lines[..2].join("\n")), None);
+    }
 }
