@@ -15,6 +15,7 @@ mod protection;
 mod refusals;
 mod rights;
 mod rules;
+mod same_words;
 mod samples;
 mod schema;
 mod security;
