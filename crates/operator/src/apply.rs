@@ -26,12 +26,13 @@ use kube::{
 };
 use rules::ValidWorkspace;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
 
 pub(crate) use self::writes::ABSENT;
 pub use self::{borrow::give_back, disk::keep};
 use self::{
     told::Scaler,
-    writes::{Kind, Outcome, conflict, create, expect, is_conflict, leaving, look, mend, write},
+    writes::{Kind, Outcome, conflict, create, expect, is_conflict, leaving, look, mend, mend_as, write},
 };
 use crate::{
     context::Context,
@@ -340,9 +341,13 @@ async fn scale(context: &Context, replicas: i32, applied: &mut Applied) -> Resul
         return Ok(());
     }
     let mut scale = plan::scale(identity, &context.site, replicas);
-    if applied.world.wanted_pods() == replicas && differ::meta_covers(&live.metadata, &scale.metadata) {
+    let is_marked = differ::meta_covers(&live.metadata, &scale.metadata);
+    if applied.world.wanted_pods() == replicas && is_marked {
         return Ok(());
     }
+    // Nothing but the count differs, and a patch costs the API server less than an apply.
+    let end = (replicas == 0 && is_marked)
+        .then(|| json!({"metadata": {"uid": live.metadata.uid}, "spec": {"replicas": replicas}}));
     if replicas == 0 {
         scale.metadata.uid.clone_from(&live.metadata.uid);
     } else {
@@ -350,7 +355,15 @@ async fn scale(context: &Context, replicas: i32, applied: &mut Applied) -> Resul
         expect(&mut scale.metadata, Some(&live.metadata));
     }
     let (identity, before) = (identity.clone(), applied.world.wanted_pods());
-    let outcome = write::<Deployment>(context, &identity, names::OPERATOR_SCALE, &scale).await?;
+    let outcome = match end {
+        Some(end) => mend_as::<Deployment>(context, &identity, names::OPERATOR_SCALE, &end).await?,
+        None => write::<Deployment>(context, &identity, names::OPERATOR_SCALE, &scale).await?,
+    };
+    if replicas == 0
+        && let Outcome::Is(Some(ended)) = &outcome
+    {
+        context.memory.ended(&identity.key(), ended);
+    }
     deployed(context, outcome, applied);
     if before > 1 {
         publish::event(context, &identity, told::corrected(&identity, before, replicas)).await;

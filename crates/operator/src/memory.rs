@@ -31,6 +31,7 @@ pub struct Memory {
     deployments: Mutex<HashMap<String, (Instant, Arc<Deployment>)>>,
     statuses: Mutex<HashMap<String, (Version, WorkspaceStatus)>>,
     quiet: Mutex<HashMap<String, Generation>>,
+    ended: Mutex<HashMap<String, Generation>>,
     released: Mutex<HashMap<String, String>>,
     removed: Mutex<HashMap<String, Removed>>,
 }
@@ -133,6 +134,17 @@ impl Memory {
         lock(&self.quiet).get(workspace) == Some(&generation(deployment))
     }
 
+    /// Remembers that we told this Deployment to run no pod, and in which state of its spec it was after that.
+    pub fn ended(&self, workspace: &str, answer: &Deployment) {
+        lock(&self.ended).insert(workspace.to_owned(), generation(Some(answer)));
+    }
+
+    /// Whether the Deployment is in the state in which we told it to run no pod.
+    pub fn has_ended(&self, workspace: &str, deployment: Option<&Deployment>) -> bool {
+        let now = generation(deployment);
+        now.is_some() && lock(&self.ended).get(workspace) == Some(&now)
+    }
+
     /// Remembers the answer to a write of the workspace's status.
     pub fn wrote_status(&self, workspace: &str, answer: &ObjectMeta, status: WorkspaceStatus) {
         if let Some(version) = Version::of(answer) {
@@ -207,6 +219,7 @@ impl Memory {
         lock(&self.deployments).clear();
         lock(&self.statuses).clear();
         lock(&self.quiet).clear();
+        lock(&self.ended).clear();
         lock(&self.released).clear();
         lock(&self.removed).clear();
     }
@@ -216,6 +229,7 @@ impl Memory {
         lock(&self.deployments).remove(workspace);
         lock(&self.statuses).remove(workspace);
         lock(&self.quiet).remove(workspace);
+        lock(&self.ended).remove(workspace);
         lock(&self.released).remove(workspace);
         lock(&self.removed).remove(workspace);
     }
@@ -231,157 +245,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn meta(uid: &str, version: &str) -> ObjectMeta {
-        ObjectMeta {
-            uid: Some(uid.to_owned()),
-            resource_version: Some(version.to_owned()),
-            ..ObjectMeta::default()
-        }
-    }
-
-    #[test]
-    fn a_cache_is_behind_until_it_has_seen_our_write() {
-        let memory = Memory::default();
-        let status = WorkspaceStatus {
-            owner: Some("alice".to_owned()),
-            ..WorkspaceStatus::default()
-        };
-        memory.wrote_status("team/a", &meta("u", "12"), status.clone());
-        assert_eq!(memory.newer_status("team/a", &meta("u", "9")), Some(status));
-        assert_eq!(memory.newer_status("team/a", &meta("u", "12")), None);
-        assert_eq!(memory.newer_status("team/b", &meta("u", "9")), None);
-        memory.forget("team/a");
-        assert_eq!(memory.newer_status("team/a", &meta("u", "9")), None);
-    }
-
-    #[test]
-    fn statuses_that_the_cache_shows_are_forgotten_although_nobody_asks() {
-        let memory = Memory::default();
-        let workspace = |version: &str| {
-            Arc::new(Deployment {
-                metadata: meta("u", version),
-                ..Deployment::default()
-            })
-        };
-        for number in 0..SOME {
-            let status = WorkspaceStatus::default();
-            memory.wrote_status(&format!("team/{number}"), &meta("u", "12"), status);
-            memory.shed(|key| Some(workspace(if key == "team/7" { "9" } else { "12" })));
-        }
-        assert_eq!(lock(&memory.statuses).len(), 1);
-        assert!(memory.newer_status("team/7", &meta("u", "9")).is_some());
-    }
-
-    fn deployment(uid: &str, version: &str, generation: i64) -> Arc<Deployment> {
-        let mut deployment = Deployment {
-            metadata: meta(uid, version),
-            ..Deployment::default()
-        };
-        deployment.metadata.generation = Some(generation);
-        Arc::new(deployment)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn our_deployment_is_recalled_until_the_cache_shows_it_or_a_later_one() {
-        let memory = Memory::default();
-        let ours = deployment("u", "12", 2);
-        memory.saw_deployment("team/a", Some(&ours));
-        let expected = Recalled::Expected(ours.clone(), SOON);
-        assert_eq!(memory.deployment("team/a", None), expected);
-        tokio::time::advance(SOON).await;
-        assert_eq!(memory.deployment("team/a", None), Recalled::Unseen);
-        let older = deployment("u", "11", 1);
-        assert_eq!(
-            memory.deployment("team/a", Some(&older)),
-            Recalled::Newer(ours.clone())
-        );
-        assert_eq!(memory.deployment("team/a", Some(&ours)), Recalled::Nothing);
-        // It was seen, so if it is gone now, somebody deleted it.
-        assert_eq!(memory.deployment("team/a", None), Recalled::Nothing);
-    }
-
-    #[test]
-    fn a_successor_of_the_same_name_and_a_version_that_is_no_number_are_never_behind() {
-        let memory = Memory::default();
-        for (uid, version) in [("new", "9"), ("u", "abc")] {
-            memory.saw_deployment("team/a", Some(&deployment("u", "12", 1)));
-            let cached = deployment(uid, version, 1);
-            assert_eq!(memory.deployment("team/a", Some(&cached)), Recalled::Nothing);
-        }
-    }
-
-    #[test]
-    fn a_workspace_that_was_let_go_of_is_told_from_its_successor() {
-        let memory = Memory::default();
-        memory.let_go("team/a", "u");
-        assert!(memory.has_let_go("team/a", "u"));
-        assert!(!memory.has_let_go("team/a", "v"));
-        memory.forget("team/a");
-        assert!(!memory.has_let_go("team/a", "u"));
-    }
-
-    #[test]
-    fn a_child_that_is_gone_is_told_from_its_successor_and_from_other_kinds() {
-        let memory = Memory::default();
-        let workspace = |uid: &str| Identity {
-            namespace: "team".to_owned(),
-            name: "a".to_owned(),
-            uid: uid.to_owned(),
-        };
-        let (old, new) = (workspace("1"), workspace("2"));
-        memory.removed(&old, "Service", "u");
-        assert!(memory.has_removed(&old, "Service", Some("u")));
-        assert!(memory.has_removed(&old, "Service", None));
-        assert!(!memory.has_removed(&old, "Service", Some("v")));
-        assert!(!memory.has_removed(&old, "Deployment", None));
-        assert!(!memory.has_removed(&new, "Service", None));
-        memory.removed(&new, "Deployment", "v");
-        assert!(memory.has_removed(&new, "Deployment", None));
-        assert!(!memory.has_removed(&new, "Service", None));
-        memory.forget("team/a");
-        assert!(!memory.has_removed(&new, "Deployment", None));
-    }
-
-    #[test]
-    fn a_child_that_is_gone_is_remembered_once() {
-        let memory = Memory::default();
-        let workspace = Identity::of(&meta("1", "1"));
-        for _ in 0..3 {
-            memory.removed(&workspace, "Service", "u");
-        }
-        assert_eq!(lock(&memory.removed)[&workspace.key()].children.len(), 1);
-    }
-
-    #[test]
-    fn nothing_is_certain_any_more_after_another_has_led() {
-        let memory = Memory::default();
-        let workspace = Identity::of(&meta("1", "1"));
-        memory.removed(&workspace, "Service", "u");
-        memory.is_quiet("team/a", None);
-        memory.let_go("team/a", "u");
-        memory.saw_deployment("team/a", Some(&deployment("u", "12", 2)));
-        memory.wrote_status("team/a", &meta("u", "12"), WorkspaceStatus::default());
-        memory.clear();
-        assert!(!memory.was_quiet("team/a", None) && !memory.has_let_go("team/a", "u"));
-        assert!(!memory.has_removed(&workspace, "Service", None));
-        assert_eq!(memory.deployment("team/a", None), Recalled::Nothing);
-        assert_eq!(memory.newer_status("team/a", &meta("u", "9")), None);
-    }
-
-    #[test]
-    fn quiet_lasts_until_the_deployment_is_another_or_has_another_spec() {
-        let memory = Memory::default();
-        assert!(!memory.was_quiet("team/a", None));
-        memory.is_quiet("team/a", None);
-        assert!(memory.was_quiet("team/a", None));
-        assert!(!memory.was_quiet("team/a", Some(&deployment("u", "1", 1))));
-        memory.is_quiet("team/a", Some(&deployment("u", "1", 1)));
-        assert!(memory.was_quiet("team/a", Some(&deployment("u", "2", 1))));
-        assert!(!memory.was_quiet("team/a", Some(&deployment("u", "2", 2))));
-        assert!(!memory.was_quiet("team/a", Some(&deployment("v", "2", 1))));
-        assert!(!memory.was_quiet("team/a", None));
-    }
-}
+mod tests;

@@ -1,5 +1,8 @@
 //! One workspace -> one pass over it (IO): the table of contents of the operator.
 
+mod certain;
+mod depart;
+
 use std::{sync::Arc, time::Duration};
 
 use api::{
@@ -7,10 +10,10 @@ use api::{
     condition::{self, STOPPED},
     workspace::{DesiredStatus, UpdatePolicy},
 };
-use k8s_openapi::{Resource as _, api::apps::v1::Deployment};
 use kube::{Resource as _, core::error_boundary::InvalidObject, runtime::controller::Action};
 use rules::ValidWorkspace;
 
+use self::{certain::certain, depart::depart};
 use crate::{
     admit::admit,
     apply::{self, Applied},
@@ -18,19 +21,15 @@ use crate::{
     backoff::spread,
     begun,
     context::Context,
-    disks::fate::fate,
     early,
     failure::{is_everyday, reason_of},
     idle,
     intent::{Intent, intent, needs_certainty},
-    keys,
-    memory::Recalled,
-    observe, plan, protect,
+    keys, observe, plan, protect,
     publish::{self, Word},
     record,
     references::Rejected,
-    retire::{self, LastWill},
-    routes,
+    retire, routes,
     stores::Guarded,
     trouble::Obstacle,
     world::{Identity, World},
@@ -280,134 +279,6 @@ fn has_all(plan: &plan::Plan, world: &World) -> bool {
         && (plan.claim.is_none() || world.claim.is_some())
         && (plan.policy.is_none() || world.policy.is_some())
         && (plan.account.is_none() || world.account.is_some())
-}
-
-/// The cached world, with our own last write where the cache does not have it yet, and read anew where `doubtful` says
-/// so. It is told whether it is certain anyway that no pod is there and none can come: because it was made sure of and
-/// nothing happened since, or because the workspace is `new`, so that nothing of it can be there but what the caches show
-/// or a write runs into. `complete`: the caches show all children but the Deployment; only then is our last write enough where they
-/// do not show it yet, and is to be looked for again after the time in the answer.
-async fn certain(
-    context: &Context,
-    mut world: World,
-    new: bool,
-    complete: bool,
-    doubtful: impl Fn(&World, bool) -> bool,
-) -> Result<(World, Option<Duration>), Error> {
-    let (memory, key) = (&context.memory, world.identity.key());
-    let recalled = memory.deployment(&key, world.deployment.as_deref());
-    let unseen = recalled == Recalled::Unseen
-        || (!complete && world.deployment.is_none() && recalled != Recalled::Nothing);
-    let mut expected = None;
-    match recalled {
-        Recalled::Newer(deployment) => world.deployment = Some(deployment),
-        Recalled::Expected(deployment, left) => {
-            world.deployment = Some(deployment);
-            expected = Some(left);
-        }
-        Recalled::Nothing | Recalled::Unseen => {}
-    }
-    let mut known = (new && world.deployment.is_none() && world.is_quiet())
-        || memory.was_quiet(&key, world.deployment.as_deref());
-    if unseen || doubtful(&world, known) {
-        let (client, census) = (&context.client, &context.census);
-        let reread = async {
-            if unseen {
-                observe::reread_all(world, client, census).await
-            } else {
-                observe::reread(world, client, census).await
-            }
-        };
-        world = context.metrics.timed("reread", Box::pin(reread)).await?;
-        memory.saw_deployment(&key, world.deployment.as_ref());
-        (known, expected) = (true, None);
-    }
-    if known && world.is_quiet() {
-        memory.is_quiet(&key, world.deployment.as_deref());
-    }
-    Ok((world, expected))
-}
-
-/// A deleted workspace: its children go first. Its spec is not needed. The world is read anew once nothing seems to be
-/// left that has or makes pods.
-async fn depart(object: &Guarded<Workspace>, context: &Context) -> Result<Next, Error> {
-    let identity = Identity::of(object.meta());
-    context.idle.forget(&identity.key());
-    if context.memory.has_let_go(&identity.key(), &identity.uid) {
-        return Ok(Next::Never);
-    }
-    let world = what_is_left(context, &identity).await?;
-    let will = will(object, context).await?;
-    let left = context
-        .metrics
-        .timed("retire", Box::pin(retire::retire(context, object, &will, &world)))
-        .await?;
-    let Some(left) = left else {
-        context.memory.let_go(&identity.key(), &identity.uid);
-        return Ok(Next::Never);
-    };
-    let mut put_off = None;
-    if let Ok(workspace) = &object.0 {
-        let written = newest_status(workspace, context);
-        let workspace = with_own_words(workspace, written.as_ref(), context);
-        let status = assess::farewell(&workspace, &left, (context.now)());
-        let news = Word {
-            status,
-            asked: true,
-            ..Word::default()
-        };
-        put_off = publish::publish(context, &identity, written.as_ref(), news).await?;
-    }
-    Ok(Next::Settled(sooner(Some(VIGIL), put_off)))
-}
-
-/// What is there of a deleted workspace: read anew once nothing seems to be left that has or makes pods. No pass over it makes a
-/// Deployment, so that once the API server has said that ours is gone, only what it made is looked for.
-async fn what_is_left(context: &Context, identity: &Identity) -> Result<World, Error> {
-    let mut world = observe::world(identity, &context.stores);
-    let shown = world
-        .deployment
-        .as_ref()
-        .and_then(|it| it.metadata.uid.as_deref());
-    if !context.memory.has_removed(identity, Deployment::KIND, shown) {
-        let left = certain(context, world, false, false, |world, _| retire::seems_bare(world));
-        return Ok(left.await?.0);
-    }
-    world.deployment = None;
-    if retire::seems_bare(&world) {
-        let recount = observe::recount(world, &context.client, &context.census);
-        world = context.metrics.timed("reread", Box::pin(recount)).await?;
-    }
-    Ok(world)
-}
-
-/// What is to become of the disks of a deleted workspace. One that does not parse is asked for its status.
-async fn will(object: &Guarded<Workspace>, context: &Context) -> Result<LastWill, Error> {
-    let storage = |status: Option<&WorkspaceStatus>| status?.resolved.as_ref()?.storage.clone();
-    let Ok(workspace) = &object.0 else {
-        let status = observe::status_of_unreadable(&Identity::of(object.meta()), &context.client).await?;
-        let last = storage(Some(&status));
-        return Ok(LastWill {
-            retain: fate(None, None, last.as_ref()),
-            borrowed: last.and_then(|last| last.claim_name),
-        });
-    };
-    let references = observe::references(workspace, &context.stores);
-    let written = newest_status(workspace, context);
-    let last = storage(
-        with_own_words(workspace, written.as_ref(), context)
-            .status
-            .as_ref(),
-    );
-    let given = workspace.spec.storage.as_ref();
-    Ok(LastWill {
-        retain: fate(
-            Some(&workspace.spec),
-            references.template.as_deref(),
-            last.as_ref(),
-        ),
-        borrowed: given.and_then(|storage| storage.claim_name.clone()),
-    })
 }
 
 /// An object that does not parse: its status says so, and nothing else is done.

@@ -18,10 +18,13 @@ use tokio::sync::OnceCell;
 mod children;
 pub mod compact;
 mod guarded;
+mod kept;
+mod masks;
 mod pulse;
+pub mod skim;
 
 pub use self::{
-    children::{Children, ChildrenWriter, Parent},
+    children::{Children, ChildrenWriter, Glance, Parent},
     guarded::Guarded,
     pulse::Pulse,
 };

@@ -15,7 +15,7 @@ use crate::{
     context::Context,
     failure::{is_everyday, message_of, reason_of},
     observe, retire, rounds,
-    stores::{self, Stores},
+    stores::{self, Glance, Stores},
     world::Identity,
 };
 
@@ -35,8 +35,11 @@ pub async fn run(context: &Context, shutdown: &CancellationToken) {
 /// Deletes the walls that nobody needs any more, and says after which time to look again at those that are still needed.
 pub async fn sweep(context: &Context) -> Option<Duration> {
     let mut again: Option<Duration> = None;
-    let left = |wall: &NetworkPolicy| left_by(&wall.metadata, &context.stores).is_some();
-    for wall in context.stores.policies.select(left) {
+    for wall in context
+        .stores
+        .policies
+        .select(|wall| may_be_left(wall, &context.stores))
+    {
         let Some(identity) = left_by(&wall.metadata, &context.stores) else {
             continue;
         };
@@ -46,6 +49,18 @@ pub async fn sweep(context: &Context) -> Option<Duration> {
         }
     }
     again
+}
+
+/// Whether it has to be looked at more closely: most walls are those of a workspace that is there.
+fn may_be_left(wall: &Glance<'_>, stores: &Stores) -> bool {
+    let Some((namespace, name)) = wall.workspace else {
+        return false;
+    };
+    let there = stores::guarded(&stores.workspaces, Some(namespace), name);
+    let uid = there
+        .as_ref()
+        .and_then(|workspace| workspace.meta().uid.as_deref());
+    !uid.is_some_and(|uid| wall.says(names::WORKSPACE_UID, uid))
 }
 
 /// The workspace that left a wall of ours, if the cache does not show it any more.

@@ -30,6 +30,7 @@ use serde::de::DeserializeOwned;
 use crate::stores::{
     CacheWriter, ChildrenWriter, Guarded, Parent, Pulse, Stores, Writers,
     compact::{Compact, drop_bookkeeping, drop_foreign_annotations},
+    skim::Skim,
 };
 
 /// A workspace to look at.
@@ -147,7 +148,7 @@ fn watch<K>(
     mut news: impl FnMut(&Guarded<K>, bool) -> News + Send + 'static,
 ) -> BoxStream<'static, Call>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + Skim + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let api: Api<Guarded<K>> = Api::all(client.clone());
     let kind = K::kind(&()).into_owned();
@@ -187,8 +188,7 @@ where
 /// The watch of one kind of child.
 fn children<K>(client: &Client, page_size: u32, mut writer: ChildrenWriter<K>) -> BoxStream<'static, Call>
 where
-    K: Resource<DynamicType = ()> + Compact + Clone + PartialEq + Debug + DeserializeOwned,
-    K: Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + Compact + Clone + Debug + Send + Sync + 'static,
 {
     let api: Api<Guarded<K>> = Api::all(client.clone());
     let config = watcher::Config::default()

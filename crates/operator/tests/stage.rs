@@ -23,7 +23,7 @@ use operator::{
     context::Context,
     plan::{Build, Site},
     reconcile::{Error, reconcile},
-    stores::{CacheWriter, ChildrenWriter, Guarded, Writers, compact::Compact},
+    stores::{CacheWriter, ChildrenWriter, Guarded, Writers, compact::Compact, skim::Skim},
 };
 use rules::Settings;
 use serde::de::DeserializeOwned;
@@ -392,7 +392,7 @@ pub(crate) fn run_id(deployment: &Deployment) -> String {
 
 fn fill<K>(server: &ApiServer, writer: &mut CacheWriter<K>)
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + 'static,
+    K: Resource<DynamicType = ()> + Skim + Clone + DeserializeOwned + 'static,
 {
     writer.apply_watcher_event(&Event::Init);
     for object in server.all::<Guarded<K>>() {
@@ -403,7 +403,7 @@ where
 
 fn fill_children<K>(server: &ApiServer, writer: &mut ChildrenWriter<K>)
 where
-    K: Resource<DynamicType = ()> + Compact + Clone + PartialEq + DeserializeOwned + 'static,
+    K: Resource<DynamicType = ()> + Compact + Clone + 'static,
 {
     writer.apply(Event::Init);
     for object in server.all::<Guarded<K>>() {

@@ -113,8 +113,22 @@ where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
     K: Clone + Debug + DeserializeOwned,
 {
+    mend_as(context, identity, names::OPERATOR, patch).await
+}
+
+/// The same under the name of another manager of fields.
+pub(super) async fn mend_as<K>(
+    context: &Context,
+    identity: &Identity,
+    manager: &str,
+    patch: &Value,
+) -> Result<Outcome<K>, Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
+    K: Clone + Debug + DeserializeOwned,
+{
     let params = PatchParams {
-        field_manager: Some(names::OPERATOR.to_owned()),
+        field_manager: Some(manager.to_owned()),
         ..PatchParams::default()
     };
     let patch = Patch::Merge(patch);

@@ -13,9 +13,10 @@ use tokio::sync::watch;
 use super::{
     compact::{Compact, drop_bookkeeping},
     guarded::Guarded,
+    kept::Kept,
 };
 
-/// The cache of one kind of child: objects with a workspace's label, compacted.
+/// The cache of one kind of child: objects with a workspace's label, compacted, as text.
 #[derive(Debug)]
 pub struct Children<K> {
     shelf: Arc<RwLock<Shelf<K>>>,
@@ -36,8 +37,15 @@ pub type Parent = (String, String);
 
 #[derive(Debug)]
 struct Shelf<K> {
-    by_name: HashMap<String, Arc<K>>,
-    by_workspace: HashMap<String, Vec<Arc<K>>>,
+    by_name: HashMap<Box<str>, Arc<Entry<K>>>,
+    by_workspace: HashMap<Box<str>, Vec<Arc<Entry<K>>>>,
+}
+
+#[derive(Debug)]
+struct Entry<K> {
+    /// Whose it is: the key of its workspace.
+    parent: Option<Box<str>>,
+    kept: Kept<K>,
 }
 
 impl<K> Default for Shelf<K> {
@@ -68,25 +76,42 @@ impl<K> Default for ChildrenWriter<K> {
     }
 }
 
-impl<K> Children<K> {
+impl<K: Resource<DynamicType = ()> + Compact> Children<K> {
     /// The object of this name.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
-        self.read(|shelf| shelf.by_name.get(&key(namespace, name)).cloned())
+        let found = self.read(|shelf| shelf.by_name.get(key(namespace, name).as_str()).cloned());
+        found?.kept.open()
     }
 
     /// Every object with the label of this workspace.
     pub fn of(&self, namespace: &str, workspace: &str) -> Vec<Arc<K>> {
-        self.read(|shelf| {
-            let found = shelf.by_workspace.get(&key(namespace, workspace));
-            found.cloned().unwrap_or_default()
-        })
+        let found = self.read(|shelf| {
+            shelf
+                .by_workspace
+                .get(key(namespace, workspace).as_str())
+                .cloned()
+        });
+        let found = found.unwrap_or_default();
+        found.iter().filter_map(|entry| entry.kept.open()).collect()
     }
 
-    /// Every object for which `wanted` holds. It looks at all there are.
-    pub fn select(&self, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+    /// Every object that is `likely` what is looked for. It looks at all there are, and opens those.
+    pub fn select(&self, likely: impl Fn(&Glance<'_>) -> bool) -> Vec<Arc<K>> {
+        let found: Vec<_> = self.read(|shelf| {
+            let all = shelf.by_name.values();
+            all.filter(|entry| likely(&entry.glance())).cloned().collect()
+        });
+        found.iter().filter_map(|entry| entry.kept.open()).collect()
+    }
+}
+
+impl<K> Children<K> {
+    /// Whose the objects are for which `wanted` holds.
+    pub fn parents(&self, wanted: impl Fn(&Glance<'_>) -> bool) -> Vec<Parent> {
         self.read(|shelf| {
             let all = shelf.by_name.values();
-            all.filter(|object| wanted(object)).cloned().collect()
+            let found = all.filter(|entry| wanted(&entry.glance()));
+            found.filter_map(|entry| entry.parent()).collect()
         })
     }
 
@@ -115,7 +140,7 @@ impl<K> Children<K> {
 
 impl<K> ChildrenWriter<K>
 where
-    K: Resource<DynamicType = ()> + Compact + Clone + PartialEq,
+    K: Resource<DynamicType = ()> + Compact + Clone,
 {
     /// The reading end.
     pub fn as_reader(&self) -> Children<K> {
@@ -131,8 +156,9 @@ where
         match event {
             Event::Init => self.listed = Shelf::default(),
             Event::InitApply(object) => {
-                if let Some(object) = readable(object) {
-                    self.listed.put(object);
+                let name = name_of(object.meta());
+                if let Some(entry) = readable(object) {
+                    self.listed.put(name, entry);
                 }
             }
             Event::InitDone => {
@@ -141,22 +167,22 @@ where
                 self.filled.send_replace(true);
             }
             Event::Apply(object) => {
-                let mut kept = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
                 // One that cannot be read is none: whoever wants to write it will be told by the API server.
-                let (name, mut object) = (name_of(object.meta()), readable(object));
+                let (name, object) = (name_of(object.meta()), readable(object));
+                let mut kept = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
                 let before = kept.take(&name);
-                let same = match (&before, &mut object) {
-                    (Some(before), Some(object)) => is_same(before.as_ref(), object),
+                let same = match (&before, &object) {
+                    (Some(before), Some(object)) => before.kept.is_same(&object.kept),
                     (before, object) => before.is_none() && object.is_none(),
                 };
                 let mut parents: Vec<Parent> = Vec::new();
                 if !same {
                     let both = before.iter().map(AsRef::as_ref).chain(&object);
-                    parents.extend(both.filter_map(|object| parent_of(object.meta())));
+                    parents.extend(both.filter_map(Entry::parent));
                     parents.dedup();
                 }
                 if let Some(object) = object {
-                    kept.put(object);
+                    kept.put(name, object);
                 }
                 return parents;
             }
@@ -170,64 +196,79 @@ where
     }
 }
 
-impl<K: Resource<DynamicType = ()>> Shelf<K> {
-    fn put(&mut self, object: K) {
-        let object = Arc::new(object);
-        if let Some((namespace, workspace)) = parent_of(object.meta()) {
-            let siblings = self.by_workspace.entry(key(&namespace, &workspace));
+impl<K> Entry<K> {
+    fn parent(&self) -> Option<Parent> {
+        let (namespace, name) = self.glance().workspace?;
+        Some((namespace.to_owned(), name.to_owned()))
+    }
+
+    fn glance(&self) -> Glance<'_> {
+        Glance {
+            workspace: self.parent.as_deref().and_then(|parent| parent.split_once('/')),
+            text: self.kept.text(),
+        }
+    }
+}
+
+/// What is seen of an object that is not opened.
+#[derive(Debug)]
+pub struct Glance<'a> {
+    /// Namespace and name of the workspace whose it is by its label.
+    pub workspace: Option<(&'a str, &'a str)>,
+    text: &'a str,
+}
+
+impl Glance<'_> {
+    /// Whether some part of it has this key with this text, of which neither needs an escape.
+    pub fn says(&self, key: &str, value: &str) -> bool {
+        self.text.contains(&format!("\"{key}\":\"{value}\""))
+    }
+}
+
+impl<K> Shelf<K> {
+    fn put(&mut self, name: String, entry: Entry<K>) {
+        let entry = Arc::new(entry);
+        if let Some(parent) = &entry.parent {
+            let siblings = self.by_workspace.entry(parent.clone());
             // Most workspaces have one child of a kind.
             siblings
                 .or_insert_with(|| Vec::with_capacity(1))
-                .push(object.clone());
+                .push(entry.clone());
         }
-        self.by_name.insert(name_of(object.meta()), object);
+        self.by_name.insert(name.into(), entry);
     }
 
-    fn take(&mut self, name: &str) -> Option<Arc<K>> {
-        let object = self.by_name.remove(name)?;
-        if let Some((namespace, workspace)) = parent_of(object.meta()) {
-            let parent = key(&namespace, &workspace);
-            if let Some(siblings) = self.by_workspace.get_mut(&parent) {
-                siblings.retain(|sibling| !Arc::ptr_eq(sibling, &object));
-                if siblings.is_empty() {
-                    self.by_workspace.remove(&parent);
-                }
+    fn take(&mut self, name: &str) -> Option<Arc<Entry<K>>> {
+        let entry = self.by_name.remove(name)?;
+        if let Some(parent) = &entry.parent
+            && let Some(siblings) = self.by_workspace.get_mut(parent)
+        {
+            siblings.retain(|sibling| !Arc::ptr_eq(sibling, &entry));
+            if siblings.is_empty() {
+                self.by_workspace.remove(parent);
             }
         }
-        Some(object)
+        Some(entry)
     }
 }
 
-fn readable<K>(object: Guarded<K>) -> Option<K>
+fn readable<K>(object: Guarded<K>) -> Option<Entry<K>>
 where
     K: Resource<DynamicType = ()> + Compact + Clone,
 {
-    match object.0 {
-        Ok(object) => {
-            let mut object = Arc::unwrap_or_clone(object);
-            object.compact();
-            drop_bookkeeping(object.meta_mut());
-            // A copy is as large as it has to be; what was parsed has room to grow everywhere.
-            Some(object.clone())
-        }
-        Err(invalid) => {
-            let object = name_of(&invalid.metadata);
-            tracing::warn!(kind = %K::kind(&()), object, error = invalid.error, "an object cannot be read");
-            None
-        }
-    }
-}
-
-/// Whether two states of an object differ in nothing but their version.
-fn is_same<K: Resource + PartialEq>(before: &K, after: &mut K) -> bool {
-    if before.meta().generation != after.meta().generation || before.meta().uid != after.meta().uid {
-        return false;
-    }
-    let before_version = before.meta().resource_version.clone();
-    let version = std::mem::replace(&mut after.meta_mut().resource_version, before_version);
-    let same = before == after;
-    after.meta_mut().resource_version = version;
-    same
+    let name = name_of(object.meta());
+    let kept = object.0.map_err(|invalid| invalid.error).and_then(|object| {
+        let mut object = Arc::unwrap_or_clone(object);
+        object.compact();
+        drop_bookkeeping(object.meta_mut());
+        let parent = parent_of(object.meta()).map(|(namespace, name)| key(&namespace, &name).into());
+        let kept = Kept::of(object).map_err(|error| error.to_string())?;
+        Ok(Entry { parent, kept })
+    });
+    kept.inspect_err(|error| {
+        tracing::warn!(kind = %K::kind(&()), object = name, error, "an object cannot be read");
+    })
+    .ok()
 }
 
 fn parent_of(meta: &ObjectMeta) -> Option<Parent> {

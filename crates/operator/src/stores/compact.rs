@@ -15,8 +15,10 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
 };
+use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 
+use super::skim::Skim;
 use crate::hands;
 
 /// What `kubectl apply` keeps: a copy of the object.
@@ -30,7 +32,7 @@ const CLASS_PREFIX: &str = "storageclass.";
 const SPEC_DIGEST: &str = "workspaces.jupyter.org/spec-digest";
 
 /// A kind of child, and what is kept of it.
-pub trait Compact {
+pub trait Compact: Skim + Serialize + DeserializeOwned {
     /// Drops what no pass looks at.
     fn compact(&mut self);
 }

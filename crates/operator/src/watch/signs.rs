@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use api::names;
 use futures::{Stream, StreamExt as _, stream};
-use k8s_openapi::api::core::v1::{Event, Node as NodeObject, Pod};
+use k8s_openapi::api::core::v1::{Event, Node as NodeObject};
 use kube::{
     Api, Client, ResourceExt as _,
     runtime::{
@@ -19,7 +19,7 @@ use kube::{
 use super::{Wake, everybody};
 use crate::{
     signs::{Node, Signs, stand_of},
-    stores::Stores,
+    stores::{Glance, Stores},
 };
 
 /// What the kubelet and the scheduler repeat most, and what every pod's status tells.
@@ -124,13 +124,10 @@ fn workspace_of(event: &Event, stores: &Stores) -> Option<Wake> {
 
 /// The workspaces that have a pod on a node.
 fn workspaces_on(node: &str, stores: &Stores) -> Vec<Wake> {
-    let on_it = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(node);
-    let pods = stores.pods.select(on_it);
-    pods.iter()
-        .filter_map(|pod| {
-            let workspace = pod.labels().get(names::WORKSPACE_LABEL)?;
-            Some(ObjectRef::new(workspace).within(pod.metadata.namespace.as_deref()?))
-        })
+    let on_it = |pod: &Glance<'_>| pod.says("nodeName", node);
+    let parents = stores.pods.parents(on_it).into_iter();
+    parents
+        .map(|(namespace, workspace)| ObjectRef::new(&workspace).within(&namespace))
         .collect()
 }
 
