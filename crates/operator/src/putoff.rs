@@ -5,7 +5,7 @@
 //! ends before.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -31,6 +31,10 @@ pub struct PutOff {
 #[derive(Debug, Default)]
 struct Crowd {
     moving: HashMap<String, Moving>,
+    /// Who set out, the earliest first; those that have arrived meanwhile are among them.
+    setting_out: VecDeque<(Instant, String)>,
+    /// How many of those on their way count as one of many.
+    recent: usize,
     /// The most that were on their way at a time since many are.
     peak: usize,
 }
@@ -39,7 +43,48 @@ struct Crowd {
 struct Moving {
     uid: String,
     since: Instant,
+    /// Whether it counts as one of many still.
+    is_recent: bool,
     unsaid: Option<WorkspaceStatus>,
+}
+
+impl Crowd {
+    /// Takes note of a workspace on its way, since when, and how many are. No call looks at all of them.
+    fn meet(&mut self, workspace: &str, uid: &str, now: Instant) -> Instant {
+        if let Some(known) = self.moving.get_mut(workspace).filter(|it| it.uid == uid) {
+            known.unsaid = None;
+            return known.since;
+        }
+        self.leave(workspace);
+        let new = Moving {
+            uid: uid.to_owned(),
+            since: now,
+            is_recent: true,
+            unsaid: None,
+        };
+        self.moving.insert(workspace.to_owned(), new);
+        self.setting_out.push_back((now, workspace.to_owned()));
+        self.recent += 1;
+        now
+    }
+
+    /// Whoever has been on the way for long does not count any more.
+    fn age(&mut self, now: Instant) {
+        while let Some((since, workspace)) = self.setting_out.pop_front_if(|(since, _)| now - *since >= MOST)
+        {
+            let known = self.moving.get_mut(&workspace);
+            if let Some(known) = known.filter(|it| it.since == since && it.is_recent) {
+                known.is_recent = false;
+                self.recent -= 1;
+            }
+        }
+    }
+
+    fn leave(&mut self, workspace: &str) {
+        if self.moving.remove(workspace).is_some_and(|it| it.is_recent) {
+            self.recent -= 1;
+        }
+    }
 }
 
 impl PutOff {
@@ -47,27 +92,19 @@ impl PutOff {
     /// `None`: it is to be written now.
     pub fn put_off(&self, workspace: &str, uid: &str, status: &WorkspaceStatus) -> Option<Duration> {
         let mut crowd = self.lock();
-        let Crowd { moving, peak } = &mut *crowd;
         let now = Instant::now();
-        let known = moving.get(workspace).filter(|it| it.uid == uid);
-        let since = known.map_or(now, |it| it.since);
-        let new = Moving {
-            uid: uid.to_owned(),
-            since,
-            unsaid: None,
-        };
-        moving.insert(workspace.to_owned(), new);
-        let recent = moving.values().filter(|it| now - it.since < MOST).count();
-        if recent < MANY {
-            *peak = 0;
+        crowd.age(now);
+        let since = crowd.meet(workspace, uid, now);
+        if crowd.recent < MANY {
+            crowd.peak = 0;
             return None;
         }
         // Not fewer and fewer: the last ones waited for the first.
-        *peak = recent.max(*peak);
-        let patience = EACH * u32::try_from(*peak).unwrap_or(u32::MAX);
+        crowd.peak = crowd.recent.max(crowd.peak);
+        let patience = EACH * u32::try_from(crowd.peak).unwrap_or(u32::MAX);
         let left = patience.clamp(LONGEST, MOST).checked_sub(now - since);
         let left = left.filter(|left| !left.is_zero())?;
-        if let Some(it) = moving.get_mut(workspace) {
+        if let Some(it) = crowd.moving.get_mut(workspace) {
             it.unsaid = Some(status.clone());
         }
         Some(left)
@@ -82,7 +119,7 @@ impl PutOff {
 
     /// The workspace has arrived, or is gone.
     pub fn forget(&self, workspace: &str) {
-        self.lock().moving.remove(workspace);
+        self.lock().leave(workspace);
     }
 
     /// Forgets everything: another leads.
@@ -148,6 +185,22 @@ mod tests {
         let one_of_the_last = put_off.put_off("team/499", "u", &status("2"));
         assert_eq!(one_of_the_last, Some(EACH * 500), "the first got there before it");
         assert_eq!(last(2000), Some(MOST));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_sets_out_again_or_is_made_anew_counts_once() {
+        let put_off = PutOff::default();
+        for turn in 0..2 * MANY {
+            put_off.put_off("team/a", &format!("u{turn}"), &status("1"));
+            put_off.forget("team/b");
+            put_off.put_off("team/b", "u", &status("1"));
+        }
+        assert_eq!(put_off.lock().recent, 2);
+        tokio::time::advance(MOST).await;
+        put_off.put_off("team/c", "u", &status("1"));
+        put_off.forget("team/a");
+        let crowd = put_off.lock();
+        assert_eq!((crowd.recent, crowd.setting_out.len()), (1, 1));
     }
 
     #[test]
