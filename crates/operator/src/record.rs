@@ -78,6 +78,14 @@ pub fn asks_for_restart(recorded: &str, workspace: &ValidWorkspace, policy: Upda
     asked || (applies && !compare::differences(&recorded, &today).is_empty())
 }
 
+/// The folder that the application of a run was told to be asked in; nothing where it has a host of its own, as all had of which
+/// nothing is recorded.
+pub fn base_path(recorded: &str) -> Option<String> {
+    let recorded: Value = serde_json::from_str(recorded).ok()?;
+    let path = recorded.pointer("/manager/basePath").and_then(Value::as_str);
+    path.map(str::to_owned)
+}
+
 /// A record of this format, or of the first one as far as it tells.
 fn readable(recorded: &str, workspace: &ValidWorkspace) -> Option<Value> {
     let recorded: Value = serde_json::from_str(recorded).ok()?;

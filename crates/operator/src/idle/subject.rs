@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use rules::{Question, ValidWorkspace};
 
-use crate::world::{Identity, World};
+use crate::{
+    record,
+    world::{Identity, World},
+};
 
 /// A running workspace that is stopped when nobody uses it.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,11 +80,26 @@ pub(super) fn of(
             Some(port) => port,
             None => u16::try_from(endpoint.port).ok()?,
         },
-        question: idle.question.clone(),
+        question: question_of_run(valid, &idle.question, world.started_from()),
         timeout: idle.timeout(),
         since: usable_since(world.current_pod()?)?,
         known: told.and_then(|told| Some(told.idle.as_ref()?.last_activity.as_ref()?.0)),
     })
+}
+
+/// The question in the folder that the application knows, since the manager's routing may have changed while it ran.
+fn question_of_run(valid: &ValidWorkspace, today: &Question, started_from: Option<&str>) -> Question {
+    let mut question = today.clone();
+    // On a port of its own it is asked in no folder.
+    if question.port.is_some() {
+        return question;
+    }
+    let now = valid.base_path.as_deref().unwrap_or_default();
+    let then = started_from.and_then(record::base_path).unwrap_or_default();
+    if let Some(rest) = question.path.strip_prefix(now) {
+        question.path = format!("{then}{rest}");
+    }
+    question
 }
 
 /// Whether somebody deleted the disk: its files are there for as long as the pod runs, and people are told to save them.
@@ -204,6 +222,28 @@ pub(super) mod tests {
         };
         assert_eq!(known("run1"), Some(time));
         assert_eq!(known("run0"), None);
+    }
+
+    #[test]
+    fn an_application_is_asked_in_the_folder_that_it_was_told_when_it_started() {
+        let (folder, bare) = ("/workspaces/team/demo", "/api/status");
+        let on_its_own_host = r#"{"format":2,"spec":{}}"#.to_owned();
+        let in_a_folder = format!(r#"{{"format":2,"manager":{{"basePath":"{folder}"}}}}"#);
+        let asked = |today: Option<&str>, record: &str, port: Option<u16>| {
+            let mut valid = fixtures::valid();
+            valid.base_path = today.map(str::to_owned);
+            let mut question = subject().question;
+            question.port = port;
+            question.path = format!("{}{bare}", today.filter(|_| port.is_none()).unwrap_or_default());
+            question_of_run(&valid, &question, Some(record)).path
+        };
+        let in_it = format!("{folder}{bare}");
+        assert_eq!(asked(None, &on_its_own_host, None), bare);
+        assert_eq!(asked(Some(folder), &in_a_folder, None), in_it);
+        // The manager's routing mode was switched meanwhile.
+        assert_eq!(asked(Some(folder), &on_its_own_host, None), bare);
+        assert_eq!(asked(None, &in_a_folder, None), in_it);
+        assert_eq!(asked(None, &in_a_folder, Some(9000)), bare);
     }
 
     #[test]
