@@ -79,7 +79,7 @@ pub struct ValidWorkspace {
     /// The wall around the pod, as the manager wants it.
     pub network_policy: NetworkPolicySettings,
     /// Whether the gateway decides about each request, and vouches for it to the application.
-    pub is_vouched_for: bool,
+    pub has_assertions: bool,
     /// UID of the WorkspaceTemplate that was applied, if one is named.
     pub template_uid: Option<String>,
     /// Path under which the application is asked for, without `/` at its end; `None` on a host of its own.
@@ -188,7 +188,7 @@ pub(crate) fn resolve(
             .template
             .map(|template| template.uid().unwrap_or_default()),
         network_policy: manager.spec.network_policy.clone().unwrap_or_default(),
-        is_vouched_for: manager.spec.authentication.gateway.is_some(),
+        has_assertions: manager.spec.authentication.gateway.is_some(),
         manager: manager.name_any(),
         restarted_at: workspace.annotations().get(api::names::RESTARTED_AT).cloned(),
         given,

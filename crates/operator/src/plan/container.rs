@@ -47,7 +47,7 @@ pub(super) fn application(
         args: some(&workspace.container.args),
         env: Some(
             [
-                vouching(workspace.is_vouched_for).to_vec(),
+                vouching(workspace.has_assertions).to_vec(),
                 env(ours, &workspace.env),
             ]
             .concat(),
@@ -135,12 +135,12 @@ fn env<'a>(ours: impl IntoIterator<Item = (&'a str, String)>, theirs: &[EnvVar])
 }
 
 /// What the application checks assertions by: the audience, and where the keys are.
-fn vouching(is_vouched_for: bool) -> [EnvVar; 2] {
+fn vouching(has_assertions: bool) -> [EnvVar; 2] {
     let field = ObjectFieldSelector {
         field_path: format!("metadata.annotations['{WORKSPACE_UID}']"),
         api_version: None,
     };
-    let keys = if is_vouched_for {
+    let keys = if has_assertions {
         ASSERTION_KEYS_PATH
     } else {
         NO_ASSERTIONS
@@ -230,7 +230,7 @@ mod tests {
         let uid = json!([{"name": "WORKSPACE_UID", "valueFrom": {"fieldRef": {"fieldPath": field}}}]);
         let keys = |value: &str| json!([{"name": "WORKSPACE_ASSERTION_KEYS", "value": value}]);
         assert_eq!(told(&workspace), (uid.clone(), keys("/var/run/jupyter-k8s/keys")));
-        workspace.is_vouched_for = false;
+        workspace.has_assertions = false;
         assert_eq!(told(&workspace), (uid, keys("none")));
     }
 

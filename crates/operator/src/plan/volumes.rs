@@ -60,7 +60,7 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site) -> Volumes {
         places.extend(tokens(profile));
         places.extend(secrets(profile));
     }
-    places.extend(workspace.is_vouched_for.then(keys));
+    places.extend(workspace.has_assertions.then(keys));
     Volumes {
         places,
         home,
@@ -340,7 +340,7 @@ mod tests {
                 .iter()
                 .any(|(found, mount)| *found == volume && mount["readOnly"] == true)
         );
-        let open = places(|workspace| workspace.is_vouched_for = false);
+        let open = places(|workspace| workspace.has_assertions = false);
         assert!(!open.iter().any(|(found, _)| *found == volume));
     }
 
