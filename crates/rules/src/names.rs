@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api::manager::{Routing, RoutingMode};
 use sha2::{Digest as _, Sha256};
 
-/// Longest part of a workspace's name that shows in its host.
+/// Longest part of a workspace's name that shows in its host, and of a user's in their slug.
 const MAX_SLUG: usize = 40;
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
@@ -53,9 +53,40 @@ pub fn url(host: &str, port: u16) -> String {
     }
 }
 
-/// The first 80 bits of SHA-256 over `uid/namespace/name` as 16 characters of base32.
+/// A user's name as a DNS label: a folder, a label's value, the name of an object, or a part of one. What may stand there of the name
+/// is for people to read; 80 bits of the name as it is tell apart whoever Kubernetes does, as well where disks or people do not:
+/// `a-b` and `a.b`, `Alice` and `alice`, one letter as one character and as two.
+pub fn owner_slug(user: &str) -> String {
+    let mut slug = String::new();
+    for c in user.chars() {
+        if slug.len() >= MAX_SLUG {
+            break;
+        }
+        if c.is_ascii_alphanumeric() {
+            slug.push(c.to_ascii_lowercase());
+        } else if !slug.is_empty() && !slug.ends_with('-') {
+            slug.push('-');
+        }
+    }
+    let slug = slug.trim_end_matches('-');
+    let hash = base32(&format!("owner/{user}"));
+    if slug.is_empty() {
+        format!("u-{hash}")
+    } else if slug.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("u-{slug}-{hash}")
+    } else {
+        format!("{slug}-{hash}")
+    }
+}
+
+/// What tells workspaces apart: nothing of `uid/namespace/name` can hold a slash.
 fn identity(namespace: &str, name: &str, uid: &str) -> String {
-    let digest = Sha256::digest(format!("{uid}/{namespace}/{name}"));
+    base32(&format!("{uid}/{namespace}/{name}"))
+}
+
+/// The first 80 bits of SHA-256 over `text` as 16 characters of base32.
+fn base32(text: &str) -> String {
+    let digest = Sha256::digest(text);
     let bits = digest[..10]
         .iter()
         .fold(0_u128, |bits, byte| bits << 8 | u128::from(*byte));

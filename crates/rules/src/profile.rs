@@ -142,7 +142,7 @@ mod tests {
             let faults = of(&workspace(), &profile).unwrap_err();
             let text = faults[0].to_string();
             assert!(
-                text.contains("known are owner.name, workspace.namespace, workspace.uid;"),
+                text.contains("known are owner.name, owner.slug, workspace.namespace, workspace.uid;"),
                 "{text}"
             );
             assert_eq!(crate::validate::profile(&profile.spec).len(), 1, "{name}");

@@ -41,6 +41,14 @@ pub enum VariableError {
         "makes the whole longer than {MAX_TOGETHER} bytes with its variables' values: shorten them, or use them less often"
     )]
     TooMuch,
+    /// A name that is no folder's.
+    #[error(
+        "gets the value {value:?} by {{owner.name}}, which is not the name of one folder: write {{owner.slug}}"
+    )]
+    Folders {
+        /// The owner's name.
+        value: String,
+    },
     /// A value holds what might mean something where it is put.
     #[error(
         "gets the value {value:?} by {{{name}}}, but only letters, digits and . _ - : / @ % + = ~ may stand here: change that \
@@ -201,8 +209,23 @@ impl Walk<'_> {
     }
 
     fn text(&mut self, path: &str, text: &str) -> String {
-        let expanded = expand_within(text, self.scope, self.room);
+        let expanded = match self.ways_down(path, text) {
+            Some(error) => Err(error),
+            None => expand_within(text, self.scope, self.room),
+        };
         expanded.unwrap_or_else(|error| self.fault(path, text, &error))
+    }
+
+    /// The owner's name in a folder's, if it would be more than one folder, and so perhaps one in somebody else's.
+    fn ways_down(&self, path: &str, text: &str) -> Option<VariableError> {
+        const OWNER: &str = "owner.name";
+        let is_named = || names_in(text, &|_| false).contains(&OWNER);
+        if !path.ends_with(".subPath") || !is_named() {
+            return None;
+        }
+        let value = self.scope.text(OWNER).ok()?;
+        let is_one = !value.contains('/') && !matches!(value.as_str(), "." | "..");
+        (!is_one).then_some(VariableError::Folders { value })
     }
 
     fn fault(&mut self, path: &str, text: &str, error: &VariableError) -> String {

@@ -45,16 +45,17 @@ pub struct Scope {
 }
 
 /// Variables that an identity may depend on.
-const IDENTITY: [&str; 3] = ["workspace.uid", "workspace.namespace", "owner.name"];
+const IDENTITY: [&str; 4] = ["workspace.uid", "workspace.namespace", "owner.name", "owner.slug"];
 
 /// Variables of ours that every workspace has, and a value of the shape that each may have.
-const SAMPLES: [(&str, &str); 12] = [
+const SAMPLES: [(&str, &str); 13] = [
     ("workspace.name", "sample"),
     ("workspace.namespace", "sample"),
     ("workspace.uid", NO_UID),
     ("workspace.host", "sample.example.org"),
     ("workspace.basePath", "/"),
     ("owner.name", "sample"),
+    ("owner.slug", "sample-aaaaaaaaaaaaaaaa"),
     ("service.name", "workspace-sample"),
     ("service.port", "8888"),
     ("routing.baseDomain", "example.org"),
@@ -80,7 +81,7 @@ impl Scope {
     }
 
     /// With only those variables that no author of a workspace has a say in: `workspace.uid`, `workspace.namespace` and
-    /// `owner.name`.
+    /// the owner's.
     #[must_use]
     pub fn identity(mut self) -> Self {
         self.built_in.retain(|name, _| IDENTITY.contains(&name.as_str()));
@@ -102,8 +103,8 @@ impl Scope {
         self
     }
 
-    /// What the workspace alone knows: `workspace.name`, `workspace.namespace`, `workspace.uid`, `owner.name` if it has an owner,
-    /// `service.name`, and what it sets in `spec.variables`.
+    /// What the workspace alone knows: `workspace.name`, `workspace.namespace`, `workspace.uid`, `owner.name` and `owner.slug` if it has an
+    /// owner, `service.name`, and what it sets in `spec.variables`.
     pub fn of(workspace: &Workspace) -> Self {
         let name = workspace.name_any();
         let uid = workspace.uid().filter(|uid| !uid.is_empty());
@@ -119,7 +120,9 @@ impl Scope {
         .with("workspace.namespace", workspace.namespace().unwrap_or_default())
         .with("workspace.uid", uid.unwrap_or_else(|| NO_UID.to_owned()));
         match api::names::owner(&workspace.metadata) {
-            Some(owner) => scope.with("owner.name", owner),
+            Some(owner) => scope
+                .with("owner.name", owner)
+                .with("owner.slug", names::owner_slug(owner)),
             None => scope,
         }
     }
