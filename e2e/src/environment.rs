@@ -33,6 +33,15 @@ pub struct Environment {
     pub users: BTreeMap<String, User>,
     /// Image references on the cluster.
     pub images: Images,
+    /// helm.
+    #[serde(default)]
+    pub helm: Option<PathBuf>,
+    /// The chart that the release was installed from.
+    #[serde(default)]
+    pub chart: Option<PathBuf>,
+    /// Its values files; the last one counts most.
+    #[serde(default)]
+    pub values: Vec<PathBuf>,
     /// Folder for screenshots.
     pub artefacts: PathBuf,
     /// The API server's log of all calls, where it can be read.

@@ -122,6 +122,26 @@ impl Person {
         .await
     }
 
+    /// Signs out at the identity provider itself, with the form that it shows.
+    ///
+    /// # Errors
+    /// When it shows none, or refuses.
+    pub async fn sign_out_at_provider(&self) -> anyhow::Result<()> {
+        let environment = Environment::get()?;
+        let identity = environment.origin(&environment.identity_host);
+        let page = self
+            .open(&format!(
+                "{identity}/realms/jupyter/protocol/openid-connect/logout"
+            ))
+            .await?;
+        let (base, page) = (page.url().clone(), page.text().await?);
+        let action = form_action(&page).with_context(|| format!("no form on {base}: {page}"))?;
+        let form = self.client.post(base.join(&action)?).form(&inputs(&page));
+        let answer = navigation(form).send().await?;
+        anyhow::ensure!(answer.status().is_success(), "{}", answer.status());
+        Ok(())
+    }
+
     /// The Cookie header that this person would send to `url`.
     pub fn cookies(&self, url: &str) -> anyhow::Result<String> {
         let cookies = self.jar.cookies(&Url::parse(url)?);
@@ -157,6 +177,25 @@ fn form_action(page: &str) -> Option<String> {
     })
 }
 
+/// Names and values of what a page's forms hold.
+fn inputs(page: &str) -> Vec<(String, String)> {
+    let tags = page
+        .split("<input")
+        .skip(1)
+        .filter_map(|rest| rest.split('>').next());
+    let attribute = |tag: &str, name: &str| {
+        let value = tag.split(&format!(" {name}=\"")).nth(1)?.split('"').next()?;
+        Some(value.replace("&amp;", "&"))
+    };
+    tags.filter_map(|tag| {
+        Some((
+            attribute(tag, "name")?,
+            attribute(tag, "value").unwrap_or_default(),
+        ))
+    })
+    .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,5 +206,15 @@ mod tests {
             r#"<form action="/search"></form><form id="a" action="https://x/y?a=1&amp;b=2" method="post">"#;
         assert_eq!(form_action(page).as_deref(), Some("https://x/y?a=1&b=2"));
         assert_eq!(form_action("<p>no form</p>"), None);
+    }
+
+    #[test]
+    fn finds_what_a_form_holds() {
+        let page = r#"<input type="hidden" name="code" value="a&amp;b"><input id="x" name="confirm" type="submit" value="Log out"/><input id="y">"#;
+        let expected = [("code", "a&b"), ("confirm", "Log out")];
+        assert_eq!(
+            inputs(page),
+            expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures::{SinkExt as _, StreamExt as _};
-use reqwest::{Method, RequestBuilder, header};
+use reqwest::{Method, RequestBuilder, Url, header};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -39,7 +39,7 @@ pub async fn compute(person: &Person, url: &str, code: &str) -> anyhow::Result<S
 }
 
 /// A request as the workspace's own page makes it.
-fn own(person: &Person, method: Method, url: &str, path: &str) -> anyhow::Result<RequestBuilder> {
+pub(crate) fn own(person: &Person, method: Method, url: &str, path: &str) -> anyhow::Result<RequestBuilder> {
     let cookies = person.cookies(url)?;
     let token = cookies
         .split("; ")
@@ -49,13 +49,17 @@ fn own(person: &Person, method: Method, url: &str, path: &str) -> anyhow::Result
         .request(method, &format!("{url}{path}"))
         .header("X-XSRFToken", token)
         .header("Sec-Fetch-Site", "same-origin")
-        .header(header::ORIGIN, url.trim_end_matches('/')))
+        .header(header::ORIGIN, origin(url)?))
+}
+
+/// Origin of the workspace's pages.
+pub(crate) fn origin(url: &str) -> anyhow::Result<String> {
+    Ok(Url::parse(url)?.origin().ascii_serialization())
 }
 
 async fn run(person: &Person, url: &str, kernel: &str, code: &str) -> anyhow::Result<String> {
     let channels = url.replacen("https", "wss", 1) + &format!("api/kernels/{kernel}/channels");
-    let (cookies, origin) = (person.cookies(url)?, url.trim_end_matches('/'));
-    let mut socket = socket::connect(&channels, &cookies, Some(origin))
+    let mut socket = socket::connect(&channels, &person.cookies(url)?, Some(&origin(url)?))
         .await?
         .map_err(|status| anyhow::anyhow!("the websocket was refused: {status}"))?;
     let request = json!({

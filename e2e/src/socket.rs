@@ -8,7 +8,10 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject as _},
 };
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_tungstenite::{WebSocketStream, tungstenite};
 
@@ -26,9 +29,17 @@ pub async fn connect(
     cookies: &str,
     origin: Option<&str>,
 ) -> anyhow::Result<Result<Socket, StatusCode>> {
+    let host = Url::parse(url)?.host_str().context("no host")?.to_owned();
+    let tls = tls(&host).await?;
+    hand_shake(tls, url, cookies, origin).await
+}
+
+/// A connection to the proxy, which takes it for one to `host`.
+///
+/// # Errors
+/// When the connection or the TLS handshake fails.
+pub(crate) async fn tls(host: &str) -> anyhow::Result<TlsStream<TcpStream>> {
     let environment = Environment::get()?;
-    let parsed = Url::parse(url)?;
-    let host = parsed.host_str().context("no host")?.to_owned();
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&fs::read(&environment.ca_file)?) {
         roots.add(certificate?)?;
@@ -37,11 +48,27 @@ pub async fn connect(
         .with_root_certificates(roots)
         .with_no_client_auth();
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, environment.port)).await?;
-    let tls = TlsConnector::from(Arc::new(config))
-        .connect(ServerName::try_from(host.clone())?, stream)
-        .await?;
+    let name = ServerName::try_from(host.to_owned())?;
+    Ok(TlsConnector::from(Arc::new(config)).connect(name, stream).await?)
+}
+
+/// Opens a websocket on a connection; the inner error is the status of a refusal.
+///
+/// # Errors
+/// When the handshake fails other than by a refusal.
+pub async fn hand_shake<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    url: &str,
+    cookies: &str,
+    origin: Option<&str>,
+) -> anyhow::Result<Result<WebSocketStream<S>, StatusCode>> {
+    let parsed = Url::parse(url)?;
+    let authority = match (parsed.host_str().context("no host")?, parsed.port()) {
+        (host, Some(port)) => format!("{host}:{port}"),
+        (host, None) => host.to_owned(),
+    };
     let mut request = http::Request::get(url)
-        .header("Host", format!("{host}:{}", environment.port))
+        .header("Host", authority)
         .header("Connection", "Upgrade")
         .header("Upgrade", "websocket")
         .header("Sec-WebSocket-Version", "13")
@@ -55,7 +82,7 @@ pub async fn connect(
     if let Some(origin) = origin {
         request = request.header("Origin", origin);
     }
-    match tokio_tungstenite::client_async(request.body(())?, tls).await {
+    match tokio_tungstenite::client_async(request.body(())?, stream).await {
         Ok((socket, _)) => Ok(Ok(socket)),
         Err(tungstenite::Error::Http(response)) => Ok(Err(StatusCode::from_u16(response.status().as_u16())?)),
         Err(error) => Err(error.into()),

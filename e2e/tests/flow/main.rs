@@ -16,4 +16,5 @@ mod sharing;
 mod sign_in_again;
 mod sign_out;
 mod silence;
+mod terminal;
 mod updates;

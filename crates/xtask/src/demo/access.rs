@@ -12,6 +12,7 @@
 //! | `kubectl`, `plugin` | kubectl and its plugin `kubectl-create-workspace` |
 //! | `users` | user name -> `password` at the identity provider, `kubeconfig` that acts as them |
 //! | `images` | `echo` (answers with what it received) and `jupyter` (JupyterLab) as the cluster knows them |
+//! | `helm`, `chart`, `values` | helm, the chart and the values files that the release was installed from, the last one counts most |
 //! | `artefacts` | folder for screenshots |
 //! | `auditLog` | the API server's log of all calls, where it can be read |
 
@@ -37,6 +38,9 @@ pub(crate) struct Access {
     pub(super) plugin: PathBuf,
     pub(super) users: BTreeMap<&'static str, User>,
     pub(super) images: Images,
+    pub(super) helm: PathBuf,
+    pub(super) chart: PathBuf,
+    pub(super) values: Vec<PathBuf>,
     pub(super) artefacts: PathBuf,
     pub(super) audit_log: Option<PathBuf>,
 }

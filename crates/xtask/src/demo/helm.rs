@@ -3,10 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
 use super::kubectl;
-use crate::cluster::write_secret;
 use crate::exec::Cmd;
 use crate::paths::Paths;
 use crate::progress::Progress;
@@ -50,18 +47,15 @@ pub(super) struct Release<'a> {
 
 impl Release<'_> {
     /// Installs the release or brings it up to date, and waits until its pods are ready. Changes nothing when chart and
-    /// values are the installed ones.
-    pub(super) fn install(&self, chart: &Path, values_file: &Path, values: &Value) -> anyhow::Result<()> {
-        write_secret(values_file, &serde_json::to_string_pretty(values)?)?;
-        kubectl::direct(Cmd::new(self.helm), self.kubeconfig)
+    /// values are the installed ones. Of the values files the last one counts most.
+    pub(super) fn install(&self, chart: &Path, values: &[PathBuf]) -> anyhow::Result<()> {
+        let mut helm = kubectl::direct(Cmd::new(self.helm), self.kubeconfig)
             .args(["upgrade", "--install", "--namespace", self.namespace, self.name])
-            .arg(chart)
-            .arg("--values")
-            .arg(chart.join("values-local.yaml"))
-            .arg("--values")
-            .arg(values_file)
-            .args(["--wait", "--timeout", TIMEOUT])
-            .run()
+            .arg(chart);
+        for file in values {
+            helm = helm.arg("--values").arg(file);
+        }
+        helm.args(["--wait", "--timeout", TIMEOUT]).run()
     }
 }
 

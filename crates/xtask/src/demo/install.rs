@@ -1,7 +1,7 @@
 //! A running cluster and images -> the release of the chart, with all it needs (IO).
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::Context as _;
@@ -12,7 +12,7 @@ use super::credentials::{self, Credentials};
 use super::helm::{self, Release};
 use super::site::{RELEASE, SYSTEM_NAMESPACE, USERS, hosts, secret};
 use super::{kubectl, values};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, write_secret};
 use crate::paths::Paths;
 use crate::progress::Progress;
 
@@ -21,6 +21,10 @@ use crate::progress::Progress;
 pub(super) struct Installed {
     pub(super) tls: ServerTls,
     pub(super) credentials: Credentials,
+    pub(super) helm: PathBuf,
+    pub(super) chart: PathBuf,
+    /// Values files; the last one counts most.
+    pub(super) values: Vec<PathBuf>,
 }
 
 /// Installs the release or brings it up to date; `references` are the images' names on the cluster.
@@ -48,12 +52,20 @@ pub(super) fn install(
         namespace: SYSTEM_NAMESPACE,
         name: RELEASE,
     };
-    release.install(
-        &chart,
-        &paths.cluster().join("values.json"),
-        &values::values(references)?,
+    let images = paths.cluster().join("values.json");
+    write_secret(
+        &images,
+        &serde_json::to_string_pretty(&values::values(references)?)?,
     )?;
-    Ok(Installed { tls, credentials })
+    let values = vec![chart.join("values-local.yaml"), images];
+    release.install(&chart, &values)?;
+    Ok(Installed {
+        tls,
+        credentials,
+        helm,
+        chart,
+        values,
+    })
 }
 
 fn apply_folder(cluster: &Cluster, folder: &Path) -> anyhow::Result<()> {

@@ -145,6 +145,9 @@ pub(crate) fn deploy(cluster: &Cluster, paths: &Paths, progress: &Progress) -> a
             echo: image("echo"),
             jupyter: image("application"),
         },
+        helm: installed.helm.clone(),
+        chart: installed.chart.clone(),
+        values: installed.values.clone(),
         artefacts: paths.clone_cluster().join("artefacts"),
         audit_log: cluster.audit_log(paths),
     };

@@ -1,0 +1,45 @@
+//! values -> the installed release of the chart, changed (IO). For test binaries that have the cluster to themselves.
+
+use anyhow::Context as _;
+use tokio::process::Command;
+
+use crate::Environment;
+
+/// Longest time for the pods of a release to be ready.
+const PATIENCE: &str = "3m";
+
+/// Upgrades the release to what it was installed with and to these further values, as `helm upgrade --set` takes them. None:
+/// back to what it was installed with. Waits until its pods are ready.
+///
+/// # Errors
+/// When helm refuses, or pods do not get ready.
+pub async fn upgrade(set: &[&str]) -> anyhow::Result<()> {
+    let environment = Environment::get()?;
+    let helm = environment.helm.as_ref().context(NOT_TOLD)?;
+    let chart = environment.chart.as_ref().context(NOT_TOLD)?;
+    let mut command = Command::new(helm);
+    command
+        .env("KUBECONFIG", &environment.kubeconfig)
+        // The API server of the local node is reached directly, whatever proxy this machine uses.
+        .envs(["NO_PROXY", "no_proxy"].map(|name| (name, "*")))
+        .args(["upgrade", "--namespace", &environment.system_namespace])
+        .arg(&environment.release)
+        .arg(chart);
+    for file in &environment.values {
+        command.arg("--values").arg(file);
+    }
+    for value in set {
+        command.args(["--set", value]);
+    }
+    let done = command
+        .args(["--wait", "--timeout", PATIENCE])
+        .kill_on_drop(true)
+        .output()
+        .await
+        .context("helm does not start")?;
+    let said = String::from_utf8_lossy(&done.stderr);
+    anyhow::ensure!(done.status.success(), "helm upgrade {set:?}: {said}");
+    Ok(())
+}
+
+const NOT_TOLD: &str = "the installation does not say how it was installed: run `./justw demo` again";

@@ -1,0 +1,179 @@
+//! JupyterLab in a folder, in a browser.
+
+use anyhow::Context as _;
+use e2e::{Environment, browser::Browser, cluster, wait, workspace};
+use fantoccini::key::Key;
+use serde_json::json;
+
+use super::Site;
+
+/// Ticket of a folder.
+const TICKET: &str = "__Secure-ws";
+/// Ties tickets to the browser, for the whole host.
+const BROWSER: &str = "__Host-ws-browser";
+/// What the notebook is called, and how a browser writes it.
+const NOTEBOOK: (&str, &str) = ("C# 50%.ipynb", "C%23%2050%25.ipynb");
+
+async fn exec(site: &Site, script: &str) -> anyhow::Result<String> {
+    let ws = site.alice.get("ws1").await?;
+    let endpoint = ws.status.and_then(|status| status.endpoint);
+    let pod = endpoint.context("ws1 has no pod")?.pod_name;
+    cluster::exec(&site.scratch.api(), &pod, &["sh", "-c", script]).await
+}
+
+/// Waits until a file in the home holds `text`; does `again` whenever it does not.
+async fn in_file(
+    site: &Site,
+    file: &str,
+    text: &str,
+    again: impl AsyncFn() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    wait::until(&format!("{file} to hold {text}"), wait::USUAL, || async {
+        again().await.map_err(|error| format!("{error:#}"))?;
+        let now = exec(site, &format!("cat '/home/jovyan/{file}' || true")).await;
+        let now = now.map_err(|error| format!("{error:#}"))?;
+        if now.contains(text) { Ok(()) } else { Err(now) }
+    })
+    .await
+}
+
+/// Alice signs in at a notebook whose name needs escapes, runs its cell, saves it, and types into a terminal.
+pub(super) async fn works(site: &Site, browser: &Browser) -> anyhow::Result<()> {
+    let (file, written) = NOTEBOOK;
+    let notebook = json!({
+        "cells": [{
+            "cell_type": "code", "id": "a", "execution_count": null, "metadata": {}, "outputs": [],
+            "source": "print('computed', 6 * 7)",
+        }],
+        "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    });
+    let quoted = notebook.to_string().replace('\'', r"'\''");
+    exec(site, &format!("printf %s '{quoted}' > '/home/jovyan/{file}'")).await?;
+
+    let page = format!("{}lab/tree/{written}", site.url("ws1")?);
+    browser.sign_in(&page, "alice").await?;
+    browser.arrived(&Environment::get()?.base_domain).await?;
+    // Cells that are run before the kernel is connected, over the websocket, are not run at all.
+    browser.sees("#jp-main-statusbar", "| Idle").await?;
+    browser.click(".jp-Notebook .jp-Cell .cm-content").await?;
+    let cell = browser.find(".jp-Notebook .jp-Cell .cm-content").await?;
+    let run = format!("{}{}", char::from(Key::Shift), char::from(Key::Enter));
+    cell.send_keys(&run).await?;
+    browser.sees(".jp-OutputArea-output pre", "computed 42").await?;
+    let save = format!("{}s{}", char::from(Key::Control), char::from(Key::Null));
+    browser.find("body").await?.send_keys(&save).await?;
+    in_file(site, file, "computed 42", async || Ok(())).await?;
+    browser.screenshot("alice-runs-a-cell-in-a-folder").await?;
+
+    browser
+        .page
+        .goto(&format!("{}lab?reset", site.url("ws1")?))
+        .await?;
+    browser
+        .click(".jp-LauncherCard[title^='Start a new terminal']")
+        .await?;
+    browser.find(".jp-Terminal .xterm-helper-textarea").await?;
+    // What is typed before the terminal's websocket is open is lost.
+    let typed = format!("echo $((6*7)) > terminal.txt{}", char::from(Key::Enter));
+    in_file(site, "terminal.txt", "42", async || {
+        let terminal = browser.find(".jp-Terminal .xterm-helper-textarea").await?;
+        Ok(terminal.send_keys(&typed).await?)
+    })
+    .await
+}
+
+/// Each folder's ticket is for it alone: `ws1` begins as `ws10` does.
+pub(super) async fn cookies_reach_their_folder_alone(site: &Site, browser: &Browser) -> anyhow::Result<()> {
+    let mut tickets = Vec::new();
+    for name in ["ws1", "ws10"] {
+        let url = site.url(name)?;
+        browser.page.goto(&format!("{url}api/status")).await?;
+        wait::until("the browser to be there", wait::USUAL, || async {
+            let at = browser
+                .page
+                .current_url()
+                .await
+                .map_err(|error| error.to_string())?;
+            if at.as_str().starts_with(&url) {
+                Ok(())
+            } else {
+                Err(at.to_string())
+            }
+        })
+        .await?;
+        let cookies = browser.page.get_all_cookies().await?;
+        let told = |name: &str| -> Vec<_> {
+            let named = cookies.iter().filter(|cookie| cookie.name() == name);
+            named
+                .map(|cookie| {
+                    (
+                        cookie.path().unwrap_or_default().to_owned(),
+                        cookie.value().to_owned(),
+                    )
+                })
+                .collect()
+        };
+        let [(path, ticket)] = &told(TICKET)[..] else {
+            anyhow::bail!("not one ticket at {name}: {:?}", told(TICKET));
+        };
+        assert_eq!(*path, site.folder(name));
+        tickets.push(ticket.clone());
+        let [(path, _)] = &told(BROWSER)[..] else {
+            anyhow::bail!("not one cookie of the host at {name}");
+        };
+        assert_eq!(path, "/");
+        let ours = cookies.iter().filter(|cookie| cookie.name().starts_with("__"));
+        for cookie in ours {
+            assert_eq!(
+                (cookie.secure(), cookie.http_only()),
+                (Some(true), Some(true)),
+                "{} at {name}",
+                cookie.name()
+            );
+            assert_ne!(cookie.domain().map(|domain| domain.starts_with('.')), Some(true));
+        }
+    }
+    assert_ne!(tickets[0], tickets[1]);
+    // What the application was told of all these.
+    let page = browser.text().await?;
+    let page = page.to_lowercase();
+    assert!(
+        page.contains("/ws10/api/status") && !page.contains("__secure-") && !page.contains("__host-"),
+        "{page}"
+    );
+    Ok(())
+}
+
+/// Bob's workspace, in alice's browser: the page that everybody gets for what does not exist.
+pub(super) async fn other_people_s_are_refused(site: &Site, browser: &Browser) -> anyhow::Result<()> {
+    browser.page.goto(&site.url("bobs")?).await?;
+    browser.arrived(&Environment::get()?.auth_host()).await?;
+    let text = browser.text().await?;
+    assert!(!text.contains("bob") && !text.contains("\"path\""), "{text}");
+    browser.screenshot("bobs-folder-is-refused").await
+}
+
+/// The operator asks JupyterLab under its folder whether it is used, and gets answers.
+pub(super) async fn says_whether_it_is_used(site: &Site) -> anyhow::Result<()> {
+    wait::until("ws1 to say whether it is used", wait::USUAL, || async {
+        let ws = site.alice.get("ws1").await.map_err(|error| error.to_string())?;
+        let idle = ws.status.and_then(|status| status.idle).unwrap_or_default();
+        let told: Vec<_> = idle
+            .signals
+            .iter()
+            .map(|signal| (signal.name.as_str(), signal.error.is_none()))
+            .collect();
+        if told == [("server", true), ("kernels", true), ("terminals", true)] {
+            Ok(())
+        } else {
+            Err(format!("{:?}", idle.signals))
+        }
+    })
+    .await?;
+    // It was not taken for unused meanwhile.
+    let ws = workspace::reached(&site.alice, "ws1", api::workspace::Phase::Running).await?;
+    assert_eq!(ws.status.and_then(|status| status.stopped_because), None);
+    Ok(())
+}

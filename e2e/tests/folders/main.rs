@@ -1,0 +1,191 @@
+//! The installation with workspaces in folders of one host (routing mode Path), and back. A test binary of its own: nothing else
+//! runs meanwhile.
+
+mod lab;
+mod paths;
+
+use std::{
+    panic::{AssertUnwindSafe, resume_unwind},
+    time::{Duration, Instant},
+};
+
+use anyhow::ensure;
+use api::{
+    Workspace, WorkspaceSpec, names,
+    workspace::{IdleShutdown, Phase},
+};
+use e2e::{
+    Environment,
+    browser::Browser,
+    cluster::{self, Scratch},
+    http::Person,
+    release, wait, workspace,
+};
+use futures::FutureExt as _;
+use jiff::Timestamp;
+use kube::{
+    Api, ResourceExt as _,
+    api::{Patch, PatchParams, PostParams},
+};
+use reqwest::StatusCode;
+use serde_json::json;
+
+/// What running workspaces have pending after a switch.
+const BASE_PATH: &str = "manager.basePath";
+/// From helm's end until every address has changed, on a busy machine.
+const SWITCHED: Duration = Duration::from_secs(30);
+
+/// Workspaces of two people.
+struct Site {
+    scratch: Scratch,
+    alice: Api<Workspace>,
+    bob: Api<Workspace>,
+}
+
+impl Site {
+    /// Address of a workspace while it is in a folder.
+    fn url(&self, name: &str) -> anyhow::Result<String> {
+        let environment = Environment::get()?;
+        Ok(environment.origin(&environment.base_domain) + &self.folder(name))
+    }
+
+    fn folder(&self, name: &str) -> String {
+        format!("/workspaces/{}/{name}/", self.scratch.namespace)
+    }
+
+    /// Waits until a running workspace has this address, and what is pending after the switch, or nothing.
+    async fn moved(
+        &self,
+        name: &str,
+        is_there: impl Fn(&str) -> bool,
+        pending: &[&str],
+    ) -> anyhow::Result<()> {
+        let workspaces = self.scratch.api::<Workspace>();
+        wait::until(&format!("{name} to move"), SWITCHED, || async {
+            let workspace = workspaces.get(name).await.map_err(|error| error.to_string())?;
+            let status = workspace.status.unwrap_or_default();
+            let url = status.url.clone().unwrap_or_default();
+            if is_there(&url) && status.pending_update == pending && status.phase == Some(Phase::Running) {
+                Ok(())
+            } else {
+                Err(format!("{status:?}"))
+            }
+        })
+        .await
+    }
+}
+
+#[tokio::test]
+async fn people_work_in_folders_of_one_host_and_on_hosts_of_their_own_after_the_switch_back()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("folders", &["alice", "bob"]).await?;
+    let site = Site {
+        alice: Api::namespaced(cluster::user("alice").await?, &scratch.namespace),
+        bob: Api::namespaced(cluster::user("bob").await?, &scratch.namespace),
+        scratch,
+    };
+    let before = workspace::running(&site.scratch, "before").await?;
+    let outcome = AssertUnwindSafe(in_folders(&site, &before)).catch_unwind().await;
+    let begin = Instant::now();
+    // In any case: other tests follow.
+    release::upgrade(&[]).await?;
+    println!("back on hosts after {:?}", begin.elapsed());
+    match outcome {
+        Ok(outcome) => outcome?,
+        Err(panic) => resume_unwind(panic),
+    }
+    on_hosts_again(&site, &before).await?;
+    site.scratch.finish().await
+}
+
+async fn in_folders(site: &Site, before: &Workspace) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    release::upgrade(&["routing.mode=Path"]).await?;
+    println!("in folders after {:?}", begin.elapsed());
+    let old = site.url("before")?;
+    site.moved("before", |url| url == old, &[BASE_PATH]).await?;
+    println!("a running workspace has its folder after {:?}", begin.elapsed());
+
+    let idle = IdleShutdown {
+        idle_timeout_in_minutes: Some(3),
+        ..IdleShutdown::default()
+    };
+    let spec = WorkspaceSpec {
+        display_name: "ws1".to_owned(),
+        idle_shutdown: Some(idle),
+        ..WorkspaceSpec::default()
+    };
+    site.alice
+        .create(&PostParams::default(), &Workspace::new("ws1", spec))
+        .await?;
+    site.alice
+        .create(&PostParams::default(), &workspace::echo("ws10")?)
+        .await?;
+    site.bob
+        .create(&PostParams::default(), &workspace::echo("bobs")?)
+        .await?;
+    for name in ["ws1", "ws10", "bobs"] {
+        let made = workspace::reached(&site.scratch.api(), name, Phase::Running).await?;
+        assert_eq!(workspace::url(&made)?, site.url(name)?);
+    }
+
+    // Who ran before is not restarted, and is reached at the new address by who knows no path.
+    let alice = Person::new()?;
+    let answer = alice.enter(&old, "alice").await?.text().await?;
+    assert!(answer.contains(&site.folder("before")), "{answer}");
+    assert_eq!(
+        run_id(&site.alice.get("before").await?),
+        run_id(before),
+        "a switch restarts nobody"
+    );
+    let bob = Person::new()?;
+    bob.enter(&site.url("bobs")?, "bob").await?;
+    let refused = bob.open(&site.url("ws1")?).await?;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+
+    let browser = Browser::start().await?;
+    lab::works(site, &browser).await?;
+    lab::cookies_reach_their_folder_alone(site, &browser).await?;
+    lab::other_people_s_are_refused(site, &browser).await?;
+    browser.close().await?;
+    paths::are_read_in_one_way(site, &alice).await?;
+    lab::says_whether_it_is_used(site).await
+}
+
+/// What docs/routing-modes.md says of a switch, the other way round.
+async fn on_hosts_again(site: &Site, before: &Workspace) -> anyhow::Result<()> {
+    let (old, base) = (
+        workspace::url(before)?,
+        format!(".{}", Environment::get()?.base_domain),
+    );
+    site.moved("before", |url| url == old, &[]).await?;
+    let alice = Person::new()?;
+    alice.enter(&old, "alice").await?;
+    assert_eq!(run_id(&site.alice.get("before").await?), run_id(before));
+
+    // JupyterLab expects its folder until its next start.
+    site.moved("ws1", |url| url.contains(&base), &[BASE_PATH]).await?;
+    let restart = json!({"metadata": {"annotations": {names::RESTARTED_AT: Timestamp::now().to_string()}}});
+    site.alice
+        .patch("ws1", &PatchParams::default(), &Patch::Merge(restart))
+        .await?;
+    site.moved("ws1", |url| url.contains(&base), &[]).await?;
+    let url = workspace::url(&site.alice.get("ws1").await?)?;
+    let page = alice.enter(&format!("{url}lab"), "alice").await?;
+    ensure!(page.url().as_str() == format!("{url}lab"), "{}", page.url());
+    let text = page.text().await?;
+    ensure!(
+        text.contains("jupyter-config-data"),
+        "{url} is no JupyterLab: {text}"
+    );
+    // Nobody is at the old address.
+    let gone = alice.open(&site.url("before")?).await?;
+    ensure!(!gone.status().is_success(), "{}", gone.status());
+    Ok(())
+}
+
+fn run_id(workspace: &Workspace) -> Option<String> {
+    let status = workspace.status.as_ref();
+    assert!(status.is_some(), "{} has no status", workspace.name_any());
+    status.and_then(|status| status.run_id.clone())
+}

@@ -1,0 +1,185 @@
+//! How soon the end of a right counts, for each way in which one can end, at every replica of the gateway and through the proxy. A
+//! test binary of its own: nothing else runs meanwhile.
+
+mod watch;
+
+use std::time::{Duration, Instant};
+
+use api::{Workspace, WorkspaceShare, names::CREATED_BY, workspace::Phase};
+use e2e::{
+    Environment,
+    cluster::{self, Scratch},
+    http::Person,
+    workspace,
+};
+use jiff::Timestamp;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::{
+    Api,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use reqwest::{Method, StatusCode, header};
+use serde_json::json;
+
+use watch::{Row, Watch};
+
+/// Access that ends counts for requests within this.
+const REQUESTS: Duration = Duration::from_secs(1);
+/// And for open websockets within this.
+const SOCKETS: Duration = Duration::from_secs(2);
+/// The API server may go by its old roles for a moment: it is asked again after two seconds, and what it said before counts for one
+/// more at most.
+const ROLES: Duration = Duration::from_secs(3);
+
+struct Site {
+    scratch: Scratch,
+    alice: Api<Workspace>,
+}
+
+impl Site {
+    async fn url(&self, name: &str) -> anyhow::Result<String> {
+        workspace::url(&workspace::reached(&self.alice, name, Phase::Running).await?)
+    }
+
+    /// A new browser of this person, inside.
+    async fn inside(&self, name: &str, person: &str) -> anyhow::Result<(Person, Watch)> {
+        let (browser, url) = (Person::new()?, self.url(name).await?);
+        browser.enter(&url, person).await?;
+        let watch = Watch::begin(&browser, &url).await?;
+        Ok((browser, watch))
+    }
+
+    async fn share(&self, rest: serde_json::Value) -> anyhow::Result<()> {
+        let mut spec = json!({"workspaceRef": "kept", "subjects": [{"kind": "User", "name": "bob"}]});
+        for (key, value) in rest.as_object().into_iter().flatten() {
+            spec[key] = value.clone();
+        }
+        let share = serde_json::from_value(json!({"metadata": {"name": "s"}, "spec": spec}))?;
+        self.shares()
+            .await?
+            .create(&PostParams::default(), &share)
+            .await?;
+        Ok(())
+    }
+
+    async fn shares(&self) -> anyhow::Result<Api<WorkspaceShare>> {
+        Ok(Api::namespaced(
+            cluster::user("alice").await?,
+            &self.scratch.namespace,
+        ))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_end_of_a_right_counts_at_every_replica_within_its_bound() -> anyhow::Result<()> {
+    let scratch = Scratch::new("revocation", &["alice", "bob"]).await?;
+    let alice = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    for name in ["kept", "given", "gone"] {
+        alice
+            .create(&PostParams::default(), &workspace::echo(name)?)
+            .await?;
+    }
+    let site = Site { scratch, alice };
+    let rows = [
+        ("share removed", share_removed(&site).await?),
+        ("share expired", share_expired(&site).await?),
+        ("access made private", access_changed(&site).await?),
+        ("owner changed", owner_changed(&site).await?),
+        ("signed out", signed_out(&site).await?),
+        ("signed out at the provider", signed_out_at_provider(&site).await?),
+        ("role taken away", role_taken_away(&site).await?),
+        ("workspace deleted", deleted(&site).await?),
+    ];
+    println!("{}", Row::head());
+    for (what, row) in &rows {
+        println!("{}", row.line(what));
+    }
+    for (what, row) in &rows {
+        let late = if *what == "role taken away" {
+            ROLES
+        } else {
+            Duration::ZERO
+        };
+        row.check(what, REQUESTS + late, SOCKETS + late)?;
+    }
+    site.scratch.finish().await
+}
+
+async fn share_removed(site: &Site) -> anyhow::Result<Row> {
+    site.share(json!({})).await?;
+    let (_, watch) = site.inside("kept", "bob").await?;
+    site.shares().await?.delete("s", &DeleteParams::default()).await?;
+    watch.end(Instant::now()).await
+}
+
+async fn share_expired(site: &Site) -> anyhow::Result<Row> {
+    let end = Timestamp::from_second(Timestamp::now().as_second() + 25)?;
+    site.share(json!({"expiresAt": end.to_string()})).await?;
+    let (_, watch) = site.inside("kept", "bob").await?;
+    let left = Duration::try_from(end.duration_since(Timestamp::now()));
+    let left = left.map_err(|_| anyhow::anyhow!("the share ended before bob was inside"))?;
+    let ends = Instant::now() + left;
+    tokio::time::sleep_until(ends.into()).await;
+    let row = watch.end(ends).await?;
+    site.shares().await?.delete("s", &DeleteParams::default()).await?;
+    Ok(row)
+}
+
+async fn access_changed(site: &Site) -> anyhow::Result<Row> {
+    workspace::set(&site.alice, "kept", json!({"accessType": "Public"})).await?;
+    let (_, watch) = site.inside("kept", "bob").await?;
+    workspace::set(&site.alice, "kept", json!({"accessType": "OwnerOnly"})).await?;
+    watch.end(Instant::now()).await
+}
+
+async fn owner_changed(site: &Site) -> anyhow::Result<Row> {
+    let (_, watch) = site.inside("given", "alice").await?;
+    let bobs = json!({"metadata": {"annotations": {CREATED_BY: "bob"}}});
+    site.scratch
+        .api::<Workspace>()
+        .patch("given", &PatchParams::default(), &Patch::Merge(bobs))
+        .await?;
+    watch.end(Instant::now()).await
+}
+
+async fn signed_out(site: &Site) -> anyhow::Result<Row> {
+    let environment = Environment::get()?;
+    let (alice, watch) = site.inside("kept", "alice").await?;
+    let auth = environment.origin(&environment.auth_host());
+    let form = alice
+        .without_redirects()?
+        .request(Method::POST, &format!("{auth}/sign-out"))
+        .header(header::ORIGIN, &auth)
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    assert_eq!(form.send().await?.status(), StatusCode::SEE_OTHER);
+    watch.end(Instant::now()).await
+}
+
+async fn signed_out_at_provider(site: &Site) -> anyhow::Result<Row> {
+    let (alice, watch) = site.inside("kept", "alice").await?;
+    alice.sign_out_at_provider().await?;
+    watch.end(Instant::now()).await
+}
+
+async fn role_taken_away(site: &Site) -> anyhow::Result<Row> {
+    let (_, watch) = site.inside("kept", "alice").await?;
+    let bindings = site.scratch.api::<RoleBinding>();
+    let before = bindings.get("workspace-users").await?;
+    let bob = json!({"subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "bob"}]});
+    bindings
+        .patch("workspace-users", &PatchParams::default(), &Patch::Merge(bob))
+        .await?;
+    let row = watch.end(Instant::now()).await?;
+    let again = json!({"subjects": before.subjects});
+    bindings
+        .patch("workspace-users", &PatchParams::default(), &Patch::Merge(again))
+        .await?;
+    Person::new()?.enter(&site.url("kept").await?, "alice").await?;
+    Ok(row)
+}
+
+async fn deleted(site: &Site) -> anyhow::Result<Row> {
+    let (_, watch) = site.inside("gone", "alice").await?;
+    site.alice.delete("gone", &DeleteParams::default()).await?;
+    watch.end(Instant::now()).await
+}

@@ -1,0 +1,261 @@
+//! A person inside a workspace -> until when they are let in, at each replica and through the proxy (IO).
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use e2e::{http::Person, replica::Replica, socket, wait};
+use futures::{Stream, StreamExt as _};
+use reqwest::{Method, StatusCode, Url};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{interval, sleep, timeout},
+};
+use tokio_tungstenite::tungstenite::{self, Message};
+
+/// Between two questions of one place.
+const PERIOD: Duration = Duration::from_millis(25);
+/// How long it is watched that nobody who was refused is let in again.
+const AFTER: Duration = Duration::from_millis(1_500);
+
+/// One answer: when it came, and what it was.
+type Answer = (Instant, StatusCode);
+
+/// Somebody who asks and holds a websocket open, at several places: through the proxy, and at each replica.
+pub(crate) struct Watch {
+    stop: watch::Sender<bool>,
+    places: Vec<Place>,
+}
+
+struct Place {
+    name: String,
+    answers: JoinHandle<anyhow::Result<Vec<Answer>>>,
+    refused: watch::Receiver<bool>,
+    closed: JoinHandle<anyhow::Result<(u16, Instant)>>,
+}
+
+/// What was measured at one place, since the end of the right.
+#[derive(Debug)]
+struct Measured {
+    place: String,
+    /// Until the first refusal.
+    refused: Duration,
+    /// Until the last answer that let in, if any came later.
+    last_inside: Duration,
+    closed: Duration,
+    code: u16,
+}
+
+/// One way to end a right.
+#[derive(Debug)]
+pub(crate) struct Row(Vec<Measured>);
+
+/// A person's questions, told as they are answered until `stopped`.
+async fn asks<F: Future<Output = anyhow::Result<StatusCode>>>(
+    mut ask: impl FnMut() -> F,
+    mut stopped: watch::Receiver<bool>,
+    refused: watch::Sender<bool>,
+) -> anyhow::Result<Vec<Answer>> {
+    let (mut ticks, mut answers) = (interval(PERIOD), Vec::new());
+    while !*stopped.borrow_and_update() {
+        ticks.tick().await;
+        let status = ask().await?;
+        answers.push((Instant::now(), status));
+        if is_refusal(status) {
+            refused.send_replace(true);
+        }
+    }
+    Ok(answers)
+}
+
+fn is_refusal(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+}
+
+/// Waits for the close frame of a socket, and says when it came.
+async fn closed<S>(mut socket: S) -> anyhow::Result<(u16, Instant)>
+where
+    S: Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
+{
+    while let Some(message) = socket.next().await {
+        if let Message::Close(frame) = message? {
+            let code = frame.map_or(0, |frame| frame.code.into());
+            return Ok((code, Instant::now()));
+        }
+    }
+    anyhow::bail!("the socket broke off without a close frame")
+}
+
+impl Watch {
+    /// Begins to watch `person`, who is let in everywhere.
+    pub(crate) async fn begin(person: &Person, url: &str) -> anyhow::Result<Self> {
+        let replicas = Replica::all().await?;
+        ensure!(replicas.len() == 2, "{} replicas are ready", replicas.len());
+        let (stop, _) = watch::channel(false);
+        let cookies = person.cookies(url)?;
+        let mut places = vec![Place::proxy(person, url, &stop).await?];
+        for (number, replica) in replicas.into_iter().enumerate() {
+            let name = format!("replica {}", number + 1);
+            places.push(Place::replica(name, replica, url, &cookies, &stop).await?);
+        }
+        Ok(Self { stop, places })
+    }
+
+    /// The right ended at `end`: waits until every place refuses and has closed its websocket.
+    pub(crate) async fn end(self, end: Instant) -> anyhow::Result<Row> {
+        let mut sockets = Vec::new();
+        for place in self.places {
+            let Place {
+                name,
+                answers,
+                mut refused,
+                closed,
+            } = place;
+            let both = async {
+                refused.wait_for(|refused| *refused).await?;
+                closed.await?
+            };
+            let closed = timeout(wait::USUAL, both)
+                .await
+                .with_context(|| format!("{name}: access did not end"))?
+                .with_context(|| name.clone())?;
+            sockets.push((name, closed, answers));
+        }
+        sleep(AFTER).await;
+        self.stop.send_replace(true);
+        let mut row = Vec::new();
+        for (place, (code, closed), answers) in sockets {
+            let answers = answers.await?.with_context(|| place.clone())?;
+            let since = |at: Instant| at.saturating_duration_since(end);
+            let before = answers
+                .first()
+                .is_some_and(|(_, status)| *status == StatusCode::OK);
+            ensure!(before, "{place}: not inside from the beginning");
+            let first = answers.iter().find(|(_, status)| is_refusal(*status));
+            let last = answers.iter().rfind(|(_, status)| status.is_success());
+            row.push(Measured {
+                place,
+                refused: since(first.context("no refusal")?.0),
+                last_inside: last.map_or(Duration::ZERO, |(at, _)| since(*at)),
+                closed: since(closed),
+                code,
+            });
+        }
+        Ok(Row(row))
+    }
+}
+
+impl Place {
+    async fn proxy(person: &Person, url: &str, stop: &watch::Sender<bool>) -> anyhow::Result<Self> {
+        let target = format!("{}ws", url.replacen("https", "wss", 1));
+        let origin = Url::parse(url)?.origin().ascii_serialization();
+        let mut socket = socket::connect(&target, &person.cookies(url)?, Some(&origin))
+            .await?
+            .map_err(|status| anyhow::anyhow!("no websocket: {status}"))?;
+        // What the application says first.
+        socket.next().await.transpose()?;
+        let (told, refused) = watch::channel(false);
+        let (person, url) = (person.clone(), format!("{url}alive"));
+        let ask = move || {
+            let request = person
+                .request(Method::GET, &url)
+                .header("Sec-Fetch-Site", "same-origin");
+            async move { Ok(request.send().await?.status()) }
+        };
+        Ok(Self {
+            name: "proxy".to_owned(),
+            answers: tokio::spawn(asks(ask, stop.subscribe(), told)),
+            refused,
+            closed: tokio::spawn(closed(socket)),
+        })
+    }
+
+    async fn replica(
+        name: String,
+        replica: Replica,
+        url: &str,
+        cookies: &str,
+        stop: &watch::Sender<bool>,
+    ) -> anyhow::Result<Self> {
+        let mut socket = replica
+            .socket(url, cookies)
+            .await?
+            .map_err(|status| anyhow::anyhow!("no websocket at {name}: {status}"))?;
+        socket.next().await.transpose()?;
+        let (told, refused) = watch::channel(false);
+        let mut stopped = stop.subscribe();
+        let mut questions = replica.questions().await?;
+        let (url, cookies) = (url.to_owned(), cookies.to_owned());
+        let answers = tokio::spawn(async move {
+            let (mut ticks, mut answers) = (interval(PERIOD), Vec::new());
+            while !*stopped.borrow_and_update() {
+                ticks.tick().await;
+                // Connections end after half a minute.
+                let Ok(status) = questions.verify(&url, "alive", &cookies).await else {
+                    questions = replica.questions().await?;
+                    continue;
+                };
+                answers.push((Instant::now(), status));
+                if is_refusal(status) {
+                    told.send_replace(true);
+                }
+            }
+            Ok(answers)
+        });
+        Ok(Self {
+            name,
+            answers,
+            refused,
+            closed: tokio::spawn(closed(socket)),
+        })
+    }
+}
+
+impl Row {
+    pub(crate) fn head() -> String {
+        format!(
+            "{:<28} {:>9} {:>9} {:>9}   {:>9} {:>9} {:>9}",
+            "until refused / closed, ms",
+            "proxy",
+            "replica 1",
+            "replica 2",
+            "proxy",
+            "replica 1",
+            "replica 2"
+        )
+    }
+
+    /// Milliseconds at each place: until requests are refused, then until websockets are closed.
+    pub(crate) fn line(&self, what: &str) -> String {
+        let column = |ms: &dyn Fn(&Measured) -> u128| -> String {
+            let each: Vec<_> = self.0.iter().map(|one| format!("{:>9}", ms(one))).collect();
+            each.join(" ")
+        };
+        let refused = column(&|one| one.refused.max(one.last_inside).as_millis());
+        let closed = column(&|one| one.closed.as_millis());
+        format!("{what:<28} {refused}   {closed}")
+    }
+
+    /// Whether every place kept to both bounds.
+    pub(crate) fn check(&self, what: &str, requests: Duration, sockets: Duration) -> anyhow::Result<()> {
+        for one in &self.0 {
+            let refused = one.refused.max(one.last_inside);
+            ensure!(
+                refused < requests,
+                "{what}, {}: refused too late: {one:?}",
+                one.place
+            );
+            ensure!(
+                one.closed < sockets,
+                "{what}, {}: closed too late: {one:?}",
+                one.place
+            );
+            ensure!(
+                one.code == 1008,
+                "{what}, {}: closed for another reason: {one:?}",
+                one.place
+            );
+        }
+        Ok(())
+    }
+}
