@@ -42,6 +42,12 @@ gen *args:
 bench-gateway:
     @{{ xtask }} bench-gateway
 
+# Measure requests, websockets and changes of routes through Traefik, with the gateway and without; writes docs/performance.md
+[no-exit-message]
+[group('develop')]
+bench-proxy *args:
+    @{{ xtask }} bench-proxy "$@"
+
 # Measure what the operator costs at scale, beside bare objects; writes docs/performance.md
 [no-exit-message]
 [group('develop')]

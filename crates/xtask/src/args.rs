@@ -55,6 +55,8 @@ pub(crate) enum Command {
     },
     /// Measure what a decision of the gateway costs, beside a bare server; writes docs/performance.md
     BenchGateway,
+    /// Measure requests, websockets and changes of routes through Traefik, with the gateway and without; writes docs/performance.md
+    BenchProxy(BenchProxy),
     /// Measure what the operator costs at scale, beside bare objects, on a control plane of its own with fake nodes; writes
     /// docs/performance.md
     BenchOperator(BenchOperator),
@@ -113,6 +115,20 @@ pub(crate) struct BenchOperator {
     /// Set by itself, once it is in a network of its own
     #[arg(long, hide = true)]
     pub(crate) inside: bool,
+}
+
+/// What to measure.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchProxy {
+    /// Rounds per figure; fewer to try something out
+    #[arg(long, value_name = "NUMBER", default_value_t = 5)]
+    pub(crate) rounds: usize,
+    /// Use this build of the gateway's benches in place of a release build made now
+    #[arg(long, value_name = "FILE")]
+    pub(crate) program: Option<PathBuf>,
+    /// Print only; leave docs/performance.md as it is
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// What to measure.

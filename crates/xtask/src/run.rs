@@ -15,6 +15,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Test { command } => test::test(command.as_ref(), &paths),
         Command::Check => test::check(&paths),
         Command::BenchGateway => bench::run(&paths).map(|()| ExitCode::SUCCESS),
+        Command::BenchProxy(args) => bench::proxy::run(&args, &paths).map(|()| ExitCode::SUCCESS),
         Command::BenchOperator(args) => bench::operator::run(&args, &paths).map(|()| ExitCode::SUCCESS),
         Command::BenchWebhook(args) => bench::webhook::run(&args, &paths).map(|()| ExitCode::SUCCESS),
         Command::Forward { listen, to } => block_on(forward::run(listen, to)),

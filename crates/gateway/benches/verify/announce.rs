@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 /// What a server shows, and who signed it.
@@ -112,11 +112,13 @@ pub(crate) fn announce(
 ) -> std::io::Result<()> {
     let address = socket.local_addr()?.to_string();
     let authority = tls.map(|tls| tls.authority.as_str());
-    println!(
-        "{}",
-        json!({"address": address, "authority": authority, "requests": headers.cases()})
-    );
+    say(&json!({"address": address, "authority": authority, "requests": headers.cases()}));
     Ok(())
+}
+
+/// One line, for whoever started this.
+pub(crate) fn say(what: &Value) {
+    println!("{what}");
 }
 
 /// A port of loopback.

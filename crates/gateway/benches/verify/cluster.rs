@@ -1,5 +1,7 @@
-//! 10,000 workspaces and as many shares -> an API server that lists them page by page and keeps none of them, so that the memory
+//! so many workspaces and shares -> an API server that lists them page by page and keeps none of them, so that the memory
 //! of this process is the gateway's; everything else is the API server in memory (IO in process).
+
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -8,20 +10,28 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 
-/// Workspaces, and shares of one each.
-pub(crate) const COUNT: usize = 10_000;
-/// Namespaces that they are spread over.
+/// Namespaces that workspaces are spread over.
 const NAMESPACES: usize = 50;
+
+/// What there is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Workspaces {
+    /// Workspaces, and shares of one each.
+    pub(crate) count: usize,
+    /// How many of them, the first ones, are stopped.
+    pub(crate) stopped: usize,
+    /// The address of every running workspace's pod.
+    pub(crate) pod: SocketAddr,
+}
 
 type Answered = http_body_util::combinators::UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
-/// A client whose lists of workspaces and shares are made up, and whose other calls `other` answers. `pod`: the address of
-/// every workspace's pod.
-pub(crate) fn client(other: Client, pod: std::net::SocketAddr) -> Client {
+/// A client whose lists of workspaces and shares are made up, and whose other calls `other` answers.
+pub(crate) fn client(other: Client, workspaces: Workspaces) -> Client {
     let service = tower::service_fn(move |request: Request<Body>| {
         let other = other.clone();
         async move {
-            if let Some(list) = made_up(&request, pod) {
+            if let Some(list) = made_up(&request, workspaces) {
                 let body = Full::from(list.to_string()).map_err(|never| match never {});
                 return Ok(Response::new(body.boxed_unsync()));
             }
@@ -43,7 +53,7 @@ pub(crate) fn named(number: usize) -> [String; 3] {
     ]
 }
 
-fn made_up(request: &Request<Body>, pod: std::net::SocketAddr) -> Option<Value> {
+fn made_up(request: &Request<Body>, workspaces: Workspaces) -> Option<Value> {
     let query = request.uri().query().unwrap_or_default();
     let value = |name: &str| {
         form_urlencoded::parse(query.as_bytes())
@@ -53,27 +63,33 @@ fn made_up(request: &Request<Body>, pod: std::net::SocketAddr) -> Option<Value> 
     if value("watch").is_some() {
         return None;
     }
-    let (kind, object): (_, fn(usize, std::net::SocketAddr) -> Value) =
-        match request.uri().path().rsplit('/').next()? {
-            "workspaces" => ("WorkspaceList", workspace),
-            "workspaceshares" => ("WorkspaceShareList", share),
-            _ => return None,
-        };
+    let Workspaces { count, stopped, pod } = workspaces;
+    let object = |number: usize| workspace(number, (number >= stopped).then_some(pod));
+    let (kind, object): (_, &dyn Fn(usize) -> Value) = match request.uri().path().rsplit('/').next()? {
+        "workspaces" => ("WorkspaceList", &object),
+        "workspaceshares" => ("WorkspaceShareList", &share),
+        _ => return None,
+    };
     let from: usize = value("continue").and_then(|at| at.parse().ok()).unwrap_or(0);
     let most: usize = value("limit")
         .and_then(|limit| limit.parse().ok())
-        .unwrap_or(COUNT);
-    let to = (from + most).min(COUNT);
-    let next = if to < COUNT { to.to_string() } else { String::new() };
-    let items: Vec<Value> = (from..to).map(|number| object(number, pod)).collect();
+        .unwrap_or(count);
+    let to = (from + most).min(count);
+    let next = if to < count { to.to_string() } else { String::new() };
+    let items: Vec<Value> = (from..to).map(object).collect();
     Some(json!({
         "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": kind,
         "metadata": {"resourceVersion": "1000000", "continue": next}, "items": items,
     }))
 }
 
-fn workspace(number: usize, pod: std::net::SocketAddr) -> Value {
+/// A workspace whose pod is there, or which is stopped.
+pub(crate) fn workspace(number: usize, pod: Option<SocketAddr>) -> Value {
     let [namespace, name, uid] = named(number);
+    let endpoint = pod.map(
+        |pod| json!({"podName": format!("workspace-{name}-0"), "podIP": pod.ip().to_string(), "port": pod.port()}),
+    );
+    let phase = if endpoint.is_some() { "Running" } else { "Stopped" };
     json!({
         "apiVersion": "workspaces.jupyter.org/v1alpha1",
         "kind": "Workspace",
@@ -86,17 +102,16 @@ fn workspace(number: usize, pod: std::net::SocketAddr) -> Value {
         },
         "spec": {"displayName": name, "templateRef": "production", "storage": {"size": "5Gi"}},
         "status": {
-            "observedGeneration": 1, "phase": "Running", "message": "",
+            "observedGeneration": 1, "phase": phase, "message": "",
             "url": format!("https://{name}.workspaces.localhost:8443/"),
             "deploymentName": format!("workspace-{name}"), "serviceName": format!("workspace-{name}"),
-            "runID": "b5c1d7", "owner": "alice",
-            "endpoint": {"podName": format!("workspace-{name}-0"), "podIP": pod.ip().to_string(), "port": pod.port()},
+            "runID": "b5c1d7", "owner": "alice", "endpoint": endpoint,
             "resolved": {"manager": "main", "accessType": "OwnerOnly", "image": "registry.example/jupyter:1"},
         },
     })
 }
 
-fn share(number: usize, _: std::net::SocketAddr) -> Value {
+fn share(number: usize) -> Value {
     let [namespace, name, uid] = named(number);
     json!({
         "apiVersion": "workspaces.jupyter.org/v1alpha1",

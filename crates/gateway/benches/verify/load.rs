@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -52,10 +52,14 @@ struct Plan {
     log: PathBuf,
 }
 
-struct Answer {
-    due: Instant,
-    status: u16,
-    took: Duration,
+/// One answer.
+pub(crate) struct Answer {
+    /// When it was due.
+    pub(crate) due: Instant,
+    /// HTTP status.
+    pub(crate) status: u16,
+    /// Since it was due.
+    pub(crate) took: Duration,
 }
 
 /// A connection.
@@ -85,12 +89,23 @@ pub(crate) async fn run(plan: &str) -> anyhow::Result<()> {
     } else {
         kept(&dialer).await?
     };
+    write(&answers, begin, &dialer.plan.log)
+}
+
+/// Writes a line about each answer.
+pub(crate) fn write(answers: &[Answer], begin: Instant, log: &Path) -> anyhow::Result<()> {
     let mut lines = String::new();
     for Answer { due, status, took } in answers {
         let due = due.saturating_duration_since(begin).as_micros();
         writeln!(lines, "{due}\t{status}\t{}", took.as_micros())?;
     }
-    fs::write(&dialer.plan.log, lines).with_context(|| dialer.plan.log.display().to_string())
+    fs::write(log, lines).with_context(|| log.display().to_string())
+}
+
+/// The name that the certificate of a host and port is for.
+pub(crate) fn server_name(authority: &str) -> anyhow::Result<ServerName<'static>> {
+    let host = authority.split(':').next().unwrap_or_default();
+    Ok(ServerName::try_from(host.to_owned())?)
 }
 
 /// Requests on connections that are kept.
@@ -190,7 +205,7 @@ impl Dialer {
         match &self.tls {
             None => self.handshake(stream).await,
             Some(tls) => {
-                let name = ServerName::try_from(self.plan.name.clone())?;
+                let name = server_name(&self.plan.name)?;
                 self.handshake(tls.connect(name, stream).await?).await
             }
         }
@@ -240,7 +255,8 @@ impl Wire {
     }
 }
 
-fn client(pem: &str, http2: bool) -> anyhow::Result<TlsConnector> {
+/// TLS towards a server whose certificate was signed by this authority.
+pub(crate) fn client(pem: &str, http2: bool) -> anyhow::Result<TlsConnector> {
     let mut roots = RootCertStore::empty();
     for authority in CertificateDer::pem_slice_iter(pem.as_bytes()) {
         roots.add(authority?)?;

@@ -16,6 +16,11 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// Milliseconds until the answer was complete.
+    pub(super) fn millis(self) -> f64 {
+        Duration::from_micros(self.took).as_secs_f64() * 1e3
+    }
+
     /// `sent`, `status` and `took`, separated by tabs; more columns may follow.
     pub(super) fn parse(line: &str) -> Option<Self> {
         let mut fields = line.split('\t');
@@ -44,9 +49,10 @@ pub(super) struct Figures {
     pub(super) cpu_micros: f64,
     /// Median of the rounds.
     pub(super) requests_per_second: f64,
-    /// Half of all requests took at most this, milliseconds.
+    /// Half of a round's requests took at most this, milliseconds: median of the rounds.
     pub(super) p50_millis: f64,
-    /// 99 of 100 requests took at most this, milliseconds.
+    /// 99 of 100 of a round's requests took at most this, milliseconds: median of the rounds, so that one in which the machine had
+    /// something else to do does not count.
     pub(super) p99_millis: f64,
 }
 
@@ -64,24 +70,20 @@ pub(super) fn summary(rounds: Vec<Round>) -> Figures {
         .iter()
         .map(|round| round.answers.len() as f64 / elapsed(&round.answers))
         .collect();
-    let mut times: Vec<u64> = rounds
-        .into_iter()
-        .flat_map(|round| round.answers)
-        .map(|answer| answer.took)
-        .collect();
-    times.sort_unstable();
-    let share = |percent: usize| {
-        times
-            .get(times.len() * percent / 100)
-            .copied()
-            .unwrap_or_default() as f64
-            / 1e3
-    };
+    let mut shares = [Vec::new(), Vec::new()];
+    for round in rounds {
+        let mut times: Vec<f64> = round.answers.iter().map(|answer| answer.millis()).collect();
+        times.sort_by(f64::total_cmp);
+        for (of_rounds, percent) in shares.iter_mut().zip([50, 99]) {
+            of_rounds.push(share(&times, percent));
+        }
+    }
+    let [p50, p99] = shares.map(median);
     Figures {
         cpu_micros: median(cpu),
         requests_per_second: median(rates),
-        p50_millis: share(50),
-        p99_millis: share(99),
+        p50_millis: p50,
+        p99_millis: p99,
     }
 }
 
@@ -94,6 +96,14 @@ fn elapsed(answers: &[Answer]) -> f64 {
         .max()
         .unwrap_or_default();
     Duration::from_micros(last - first).as_secs_f64()
+}
+
+/// What so many of a hundred are at most; `sorted` is.
+pub(super) fn share(sorted: &[f64], percent: usize) -> f64 {
+    sorted
+        .get(sorted.len() * percent / 100)
+        .copied()
+        .unwrap_or_default()
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -124,8 +134,11 @@ mod tests {
     }
 
     #[test]
-    fn figures_are_medians_of_rounds_and_percentiles_of_all_answers() {
-        let rounds = [1, 2, 30].map(|millis| round(Duration::from_millis(millis)));
+    fn figures_are_medians_of_rounds() {
+        let mut rounds = [1, 2, 30].map(|millis| round(Duration::from_millis(millis)));
+        for answer in &mut rounds[2].answers {
+            answer.took *= 5;
+        }
         let figures = summary(rounds.into());
         assert!((figures.cpu_micros - 20.0).abs() < 1e-9, "{figures:?}");
         assert!(

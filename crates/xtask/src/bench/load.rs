@@ -7,14 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::figures::Answer;
 use super::server::Server;
 use crate::exec::Cmd;
 
 /// Longest time of one run, seconds: requests that hang end it.
-const LIMIT: &str = "120";
+const LIMIT: &str = "180";
 
 /// One way to ask.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +23,8 @@ pub(super) struct Load {
     pub(super) name: &'static str,
     /// `plain`: HTTP/1.1; `tls`: HTTP/2.
     pub(super) transport: &'static str,
+    /// Path, with the query if there is one.
+    pub(super) path: &'static str,
     /// Which of the requests that a server names.
     pub(super) kind: &'static str,
     /// What the gateway answers; the bare server answers 200.
@@ -51,6 +53,11 @@ pub(super) enum Pace {
 }
 
 impl Load {
+    /// How many servers are asked: only what admits is answered with the headers that the third one answers with.
+    pub(super) fn servers(&self) -> usize {
+        if self.status == 200 { 3 } else { 2 }
+    }
+
     /// Sends `count` requests from processor `cpu`; `generator` is the program of the gateway's benches.
     ///
     /// # Errors
@@ -71,12 +78,7 @@ impl Load {
             }
             Pace::Fresh(_) | Pace::Steady(_) => self.generate(server, count, cpu, (generator, &log))?,
         }
-        let text = fs::read_to_string(&log).context("the load generator wrote no log")?;
-        let _ = fs::remove_file(&log);
-        let answers: Vec<Answer> = text
-            .lines()
-            .map(|line| Answer::parse(line).with_context(|| format!("the load generator wrote {line:?}")))
-            .collect::<Result<_, _>>()?;
+        let answers = read(&log)?;
         if let Some(other) = answers.iter().find(|answer| answer.status != status) {
             bail!("{} answered {} in place of {status}", server.name(), other.status);
         }
@@ -115,8 +117,8 @@ impl Load {
         command = match self.transport {
             "plain" => command
                 .arg("--h1")
-                .arg(format!("http://{}/verify", server.address())),
-            _ => command.arg(format!("https://{}/verify", server.address())),
+                .arg(format!("http://{}{}", server.address(), self.path)),
+            _ => command.arg(format!("https://{}{}", server.address(), self.path)),
         };
         command.run()
     }
@@ -133,25 +135,42 @@ impl Load {
             Pace::Steady(rate) => (4, Some(rate)),
             Pace::Saturated { connections, .. } => (connections, None),
         };
+        let headers = server.headers(self.kind)?;
+        let host = headers.iter().find(|(name, _)| name == "host");
         let plan = json!({
-            "address": server.address(), "name": "localhost", "authority": server.authority(),
+            "address": server.address(), "name": host.map(|(_, host)| host), "authority": server.authority(),
             "http2": self.transport == "tls", "connections": connections,
             "fresh": matches!(self.pace, Pace::Fresh(_)), "rate": rate, "count": count,
-            "path": "/verify", "headers": server.headers(self.kind)?, "log": log,
+            "path": self.path, "headers": headers, "log": log,
         });
-        let file = file("json");
-        fs::write(&file, plan.to_string())?;
-        let done = Cmd::new("taskset")
-            .args(["--cpu-list", &cpu.to_string(), "timeout", LIMIT])
-            .arg(generator)
-            .arg("load")
-            .arg(&file)
-            .run();
-        let _ = fs::remove_file(&file);
-        done
+        generate((generator, "load"), &plan, cpu)
     }
 }
 
-fn file(end: &str) -> PathBuf {
+/// Runs a part of the load generator to its end by a plan.
+pub(super) fn generate((program, part): (&Path, &str), plan: &Value, cpu: usize) -> anyhow::Result<()> {
+    let file = file("json");
+    fs::write(&file, plan.to_string())?;
+    let done = Cmd::new("taskset")
+        .args(["--cpu-list", &cpu.to_string(), "timeout", LIMIT])
+        .arg(program)
+        .arg(part)
+        .arg(&file)
+        .run();
+    let _ = fs::remove_file(&file);
+    done
+}
+
+/// The answers of a log, which is removed.
+pub(super) fn read(log: &Path) -> anyhow::Result<Vec<Answer>> {
+    let text = fs::read_to_string(log).context("the load generator wrote no log")?;
+    let _ = fs::remove_file(log);
+    text.lines()
+        .map(|line| Answer::parse(line).with_context(|| format!("the load generator wrote {line:?}")))
+        .collect()
+}
+
+/// A file that only this bench has.
+pub(super) fn file(end: &str) -> PathBuf {
     std::env::temp_dir().join(format!("jupyter-k8s-bench-{}.{end}", std::process::id()))
 }

@@ -1,11 +1,12 @@
 //! `xtask bench-gateway` -> what a decision costs, beside a bare server: JSON under target/bench, table in the docs (IO).
 //!
-//! `xtask bench-operator` is in `operator`, `xtask bench-webhook` in `webhook`.
+//! `xtask bench-proxy` is in `proxy`, `xtask bench-operator` in `operator`, `xtask bench-webhook` in `webhook`.
 
 mod alone;
 mod figures;
 mod load;
 pub(crate) mod operator;
+pub(crate) mod proxy;
 mod report;
 mod server;
 pub(crate) mod webhook;
@@ -80,7 +81,7 @@ const LOADS: [Load; 7] = [
         "HTTP/2 with TLS, 2,000 requests a second",
         ("tls", "valid", 200),
         Pace::Steady(2_000),
-        (3, 16_000),
+        (9, 6_000),
     ),
 ];
 
@@ -93,6 +94,7 @@ const fn load(
     Load {
         name,
         transport,
+        path: "/verify",
         kind,
         status,
         pace,
@@ -114,10 +116,10 @@ pub(crate) fn run(paths: &Paths) -> anyhow::Result<()> {
     let mut comparisons = Vec::new();
     let mut memory = [0; 2];
     for transport in ["plain", "tls"] {
-        let servers =
-            ["gateway", "reference"].map(|name| Server::start(&program, name, transport, server_cpu));
-        let [gateway, reference] = servers;
-        let servers = [gateway?, reference?];
+        let servers: Vec<Server> = ["gateway", "reference", "headers"]
+            .into_iter()
+            .map(|name| Server::start(&program, name, transport, server_cpu))
+            .collect::<Result<_, _>>()?;
         for load in LOADS.iter().filter(|load| load.transport == transport) {
             progress.line(format_args!(
                 "{}: {} rounds of {} requests each",
@@ -125,10 +127,13 @@ pub(crate) fn run(paths: &Paths) -> anyhow::Result<()> {
             ));
             comparisons.push(Comparison {
                 name: load.name,
-                figures: compare(load, &servers, load_cpu, &program)?,
+                figures: compare(load, &servers[..load.servers()], load_cpu, &program)?,
             });
         }
-        memory = [servers[0].peak_memory()?, servers[1].peak_memory()?];
+        memory = [
+            servers[0].process().peak_memory()?,
+            servers[1].process().peak_memory()?,
+        ];
     }
     let report = Report {
         processor: processor(),
@@ -149,25 +154,26 @@ pub(crate) fn run(paths: &Paths) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Figures of the gateway and of the reference, measured in turns, so that a machine that slows down slows both down.
-fn compare(load: &Load, servers: &[Server; 2], cpu: usize, generator: &Path) -> anyhow::Result<[Figures; 2]> {
-    let mut rounds: [Vec<Round>; 2] = Default::default();
+/// Figures of the gateway and of the references, measured in turns, so that a machine that slows down slows all down.
+fn compare(load: &Load, servers: &[Server], cpu: usize, generator: &Path) -> anyhow::Result<Vec<Figures>> {
+    let mut rounds: Vec<Vec<Round>> = servers.iter().map(|_| Vec::new()).collect();
     for number in 0..=load.rounds {
-        for ((server, rounds), status) in servers.iter().zip(&mut rounds).zip([load.status, 200]) {
+        for ((server, rounds), is_gateway) in servers.iter().zip(&mut rounds).zip([true, false, false]) {
             let count = if number == 0 {
                 WARM_UP.min(load.requests)
             } else {
                 load.requests
             };
-            let before = server.cpu_time()?;
+            let status = if is_gateway { load.status } else { 200 };
+            let before = server.process().cpu_time()?;
             let answers = load.run(server, (count, status), cpu, generator)?;
-            let cpu = server.cpu_time()?.saturating_sub(before);
+            let cpu = server.process().cpu_time()?.saturating_sub(before);
             if number > 0 {
                 rounds.push(Round { cpu, answers });
             }
         }
     }
-    Ok(rounds.map(summary))
+    Ok(rounds.into_iter().map(summary).collect())
 }
 
 /// One processor for the servers and one for the load.

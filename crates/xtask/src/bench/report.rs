@@ -18,24 +18,44 @@ pub(super) struct Report {
     pub(super) memory: [u64; 2],
 }
 
-/// The gateway beside the reference.
+/// The gateway beside the references.
 #[derive(Debug)]
 pub(super) struct Comparison {
     /// How it was asked.
     pub(super) name: &'static str,
-    /// Gateway, reference.
-    pub(super) figures: [Figures; 2],
+    /// As [`SERVERS`]; the last one only where it was asked.
+    pub(super) figures: Vec<Figures>,
+}
+
+/// What is asked: name in the table, name in the JSON, name of the ratio to it.
+const SERVERS: [[&str; 3]; 3] = [
+    ["`/verify`", "gateway", ""],
+    ["bare hyper server", "reference", "ratio"],
+    [
+        "bare hyper server that answers with as many headers",
+        "referenceWithHeaders",
+        "ratio to the latter",
+    ],
+];
+
+fn ratio(of: Figures, to: Figures) -> Figures {
+    Figures {
+        cpu_micros: of.cpu_micros / to.cpu_micros,
+        requests_per_second: of.requests_per_second / to.requests_per_second,
+        p50_millis: of.p50_millis / to.p50_millis,
+        p99_millis: of.p99_millis / to.p99_millis,
+    }
 }
 
 impl Comparison {
-    fn ratio(&self) -> Figures {
-        let [gateway, reference] = self.figures;
-        Figures {
-            cpu_micros: gateway.cpu_micros / reference.cpu_micros,
-            requests_per_second: gateway.requests_per_second / reference.requests_per_second,
-            p50_millis: gateway.p50_millis / reference.p50_millis,
-            p99_millis: gateway.p99_millis / reference.p99_millis,
-        }
+    /// The gateway's figures beside each reference's, with the names of that.
+    fn ratios(&self) -> impl Iterator<Item = ([&'static str; 3], Figures)> {
+        let (gateway, references) = match self.figures.as_slice() {
+            [gateway, references @ ..] => (Some(*gateway), references),
+            [] => (None, &[][..]),
+        };
+        let named = SERVERS.into_iter().skip(1).zip(references);
+        named.filter_map(move |(names, reference)| Some((names, ratio(gateway?, *reference))))
     }
 }
 
@@ -45,8 +65,18 @@ impl Report {
             .comparisons
             .iter()
             .map(|comparison| {
-                let [gateway, reference] = comparison.figures;
-                json!({"name": comparison.name, "gateway": gateway, "reference": reference, "ratio": comparison.ratio()})
+                let mut row = json!({"name": comparison.name});
+                for ([_, key, _], figures) in SERVERS.iter().zip(&comparison.figures) {
+                    row[key] = json!(figures);
+                }
+                for ([_, key, _], figures) in comparison.ratios() {
+                    let key = match key {
+                        "reference" => "ratio",
+                        _ => "ratioToReferenceWithHeaders",
+                    };
+                    row[key] = json!(figures);
+                }
+                row
             })
             .collect();
         format!(
@@ -61,8 +91,7 @@ impl Report {
             self.processor
         );
         for comparison in &self.comparisons {
-            let [gateway, reference] = comparison.figures;
-            for (what, figures) in [("`/verify`", gateway), ("bare hyper server", reference)] {
+            for ([what, ..], figures) in SERVERS.iter().zip(&comparison.figures) {
                 let Figures {
                     cpu_micros,
                     requests_per_second,
@@ -75,16 +104,18 @@ impl Report {
                     comparison.name
                 );
             }
-            let Figures {
-                cpu_micros,
-                requests_per_second,
-                p50_millis,
-                p99_millis,
-            } = comparison.ratio();
-            let _ = writeln!(
-                table,
-                "| ratio | **{cpu_micros:.2}** | {requests_per_second:.2} | {p50_millis:.2} | {p99_millis:.2} |"
-            );
+            for ([.., name], figures) in comparison.ratios() {
+                let Figures {
+                    cpu_micros,
+                    requests_per_second,
+                    p50_millis,
+                    p99_millis,
+                } = figures;
+                let _ = writeln!(
+                    table,
+                    "| {name} | **{cpu_micros:.2}** | {requests_per_second:.2} | {p50_millis:.2} | {p99_millis:.2} |"
+                );
+            }
         }
         let [gateway, reference] = self.memory;
         let _ = writeln!(
@@ -125,14 +156,14 @@ mod tests {
             processor: "a machine".into(),
             comparisons: vec![Comparison {
                 name: "HTTP",
-                figures: [figures(30.0), figures(20.0)],
+                figures: vec![figures(30.0), figures(20.0), figures(24.0)],
             }],
             memory: [58, 8],
         }
     }
 
     #[test]
-    fn the_table_shows_both_and_their_ratio() {
+    fn the_table_shows_all_and_their_ratios() {
         let table = report().table();
         assert!(
             table.contains("| HTTP: `/verify` | 30.0 | 1000 | 1.00 | 2.00 |\n"),
@@ -142,9 +173,17 @@ mod tests {
             table.contains("| ratio | **1.50** | 1.00 | 1.00 | 1.00 |\n"),
             "{table}"
         );
+        assert!(
+            table.contains("| ratio to the latter | **1.25** | 1.00 | 1.00 | 1.00 |\n"),
+            "{table}"
+        );
         assert!(table.ends_with("58 MiB; the bare server: 8 MiB.\n"), "{table}");
         let json: serde_json::Value = serde_json::from_str(&report().json()).unwrap();
         assert_eq!(json["comparisons"][0]["ratio"]["cpuMicros"], 1.5);
+        assert_eq!(
+            json["comparisons"][0]["ratioToReferenceWithHeaders"]["cpuMicros"],
+            1.25
+        );
     }
 
     #[test]

@@ -1,34 +1,43 @@
-//! A measured server: started on one processor, asked for its processor time, killed at the end (IO).
+//! A measured process: started on one processor, asked for its processor time and memory, killed at the end (IO).
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 /// Ticks of /proc/PID/stat per second: the same on every Linux that we run on.
 const TICKS: u32 = 100;
+
+/// A measured process, killed when it is dropped.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    /// What it says, where that is read.
+    says: Option<BufReader<ChildStdout>>,
+}
 
 /// A running server.
 #[derive(Debug)]
 pub(super) struct Server {
     name: &'static str,
-    process: Child,
+    process: Process,
     announced: Announced,
 }
 
 /// What a server says when it is ready.
 #[derive(Debug, Deserialize)]
-struct Announced {
-    address: String,
+pub(super) struct Announced {
+    pub(super) address: String,
     /// PEM; none without TLS.
-    authority: Option<String>,
+    pub(super) authority: Option<String>,
     /// Headers by what is asked.
-    requests: BTreeMap<String, Vec<(String, String)>>,
+    pub(super) requests: BTreeMap<String, Vec<(String, String)>>,
 }
 
 impl Server {
@@ -39,30 +48,20 @@ impl Server {
         transport: &str,
         cpu: usize,
     ) -> anyhow::Result<Self> {
-        let mut process = Command::new("taskset")
-            .args(["--cpu-list", &cpu.to_string()])
-            .arg(program)
-            .args([name, transport])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start the measured server")?;
-        let mut line = String::new();
-        if let Some(output) = process.stdout.take() {
-            BufReader::new(output).read_line(&mut line)?;
-        }
-        let announced = serde_json::from_str(&line).with_context(|| format!("{name} said: {line}"));
-        match announced {
-            Ok(announced) => Ok(Self {
-                name,
-                process,
-                announced,
-            }),
-            Err(error) => {
-                let _ = process.kill();
-                let _ = process.wait();
-                Err(error)
-            }
+        let (process, announced) = Process::announced(program, &[name, transport], cpu)?;
+        Ok(Self {
+            name,
+            process,
+            announced,
+        })
+    }
+
+    /// A process that runs already, and says nothing by itself.
+    pub(super) fn of(name: &'static str, process: Process, announced: Announced) -> Self {
+        Self {
+            name,
+            process,
+            announced,
         }
     }
 
@@ -87,16 +86,100 @@ impl Server {
             .with_context(|| format!("{} says nothing of {kind} requests", self.name))
     }
 
+    /// Its process.
+    pub(super) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Whether its process has ended.
+    pub(super) fn has_ended(&mut self) -> anyhow::Result<bool> {
+        Ok(self.process.child.try_wait()?.is_some())
+    }
+}
+
+impl Process {
+    /// Starts a program on a processor. `output`: where both its outputs go.
+    pub(super) fn start(program: &Path, args: &[String], cpu: usize, output: File) -> anyhow::Result<Self> {
+        let errors = output.try_clone()?;
+        let mut command = pinned(program, cpu);
+        let command = command.args(args).stdout(output).stderr(errors);
+        Self::spawn(command, program)
+    }
+
+    /// Starts a program that says in a line of JSON when it is ready, and gives that.
+    pub(super) fn announced<T: DeserializeOwned>(
+        program: &Path,
+        args: &[&str],
+        cpu: usize,
+    ) -> anyhow::Result<(Self, T)> {
+        let mut command = pinned(program, cpu);
+        let mut process = Self::spawn(command.args(args).stdout(Stdio::piped()), program)?;
+        let line = process.line()?;
+        let announced =
+            serde_json::from_str(&line).with_context(|| format!("{} said: {line}", args.join(" ")))?;
+        Ok((process, announced))
+    }
+
+    /// Starts a program whose input stays open until [`Process::finish`].
+    pub(super) fn held(program: &Path, args: &[&str], cpu: usize) -> anyhow::Result<Self> {
+        let mut command = pinned(program, cpu);
+        let command = command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
+        Self::spawn(command, program)
+    }
+
+    fn spawn(command: &mut Command, program: &Path) -> anyhow::Result<Self> {
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        let says = child.stdout.take().map(BufReader::new);
+        Ok(Self { child, says })
+    }
+
+    /// Its next line; empty when it has ended.
+    pub(super) fn line(&mut self) -> anyhow::Result<String> {
+        let mut line = String::new();
+        let says = self.says.as_mut().context("the output is not read")?;
+        says.read_line(&mut line)?;
+        Ok(line.trim_end().to_owned())
+    }
+
+    /// Closes its input and waits for its end.
+    ///
+    /// # Errors
+    /// It fails.
+    pub(super) fn finish(mut self) -> anyhow::Result<()> {
+        drop(self.child.stdin.take());
+        let status = self.child.wait()?;
+        ensure!(status.success(), "the load generator failed: {status}");
+        Ok(())
+    }
+
     /// Most memory that the process has held so far, MiB.
     pub(super) fn peak_memory(&self) -> anyhow::Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        peak(&status).context("/proc/PID/status cannot be read")
+        Ok(self.memory("VmHWM:")?.div_ceil(1024))
+    }
+
+    /// Memory that the process holds, KiB.
+    pub(super) fn resident_memory(&self) -> anyhow::Result<u64> {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, field: &str) -> anyhow::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        kibibytes(&status, field).context("/proc/PID/status cannot be read")
     }
 
     /// Processor time that the process has used so far, in user and kernel mode.
     pub(super) fn cpu_time(&self) -> anyhow::Result<Duration> {
-        cpu_time_of(self.process.id())
+        cpu_time_of(self.child.id())
     }
+}
+
+fn pinned(program: &Path, cpu: usize) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", &cpu.to_string()]).arg(program);
+    command.stdin(Stdio::null());
+    command
 }
 
 /// Processor time that a process has used so far, in user and kernel mode.
@@ -107,18 +190,17 @@ pub(super) fn cpu_time_of(pid: u32) -> anyhow::Result<Duration> {
         .context("/proc/PID/stat cannot be read")
 }
 
-impl Drop for Server {
+impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
-/// MiB, rounded up.
-fn peak(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kib.div_ceil(1024))
+/// A field of /proc/PID/status.
+fn kibibytes(status: &str, field: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 /// Ticks in user and kernel mode. The name in parentheses may hold anything, so fields count from its end.
@@ -152,9 +234,11 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_rounded_up() {
-        assert_eq!(peak("Name:\tx\nVmHWM:\t   59185 kB\nVmRSS:\t 1 kB\n"), Some(58));
-        assert_eq!(peak("VmRSS:\t 1 kB\n"), None);
+    fn memory_is_read_by_its_field() {
+        let status = "Name:\tx\nVmHWM:\t   59185 kB\nVmRSS:\t 1 kB\n";
+        assert_eq!(kibibytes(status, "VmHWM:"), Some(59185));
+        assert_eq!(kibibytes(status, "VmRSS:"), Some(1));
+        assert_eq!(kibibytes("VmRSS:\t 1 kB\n", "VmHWM:"), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod python;
 mod stream;
 mod summary;
 mod tests;
-mod traefik;
+pub(crate) mod traefik;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

