@@ -1,0 +1,216 @@
+//! What workspaces and templates may say about idleness, by examples.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::idle::{effective, resolve};
+
+fn spec(idle: &Value) -> WorkspaceSpec {
+    serde_json::from_value(json!({"displayName": "d", "idleShutdown": idle})).unwrap()
+}
+
+fn of_template(default: &Value, bounds: &Value) -> WorkspaceTemplateSpec {
+    let mut spec = json!({"displayName": "t", "defaultImage": "i"});
+    for (field, value) in [
+        ("defaultIdleShutdown", default),
+        ("idleShutdownOverrides", bounds),
+    ] {
+        if !value.is_null() {
+            spec[field] = value.clone();
+        }
+    }
+    serde_json::from_value(spec).unwrap()
+}
+
+fn lines(idle: Value, default: Value, bounds: Value) -> Vec<String> {
+    let (spec, template) = (spec(&idle), of_template(&default, &bounds));
+    let effective = effective(spec.idle_shutdown.as_ref(), Some(&template));
+    let mut found = given(&spec);
+    found.extend(within(&spec, effective.as_ref(), &template));
+    found.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_timeout_outside_of_the_bounds_is_refused_with_value_and_bound_and_equal_passes() {
+    let bounds = json!({"minIdleTimeoutInMinutes": 10, "maxIdleTimeoutInMinutes": 120});
+    let of = |minutes: i32| {
+        lines(
+            json!({"idleTimeoutInMinutes": minutes}),
+            json!(null),
+            bounds.clone(),
+        )
+    };
+    assert_eq!(
+        of(9),
+        [
+            r#"spec.idleShutdown.idleTimeoutInMinutes: "9" is less than the template's minimum 10: choose at least 10 minutes"#
+        ]
+    );
+    assert_eq!(
+        of(121),
+        [
+            r#"spec.idleShutdown.idleTimeoutInMinutes: "121" is more than the template's maximum 120: choose at most 120 minutes"#
+        ]
+    );
+    assert!(of(10).is_empty() && of(120).is_empty());
+    assert!(lines(json!({}), json!(null), bounds).is_empty());
+}
+
+#[test]
+fn a_bound_holds_also_of_a_timeout_that_is_written_down_for_later() {
+    let off = json!({"enabled": false, "idleTimeoutInMinutes": 9});
+    assert_eq!(
+        lines(off, json!(null), json!({"minIdleTimeoutInMinutes": 10})).len(),
+        1
+    );
+}
+
+#[test]
+fn who_may_stay_for_a_while_at_most_may_not_stay_for_ever() {
+    let off = json!({"enabled": false});
+    let most = json!({"maxIdleTimeoutInMinutes": 120});
+    let found = lines(off.clone(), json!({"idleTimeoutInMinutes": 60}), most.clone());
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0].starts_with(r#"spec.idleShutdown.enabled: "false" never stops it"#),
+        "{found:?}"
+    );
+    assert!(found[0].contains("120"), "{found:?}");
+    // Where nobody is stopped anyway, nothing is switched off.
+    assert!(lines(off.clone(), json!(null), most).is_empty());
+    assert!(
+        lines(
+            off,
+            json!({"idleTimeoutInMinutes": 60}),
+            json!({"minIdleTimeoutInMinutes": 5})
+        )
+        .is_empty()
+    );
+}
+
+#[test]
+fn a_template_that_allows_nothing_refuses_each_field_that_differs() {
+    let default = json!({"idleTimeoutInMinutes": 60});
+    let closed = json!({"allow": false});
+    let own = json!({"enabled": false, "idleTimeoutInMinutes": 61, "detection": {"httpGet": {"port": 9000}}});
+    let found = lines(own, default.clone(), closed.clone());
+    assert_eq!(found.len(), 3, "{found:?}");
+    for (line, field) in found.iter().zip(["enabled", "idleTimeoutInMinutes", "detection"]) {
+        assert!(
+            line.starts_with(&format!("spec.idleShutdown.{field}: ")),
+            "{line}"
+        );
+        assert!(line.contains("idleShutdownOverrides.allow"), "{line}");
+    }
+    let same = json!({"enabled": true, "idleTimeoutInMinutes": 60});
+    assert!(lines(same, default.clone(), closed.clone()).is_empty());
+    assert!(lines(json!(null), default, closed.clone()).is_empty());
+    // Nor may it be switched on.
+    let on = lines(json!({"idleTimeoutInMinutes": 5}), json!(null), closed.clone());
+    assert_eq!(on.len(), 1);
+    assert!(
+        on[0].starts_with("spec.idleShutdown: has workspaces stopped"),
+        "{on:?}"
+    );
+    let on = lines(json!({"enabled": true}), json!(null), closed.clone());
+    assert!(on[0].starts_with("spec.idleShutdown.enabled: \"true\""), "{on:?}");
+    assert!(lines(json!({"enabled": false}), json!(null), closed).is_empty());
+}
+
+#[test]
+fn what_cannot_be_asked_is_refused() {
+    let wrong = |idle: Value, field: &str| {
+        let found = lines(idle, json!(null), json!(null));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].starts_with(&format!("spec.idleShutdown.{field}: ")),
+            "{found:?}"
+        );
+    };
+    wrong(json!({"idleTimeoutInMinutes": 0}), "idleTimeoutInMinutes");
+    let get = |get: Value| json!({"detection": {"httpGet": get}});
+    wrong(get(json!({"path": "/healthz"})), "detection.httpGet.path");
+    wrong(
+        get(json!({"path": "http://evil/api/status"})),
+        "detection.httpGet.path",
+    );
+    wrong(get(json!({"path": "/a b/api/status"})), "detection.httpGet.path");
+    wrong(get(json!({"port": 22})), "detection.httpGet.port");
+    for path in ["", "a..b", "$a", "a[0]", "a b"] {
+        wrong(
+            json!({"detection": {"lastActivityTimestamp": {"responseBodyPath": path}}}),
+            "detection.lastActivityTimestamp.responseBodyPath",
+        );
+    }
+    for path in ["a", "$.a.b", ".a-b"] {
+        let time = json!({"detection": {"lastActivityTimestamp": {"responseBodyPath": path}}});
+        assert!(lines(time, json!(null), json!(null)).is_empty(), "{path}");
+    }
+}
+
+#[test]
+fn a_template_that_contradicts_itself_is_told_all_of_it() {
+    let of = |default: Value, bounds: Value| -> Vec<String> {
+        let found = template(&of_template(&default, &bounds));
+        found.iter().map(ToString::to_string).collect()
+    };
+    let crossed = json!({"minIdleTimeoutInMinutes": 20, "maxIdleTimeoutInMinutes": 10});
+    let found = of(json!({"idleTimeoutInMinutes": 15}), crossed);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with("spec.idleShutdownOverrides.minIdleTimeoutInMinutes: "));
+    assert!(found[1].starts_with("spec.defaultIdleShutdown.idleTimeoutInMinutes: "));
+    let equal = json!({"minIdleTimeoutInMinutes": 15, "maxIdleTimeoutInMinutes": 15});
+    assert!(of(json!({"idleTimeoutInMinutes": 15}), equal).is_empty());
+    assert_eq!(
+        of(json!({"detection": {"httpGet": {"path": "/x"}}}), json!(null)).len(),
+        1
+    );
+}
+
+fn minutes() -> impl Strategy<Value = Value> {
+    prop_oneof![Just(json!(null)), (1..50).prop_map(Value::from)]
+}
+
+fn object(fields: Vec<(&str, Value)>) -> Value {
+    let set = fields.into_iter().filter(|(_, value)| !value.is_null());
+    set.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+proptest! {
+    /// Whoever passes the rules of a template without fault is stopped within its bounds, or is not stopped at all, which only
+    /// happens to those whose template stops nobody, or sets no maximum.
+    #[test]
+    fn what_is_admitted_is_within_the_bounds(
+        (given, default, min, max) in (minutes(), minutes(), minutes(), minutes()),
+        (on, default_on) in (any::<Option<bool>>(), any::<Option<bool>>()),
+        (says, says_default, allow) in (any::<bool>(), any::<bool>(), any::<bool>()),
+    ) {
+        let idle = |says: bool, on: Option<bool>, minutes: Value| if says {
+            object(vec![("enabled", json!(on)), ("idleTimeoutInMinutes", minutes)])
+        } else {
+            json!(null)
+        };
+        let (own, theirs) = (idle(says, on, given), idle(says_default, default_on, default));
+        let bounds = object(vec![
+            ("allow", json!(allow)), ("minIdleTimeoutInMinutes", min), ("maxIdleTimeoutInMinutes", max),
+        ]);
+        let template_spec = of_template(&theirs, &bounds);
+        prop_assume!(template(&template_spec).is_empty());
+        prop_assume!(lines(own.clone(), theirs, bounds).is_empty());
+        let own = spec(&own);
+        let resolved = resolve(effective(own.idle_shutdown.as_ref(), Some(&template_spec)).as_ref());
+        let default = resolve(by_default(&template_spec).as_ref());
+        let bounds = template_spec.idle_shutdown_overrides.unwrap();
+        match &resolved {
+            Some(idle) => {
+                prop_assert!(bounds.min_idle_timeout_in_minutes.is_none_or(|min| min <= idle.minutes));
+                prop_assert!(bounds.max_idle_timeout_in_minutes.is_none_or(|max| idle.minutes <= max));
+            }
+            None => prop_assert!(default.is_none() || bounds.max_idle_timeout_in_minutes.is_none()),
+        }
+        if !bounds.allow {
+            prop_assert_eq!(resolved, default);
+        }
+    }
+}

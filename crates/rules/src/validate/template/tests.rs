@@ -1,0 +1,112 @@
+//! What templates may say about themselves, by examples.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn lines(mut spec: Value) -> Vec<String> {
+    let settings = Settings::parse("{defaultImage: d:1, imageAliases: {uv: r/jupyter:1}}").unwrap();
+    spec["displayName"] = json!("t");
+    let spec: WorkspaceTemplateSpec = serde_json::from_value(spec).unwrap();
+    template(&spec, &settings)
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+#[test]
+fn a_consistent_template_passes() {
+    let found = lines(json!({
+        "defaultImage": "uv",
+        "allowedImages": ["r/jupyter:1"],
+        "defaultResources": {"requests": {"cpu": "500m"}, "limits": {"cpu": "2"}},
+        "resourceBounds": {
+            "cpu": {"min": "500m", "max": "2"}, "gpu": {"max": 0}, "resources": {"amd.com/gpu": {"max": 1}},
+        },
+        "primaryStorage": {"defaultSize": "1Gi", "minSize": "1Gi", "maxSize": "1Gi"},
+        "environmentVariables": [{"name": "TEAM", "value": "{team}-{workspace.namespace}"}, {"name": "X", "value": "a"}],
+        "envRequirements": [{"name": "TEAM", "regex": "[a-z]+"}, {"name": "X", "regex": "a"}],
+        "baseLabels": [{"name": "example.org/{team}", "value": "{owner.name}"}],
+        "defaultVolumes": [{"name": "d", "persistentVolumeClaimName": "data-{team}", "mountPath": "/data/{team}"}],
+        "defaultShmSize": "64Mi", "maxShmSize": "64Mi",
+        "podSecurity": "Baseline", "defaultPodSecurityContext": {"runAsUser": 0},
+        "defaultInitContainers": [
+            {"name": "a", "image": "other:{workspace.namespace}", "resources": {"limits": {"cpu": "{cpus}"}}},
+        ],
+        "defaultReadinessProbe": {"httpGet": {"port": "{service.port}"}},
+    }));
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn every_part_that_no_pod_may_have_is_named() {
+    let found = lines(json!({
+        "defaultImage": "{team}:1",
+        "environmentVariables": [{"name": "X", "value": "ab"}, {"name": "Y", "value": "{workspace.nmae}"}],
+        "envRequirements": [{"name": "X", "regex": "a"}, {"name": "Z", "regex": "("}],
+        "resourceBounds": {"memory": {"max": "1Gi"}, "resources": {"cpus": {"max": 1}, "a.org/b": {"min": 2, "max": 1}}},
+        "baseLabels": [{"name": "workspaces.jupyter.org/x", "value": "y"}],
+        "defaultVolumes": [{"name": "shm", "persistentVolumeClaimName": "c", "mountPath": "/home/jovyan"}],
+        "primaryStorage": {},
+        "defaultShmSize": "2Gi", "maxShmSize": "1Gi",
+        "defaultContainerSecurityContext": {"privileged": true},
+        "defaultNodeSelector": {"a b": "c"},
+        "defaultLifecycle": {"preStop": {"httpGet": {"port": 1, "host": "h"}}},
+        "defaultInitContainers": [
+            {"name": "a", "image": "i", "resources": {"limits": {"memory": "2Gi"}}, "volumeMounts": [{"name": "x", "mountPath": "/x"}]},
+        ],
+        "managerRef": "No",
+    }));
+    for field in [
+        "spec.defaultImage",
+        "spec.envRequirements[1].regex",
+        "spec.environmentVariables[0].value",
+        "spec.environmentVariables[1].value",
+        "spec.resourceBounds.resources[cpus]",
+        "spec.resourceBounds.resources[a.org/b].min",
+        "spec.baseLabels[0].name",
+        "spec.defaultVolumes[0].name",
+        "spec.defaultVolumes[0].mountPath",
+        "spec.defaultShmSize",
+        "spec.defaultContainerSecurityContext.privileged",
+        "spec.defaultNodeSelector[a b]",
+        "spec.defaultLifecycle.preStop.httpGet.host",
+        "spec.defaultInitContainers",
+        "spec.defaultInitContainers[0].volumeMounts[0].name",
+        "spec.managerRef",
+    ] {
+        assert!(
+            found.iter().any(|line| line.starts_with(&format!("{field}: "))),
+            "{field}: {found:#?}"
+        );
+    }
+}
+
+#[test]
+fn every_contradiction_is_named_at_once() {
+    let found = lines(json!({
+        "defaultImage": "a:1",
+        "allowedImages": ["b:1"],
+        "defaultPort": 80,
+        "defaultResources": {"requests": {"cpu": "3"}, "limits": {"memory": "x"}},
+        "resourceBounds": {"cpu": {"max": "2"}, "memory": {"min": "2Gi", "max": "1Gi"}, "gpu": {"min": "?"}},
+        "primaryStorage": {"defaultSize": "9Gi", "minSize": "2Gi", "maxSize": "1Gi", "defaultMountPath": "x"},
+    }));
+    for field in [
+        "spec.defaultImage",
+        "spec.defaultPort",
+        "spec.defaultResources.requests[cpu]",
+        "spec.defaultResources.limits.memory",
+        "spec.resourceBounds.memory.min",
+        "spec.resourceBounds.gpu.min",
+        "spec.primaryStorage.minSize",
+        "spec.primaryStorage.defaultSize",
+        "spec.primaryStorage.defaultMountPath",
+    ] {
+        assert!(
+            found.iter().any(|line| line.starts_with(&format!("{field}: "))),
+            "{field}: {found:#?}"
+        );
+    }
+    assert_eq!(found.len(), 9, "{found:#?}");
+}
