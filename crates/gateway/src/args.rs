@@ -76,6 +76,10 @@ pub struct Args {
     #[command(flatten)]
     pub session: SessionLimits,
 
+    /// Requests of scripts.
+    #[command(flatten)]
+    pub bearer: Bearer,
+
     /// Limits on requests.
     #[command(flatten)]
     pub limits: RequestLimits,
@@ -102,6 +106,26 @@ pub struct RequestLimits {
     /// environment separated by commas) [default: none].
     #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<String>,
+}
+
+/// Requests that carry a token (`Authorization: Bearer`) in place of a browser's cookie.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[expect(clippy::struct_field_names, reason = "clap names the flags after them")]
+pub struct Bearer {
+    /// Whether tokens count: those of service accounts whose one audience is the sign-in host's origin (`https://auth.<domain>`),
+    /// and people's, if audiences are named. The gateway then needs the right to create tokenreviews.
+    #[arg(long, env = "BEARER_ENABLED")]
+    pub bearer_enabled: bool,
+
+    /// Audiences of people's tokens that count, of every identity provider (repeatable; in the environment separated by commas).
+    /// Never the client that people sign in with [default: people's tokens do not count].
+    #[arg(long, env = "BEARER_AUDIENCES", value_delimiter = ',')]
+    pub bearer_audiences: Vec<String>,
+
+    /// Issuers of the cluster's service account tokens (repeatable; in the environment separated by commas) [default: the issuer of
+    /// this process's own token].
+    #[arg(long, env = "BEARER_ISSUERS", value_delimiter = ',')]
+    pub bearer_issuers: Vec<String>,
 }
 
 /// How long people stay signed in.

@@ -9,6 +9,7 @@
 mod answers;
 mod args;
 pub mod audit;
+mod bearer_settings;
 pub mod clock;
 pub mod crypto;
 pub mod foreign;

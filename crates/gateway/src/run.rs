@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 
 use crate::args::Args;
 use crate::audit::Audit;
+use crate::bearer_settings;
 use crate::clock::Clock;
 use crate::crypto::assertion::Assertions;
 use crate::crypto::keys::KeyStore;
@@ -47,6 +48,7 @@ use crate::settings::{self, Client as OidcClient, SignIn};
 use crate::sign_in;
 use crate::throttle::Throttle;
 use crate::verify::AppState;
+use crate::verify::bearer::{self, Bearer};
 use crate::verify::rights::Rights;
 use kit::process::WrongSetting;
 
@@ -74,6 +76,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     raise_file_limit();
     let sign_in = SignIn::new(&args.oidc, &args.session, &args.limits)?;
     settings::look(args.pages_file.as_deref(), args.pages_logo_file.as_deref())?.install();
+    let clients = sign_in.clients.iter();
+    let bearer = bearer_settings::read(
+        &args.bearer,
+        clients.map(|client| client.settings.client_id.as_str()),
+    )?;
     let end = kit::shutdown::on_signal()?;
     let client = kit::client::new(api::names::GATEWAY).await?;
     info!(version = env!("CARGO_PKG_VERSION"), "gateway starts");
@@ -92,13 +99,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     );
     tokio::select! {
         ended = admin => ended.with_context(|| format!("--admin-address {}", args.admin_address)),
-        ended = serve(&args, sign_in, client, metrics, &readiness, end) => ended,
+        ended = serve(&args, (sign_in, bearer), client, metrics, &readiness, end) => ended,
     }
 }
 
 async fn serve(
     args: &Args,
-    sign_in: SignIn,
+    (sign_in, bearer): (SignIn, Option<bearer::Settings>),
     client: Client,
     metrics: Metrics,
     readiness: &Readiness,
@@ -165,6 +172,7 @@ async fn serve(
         metrics: metrics.clone(),
         throttle: Arc::new(Throttle::new(sign_in.rates.clone())),
         sessions,
+        bearer: bearer.map(|settings| bearer_of(settings, &sign_in, &client, &metrics)),
         keys: ring,
         providers: sign_in.providers.clone(),
         assertions,
@@ -173,13 +181,8 @@ async fn serve(
         clock: Clock::System,
     });
     tasks.spawn(gauges::keep(app.clone()));
-    let relay = Arc::new(Relay::new(
-        app.clone(),
-        index,
-        strip,
-        metrics.clone(),
-        stop.clone(),
-    ));
+    let relay = Relay::new(app.clone(), index, strip, metrics.clone(), stop.clone());
+    let relay = Arc::new(relay);
     let routes = RouteProvider {
         routes,
         metrics: metrics.clone(),
@@ -237,6 +240,11 @@ fn sessions(
         .renewed_by(sign_in.providers.clone())
         .telling(move |session, user, by| audit.logout(session, user, by));
     Arc::new(sessions)
+}
+
+fn bearer_of(settings: bearer::Settings, sign_in: &SignIn, client: &Client, metrics: &Metrics) -> Bearer {
+    let (providers, client) = (sign_in.providers.clone(), client.clone());
+    Bearer::new(settings, providers, client, Clock::System, metrics.clone())
 }
 
 /// The three ports that the proxy uses.

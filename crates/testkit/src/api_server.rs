@@ -65,10 +65,14 @@ struct State {
     hindrances: Vec<(Method, &'static str, Hindrance)>,
     partitioned: bool,
     judge: Option<Judge>,
+    authenticator: Option<Authenticator>,
 }
 
 /// Says whether what an access review asks about is allowed.
 type Judge = Box<dyn Fn(&Value) -> bool + Send>;
+
+/// Gives the status of a token review by its spec.
+type Authenticator = Box<dyn Fn(&Value) -> Value + Send>;
 
 /// An API server in memory. Clones share their state.
 #[derive(Clone, Default)]
@@ -179,6 +183,13 @@ impl ApiServer {
         self.lock().hindrances.push((method, path_part, hindrance));
     }
 
+    /// Hindrances that no call has met, such as `POST services`: a test that was to be hindered was not.
+    pub fn unmet(&self) -> Vec<String> {
+        let state = self.lock();
+        let unmet = state.hindrances.iter();
+        unmet.map(|(method, part, _)| format!("{method} {part}")).collect()
+    }
+
     /// From now on nobody reaches the server, and every watch is cut; until it is called with `false`.
     pub fn partition(&self, on: bool) {
         let mut state = self.lock();
@@ -198,6 +209,11 @@ impl ApiServer {
     /// From now on answers access reviews: `judge` says of each one's `spec` whether it is allowed.
     pub fn review(&self, judge: impl Fn(&Value) -> bool + Send + 'static) {
         self.lock().judge = Some(Box::new(judge));
+    }
+
+    /// From now on answers token reviews: `status` gives each one's `status` by its `spec`.
+    pub fn authenticate(&self, status: impl Fn(&Value) -> Value + Send + 'static) {
+        self.lock().authenticator = Some(Box::new(status));
     }
 
     /// From now on answers matching calls with this fault, as often as it says.
@@ -272,6 +288,13 @@ impl ApiServer {
         {
             let mut review = call.body.clone();
             review["status"] = json!({ "allowed": judge(&call.body["spec"]) });
+            return Answer::Response(respond(Ok(review)));
+        }
+        if let Some(authenticator) = &state.authenticator
+            && call.path.ends_with("/tokenreviews")
+        {
+            let mut review = call.body.clone();
+            review["status"] = authenticator(&call.body["spec"]);
             return Answer::Response(respond(Ok(review)));
         }
         if let Some(watch) = Watch::requested(&call.path, &call.query) {

@@ -131,6 +131,16 @@ impl Audit {
         }
     }
 
+    /// The token of a request does not count. `reason`: one stable word.
+    pub(crate) fn token_refused(&self, reason: &'static str) {
+        if self.has_room(Refused::Stranger) {
+            self.tell(Record::TokenRefused {
+                reason,
+                request: id::current(),
+            });
+        }
+    }
+
     /// A session ended before its time. `user`: Kubernetes user name, empty if it is not known. `by`: one stable word.
     pub fn logout(&self, session: RandomId, user: &str, by: &'static str) {
         self.0.metrics.session_ended(by);
@@ -209,7 +219,10 @@ impl Audit {
 }
 
 fn who(session: &Session) -> Who {
-    Who::new(&session.identity.user_name, session.id)
+    Who {
+        token: session.credential.word(),
+        ..Who::new(&session.identity.user_name, session.id)
+    }
 }
 
 /// Ends the log in order.

@@ -41,6 +41,13 @@ pub enum Record {
         /// The rule that decided.
         rule: &'static str,
     },
+    /// The token of a request does not count.
+    TokenRefused {
+        /// One stable word.
+        reason: &'static str,
+        /// Identifies the request.
+        request: String,
+    },
     /// A session ended before its time.
     Logout {
         /// Who, as far as it is known.
@@ -110,7 +117,7 @@ pub enum Record {
         /// Identifies the request.
         request: String,
     },
-    /// Refused logins that have no record of their own, because there were too many.
+    /// Refused logins and tokens that have no record of their own, because there were too many.
     LoginRefusedMore {
         /// How many.
         count: u64,
@@ -135,6 +142,9 @@ pub struct Who {
     pub user: String,
     /// First 16 characters of the fingerprint of the session's id: the same in all records about it.
     pub session: String,
+    /// Whose token it is instead of a session: `person` or `service_account`. What names the session names the token then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<&'static str>,
 }
 
 /// A workspace and its run.
@@ -160,6 +170,7 @@ impl Who {
         Self {
             user: user.to_owned(),
             session,
+            token: None,
         }
     }
 }

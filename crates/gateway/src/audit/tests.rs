@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::chain::Checker;
 use super::*;
 use crate::oidc::claims::Identity;
+use crate::session::Credential;
 use api::workspace::{AccessType, Phase};
 
 /// A log that can be read while it is written.
@@ -51,6 +52,7 @@ fn session(user: &str) -> Session {
             groups: vec!["oidc:ml".into()],
         },
         end: 1_800_000_000,
+        credential: Credential::Login,
     }
 }
 

@@ -51,6 +51,7 @@ pub struct Metrics {
     /// As `verified_by_status`, for those allowed by each rule.
     allowed: [Counter; Allowed::ALL.len()],
     reviews: Family<Label, Counter>,
+    bearer: Family<Labels, Counter>,
     index_lag: Gauge<f64, AtomicU64>,
     heartbeat_failures: Counter,
     audit_records: Counter,
@@ -112,6 +113,7 @@ impl Default for Metrics {
             decisions,
             allowed,
             reviews: Family::default(),
+            bearer: Family::default(),
             index_lag: Gauge::default(),
             heartbeat_failures: Counter::default(),
             audit_records: Counter::default(),
@@ -170,6 +172,12 @@ impl Metrics {
     /// The API server was asked about a right.
     pub fn review(&self, answer: &'static str) {
         self.reviews.get_or_create(&[("answer", answer)]).inc();
+    }
+
+    /// The token of a request was judged. `whose`: what kind of token it is, as far as it can be told.
+    pub fn bearer(&self, whose: &'static str, outcome: &'static str) {
+        let labels = [("whose", whose), ("outcome", outcome)];
+        self.bearer.get_or_create(&labels).inc();
     }
 
     /// How far the index lags behind.

@@ -41,6 +41,11 @@ impl Metrics {
             self.reviews.clone(),
         );
         registry.register(
+            "bearer_tokens",
+            "Tokens that came with requests in place of a ticket, by whose they are and by what was said of them",
+            self.bearer.clone(),
+        );
+        registry.register(
             "audit_records",
             "Records written to the audit log by this process",
             self.audit_records.clone(),

@@ -22,19 +22,41 @@ struct Inner {
     http: HttpClient,
     clock: Clock,
     current: ArcSwap<CoreJsonWebKeySet>,
-    /// When each of them last made the gateway fetch, Unix seconds; held while that goes on.
-    login: Mutex<i64>,
-    logout: Mutex<i64>,
+    /// The last fetch that each of them caused; held while one goes on.
+    login: Mutex<Last>,
+    logout: Mutex<Last>,
+    bearer: Mutex<Last>,
 }
 
-/// Who asks for keys that are not known. Strangers can send logout tokens, so these have a budget of their own, and never
-/// keep anybody from signing in.
+/// A fetch.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    /// When, Unix seconds.
+    at: i64,
+    failed: bool,
+}
+
+/// What became of the wish to fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fetched {
+    /// All keys are new.
+    Anew,
+    /// The same cause led to new keys within the last minute, and is no cause again.
+    TooSoon,
+    /// The provider did not answer, now or within the last minute: the old keys stay.
+    Failed,
+}
+
+/// Who asks for keys that are not known. Strangers can send logout tokens and tokens for requests, so these have budgets of their
+/// own, and never keep anybody from signing in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum For {
     /// An ID token from the provider itself.
     Login,
     /// A logout token from anywhere.
     Logout,
+    /// A token that came with a request.
+    Bearer,
 }
 
 impl Keys {
@@ -45,11 +67,16 @@ impl Keys {
         http: HttpClient,
         clock: Clock,
     ) -> Self {
+        let last = Last {
+            at: clock.now(),
+            failed: false,
+        };
         Self(Arc::new(Inner {
             url,
             http,
-            login: Mutex::new(clock.now()),
-            logout: Mutex::new(clock.now()),
+            login: Mutex::new(last),
+            logout: Mutex::new(last),
+            bearer: Mutex::new(last),
             clock,
             current: ArcSwap::from_pointee(first),
         }))
@@ -60,32 +87,41 @@ impl Keys {
         self.0.current.load_full()
     }
 
-    /// Fetches the keys again, replacing all; keeps them on failure. `false`: that was done for the same cause within the
-    /// last minute, and is not done again. Goes on when whoever asked hangs up.
-    pub(super) async fn refetch(&self, cause: For) -> bool {
+    /// Fetches the keys again, replacing all; keeps them on failure. Goes on when whoever asked hangs up.
+    pub(super) async fn refetch(&self, cause: For) -> Fetched {
         let keys = self.clone();
         let fetching = tokio::spawn(async move { keys.0.fetch(cause).await });
-        fetching.await.unwrap_or_default()
+        fetching.await.unwrap_or(Fetched::Failed)
     }
 }
 
 impl Inner {
-    async fn fetch(&self, cause: For) -> bool {
-        let mut fetched = match cause {
+    async fn fetch(&self, cause: For) -> Fetched {
+        let mut last = match cause {
             For::Login => self.login.lock().await,
             For::Logout => self.logout.lock().await,
+            For::Bearer => self.bearer.lock().await,
         };
         let now = self.clock.now();
-        if now < *fetched + INTERVAL {
-            return false;
+        if now < last.at + INTERVAL {
+            return if last.failed {
+                Fetched::Failed
+            } else {
+                Fetched::TooSoon
+            };
         }
-        *fetched = now;
-        match JsonWebKeySet::fetch_async(&self.url, &self.http).await {
-            Ok(keys) => self.current.store(Arc::new(keys)),
+        last.at = now;
+        let fetched = JsonWebKeySet::fetch_async(&self.url, &self.http).await;
+        last.failed = fetched.is_err();
+        match fetched {
+            Ok(keys) => {
+                self.current.store(Arc::new(keys));
+                Fetched::Anew
+            }
             Err(error) => {
                 tracing::warn!(%error, "signing keys of the identity provider could not be fetched; the old ones stay");
+                Fetched::Failed
             }
         }
-        true
     }
 }

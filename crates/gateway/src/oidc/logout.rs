@@ -1,15 +1,13 @@
 //! the provider's word that a session of ours must end -> whose, if it counts (pure but for fetching keys).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
-use openidconnect::JsonWebKey as _;
-use openidconnect::core::{CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
-use serde_json::{Map, Value, json};
+use openidconnect::core::CoreJsonWebKeySet;
+use serde_json::{Value, json};
 
 use super::Provider;
-use super::jwks::For;
+use super::jwks::{Fetched, For};
 use super::settings::Settings;
-use super::token::{Refused, SKEW, part, payload};
+use super::signed;
+use super::token::{Refused, SKEW, payload};
 
 /// Longest logout token, in bytes.
 const MAX_LOGOUT_TOKEN: usize = 8 * 1024;
@@ -45,7 +43,7 @@ impl Provider {
             Err(Refused::UnknownKey) => {
                 let fetched = self.keys.refetch(For::Logout).await;
                 match verify(token, &self.settings, &self.keys.current(), now) {
-                    Err(Refused::UnknownKey) if !fetched => Err(Refused::KeysLater),
+                    Err(Refused::UnknownKey) if fetched == Fetched::TooSoon => Err(Refused::KeysLater),
                     verified => verified,
                 }
             }
@@ -55,8 +53,9 @@ impl Provider {
 }
 
 fn verify(token: &str, settings: &Settings, keys: &CoreJsonWebKeySet, now: i64) -> Result<Logout, Refused> {
-    let header = part(token, 0).ok_or(Refused::Kind)?;
-    check_signature(token, &header, settings, keys)?;
+    // Providers that are older than the type call it JWT, or nothing; an ID token fails for want of the event.
+    let kinds = ["logout+jwt", "application/logout+jwt", "JWT"];
+    signed::check(token, &kinds, settings, keys)?;
     let claims = payload(token).ok_or(Refused::Claims)?;
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     if text("iss") != Some(&settings.issuer_url) {
@@ -95,50 +94,4 @@ fn verify(token: &str, settings: &Settings, keys: &CoreJsonWebKeySet, now: i64) 
         subject: subject.map(str::to_owned),
         issued,
     })
-}
-
-fn check_signature(
-    token: &str,
-    header: &Map<String, Value>,
-    settings: &Settings,
-    keys: &CoreJsonWebKeySet,
-) -> Result<(), Refused> {
-    // Providers that are older than the type call it JWT, or nothing; an ID token fails for want of the event.
-    let is_kind = match header.get("typ") {
-        None => true,
-        Some(Value::String(kind)) => ["logout+jwt", "application/logout+jwt", "JWT"]
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(kind)),
-        Some(_) => false,
-    };
-    if !is_kind || header.contains_key("crit") {
-        return Err(Refused::Kind);
-    }
-    let alg = header.get("alg").cloned().ok_or(Refused::Algorithm)?;
-    let alg: CoreJwsSigningAlgorithm = serde_json::from_value(alg).map_err(|_| Refused::Algorithm)?;
-    if !settings.signing_algs.iter().any(|allowed| allowed.0 == alg) {
-        return Err(Refused::Algorithm);
-    }
-    let (message, signature) = token
-        .rsplit_once('.')
-        .filter(|(message, _)| message.matches('.').count() == 1)
-        .ok_or(Refused::Kind)?;
-    let signature = BASE64URL.decode(signature).map_err(|_| Refused::Signature)?;
-    let kid = match header.get("kid") {
-        None => None,
-        Some(Value::String(kid)) => Some(kid.as_str()),
-        Some(_) => return Err(Refused::Kind),
-    };
-    let mut candidates = keys
-        .keys()
-        .iter()
-        .filter(|key| kid.is_none() || key.key_id().map(|id| id.as_str()) == kid)
-        .peekable();
-    if candidates.peek().is_none() {
-        return Err(Refused::UnknownKey);
-    }
-    candidates
-        .any(|key| key.verify_signature(&alg, message.as_bytes(), &signature).is_ok())
-        .then_some(())
-        .ok_or(Refused::Signature)
 }

@@ -2,10 +2,11 @@
 //!
 //! `discovery` waits for it and reads its `metadata`; `jwks` keeps its keys, `token` verifies ID tokens with them, `claims`
 //! makes Kubernetes names of their content; `renewal` asks whether it still vouches for somebody; `logout` is its word
-//! that a session must end, `end_session` how its own ends; `http` is how it is called. `providers` holds all that people
+//! that a session must end, `bearer` judges tokens that it gave to others, `signed` checks what both are signed with, `end_session` how its own ends; `http` is how it is called. `providers` holds all that people
 //! may choose from, `admission` says whom of theirs this site admits.
 
 pub mod admission;
+mod bearer;
 pub mod claims;
 pub(crate) mod discovery;
 mod end_session;
@@ -16,6 +17,7 @@ mod metadata;
 mod providers;
 mod renewal;
 mod settings;
+mod signed;
 mod token;
 
 use std::borrow::Cow;
@@ -31,6 +33,7 @@ use serde_json::{Map, Value};
 
 use kit::process::WrongSetting;
 
+pub use self::bearer::Unfit;
 use self::http::{HttpClient, HttpError};
 use self::jwks::{For, Keys};
 pub use self::logout::Logout;
@@ -39,9 +42,9 @@ use self::metadata::Metadata;
 pub use self::providers::{CALLBACK, MAIN, Providers, Registered};
 pub use self::renewal::{RenewalError, Renewed};
 pub use self::settings::{Settings, SigningAlg};
-pub(crate) use self::token::payload;
 use self::token::{Expected, Received};
 pub use self::token::{Original, Refused};
+pub(crate) use self::token::{SKEW, payload};
 use crate::clock::Clock;
 use crate::crypto::redacted::Secret;
 

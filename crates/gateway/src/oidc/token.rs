@@ -14,7 +14,7 @@ use super::settings::Settings;
 use crate::crypto::random::equal;
 
 /// How far the provider's clock may be from ours, in seconds.
-pub(super) const SKEW: i64 = 60;
+pub(crate) const SKEW: i64 = 60;
 
 /// Why an ID token is refused. The texts hold no value of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -64,6 +64,11 @@ impl<'a> Source<'a> {
         self.origin == Some(origin)
     }
 
+    /// Whether the request names no sender, or this origin (made only when it matters).
+    pub fn is_unnamed_or_from(&self, origin: impl FnOnce() -> String) -> bool {
+        self.origin.is_none_or(|sender| sender == origin())
+    }
+
     /// Whether the browser says that this is anything but a person opening a page (frames, fetches, images).
     pub fn is_embedded(&self) -> bool {
         self.has_fetch_metadata() && !self.is_navigation()

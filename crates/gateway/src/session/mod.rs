@@ -1,11 +1,12 @@
 //! session ids -> who is signed in, from objects that every replica watches (IO on unknown ids and at logins only).
 //!
-//! `content` is what an object holds, sealed; `view` what the watch knows of all; `upkeep` watches, and deletes what ended;
+//! `content` is what an object holds, sealed; `credential` by what somebody is known; `view` what the watch knows of all; `upkeep` watches, and deletes what ended;
 //! `change` writes; `renewal` asks the provider whether it still vouches; `ending` is signing out, `logins`
 //! bounds what signing in costs.
 
 mod change;
 pub mod content;
+mod credential;
 mod ending;
 mod logins;
 mod renewal;
@@ -23,6 +24,7 @@ use tokio::time::timeout;
 
 pub use self::change::Spent;
 use self::content::{Content, Limits, id_of, object_name};
+pub use self::credential::{Credential, Reviewed};
 use self::ending::Said;
 pub use self::ending::{Ended, Whose};
 use self::logins::Logins;
@@ -55,6 +57,8 @@ pub struct Session {
     pub identity: Identity,
     /// Absolute end, Unix seconds.
     pub end: i64,
+    /// By what they are known.
+    pub credential: Credential,
 }
 
 /// The API server, or for a session that nobody used for long the identity provider, could not be asked. Nothing is known, so
@@ -278,6 +282,7 @@ impl Sessions {
                     user_name: content.user_name,
                     groups: content.groups,
                 },
+                credential: Credential::Login,
             };
             Open::new(session, times)
         });

@@ -36,6 +36,8 @@ pub enum What {
     Backchannel,
     /// Any other page of the sign-in host.
     Page,
+    /// A token that is not known yet comes with a request.
+    Token,
 }
 
 impl What {
@@ -48,6 +50,7 @@ impl What {
             Self::SignOut => "sign_out",
             Self::Backchannel => "backchannel",
             Self::Page => "page",
+            Self::Token => "token",
         }
     }
 }

@@ -90,6 +90,7 @@ mod tests {
     use crate::crypto::tokens::RandomId;
     use crate::index::Domain;
     use crate::oidc::claims::Identity;
+    use crate::session::Credential;
     use api::workspace::{AccessType, Phase};
     use rules::access::Denied;
 
@@ -119,6 +120,7 @@ mod tests {
                 groups: vec![],
             },
             end: 0,
+            credential: Credential::Login,
         })
     }
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method};
 
+use super::bearer::{self, Held};
 use super::state::AppState;
-use crate::answers::{Failure, refuse, sign_in_elsewhere, wrong_source};
+use crate::answers::{Failure, Refusal, refuse, sign_in_elsewhere, wrong_source};
 use crate::index::{Site, Target};
 use crate::request::cookies;
 use crate::request::source_rule::Source;
@@ -22,7 +23,7 @@ pub trait Doorkeeper: Send + Sync + 'static {
     fn verify(&self, headers: &HeaderMap) -> impl Future<Output = Response> + Send;
 
     /// Judges a handshake at `site` as `/verify` would: ticket, right to connect, and a sender that is named and is of this
-    /// origin. A site that is unknown is answered as one without ticket.
+    /// origin; a token in place of a ticket, whose sender may be unnamed. A site that is unknown is answered as one without ticket.
     ///
     /// # Errors
     /// The refusal to answer with.
@@ -58,6 +59,8 @@ pub struct Grant {
     site: Site,
     uid: String,
     session: Arc<Session>,
+    /// The token that admitted it, if it was none of our tickets.
+    token: Option<Held>,
 }
 
 impl Doorkeeper for AppState {
@@ -71,8 +74,29 @@ impl Doorkeeper for AppState {
         let domain = self.domain().map_err(Failure::answer)?;
         let source = Source::of(headers).map_err(|error| Failure::from(error).answer())?;
         let ticket = cookies::find(headers, site.ticket()).map_err(|error| Failure::from(error).answer())?;
+        let token = match &self.bearer {
+            Some(bearer) => bearer::of(headers)
+                .map_err(|error| Failure::from(error).answer())?
+                .map(|token| (bearer, token)),
+            None => None,
+        };
         let Some(ticket) = ticket else {
-            return Err(sign_in_elsewhere(&domain, site));
+            let Some((bearer, token)) = token else {
+                return Err(bearer::challenged(
+                    self,
+                    &domain,
+                    sign_in_elsewhere(&domain, site),
+                ));
+            };
+            let admitted = bearer::admit(self, bearer, (&domain, site), token, headers);
+            let (allow, held) = Box::pin(admitted).await?;
+            let grant = Grant {
+                site: site.clone(),
+                uid: allow.target().uid.clone(),
+                session: allow.session().clone(),
+                token: Some(held),
+            };
+            return Ok((allow.target().clone(), grant));
         };
         if !source.is_from(&domain.origin_of(site)) {
             return Err(wrong_source());
@@ -84,8 +108,12 @@ impl Doorkeeper for AppState {
                     site: site.clone(),
                     uid: target.uid.clone(),
                     session: admission.allow.session().clone(),
+                    token: None,
                 };
                 Ok((target, grant))
+            }
+            Err(refusal @ Refusal::NotSignedIn) => {
+                Err(bearer::challenged(self, &domain, refuse(refusal, &domain, site)))
             }
             Err(refusal) => Err(refuse(refusal, &domain, site)),
         }
@@ -102,8 +130,10 @@ impl Doorkeeper for AppState {
     }
 
     fn holds(&self, grant: &Grant) -> bool {
-        self.sessions
-            .peek(grant.session.id)
-            .is_some_and(|session| self.may_stay(&grant.site, &grant.uid, &session))
+        let session = match &grant.token {
+            Some(held) => held.session(self.freshness.grace()),
+            None => self.sessions.peek(grant.session.id),
+        };
+        session.is_some_and(|session| self.may_stay(&grant.site, &grant.uid, &session))
     }
 }

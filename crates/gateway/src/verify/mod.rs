@@ -1,9 +1,10 @@
 //! the proxy's question about a request -> 200 with the pod's headers, or what the browser gets instead (no IO with a
 //! valid ticket, but to ask for a right or a session that this replica does not know).
 //!
-//! `state` holds what every answer is made from and judges tickets; `decision` asks the rules; `rights` knows what the
-//! cluster's roles say; `doorkeeper` is what the listeners see of it.
+//! `state` holds what every answer is made from and judges tickets, `bearer` judges tokens in their place; `decision` asks the
+//! rules; `rights` knows what the cluster's roles say; `doorkeeper` is what the listeners see of it.
 
+pub mod bearer;
 pub(crate) mod decision;
 mod doorkeeper;
 pub mod rights;
@@ -13,6 +14,8 @@ use axum::response::Response;
 use http::header::HeaderMap;
 use http::{Method, StatusCode};
 
+use self::bearer::Bearer;
+use self::decision::Allow;
 pub use self::doorkeeper::Doorkeeper;
 use self::state::Admission;
 pub use self::state::AppState;
@@ -53,8 +56,16 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
             "The gateway answers this path itself.",
         ));
     }
+    let token = match &app.bearer {
+        Some(bearer) => bearer::of(headers)?.map(|token| (bearer, token)),
+        None => None,
+    };
     let refusal = match cookies::find(headers, site.ticket())? {
-        None => Refusal::NotSignedIn,
+        None => match token {
+            // Large, and off as a rule: the usual way is not to carry it.
+            Some(token) => return Box::pin(by_token(app, (&domain, &site), token, headers)).await,
+            None => Refusal::NotSignedIn,
+        },
         Some(_) if !source.may_use_cookie(request.method, || domain.origin_of(&site)) => {
             return Ok(wrong_source());
         }
@@ -62,26 +73,51 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
             Ok(admission) if !admission.allow.target().may_run() => {
                 return Ok(not_running(app, &domain, &admission));
             }
-            Ok(admission) => return pass(app, headers, &admission),
+            Ok(admission) => {
+                let mut response = pass(app, headers, &admission.allow)?;
+                renew(app, &mut response, &admission);
+                return Ok(response);
+            }
             Err(refusal) => refusal,
         },
     };
     let page_load = source.is_page_load(request.method, accepts_html(headers));
     match refusal {
         Refusal::NotSignedIn if page_load => sign_in(app, &domain, site, headers, request.uri),
-        Refusal::NotSignedIn => Ok(sign_in_elsewhere(&domain, &site)),
+        Refusal::NotSignedIn => Ok(bearer::challenged(
+            app,
+            &domain,
+            sign_in_elsewhere(&domain, &site),
+        )),
         Refusal::Denied if page_load => Ok(pages::denied(&domain)),
         refusal => Ok(refuse(refusal, &domain, &site)),
     }
 }
 
+/// The answer to a request with a token and without a ticket. Nobody is redirected, and no ticket comes of it.
+async fn by_token(
+    app: &AppState,
+    (domain, site): (&Domain, &Site),
+    (bearer, token): (&Bearer, &str),
+    headers: &HeaderMap,
+) -> Result<Response, Failure> {
+    let allow = match bearer::admit(app, bearer, (domain, site), token, headers).await {
+        Ok((allow, _)) => allow,
+        Err(response) => return Ok(response),
+    };
+    if allow.target().may_run() {
+        pass(app, headers, &allow)
+    } else {
+        let audience = allow.rule().into();
+        Ok(pages::state(domain, allow.target(), audience, app.clock.now()))
+    }
+}
+
 /// 200: the request may go on to the pod, with these headers in place of its own.
-fn pass(app: &AppState, headers: &HeaderMap, admission: &Admission) -> Result<Response, Failure> {
+fn pass(app: &AppState, headers: &HeaderMap, allow: &Allow) -> Result<Response, Failure> {
     let mut response = empty(StatusCode::OK);
-    let allow = &admission.allow;
     let assertion = app.vouch(allow.target(), allow.session())?;
     pod_headers::replace(response.headers_mut(), headers, &app.strip, assertion);
-    renew(app, &mut response, admission);
     Ok(response)
 }
 

@@ -9,6 +9,7 @@ use http::header::{HeaderMap, HeaderValue};
 
 use rules::access::{Denied, Right};
 
+use super::bearer::Bearer;
 use super::decision::{Allow, No, decide};
 use super::rights::Rights;
 use crate::answers::{Failure, Refusal};
@@ -47,6 +48,8 @@ pub struct AppState {
     pub throttle: Arc<Throttle>,
     /// Who is signed in.
     pub sessions: Arc<Sessions>,
+    /// Who sends tokens; `None` where tokens do not count.
+    pub bearer: Option<Bearer>,
     /// Sealing keys.
     pub keys: Arc<KeyRing>,
     /// The identity providers, each once it was found.

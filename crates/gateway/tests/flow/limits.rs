@@ -26,6 +26,7 @@ async fn world(rates: Rates) -> World {
         metrics: before.metrics.clone(),
         throttle: Arc::new(Throttle::new(rates)),
         sessions: before.sessions.clone(),
+        bearer: before.bearer.clone(),
         keys: before.keys.clone(),
         providers: before.providers.clone(),
         assertions: before.assertions.clone(),

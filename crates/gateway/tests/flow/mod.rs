@@ -3,6 +3,10 @@
 mod admission;
 mod assertion;
 mod backchannel;
+mod bearer;
+mod bearer_fuzz;
+mod bearer_people;
+mod bearer_sockets;
 mod decisions;
 mod flood;
 mod folders;

@@ -8,5 +8,6 @@ pub(crate) mod other_proxy;
 pub(crate) mod page;
 pub(crate) mod proxy;
 pub(crate) mod rig;
+pub(crate) mod tokens;
 pub(crate) mod workspace;
 pub(crate) mod world;

@@ -27,6 +27,7 @@ use gateway::router::{self, Entrance};
 use gateway::session::Sessions;
 use gateway::sign_in;
 use gateway::throttle::{Rates, Throttle};
+use gateway::verify::bearer::{self, Bearer};
 use gateway::verify::rights::Rights;
 use gateway::verify::{AppState, Doorkeeper};
 use http::header::HeaderMap;
@@ -181,7 +182,13 @@ impl World {
     pub(crate) fn without_provider() -> Self {
         let clock = Clock::manual(NOW);
         let issuer = Issuer::new(ISSUER, "gateway", "s3cret", NOW);
-        Self::around(ApiServer::start(), issuer, clock, fixed_keys(), only_provider())
+        Self::around(
+            ApiServer::start(),
+            issuer,
+            clock,
+            fixed_keys(),
+            (only_provider(), None),
+        )
     }
 
     /// The same gateway with these providers, none of them found.
@@ -189,7 +196,19 @@ impl World {
         let clock = Clock::manual(NOW);
         let issuer = Issuer::new(ISSUER, "gateway", "s3cret", NOW);
         let providers = Arc::new(Providers::new(providers));
-        Self::around(ApiServer::start(), issuer, clock, fixed_keys(), providers)
+        Self::around(ApiServer::start(), issuer, clock, fixed_keys(), (providers, None))
+    }
+
+    /// A gateway that takes tokens as these settings say, with this one provider, found.
+    pub(crate) async fn taking_tokens(settings: bearer::Settings, provider: Registered) -> Self {
+        let clock = Clock::manual(NOW);
+        let issuer = Issuer::new(ISSUER, "gateway", "s3cret", NOW);
+        let providers = Arc::new(Providers::new(vec![provider]));
+        let taken = (providers, Some(settings));
+        let world = Self::around(ApiServer::start(), issuer, clock, fixed_keys(), taken);
+        world.find_provider().await;
+        world.issuer.take_requests();
+        world
     }
 
     /// The identity provider answers, and the gateway finds it.
@@ -211,7 +230,7 @@ impl World {
             self.issuer.clone(),
             self.clock.clone(),
             keys,
-            only_provider(),
+            (only_provider(), None),
         );
         replica.find_provider().await;
         replica
@@ -231,7 +250,7 @@ impl World {
         issuer: Issuer,
         clock: Clock,
         keys: Arc<KeyRing>,
-        providers: Arc<Providers>,
+        (providers, tokens): (Arc<Providers>, Option<bearer::Settings>),
     ) -> Self {
         let log = Log::default();
         let (audit, _) = Audit::to(log.clone(), Metrics::default()).unwrap();
@@ -261,6 +280,10 @@ impl World {
             metrics: Metrics::default(),
             throttle: Arc::new(Throttle::new(Rates::unbounded())),
             sessions,
+            bearer: tokens.map(|settings| {
+                let (providers, clock) = (providers.clone(), clock.clone());
+                Bearer::new(settings, providers, client.clone(), clock, Metrics::default())
+            }),
             keys,
             providers,
             assertions: assertions(&clock),

@@ -218,7 +218,7 @@ impl Rights {
     async fn question(&self, session: &Arc<Session>, target: &Arc<Target>) -> Option<bool> {
         let _turn = self.0.turns.acquire().await.ok()?;
         let asked = Instant::now();
-        let review = question::about(&session.identity, &target.namespace, &target.name);
+        let review = question::about(session, &target.namespace, &target.name);
         let answer = self.0.reviews.create(&PostParams::default(), &review).await;
         let granted = match answer.map(|review| question::granted(&review)) {
             Ok(Ok(granted)) => granted,
@@ -352,7 +352,8 @@ impl Known {
 
 /// Whether what was asked about one counts for the other: a session's groups may change.
 fn is_about(asked: &Arc<Session>, session: &Arc<Session>) -> bool {
-    Arc::ptr_eq(asked, session) || asked.identity == session.identity
+    Arc::ptr_eq(asked, session)
+        || asked.identity == session.identity && asked.credential == session.credential
 }
 
 fn right(granted: bool) -> Right {

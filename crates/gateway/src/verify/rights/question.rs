@@ -2,18 +2,31 @@
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 
-use crate::oidc::claims::Identity;
+use crate::session::{Credential, Session};
 
 /// The group that everybody who is signed in has for the API server.
 const EVERYBODY: &str = "system:authenticated";
 
 /// May this person `create` `workspaces/connect` of that name?
-pub(super) fn about(identity: &Identity, namespace: &str, name: &str) -> SubjectAccessReview {
-    let groups = identity.groups.iter().cloned().chain([EVERYBODY.to_owned()]);
+///
+/// The API server says of a service account's token all that authorizers may look at; of people nobody knows more than the name
+/// and the groups.
+pub(super) fn about(session: &Session, namespace: &str, name: &str) -> SubjectAccessReview {
+    let identity = &session.identity;
+    let mut groups = identity.groups.clone();
+    if !groups.iter().any(|group| group == EVERYBODY) {
+        groups.push(EVERYBODY.to_owned());
+    }
+    let (uid, extra) = match &session.credential {
+        Credential::ServiceAccount(reviewed) => (Some(reviewed.uid.clone()), Some(reviewed.extra.clone())),
+        Credential::Login | Credential::Person => (None, None),
+    };
     SubjectAccessReview {
         spec: SubjectAccessReviewSpec {
             user: Some(identity.user_name.clone()),
-            groups: Some(groups.collect()),
+            groups: Some(groups),
+            uid: uid.filter(|uid| !uid.is_empty()),
+            extra: extra.filter(|extra| !extra.is_empty()),
             resource_attributes: Some(ResourceAttributes {
                 group: Some(api::names::GROUP.to_owned()),
                 version: Some(api::names::VERSION.to_owned()),
@@ -51,14 +64,26 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::crypto::tokens::RandomId;
+    use crate::oidc::claims::Identity;
+    use crate::session::Reviewed;
+
+    fn session(groups: &[&str], credential: Credential) -> Session {
+        Session {
+            id: RandomId::new().unwrap(),
+            identity: Identity {
+                user_name: "alice".into(),
+                groups: groups.iter().map(|&group| group.to_owned()).collect(),
+            },
+            end: 0,
+            credential,
+        }
+    }
 
     #[test]
     fn the_question_names_person_groups_and_the_workspace_by_name() {
-        let identity = Identity {
-            user_name: "alice".into(),
-            groups: vec!["oidc:ml".into()],
-        };
-        let asked = serde_json::to_value(about(&identity, "team", "lab")).unwrap();
+        let alice = session(&["oidc:ml"], Credential::Login);
+        let asked = serde_json::to_value(about(&alice, "team", "lab")).unwrap();
         assert_eq!(
             asked["spec"],
             json!({
@@ -69,6 +94,27 @@ mod tests {
                     "subresource": "connect", "verb": "create", "namespace": "team", "name": "lab",
                 },
             })
+        );
+    }
+
+    #[test]
+    fn of_a_service_account_the_question_says_all_that_the_api_server_said() {
+        let reviewed = Reviewed {
+            uid: "u-1".into(),
+            extra: [(
+                "authentication.kubernetes.io/pod-name".to_owned(),
+                vec!["job".to_owned()],
+            )]
+            .into(),
+        };
+        let groups = ["system:serviceaccounts", "system:authenticated"];
+        let robot = session(&groups, Credential::ServiceAccount(Box::new(reviewed)));
+        let asked = serde_json::to_value(about(&robot, "team", "lab")).unwrap();
+        assert_eq!(asked["spec"]["groups"], json!(groups));
+        assert_eq!(asked["spec"]["uid"], "u-1");
+        assert_eq!(
+            asked["spec"]["extra"],
+            json!({"authentication.kubernetes.io/pod-name": ["job"]})
         );
     }
 

@@ -7,6 +7,7 @@ use tokio::time::advance;
 
 use super::*;
 use crate::oidc::claims::Identity;
+use crate::session::Credential;
 
 struct Site {
     server: ApiServer,
@@ -63,6 +64,7 @@ fn session(groups: &[&str]) -> Arc<Session> {
             groups: groups.iter().map(|group| (*group).to_owned()).collect(),
         },
         end: i64::MAX,
+        credential: Credential::Login,
     })
 }
 

@@ -1,0 +1,87 @@
+//! a token that came with a request, of a person of this provider -> its claims, if every check passes (pure but for fetching
+//! keys).
+
+use openidconnect::core::CoreJsonWebKeySet;
+use serde_json::{Map, Value, json};
+
+use super::Provider;
+use super::jwks::{Fetched, For};
+use super::settings::Settings;
+use super::signed;
+use super::token::{Refused, SKEW, payload};
+
+/// Why a token gives no claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit {
+    /// It fails a check.
+    Refused(Refused),
+    /// Its key is not known, and the provider does not answer: nobody can say.
+    Unavailable,
+}
+
+impl From<Refused> for Unfit {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl Provider {
+    /// Verifies a token for one of `audiences`: an access token (RFC 9068) or an ID token of another client.
+    ///
+    /// # Errors
+    /// Any check fails, or cannot be made.
+    pub async fn bearer(&self, token: &str, audiences: &[String]) -> Result<Map<String, Value>, Unfit> {
+        let now = self.clock.now();
+        let verify = || verify(token, &self.settings, audiences, &self.keys.current(), now);
+        match verify() {
+            Err(Refused::UnknownKey) => match self.keys.refetch(For::Bearer).await {
+                Fetched::Failed => verify().map_err(|refused| match refused {
+                    Refused::UnknownKey => Unfit::Unavailable,
+                    refused => refused.into(),
+                }),
+                Fetched::Anew | Fetched::TooSoon => Ok(verify()?),
+            },
+            verified => Ok(verified?),
+        }
+    }
+}
+
+fn verify(
+    token: &str,
+    settings: &Settings,
+    audiences: &[String],
+    keys: &CoreJsonWebKeySet,
+    now: i64,
+) -> Result<Map<String, Value>, Refused> {
+    signed::check(token, &["JWT", "at+jwt", "application/at+jwt"], settings, keys)?;
+    let claims = payload(token).ok_or(Refused::Claims)?;
+    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    if text("iss") != Some(&settings.issuer_url) {
+        return Err(Refused::Issuer);
+    }
+    let is_for = |audience: &str| match claims.get("aud") {
+        Some(Value::String(one)) => one == audience,
+        Some(Value::Array(several)) => several.contains(&json!(audience)),
+        _ => false,
+    };
+    // What a login gave us is for signing in: whoever gets hold of one must not act with it.
+    if is_for(&settings.client_id) || !audiences.iter().any(|audience| is_for(audience)) {
+        return Err(Refused::Audience);
+    }
+    let time = |name: &str| claims.get(name).map(|time| time.as_i64().ok_or(Refused::Time));
+    let begun = |name: &str| match time(name) {
+        None => Ok(()),
+        Some(time) => (time? <= now + SKEW).then_some(()).ok_or(Refused::Time),
+    };
+    begun("iat")?;
+    begun("nbf")?;
+    if time("exp").ok_or(Refused::Time)?? <= now - SKEW {
+        return Err(Refused::Time);
+    }
+    // Bound to a key that a bearer does not show (RFC 7800), or the word that somebody signed out.
+    if claims.contains_key("cnf") || claims.contains_key("events") {
+        return Err(Refused::Kind);
+    }
+    text("sub").filter(|sub| !sub.is_empty()).ok_or(Refused::Claims)?;
+    Ok(claims)
+}

@@ -1,0 +1,58 @@
+//! a token that is no ID token -> whether one of the provider's keys signed it (pure).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use openidconnect::JsonWebKey as _;
+use openidconnect::core::{CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
+use serde_json::Value;
+
+use super::settings::Settings;
+use super::token::{Refused, part};
+
+/// Checks header and signature. `kinds`: what its type (`typ`) may be, if it says one.
+///
+/// # Errors
+/// It is of another kind, or nobody who may has signed it.
+pub(super) fn check(
+    token: &str,
+    kinds: &[&str],
+    settings: &Settings,
+    keys: &CoreJsonWebKeySet,
+) -> Result<(), Refused> {
+    let header = part(token, 0).ok_or(Refused::Kind)?;
+    let is_kind = match header.get("typ") {
+        None => true,
+        Some(Value::String(kind)) => kinds.iter().any(|known| known.eq_ignore_ascii_case(kind)),
+        Some(_) => false,
+    };
+    if !is_kind || header.contains_key("crit") {
+        return Err(Refused::Kind);
+    }
+    let alg = header.get("alg").cloned().ok_or(Refused::Algorithm)?;
+    let alg: CoreJwsSigningAlgorithm = serde_json::from_value(alg).map_err(|_| Refused::Algorithm)?;
+    if !settings.signing_algs.iter().any(|allowed| allowed.0 == alg) {
+        return Err(Refused::Algorithm);
+    }
+    let (message, signature) = token
+        .rsplit_once('.')
+        .filter(|(message, _)| message.matches('.').count() == 1)
+        .ok_or(Refused::Kind)?;
+    let signature = BASE64URL.decode(signature).map_err(|_| Refused::Signature)?;
+    let kid = match header.get("kid") {
+        None => None,
+        Some(Value::String(kid)) => Some(kid.as_str()),
+        Some(_) => return Err(Refused::Kind),
+    };
+    let mut candidates = keys
+        .keys()
+        .iter()
+        .filter(|key| kid.is_none() || key.key_id().map(|id| id.as_str()) == kid)
+        .peekable();
+    if candidates.peek().is_none() {
+        return Err(Refused::UnknownKey);
+    }
+    candidates
+        .any(|key| key.verify_signature(&alg, message.as_bytes(), &signature).is_ok())
+        .then_some(())
+        .ok_or(Refused::Signature)
+}

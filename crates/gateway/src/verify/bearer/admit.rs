@@ -1,0 +1,67 @@
+//! a request with a token -> the workspace that it may reach, or the answer that it gets instead (IO as `Bearer` has it).
+
+use axum::response::Response;
+use http::HeaderMap;
+
+use super::refused::challenge;
+use super::{Bearer, Held, KEEP, Refused, Unfit};
+use crate::answers::{Failure, refuse, wrong_source};
+use crate::index::{Domain, Site};
+use crate::request::source_rule::Source;
+use crate::throttle::{What, Who};
+use crate::verify::decision::Allow;
+use crate::verify::state::AppState;
+
+/// Judges a token for `site`. A script sends it on purpose, so no page can make a browser send it; but a page that sends one says
+/// where it is from, and pages of other origins have no business here.
+///
+/// # Errors
+/// The answer to give.
+pub(in crate::verify) async fn admit(
+    app: &AppState,
+    bearer: &Bearer,
+    (domain, site): (&Domain, &Site),
+    token: &str,
+    headers: &HeaderMap,
+) -> Result<(Allow, Held), Response> {
+    let source = Source::of(headers).map_err(|error| Failure::from(error).answer())?;
+    if !source.is_unnamed_or_from(|| domain.origin_of(site)) {
+        return Err(wrong_source());
+    }
+    let audience = domain.auth_origin();
+    let who = Who::Address(app.throttle.client(headers));
+    let pay = || {
+        let counted = app.throttle.take(who, What::Token);
+        counted.inspect_err(|_| app.metrics.rate_limited(What::Token.word(), who.word()))
+    };
+    let judged = bearer.judge(token, &audience, KEEP, pay).await;
+    let accepted = judged.map_err(|unfit| {
+        record(app, &unfit);
+        unfit.answer(domain, bearer.audiences())
+    })?;
+    let session = &accepted.session;
+    let decided = app.decide(site, None, session).await;
+    let allow = decided.map_err(|refusal| refuse(refusal, domain, site))?;
+    app.audit.allowed(session, allow.target(), allow.rule());
+    Ok((allow, Held::new(bearer.clone(), token, audience, accepted)))
+}
+
+/// An answer to who is not signed in, which says that tokens count as well where they do.
+pub(in crate::verify) fn challenged(app: &AppState, domain: &Domain, mut response: Response) -> Response {
+    if app.bearer.is_some() {
+        challenge(&mut response, &domain.auth_origin(), None);
+    }
+    response
+}
+
+fn record(app: &AppState, unfit: &Unfit) {
+    match unfit {
+        Unfit::Refused(Refused::NotAdmitted {
+            user,
+            issuer,
+            outside,
+        }) => app.audit.not_admitted(user, issuer, outside.reason()),
+        Unfit::Refused(refused) => app.audit.token_refused(refused.word()),
+        Unfit::TooOften(_) | Unfit::Unavailable => {}
+    }
+}

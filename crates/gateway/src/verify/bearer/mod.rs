@@ -1,0 +1,274 @@
+//! the token of a request -> whom it speaks for (IO where that is not known: the API server for service accounts, keys of the
+//! identity provider for people).
+//!
+//! `token` reads what a token says of itself, `review` asks the API server; `refused` says why one does not count; `admit` is
+//! what `/verify` and the relay ask, `held` keeps looking for as long as a websocket is open.
+
+mod admit;
+mod held;
+mod refused;
+mod review;
+mod token;
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use moka::future::Cache;
+
+pub(super) use self::admit::{admit, challenged};
+pub(super) use self::held::Held;
+pub use self::refused::{Refused, Unfit};
+use self::review::Reviews;
+use self::token::{By, Expected};
+use crate::clock::Clock;
+use crate::crypto::tokens::RandomId;
+use crate::metrics::Metrics;
+use crate::oidc::claims::Identity;
+use crate::oidc::{self, Providers, Registered};
+use crate::request::source_rule::{Malformed, single};
+use crate::session::{Credential, Session};
+
+/// How long a token counts without being looked at again, in seconds: whoever loses one is shut out within this.
+const KEEP: i64 = 60;
+/// How long one that does not count is refused without being looked at again, in seconds.
+const KEEP_REFUSED: i64 = 5;
+/// Most tokens that are remembered of either kind; one costs about 1 KiB.
+const MOST: u64 = 10_000;
+
+/// Whose tokens count beside service accounts'.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Audiences of people's tokens; empty: people's tokens do not count.
+    pub audiences: Vec<String>,
+    /// Issuers of service accounts' tokens.
+    pub cluster: Vec<String>,
+}
+
+/// Tokens, as judged lately. Every clone shares them.
+#[derive(Clone)]
+pub struct Bearer(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    providers: Arc<Providers>,
+    reviews: Reviews,
+    /// By digest: no token lies in memory for longer than a request or a websocket.
+    accepted: Cache<Digest, Accepted>,
+    refused: Cache<Digest, Past>,
+    clock: Clock,
+    metrics: Metrics,
+}
+
+/// SHA-256 of the site's audience and the token.
+type Digest = [u8; 32];
+
+/// A token that counts.
+#[derive(Debug, Clone)]
+struct Accepted {
+    session: Arc<Session>,
+    /// When it was asked about, Unix seconds.
+    asked: i64,
+}
+
+/// A token that does not.
+#[derive(Debug, Clone)]
+struct Past {
+    why: Refused,
+    /// When that was found, Unix seconds.
+    asked: i64,
+}
+
+/// The token that a request carries, if it carries one: whatever else Authorization holds is none of the gateway's.
+///
+/// # Errors
+/// There are several Authorization headers.
+pub(super) fn of(headers: &HeaderMap) -> Result<Option<&str>, Malformed> {
+    let value = single(headers, &AUTHORIZATION)?;
+    Ok(value.and_then(|value| match value.split_once(' ') {
+        Some((scheme, token)) => scheme.eq_ignore_ascii_case("Bearer").then_some(token),
+        None => value.eq_ignore_ascii_case("Bearer").then_some(""),
+    }))
+}
+
+impl Bearer {
+    /// Nothing was judged yet.
+    pub fn new(
+        settings: Settings,
+        providers: Arc<Providers>,
+        client: kube::Client,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            settings,
+            providers,
+            reviews: Reviews::new(client),
+            accepted: cache(KEEP),
+            refused: cache(KEEP_REFUSED),
+            clock,
+            metrics,
+        }))
+    }
+
+    /// Audiences of people's tokens.
+    pub(super) fn audiences(&self) -> &[String] {
+        &self.0.settings.audiences
+    }
+
+    /// Whom a token speaks for, as was found less than `keep` seconds ago or is found now. `site`: the audience that service accounts'
+    /// tokens must have. `pay`: called before anybody is asked or a signature is checked.
+    ///
+    /// # Errors
+    /// It does not count, or nobody can say.
+    async fn judge(
+        &self,
+        token: &str,
+        site: &str,
+        keep: i64,
+        pay: impl FnOnce() -> Result<(), Duration>,
+    ) -> Result<Accepted, Unfit> {
+        let (inner, now) = (&self.0, self.0.clock.now());
+        // Nothing long is even hashed.
+        if token.len() > token::MAX {
+            return Err(self.refused("unknown", Refused::TooLong));
+        }
+        let digest = digest(site, token);
+        if let Some(accepted) = inner.accepted.get(&digest).await {
+            let counts = accepted.session.end > now && (accepted.asked..accepted.asked + keep).contains(&now);
+            if counts {
+                inner.metrics.bearer(kind(&accepted.session.credential), "kept");
+                return Ok(accepted);
+            }
+            inner.accepted.invalidate(&digest).await;
+        }
+        if let Some(past) = inner.refused.get(&digest).await
+            && (past.asked..past.asked + KEEP_REFUSED).contains(&now)
+        {
+            return Err(self.refused("unknown", past.why));
+        }
+        let expected = Expected {
+            site,
+            cluster: &inner.settings.cluster,
+            audiences: &inner.settings.audiences,
+            providers: &inner.providers,
+        };
+        let claimed = token::read(token, expected, now).map_err(|why| self.refused("unknown", why))?;
+        let asking = async {
+            pay().map_err(Unfit::TooOften)?;
+            let (identity, credential) = match claimed.by {
+                By::Cluster => inner.reviews.ask(token, site).await?,
+                By::Provider(provider) => self.person(provider, token).await?,
+            };
+            let session = Session {
+                id: id(&digest),
+                identity,
+                end: claimed.ends,
+                credential,
+            };
+            Ok(Accepted {
+                session: Arc::new(session),
+                asked: now,
+            })
+        };
+        let kind = match claimed.by {
+            By::Cluster => "service_account",
+            By::Provider(_) => "person",
+        };
+        // Whoever brings the same token meanwhile waits for the same answer; errors are shared and not kept.
+        let answer = inner.accepted.try_get_with(digest, Box::pin(asking)).await;
+        match answer.map_err(|unfit: Arc<Unfit>| (*unfit).clone()) {
+            Ok(accepted) => {
+                inner.metrics.bearer(kind, "accepted");
+                Ok(accepted)
+            }
+            Err(Unfit::Refused(why)) => {
+                let past = Past {
+                    why: why.clone(),
+                    asked: now,
+                };
+                inner.refused.insert(digest, past).await;
+                Err(self.refused(kind, why))
+            }
+            Err(unfit) => {
+                let outcome = match unfit {
+                    Unfit::TooOften(_) => "rate_limited",
+                    _ => "unavailable",
+                };
+                inner.metrics.bearer(kind, outcome);
+                Err(unfit)
+            }
+        }
+    }
+
+    fn refused(&self, kind: &'static str, why: Refused) -> Unfit {
+        self.0.metrics.bearer(kind, "refused");
+        why.into()
+    }
+
+    /// The person of a provider's token: the same checks, mapping and admission as at a login.
+    async fn person(&self, registered: &Registered, token: &str) -> Result<(Identity, Credential), Unfit> {
+        let provider = registered.get().ok_or(Unfit::Unavailable)?;
+        let claims = provider.bearer(token, self.audiences()).await;
+        let claims = claims.map_err(|unfit| match unfit {
+            oidc::Unfit::Refused(why) => Refused::Token(why).into(),
+            oidc::Unfit::Unavailable => Unfit::Unavailable,
+        })?;
+        let identity = registered.mapping.identify(&claims).map_err(Refused::Identity)?;
+        if let Err(outside) = registered.admission.judge(&claims, &identity.groups) {
+            return Err(Refused::NotAdmitted {
+                user: identity.user_name,
+                issuer: registered.issuer.clone(),
+                outside,
+            }
+            .into());
+        }
+        Ok((identity, Credential::Person))
+    }
+}
+
+impl std::fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bearer")
+            .field("settings", &self.0.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Ends by the machine's clock as well, so that a clock that is set back makes nothing last.
+fn cache<V: Clone + Send + Sync + 'static>(seconds: i64) -> Cache<Digest, V> {
+    Cache::builder()
+        .max_capacity(MOST)
+        .time_to_live(Duration::from_secs(seconds.unsigned_abs()))
+        .build()
+}
+
+fn kind(credential: &Credential) -> &'static str {
+    credential.word().unwrap_or("unknown")
+}
+
+fn digest(site: &str, token: &str) -> Digest {
+    let mut context = Context::new(&SHA256);
+    context.update(site.as_bytes());
+    // In no audience and in no token.
+    context.update(&[0]);
+    context.update(token.as_bytes());
+    let mut digest = Digest::default();
+    digest.copy_from_slice(context.finish().as_ref());
+    digest
+}
+
+/// What names the use of this token where a session would be named. It leads nowhere: no session's id is made of anything.
+fn id(digest: &Digest) -> RandomId {
+    let mut text = String::with_capacity(32);
+    for byte in &digest[..16] {
+        let _ = write!(text, "{byte:02x}");
+    }
+    RandomId::try_from(text.as_str()).unwrap_or_else(|_| unreachable!("32 hexadecimal digits"))
+}
+
+#[cfg(test)]
+mod tests;

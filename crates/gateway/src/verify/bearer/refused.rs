@@ -1,0 +1,203 @@
+//! why a token does not count -> the answer that says so and how to get one that does (pure).
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use axum::response::Response;
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderValue, StatusCode};
+
+use crate::answers::{self, Failure};
+use crate::index::Domain;
+use crate::oidc::admission::Outside;
+use crate::oidc::claims::IdentityError;
+use crate::{oidc, pages};
+
+/// Why a request with a token gets no further.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unfit {
+    /// The token does not count.
+    Refused(Refused),
+    /// Too many new tokens came from there; one more is looked at after this time.
+    TooOften(Duration),
+    /// Nobody could be asked about it.
+    Unavailable,
+}
+
+/// Why a token does not count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// It is no signed JSON Web Token.
+    Shape,
+    /// It is longer than any that counts.
+    TooLong,
+    /// Nobody whom the settings name issued it.
+    Issuer,
+    /// It is a service account's, and not for this site alone.
+    ServiceAccountAudience,
+    /// It is a person's, and for none of the clients whose tokens count.
+    PersonAudience,
+    /// It is over, or does not say when it is.
+    Expired,
+    /// The API server knows no such token.
+    Unknown,
+    /// It fails a check of the provider's tokens.
+    Token(oidc::Refused),
+    /// Its claims lead to no identity.
+    Identity(IdentityError),
+    /// The settings keep its owner out.
+    NotAdmitted {
+        /// Kubernetes user name that they would have had.
+        user: String,
+        /// The provider.
+        issuer: String,
+        /// Why.
+        outside: Outside,
+    },
+}
+
+impl From<Refused> for Unfit {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl Refused {
+    /// One stable word for the audit log.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Shape => "malformed",
+            Self::TooLong => "too_long",
+            Self::Issuer => "unknown_issuer",
+            Self::ServiceAccountAudience | Self::PersonAudience => "other_audience",
+            Self::Expired => "expired",
+            Self::Unknown => "not_authenticated",
+            Self::Token(_) => "check_failed",
+            Self::Identity(_) => "no_identity",
+            Self::NotAdmitted { outside, .. } => outside.reason(),
+        }
+    }
+
+    /// For whoever sent it. `site`: the audience of this site; `audiences`: those of people's tokens.
+    fn message(&self, site: &str, audiences: &[String]) -> String {
+        let make_one = format!("kubectl create token NAME --audience={site}");
+        match self {
+            Self::Shape => "The token is no signed JSON Web Token.".to_owned(),
+            Self::TooLong => format!("The token is longer than {} bytes.", super::token::MAX),
+            Self::Issuer => "The token comes from an issuer (iss) whose tokens do not count here.".to_owned(),
+            Self::ServiceAccountAudience => format!(
+                "The service account's token is for the API server or for another service, and not for this site alone. Make one \
+                 that is: {make_one}"
+            ),
+            Self::PersonAudience if audiences.is_empty() => {
+                format!("People's tokens do not count here. Use one of a service account: {make_one}")
+            }
+            Self::PersonAudience => format!(
+                "The token is for another client. Get one whose audience (aud) is {}.",
+                audiences.join(" or ")
+            ),
+            Self::Expired => "The token is over, or does not say when it is (exp). Get a new one.".to_owned(),
+            Self::Unknown => {
+                "The API server does not know this token: it is over, made up, or its service account or pod is gone."
+                    .to_owned()
+            }
+            Self::Token(why) => format!("The token is refused: {why}."),
+            Self::Identity(why) => format!("The token leads to no user name: {why}."),
+            Self::NotAdmitted { .. } => "This site does not admit the person of this token.".to_owned(),
+        }
+    }
+}
+
+impl Unfit {
+    /// The answer to give. `audiences`: those of people's tokens.
+    pub(crate) fn answer(&self, domain: &Domain, audiences: &[String]) -> Response {
+        match self {
+            Self::Refused(refused) => {
+                let site = domain.auth_origin();
+                let message = refused.message(&site, audiences);
+                let is_known = matches!(refused, Refused::NotAdmitted { .. });
+                if is_known {
+                    return pages::problem(StatusCode::FORBIDDEN, "NotAdmitted", &message);
+                }
+                let mut response = pages::problem(StatusCode::UNAUTHORIZED, "InvalidToken", &message);
+                challenge(&mut response, &site, Some(&message));
+                response
+            }
+            Self::TooOften(wait) => answers::too_often(*wait, false),
+            Self::Unavailable => Failure::Unavailable.answer(),
+        }
+    }
+}
+
+/// Says that tokens count here (RFC 6750, 3). `wrong`: what is wrong with the one that came, if one did.
+pub(crate) fn challenge(response: &mut Response, site: &str, wrong: Option<&str>) {
+    let mut text = format!("Bearer realm=\"{}\"", quotable(site));
+    if let Some(wrong) = wrong {
+        let wrong = quotable(wrong);
+        let _ = write!(text, ", error=\"invalid_token\", error_description=\"{wrong}\"");
+    }
+    if let Ok(value) = HeaderValue::try_from(text) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, value);
+    }
+}
+
+/// The characters that may stand between quotes there.
+fn quotable(text: &str) -> String {
+    let fits = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
+    text.chars().filter(fits).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SITE: &str = "https://auth.ws.example:8443";
+
+    fn told(refused: Refused, audiences: &[&str]) -> (StatusCode, String) {
+        let audiences: Vec<String> = audiences.iter().map(|&text| text.to_owned()).collect();
+        let response = Unfit::from(refused).answer(&Domain::new("ws.example", 8443), &audiences);
+        let told = response.headers().get(WWW_AUTHENTICATE);
+        let told = told.map_or("", |value| value.to_str().unwrap());
+        (response.status(), told.to_owned())
+    }
+
+    #[test]
+    fn a_token_for_the_api_server_is_answered_with_the_way_to_the_right_one() {
+        let (status, told) = told(Refused::ServiceAccountAudience, &[]);
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+        let expected = format!("kubectl create token NAME --audience={SITE}\"");
+        assert!(told.ends_with(&expected), "{told}");
+        assert!(
+            told.starts_with(&format!("Bearer realm=\"{SITE}\", error=\"invalid_token\", ")),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn people_are_told_which_audiences_count_and_that_none_does() {
+        let (_, named) = told(Refused::PersonAudience, &["scripts", "a\"b\\c"]);
+        assert!(named.ends_with("is scripts or abc.\""), "{named}");
+        let (_, none) = told(Refused::PersonAudience, &[]);
+        assert!(none.contains("service account"), "{none}");
+    }
+
+    #[test]
+    fn somebody_whom_the_settings_keep_out_is_forbidden_and_not_asked_for_another_token() {
+        let refused = Refused::NotAdmitted {
+            user: "mallory".into(),
+            issuer: "https://i.example".into(),
+            outside: Outside::EmailDomain,
+        };
+        assert_eq!(told(refused, &[]), (StatusCode::FORBIDDEN, String::new()));
+    }
+
+    #[test]
+    fn what_nobody_can_say_is_no_refusal() {
+        let domain = Domain::new("ws.example", 8443);
+        let unavailable = Unfit::Unavailable.answer(&domain, &[]);
+        assert_eq!(unavailable.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let often = Unfit::TooOften(Duration::from_secs(3)).answer(&domain, &[]);
+        assert_eq!(often.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(often.headers()["retry-after"], "4");
+    }
+}

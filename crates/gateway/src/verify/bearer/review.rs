@@ -1,0 +1,163 @@
+//! a service account's token -> who that is, as the API server says (IO; the answer is read purely).
+
+use std::time::Duration;
+
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
+use kube::api::PostParams;
+use kube::{Api, Client};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::refused::{Refused, Unfit};
+use crate::oidc::claims::Identity;
+use crate::session::{Credential, Reviewed};
+
+/// Most questions on their way at a time.
+const QUESTIONS: usize = 32;
+/// Time for one question, waiting for its turn included.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What every service account's user name begins with.
+const ACCOUNT: &str = "system:serviceaccount:";
+
+/// Asks the API server about tokens.
+pub(super) struct Reviews {
+    api: Api<TokenReview>,
+    turns: Semaphore,
+}
+
+impl Reviews {
+    pub(super) fn new(client: Client) -> Self {
+        Self {
+            api: Api::all(client),
+            turns: Semaphore::new(QUESTIONS),
+        }
+    }
+
+    /// Who sent the token, if it is one for `audience`.
+    ///
+    /// # Errors
+    /// It is none, or the API server does not answer.
+    pub(super) async fn ask(&self, token: &str, audience: &str) -> Result<(Identity, Credential), Unfit> {
+        let unanswered = |error: &dyn std::fmt::Display| {
+            tracing::warn!(%error, "nobody can say whose a token is");
+            Unfit::Unavailable
+        };
+        let asked = async {
+            let _turn = self.turns.acquire().await.map_err(|error| unanswered(&error))?;
+            let review = TokenReview {
+                spec: TokenReviewSpec {
+                    token: Some(token.to_owned()),
+                    audiences: Some(vec![audience.to_owned()]),
+                },
+                ..TokenReview::default()
+            };
+            let answer = self.api.create(&PostParams::default(), &review).await;
+            answer.map_err(|error| unanswered(&error))
+        };
+        let review = timeout(PATIENCE, asked)
+            .await
+            .map_err(|_| unanswered(&"the API server took too long"))??;
+        read(review, audience)
+    }
+}
+
+/// Reads the answer. What its `error` says is not told to strangers: it is the API server's business.
+fn read(review: TokenReview, audience: &str) -> Result<(Identity, Credential), Unfit> {
+    let status = review.status.ok_or(Unfit::Unavailable)?;
+    let is_for_us = status
+        .audiences
+        .is_some_and(|audiences| audiences.iter().any(|found| found == audience));
+    // An API server that does not know audiences answers for itself: without ours the token is for it.
+    if status.authenticated != Some(true) || !is_for_us {
+        let reason = status.error.unwrap_or_default();
+        tracing::debug!(reason, "the API server does not know a token");
+        return Err(Refused::Unknown.into());
+    }
+    let user = status.user.filter(is_account).ok_or(Refused::Unknown)?;
+    let reviewed = Reviewed {
+        uid: user.uid.unwrap_or_default(),
+        extra: user.extra.unwrap_or_default(),
+    };
+    let identity = Identity {
+        user_name: user.username.unwrap_or_default(),
+        groups: user.groups.unwrap_or_default(),
+    };
+    Ok((identity, Credential::ServiceAccount(Box::new(reviewed))))
+}
+
+/// Whether this is a service account: other kinds of tokens that the API server takes are none of ours.
+fn is_account(user: &UserInfo) -> bool {
+    let name = user
+        .username
+        .as_deref()
+        .and_then(|name| name.strip_prefix(ACCOUNT));
+    name.and_then(|name| name.split_once(':'))
+        .is_some_and(|(namespace, name)| !namespace.is_empty() && !name.is_empty() && !name.contains(':'))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const SITE: &str = "https://auth.ws.example";
+
+    fn read_status(status: &serde_json::Value) -> Result<(Identity, Credential), Unfit> {
+        let review = json!({"spec": {"token": "t"}, "status": status});
+        read(serde_json::from_value(review).unwrap(), SITE)
+    }
+
+    fn with(changes: &serde_json::Value) -> serde_json::Value {
+        let mut status = json!({
+            "authenticated": true,
+            "audiences": [SITE],
+            "user": {
+                "username": "system:serviceaccount:ci:robot",
+                "uid": "u-1",
+                "groups": ["system:serviceaccounts", "system:serviceaccounts:ci", "system:authenticated"],
+                "extra": {"authentication.kubernetes.io/pod-name": ["job-1"]},
+            },
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            status[name] = value.clone();
+        }
+        status
+    }
+
+    #[test]
+    fn name_groups_uid_and_extra_are_as_the_api_server_says() {
+        let (identity, credential) = read_status(&with(&json!({}))).unwrap();
+        assert_eq!(identity.user_name, "system:serviceaccount:ci:robot");
+        assert_eq!(identity.groups.len(), 3);
+        let Credential::ServiceAccount(reviewed) = credential else {
+            panic!("{credential:?}");
+        };
+        assert_eq!(reviewed.uid, "u-1");
+        assert_eq!(reviewed.extra["authentication.kubernetes.io/pod-name"], ["job-1"]);
+    }
+
+    #[test]
+    fn only_a_clear_yes_about_a_service_account_and_this_site_counts() {
+        for changes in [
+            json!({"authenticated": false}),
+            json!({"authenticated": null}),
+            json!({"audiences": []}),
+            json!({"audiences": null}),
+            json!({"audiences": ["https://kubernetes.default.svc"]}),
+            json!({"audiences": ["https://auth.ws.example.evil"]}),
+            json!({"user": null}),
+            json!({"user": {"username": "alice"}}),
+            json!({"user": {"username": "system:admin"}}),
+            json!({"user": {"username": "system:serviceaccount:"}}),
+            json!({"user": {"username": "system:serviceaccount:ci"}}),
+            json!({"user": {"username": "system:serviceaccount::robot"}}),
+            json!({"user": {"username": "system:serviceaccount:ci:a:b"}}),
+            json!({"user": {"uid": "u-1"}}),
+        ] {
+            let refused = read_status(&with(&changes)).err();
+            assert_eq!(refused, Some(Refused::Unknown.into()), "{changes}");
+        }
+        assert_eq!(read_status(&json!(null)).err(), Some(Unfit::Unavailable));
+    }
+}

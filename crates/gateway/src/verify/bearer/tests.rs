@@ -1,0 +1,304 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use http::{HeaderValue, Method};
+use serde_json::{Value, json};
+use testkit::api_server::{ApiServer, Fault, Hindrance};
+use tokio::task::yield_now;
+
+use super::*;
+use crate::oidc::claims::Mapping;
+
+const SITE: &str = "https://auth.ws.example";
+const CLUSTER: &str = "https://kubernetes.default.svc.cluster.local";
+const NOW: i64 = 1_800_000_000;
+
+/// A gateway's tokens, and the API server that is asked about them.
+struct Rig {
+    server: ApiServer,
+    clock: Clock,
+    bearer: Bearer,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let (server, client) = ApiServer::start();
+        server.authenticate(|spec| known(spec, true));
+        let clock = Clock::manual(NOW);
+        let mapping = Mapping::new("https://identity.example", "sub", None, None, "");
+        let providers = Providers::new(vec![Registered::only("https://identity.example", mapping)]);
+        let settings = Settings {
+            audiences: vec!["scripts".into()],
+            cluster: vec![CLUSTER.into()],
+        };
+        let bearer = Bearer::new(
+            settings,
+            Arc::new(providers),
+            client,
+            clock.clone(),
+            Metrics::default(),
+        );
+        Self {
+            server,
+            clock,
+            bearer,
+        }
+    }
+
+    async fn judge(&self, token: &str) -> Result<String, Unfit> {
+        let judged = self.bearer.judge(token, SITE, KEEP, || Ok(())).await;
+        judged.map(|accepted| accepted.session.identity.user_name.clone())
+    }
+
+    /// How often the API server was asked since the last time.
+    fn asked(&self) -> usize {
+        let calls = self.server.take_calls();
+        let reviews = calls.iter().filter(|call| call.path.ends_with("/tokenreviews"));
+        reviews.count()
+    }
+
+    fn held(&self, token: &str, accepted: Accepted) -> Held {
+        Held::new(self.bearer.clone(), token, SITE.to_owned(), accepted)
+    }
+}
+
+/// The status of a review: the token's own word for who it is.
+fn known(spec: &Value, authenticated: bool) -> Value {
+    let claims = oidc::payload(spec["token"].as_str().unwrap()).unwrap();
+    json!({
+        "authenticated": authenticated,
+        "audiences": spec["audiences"],
+        "user": {"username": claims["sub"], "uid": "u-1", "groups": ["system:serviceaccounts"]},
+    })
+}
+
+fn token_of(account: &str, ends: i64) -> String {
+    let claims = json!({"iss": CLUSTER, "aud": [SITE], "exp": ends, "sub": format!("system:serviceaccount:ci:{account}")});
+    format!("e30.{}.c2ln", BASE64URL.encode(claims.to_string()))
+}
+
+const ROBOT: &str = "system:serviceaccount:ci:robot";
+
+#[tokio::test]
+async fn the_api_server_is_asked_once_a_minute_and_for_this_site_alone() {
+    let (rig, token) = (Rig::new(), token_of("robot", NOW + 3600));
+    assert_eq!(rig.judge(&token).await.unwrap(), ROBOT);
+    let calls = rig.server.take_calls();
+    assert_eq!(calls.len(), 1);
+    assert_eq!(
+        calls[0].body["spec"],
+        json!({"token": token, "audiences": [SITE]})
+    );
+    for _ in 0..59 {
+        rig.clock.advance(1);
+        assert_eq!(rig.judge(&token).await.unwrap(), ROBOT);
+    }
+    assert_eq!(rig.asked(), 0);
+    rig.clock.advance(1);
+    assert_eq!(rig.judge(&token).await.unwrap(), ROBOT);
+    assert_eq!(rig.asked(), 1);
+    // The same bytes at a site of another name are another question.
+    let elsewhere = rig
+        .bearer
+        .judge(&token, "https://auth.other.example", KEEP, || Ok(()))
+        .await;
+    assert_eq!(elsewhere.unwrap_err(), Refused::ServiceAccountAudience.into());
+    assert_eq!(rig.asked(), 0);
+}
+
+#[tokio::test]
+async fn a_token_counts_no_second_longer_than_it_says() {
+    let (rig, token) = (Rig::new(), token_of("robot", NOW + 20));
+    rig.clock.advance(19);
+    assert!(rig.judge(&token).await.is_ok());
+    rig.clock.advance(1);
+    assert_eq!(rig.judge(&token).await.unwrap_err(), Refused::Expired.into());
+}
+
+#[tokio::test]
+async fn a_refused_token_is_refused_for_five_seconds_and_then_asked_about_again() {
+    let (rig, token) = (Rig::new(), token_of("robot", NOW + 3600));
+    rig.server.authenticate(|spec| known(spec, false));
+    for _ in 0..5 {
+        assert_eq!(rig.judge(&token).await.unwrap_err(), Refused::Unknown.into());
+        rig.clock.advance(1);
+    }
+    assert_eq!(rig.asked(), 1);
+    rig.server.authenticate(|spec| known(spec, true));
+    assert_eq!(rig.judge(&token).await.unwrap(), ROBOT);
+    assert_eq!(rig.asked(), 1);
+    // And the other way round: whose token is taken away is shut out within a minute.
+    rig.server.authenticate(|spec| known(spec, false));
+    rig.clock.advance(59);
+    assert!(rig.judge(&token).await.is_ok());
+    rig.clock.advance(1);
+    assert_eq!(rig.judge(&token).await.unwrap_err(), Refused::Unknown.into());
+}
+
+#[tokio::test]
+async fn an_api_server_that_fails_refuses_nobody_and_admits_nobody_and_is_asked_again_at_once() {
+    let (rig, token) = (Rig::new(), token_of("robot", NOW + 3600));
+    rig.server.fail(Fault::internal(Method::POST, "tokenreviews", 2));
+    for _ in 0..2 {
+        assert_eq!(rig.judge(&token).await.unwrap_err(), Unfit::Unavailable);
+    }
+    assert_eq!(rig.asked(), 2);
+    assert_eq!(rig.judge(&token).await.unwrap(), ROBOT);
+    // What was said a minute ago counts no longer while it fails.
+    rig.clock.advance(60);
+    rig.server.fail(Fault::internal(Method::POST, "tokenreviews", 1));
+    assert_eq!(rig.judge(&token).await.unwrap_err(), Unfit::Unavailable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_says_nothing_is_waited_for_five_seconds() {
+    let (rig, token) = (Rig::new(), token_of("robot", NOW + 3600));
+    rig.server
+        .hinder(Method::POST, "tokenreviews", Hindrance::Silence);
+    let begun = tokio::time::Instant::now();
+    assert_eq!(rig.judge(&token).await.unwrap_err(), Unfit::Unavailable);
+    assert_eq!(begun.elapsed().as_secs(), 5);
+}
+
+#[tokio::test]
+async fn requests_that_come_together_ask_once_whatever_is_said() {
+    let (rig, token) = (Rig::new(), token_of("robot", NOW + 3600));
+    let all = futures::future::join_all((0..50).map(|_| rig.judge(&token))).await;
+    assert!(all.iter().all(|one| one.as_deref() == Ok(ROBOT)));
+    assert_eq!(rig.asked(), 1);
+    rig.server.authenticate(|spec| known(spec, false));
+    let other = token_of("other", NOW + 3600);
+    let all = futures::future::join_all((0..50).map(|_| rig.judge(&other))).await;
+    assert!(all.iter().all(Result::is_err));
+    assert_eq!(rig.asked(), 1);
+}
+
+#[tokio::test]
+async fn what_could_never_count_is_asked_about_nowhere_and_costs_no_allowance() {
+    let rig = Rig::new();
+    let stranger = json!({"iss": "https://evil.example", "aud": [SITE], "exp": NOW + 60});
+    for token in [
+        String::new(),
+        "lab-a".to_owned(),
+        token_of("robot", NOW),
+        "a".repeat(token::MAX + 1),
+        format!("e30.{}.c2ln", BASE64URL.encode(stranger.to_string())),
+    ] {
+        let pay = || -> Result<(), Duration> { panic!("paid") };
+        let judged = rig.bearer.judge(&token, SITE, KEEP, pay).await;
+        assert!(matches!(judged, Err(Unfit::Refused(_))), "{token}");
+    }
+    assert_eq!(rig.asked(), 0);
+}
+
+#[tokio::test]
+async fn a_token_that_is_known_costs_nothing_and_a_new_one_waits_for_its_turn() {
+    let (rig, token) = (Rig::new(), token_of("robot", NOW + 3600));
+    rig.judge(&token).await.unwrap();
+    let broke = || Err(Duration::from_secs(7));
+    assert!(rig.bearer.judge(&token, SITE, KEEP, broke).await.is_ok());
+    let new = token_of("new", NOW + 3600);
+    let waits = rig.bearer.judge(&new, SITE, KEEP, broke).await;
+    assert_eq!(waits.unwrap_err(), Unfit::TooOften(Duration::from_secs(7)));
+    // That is no refusal, and is not kept.
+    assert!(rig.judge(&new).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_provider_that_was_not_found_yet_refuses_nobody() {
+    let rig = Rig::new();
+    let claims = json!({"iss": "https://identity.example", "aud": "scripts", "exp": NOW + 60, "sub": "1"});
+    let token = format!("e30.{}.c2ln", BASE64URL.encode(claims.to_string()));
+    assert_eq!(rig.judge(&token).await.unwrap_err(), Unfit::Unavailable);
+}
+
+#[tokio::test]
+async fn the_use_of_one_token_has_one_name_and_that_of_another_another() {
+    let rig = Rig::new();
+    let of = async |token: &str| {
+        rig.bearer
+            .judge(token, SITE, KEEP, || Ok(()))
+            .await
+            .unwrap()
+            .session
+            .id
+    };
+    let (one, two) = (token_of("robot", NOW + 3600), token_of("robot", NOW + 3601));
+    let before = of(&one).await;
+    rig.clock.advance(60);
+    assert_eq!(of(&one).await, before, "asked about again");
+    assert_ne!(of(&two).await, before);
+}
+
+#[tokio::test]
+async fn a_socket_s_token_is_looked_at_again_and_ends_with_its_account() {
+    let (rig, token) = (Rig::new(), token_of("robot", NOW + 3600));
+    let accepted = rig.bearer.judge(&token, SITE, KEEP, || Ok(())).await.unwrap();
+    let held = rig.held(&token, accepted);
+    let grace = Duration::from_mins(2);
+    let settle = async || {
+        for _ in 0..100 {
+            yield_now().await;
+        }
+    };
+    rig.asked();
+    rig.clock.advance(44);
+    assert!(held.session(grace).is_some());
+    settle().await;
+    assert_eq!(rig.asked(), 0);
+    // The answer is there before the old one is over.
+    rig.clock.advance(1);
+    assert!(held.session(grace).is_some());
+    settle().await;
+    assert_eq!(rig.asked(), 1);
+    rig.server.authenticate(|spec| known(spec, false));
+    rig.clock.advance(45);
+    assert!(held.session(grace).is_some());
+    settle().await;
+    assert!(held.session(grace).is_none());
+    // For good.
+    rig.server.authenticate(|spec| known(spec, true));
+    rig.clock.advance(10);
+    assert!(held.session(grace).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_stays_a_while_when_nobody_can_say_and_never_past_its_token_s_end() {
+    let (rig, token) = (Rig::new(), token_of("robot", NOW + 250));
+    let accepted = rig.bearer.judge(&token, SITE, KEEP, || Ok(())).await.unwrap();
+    let held = rig.held(&token, accepted.clone());
+    rig.server.partition(true);
+    let grace = Duration::from_mins(2);
+    rig.clock.advance(60 + 119);
+    assert!(held.session(grace).is_some());
+    rig.clock.advance(1);
+    assert!(held.session(grace).is_none(), "nobody vouched for three minutes");
+    rig.server.partition(false);
+    let held = rig.held(&token, accepted);
+    rig.clock.advance(69);
+    held.session(grace);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(held.session(grace).is_some(), "asked again");
+    rig.clock.advance(1);
+    assert!(held.session(grace).is_none(), "its end");
+}
+
+#[test]
+fn one_header_of_the_scheme_bearer_is_a_token_and_no_other_scheme_is() {
+    let of_values = |values: &[&str]| {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+        }
+        of(&headers).map(|token| token.map(str::to_owned))
+    };
+    for value in ["Bearer a.b.c", "bearer a.b.c", "BEARER a.b.c"] {
+        assert_eq!(of_values(&[value]), Ok(Some("a.b.c".to_owned())), "{value}");
+    }
+    for value in ["token a.b.c", "Basic YTpi", "a.b.c", "Bearera.b.c", ""] {
+        assert_eq!(of_values(&[value]), Ok(None), "{value}");
+    }
+    assert_eq!(of_values(&["Bearer"]), Ok(Some(String::new())));
+    assert_eq!(of_values(&["Bearer  a.b.c"]), Ok(Some(" a.b.c".to_owned())));
+    assert_eq!(of_values(&["Bearer a.b.c", "Bearer a.b.c"]), Err(Malformed));
+    assert_eq!(of_values(&["Basic YTpi", "Bearer a.b.c"]), Err(Malformed));
+}

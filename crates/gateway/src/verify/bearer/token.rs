@@ -1,0 +1,261 @@
+//! a token as it came -> what it says of itself, before anybody is asked (pure).
+//!
+//! Nothing of this is proven. It says whom to ask, and keeps from asking about what could never count.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use serde_json::{Map, Value};
+
+use super::refused::Refused;
+use crate::oidc::{self, Providers, Registered};
+
+/// Longest token, in bytes.
+pub(super) const MAX: usize = 16 * 1024;
+/// Issuer of service account tokens that lie in Secrets. They are for the API server, and have no end.
+const LEGACY: &str = "kubernetes/serviceaccount";
+
+/// Whose tokens count.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expected<'a> {
+    /// Audience of service accounts' tokens: this site's own.
+    pub(super) site: &'a str,
+    /// Issuers of the cluster.
+    pub(super) cluster: &'a [String],
+    /// Audiences of people's tokens.
+    pub(super) audiences: &'a [String],
+    /// Issuers of people's tokens.
+    pub(super) providers: &'a Providers,
+}
+
+/// What a token says of itself.
+#[derive(Debug)]
+pub(super) struct Claimed<'a> {
+    pub(super) by: By<'a>,
+    /// When it ends, Unix seconds, with what clocks may differ by.
+    pub(super) ends: i64,
+}
+
+/// Who is to be asked about it.
+#[derive(Debug)]
+pub(super) enum By<'a> {
+    /// The API server: a service account's.
+    Cluster,
+    /// The keys of this provider: a person's.
+    Provider(&'a Registered),
+}
+
+/// Reads a token at `now` (Unix seconds).
+///
+/// # Errors
+/// It could never count.
+pub(super) fn read<'a>(token: &str, expected: Expected<'a>, now: i64) -> Result<Claimed<'a>, Refused> {
+    let claims = claims(token)?;
+    let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
+    let audiences = audiences(&claims)?;
+    let claimed = if issuer == LEGACY || expected.cluster.iter().any(|known| known == issuer) {
+        // For this site and nobody else: whoever else got it would be let in here as its owner, and we there.
+        if audiences != [expected.site] {
+            return Err(Refused::ServiceAccountAudience);
+        }
+        Claimed {
+            by: By::Cluster,
+            ends: time(&claims, "exp")?,
+        }
+    } else {
+        let provider = expected.providers.by_issuer(issuer).ok_or(Refused::Issuer)?;
+        let fits = |known: &String| audiences.contains(&known.as_str());
+        if !expected.audiences.iter().any(fits) {
+            return Err(Refused::PersonAudience);
+        }
+        Claimed {
+            by: By::Provider(provider),
+            ends: time(&claims, "exp")?.saturating_add(oidc::SKEW),
+        }
+    };
+    if claimed.ends <= now {
+        return Err(Refused::Expired);
+    }
+    Ok(claimed)
+}
+
+/// The claims of a signed JSON Web Token in its compact form.
+fn claims(token: &str) -> Result<Map<String, Value>, Refused> {
+    if token.len() > MAX {
+        return Err(Refused::TooLong);
+    }
+    let mut parts = token.split('.');
+    let (Some(head), Some(claims), Some(signature), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Refused::Shape);
+    };
+    let object = |part: &str| -> Option<Map<String, Value>> {
+        serde_json::from_slice(&BASE64URL.decode(part).ok()?).ok()
+    };
+    let is_signed = !signature.is_empty() && BASE64URL.decode(signature).is_ok();
+    match (object(head), object(claims)) {
+        (Some(_), Some(claims)) if is_signed => Ok(claims),
+        _ => Err(Refused::Shape),
+    }
+}
+
+/// `aud`: one text, or a list of them.
+fn audiences(claims: &Map<String, Value>) -> Result<Vec<&str>, Refused> {
+    match claims.get("aud") {
+        None => Ok(Vec::new()),
+        Some(Value::String(one)) => Ok(vec![one]),
+        Some(Value::Array(several)) => several
+            .iter()
+            .map(|audience| audience.as_str().ok_or(Refused::Shape))
+            .collect(),
+        Some(_) => Err(Refused::Shape),
+    }
+}
+
+fn time(claims: &Map<String, Value>, name: &str) -> Result<i64, Refused> {
+    claims.get(name).and_then(Value::as_i64).ok_or(Refused::Expired)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::oidc::claims::Mapping;
+
+    const SITE: &str = "https://auth.ws.example";
+    const CLUSTER: &str = "https://kubernetes.default.svc.cluster.local";
+    const PEOPLE: &str = "https://identity.example/realms/x";
+    const NOW: i64 = 1_800_000_000;
+
+    fn encode(value: &Value) -> String {
+        BASE64URL.encode(value.to_string())
+    }
+
+    fn token(claims: &Value) -> String {
+        format!("{}.{}.c2ln", encode(&json!({"alg": "RS256"})), encode(claims))
+    }
+
+    /// Who would be asked about it, and when it ends.
+    fn read_text(token: &str) -> Result<(&'static str, i64), Refused> {
+        let mapping = Mapping::new(PEOPLE, "sub", None, None, "");
+        let providers = Providers::new(vec![Registered::only(PEOPLE, mapping)]);
+        let expected = Expected {
+            site: SITE,
+            cluster: &[CLUSTER.to_owned()],
+            audiences: &["scripts".to_owned()],
+            providers: &providers,
+        };
+        read(token, expected, NOW).map(|claimed| match claimed.by {
+            By::Cluster => ("cluster", claimed.ends),
+            By::Provider(_) => ("provider", claimed.ends),
+        })
+    }
+
+    fn read_claims(claims: &Value) -> Result<(&'static str, i64), Refused> {
+        read_text(&token(claims))
+    }
+
+    #[test]
+    fn the_issuer_says_whom_to_ask() {
+        let account = json!({"iss": CLUSTER, "aud": [SITE], "exp": NOW + 600});
+        assert_eq!(read_claims(&account), Ok(("cluster", NOW + 600)));
+        for audience in [json!("scripts"), json!(["account", "scripts"])] {
+            let person = json!({"iss": PEOPLE, "aud": audience, "exp": NOW + 600});
+            assert_eq!(read_claims(&person), Ok(("provider", NOW + 660)));
+        }
+        for issuer in [json!("https://evil.example"), json!(""), json!(null), json!(7)] {
+            let stranger = json!({"iss": issuer, "aud": [SITE], "exp": NOW + 600});
+            assert_eq!(read_claims(&stranger), Err(Refused::Issuer));
+        }
+    }
+
+    #[test]
+    fn a_service_account_s_token_for_the_api_server_or_for_anybody_else_as_well_is_asked_about_nowhere() {
+        for audience in [
+            json!([CLUSTER]),
+            json!("https://kubernetes.default.svc"),
+            json!([SITE, CLUSTER]),
+            json!(["https://auth.ws.example.evil.example"]),
+            json!(["https://auth.ws.example/"]),
+            json!([]),
+            json!(null),
+        ] {
+            let mut claims = json!({"iss": CLUSTER, "aud": audience, "exp": NOW + 600});
+            if audience.is_null() {
+                claims.as_object_mut().unwrap().remove("aud");
+            }
+            assert_eq!(
+                read_claims(&claims),
+                Err(Refused::ServiceAccountAudience),
+                "{claims}"
+            );
+        }
+        // As they lie in Secrets of old.
+        let legacy = json!({"iss": LEGACY, "sub": "system:serviceaccount:a:b"});
+        assert_eq!(read_claims(&legacy), Err(Refused::ServiceAccountAudience));
+        // Nobody else's audience makes a person's token one of an account, and the other way round.
+        let person = json!({"iss": PEOPLE, "aud": [SITE], "exp": NOW + 600});
+        assert_eq!(read_claims(&person), Err(Refused::PersonAudience));
+        let account = json!({"iss": CLUSTER, "aud": ["scripts"], "exp": NOW + 600});
+        assert_eq!(read_claims(&account), Err(Refused::ServiceAccountAudience));
+    }
+
+    #[test]
+    fn a_token_without_end_or_past_it_is_over() {
+        for (exp, person_passes) in [(NOW, true), (NOW - 59, true), (NOW - 60, false)] {
+            let account = json!({"iss": CLUSTER, "aud": [SITE], "exp": exp});
+            assert_eq!(read_claims(&account), Err(Refused::Expired), "{exp}");
+            let person = json!({"iss": PEOPLE, "aud": "scripts", "exp": exp});
+            assert_eq!(read_claims(&person).is_ok(), person_passes, "{exp}");
+        }
+        for exp in [
+            json!(null),
+            json!("1900000000"),
+            json!(1.9e9),
+            json!(u64::MAX),
+            json!(-1),
+        ] {
+            let claims = json!({"iss": PEOPLE, "aud": "scripts", "exp": exp});
+            assert_eq!(read_claims(&claims), Err(Refused::Expired), "{exp}");
+        }
+        let for_ever = json!({"iss": PEOPLE, "aud": "scripts", "exp": i64::MAX});
+        assert_eq!(read_claims(&for_ever), Ok(("provider", i64::MAX)));
+    }
+
+    #[test]
+    fn what_is_no_signed_token_in_compact_form_has_no_shape() {
+        let good = token(&json!({"iss": CLUSTER, "aud": [SITE], "exp": NOW + 600}));
+        assert!(read_text(&good).is_ok());
+        let (unsigned, _) = good.rsplit_once('.').unwrap();
+        for text in [
+            "",
+            "alice",
+            "..",
+            "lab-a",
+            unsigned,
+            &format!("{unsigned}."),
+            &format!("{good}.x"),
+            &format!("{good}=="),
+            &format!(" {good}"),
+            &format!("{good}, Bearer {good}"),
+            &good.replace('.', ".."),
+            &format!("{unsigned}.a b"),
+            "e30.W10.c2ln",
+            "W10.e30.c2ln",
+        ] {
+            assert_eq!(read_text(text), Err(Refused::Shape), "{text}");
+        }
+        assert_eq!(read_text(&"a".repeat(MAX + 1)), Err(Refused::TooLong));
+        let numbers = json!({"iss": CLUSTER, "aud": [1], "exp": NOW + 600});
+        assert_eq!(read_claims(&numbers), Err(Refused::Shape));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_read_as_a_token_but_tokens(text in "\\PC{0,200}|[A-Za-z0-9_-]{0,40}\\.[A-Za-z0-9_-]{0,80}\\.[A-Za-z0-9_-]{0,40}") {
+            prop_assert!(read_text(&text).is_err());
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! Tokens of service accounts in place of a ticket.
+
+use api::workspace::{AccessType, Phase};
+use gateway::index::Target;
+use gateway::request::cookies;
+use http::{HeaderMap, Method, StatusCode};
+use rules::access::Shared;
+use serde_json::{Value, json};
+use testkit::api_server::Fault;
+
+use crate::support::browser::{Answer, NAVIGATION, headers};
+use crate::support::tokens::{CLUSTER, ROBOT, Tokens, token};
+use crate::support::world::{AUTH, BOBS, LAB, NONE, NOW, OPEN, World, origin, target};
+
+pub(super) fn with(token: &str) -> HeaderMap {
+    headers(&[("authorization", &format!("Bearer {token}"))])
+}
+
+pub(super) async fn get(world: &World, host: &str, lines: HeaderMap) -> Answer {
+    world
+        .verify("GET", &format!("{}/api/status", origin(host)), lines)
+        .await
+}
+
+/// Paths of the API server that were asked since the last time.
+fn asked(world: &World) -> Vec<String> {
+    let calls = world.server.take_calls().into_iter();
+    let reviews = calls.filter(|call| call.path.ends_with("reviews"));
+    reviews
+        .filter_map(|call| call.path.rsplit('/').next().map(str::to_owned))
+        .collect()
+}
+
+/// Whom the application is told to serve.
+fn vouched(answer: &Answer) -> Value {
+    use base64::Engine as _;
+    let assertion = answer.headers["workspace-assertion"].to_str().unwrap();
+    let claims = assertion.split('.').nth(1).unwrap();
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(claims)
+        .unwrap();
+    serde_json::from_slice(&claims).unwrap()
+}
+
+#[tokio::test]
+async fn while_tokens_do_not_count_nobody_asks_about_them_and_nobody_is_invited_to_send_any() {
+    let world = World::new().await;
+    let claims = json!({"iss": CLUSTER, "aud": [AUTH], "exp": NOW + 3600});
+    let answer = get(&world, OPEN, with(&token(&claims, 0))).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(answer.json()["error"], "SignInRequired");
+    assert!(!answer.headers.contains_key("www-authenticate"));
+    assert_eq!(asked(&world), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_service_account_s_token_admits_to_what_its_account_may_open() {
+    let tokens = Tokens::new().await;
+    let world = &tokens.world;
+    let robot = tokens.account(ROBOT);
+    let answer = get(world, OPEN, with(&robot)).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    // The token goes no further, and nothing comes back that could be kept.
+    assert!(!answer.headers.contains_key("authorization"));
+    assert!(!answer.headers.contains_key("set-cookie"));
+    let vouched = vouched(&answer);
+    assert_eq!(vouched["sub"], ROBOT);
+    assert_eq!(vouched["aud"], format!("uid-of-{OPEN}"));
+    assert_eq!(asked(world), ["tokenreviews", "subjectaccessreviews"]);
+    for _ in 0..5 {
+        assert_eq!(get(world, OPEN, with(&robot)).await.status, StatusCode::OK);
+    }
+    assert_eq!(asked(world), [""; 0], "from memory");
+    let opened = world.log.records("opened", 1).await.remove(0);
+    assert_eq!(
+        (&opened["user"], &opened["token"]),
+        (&json!(ROBOT), &json!("service_account"))
+    );
+    assert_eq!(opened["rule"], "public");
+}
+
+#[tokio::test]
+async fn the_question_about_the_right_says_all_that_the_api_server_said_of_the_account() {
+    let tokens = Tokens::new().await;
+    let (sender, asked) = std::sync::mpsc::channel();
+    tokens.world.server.review(move |spec| {
+        sender.send(spec.clone()).unwrap();
+        false
+    });
+    let robot = tokens.account(ROBOT);
+    let answer = get(&tokens.world, OPEN, with(&robot)).await;
+    assert_eq!(
+        answer.status,
+        StatusCode::FORBIDDEN,
+        "its roles do not let it connect"
+    );
+    let spec = asked.recv().unwrap();
+    assert_eq!(spec["user"], ROBOT);
+    assert_eq!(spec["uid"], "uid-of-the-account");
+    assert_eq!(
+        spec["groups"],
+        json!(["system:serviceaccounts", "system:authenticated"])
+    );
+    assert_eq!(
+        spec["extra"],
+        json!({"authentication.kubernetes.io/pod-name": ["job-1"]})
+    );
+    let denied = tokens.world.log.records("denied", 1).await.remove(0);
+    assert_eq!(
+        (&denied["rule"], &denied["token"]),
+        (&json!("no_right"), &json!("service_account"))
+    );
+}
+
+#[tokio::test]
+async fn owners_and_shares_count_for_accounts_as_for_people_and_strangers_learn_nothing() {
+    let tokens = Tokens::new().await;
+    let mut shared = Shared::default();
+    let subject = json!({"kind": "ServiceAccount", "namespace": "ci", "name": "robot"});
+    shared.add(&serde_json::from_value(subject).unwrap(), None);
+    tokens.world.publish(vec![
+        target(LAB, ROBOT, AccessType::OwnerOnly),
+        Target {
+            shared: shared.into(),
+            ..target(OPEN, "bob", AccessType::OwnerOnly)
+        },
+        target(BOBS, "bob", AccessType::OwnerOnly),
+    ]);
+    let robot = tokens.account(ROBOT);
+    for (host, status) in [(LAB, StatusCode::OK), (OPEN, StatusCode::OK)] {
+        assert_eq!(
+            get(&tokens.world, host, with(&robot)).await.status,
+            status,
+            "{host}"
+        );
+    }
+    let (theirs, nobodys) = (
+        get(&tokens.world, BOBS, with(&robot)).await,
+        get(&tokens.world, NONE, with(&robot)).await,
+    );
+    assert_eq!(theirs.status, StatusCode::FORBIDDEN);
+    assert_eq!(theirs.told(), nobodys.told());
+    // An account of that name in another namespace is somebody else.
+    let other = tokens.account("system:serviceaccount:other:robot");
+    assert_eq!(
+        get(&tokens.world, OPEN, with(&other)).await.status,
+        StatusCode::FORBIDDEN
+    );
+}
+
+#[tokio::test]
+async fn a_token_for_the_api_server_is_refused_unasked_with_the_way_to_the_right_one() {
+    let tokens = Tokens::new().await;
+    for audience in [
+        json!([CLUSTER]),
+        json!([AUTH, CLUSTER]),
+        json!(["https://auth.evil.example"]),
+    ] {
+        let claims = json!({"iss": CLUSTER, "aud": audience, "exp": NOW + 3600, "sub": ROBOT});
+        let answer = get(&tokens.world, OPEN, with(&token(&claims, 0))).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+        let said = answer.json();
+        assert_eq!(said["error"], "InvalidToken");
+        let way = format!("kubectl create token NAME --audience={AUTH}");
+        assert!(said["message"].as_str().unwrap().ends_with(&way), "{said}");
+        let challenge = answer.headers["www-authenticate"].to_str().unwrap();
+        assert!(
+            challenge.starts_with(&format!("Bearer realm=\"{AUTH}\", error=\"invalid_token\"")),
+            "{challenge}"
+        );
+    }
+    assert_eq!(asked(&tokens.world), [""; 0]);
+    let refused = tokens.world.log.records("token_refused", 3).await.remove(0);
+    assert_eq!(refused["reason"], "other_audience");
+}
+
+#[tokio::test]
+async fn who_sends_no_token_is_told_that_tokens_count_and_a_person_is_still_sent_to_sign_in() {
+    let tokens = Tokens::new().await;
+    let answer = get(&tokens.world, OPEN, HeaderMap::new()).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        answer.headers["www-authenticate"],
+        format!("Bearer realm=\"{AUTH}\"")
+    );
+    for scheme in ["Basic YWxpY2U6YQ==", "token abc", "Negotiate x"] {
+        let answer = get(&tokens.world, OPEN, headers(&[("authorization", scheme)])).await;
+        assert_eq!(answer.json()["error"], "SignInRequired", "{scheme}");
+    }
+    let page = get(&tokens.world, OPEN, headers(&NAVIGATION)).await;
+    assert_eq!(page.status, StatusCode::FOUND);
+    // But whoever brings a token is never sent anywhere.
+    let mut both = headers(&NAVIGATION);
+    both.extend(with("garbage"));
+    let answer = get(&tokens.world, OPEN, both).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert!(answer.location().is_none());
+}
+
+#[tokio::test]
+async fn a_ticket_decides_alone_whatever_authorization_says() {
+    let tokens = Tokens::new().await;
+    let world = &tokens.world;
+    let alice = world.browser("alice");
+    assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
+    let ticket = alice.cookie(LAB, cookies::TICKET).unwrap();
+    let robot = tokens.account(ROBOT);
+    let send = async |ticket: &str, authorization: &str| {
+        let cookie = format!("{}={ticket}", cookies::TICKET);
+        let lines = [
+            ("cookie", cookie.as_str()),
+            ("authorization", authorization),
+            ("sec-fetch-site", "same-origin"),
+        ];
+        get(world, LAB, headers(&lines)).await
+    };
+    // The ticket is alice's, whoever the token is of: the application is told of her.
+    for authorization in [&format!("Bearer {robot}"), "Bearer garbage", "token abc"] {
+        let answer = send(&ticket, authorization).await;
+        assert_eq!(answer.status, StatusCode::OK, "{authorization}");
+        assert_eq!(vouched(&answer)["sub"], "alice");
+        assert!(!answer.headers.contains_key("authorization"));
+    }
+    // And one that does not count is not made good by a token.
+    let open = tokens.account(ROBOT);
+    let answer = send("expired", &format!("Bearer {open}")).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(answer.json()["error"], "SignInRequired");
+    let reviews = asked(world).into_iter().filter(|path| path == "tokenreviews");
+    assert_eq!(reviews.count(), 0);
+}
+
+#[tokio::test]
+async fn several_authorization_headers_are_no_request() {
+    let tokens = Tokens::new().await;
+    let robot = tokens.account(ROBOT);
+    let alice = tokens.world.browser("alice");
+    assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
+    let cookie = alice.cookies(LAB).unwrap();
+    for other in [
+        format!("Bearer {robot}"),
+        "Basic YWxpY2U6YQ==".into(),
+        String::new(),
+    ] {
+        let mut lines = with(&robot);
+        lines.append("authorization", other.parse().unwrap());
+        assert_eq!(
+            get(&tokens.world, OPEN, lines.clone()).await.status,
+            StatusCode::BAD_REQUEST
+        );
+        lines.extend(headers(&[("cookie", &cookie), ("sec-fetch-site", "same-origin")]));
+        assert_eq!(
+            get(&tokens.world, LAB, lines).await.status,
+            StatusCode::BAD_REQUEST
+        );
+    }
+    let joined = headers(&[("authorization", &format!("Bearer {robot}, Bearer {robot}"))]);
+    assert_eq!(
+        get(&tokens.world, OPEN, joined).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_gets_nothing_for_a_token() {
+    let tokens = Tokens::new().await;
+    let robot = tokens.account(ROBOT);
+    for (from, status) in [
+        (None, StatusCode::OK),
+        (Some(origin(OPEN)), StatusCode::OK),
+        (Some(origin(LAB)), StatusCode::FORBIDDEN),
+        (Some("null".into()), StatusCode::FORBIDDEN),
+        (Some("https://evil.example".into()), StatusCode::FORBIDDEN),
+    ] {
+        for method in ["GET", "POST", "DELETE"] {
+            let mut lines = with(&robot);
+            if let Some(from) = &from {
+                lines.extend(headers(&[("origin", from)]));
+            }
+            let url = format!("{}/api/kernels", origin(OPEN));
+            let answer = tokens.world.verify(method, &url, lines).await;
+            assert_eq!(answer.status, status, "{method} {from:?}");
+            assert!(!answer.headers.contains_key("access-control-allow-origin"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn garbage_and_forgeries_are_refused_and_no_token_is_in_the_log() {
+    let tokens = Tokens::new().await;
+    let claims = json!({"iss": CLUSTER, "aud": [AUTH], "exp": NOW + 3600, "sub": ROBOT});
+    let (forged, good) = (token(&claims, 99), tokens.account(ROBOT));
+    for text in [
+        "",
+        "garbage",
+        "a.b.c",
+        OPEN,
+        &forged,
+        &good[..good.len() - 4],
+        &"x".repeat(20_000),
+    ] {
+        let answer = get(&tokens.world, OPEN, with(text)).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{text}");
+        assert_eq!(answer.json()["error"], "InvalidToken");
+        assert!(
+            !answer.body.contains("invalid bearer token"),
+            "the API server's own words"
+        );
+    }
+    let records = tokens.world.log.records("token_refused", 7).await;
+    for secret in [&forged, &good] {
+        let (_, signature) = secret.rsplit_once('.').unwrap();
+        assert!(!serde_json::to_string(&records).unwrap().contains(signature));
+    }
+    // Nowhere but in the header does one count.
+    let url = format!("{}/api/status?access_token={good}&token={good}", origin(OPEN));
+    let answer = tokens.world.verify("GET", &url, HeaderMap::new()).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn while_the_api_server_cannot_say_whose_a_token_is_nobody_passes_and_nobody_is_refused() {
+    let tokens = Tokens::new().await;
+    let robot = tokens.account(ROBOT);
+    let fault = Fault::internal(Method::POST, "tokenreviews", 1);
+    tokens.world.server.fail(fault);
+    let answer = get(&tokens.world, OPEN, with(&robot)).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.headers.contains_key("retry-after"));
+    assert!(!answer.headers.contains_key("www-authenticate"));
+    assert_eq!(
+        get(&tokens.world, OPEN, with(&robot)).await.status,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test]
+async fn an_account_that_is_gone_is_shut_out_within_a_minute() {
+    let tokens = Tokens::new().await;
+    let robot = tokens.account(ROBOT);
+    assert_eq!(
+        get(&tokens.world, OPEN, with(&robot)).await.status,
+        StatusCode::OK
+    );
+    tokens.revoke(&robot);
+    tokens.world.pass(60);
+    assert_eq!(
+        get(&tokens.world, OPEN, with(&robot)).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+}
+
+#[tokio::test]
+async fn a_stopped_workspace_says_so_to_a_script_that_may_open_it_and_to_no_other() {
+    let tokens = Tokens::new().await;
+    tokens.world.publish(vec![Target {
+        phase: Phase::Stopped,
+        ..target(OPEN, "bob", AccessType::Public)
+    }]);
+    let robot = tokens.account(ROBOT);
+    let answer = get(&tokens.world, OPEN, with(&robot)).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{}", answer.body);
+    assert!(!answer.headers.contains_key("set-cookie"));
+    let nobody = get(&tokens.world, OPEN, with("garbage")).await;
+    assert_eq!(nobody.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn who_sends_many_new_tokens_waits_and_known_ones_do_not() {
+    use gateway::throttle::{Rate, Rates, Throttle};
+    use gateway::verify::{AppState, verify};
+    let tokens = Tokens::new().await;
+    let before = &tokens.world.app;
+    let app = AppState {
+        index: before.index.clone(),
+        rights: before.rights.clone(),
+        freshness: before.freshness.clone(),
+        audit: before.audit.clone(),
+        metrics: before.metrics.clone(),
+        throttle: std::sync::Arc::new(Throttle::new(Rates {
+            address: Rate::per_minute(4),
+            ..Rates::unbounded()
+        })),
+        sessions: before.sessions.clone(),
+        bearer: before.bearer.clone(),
+        keys: before.keys.clone(),
+        providers: before.providers.clone(),
+        assertions: before.assertions.clone(),
+        strip: before.strip.clone(),
+        client: before.client.clone(),
+        clock: before.clock.clone(),
+    };
+    let send = async |token: &str, address: &str| {
+        let mut lines = with(token);
+        lines.extend(headers(&[
+            ("x-forwarded-method", "GET"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", &format!("{OPEN}:8443")),
+            ("x-forwarded-uri", "/"),
+            ("x-forwarded-for", address),
+        ]));
+        verify(&app, &lines).await
+    };
+    let robot = tokens.account(ROBOT);
+    assert_eq!(send(&robot, "203.0.113.7").await.status(), StatusCode::OK);
+    assert_eq!(
+        send(&tokens.account(ROBOT), "203.0.113.7").await.status(),
+        StatusCode::OK
+    );
+    let late = send(&tokens.account(ROBOT), "203.0.113.7").await;
+    assert_eq!(late.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(late.headers().contains_key("retry-after"));
+    for _ in 0..10 {
+        assert_eq!(send(&robot, "203.0.113.7").await.status(), StatusCode::OK);
+    }
+    assert_eq!(
+        send(&tokens.account(ROBOT), "203.0.113.8").await.status(),
+        StatusCode::OK
+    );
+}

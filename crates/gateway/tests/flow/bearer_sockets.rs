@@ -1,0 +1,137 @@
+//! Websockets of scripts, and other proxies' questions about them.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use gateway::verify::Doorkeeper as _;
+use http::{Request, StatusCode};
+use tokio::time::{Instant, advance};
+
+use super::bearer::with;
+use crate::support::browser::headers;
+use crate::support::tokens::{ROBOT, Tokens};
+use crate::support::world::{LAB, OPEN, origin};
+
+async fn settle() {
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_script_opens_a_websocket_without_an_origin_and_a_page_only_with_the_workspace_s() {
+    let tokens = Tokens::new().await;
+    let lines = with(&tokens.account(ROBOT));
+    assert!(tokens.world.handshake(OPEN, &lines).await.is_some());
+    assert!(tokens.world.handshake(LAB, &lines).await.is_none(), "alice's");
+    let from = |sender: &str| {
+        let mut lines = lines.clone();
+        lines.extend(headers(&[("origin", sender)]));
+        lines
+    };
+    assert!(tokens.world.handshake(OPEN, &from(&origin(OPEN))).await.is_some());
+    for sender in [&origin(LAB), "null", "https://evil.example"] {
+        assert!(
+            tokens.world.handshake(OPEN, &from(sender)).await.is_none(),
+            "{sender}"
+        );
+    }
+    let mut twice = lines.clone();
+    twice.append("authorization", "Basic YQ==".parse().unwrap());
+    assert!(tokens.world.handshake(OPEN, &twice).await.is_none());
+    assert!(tokens.world.handshake(OPEN, &with("garbage")).await.is_none());
+}
+
+#[tokio::test]
+async fn a_websocket_ends_within_a_minute_of_its_account_and_with_its_token() {
+    let tokens = Tokens::new().await;
+    let (gone, ends) = (tokens.account(ROBOT), tokens.account(ROBOT));
+    let gone_grant = tokens.world.handshake(OPEN, &with(&gone)).await.unwrap();
+    let ends_grant = tokens.world.handshake(OPEN, &with(&ends)).await.unwrap();
+    tokens.revoke(&gone);
+    for _ in 0..6 {
+        tokens.world.pass(10);
+        tokens.world.app.holds(&gone_grant);
+        assert!(tokens.world.app.holds(&ends_grant));
+        settle().await;
+    }
+    assert!(!tokens.world.app.holds(&gone_grant));
+    assert!(tokens.world.app.holds(&ends_grant));
+    tokens.world.pass(3600 - 60);
+    assert!(!tokens.world.app.holds(&ends_grant), "its hour is over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_websocket_ends_when_the_account_s_right_is_taken_away() {
+    let tokens = Tokens::new().await;
+    let rights = tokens.world.app.rights.clone();
+    tokio::spawn(rights.clone().renew());
+    let grant = tokens
+        .world
+        .handshake(OPEN, &with(&tokens.account(ROBOT)))
+        .await
+        .unwrap();
+    assert!(tokens.world.app.holds(&grant));
+    // What was asked in this very moment would say nothing about before.
+    advance(Duration::from_secs(1)).await;
+    tokens.world.server.review(|_| false);
+    rights.doubt(None);
+    let begun = Instant::now();
+    while tokens.world.app.holds(&grant) {
+        advance(Duration::from_millis(50)).await;
+        settle().await;
+        assert!(begun.elapsed() < Duration::from_secs(2), "it is still open");
+    }
+}
+
+#[tokio::test]
+async fn every_proxy_s_question_about_a_token_gets_the_same_decision() {
+    let tokens = Tokens::new().await;
+    let (robot, garbage) = (tokens.account(ROBOT), "garbage".to_owned());
+    let own = "gateway.system.svc:8443";
+    let ask = async |proxy: &str, host: &str, token: &str| {
+        let authority = format!("{host}:8443");
+        let request = match proxy {
+            "nginx" => Request::get("/verify/nginx")
+                .header("host", own)
+                .header("x-original-url", format!("https://{authority}/api"))
+                .header("x-original-method", "GET"),
+            "caddy" => Request::get("/verify/caddy")
+                .header("host", own)
+                .header("x-forwarded-method", "GET")
+                .header("x-forwarded-proto", "https")
+                .header("x-forwarded-host", &authority)
+                .header("x-forwarded-uri", "/api"),
+            _ => Request::get("/ext_authz/api")
+                .header("host", &authority)
+                .header("x-forwarded-proto", "https"),
+        };
+        let request = request.header("authorization", format!("Bearer {token}"));
+        tokens
+            .world
+            .ask_verify(request.body(Body::empty()).unwrap())
+            .await
+    };
+    for proxy in ["nginx", "caddy", "envoy"] {
+        let good = ask(proxy, OPEN, &robot).await;
+        assert_eq!(good.status, StatusCode::OK, "{proxy}");
+        // Removed: by an empty value, or by name.
+        match good.headers.get("authorization") {
+            Some(value) => assert_eq!(value, ""),
+            None => assert!(
+                good.headers["x-envoy-auth-headers-to-remove"]
+                    .to_str()
+                    .unwrap()
+                    .contains("authorization")
+            ),
+        }
+        assert_eq!(
+            ask(proxy, LAB, &robot).await.status,
+            StatusCode::FORBIDDEN,
+            "{proxy}"
+        );
+        let bad = ask(proxy, OPEN, &garbage).await;
+        assert_eq!(bad.status, StatusCode::UNAUTHORIZED, "{proxy}");
+        assert!(bad.headers.contains_key("www-authenticate"), "{proxy}");
+    }
+}

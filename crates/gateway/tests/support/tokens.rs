@@ -1,0 +1,88 @@
+//! Tokens of scripts: service accounts that the API server in memory knows, and people of the identity provider.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use gateway::oidc::Registered;
+use gateway::verify::bearer::Settings;
+use serde_json::{Value, json};
+
+use crate::support::world::{AUTH, ISSUER, NOW, World, mapping};
+
+/// Issuer of service accounts' tokens.
+pub(crate) const CLUSTER: &str = "https://kubernetes.default.svc.cluster.local";
+/// Audience of people's tokens.
+pub(crate) const SCRIPTS: &str = "scripts";
+/// A service account.
+pub(crate) const ROBOT: &str = "system:serviceaccount:ci:robot";
+
+/// A gateway that takes tokens, and the cluster's service accounts.
+pub(crate) struct Tokens {
+    pub(crate) world: World,
+    known: Arc<Mutex<HashMap<String, Value>>>,
+}
+
+impl Tokens {
+    pub(crate) async fn new() -> Self {
+        Self::of(Registered::only(ISSUER, mapping())).await
+    }
+
+    /// With this provider of people.
+    pub(crate) async fn of(provider: Registered) -> Self {
+        let settings = Settings {
+            audiences: vec![SCRIPTS.into(), "robots".into()],
+            cluster: vec![CLUSTER.into()],
+        };
+        let world = World::taking_tokens(settings, provider).await;
+        let known = Arc::<Mutex<HashMap<String, Value>>>::default();
+        let register = known.clone();
+        world.server.authenticate(move |spec| {
+            let token = spec["token"].as_str().unwrap();
+            match register.lock().unwrap().get(token) {
+                Some(user) => json!({"authenticated": true, "audiences": spec["audiences"], "user": user}),
+                None => json!({"authenticated": false, "error": "invalid bearer token"}),
+            }
+        });
+        Self { world, known }
+    }
+
+    /// A token for this site that the API server knows, as it makes them for an hour.
+    pub(crate) fn account(&self, user_name: &str) -> String {
+        let claims = json!({"iss": CLUSTER, "aud": [AUTH], "exp": NOW + 3600, "sub": user_name});
+        let token = token(&claims, self.known.lock().unwrap().len());
+        let user = json!({
+            "username": user_name,
+            "uid": "uid-of-the-account",
+            "groups": ["system:serviceaccounts", "system:authenticated"],
+            "extra": {"authentication.kubernetes.io/pod-name": ["job-1"]},
+        });
+        self.known.lock().unwrap().insert(token.clone(), user);
+        token
+    }
+
+    /// The account, or the pod that the token is bound to, is gone.
+    pub(crate) fn revoke(&self, token: &str) {
+        self.known.lock().unwrap().remove(token);
+    }
+
+    /// A token of a person, of the client that scripts use, with these changes to its claims.
+    pub(crate) fn person(&self, name: &str, changes: &Value) -> String {
+        let person = json!({"sub": format!("id-of-{name}"), "preferred_username": name, "groups": ["users"]});
+        let person = person.as_object().unwrap().clone();
+        self.world.issuer.change(|issuer| issuer.person = person);
+        self.world.issuer.access_token(SCRIPTS, changes)
+    }
+}
+
+/// A token that nobody knows. `number` makes it differ from others.
+pub(crate) fn token(claims: &Value, number: usize) -> String {
+    let encode = |value: &Value| BASE64URL.encode(value.to_string());
+    let signature = BASE64URL.encode(format!("signature {number}"));
+    format!(
+        "{}.{}.{signature}",
+        encode(&json!({"alg": "RS256"})),
+        encode(claims)
+    )
+}
