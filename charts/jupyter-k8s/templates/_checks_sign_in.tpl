@@ -20,6 +20,9 @@
   - {{ .issuerAt }}: host {{ $host }} must lie outside routing.baseDomain ({{ $root.Values.routing.baseDomain }}), which is for workspaces alone: a workspace could set cookies for it
   {{- end -}}
   {{- include "jk8s.groupProblems" . -}}
+  {{- if has .clientId $root.Values.gateway.bearer.audiences }}
+  - gateway.bearer.audiences: {{ quote .clientId }} is the client that people sign in with ({{ $at }}.clientId), whose tokens must let nobody in: name the client of the scripts
+  {{- end -}}
 {{- end -}}
 {{- range $number, $one := $all -}}
   {{- range $other := slice $all (int (add1 $number)) -}}

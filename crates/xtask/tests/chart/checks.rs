@@ -342,3 +342,35 @@ fn what_cannot_work_is_said_all_at_once() {
         assert!(reason.contains(setting), "{setting}: {reason}");
     }
 }
+
+#[test]
+fn the_client_that_people_sign_in_with_is_no_audience_of_tokens() {
+    let others = r#"oidc.others=[{"name":"partners","clientId":"theirs","issuerUrl":"https://p.example"}]"#;
+    for (audiences, told) in [
+        (
+            "gateway.bearer.audiences={gateway}",
+            r#"gateway.bearer.audiences: "gateway" is the client that people sign in with (oidc.clientId)"#,
+        ),
+        (
+            "gateway.bearer.audiences={scripts,theirs}",
+            r#"gateway.bearer.audiences: "theirs" is the client that people sign in with (oidc.others[0] (partners).clientId)"#,
+        ),
+    ] {
+        let values = [
+            "--set",
+            "oidc.clientId=gateway",
+            "--set-json",
+            others,
+            "--set",
+            audiences,
+        ];
+        let reason = template(&[&EXTERNAL[..], &values].concat()).unwrap_err();
+        assert!(reason.contains(told), "{reason}");
+    }
+    accepted(r#"gateway.bearer={"enabled":true,"audiences":["scripts"]}"#);
+    let reason = refused(r#"gateway.bearer={"audiences":["a,b"]}"#);
+    assert!(
+        reason.contains(r#"gateway.bearer.audiences[0]: "a,b" is no name in a token"#),
+        "{reason}"
+    );
+}

@@ -50,6 +50,66 @@ fn the_proxy_asks_the_gateway_about_all_but_its_own_pages_and_sends_upgrades_to_
     );
 }
 
+/// What tokens of scripts need, in an installation with these values: whether the proxy hands them over, the gateway's arguments, and
+/// what it may do with token reviews.
+fn tokens(more: &[&'static str]) -> (bool, Vec<String>, Vec<String>) {
+    let values: Vec<_> = LOCAL.into_iter().chain(more.iter().copied()).collect();
+    let objects = template(&values).unwrap();
+    let text = named(&objects, "ConfigMap", "jupyter-k8s-proxy")["data"]["routes.yaml"].clone();
+    let routes: Value = serde_saphyr::from_str(text.as_str().unwrap()).unwrap();
+    let asked = &routes["http"]["middlewares"]["gate"]["forwardAuth"]["authRequestHeaders"];
+    let containers = containers(&objects);
+    let (_, gateway) = containers
+        .iter()
+        .find(|(name, _)| *name == "jupyter-k8s-gateway")
+        .unwrap();
+    let arguments = strings(&gateway["args"]).into_iter();
+    let rights: Vec<String> = of_kind(&objects, "ClusterRole")
+        .into_iter()
+        .chain(of_kind(&objects, "Role"))
+        .flat_map(|role| role["rules"].as_array().cloned().unwrap_or_default())
+        .filter(|rule| strings(&rule["resources"]).contains(&"tokenreviews"))
+        .flat_map(|rule| {
+            strings(&rule["verbs"])
+                .into_iter()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    (
+        strings(asked).contains(&"Authorization"),
+        arguments
+            .filter(|text| text.starts_with("--bearer"))
+            .map(str::to_owned)
+            .collect(),
+        rights,
+    )
+}
+
+#[test]
+fn nobody_s_token_travels_and_nobody_asks_about_tokens_until_they_count() {
+    assert_eq!(tokens(&[]), (false, vec![], vec![]));
+    // Whom they are for says nothing while they are off.
+    let (travels, arguments, rights) = tokens(&["--set=gateway.bearer.audiences={scripts}"]);
+    assert_eq!((travels, arguments, rights), (false, vec![], vec![]));
+    let (travels, arguments, rights) = tokens(&[
+        "--set=gateway.bearer.enabled=true",
+        "--set=gateway.bearer.audiences={scripts,robots}",
+        "--set=gateway.bearer.issuers={https://cluster.example}",
+    ]);
+    assert!(travels);
+    assert_eq!(rights, ["create"]);
+    assert_eq!(
+        arguments,
+        [
+            "--bearer-enabled",
+            "--bearer-audiences=scripts",
+            "--bearer-audiences=robots",
+            "--bearer-issuers=https://cluster.example",
+        ]
+    );
+}
+
 #[test]
 fn the_gateway_answers_no_other_proxy_than_the_charts_own_unless_it_is_named() {
     let foreign = |more: &[&'static str]| -> Vec<String> {
