@@ -96,7 +96,8 @@ impl<D: Doorkeeper> Answers for Gate<D> {
     async fn answer<B: Content>(self, request: http::Request<B>) -> Response {
         let straight = request.uri().path() == "/verify" && request.method() == Method::GET;
         if straight && self.entrance.is_asked(&request) {
-            judged(&self.entrance, request.headers()).await
+            // What is under way is moved in memory several times until it runs; a pointer to it is not felt.
+            Box::pin(judged(&self.entrance, request.headers())).await
         } else {
             // Large, and seldom: the usual way is not to carry it.
             Box::pin(self.others.answer(request)).await

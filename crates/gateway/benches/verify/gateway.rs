@@ -113,6 +113,7 @@ impl Gateway {
             metrics: metrics.clone(),
             throttle: Arc::new(Throttle::new(Rates::unbounded())),
             sessions,
+            bearer: None,
             keys: keys.clone(),
             providers: Arc::default(),
             assertions: Arc::new(Assertions::new(Arc::new(signer), clock.clone())),

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
+use memchr::memchr;
 
 /// Session cookie of the auth host.
 pub const SESSION: &str = "__Host-session";
@@ -21,6 +22,8 @@ pub const LOGIN_SLOTS: usize = 5;
 
 /// Cookie names that begin like this, in any case, never reach a pod.
 const OURS: [&str; 4] = ["__Host-ws", "__Host-session", "__Host-login", FOLDER_TICKET];
+/// All of [`OURS`] begin with it, and hardly any other cookie does.
+const MARK: &[u8] = b"__";
 
 /// Name of the cookie of a login slot.
 pub fn login(slot: usize) -> String {
@@ -62,8 +65,19 @@ fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     headers
         .get_all(COOKIE)
         .iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+        .flat_map(|line| parts(line.as_bytes()))
         .map(<[u8]>::trim_ascii)
+}
+
+/// What is between semicolons. Every request passes here, with tickets that are long.
+fn parts(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let line = rest?;
+        let at = memchr(b';', line);
+        rest = at.map(|at| &line[at + 1..]);
+        Some(&line[..at.unwrap_or(line.len())])
+    })
 }
 
 /// Cookies that are removed before a request reaches a pod: ours, and those that the administrator names.
@@ -84,7 +98,7 @@ impl StripList {
     }
 
     fn removes(&self, pair: &[u8]) -> bool {
-        OURS.into_iter().any(|prefix| begins(pair, prefix)) || self.has(pair)
+        begins_like_ours(pair) || self.has(pair)
     }
 
     /// Whether the administrator names this cookie.
@@ -119,8 +133,11 @@ impl StripList {
 
 /// Whether a Set-Cookie line sets a cookie with one of our names.
 pub fn sets_ours(line: &HeaderValue) -> bool {
-    let line = line.as_bytes().trim_ascii_start();
-    OURS.into_iter().any(|prefix| begins(line, prefix))
+    begins_like_ours(line.as_bytes().trim_ascii_start())
+}
+
+fn begins_like_ours(pair: &[u8]) -> bool {
+    pair.starts_with(MARK) && OURS.into_iter().any(|prefix| begins(pair, prefix))
 }
 
 fn begins(text: &[u8], prefix: &str) -> bool {
@@ -176,6 +193,11 @@ mod tests {
         assert_eq!(found(&["__Host-ws-pre=p; __Host-wsx=q; __host-ws=r"]), Ok(None));
         assert_eq!(found(&["__Host-ws"]), Ok(None));
         assert_eq!(found(&["__Host-ws="]), Ok(Some(String::new())));
+    }
+
+    #[test]
+    fn all_of_our_names_begin_with_the_mark() {
+        assert!(OURS.iter().all(|name| name.as_bytes().starts_with(MARK)));
     }
 
     #[test]
