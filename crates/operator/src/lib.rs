@@ -6,6 +6,7 @@ pub mod admit;
 pub mod apply;
 pub mod args;
 pub mod assess;
+mod attempt;
 pub mod backoff;
 pub mod begun;
 pub mod census;

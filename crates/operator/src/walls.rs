@@ -12,8 +12,8 @@ use kube::{Api, Resource as _, api::PropagationPolicy, core::PartialObjectMeta};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    attempt::{Attempt, attempt},
     context::Context,
-    failure::{is_everyday, message_of, reason_of},
     observe, retire, rounds,
     stores::{self, Glance, Stores},
     world::Identity,
@@ -80,23 +80,16 @@ fn left_by(wall: &ObjectMeta, stores: &Stores) -> Option<Identity> {
 }
 
 async fn attend(context: &Context, identity: &Identity, wall: &Arc<NetworkPolicy>) -> Option<Duration> {
-    let key = format!("wall {} of {}", identity.key(), identity.uid);
-    let error = match tokio::time::timeout(LIMIT, remove(context, identity, wall)).await {
-        Ok(Ok(gone)) => {
-            context.backoff.reset(&key);
-            return (!gone).then_some(VIGIL);
-        }
-        Ok(Err(error)) => error,
-        Err(_) => kube::Error::Service("the API server does not answer".into()),
+    let what = Attempt {
+        step: "wall",
+        key: format!("wall {} of {}", identity.key(), identity.uid),
+        limit: LIMIT,
+        complaint: "a NetworkPolicy cannot be removed",
     };
-    context.metrics.error("wall", reason_of(&error));
-    let message = message_of(&error);
-    if is_everyday(&error) {
-        tracing::debug!(wall = key, message, "looked at again");
-    } else {
-        tracing::warn!(wall = key, message, "a NetworkPolicy cannot be removed");
+    match attempt(context, &what, remove(context, identity, wall)).await {
+        Ok(gone) => (!gone).then_some(VIGIL),
+        Err(failed) => Some(failed.again),
     }
-    Some(context.backoff.after_failure(&key).max(rounds::BREATH))
 }
 
 /// Deletes a wall, if the API server as well has neither its workspace nor anything of it that is a pod or makes one; whether it

@@ -1,5 +1,7 @@
 //! Every namespace with workspaces has the keys by which their pods check who asks, and no other has.
 
+use std::time::Duration;
+
 use api::{
     Workspace,
     names::{ASSERTION_KEYS, GATEWAY_KEYS, OPERATOR_KEYS},
@@ -13,6 +15,8 @@ use testkit::objects::NAMESPACE;
 use crate::stage::Stage;
 
 const SYSTEM: &str = "jupyter-k8s-system";
+/// After it whatever failed may be tried again.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// The gateway's own, as the watch tells of it.
 fn publish(stage: &Stage, keys: &str) {
@@ -85,14 +89,20 @@ async fn keys_go_with_the_last_workspace_and_a_stranger_s_object_of_that_name_st
     assert_eq!(left, ["elsewhere"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn keys_that_cannot_be_written_are_tried_again_and_hold_up_no_start() {
     let mut stage = Stage::with_demo();
     publish(&stage, "first");
     stage.fail(http::Method::PATCH, "configmaps", 403, "not now", 2);
     stage.pass().await.unwrap();
     assert!(stage.writes().iter().any(|write| write.contains("deployments")));
+    stage.server.take_calls();
     assert!(keys::sweep(&stage.context).await.is_some());
+    stage.pass().await.unwrap();
+    assert_eq!(stage.writes(), [""; 0], "it was tried a moment ago");
+    tokio::time::advance(LONGEST_WAIT).await;
+    assert!(keys::sweep(&stage.context).await.is_some(), "it fails once more");
+    tokio::time::advance(LONGEST_WAIT).await;
     assert_eq!(keys::sweep(&stage.context).await, None);
     assert_eq!(copies(&stage).len(), 1);
 }
@@ -184,7 +194,7 @@ async fn keys_that_others_made_immutable_are_made_anew_before_a_pod_starts() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn no_pod_starts_on_keys_of_others_that_cannot_be_put_right() {
     let mut stage = Stage::with_demo();
     stage.server.put(&foreign(&json!({})));
@@ -196,6 +206,10 @@ async fn no_pod_starts_on_keys_of_others_that_cannot_be_put_right() {
         !writes.iter().any(|write| write.contains("deployments")),
         "{writes:?}"
     );
+    let error = stage.pass().await.unwrap_err().to_string();
+    assert!(error.contains("not now"), "{error}");
+    assert_eq!(stage.writes(), [""; 0], "it was tried a moment ago");
+    tokio::time::advance(LONGEST_WAIT).await;
     stage.pass().await.unwrap();
     assert!(stage.writes().iter().any(|write| write.contains("deployments")));
 }
@@ -219,7 +233,7 @@ async fn an_operator_that_begins_anew_without_the_gateway_s_object_takes_nobody_
     assert_eq!(copies(&stage)[0].data.as_ref().unwrap()[GATEWAY_KEYS], "second");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn keys_that_could_not_be_deleted_are_deleted_later() {
     let mut stage = Stage::with_demo();
     publish(&stage, "first");

@@ -226,6 +226,9 @@ reasons! {
     SHARED = "Shared", "Active=True of a WorkspaceShare; Event",
         "The subjects of the share may connect to the workspace.",
         "";
+    KEYS_REPLACED = "KeysReplaced", "Event of a ConfigMap",
+        "Somebody changed the ConfigMap with the keys by which the namespace's workspaces check who asks them; it was put right. It may have been an attempt to pass as other people.",
+        "Find out who may write ConfigMaps in the namespace, and whether they ought to.";
     EXPIRED = "Expired", "Active=False of a WorkspaceShare; Event",
         "The share has ended. The object is removed an hour later.",
         "To go on sharing, move spec.expiresAt, or create another share.";

@@ -75,14 +75,29 @@ async fn follow(context: &Context) {
     let mut events = watcher(objects, config).default_backoff().boxed();
     let mut listed = Vec::new();
     while let Some(event) = events.next().await {
-        match event {
-            Ok(Event::Init) => listed.clear(),
-            Ok(Event::InitApply(object)) => listed.push(object),
-            Ok(Event::InitDone) => context.keys.listed(&std::mem::take(&mut listed)),
+        let is_news = match event {
+            Ok(Event::Init) => {
+                listed.clear();
+                false
+            }
+            Ok(Event::InitApply(object)) => {
+                listed.push(object);
+                false
+            }
+            Ok(Event::InitDone) => {
+                context.keys.listed(&std::mem::take(&mut listed));
+                true
+            }
             Ok(Event::Apply(object)) => context.keys.saw(&object),
-            Ok(Event::Delete(object)) => drop(context.keys.lost(&object.metadata)),
-            Err(error) => tracing::warn!(%error, "the watch of keys broke and is begun anew"),
+            Ok(Event::Delete(object)) => context.keys.lost(&object.metadata).is_some(),
+            Err(error) => {
+                tracing::warn!(%error, "the watch of keys broke and is begun anew");
+                false
+            }
+        };
+        // Everybody who looks at all objects is woken.
+        if is_news {
+            context.stores.pulse.beat();
         }
-        context.stores.pulse.beat();
     }
 }

@@ -15,11 +15,13 @@ mod spread;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use api::names::{ASSERTION_KEYS, GATEWAY_KEYS, OPERATOR_KEYS};
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kit::assertion::Signer;
+use tokio::time::Instant;
 
 pub use self::{
     keep::{keep, renew},
@@ -37,8 +39,10 @@ pub struct Keys {
     seen: Mutex<Option<HashMap<String, Seen>>>,
     /// The gateway's keys as they were last seen: whoever deletes its object for a moment takes nobody's keys away.
     gateway: Mutex<Option<String>>,
-    /// Held while one is written or deleted.
-    turn: tokio::sync::Mutex<()>,
+    /// By namespace: held while its own is written or deleted.
+    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// By namespace: until when a write that failed is not tried again, and why it failed.
+    failures: Mutex<HashMap<String, (Instant, String)>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -64,11 +68,14 @@ impl Keys {
         *self.seen() = Some(seen.collect());
     }
 
-    /// Takes note of one that is there.
-    pub fn saw(&self, object: &ConfigMap) {
-        if let Some(seen) = self.seen().as_mut() {
-            seen.insert(namespace_of(&object.metadata), Seen::of(object));
-        }
+    /// Takes note of one that is there; whether that is news. What we wrote ourselves is known.
+    pub fn saw(&self, object: &ConfigMap) -> bool {
+        let (namespace, now) = (namespace_of(&object.metadata), Seen::of(object));
+        let mut seen = self.seen();
+        let Some(seen) = seen.as_mut() else { return false };
+        let is_news = seen.get(&namespace) != Some(&now);
+        seen.insert(namespace, now);
+        is_news
     }
 
     /// Takes note that one is gone, and says what was known of it.
@@ -92,12 +99,17 @@ impl Keys {
     fn wanted(&self, system_namespace: &str) -> Option<Entries> {
         let source = self.seen().as_ref()?.get(system_namespace).cloned();
         let source = source.and_then(|source| source.entries.get(GATEWAY_KEYS).cloned());
-        let mut gateway = self.gateway.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gateway = lock(&self.gateway);
         *gateway = source.or_else(|| gateway.take());
         let gateway = gateway.clone().map(|keys| (GATEWAY_KEYS.to_owned(), keys));
         let own = (!self.signer.is_empty()).then(|| (OPERATOR_KEYS.to_owned(), self.signer.key_set()));
         let entries: Entries = gateway.into_iter().chain(own).collect();
         (!entries.is_empty()).then_some(entries)
+    }
+
+    /// Whether nothing is to be written into a namespace.
+    fn has_enough(&self, namespace: &str, wanted: &Entries) -> bool {
+        self.is_right(namespace, wanted) || self.would_lose(namespace, wanted)
     }
 
     /// Whether a namespace has what it ought to have.
@@ -141,8 +153,37 @@ impl Keys {
             .collect()
     }
 
+    /// What is held while a namespace's own is written or deleted. Those that nobody waits for are forgotten.
+    fn turn(&self, namespace: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = lock(&self.turns);
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        turns.entry(namespace.to_owned()).or_default().clone()
+    }
+
+    fn failed(&self, namespace: &str, again: Duration, why: &str) {
+        let until = Instant::now() + again;
+        lock(&self.failures).insert(namespace.to_owned(), (until, why.to_owned()));
+    }
+
+    fn succeeded(&self, namespace: &str) {
+        lock(&self.failures).remove(namespace);
+    }
+
+    /// For how long still a write is not tried again, and why the last one failed.
+    fn failed_lately(&self, namespace: &str) -> Option<(Duration, String)> {
+        let failures = lock(&self.failures);
+        let (until, why) = failures.get(namespace)?;
+        let left = until.checked_duration_since(Instant::now())?;
+        (!left.is_zero()).then(|| (left, why.clone()))
+    }
+
+    /// Nothing is kept of namespaces that are not among these.
+    fn forget_failures(&self, inhabited: &HashSet<String>) {
+        lock(&self.failures).retain(|namespace, _| inhabited.contains(namespace));
+    }
+
     fn seen(&self) -> MutexGuard<'_, Option<HashMap<String, Seen>>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.seen)
     }
 }
 
@@ -161,6 +202,10 @@ impl Seen {
             entries: object.data.clone().unwrap_or_default(),
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn namespace_of(object: &ObjectMeta) -> String {

@@ -5,7 +5,8 @@ use std::{
     time::Duration,
 };
 
-use api::names;
+use api::{condition::reason, names};
+use futures::{StreamExt as _, stream};
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Resource as _,
@@ -17,13 +18,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Entries, NAME};
 use crate::{
+    attempt::{Attempt, Failed, attempt},
     context::Context,
-    failure::{is_everyday, message_of, reason_of},
+    failure::{message_of, reason_of},
     rounds,
 };
 
 /// A write that takes longer has got stuck; it is given up and tried again.
 const LIMIT: Duration = Duration::from_secs(10);
+/// Namespaces that are written at the same time.
+const AT_ONCE: usize = 8;
 
 /// Sweeps now and whenever something changed, until shutdown. To be begun when the caches are filled.
 pub async fn run(context: &Context, shutdown: &CancellationToken) {
@@ -34,25 +38,33 @@ pub async fn run(context: &Context, shutdown: &CancellationToken) {
 }
 
 /// Sees to it that a namespace has the keys, before a pod starts there. Where nothing of the name is, a failure is told and is no
-/// obstacle: the pod believes nobody until the keys are there.
+/// obstacle: the pod believes nobody until the keys are there. What failed a moment ago is not tried at each start.
 ///
 /// # Errors
 /// There are other keys, which cannot be put right: a pod would believe whoever holds them.
 pub async fn ensure(context: &Context, namespace: &str) -> Result<(), kube::Error> {
-    let Some(wanted) = context.keys.wanted(&context.site.system_namespace) else {
+    let keys = &context.keys;
+    let Some(wanted) = keys.wanted(&context.site.system_namespace) else {
         return Ok(());
     };
-    // A round that takes these keys away ends first, and leaves a note of it.
-    let _turn = context.keys.turn.lock().await;
-    if context.keys.is_right(namespace, &wanted) || context.keys.would_lose(namespace, &wanted) {
+    // Most starts: who takes keys away leaves a note before it asks whether there is a workspace.
+    if keys.has_enough(namespace, &wanted) {
         return Ok(());
     }
-    match write(context, namespace, wanted).await {
-        Err(error) if context.keys.has_any(namespace) => Err(error),
-        written => {
-            settle(context, namespace, written);
-            Ok(())
-        }
+    let turn = keys.turn(namespace);
+    let _turn = turn.lock().await;
+    if keys.has_enough(namespace, &wanted) {
+        return Ok(());
+    }
+    let written = match keys.failed_lately(namespace) {
+        Some((_, why)) => Err(kube::Error::Service(why.into())),
+        None => write(context, namespace, wanted)
+            .await
+            .map_err(|failed| failed.error),
+    };
+    match written {
+        Err(error) if keys.has_any(namespace) => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -60,25 +72,68 @@ pub async fn ensure(context: &Context, namespace: &str) -> Result<(), kube::Erro
 /// after which time to try again what failed.
 pub async fn sweep(context: &Context) -> Option<Duration> {
     let keys = &context.keys;
-    let wanted = keys.wanted(&context.site.system_namespace)?;
+    let wanted = &keys.wanted(&context.site.system_namespace)?;
     let inhabited = inhabited(context);
-    let mut again: Option<Duration> = None;
-    for namespace in &inhabited {
-        if !keys.is_right(namespace, &wanted) && !keys.would_lose(namespace, &wanted) {
-            let _turn = keys.turn.lock().await;
-            let written = write(context, namespace, wanted.clone()).await;
-            let wait = settle(context, namespace, written);
-            again = [again, wait].into_iter().flatten().min();
-        }
+    keys.forget_failures(&inhabited);
+    let lacking = inhabited
+        .iter()
+        .filter(|namespace| !keys.has_enough(namespace, wanted));
+    let written = lacking.map(|namespace| supply(context, namespace, wanted));
+    let left = keys.left(&inhabited).into_iter();
+    let deleted = left.map(|(namespace, uid)| withdraw(context, namespace, uid));
+    let written: Vec<_> = stream::iter(written).buffer_unordered(AT_ONCE).collect().await;
+    let deleted: Vec<_> = stream::iter(deleted).buffer_unordered(AT_ONCE).collect().await;
+    written.into_iter().chain(deleted).flatten().min()
+}
+
+/// Writes the keys into a namespace that lacks them; after which time to try again.
+async fn supply(context: &Context, namespace: &str, wanted: &Entries) -> Option<Duration> {
+    let turn = context.keys.turn(namespace);
+    let _turn = turn.lock().await;
+    if context.keys.has_enough(namespace, wanted) {
+        return None;
     }
-    for (namespace, uid) in keys.left(&inhabited) {
-        let _turn = keys.turn.lock().await;
-        if !has_workspaces(context, &namespace) {
-            let wait = delete(context, &namespace, uid).await;
-            again = [again, wait].into_iter().flatten().min();
-        }
+    if let Some((left, _)) = context.keys.failed_lately(namespace) {
+        return Some(left);
     }
-    again
+    let written = write(context, namespace, wanted.clone()).await;
+    written.err().map(|failed| failed.again)
+}
+
+/// Deletes the keys of a namespace in which no workspace is left; after which time to try again.
+async fn withdraw(context: &Context, namespace: String, uid: Option<String>) -> Option<Duration> {
+    let turn = context.keys.turn(&namespace);
+    let _turn = turn.lock().await;
+    // Noted first, and asked then: who starts a pod there meanwhile is seen here, or sees that they are gone and waits for us.
+    let noted = context.keys.lost(&ObjectMeta {
+        namespace: Some(namespace.clone()),
+        uid: uid.clone(),
+        ..ObjectMeta::default()
+    });
+    if has_workspaces(context, &namespace) {
+        keep(context, &namespace, noted);
+        return None;
+    }
+    let is_over =
+        |error: &kube::Error| matches!(error, kube::Error::Api(status) if [404, 409].contains(&status.code));
+    let objects = api(context, &namespace);
+    let deleted = async {
+        match objects.delete(NAME, &only(uid)).await {
+            Err(error) if !is_over(&error) => Err(error),
+            _ => Ok(()),
+        }
+    };
+    let deleted = attempt(context, &job(&namespace), deleted).await;
+    if deleted.is_err() {
+        keep(context, &namespace, noted);
+    }
+    deleted.err().map(|failed| failed.again)
+}
+
+fn keep(context: &Context, namespace: &str, noted: Option<super::Seen>) {
+    if let Some(noted) = noted {
+        context.keys.kept(namespace, noted);
+    }
 }
 
 /// Namespaces that have workspaces which are looked after.
@@ -117,18 +172,31 @@ pub(super) fn can_be_changed(object: &ConfigMap) -> bool {
     object.immutable != Some(true) && object.metadata.deletion_timestamp.is_none()
 }
 
-/// Sees to it that the object holds these entries and nothing else.
-async fn write(context: &Context, namespace: &str, entries: Entries) -> Result<(), kube::Error> {
-    let written = limited(async {
-        let written = put(context, namespace, entries).await?;
-        context.keys.saw(&written);
-        Ok(())
-    });
-    let written = written.await;
-    if written.is_ok() {
-        context.metrics.write("keys");
+/// Sees to it that the object holds these entries and nothing else. A failure comes with the time after which to try again.
+async fn write(context: &Context, namespace: &str, entries: Entries) -> Result<(), Failed> {
+    let written = attempt(context, &job(namespace), put(context, namespace, entries)).await;
+    match written {
+        Ok(written) => {
+            context.keys.saw(&written);
+            context.keys.succeeded(namespace);
+            context.metrics.write("keys");
+            Ok(())
+        }
+        Err(failed) => {
+            let why = message_of(&failed.error);
+            context.keys.failed(namespace, failed.again, &why);
+            Err(failed)
+        }
     }
-    written
+}
+
+fn job(namespace: &str) -> Attempt {
+    Attempt {
+        step: "keys",
+        key: format!("keys of {namespace}"),
+        limit: LIMIT,
+        complaint: "keys cannot be written: workspaces there cannot check who asks them",
+    }
 }
 
 async fn put(context: &Context, namespace: &str, entries: Entries) -> Result<ConfigMap, kube::Error> {
@@ -228,7 +296,7 @@ async fn anew(
 async fn tell(context: &Context, object: &ConfigMap, what: &str) {
     let event = Event {
         type_: EventType::Warning,
-        reason: "KeysReplaced".to_owned(),
+        reason: reason::KEYS_REPLACED.to_owned(),
         note: Some(format!(
             "Workspaces here believe the keys in this ConfigMap about who asks them. {what} Find out who may write ConfigMaps here."
         )),
@@ -251,52 +319,6 @@ fn only(uid: Option<String>) -> DeleteParams {
     }
 }
 
-async fn delete(context: &Context, namespace: &str, uid: Option<String>) -> Option<Duration> {
-    let params = only(uid.clone());
-    // Noted before it is done: who starts a pod there meanwhile writes it anew.
-    let noted = context.keys.lost(&ObjectMeta {
-        namespace: Some(namespace.to_owned()),
-        uid,
-        ..ObjectMeta::default()
-    });
-    let objects = api(context, namespace);
-    let deleted = limited(async { objects.delete(NAME, &params).await.map(drop) }).await;
-    let is_over =
-        |error: &kube::Error| matches!(error, kube::Error::Api(status) if [404, 409].contains(&status.code));
-    if let Some(noted) = noted
-        && deleted.as_ref().is_err_and(|error| !is_over(error))
-    {
-        context.keys.kept(namespace, noted);
-    }
-    settle(context, namespace, deleted)
-}
-
 fn api(context: &Context, namespace: &str) -> Api<ConfigMap> {
     Api::namespaced(context.client.clone(), namespace)
-}
-
-async fn limited(work: impl Future<Output = Result<(), kube::Error>>) -> Result<(), kube::Error> {
-    let late = |_| Err(kube::Error::Service("the API server does not answer".into()));
-    tokio::time::timeout(LIMIT, work).await.unwrap_or_else(late)
-}
-
-/// After which time to try again.
-fn settle(context: &Context, namespace: &str, done: Result<(), kube::Error>) -> Option<Duration> {
-    let key = format!("keys of {namespace}");
-    let Err(error) = done else {
-        context.backoff.reset(&key);
-        return None;
-    };
-    context.metrics.error("keys", reason_of(&error));
-    let message = message_of(&error);
-    if is_everyday(&error) {
-        tracing::debug!(namespace, message, "keys are written again");
-    } else {
-        tracing::warn!(
-            namespace,
-            message,
-            "keys cannot be written: workspaces there cannot check who asks them"
-        );
-    }
-    Some(context.backoff.after_failure(&key).max(rounds::BREATH))
 }

@@ -27,10 +27,11 @@ use super::{
     verdict::{self, Verdict},
 };
 use crate::{
+    attempt::{Attempt, attempt},
     context::Context,
-    failure::{is_everyday, message_of, reason_of},
+    failure::reason_of,
     memory::version_of,
-    rounds::{self, BREATH},
+    rounds,
     stores::{Guarded, Stores},
     world::Identity,
 };
@@ -242,25 +243,16 @@ async fn act(context: &Context, sweeps: &mut Sweeps, subject: &Subject, due: Due
         }
         Ok(None)
     };
-    let text = subject.key.text();
-    let error = match tokio::time::timeout(LIMIT, work).await {
-        Ok(Ok(again)) => {
-            if again.is_none() {
-                context.backoff.reset(&text);
-            }
-            return again;
-        }
-        Ok(Err(error)) => error,
-        Err(_) => kube::Error::Service("the API server does not answer".into()),
+    let what = Attempt {
+        step: "protect",
+        key: subject.key.text(),
+        limit: LIMIT,
+        complaint: "protection or status cannot be written",
     };
-    context.metrics.error("protect", reason_of(&error));
-    let message = message_of(&error);
-    if is_everyday(&error) {
-        tracing::debug!(object = text, message, "looked at again");
-    } else {
-        tracing::warn!(object = text, message, "protection or status cannot be written");
+    match attempt(context, &what, work).await {
+        Ok(again) => again,
+        Err(failed) => Some(failed.again),
     }
-    Some(context.backoff.after_failure(&text).max(BREATH))
 }
 
 /// Writes the status and tells the transition. An Event that cannot be written is lost: the status says the same.

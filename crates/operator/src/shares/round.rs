@@ -18,10 +18,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::due::{Due, Facts, due, event};
 use crate::{
+    attempt::{Attempt, attempt},
     context::Context,
-    failure::{is_everyday, message_of, reason_of},
+    failure::reason_of,
     memory::version_of,
-    rounds::{self, BREATH},
+    rounds,
     stores::{self, Guarded, Stores},
 };
 
@@ -85,23 +86,16 @@ async fn attend(context: &Context, memory: &mut Rounds, share: &WorkspaceShare) 
         is_vouched: context.settings.admission,
         now: (context.now)(),
     });
-    let key = format!("share {namespace}/{}", share.name_any());
-    let error = match tokio::time::timeout(LIMIT, act(context, memory, share, due)).await {
-        Ok(Ok(again)) => {
-            context.backoff.reset(&key);
-            return again;
-        }
-        Ok(Err(error)) => error,
-        Err(_) => kube::Error::Service("the API server does not answer".into()),
+    let what = Attempt {
+        step: "share",
+        key: format!("share {namespace}/{}", share.name_any()),
+        limit: LIMIT,
+        complaint: "the share cannot be written",
     };
-    context.metrics.error("share", reason_of(&error));
-    let message = message_of(&error);
-    if is_everyday(&error) {
-        tracing::debug!(share = key, message, "looked at again");
-    } else {
-        tracing::warn!(share = key, message, "the share cannot be written");
+    match attempt(context, &what, act(context, memory, share, due)).await {
+        Ok(again) => again,
+        Err(failed) => Some(failed.again),
     }
-    Some(context.backoff.after_failure(&key).max(BREATH))
 }
 
 /// The manager that routes to a workspace, or will.
