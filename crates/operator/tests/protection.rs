@@ -72,6 +72,26 @@ async fn what_a_workspace_refers_to_is_held_before_its_first_child() {
     assert!(is_held(&stage));
 }
 
+#[tokio::test(start_paused = true)]
+async fn whoever_is_let_in_wakes_those_that_count_users_although_its_status_never_says_what_it_uses() {
+    let (mut stage, mut sweeps) = (with_template(), Sweeps::default());
+    settle(&mut stage, &mut sweeps).await;
+    assert_eq!(template(&stage).unwrap().status.unwrap().in_use_by, Some(0));
+    let beats = stage.context.stores.pulse.subscribe();
+    stage.fail(Method::POST, "services", 500, "not now", 1);
+    stage.pass().await.unwrap_err();
+    assert_eq!(stage.workspace().status, None);
+    assert!(beats.has_changed().unwrap());
+    // Numbers alone are written every ten seconds at most.
+    tokio::time::advance(std::time::Duration::from_secs(11)).await;
+    settle(&mut stage, &mut sweeps).await;
+    assert_eq!(template(&stage).unwrap().status.unwrap().in_use_by, Some(1));
+    // Let in already: no look at everything at each pass.
+    let beats = stage.context.stores.pulse.subscribe();
+    stage.pass().await.unwrap();
+    assert!(!beats.has_changed().unwrap());
+}
+
 #[tokio::test]
 async fn a_template_that_is_held_already_costs_a_start_nothing() {
     let mut stage = with_template();

@@ -116,6 +116,8 @@ pub async fn hold(context: &Context, valid: &ValidWorkspace, references: &Refere
         }
     }
     holds.lock().insert(valid.uid.clone(), keys);
+    // It counts as a user from now on, although its status may never say so: it may become invalid before.
+    context.stores.pulse.beat();
     Ok(())
 }
 
