@@ -1,20 +1,12 @@
-//! A broken rule, and three places where people read of it: the webhook's refusal, the status of what was stored before the template
-//! became narrower, and the command line. All say the same words.
+//! A broken rule, and three places where people read of it: the webhook's refusal, the status of what was stored before its template
+//! arrived, and the command line. All say the same words.
 
 use api::{
-    Workspace, WorkspaceTemplate,
+    Workspace,
     condition::{VALID, reason},
 };
-use e2e::{
-    Environment,
-    cluster::{self, Scratch},
-    command::kubectl,
-    template, wait, workspace,
-};
-use kube::{
-    Api,
-    api::{Patch, PatchParams, PostParams},
-};
+use e2e::{Environment, cluster::Scratch, command::kubectl, template, wait, workspace};
+use kube::{Api, api::PostParams};
 use serde_json::{Value, json};
 
 use crate::rules::alice;
@@ -118,31 +110,25 @@ async fn printed(scratch: &Scratch, name: &str, flags: &[&str]) -> anyhow::Resul
 async fn webhook_status_and_command_line_say_the_same_words_about_the_same_rules() -> anyhow::Result<()> {
     let scratch = Scratch::new("words", &["alice"]).await?;
     let image = &Environment::get()?.images.echo;
-    let small =
-        json!({"requests": {"cpu": "100m", "memory": "32Mi"}, "limits": {"cpu": "200m", "memory": "64Mi"}});
-    let wide = json!({
-        "defaultImage": image, "allowCustomImages": true, "defaultResources": small,
-        "primaryStorage": {"defaultSize": "1Gi"},
-    });
-    template::make(&scratch, &wide).await?;
     let workspaces = alice(&scratch).await?;
-    for (name, spec, ..) in cases() {
-        let mut spec = spec;
+    // Before there is a template nobody can say that they are wrong.
+    for (name, mut spec, ..) in cases() {
         spec["desiredStatus"] = json!("Stopped");
         let stored = template::workspace(&scratch, name, &spec)?;
         workspaces.create(&PostParams::default(), &stored).await?;
     }
-    let narrow = Patch::Merge(json!({"spec": {
+    let small =
+        json!({"requests": {"cpu": "100m", "memory": "32Mi"}, "limits": {"cpu": "200m", "memory": "64Mi"}});
+    let narrow = json!({
+        "defaultImage": image,
         "allowCustomImages": false,
         "allowedImages": [image],
+        "defaultResources": small,
         "resourceBounds": {"cpu": {"max": "1"}, "memory": {"max": "1Gi"}},
-        "primaryStorage": {"maxSize": "2Gi"},
+        "primaryStorage": {"defaultSize": "1Gi", "maxSize": "2Gi"},
         "idleShutdownOverrides": {"allow": false},
-    }}));
-    let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
-    templates
-        .patch(&scratch.namespace, &PatchParams::default(), &narrow)
-        .await?;
+    });
+    template::make(&scratch, &narrow).await?;
     for (name, spec, flags, fields) in cases() {
         let in_status = told(&workspaces, name).await?;
         let again = template::workspace(&scratch, &format!("{name}-again"), &spec)?;
