@@ -89,7 +89,6 @@ impl Site {
         let parts: Vec<&str> = token.split('.').collect();
         let other: Vec<&str> = all[said.other % all.len()].split('.').collect();
         let token = match &said.bent {
-            Bent::Not => token.to_owned(),
             Bent::Flipped(at, with) if !token.is_empty() => {
                 let at = at % token.len();
                 format!("{}{with}{}", &token[..at], &token[at + 1..])
@@ -101,7 +100,7 @@ impl Site {
                 parts[at % 3] = other[at % 3];
                 parts.join(".")
             }
-            Bent::Flipped(..) | Bent::Cut(_) | Bent::Part(_) => token.to_owned(),
+            Bent::Not | Bent::Flipped(..) | Bent::Cut(_) | Bent::Part(_) => token.to_owned(),
             Bent::Other(text) => text.clone(),
         };
         format!("{}{token}{}", said.before, said.after)
