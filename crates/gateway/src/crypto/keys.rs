@@ -233,6 +233,45 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn keys_are_made_of_256_random_bits_and_lie_in_a_secret_and_in_nothing_else_that_is_written() {
+        let (server, client) = testkit::api_server::ApiServer::start();
+        let open = async |name: &str| {
+            let spec = kit::shared_secret::Spec {
+                name: name.to_owned(),
+                type_: "Opaque",
+                labels: BTreeMap::new(),
+                manager: names::GATEWAY,
+            };
+            let secrets = Api::namespaced(client.clone(), "system");
+            let public = Api::namespaced(client.clone(), "system");
+            let opened = KeyStore::open(secrets, spec, public, Clock::manual(1000), Metrics::default()).await;
+            opened.unwrap()
+        };
+        // Two installations: neither name nor time decides what a key is.
+        let stores = [open("one").await, open("two").await];
+        let mut secrets = Vec::new();
+        for name in ["one", "two"] {
+            let secret: Secret = server.get(Some("system"), name).unwrap();
+            let text = secret.data.unwrap().remove(rotating_keys::ENTRY).unwrap().0;
+            let keys: Vec<Value> = serde_json::from_slice(&text).unwrap();
+            assert!(!keys.is_empty());
+            secrets.extend(keys.iter().map(|key| key["key"].as_str().unwrap().to_owned()));
+        }
+        for (number, secret) in secrets.iter().enumerate() {
+            assert_eq!(secret.len(), 44, "32 bytes as base64");
+            assert!(!secrets[..number].contains(secret), "made twice");
+        }
+        let elsewhere = server.take_calls().into_iter();
+        let elsewhere = elsewhere.filter(|call| call.is_write() && !call.path.contains("/secrets"));
+        let mut texts: Vec<String> = elsewhere.map(|call| call.body.to_string()).collect();
+        assert!(!texts.is_empty(), "public keys are published");
+        texts.extend(stores.iter().map(|store| format!("{:?}", store.ring())));
+        for secret in secrets {
+            assert!(texts.iter().all(|text| !text.contains(secret.as_str())));
+        }
+    }
+
+    #[tokio::test]
     async fn keys_that_cannot_be_published_stop_no_start_and_sign_only_when_they_are() {
         let (server, client) = testkit::api_server::ApiServer::start();
         let clock = Clock::manual(1000);

@@ -197,6 +197,7 @@ mod tests {
         metrics.register(&mut registry);
         // What has labels is told when it has a value.
         metrics.review("granted");
+        metrics.bearer("person", "kept");
         metrics.upgrade("opened");
         metrics.watch_is_whole("workspaces", true);
         metrics.watch_failed("workspaces");
