@@ -7,13 +7,14 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// Suites that restart, change or take away what is installed: each of their tests has the cluster to itself.
-const ALONE: [&str; 6] = [
+const ALONE: [&str; 7] = [
     "admission_down",
     "bounds_warn",
     "disruption",
     "folders",
     "revocation",
     "short_tickets",
+    "tokens",
 ];
 
 /// Suites of which fewer tests run at the same time: each of theirs stages six failures side by side, and is held to seconds.
