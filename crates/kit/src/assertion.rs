@@ -229,6 +229,37 @@ mod tests {
     }
 
     #[test]
+    fn whatever_somebody_is_called_the_assertion_is_plain_and_names_them_and_nobody_else() {
+        let long = "a".repeat(500);
+        let names = [
+            "alice",
+            "Alice",
+            "a-b",
+            "a.b",
+            "DOMAIN\\alice",
+            "alice@example.org",
+            "Zo\u{eb}",
+            "Zoe\u{308}",
+            "\u{430}lice",
+            "alice\r\nX-Forwarded-User: root",
+            "a\0b",
+            "a\", \"aud\": \"other",
+            "alice\u{202e}",
+            &long,
+            "",
+        ];
+        for name in names {
+            let token = signer()
+                .sign(&Claims::new("gateway", "uid-1", name, 250))
+                .unwrap();
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            assert!(token.bytes().all(plain), "{name:?}: {token}");
+            let (_, claims, _) = parts(&token);
+            assert_eq!((&claims["sub"], &claims["aud"]), (&json!(name), &json!("uid-1")));
+        }
+    }
+
+    #[test]
     fn keys_are_published_before_they_sign_and_hold_nothing_private() {
         let set: Value = serde_json::from_str(&signer().key_set()).unwrap();
         let keys = set["keys"].as_array().unwrap();

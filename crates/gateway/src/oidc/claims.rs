@@ -196,7 +196,7 @@ fn are_left_out(claims: &Map<String, Value>, claim: &str) -> bool {
 pub enum IdentityError {
     /// No usable user name.
     #[error(
-        "the identity provider sent no usable user name: the ID token's claim {claim:?} (--oidc-username-claim) is missing, empty, too long or not text"
+        "the identity provider sent no usable user name: the ID token's claim {claim:?} (--oidc-username-claim) is missing, empty, no text, longer than {MAX_USER_NAME} bytes, or holds control characters"
     )]
     UserName {
         /// The configured claim.
