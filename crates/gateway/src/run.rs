@@ -290,7 +290,7 @@ impl Sockets {
             auth,
             sign_in::workspace(app.clone()),
         );
-        let bounds = Bounds::new(Most::default(), metrics.clone());
+        let bounds = Bounds::new(Most::default(), metrics.clone()).among(app.throttle.clone());
         let owners = Owners {
             index: app.index.clone(),
             strip: app.strip.clone(),

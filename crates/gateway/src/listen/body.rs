@@ -18,12 +18,13 @@ use super::{Answers, turned_away};
 use crate::pages::{self, Reader};
 
 /// Time for the whole body.
-const TIME: Duration = Duration::from_millis(2500);
+pub(super) const TIME: Duration = Duration::from_millis(2500);
 /// Largest body, in bytes: as much as the identity provider may send. Each form has its own limit below this one.
 const MOST: usize = 16 * 1024;
 
 /// The answer to a request whose body is to come. It holds a place among those that wait for theirs, and takes one of its kind when
-/// the body is here: whoever sends none keeps nobody out but others who send none.
+/// the body is here: whoever sends none keeps nobody out but others who send none,
+/// and of those only who come from the same address, for addresses share these places.
 pub(super) async fn answer(
     router: impl Answers,
     request: Request<Incoming>,

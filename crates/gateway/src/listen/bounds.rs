@@ -3,6 +3,7 @@
 //! A place is taken before the request waits for a processor, so what waits is bounded as well: under more load than the
 //! process can take, those who get a place are answered in bounded time, and the rest cost next to nothing.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::response::Response;
@@ -10,8 +11,12 @@ use http::HeaderMap;
 use http::header::UPGRADE;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::body;
+use super::slots::{Slot, Slots};
+use crate::answers;
 use crate::metrics::{Metrics, Open};
 use crate::pages;
+use crate::throttle::Throttle;
 
 /// Kinds of requests, none of which can take the places of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +79,8 @@ pub struct Most {
     pub backchannel: usize,
     /// Bodies that are awaited, each for `body`'s time and of its size at most.
     pub bodies: usize,
+    /// The same of one client's address.
+    pub bodies_of_one: usize,
     /// Pages.
     pub pages: usize,
     /// Polls: one per proxy.
@@ -88,6 +95,7 @@ impl Default for Most {
             logins: 256,
             backchannel: 64,
             bodies: 512,
+            bodies_of_one: 64,
             pages: 256,
             polls: 256,
         }
@@ -112,6 +120,8 @@ impl Most {
 #[derive(Debug, Clone)]
 pub struct Bounds {
     places: [Arc<Semaphore>; Kind::ALL.len()],
+    bodies: Slots<IpAddr>,
+    clients: Option<Arc<Throttle>>,
     metrics: Metrics,
 }
 
@@ -120,6 +130,7 @@ pub struct Bounds {
 pub(super) struct Place(
     #[expect(dead_code, reason = "held")] OwnedSemaphorePermit,
     #[expect(dead_code, reason = "held")] Open,
+    #[expect(dead_code, reason = "held")] Option<Slot<IpAddr>>,
 );
 
 impl Bounds {
@@ -127,7 +138,18 @@ impl Bounds {
     pub fn new(most: Most, metrics: Metrics) -> Self {
         Self {
             places: Kind::ALL.map(|kind| Arc::new(Semaphore::new(most.of(kind)))),
+            bodies: Slots::new(most.bodies_of_one, most.bodies),
+            clients: None,
             metrics,
+        }
+    }
+
+    /// The same, sharing out places for bodies among the addresses that `clients` reads from requests.
+    #[must_use]
+    pub fn among(self, clients: Arc<Throttle>) -> Self {
+        Self {
+            clients: Some(clients),
+            ..self
         }
     }
 
@@ -136,11 +158,35 @@ impl Bounds {
     /// # Errors
     /// None is free: the answer to give.
     pub(super) fn take(&self, kind: Kind) -> Result<Place, Box<Response>> {
-        if let Ok(permit) = Arc::clone(&self.places[kind as usize]).try_acquire_owned() {
-            return Ok(Place(permit, self.metrics.request(kind.word())));
-        }
-        self.metrics.shed(kind.word());
-        Err(Box::new(pages::unavailable()))
+        self.place(kind, None)
+            .ok_or_else(|| Box::new(pages::unavailable()))
+    }
+
+    /// A place for a request with these headers whose body is awaited.
+    ///
+    /// # Errors
+    /// None is free, or this client has its share of them: the answer to give.
+    pub(super) fn take_for_body(&self, headers: &HeaderMap) -> Result<Place, Box<Response>> {
+        let client = self.clients.as_ref().and_then(|clients| clients.client(headers));
+        let share = match client.map(|client| self.bodies.take(client)) {
+            Some(None) => {
+                self.metrics.shed(Kind::Body.word());
+                return Err(Box::new(answers::too_often(body::TIME, true)));
+            }
+            Some(share) => share,
+            None => None,
+        };
+        self.place(Kind::Body, share)
+            .ok_or_else(|| Box::new(pages::unavailable()))
+    }
+
+    fn place(&self, kind: Kind, share: Option<Slot<IpAddr>>) -> Option<Place> {
+        let free = Arc::clone(&self.places[kind as usize]).try_acquire_owned();
+        let Ok(permit) = free else {
+            self.metrics.shed(kind.word());
+            return None;
+        };
+        Some(Place(permit, self.metrics.request(kind.word()), share))
     }
 }
 
@@ -157,7 +203,7 @@ pub fn at_entrance(_: &str, headers: &HeaderMap) -> Kind {
 pub fn at_pages(path: &str, _: &HeaderMap) -> Kind {
     match path {
         "/backchannel-logout" => Kind::Backchannel,
-        "/" | "/enter" | "/start" | "/sign-out" => Kind::Login,
+        "/" | "/enter" | "/sign-in" | "/start" | "/sign-out" => Kind::Login,
         // Of one identity provider, of all, of a workspace.
         _ if path.starts_with("/callback/") || path.ends_with("/callback") => Kind::Login,
         _ => Kind::Page,
@@ -174,6 +220,7 @@ mod tests {
     use http::StatusCode;
 
     use super::*;
+    use crate::throttle::Rates;
 
     #[test]
     fn kinds_have_places_of_their_own_which_come_back() {
@@ -194,10 +241,41 @@ mod tests {
     }
 
     #[test]
+    fn who_announces_bodies_and_sends_none_leaves_places_to_other_addresses() {
+        let throttle = Arc::new(Throttle::new(Rates::unbounded()));
+        let bounds = Bounds::new(Most::default(), Metrics::default()).among(throttle);
+        let from = |address: String| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-forwarded-for", address.parse().unwrap());
+            bounds.take_for_body(&headers)
+        };
+        let mut held = Vec::new();
+        let refused = loop {
+            match from("203.0.113.7".to_owned()) {
+                Ok(place) => held.push(place),
+                Err(refused) => break refused,
+            }
+        };
+        assert!(held.len() < Most::default().bodies_of_one + 1, "{}", held.len());
+        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert!(refused.headers().contains_key("retry-after"));
+        // Some addresses more, each as greedy, one after the other.
+        for other in 0..19 {
+            while let Ok(place) = from(format!("198.51.100.{other}")) {
+                held.push(place);
+            }
+        }
+        assert!(from("192.0.2.1".to_owned()).is_ok());
+        drop(held);
+        assert!(from("203.0.113.7".to_owned()).is_ok());
+    }
+
+    #[test]
     fn whatever_calls_others_is_a_login() {
         for (path, kind) in [
             ("/", Kind::Login),
             ("/enter", Kind::Login),
+            ("/sign-in", Kind::Login),
             ("/callback", Kind::Login),
             ("/callback/partners", Kind::Login),
             ("/callbacks", Kind::Page),

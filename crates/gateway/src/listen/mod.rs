@@ -1,7 +1,8 @@
 //! connections on one port -> requests to a router, within bounds of number, size and time (IO).
 //!
 //! `certificates` keeps the private authority by which the gateway and the proxy know each other; `bounds` turns requests
-//! away while too many are under way; `oversized` those with too many headers; `body` waits for what is sent to forms.
+//! away while too many are under way; `oversized` those with too many headers; `body` waits for what is sent to forms;
+//! `slots` shares out what one may have too much of.
 //!
 //! How long anything lasts: a TLS handshake, or the head of an HTTP/1.1 request (and so a silent connection), `handshake`; a
 //! connection `age` with its jitter, and then `drain`, whatever its peer does; the body of a form as long as `body` waits; a
@@ -11,6 +12,7 @@ mod body;
 pub mod bounds;
 pub(crate) mod certificates;
 mod oversized;
+pub(crate) mod slots;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -93,7 +95,7 @@ const ERRORS: usize = 256;
 
 /// Bytes of headers that are read, so that what is not taken gets an answer that helps: all that the proxy lets through, and what it
 /// adds.
-const READ: u32 = 320 * 1024;
+const READ: u32 = (1024 + 64) * 1024;
 
 /// The body of a request: as it arrives, or read already.
 pub trait Content: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
@@ -225,7 +227,11 @@ impl<A: Answers> Requests<A> {
         let kind = (self.kind)(request.uri().path(), request.headers());
         let awaited =
             kind.reads_bodies() && request.method() == Method::POST && !request.body().is_end_stream();
-        let place = self.bounds.take(if awaited { Kind::Body } else { kind });
+        let place = if awaited {
+            self.bounds.take_for_body(request.headers())
+        } else {
+            self.bounds.take(kind)
+        };
         let (router, taken) = (self.router.clone(), self.headers);
         let oversized = oversized::size(request.headers()) > taken;
         // For what is seldom; the usual way is not to carry it.

@@ -1,10 +1,9 @@
 //! a websocket handshake on a workspace's host -> a socket to its pod, for as long as the person may connect (IO).
 //!
-//! `slots` bounds how many there are, and how many begin; `pipe` carries the bytes, and knows from `frames` where it may cut them.
+//! How many there are, and how many begin, is bounded for each workspace and for all; `pipe` carries the bytes, and knows from `frames` where it may cut them.
 
 mod frames;
 mod pipe;
-mod slots;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,9 +27,9 @@ use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use self::pipe::{Cut, pipe};
-use self::slots::Slots;
 use crate::index::{Index, Place, Target};
 use crate::listen;
+use crate::listen::slots::Slots;
 use crate::metrics::Metrics;
 use crate::pages::problem;
 use crate::request::cookies::StripList;
@@ -43,8 +42,8 @@ use crate::verify::Doorkeeper;
 const SOCKETS_OF_ONE: usize = 256;
 /// Most sockets of all workspaces; each costs about 100 KiB, and all must fit the pod's memory limit beside the rest.
 const SOCKETS_OF_ALL: usize = 3_000;
-/// Most handshakes of one workspace that wait for its pod: a browser opens one after the other. A pod that says nothing must not
-/// take all the places that `listen` has for handshakes.
+/// Most handshakes of one workspace that wait for its pod: a browser opens one after the other. Pods that say nothing must not
+/// take all the places that `listen` has for handshakes, nor must many of them together.
 const DIALS_OF_ONE: usize = 16;
 /// The same of all workspaces; `listen` has no more places.
 const DIALS_OF_ALL: usize = 512;
@@ -62,8 +61,8 @@ pub struct Relay<D> {
     index: Arc<Index>,
     strip: StripList,
     metrics: Metrics,
-    slots: Slots,
-    dials: Slots,
+    slots: Slots<String>,
+    dials: Slots<String>,
     sockets: TaskTracker,
     stop: CancellationToken,
 }
@@ -161,8 +160,8 @@ impl<D: Doorkeeper> Relay<D> {
         }
         let assertion = self.doorkeeper.vouch(&target, &grant);
         let assertion = assertion.map_err(Failure::Refused)?;
-        let slot = self.slots.take(&target.uid).ok_or(Failure::Full)?;
-        let dial = self.dials.take(&target.uid).ok_or(Failure::Full)?;
+        let slot = self.slots.take(target.uid.clone()).ok_or(Failure::Full)?;
+        let dial = self.dials.take(target.uid.clone()).ok_or(Failure::Full)?;
         let client = hyper::upgrade::on(&mut request);
         let mut answer = self.dial(endpoint, self.handshake(&request, assertion)?).await?;
         drop(dial);

@@ -1,0 +1,141 @@
+//! requests for a slot -> a slot, within a bound for each holder and for all together (pure).
+//!
+//! The fewer slots are free, the fewer one holder may have: a share of what is left. So who holds many leaves room for others however
+//! many do the same: some dozens of greedy holders together never have all, and it takes hundreds to keep a newcomer out.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Part of the free slots that one holder may have.
+const SHARE: usize = 8;
+
+/// Counts what is taken, by holder and in all. Clones share their state.
+#[derive(Debug)]
+pub(crate) struct Slots<K> {
+    taken: Arc<Mutex<Taken<K>>>,
+    for_each: usize,
+    for_all: usize,
+}
+
+#[derive(Debug)]
+struct Taken<K> {
+    by_holder: HashMap<K, usize>,
+    all: usize,
+}
+
+/// A slot, taken until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Slot<K: Eq + Hash + Clone> {
+    holder: K,
+    slots: Slots<K>,
+}
+
+impl<K> Clone for Slots<K> {
+    fn clone(&self) -> Self {
+        Self {
+            taken: Arc::clone(&self.taken),
+            ..*self
+        }
+    }
+}
+
+impl<K: Eq + Hash + Clone> Slots<K> {
+    /// `for_each`: most slots of one holder; `for_all`: most of all together.
+    pub(crate) fn new(for_each: usize, for_all: usize) -> Self {
+        let none = Taken {
+            by_holder: HashMap::new(),
+            all: 0,
+        };
+        Self {
+            taken: Arc::new(Mutex::new(none)),
+            for_each,
+            for_all,
+        }
+    }
+
+    /// A slot for this holder; `None` when there is no more room for it.
+    pub(crate) fn take(&self, holder: K) -> Option<Slot<K>> {
+        let mut taken = self.lock();
+        let own = taken.by_holder.get(&holder).copied().unwrap_or_default();
+        let free = self.for_all.saturating_sub(taken.all);
+        if free == 0 || own >= self.for_each.min((free / SHARE).max(1)) {
+            return None;
+        }
+        taken.all += 1;
+        taken.by_holder.insert(holder.clone(), own + 1);
+        Some(Slot {
+            holder,
+            slots: self.clone(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken<K>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Eq + Hash + Clone> Drop for Slot<K> {
+    fn drop(&mut self) {
+        let mut taken = self.slots.lock();
+        taken.all -= 1;
+        if let Entry::Occupied(mut own) = taken.by_holder.entry(self.holder.clone()) {
+            *own.get_mut() -= 1;
+            if *own.get() == 0 {
+                own.remove();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As many slots as this holder gets.
+    fn all_of(slots: &Slots<usize>, holder: usize) -> Vec<Slot<usize>> {
+        std::iter::from_fn(|| slots.take(holder)).collect()
+    }
+
+    #[test]
+    fn slots_run_out_for_one_and_for_all_and_come_back() {
+        let slots = Slots::new(2, 20);
+        let mut first = all_of(&slots, 0);
+        assert_eq!(first.len(), 2);
+        let others: Vec<_> = (1..=18).map(|holder| slots.take(holder).unwrap()).collect();
+        assert!(slots.take(19).is_none(), "all are taken");
+        first.pop();
+        assert!(slots.take(19).is_some());
+        drop(others);
+        assert!(slots.take(0).is_some());
+    }
+
+    #[test]
+    fn dozens_of_greedy_holders_leave_room_for_a_newcomer_to_have_several() {
+        for greedy in [1, 12, 32, 100] {
+            let slots = Slots::new(16, 512);
+            // In turns, until nobody gets more.
+            let mut held = Vec::new();
+            loop {
+                let before = held.len();
+                held.extend((0..greedy).filter_map(|holder| slots.take(holder)));
+                if held.len() == before {
+                    break;
+                }
+            }
+            let newcomer = all_of(&slots, greedy);
+            assert!(newcomer.len() >= 4, "{greedy} leave {}", newcomer.len());
+        }
+    }
+
+    #[test]
+    fn nothing_is_remembered_of_those_who_left() {
+        let slots = Slots::new(1, 10);
+        for holder in 0..100 {
+            drop(slots.take(holder).unwrap());
+        }
+        let taken = slots.lock();
+        assert_eq!((taken.all, taken.by_holder.len()), (0, 0));
+    }
+}
