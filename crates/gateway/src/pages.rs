@@ -18,7 +18,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde_json::Value;
 
-pub use self::account::{signed_in, signed_out};
+pub use self::account::{Account, Shelf, denied_to, signed_in, signed_out};
 pub use self::dress::{REQUEST_ID, Reader, dress};
 pub use self::identity::{Offer, choice, not_admitted, unreachable};
 pub use self::look::{Look, MAX_LOGO, Theme};
@@ -29,20 +29,27 @@ use crate::index::{Domain, Target};
 /// Refusal. The same for a workspace that does not exist, so that it reveals nothing. Leads to where one can sign out, to come
 /// back as somebody else.
 pub fn denied(domain: &Domain) -> Response {
-    let said = Notice::new(
-        "NoAccess",
-        "No access",
-        "There is no such workspace, or you may not open it.",
-    );
-    let hint = "If you were sent its address, ask whoever sent it to share the workspace with you. If you have another \
-                account, sign out and open the address again.";
+    let hint = "If you have another account, sign out and open the address again.";
     Notice {
-        tone: Tone::Bad,
-        parts: vec![Part::Soft(hint.to_owned())],
-        account: Some(domain.auth_origin()),
-        ..said
+        parts: vec![Part::Soft(format!("{HOW_TO_GET_IN} {hint}"))],
+        ..refusal(domain)
     }
     .respond(StatusCode::FORBIDDEN)
+}
+
+const HOW_TO_GET_IN: &str =
+    "If you were sent its address, ask whoever sent it to share the workspace with you.";
+
+fn refusal(domain: &Domain) -> Notice {
+    Notice {
+        tone: Tone::Bad,
+        account: Some(domain.auth_origin()),
+        ..Notice::new(
+            "NoAccess",
+            "No access",
+            "There is no such workspace, or you may not open it.",
+        )
+    }
 }
 
 /// The gateway cannot decide at the moment.
@@ -60,7 +67,7 @@ pub fn sign_in_required(login_url: String) -> Response {
     let said = Notice::new(
         "SignInRequired",
         "You are not signed in",
-        "Sign in by opening the address of the workspace in a browser tab (loginUrl), then try again.",
+        "Sign in by opening the address of the workspace in a browser tab, then try again.",
     );
     let more = [("loginUrl".to_owned(), login_url.clone().into())];
     let link = Action::Link {
@@ -75,13 +82,31 @@ pub fn sign_in_required(login_url: String) -> Response {
     .respond(StatusCode::UNAUTHORIZED)
 }
 
-/// A request has more headers than are taken, which means more cookies. `removed`: this answer removes enough of them.
-pub fn headers_too_large(removed: bool) -> Response {
+/// How much an answer does about cookies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// So many that the rest is taken.
+    Enough,
+    /// As many as fit into one answer.
+    Some,
+    /// None that are ours to remove.
+    Nothing,
+}
+
+/// A request has more headers than are taken, which means more cookies.
+pub fn headers_too_large(removed: Removed) -> Response {
     let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-    let what_now = if removed {
-        "The largest of them are removed now: reload this page. You stay signed in."
-    } else {
-        "Remove the cookies of this site, and of the domain above it, in the settings of your browser; then reload this page."
+    let what_now = match removed {
+        Removed::Enough => "The largest of them are removed now: reload this page. You stay signed in.",
+        Removed::Some => {
+            "The largest of them are removed now, and more each time: reload this page until your workspace opens. You stay \
+             signed in. If it does not open after ten times, remove the cookies of this site, and of the domain above it, in \
+             the settings of your browser."
+        }
+        Removed::Nothing => {
+            "Remove the cookies of this site, and of the domain above it, in the settings of your browser; then reload this \
+             page."
+        }
     };
     let said = dress::generic(status);
     Notice {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use api::workspace::{AccessType, Phase};
 use axum::response::Response;
 use gateway::index::{Domain, Story, Target};
-use gateway::pages::{self, Audience, Offer, Reader, dress};
+use gateway::pages::{self, Account, Audience, Offer, Reader, Shelf, dress};
 use http::StatusCode;
 use http_body_util::BodyExt as _;
 
@@ -39,6 +39,47 @@ fn target(phase: Phase, reason: &str, message: &str) -> Target {
         })),
         endpoint: None,
     }
+}
+
+fn account(user_name: &str) -> Account<'_> {
+    Account {
+        user_name,
+        provider: Some("University"),
+        leads_to: "https://identity.example",
+    }
+}
+
+const NOTHING: Shelf<'static> = Shelf {
+    groups: &[],
+    left_out: 0,
+    without_public: true,
+};
+
+/// The first page of somebody who has a workspace of each kind, and more than are listed.
+fn signed_in(user_name: &str) -> Response {
+    let named = |name: &str, phase| Target {
+        name: name.into(),
+        ..target(phase, "", "")
+    };
+    let own = [
+        named(
+            "a-name-that-is-as-long-as-they-get-on-any-page-of-this-site",
+            Phase::Running,
+        ),
+        named("seismic-lab", Phase::Stopped),
+        named("teaching", Phase::Failed),
+    ];
+    let theirs = [named("results", Phase::Starting)];
+    let groups = [
+        ("Your workspaces", own.iter().collect()),
+        ("Shared with you", theirs.iter().collect()),
+    ];
+    let shelf = Shelf {
+        groups: &groups,
+        left_out: 12,
+        without_public: true,
+    };
+    pages::signed_in(&domain(), account(user_name), Some(shelf))
 }
 
 fn with(target: Target, change: impl FnOnce(&mut Story)) -> Target {
@@ -106,12 +147,35 @@ fn all() -> Vec<(&'static str, Response)> {
         ("start", pages::start_form(&domain, &stopped(), "alice")),
         ("denied", pages::denied(&domain)),
         ("unavailable", pages::unavailable()),
-        ("no-provider", pages::unreachable("Keycloak")),
         (
-            "signed-in",
-            pages::signed_in("alice@example.org", Some("https://identity.example")),
+            "denied-to",
+            pages::denied_to(
+                &domain,
+                account("alice@example.org"),
+                "/enter?t=x&as=another".into(),
+            ),
         ),
-        ("signed-out", pages::signed_out()),
+        ("no-provider", pages::unreachable("Keycloak", None)),
+        (
+            "no-provider-again",
+            pages::unreachable("Keycloak", Some("/enter?t=x")),
+        ),
+        ("signed-in", signed_in("alice@example.org")),
+        (
+            "signed-in-unknown",
+            pages::signed_in(&domain, account("alice@example.org"), None),
+        ),
+        (
+            "signed-in-nothing",
+            pages::signed_in(&domain, account("alice@example.org"), Some(NOTHING)),
+        ),
+        (
+            "signed-out",
+            pages::signed_out(&[Offer {
+                title: "Sign in",
+                link: Some("/sign-in".into()),
+            }]),
+        ),
         (
             "choice",
             pages::choice(&[
@@ -286,7 +350,7 @@ async fn what_a_user_wrote_is_shown_as_text() {
         "{html}"
     );
     assert!(!html.contains("<img") && !html.contains("<b>"));
-    let html = page(pages::signed_in("<img src=x>", Some("https://identity.example"))).await;
+    let html = page(signed_in("<img src=x>")).await;
     assert!(
         html.contains("&lt;img src=x&gt;") && !html.contains("<img"),
         "{html}"
@@ -295,10 +359,7 @@ async fn what_a_user_wrote_is_shown_as_text() {
 
 #[tokio::test]
 async fn the_page_of_a_person_sends_forms_to_itself_and_the_provider_only() {
-    let response = dress(
-        pages::signed_in("alice", Some("https://identity.example")),
-        Reader::Person,
-    );
+    let response = dress(signed_in("alice"), Reader::Person);
     let policy = header(&response, "content-security-policy");
     assert!(
         policy.contains("form-action 'self' https://identity.example;"),

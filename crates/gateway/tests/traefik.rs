@@ -22,6 +22,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::support::chart::Chart;
+use crate::support::pod::Pod;
 use crate::support::proxy::{BASE, Site, running, snapshot};
 
 const TICKET: (&str, &str) = ("cookie", "_xsrf=1; __Host-ws=ticket; __Host-session=secret");
@@ -367,13 +368,21 @@ async fn websockets_pass_through_the_relay_and_no_other_upgrade_passes_at_all() 
     };
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
 
+    let willing = Pod::start("willing").await;
+    site.index
+        .publish(snapshot([running("lab", pod), running("willing", willing.address)]));
+    site.until("willing", &[TICKET], StatusCode::OK).await;
+    let before = willing.dials();
     for upgrade in ["tunnel", "websocket/13", "h2c", "TLS/1.0"] {
         for connection in ["upgrade", "keep-alive"] {
-            let headers = [TICKET, ("upgrade", upgrade), ("connection", connection)];
-            let (status, _, _) = site.get("lab", "/verify", &headers).await;
-            assert_eq!(status, StatusCode::BAD_REQUEST, "{upgrade} {connection}");
+            for path in ["/api/kernels/1/channels", "/verify"] {
+                let headers = [TICKET, ("upgrade", upgrade), ("connection", connection)];
+                let (status, _, _) = site.get("willing", path, &headers).await;
+                assert_eq!(status, StatusCode::BAD_REQUEST, "{upgrade} {connection} {path}");
+            }
         }
     }
+    assert_eq!(willing.dials(), before, "a pod was dialled");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -517,4 +526,67 @@ async fn a_browser_with_too_many_cookies_gets_a_page_that_removes_them() {
         assert!(ended.iter().all(|line| !line.starts_with("__Host-")), "{ended:?}");
     }
     assert_eq!(seen.load(Ordering::Relaxed), before, "the pod saw nothing of it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_that_is_full_of_cookies_is_rid_of_them_after_a_few_page_loads() {
+    let (site, _, _) = site().await;
+    // As many as Chromium keeps of one site.
+    let mut tossed: Vec<String> = (0..180).map(|number| format!("t{number}")).collect();
+    let mut loads = 0;
+    loop {
+        let pairs: Vec<String> = tossed
+            .iter()
+            .map(|name| format!("{name}={}", "x".repeat(4_000)))
+            .collect();
+        let cookies = format!("{}; {}", TICKET.1, pairs.join("; "));
+        let person = [
+            ("cookie", cookies.as_str()),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "document"),
+            ("accept", "text/html"),
+        ];
+        let (status, headers, body) = site.get("lab", "/lab", &person).await;
+        loads += 1;
+        if status == StatusCode::OK {
+            break;
+        }
+        let page = String::from_utf8_lossy(&body);
+        assert_eq!(
+            status,
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "{} cookies: {page} {}",
+            tossed.len(),
+            site.log()
+        );
+        assert!(page.contains("reload this page"), "{page}");
+        let before = tossed.len();
+        for line in headers.get_all("set-cookie") {
+            let name = line.to_str().unwrap().split('=').next().unwrap();
+            tossed.retain(|one| one != name);
+        }
+        assert!(tossed.len() < before, "none is removed: {page}");
+    }
+    assert!(loads <= 6, "{loads} page loads");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_opens_the_domain_itself_is_led_to_the_first_page() {
+    let (site, _, _) = site().await;
+    for path in ["/", "/lab?x=https://evil.example/"] {
+        let (status, headers, _) = site.get("", path, &[]).await;
+        assert_eq!(status, StatusCode::FOUND, "{path}: {}", site.log());
+        let location = headers["location"].to_str().unwrap();
+        assert!(
+            location.starts_with(&format!("https://auth.{BASE}")),
+            "{location}"
+        );
+        assert!(
+            location.ends_with('/') && !location.contains("evil"),
+            "{location}"
+        );
+    }
+    let post = Request::post("/").body(Body::empty()).unwrap();
+    let (status, headers, _) = site.send("", post).await.unwrap();
+    assert_eq!((status, headers.get("location")), (StatusCode::NOT_FOUND, None));
 }

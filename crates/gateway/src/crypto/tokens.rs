@@ -173,6 +173,9 @@ pub struct SessionCookie {
     /// The auth host.
     #[serde(rename = "h")]
     pub host: String,
+    /// Name of the provider that vouched; empty in cookies of earlier versions.
+    #[serde(rename = "p", default)]
+    pub provider: String,
     /// When it was issued, Unix seconds.
     #[serde(rename = "i")]
     pub issued: i64,

@@ -16,7 +16,7 @@ use http::header::{COOKIE, HOST, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Uri};
 
 use crate::index::{Domain, Index};
-use crate::pages::{self, Reader, dress};
+use crate::pages::{self, Reader, Removed, dress};
 use crate::request::cookies::StripList;
 use crate::request::{cookies, id};
 
@@ -58,7 +58,11 @@ pub(super) async fn refuse(uri: Uri, headers: HeaderMap, taken: usize, owners: &
     let reader = Reader::of(&headers);
     let (names, is_enough) = superfluous(&headers, taken, &owners.strip);
     let removes = reader == Reader::Person && !names.is_empty();
-    let mut response = pages::headers_too_large(removes && is_enough);
+    let mut response = pages::headers_too_large(match (removes, is_enough) {
+        (true, true) => Removed::Enough,
+        (true, false) => Removed::Some,
+        (false, _) => Removed::Nothing,
+    });
     if removes {
         let host = host.and_then(|host| host.split(':').next()).unwrap_or_default();
         let parent = owners

@@ -1,53 +1,160 @@
-//! who is signed in -> the first page of the auth host, which is where people sign out (pure).
+//! who is signed in, and what they may open -> the first page of the auth host, where people sign in and out (pure).
 
 use axum::response::Response;
 use http::StatusCode;
 
-use super::notice::{Action, Notice, Part, Tone};
+use super::identity::{Offer, offered};
+use super::notice::{Action, Notice, Part, Row, Tone};
+use crate::index::{Domain, Target};
+use api::workspace::Phase;
 
-/// For somebody who is signed in. Its buttons send a POST to `/sign-out`. `leads_to`: origin of the provider's sign-out, which
-/// the answer leads to.
-pub fn signed_in(user_name: &str, leads_to: Option<&str>) -> Response {
-    let form = |fields, button: &str, plain| Action::Form {
-        get: false,
-        to: "/sign-out".to_owned(),
-        fields,
-        button: button.to_owned(),
-        plain,
+/// Who is signed in.
+#[derive(Debug, Clone, Copy)]
+pub struct Account<'a> {
+    /// Kubernetes user name.
+    pub user_name: &'a str,
+    /// What people call the provider that vouched; `None` when it is not known any more.
+    pub provider: Option<&'a str>,
+    /// Origins of the providers' sign-out, which the answer to the form leads to.
+    pub leads_to: &'a str,
+}
+
+/// What a person may open.
+#[derive(Debug, Clone, Copy)]
+pub struct Shelf<'a> {
+    /// Lists that are not empty, each under its heading.
+    pub groups: &'a [(&'static str, Vec<&'a Target>)],
+    /// How many more there are than are listed.
+    pub left_out: usize,
+    /// Whether what is open to everybody is left out, because it depends on roles that nobody was asked about.
+    pub without_public: bool,
+}
+
+/// For somebody who is signed in. `shelf`: `None` where what they may do is not known at the moment.
+pub fn signed_in(domain: &Domain, account: Account<'_>, shelf: Option<Shelf<'_>>) -> Response {
+    let mut parts = match shelf {
+        Some(shelf) => listed(domain, shelf),
+        None => vec![Part::Soft(
+            "Your workspaces cannot be listed at the moment. Reload this page in a few seconds.".to_owned(),
+        )],
     };
-    let everywhere = vec![("everywhere", "yes".to_owned())];
-    let said = Notice::new("SignedIn", "You are signed in", format!("You are {user_name}."));
+    parts.push(Part::Actions(vec![
+        sign_out("Sign out", false),
+        sign_out("Sign out everywhere", true),
+    ]));
+    parts.push(Part::Soft(
+        "Signing out closes your workspaces in this browser; signing out everywhere closes them in all browsers. They go on running."
+            .to_owned(),
+    ));
     Notice {
         kind: "Account",
         tone: Tone::Good,
-        parts: vec![
-            Part::Soft(
-                "Signing out closes your workspaces in this browser; signing out everywhere closes them in all browsers. \
-                 They go on running."
-                    .to_owned(),
-            ),
-            Part::Actions(vec![
-                form(vec![], "Sign out", false),
-                form(everywhere, "Sign out everywhere", true),
-            ]),
-        ],
-        // Browsers apply form-action to the redirect that follows as well.
-        forms_to: Some(leads_to.unwrap_or_default().to_owned()),
-        ..said
+        parts,
+        forms_to: Some(account.leads_to.to_owned()),
+        ..Notice::new("SignedIn", "You are signed in", account.sentence())
     }
     .respond(StatusCode::OK)
 }
 
 /// For somebody who is not.
-pub fn signed_out() -> Response {
-    let said = Notice::new(
-        "SignedOut",
-        "You are signed out",
-        "To sign in, open the address of a workspace.",
-    );
+pub fn signed_out(offers: &[Offer<'_>]) -> Response {
     Notice {
         kind: "Account",
-        ..said
+        parts: offered(offers),
+        ..Notice::new(
+            "SignedOut",
+            "You are signed out",
+            "Sign in to see your workspaces, or open the address of one.",
+        )
     }
     .respond(StatusCode::OK)
+}
+
+/// As [`super::denied`], for somebody who is on the auth host, the one place where pages may name people. `another`: path of ours that
+/// begins a login as somebody else.
+pub fn denied_to(domain: &Domain, account: Account<'_>, another: String) -> Response {
+    let actions = vec![
+        Action::Link {
+            to: another,
+            text: "Use another account".to_owned(),
+        },
+        sign_out("Sign out", false),
+    ];
+    Notice {
+        parts: vec![
+            Part::Soft(super::HOW_TO_GET_IN.to_owned()),
+            Part::Soft(account.sentence()),
+            Part::Actions(actions),
+        ],
+        forms_to: Some(account.leads_to.to_owned()),
+        ..super::refusal(domain)
+    }
+    .respond(StatusCode::FORBIDDEN)
+}
+
+impl Account<'_> {
+    fn sentence(&self) -> String {
+        match self.provider {
+            Some(provider) => format!("You are {}, signed in with {provider}.", self.user_name),
+            None => format!("You are {}.", self.user_name),
+        }
+    }
+}
+
+/// A button that sends a POST to `/sign-out`. Browsers apply form-action to the redirect that follows as well.
+fn sign_out(button: &str, everywhere: bool) -> Action {
+    Action::Form {
+        get: false,
+        to: "/sign-out".to_owned(),
+        fields: if everywhere {
+            vec![("everywhere", "yes".to_owned())]
+        } else {
+            vec![]
+        },
+        button: button.to_owned(),
+        plain: true,
+    }
+}
+
+fn listed(domain: &Domain, shelf: Shelf<'_>) -> Vec<Part> {
+    let rows = |targets: &[&Target]| targets.iter().map(|target| row(domain, target)).collect();
+    let mut parts: Vec<Part> = shelf
+        .groups
+        .iter()
+        .map(|(title, targets)| Part::List {
+            title,
+            rows: rows(targets),
+        })
+        .collect();
+    let mut say = |text: String| parts.push(Part::Soft(text));
+    if shelf.groups.is_empty() {
+        say("You have no workspaces, and nobody shares one with you.".to_owned());
+    }
+    if shelf.left_out > 0 {
+        say(format!(
+            "{} more are not listed. Each opens at its own address.",
+            shelf.left_out
+        ));
+    }
+    if shelf.without_public {
+        say("Workspaces that are open to everybody are not listed. They open at their address.".to_owned());
+    }
+    parts
+}
+
+fn row(domain: &Domain, target: &Target) -> Row {
+    Row {
+        to: format!("{}/", domain.address(&target.site)),
+        name: target.name.clone(),
+        within: target.namespace.clone(),
+        state: match target.phase {
+            Phase::Running => "Running",
+            Phase::Starting => "Starting",
+            Phase::Stopping => "Stopping",
+            Phase::Stopped => "Stopped",
+            Phase::Failed => "Cannot run",
+            Phase::Invalid => "Not valid",
+            Phase::Deleting => "Being deleted",
+        },
+    }
 }

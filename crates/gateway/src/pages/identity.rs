@@ -16,6 +16,16 @@ pub struct Offer<'a> {
 
 /// Asks a person with whom they want to sign in.
 pub fn choice(offers: &[Offer<'_>]) -> Response {
+    Notice {
+        kind: "Sign in",
+        parts: offered(offers),
+        ..Notice::new("SignInRequired", "Sign in", "Choose where you have your account.")
+    }
+    .respond(StatusCode::OK)
+}
+
+/// A button for each that answers, and a sentence about each that does not.
+pub(super) fn offered(offers: &[Offer<'_>]) -> Vec<Part> {
     let mut links = Vec::new();
     let mut silent = Vec::new();
     for offer in offers {
@@ -30,14 +40,8 @@ pub fn choice(offers: &[Offer<'_>]) -> Response {
             ))),
         }
     }
-    let mut parts = vec![Part::Actions(links)];
-    parts.append(&mut silent);
-    Notice {
-        kind: "Sign in",
-        parts,
-        ..Notice::new("SignInRequired", "Sign in", "Choose where you have your account.")
-    }
-    .respond(StatusCode::OK)
+    let links = (!links.is_empty()).then_some(Part::Actions(links));
+    links.into_iter().chain(silent).collect()
 }
 
 /// For somebody whom `provider` vouches for and this site does not admit. By which rule is nobody's business but the
@@ -58,14 +62,27 @@ pub fn not_admitted(person: &str, provider: &str, again: &str) -> Response {
     .respond(StatusCode::FORBIDDEN)
 }
 
-/// For somebody who wants to sign in at a provider that does not answer.
-pub fn unreachable(provider: &str) -> Response {
+/// For somebody who wants to sign in at a provider that does not answer. `again`: path of ours that begins another login, where
+/// loading the page anew would not.
+pub fn unreachable(provider: &str, again: Option<&str>) -> Response {
+    let what_now = if again.is_some() {
+        "Try again"
+    } else {
+        "Reload this page"
+    };
     let text = format!(
-        "{provider}, where you would sign in, does not answer at the moment. Reload this page in a few seconds."
+        "{provider}, where you would sign in, does not answer at the moment. {what_now} in a few seconds."
     );
+    let link = again.map(|to| {
+        Part::Actions(vec![Action::Link {
+            to: to.to_owned(),
+            text: what_now.to_owned(),
+        }])
+    });
     Notice {
         tone: Tone::Calm,
         retry: Some(5),
+        parts: link.into_iter().collect(),
         ..Notice::new("NoIdentityProvider", "Try again shortly", text)
     }
     .respond(StatusCode::SERVICE_UNAVAILABLE)

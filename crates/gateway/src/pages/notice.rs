@@ -63,6 +63,21 @@ pub(crate) enum Part {
     Actions(Vec<Action>),
     /// A paragraph in softer colour.
     Soft(String),
+    /// Places to go to, under a heading.
+    List { title: &'static str, rows: Vec<Row> },
+}
+
+/// A place to go to.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    /// Where the link leads.
+    pub to: String,
+    /// The link's text.
+    pub name: String,
+    /// What tells it from others of the name.
+    pub within: String,
+    /// What it does at the moment.
+    pub state: &'static str,
 }
 
 /// How far a step is.
@@ -131,7 +146,7 @@ impl Notice {
         self.text.iter().for_each(|text| add(text));
         for part in &self.parts {
             match part {
-                Part::Elapsed(_) | Part::Actions(_) => {}
+                Part::Elapsed(_) | Part::Actions(_) | Part::List { .. } => {}
                 Part::Soft(text) => add(text),
                 Part::Steps(steps) => steps.iter().for_each(|(_, step)| add(step.word())),
                 Part::Cause { cause, message, .. } => {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::look::{Look, source};
 use super::markup::{escape, with_code};
-use super::notice::{Action, Notice, Part, Step, Tone, Watch};
+use super::notice::{Action, Notice, Part, Row, Step, Tone, Watch};
 
 /// Asks in the background, first after 250 ms. It shows what changed; when the page is another one, it loads that. The question is
 /// a HEAD request, because it has no effects in the workspace that may answer it by then.
@@ -102,6 +102,7 @@ fn shape(notice: &Notice) -> String {
         Part::Cause { .. } => "cause",
         Part::Actions(_) => "actions",
         Part::Soft(_) => "soft",
+        Part::List { .. } => "list",
     });
     let mut shape = format!("{} {}", notice.kind, notice.text.len());
     for part in parts {
@@ -219,7 +220,23 @@ fn part(html: &mut String, part: &Part) {
         Part::Soft(text) => {
             let _ = write!(html, "<p class=\"soft\">{}</p>", with_code(text));
         }
+        Part::List { title, rows } => list(html, title, rows),
     }
+}
+
+fn list(html: &mut String, title: &str, rows: &[Row]) {
+    let _ = write!(html, "<h2>{}</h2><ul>", escape(title));
+    for row in rows {
+        let _ = write!(
+            html,
+            "<li><span><a href=\"{}\">{}</a> <span class=\"soft\">{}</span></span><span class=\"soft\">{}</span></li>",
+            escape(&row.to),
+            escape(&row.name),
+            escape(&row.within),
+            escape(row.state),
+        );
+    }
+    html.push_str("</ul>");
 }
 
 /// The clock; the page's script lets it run. Readers of the screen are not told each second.
@@ -287,7 +304,7 @@ fn footer(html: &mut String, notice: &Notice, look: &Look, request: Option<&str>
     if let Some(origin) = &notice.account {
         let _ = write!(
             html,
-            "<p><a href=\"{}/\">Who is signed in? Sign out</a></p>",
+            "<p><a href=\"{}/\">Your account and workspaces</a></p>",
             escape(origin)
         );
     }

@@ -19,8 +19,8 @@ use crate::request::parameter;
 use crate::request::source_rule::Source;
 use crate::session::content::Content;
 use crate::sign_in::enter::not_a_page;
-use crate::sign_in::login;
 use crate::sign_in::seldom::Seldom;
+use crate::sign_in::{home, login};
 use crate::verify::AppState;
 
 /// Anybody can send answers that are refused.
@@ -38,16 +38,24 @@ async fn receive(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
     let domain = app.domain()?;
     let state = parameter(uri, "state")?.unwrap_or_default();
     let Some((slot, attempt)) = login::resume(app, headers, &state)? else {
-        return Ok(stale());
+        let is_a_door = app
+            .providers
+            .iter()
+            .any(|provider| provider.callback == uri.path());
+        return Ok(if is_a_door {
+            stale(&domain)
+        } else {
+            pages::bare(StatusCode::NOT_FOUND)
+        });
     };
     let Some(_place) = app.sessions.login_place(&state).await? else {
-        return Ok(stale());
+        return Ok(stale(&domain));
     };
     let mut response = match complete(app, &domain, uri, headers, &attempt).await {
         Ok(response) => response,
         Err(problem) => {
             problem.record(&app.audit);
-            problem.answer()
+            problem.answer(&another_go(app, &attempt))
         }
     };
     // Whatever came of it, this attempt is over.
@@ -55,12 +63,29 @@ async fn receive(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
     Ok(response)
 }
 
-fn stale() -> Response {
-    pages::message(
+fn stale(domain: &Domain) -> Response {
+    pages::message_with_link(
         StatusCode::BAD_REQUEST,
         "This sign-in cannot be completed",
-        "It took too long, was completed before or was begun in another browser. Open your workspace's address again.",
+        "It took too long, was completed before or was begun in another browser. Open your workspace's address again, or \
+         choose it from the list.",
+        format!("{}/", domain.auth_origin()),
+        "Go to your workspaces",
     )
+}
+
+/// Path that begins the login anew: to load the answer to this one again would lead nowhere.
+fn another_go(app: &AppState, attempt: &LoginAttempt) -> String {
+    let now = app.clock.now();
+    let enter = Enter {
+        expires: now + ENTER_LIFE,
+        ..attempt.enter.clone()
+    };
+    match enter.seal(&app.keys, now) {
+        Ok(enter) => format!("/enter?t={enter}"),
+        // Without keys that begins nothing either, and says so.
+        Err(_) => format!("{}?", home::SIGN_IN),
+    }
 }
 
 async fn complete(
@@ -116,7 +141,6 @@ async fn complete(
         return Err(Problem::NotAdmitted {
             person: known_as(&login.claims, &identity.user_name).to_owned(),
             provider: registered.title.clone(),
-            again: format!("/enter?t={enter}&as=another"),
             user_name: identity.user_name,
             issuer: registered.issuer.clone(),
             outside,
@@ -143,6 +167,7 @@ async fn complete(
         session,
         lineage,
         host: domain.auth_host(),
+        provider: registered.name.clone(),
         issued: now,
         expires: content.end,
     };
@@ -187,8 +212,6 @@ enum Problem {
         person: String,
         /// As people call it.
         provider: String,
-        /// Where they can sign in as somebody else.
-        again: String,
         user_name: String,
         issuer: String,
         outside: Outside,
@@ -231,8 +254,13 @@ impl Problem {
         }
     }
 
-    fn answer(self) -> Response {
-        let message = |status, text: &str| pages::message(status, "You are not signed in", text);
+    /// `again`: path that begins the login anew.
+    fn answer(self, again: &str) -> Response {
+        let go = |status, text: &str, to: String, link| {
+            pages::message_with_link(status, "You are not signed in", text, to, link)
+        };
+        let message = |status, text: &str| go(status, text, again.to_owned(), "Try again");
+        let another = format!("{again}&as=another");
         match self {
             Self::Foreign => {
                 refused(&"the authorization response names another issuer, or none");
@@ -243,18 +271,13 @@ impl Problem {
             }
             Self::Declined => message(
                 StatusCode::FORBIDDEN,
-                "The identity provider did not sign you in. Open your workspace's address to try again.",
+                "The identity provider did not sign you in.",
             ),
             Self::Unreachable { title, reason } => {
                 tracing::warn!(provider = title, reason, "a login failed");
-                pages::unreachable(&title)
+                pages::unreachable(&title, Some(again))
             }
-            Self::NotAdmitted {
-                person,
-                provider,
-                again,
-                ..
-            } => pages::not_admitted(&person, &provider, &again),
+            Self::NotAdmitted { person, provider, .. } => pages::not_admitted(&person, &provider, &another),
             Self::Redeem(error @ RedeemError::Client(_)) => {
                 tracing::error!(%error, "logins fail");
                 message(
@@ -274,17 +297,23 @@ impl Problem {
                 refused(&error);
                 message(
                     StatusCode::FORBIDDEN,
-                    "The identity provider's answer was refused. Open your workspace's address to try again; if that does \
-                     not help, tell your administrator to look at the gateway's log.",
+                    "The identity provider's answer was refused. If trying again does not help, tell your administrator to \
+                     look at the gateway's log.",
                 )
             }
             Self::Unusable(reason) => {
                 refused(&reason);
-                message(
+                go(
                     StatusCode::FORBIDDEN,
                     &format!("Tell your administrator: {reason}."),
+                    another,
+                    "Sign in with another account",
                 )
             }
+            Self::Failure(Failure::Unavailable) => message(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The gateway cannot complete the sign-in at the moment. Try again in a few seconds.",
+            ),
             Self::Failure(failure) => failure.answer(),
         }
     }

@@ -4,12 +4,13 @@ use axum::response::Response;
 use http::header::HeaderMap;
 use http::{StatusCode, Uri};
 
-use crate::answers::{Failure, redirect, refuse_page};
+use crate::answers::{Failure, redirect};
 use crate::crypto::tokens::{CODE_LIFE, Code, Enter, RandomId, Token as _};
 use crate::index::Domain;
 use crate::pages;
 use crate::request::parameter;
 use crate::request::source_rule::Source;
+use crate::sign_in::home;
 use crate::sign_in::login::{self, Wish};
 use crate::verify::AppState;
 
@@ -26,7 +27,7 @@ async fn proceed(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
     let sealed = parameter(uri, "t")?.unwrap_or_default();
     let Some(enter) = Enter::open_even_expired(&app.keys, &sealed).filter(|enter| is_ours(&domain, enter))
     else {
-        return Ok(unknown_link());
+        return Ok(unknown_link(&domain));
     };
     if enter.expires <= app.clock.now() {
         // A link of ours that lay about: the workspace's host makes a new one.
@@ -37,9 +38,15 @@ async fn proceed(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
         Some(session) if !wish.is_for_another() && !enter.again => session,
         _ => return login::begin(app, &domain, headers, (enter, &sealed), &wish),
     };
+    if enter.site == home::site(&domain) {
+        return Ok(redirect(StatusCode::FOUND, &address(&domain, &enter)));
+    }
     let allow = match app.decide(&enter.site, None, &session).await {
         Ok(allow) => allow,
-        Err(refusal) => return Ok(refuse_page(refusal, &domain)),
+        Err(refusal) => {
+            let another = format!("/enter?t={sealed}&as=another");
+            return home::refuse(app, &domain, (refusal, &session), headers, another);
+        }
     };
     let now = app.clock.now();
     let callback = format!("{}/_workspace/callback", domain.address(&enter.site));
@@ -56,9 +63,9 @@ async fn proceed(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
     Ok(redirect(StatusCode::FOUND, &format!("{callback}?code={code}")))
 }
 
-/// Whether the link leads to a site of the present domain: the base domain may have changed.
+/// Whether the link leads to a site of the present domain, or to the first page of its auth host: the base domain may have changed.
 fn is_ours(domain: &Domain, enter: &Enter) -> bool {
-    domain.has(&enter.site)
+    domain.has(&enter.site) || enter.site == home::site(domain)
 }
 
 /// Address at the workspace that a link leads back to.
@@ -67,11 +74,13 @@ pub(super) fn address(domain: &Domain, enter: &Enter) -> String {
 }
 
 /// The link is none of ours, or its key is gone.
-pub(super) fn unknown_link() -> Response {
-    pages::message(
+pub(super) fn unknown_link(domain: &Domain) -> Response {
+    pages::message_with_link(
         StatusCode::BAD_REQUEST,
         "This link is not valid",
-        "It is incomplete or too old. Open your workspace's address again.",
+        "It is incomplete or too old. Open your workspace's address again, or choose it from the list.",
+        format!("{}/", domain.auth_origin()),
+        "Go to your workspaces",
     )
 }
 

@@ -13,6 +13,7 @@ use crate::crypto::tokens::{Code, Token as _};
 use crate::request::cookies;
 use crate::request::source_rule::Source;
 use crate::request::{accepts_html, parameter};
+use crate::sign_in::home::SIGN_IN;
 use crate::throttle::{What, Who};
 use crate::verify::AppState;
 
@@ -36,7 +37,7 @@ fn is_for_a_person(headers: &HeaderMap) -> bool {
 
 fn what(path: &str) -> What {
     match path {
-        "/enter" => What::Enter,
+        "/enter" | SIGN_IN => What::Enter,
         "/start" => What::Start,
         "/sign-out" => What::SignOut,
         "/backchannel-logout" => What::Backchannel,

@@ -62,7 +62,7 @@ pub(super) fn begin(
     };
     match registered.get() {
         Some(provider) => send(app, domain, headers, enter, (registered, provider), wish.another),
-        None => Ok(pages::unreachable(&registered.title)),
+        None => Ok(pages::unreachable(&registered.title, None)),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! In the order of a login: `enter` on the auth host, `login` to the identity provider, `callback` from it,
 //! `workspace_callback` on the workspace's host (where `workspace_enter` begins it for proxies that cannot). `again` begins one
-//! although there is a session, `start` starts a stopped workspace, `sign_out` ends a session, `backchannel` does when the identity
+//! although there is a session, `home` without a workspace to go to (its page lists what `listing` finds), `start` starts a stopped workspace, `sign_out` ends a session, `backchannel` does when the identity
 //! provider says so. `guard` turns away who asks too often.
 
 mod again;
@@ -10,6 +10,8 @@ mod backchannel;
 mod callback;
 mod enter;
 mod guard;
+mod home;
+mod listing;
 mod login;
 mod seldom;
 mod sign_out;
@@ -41,8 +43,7 @@ pub fn auth(app: Arc<AppState>) -> Router {
     let start = async |State(app): State<Arc<AppState>>, headers: HeaderMap, body: Bytes| {
         start::start(&app, &headers, &body).await
     };
-    let home =
-        async |State(app): State<Arc<AppState>>, headers: HeaderMap| sign_out::home(&app, &headers).await;
+    let home = async |State(app): State<Arc<AppState>>, headers: HeaderMap| home::home(&app, &headers).await;
     let sign_out = async |State(app): State<Arc<AppState>>, headers: HeaderMap, body: Bytes| {
         sign_out::sign_out(&app, &headers, &body).await
     };
@@ -62,6 +63,7 @@ pub fn auth(app: Arc<AppState>) -> Router {
             post(logout).layer(DefaultBodyLimit::max(backchannel::MAX_BODY)),
         )
         .route("/enter", get(enter))
+        .route(home::SIGN_IN, get(sign_in))
         .route("/callback", get(callback))
         .route("/callback/{provider}", get(callback))
         .route(
@@ -95,6 +97,13 @@ pub fn workspace(app: Arc<AppState>) -> Router {
 async fn enter(State(app): State<Arc<AppState>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
     match method {
         Method::GET => enter::enter(&app, &uri, &headers).await,
+        _ => only_get(),
+    }
+}
+
+async fn sign_in(State(app): State<Arc<AppState>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    match method {
+        Method::GET => home::sign_in(&app, &uri, &headers).await,
         _ => only_get(),
     }
 }

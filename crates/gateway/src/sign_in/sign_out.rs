@@ -8,32 +8,11 @@ use http::header::{CONTENT_TYPE, HeaderMap};
 
 use crate::answers::{Failure, redirect, wrong_source};
 use crate::index::Domain;
-use crate::oidc::{Provider, Registered};
-use crate::pages;
 use crate::request::cookies;
 use crate::request::one_of;
 use crate::request::source_rule::{Source, single};
 use crate::session::Ended;
 use crate::verify::AppState;
-
-/// Answers `GET https://auth.<base>/`: who is signed in, and buttons to change that.
-pub(super) async fn home(app: &AppState, headers: &HeaderMap) -> Response {
-    let answer = async {
-        if Source::of(headers)?.is_embedded() {
-            return Ok(super::enter::not_a_page());
-        }
-        let domain = app.domain()?;
-        Ok(match app.signed_in(&domain, headers).await? {
-            Some(session) => {
-                let found = app.providers.iter().filter_map(Registered::get);
-                let origins: Vec<String> = found.filter_map(Provider::end_session_origin).collect();
-                pages::signed_in(&session.identity.user_name, Some(&origins.join(" ")))
-            }
-            None => pages::signed_out(),
-        })
-    };
-    answer.await.unwrap_or_else(Failure::answer)
-}
 
 /// Answers `POST https://auth.<base>/sign-out`. `body`: the form, at most [`super::start::MAX_FORM`] bytes.
 pub(super) async fn sign_out(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Response {

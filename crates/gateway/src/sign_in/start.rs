@@ -9,11 +9,12 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
-use crate::answers::{Failure, redirect, refuse_page};
+use crate::answers::{Failure, redirect};
 use crate::index::{Domain, Site};
 use crate::pages;
 use crate::request::source_rule::{Source, single};
 use crate::request::{one_of, parameter};
+use crate::sign_in::home;
 use crate::verify::AppState;
 use crate::verify::decision::Allow;
 
@@ -85,8 +86,13 @@ async fn asked(
             "Open the workspace",
         )));
     };
-    let decided = app.decide(&site, None, &session).await;
-    Ok(decided.map_err(|refusal| refuse_page(refusal, domain)))
+    Ok(match app.decide(&site, None, &session).await {
+        Ok(allow) => Ok(allow),
+        Err(refusal) => {
+            let another = format!("{}?as=another", home::SIGN_IN);
+            Err(home::refuse(app, domain, (refusal, &session), headers, another)?)
+        }
+    })
 }
 
 /// Back to the workspace, whose page shows how it starts.

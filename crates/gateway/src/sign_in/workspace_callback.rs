@@ -37,7 +37,7 @@ async fn receive(app: &AppState, site: &Site, uri: &Uri, headers: &HeaderMap) ->
     let sealed = parameter(uri, "code")?.unwrap_or_default();
     let Some(code) = Code::open_even_expired(&app.keys, &sealed).filter(|code| code.enter.site == *site)
     else {
-        return Ok(unknown_link());
+        return Ok(unknown_link(&domain));
     };
     // The cookie first: without it the code must stay as it is for the browser that it was made for.
     let browser = cookies::find(headers, site.pre())?.map(fingerprint);

@@ -118,9 +118,14 @@ async fn the_code_of_one_provider_is_refused_at_the_door_of_another_and_reaches_
             let at = sent_to(&browser, host, choice).await;
             let back = browser.step(&at).await.location().unwrap().to_owned();
             let (_, query) = back.split_once('?').unwrap();
-            for door in [wrong_door, "/callback/nobody", "/callback/main"] {
+            for (door, status) in [
+                (wrong_door, StatusCode::BAD_REQUEST),
+                // The attempt is over.
+                ("/callback/nobody", StatusCode::NOT_FOUND),
+                ("/callback/main", StatusCode::NOT_FOUND),
+            ] {
                 let answer = browser.step(&format!("{AUTH}{door}?{query}")).await;
-                assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{door}");
+                assert_eq!(answer.status, status, "{door}");
             }
             // The attempt is over: its code is worth nothing at the right door either.
             assert_eq!(browser.step(&back).await.status, StatusCode::BAD_REQUEST);

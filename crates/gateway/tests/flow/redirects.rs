@@ -63,6 +63,8 @@ fn no_parameter_leads_elsewhere() {
         Just("callback?state=x&code="),
         Just("callback?code=x&state="),
         Just("start?host="),
+        Just("sign-in?with="),
+        Just("sign-in?as=another&rd="),
         Just("enter?t=x&rd="),
         Just("start?host=lab-a.ws.example&rd="),
     ];
@@ -128,7 +130,7 @@ async fn links_that_are_sealed_by_somebody_else_or_for_another_domain_lead_nowhe
     for sealed in [
         enter(LAB).seal(&foreign, NOW).unwrap(),
         enter("evil.example").seal(ours, NOW).unwrap(),
-        enter("auth.ws.example").seal(ours, NOW).unwrap(),
+        enter("auth.evil.example").seal(ours, NOW).unwrap(),
         enter("a.b.ws.example").seal(ours, NOW).unwrap(),
         enter("evil.example:8443/.ws.example").seal(ours, NOW).unwrap(),
     ] {

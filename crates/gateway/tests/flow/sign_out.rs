@@ -248,7 +248,11 @@ async fn the_first_page_and_every_refusal_lead_to_signing_out_without_scripts() 
     );
     let home = bob.step(&format!("{AUTH}/")).await;
     assert_eq!(home.status, StatusCode::OK);
-    assert!(home.body.contains("You are bob."), "{}", home.body);
+    assert!(
+        home.body.contains("You are bob, signed in with "),
+        "{}",
+        home.body
+    );
     assert!(home.body.contains("<form method=\"post\" action=\"/sign-out\">"));
     assert!(!home.body.contains("<script"));
     let policy = home.headers["content-security-policy"].to_str().unwrap();

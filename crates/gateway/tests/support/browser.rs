@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use http::StatusCode;
-use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE};
+use http::header::{CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE};
 use http_body_util::BodyExt as _;
 use serde_json::{Map, Value};
 
@@ -75,6 +75,18 @@ impl Answer {
         let (before, _) = self.body.split_once(&format!("\">{text}</a>"))?;
         let (_, path) = before.rsplit_once("href=\"")?;
         Some(format!("{AUTH}{}", path.replace("&amp;", "&")))
+    }
+
+    /// All that it tells but the sealed copy of the address that was asked for, which whoever asked has already.
+    pub(crate) fn told(&self) -> (StatusCode, HeaderMap, String) {
+        let mut headers = self.headers.clone();
+        headers.remove(CONTENT_LENGTH);
+        let mut body = self.body.clone();
+        if let Some((before, after)) = self.body.split_once("/enter?t=") {
+            let end = after.find(['&', '"']).unwrap();
+            body = format!("{before}{}", &after[end..]);
+        }
+        (self.status, headers, body)
     }
 
     pub(crate) fn json(&self) -> Value {

@@ -1,0 +1,81 @@
+//! a person and the index -> the workspaces that they may open, as far as that is known without asking anybody (pure).
+
+use api::manager::Rbac;
+use rules::access::{self, Allowed, Decision, Facts, Person, Right};
+
+use crate::index::{Snapshot, Target};
+use crate::oidc::claims::Identity;
+
+/// Most workspaces on one page.
+pub(super) const MOST: usize = 200;
+
+const HEADINGS: [&str; 4] = [
+    "Your workspaces",
+    "Shared with you",
+    "Open to everybody",
+    "Others that you may open as an administrator",
+];
+
+/// What one page lists.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Listing<'a> {
+    /// Headings with the workspaces under them, by name; none is empty.
+    pub(super) groups: Vec<(&'static str, Vec<&'a Target>)>,
+    /// How many more there are.
+    pub(super) left_out: usize,
+    /// Whether those that are open to everybody are missing, because roles decide.
+    pub(super) without_public: bool,
+}
+
+impl<'a> Listing<'a> {
+    /// At most `most` workspaces, the person's own first.
+    pub(super) fn of(index: &'a Snapshot, identity: &Identity, now: i64, most: usize) -> Self {
+        let mut found: Vec<(usize, &Target)> = index
+            .targets()
+            .filter_map(|target| Some((heading(index, target, identity, now)?, &**target)))
+            .collect();
+        found.sort_by(|(a, one), (b, other)| {
+            (a, &one.name, &one.namespace).cmp(&(b, &other.name, &other.namespace))
+        });
+        let left_out = found.len().saturating_sub(most);
+        found.truncate(most);
+        let groups = found.chunk_by(|(a, _), (b, _)| a == b).map(|group| {
+            let targets = group.iter().map(|(_, target)| *target).collect();
+            (HEADINGS[group[0].0], targets)
+        });
+        let policy = index.policy();
+        Self {
+            groups: groups.collect(),
+            left_out,
+            without_public: policy.rbac == Rbac::Required && !policy.refuses_guests,
+        }
+    }
+}
+
+/// Under which heading the person finds it. Roles have no say here: to ask about each workspace would be a question per row, and to
+/// show what they may forbid would tell its name. An owner knows what they own.
+fn heading(index: &Snapshot, target: &Target, identity: &Identity, now: i64) -> Option<usize> {
+    let person = Person {
+        user: &identity.user_name,
+        groups: &identity.groups,
+    };
+    if !person.user.is_empty() && person.user == target.owner {
+        return Some(0);
+    }
+    let facts = Facts {
+        owner: &target.owner,
+        access: target.access_type,
+        shared: &target.shared,
+    };
+    match access::connect(person, facts, index.policy(), || Right::Missing, now) {
+        Decision::Allow(Allowed::Owner) => Some(0),
+        Decision::Allow(Allowed::Share | Allowed::GroupShare) => Some(1),
+        Decision::Allow(Allowed::Public) => Some(2),
+        Decision::Allow(Allowed::Administrator) => Some(3),
+        Decision::Deny(_) | Decision::Ask => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "listing_tests.rs"]
+mod tests;

@@ -1,0 +1,160 @@
+//! What the list holds.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use api::workspace::{AccessType, Phase};
+use rules::access::{Policy, Shared};
+use serde_json::json;
+
+use super::*;
+use crate::index::Domain;
+
+fn target(name: &str, owner: &str, access_type: AccessType, shared: Shared) -> Target {
+    Target {
+        uid: format!("uid-of-{name}"),
+        namespace: "team".into(),
+        name: name.into(),
+        site: format!("{name}.ws.example").into(),
+        owner: owner.into(),
+        access_type,
+        shared: Arc::new(shared),
+        run_id: String::new(),
+        phase: Phase::Running,
+        message: String::new(),
+        story: None,
+        endpoint: None,
+    }
+}
+
+fn shared_with(kind: &str, name: &str, end: i64) -> Shared {
+    let mut shared = Shared::default();
+    let subject = serde_json::from_value(json!({"kind": kind, "name": name})).unwrap();
+    shared.add(&subject, Some(end));
+    shared
+}
+
+fn index(policy: Policy) -> Snapshot {
+    let private = AccessType::OwnerOnly;
+    let targets = [
+        target("zeta", "alice", private, Shared::default()),
+        target("alpha", "alice", AccessType::Public, Shared::default()),
+        target("bobs", "bob", private, Shared::default()),
+        target("open", "bob", AccessType::Public, Shared::default()),
+        target("to-alice", "bob", private, shared_with("User", "alice", 100)),
+        target("to-group", "bob", private, shared_with("Group", "ml", 100)),
+        target("nobodys", "", private, Shared::default()),
+    ];
+    Snapshot::new(Some(Domain::new("ws.example", 443)), targets).under(policy)
+}
+
+fn identity(user: &str, groups: &[&str]) -> Identity {
+    Identity {
+        user_name: user.into(),
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+    }
+}
+
+fn listed(policy: Policy, identity: &Identity, now: i64) -> Vec<(&'static str, Vec<String>)> {
+    let index = index(policy);
+    let listing = Listing::of(&index, identity, now, MOST);
+    let name = |target: &&Target| target.name.clone();
+    let groups = listing.groups.iter();
+    groups
+        .map(|(heading, targets)| (*heading, targets.iter().map(name).collect()))
+        .collect()
+}
+
+fn names(of: &[&str]) -> Vec<String> {
+    of.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn ignoring() -> Policy {
+    Policy {
+        rbac: Rbac::Ignored,
+        ..Policy::default()
+    }
+}
+
+#[test]
+fn a_person_finds_what_they_own_and_what_is_shared_with_them_and_nothing_that_a_role_may_forbid() {
+    assert_eq!(
+        listed(Policy::default(), &identity("alice", &["ml"]), 0),
+        [
+            ("Your workspaces", names(&["alpha", "zeta"])),
+            ("Shared with you", names(&["to-alice", "to-group"])),
+        ]
+    );
+    let index = index(Policy::default());
+    assert!(Listing::of(&index, &identity("alice", &[]), 0, MOST).without_public);
+}
+
+#[test]
+fn where_roles_have_no_say_what_is_open_to_everybody_is_listed() {
+    assert_eq!(
+        listed(ignoring(), &identity("alice", &[]), 0),
+        [
+            ("Your workspaces", names(&["alpha", "zeta"])),
+            ("Shared with you", names(&["to-alice"])),
+            ("Open to everybody", names(&["open"])),
+        ]
+    );
+    assert!(!Listing::of(&index(ignoring()), &identity("alice", &[]), 0, MOST).without_public);
+}
+
+#[test]
+fn a_share_that_has_ended_is_not_listed() {
+    assert_eq!(
+        listed(Policy::default(), &identity("alice", &["ml"]), 100),
+        [("Your workspaces", names(&["alpha", "zeta"]))]
+    );
+}
+
+#[test]
+fn strangers_and_nobody_find_nothing_not_even_what_nobody_owns() {
+    for user in ["eve", ""] {
+        assert_eq!(listed(Policy::default(), &identity(user, &[]), 0), [], "{user:?}");
+    }
+    assert_eq!(listed(ignoring(), &identity("", &["ml"]), 0), []);
+}
+
+#[test]
+fn administrators_find_the_rest_after_their_own() {
+    let policy = Policy {
+        admin_groups: HashSet::from(["admins".to_owned()]),
+        ..Policy::default()
+    };
+    assert_eq!(
+        listed(policy, &identity("alice", &["admins"]), 0),
+        [
+            ("Your workspaces", names(&["alpha", "zeta"])),
+            ("Shared with you", names(&["to-alice"])),
+            (
+                "Others that you may open as an administrator",
+                names(&["bobs", "nobodys", "open", "to-group"])
+            ),
+        ]
+    );
+}
+
+#[test]
+fn where_workspaces_are_one_origin_neither_shares_nor_what_is_open_is_listed() {
+    let policy = Policy {
+        refuses_guests: true,
+        ..ignoring()
+    };
+    assert_eq!(
+        listed(policy.clone(), &identity("alice", &["ml"]), 0),
+        [("Your workspaces", names(&["alpha", "zeta"]))]
+    );
+    assert!(!Listing::of(&index(policy), &identity("alice", &[]), 0, MOST).without_public);
+}
+
+#[test]
+fn a_long_list_is_cut_after_the_persons_own_and_says_by_how_many() {
+    let index = index(ignoring());
+    let listing = Listing::of(&index, &identity("alice", &["ml"]), 0, 3);
+    let count: usize = listing.groups.iter().map(|(_, targets)| targets.len()).sum();
+    assert_eq!((count, listing.left_out), (3, 2));
+    assert_eq!(listing.groups[0].1.len(), 2, "their own stay");
+}

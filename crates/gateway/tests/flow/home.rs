@@ -1,0 +1,278 @@
+//! The first page of the sign-in host as newcomers meet it, and the way on from every login that came to nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::workspace::{AccessType, Phase};
+use gateway::index::Target;
+use http::{Method, StatusCode};
+use rules::access::Shared;
+use serde_json::json;
+use tokio::time::advance;
+
+use crate::support::browser::{Answer, NAVIGATION, headers};
+use crate::support::page::check;
+use crate::support::world::{AUTH, BOBS, ISSUER, LAB, NONE, OPEN, World, origin, target};
+
+fn home() -> String {
+    format!("{AUTH}/")
+}
+
+fn lab() -> String {
+    format!("{}/", origin(LAB))
+}
+
+fn is_page(answer: &Answer) {
+    check(
+        &answer.body,
+        answer.headers["content-security-policy"].to_str().unwrap(),
+    );
+    assert!(!answer.body.contains("<script"), "{}", answer.body);
+    assert_eq!(answer.headers["cache-control"], "no-store");
+}
+
+/// Path of the provider's answer to the login that this redirect begins.
+fn answered(redirect: &Answer, how: &str) -> String {
+    let (_, state) = redirect.location().unwrap().split_once("state=").unwrap();
+    let state = state.split('&').next().unwrap();
+    format!("{AUTH}/callback?{how}&state={state}&iss={ISSUER}")
+}
+
+#[tokio::test]
+async fn a_newcomer_signs_in_on_the_first_page_and_comes_back_to_a_list_of_their_workspaces() {
+    let world = World::new().await;
+    let mut guests = Shared::default();
+    let alice = json!({"kind": "User", "name": "alice"});
+    guests.add(&serde_json::from_value(alice).unwrap(), None);
+    let with_alice = Target {
+        shared: Arc::new(guests),
+        phase: Phase::Stopped,
+        ..target("given-c.ws.example", "bob", AccessType::OwnerOnly)
+    };
+    world.publish(vec![
+        target(LAB, "alice", AccessType::OwnerOnly),
+        target(BOBS, "bob", AccessType::OwnerOnly),
+        target(OPEN, "bob", AccessType::Public),
+        with_alice,
+    ]);
+    let alice = world.browser("alice");
+    let first = alice.step(&home()).await;
+    assert_eq!(first.status, StatusCode::OK);
+    is_page(&first);
+    assert!(first.body.contains("You are signed out"), "{}", first.body);
+    let landing = alice.open(&first.link("Sign in").unwrap()).await;
+    assert_eq!(landing.url, home(), "{:?}", landing.trail);
+    let page = landing.answer;
+    is_page(&page);
+    for told in [
+        "You are alice, signed in with ",
+        "Your workspaces",
+        &format!("<a href=\"{}\">lab-a</a>", lab()),
+        "Running",
+        "Shared with you",
+        "<a href=\"https://given-c.ws.example:8443/\">given-c</a>",
+        "Stopped",
+        "open to everybody are not listed",
+        "action=\"/sign-out\"",
+        "Sign out everywhere",
+    ] {
+        assert!(page.body.contains(told), "{told} in {}", page.body);
+    }
+    for hidden in ["lab-b", "open-b"] {
+        assert!(!page.body.contains(hidden), "{hidden} in {}", page.body);
+    }
+    let asked = world.server.take_calls();
+    let asked = asked
+        .iter()
+        .filter(|call| format!("{call:?}").contains("subjectaccessreviews"));
+    assert_eq!(asked.count(), 0, "the list asks for no right");
+    // From the list into a workspace without another login.
+    let into = alice.open(&lab()).await;
+    assert!(into.is_inside() && !into.trail.iter().any(|url| url.starts_with(ISSUER)));
+}
+
+#[tokio::test]
+async fn signing_in_again_leads_home_and_as_somebody_else_to_the_provider() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    let sign_in = format!("{AUTH}/sign-in");
+    assert_eq!(alice.open(&sign_in).await.url, home());
+    assert_eq!(alice.step(&sign_in).await.location(), Some(home().as_str()));
+    let other = alice.step(&format!("{sign_in}?as=another")).await;
+    let location = other.location().unwrap();
+    assert!(
+        location.starts_with(ISSUER) && location.contains("prompt=select_account"),
+        "{location}"
+    );
+    let frame = headers(&[
+        ("sec-fetch-site", "same-site"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "iframe"),
+    ]);
+    assert_eq!(
+        alice.send("GET", &sign_in, frame).await.status,
+        StatusCode::FORBIDDEN
+    );
+    for method in [Method::HEAD, Method::POST] {
+        let answer = world
+            .page(method.clone(), &sign_in, headers(&NAVIGATION), String::new())
+            .await;
+        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method}");
+        assert!(!answer.headers.contains_key("set-cookie"));
+    }
+}
+
+#[tokio::test]
+async fn the_first_page_says_that_the_provider_does_not_answer() {
+    let world = World::without_provider();
+    let page = world.browser("alice").step(&home()).await;
+    is_page(&page);
+    assert_eq!(page.link("Sign in"), None);
+    assert!(
+        page.body.contains("does not answer at the moment"),
+        "{}",
+        page.body
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_listed_on_an_index_that_may_be_out_of_date() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    assert!(alice.open(&lab()).await.is_inside());
+    world.app.freshness.sent(1);
+    advance(Duration::from_secs(61)).await;
+    let page = alice.step(&home()).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(
+        page.body.contains("cannot be listed at the moment"),
+        "{}",
+        page.body
+    );
+    assert!(!page.body.contains("lab-a"), "{}", page.body);
+    world.app.freshness.seen(1);
+    assert!(alice.step(&home()).await.body.contains("lab-a"));
+}
+
+#[tokio::test]
+async fn a_login_that_came_to_nothing_has_a_link_that_begins_it_anew_and_leads_where_it_was_to() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    for (how, status) in [
+        ("error=access_denied", StatusCode::FORBIDDEN),
+        ("code=made-up", StatusCode::FORBIDDEN),
+    ] {
+        let sent = alice
+            .open_until(&format!("{}lab/tree?x=1", lab()), |url| url.starts_with(ISSUER))
+            .await;
+        let failed = alice.step(&answered(&sent.answer, how)).await;
+        assert_eq!(failed.status, status, "{how}: {}", failed.body);
+        is_page(&failed);
+        let landing = alice.open(&failed.link("Try again").unwrap()).await;
+        assert!(landing.is_inside(), "{how}: {:?}", landing.trail);
+        assert_eq!(landing.url, format!("{}lab/tree?x=1", lab()));
+        alice.set_cookie(LAB, "__Host-ws", None);
+        alice.set_cookie("auth.ws.example", "__Host-session", None);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_late_leads_to_the_first_page_and_an_address_of_no_provider_is_not_found() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    let sent = alice.open_until(&lab(), |url| url.starts_with(ISSUER)).await;
+    let late = answered(&sent.answer, "code=x");
+    world.pass(11 * 60);
+    let answer = alice.step(&late).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    is_page(&answer);
+    assert!(
+        answer
+            .body
+            .contains(&format!("href=\"{}\">Go to your workspaces</a>", home())),
+        "{}",
+        answer.body
+    );
+    let nowhere = alice.step(&format!("{AUTH}/callback/foo")).await;
+    assert_eq!(nowhere.status, StatusCode::NOT_FOUND);
+    is_page(&nowhere);
+    assert!(
+        nowhere.body.contains("There is nothing at this address."),
+        "{}",
+        nowhere.body
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_on_the_sign_in_host_names_the_person_and_leads_to_another_account_and_nowhere_else_does() {
+    let world = World::new().await;
+    let mut bob = world.browser("bob");
+    let refused = bob.open(&lab()).await;
+    assert!(refused.url.starts_with(AUTH));
+    let page = refused.answer;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    is_page(&page);
+    assert!(
+        page.body.contains("You are bob, signed in with "),
+        "{}",
+        page.body
+    );
+    assert!(page.body.contains("action=\"/sign-out\""), "{}", page.body);
+    for hidden in ["alice", "team"] {
+        assert!(!page.body.contains(hidden), "{hidden} in {}", page.body);
+    }
+    let another = page.link("Use another account").unwrap();
+    bob.person = world.browser("alice").person;
+    let landing = bob.open(&another).await;
+    assert!(landing.is_inside(), "{:?}", landing.trail);
+    assert_eq!(landing.url, lab());
+
+    // Her own workspace changes hands: its host shares its origin with what its users write, so it names nobody.
+    world.publish(vec![target(LAB, "carol", AccessType::OwnerOnly)]);
+    let there = bob.step(&lab()).await;
+    assert_eq!(there.status, StatusCode::FORBIDDEN);
+    is_page(&there);
+    for hidden in ["alice", "bob", "<form"] {
+        assert!(!there.body.contains(hidden), "{hidden} in {}", there.body);
+    }
+    assert!(
+        there.body.contains(&format!("<a href=\"{}\">", home())),
+        "{}",
+        there.body
+    );
+}
+
+#[tokio::test]
+async fn a_workspace_that_does_not_exist_is_refused_in_the_same_words() {
+    let world = World::new().await;
+    let bob = world.browser("bob");
+    let page = async |host| {
+        let answer = bob.open(&format!("{}/", origin(host))).await.answer;
+        assert!(answer.link("Use another account").is_some(), "{}", answer.body);
+        answer.told()
+    };
+    assert_eq!(page(LAB).await, page(NONE).await);
+}
+
+#[tokio::test]
+async fn a_person_who_is_not_signed_in_is_told_in_words_and_a_script_where_to_send_them() {
+    let world = World::new().await;
+    let form = headers(&[
+        ("sec-fetch-site", "same-origin"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "document"),
+        ("origin", &origin(LAB)),
+    ]);
+    let page = world.verify("POST", &lab(), form).await;
+    assert_eq!(page.status, StatusCode::UNAUTHORIZED);
+    is_page(&page);
+    assert!(!page.body.contains("loginUrl"), "{}", page.body);
+    assert!(
+        page.body.contains(&format!("href=\"{}\">Sign in</a>", lab())),
+        "{}",
+        page.body
+    );
+    let script = headers(&[("sec-fetch-site", "same-origin"), ("sec-fetch-dest", "empty")]);
+    let told = world.verify("GET", &lab(), script).await.json();
+    assert_eq!(told["loginUrl"], lab());
+}
