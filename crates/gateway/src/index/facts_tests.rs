@@ -1,0 +1,338 @@
+//! What is kept of workspaces, shares and managers, and what a snapshot makes of it.
+
+use serde_json::json;
+
+use super::*;
+use api::names::IS_DEFAULT;
+
+fn workspace(name: &str, change: impl FnOnce(&mut serde_json::Value)) -> (Key, WorkspaceFacts) {
+    let mut object = json!({
+        "apiVersion": "workspaces.jupyter.org/v1alpha1",
+        "kind": "Workspace",
+        "metadata": {
+            "name": name,
+            "namespace": "team",
+            "uid": format!("uid-of-{name}"),
+            "creationTimestamp": "2026-01-02T03:04:05Z",
+            "annotations": {api::names::CREATED_BY: "alice"},
+        },
+        "spec": {"displayName": name},
+        "status": {
+            "phase": "Running",
+            "endpoint": {"podName": "p", "podIP": "10.244.0.7", "port": 8888},
+            "resolved": {"manager": "main", "accessType": "Public"},
+        },
+    });
+    change(&mut object);
+    let object: Workspace = serde_json::from_value(object).unwrap();
+    (("team".into(), name.into()), WorkspaceFacts::of(object))
+}
+
+fn manager(name: &str, base: &str, is_default: bool) -> (Key, ManagerFacts) {
+    let object: WorkspaceManager = serde_json::from_value(json!({
+        "apiVersion": "workspaces.jupyter.org/v1alpha1",
+        "kind": "WorkspaceManager",
+        "metadata": {"name": name, "annotations": {IS_DEFAULT: is_default.to_string()}},
+        "spec": {"routing": {"baseDomain": base, "port": 8443, "traefik": {}}, "authentication": {"gateway": {}}},
+    }))
+    .unwrap();
+    ((String::new(), name.into()), ManagerFacts::of(object).unwrap())
+}
+
+fn world(managers: impl IntoIterator<Item = (Key, ManagerFacts)>) -> World {
+    let mut world = World::new(None);
+    world.managers().extend(managers);
+    world
+}
+
+fn only(snapshot: &Snapshot) -> Arc<Target> {
+    let mut targets = snapshot.targets();
+    let target = targets.next().unwrap();
+    assert!(targets.next().is_none(), "more than one target");
+    Arc::clone(target)
+}
+
+#[test]
+fn a_running_workspace_is_found_by_its_host_with_owner_access_and_address() {
+    let mut world = world([manager("main", "ws.example", true)]);
+    world.workspaces().extend([workspace("lab", |_| ())]);
+    let snapshot = world.snapshot();
+    let target = only(&snapshot);
+    assert_eq!(target.owner, "alice");
+    assert_eq!(target.access_type, api::workspace::AccessType::Public);
+    assert_eq!(target.endpoint, Some("10.244.0.7:8888".parse().unwrap()));
+    assert_eq!(target.phase, Phase::Running);
+    assert!(target.site.host().ends_with(".ws.example"));
+    assert_eq!(snapshot.target(&target.site), Some(&target));
+}
+
+#[test]
+fn a_wish_to_stop_or_a_deletion_takes_the_address_away_before_the_operator_acts() {
+    for (change, phase) in [
+        (json!({"spec": {"desiredStatus": "Stopped"}}), Phase::Stopping),
+        (
+            json!({"metadata": {"deletionTimestamp": "2026-01-02T03:04:06Z"}}),
+            Phase::Deleting,
+        ),
+    ] {
+        let mut world = world([manager("main", "ws.example", true)]);
+        world
+            .workspaces()
+            .extend([workspace("lab", |object| json_patch_merge(object, &change))]);
+        let target = only(&world.snapshot());
+        assert_eq!((target.endpoint, target.phase), (None, phase));
+    }
+}
+
+#[test]
+fn access_that_a_template_granted_ends_with_the_next_change_until_the_operator_has_judged_it() {
+    let mut world = world([manager("main", "ws.example", true)]);
+    let change = json!({"metadata": {"generation": 8}, "status": {"observedGeneration": 7}});
+    world
+        .workspaces()
+        .extend([workspace("lab", |object| json_patch_merge(object, &change))]);
+    assert_eq!(
+        only(&world.snapshot()).access_type,
+        api::workspace::AccessType::OwnerOnly
+    );
+}
+
+#[test]
+fn the_access_type_written_in_the_spec_counts_before_the_resolved_one() {
+    let mut world = world([manager("main", "ws.example", true)]);
+    let change = json!({"spec": {"accessType": "OwnerOnly"}});
+    world
+        .workspaces()
+        .extend([workspace("lab", |object| json_patch_merge(object, &change))]);
+    assert_eq!(
+        only(&world.snapshot()).access_type,
+        api::workspace::AccessType::OwnerOnly
+    );
+}
+
+#[test]
+fn addresses_that_are_never_a_pods_are_not_routed_to() {
+    for (ip, port) in [
+        ("127.0.0.1", 8888),
+        ("::1", 8888),
+        ("::ffff:127.0.0.1", 8888),
+        ("0.0.0.0", 8888),
+        ("169.254.169.254", 8888),
+        ("fe80::1", 8888),
+        ("224.0.0.1", 8888),
+        ("localhost", 8888),
+        ("10.0.0.1", 80),
+        ("10.0.0.1", 70_000),
+        ("10.0.0.1", -1),
+    ] {
+        assert_eq!(address(ip, port), None, "{ip} {port}");
+    }
+    assert_eq!(address("fd00::7", 8888), Some("[fd00::7]:8888".parse().unwrap()));
+}
+
+#[test]
+fn a_proxy_with_routes_of_its_own_may_ask_too_but_not_for_managers_that_ask_somebody_else() {
+    let of = |authentication: serde_json::Value| {
+        let manager = json!({
+            "metadata": {"name": "own"},
+            "spec": {
+                "routing": {"baseDomain": "own.example", "custom": {"resources": []}},
+                "authentication": authentication,
+            },
+        });
+        ManagerFacts::of(serde_json::from_value(manager).unwrap())
+    };
+    assert_eq!(of(json!({"gateway": {}})).unwrap().domain.base(), "own.example");
+    assert_eq!(of(json!({"forwardAuth": {"address": "http://auth"}})), None);
+    assert_eq!(of(json!({"none": {}})), None);
+}
+
+#[test]
+fn workspaces_of_another_manager_are_not_served() {
+    let mut world = world([
+        manager("main", "ws.example", true),
+        manager("other", "other.example", false),
+    ]);
+    let change = json!({"status": {"resolved": {"manager": "other"}}});
+    world
+        .workspaces()
+        .extend([workspace("lab", |object| json_patch_merge(object, &change))]);
+    assert_eq!(world.snapshot().targets().count(), 0);
+    world.wanted = Some("other".into());
+    assert!(only(&world.snapshot()).site.host().ends_with(".other.example"));
+}
+
+#[test]
+fn a_second_default_or_a_missing_manager_moves_nothing_that_is_served() {
+    let mut ambiguous = world([
+        manager("main", "ws.example", true),
+        manager("other", "other.example", true),
+    ]);
+    assert_eq!(ambiguous.snapshot().domain(), None);
+    ambiguous.managers().remove(&(String::new(), "other".into()));
+    assert_eq!(ambiguous.snapshot().domain().unwrap().base(), "ws.example");
+    ambiguous
+        .managers()
+        .extend([manager("other", "other.example", true)]);
+    assert_eq!(ambiguous.snapshot().domain().unwrap().base(), "ws.example");
+    ambiguous.managers().clear();
+    assert_eq!(ambiguous.snapshot().domain().unwrap().base(), "ws.example");
+}
+
+#[test]
+fn a_changed_base_domain_moves_every_host() {
+    let mut world = world([manager("main", "a.ws.example", true)]);
+    world.workspaces().extend([workspace("lab", |_| ())]);
+    world.snapshot();
+    world.managers().extend([manager("main", "ws.example", true)]);
+    let target = only(&world.snapshot());
+    assert_eq!(target.site.host().split_once('.').unwrap().1, "ws.example");
+}
+
+fn share(name: &str, change: &serde_json::Value) -> (Key, Arc<ShareFacts>) {
+    let mut object = json!({
+        "apiVersion": "workspaces.jupyter.org/v1alpha1",
+        "kind": "WorkspaceShare",
+        "metadata": {
+            "name": name, "namespace": "team", "creationTimestamp": "2026-01-02T03:04:05Z",
+            "annotations": {api::names::CREATED_BY: "alice"},
+        },
+        "spec": {
+            "workspaceRef": "lab", "workspaceUID": "uid-of-lab",
+            "subjects": [{"kind": "User", "name": "bob"}],
+        },
+        "status": {"conditions": [{
+            "type": "Active", "status": "True", "reason": "Shared", "message": "",
+            "lastTransitionTime": "2026-01-02T03:04:05Z",
+        }]},
+    });
+    json_patch_merge(&mut object, change);
+    let object = serde_json::from_value(object).unwrap();
+    (
+        ("team".into(), name.into()),
+        Arc::new(ShareFacts::of(object).unwrap()),
+    )
+}
+
+/// Who of bob and the group ml is let in by shares of the one workspace at `now`.
+fn guests(world: &mut World, now: i64) -> (bool, bool) {
+    let target = only(&world.snapshot());
+    let policy = Policy::default();
+    let lets_in = |user: &str, groups: &[String]| {
+        let person = rules::access::Person { user, groups };
+        let facts = rules::access::Facts {
+            owner: &target.owner,
+            access: api::workspace::AccessType::OwnerOnly,
+            shared: &target.shared,
+        };
+        let right = || rules::access::Right::Missing;
+        let decision = rules::access::connect(person, facts, &policy, right, now);
+        matches!(decision, rules::access::Decision::Allow(_))
+    };
+    (lets_in("bob", &[]), lets_in("eve", &["ml".to_owned()]))
+}
+
+fn shared_world(shares: impl IntoIterator<Item = (Key, Arc<ShareFacts>)>) -> World {
+    let mut world = world([manager("main", "ws.example", true)]);
+    world.workspaces().extend([workspace("lab", |_| ())]);
+    world.shares().extend(shares);
+    world
+}
+
+#[test]
+fn a_share_lets_its_subjects_in_until_its_end_and_as_long_as_it_is_there() {
+    let ends = json!({"spec": {"expiresAt": "2026-01-03T00:00:00Z"}});
+    let to_group = json!({"spec": {"subjects": [{"kind": "Group", "name": "ml"}]}});
+    let end = 1_767_398_400;
+    let mut world = shared_world([share("s", &ends), share("g", &to_group)]);
+    assert_eq!(guests(&mut world, end - 1), (true, true));
+    assert_eq!(guests(&mut world, end), (false, true));
+    world.shares().remove(&("team".into(), "g".into()));
+    assert_eq!(guests(&mut world, end - 1), (true, false));
+    world.shares().clear();
+    assert_eq!(guests(&mut world, end - 1), (false, false));
+}
+
+#[test]
+fn a_share_of_another_workspace_of_the_name_of_an_earlier_owner_or_of_a_deleted_one_lets_nobody_in() {
+    for change in [
+        json!({"metadata": {"uid": "uid-of-a-later-one"}}),
+        json!({"metadata": {"annotations": {api::names::CREATED_BY: "carol"}}}),
+        json!({"metadata": {"annotations": {api::names::CREATED_BY: ""}}}),
+        json!({"metadata": {"deletionTimestamp": "2026-01-02T03:04:06Z"}}),
+    ] {
+        let mut world = shared_world([share("s", &json!({}))]);
+        assert_eq!(guests(&mut world, 0), (true, false));
+        let changed = workspace("lab", |object| json_patch_merge(object, &change));
+        world.workspaces().extend([changed]);
+        assert_eq!(guests(&mut world, 0), (false, false), "{change}");
+    }
+}
+
+#[test]
+fn a_share_that_the_operator_does_not_call_active_lets_nobody_in() {
+    for change in [
+        json!({"status": {"conditions": []}}),
+        json!({"status": null}),
+        json!({"spec": {"workspaceUID": null}}),
+        json!({"metadata": {"deletionTimestamp": "2026-01-02T03:04:06Z"}}),
+    ] {
+        let mut object = serde_json::to_value(&share("s", &json!({})).1.object).unwrap();
+        object["status"] = json!({"conditions": [{
+            "type": "Active", "status": "True", "reason": "Shared", "message": "",
+            "lastTransitionTime": "2026-01-02T03:04:05Z",
+        }]});
+        json_patch_merge(&mut object, &change);
+        let facts = ShareFacts::of(serde_json::from_value(object).unwrap());
+        assert!(facts.is_none(), "{change}");
+    }
+}
+
+#[test]
+fn the_manager_s_bounds_count_for_shares_that_are_there() {
+    let mut world = shared_world([share("s", &json!({}))]);
+    assert_eq!(guests(&mut world, 0), (true, false));
+    let mut object: WorkspaceManager =
+        WorkspaceManager::clone(&world.managers().values().next().unwrap().object);
+    let sharing = api::manager::Sharing {
+        enabled: false,
+        ..api::manager::Sharing::default()
+    };
+    object.spec.authorization = Some(api::manager::Authorization {
+        sharing: Some(sharing),
+        ..api::manager::Authorization::default()
+    });
+    let key = (String::new(), "main".into());
+    world.managers().insert(key, ManagerFacts::of(object).unwrap());
+    assert_eq!(guests(&mut world, 0), (false, false));
+}
+
+#[test]
+fn a_manager_whose_spec_stays_the_same_makes_no_share_be_judged_again() {
+    let mut world = shared_world([share("s", &json!({}))]);
+    let mut written = |version: &str| {
+        let mut object = testkit::objects::manager("main");
+        object.metadata.resource_version = Some(version.into());
+        object.metadata.generation = version.parse().ok();
+        object.status = Some(api::manager::WorkspaceManagerStatus {
+            workspaces: version.parse().ok(),
+            ..Default::default()
+        });
+        let key = (String::new(), "main".into());
+        world.managers().insert(key, ManagerFacts::of(object).unwrap());
+        only(&world.snapshot())
+    };
+    let before = written("1");
+    assert!(Arc::ptr_eq(&before, &written("2")));
+}
+
+fn json_patch_merge(object: &mut serde_json::Value, change: &serde_json::Value) {
+    match (object, change) {
+        (serde_json::Value::Object(object), serde_json::Value::Object(change)) => {
+            for (key, value) in change {
+                json_patch_merge(object.entry(key).or_insert(serde_json::Value::Null), value);
+            }
+        }
+        (object, change) => *object = change.clone(),
+    }
+}
