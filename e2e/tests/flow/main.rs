@@ -4,6 +4,7 @@ mod access;
 mod assertion;
 mod browser;
 mod create;
+mod home;
 mod hostile;
 mod idle;
 mod kernel;

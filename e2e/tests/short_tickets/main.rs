@@ -1,5 +1,7 @@
 //! A page that is open for longer than a ticket lasts: it works on, because requests renew the ticket.
 
+mod warning;
+
 use api::{Workspace, WorkspaceSpec, workspace::Phase};
 use e2e::{
     browser::Browser,

@@ -1,0 +1,95 @@
+//! A session that is about to end under an open JupyterLab: the page says so before, and a new sign-in takes the warning away.
+
+use std::time::Duration;
+
+use api::{Workspace, WorkspaceSpec, workspace::Phase};
+use e2e::{
+    browser::Browser,
+    cluster::{self, Scratch},
+    component, wait, workspace,
+};
+use fantoccini::Locator;
+use kube::{Api, api::PostParams};
+
+const LINE: &str = "#jupyter-k8s-sign-in-again";
+const EDITOR: &str = ".jp-FileEditor .cm-content";
+const TEXT: &str = "written before the end";
+/// The page asks once a minute until when the session lasts.
+const LOOK: Duration = Duration::from_secs(90);
+
+/// Whether the page warns at the moment.
+async fn line(browser: &Browser) -> Option<String> {
+    let line = browser.page.find(Locator::Css(LINE)).await.ok()?;
+    line.text().await.ok()
+}
+
+/// A session of ten minutes is in its last ten minutes from its first second on.
+#[tokio::test]
+async fn an_open_jupyterlab_warns_before_the_session_ends_and_no_more_after_a_new_sign_in()
+-> anyhow::Result<()> {
+    let former = component::set_argument("gateway", "--session-lifetime-minutes=10").await?;
+    let staged = warned().await;
+    component::set_argument("gateway", &former).await?;
+    let (scratch, browser) = staged?;
+
+    let link = browser.find(&format!("{LINE} a")).await?;
+    let again = link.prop("href").await?.unwrap_or_default();
+    let open = browser.page.window().await?;
+    let tab = browser.page.new_window(true).await?.handle;
+    browser.page.switch_to_window(tab).await?;
+    // The provider still knows her, so there is nothing to enter; the tab closes itself where the browser lets it.
+    browser.page.goto(&again).await?;
+    browser.page.switch_to_window(open).await?;
+    wait::until("the warning to be gone", LOOK, || async {
+        match line(&browser).await {
+            None => Ok(()),
+            Some(text) => Err(text),
+        }
+    })
+    .await?;
+    browser.sees(EDITOR, TEXT).await?;
+    browser.close().await?;
+    scratch.finish().await
+}
+
+/// Alice at an open file with text that nobody saved, on a page that warns her.
+async fn warned() -> anyhow::Result<(Scratch, Browser)> {
+    let scratch = Scratch::new("warning", &["alice"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let spec = WorkspaceSpec {
+        display_name: "lab".to_owned(),
+        ..WorkspaceSpec::default()
+    };
+    alice
+        .create(&PostParams::default(), &Workspace::new("lab", spec))
+        .await?;
+    let lab = workspace::reached(&alice, "lab", Phase::Running).await?;
+    let (url, host) = (workspace::url(&lab)?, workspace::host(&lab)?);
+    let endpoint = lab.status.and_then(|status| status.endpoint);
+    let pod = endpoint.map(|endpoint| endpoint.pod_name).unwrap_or_default();
+    cluster::exec(
+        &scratch.api(),
+        &pod,
+        &["sh", "-c", "echo begin > /home/jovyan/note.txt"],
+    )
+    .await?;
+
+    let browser = Browser::start().await?;
+    browser
+        .sign_in(&format!("{url}lab/tree/note.txt"), "alice")
+        .await?;
+    browser.arrived(&host).await?;
+    browser.sees(EDITOR, "begin").await?;
+    browser.find(EDITOR).await?.send_keys(TEXT).await?;
+    let said = wait::until("the page to warn", LOOK, || async {
+        line(&browser).await.ok_or_else(|| "no line".to_owned())
+    })
+    .await?;
+    assert!(
+        said.starts_with("You will be signed out at ") && said.contains("nothing here is lost"),
+        "{said}"
+    );
+    browser.screenshot("session-ends-soon").await?;
+    browser.sees(EDITOR, TEXT).await?;
+    Ok((scratch, browser))
+}
