@@ -34,8 +34,11 @@
   - gateway.session.idleMinutes: {{ int $session.idleMinutes }} is more than gateway.session.lifetimeMinutes ({{ int $session.lifetimeMinutes }}), with which every session ends: set it to {{ int $session.lifetimeMinutes }} or less, or raise lifetimeMinutes
 {{- end -}}
 {{- range $index, $network := .Values.proxy.trustedProxies }}
-{{- if hasSuffix "/0" $network }}
-  - proxy.trustedProxies[{{ $index }}]: {{ quote $network }} is every address, so each client could claim to be another: name only the networks of your load balancers, or none
+{{- $bits := 128 -}}
+{{- if contains "/" $network }}{{ $bits = int (splitList "/" $network | last) }}{{ end -}}
+{{- /* ::ffff:0:0/96 is all of IPv4 once more. */ -}}
+{{- if or (lt $bits (ternary 16 8 (contains ":" $network))) (regexMatch "(?i)^[0:]*:ffff:" $network) }}
+  - proxy.trustedProxies[{{ $index }}]: {{ quote $network }} is too wide, so clients could claim to be others: name only the networks of your load balancers (IPv4: /8 or longer, not as ::ffff:…; IPv6: /16 or longer), or none
 {{- end -}}
 {{- end -}}
 {{- end }}

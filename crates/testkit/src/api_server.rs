@@ -187,7 +187,9 @@ impl ApiServer {
     pub fn unmet(&self) -> Vec<String> {
         let state = self.lock();
         let unmet = state.hindrances.iter();
-        unmet.map(|(method, part, _)| format!("{method} {part}")).collect()
+        unmet
+            .map(|(method, part, _)| format!("{method} {part}"))
+            .collect()
     }
 
     /// From now on nobody reaches the server, and every watch is cut; until it is called with `false`.

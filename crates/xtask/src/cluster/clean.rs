@@ -55,8 +55,9 @@ pub(crate) fn clean(layout: &Layout) -> anyhow::Result<()> {
     unmount(layout)?;
     network::remove(layout)?;
     cgroup::remove()?;
-    settings::restore(layout)?;
-    remove_files(layout, &sockets, &made)
+    let settings = settings::restore(layout);
+    remove_files(layout, &sockets, &made)?;
+    settings
 }
 
 /// Remembers which folders of the machine a node is about to make, apart from its record, which may get lost.

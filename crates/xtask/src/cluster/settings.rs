@@ -27,15 +27,20 @@ pub(crate) fn note(layout: &Layout) -> anyhow::Result<()> {
     fs::write(&file, lines.join("\n")).with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// Puts back what was noted. A setting that is no longer what a kubelet makes it was changed by somebody, and stays.
+/// Puts back what was noted, all that can be. A setting that is no longer what a kubelet makes it was changed by
+/// somebody, and stays.
+///
+/// # Errors
+/// When the kernel refused one; says which.
 pub(crate) fn restore(layout: &Layout) -> anyhow::Result<()> {
     let Ok(note) = fs::read_to_string(file(layout)) else {
         return Ok(());
     };
-    for (name, value) in to_restore(&note, read) {
-        fs::write(path(name), value).with_context(|| format!("cannot set {name} back to {value}"))?;
-    }
-    Ok(())
+    let write = |(name, value): (&str, &str)| {
+        fs::write(path(name), value).with_context(|| format!("cannot set {name} back to {value}"))
+    };
+    let results: Vec<_> = to_restore(&note, read).into_iter().map(write).collect();
+    results.into_iter().collect()
 }
 
 /// What a setting is; `None` where this kernel does not have it.

@@ -218,9 +218,18 @@ fn proxies_are_trusted_by_networks_and_never_all_of_them() {
         let told = format!("proxy.trustedProxies[0]: \"{wrong}\" is no network or address");
         assert!(reason.contains(&told), "{reason}");
     }
-    for all in ["0.0.0.0/0", "10.0.0.0/0", "::/0"] {
-        let reason = refused(&format!("proxy.trustedProxies=[\"10.0.0.0/8\",\"{all}\"]"));
-        let told = format!("proxy.trustedProxies[1]: \"{all}\" is every address");
+    for wide in [
+        "0.0.0.0/0",
+        "10.0.0.0/0",
+        "128.0.0.0/1",
+        "10.0.0.0/7",
+        "::/0",
+        "2000::/3",
+        "::ffff:0:0/96",
+        "0:0:0:0:0:FFFF:0:0/96",
+    ] {
+        let reason = refused(&format!("proxy.trustedProxies=[\"10.0.0.0/8\",\"{wide}\"]"));
+        let told = format!("proxy.trustedProxies[1]: \"{wide}\" is too wide");
         assert!(reason.contains(&told), "{reason}");
     }
     accepted(
