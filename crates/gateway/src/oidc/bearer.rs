@@ -64,8 +64,15 @@ fn verify(
         Some(Value::Array(several)) => several.contains(&json!(audience)),
         _ => false,
     };
-    // What a login gave us is for signing in: whoever gets hold of one must not act with it.
-    if is_for(&settings.client_id) || !audiences.iter().any(|audience| is_for(audience)) {
+    // What a login gave us is for signing in: whoever gets hold of one must not act with it. Its access token may be for others,
+    // and names the client that asked for it as `azp` or `client_id`.
+    let is_of_login = |name: &str| {
+        claims
+            .get(name)
+            .is_some_and(|client| *client == settings.client_id)
+    };
+    let of_login = is_for(&settings.client_id) || is_of_login("azp") || is_of_login("client_id");
+    if of_login || !audiences.iter().any(|audience| is_for(audience)) {
         return Err(Refused::Audience);
     }
     let time = |name: &str| claims.get(name).map(|time| time.as_i64().ok_or(Refused::Time));

@@ -53,6 +53,7 @@ impl Site {
             account(json!({"iss": "kubernetes/serviceaccount"})),
             tokens.person("alice", &json!({"aud": "gateway"})),
             tokens.person("alice", &json!({"aud": "other"})),
+            tokens.person("alice", &json!({"azp": "gateway"})),
             tokens.person("alice", &json!({"exp": NOW - 61})),
             tokens.person("alice", &json!({"preferred_username": "system:admin"})),
             tokens.world.issuer.logout_token(&json!({"sub": "id-of-alice"})),

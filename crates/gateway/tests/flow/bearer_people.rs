@@ -90,7 +90,19 @@ async fn a_token_of_the_client_that_people_sign_in_with_is_never_taken() {
         let answer = get(&tokens.world, LAB, with(&token)).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{audience}");
     }
-    let token = tokens.person("alice", &json!({"aud": ["robots"]}));
+    // What a login got for another audience: the client that asked is named beside it.
+    for client in [
+        json!({"aud": SCRIPTS, "azp": "gateway"}),
+        json!({"aud": SCRIPTS, "azp": null, "client_id": "gateway"}),
+        json!({"aud": SCRIPTS, "azp": SCRIPTS, "client_id": "gateway"}),
+    ] {
+        let answer = get(&tokens.world, LAB, with(&tokens.person("alice", &client))).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{client}");
+    }
+    let token = tokens.person(
+        "alice",
+        &json!({"aud": ["robots"], "azp": null, "client_id": "robots"}),
+    );
     assert_eq!(get(&tokens.world, LAB, with(&token)).await.status, StatusCode::OK);
     let other = get(
         &tokens.world,
