@@ -19,7 +19,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, ResourceExt as _,
-    api::{ListParams, PostParams},
+    api::{ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 
@@ -196,5 +196,63 @@ async fn children_deleted_by_hand_come_back_with_their_owner() -> anyhow::Result
         }
     })
     .await?;
+    scratch.finish().await
+}
+
+/// Gives an object a label and an annotation of somebody else's.
+async fn mark<K>(scratch: &Scratch, name: &str) -> anyhow::Result<()>
+where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    let foreign = json!({"metadata": {"labels": {"example.com/team": "ml"}, "annotations": {"example.com/cost": "42"}}});
+    let api = scratch.api::<K>();
+    api.patch(name, &PatchParams::default(), &Patch::Merge(foreign))
+        .await?;
+    Ok(())
+}
+
+/// Which of them the object does not have.
+async fn unmarked<K>(scratch: &Scratch, name: &str) -> anyhow::Result<Option<String>>
+where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    let object = scratch.api::<K>().get(name).await?;
+    let kept = object.labels().get("example.com/team").map(String::as_str) == Some("ml")
+        && object.annotations().get("example.com/cost").map(String::as_str) == Some("42");
+    Ok((!kept).then(|| K::kind(&()).into_owned()))
+}
+
+#[tokio::test]
+async fn labels_and_annotations_of_others_stay_on_every_child_through_changes_a_stop_and_a_start()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("foreign", &["alice"]).await?;
+    let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let mut wanted = workspace::echo("ws")?;
+    wanted.spec.storage = serde_json::from_value(json!({"size": "100Mi"}))?;
+    alice.create(&PostParams::default(), &wanted).await?;
+    workspace::reached(&alice, "ws", Phase::Running).await?;
+    let child = "workspace-ws";
+    mark::<PersistentVolumeClaim>(&scratch, child).await?;
+    mark::<Service>(&scratch, child).await?;
+    mark::<NetworkPolicy>(&scratch, child).await?;
+    mark::<Deployment>(&scratch, child).await?;
+    // The Deployment is written at the stop and at the start.
+    workspace::set(&alice, "ws", json!({"desiredStatus": DesiredStatus::Stopped})).await?;
+    workspace::reached(&alice, "ws", Phase::Stopped).await?;
+    let restart = json!({"desiredStatus": DesiredStatus::Running, "displayName": "again"});
+    workspace::set(&alice, "ws", restart).await?;
+    workspace::reached(&alice, "ws", Phase::Running).await?;
+    let unmarked: Vec<_> = [
+        unmarked::<PersistentVolumeClaim>(&scratch, child).await?,
+        unmarked::<Service>(&scratch, child).await?,
+        unmarked::<NetworkPolicy>(&scratch, child).await?,
+        unmarked::<Deployment>(&scratch, child).await?,
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    assert_eq!(unmarked, Vec::<String>::new());
     scratch.finish().await
 }

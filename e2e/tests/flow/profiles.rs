@@ -132,6 +132,7 @@ async fn secrets_variables_and_priority_of_a_profile_reach_the_pod_and_a_change_
                 {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "key"}}},
             ],
             "secretMounts": [{"secretName": "keys", "mountPath": "/etc/keys"}],
+            "imagePullSecrets": [{"name": "registry"}, {"name": "mirror"}],
             "priorityClassName": class,
         }),
     )
@@ -142,6 +143,10 @@ async fn secrets_variables_and_priority_of_a_profile_reach_the_pod_and_a_change_
     let pod = scratch.api::<Pod>().get(&name).await?;
     let spec = pod.spec.unwrap_or_default();
     assert_eq!(spec.priority, Some(1234));
+    assert_eq!(
+        json!(spec.image_pull_secrets),
+        json!([{"name": "registry"}, {"name": "mirror"}])
+    );
     assert_eq!(spec.automount_service_account_token, Some(false));
 
     let change = Patch::Merge(json!({"spec": {"env": [{"name": "COLOUR", "value": "red"}]}}));
