@@ -121,3 +121,71 @@ async fn a_manager_that_would_make_anything_but_routes_is_refused_and_never_obey
     );
     Ok(())
 }
+
+/// A host of the workspace's, at the same Service, as one more Ingress.
+fn ingress(suffix: &str) -> serde_json::Value {
+    serde_json::json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+        "metadata": {"name": format!("{{service.name}}-{suffix}")},
+        "spec": {"rules": [{"host": format!("{suffix}-{{workspace.host}}"), "http": {"paths": [{
+            "path": "/", "pathType": "Prefix",
+            "backend": {"service": {"name": "{service.name}", "port": {"name": "http"}}},
+        }]}}]},
+    })
+}
+
+#[tokio::test]
+async fn an_object_whose_entry_is_taken_from_the_list_of_its_manager_goes_and_the_pod_runs_on()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("entry", &["alice"]).await?;
+    let namespace = scratch.namespace.as_str();
+    let manager = serde_json::json!({
+        "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "WorkspaceManager", "metadata": {"name": namespace},
+        "spec": {
+            "routing": {
+                "baseDomain": "entry.example.org", "custom": {"resources": [ingress("first"), ingress("second")]},
+            },
+            "authentication": {"none": {}},
+        },
+    });
+    kubectl(&["apply", "--server-side", "-f", "-"], &manager.to_string()).await?;
+    let workspaces = scratch.api::<Workspace>();
+    let mut wanted = workspace::echo("ws")?;
+    wanted.spec.manager_ref = Some(scratch.namespace.clone());
+    workspaces.create(&PostParams::default(), &wanted).await?;
+    workspace::reached(&workspaces, "ws", Phase::Running).await?;
+    let routes = |wanted: &'static [&'static str]| async move {
+        wait::until("the routes to be those of the list", wait::USUAL, || async {
+            match labelled(namespace, "ingresses", "ws").await {
+                Ok(found) if found == wanted => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await
+    };
+    routes(&[
+        "ingress.networking.k8s.io/workspace-ws-first",
+        "ingress.networking.k8s.io/workspace-ws-second",
+    ])
+    .await?;
+    let pod = edge::pod_uid(&scratch.api(), "ws").await?;
+    assert!(pod.is_some());
+    let fewer = serde_json::json!({"spec": {"routing": {"custom": {"resources": [ingress("first")]}}}});
+    kubectl(
+        &[
+            "patch",
+            "workspacemanager",
+            namespace,
+            "--type=merge",
+            "-p",
+            &fewer.to_string(),
+        ],
+        "",
+    )
+    .await?;
+    routes(&["ingress.networking.k8s.io/workspace-ws-first"]).await?;
+    assert_eq!(edge::pod_uid(&scratch.api(), "ws").await?, pod, "the pod runs on");
+    let name = scratch.namespace.clone();
+    scratch.finish().await?;
+    edge::forget(&[&name]).await
+}
