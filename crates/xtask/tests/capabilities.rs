@@ -152,7 +152,7 @@ fn parents(file: &Path) -> Option<(String, Vec<PathBuf>)> {
         .into();
     parents.push(folder.with_extension("rs"));
     // Beside it, by an attribute `path`.
-    let beside = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let beside = fs::read_dir(folder).into_iter().flatten().flatten();
     let beside = beside.map(|entry| entry.path()).filter(|path| path != file);
     let is_declared_by_path = |path: &PathBuf| {
         let source = fs::read_to_string(path).unwrap_or_default();
