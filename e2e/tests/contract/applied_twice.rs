@@ -97,11 +97,49 @@ async fn a_dry_run_is_judged_like_a_write_and_leaves_nothing() -> anyhow::Result
     assert_eq!(shown["metadata"]["annotations"][api::names::CREATED_BY], "alice");
     assert_eq!(shown["spec"], manifest["spec"]);
     assert!(alice.get_opt("dry").await?.is_none());
-    manifest["metadata"]["annotations"] = json!({api::names::CREATED_BY: "bob"});
-    let outcome = command::kubectl_with("alice", &flags, &manifest).await?;
+    let mut named = manifest.clone();
+    named["metadata"]["annotations"] = json!({api::names::CREATED_BY: "bob"});
+    let outcome = command::kubectl_with("alice", &flags, &named).await?;
     anyhow::ensure!(
         outcome.code != 0 && outcome.stderr.contains("names another owner"),
         "{outcome:?}"
     );
+
+    // The same of changes to what is stored.
+    write(&["apply", "--server-side", "-f", "-"], &manifest).await?;
+    let before = settled(&alice, "dry").await?;
+    manifest["spec"]["displayName"] = json!("Changed");
+    manifest["spec"]["image"] = json!("lab/other");
+    for flags in [
+        ["replace", "--dry-run=server", "-o", "json", "-f", "-"].as_slice(),
+        &[
+            "apply",
+            "--server-side",
+            "--dry-run=server",
+            "-o",
+            "json",
+            "-f",
+            "-",
+        ],
+    ] {
+        let outcome = command::kubectl_with("alice", flags, &manifest).await?;
+        anyhow::ensure!(outcome.code == 0, "{flags:?}: {outcome:?}");
+        let shown: Value = serde_json::from_str(&outcome.stdout)?;
+        assert_eq!(shown["spec"]["displayName"], "Changed", "{flags:?}");
+        assert_eq!(
+            shown["metadata"]["annotations"][api::names::CREATED_BY],
+            "alice",
+            "{flags:?}"
+        );
+        let mut wrong = manifest.clone();
+        wrong["spec"]["storage"] = json!({"mountPath": "/a/../b"});
+        let outcome = command::kubectl_with("alice", flags, &wrong).await?;
+        anyhow::ensure!(
+            outcome.code != 0 && outcome.stderr.contains("mountPath"),
+            "{flags:?}: {outcome:?}"
+        );
+        let after = settled(&alice, "dry").await?;
+        assert_eq!(after.resource_version(), before.resource_version(), "{flags:?}");
+    }
     scratch.finish().await
 }
