@@ -18,6 +18,14 @@ const PERIOD: Duration = Duration::from_millis(25);
 /// How long it is watched that nobody who was refused is let in again.
 const AFTER: Duration = Duration::from_millis(1_500);
 
+/// What was answered at a place so far.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Nothing,
+    Inside,
+    Refused,
+}
+
 /// One answer: when it came, and what it was.
 type Answer = (Instant, StatusCode);
 
@@ -30,7 +38,7 @@ pub(crate) struct Watch {
 struct Place {
     name: String,
     answers: JoinHandle<anyhow::Result<Vec<Answer>>>,
-    refused: watch::Receiver<bool>,
+    seen: watch::Receiver<Seen>,
     closed: JoinHandle<anyhow::Result<(u16, Instant)>>,
 }
 
@@ -54,18 +62,24 @@ pub(crate) struct Row(Vec<Measured>);
 async fn asks<F: Future<Output = anyhow::Result<StatusCode>>>(
     mut ask: impl FnMut() -> F,
     mut stopped: watch::Receiver<bool>,
-    refused: watch::Sender<bool>,
+    told: watch::Sender<Seen>,
 ) -> anyhow::Result<Vec<Answer>> {
     let (mut ticks, mut answers) = (interval(PERIOD), Vec::new());
     while !*stopped.borrow_and_update() {
         ticks.tick().await;
         let status = ask().await?;
         answers.push((Instant::now(), status));
-        if is_refusal(status) {
-            refused.send_replace(true);
-        }
+        tell(&told, status);
     }
     Ok(answers)
+}
+
+fn tell(told: &watch::Sender<Seen>, status: StatusCode) {
+    if is_refusal(status) {
+        told.send_replace(Seen::Refused);
+    } else if status.is_success() {
+        told.send_replace(Seen::Inside);
+    }
 }
 
 fn is_refusal(status: StatusCode) -> bool {
@@ -98,6 +112,11 @@ impl Watch {
             let name = format!("replica {}", number + 1);
             places.push(Place::replica(name, replica, url, &cookies, &stop).await?);
         }
+        for place in &mut places {
+            let inside = place.seen.wait_for(|seen| *seen == Seen::Inside);
+            let inside = timeout(wait::USUAL, inside).await;
+            drop(inside.with_context(|| format!("not inside at {}", place.name))??);
+        }
         Ok(Self { stop, places })
     }
 
@@ -108,11 +127,11 @@ impl Watch {
             let Place {
                 name,
                 answers,
-                mut refused,
+                mut seen,
                 closed,
             } = place;
             let both = async {
-                refused.wait_for(|refused| *refused).await?;
+                seen.wait_for(|seen| *seen == Seen::Refused).await?;
                 closed.await?
             };
             let closed = timeout(wait::USUAL, both)
@@ -154,7 +173,7 @@ impl Place {
             .map_err(|status| anyhow::anyhow!("no websocket: {status}"))?;
         // What the application says first.
         socket.next().await.transpose()?;
-        let (told, refused) = watch::channel(false);
+        let (told, seen) = watch::channel(Seen::Nothing);
         let (person, url) = (person.clone(), format!("{url}alive"));
         let ask = move || {
             let request = person
@@ -165,7 +184,7 @@ impl Place {
         Ok(Self {
             name: "proxy".to_owned(),
             answers: tokio::spawn(asks(ask, stop.subscribe(), told)),
-            refused,
+            seen,
             closed: tokio::spawn(closed(socket)),
         })
     }
@@ -182,7 +201,7 @@ impl Place {
             .await?
             .map_err(|status| anyhow::anyhow!("no websocket at {name}: {status}"))?;
         socket.next().await.transpose()?;
-        let (told, refused) = watch::channel(false);
+        let (told, seen) = watch::channel(Seen::Nothing);
         let mut stopped = stop.subscribe();
         let mut questions = replica.questions().await?;
         let (url, cookies) = (url.to_owned(), cookies.to_owned());
@@ -196,16 +215,14 @@ impl Place {
                     continue;
                 };
                 answers.push((Instant::now(), status));
-                if is_refusal(status) {
-                    told.send_replace(true);
-                }
+                tell(&told, status);
             }
             Ok(answers)
         });
         Ok(Self {
             name,
             answers,
-            refused,
+            seen,
             closed: tokio::spawn(closed(socket)),
         })
     }
