@@ -1,6 +1,9 @@
 //! Whatever bytes arrive: what passes has a valid ticket of this very workspace, in a request that the workspace itself or a person
 //! made. Requests are valid ones with parts exchanged, so that most get far; `GATEWAY_FUZZ_CASES` (default 1500) says how many.
 
+mod asked;
+mod folders;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,7 +16,7 @@ use axum::body::Body;
 use gateway::crypto::tokens::TICKET_LIFE;
 use gateway::index::Target;
 use gateway::request::cookies;
-use http::{HeaderName, HeaderValue, Request, StatusCode};
+use http::{Request, StatusCode};
 use kube::ResourceExt as _;
 use proptest::prelude::*;
 use rules::access::Shared;
@@ -21,6 +24,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
+use self::asked::{Asked, Bent, Cookie, OWN, Parts, Wallet, bent, cookie, mostly, one_of};
 use crate::support::browser::Answer;
 use crate::support::world::{BOBS, LAB, OPEN, SYSTEM, World, origin, target};
 
@@ -39,9 +43,6 @@ const MAY: [(&str, &str); 7] = [
     ("bob", OPEN),
     ("bob", GROUPED),
 ];
-
-/// In place of the origin of the host that is asked for.
-const OWN: &str = "own";
 
 const HOSTS: [&str; 6] = [LAB, BOBS, OPEN, SHARED, GROUPED, "none.ws.example"];
 
@@ -92,25 +93,7 @@ impl Site {
     }
 
     fn request(&self, asked: &Asked) -> Request<Body> {
-        let mut request = Request::new(Body::empty());
-        let (method, path) = if asked.relayed {
-            (&asked.method, asked.uri.as_str())
-        } else {
-            (&asked.asks_with, asked.asks_for)
-        };
-        if let Ok(method) = method.parse() {
-            *request.method_mut() = method;
-        }
-        if let Ok(uri) = path.parse() {
-            *request.uri_mut() = uri;
-        }
-        for (name, value) in asked.headers(self) {
-            let value = HeaderValue::from_bytes(value.as_bytes());
-            if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value) {
-                request.headers_mut().append(name, value);
-            }
-        }
-        request
+        asked.request(self)
     }
 
     /// Why this request must not pass, if it must not: read from what is sent and from nothing of the gateway's.
@@ -163,6 +146,29 @@ impl Site {
             || silent && (from == [own.as_str()] || from.is_empty() && reads);
         (!may).then_some("a page of another origin")
     }
+}
+
+impl Wallet for Site {
+    fn own(&self, asked: &Asked, _name: &str) -> Option<&String> {
+        let mut valid = self.valid.iter();
+        valid
+            .find(|(_, of)| asked.host.starts_with(**of))
+            .map(|(ticket, _)| ticket)
+    }
+
+    fn texts(&self) -> &[String] {
+        &self.texts
+    }
+}
+
+/// Requests to hosts.
+fn asked() -> impl Strategy<Value = Asked> {
+    asked::asked(Parts {
+        hosts: hosts(),
+        uris: uris(),
+        cookies: cookies(),
+        origins: origins(),
+    })
 }
 
 /// Counts connections and answers none.
@@ -235,130 +241,6 @@ async fn tickets(world: &World) -> (BTreeMap<String, &'static str>, Vec<String>)
     (valid, texts)
 }
 
-/// A request as the proxy hands it over. Every part is drawn on its own.
-#[derive(Debug, Clone)]
-struct Asked {
-    /// A handshake for the relay, in place of a question to `/verify`.
-    relayed: bool,
-    asks_with: String,
-    asks_for: &'static str,
-    asks_as: &'static str,
-    method: String,
-    proto: String,
-    host: String,
-    uri: String,
-    cookies: Vec<Cookie>,
-    joined_by: &'static str,
-    fetch: [Option<String>; 3],
-    origin: Option<String>,
-    /// Sent once more, with this value: number of the header.
-    again: Option<(usize, String)>,
-    left_out: Option<usize>,
-    extra: Vec<(String, String)>,
-}
-
-#[derive(Debug, Clone)]
-struct Cookie {
-    name: String,
-    /// Which of the texts; `None`: the ticket of the host that is asked for, if there is one.
-    text: Option<usize>,
-    bent: Bent,
-}
-
-/// What becomes of a cookie's text.
-#[derive(Debug, Clone)]
-enum Bent {
-    Not,
-    Flipped(usize, char),
-    Cut(usize),
-    Longer(String),
-    Other(String),
-}
-
-impl Cookie {
-    fn line(&self, site: &Site, host: &str) -> String {
-        let own = || site.valid.iter().find(|(_, of)| host.starts_with(**of));
-        let text = match self.text {
-            Some(number) => &site.texts[number % site.texts.len()],
-            None => own().map_or(&site.texts[0], |(ticket, _)| ticket),
-        };
-        let value = match &self.bent {
-            Bent::Not => text.to_owned(),
-            Bent::Flipped(at, with) => {
-                let at = at % text.len();
-                format!("{}{with}{}", &text[..at], &text[at + 1..])
-            }
-            Bent::Cut(at) => text[..at % text.len()].to_owned(),
-            Bent::Longer(more) => format!("{text}{more}"),
-            Bent::Other(other) => other.clone(),
-        };
-        format!("{}={value}", self.name)
-    }
-}
-
-impl Asked {
-    fn headers(&self, site: &Site) -> Vec<(String, String)> {
-        let line = |cookie: &Cookie| cookie.line(site, &self.host);
-        let cookies: Vec<String> = self.cookies.iter().map(line).collect();
-        let mut headers: Vec<(&str, Option<&str>)> = if self.relayed {
-            vec![
-                ("host", Some(&self.host)),
-                ("connection", Some("Upgrade")),
-                ("upgrade", Some("websocket")),
-                ("sec-websocket-version", Some("13")),
-                ("sec-websocket-key", Some("dGhlIHNhbXBsZSBub25jZQ==")),
-            ]
-        } else {
-            vec![
-                ("host", Some(self.asks_as)),
-                ("x-forwarded-method", Some(&self.method)),
-                ("x-forwarded-proto", Some(&self.proto)),
-                ("x-forwarded-host", Some(&self.host)),
-                ("x-forwarded-uri", Some(&self.uri)),
-            ]
-        };
-        let names = ["sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest"];
-        headers.extend(names.into_iter().zip(self.fetch.iter().map(Option::as_deref)));
-        let own = format!("https://{}", self.host);
-        let origin = self.origin.as_deref();
-        headers.push((
-            "origin",
-            origin.map(|origin| if origin == OWN { &own } else { origin }),
-        ));
-        let joined = cookies.join(self.joined_by);
-        if self.joined_by.is_empty() {
-            headers.extend(cookies.iter().map(|line| ("cookie", Some(line.as_str()))));
-        } else {
-            headers.push(("cookie", Some(&joined)));
-        }
-        let mut all: Vec<(String, String)> = headers
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
-            .collect();
-        if let Some((at, value)) = &self.again {
-            let name = all[at % all.len()].0.clone();
-            all.push((name, value.clone()));
-        }
-        if let Some(at) = self.left_out {
-            all.remove(at % all.len());
-        }
-        all.extend(self.extra.iter().cloned());
-        all
-    }
-}
-
-/// Mostly `usual`, now and then something else.
-fn mostly<T: Clone + std::fmt::Debug + 'static>(
-    usual: impl Strategy<Value = T> + 'static,
-    other: impl Strategy<Value = T> + 'static,
-) -> BoxedStrategy<T> {
-    prop_oneof![6 => usual, 1 => other].boxed()
-}
-
-fn one_of(texts: &'static [&'static str]) -> impl Strategy<Value = String> {
-    prop::sample::select(texts).prop_map(str::to_owned)
-}
-
 fn hosts() -> BoxedStrategy<String> {
     let usual = prop::sample::select(&HOSTS[..]).prop_map(|host| format!("{host}:8443"));
     let odd = (
@@ -405,49 +287,27 @@ fn uris() -> BoxedStrategy<String> {
     )
 }
 
-fn bent() -> impl Strategy<Value = Bent> {
-    prop_oneof![
-        (any::<usize>(), prop::char::range('!', '~')).prop_map(|(at, with)| Bent::Flipped(at, with)),
-        any::<usize>().prop_map(Bent::Cut),
-        "[=A-Za-z0-9%\" ]{1,3}".prop_map(Bent::Longer),
-        "[A-Za-z0-9_-]{0,300}".prop_map(Bent::Other),
-    ]
-}
-
-fn cookie() -> impl Strategy<Value = Cookie> {
-    let name = mostly(
-        Just(cookies::TICKET.to_owned()),
-        one_of(&[
-            "__host-ws",
-            " __Host-ws ",
-            "__Host-ws-pre",
-            "__Host-session",
-            "__Secure-ws-abc",
-            "_xsrf",
-            "$Version=1; __Host-ws",
-            "\"__Host-ws",
-        ]),
-    );
-    let bent = mostly(Just(Bent::Not), bent());
-    let text = mostly(Just(None), any::<usize>().prop_map(Some));
-    (name, text, bent).prop_map(|(name, text, bent)| Cookie { name, text, bent })
-}
-
-fn fetch() -> impl Strategy<Value = [Option<String>; 3]> {
-    let set = |site, mode, dest| Just([site, mode, dest].map(|value: Option<&str>| value.map(str::to_owned)));
-    let part = |texts| prop::option::of(one_of(texts));
-    prop_oneof![
-        4 => set(Some("same-origin"), Some("cors"), Some("empty")),
-        2 => set(Some("cross-site"), Some("navigate"), Some("document")),
-        2 => set(None, None, None),
-        1 => set(Some("none"), Some("navigate"), Some("document")),
-        1 => set(Some("same-site"), Some("cors"), Some("empty")),
-        2 => (
-            part(&["same-origin", "same-site", "cross-site", "none", "Same-Origin", "same-origin, none", ""]),
-            part(&["navigate", "cors", "no-cors", "websocket", "Navigate"]),
-            part(&["document", "iframe", "empty", "serviceworker", "Document"]),
-        ).prop_map(|(site, mode, dest)| [site, mode, dest]),
-    ]
+/// Mostly one ticket.
+fn cookies() -> BoxedStrategy<Vec<Cookie>> {
+    let names = || {
+        mostly(
+            Just(cookies::TICKET.to_owned()),
+            one_of(&[
+                "__host-ws",
+                " __Host-ws ",
+                "__Host-ws-pre",
+                "__Host-session",
+                "__Secure-ws-abc",
+                "_xsrf",
+                "$Version=1; __Host-ws",
+                "\"__Host-ws",
+            ]),
+        )
+    };
+    mostly(
+        prop::collection::vec(cookie(names()), 1),
+        prop::collection::vec(cookie(names()), 0..4),
+    )
 }
 
 fn origins() -> BoxedStrategy<Option<String>> {
@@ -463,89 +323,6 @@ fn origins() -> BoxedStrategy<Option<String>> {
     ]);
     let own = Just(Some(OWN.to_owned()));
     prop_oneof![6 => own, 2 => Just(None), 1 => one, 1 => other.prop_map(Some)].boxed()
-}
-
-fn extra() -> impl Strategy<Value = (String, String)> {
-    prop_oneof![
-        Just((
-            "authorization".to_owned(),
-            "Bearer eyJhbGciOiJub25lIn0.e30.".to_owned()
-        )),
-        Just(("connection".to_owned(), "x-forwarded-host, cookie".to_owned())),
-        Just(("x-forwarded-for".to_owned(), "127.0.0.1".to_owned())),
-        Just(("x-forwarded-user".to_owned(), "alice".to_owned())),
-        Just(("x_forwarded_host".to_owned(), format!("{LAB}:8443"))),
-        Just(("upgrade".to_owned(), "h2c".to_owned())),
-        Just(("x-http-method-override".to_owned(), "GET".to_owned())),
-        ("[a-z_.-]{1,20}", "\\PC{0,30}"),
-    ]
-}
-
-fn asked() -> impl Strategy<Value = Asked> {
-    let methods = || {
-        mostly(
-            one_of(&["GET", "POST"]),
-            one_of(&["HEAD", "OPTIONS", "DELETE", "get", "", "GET,GET"]),
-        )
-    };
-    let question = (
-        prop::bool::weighted(0.3),
-        mostly(
-            Just("GET".to_owned()),
-            one_of(&["POST", "HEAD", "CONNECT", "OPTIONS"]),
-        ),
-        mostly(
-            Just("/verify"),
-            prop::sample::select(&["/verify?x=1", "//verify", "/Verify", "/", "/verify/"][..]),
-        ),
-        mostly(
-            Just("gateway.system.svc"),
-            prop::sample::select(&["lab-a.ws.example:8443", "gateway.system.svc:8443", ""][..]),
-        ),
-    );
-    let said = (
-        methods(),
-        mostly(
-            one_of(&["https", "wss"]),
-            one_of(&["http", "ws", "HTTPS", "https, http", ""]),
-        ),
-        hosts(),
-        uris(),
-    );
-    let carried = (
-        mostly(
-            prop::collection::vec(cookie(), 1),
-            prop::collection::vec(cookie(), 0..4),
-        ),
-        prop::sample::select(&["; ", ";", "", ",", " ; "][..]),
-        fetch(),
-        origins(),
-    );
-    let bent = (
-        mostly(
-            Just(None),
-            (any::<usize>(), one_of(&["", "GET", "https", "same-origin"])).prop_map(Some),
-        ),
-        mostly(Just(None), any::<usize>().prop_map(Some)),
-        mostly(Just(vec![]), prop::collection::vec(extra(), 0..4)),
-    );
-    (question, said, carried, bent).prop_map(|(question, said, carried, bent)| Asked {
-        relayed: question.0,
-        asks_with: question.1,
-        asks_for: question.2,
-        asks_as: question.3,
-        method: said.0,
-        proto: said.1,
-        host: said.2,
-        uri: said.3,
-        cookies: carried.0,
-        joined_by: carried.1,
-        fetch: carried.2,
-        origin: carried.3,
-        again: bent.0,
-        left_out: bent.1,
-        extra: bent.2,
-    })
 }
 
 /// Everything as a page of `host` sends it, with the ticket of `host`.
