@@ -41,6 +41,27 @@ pub struct Question {
     pub answer: Answer,
 }
 
+impl Question {
+    /// The same of an application that is in the folder `to` and not in `from`, each without `/` at its end. On a port of its own it is
+    /// in no folder.
+    #[must_use]
+    pub fn moved(mut self, from: &str, to: &str) -> Self {
+        if self.port.is_some() {
+            return self;
+        }
+        let base = match &mut self.answer {
+            Answer::Jupyter { base } => Some(base),
+            Answer::Timestamp { .. } => None,
+        };
+        for path in [Some(&mut self.path), base].into_iter().flatten() {
+            if let Some(rest) = path.strip_prefix(from) {
+                *path = format!("{to}{rest}");
+            }
+        }
+        self
+    }
+}
+
 /// How an answer is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
@@ -230,6 +251,22 @@ mod tests {
                 answer: Answer::Jupyter { base },
             }
         );
+    }
+
+    #[test]
+    fn kernels_are_asked_for_in_the_folder_of_the_server_and_back_on_its_own_host() {
+        let (folder, stock) = ("/workspaces/team/demo", idle(json!({}), json!(null), json!(null)));
+        let stock = stock.unwrap().question;
+        let inside = stock.clone().moved("", folder);
+        assert_eq!(inside.path, format!("{folder}/api/status"));
+        let base = format!("{folder}/api");
+        assert_eq!(inside.answer, Answer::Jupyter { base });
+        assert_eq!(inside.moved(folder, ""), stock);
+        let elsewhere = Question {
+            port: Some(9000),
+            ..stock
+        };
+        assert_eq!(elsewhere.clone().moved("", folder), elsewhere);
     }
 
     #[test]

@@ -154,12 +154,10 @@ pub(crate) fn resolve(
     let routing = &manager.spec.routing;
     let base_path =
         Some(names::place(routing, &namespace, &name, &uid).1).filter(|folder| !folder.is_empty());
-    let mut idle = idle::resolve(idle.as_ref());
-    if let (Some(idle), Some(folder)) = (&mut idle, &base_path)
-        && idle.question.port.is_none()
-    {
-        idle.question.path.insert_str(0, folder);
-    }
+    let idle = idle::resolve(idle.as_ref()).map(|idle| Idle {
+        question: idle.question.moved("", base_path.as_deref().unwrap_or_default()),
+        ..idle
+    });
     Ok(ValidWorkspace {
         base_path,
         url,

@@ -89,17 +89,9 @@ pub(super) fn of(
 
 /// The question in the folder that the application knows, since the manager's routing may have changed while it ran.
 fn question_of_run(valid: &ValidWorkspace, today: &Question, started_from: Option<&str>) -> Question {
-    let mut question = today.clone();
-    // On a port of its own it is asked in no folder.
-    if question.port.is_some() {
-        return question;
-    }
     let now = valid.base_path.as_deref().unwrap_or_default();
     let then = started_from.and_then(record::base_path).unwrap_or_default();
-    if let Some(rest) = question.path.strip_prefix(now) {
-        question.path = format!("{then}{rest}");
-    }
-    question
+    today.clone().moved(now, &then)
 }
 
 /// Whether somebody deleted the disk: its files are there for as long as the pod runs, and people are told to save them.
@@ -127,6 +119,7 @@ fn usable_since(pod: &Pod) -> Option<Timestamp> {
 pub(super) mod tests {
     use api::workspace::{IdleShutdown, IdleStatus};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use rules::Answer;
     use testkit::objects;
 
     use super::*;
@@ -234,8 +227,13 @@ pub(super) mod tests {
             valid.base_path = today.map(str::to_owned);
             let mut question = subject().question;
             question.port = port;
-            question.path = format!("{}{bare}", today.filter(|_| port.is_none()).unwrap_or_default());
-            question_of_run(&valid, &question, Some(record)).path
+            let question = question.moved("", today.unwrap_or_default());
+            let asked = question_of_run(&valid, &question, Some(record));
+            let kernels = Answer::Jupyter {
+                base: asked.path.trim_end_matches("/status").to_owned(),
+            };
+            assert_eq!(asked.answer, kernels);
+            asked.path
         };
         let in_it = format!("{folder}{bare}");
         assert_eq!(asked(None, &on_its_own_host, None), bare);
