@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
-use kube::api::PostParams;
-use kube::{Api, Client};
+use kube::api::{PostParams, Request};
+use kube::{Client, Resource as _};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -16,19 +16,21 @@ use crate::session::{Credential, Reviewed};
 const QUESTIONS: usize = 32;
 /// Time for one question, waiting for its turn included.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// What is told of an answer in place of what it says.
+const UNREADABLE: &str = "the API server's answer is no TokenReview";
 /// What every service account's user name begins with.
 const ACCOUNT: &str = "system:serviceaccount:";
 
 /// Asks the API server about tokens.
 pub(super) struct Reviews {
-    api: Api<TokenReview>,
+    client: Client,
     turns: Semaphore,
 }
 
 impl Reviews {
     pub(super) fn new(client: Client) -> Self {
         Self {
-            api: Api::all(client),
+            client,
             turns: Semaphore::new(QUESTIONS),
         }
     }
@@ -38,12 +40,8 @@ impl Reviews {
     /// # Errors
     /// It is none, or the API server does not answer.
     pub(super) async fn ask(&self, token: &str, audience: &str) -> Result<(Identity, Credential), Unfit> {
-        let unanswered = |error: &dyn std::fmt::Display| {
-            tracing::warn!(%error, "nobody can say whose a token is");
-            Unfit::Unavailable
-        };
         let asked = async {
-            let _turn = self.turns.acquire().await.map_err(|error| unanswered(&error))?;
+            let _turn = self.turns.acquire().await.map_err(|error| error.to_string())?;
             let review = TokenReview {
                 spec: TokenReviewSpec {
                     token: Some(token.to_owned()),
@@ -51,13 +49,32 @@ impl Reviews {
                 },
                 ..TokenReview::default()
             };
-            let answer = self.api.create(&PostParams::default(), &review).await;
-            answer.map_err(|error| unanswered(&error))
+            let body =
+                serde_json::to_vec(&review).map_err(|_| "the question cannot be written".to_owned())?;
+            let request = Request::new(TokenReview::url_path(&(), None)).create(&PostParams::default(), body);
+            let request = request.map_err(|_| "the question cannot be made".to_owned())?;
+            // As text: the client would log an answer that it cannot read, and the token is in it.
+            let answer = self.client.request_text(request).await;
+            let answer = answer.map_err(|error| told(&error))?;
+            serde_json::from_str(&answer).map_err(|_| UNREADABLE.to_owned())
         };
         let review = timeout(PATIENCE, asked)
             .await
-            .map_err(|_| unanswered(&"the API server took too long"))??;
+            .unwrap_or_else(|_| Err("the API server took too long".to_owned()));
+        let review = review.map_err(|error| {
+            tracing::warn!(error, "nobody can say whose a token is");
+            Unfit::Unavailable
+        })?;
         read(review, audience)
+    }
+}
+
+/// An error without the API server's words: whoever answers in its place may repeat the question.
+fn told(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("the API server answered {}", status.code),
+        kube::Error::FromUtf8(_) => UNREADABLE.to_owned(),
+        error => error.to_string(),
     }
 }
 
@@ -97,7 +114,16 @@ fn is_account(user: &UserInfo) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use http::{Response, StatusCode};
+    use http_body_util::{BodyExt as _, Full};
+    use kube::client::Body;
     use serde_json::json;
+    use tower::service_fn;
+    use tracing_subscriber::fmt;
 
     use super::*;
 
@@ -159,5 +185,52 @@ mod tests {
             assert_eq!(refused, Some(Refused::Unknown.into()), "{changes}");
         }
         assert_eq!(read_status(&json!(null)).err(), Some(Unfit::Unavailable));
+    }
+
+    /// What is logged, as text.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A client of an API server that repeats questions, cut short by so many bytes.
+    fn repeating(status: StatusCode, cut: usize) -> Client {
+        let answer = move |request: http::Request<Body>| async move {
+            let asked = request.into_body().collect().await.unwrap().to_bytes();
+            let mut answer = Response::new(Full::from(asked.slice(..asked.len() - cut)));
+            *answer.status_mut() = status;
+            Ok::<_, Infallible>(answer)
+        };
+        Client::new(service_fn(answer), "default")
+    }
+
+    #[tokio::test]
+    async fn no_answer_of_the_api_server_brings_a_token_into_the_log() {
+        let log = Log::default();
+        let written = log.clone();
+        let lines = fmt().with_writer(move || written.clone()).finish();
+        let _logging = tracing::subscriber::set_default(lines);
+        for (status, cut, told) in [
+            (StatusCode::OK, 1, UNREADABLE),
+            (StatusCode::OK, 0, ""),
+            (StatusCode::INTERNAL_SERVER_ERROR, 1, "answered 500"),
+            (StatusCode::BAD_GATEWAY, 0, "the API server answered"),
+        ] {
+            let reviews = Reviews::new(repeating(status, cut));
+            let asked = reviews.ask("not.for.logs", SITE).await;
+            assert_eq!(asked.err(), Some(Unfit::Unavailable), "{status}");
+            let text = String::from_utf8(std::mem::take(&mut *log.0.lock().unwrap())).unwrap();
+            assert!(text.contains(told), "{text}");
+            assert!(!text.contains("not.for.logs"), "{text}");
+        }
     }
 }
