@@ -3,6 +3,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "literals of JSON are passed")]
 
 mod agreement;
+mod applied_again;
 mod applied_twice;
 mod bounds;
 mod catalogue;

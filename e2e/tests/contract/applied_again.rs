@@ -1,0 +1,235 @@
+//! Manifests of every kind, and of a workspace that runs, that are written again in the same way: nothing changes.
+
+use api::{Workspace, names::GROUP, workspace::Phase};
+use e2e::{
+    Environment,
+    cluster::{self, Scratch},
+    command, template, wait, workspace,
+};
+use futures::future::try_join_all;
+use kube::{
+    Api, ResourceExt as _,
+    api::{ApiResource, DeleteParams, DynamicObject},
+    core::GroupVersionKind,
+};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+/// Ways to write a manifest: the first time, and again.
+const WAYS: [(&str, &[&str], &[&str]); 4] = [
+    ("client-side", &["apply", "-f", "-"], &["apply", "-f", "-"]),
+    (
+        "server-side",
+        &["apply", "--server-side", "-f", "-"],
+        &["apply", "--server-side", "-f", "-"],
+    ),
+    ("replaced", &["create", "-f", "-"], &["replace", "-f", "-"]),
+    (
+        "saved",
+        &["create", "--save-config", "-f", "-"],
+        &["apply", "-f", "-"],
+    ),
+];
+
+fn api_of(client: kube::Client, manifest: &Value) -> Api<DynamicObject> {
+    let kind = manifest["kind"].as_str().unwrap_or_default();
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1alpha1", kind));
+    match manifest["metadata"]["namespace"].as_str() {
+        Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+        None => Api::all_with(client, &resource),
+    }
+}
+
+/// Once the operator has said what it thinks of this generation, and five looks in a row see the same version.
+async fn settled(objects: &Api<DynamicObject>, name: &str) -> anyhow::Result<DynamicObject> {
+    let seen = Mutex::new((0, None));
+    wait::until(&format!("{name} to settle"), wait::USUAL, || async {
+        let now = objects.get(name).await.map_err(|error| error.to_string())?;
+        let status = &now.data["status"];
+        let conditions = status["conditions"].as_array();
+        if conditions.is_none_or(Vec::is_empty)
+            || status["observedGeneration"] != json!(now.metadata.generation)
+        {
+            return Err(status.to_string());
+        }
+        let mut seen = seen.lock().await;
+        let same = seen.1 == now.resource_version();
+        *seen = (if same { seen.0 + 1 } else { 0 }, now.resource_version());
+        if seen.0 >= 5 {
+            Ok(now)
+        } else {
+            Err(format!("{seen:?}"))
+        }
+    })
+    .await
+}
+
+async fn write(flags: &[&str], manifest: &Value) -> anyhow::Result<()> {
+    let outcome = command::administer_with(flags, &manifest.to_string()).await?;
+    anyhow::ensure!(outcome.code == 0, "{flags:?}: {outcome:?}");
+    Ok(())
+}
+
+/// Who owns which fields, without when they wrote them.
+fn owned(object: &DynamicObject) -> Vec<Value> {
+    let entries = object.metadata.managed_fields.iter().flatten();
+    entries
+        .map(|entry| {
+            let mut entry = json!(entry);
+            entry["time"] = Value::Null;
+            entry
+        })
+        .collect()
+}
+
+/// Writes the manifest in each of the ways, under a name of its own: the first time, again, and again. The first `again` may
+/// note another writer of the fields; the second changes nothing.
+async fn each_way(client: &kube::Client, manifest: &Value) -> anyhow::Result<()> {
+    let objects = api_of(client.clone(), manifest);
+    let written = WAYS.map(|(way, first, again)| {
+        let (objects, mut manifest) = (objects.clone(), manifest.clone());
+        async move {
+            let base = manifest["metadata"]["name"].as_str().unwrap_or_default();
+            let name = format!("{base}-{way}");
+            manifest["metadata"]["name"] = json!(name);
+            write(first, &manifest).await?;
+            let made = settled(&objects, &name).await?;
+            write(again, &manifest).await?;
+            let before = settled(&objects, &name).await?;
+            write(again, &manifest).await?;
+            let after = settled(&objects, &name).await?;
+            let of = format!("{} {way}", manifest["kind"]);
+            // A share's replacement lacks the UID that the webhook puts back: the API server notes when, and nothing else.
+            let is_completed = manifest["kind"] == "WorkspaceShare" && way == "replaced";
+            if !is_completed {
+                assert_eq!(after.resource_version(), before.resource_version(), "{of}");
+            }
+            assert_eq!(owned(&after), owned(&before), "{of}");
+            assert_eq!(after.metadata.labels, made.metadata.labels, "{of}");
+            assert_eq!(after.data["status"], before.data["status"], "{of}");
+            assert_eq!(after.metadata.generation, made.metadata.generation, "{of}");
+            assert_eq!(after.data["spec"], made.data["spec"], "{of}");
+            anyhow::Ok((objects, name))
+        }
+    });
+    for (objects, name) in try_join_all(written).await? {
+        objects.delete(&name, &DeleteParams::default()).await?;
+    }
+    Ok(())
+}
+
+fn manifest(kind: &str, name: &str, namespace: Option<&str>, spec: Value) -> Value {
+    let mut manifest = json!({
+        "apiVersion": format!("{GROUP}/v1alpha1"), "kind": kind,
+        "metadata": {"name": name, "labels": {"e2e.test/scratch": "true"}}, "spec": spec,
+    });
+    if let Some(namespace) = namespace {
+        manifest["metadata"]["namespace"] = json!(namespace);
+    }
+    manifest
+}
+
+#[tokio::test]
+async fn templates_managers_profiles_and_shares_that_are_written_again_stay_as_they_are() -> anyhow::Result<()>
+{
+    let scratch = Scratch::new("again", &["alice"]).await?;
+    let (client, namespace) = (cluster::admin().await?, scratch.namespace.as_str());
+    let mut shared = workspace::of_image("shared", "uv");
+    shared.spec.desired_status = api::workspace::DesiredStatus::Stopped;
+    let workspaces = scratch.api::<Workspace>();
+    workspaces
+        .create(&kube::api::PostParams::default(), &shared)
+        .await?;
+    let uid = workspace::reached(&workspaces, "shared", Phase::Stopped)
+        .await?
+        .uid();
+    let route = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+        "spec": {"rules": [{"host": "{workspace.host}"}]},
+    });
+    let subjects = json!([{"kind": "User", "name": "bob"}, {"kind": "Group", "name": "ml"}]);
+    let manifests = [
+        manifest(
+            "WorkspaceTemplate",
+            namespace,
+            None,
+            json!({
+                "displayName": "Again", "defaultImage": "lab/a", "allowedImages": ["lab/a", "lab/b"],
+                "resourceBounds": {"cpu": {"min": "0.5", "max": "1000m"}},
+                "primaryStorage": {"minSize": "1Gi", "maxSize": "2048Mi"},
+            }),
+        ),
+        manifest(
+            "WorkspaceManager",
+            namespace,
+            None,
+            json!({
+                "routing": {"baseDomain": "again.example.org", "custom": {"resources": [route]}},
+                "authentication": {"none": {}},
+            }),
+        ),
+        manifest(
+            "WorkspaceExecutionProfile",
+            "profile",
+            Some(namespace),
+            json!({"serviceAccount": {"name": "batch"}, "env": [{"name": "COLOUR", "value": "blue"}]}),
+        ),
+        // The webhook adds the workspace's UID, which no manifest names.
+        manifest(
+            "WorkspaceShare",
+            "share",
+            Some(namespace),
+            json!({"workspaceRef": "shared", "subjects": subjects}),
+        ),
+    ];
+    try_join_all(manifests.iter().map(|manifest| each_way(&client, manifest))).await?;
+    let share = &manifests[3];
+    write(&["apply", "--server-side", "-f", "-"], share).await?;
+    let bound = settled(&api_of(client, share), "share").await?;
+    assert_eq!(bound.data["spec"]["workspaceUID"], json!(uid));
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn a_running_workspace_with_template_and_profile_that_is_written_again_runs_on_untouched()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("runs", &["alice"]).await?;
+    let image = &Environment::get()?.images.echo;
+    template::make(&scratch, &json!({"defaultImage": image})).await?;
+    let (client, namespace) = (cluster::admin().await?, scratch.namespace.as_str());
+    let profile = json!({"env": [{"name": "COLOUR", "value": "blue"}]});
+    write(
+        &["apply", "-f", "-"],
+        &manifest("WorkspaceExecutionProfile", "profile", Some(namespace), profile),
+    )
+    .await?;
+    let amounts = json!({"cpu": "0.05", "memory": "64Mi"});
+    let workspace = manifest(
+        "Workspace",
+        "lab",
+        Some(namespace),
+        json!({
+            "displayName": "Lab", "templateRef": namespace, "executionProfileRef": "profile",
+            "resources": {"requests": amounts, "limits": {"cpu": "1000m", "memory": "0.5Gi"}},
+        }),
+    );
+    let (objects, workspaces) = (api_of(client, &workspace), scratch.api::<Workspace>());
+    for (flags, name) in [
+        (["apply", "-f", "-"].as_slice(), "client"),
+        (&["apply", "--server-side", "-f", "-"], "server"),
+    ] {
+        let mut workspace = workspace.clone();
+        workspace["metadata"]["name"] = json!(name);
+        write(flags, &workspace).await?;
+        workspace::reached(&workspaces, name, Phase::Running).await?;
+        let before = settled(&objects, name).await?;
+        write(flags, &workspace).await?;
+        let after = settled(&objects, name).await?;
+        assert_eq!(after.resource_version(), before.resource_version(), "{name}");
+        assert_eq!(
+            after.data["status"], before.data["status"],
+            "the same run: {name}"
+        );
+    }
+    template::finish(scratch).await
+}
