@@ -79,17 +79,23 @@ async fn pod() -> (SocketAddr, mpsc::UnboundedReceiver<HeaderMap>) {
 
 impl Site {
     async fn start() -> Self {
+        Self::start_asking_after(Duration::from_secs(20)).await
+    }
+
+    /// With a relay that asks whoever says nothing for so long.
+    async fn start_asking_after(silence: Duration) -> Self {
         let (pod, seen) = pod().await;
         let index = Arc::new(Index::with(snapshot(Some(target(Some(pod))))));
         let door = Arc::new(Door::new(Arc::clone(&index)));
         let stop = CancellationToken::new();
-        let relay = Arc::new(Relay::new(
+        let relay = Relay::new(
             Arc::clone(&door),
             index,
             StripList::default(),
             Metrics::default(),
             stop.clone(),
-        ));
+        );
+        let relay = Arc::new(relay.asking_after(silence));
         let handler = Arc::clone(&relay);
         let router = Router::new().fallback(move |request: Request| Arc::clone(&handler).handle(request));
         let rig = Rig::start(router, Limits::default()).await;
@@ -198,8 +204,48 @@ async fn a_pod_that_is_not_ready_for_a_moment_keeps_its_socket() {
 #[tokio::test]
 async fn sockets_are_told_to_come_again_when_the_replica_ends() {
     let site = Site::start().await;
-    assert_eq!(site.close_code_after(|| site.stop.cancel()).await, 1001);
+    // JupyterLab comes again after this code, and not after 1001.
+    assert_eq!(site.close_code_after(|| site.stop.cancel()).await, 1012);
     timeout(SOON, site.relay.drained()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_socket_on_which_nobody_says_anything_stays_open_by_pings() {
+    let silence = Duration::from_millis(100);
+    let site = Site::start_asking_after(silence).await;
+    let (mut socket, _) = site.open("/").await.unwrap();
+    let start = Instant::now();
+    let mut pings = 0;
+    // Reading answers pings; the pod does the same.
+    while start.elapsed() < silence * 20 {
+        match timeout(silence * 20, socket.next())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap()
+        {
+            Message::Ping(_) => pings += 1,
+            Message::Pong(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(pings >= 3, "{pings} pings");
+    socket.send(Message::text("still here")).await.unwrap();
+    loop {
+        match timeout(SOON, socket.next()).await.unwrap().unwrap().unwrap() {
+            Message::Ping(_) | Message::Pong(_) => {}
+            other => break assert_eq!(other, Message::text("still here")),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_browser_that_vanished_without_a_word_gives_its_place_back() {
+    let site = Site::start_asking_after(Duration::from_millis(100)).await;
+    let (socket, _) = site.open("/").await.unwrap();
+    // Nobody reads it, so that nothing is answered.
+    timeout(SOON, site.relay.drained()).await.unwrap();
+    drop(socket);
 }
 
 #[tokio::test]

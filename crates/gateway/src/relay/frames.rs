@@ -8,12 +8,26 @@ pub(super) struct Frames {
     have: usize,
     /// Bytes of the current frame that are still to come after its head.
     left: u64,
+    closed: bool,
 }
+
+/// A ping as a server sends it.
+pub(super) const SERVERS_PING: &[u8] = &[0x89, 0];
+/// A ping as a client sends it. There is nothing to mask, so that any key does.
+pub(super) const CLIENTS_PING: &[u8] = &[0x89, 0x80, 0, 0, 0, 0];
+/// What the first byte of a frame says of its kind, and the kind that ends a socket.
+const KIND: u8 = 0x0F;
+const CLOSE: u8 = 0x8;
 
 impl Frames {
     /// Whether the bytes so far end with a whole frame, so that another one may be put in here.
     pub(super) fn at_boundary(&self) -> bool {
         self.have == 0 && self.left == 0
+    }
+
+    /// Whether a close frame has begun: nothing more may follow it.
+    pub(super) fn closed(&self) -> bool {
+        self.closed
     }
 
     /// Takes in all bytes.
@@ -32,6 +46,7 @@ impl Frames {
             self.have += 1;
             taken += 1;
             if let Some(left) = length(&self.head[..self.have]) {
+                self.closed |= self.head[0] & KIND == CLOSE;
                 self.have = 0;
                 self.left = left;
                 if left == 0 {
@@ -139,7 +154,18 @@ mod tests {
     #[test]
     fn a_close_frame_holds_code_and_reason_within_its_bound() {
         assert_eq!(close(1008, "bye"), [0x88, 5, 0x03, 0xF0, b'b', b'y', b'e']);
-        let long = close(1001, &"ä".repeat(100));
+        let long = close(1012, &"ä".repeat(100));
         assert_eq!((long.len(), long[1]), (126, 124));
+    }
+
+    #[test]
+    fn an_end_is_told_from_other_frames_and_our_own_frames_are_whole_ones() {
+        let mut follower = Frames::default();
+        for bytes in [SERVERS_PING, CLIENTS_PING, &frame(200, true), &[0x8A, 0]] {
+            follower.advance(bytes);
+            assert!(follower.at_boundary() && !follower.closed(), "{bytes:?}");
+        }
+        follower.advance(&close(1000, "bye"));
+        assert!(follower.at_boundary() && follower.closed());
     }
 }

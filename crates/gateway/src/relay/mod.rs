@@ -1,9 +1,11 @@
 //! a websocket handshake on a workspace's host -> a socket to its pod, for as long as the person may connect (IO).
 //!
-//! How many there are, and how many begin, is bounded for each workspace and for all; `pipe` carries the bytes, and knows from `frames` where it may cut them.
+//! How many there are, and how many begin, is bounded for each workspace and for all; `pipe` carries the bytes, and knows from `frames`
+//! where it may cut them; `pulse` notices a side that lives no longer.
 
 mod frames;
 mod pipe;
+mod pulse;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -64,6 +66,7 @@ pub struct Relay<D> {
     slots: Slots<String>,
     dials: Slots<String>,
     sockets: TaskTracker,
+    silence: Duration,
     stop: CancellationToken,
 }
 
@@ -103,8 +106,15 @@ impl<D: Doorkeeper> Relay<D> {
             slots: Slots::new(SOCKETS_OF_ONE, SOCKETS_OF_ALL),
             dials: Slots::new(DIALS_OF_ONE, DIALS_OF_ALL),
             sockets: TaskTracker::new(),
+            silence: pulse::SILENCE,
             stop,
         }
+    }
+
+    /// Asks a side for a sign of life when it said nothing for this long, in place of the usual time.
+    #[must_use]
+    pub fn asking_after(self, silence: Duration) -> Self {
+        Self { silence, ..self }
     }
 
     /// Waits until no socket is open any more; none is opened from now on.
@@ -175,7 +185,7 @@ impl<D: Doorkeeper> Relay<D> {
                 return;
             };
             let cut = relay.cut(&target, &grant);
-            match pipe(TokioIo::new(client), TokioIo::new(pod), cut).await {
+            match pipe(TokioIo::new(client), TokioIo::new(pod), cut, relay.silence).await {
                 Ok(None) => debug!("websocket ended"),
                 Ok(Some(why)) => debug!(?why, "websocket closed by the gateway"),
                 Err(error) => debug!(%error, "websocket broke off"),

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::relay::frames::{self, Frames};
+use crate::relay::pulse::{self, Side};
 
 /// Bytes held per direction. A side that does not read stops the other one from sending.
 const BUFFER: usize = 16 * 1024;
@@ -24,20 +25,27 @@ pub(super) enum Cut {
     AccessEnded,
     /// This replica ends; another one takes over.
     Shutdown,
+    /// The client gives no sign of life.
+    ClientGone,
+    /// The pod gives none.
+    PodGone,
 }
 
 impl Cut {
-    /// The close frame that the browser gets: 1008 stays closed, 1001 is tried again by Jupyter.
+    /// The close frame that the browser gets. JupyterLab stays away after 1000 and 1001 and comes again after any other code; what
+    /// comes again without access is refused at the handshake.
     fn frame(self) -> Vec<u8> {
         match self {
             Self::AccessEnded => frames::close(1008, "access ended"),
-            Self::Shutdown => frames::close(1001, "the gateway restarts"),
+            Self::Shutdown => frames::close(1012, "the gateway restarts"),
+            Self::ClientGone => frames::close(1011, "the browser did not answer"),
+            Self::PodGone => frames::close(1011, "the workspace's server did not answer"),
         }
     }
 }
 
-/// Copies until a side ends (`None`) or `cut` does (`Some`): then nothing more of the client reaches the pod, and the client
-/// gets a close frame behind the frame that is under way.
+/// Copies until a side ends (`None`), or until `cut` does or a side lives no longer (`Some`): then nothing more of the client reaches
+/// the pod, and the client gets a close frame behind the frame that is under way. A side that is silent for `silence` is asked.
 ///
 /// # Errors
 /// A side broke off.
@@ -45,16 +53,21 @@ pub(super) async fn pipe(
     client: impl AsyncRead + AsyncWrite,
     pod: impl AsyncRead + AsyncWrite,
     cut: impl Future<Output = Cut>,
+    silence: Duration,
 ) -> io::Result<Option<Cut>> {
     let (mut from_client, mut to_client) = split(client);
     let (mut from_pod, mut to_pod) = split(pod);
+    let (client, pod) = (Side::new(), Side::new());
     let (ending, ended) = watch::channel(None);
-    let mut up = pin!(upwards(&mut from_client, &mut to_pod, ended.clone()));
-    let mut down = pin!(downwards(&mut from_pod, &mut to_client, ended));
+    let to_pod = Way::new(&mut to_pod, &client, &pod, frames::CLIENTS_PING);
+    let to_client = Way::new(&mut to_client, &pod, &client, frames::SERVERS_PING);
+    let mut up = pin!(upwards(&mut from_client, to_pod, ended.clone()));
+    let mut down = pin!(downwards(&mut from_pod, to_client, ended));
     let why = tokio::select! {
         copied = &mut up => return timeout(LINGER, down).await.unwrap_or(Ok(())).and(copied).map(|()| None),
         copied = &mut down => return timeout(LINGER, up).await.unwrap_or(Ok(())).and(copied).map(|()| None),
         why = cut => why,
+        why = pulse::lifeless(&client, &pod, silence) => why,
     };
     ending.send_replace(Some(why));
     // Whoever does not take the close frame in time loses the connection all the same.
@@ -66,19 +79,30 @@ pub(super) async fn pipe(
 /// connection with unread bytes may cost the client our close frame.
 async fn upwards(
     from: &mut (impl AsyncRead + Unpin),
-    to: &mut (impl AsyncWrite + Unpin),
+    mut way: Way<'_, impl AsyncWrite + Unpin>,
     mut ending: watch::Receiver<Option<Cut>>,
 ) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     loop {
-        let count = from.read(&mut buffer).await?;
+        let goes_on = ending.borrow().is_none();
+        let count = tokio::select! {
+            biased;
+            () = way.taker.due(), if goes_on && way.frames.at_boundary() => {
+                tokio::select! {
+                    _ = cut(&mut ending) => {}
+                    asked = way.ask() => asked?,
+                }
+                continue;
+            }
+            count = from.read(&mut buffer) => count?,
+        };
         if count == 0 {
-            return to.shutdown().await;
+            return way.to.shutdown().await;
         }
         if ending.borrow().is_none() {
             tokio::select! {
                 _ = cut(&mut ending) => {}
-                written = send(to, &buffer[..count]) => written?,
+                passed = way.pass(&buffer[..count]) => passed?,
             }
         }
     }
@@ -87,30 +111,91 @@ async fn upwards(
 /// Pod to client, frame by frame, so that a close frame lands between two of them.
 async fn downwards(
     from: &mut (impl AsyncRead + Unpin),
-    to: &mut (impl AsyncWrite + Unpin),
+    mut way: Way<'_, impl AsyncWrite + Unpin>,
     mut ending: watch::Receiver<Option<Cut>>,
 ) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
-    let mut frames = Frames::default();
     loop {
+        let at_boundary = way.frames.at_boundary();
         let count = tokio::select! {
             biased;
-            why = cut(&mut ending), if frames.at_boundary() => {
-                send(to, &why.frame()).await?;
-                return to.shutdown().await;
+            why = cut(&mut ending), if at_boundary => {
+                if !way.frames.closed() {
+                    send(way.to, &why.frame()).await?;
+                }
+                return way.to.shutdown().await;
+            }
+            () = way.taker.due(), if at_boundary => {
+                way.ask().await?;
+                continue;
             }
             count = from.read(&mut buffer) => count?,
         };
         if count == 0 {
-            return to.shutdown().await;
+            return way.to.shutdown().await;
         }
-        let whole = if ending.borrow().is_some() {
-            frames.finish(&buffer[..count])
+        if ending.borrow().is_some() {
+            let whole = way.frames.finish(&buffer[..count]);
+            send(way.to, &buffer[..whole]).await?;
         } else {
-            frames.advance(&buffer[..count]);
-            count
-        };
-        send(to, &buffer[..whole]).await?;
+            way.pass(&buffer[..count]).await?;
+        }
+    }
+}
+
+/// The way of one side's frames to the other side.
+struct Way<'s, W> {
+    to: &'s mut W,
+    giver: &'s Side,
+    taker: &'s Side,
+    ping: &'static [u8],
+    frames: Frames,
+}
+
+impl<'s, W: AsyncWrite + Unpin> Way<'s, W> {
+    fn new(to: &'s mut W, giver: &'s Side, taker: &'s Side, ping: &'static [u8]) -> Self {
+        let frames = Frames::default();
+        Self {
+            to,
+            giver,
+            taker,
+            ping,
+            frames,
+        }
+    }
+
+    /// Passes on what was read, with a ping behind the first frame that ends in it if one is due: where much is said, no piece may
+    /// end where a frame does.
+    async fn pass(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        self.giver.speaks();
+        if self.taker.is_due() {
+            let whole = self.frames.finish(bytes);
+            self.give(&bytes[..whole]).await?;
+            bytes = &bytes[whole..];
+            if self.frames.at_boundary() {
+                self.ask().await?;
+            }
+        }
+        self.frames.advance(bytes);
+        self.give(bytes).await?;
+        self.giver.is_listened_to(!self.frames.at_boundary());
+        Ok(())
+    }
+
+    /// Asks the taker for a sign of life, between two frames. Behind a close frame nothing may come; there the end is owed.
+    async fn ask(&mut self) -> io::Result<()> {
+        self.taker.was_asked();
+        if self.frames.closed() {
+            return Ok(());
+        }
+        self.give(self.ping).await
+    }
+
+    async fn give(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.taker.is_offered();
+        send(self.to, bytes).await?;
+        self.taker.takes();
+        Ok(())
     }
 }
 
@@ -128,126 +213,5 @@ async fn send(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()
 }
 
 #[cfg(test)]
-mod tests {
-    use std::future::{pending, ready};
-
-    use tokio::io::{DuplexStream, duplex};
-    use tokio::sync::oneshot;
-
-    use super::*;
-
-    struct Socket {
-        client: DuplexStream,
-        pod: DuplexStream,
-        cut: oneshot::Sender<Cut>,
-        piping: tokio::task::JoinHandle<io::Result<Option<Cut>>>,
-    }
-
-    fn socket() -> Socket {
-        let (client, ours) = duplex(64 * 1024);
-        let (pod, theirs) = duplex(64 * 1024);
-        let (cut, wait) = oneshot::channel();
-        let wait = async { wait.await.unwrap_or(Cut::Shutdown) };
-        Socket {
-            client,
-            pod,
-            cut,
-            piping: tokio::spawn(pipe(ours, theirs, wait)),
-        }
-    }
-
-    async fn rest(stream: &mut DuplexStream) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).await.unwrap();
-        bytes
-    }
-
-    #[tokio::test]
-    async fn bytes_pass_both_ways_and_an_end_of_either_side_ends_both() {
-        let mut socket = socket();
-        socket.client.write_all(b"question").await.unwrap();
-        let mut bytes = [0; 8];
-        socket.pod.read_exact(&mut bytes).await.unwrap();
-        assert_eq!(&bytes, b"question");
-        socket.pod.write_all(&[0x81, 2, b'o', b'k']).await.unwrap();
-        socket.pod.shutdown().await.unwrap();
-        assert_eq!(rest(&mut socket.client).await, [0x81, 2, b'o', b'k']);
-        drop(socket.client);
-        assert_eq!(socket.piping.await.unwrap().unwrap(), None);
-    }
-
-    #[tokio::test]
-    async fn when_access_ends_the_frame_under_way_ends_first_and_nothing_more_reaches_the_pod() {
-        let mut socket = socket();
-        // A frame of three bytes of which one is still to come.
-        socket.pod.write_all(&[0x82, 3, 1, 2]).await.unwrap();
-        let mut begun = [0; 4];
-        socket.client.read_exact(&mut begun).await.unwrap();
-        socket.cut.send(Cut::AccessEnded).unwrap();
-        tokio::task::yield_now().await;
-        socket.client.write_all(b"too late").await.unwrap();
-        // The end of the first frame and the whole second one arrive together.
-        socket.pod.write_all(&[3, 0x82, 1, 9]).await.unwrap();
-        let mut expected = vec![3];
-        expected.extend(frames::close(1008, "access ended"));
-        assert_eq!(rest(&mut socket.client).await, expected);
-        drop(socket.client);
-        assert_eq!(socket.piping.await.unwrap().unwrap(), Some(Cut::AccessEnded));
-        assert_eq!(rest(&mut socket.pod).await, b"");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_reads_nothing_is_cut_off_in_time() {
-        let (_client, ours) = duplex(16);
-        let (mut pod, theirs) = duplex(64 * 1024);
-        pod.write_all(&[0x82, 100]).await.unwrap();
-        pod.write_all(&[7; 100]).await.unwrap();
-        let start = tokio::time::Instant::now();
-        let cut = async {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            Cut::AccessEnded
-        };
-        assert_eq!(pipe(ours, theirs, cut).await.unwrap(), Some(Cut::AccessEnded));
-        assert!(start.elapsed() < Duration::from_secs(2));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_side_that_never_ends_does_not_hold_the_other_for_ever() {
-        let (client, ours) = duplex(64);
-        let (_pod, theirs) = duplex(64);
-        drop(client);
-        assert_eq!(pipe(ours, theirs, pending()).await.unwrap(), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_slow_reader_stops_the_sender() {
-        let (_client, ours) = duplex(1024);
-        let (mut pod, theirs) = duplex(1024);
-        let piping = tokio::spawn(pipe(ours, theirs, pending()));
-        let endless = async {
-            let mut sent = 0;
-            while timeout(Duration::from_millis(200), pod.write_all(&[0; 1024]))
-                .await
-                .is_ok()
-            {
-                sent += 1024;
-            }
-            sent
-        };
-        assert!(endless.await <= 2 * 1024 + 2 * BUFFER);
-        piping.abort();
-    }
-
-    #[tokio::test]
-    async fn a_socket_that_is_cut_before_its_first_byte_gets_only_the_close_frame() {
-        let (mut client, ours) = duplex(64);
-        let (_pod, theirs) = duplex(64);
-        let piping = tokio::spawn(pipe(ours, theirs, ready(Cut::Shutdown)));
-        assert_eq!(
-            rest(&mut client).await,
-            frames::close(1001, "the gateway restarts")
-        );
-        drop(client);
-        assert_eq!(piping.await.unwrap().unwrap(), Some(Cut::Shutdown));
-    }
-}
+#[path = "pipe_tests.rs"]
+mod tests;
