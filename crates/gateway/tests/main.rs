@@ -16,3 +16,6 @@ mod sockets;
 mod support;
 mod traefik;
 mod traefik_folders;
+mod traefik_refusals;
+mod traefik_tickets;
+mod traefik_upgrades;

@@ -22,6 +22,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::support::chart::Chart;
+use crate::support::pod::Pod;
 use crate::support::proxy::{BASE, Site, running, snapshot};
 
 const TICKET: (&str, &str) = ("cookie", "_xsrf=1; __Host-ws=ticket; __Host-session=secret");
@@ -367,13 +368,21 @@ async fn websockets_pass_through_the_relay_and_no_other_upgrade_passes_at_all() 
     };
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
 
+    let willing = Pod::start("willing").await;
+    site.index
+        .publish(snapshot([running("lab", pod), running("willing", willing.address)]));
+    site.until("willing", &[TICKET], StatusCode::OK).await;
+    let before = willing.dials();
     for upgrade in ["tunnel", "websocket/13", "h2c", "TLS/1.0"] {
         for connection in ["upgrade", "keep-alive"] {
-            let headers = [TICKET, ("upgrade", upgrade), ("connection", connection)];
-            let (status, _, _) = site.get("lab", "/verify", &headers).await;
-            assert_eq!(status, StatusCode::BAD_REQUEST, "{upgrade} {connection}");
+            for path in ["/api/kernels/1/channels", "/verify"] {
+                let headers = [TICKET, ("upgrade", upgrade), ("connection", connection)];
+                let (status, _, _) = site.get("willing", path, &headers).await;
+                assert_eq!(status, StatusCode::BAD_REQUEST, "{upgrade} {connection} {path}");
+            }
         }
     }
+    assert_eq!(willing.dials(), before, "a pod was dialled");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

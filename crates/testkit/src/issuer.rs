@@ -30,6 +30,8 @@ pub enum Signature {
     ForeignKey,
     /// RS256 with a key whose id the key set does not hold.
     UnknownKeyId,
+    /// RS256 with the key that is not published at the moment, under that key's id.
+    RetiredKey,
     /// HS256 with the published key's modulus as the shared secret.
     PublicKeyAsSecret,
     /// HS256 with the client's secret.
@@ -62,6 +64,8 @@ pub struct Behaviour {
     pub second_key: bool,
     /// Status with which every endpoint fails.
     pub failure: Option<u16>,
+    /// Whether the key set, and nothing else, is answered with 500.
+    pub loses_keys: bool,
     /// `error` with which the token endpoint refuses.
     pub token_error: Option<&'static str>,
     /// Whether it answers nothing at all. Whoever calls [`Issuer::answer`] has to look.
@@ -121,6 +125,7 @@ impl Issuer {
             credentials_in_body: false,
             second_key: false,
             failure: None,
+            loses_keys: false,
             token_error: None,
             silent: false,
             refreshes: true,
@@ -272,6 +277,7 @@ impl Issuer {
             (&Method::GET, "/.well-known/openid-configuration") => {
                 reply(200, &self.metadata(&state.behaviour))
             }
+            (&Method::GET, "/jwks") if state.behaviour.loses_keys => reply(500, &Value::Null),
             (&Method::GET, "/jwks") => reply(200, &json!({"keys": [public_jwk(&state.behaviour)]})),
             (&Method::POST, "/token") => match self.token(&mut state, request) {
                 Ok(answer) => reply(200, &answer),
@@ -360,13 +366,16 @@ impl Issuer {
 
     fn signed(&self, behaviour: &Behaviour, kind: &str, claims: Map<String, Value>) -> String {
         let alg = match behaviour.signature {
-            Signature::Valid | Signature::ForeignKey | Signature::UnknownKeyId => "RS256",
+            Signature::Valid | Signature::ForeignKey | Signature::UnknownKeyId | Signature::RetiredKey => {
+                "RS256"
+            }
             Signature::PublicKeyAsSecret | Signature::ClientSecret => "HS256",
             Signature::None => "none",
         };
         let named_key = match behaviour.signature {
             Signature::UnknownKeyId => "unknown".to_owned(),
-            _ => key_id(behaviour),
+            Signature::RetiredKey => key_id(!behaviour.second_key).to_owned(),
+            _ => key_id(behaviour.second_key).to_owned(),
         };
         let mut head = Map::from_iter([
             ("alg".to_owned(), json!(alg)),
@@ -406,7 +415,7 @@ impl Issuer {
         };
         match behaviour.signature {
             Signature::Valid => rsa(own),
-            Signature::ForeignKey | Signature::UnknownKeyId => rsa(other),
+            Signature::ForeignKey | Signature::UnknownKeyId | Signature::RetiredKey => rsa(other),
             Signature::PublicKeyAsSecret => mac(&modulus(own)),
             Signature::ClientSecret => mac(self.client_secret.as_bytes()),
             Signature::None => Vec::new(),
@@ -460,8 +469,8 @@ fn overlay(object: &mut Map<String, Value>, changes: &Map<String, Value>) {
     }
 }
 
-fn key_id(behaviour: &Behaviour) -> String {
-    if behaviour.second_key { "second" } else { "first" }.to_owned()
+fn key_id(second: bool) -> &'static str {
+    if second { "second" } else { "first" }
 }
 
 fn public_jwk(behaviour: &Behaviour) -> Value {
@@ -470,7 +479,7 @@ fn public_jwk(behaviour: &Behaviour) -> Value {
         "kty": "RSA",
         "use": "sig",
         "alg": "RS256",
-        "kid": key_id(behaviour),
+        "kid": key_id(behaviour.second_key),
         "n": URL_SAFE_NO_PAD.encode(modulus(key)),
         "e": "AQAB",
     })

@@ -1,11 +1,14 @@
 //! What the tests stand on: a whole gateway in memory (`world`, `browser`), a listener over real sockets (`rig`, `door`),
-//! and Traefik before the gateway (`proxy`, configured by `chart`).
+//! and Traefik before the gateway (`proxy`, configured by `chart`): before the stub, or before the whole of it (`guarded`).
 
+pub(crate) mod behind;
 pub(crate) mod browser;
 pub(crate) mod chart;
 pub(crate) mod door;
+pub(crate) mod guarded;
 pub(crate) mod other_proxy;
 pub(crate) mod page;
+pub(crate) mod pod;
 pub(crate) mod proxy;
 pub(crate) mod rig;
 pub(crate) mod tokens;

@@ -9,44 +9,38 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use api::manager::RoutingMode;
-use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use gateway::foreign::Asker;
-use gateway::index::traefik::Routes;
 use gateway::index::{Domain, Index, Snapshot, Target};
-use gateway::listen::bounds::{Bounds, Most, at_entrance};
-use gateway::listen::{Limits, Listener, Owners};
-use gateway::metrics::Metrics;
-use gateway::relay::Relay;
-use gateway::request::cookies::StripList;
-use gateway::router::{self, Entrance, Gate, RouteProvider};
-use http::{HeaderMap, Request, StatusCode};
+use gateway::listen::Limits;
+use gateway::verify::Doorkeeper;
+use http::{HeaderMap, Request, StatusCode, Version};
 use http_body_util::BodyExt as _;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use kit::pki::{Pair, Purpose, authority, leaf};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_util::sync::CancellationToken;
 
-use crate::support::chart::{Addresses, Chart, GATEWAY, Ports, project, tool};
+use crate::support::behind::{Behind, Internal};
+use crate::support::chart::{Addresses, Chart, project, tool};
 use crate::support::door::Door;
 use crate::support::other_proxy::Other;
 
 pub(crate) const BASE: &str = "workspaces.localhost";
 
-/// A proxy before a gateway, with everything between them that is real but the cluster.
-pub(crate) struct Site {
+/// A proxy before a gateway, with everything between them that is real but the cluster. `D` decides.
+pub(crate) struct Site<D = Door> {
     pub(crate) index: Arc<Index>,
-    pub(crate) door: Arc<Door>,
+    pub(crate) door: Arc<D>,
     /// Connections that the proxy opened to the verify listener so far.
     pub(crate) connections: Arc<AtomicUsize>,
     configs: watch::Sender<Arc<ServerConfig>>,
@@ -63,27 +57,72 @@ impl Site {
 
     /// With workspaces in hosts or in folders, as the chart is told.
     pub(crate) async fn start_in(mode: RoutingMode, index: Index) -> Self {
-        Self::start_as(mode, index, Limits::default(), vec![]).await
+        Self::before(mode, Behind::stub(index)).await
     }
 
     /// With a gateway that answers all other proxies as well.
     pub(crate) async fn start_among_others(index: Index) -> Self {
         let all = vec![Asker::Nginx, Asker::Caddy, Asker::Envoy];
-        Self::start_as(RoutingMode::Subdomain, index, Limits::default(), all).await
+        Self::before(RoutingMode::Subdomain, Behind::stub(index).among(all)).await
     }
 
     pub(crate) async fn start_with(index: Index, limits: Limits) -> Self {
-        Self::start_as(RoutingMode::Subdomain, index, limits, vec![]).await
+        Self::before(RoutingMode::Subdomain, Behind::stub(index).within(limits)).await
     }
 
-    async fn start_as(mode: RoutingMode, index: Index, limits: Limits, foreign: Vec<Asker>) -> Self {
+    /// Another proxy, with the project's sample configuration, before the gateway and one pod.
+    pub(crate) async fn behind(other: Other, index: Index, pod: SocketAddr) -> Self {
         kit::tls::install_crypto_provider();
-        let index = Arc::new(index);
-        let door = Arc::new(Door::new(Arc::clone(&index)));
+        let behind = Behind::stub(index).among(vec![Asker::Nginx, Asker::Caddy]);
+        let (index, door) = (Arc::clone(&behind.index), Arc::clone(&behind.door));
         let internal = Internal::new();
         let (configs, tls) = watch::channel(internal.server_config());
         let connections = Arc::new(AtomicUsize::new(0));
-        let ports = serve(&door, &tls, limits, &connections, foreign).await;
+        let ports = behind.serve(&tls, &connections).await;
+        let now = jiff::Timestamp::now();
+        let edge = authority("edge", now).unwrap();
+        let certificate = leaf(&edge, "edge", &[format!("*.{BASE}")], Purpose::Server, now).unwrap();
+        let folder = temporary_folder();
+        let port = free_port();
+        let configuration = other.configuration(&folder, port, ports, pod);
+        let files = [
+            (other.file(), configuration.as_str()),
+            ("tls/tls.crt", &certificate.certificate),
+            ("tls/tls.key", &certificate.key),
+        ];
+        project(&folder, 1, files.into_iter().chain(internal.proxy_files()));
+        let log = fs::File::create(folder.with_extension("log")).unwrap();
+        let proxy = other
+            .command(&folder)
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut site = Self {
+            index,
+            door,
+            connections,
+            configs,
+            edge,
+            port,
+            folder,
+            proxy,
+        };
+        site.wait_until_ready(RoutingMode::Subdomain).await;
+        site
+    }
+}
+
+impl<D: Doorkeeper> Site<D> {
+    /// Traefik, with workspaces in hosts or in folders, as the chart is told.
+    pub(crate) async fn before(mode: RoutingMode, behind: Behind<D>) -> Self {
+        kit::tls::install_crypto_provider();
+        let (index, door) = (Arc::clone(&behind.index), Arc::clone(&behind.door));
+        let internal = Internal::new();
+        let (configs, tls) = watch::channel(internal.server_config());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let ports = behind.serve(&tls, &connections).await;
 
         let now = jiff::Timestamp::now();
         let edge = authority("edge", now).unwrap();
@@ -129,50 +168,6 @@ impl Site {
         site
     }
 
-    /// Another proxy, with the project's sample configuration, before the gateway and one pod.
-    pub(crate) async fn behind(other: Other, index: Index, pod: SocketAddr) -> Self {
-        kit::tls::install_crypto_provider();
-        let index = Arc::new(index);
-        let door = Arc::new(Door::new(Arc::clone(&index)));
-        let internal = Internal::new();
-        let (configs, tls) = watch::channel(internal.server_config());
-        let connections = Arc::new(AtomicUsize::new(0));
-        let foreign = vec![Asker::Nginx, Asker::Caddy];
-        let ports = serve(&door, &tls, Limits::default(), &connections, foreign).await;
-        let now = jiff::Timestamp::now();
-        let edge = authority("edge", now).unwrap();
-        let certificate = leaf(&edge, "edge", &[format!("*.{BASE}")], Purpose::Server, now).unwrap();
-        let folder = temporary_folder();
-        let port = free_port();
-        let configuration = other.configuration(&folder, port, ports, pod);
-        let files = [
-            (other.file(), configuration.as_str()),
-            ("tls/tls.crt", &certificate.certificate),
-            ("tls/tls.key", &certificate.key),
-        ];
-        project(&folder, 1, files.into_iter().chain(internal.proxy_files()));
-        let log = fs::File::create(folder.with_extension("log")).unwrap();
-        let proxy = other
-            .command(&folder)
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut site = Self {
-            index,
-            door,
-            connections,
-            configs,
-            edge,
-            port,
-            folder,
-            proxy,
-        };
-        site.wait_until_ready(RoutingMode::Subdomain).await;
-        site
-    }
-
     /// Waits until the proxy has the gateway's routes: before, it knows no host at all.
     async fn wait_until_ready(&mut self, mode: RoutingMode) {
         let start = Instant::now();
@@ -202,6 +197,15 @@ impl Site {
 
     /// A connection of a browser.
     pub(crate) async fn connect(&self, host: &str) -> std::io::Result<TlsStream<TcpStream>> {
+        self.connect_as(host, "http/1.1").await
+    }
+
+    /// A connection that speaks this protocol.
+    pub(crate) async fn connect_as(
+        &self,
+        host: &str,
+        protocol: &str,
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_slice(self.edge.certificate.as_bytes()).unwrap())
@@ -209,7 +213,7 @@ impl Site {
         let mut config = ClientConfig::builder()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
         let stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
         TlsConnector::from(Arc::new(config))
             .connect(ServerName::try_from(host.to_owned()).unwrap(), stream)
@@ -250,25 +254,37 @@ impl Site {
     }
 
     /// Any request, to the host with this label, or to the base domain itself.
-    pub(crate) async fn send(&self, label: &str, mut request: Request<Body>) -> Result<Answer, String> {
+    pub(crate) async fn send(&self, label: &str, request: Request<Body>) -> Result<Answer, String> {
+        self.send_in(Version::HTTP_11, label, request).await
+    }
+
+    /// The same in this version of HTTP.
+    pub(crate) async fn send_in(
+        &self,
+        version: Version,
+        label: &str,
+        mut request: Request<Body>,
+    ) -> Result<Answer, String> {
         let host = host(label);
-        request.headers_mut().insert("host", host.parse().unwrap());
         let answer = async {
-            let stream = self.connect(&host).await.map_err(|error| error.to_string())?;
-            let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-                .await
-                .map_err(|error| error.to_string())?;
-            tokio::spawn(connection);
-            let (parts, body) = sender
-                .send_request(request)
-                .await
-                .map_err(|error| error.to_string())?
-                .into_parts();
-            let body = body
-                .collect()
-                .await
-                .map_err(|error| error.to_string())?
-                .to_bytes();
+            let response = if version == Version::HTTP_2 {
+                let path = request.uri().path_and_query().unwrap().as_str();
+                *request.uri_mut() = format!("https://{host}{path}").parse().unwrap();
+                let stream = self.connect_as(&host, "h2").await.map_err(told)?;
+                let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                    .await
+                    .map_err(told)?;
+                tokio::spawn(connection);
+                sender.send_request(request).await.map_err(told)?
+            } else {
+                request.headers_mut().insert("host", host.parse().unwrap());
+                let stream = self.connect(&host).await.map_err(told)?;
+                let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(told)?;
+                tokio::spawn(connection);
+                sender.send_request(request).await.map_err(told)?
+            };
+            let (parts, body) = response.into_parts();
+            let body = body.collect().await.map_err(told)?.to_bytes();
             Ok((parts.status, parts.headers, body))
         };
         timeout(Duration::from_secs(10), answer)
@@ -320,7 +336,7 @@ impl Site {
     }
 }
 
-impl Drop for Site {
+impl<D> Drop for Site<D> {
     fn drop(&mut self) {
         let _ = self.proxy.kill();
         let _ = self.proxy.wait();
@@ -333,8 +349,12 @@ impl Drop for Site {
 
 pub(crate) type Answer = (StatusCode, HeaderMap, Bytes);
 
+fn told(error: impl std::error::Error) -> String {
+    error.to_string()
+}
+
 /// The host with this label; the base domain if it is empty.
-fn host(label: &str) -> String {
+pub(crate) fn host(label: &str) -> String {
     match label {
         "" => BASE.to_owned(),
         label => format!("{label}.{BASE}"),
@@ -353,107 +373,6 @@ pub(crate) fn running(label: &str, pod: SocketAddr) -> Target {
 
 pub(crate) fn snapshot(targets: impl IntoIterator<Item = Target>) -> Snapshot {
     Snapshot::new(Some(Domain::new(BASE, 443)), targets)
-}
-
-/// The authority between gateway and proxy, and what it signed.
-struct Internal {
-    authority: Pair,
-    server: Pair,
-    proxy: Pair,
-}
-
-impl Internal {
-    fn new() -> Self {
-        let now = jiff::Timestamp::now();
-        let authority = authority("gateway", now).unwrap();
-        Self {
-            server: leaf(&authority, GATEWAY, &[GATEWAY.to_owned()], Purpose::Server, now).unwrap(),
-            proxy: leaf(&authority, "proxy", &[], Purpose::Client, now).unwrap(),
-            authority,
-        }
-    }
-
-    fn server_config(&self) -> Arc<ServerConfig> {
-        let certificate = kit::tls::Certificate::default();
-        certificate.set(&self.server).unwrap();
-        Arc::new(kit::tls::server_config(certificate, Some(&self.authority.certificate)).unwrap())
-    }
-
-    fn proxy_files(&self) -> [(&'static str, &str); 3] {
-        [
-            ("proxy-client/ca.crt", &self.authority.certificate),
-            ("proxy-client/tls.crt", &self.proxy.certificate),
-            ("proxy-client/tls.key", &self.proxy.key),
-        ]
-    }
-}
-
-async fn serve(
-    door: &Arc<Door>,
-    tls: &watch::Receiver<Arc<ServerConfig>>,
-    limits: Limits,
-    connections: &Arc<AtomicUsize>,
-    foreign: Vec<Asker>,
-) -> Ports {
-    let metrics = Metrics::default();
-    let stop = CancellationToken::new();
-    let index = &door.index;
-    let relay = Relay::new(
-        Arc::clone(door),
-        Arc::clone(index),
-        StripList::default(),
-        metrics.clone(),
-        stop.clone(),
-    );
-    let entrance = Gate::new(Arc::new(Entrance {
-        doorkeeper: Arc::clone(door),
-        relay: Arc::new(relay),
-        own_names: vec![GATEWAY.to_owned()],
-        foreign,
-        metrics: metrics.clone(),
-    }));
-    let routes = Arc::new(Routes::default());
-    tokio::spawn(Arc::clone(&routes).follow(Arc::clone(index)));
-    let provider = RouteProvider {
-        routes,
-        metrics: metrics.clone(),
-        stop: stop.clone(),
-    };
-    let pages = router::pages(Arc::clone(index), Arc::clone(door), Router::new(), Router::new());
-    let connections = Arc::clone(connections);
-    let counted = move || {
-        connections.fetch_add(1, Ordering::Relaxed);
-        entrance.clone()
-    };
-    let listen = async || {
-        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = socket.local_addr().unwrap().port();
-        let listener = Listener {
-            name: "test",
-            socket,
-            tls: Some(tls.clone()),
-            limits,
-            bounds: Bounds::new(Most::default(), metrics.clone()),
-            kind: at_entrance,
-            owners: Owners {
-                index: Arc::clone(index),
-                strip: StripList::default(),
-            },
-            metrics: metrics.clone(),
-        };
-        (port, listener)
-    };
-    let (verify, listener) = listen().await;
-    tokio::spawn(listener.serve(counted, stop.clone()));
-    let (routes, listener) = listen().await;
-    tokio::spawn(listener.serve(move || router::provider(provider.clone()), stop.clone()));
-    let (pages_port, listener) = listen().await;
-    tokio::spawn(listener.serve(move || pages.clone(), stop));
-    Ports {
-        verify,
-        routes,
-        pages: pages_port,
-    }
 }
 
 fn temporary_folder() -> PathBuf {

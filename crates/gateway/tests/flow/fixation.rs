@@ -1,0 +1,116 @@
+//! What somebody put into a browser before its person signed in is worth nothing to them afterwards.
+
+use api::GatewaySession;
+use gateway::request::cookies;
+use http::StatusCode;
+use kube::runtime::watcher::Event;
+
+use crate::support::browser::{Browser, split};
+use crate::support::world::{AUTH, LAB, OPEN, SYSTEM, World, origin};
+
+const AUTH_HOST: &str = "auth.ws.example";
+
+fn lab() -> String {
+    format!("{}/", origin(LAB))
+}
+
+/// Whether this browser gets into alice's workspace.
+async fn is_in(browser: &Browser<'_>) -> bool {
+    browser.step(&lab()).await.status == StatusCode::OK
+}
+
+async fn hear(world: &World) {
+    for session in world.sessions() {
+        world.app.sessions.apply(Event::Apply(session)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_that_was_planted_before_a_login_does_not_survive_it() {
+    let world = World::new().await;
+    let mallory = world.browser("mallory");
+    assert!(mallory.open(&format!("{}/", origin(OPEN))).await.is_inside());
+    let hers = mallory.cookie(OPEN, cookies::TICKET).unwrap();
+    // One that was alice's, and is over.
+    let before = world.browser("alice");
+    assert!(before.open(&lab()).await.is_inside());
+    let over = before.cookie(LAB, cookies::TICKET).unwrap();
+    world.pass(gateway::crypto::tokens::TICKET_LIFE);
+    for planted in [hers.as_str(), &over, "x", &hers[..20]] {
+        let alice = world.browser("alice");
+        alice.set_cookie(LAB, cookies::TICKET, Some(planted));
+        let landing = alice.open(&lab()).await;
+        assert!(landing.is_inside(), "{landing:#?}");
+        let ticket = alice.cookie(LAB, cookies::TICKET).unwrap();
+        assert_ne!(ticket, planted);
+        // Who knows what was planted is as far as before.
+        let knows = world.browser("mallory");
+        knows.set_cookie(LAB, cookies::TICKET, Some(planted));
+        assert!(!is_in(&knows).await, "{planted}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_was_planted_before_a_login_is_not_the_one_that_it_makes() {
+    let world = World::new().await;
+    let mallory = world.browser("mallory");
+    mallory.open(&format!("{}/", origin(OPEN))).await;
+    let hers = mallory.cookie(AUTH_HOST, cookies::SESSION).unwrap();
+    assert_eq!(world.sessions().len(), 1);
+    let known = world.sessions().remove(0);
+
+    // Planted at once, and planted while alice is at the identity provider.
+    for late in [false, true] {
+        for planted in [hers.as_str(), "x", &hers[..20]] {
+            let alice = world.browser("alice");
+            let callback = |url: &str| url.starts_with(&format!("{AUTH}/callback"));
+            if !late && planted != hers {
+                alice.set_cookie(AUTH_HOST, cookies::SESSION, Some(planted));
+            }
+            let answered = alice.open_until(&lab(), callback).await.answer;
+            let url = answered.location().unwrap().to_owned();
+            assert_eq!(split(&url).0, AUTH_HOST);
+            if late {
+                alice.set_cookie(AUTH_HOST, cookies::SESSION, Some(planted));
+            }
+            let landing = alice.open(&url).await;
+            assert!(landing.is_inside(), "late: {late} {landing:#?}");
+            let session = alice.cookie(AUTH_HOST, cookies::SESSION).unwrap();
+            assert_ne!(session, planted);
+        }
+    }
+    // A session of its own for each login; mallory's is as it was, and hers.
+    assert_eq!(world.sessions().len(), 7);
+    hear(&world).await;
+    let kept = world
+        .sessions()
+        .into_iter()
+        .find(|one| one.metadata.name == known.metadata.name);
+    assert_eq!(kept.unwrap().metadata.uid, known.metadata.uid);
+    let landing = mallory.open(&lab()).await;
+    assert_eq!(landing.answer.status, StatusCode::FORBIDDEN, "{landing:#?}");
+    assert!(!is_in(&mallory).await);
+    let denied = world.log.records("denied", 1).await;
+    assert!(
+        denied.iter().all(|record| record["user"] == "mallory"),
+        "{denied:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_session_that_ended_and_is_planted_again_makes_no_new_one() {
+    let world = World::new().await;
+    let mallory = world.browser("mallory");
+    mallory.open(&format!("{}/", origin(OPEN))).await;
+    let hers = mallory.cookie(AUTH_HOST, cookies::SESSION).unwrap();
+    let session = world.sessions().remove(0);
+    let name = session.metadata.name.clone().unwrap();
+    world.server.remove::<GatewaySession>(Some(SYSTEM), &name);
+    world.app.sessions.apply(Event::Delete(session)).await;
+    let alice = world.browser("alice");
+    alice.set_cookie(AUTH_HOST, cookies::SESSION, Some(&hers));
+    assert!(alice.open(&lab()).await.is_inside());
+    assert_ne!(alice.cookie(AUTH_HOST, cookies::SESSION).unwrap(), hers);
+    // The planted one opens nothing: its owner has to sign in again, as herself.
+    assert_eq!(mallory.open(&lab()).await.answer.status, StatusCode::FORBIDDEN);
+}

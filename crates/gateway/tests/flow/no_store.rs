@@ -1,0 +1,192 @@
+//! No refusal may be kept by a cache: who is let in a moment later must not be shown it, nor a stranger what was told to a guest.
+
+use api::workspace::AccessType;
+use axum::body::Body;
+use gateway::request::cookies;
+use http::{HeaderMap, Method, Request};
+use testkit::api_server::Fault;
+
+use crate::support::browser::{Answer, NAVIGATION, headers};
+use crate::support::world::{AUTH, BOBS, LAB, NONE, OPEN, World, origin, target};
+
+/// Asserts a refusal that nobody keeps.
+fn refuses(what: &str, answer: &Answer) {
+    assert!(!answer.status.is_success(), "{what}: {}", answer.body);
+    assert_eq!(
+        answer.headers.get_all("cache-control").iter().count(),
+        1,
+        "{what}"
+    );
+    assert_eq!(answer.headers["cache-control"], "no-store", "{what}");
+    for kept in ["etag", "last-modified", "expires", "age"] {
+        assert!(!answer.headers.contains_key(kept), "{what}: {kept}");
+    }
+}
+
+#[tokio::test]
+async fn no_refusal_to_the_proxy_may_be_stored() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    alice.open(&format!("{}/", origin(LAB))).await;
+    let own = alice.cookies(LAB).unwrap();
+    let page = |site: &str, cookie: &str| {
+        headers(&[
+            ("sec-fetch-site", site),
+            ("sec-fetch-mode", "cors"),
+            ("sec-fetch-dest", "empty"),
+            ("cookie", cookie),
+        ])
+    };
+    let lab = format!("{}/lab", origin(LAB));
+    let twice = format!("{own}; {own}");
+    let forged = format!("{}=forged", cookies::TICKET);
+    let table = [
+        ("no ticket, a script", &lab, HeaderMap::new()),
+        ("no ticket, a person", &lab, headers(&NAVIGATION)),
+        ("a forged ticket", &lab, page("same-origin", &forged)),
+        ("two tickets", &lab, page("same-origin", &twice)),
+        ("a sibling's page", &lab, page("same-site", &own)),
+        (
+            "another's workspace",
+            &format!("{}/", origin(BOBS)),
+            page("same-origin", &own),
+        ),
+        ("nobody's", &format!("{}/", origin(NONE)), HeaderMap::new()),
+        (
+            "a path of ours",
+            &format!("{}/_workspace/x", origin(LAB)),
+            page("same-origin", &own),
+        ),
+        (
+            "another domain",
+            &"https://evil.example/".to_owned(),
+            HeaderMap::new(),
+        ),
+    ];
+    for (what, url, lines) in table {
+        refuses(what, &world.verify("GET", url, lines).await);
+    }
+    // Somebody else's by now; and an API server that cannot be asked.
+    world.publish(vec![target(LAB, "bob", AccessType::OwnerOnly)]);
+    refuses(
+        "no right",
+        &world.verify("GET", &lab, page("same-origin", &own)).await,
+    );
+    let malformed = Request::get("/verify")
+        .header("host", "gateway.system.svc")
+        .body(Body::empty())
+        .unwrap();
+    refuses("no question", &world.ask_verify(malformed).await);
+    let replica = world.replica().await;
+    replica.publish(vec![target(LAB, "alice", AccessType::OwnerOnly)]);
+    world.server.fail(Fault {
+        method: Method::GET,
+        path_part: "gatewaysessions",
+        code: 503,
+        reason: "ServiceUnavailable",
+        message: "away".into(),
+        times: 100,
+    });
+    let answer = replica.verify("GET", &lab, page("same-origin", &own)).await;
+    refuses("nobody to ask", &answer);
+}
+
+#[tokio::test]
+async fn no_refusal_of_a_websocket_may_be_stored() {
+    let world = World::new().await;
+    for change in [
+        ("cookie", "__Host-ws=forged"),
+        ("upgrade", "h2c"),
+        ("host", "evil.example"),
+    ] {
+        let usual = [
+            ("host", "lab-a.ws.example:8443"),
+            ("origin", "https://lab-a.ws.example:8443"),
+            ("connection", "Upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        let mut request = Request::get("/api/kernels/1/channels")
+            .body(Body::empty())
+            .unwrap();
+        for (name, value) in usual.into_iter().chain([change]) {
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
+        refuses(change.1, &world.ask_verify(request).await);
+    }
+}
+
+#[tokio::test]
+async fn no_refusal_of_a_page_may_be_stored() {
+    let world = World::new().await;
+    let person = || headers(&NAVIGATION);
+    let form = || headers(&[("content-type", "application/x-www-form-urlencoded")]);
+    let lab = origin(LAB);
+    let table = [
+        ("nothing there", Method::GET, format!("{AUTH}/nothing"), person()),
+        (
+            "a link that is none",
+            Method::GET,
+            format!("{AUTH}/enter?t=x"),
+            person(),
+        ),
+        (
+            "an answer that nobody asked for",
+            Method::GET,
+            format!("{AUTH}/callback?code=x&state=y"),
+            person(),
+        ),
+        (
+            "no sign-out from elsewhere",
+            Method::POST,
+            format!("{AUTH}/sign-out"),
+            form(),
+        ),
+        (
+            "no start from elsewhere",
+            Method::POST,
+            format!("{AUTH}/start"),
+            form(),
+        ),
+        (
+            "no word of the provider",
+            Method::POST,
+            format!("{AUTH}/backchannel-logout"),
+            form(),
+        ),
+        (
+            "a code that is none",
+            Method::GET,
+            format!("{lab}/_workspace/callback?code=x"),
+            person(),
+        ),
+        (
+            "nothing there",
+            Method::GET,
+            format!("{lab}/_workspace/x"),
+            person(),
+        ),
+        (
+            "no workspace that one knows of",
+            Method::GET,
+            format!("{}/lab", origin(OPEN)),
+            person(),
+        ),
+        (
+            "another domain",
+            Method::GET,
+            "https://evil.example/".to_owned(),
+            person(),
+        ),
+    ];
+    for (what, method, url, lines) in table {
+        refuses(what, &world.page(method, &url, lines, String::new()).await);
+    }
+    // What signs nobody in.
+    world
+        .issuer
+        .change(|issuer| issuer.token_error = Some("invalid_grant"));
+    let landing = world.browser("alice").open(&format!("{lab}/")).await;
+    refuses("a login that failed", &landing.answer);
+}

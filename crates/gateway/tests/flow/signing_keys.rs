@@ -1,0 +1,77 @@
+//! The provider's signing keys: kept while it does not tell new ones, and replaced whole when it does.
+
+use http::{Method, StatusCode};
+use serde_json::json;
+use testkit::issuer::Signature;
+
+use crate::support::browser::{Answer, headers};
+use crate::support::world::{AUTH, LAB, World, origin};
+
+async fn signs_in(world: &World) -> bool {
+    let landing = world.browser("alice").open(&format!("{}/", origin(LAB))).await;
+    landing.is_inside()
+}
+
+fn fetches(world: &World) -> usize {
+    let requests = world.issuer.take_requests();
+    requests.iter().filter(|path| *path == "/jwks").count()
+}
+
+async fn tell(world: &World, token: &str) -> Answer {
+    let lines = headers(&[("content-type", "application/x-www-form-urlencoded")]);
+    let url = format!("{AUTH}/backchannel-logout");
+    world
+        .page(Method::POST, &url, lines, format!("logout_token={token}"))
+        .await
+}
+
+#[tokio::test]
+async fn keys_that_the_provider_cannot_tell_leave_the_old_ones_in_force() {
+    let world = World::new().await;
+    world.issuer.change(|issuer| issuer.loses_keys = true);
+    for _ in 0..3 {
+        world.pass(60);
+        // A key that is not known makes the gateway ask, and it gets an error.
+        world
+            .issuer
+            .change(|issuer| issuer.signature = Signature::UnknownKeyId);
+        assert!(!signs_in(&world).await);
+        assert_eq!(fetches(&world), 1);
+        world.issuer.change(|issuer| issuer.signature = Signature::Valid);
+        assert!(signs_in(&world).await, "the keys of before count no longer");
+        assert_eq!(fetches(&world), 0);
+    }
+    let token = world.issuer.logout_token(&json!({"sub": "id-of-alice"}));
+    assert_eq!(tell(&world, &token).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn after_a_rotation_the_old_key_is_refused_wherever_it_signs() {
+    let world = World::new().await;
+    world.pass(60);
+    let message = || world.issuer.logout_token(&json!({"sub": "id-of-alice"}));
+    let (before, after) = (message(), message());
+    assert_eq!(tell(&world, &before).await.status, StatusCode::OK);
+
+    // Who signs in within the second of the message is meant by it.
+    world.pass(1);
+    world.issuer.change(|issuer| issuer.second_key = true);
+    assert!(signs_in(&world).await, "the new key is fetched");
+    assert_eq!(fetches(&world), 1);
+    // A message of before the rotation that was not used yet.
+    assert_eq!(tell(&world, &after).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(world.sessions().len(), 1);
+    for _ in 0..2 {
+        world
+            .issuer
+            .change(|issuer| issuer.signature = Signature::RetiredKey);
+        assert!(!signs_in(&world).await, "the old key counts beside the new one");
+        // Within a minute of the last look it may be a key that is new, and the provider is to come again.
+        assert!(!tell(&world, &message()).await.status.is_success());
+        assert_eq!(world.sessions().len(), 1);
+        // Nor after another look at the key set.
+        world.pass(60);
+    }
+    world.issuer.change(|issuer| issuer.signature = Signature::Valid);
+    assert!(signs_in(&world).await);
+}

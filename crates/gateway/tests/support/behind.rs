@@ -1,0 +1,187 @@
+//! The gateway that stands behind a proxy: its three listeners on loopback, with certificates between them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use gateway::foreign::Asker;
+use gateway::index::Index;
+use gateway::index::traefik::Routes;
+use gateway::listen::bounds::{self, Bounds, Kind, Most};
+use gateway::listen::{Limits, Listener, Owners};
+use gateway::metrics::Metrics;
+use gateway::relay::Relay;
+use gateway::request::cookies::StripList;
+use gateway::router::{self, Entrance, Gate, RouteProvider};
+use gateway::sign_in;
+use gateway::verify::{AppState, Doorkeeper};
+use http::HeaderMap;
+use kit::pki::{Pair, Purpose, authority, leaf};
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::chart::{GATEWAY, Ports};
+use crate::support::door::Door;
+
+/// What a proxy is put before.
+pub(crate) struct Behind<D> {
+    pub(crate) index: Arc<Index>,
+    pub(crate) door: Arc<D>,
+    strip: StripList,
+    auth: Router,
+    own_paths: Router,
+    limits: Limits,
+    foreign: Vec<Asker>,
+}
+
+impl Behind<Door> {
+    /// The stub, which says what it was asked.
+    pub(crate) fn stub(index: Index) -> Self {
+        let index = Arc::new(index);
+        Self {
+            door: Arc::new(Door::new(Arc::clone(&index))),
+            index,
+            strip: StripList::default(),
+            auth: Router::new(),
+            own_paths: Router::new(),
+            limits: Limits::default(),
+            foreign: vec![],
+        }
+    }
+}
+
+impl Behind<AppState> {
+    /// All that decides and signs people in, as the process wires it.
+    pub(crate) fn gateway(app: &Arc<AppState>) -> Self {
+        Self {
+            door: Arc::clone(app),
+            index: Arc::clone(&app.index),
+            strip: app.strip.clone(),
+            auth: sign_in::auth(Arc::clone(app)),
+            own_paths: sign_in::workspace(Arc::clone(app)),
+            limits: Limits::default(),
+            foreign: vec![],
+        }
+    }
+}
+
+impl<D: Doorkeeper> Behind<D> {
+    pub(crate) fn within(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Answers these proxies as well.
+    pub(crate) fn among(self, foreign: Vec<Asker>) -> Self {
+        Self { foreign, ..self }
+    }
+
+    /// Starts the listeners. `connections`: how many the proxy opened to the first one.
+    pub(crate) async fn serve(
+        self,
+        tls: &watch::Receiver<Arc<ServerConfig>>,
+        connections: &Arc<AtomicUsize>,
+    ) -> Ports {
+        let Self {
+            index,
+            door,
+            strip,
+            auth,
+            own_paths,
+            limits,
+            foreign,
+        } = self;
+        let metrics = Metrics::default();
+        let stop = CancellationToken::new();
+        let relay = Relay::new(
+            Arc::clone(&door),
+            Arc::clone(&index),
+            strip.clone(),
+            metrics.clone(),
+            stop.clone(),
+        );
+        let entrance = Gate::new(Arc::new(Entrance {
+            doorkeeper: Arc::clone(&door),
+            relay: Arc::new(relay),
+            own_names: vec![GATEWAY.to_owned()],
+            foreign,
+            metrics: metrics.clone(),
+        }));
+        let routes = Arc::new(Routes::default());
+        tokio::spawn(Arc::clone(&routes).follow(Arc::clone(&index)));
+        let provider = RouteProvider {
+            routes,
+            metrics: metrics.clone(),
+            stop: stop.clone(),
+        };
+        let pages = router::pages(Arc::clone(&index), Arc::clone(&door), auth, own_paths);
+        let connections = Arc::clone(connections);
+        let counted = move || {
+            connections.fetch_add(1, Ordering::Relaxed);
+            entrance.clone()
+        };
+        let listen = async |kind| {
+            let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = socket.local_addr().unwrap().port();
+            let listener = Listener {
+                name: "test",
+                socket,
+                tls: Some(tls.clone()),
+                limits,
+                bounds: Bounds::new(Most::default(), metrics.clone()),
+                kind,
+                owners: Owners {
+                    index: Arc::clone(&index),
+                    strip: strip.clone(),
+                },
+                metrics: metrics.clone(),
+            };
+            (port, listener)
+        };
+        let (verify, listener) = listen(bounds::at_entrance as fn(&str, &HeaderMap) -> Kind).await;
+        tokio::spawn(listener.serve(counted, stop.clone()));
+        let (routes, listener) = listen(bounds::at_routes).await;
+        tokio::spawn(listener.serve(move || router::provider(provider.clone()), stop.clone()));
+        let (pages_port, listener) = listen(bounds::at_pages).await;
+        tokio::spawn(listener.serve(move || pages.clone(), stop));
+        Ports {
+            verify,
+            routes,
+            pages: pages_port,
+        }
+    }
+}
+
+/// The authority between gateway and proxy, and what it signed.
+pub(crate) struct Internal {
+    authority: Pair,
+    server: Pair,
+    proxy: Pair,
+}
+
+impl Internal {
+    pub(crate) fn new() -> Self {
+        let now = jiff::Timestamp::now();
+        let authority = authority("gateway", now).unwrap();
+        Self {
+            server: leaf(&authority, GATEWAY, &[GATEWAY.to_owned()], Purpose::Server, now).unwrap(),
+            proxy: leaf(&authority, "proxy", &[], Purpose::Client, now).unwrap(),
+            authority,
+        }
+    }
+
+    pub(crate) fn server_config(&self) -> Arc<ServerConfig> {
+        let certificate = kit::tls::Certificate::default();
+        certificate.set(&self.server).unwrap();
+        Arc::new(kit::tls::server_config(certificate, Some(&self.authority.certificate)).unwrap())
+    }
+
+    pub(crate) fn proxy_files(&self) -> [(&'static str, &str); 3] {
+        [
+            ("proxy-client/ca.crt", &self.authority.certificate),
+            ("proxy-client/tls.crt", &self.proxy.certificate),
+            ("proxy-client/tls.key", &self.proxy.key),
+        ]
+    }
+}

@@ -1,0 +1,192 @@
+//! What must be refused, asked of the real decision behind a real Traefik, in both versions of HTTP that browsers speak.
+
+use api::manager::RoutingMode;
+use http::{StatusCode, Version};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::support::guarded::{Guarded, VERSIONS, own_page};
+use crate::support::proxy::BASE;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_signs_in_through_the_proxy_reaches_their_pod_with_an_assertion_and_without_our_cookies() {
+    for mode in [RoutingMode::Subdomain, RoutingMode::Path] {
+        let site = Guarded::start(mode).await;
+        let jar = site.sign_in("alice", "ws1").await;
+        let (host, path) = site.place("ws1");
+        let cookies = format!("_xsrf=1; {}", jar.header(&host, &path).unwrap());
+        site.opens("ws1", &own_page(&cookies)).await;
+        let seen = site.pod("ws1").last().to_ascii_lowercase();
+        assert!(seen.contains("\r\ncookie: _xsrf=1\r\n"), "{seen}");
+        assert!(seen.contains("\r\nworkspace-assertion: ey"), "{seen}");
+        assert!(seen.contains(&format!("\r\nhost: {host}\r\n")), "{seen}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn security_headers_that_come_twice_are_refused() {
+    let site = Guarded::start(RoutingMode::Subdomain).await;
+    let cookie = site.cookie(&site.ticket("alice", "ws1").await);
+    let usual = own_page(&cookie);
+    site.opens("ws1", &usual).await;
+    let own = format!("https://ws1.{BASE}");
+    for version in VERSIONS {
+        for (name, value) in [
+            ("sec-fetch-site", "same-origin"),
+            ("sec-fetch-site", "none"),
+            ("sec-fetch-mode", "cors"),
+            ("sec-fetch-dest", "empty"),
+        ] {
+            // Of one line that holds two values only what it decides by must be one of those that are known.
+            for joined in [false, true]
+                .into_iter()
+                .filter(|joined| !joined || name == "sec-fetch-site")
+            {
+                let mut headers = usual.clone();
+                let both = format!("{value}, {value}");
+                if joined {
+                    headers.retain(|(of, _)| *of != name);
+                    headers.push((name, &both));
+                } else {
+                    headers.push((name, value));
+                }
+                let what = format!("{version:?} {name}: {value} joined: {joined}");
+                let outcome = site
+                    .ask(version, ("POST", "ws1", "/api/contents"), &headers)
+                    .await;
+                outcome.is_refused(&what);
+                if !joined {
+                    assert_eq!(outcome.status(), Some(StatusCode::BAD_REQUEST), "{what}");
+                }
+            }
+        }
+        let twice = [&usual[..], &[("origin", own.as_str()), ("origin", own.as_str())]].concat();
+        let outcome = site.ask(version, ("POST", "ws1", "/"), &twice).await;
+        outcome.is_refused("origin");
+        assert_eq!(outcome.status(), Some(StatusCode::BAD_REQUEST), "{outcome:?}");
+    }
+    // What a client can send twice in raw bytes only.
+    for line in [
+        format!("host: bobs.{BASE}"),
+        "content-length: 0\r\ncontent-length: 1".to_owned(),
+        "content-length: 1\r\ntransfer-encoding: chunked".to_owned(),
+        "x-forwarded-host : ws1".to_owned(),
+        " folded: 1".to_owned(),
+        "sec-fetch-site\u{b}: none".to_owned(),
+    ] {
+        let (answer, reached) = site
+            .watched(raw(&site, "bobs", &[&line, &format!("cookie: {cookie}")]))
+            .await;
+        assert_eq!(reached, [""; 0], "{line}: {answer}");
+        assert!(!answer.starts_with("HTTP/1.1 2"), "{line}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn headers_that_a_client_makes_up_and_their_aliases_neither_open_nor_misdirect() {
+    let site = Guarded::start(RoutingMode::Subdomain).await;
+    let cookie = site.cookie(&site.ticket("alice", "ws1").await);
+    let own = format!("ws1.{BASE}");
+    let page = own_page(&cookie);
+    site.opens("ws1", &page).await;
+    let claims = [
+        ("x-forwarded-host", own.as_str()),
+        ("x-forwarded-uri", "/_workspace/callback"),
+        ("x-forwarded-method", "GET"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-original-url", own.as_str()),
+        ("forwarded", "for=127.0.0.1;host=ws1;proto=https"),
+    ];
+    for version in VERSIONS {
+        for separator in ["-", "_", "."] {
+            let renamed: Vec<(String, &str)> = claims
+                .iter()
+                .map(|(name, value)| (name.replace('-', separator), *value))
+                .collect();
+            let renamed: Vec<(&str, &str)> = renamed
+                .iter()
+                .map(|(name, value)| (name.as_str(), *value))
+                .collect();
+            for hop in [
+                None,
+                Some("x-forwarded-host"),
+                Some("x-forwarded-host, x-forwarded-uri, x-forwarded-method, x-forwarded-proto"),
+                Some("cookie, sec-fetch-site, origin"),
+                Some("x_forwarded_host, keep-alive"),
+            ] {
+                // HTTP/2 has no such header.
+                if hop.is_some() && version == Version::HTTP_2 {
+                    continue;
+                }
+                let hop: Vec<(&str, &str)> = hop.iter().map(|names| ("connection", *names)).collect();
+                let all = [&renamed[..], &hop].concat();
+                let what = format!("{version:?} {all:?}");
+                // Her ticket at another's host, with everything said to be of her own.
+                let theirs = site
+                    .ask(version, ("GET", "bobs", "/lab"), &[&page[..], &all].concat())
+                    .await;
+                theirs.is_refused(&what);
+                // And nothing at all.
+                site.ask(version, ("GET", "ws1", "/lab"), &all)
+                    .await
+                    .is_refused(&what);
+                // At her own they change nothing about what is asked and what is reached.
+                let hers = site
+                    .ask(version, ("GET", "ws1", "/lab"), &[&page[..], &all].concat())
+                    .await;
+                if hers.status() == Some(StatusCode::OK) {
+                    assert_eq!(hers.reached, ["ws1"], "{what}");
+                    let seen = site.pod("ws1").last().to_ascii_lowercase();
+                    assert!(seen.starts_with("get /lab http/1.1\r\n"), "{seen}");
+                    assert!(!seen.contains("_workspace/callback"), "{what}: {seen}");
+                } else {
+                    hers.is_refused(&what);
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_passes_for_a_health_check() {
+    let site = Guarded::start(RoutingMode::Subdomain).await;
+    let cookie = site.cookie(&site.ticket("alice", "ws1").await);
+    site.opens("ws1", &own_page(&cookie)).await;
+    for version in VERSIONS {
+        for headers in [
+            &[("user-agent", "kube-probe/1.36")][..],
+            &[("x-health-check", "1")],
+            &[("user-agent", "GoogleHC/1.0"), ("x-health-check", "1")],
+            &[("user-agent", "ELB-HealthChecker/2.0")],
+            &[("x-envoy-internal", "true"), ("x-envoy-original-path", "/livez")],
+        ] {
+            for (method, path) in [
+                ("GET", "/lab"),
+                ("HEAD", "/"),
+                ("GET", "/livez"),
+                ("GET", "/api/status"),
+                ("OPTIONS", "/"),
+            ] {
+                let outcome = site.ask(version, (method, "ws1", path), headers).await;
+                let what = format!("{version:?} {method} {path} {headers:?}");
+                outcome.is_refused(&what);
+                assert_eq!(outcome.status(), Some(StatusCode::UNAUTHORIZED), "{what}");
+            }
+        }
+    }
+}
+
+/// What comes back to a GET with these lines, as they are.
+async fn raw(site: &Guarded, label: &str, lines: &[&str]) -> String {
+    let host = format!("{label}.{BASE}");
+    let mut stream = site.site.connect(&host).await.unwrap();
+    let request = format!(
+        "GET /lab HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{}\r\n\r\n",
+        lines.join("\r\n")
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer);
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(5), read).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}

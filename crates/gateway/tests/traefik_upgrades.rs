@@ -1,0 +1,324 @@
+//! Nothing but a person's websocket becomes a tunnel: the real decision behind a real Traefik, before a pod that would take any.
+
+use api::manager::RoutingMode;
+use http::{StatusCode, Version};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::{Duration, timeout};
+
+use crate::support::guarded::{Guarded, OWN_PAGE};
+use crate::support::proxy::host;
+
+const PATH: &str = "/api/kernels/1/channels";
+/// Each value of one Upgrade header; more than one: several lines.
+const OTHERS: [&[&str]; 16] = [
+    &["tunnel"],
+    &["websocket/13"],
+    &["h2c"],
+    &["H2C"],
+    &["TLS/1.0"],
+    &["WebSocket2"],
+    &["websocket, h2c"],
+    &["h2c, websocket"],
+    &["websocket,websocket"],
+    &["websocket,"],
+    &["websocket", "websocket"],
+    &["websocket", "h2c"],
+    &["h2c", "websocket"],
+    &["", "tunnel"],
+    &["websocket; q=1"],
+    &["\"websocket\""],
+];
+
+/// Signed in at her own workspace, and everything that a page of it says.
+async fn lines(site: &Guarded) -> Vec<String> {
+    let (label, _) = site.at("ws1", "");
+    let jar = site.sign_in("alice", "ws1").await;
+    let (of, path) = site.place("ws1");
+    let mut lines = vec![
+        format!("host: {}", host(&label)),
+        format!("origin: https://{}", host(&label)),
+        format!("cookie: {}", jar.header(&of, &path).unwrap()),
+    ];
+    lines.extend(OWN_PAGE.map(|(name, value)| format!("{name}: {value}")));
+    lines
+}
+
+const HANDSHAKE: [&str; 2] = [
+    "sec-websocket-version: 13",
+    "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+];
+
+/// The head of what comes back, then `probe` sent and what that brings.
+async fn tunnel(site: &Guarded, lines: &[String], path: &str) -> (String, Vec<u8>) {
+    let (label, path) = site.at("ws1", path);
+    let mut stream = site.site.connect(&host(&label)).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\n{}\r\n\r\n", lines.join("\r\n"));
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    let reading = async {
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await?);
+        }
+        std::io::Result::Ok(())
+    };
+    let _ = timeout(Duration::from_secs(5), reading).await;
+    // A masked frame of one byte, which the pod sends back.
+    let probe = [0x82, 0x81, 0, 0, 0, 0, 7];
+    let mut back = vec![0; probe.len()];
+    if head.starts_with(b"HTTP/1.1 101") {
+        stream.write_all(&probe).await.unwrap();
+        timeout(Duration::from_secs(5), stream.read_exact(&mut back))
+            .await
+            .unwrap()
+            .unwrap();
+    }
+    (String::from_utf8_lossy(&head).into_owned(), back)
+}
+
+/// Waits until a page of the workspace opens, and its pod with it.
+async fn until_open(site: &Guarded, lines: &[String]) {
+    let headers: Vec<(&str, &str)> = lines[1..]
+        .iter()
+        .map(|line| line.split_once(": ").unwrap())
+        .collect();
+    for _ in 0..100 {
+        let outcome = site.ask(Version::HTTP_11, ("GET", "ws1", PATH), &headers).await;
+        if outcome.status() == Some(StatusCode::OK) {
+            return assert_eq!(outcome.reached, ["ws1"]);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the workspace does not open: {}", site.site.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_all_upgrades_only_one_websocket_reaches_a_pod_that_would_take_any() {
+    for mode in [RoutingMode::Subdomain, RoutingMode::Path] {
+        let site = Guarded::start(mode).await;
+        let page = lines(&site).await;
+        until_open(&site, &page).await;
+        let with = |more: &[&str]| -> Vec<String> {
+            page.iter()
+                .cloned()
+                .chain(HANDSHAKE.map(str::to_owned))
+                .chain(more.iter().map(|line| (*line).to_owned()))
+                .collect()
+        };
+        let websocket = with(&["connection: Upgrade", "upgrade: websocket"]);
+        let ((head, back), reached) = site.watched(tunnel(&site, &websocket, PATH)).await;
+        assert!(head.starts_with("HTTP/1.1 101"), "{mode:?} {head}");
+        assert_eq!((back.last(), &reached[..]), (Some(&7), &["ws1"][..]));
+
+        for values in OTHERS {
+            for connection in [
+                "Upgrade",
+                "keep-alive",
+                "Upgrade, HTTP2-Settings",
+                "upgrade\r\nconnection: close",
+            ] {
+                let connection = format!("connection: {connection}");
+                let upgrades: Vec<String> = values.iter().map(|value| format!("upgrade: {value}")).collect();
+                let mut more = vec![connection.as_str(), "http2-settings: AAMAAABkAAQCAAAAAAIAAAAA"];
+                more.extend(upgrades.iter().map(String::as_str));
+                let ((head, _), reached) = site.watched(tunnel(&site, &with(&more), PATH)).await;
+                let what = format!("{mode:?} {more:?}: {head}");
+                // Of several lines the proxy hands on the first: a pod is told of one websocket, or of no upgrade at all.
+                if values.len() > 1 && ["websocket", ""].contains(&values[0]) && !reached.is_empty() {
+                    let seen = site.pod("ws1").last().to_ascii_lowercase();
+                    let told: Vec<&str> = seen.lines().filter(|line| line.starts_with("upgrade:")).collect();
+                    let first = if values[0].is_empty() {
+                        vec![]
+                    } else {
+                        vec!["upgrade: websocket"]
+                    };
+                    assert_eq!(told, first, "{what}");
+                    assert_eq!(head.starts_with("HTTP/1.1 101"), !first.is_empty(), "{what}");
+                    continue;
+                }
+                assert_eq!(reached, [""; 0], "{what}");
+                assert!(head.starts_with("HTTP/1.1 400"), "{what}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_websocket_needs_a_ticket_of_its_workspace_and_its_own_origin() {
+    let site = Guarded::start(RoutingMode::Subdomain).await;
+    let page = lines(&site).await;
+    until_open(&site, &page).await;
+    let upgrade = ["connection: Upgrade", "upgrade: websocket"];
+    let handshake = |change: &dyn Fn(&str) -> Option<String>| -> Vec<String> {
+        let own = page.iter().filter_map(|line| change(line));
+        own.chain(HANDSHAKE.into_iter().chain(upgrade).map(str::to_owned))
+            .collect()
+    };
+    let bobs = site.ticket("bob", "bobs").await;
+    let neighbours = site.ticket("alice", "ws10").await;
+    let replaced = |name: &'static str, value: Option<String>| {
+        move |line: &str| {
+            if line.starts_with(name) {
+                value.clone()
+            } else {
+                Some(line.to_owned())
+            }
+        }
+    };
+    let (bobs_origin, lab) = (host("bobs"), host("ws1"));
+    for (what, change) in [
+        ("no ticket", replaced("cookie", None)),
+        (
+            "another's ticket",
+            replaced("cookie", Some(format!("cookie: __Host-ws={bobs}"))),
+        ),
+        (
+            "a neighbour's ticket",
+            replaced("cookie", Some(format!("cookie: __Host-ws={neighbours}"))),
+        ),
+        ("no origin", replaced("origin", None)),
+        (
+            "a sibling's origin",
+            replaced("origin", Some(format!("origin: https://{bobs_origin}"))),
+        ),
+        (
+            "no origin at all",
+            replaced("origin", Some("origin: null".to_owned())),
+        ),
+        (
+            "two origins",
+            replaced(
+                "origin",
+                Some(format!("origin: https://{lab}\r\norigin: https://{lab}")),
+            ),
+        ),
+    ] {
+        let ((head, _), reached) = site.watched(tunnel(&site, &handshake(&change), PATH)).await;
+        assert_eq!(reached, [""; 0], "{what}: {head}");
+        assert!(head.starts_with("HTTP/1.1 4"), "{what}: {head}");
+    }
+    let same = |line: &str| Some(line.to_owned());
+    let ((head, _), reached) = site
+        .watched(tunnel(&site, &handshake(&same), "/_workspace/x"))
+        .await;
+    assert!(reached.is_empty() && !head.starts_with("HTTP/1.1 101"), "{head}");
+    let ((head, _), reached) = site.watched(tunnel(&site, &handshake(&same), PATH)).await;
+    assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+    assert_eq!(reached, ["ws1"]);
+}
+
+/// A header field as HTTP/2 has it, neither compressed nor remembered.
+fn field(name: &str, value: &str) -> Vec<u8> {
+    let mut bytes = vec![0];
+    for text in [name, value] {
+        let length = text.len();
+        if length < 127 {
+            bytes.push(u8::try_from(length).unwrap());
+        } else {
+            // An integer of more than one byte.
+            bytes.push(127);
+            let mut rest = length - 127;
+            while rest >= 128 {
+                bytes.push(u8::try_from(rest % 128).unwrap() | 128);
+                rest /= 128;
+            }
+            bytes.push(u8::try_from(rest).unwrap());
+        }
+        bytes.extend(text.as_bytes());
+    }
+    bytes
+}
+
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut bytes = length[1..].to_vec();
+    bytes.extend([kind, flags, 0, 0, 0, stream]);
+    bytes.extend(payload);
+    bytes
+}
+
+/// What the proxy says of one HTTP/2 request with these fields: the first byte of the answer's fields, or `None` for a refusal to
+/// look at it.
+async fn in_http2(site: &Guarded, fields: &[(&str, &str)]) -> Option<u8> {
+    let (label, _) = site.at("ws1", "");
+    let mut stream = site.site.connect_as(&host(&label), "h2").await.unwrap();
+    let block: Vec<u8> = fields
+        .iter()
+        .flat_map(|(name, value)| field(name, value))
+        .collect();
+    let mut request = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    request.extend(frame(4, 0, 0, &[]));
+    request.extend(frame(1, 0x5, 1, &block));
+    stream.write_all(&request).await.unwrap();
+    let answer = async {
+        loop {
+            let mut head = [0; 9];
+            stream.read_exact(&mut head).await.ok()?;
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; usize::try_from(length).unwrap()];
+            stream.read_exact(&mut payload).await.ok()?;
+            match head[3] {
+                1 => return payload.first().copied(),
+                // The stream is reset, or the connection ends.
+                3 | 7 => return None,
+                _ => {}
+            }
+        }
+    };
+    timeout(Duration::from_secs(5), answer).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_http2_there_is_no_upgrade_and_no_tunnel() {
+    // Numbers of `:status` 200 and 400 in the protocol's own table.
+    let (ok, bad_request) = (0x88, 0x8C);
+    let site = Guarded::start(RoutingMode::Subdomain).await;
+    let page = lines(&site).await;
+    until_open(&site, &page).await;
+    let authority = host("ws1");
+    let begin = |method: &'static str| {
+        [
+            (":method", method),
+            (":scheme", "https"),
+            (":authority", authority.as_str()),
+            (":path", PATH),
+        ]
+    };
+    let own: Vec<(&str, &str)> = page[1..]
+        .iter()
+        .map(|line| line.split_once(": ").unwrap())
+        .collect();
+    let (answer, reached) = site
+        .watched(in_http2(&site, &[&begin("GET")[..], &own].concat()))
+        .await;
+    assert_eq!((answer, &reached[..]), (Some(ok), &["ws1"][..]));
+    for more in [
+        &[("upgrade", "websocket"), ("sec-websocket-version", "13")][..],
+        &[("upgrade", "tunnel")],
+        &[("upgrade", "h2c"), ("http2-settings", "AAMAAABkAAQCAAAAAAIAAAAA")],
+        &[("connection", "upgrade"), ("upgrade", "tunnel")],
+        &[("connection", "x-forwarded-host")],
+        &[("transfer-encoding", "chunked")],
+    ] {
+        let (answer, reached) = site
+            .watched(in_http2(&site, &[&begin("GET")[..], &own, more].concat()))
+            .await;
+        assert!(
+            answer.is_none_or(|first| first == bad_request),
+            "{more:?}: {answer:?}"
+        );
+        assert_eq!(reached, [""; 0], "{more:?}");
+    }
+    for begin in [
+        // A websocket of RFC 8441, and a bare tunnel.
+        &[&begin("CONNECT")[..], &[(":protocol", "websocket")]].concat()[..],
+        &[(":method", "CONNECT"), (":authority", "127.0.0.1:22")],
+        &[(":method", "CONNECT"), (":authority", authority.as_str())],
+        // Twice what counts once.
+        &[&begin("GET")[..], &[(":authority", "bobs.workspaces.localhost")]].concat()[..],
+        &[&begin("GET")[..], &[(":path", "/_workspace/callback")]].concat()[..],
+    ] {
+        let (answer, reached) = site.watched(in_http2(&site, &[begin, &own].concat())).await;
+        assert_ne!(answer, Some(ok), "{begin:?}");
+        assert_eq!(reached, [""; 0], "{begin:?}");
+    }
+}
