@@ -10,12 +10,18 @@ use super::settings::Settings;
 use super::signed;
 use super::token::{Refused, SKEW, payload};
 
+/// Keys of this age are fetched again in the background, in seconds: without an unknown key nobody else asks whether one was
+/// withdrawn.
+const OLD: i64 = 10 * 60;
+/// Keys of this age prove nothing, in seconds.
+const TOO_OLD: i64 = 24 * 60 * 60;
+
 /// Why a token gives no claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unfit {
     /// It fails a check.
     Refused(Refused),
-    /// Its key is not known, and the provider does not answer: nobody can say.
+    /// Its key is not known and the provider was asked just now or does not answer, or has not answered for a day: nobody can say.
     Unavailable,
 }
 
@@ -32,15 +38,23 @@ impl Provider {
     /// Any check fails, or cannot be made.
     pub async fn bearer(&self, token: &str, audiences: &[String]) -> Result<Map<String, Value>, Unfit> {
         let now = self.clock.now();
+        if self.keys.age() >= TOO_OLD {
+            self.keys.refetch(For::Bearer).await;
+            if self.keys.age() >= TOO_OLD {
+                return Err(Unfit::Unavailable);
+            }
+        } else if self.keys.age() >= OLD {
+            self.keys.renew();
+        }
         let verify = || verify(token, &self.settings, audiences, &self.keys.current(), now);
         match verify() {
-            Err(Refused::UnknownKey) => match self.keys.refetch(For::Bearer).await {
-                Fetched::Failed => verify().map_err(|refused| match refused {
-                    Refused::UnknownKey => Unfit::Unavailable,
-                    refused => refused.into(),
-                }),
-                Fetched::Anew | Fetched::TooSoon => Ok(verify()?),
-            },
+            Err(Refused::UnknownKey) => {
+                let fetched = self.keys.refetch(For::Bearer).await;
+                verify().map_err(|refused| match (refused, fetched) {
+                    (Refused::UnknownKey, Fetched::Failed | Fetched::TooSoon) => Unfit::Unavailable,
+                    (refused, _) => refused.into(),
+                })
+            }
             verified => Ok(verified?),
         }
     }

@@ -1,6 +1,7 @@
 //! key set address -> the provider's signing keys, fetched rarely and never lost (IO).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use arc_swap::ArcSwap;
 use openidconnect::core::CoreJsonWebKeySet;
@@ -22,6 +23,8 @@ struct Inner {
     http: HttpClient,
     clock: Clock,
     current: ArcSwap<CoreJsonWebKeySet>,
+    /// When the provider told these, Unix seconds.
+    told: AtomicI64,
     /// The last fetch that each of them caused; held while one goes on.
     login: Mutex<Last>,
     logout: Mutex<Last>,
@@ -74,6 +77,7 @@ impl Keys {
         Self(Arc::new(Inner {
             url,
             http,
+            told: AtomicI64::new(last.at),
             login: Mutex::new(last),
             logout: Mutex::new(last),
             bearer: Mutex::new(last),
@@ -85,6 +89,21 @@ impl Keys {
     /// The keys as known.
     pub(super) fn current(&self) -> Arc<CoreJsonWebKeySet> {
         self.0.current.load_full()
+    }
+
+    /// How long ago the provider told these keys, in seconds.
+    pub(super) fn age(&self) -> i64 {
+        self.0.clock.now() - self.0.told.load(Ordering::Relaxed)
+    }
+
+    /// Fetches the keys again in the background, for tokens that come with requests.
+    pub(super) fn renew(&self) {
+        let now = self.0.clock.now();
+        let last = self.0.bearer.try_lock();
+        if last.is_ok_and(|last| now >= last.at + INTERVAL) {
+            let keys = self.clone();
+            tokio::spawn(async move { keys.0.fetch(For::Bearer).await });
+        }
     }
 
     /// Fetches the keys again, replacing all; keeps them on failure. Goes on when whoever asked hangs up.
@@ -116,6 +135,7 @@ impl Inner {
         match fetched {
             Ok(keys) => {
                 self.current.store(Arc::new(keys));
+                self.told.store(now, Ordering::Relaxed);
                 Fetched::Anew
             }
             Err(error) => {

@@ -119,7 +119,6 @@ async fn tokens_that_the_provider_did_not_sign_or_that_are_of_another_kind_are_r
     let tokens = Tokens::new().await;
     for signature in [
         Signature::ForeignKey,
-        Signature::UnknownKeyId,
         Signature::PublicKeyAsSecret,
         Signature::ClientSecret,
         Signature::None,
@@ -143,7 +142,6 @@ async fn tokens_that_the_provider_did_not_sign_or_that_are_of_another_kind_are_r
         json!({"alg": "none"}),
         json!({"alg": null}),
         json!({"kid": ["first"]}),
-        json!({"kid": "../../dev/null", "jku": "https://evil.example/jwks"}),
     ] {
         let changes = header.as_object().unwrap().clone();
         tokens.world.issuer.change(|issuer| issuer.header = changes);
@@ -176,6 +174,18 @@ async fn tokens_that_the_provider_did_not_sign_or_that_are_of_another_kind_are_r
         let answer = get(&tokens.world, LAB, with(&tokens.person("alice", &claims))).await;
         assert_eq!(answer.status, StatusCode::OK, "clocks differ: {claims}");
     }
+    // Keys that the provider is asked for, and does not have.
+    let issuer = &tokens.world.issuer;
+    tokens.world.pass(60);
+    issuer.change(|issuer| issuer.signature = Signature::UnknownKeyId);
+    let answer = get(&tokens.world, LAB, with(&tokens.person("alice", &json!({})))).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    tokens.world.pass(60);
+    let elsewhere = json!({"kid": "../../dev/null", "jku": "https://evil.example/jwks"});
+    let header = elsewhere.as_object().unwrap().clone();
+    issuer.change(|issuer| (issuer.signature, issuer.header) = (Signature::Valid, header));
+    let answer = get(&tokens.world, LAB, with(&tokens.person("alice", &json!({})))).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
@@ -184,12 +194,14 @@ async fn a_storm_of_unknown_keys_fetches_keys_once_a_minute_and_keeps_nobody_fro
     let issuer = &tokens.world.issuer;
     tokens.world.pass(61);
     issuer.change(|issuer| issuer.signature = Signature::UnknownKeyId);
-    for _ in 0..20 {
+    for number in 0..20 {
         let token = tokens.person("alice", &json!({"exp": NOW + 3600}));
-        assert_eq!(
-            get(&tokens.world, LAB, with(&token)).await.status,
-            StatusCode::UNAUTHORIZED
-        );
+        // Just after a fetch a key may be so new that the provider tells it with the next.
+        let status = match number {
+            0 => StatusCode::UNAUTHORIZED,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        assert_eq!(get(&tokens.world, LAB, with(&token)).await.status, status);
     }
     assert_eq!(issuer.take_requests(), ["/jwks"]);
     // The provider changed its keys meanwhile: a login fetches them.
@@ -222,4 +234,58 @@ async fn a_new_key_is_fetched_and_a_provider_that_does_not_answer_refuses_nobody
     issuer.change(|issuer| issuer.failure = None);
     tokens.world.pass(60);
     assert_eq!(get(&tokens.world, LAB, with(&token)).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_key_that_is_newer_than_the_last_fetch_refuses_nobody() {
+    let tokens = Tokens::new().await;
+    tokens.world.issuer.change(|issuer| issuer.second_key = true);
+    let token = tokens.person("alice", &json!({"exp": NOW + 3600}));
+    let answer = get(&tokens.world, LAB, with(&token)).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "fetched just now");
+    assert!(answer.headers.contains_key("retry-after"));
+    tokens.world.pass(60);
+    assert_eq!(get(&tokens.world, LAB, with(&token)).await.status, StatusCode::OK);
+}
+
+async fn settle() {
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_the_provider_withdrew_counts_no_longer_than_minutes() {
+    let tokens = Tokens::new().await;
+    let token = tokens.person("alice", &json!({"exp": NOW + 3600}));
+    let status = async || get(&tokens.world, LAB, with(&token)).await.status;
+    assert_eq!(status().await, StatusCode::OK);
+    tokens.world.issuer.change(|issuer| issuer.second_key = true);
+    tokens.world.issuer.take_requests();
+    tokens.world.pass(599);
+    assert_eq!(status().await, StatusCode::OK);
+    settle().await;
+    assert_eq!(tokens.world.issuer.take_requests(), [""; 0]);
+    tokens.world.pass(60);
+    assert_eq!(status().await, StatusCode::OK, "it waits for no fetch");
+    settle().await;
+    assert_eq!(tokens.world.issuer.take_requests(), ["/jwks"]);
+    tokens.world.pass(60);
+    assert_eq!(status().await, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn keys_that_the_provider_told_a_day_ago_prove_nothing() {
+    let tokens = Tokens::new().await;
+    let token = tokens.person("alice", &json!({"exp": NOW + 90_000}));
+    let status = async || get(&tokens.world, LAB, with(&token)).await.status;
+    tokens.world.issuer.change(|issuer| issuer.failure = Some(503));
+    tokens.world.pass(86_399);
+    assert_eq!(status().await, StatusCode::OK);
+    settle().await;
+    tokens.world.pass(60);
+    assert_eq!(status().await, StatusCode::SERVICE_UNAVAILABLE);
+    tokens.world.issuer.change(|issuer| issuer.failure = None);
+    tokens.world.pass(60);
+    assert_eq!(status().await, StatusCode::OK);
 }
