@@ -89,7 +89,8 @@ impl Doorkeeper for AppState {
                 ));
             };
             let admitted = bearer::admit(self, bearer, (&domain, site), token, headers);
-            let (allow, held) = Box::pin(admitted).await?;
+            let (allow, accepted) = Box::pin(admitted).await?;
+            let held = Held::new(bearer.clone(), token, domain.auth_origin(), accepted);
             let grant = Grant {
                 site: site.clone(),
                 uid: allow.target().uid.clone(),

@@ -3,8 +3,9 @@
 use axum::response::Response;
 use http::HeaderMap;
 
+use super::kept::Cause;
 use super::refused::challenge;
-use super::{Bearer, Held, KEEP, Refused, Unfit};
+use super::{Accepted, Bearer, Refused, Unfit};
 use crate::answers::{Failure, refuse, wrong_source};
 use crate::index::{Domain, Site};
 use crate::request::source_rule::Source;
@@ -23,7 +24,7 @@ pub(in crate::verify) async fn admit(
     (domain, site): (&Domain, &Site),
     token: &str,
     headers: &HeaderMap,
-) -> Result<(Allow, Held), Response> {
+) -> Result<(Allow, Accepted), Response> {
     let source = Source::of(headers).map_err(|error| Failure::from(error).answer())?;
     if !source.is_unnamed_or_from(|| domain.origin_of(site)) {
         return Err(wrong_source());
@@ -34,7 +35,7 @@ pub(in crate::verify) async fn admit(
         let counted = app.throttle.take(who, What::Token);
         counted.inspect_err(|_| app.metrics.rate_limited(What::Token.word(), who.word()))
     };
-    let judged = bearer.judge(token, &audience, KEEP, pay).await;
+    let judged = bearer.judge(token, &audience, Cause::Request, pay).await;
     let accepted = judged.map_err(|unfit| {
         record(app, &unfit);
         unfit.answer(domain, bearer.audiences())
@@ -43,7 +44,7 @@ pub(in crate::verify) async fn admit(
     let decided = app.decide(site, None, session).await;
     let allow = decided.map_err(|refusal| refuse(refusal, domain, site))?;
     app.audit.allowed(session, allow.target(), allow.rule());
-    Ok((allow, Held::new(bearer.clone(), token, audience, accepted)))
+    Ok((allow, accepted))
 }
 
 /// An answer to who is not signed in, which says that tokens count as well where they do.

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{Accepted, Bearer, KEEP, Unfit};
+use super::kept::{Cause, KEEP, RENEW};
+use super::{Accepted, Bearer, Unfit};
 use crate::crypto::redacted::Secret;
 use crate::session::Session;
 
-/// A token is asked about again from this age on, in seconds, so that the answer is there when it is due.
-const RENEW: i64 = 45;
 /// After a question that nobody answered, the same one rests for so long.
 const REST: Duration = Duration::from_secs(1);
 
@@ -38,7 +37,7 @@ struct Standing {
 
 impl Held {
     /// `accepted`: what was said of `token`.
-    pub(super) fn new(bearer: Bearer, token: &str, site: String, accepted: Accepted) -> Self {
+    pub(in crate::verify) fn new(bearer: Bearer, token: &str, site: String, accepted: Accepted) -> Self {
         let standing = Standing {
             session: Some(accepted.session),
             asked: accepted.asked,
@@ -78,7 +77,7 @@ impl Held {
             let inner = &held.0;
             let judged = inner
                 .bearer
-                .judge(inner.token.expose(), &inner.site, RENEW, || Ok(()));
+                .judge(inner.token.expose(), &inner.site, Cause::Renewal, || Ok(()));
             match judged.await {
                 Ok(accepted) => {
                     let mut standing = inner.lock();

@@ -2,10 +2,11 @@
 //! identity provider for people).
 //!
 //! `token` reads what a token says of itself, `review` asks the API server; `refused` says why one does not count; `admit` is
-//! what `/verify` and the relay ask, `held` keeps looking for as long as a websocket is open.
+//! what `/verify` and the relay ask, `held` keeps looking for as long as a websocket is open; `kept` is what was said lately.
 
 mod admit;
 mod held;
+mod kept;
 mod refused;
 mod review;
 mod token;
@@ -17,10 +18,10 @@ use std::time::Duration;
 use aws_lc_rs::digest::{Context, SHA256};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use moka::future::Cache;
 
 pub(super) use self::admit::{admit, challenged};
 pub(super) use self::held::Held;
+use self::kept::{Cause, Kept};
 pub use self::refused::{Refused, Unfit};
 use self::review::Reviews;
 use self::token::{By, Expected};
@@ -31,13 +32,6 @@ use crate::oidc::claims::Identity;
 use crate::oidc::{self, Providers, Registered};
 use crate::request::source_rule::{Malformed, single};
 use crate::session::{Credential, Session};
-
-/// How long a token counts without being looked at again, in seconds: whoever loses one is shut out within this.
-const KEEP: i64 = 60;
-/// How long one that does not count is refused without being looked at again, in seconds.
-const KEEP_REFUSED: i64 = 5;
-/// Most tokens that are remembered of either kind; one costs about 1 KiB.
-const MOST: u64 = 10_000;
 
 /// Whose tokens count beside service accounts'.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,9 +50,7 @@ struct Inner {
     settings: Settings,
     providers: Arc<Providers>,
     reviews: Reviews,
-    /// By digest: no token lies in memory for longer than a request or a websocket.
-    accepted: Cache<Digest, Accepted>,
-    refused: Cache<Digest, Past>,
+    kept: Kept,
     clock: Clock,
     metrics: Metrics,
 }
@@ -68,17 +60,9 @@ type Digest = [u8; 32];
 
 /// A token that counts.
 #[derive(Debug, Clone)]
-struct Accepted {
+pub(super) struct Accepted {
     session: Arc<Session>,
     /// When it was asked about, Unix seconds.
-    asked: i64,
-}
-
-/// A token that does not.
-#[derive(Debug, Clone)]
-struct Past {
-    why: Refused,
-    /// When that was found, Unix seconds.
     asked: i64,
 }
 
@@ -107,8 +91,7 @@ impl Bearer {
             settings,
             providers,
             reviews: Reviews::new(client),
-            accepted: cache(KEEP),
-            refused: cache(KEEP_REFUSED),
+            kept: Kept::new(),
             clock,
             metrics,
         }))
@@ -119,8 +102,8 @@ impl Bearer {
         &self.0.settings.audiences
     }
 
-    /// Whom a token speaks for, as was found less than `keep` seconds ago or is found now. `site`: the audience that service accounts'
-    /// tokens must have. `pay`: called before anybody is asked or a signature is checked.
+    /// Whom a token speaks for, as was found lately or is found now. `site`: the audience that service accounts' tokens must
+    /// have. `pay`: called before anybody is asked or a signature is checked, unless the token counted not long ago.
     ///
     /// # Errors
     /// It does not count, or nobody can say.
@@ -128,7 +111,7 @@ impl Bearer {
         &self,
         token: &str,
         site: &str,
-        keep: i64,
+        cause: Cause,
         pay: impl FnOnce() -> Result<(), Duration>,
     ) -> Result<Accepted, Unfit> {
         let (inner, now) = (&self.0, self.0.clock.now());
@@ -137,18 +120,12 @@ impl Bearer {
             return Err(self.refused("unknown", Refused::TooLong));
         }
         let digest = digest(site, token);
-        if let Some(accepted) = inner.accepted.get(&digest).await {
-            let counts = accepted.session.end > now && (accepted.asked..accepted.asked + keep).contains(&now);
-            if counts {
-                inner.metrics.bearer(kind(&accepted.session.credential), "kept");
-                return Ok(accepted);
-            }
-            inner.accepted.invalidate(&digest).await;
+        if let Some(accepted) = inner.kept.accepted(&digest, cause, now).await {
+            inner.metrics.bearer(kind(&accepted.session.credential), "kept");
+            return Ok(accepted);
         }
-        if let Some(past) = inner.refused.get(&digest).await
-            && (past.asked..past.asked + KEEP_REFUSED).contains(&now)
-        {
-            return Err(self.refused("unknown", past.why));
+        if let Some(why) = inner.kept.refused(&digest, now).await {
+            return Err(self.refused("unknown", why));
         }
         let expected = Expected {
             site,
@@ -157,8 +134,12 @@ impl Bearer {
             providers: &inner.providers,
         };
         let claimed = token::read(token, expected, now).map_err(|why| self.refused("unknown", why))?;
+        // Forged tokens use up what their address may ask: whoever was let in from there goes on.
+        let is_known = inner.kept.is_known(&digest, now).await;
         let asking = async {
-            pay().map_err(Unfit::TooOften)?;
+            if !is_known {
+                pay().map_err(Unfit::TooOften)?;
+            }
             let (identity, credential) = match claimed.by {
                 By::Cluster => inner.reviews.ask(token, site).await?,
                 By::Provider(provider) => self.person(provider, token).await?,
@@ -178,19 +159,13 @@ impl Bearer {
             By::Cluster => "service_account",
             By::Provider(_) => "person",
         };
-        // Whoever brings the same token meanwhile waits for the same answer; errors are shared and not kept.
-        let answer = inner.accepted.try_get_with(digest, Box::pin(asking)).await;
-        match answer.map_err(|unfit: Arc<Unfit>| (*unfit).clone()) {
+        match inner.kept.answer(digest, cause, asking).await {
             Ok(accepted) => {
                 inner.metrics.bearer(kind, "accepted");
                 Ok(accepted)
             }
             Err(Unfit::Refused(why)) => {
-                let past = Past {
-                    why: why.clone(),
-                    asked: now,
-                };
-                inner.refused.insert(digest, past).await;
+                inner.kept.refuse(digest, why.clone(), now).await;
                 Err(self.refused(kind, why))
             }
             Err(unfit) => {
@@ -236,14 +211,6 @@ impl std::fmt::Debug for Bearer {
             .field("settings", &self.0.settings)
             .finish_non_exhaustive()
     }
-}
-
-/// Ends by the machine's clock as well, so that a clock that is set back makes nothing last.
-fn cache<V: Clone + Send + Sync + 'static>(seconds: i64) -> Cache<Digest, V> {
-    Cache::builder()
-        .max_capacity(MOST)
-        .time_to_live(Duration::from_secs(seconds.unsigned_abs()))
-        .build()
 }
 
 fn kind(credential: &Credential) -> &'static str {
