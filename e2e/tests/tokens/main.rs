@@ -1,6 +1,7 @@
 //! Scripts that send a token in place of signing in. A test binary of its own: the installation is changed meanwhile.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use api::{Workspace, workspace::Phase};
@@ -60,16 +61,7 @@ async fn public_workspace(scratch: &Scratch) -> anyhow::Result<String> {
 
 async fn counts(scratch: &Scratch, url: &str, token: &str) -> anyhow::Result<()> {
     // Known, and not allowed.
-    wait::until("tokens to count", wait::USUAL, || async {
-        let status = send(url, token)
-            .await
-            .map_err(|error| error.to_string())?
-            .status();
-        (status == StatusCode::FORBIDDEN)
-            .then_some(())
-            .ok_or_else(|| status.to_string())
-    })
-    .await?;
+    answered(url, token, StatusCode::FORBIDDEN, wait::USUAL).await?;
     for garbage in ["garbage", "a.b.c", ROBOT, &token[..token.len() - 8]] {
         let answer = send(url, garbage).await?;
         ensure!(
@@ -117,12 +109,21 @@ async fn counts(scratch: &Scratch, url: &str, token: &str) -> anyhow::Result<()>
     );
 
     bindings.delete(ROBOT, &DeleteParams::default()).await?;
-    wait::until("the robot to be shut out", wait::USUAL, || async {
-        let status = send(url, token)
-            .await
-            .map_err(|error| error.to_string())?
-            .status();
-        (status == StatusCode::FORBIDDEN)
+    answered(url, token, StatusCode::FORBIDDEN, wait::USUAL).await?;
+
+    // 60 s for which the gateway goes by an answer, and the seconds for which the API server remembers its own.
+    let accounts = scratch.api::<ServiceAccount>();
+    accounts.delete(ROBOT, &DeleteParams::default()).await?;
+    answered(url, token, StatusCode::UNAUTHORIZED, Duration::from_secs(80)).await
+}
+
+/// Waits until a request with this token gets this answer.
+async fn answered(url: &str, token: &str, expected: StatusCode, deadline: Duration) -> anyhow::Result<()> {
+    let what = format!("the robot to get {expected}");
+    wait::until(&what, deadline, || async {
+        let answer = send(url, token).await.map_err(|error| error.to_string())?;
+        let status = answer.status();
+        (status == expected)
             .then_some(())
             .ok_or_else(|| status.to_string())
     })
