@@ -369,8 +369,10 @@ async fn websockets_pass_through_the_relay_and_no_other_upgrade_passes_at_all() 
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
 
     let willing = Pod::start("willing").await;
-    site.index
-        .publish(snapshot([running("lab", pod), running("willing", willing.address)]));
+    site.index.publish(snapshot([
+        running("lab", pod),
+        running("willing", willing.address),
+    ]));
     site.until("willing", &[TICKET], StatusCode::OK).await;
     let before = willing.dials();
     for upgrade in ["tunnel", "websocket/13", "h2c", "TLS/1.0"] {
