@@ -167,3 +167,34 @@ fn weight_of_past(past: &Past) -> usize {
             _ => 0,
         }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::crypto::tokens::RandomId;
+    use crate::oidc::claims::Identity;
+
+    #[tokio::test]
+    async fn answers_with_many_groups_are_kept_up_to_a_number_of_bytes() {
+        let kept = Kept::new();
+        for number in 0..64u8 {
+            let session = Session {
+                id: RandomId::new().unwrap(),
+                identity: Identity {
+                    user_name: "alice".into(),
+                    groups: vec!["g".repeat(1023); 1024],
+                },
+                end: 100,
+                credential: Credential::Person,
+            };
+            let session = Arc::new(session);
+            let asking = async { Ok(Accepted { session, asked: 0 }) };
+            kept.answer([number; 32], Cause::Request, asking).await.unwrap();
+        }
+        kept.accepted.run_pending_tasks().await;
+        assert!((1..=15).contains(&kept.accepted.entry_count()), "1 MiB each");
+        assert!(kept.accepted.weighted_size() <= MOST_BYTES);
+    }
+}
