@@ -132,7 +132,10 @@ async fn the_gateway_judges_the_very_folder_that_the_proxy_routes_to() {
         };
         hits += 1;
         let asked = site.door.asked.lock().unwrap().clone();
-        assert!(!asked.is_empty(), "{path}: {name} was reached, and nothing was asked");
+        assert!(
+            !asked.is_empty(),
+            "{path}: {name} was reached, and nothing was asked"
+        );
         let request = Forwarded::of(&asked).unwrap();
         let place = domain().place(request.authority, request.uri);
         let routed = Place::Workspace(folder(name.trim_end()).into());
