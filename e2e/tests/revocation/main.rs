@@ -5,6 +5,7 @@ mod watch;
 
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use api::{Workspace, WorkspaceShare, names::CREATED_BY, workspace::Phase};
 use e2e::{
     Environment,
@@ -30,6 +31,9 @@ const SOCKETS: Duration = Duration::from_secs(2);
 /// The API server may go by its old roles for a moment: it is asked again after two seconds, and what it said before counts for one
 /// more at most.
 const ROLES: Duration = Duration::from_secs(3);
+/// The way to end a right for which that counts.
+const ROLE: &str = "role taken away";
+const DELETED: &str = "workspace deleted";
 
 struct Site {
     scratch: Scratch,
@@ -80,27 +84,25 @@ async fn every_end_of_a_right_counts_at_every_replica_within_its_bound() -> anyh
             .await?;
     }
     let site = Site { scratch, alice };
-    let rows = [
-        ("share removed", share_removed(&site).await?),
-        ("share expired", share_expired(&site).await?),
-        ("access made private", access_changed(&site).await?),
-        ("owner changed", owner_changed(&site).await?),
-        ("signed out", signed_out(&site).await?),
-        ("signed out at the provider", signed_out_at_provider(&site).await?),
-        ("role taken away", role_taken_away(&site).await?),
-        ("workspace deleted", deleted(&site).await?),
-    ];
     println!("{}", Row::head());
-    for (what, row) in &rows {
+    let told = |what: &'static str, row: anyhow::Result<Row>| {
+        let row = row.context(what)?;
         println!("{}", row.line(what));
-    }
+        anyhow::Ok((what, row))
+    };
+    let rows = [
+        told("share removed", share_removed(&site).await)?,
+        told("share expired", share_expired(&site).await)?,
+        told("access made private", access_changed(&site).await)?,
+        told("owner changed", owner_changed(&site).await)?,
+        told("signed out", signed_out(&site).await)?,
+        told("signed out at the provider", signed_out_at_provider(&site).await)?,
+        told(ROLE, role_taken_away(&site).await)?,
+        told(DELETED, deleted(&site).await)?,
+    ];
     for (what, row) in &rows {
-        let late = if *what == "role taken away" {
-            ROLES
-        } else {
-            Duration::ZERO
-        };
-        row.check(what, REQUESTS + late, SOCKETS + late)?;
+        let late = if *what == ROLE { ROLES } else { Duration::ZERO };
+        row.check(what, REQUESTS + late, SOCKETS + late, *what == DELETED)?;
     }
     site.scratch.finish().await
 }
