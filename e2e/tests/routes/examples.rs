@@ -265,13 +265,17 @@ async fn an_object_of_that_name_that_is_somebody_else_s_is_not_taken_over() -> a
         "spec": {"rules": [{"host": "theirs.example.com"}]},
     }))?;
     ingresses.create(&PostParams::default(), &foreign).await?;
-    let ws = create(&alice, "ws", &manager).await?;
-    let told = workspace::condition(&ws, "Degraded").unwrap();
-    assert_eq!(
-        (told.0.as_str(), told.1.as_str()),
-        ("True", "NameConflict"),
-        "{told:?}"
-    );
+    create(&alice, "ws", &manager).await?;
+    // The proxy's kinds may be new to the cluster, which is told first.
+    wait::until("the conflict to be told", Duration::from_mins(1), || async {
+        let ws = alice.get("ws").await.map_err(|error| error.to_string())?;
+        match workspace::condition(&ws, "Degraded") {
+            Some((status, reason, _)) if status == "True" && reason == "NameConflict" => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    let ws = alice.get("ws").await?;
     assert_eq!(workspace::condition(&ws, "Available").unwrap().0, "False");
     let kept = ingresses.get("workspace-ws").await?;
     assert_eq!(
