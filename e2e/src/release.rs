@@ -1,15 +1,18 @@
 //! values -> the installed release of the chart, changed (IO). For test binaries that have the cluster to themselves.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
+use kube::ResourceExt;
 use tokio::process::Command;
 
-use crate::Environment;
+use crate::{Environment, cluster, wait};
 
 /// Longest time for the pods of a release to be ready.
 const PATIENCE: &str = "3m";
 
 /// Upgrades the release to what it was installed with and to these further values, as `helm upgrade --set` takes them. None:
-/// back to what it was installed with. Waits until its pods are ready.
+/// back to what it was installed with. Waits until its pods are ready, and those of before are gone.
 ///
 /// # Errors
 /// When helm refuses, or pods do not get ready.
@@ -39,7 +42,33 @@ pub async fn upgrade(set: &[&str]) -> anyhow::Result<()> {
         .context("helm does not start")?;
     let said = String::from_utf8_lossy(&done.stderr);
     anyhow::ensure!(done.status.success(), "helm upgrade {set:?}: {said}");
-    Ok(())
+    // Until they are gone, pods of before answer too.
+    wait::until(
+        "the pods of before to be gone",
+        Duration::from_mins(2),
+        || async {
+            match leaving().await {
+                Ok(names) if names.is_empty() => Ok(()),
+                Ok(names) => Err(names.join(", ")),
+                Err(error) => Err(format!("{error:#}")),
+            }
+        },
+    )
+    .await
+}
+
+/// The release's pods that are on their way out.
+async fn leaving() -> anyhow::Result<Vec<String>> {
+    let client = cluster::admin().await?;
+    let mut names = Vec::new();
+    for component in ["gateway", "operator", "proxy", "webhook"] {
+        let pods = cluster::component_pods(client.clone(), component).await?;
+        let gone = pods
+            .iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_some());
+        names.extend(gone.map(ResourceExt::name_any));
+    }
+    Ok(names)
 }
 
 const NOT_TOLD: &str = "the installation does not say how it was installed: run `./justw demo` again";
