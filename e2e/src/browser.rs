@@ -3,6 +3,7 @@
 use std::{fs, path::Path, process::Stdio, time::Duration};
 
 use anyhow::Context as _;
+use api::Workspace;
 use fantoccini::{Client, ClientBuilder, Locator, wd::Capabilities};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
@@ -12,7 +13,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{Environment, turn, wait};
+use crate::{Environment, turn, wait, workspace};
 
 /// How long a page may take.
 const PAGE: Duration = Duration::from_mins(1);
@@ -97,6 +98,18 @@ impl Browser {
         .await?;
         drop(turn);
         Ok(())
+    }
+
+    /// Opens a workspace, signs in as `user` and waits until the page is the workspace's.
+    pub async fn enter(&self, workspace: &Workspace, user: &str) -> anyhow::Result<()> {
+        self.sign_in(&workspace::url(workspace)?, user).await?;
+        self.arrived(&workspace::host(workspace)?).await
+    }
+
+    /// Opens a workspace for somebody who is signed in, and waits until the page is the workspace's.
+    pub async fn visit(&self, workspace: &Workspace) -> anyhow::Result<()> {
+        self.page.goto(&workspace::url(workspace)?).await?;
+        self.arrived(&workspace::host(workspace)?).await
     }
 
     /// Waits for an element.

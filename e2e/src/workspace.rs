@@ -74,9 +74,45 @@ pub async fn set(workspaces: &Api<Workspace>, name: &str, spec: Value) -> anyhow
 
 /// Makes a workspace of the echo server as alice and waits until it runs.
 pub async fn running(scratch: &Scratch, name: &str) -> anyhow::Result<Workspace> {
+    // Boxed, as all of the object would lie in whatever awaits this.
+    Box::pin(made(scratch, &echo(name)?)).await
+}
+
+/// Makes a workspace that asks for nothing but a name, and so is a JupyterLab, as alice and waits until it runs.
+pub async fn lab(scratch: &Scratch) -> anyhow::Result<Workspace> {
+    let spec = WorkspaceSpec {
+        display_name: "lab".to_owned(),
+        ..WorkspaceSpec::default()
+    };
+    Box::pin(made(scratch, &Workspace::new("lab", spec))).await
+}
+
+async fn made(scratch: &Scratch, wanted: &Workspace) -> anyhow::Result<Workspace> {
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    alice.create(&PostParams::default(), &echo(name)?).await?;
-    reached(&alice, name, Phase::Running).await
+    alice.create(&PostParams::default(), wanted).await?;
+    reached(&alice, &wanted.name_any(), Phase::Running).await
+}
+
+/// The name of the pod of a workspace that runs.
+pub fn pod(workspace: &Workspace) -> anyhow::Result<String> {
+    let endpoint = workspace
+        .status
+        .as_ref()
+        .and_then(|status| status.endpoint.as_ref());
+    let pod = endpoint.map(|endpoint| endpoint.pod_name.clone());
+    pod.with_context(|| format!("{} has no pod", workspace.name_any()))
+}
+
+/// Which run of a workspace this is.
+pub fn run_id(workspace: &Workspace) -> anyhow::Result<String> {
+    let run = workspace.status.as_ref().and_then(|status| status.run_id.clone());
+    run.with_context(|| format!("{} never ran", workspace.name_any()))
+}
+
+/// What the echo server of a workspace was asked, as it tells.
+pub async fn asked(scratch: &Scratch, workspace: &Workspace) -> anyhow::Result<String> {
+    let log = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8888/_log').read().decode())";
+    cluster::exec(&scratch.api(), &pod(workspace)?, &["python3", "-c", log]).await
 }
 
 /// Deletes the workspace and waits until it is gone.

@@ -307,11 +307,7 @@ async fn kubectl_get_shows_whether_templates_managers_and_profiles_are_valid() -
 #[tokio::test]
 async fn kubectl_get_shows_status_reason_readiness_and_url() -> anyhow::Result<()> {
     let scratch = Scratch::new("columns", &["alice"]).await?;
-    let workspaces: Api<Workspace> = scratch.api();
-    workspaces
-        .create(&PostParams::default(), &workspace::echo("ws")?)
-        .await?;
-    let ws = workspace::reached(&workspaces, "ws", api::workspace::Phase::Running).await?;
+    let ws = workspace::running(&scratch, "ws").await?;
     let table =
         e2e::command::kubectl("alice", &["get", "ws", "-n", &scratch.namespace, "-o", "wide"]).await?;
     for column in [

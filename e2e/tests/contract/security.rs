@@ -70,16 +70,7 @@ async fn every_pod_fits_pod_security_restricted_enforced() -> anyhow::Result<()>
 #[tokio::test]
 async fn a_workspace_s_pod_has_no_service_account_token() -> anyhow::Result<()> {
     let scratch = Scratch::new("token", &["alice"]).await?;
-    let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    alice
-        .create(&PostParams::default(), &workspace::echo("ws")?)
-        .await?;
-    let ws = workspace::reached(&alice, "ws", Phase::Running).await?;
-    let pod = ws
-        .status
-        .and_then(|status| status.endpoint)
-        .map(|endpoint| endpoint.pod_name)
-        .unwrap_or_default();
+    let pod = workspace::pod(&workspace::running(&scratch, "ws").await?)?;
     let listing = cluster::exec(
         &scratch.api(),
         &pod,

@@ -46,8 +46,7 @@ async fn degraded(workspaces: &Api<Workspace>, name: &str, reason: &str) -> anyh
 /// Name of the pod of a running workspace.
 async fn pod_of(workspaces: &Api<Workspace>, name: &str) -> anyhow::Result<String> {
     let running = workspace::reached(workspaces, name, api::workspace::Phase::Running).await?;
-    let endpoint = running.status.and_then(|status| status.endpoint);
-    Ok(endpoint.map(|endpoint| endpoint.pod_name).unwrap_or_default())
+    workspace::pod(&running)
 }
 
 /// Names of the pods of a workspace.

@@ -87,10 +87,7 @@ async fn workspaces_and_sessions_outlive_the_pods_of_operator_webhook_and_gatewa
     let _turn = TURN.lock().await;
     let scratch = Scratch::new("disruption", &["alice"]).await?;
     let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    alice
-        .create(&PostParams::default(), &workspace::echo("ws")?)
-        .await?;
-    let before = workspace::reached(&alice, "ws", Phase::Running).await?;
+    let before = workspace::running(&scratch, "ws").await?;
     let url = workspace::url(&before)?;
     let person = Person::new()?;
     person.enter(&url, "alice").await?;
@@ -146,8 +143,7 @@ async fn workspaces_and_sessions_outlive_the_pods_of_operator_webhook_and_gatewa
 
     // The workspace itself never noticed.
     let after = alice.get("ws").await?;
-    let run = |workspace: &api::Workspace| workspace.status.as_ref().and_then(|status| status.run_id.clone());
-    assert_eq!(run(&after), run(&before));
+    assert_eq!(workspace::run_id(&after)?, workspace::run_id(&before)?);
     workspace::set(&alice, "ws", json!({"desiredStatus": DesiredStatus::Stopped})).await?;
     workspace::reached(&alice, "ws", Phase::Stopped).await?;
     scratch.finish().await

@@ -8,7 +8,6 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
@@ -19,7 +18,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{
     Api, ResourceExt as _,
-    api::{Patch, PatchParams, PostParams},
+    api::{Patch, PatchParams},
 };
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -261,11 +260,7 @@ async fn what_a_person_at_work_notices_of_a_replica_that_dies_stands_still_or_is
 -> anyhow::Result<()> {
     let _turn = super::TURN.lock().await;
     let scratch = Scratch::new("replicas", &["alice"]).await?;
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    alice
-        .create(&PostParams::default(), &workspace::echo("ws")?)
-        .await?;
-    let url = workspace::url(&workspace::reached(&alice, "ws", Phase::Running).await?)?;
+    let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
     let person = Person::new()?;
     person.enter(&url, "alice").await?;
     settled().await?;

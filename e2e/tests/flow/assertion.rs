@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use api::{Workspace, WorkspaceSpec, names, workspace::Phase};
+use api::{Workspace, names};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
@@ -16,7 +16,7 @@ use kit::{
 };
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{Patch, PatchParams, PostParams},
+    api::{Patch, PatchParams},
     client::Body,
 };
 use reqwest::Method;
@@ -54,11 +54,7 @@ struct Pod {
 
 impl Pod {
     async fn of(workspace: &Workspace) -> anyhow::Result<Self> {
-        let endpoint = workspace
-            .status
-            .as_ref()
-            .and_then(|status| status.endpoint.as_ref());
-        let pod = endpoint.map(|it| it.pod_name.clone()).unwrap_or_default();
+        let pod = workspace::pod(workspace)?;
         let namespace = workspace.namespace().unwrap_or_default();
         Ok(Self {
             client: cluster::admin().await?,
@@ -76,24 +72,11 @@ impl Pod {
     }
 }
 
-async fn lab(scratch: &Scratch) -> anyhow::Result<(Workspace, String)> {
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let spec = WorkspaceSpec {
-        display_name: "lab".to_owned(),
-        ..WorkspaceSpec::default()
-    };
-    alice
-        .create(&PostParams::default(), &Workspace::new("lab", spec))
-        .await?;
-    let lab = workspace::reached(&alice, "lab", Phase::Running).await?;
-    let url = workspace::url(&lab)?;
-    Ok((lab, url))
-}
-
 #[tokio::test]
 async fn a_pod_reached_in_any_other_way_than_the_gateway_answers_401() -> anyhow::Result<()> {
     let scratch = Scratch::new("vouched", &["alice"]).await?;
-    let (lab, url) = lab(&scratch).await?;
+    let lab = workspace::lab(&scratch).await?;
+    let url = workspace::url(&lab)?;
     let uid = lab.uid().unwrap_or_default();
     let pod = Pod::of(&lab).await?;
     let person = Person::new()?;
@@ -164,7 +147,7 @@ async fn a_pod_reached_in_any_other_way_than_the_gateway_answers_401() -> anyhow
 #[tokio::test]
 async fn the_person_whom_the_gateway_names_is_the_one_that_jupyterlab_shows() -> anyhow::Result<()> {
     let scratch = Scratch::new("shown", &["alice"]).await?;
-    let (_, url) = lab(&scratch).await?;
+    let url = workspace::url(&workspace::lab(&scratch).await?)?;
     let person = Person::new()?;
     person.enter(&url, "alice").await?;
     let me = person

@@ -35,11 +35,8 @@ async fn alice_signs_in_and_runs_a_cell_in_jupyterlab() -> anyhow::Result<()> {
     assert_eq!(created.code, 0, "{created:?}");
     let workspaces = scratch.api();
     let lab = workspace::reached(&workspaces, "lab", Phase::Running).await?;
-    let (url, host) = (workspace::url(&lab)?, workspace::host(&lab)?);
-
     let browser = Browser::start().await?;
-    browser.sign_in(&url, "alice").await?;
-    browser.arrived(&host).await?;
+    browser.enter(&lab, "alice").await?;
     browser
         .click(".jp-LauncherCard[data-category='Notebook']")
         .await?;
@@ -62,19 +59,12 @@ async fn alice_signs_in_and_runs_a_cell_in_jupyterlab() -> anyhow::Result<()> {
 async fn a_page_in_one_workspace_cannot_reach_another_with_her_ticket() -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let scratch = Scratch::new("origins", &["alice"]).await?;
-    let alice = kube::Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    for name in ["victim", "hostile"] {
-        alice
-            .create(&kube::api::PostParams::default(), &workspace::echo(name)?)
-            .await?;
-    }
-    let victim = workspace::reached(&alice, "victim", Phase::Running).await?;
-    let hostile = workspace::reached(&alice, "hostile", Phase::Running).await?;
+    let victim = workspace::running(&scratch, "victim").await?;
+    let hostile = workspace::running(&scratch, "hostile").await?;
     let (victim_url, hostile_url) = (workspace::url(&victim)?, workspace::url(&hostile)?);
 
     let browser = Browser::start().await?;
-    browser.sign_in(&victim_url, "alice").await?;
-    browser.arrived(&workspace::host(&victim)?).await?;
+    browser.enter(&victim, "alice").await?;
     browser.sees("body", "\"path\"").await?;
     let headers = browser.text().await?.to_lowercase();
     assert!(
@@ -89,8 +79,7 @@ async fn a_page_in_one_workspace_cannot_reach_another_with_her_ticket() -> anyho
         "the ticket works from the workspace's own page"
     );
 
-    browser.page.goto(&hostile_url).await?;
-    browser.arrived(&workspace::host(&hostile)?).await?;
+    browser.visit(&hostile).await?;
     assert!(hostile_url.ends_with(&format!(":{}/", environment.port)));
     for mode in ["cors", "no-cors"] {
         let answer = fetch(&browser, &format!("{victim_url}stolen-{mode}"), mode).await?;
@@ -106,13 +95,7 @@ async fn a_page_in_one_workspace_cannot_reach_another_with_her_ticket() -> anyho
     assert_eq!(answer, json!("refused"));
 
     // What reached the victim's pod is the proof: its own page's request did, none of the hostile page's did.
-    let pod = victim
-        .status
-        .and_then(|status| status.endpoint)
-        .map(|endpoint| endpoint.pod_name)
-        .unwrap_or_default();
-    let log = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8888/_log').read().decode())";
-    let seen = cluster::exec(&scratch.api(), &pod, &["python3", "-c", log]).await?;
+    let seen = workspace::asked(&scratch, &victim).await?;
     assert!(seen.contains("own-page"), "{seen}");
     assert!(!seen.contains("stolen"), "{seen}");
     browser.close().await?;

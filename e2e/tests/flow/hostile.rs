@@ -3,7 +3,6 @@
 
 use anyhow::Context as _;
 use api::Workspace;
-use api::workspace::Phase;
 use e2e::{
     Environment,
     browser::Browser,
@@ -11,26 +10,7 @@ use e2e::{
     wait, workspace,
 };
 use kube::Api;
-use kube::api::PostParams;
 use serde_json::{Value, json};
-
-/// A running echo workspace, and where browsers find it.
-async fn running(workspaces: &Api<Workspace>, name: &str) -> anyhow::Result<(Workspace, String)> {
-    workspaces
-        .create(&PostParams::default(), &workspace::echo(name)?)
-        .await?;
-    let made = workspace::reached(workspaces, name, Phase::Running).await?;
-    let url = workspace::url(&made)?;
-    Ok((made, url))
-}
-
-/// What a workspace's pod was asked for, as it tells.
-async fn asked(scratch: &Scratch, of: &Workspace) -> anyhow::Result<String> {
-    let endpoint = of.status.as_ref().and_then(|status| status.endpoint.as_ref());
-    let pod = &endpoint.context("no pod")?.pod_name;
-    let log = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8888/_log').read().decode())";
-    cluster::exec(&scratch.api(), pod, &["python3", "-c", log]).await
-}
 
 /// Runs a hostile page's script: `done` tells how it ended; nothing for five seconds is `silence`.
 async fn tries(browser: &Browser, script: &str, target: &str) -> anyhow::Result<Value> {
@@ -91,17 +71,15 @@ const ATTEMPTS: [(&str, &str, &str); 9] = [
 #[tokio::test]
 async fn a_hostile_page_gets_nothing_of_another_workspace_or_of_the_sign_in_host() -> anyhow::Result<()> {
     let scratch = Scratch::new("hostile", &["alice"]).await?;
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let (victim, victim_url) = running(&alice, "victim").await?;
-    let (hostile, hostile_url) = running(&alice, "hostile").await?;
+    let victim = workspace::running(&scratch, "victim").await?;
+    let victim_url = workspace::url(&victim)?;
+    let hostile = workspace::running(&scratch, "hostile").await?;
     let browser = Browser::start().await?;
-    browser.sign_in(&victim_url, "alice").await?;
-    browser.arrived(&workspace::host(&victim)?).await?;
-    browser.page.goto(&hostile_url).await?;
-    browser.arrived(&workspace::host(&hostile)?).await?;
+    browser.enter(&victim, "alice").await?;
+    browser.visit(&hostile).await?;
 
     let environment = Environment::get()?;
-    let auth = format!("https://{}:{}/", environment.auth_host(), environment.port);
+    let auth = format!("{}/", environment.origin(&environment.auth_host()));
     for (way, script, ending) in ATTEMPTS {
         let got = tries(&browser, script, &format!("{victim_url}stolen-{way}")).await?;
         // A browser may also keep quiet about what it refused; what the pod was asked for is looked at below.
@@ -137,13 +115,12 @@ async fn a_hostile_page_gets_nothing_of_another_workspace_or_of_the_sign_in_host
             }
         })
         .await?;
-        browser.page.goto(&hostile_url).await?;
-        browser.arrived(&workspace::host(&hostile)?).await?;
+        browser.visit(&hostile).await?;
     }
     // Nothing of it was done: she is signed in, and the victim's pod never heard of it.
     browser.page.goto(&auth).await?;
     browser.sees("body", "alice").await?;
-    let seen = asked(&scratch, &victim).await?;
+    let seen = workspace::asked(&scratch, &victim).await?;
     assert!(!seen.contains("stolen"), "{seen}");
     browser.close().await?;
     scratch.finish().await
@@ -153,14 +130,11 @@ async fn a_hostile_page_gets_nothing_of_another_workspace_or_of_the_sign_in_host
 async fn cookies_that_a_hostile_page_tosses_neither_sign_anybody_in_nor_shut_anybody_out()
 -> anyhow::Result<()> {
     let scratch = Scratch::new("tossing", &["alice"]).await?;
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let (victim, victim_url) = running(&alice, "victim").await?;
-    let (hostile, hostile_url) = running(&alice, "hostile").await?;
+    let victim = workspace::running(&scratch, "victim").await?;
+    let hostile = workspace::running(&scratch, "hostile").await?;
     let browser = Browser::start().await?;
-    browser.sign_in(&victim_url, "alice").await?;
-    browser.arrived(&workspace::host(&victim)?).await?;
-    browser.page.goto(&hostile_url).await?;
-    browser.arrived(&workspace::host(&hostile)?).await?;
+    browser.enter(&victim, "alice").await?;
+    browser.visit(&hostile).await?;
     let base = workspace::host(&victim)?
         .split_once('.')
         .context("no base")?
@@ -172,8 +146,7 @@ async fn cookies_that_a_hostile_page_tosses_neither_sign_anybody_in_nor_shut_any
                 document.cookie = `${name}=tossed; Domain=${target}; Path=${path}; Secure`; done(document.cookie)";
     let kept = tries(&browser, toss, &base).await?;
     assert_eq!(kept, json!("plain=tossed"), "the control, and nothing else");
-    browser.page.goto(&victim_url).await?;
-    browser.arrived(&workspace::host(&victim)?).await?;
+    browser.visit(&victim).await?;
     browser.sees("body", "\"path\"").await?;
     let text = browser.text().await?.to_lowercase();
     assert!(
@@ -181,14 +154,8 @@ async fn cookies_that_a_hostile_page_tosses_neither_sign_anybody_in_nor_shut_any
         "{text}"
     );
     let environment = Environment::get()?;
-    browser
-        .page
-        .goto(&format!(
-            "https://{}:{}/",
-            environment.auth_host(),
-            environment.port
-        ))
-        .await?;
+    let auth = environment.origin(&environment.auth_host());
+    browser.page.goto(&auth).await?;
     browser.sees("body", "alice").await?;
     browser.close().await?;
     scratch.finish().await
@@ -199,10 +166,10 @@ async fn cookies_that_a_hostile_page_tosses_neither_sign_anybody_in_nor_shut_any
 async fn a_service_worker_of_a_deleted_workspace_has_no_power_over_its_namesake() -> anyhow::Result<()> {
     let scratch = Scratch::new("worker", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let (first, first_url) = running(&alice, "lab").await?;
+    let first = workspace::running(&scratch, "lab").await?;
+    let first_url = workspace::url(&first)?;
     let browser = Browser::start().await?;
-    browser.sign_in(&first_url, "alice").await?;
-    browser.arrived(&workspace::host(&first)?).await?;
+    browser.enter(&first, "alice").await?;
     let code = "self.addEventListener('install',()=>self.skipWaiting());\
                 self.addEventListener('activate',e=>e.waitUntil(clients.claim()));\
                 self.addEventListener('fetch',e=>e.respondWith(new Response('possessed')))";
@@ -221,10 +188,10 @@ async fn a_service_worker_of_a_deleted_workspace_has_no_power_over_its_namesake(
     browser.sees("body", "possessed").await?;
 
     workspace::delete(&alice, "lab").await?;
-    let (second, second_url) = running(&alice, "lab").await?;
+    let second = workspace::running(&scratch, "lab").await?;
+    let second_url = workspace::url(&second)?;
     assert_ne!(first_url, second_url, "another origin");
-    browser.page.goto(&second_url).await?;
-    browser.arrived(&workspace::host(&second)?).await?;
+    browser.visit(&second).await?;
     browser.sees("body", "\"path\"").await?;
     let found = "navigator.serviceWorker.getRegistrations().then(all => done(all.length))";
     assert_eq!(tries(&browser, found, "").await?, json!(0));
@@ -235,7 +202,7 @@ async fn a_service_worker_of_a_deleted_workspace_has_no_power_over_its_namesake(
     browser.sees("body", "possessed").await?;
     let got = tries(&browser, script, &format!("{second_url}stolen")).await?;
     assert_eq!(got, json!("possessed"), "its own words");
-    assert!(!asked(&scratch, &second).await?.contains("stolen"));
+    assert!(!workspace::asked(&scratch, &second).await?.contains("stolen"));
     browser.close().await?;
     scratch.finish().await
 }

@@ -99,11 +99,8 @@ async fn a_template_that_arrives_later_hands_out_no_secret_for_which_nobody_was_
     })
     .await?;
     let running = workspace::reached(&alice, "early", Phase::Running).await?;
-    let endpoint = running
-        .status
-        .and_then(|status| status.endpoint)
-        .unwrap_or_default();
-    let seen = cluster::exec(&scratch.api(), &endpoint.pod_name, &["sh", "-c", "echo $KEY"]).await?;
+    let pod = workspace::pod(&running)?;
+    let seen = cluster::exec(&scratch.api(), &pod, &["sh", "-c", "echo $KEY"]).await?;
     assert_eq!(seen.trim(), SESAME);
     template::finish(scratch).await
 }

@@ -64,12 +64,8 @@ async fn files_survive_stop_and_start_and_nothing_survives_deletion() -> anyhow:
     let url = workspace::url(&first)?;
     let person = Person::new()?;
     person.enter(&url, "alice").await?;
-    let first = first.status.unwrap_or_default();
     let (pods, claims) = (scratch.api::<Pod>(), scratch.api::<PersistentVolumeClaim>());
-    let pod = first
-        .endpoint
-        .map(|endpoint| endpoint.pod_name)
-        .unwrap_or_default();
+    let pod = workspace::pod(&first)?;
     cluster::exec(&pods, &pod, &["sh", "-c", "echo precious > /home/jovyan/notes"]).await?;
     let claim = claims.list(&of("disk")).await?.items;
     assert_eq!(claim.len(), 1);
@@ -95,16 +91,10 @@ async fn files_survive_stop_and_start_and_nothing_survives_deletion() -> anyhow:
     .await?;
 
     workspace::set(&alice, "disk", json!({"desiredStatus": DesiredStatus::Running})).await?;
-    let again = workspace::reached(&alice, "disk", Phase::Running)
-        .await?
-        .status
-        .unwrap_or_default();
-    assert_ne!(again.run_id, first.run_id);
+    let again = workspace::reached(&alice, "disk", Phase::Running).await?;
+    assert_ne!(workspace::run_id(&again)?, workspace::run_id(&first)?);
     assert_eq!(claims.list(&of("disk")).await?.items[0].uid(), claim[0].uid());
-    let pod = again
-        .endpoint
-        .map(|endpoint| endpoint.pod_name)
-        .unwrap_or_default();
+    let pod = workspace::pod(&again)?;
     assert_eq!(
         cluster::exec(&pods, &pod, &["cat", "/home/jovyan/notes"])
             .await?
@@ -127,8 +117,7 @@ async fn the_page_of_a_stopped_workspace_starts_it() -> anyhow::Result<()> {
     alice.create(&PostParams::default(), &wanted).await?;
     let stopped = workspace::reached(&alice, "asleep", Phase::Stopped).await?;
     let browser = e2e::browser::Browser::start().await?;
-    browser.sign_in(&workspace::url(&stopped)?, "alice").await?;
-    browser.arrived(&workspace::host(&stopped)?).await?;
+    browser.enter(&stopped, "alice").await?;
     // The workspace's own origin changes nothing: its button leads to the sign-in host, which asks.
     browser.find("form button").await?.click().await?;
     browser.arrived(&Environment::get()?.auth_host()).await?;
@@ -151,11 +140,7 @@ async fn the_page_of_a_stopped_workspace_starts_it() -> anyhow::Result<()> {
 #[tokio::test]
 async fn children_deleted_by_hand_come_back_with_their_owner() -> anyhow::Result<()> {
     let scratch = Scratch::new("heal", &["alice"]).await?;
-    let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    alice
-        .create(&PostParams::default(), &workspace::echo("ws")?)
-        .await?;
-    let ws = workspace::reached(&alice, "ws", Phase::Running).await?;
+    let ws = workspace::running(&scratch, "ws").await?;
     let (policies, services) = (scratch.api::<NetworkPolicy>(), scratch.api::<Service>());
     let (deployments, pods) = (scratch.api::<Deployment>(), scratch.api::<Pod>());
     let now = kube::api::DeleteParams::default();

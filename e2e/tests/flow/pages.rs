@@ -32,8 +32,7 @@ async fn a_start_that_does_not_get_on_says_why_on_its_page_and_opens_by_itself_w
     })
     .await?;
     let browser = Browser::start().await?;
-    browser.sign_in(&workspace::url(&stuck)?, "alice").await?;
-    browser.arrived(&workspace::host(&stuck)?).await?;
+    browser.enter(&stuck, "alice").await?;
     browser.sees("#cause", reason::IMAGE_PULL_FAILED).await?;
     browser
         .sees("#message", "registry.invalid/nothing/there:v9")
@@ -59,8 +58,7 @@ async fn the_button_of_a_stopped_workspace_ends_in_jupyterlab() -> anyhow::Resul
     alice.create(&PostParams::default(), &wanted).await?;
     let stopped = workspace::reached(&alice, "lab", Phase::Stopped).await?;
     let browser = Browser::start().await?;
-    browser.sign_in(&workspace::url(&stopped)?, "alice").await?;
-    browser.arrived(&workspace::host(&stopped)?).await?;
+    browser.enter(&stopped, "alice").await?;
     browser.sees("h1", "lab is stopped").await?;
     browser.click("form button").await?;
     browser.arrived(&Environment::get()?.auth_host()).await?;

@@ -22,11 +22,7 @@ const OURS: [&str; 4] = ["__host-ws", "__host-session", "__host-login", "__secur
 #[tokio::test]
 async fn no_credential_of_the_gateway_or_the_identity_provider_reaches_the_pod() -> anyhow::Result<()> {
     let scratch = Scratch::new("leak", &["alice"]).await?;
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    alice
-        .create(&PostParams::default(), &workspace::echo("ws")?)
-        .await?;
-    let ws = workspace::reached(&alice, "ws", Phase::Running).await?;
+    let ws = workspace::running(&scratch, "ws").await?;
     let url = workspace::url(&ws)?;
     let person = Person::new()?;
     person.add_cookie(&url, "theme=dark; Secure; Path=/")?;
@@ -57,15 +53,7 @@ async fn no_credential_of_the_gateway_or_the_identity_provider_reaches_the_pod()
         .await?;
     assert_eq!(posted.status(), StatusCode::OK);
 
-    let pod = ws
-        .status
-        .and_then(|status| status.endpoint)
-        .map(|endpoint| endpoint.pod_name)
-        .unwrap_or_default();
-    let log = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8888/_log').read().decode())";
-    let log = cluster::exec(&scratch.api(), &pod, &["python3", "-c", log])
-        .await?
-        .to_lowercase();
+    let log = workspace::asked(&scratch, &ws).await?.to_lowercase();
     assert!(log.contains("/after") && log.contains("/posted"), "{log}");
     let mut requests: Vec<Value> = serde_json::from_str(&log)?;
     for request in &mut requests {
@@ -102,8 +90,7 @@ async fn run(scratch: &Scratch, name: &str, spec: Value) -> anyhow::Result<(Work
         .create(&PostParams::default(), &serde_json::from_value(whole)?)
         .await?;
     let ws = workspace::reached(&workspaces, name, Phase::Running).await?;
-    let endpoint = ws.status.as_ref().and_then(|status| status.endpoint.clone());
-    let pod = endpoint.map(|endpoint| endpoint.pod_name).unwrap_or_default();
+    let pod = workspace::pod(&ws)?;
     Ok((ws, scratch.api::<Pod>().get(&pod).await?))
 }
 

@@ -44,15 +44,8 @@ async fn run(scratch: &Scratch) -> anyhow::Result<(Workspace, String)> {
     let workspaces = scratch.api::<Workspace>();
     workspaces.create(&PostParams::default(), &echo).await?;
     let ws = workspace::reached(&workspaces, "ws", Phase::Running).await?;
-    let pod = pod_of(&ws);
+    let pod = workspace::pod(&ws)?;
     Ok((ws, pod))
-}
-
-fn pod_of(ws: &Workspace) -> String {
-    let endpoint = ws.status.as_ref().and_then(|status| status.endpoint.as_ref());
-    endpoint
-        .map(|endpoint| endpoint.pod_name.clone())
-        .unwrap_or_default()
 }
 
 async fn shell(scratch: &Scratch, pod: &str, script: &str) -> anyhow::Result<String> {
@@ -171,17 +164,15 @@ async fn secrets_variables_and_priority_of_a_profile_reach_the_pod_and_a_change_
         "the pod runs on"
     );
     workspace::set(&workspaces, "ws", json!({"updatePolicy": "Always"})).await?;
-    let ws = wait::until("the change to reach the pod", wait::USUAL, || async {
+    let fresh = wait::until("the change to reach the pod", wait::USUAL, || async {
         let ws = workspaces.get("ws").await.map_err(|error| error.to_string())?;
-        let fresh = pod_of(&ws);
-        if fresh.is_empty() || fresh == name {
-            Err(fresh)
-        } else {
-            Ok(ws)
+        match workspace::pod(&ws) {
+            Ok(fresh) if fresh != name => Ok(fresh),
+            other => Err(format!("{other:?}")),
         }
     })
     .await?;
-    assert_eq!(shell(&scratch, &pod_of(&ws), "echo $COLOUR").await?.trim(), "red");
+    assert_eq!(shell(&scratch, &fresh, "echo $COLOUR").await?.trim(), "red");
     classes
         .delete(&scratch.namespace, &DeleteParams::default())
         .await?;
@@ -210,7 +201,7 @@ async fn a_named_account_s_token_for_the_kubernetes_api_comes_only_where_the_pro
     workspaces.create(&PostParams::default(), &plain).await?;
     let plain = workspace::reached(&workspaces, "plain", Phase::Running).await?;
     let script = "find / -xdev -name token -type f 2>/dev/null; ls /var/run/secrets 2>&1; true";
-    let found = shell(&scratch, &pod_of(&plain), script).await?;
+    let found = shell(&scratch, &workspace::pod(&plain)?, script).await?;
     assert!(
         found.contains("No such file") && !found.contains("/token"),
         "{found}"

@@ -1,6 +1,5 @@
 //! A session that ends under an open JupyterLab: the page says so, and nothing on it is lost.
 
-use api::{Workspace, WorkspaceSpec, workspace::Phase};
 use e2e::{
     Environment,
     browser::Browser,
@@ -8,7 +7,6 @@ use e2e::{
     wait, workspace,
 };
 use fantoccini::{Locator, key::Key};
-use kube::{Api, api::PostParams};
 
 const LINE: &str = "#jupyter-k8s-sign-in-again";
 const EDITOR: &str = ".jp-FileEditor .cm-content";
@@ -26,18 +24,9 @@ async fn text_that_was_not_saved_at_the_end_of_a_session_is_saved_after_the_next
 -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let scratch = Scratch::new("again", &["alice"]).await?;
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let spec = WorkspaceSpec {
-        display_name: "lab".to_owned(),
-        ..WorkspaceSpec::default()
-    };
-    alice
-        .create(&PostParams::default(), &Workspace::new("lab", spec))
-        .await?;
-    let lab = workspace::reached(&alice, "lab", Phase::Running).await?;
+    let lab = workspace::lab(&scratch).await?;
     let (url, host) = (workspace::url(&lab)?, workspace::host(&lab)?);
-    let endpoint = lab.status.and_then(|status| status.endpoint);
-    let pod = endpoint.map(|endpoint| endpoint.pod_name).unwrap_or_default();
+    let pod = workspace::pod(&lab)?;
     let file = async |script: &str| cluster::exec(&scratch.api(), &pod, &["sh", "-c", script]).await;
     file("echo begin > /home/jovyan/note.txt").await?;
 

@@ -33,8 +33,7 @@ async fn signed_in(scratch: &Scratch) -> anyhow::Result<(Browser, String, String
     let ws = workspace::running(scratch, "ws").await?;
     let url = workspace::url(&ws)?;
     let browser = Browser::start().await?;
-    browser.sign_in(&url, "alice").await?;
-    browser.arrived(&workspace::host(&ws)?).await?;
+    browser.enter(&ws, "alice").await?;
     browser.sees("body", "\"path\"").await?;
     let ticket = cookies(&browser).await?;
     assert_eq!(fetch(&url, &ticket).await?, StatusCode::OK);

@@ -1,6 +1,5 @@
 //! JupyterLab in a folder, in a browser.
 
-use anyhow::Context as _;
 use e2e::{Environment, browser::Browser, cluster, wait, workspace};
 use fantoccini::key::Key;
 use serde_json::json;
@@ -16,8 +15,7 @@ const NOTEBOOK: (&str, &str) = ("C# 50%.ipynb", "C%23%2050%25.ipynb");
 
 async fn exec(site: &Site, script: &str) -> anyhow::Result<String> {
     let ws = site.alice.get("ws1").await?;
-    let endpoint = ws.status.and_then(|status| status.endpoint);
-    let pod = endpoint.context("ws1 has no pod")?.pod_name;
+    let pod = workspace::pod(&ws)?;
     cluster::exec(&site.scratch.api(), &pod, &["sh", "-c", script]).await
 }
 

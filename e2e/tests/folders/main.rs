@@ -24,7 +24,7 @@ use e2e::{
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use kube::{
-    Api, ResourceExt as _,
+    Api,
     api::{Patch, PatchParams, PostParams},
 };
 use reqwest::StatusCode;
@@ -134,8 +134,8 @@ async fn in_folders(site: &Site, before: &Workspace) -> anyhow::Result<()> {
     let answer = alice.enter(&old, "alice").await?.text().await?;
     assert!(answer.contains(&site.folder("before")), "{answer}");
     assert_eq!(
-        run_id(&site.alice.get("before").await?),
-        run_id(before),
+        workspace::run_id(&site.alice.get("before").await?)?,
+        workspace::run_id(before)?,
         "a switch restarts nobody"
     );
     let bob = Person::new()?;
@@ -161,7 +161,10 @@ async fn on_hosts_again(site: &Site, before: &Workspace) -> anyhow::Result<()> {
     site.moved("before", |url| url == old, &[]).await?;
     let alice = Person::new()?;
     alice.enter(&old, "alice").await?;
-    assert_eq!(run_id(&site.alice.get("before").await?), run_id(before));
+    assert_eq!(
+        workspace::run_id(&site.alice.get("before").await?)?,
+        workspace::run_id(before)?
+    );
 
     // JupyterLab expects its folder until its next start.
     site.moved("ws1", |url| url.contains(&base), &[BASE_PATH]).await?;
@@ -185,10 +188,4 @@ async fn on_hosts_again(site: &Site, before: &Workspace) -> anyhow::Result<()> {
         Some(Environment::get()?.auth_host().as_str())
     );
     Ok(())
-}
-
-fn run_id(workspace: &Workspace) -> Option<String> {
-    let status = workspace.status.as_ref();
-    assert!(status.is_some(), "{} has no status", workspace.name_any());
-    status.and_then(|status| status.run_id.clone())
 }

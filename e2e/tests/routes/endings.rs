@@ -33,11 +33,7 @@ async fn a_pod_that_ignores_its_end_gets_out_nowhere_while_its_workspace_is_dele
         .create(&PostParams::default(), &serde_json::from_value(wanted)?)
         .await?;
     let ws = workspace::reached(&alice, "ws", Phase::Running).await?;
-    let pod = ws
-        .status
-        .and_then(|status| status.endpoint)
-        .unwrap_or_default()
-        .pod_name;
+    let pod = workspace::pod(&ws)?;
     assert!(
         connects(&pods, "neighbour", &stranger, 8888).await?,
         "without a wall pods reach each other"

@@ -2,14 +2,12 @@
 
 mod warning;
 
-use api::{Workspace, WorkspaceSpec, workspace::Phase};
 use e2e::{
     browser::Browser,
     cluster::{self, Scratch},
     component, wait, workspace,
 };
 use fantoccini::key::Key;
-use kube::{Api, api::PostParams};
 use std::time::Duration;
 
 const EDITOR: &str = ".jp-FileEditor .cm-content";
@@ -35,18 +33,9 @@ async fn an_open_jupyterlab_saves_a_file_after_two_lifetimes_of_its_ticket() -> 
 
 async fn works() -> anyhow::Result<()> {
     let scratch = Scratch::new("tickets", &["alice"]).await?;
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let spec = WorkspaceSpec {
-        display_name: "lab".to_owned(),
-        ..WorkspaceSpec::default()
-    };
-    alice
-        .create(&PostParams::default(), &Workspace::new("lab", spec))
-        .await?;
-    let lab = workspace::reached(&alice, "lab", Phase::Running).await?;
+    let lab = workspace::lab(&scratch).await?;
     let (url, host) = (workspace::url(&lab)?, workspace::host(&lab)?);
-    let endpoint = lab.status.and_then(|status| status.endpoint);
-    let pod = endpoint.map(|endpoint| endpoint.pod_name).unwrap_or_default();
+    let pod = workspace::pod(&lab)?;
     let file = async |script: &str| cluster::exec(&scratch.api(), &pod, &["sh", "-c", script]).await;
     file("echo begin > /home/jovyan/note.txt").await?;
 

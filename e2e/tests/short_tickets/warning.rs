@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use api::{Workspace, WorkspaceSpec, workspace::Phase};
 use e2e::{
     browser::Browser,
     cluster::{self, Scratch},
     component, wait, workspace,
 };
 use fantoccini::Locator;
-use kube::{Api, api::PostParams};
 
 const LINE: &str = "#jupyter-k8s-sign-in-again";
 const EDITOR: &str = ".jp-FileEditor .cm-content";
@@ -55,18 +53,9 @@ async fn an_open_jupyterlab_warns_before_the_session_ends_and_no_more_after_a_ne
 /// Alice at an open file with text that nobody saved, on a page that warns her.
 async fn warned() -> anyhow::Result<(Scratch, Browser)> {
     let scratch = Scratch::new("warning", &["alice"]).await?;
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let spec = WorkspaceSpec {
-        display_name: "lab".to_owned(),
-        ..WorkspaceSpec::default()
-    };
-    alice
-        .create(&PostParams::default(), &Workspace::new("lab", spec))
-        .await?;
-    let lab = workspace::reached(&alice, "lab", Phase::Running).await?;
+    let lab = workspace::lab(&scratch).await?;
     let (url, host) = (workspace::url(&lab)?, workspace::host(&lab)?);
-    let endpoint = lab.status.and_then(|status| status.endpoint);
-    let pod = endpoint.map(|endpoint| endpoint.pod_name).unwrap_or_default();
+    let pod = workspace::pod(&lab)?;
     cluster::exec(
         &scratch.api(),
         &pod,
