@@ -41,6 +41,30 @@
   - proxy.trustedProxies[{{ $index }}]: {{ quote $network }} is too wide, so clients could claim to be others: name only the networks of your load balancers (IPv4: /8 or longer, not as ::ffff:…; IPv6: /16 or longer), or none
 {{- end -}}
 {{- end -}}
+{{- $service := .Values.proxy.service -}}
+{{- if and (eq $service.type "ClusterIP") (not $service.externalIPs) (eq $service.externalTrafficPolicy "Local") }}
+  - proxy.service.externalTrafficPolicy: Local is for a Service that is reached from outside, which type ClusterIP without externalIPs is not: leave it at Cluster, or choose another type
+{{- end -}}
+{{- $bearer := .Values.gateway.bearer -}}
+{{- range $key := list "audiences" "issuers" -}}
+{{- if and (get $bearer $key) (not $bearer.enabled) }}
+  - gateway.bearer.{{ $key }}: {{ get $bearer $key | join ", " | quote }} counts for nothing while gateway.bearer.enabled is false: set that to true, or leave the list empty
+{{- end -}}
+{{- end -}}
+{{- $aliases := .Values.settings.imageAliases -}}
+{{- range $alias, $image := $aliases -}}
+{{- if or (hasKey $aliases $image) (eq $image "uv") }}
+  - settings.imageAliases.{{ $alias }}: {{ quote $image }} is itself an alias, and an alias never leads to another: name an image
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* Requests that are more than their limits, wherever the chart's values have both. */}}
+{{- define "jk8s.resourceProblems" -}}
+{{- range list "proxy" "gateway" "operator" "webhook" "identity" -}}
+{{- include "jk8s.requestsBeyondLimits" (list (printf "%s.resources" .) (get $.Values .).resources) -}}
+{{- end -}}
+{{- include "jk8s.requestsBeyondLimits" (list "settings.defaultResources" .Values.settings.defaultResources) -}}
 {{- end }}
 
 {{/* Default of gateway.session.idleMinutes: who only shortens lifetimeMinutes has not asked for more than that. */}}

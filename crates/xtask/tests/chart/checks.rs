@@ -1,60 +1,13 @@
 //! values that cannot work -> refused with a sentence that names field, value, rule and what to do (IO: runs `helm`).
 
 use std::fs;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::render::{EXTERNAL, LOCAL, argument, chart, containers, refusal, template};
-
-static FILES: AtomicUsize = AtomicUsize::new(0);
+use crate::render::{EXTERNAL, LOCAL, accepted, argument, chart, containers, refusal, refused, template};
 
 fn read(file: &str) -> String {
     fs::read_to_string(chart().join(file)).unwrap()
-}
-
-fn merge(into: &mut Value, from: Value) {
-    match (into, from) {
-        (Value::Object(into), Value::Object(from)) => {
-            for (key, value) in from {
-                merge(into.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (into, from) => *into = from,
-    }
-}
-
-/// What an installation comes to with `setting` (`path.of.field=JSON`; objects are merged) in its values file.
-fn with(setting: &str) -> Result<Vec<Value>, String> {
-    let (path, value) = setting.split_once('=').unwrap();
-    let value: Value = serde_json::from_str(value).unwrap();
-    let nested = path.rsplit('.').fold(value, |inner, key| json!({ key: inner }));
-    let mut values = json!({
-        "image": {"registry": "registry.example.com/jupyter-k8s"},
-        "routing": {"baseDomain": "workspaces.example.org"},
-        "proxy": {"tls": {"secretName": "tls"}},
-        "oidc": {"issuerUrl": "https://id.example.com/realm"},
-    });
-    merge(&mut values, nested);
-    let number = FILES.fetch_add(1, Ordering::Relaxed);
-    let file = std::env::temp_dir().join(format!("chart-values-{}-{number}.json", std::process::id()));
-    fs::write(&file, values.to_string()).unwrap();
-    let result = template(&["-f", file.to_str().unwrap()]);
-    fs::remove_file(file).unwrap();
-    result
-}
-
-fn refused(setting: &str) -> String {
-    match with(setting) {
-        Ok(_) => panic!("accepted: {setting}"),
-        Err(reason) => reason,
-    }
-}
-
-fn accepted(setting: &str) {
-    if let Err(reason) = with(setting) {
-        panic!("{setting}: {reason}");
-    }
 }
 
 /// The texts that a schema's node allows below a path of formats.yaml: whether there are any.

@@ -7,6 +7,7 @@
 )]
 
 mod checks;
+mod contradictions;
 mod install;
 mod managers;
 mod monitoring;

@@ -171,3 +171,20 @@ fn public_templates_that_do_not_count_in_folders_of_one_host_are_warned_about() 
         assert_eq!(told.contains(warning), warned, "{settings}: {told}");
     }
 }
+
+#[test]
+fn templates_of_a_manager_that_the_release_does_not_make_are_named() {
+    let other = [
+        &EXTERNAL[..],
+        &["--set", "templates.production-notebook-template.managerRef=other"],
+    ]
+    .concat();
+    let told = notes(&other);
+    let warning = "WARNING: these templates name a WorkspaceManager that this release does not make: production-notebook-template (other).";
+    assert!(told.contains(warning), "{told}");
+    let own = [&other[..], &["--set", "manager.name=other"]].concat();
+    for values in [&own[..], &EXTERNAL[..]] {
+        let told = notes(values);
+        assert!(!told.contains("does not make: "), "{told}");
+    }
+}

@@ -1,9 +1,13 @@
 //! values -> the objects that the chart renders, or why it refuses (IO: runs `helm`).
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde_json::Value;
+use serde_json::{Value, json};
+
+static FILES: AtomicUsize = AtomicUsize::new(0);
 
 /// An installation with a provider of its own: the least that must be set.
 pub(crate) const EXTERNAL: [&str; 8] = [
@@ -76,6 +80,52 @@ pub(crate) fn installations() -> [Vec<Value>; 2] {
 /// Renders with one more setting, which must be refused; the reason.
 pub(crate) fn refusal(values: &[&str], setting: &str) -> String {
     template(&[values, &["--set", setting]].concat()).expect_err(setting)
+}
+
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from,
+    }
+}
+
+/// What an installation comes to with `setting` (`path.of.field=JSON`; objects are merged) in its values file.
+fn with(setting: &str) -> Result<Vec<Value>, String> {
+    let (path, value) = setting.split_once('=').unwrap();
+    let value: Value = serde_json::from_str(value).unwrap();
+    let nested = path.rsplit('.').fold(value, |inner, key| json!({ key: inner }));
+    let mut values = json!({
+        "image": {"registry": "registry.example.com/jupyter-k8s"},
+        "routing": {"baseDomain": "workspaces.example.org"},
+        "proxy": {"tls": {"secretName": "tls"}},
+        "oidc": {"issuerUrl": "https://id.example.com/realm"},
+    });
+    merge(&mut values, nested);
+    let number = FILES.fetch_add(1, Ordering::Relaxed);
+    let file = std::env::temp_dir().join(format!("chart-values-{}-{number}.json", std::process::id()));
+    fs::write(&file, values.to_string()).unwrap();
+    let result = template(&["-f", file.to_str().unwrap()]);
+    fs::remove_file(file).unwrap();
+    result
+}
+
+/// Why an installation with `setting` is refused, as [`with`] takes it.
+pub(crate) fn refused(setting: &str) -> String {
+    match with(setting) {
+        Ok(_) => panic!("accepted: {setting}"),
+        Err(reason) => reason,
+    }
+}
+
+/// Whether an installation with `setting` is rendered, as [`with`] takes it.
+pub(crate) fn accepted(setting: &str) {
+    if let Err(reason) = with(setting) {
+        panic!("{setting}: {reason}");
+    }
 }
 
 pub(crate) fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {

@@ -89,9 +89,6 @@ fn tokens(more: &[&'static str]) -> (bool, Vec<String>, Vec<String>) {
 #[test]
 fn nobody_s_token_travels_and_nobody_asks_about_tokens_until_they_count() {
     assert_eq!(tokens(&[]), (false, vec![], vec![]));
-    // Whom they are for says nothing while they are off.
-    let (travels, arguments, rights) = tokens(&["--set=gateway.bearer.audiences={scripts}"]);
-    assert_eq!((travels, arguments, rights), (false, vec![], vec![]));
     let (travels, arguments, rights) = tokens(&[
         "--set=gateway.bearer.enabled=true",
         "--set=gateway.bearer.audiences={scripts,robots}",
