@@ -8,6 +8,7 @@ use std::{
     collections::HashMap,
     fmt::Debug,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use api::names;
@@ -17,10 +18,13 @@ use k8s_openapi::{
 };
 use kube::{Api, Client, Resource, api::ListParams};
 use serde::de::DeserializeOwned;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 /// Workspaces of one question: a selector has to fit into a URL.
 const MOST: usize = 64;
+/// Between one question about a namespace and the next: a list costs the API server the same for one workspace as for many, so where
+/// questions follow each other, each waits for company.
+const REST: Duration = Duration::from_millis(150);
 
 /// What the API server has of one workspace: replica sets, then pods.
 pub type Found = (Vec<Arc<ReplicaSet>>, Vec<Arc<Pod>>);
@@ -35,7 +39,8 @@ pub struct Census {
 #[derive(Debug, Default)]
 struct Desk {
     waiting: Mutex<Vec<Question>>,
-    turn: tokio::sync::Mutex<()>,
+    /// Whose turn it is, and when the last one asked.
+    turn: tokio::sync::Mutex<Option<Instant>>,
 }
 
 #[derive(Debug)]
@@ -63,7 +68,7 @@ impl Census {
                 workspace: workspace.to_owned(),
                 answer: sender,
             });
-            let turn = tokio::select! {
+            let mut turn = tokio::select! {
                 biased;
                 // Whoever was asking for us may have been dropped on the way: then we ask again.
                 answered = &mut answer => match answered {
@@ -72,9 +77,13 @@ impl Census {
                 },
                 turn = desk.turn.lock() => turn,
             };
-            // Passes that were woken by the same change come with us.
-            tokio::task::yield_now().await;
+            match *turn {
+                Some(last) => tokio::time::sleep_until(last + REST).await,
+                // Passes that were woken by the same change come with us.
+                None => tokio::task::yield_now().await,
+            }
             desk.ask(client, namespace).await;
+            *turn = Some(Instant::now());
             drop(turn);
             // More may wait than fit into one question.
             if let Ok(found) = answer.try_recv() {

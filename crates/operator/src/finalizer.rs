@@ -12,7 +12,7 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::context::Context;
+use crate::{apply::unchecked, context::Context};
 
 /// Whether the workspace waits for its children when it is deleted.
 pub fn is_held<K: Resource>(object: &K) -> bool {
@@ -73,10 +73,10 @@ where
 {
     let namespace = object.meta().namespace.as_deref().unwrap_or_default();
     let workspaces: Api<DeserializeGuard<Workspace>> = Api::namespaced(context.client.clone(), namespace);
-    let params = PatchParams {
+    let params = unchecked(PatchParams {
         field_manager: Some(OPERATOR.to_owned()),
         ..PatchParams::default()
-    };
+    });
     workspaces.patch(&object.name_any(), &params, patch).await?;
     context.metrics.write("finalizer");
     Ok(())

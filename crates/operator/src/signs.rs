@@ -24,6 +24,9 @@ const TOLD_BY_EVENTS_ALONE: [&str; 8] = [
     "ProvisioningFailed",
     "VolumeResizeFailed",
 ];
+/// Kinds of which warnings are kept.
+pub(crate) const POD: &str = "Pod";
+const CLAIM: &str = "PersistentVolumeClaim";
 /// Objects of which warnings are kept. Where more are in trouble, the oldest warnings are forgotten first.
 const MOST_OBJECTS: usize = 4096;
 /// Longest message that is kept, in bytes.
@@ -141,7 +144,8 @@ fn forget_oldest(warnings: &mut HashMap<String, BTreeMap<&'static str, Warning>>
 /// The warning in an Event about something that may be ours.
 fn warning_of(event: &Event) -> Option<Warning> {
     let about = &event.involved_object;
-    let ours = about.name.as_deref()?.starts_with(&rules::names::child(""));
+    let is_kept = [POD, CLAIM].contains(&about.kind.as_deref()?);
+    let ours = is_kept && about.name.as_deref()?.starts_with(&rules::names::child(""));
     let reason = event.reason.as_deref()?;
     let reason = TOLD_BY_EVENTS_ALONE.into_iter().find(|known| *known == reason)?;
     let message = event.message.as_deref().unwrap_or_default();
@@ -247,6 +251,9 @@ mod tests {
         let mut other = event("a", "FailedMount", "m", 1);
         other.involved_object.name = Some("postgres-0".to_owned());
         assert!(!signs.note(&other));
+        let mut namesake = event("a", "FailedMount", "m", 1);
+        namesake.involved_object.kind = Some("ReplicaSet".to_owned());
+        assert!(!signs.note(&namesake));
         assert!(read(&signs.warnings).is_empty());
     }
 

@@ -17,6 +17,7 @@ use tokio::sync::OnceCell;
 
 mod children;
 pub mod compact;
+mod echoes;
 mod guarded;
 mod kept;
 mod masks;
@@ -25,6 +26,7 @@ pub mod skim;
 
 pub use self::{
     children::{Children, ChildrenWriter, Glance, Parent},
+    echoes::Echoes,
     guarded::Guarded,
     pulse::Pulse,
 };
@@ -71,6 +73,8 @@ pub struct Stores {
     pub routes: Arc<RouteStore>,
     /// Beats when something changes that people write.
     pub pulse: Pulse,
+    /// Our own writes of children.
+    pub echoes: Echoes,
     /// Set when every cache has been filled once; see [`Stores::until_filled`].
     filled: Arc<OnceCell<()>>,
 }
@@ -110,6 +114,8 @@ pub struct Writers {
     pub routes: Arc<RouteStore>,
     /// To be beaten when something changes that people write.
     pub pulse: Pulse,
+    /// Our own writes of children.
+    pub echoes: Echoes,
     filled: Arc<OnceCell<()>>,
 }
 
@@ -133,6 +139,7 @@ impl Writers {
             signs: self.signs.clone(),
             routes: self.routes.clone(),
             pulse: self.pulse.clone(),
+            echoes: self.echoes.clone(),
             filled: self.filled.clone(),
         }
     }

@@ -28,7 +28,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use crate::stores::{
-    CacheWriter, ChildrenWriter, Guarded, Parent, Pulse, Stores, Writers,
+    CacheWriter, ChildrenWriter, Echoes, Guarded, Parent, Pulse, Stores, Writers,
     compact::{Compact, drop_bookkeeping, drop_foreign_annotations},
     skim::Skim,
 };
@@ -72,7 +72,7 @@ pub fn start(
     let (mut workspaces, mut templates) = (Changes::default(), Changes::default());
     let (mut managers, mut profiles) = (Changes::default(), Changes::default());
     let mut relations = Changes::default();
-    let pulse = writers.pulse;
+    let (pulse, echoes) = (writers.pulse, writers.echoes);
     let streams: Vec<BoxStream<'static, Call>> = vec![
         watch(
             client,
@@ -119,16 +119,16 @@ pub fn start(
         watch(client, page_size, &pulse, writers.storage_classes, |_, _| {
             News::of(Some(Call::Everybody))
         }),
-        children(client, page_size, writers.claims),
-        children(client, page_size, writers.deployments),
-        children(client, page_size, writers.services),
+        children(client, page_size, &echoes, writers.claims),
+        children(client, page_size, &echoes, writers.deployments),
+        children(client, page_size, &echoes, writers.services),
         // One may outlive its workspace, and then nothing else tells of it.
-        children(client, page_size, writers.policies)
+        children(client, page_size, &echoes, writers.policies)
             .inspect(move |_| pulse.beat())
             .boxed(),
-        children(client, page_size, writers.accounts),
-        children(client, page_size, writers.replica_sets),
-        children(client, page_size, writers.pods),
+        children(client, page_size, &echoes, writers.accounts),
+        children(client, page_size, &echoes, writers.replica_sets),
+        children(client, page_size, &echoes, writers.pods),
     ];
     let calls = stream::select_all(streams).flat_map(move |call| stream::iter(expand(&call, &stores)));
     stream::select(calls, signs).map(Ok)
@@ -186,7 +186,12 @@ where
 }
 
 /// The watch of one kind of child.
-fn children<K>(client: &Client, page_size: u32, mut writer: ChildrenWriter<K>) -> BoxStream<'static, Call>
+fn children<K>(
+    client: &Client,
+    page_size: u32,
+    echoes: &Echoes,
+    mut writer: ChildrenWriter<K>,
+) -> BoxStream<'static, Call>
 where
     K: Resource<DynamicType = ()> + Compact + Clone + Debug + Send + Sync + 'static,
 {
@@ -194,14 +199,18 @@ where
     let config = watcher::Config::default()
         .labels(names::WORKSPACE_LABEL)
         .page_size(page_size);
+    let echoes = echoes.clone();
     watcher(api, config)
         .default_backoff()
         .flat_map(move |event| {
             let calls = match event {
                 Ok(event) => {
                     let listed = matches!(event, Event::InitDone);
+                    let is_echo = matches!(&event, Event::Apply(object) if echoes.is_one(object.meta()));
                     let parents = writer.apply(event);
-                    if listed {
+                    if is_echo {
+                        Vec::new()
+                    } else if listed {
                         vec![Call::Everybody]
                     } else {
                         let wake = |(namespace, name): Parent| ObjectRef::new(&name).within(&namespace);

@@ -302,7 +302,8 @@ fn deployment_is_settled(deployment: &Deployment) -> bool {
     observed >= deployment.metadata.generation.unwrap_or(0)
 }
 
-fn replica_set_is_empty(set: &ReplicaSet) -> bool {
+/// Whether a replica set has no pod, and has seen that it is to make none.
+pub(crate) fn replica_set_is_empty(set: &ReplicaSet) -> bool {
     let wanted = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     let status = set.status.as_ref();
     let observed = status.and_then(|status| status.observed_generation).unwrap_or(0);

@@ -80,7 +80,7 @@ where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
     K: Clone + Debug + DeserializeOwned,
 {
-    let params = PatchParams::apply(manager).force();
+    let params = unchecked(PatchParams::apply(manager).force());
     let patch = Patch::Apply(intent);
     outcome(patched::<K, _>(context, identity, &identity.child_name(), &params, &patch).await)
 }
@@ -97,10 +97,17 @@ where
         ..PostParams::default()
     };
     let made = objects.create(&params, intent).await.map_err(failed::<K>);
-    if made.is_ok() {
+    if let Ok(made) = &made {
+        context.stores.echoes.expect(made.meta());
         context.metrics.write("apply");
     }
     outcome(made.map(Arc::new))
+}
+
+/// The API server is not to warn of fields that it does not know. For that it would parse every patch a second time, and nobody reads
+/// the warning: what we send is made from types.
+pub(crate) fn unchecked(params: PatchParams) -> PatchParams {
+    params.validation_ignore()
 }
 
 /// Changes a child by a merge patch, in which lists are replaced as a whole.
@@ -127,10 +134,10 @@ where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
     K: Clone + Debug + DeserializeOwned,
 {
-    let params = PatchParams {
+    let params = unchecked(PatchParams {
         field_manager: Some(manager.to_owned()),
         ..PatchParams::default()
-    };
+    });
     let patch = Patch::Merge(patch);
     outcome(patched::<K, _>(context, identity, &identity.child_name(), &params, &patch).await)
 }
@@ -168,6 +175,7 @@ where
 {
     let objects: Api<K> = Api::namespaced(context.client.clone(), &identity.namespace);
     let object = objects.patch(name, params, patch).await.map_err(failed::<K>)?;
+    context.stores.echoes.expect(object.meta());
     context.metrics.write("apply");
     Ok(Arc::new(object))
 }

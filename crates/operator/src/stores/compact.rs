@@ -6,7 +6,7 @@
 use api::names;
 use k8s_openapi::{
     api::{
-        apps::v1::{Deployment, ReplicaSet},
+        apps::v1::{Deployment, ReplicaSet, ReplicaSetStatus},
         core::v1::{
             Container, ContainerStatus, PersistentVolumeClaim, Pod, PodSpec, PodStatus, Probe,
             ResourceRequirements, Service, ServiceAccount, ServiceSpec, Volume,
@@ -19,7 +19,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 
 use super::skim::Skim;
-use crate::hands;
+use crate::{hands, world::replica_set_is_empty};
 
 /// What `kubectl apply` keeps: a copy of the object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -35,6 +35,14 @@ const SPEC_DIGEST: &str = "workspaces.jupyter.org/spec-digest";
 pub trait Compact: Skim + Serialize + DeserializeOwned {
     /// Drops what no pass looks at.
     fn compact(&mut self);
+
+    /// Takes out what passes look at, and of which a change alone is no reason for one.
+    fn set_aside(&mut self) -> Option<i64> {
+        None
+    }
+
+    /// Puts it back.
+    fn put_back(&mut self, _aside: i64) {}
 }
 
 /// Drops what the API server keeps books by. For every watched kind.
@@ -164,6 +172,7 @@ impl Compact for Deployment {
         if let Some(status) = &mut self.status {
             status.available_replicas = None;
             status.ready_replicas = None;
+            status.replicas = None;
             status.unavailable_replicas = None;
             status.updated_replicas = None;
             // The others change at every step of a roll-out, and say no more than the pod.
@@ -176,20 +185,38 @@ impl Compact for Deployment {
                 .filter(|conditions| !conditions.is_empty());
         }
     }
+
+    /// That a Deployment that is to have a pod has been looked at: it is asked when the workspace is deleted, and until then what
+    /// comes of it is what counts.
+    fn set_aside(&mut self) -> Option<i64> {
+        let to_end = self.spec.as_ref()?.replicas == Some(0);
+        let status = self.status.as_mut().filter(|_| !to_end)?;
+        status.observed_generation.take()
+    }
+
+    fn put_back(&mut self, aside: i64) {
+        self.status.get_or_insert_default().observed_generation = Some(aside);
+    }
 }
 
 impl Compact for ReplicaSet {
+    /// All that is asked is whether it has no pod and makes none. It takes several steps there, and none of them says more than
+    /// the one before.
     fn compact(&mut self) {
+        let is_empty = replica_set_is_empty(self);
         keep_mark(&mut self.metadata);
+        self.metadata.generation = None;
         if let Some(spec) = &mut self.spec {
             spec.template = None;
             spec.selector = LabelSelector::default();
+            // Absent: it is to have one.
+            spec.replicas = is_empty.then_some(0);
         }
-        if let Some(status) = &mut self.status {
-            status.available_replicas = None;
-            status.fully_labeled_replicas = None;
-            status.ready_replicas = None;
-        }
+        let conditions = self.status.take().and_then(|status| status.conditions);
+        self.status = conditions.map(|conditions| ReplicaSetStatus {
+            conditions: Some(conditions),
+            ..ReplicaSetStatus::default()
+        });
     }
 }
 
@@ -277,6 +304,28 @@ mod tests {
         drop_foreign_annotations(&mut meta);
         let left: Vec<_> = meta.annotations.unwrap().into_keys().collect();
         assert_eq!(left, [keys[2], keys[0]]);
+    }
+
+    #[test]
+    fn of_a_replica_set_only_whether_it_is_empty_is_kept_and_a_set_on_its_way_says_nothing_new() {
+        let set = |wanted: i32, generation: i64, observed: i64, replicas: i32| -> ReplicaSet {
+            let mut set = serde_json::from_value(serde_json::json!({
+                "metadata": {"name": "s", "generation": generation},
+                "spec": {"replicas": wanted, "selector": {}},
+                "status": {"replicas": replicas, "observedGeneration": observed, "readyReplicas": replicas},
+            }))
+            .unwrap();
+            ReplicaSet::compact(&mut set);
+            set
+        };
+        let (running, empty) = (set(1, 1, 1, 1), set(0, 2, 2, 0));
+        for on_its_way in [set(1, 1, 0, 0), set(0, 2, 1, 1), set(0, 2, 2, 1), set(0, 2, 1, 0)] {
+            assert_eq!(on_its_way, running);
+        }
+        assert!(replica_set_is_empty(&empty) && !replica_set_is_empty(&running));
+        let mut again = empty.clone();
+        again.compact();
+        assert_eq!(again, empty);
     }
 
     #[test]

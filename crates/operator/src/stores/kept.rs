@@ -13,9 +13,10 @@ use super::compact::Compact;
 /// What is kept of an object.
 #[derive(Debug)]
 pub(super) struct Kept<K> {
-    /// All but the version.
+    /// All but the version, and what is set aside.
     text: Box<str>,
     version: Box<str>,
+    aside: Option<i64>,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -23,9 +24,11 @@ impl<K: Resource<DynamicType = ()> + Compact> Kept<K> {
     /// Of an object that was compacted.
     pub(super) fn of(mut object: K) -> serde_json::Result<Self> {
         let version = object.meta_mut().resource_version.take();
+        let aside = object.set_aside();
         Ok(Self {
             text: serde_json::to_string(&object)?.into(),
             version: version.unwrap_or_default().into(),
+            aside,
             kind: PhantomData,
         })
     }
@@ -41,12 +44,15 @@ impl<K: Resource<DynamicType = ()> + Compact> Kept<K> {
         if !self.version.is_empty() {
             object.meta_mut().resource_version = Some(self.version.as_ref().to_owned());
         }
+        if let Some(aside) = self.aside {
+            object.put_back(aside);
+        }
         Some(Arc::new(object))
     }
 }
 
 impl<K> Kept<K> {
-    /// Whether two states of an object differ in nothing but their version.
+    /// Whether two states of an object differ in nothing but their version and what is set aside.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.text == other.text
     }
@@ -59,6 +65,7 @@ impl<K> Kept<K> {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::apps::v1::Deployment;
     use testkit::objects;
 
     use super::*;
@@ -72,6 +79,23 @@ mod tests {
             deployment.compact();
             let kept = Kept::of(deployment.clone()).unwrap();
             assert_eq!(*kept.open().unwrap(), deployment);
+        }
+    }
+
+    #[test]
+    fn that_a_deployment_was_looked_at_is_kept_and_is_news_only_where_it_is_to_end() {
+        let deployment = |replicas: i32, observed: i64| {
+            let mut deployment = fixtures::running().deployment.as_deref().unwrap().clone();
+            deployment.spec.as_mut().unwrap().replicas = Some(replicas);
+            deployment.status.get_or_insert_default().observed_generation = Some(observed);
+            deployment.compact();
+            Kept::of(deployment).unwrap()
+        };
+        let observed = |kept: &Kept<Deployment>| kept.open()?.status.as_ref()?.observed_generation;
+        for replicas in [0, 1] {
+            let (before, after) = (deployment(replicas, 6), deployment(replicas, 7));
+            assert_eq!((observed(&before), observed(&after)), (Some(6), Some(7)));
+            assert_eq!(before.is_same(&after), replicas == 1);
         }
     }
 

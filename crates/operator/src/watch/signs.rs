@@ -18,14 +18,17 @@ use kube::{
 
 use super::{Wake, everybody};
 use crate::{
-    signs::{Node, Signs, stand_of},
+    signs::{Node, POD, Signs, stand_of},
     stores::{Glance, Stores},
 };
 
-/// What the kubelet and the scheduler repeat most, and what every pod's status tells.
-const POD_WARNINGS: &str = "type=Warning,involvedObject.kind=Pod,reason!=BackOff,reason!=Failed,reason!=Unhealthy,\
-                            reason!=FailedScheduling";
-const CLAIM_WARNINGS: &str = "type=Warning,involvedObject.kind=PersistentVolumeClaim";
+/// Those about pods and claims, but for what the kubelet and the scheduler repeat most, and what every pod's status tells. In one watch:
+/// the API server has etcd tell it of every Event of the cluster once for each watch of Events that anybody has open. A selector cannot
+/// say "one of two kinds", so it names the kinds that have warnings most often besides.
+const WARNINGS: &str = "type=Warning,involvedObject.kind!=Workspace,involvedObject.kind!=ReplicaSet,\
+                        involvedObject.kind!=Deployment,involvedObject.kind!=Job,involvedObject.kind!=Node,\
+                        involvedObject.kind!=HorizontalPodAutoscaler,\
+                        reason!=BackOff,reason!=Failed,reason!=Unhealthy,reason!=FailedScheduling";
 /// Node objects are large: tens of kilobytes each.
 const NODES_PER_PAGE: u32 = 50;
 
@@ -36,21 +39,13 @@ pub(super) fn start(
     stores: &Stores,
 ) -> impl Stream<Item = Wake> + Send + use<> {
     stream::select(
-        stream::select(
-            warnings(client, POD_WARNINGS, signs.clone(), stores.clone()),
-            warnings(client, CLAIM_WARNINGS, signs.clone(), stores.clone()),
-        ),
+        warnings(client, signs.clone(), stores.clone()),
         nodes(client, signs.clone(), stores.clone()),
     )
 }
 
-fn warnings(
-    client: &Client,
-    selector: &str,
-    signs: Arc<Signs>,
-    stores: Stores,
-) -> impl Stream<Item = Wake> + Send + use<> {
-    let config = watcher::Config::default().fields(selector);
+fn warnings(client: &Client, signs: Arc<Signs>, stores: Stores) -> impl Stream<Item = Wake> + Send + use<> {
+    let config = watcher::Config::default().fields(WARNINGS);
     watcher(Api::<Event>::all(client.clone()), config)
         .default_backoff()
         .filter_map(move |change| {
@@ -115,7 +110,7 @@ fn workspace_of(event: &Event, stores: &Stores) -> Option<Wake> {
     let about = &event.involved_object;
     let (namespace, name) = (about.namespace.as_deref(), about.name.as_deref()?);
     let labels = match about.kind.as_deref()? {
-        "Pod" => stores.pods.get(namespace?, name)?.labels().clone(),
+        POD => stores.pods.get(namespace?, name)?.labels().clone(),
         _ => stores.claims.get(namespace?, name)?.labels().clone(),
     };
     let workspace = labels.get(names::WORKSPACE_LABEL)?;
