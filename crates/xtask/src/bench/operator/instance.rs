@@ -3,6 +3,7 @@
 //! The same command lines as the local cluster's, at the same addresses, for the namespace is another. All processes end
 //! with this one: they are in its process namespace.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::symlink;
@@ -160,6 +161,15 @@ impl Instance {
     /// Processor time that a process has used so far.
     pub(in crate::bench) fn cpu(&self, name: &str) -> anyhow::Result<Duration> {
         cpu_time_of(self.pid(name)?)
+    }
+
+    /// Processor time that each process has used so far, and this one, which makes the load.
+    pub(super) fn cpu_of_all(&self) -> anyhow::Result<BTreeMap<String, Duration>> {
+        let mut used = BTreeMap::from([("load".to_owned(), cpu_time_of(std::process::id())?)]);
+        for (name, child) in &self.processes {
+            used.insert(name.clone(), cpu_time_of(child.id())?);
+        }
+        Ok(used)
     }
 
     /// The most memory that a process has held at a time, bytes.

@@ -24,7 +24,7 @@ use self::audit::Log;
 use self::instance::{Instance, OPERATOR, wait_for};
 use self::objects::{NAMESPACE, REFERENCE, SETTINGS, SYSTEM, shared};
 use self::phases::{Phase, Side, make, make_stopped};
-use self::report::{Measured, Report, Round, Stopped};
+use self::report::{Measured, Report, Round, Stopped, Took};
 use super::alone::{Alone, may_be_alone};
 use super::{built, processor, target};
 use crate::args::BenchOperator;
@@ -39,7 +39,6 @@ const NODES: u32 = 60;
 /// Last words of a phase: Events are written after the status that is waited for.
 const SETTLE: Duration = Duration::from_secs(5);
 const NAME: &str = "operator";
-const SERVER: &str = "kube-apiserver";
 
 /// Measures, writes both files and prints the table.
 ///
@@ -128,7 +127,8 @@ struct Program {
     idle: Duration,
 }
 
-/// One number of objects through all phases, on a fresh control plane: bare ones first, then workspaces.
+/// One number of objects through all phases, on a fresh control plane: bare ones first, then bare ones with what is promised of
+/// workspaces, then workspaces.
 async fn round(
     count: usize,
     program: &Program,
@@ -139,17 +139,13 @@ async fn round(
     let mut instance = Instance::start(paths, &folder.join("instance")).await?;
     let client = prepare(&instance).await?;
     progress.line(format_args!("{count}: the control plane is ready"));
-    let mut bare = Vec::new();
-    for phase in Phase::ALL {
-        let before = instance.cpu(SERVER)?;
-        let times = phases::run(&client, Side::Bare, phase, count).await?;
-        progress.line(format_args!(
-            "{count}: bare {} {:.1} s",
-            phase.name(),
-            times.all.as_secs_f64()
-        ));
-        tokio::time::sleep(SETTLE).await;
-        bare.push((times, instance.cpu(SERVER)?.saturating_sub(before)));
+    let mut references = Vec::new();
+    for side in [Side::Bare, Side::Promised] {
+        let mut took = Vec::new();
+        for phase in Phase::ALL {
+            took.push(measured(&instance, &client, side, phase, count, progress).await?);
+        }
+        references.push(took);
     }
     instance.launch(&operator(&instance, program)?)?;
     tokio::time::sleep(SETTLE).await;
@@ -161,21 +157,15 @@ async fn round(
         idle: audit::Calls::new(),
         peak_memory: 0,
     };
-    for (phase, (bare, bare_cpu)) in Phase::ALL.into_iter().zip(bare) {
-        let before = (instance.cpu(NAME)?, instance.cpu(SERVER)?);
-        let workspaces = phases::run(&client, Side::Workspaces, phase, count).await?;
-        progress.line(format_args!(
-            "{count}: {} {:.1} s",
-            phase.name(),
-            workspaces.all.as_secs_f64()
-        ));
-        tokio::time::sleep(SETTLE).await;
+    for (number, phase) in Phase::ALL.into_iter().enumerate() {
+        let workspaces = measured(&instance, &client, Side::Workspaces, phase, count, progress).await?;
+        let mut references = references.iter().map(|took| took[number].clone());
+        let mut next = || references.next().context("a reference was not taken");
         round.phases.push(Measured {
             phase,
             workspaces,
-            bare,
-            cpu: instance.cpu(NAME)?.saturating_sub(before.0),
-            server_cpu: [instance.cpu(SERVER)?.saturating_sub(before.1), bare_cpu],
+            bare: next()?,
+            promised: next()?,
             calls: log.calls()?,
         });
         if phase == Phase::Create {
@@ -185,6 +175,31 @@ async fn round(
     }
     round.peak_memory = instance.peak_memory(NAME)?;
     Ok(round)
+}
+
+/// One side through one phase, with what is written a moment after the last object got there.
+async fn measured(
+    instance: &Instance,
+    client: &Client,
+    side: Side,
+    phase: Phase,
+    count: usize,
+    progress: &Progress,
+) -> anyhow::Result<Took> {
+    let before = instance.cpu_of_all()?;
+    let times = phases::run(client, side, phase, count).await?;
+    progress.line(format_args!(
+        "{count}: {} {} {:.1} s",
+        side.name(),
+        phase.name(),
+        times.all.as_secs_f64()
+    ));
+    tokio::time::sleep(SETTLE).await;
+    let mut cpu = instance.cpu_of_all()?;
+    for (name, used) in &mut cpu {
+        *used = used.saturating_sub(before.get(name).copied().unwrap_or_default());
+    }
+    Ok(Took { times, cpu })
 }
 
 /// Many workspaces that do nothing, on a fresh control plane.

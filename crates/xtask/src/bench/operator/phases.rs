@@ -1,6 +1,6 @@
 //! A phase of a round -> how long it took, in all and for each object (IO).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -12,7 +12,7 @@ use kube::runtime::{WatchStreamExt as _, watcher::Config};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 
-use super::objects::{NAMESPACE, NUMBER, REFERENCE, bare, workspace};
+use super::objects::{NAMESPACE, NUMBER, REFERENCE, bare, event, status, workspace};
 
 /// Requests of the load under way at a time.
 const PARALLEL: usize = 32;
@@ -55,6 +55,23 @@ impl Phase {
 pub(super) enum Side {
     Workspaces,
     Bare,
+    /// Bare objects, and beside each a Workspace with the writes that people are promised to see, made by the client that makes the
+    /// bare ones: what no operator can do without.
+    Promised,
+}
+
+impl Side {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Workspaces => "workspaces",
+            Self::Bare => "bare",
+            Self::Promised => "promised",
+        }
+    }
+
+    fn is_bare(self) -> bool {
+        self != Self::Workspaces
+    }
 }
 
 /// Takes `count` objects through a phase, as fast as the API server takes the requests.
@@ -76,15 +93,27 @@ pub(super) async fn run(client: &Client, side: Side, phase: Phase, count: usize)
         })
         .buffer_unordered(PARALLEL)
         .try_collect::<HashMap<_, _>>();
+    let mut met = HashSet::new();
+    let firsts = arrivals.filter_map(move |heard| {
+        let first = match heard {
+            Ok(Heard::Arrived(name)) => met.insert(name.clone()).then_some(Ok(name)),
+            Ok(Heard::Listed) => None,
+            Err(error) => Some(Err(error)),
+        };
+        std::future::ready(first)
+    });
     let arrived = async {
         let mut arrived = HashMap::new();
+        let mut last_words = firsts
+            .map(|name| async move {
+                let name = name?;
+                arrival(client, side, phase, &name).await?;
+                anyhow::Ok((name, Instant::now()))
+            })
+            .buffer_unordered(PARALLEL);
         while arrived.len() < count {
-            match arrivals.try_next().await?.context("the watch ended")? {
-                Heard::Arrived(name) => {
-                    arrived.entry(name).or_insert_with(Instant::now);
-                }
-                Heard::Listed => {}
-            }
+            let (name, at) = last_words.try_next().await?.context("the watch ended")?;
+            arrived.insert(name, at);
         }
         anyhow::Ok(arrived)
     };
@@ -125,12 +154,12 @@ enum Heard {
 
 /// Which objects have got to where the phase leads.
 fn arrivals(client: &Client, side: Side, phase: Phase) -> BoxStream<'static, anyhow::Result<Heard>> {
-    let gone = phase == Phase::Delete || (side == Side::Bare && phase == Phase::Stop);
+    let gone = phase == Phase::Delete || (side.is_bare() && phase == Phase::Stop);
     let (group, kind, namespace) = match (side, gone) {
         (Side::Workspaces, _) => (api::names::GROUP, "Workspace", NAMESPACE),
-        (Side::Bare, false) => ("apps", "Deployment", REFERENCE),
+        (_, false) => ("apps", "Deployment", REFERENCE),
         // A bare object is stopped, or gone, when its pod is.
-        (Side::Bare, true) => ("", "Pod", REFERENCE),
+        (_, true) => ("", "Pod", REFERENCE),
     };
     let version = if side == Side::Workspaces {
         api::names::VERSION
@@ -164,44 +193,46 @@ fn is_there(side: Side, phase: Phase, object: &DynamicObject) -> bool {
     match (side, phase) {
         (Side::Workspaces, Phase::Stop) => status["phase"] == "Stopped",
         (Side::Workspaces, _) => status["phase"] == "Running",
-        (Side::Bare, _) => status["availableReplicas"] == 1,
+        _ => status["availableReplicas"] == 1,
     }
 }
 
 /// One object's request, or its few.
 async fn request(client: &Client, side: Side, phase: Phase, name: &str) -> anyhow::Result<()> {
-    let workspaces = || {
-        let kind = GroupVersionKind::gvk(api::names::GROUP, api::names::VERSION, "Workspace");
-        api(client, &resource(&kind), Some(NAMESPACE))
-    };
-    let deployments = || {
-        api(
-            client,
-            &resource(&GroupVersionKind::gvk("apps", "v1", "Deployment")),
-            Some(REFERENCE),
-        )
-    };
-    let merge = PatchParams::default();
-    match (side, phase) {
-        (Side::Workspaces, Phase::Create) => make(client, &workspace(name, "Running")).await?,
-        (Side::Workspaces, Phase::Delete) => {
-            workspaces().delete(name, &DeleteParams::default()).await?;
+    if side != Side::Bare {
+        request_workspace(client, phase, name).await?;
+    }
+    if side.is_bare() {
+        request_bare(client, phase, name).await?;
+    }
+    Ok(())
+}
+
+async fn request_workspace(client: &Client, phase: Phase, name: &str) -> anyhow::Result<()> {
+    let workspaces = workspaces(client);
+    let desired = match phase {
+        Phase::Create => return make(client, &workspace(name, "Running")).await,
+        Phase::Delete => {
+            workspaces.delete(name, &DeleteParams::default()).await?;
+            return Ok(());
         }
-        (Side::Workspaces, phase) => {
-            let desired = if phase == Phase::Stop {
-                "Stopped"
-            } else {
-                "Running"
-            };
-            let change = Patch::Merge(json!({"spec": {"desiredStatus": desired}}));
-            workspaces().patch(name, &merge, &change).await?;
-        }
-        (Side::Bare, Phase::Create) => {
+        Phase::Stop => "Stopped",
+        Phase::Start => "Running",
+    };
+    let change = Patch::Merge(json!({"spec": {"desiredStatus": desired}}));
+    workspaces.patch(name, &PatchParams::default(), &change).await?;
+    Ok(())
+}
+
+async fn request_bare(client: &Client, phase: Phase, name: &str) -> anyhow::Result<()> {
+    let replicas = match phase {
+        Phase::Create => {
             for object in bare(name) {
                 make(client, &object).await?;
             }
+            return Ok(());
         }
-        (Side::Bare, Phase::Delete) => {
+        Phase::Delete => {
             for object in bare(name).iter().rev() {
                 let object: DynamicObject = serde_json::from_value(object.clone())?;
                 let kind = object.types.as_ref().context("the object says no kind")?;
@@ -212,14 +243,47 @@ async fn request(client: &Client, side: Side, phase: Phase, name: &str) -> anyho
                 );
                 api.delete(name, &DeleteParams::background()).await?;
             }
+            return Ok(());
         }
-        (Side::Bare, phase) => {
-            let replicas = i32::from(phase == Phase::Start);
-            let change = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-            deployments().patch(name, &merge, &change).await?;
-        }
+        Phase::Stop => 0,
+        Phase::Start => 1,
+    };
+    let kind = GroupVersionKind::gvk("apps", "v1", "Deployment");
+    let deployments = api(client, &resource(&kind), Some(REFERENCE));
+    let change = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+    deployments.patch(name, &PatchParams::default(), &change).await?;
+    Ok(())
+}
+
+/// What is left to write once the bare object beside a promised workspace has got there: one status, for the first of a start is
+/// left out where many start at a time, and the Events; the finalizer of one that is deleted.
+async fn arrival(client: &Client, side: Side, phase: Phase, name: &str) -> anyhow::Result<()> {
+    if side != Side::Promised {
+        return Ok(());
+    }
+    let workspaces = workspaces(client);
+    if phase == Phase::Delete {
+        let freed = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        workspaces.patch(name, &PatchParams::default(), &freed).await?;
+        return Ok(());
+    }
+    let applied = PatchParams::apply("bench-status").force();
+    workspaces
+        .patch_status(name, &applied, &Patch::Apply(status(name, phase.name())))
+        .await?;
+    let told: &[_] = match phase {
+        Phase::Stop => &["Stopped"],
+        _ => &["Starting", "Ready"],
+    };
+    for reason in told {
+        make(client, &event(name, phase.name(), reason)).await?;
     }
     Ok(())
+}
+
+fn workspaces(client: &Client) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk(api::names::GROUP, api::names::VERSION, "Workspace");
+    api(client, &resource(&kind), Some(NAMESPACE))
 }
 
 /// Makes `count` workspaces that are stopped from the beginning, and waits until the operator has looked at all.
@@ -232,7 +296,7 @@ pub(super) async fn make_stopped(client: &Client, count: usize) -> anyhow::Resul
         .buffer_unordered(PARALLEL)
         .try_collect::<Vec<()>>();
     let arrived = async {
-        let mut arrived = std::collections::HashSet::new();
+        let mut arrived = HashSet::new();
         while arrived.len() < count {
             if let Heard::Arrived(name) = arrivals.try_next().await?.context("the watch ended")? {
                 arrived.insert(name);

@@ -1,10 +1,12 @@
 //! Figures of rounds -> JSON and tables (pure).
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::NAME as OPERATOR;
 use super::audit::{Calls, is_upkeep};
 use super::phases::{Phase, Times};
 
@@ -28,16 +30,21 @@ pub(super) struct Round {
     pub(super) peak_memory: u64,
 }
 
-/// One phase, and the same with bare objects.
+/// What a phase took on one side.
+#[derive(Debug, Clone)]
+pub(super) struct Took {
+    pub(super) times: Times,
+    /// Processor time of each process.
+    pub(super) cpu: BTreeMap<String, Duration>,
+}
+
+/// One phase, and the same without the operator.
 #[derive(Debug)]
 pub(super) struct Measured {
     pub(super) phase: Phase,
-    pub(super) workspaces: Times,
-    pub(super) bare: Times,
-    /// Of the operator.
-    pub(super) cpu: Duration,
-    /// Of the API server while workspaces, and while bare objects went through the phase.
-    pub(super) server_cpu: [Duration; 2],
+    pub(super) workspaces: Took,
+    pub(super) bare: Took,
+    pub(super) promised: Took,
     /// Of the operator.
     pub(super) calls: Calls,
 }
@@ -55,7 +62,13 @@ pub(super) struct Stopped {
 
 impl Measured {
     fn ratio(&self) -> f64 {
-        self.workspaces.all.as_secs_f64() / self.bare.all.as_secs_f64()
+        self.workspaces.seconds() / self.bare.seconds()
+    }
+
+    /// Of the operator, milliseconds.
+    fn cpu_each(&self, count: usize) -> f64 {
+        let used = self.workspaces.cpu.get(OPERATOR).copied();
+        millis(used.unwrap_or_default()) / per(count, 1)
     }
 
     /// Calls per workspace, the most frequent first; watches and leases are the installation's.
@@ -73,17 +86,37 @@ impl Measured {
     fn json(&self, count: usize) -> Value {
         json!({
             "phase": self.phase.name(),
-            "seconds": self.workspaces.all.as_secs_f64(),
-            "p50Millis": share(&self.workspaces, 50),
-            "p99Millis": share(&self.workspaces, 99),
-            "bareSeconds": self.bare.all.as_secs_f64(),
-            "bareP50Millis": share(&self.bare, 50),
-            "bareP99Millis": share(&self.bare, 99),
+            "seconds": self.workspaces.seconds(),
+            "p50Millis": share(&self.workspaces.times, 50),
+            "p99Millis": share(&self.workspaces.times, 99),
+            "bareSeconds": self.bare.seconds(),
+            "bareP50Millis": share(&self.bare.times, 50),
+            "bareP99Millis": share(&self.bare.times, 99),
+            "promisedSeconds": self.promised.seconds(),
             "ratio": self.ratio(),
-            "operatorCpuMillisEach": millis(self.cpu) / per(count, 1),
-            "apiServerCpuMillisEach": self.server_cpu.map(|cpu| millis(cpu) / per(count, 1)),
+            "operatorCpuMillisEach": self.cpu_each(count),
+            "cpuMillisEach": self.workspaces.cpu_json(count),
+            "bareCpuMillisEach": self.bare.cpu_json(count),
+            "promisedCpuMillisEach": self.promised.cpu_json(count),
             "callsEach": self.calls_each(count),
         })
+    }
+}
+
+impl Took {
+    fn seconds(&self) -> f64 {
+        self.times.all.as_secs_f64()
+    }
+
+    fn cpu_json(&self, count: usize) -> Value {
+        let each = self.cpu.iter();
+        each.map(|(name, used)| (name.clone(), json!(millis(*used) / per(count, 1))))
+            .collect()
+    }
+
+    /// Of everything that shares the machine, milliseconds.
+    fn cpu_each(&self, count: usize) -> f64 {
+        millis(self.cpu.values().sum()) / per(count, 1)
     }
 }
 
@@ -128,12 +161,36 @@ impl Report {
                     "| {} | {} | {:.1} | {:.1} | **{:.2}** | {} | {} | {:.1} | {calls:.1} |",
                     round.count,
                     phase.phase.name(),
-                    phase.workspaces.all.as_secs_f64(),
-                    phase.bare.all.as_secs_f64(),
+                    phase.workspaces.seconds(),
+                    phase.bare.seconds(),
                     phase.ratio(),
-                    both(&phase.workspaces),
-                    both(&phase.bare),
-                    millis(phase.cpu) / per(round.count, 1),
+                    both(&phase.workspaces.times),
+                    both(&phase.bare.times),
+                    phase.cpu_each(round.count),
+                );
+            }
+        }
+        text.push('\n');
+        text.push_str(
+            "| workspaces | phase | s: ours / promised / bare | ours to promised | promised to bare | CPU ms each, all processes |\n\
+             |---|---|---|---|---|---|\n",
+        );
+        for round in &self.rounds {
+            for phase in &round.phases {
+                let (ours, promised, bare) = (&phase.workspaces, &phase.promised, &phase.bare);
+                let _ = writeln!(
+                    text,
+                    "| {} | {} | {:.1} / {:.1} / {:.1} | {:.2} | {:.2} | {:.0} / {:.0} / {:.0} |",
+                    round.count,
+                    phase.phase.name(),
+                    ours.seconds(),
+                    promised.seconds(),
+                    bare.seconds(),
+                    ours.seconds() / promised.seconds(),
+                    promised.seconds() / bare.seconds(),
+                    ours.cpu_each(round.count),
+                    promised.cpu_each(round.count),
+                    bare.cpu_each(round.count),
                 );
             }
         }
@@ -218,6 +275,15 @@ mod tests {
         }
     }
 
+    fn took(seconds: u64, operator: u64) -> Took {
+        let used = [(OPERATOR, operator), ("kube-apiserver", 1000)];
+        let used = used.map(|(name, used)| (name.to_owned(), Duration::from_millis(used)));
+        Took {
+            times: times(seconds),
+            cpu: used.into(),
+        }
+    }
+
     fn report() -> Report {
         let calls = [("patch workspaces/status", 20), ("watch pods", 3)];
         let calls = calls.map(|(call, number)| (call.to_owned(), number)).into();
@@ -227,10 +293,9 @@ mod tests {
                 count: 10,
                 phases: vec![Measured {
                     phase: Phase::Create,
-                    workspaces: times(13),
-                    bare: times(10),
-                    cpu: Duration::from_millis(30),
-                    server_cpu: [Duration::from_secs(1); 2],
+                    workspaces: took(13, 30),
+                    bare: took(10, 0),
+                    promised: took(12, 0),
                     calls,
                 }],
                 idle: [("update leases".to_owned(), 6), ("get pods".to_owned(), 1)].into(),
@@ -245,6 +310,10 @@ mod tests {
         let table = report().table();
         assert!(
             table.contains("| 10 | create | 13.0 | 10.0 | **1.30** | 0.1 / 0.1 | 0.1 / 0.1 | 3.0 | 2.0 |"),
+            "{table}"
+        );
+        assert!(
+            table.contains("| 10 | create | 13.0 / 12.0 / 10.0 | 1.08 | 1.20 | 103 / 100 / 100 |"),
             "{table}"
         );
         assert!(
@@ -263,6 +332,7 @@ mod tests {
         let phase = &json["rounds"][0]["phases"][0];
         assert_eq!(phase["operatorCpuMillisEach"], 3.0);
         assert_eq!(phase["p99Millis"], 100.0);
+        assert_eq!(phase["bareCpuMillisEach"]["kube-apiserver"], 100.0);
         assert_eq!(phase["callsEach"][0][0], "patch workspaces/status");
     }
 }
