@@ -36,8 +36,9 @@ use crate::announce::{bind, cookies, say};
 use crate::cluster::{Workspaces, workspace};
 use crate::gateway_process::Gateway;
 
-/// Workspaces whose tickets are told, for sockets: one workspace may have 256.
-const OPEN: usize = 10;
+/// Workspaces whose tickets are told, for sockets. One may hold no more than an eighth of the sockets that are free, so all that the
+/// bench opens have to be spread thin.
+const OPEN: usize = 25;
 /// Workspaces, the first ones, that are stopped until their number is said.
 pub(crate) const STOPPED: usize = 60;
 
