@@ -18,7 +18,7 @@ pub struct Source<'a> {
     origin: Option<&'a str>,
 }
 
-/// A security header came twice or is not text.
+/// A security header came twice, alone or joined to one line on its way, or is not text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a security header came more than once or is not text")]
 pub struct Malformed;
@@ -30,9 +30,9 @@ impl<'a> Source<'a> {
     /// One of them came more than once or is not text.
     pub fn of(headers: &'a HeaderMap) -> Result<Self, Malformed> {
         Ok(Self {
-            site: single(headers, &SITE)?,
-            mode: single(headers, &MODE)?,
-            dest: single(headers, &DEST)?,
+            site: one_word(headers, &SITE)?,
+            mode: one_word(headers, &MODE)?,
+            dest: one_word(headers, &DEST)?,
             origin: single(headers, &ORIGIN)?,
         })
     }
@@ -85,6 +85,16 @@ impl<'a> Source<'a> {
 
 fn is_read(method: &str) -> bool {
     matches!(method, "GET" | "HEAD")
+}
+
+/// The value of a header that may come once and never holds a comma: one shows that a proxy on the way joined several lines, as Envoy
+/// does.
+fn one_word<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Malformed> {
+    let value = single(headers, name)?;
+    if value.is_some_and(|value| value.contains(',')) {
+        return Err(Malformed);
+    }
+    Ok(value)
 }
 
 /// The value of a header that may come once.
@@ -220,6 +230,24 @@ mod tests {
             assert!(Source::of(&headers).is_ok());
             headers.append(name, HeaderValue::from_static("same-origin"));
             assert_eq!(Source::of(&headers), Err(Malformed), "{name}");
+        }
+    }
+
+    #[test]
+    fn repeated_fetch_metadata_is_malformed_when_a_proxy_has_joined_it_too() {
+        for joined in [
+            "same-site, same-origin",
+            "same-origin,same-origin",
+            "cors, cors",
+            ",",
+        ] {
+            for name in [SITE, MODE, DEST] {
+                let mut headers = HeaderMap::new();
+                // What would be enough without the other.
+                headers.insert(SITE, HeaderValue::from_static("same-origin"));
+                headers.insert(&name, HeaderValue::from_static(joined));
+                assert_eq!(Source::of(&headers), Err(Malformed), "{name}: {joined}");
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use gateway::request::cookies;
 use http::StatusCode;
 use kube::runtime::watcher::Event;
 
+use super::sign_out::sign_out;
 use crate::support::browser::{Browser, split};
 use crate::support::world::{AUTH, LAB, OPEN, SYSTEM, World, origin};
 
@@ -113,4 +114,28 @@ async fn a_session_that_ended_and_is_planted_again_makes_no_new_one() {
     assert_ne!(alice.cookie(AUTH_HOST, cookies::SESSION).unwrap(), hers);
     // The planted one opens nothing: its owner has to sign in again, as herself.
     assert_eq!(mallory.open(&lab()).await.answer.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn who_plants_a_session_can_sign_that_browser_out_and_no_more() {
+    let world = World::new().await;
+    let mallory = world.browser("mallory");
+    mallory.open(&format!("{}/", origin(OPEN))).await;
+    let planted = mallory.cookie(AUTH_HOST, cookies::SESSION).unwrap();
+    let elsewhere = world.browser("alice");
+    assert!(elsewhere.open(&lab()).await.is_inside());
+
+    // While alice is at the identity provider: with it before, she would go round as mallory and be refused.
+    let here = world.browser("alice");
+    let callback = |url: &str| url.starts_with(&format!("{AUTH}/callback"));
+    let answered = here.open_until(&lab(), callback).await.answer;
+    here.set_cookie(AUTH_HOST, cookies::SESSION, Some(&planted));
+    assert!(here.open(answered.location().unwrap()).await.is_inside());
+    assert!(!is_in(&mallory).await);
+
+    sign_out(&mallory, Some(AUTH), "everywhere=yes").await;
+    assert!(!is_in(&here).await, "both count as logins of one browser");
+    assert!(is_in(&elsewhere).await, "everywhere is everywhere of mallory");
+    assert_eq!(world.sessions().len(), 1);
+    assert!(here.open(&lab()).await.is_inside());
 }

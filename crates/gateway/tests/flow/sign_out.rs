@@ -12,7 +12,7 @@ fn lab() -> String {
 }
 
 /// Sends the form as a browser does, from a page of `from`.
-async fn sign_out(browser: &Browser<'_>, from: Option<&str>, body: &str) -> Answer {
+pub(super) async fn sign_out(browser: &Browser<'_>, from: Option<&str>, body: &str) -> Answer {
     let cookies = browser.cookies("auth.ws.example").unwrap_or_default();
     let mut lines = headers(&[
         ("content-type", "application/x-www-form-urlencoded"),
