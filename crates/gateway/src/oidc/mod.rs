@@ -58,6 +58,8 @@ const MAX_SID: usize = 1024;
 const RENEW_AT_MOST: i64 = 5 * 60;
 /// Shortest one, however short access tokens live.
 const RENEW_AT_LEAST: i64 = 30;
+/// Longest word for an error that is told.
+const LONGEST_WORD: usize = 40;
 
 type ConfiguredClient = CoreClient<
     EndpointSet,
@@ -330,13 +332,13 @@ fn refusal(error: TokenError) -> RedeemError {
             let kind = response.error();
             match kind {
                 // Errors of the moment, whatever status they come with.
-                Kind::Extension(word)
-                    if ["temporarily_unavailable", "server_error", "slow_down"].contains(&word.as_str()) =>
+                Kind::Extension(own)
+                    if ["temporarily_unavailable", "server_error", "slow_down"].contains(&own.as_str()) =>
                 {
-                    RedeemError::Unavailable(kind.to_string())
+                    RedeemError::Unavailable(word(kind))
                 }
-                Kind::InvalidClient | Kind::UnauthorizedClient => RedeemError::Client(kind.to_string()),
-                _ => RedeemError::Refused(kind.to_string()),
+                Kind::InvalidClient | Kind::UnauthorizedClient => RedeemError::Client(word(kind)),
+                _ => RedeemError::Refused(word(kind)),
             }
         }
         RequestTokenError::Request(error) => RedeemError::Unavailable(error.to_string()),
@@ -345,6 +347,18 @@ fn refusal(error: TokenError) -> RedeemError {
             RedeemError::Malformed(format!("unreadable at {}", error.path()))
         }
         RequestTokenError::Other(_) => RedeemError::Unavailable("no token response".into()),
+    }
+}
+
+/// The error, for logs. One of the provider's own is told only if it looks like a word: it may as well repeat what it was asked.
+fn word(kind: &CoreErrorResponseType) -> String {
+    let word = kind.to_string();
+    let is_word =
+        word.len() <= LONGEST_WORD && word.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase());
+    if is_word {
+        word
+    } else {
+        "an error that is no word".to_owned()
     }
 }
 
