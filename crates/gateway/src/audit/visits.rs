@@ -108,6 +108,24 @@ mod tests {
     }
 
     #[test]
+    fn however_many_come_no_more_than_so_many_are_remembered() {
+        let visits = Visits::default();
+        let now = Instant::now();
+        for number in 0..2 * MOST + MOST / 2 {
+            let session = RandomId::new().unwrap();
+            let uid = (number % 100).to_string();
+            assert_eq!(visits.visit(session, &uid, Allowed::Public, now), Visit::New);
+            if number % 1_000 == 0 || number == MOST {
+                let known = visits.0.read().unwrap();
+                let entries: usize = known.seen.values().map(HashMap::len).sum();
+                assert_eq!(entries, known.count);
+                assert!(known.count <= MOST, "{}", known.count);
+            }
+        }
+        assert_eq!(visits.0.read().unwrap().count, MOST / 2);
+    }
+
+    #[test]
     fn every_request_of_an_administrator_is_counted_and_told_within_a_minute_of_the_next() {
         let visits = Visits::default();
         let session = RandomId::new().unwrap();

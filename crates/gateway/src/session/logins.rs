@@ -50,3 +50,29 @@ impl Sessions {
         Ok(seen.is_fresh().then_some(place))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use testkit::api_server::ApiServer;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::crypto::seal::KeyRing;
+
+    #[tokio::test]
+    async fn of_a_flood_of_logins_that_come_back_a_bounded_number_is_remembered_and_none_counts_twice_meanwhile()
+     {
+        let (_, client) = ApiServer::start();
+        let api = kube::Api::namespaced(client, "system");
+        let keys = std::sync::Arc::new(KeyRing::new(vec![]));
+        let sessions = Sessions::new(api, keys, Clock::System);
+        for number in 0..REMEMBERED * 3 / 2 {
+            let state = format!("state-{number}");
+            assert!(sessions.login_place(&state).await.unwrap().is_some());
+            assert!(sessions.login_place(&state).await.unwrap().is_none(), "{state}");
+        }
+        sessions.logins.seen.run_pending_tasks().await;
+        assert!(sessions.logins.seen.entry_count() <= REMEMBERED);
+        assert_eq!(sessions.logins.places.available_permits(), PLACES);
+    }
+}

@@ -161,3 +161,25 @@ impl View {
         self.lists += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_that_are_gone_are_remembered_for_a_minute_and_then_make_room() {
+        let mut view = View::default();
+        let mut most = 0;
+        for number in 0..20 * GONE {
+            // A hundred a second.
+            view.remove(RandomId::new().unwrap(), i64::try_from(number).unwrap() / 100);
+            most = most.max(view.gone.len());
+        }
+        let within_a_minute = usize::try_from(GONE_LIFE).unwrap() * 100;
+        assert!(most <= within_a_minute.max(GONE) + 100, "{most}");
+        let last = RandomId::new().unwrap();
+        view.remove(last, 100_000);
+        assert_eq!(view.gone.len(), 1, "all others were long ago");
+        assert!(view.known.is_empty());
+    }
+}
