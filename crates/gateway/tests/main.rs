@@ -19,3 +19,4 @@ mod traefik_folders;
 mod traefik_refusals;
 mod traefik_tickets;
 mod traefik_upgrades;
+mod whole;

@@ -12,5 +12,6 @@ pub(crate) mod pod;
 pub(crate) mod proxy;
 pub(crate) mod rig;
 pub(crate) mod tokens;
+pub(crate) mod whole;
 pub(crate) mod workspace;
 pub(crate) mod world;

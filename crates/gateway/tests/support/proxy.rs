@@ -375,7 +375,7 @@ pub(crate) fn snapshot(targets: impl IntoIterator<Item = Target>) -> Snapshot {
     Snapshot::new(Some(Domain::new(BASE, 443)), targets)
 }
 
-fn temporary_folder() -> PathBuf {
+pub(crate) fn temporary_folder() -> PathBuf {
     static MADE: AtomicUsize = AtomicUsize::new(0);
     let name = format!(
         "gateway-{}-{}",
@@ -388,7 +388,7 @@ fn temporary_folder() -> PathBuf {
     folder
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
