@@ -77,7 +77,7 @@ pub struct Routing {
     /// Domain used for nothing but workspaces and their sign-in host `auth.<baseDomain>`.
     #[schemars(
         length(min = 1, max = 180),
-        regex(pattern = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)+$")
+        regex(pattern = r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")
     )]
     pub base_domain: String,
     /// Port in every URL, as browsers see it. Unset: 443, which URLs leave out.

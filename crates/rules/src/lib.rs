@@ -18,6 +18,7 @@ mod idle;
 pub mod judge;
 pub mod managers;
 pub mod names;
+pub mod patterns;
 mod profile;
 pub mod quantity;
 mod references;

@@ -10,6 +10,7 @@ mod findings;
 mod guests;
 mod kind;
 pub mod lookups;
+mod malformed;
 mod metrics;
 mod mutate;
 mod ownership;

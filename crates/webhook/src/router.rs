@@ -23,7 +23,7 @@ use crate::metrics::Metrics;
 use crate::mutate::{Known, mutate};
 use crate::review::{Answer, Malformed, Refusal, Request};
 use crate::verdict::{Rules, verdict};
-use crate::{shares, vouched};
+use crate::{malformed, shares, vouched};
 
 /// An update carries two objects. A workspace within its schema and Kubernetes' own limit on annotations stays far below 1 MiB;
 /// what is larger is malformed, and is seen here before the schema is checked.
@@ -91,6 +91,7 @@ async fn handle_mutate(State(context): State<Context>, body: Body) -> Result<Res
     let outcome = match Request::parse(&body) {
         Ok(request) => {
             let answer = in_time(completed(&request, &context.lookups)).await;
+            log_refusal(&request, &answer);
             Ok((answer.label(), request.respond(answer)))
         }
         Err(malformed) => Err(malformed),
@@ -99,6 +100,10 @@ async fn handle_mutate(State(context): State<Context>, body: Body) -> Result<Res
 }
 
 async fn completed(request: &Request, lookups: &Lookups) -> Answer {
+    // Before anybody is asked anything: the schema would refuse it whatever they say.
+    if let Some(refusal) = malformed::refusal(request) {
+        return Answer::Refuse(refusal);
+    }
     match known(request, lookups).await {
         Ok(known) => mutate(request, &known),
         Err(error) => Answer::Refuse(error.into()),
@@ -126,20 +131,24 @@ async fn handle_validate(State(context): State<Context>, body: Body) -> Result<R
     let outcome = match Request::parse(&body) {
         Ok(request) => {
             let answer = in_time(verdict(&request, &context.rules, &context.lookups)).await;
-            if let Answer::Refuse(refusal) = &answer {
-                tracing::info!(
-                    kind = request.kind.name(),
-                    namespace = request.namespace,
-                    name = request.name,
-                    reason = refusal.reason(),
-                    "a request is refused"
-                );
-            }
+            log_refusal(&request, &answer);
             Ok((answer.label(), request.respond(answer)))
         }
         Err(malformed) => Err(malformed),
     };
     Ok(finish("validate", &context, started, outcome))
+}
+
+fn log_refusal(request: &Request, answer: &Answer) {
+    if let Answer::Refuse(refusal) = answer {
+        tracing::info!(
+            kind = request.kind.name(),
+            namespace = request.namespace,
+            name = request.name,
+            reason = refusal.reason(),
+            "a request is refused"
+        );
+    }
 }
 
 async fn in_time(answer: impl Future<Output = Answer>) -> Answer {

@@ -50,6 +50,27 @@ async fn other_methods_paths_and_sizes_are_refused() {
     );
 }
 
+#[tokio::test]
+async fn what_the_schema_refuses_by_a_pattern_is_told_in_words_before_and_nobody_is_asked_for_it() {
+    let webhook = Cluster::default().webhook();
+    let wrong = workspace(json!({"templateRef": "Big_One", "storage": {"size": "10 GB"}}));
+    let answer = webhook.mutate_create("alice", &wrong).await;
+    assert!(!answer.allowed);
+    assert_eq!(answer.code, 422);
+    for told in [
+        r#"spec.templateRef: "Big_One" is no name of an object: "#,
+        r#"spec.storage.size: "10 GB" is no amount: write "#,
+    ] {
+        assert!(answer.message.contains(told), "{}", answer.message);
+    }
+    assert_eq!(webhook.calls(), []);
+    assert!(
+        webhook
+            .metrics()
+            .contains(r#"jupyter_k8s_webhook_requests_total{webhook="mutate",verdict="refused"} 1"#)
+    );
+}
+
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

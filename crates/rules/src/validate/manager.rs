@@ -14,9 +14,14 @@ pub fn manager(manager: &WorkspaceManager, settings: &Settings) -> Vec<Violation
     let spec = &manager.spec;
     let mut found: Vec<_> = spec_size(spec).into_iter().collect();
     let domain = &spec.routing.base_domain;
+    let is_address = domain
+        .rsplit('.')
+        .next()
+        .is_some_and(|last| last.starts_with(|c: char| c.is_ascii_digit()));
     // A host is a label of up to 63 characters more.
-    if !is_dns_1123_subdomain(domain) || !domain.contains('.') || domain.len() > 180 {
-        let rule = "is no domain: write labels of lower-case letters, digits and '-', joined by dots, such as workspaces.example.org";
+    if !is_dns_1123_subdomain(domain) || !domain.contains('.') || domain.len() > 180 || is_address {
+        let rule = "is no domain: write labels of lower-case letters, digits and '-', joined by dots, the last one with a letter in front, such \
+                    as workspaces.example.org (an IP address has no hosts below it)";
         found.push(Violation::new("spec.routing.baseDomain", domain, rule));
     }
     if let Some(port) = spec.routing.port.filter(|port| !(1..=65535).contains(port)) {
@@ -97,6 +102,13 @@ mod tests {
                 "spec.authentication",
                 "spec.authentication.forwardAuth.address",
             ]
+        );
+        assert_eq!(
+            fields(
+                json!({"baseDomain": "10.0.0.1", "traefik": {}}),
+                json!({"gateway": {}})
+            ),
+            ["spec.routing.baseDomain"]
         );
         assert_eq!(
             fields(json!({"baseDomain": "b.org", "traefik": {}}), json!({"none": {}})),

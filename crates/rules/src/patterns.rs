@@ -1,0 +1,257 @@
+//! Object and the schema of its kind -> the texts in it that the schema refuses by a pattern, in words (pure).
+//!
+//! The API server says of such a text no more than "should match '^[a-z…'". The rules stay in the schema, which holds where no webhook
+//! runs and costs least there; the webhook that comes before the schema tells them in words.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use regex::Regex;
+use serde_json::Value;
+
+use crate::violation::Violation;
+
+/// Each pattern of our schemas, and what is said of a text that does not match.
+const IN_WORDS: [(&str, &str); 11] = [
+    (
+        r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$",
+        "is no amount: write a number that is not negative, and a unit if need be, such as 500m, 2, 512Mi or 10Gi",
+    ),
+    (
+        r"^[^\x00-\x1f\x7f\x{202a}-\x{202e}\x{2066}-\x{2069}]+$",
+        "is no line of plain text: leave out line breaks, other control characters, and marks that change the reading direction",
+    ),
+    (
+        r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        "is no name of an object: use lower-case letters, digits, '-' and '.', with a letter or digit at both ends and around each '.'",
+    ),
+    (
+        r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        "is no name: use lower-case letters, digits and '-', with a letter or digit at both ends",
+    ),
+    (
+        r"^/[^:]+$",
+        "is no place in a container: write a path that begins with '/' and holds no ':', such as /home/jovyan/data",
+    ),
+    (
+        r"^[^/:][^:]*$",
+        "is no folder of a disk: write a path without '/' in front and without ':', such as data/2025",
+    ),
+    (
+        r"^(/[^/:]+){2,}$",
+        "is no place for a token: write a path of two folders or more, without ':' and without '/' at the end, such as /var/run/tokens",
+    ),
+    (
+        r"^/[-A-Za-z0-9._~!$&'()*+,;=:@%/?]*$",
+        "is no path of a URL: begin it with '/', and write what a URL does not hold as %xx",
+    ),
+    (
+        r"^(\$?\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
+        "is no place in a JSON answer: write names joined by dots, such as kernels.last_activity",
+    ),
+    (
+        r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])?$",
+        "is no domain: write labels of lower-case letters, digits and '-', joined by dots, the last one with a letter in front, such as \
+         workspaces.example.org",
+    ),
+    (
+        r"^https?://[^\s]+$",
+        "is no URL: write http://… or https://…, without blanks",
+    ),
+];
+
+/// The patterns of one kind's spec.
+#[derive(Debug, Default)]
+pub struct Patterns(Node);
+
+/// What a schema says of a value, as far as there are patterns.
+#[derive(Debug, Default)]
+struct Node {
+    own: Option<(Regex, &'static str)>,
+    fields: BTreeMap<String, Self>,
+    /// Of each entry of a list, or each value of a map.
+    each: Option<Box<Self>>,
+}
+
+impl Patterns {
+    /// The patterns of a kind's newest version.
+    pub fn of(definition: &CustomResourceDefinition) -> Self {
+        let schema = definition
+            .spec
+            .versions
+            .last()
+            .and_then(|version| serde_json::to_value(&version.schema).ok());
+        let spec = schema
+            .as_ref()
+            .and_then(|schema| schema.pointer("/openAPIV3Schema/properties/spec"));
+        Self(spec.and_then(Node::of).unwrap_or_default())
+    }
+
+    /// Texts in `spec` that do not match.
+    pub fn broken(&self, spec: &Value) -> Vec<Violation> {
+        let mut found = Vec::new();
+        self.0.look("spec", spec, &mut found);
+        found
+    }
+}
+
+impl Node {
+    /// `None` where nothing has a pattern.
+    fn of(schema: &Value) -> Option<Self> {
+        let own = schema["pattern"].as_str().and_then(in_words);
+        let fields: BTreeMap<String, Self> = schema["properties"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, schema)| Some((name.clone(), Self::of(schema)?)))
+            .collect();
+        let each = ["items", "additionalProperties"]
+            .iter()
+            .find_map(|key| Self::of(schema.get(key)?))
+            .map(Box::new);
+        (own.is_some() || each.is_some() || !fields.is_empty()).then_some(Self { own, fields, each })
+    }
+
+    fn look(&self, at: &str, value: &Value, found: &mut Vec<Violation>) {
+        match value {
+            Value::String(text) => {
+                if let Some((_, rule)) = self.own.as_ref().filter(|(pattern, _)| !pattern.is_match(text)) {
+                    found.push(Violation::new(at, text, *rule));
+                }
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    if let Some(each) = &self.each {
+                        each.look(&format!("{at}[{index}]"), item, found);
+                    }
+                }
+            }
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    if let Some(node) = self.fields.get(name) {
+                        node.look(&format!("{at}.{name}"), value, found);
+                    } else if let Some(each) = &self.each {
+                        each.look(&format!("{at}[{}]", name.escape_debug()), value, found);
+                    }
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+}
+
+fn in_words(pattern: &str) -> Option<(Regex, &'static str)> {
+    let (_, rule) = IN_WORDS.iter().find(|(known, _)| *known == pattern)?;
+    Some((Regex::new(pattern).ok()?, rule))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceTemplate};
+    use kube::CustomResourceExt as _;
+    use serde_json::json;
+
+    use super::*;
+
+    fn patterns(schema: &Value, into: &mut BTreeSet<String>) {
+        match schema {
+            Value::Object(fields) => {
+                for (key, value) in fields {
+                    match value {
+                        Value::String(pattern) if key == "pattern" => drop(into.insert(pattern.clone())),
+                        _ => patterns(value, into),
+                    }
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| patterns(item, into)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_pattern_of_our_schemas_is_said_in_words_and_no_other_is() {
+        let mut written = BTreeSet::new();
+        for definition in [
+            Workspace::crd(),
+            WorkspaceTemplate::crd(),
+            WorkspaceManager::crd(),
+            WorkspaceExecutionProfile::crd(),
+            WorkspaceShare::crd(),
+        ] {
+            let version = serde_json::to_value(&definition.spec.versions[0]).unwrap();
+            patterns(
+                &version["schema"]["openAPIV3Schema"]["properties"]["spec"],
+                &mut written,
+            );
+        }
+        let known: BTreeSet<String> = IN_WORDS
+            .iter()
+            .map(|(pattern, _)| (*pattern).to_owned())
+            .collect();
+        assert_eq!(written, known);
+        assert_eq!(known.len(), IN_WORDS.len());
+        for (pattern, rule) in IN_WORDS {
+            assert!(in_words(pattern).is_some(), "{pattern}");
+            assert!(rule.starts_with("is no ") && rule.contains(": "), "{rule}");
+        }
+    }
+
+    fn told(definition: &CustomResourceDefinition, spec: &Value) -> Vec<String> {
+        let found = Patterns::of(definition).broken(spec);
+        found.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn fields_lists_and_maps_are_looked_through_and_all_is_told_at_once() {
+        let spec = json!({
+            "displayName": "a\nb",
+            "templateRef": "Big_One",
+            "resources": {"limits": {"cpu": "two", "memory": 1, "nvidia.com/gpu": "-1"}},
+            "storage": {"size": "10 GB", "mountPath": "home"},
+            "volumes": [{"name": "a", "mountPath": "/a"}, {"name": "B", "mountPath": "/b:c"}],
+        });
+        let found = told(&Workspace::crd(), &spec);
+        for beginning in [
+            r#"spec.displayName: "a\nb" is no line of plain text: "#,
+            r#"spec.templateRef: "Big_One" is no name of an object: "#,
+            r#"spec.resources.limits[cpu]: "two" is no amount: "#,
+            r#"spec.resources.limits[nvidia.com/gpu]: "-1" is no amount: "#,
+            r#"spec.storage.size: "10 GB" is no amount: "#,
+            r#"spec.storage.mountPath: "home" is no place in a container: "#,
+            r#"spec.volumes[1].name: "B" is no name: "#,
+            r#"spec.volumes[1].mountPath: "/b:c" is no place in a container: "#,
+        ] {
+            assert!(
+                found.iter().any(|line| line.starts_with(beginning)),
+                "{beginning}: {found:#?}"
+            );
+        }
+        assert_eq!(found.len(), 8, "{found:#?}");
+    }
+
+    #[test]
+    fn what_matches_and_what_is_no_text_is_left_to_the_schema() {
+        let spec = json!({
+            "displayName": "Alice's lab – ü", "templateRef": "a.b-c", "resources": {"limits": {"cpu": 2, "memory": "1.5Gi"}},
+            "storage": null, "volumes": "none", "unknown": "\n",
+        });
+        assert!(told(&Workspace::crd(), &spec).is_empty());
+        assert!(told(&Workspace::crd(), &json!("text")).is_empty());
+    }
+
+    #[test]
+    fn managers_are_told_too() {
+        let spec = json!({
+            "routing": {"baseDomain": "Example"},
+            "authentication": {"forwardAuth": {"address": "auth.example.org"}},
+        });
+        let found = told(&WorkspaceManager::crd(), &spec);
+        assert_eq!(found.len(), 2, "{found:#?}");
+        assert!(
+            found[1].contains(r#"spec.routing.baseDomain: "Example" is no domain: "#),
+            "{found:#?}"
+        );
+    }
+}

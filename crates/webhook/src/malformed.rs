@@ -1,0 +1,104 @@
+//! Request -> texts that the schema is about to refuse by a bare pattern, in words (pure).
+//!
+//! The API server checks the schema between the mutating webhooks and the validating ones, so this is part of the former. It refuses
+//! nothing that the schema would not: what was stored before a pattern came stays, as there.
+
+use std::sync::LazyLock;
+
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceTemplate};
+use kube::CustomResourceExt as _;
+use rules::Violations;
+use rules::patterns::Patterns;
+
+use crate::kind::Kind;
+use crate::review::{Refusal, Request};
+
+/// All such texts at once; `None` where there are none.
+pub(crate) fn refusal(request: &Request) -> Option<Refusal> {
+    let patterns = of(request.kind);
+    let mut found = patterns.broken(&request.object.data["spec"]);
+    if let Some(old) = request.old.as_ref().filter(|_| !found.is_empty()) {
+        let stored = patterns.broken(&old.data["spec"]);
+        found.retain(|new| !stored.contains(new));
+    }
+    Violations::of(found).map(Refusal::Invalid)
+}
+
+fn of(kind: Kind) -> &'static Patterns {
+    static WORKSPACE: LazyLock<Patterns> = LazyLock::new(|| Patterns::of(&Workspace::crd()));
+    static TEMPLATE: LazyLock<Patterns> = LazyLock::new(|| Patterns::of(&WorkspaceTemplate::crd()));
+    static MANAGER: LazyLock<Patterns> = LazyLock::new(|| Patterns::of(&WorkspaceManager::crd()));
+    static PROFILE: LazyLock<Patterns> = LazyLock::new(|| Patterns::of(&WorkspaceExecutionProfile::crd()));
+    static SHARE: LazyLock<Patterns> = LazyLock::new(|| Patterns::of(&WorkspaceShare::crd()));
+    match kind {
+        Kind::Workspace => &WORKSPACE,
+        Kind::Template => &TEMPLATE,
+        Kind::Manager => &MANAGER,
+        Kind::Profile => &PROFILE,
+        Kind::Share => &SHARE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::review::tests::{create, update};
+
+    fn sized(size: &str, name: &str) -> Value {
+        json!({"metadata": {}, "spec": {"displayName": name, "storage": {"size": size}}})
+    }
+
+    fn told(request: &Request) -> String {
+        match refusal(request) {
+            Some(Refusal::Invalid(found)) => found.to_string(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_kind_is_told_of_its_own_fields_in_words() {
+        let said = told(&create("alice", &sized("10 GB", "d")));
+        assert!(
+            said.starts_with(r#"spec.storage.size: "10 GB" is no amount: write "#),
+            "{said}"
+        );
+        assert!(!said.contains('^'), "{said}");
+        for (kind, spec, beginning) in [
+            (
+                Kind::Template,
+                json!({"resourceBounds": {"cpu": {"max": "4 cpus"}}}),
+                r#"spec.resourceBounds.cpu.max: "4 cpus" is no amount: "#,
+            ),
+            (
+                Kind::Manager,
+                json!({"routing": {"baseDomain": "Example"}}),
+                r#"spec.routing.baseDomain: "Example" is no domain: "#,
+            ),
+            (
+                Kind::Profile,
+                json!({"projectedTokens": [{"path": "/token"}]}),
+                r#"spec.projectedTokens[0].path: "/token" is no place for a token: "#,
+            ),
+            (
+                Kind::Share,
+                json!({"workspaceRef": "My_Lab"}),
+                r#"spec.workspaceRef: "My_Lab" is no name of an object: "#,
+            ),
+        ] {
+            let said = told(&create("alice", &json!({"metadata": {}, "spec": spec})).about(kind));
+            assert!(said.starts_with(beginning), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_was_stored_stays_and_what_is_new_is_refused() {
+        let (good, bad) = (sized("1Gi", "d"), sized("10 GB", "d"));
+        assert_eq!(refusal(&create("alice", &good)), None);
+        assert_eq!(refusal(&update("alice", &bad, &sized("10 GB", "other"))), None);
+        assert!(told(&update("alice", &good, &bad)).contains("10 GB"));
+        assert!(told(&update("alice", &bad, &sized("11 GB", "d"))).contains("11 GB"));
+        assert_eq!(refusal(&update("alice", &bad, &good)), None);
+    }
+}
