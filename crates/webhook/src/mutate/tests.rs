@@ -1,0 +1,258 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::review::tests::{create, update};
+
+/// `new` after the patch that a request to write it gets.
+fn patched(old: Option<&Value>, new: &Value) -> Value {
+    patched_seeing(None, old, new).0
+}
+
+/// The same where the template of that UID is there; and what is said.
+fn patched_seeing(template_uid: Option<&str>, old: Option<&Value>, new: &Value) -> (Value, Vec<String>) {
+    let request = match old {
+        None => create("alice", new),
+        Some(old) => update("bob", old, new),
+    };
+    let known = Known {
+        template_uid: template_uid.map(str::to_owned),
+        ..Known::default()
+    };
+    let mut object = new.clone();
+    match mutate(&request, &known) {
+        Answer::Patch { patch, warnings } => {
+            json_patch::patch(&mut object, &patch).unwrap();
+            (object, warnings)
+        }
+        _ => (object, Vec::new()),
+    }
+}
+
+fn owned() -> Value {
+    json!({"metadata": {"annotations": {CREATED_BY: "alice"}, "finalizers": [CLEANUP_FINALIZER]}, "spec": {}})
+}
+
+#[test]
+fn creation_records_who_asks_and_sets_the_finalizer() {
+    assert_eq!(patched(None, &json!({"metadata": {}, "spec": {}})), owned());
+    let given = json!({"metadata": {"annotations": {"a": "b"}, "finalizers": ["f"]}});
+    assert_eq!(
+        patched(None, &given),
+        json!({"metadata": {
+            "annotations": {"a": "b", CREATED_BY: "alice"}, "finalizers": ["f", CLEANUP_FINALIZER]
+        }})
+    );
+}
+
+#[test]
+fn an_owner_who_is_named_stays_and_an_empty_one_is_filled_in() {
+    let named = |by: Option<&str>| {
+        let mut annotations = json!({CREATED_BY: "carol"});
+        if let Some(by) = by {
+            annotations[ASSIGNED_BY] = json!(by);
+        }
+        json!({"metadata": {"annotations": annotations, "finalizers": [CLEANUP_FINALIZER]}})
+    };
+    assert_eq!(patched(None, &named(None)), named(Some("alice")));
+    assert_eq!(patched(None, &named(Some("carol"))), named(Some("alice")));
+    let empty = json!({"metadata": {"annotations": {CREATED_BY: ""}}, "spec": {}});
+    assert_eq!(patched(None, &empty), owned());
+}
+
+#[test]
+fn an_update_gets_back_what_it_left_out() {
+    assert_eq!(
+        patched(Some(&owned()), &json!({"metadata": {}, "spec": {}})),
+        owned()
+    );
+}
+
+#[test]
+fn who_named_an_owner_stays_noted_and_nobody_is_noted_who_did_not() {
+    let with = |owner: Option<&str>, by: Option<&str>| {
+        let pairs = [(CREATED_BY, owner), (ASSIGNED_BY, by)];
+        let annotations: std::collections::BTreeMap<_, _> =
+            pairs.into_iter().filter(|(_, value)| value.is_some()).collect();
+        json!({"metadata": {"annotations": annotations, "finalizers": [CLEANUP_FINALIZER]}, "spec": {}})
+    };
+    for given in [with(Some("alice"), Some("x")), with(None, Some("x"))] {
+        assert_eq!(patched(None, &given), with(Some("alice"), None));
+    }
+    let stored = with(Some("alice"), Some("hub"));
+    for given in [
+        with(Some("alice"), None),
+        with(None, None),
+        with(None, Some("x")),
+        json!({"metadata": {}, "spec": {}}),
+    ] {
+        assert_eq!(patched(Some(&stored), &given), stored);
+    }
+    let over = patched(Some(&stored), &with(Some("carol"), Some("hub")));
+    assert_eq!(over, with(Some("carol"), Some("bob")), "the request is bob's");
+    let taken = patched(Some(&owned()), &with(Some("bob"), None));
+    assert_eq!(taken, with(Some("bob"), Some("bob")));
+}
+
+fn noting(uid: Option<&str>) -> Value {
+    let mut object = owned();
+    if let Some(uid) = uid {
+        object["metadata"]["annotations"][VOUCHED_TEMPLATE] = json!(uid);
+    }
+    object
+}
+
+#[test]
+fn the_template_that_is_there_at_creation_is_noted_for_good() {
+    let bare = json!({"metadata": {}, "spec": {}});
+    let noted = noting(Some("t-1"));
+    assert_eq!(
+        patched_seeing(Some("t-1"), None, &bare),
+        (noted.clone(), Vec::new())
+    );
+    assert_eq!(patched_seeing(None, None, &bare), (noting(None), Vec::new()));
+    // Whatever is there later, and whatever an update says.
+    for new in [&bare, &noting(None), &noting(Some("t-2")), &noted] {
+        assert_eq!(patched_seeing(Some("t-2"), Some(&noted), new).0, noted);
+    }
+    assert_eq!(patched_seeing(Some("t-2"), Some(&owned()), &noted).0, owned());
+}
+
+#[test]
+fn a_note_that_is_not_taken_over_is_said_and_one_that_is_kept_is_not() {
+    let (object, said) = patched_seeing(Some("t-1"), None, &noting(Some("x")));
+    assert_eq!(object, noting(Some("t-1")));
+    assert_eq!(
+        said,
+        [format!(
+            "metadata.annotations[{VOUCHED_TEMPLATE}]: \"x\" is not taken over, because only the webhook writes it"
+        )]
+    );
+    let stored = noting(Some("t-1"));
+    assert!(patched_seeing(None, Some(&stored), &stored).1.is_empty());
+    assert_eq!(patched_seeing(None, Some(&stored), &noting(Some("x"))).1.len(), 1);
+    let mut assigned = owned();
+    assigned["metadata"]["annotations"][ASSIGNED_BY] = json!("hub");
+    let said = patched_seeing(None, None, &assigned).1;
+    assert!(
+        said[0].contains(ASSIGNED_BY) && said[0].contains("\"hub\""),
+        "{said:?}"
+    );
+    // A hand-over leaves the note to us, as it should.
+    let mut over = assigned.clone();
+    over["metadata"]["annotations"][CREATED_BY] = json!("carol");
+    let (object, said) = patched_seeing(None, Some(&assigned), &over);
+    assert_eq!(object["metadata"]["annotations"][ASSIGNED_BY], "bob");
+    assert!(said.is_empty(), "{said:?}");
+}
+
+#[test]
+fn a_forged_note_tells_nobody_whether_a_template_is_there() {
+    let there = patched_seeing(Some("t-1"), None, &noting(Some("x"))).1;
+    let not_there = patched_seeing(None, None, &noting(Some("x"))).1;
+    assert_eq!(there, not_there);
+    assert_eq!(there.len(), 1);
+}
+
+#[test]
+fn an_update_adds_nothing_that_was_not_there() {
+    let bare = json!({"metadata": {"name": "demo"}, "spec": {}});
+    assert_eq!(patched(Some(&bare), &bare), bare);
+}
+
+#[test]
+fn the_finalizer_may_go_while_the_workspace_is_deleted() {
+    let mut deleting = owned();
+    deleting["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    let mut released = deleting.clone();
+    released["metadata"]["finalizers"] = json!([]);
+    assert_eq!(patched(Some(&deleting), &released), released);
+}
+
+#[test]
+fn nothing_but_metadata_is_ever_patched() {
+    let request = create("alice", &json!({"metadata": {}, "spec": {"displayName": "d"}}));
+    let Answer::Patch { patch, .. } = mutate(&request, &Known::default()) else {
+        panic!("a patch is due")
+    };
+    assert!(patch.0.iter().all(|operation| {
+        operation
+            .path()
+            .starts_with(json_patch::jsonptr::Pointer::from_static("/metadata"))
+    }));
+}
+
+fn shared(old: Option<&Value>, new: &Value, uid: Option<&str>) -> Value {
+    let request = match old {
+        None => create("alice", new),
+        Some(old) => update("bob", old, new),
+    };
+    let request = request.about(Kind::Share);
+    let mut object = new.clone();
+    let binding = Binding {
+        uid: uid.map(str::to_owned),
+        shared_for: uid.map(|_| "carol".to_owned()),
+    };
+    let known = Known {
+        binding,
+        ..Known::default()
+    };
+    if let Answer::Patch { patch, .. } = mutate(&request, &known) {
+        json_patch::patch(&mut object, &patch).unwrap();
+    }
+    object
+}
+
+#[test]
+fn a_share_is_bound_once_and_knows_its_creator() {
+    let new = json!({"metadata": {}, "spec": {"workspaceRef": "lab"}});
+    let bound = shared(None, &new, Some("u-1"));
+    assert_eq!(
+        bound,
+        json!({
+            "metadata": {"annotations": {CREATED_BY: "alice", SHARED_FOR: "carol"}},
+            "spec": {"workspaceRef": "lab", "workspaceUID": "u-1"},
+        })
+    );
+    assert_eq!(shared(Some(&bound), &new, Some("u-2")), bound);
+    let given = json!({
+        "metadata": {"annotations": {CREATED_BY: "alice", SHARED_FOR: "carol"}}, "spec": {"workspaceUID": "mine"}
+    });
+    assert_eq!(shared(None, &given, Some("u-1")), given);
+    let early = shared(None, &new, None);
+    assert_eq!(early["spec"], new["spec"]);
+    assert_eq!(shared(Some(&early), &new, Some("u-1")), early);
+}
+
+#[test]
+fn what_belongs_to_nobody_is_left_alone() {
+    for kind in [Kind::Template, Kind::Manager, Kind::Profile] {
+        let request = create("alice", &json!({"metadata": {}, "spec": {}})).about(kind);
+        assert_eq!(
+            mutate(&request, &Known::default()),
+            Answer::Allow { warnings: Vec::new() }
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn twice_is_as_good_as_once(
+        owner in prop::option::of(".{0,5}"),
+        noted in prop::option::of("[a-c]{0,1}"),
+        seen in prop::option::of("[a-c]"),
+        finalizers in prop::collection::vec("[a-z]{1,3}", 0..3),
+    ) {
+        let annotations = owner.map(|owner| match noted {
+            Some(noted) => json!({CREATED_BY: owner, VOUCHED_TEMPLATE: noted}),
+            None => json!({CREATED_BY: owner}),
+        });
+        let new = json!({"metadata": {"annotations": annotations, "finalizers": finalizers}});
+        let write = |old: Option<&Value>, new: &Value| patched_seeing(seen.as_deref(), old, new).0;
+        let once = write(None, &new);
+        prop_assert_eq!(&write(None, &once), &once);
+        prop_assert_eq!(&write(Some(&once), &once), &once);
+        // The manifest once more, in whole.
+        prop_assert_eq!(&write(Some(&once), &new), &once);
+    }
+}
