@@ -221,18 +221,44 @@ pub(crate) fn defaults_within_named() -> Rule {
 
 /// Rule of a template: its default idle timeout is within its own bounds.
 pub(crate) fn default_idle_timeout_within() -> Rule {
-    let (value, bounds) = (
-        "self.defaultIdleShutdown.idleTimeoutInMinutes",
-        "self.idleShutdownOverrides",
-    );
+    let ends = [
+        ".?idleShutdownOverrides.?minIdleTimeoutInMinutes",
+        ".?idleShutdownOverrides.?maxIdleTimeoutInMinutes",
+    ];
+    default_within(
+        "defaultIdleShutdown",
+        "idleTimeoutInMinutes",
+        ends,
+        "idleShutdownOverrides",
+    )
+}
+
+/// Rule of a template: its default start timeout is within its own bounds.
+pub(crate) fn default_start_timeout_within() -> Rule {
+    let ends = [
+        ".?limitBounds.?startTimeoutMinutes.?min",
+        ".?limitBounds.?startTimeoutMinutes.?max",
+    ];
+    default_within(
+        "defaultLimits",
+        "startTimeoutMinutes",
+        ends,
+        "limitBounds.startTimeoutMinutes",
+    )
+}
+
+/// Rule of a template: the number in `<default>.<field>` is not outside the optional `[least, most]`, which `bounds` holds.
+fn default_within(default: &str, field: &str, [least, most]: [&str; 2], bounds: &str) -> Rule {
+    let value = format!("self.{default}.{field}");
     let rule = format!(
-        "!has(self.defaultIdleShutdown) || !has({value}) || !has({bounds}) || \
-         ((!has({bounds}.minIdleTimeoutInMinutes) || {bounds}.minIdleTimeoutInMinutes <= {value}) && \
-         (!has({bounds}.maxIdleTimeoutInMinutes) || {value} <= {bounds}.maxIdleTimeoutInMinutes))"
+        "!has(self.{default}) || !has({value}) || \
+         (self{least}.orValue({value}) <= {value} && {value} <= self{most}.orValue({value}))"
     );
     Rule::new(rule)
-        .message("defaultIdleShutdown.idleTimeoutInMinutes must be within idleShutdownOverrides: change the default or the bounds")
-        .field_path(".defaultIdleShutdown.idleTimeoutInMinutes")
+        .message(Message::Message(format!(
+            "{default}.{field} must be within {bounds}: change the default or the bounds"
+        )))
+        .field_path(format!(".{default}.{field}"))
 }
 
 #[cfg(test)]

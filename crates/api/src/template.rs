@@ -2,6 +2,7 @@
 
 mod bounds;
 mod idle;
+mod limits;
 
 use std::collections::BTreeMap;
 
@@ -15,11 +16,13 @@ use serde::{Deserialize, Serialize};
 
 pub use bounds::{Bounds, PrimaryStorage, Requirement, ResourceBounds};
 pub use idle::IdleShutdownOverrides;
+pub use limits::{LimitBounds, MinutesRange};
 
 use crate::{
     schema,
     workspace::{
-        AccessType, ContainerConfig, IdleShutdown, OwnershipType, ResourceRequirements, SecondaryVolume,
+        AccessType, ContainerConfig, IdleShutdown, Limits, OwnershipType, ResourceRequirements,
+        SecondaryVolume,
     },
 };
 
@@ -58,7 +61,8 @@ use crate::{
     validation = Rule::new("!has(self.defaultResources) || !has(self.defaultResources.requests) || !has(self.defaultResources.limits) || self.defaultResources.requests.all(k, !(k in self.defaultResources.limits) || quantity(string(self.defaultResources.requests[k])).compareTo(quantity(string(self.defaultResources.limits[k]))) <= 0)")
         .message("defaultResources.requests must not exceed defaultResources.limits: lower the request, or raise the limit of the same name")
         .field_path(".defaultResources"),
-    validation = schema::default_idle_timeout_within()
+    validation = schema::default_idle_timeout_within(),
+    validation = schema::default_start_timeout_within()
 )]
 pub struct WorkspaceTemplateSpec {
     /// Name shown to people, 1 to 100 characters, without control characters and marks that change the reading direction.
@@ -215,6 +219,14 @@ pub struct WorkspaceTemplateSpec {
     /// What workspaces may say themselves about that. Unset: anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_shutdown_overrides: Option<IdleShutdownOverrides>,
+
+    /// Limits of workspaces that set none, field by field. Within `limitBounds`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_limits: Option<Limits>,
+
+    /// Bounds on the limits that workspaces set. Unset: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_bounds: Option<LimitBounds>,
 
     /// Ownership type of workspaces that set none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,6 +2,7 @@
 
 mod compute;
 mod idle;
+mod limits;
 mod status;
 mod storage;
 
@@ -18,6 +19,7 @@ pub use idle::{
     IdleDetection, IdleHttpGet, IdleScheme, IdleShutdown, IdleSignal, IdleStatus, LastActivityTimestamp,
     StopRule, StoppedBecause, TimestampFormat,
 };
+pub use limits::Limits;
 pub use status::{ContainerCounts, Endpoint, Phase, Resolved, ResolvedStorage, WorkspaceStatus};
 pub use storage::{DiskStatus, Retain, SecondaryVolume, Storage};
 
@@ -180,6 +182,11 @@ pub struct WorkspaceSpec {
     /// Unset: the template's, else it is never stopped for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_shutdown: Option<IdleShutdown>,
+
+    /// How long something may take before it is told to have failed, within the template's bounds. A change takes effect at once and
+    /// restarts nothing. Unset: the template's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
 
     /// Who may change and delete the workspace. Unset: the template's, else `OwnerOnly`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

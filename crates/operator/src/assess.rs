@@ -8,6 +8,7 @@ mod evidence;
 mod news;
 mod rare;
 mod remembered;
+mod timeout;
 mod told;
 
 use std::time::Duration;
@@ -21,8 +22,11 @@ use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::Event};
 use rules::ValidWorkspace;
 
-use self::evidence::{Evidence, Judging};
 pub use self::rare::{farewell, unreadable};
+use self::{
+    evidence::{Evidence, Judging},
+    timeout::{Cause, Start},
+};
 use crate::{
     record,
     references::Rejected,
@@ -51,7 +55,7 @@ pub struct Facts<'a> {
     pub world: &'a World,
     /// What kept a child from being written.
     pub obstacle: Option<&'a Obstacle>,
-    /// How long a pod without a node still counts as starting.
+    /// How long a pod without a node still counts as starting, where nobody limits starts.
     pub grace: Duration,
     /// Now.
     pub now: Timestamp,
@@ -93,15 +97,25 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
         .or(evidence.trouble);
     let alive = facts.world.wanted_pods() > 0;
     let pending = pending(facts, alive);
-    let trouble = steady(trouble, stand, &before, facts.world).map(|trouble| with_waiting(trouble, &pending));
     let run_id = facts.world.run_id().filter(|_| stand != Stand::Stopped);
+    let starting = run_id.filter(|_| stand == Stand::Starting);
+    let starting_since = timeout::since(&before, facts.world, starting, facts.now);
+    let valid = facts.verdict.as_ref().ok();
+    let start = Start::of(valid, starting_since.as_ref());
+    let left = start.as_ref().and_then(|start| start.left(facts.now));
+    let earlier = cause(&before, facts.world);
+    let trouble = steady(trouble, stand, earlier);
+    let trouble = match &start {
+        Some(start) if left.is_none() => Some(start.failed(trouble, earlier, facts.world)),
+        _ => trouble,
+    };
+    let trouble = trouble.map(|trouble| with_waiting(trouble, &pending));
     let disk = remembered::disk(&before, facts.world, run_id, stand == Stand::Running);
     let told = stand == Stand::Running || trouble.is_some();
     let started_at = run_id.and_then(|_| remembered::started_at(&before, facts.world, told));
     let conditions = told::conditions(facts, stand, trouble.as_ref(), disk.as_ref(), &before);
     let decisive = told::decisive(stand, trouble.as_ref(), facts.verdict.is_err());
     let decided_by = condition::find(&conditions, decisive).cloned();
-    let valid = facts.verdict.as_ref().ok();
     let status = WorkspaceStatus {
         observed_generation: facts.workspace.metadata.generation,
         phase: Some(told::phase(stand, trouble.as_ref())),
@@ -130,12 +144,13 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
         stopped_because: None,
         disk,
         started_at,
+        starting_since,
         conditions,
     };
     Assessment {
         news: news::news(facts.workspace.status.as_ref(), &status, facts.world),
         status,
-        recheck: evidence.recheck,
+        recheck: evidence.recheck.into_iter().chain(left).min(),
     }
 }
 
@@ -232,15 +247,15 @@ fn containers(world: &World) -> Option<ContainerCounts> {
 fn evidence(facts: &Facts<'_>, stand: Stand, before: &WorkspaceStatus) -> Evidence {
     let available = condition::find(&before.conditions, AVAILABLE);
     let unavailable = available.filter(|available| available.status == "False");
+    let valid = facts.verdict.as_ref().ok();
     let judging = Judging {
         now: facts.now,
-        grace: facts.grace,
+        // Whoever says how long a start may take says how long a node may be waited for.
+        grace: valid
+            .and_then(ValidWorkspace::start_timeout)
+            .unwrap_or(facts.grace),
         unavailable_since: unavailable.map(|it| it.last_transition_time.0),
-        profile: facts
-            .verdict
-            .as_ref()
-            .ok()
-            .and_then(|valid| valid.profile.as_ref()),
+        profile: valid.and_then(|valid| valid.profile.as_ref()),
     };
     match stand {
         Stand::Starting => evidence::of_start(facts.world, judging),
@@ -250,21 +265,20 @@ fn evidence(facts: &Facts<'_>, stand: Stand, before: &WorkspaceStatus) -> Eviden
     }
 }
 
+/// What was told to be wrong with the run that is on.
+fn cause<'a>(before: &'a WorkspaceStatus, world: &World) -> Option<Cause<'a>> {
+    let same_run = before.run_id.as_deref() == world.run_id();
+    let earlier =
+        condition::find(&before.conditions, DEGRADED).filter(|it| same_run && it.status == "True")?;
+    let message = earlier.message.split(WAITING).next().unwrap_or_default();
+    Some(Cause::told(&earlier.reason, message))
+}
+
 /// What is told stays in these words as long as the run and the cause stay: the kubelet words the same failing pull or
 /// mount in two ways, by turns. And an evicted pod is soon gone, while the next one is still on its way.
-fn steady(
-    trouble: Option<Trouble>,
-    stand: Stand,
-    before: &WorkspaceStatus,
-    world: &World,
-) -> Option<Trouble> {
-    let same_run = before.run_id.as_deref() == world.run_id();
-    let earlier = condition::find(&before.conditions, DEGRADED).filter(|it| same_run && it.status == "True");
+fn steady(trouble: Option<Trouble>, stand: Stand, earlier: Option<Cause<'_>>) -> Option<Trouble> {
     let Some(earlier) = earlier else { return trouble };
-    let words = || {
-        let words = earlier.message.split(WAITING).next().unwrap_or_default();
-        words.to_owned()
-    };
+    let words = || earlier.words.to_owned();
     match trouble {
         None if stand == Stand::Starting && earlier.reason == reason::EVICTED => Some(Trouble {
             reason: reason::EVICTED,

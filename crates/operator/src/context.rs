@@ -7,6 +7,7 @@ use rules::Settings;
 use crate::{
     backoff::Backoff, census::Census, early::Early, events::Recorder, idle, keys::Keys, memory::Memory,
     metrics::Metrics, outbox::Outbox, plan::Site, protect::Holds, putoff::PutOff, stores::Stores,
+    untold::Untold,
 };
 
 /// Shared by all passes.
@@ -25,6 +26,8 @@ pub struct Context {
     pub outbox: Outbox,
     /// Events that wait whether they come true.
     pub early: Early,
+    /// Events of statuses whose write got no answer.
+    pub untold: Untold,
     /// Looks at pods that many passes share.
     pub census: Census,
     /// Statuses that are put off while much goes on.
@@ -56,6 +59,7 @@ impl Context {
             site,
             outbox: Outbox::default(),
             early: Early::default(),
+            untold: Untold::default(),
             census: Census::default(),
             put_off: PutOff::default(),
             metrics: Metrics::default(),

@@ -44,6 +44,7 @@ pub mod stores;
 pub mod tasks;
 pub mod transitions;
 pub mod trouble;
+pub mod untold;
 pub mod walls;
 pub mod watch;
 pub mod world;

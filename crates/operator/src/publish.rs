@@ -12,7 +12,6 @@ use kube::{
 use serde_json::json;
 
 use crate::{
-    apply::unchecked,
     context::Context,
     failure::{is_everyday, message_of, reason_of},
     outbox::{Left, Stamped},
@@ -59,6 +58,9 @@ pub async fn publish(
         if context.put_off.status(&key, &identity.uid).is_some() {
             context.put_off.forget(&key);
         }
+        // A write that got no answer came about.
+        let told = context.untold.found(identity, &status);
+        say(context, identity, newness, told).await;
         return Ok(None);
     }
     let passes = news.is_empty() && transitions::is_passing(before, &status, asked);
@@ -74,7 +76,8 @@ pub async fn publish(
         "metadata": {"name": identity.name, "uid": identity.uid},
         "status": status,
     });
-    let params = unchecked(PatchParams::apply(names::OPERATOR_STATUS).force());
+    let params = PatchParams::apply(names::OPERATOR_STATUS).force();
+    let word = context.untold.send(identity, before, news);
     match workspaces
         .patch_status(&identity.name, &params, &Patch::Apply(&intent))
         .await
@@ -87,18 +90,25 @@ pub async fn publish(
             });
         }
         // Gone, or another one of the same name: nobody is left to be told.
-        Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(None),
+        Err(kube::Error::Api(answer)) if answer.code == 404 => {
+            word.is_in_vain();
+            return Ok(None);
+        }
         Err(error) => return Err(error.into()),
     }
     context.metrics.write("publish");
     if !passes {
         context.put_off.forget(&key);
     }
-    let mut told = transitions::events(before, &status);
-    told.extend(news);
+    let told = word.stands(&status);
+    say(context, identity, newness, told).await;
+    Ok(None)
+}
+
+/// Tells what does not wait. `newness`: for how much longer the workspace is new.
+async fn say(context: &Context, identity: &Identity, newness: Option<Duration>, told: Vec<Event>) {
     let told = context.early.hold(identity, newness, told);
     tell(context, identity, told).await;
-    Ok(None)
 }
 
 /// Tells what waited, if it is still so: `missing` is why the workspace must not run. The answer is how long the rest waits.

@@ -118,7 +118,9 @@ pub async fn reconcile(object: Arc<Guarded<Workspace>>, context: Arc<Context>) -
     }
     context.backoff.reset(&key);
     Ok(match next {
-        Next::Settled(after) => Action::requeue(after.unwrap_or_else(|| spread(RESYNC))),
+        Next::Settled(after) => {
+            Action::requeue(after.map_or_else(|| spread(RESYNC), |after| after.min(RESYNC)))
+        }
         Next::Hindered(_) | Next::Never => Action::await_change(),
     })
 }

@@ -164,6 +164,7 @@ async fn work(
         context.idle.clear();
         context.put_off.clear();
         context.early.clear();
+        context.untold.clear();
     }
 }
 
@@ -227,4 +228,5 @@ fn forget(context: &Context, workspace: &ObjectRef<kube::api::DynamicObject>) {
     context.idle.forget(&key);
     context.put_off.forget(&key);
     context.early.forget(&key);
+    context.untold.forget(&key);
 }

@@ -5,7 +5,7 @@ mod pod;
 
 use api::template::{Label, PodSecurity};
 use api::workspace::{
-    AccessType, ContainerConfig, IdleShutdown, OwnershipType, ResourceRequirements, SecondaryVolume,
+    AccessType, ContainerConfig, IdleShutdown, Limits, OwnershipType, ResourceRequirements, SecondaryVolume,
 };
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 use k8s_openapi::api::core::v1::EnvVar;
@@ -15,6 +15,7 @@ pub use home::Home;
 pub use pod::PodShape;
 
 use crate::idle;
+use crate::limits;
 use crate::resources;
 use crate::settings::Settings;
 
@@ -48,6 +49,8 @@ pub struct Effective {
     pub base_labels: Vec<Label>,
     /// When it is stopped for idleness, everything set but the detection; `None`: nobody says anything.
     pub idle: Option<IdleShutdown>,
+    /// How long something may take.
+    pub limits: Limits,
     /// Who may change it.
     pub ownership: OwnershipType,
     /// Who may connect.
@@ -108,6 +111,7 @@ pub fn effective(
             .map(|template| template.base_labels.clone())
             .unwrap_or_default(),
         idle: idle::effective(spec.idle_shutdown.as_ref(), template),
+        limits: limits::effective(spec.limits.as_ref(), template),
         ownership: spec
             .ownership_type
             .or_else(|| template?.default_ownership_type)
@@ -309,6 +313,7 @@ mod tests {
                 container_config: Some(once.container.clone()),
                 access_type: Some(once.access),
                 idle_shutdown: once.idle.clone(),
+                limits: Some(once.limits),
                 manager_ref: once.manager_ref.clone(),
                 ..Default::default()
             };

@@ -5,6 +5,8 @@ use std::time::Duration;
 use api::WorkspaceTemplateSpec;
 use api::workspace::{IdleDetection, IdleScheme, IdleShutdown, TimestampFormat};
 
+use crate::limits::span;
+
 /// Minutes of those who switch it on and name none.
 const BUILT_IN_MINUTES: i32 = 60;
 /// Jupyter's page about itself; what is asked beside it lies beside it.
@@ -24,7 +26,7 @@ pub struct Idle {
 impl Idle {
     /// The time without activity.
     pub fn timeout(&self) -> Duration {
-        Duration::from_secs(u64::try_from(self.minutes).unwrap_or(1).max(1) * 60)
+        span(self.minutes)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Judged workspace and its manager -> a workspace that can be planned without failing (pure).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use api::manager::NetworkPolicySettings;
 use api::template::{Label, PodSecurity};
 use api::workspace::{
-    AccessType, ContainerConfig, OwnershipType, Resolved, ResolvedStorage, ResourceRequirements,
+    AccessType, ContainerConfig, Limits, OwnershipType, Resolved, ResolvedStorage, ResourceRequirements,
     SecondaryVolume,
 };
 use api::{Workspace, WorkspaceManager};
@@ -21,7 +22,7 @@ use crate::references::References;
 use crate::routes::{self, Routes};
 use crate::settings::{ImagePullPolicy, Settings};
 use crate::violation::Violation;
-use crate::{checks, names};
+use crate::{checks, limits, names};
 
 /// A workspace that breaks no rule, with everything resolved. Only [`admit`](crate::admit) makes one, so whoever holds one can
 /// plan its children without a way to fail.
@@ -70,6 +71,8 @@ pub struct ValidWorkspace {
     pub profile: Option<ExecutionProfile>,
     /// When it is stopped for idleness; `None`: never.
     pub idle: Option<Idle>,
+    /// How long something may take.
+    pub limits: Limits,
     /// Who may change it.
     pub ownership: OwnershipType,
     /// Who may connect.
@@ -127,6 +130,7 @@ pub(crate) fn resolve(
         pod_security,
         base_labels,
         idle,
+        limits,
         ownership,
         access,
         manager_ref: _,
@@ -176,6 +180,7 @@ pub(crate) fn resolve(
         base_labels,
         profile,
         idle,
+        limits,
         ownership,
         access: if routing.refuses_guests() {
             AccessType::OwnerOnly
@@ -219,6 +224,11 @@ impl ValidWorkspace {
         self.resources.clone().into()
     }
 
+    /// How long a start may take; `None`: any time.
+    pub fn start_timeout(&self) -> Option<Duration> {
+        self.limits.start_timeout_minutes.map(limits::span)
+    }
+
     /// The effective values as status shows them.
     pub fn resolved(&self) -> Resolved {
         let mut storage = ResolvedStorage {
@@ -245,6 +255,7 @@ impl ValidWorkspace {
             storage: Some(storage),
             execution_profile: self.profile.as_ref().map(|profile| profile.name.clone()),
             idle_timeout_in_minutes: self.idle.as_ref().map(|idle| idle.minutes),
+            start_timeout_minutes: self.limits.start_timeout_minutes,
             ownership_type: Some(self.ownership),
             manager: Some(self.manager.clone()),
             access_type: Some(self.access),

@@ -12,13 +12,14 @@ use crate::review::Request;
 use crate::rights::Right;
 
 /// Fields of the spec that change nothing about what runs.
-const ABOUT_PEOPLE: [&str; 6] = [
+const ABOUT_PEOPLE: [&str; 7] = [
     "displayName",
     "desiredStatus",
     "ownershipType",
     "accessType",
     "appType",
     "idleShutdown",
+    "limits",
 ];
 
 /// What the requester may not use.

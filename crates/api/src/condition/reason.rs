@@ -141,8 +141,11 @@ reasons! {
         "The container runs for over 60 s and its readiness probe has not succeeded.",
         "Check that the application listens on 0.0.0.0 and on spec.port, or answers spec.readinessProbe; see `kubectl logs`.";
 
+    START_TIMEOUT = "StartTimeout", "Degraded=True",
+        "The pod was not ready within status.resolved.startTimeoutMinutes of the beginning of its run. It goes on waiting; the message says what was in its way last.",
+        "Mend what the message names: the workspace goes on by itself. Or stop it; or allow it more time in spec.limits.startTimeoutMinutes, as far as the template does.";
     UNSCHEDULABLE = "Unschedulable", "Degraded=True",
-        "No node can take the pod. The phase stays Starting for a grace in which autoscalers may add nodes (setting unschedulableGraceSeconds, 300), then it is Failed.",
+        "No node can take the pod. The phase stays Starting for as long as a start may take, so that autoscalers may add nodes, then it is Failed; where nobody limits it, that is the setting unschedulableGraceSeconds (300).",
         "Ask for less cpu, memory or GPUs, correct spec.nodeSelector, affinity or tolerations, stop another workspace, or have nodes added.";
     EVICTED = "Evicted", "Degraded=True",
         "The node ran out of a resource, was drained or needed the room, and the pod was taken off it. A new pod is on its way; it is told until that one is ready.",

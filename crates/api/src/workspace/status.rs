@@ -13,8 +13,8 @@ use super::{
 };
 use crate::schema;
 
-/// What is. Everything here can be rebuilt from the world, but `disk` and `startedAt`: which disk was there before, and that
-/// something ran, are remembered nowhere else.
+/// What is. Everything here can be rebuilt from the world, but `disk`, `startedAt` and `startingSince`: which disk was there
+/// before, and when a run began and had something to lose, are remembered nowhere else.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkspaceStatus {
@@ -76,6 +76,9 @@ pub struct WorkspaceStatus {
     /// once, because nobody has anything to lose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
+    /// Since when this run has been on its way to its first ready pod. Absent once there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starting_since: Option<Time>,
     /// `Valid`, `Available`, `Progressing`, `Degraded`, `Stopped`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -145,6 +148,9 @@ pub struct Resolved {
     /// Minutes without activity after which it is stopped; absent: it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_timeout_in_minutes: Option<i32>,
+    /// Minutes that a start may take; absent: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_timeout_minutes: Option<i32>,
     /// Who may change and delete the workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ownership_type: Option<OwnershipType>,

@@ -204,7 +204,7 @@ fn holds(pod: &Pod, type_: &str) -> bool {
 }
 
 /// The name of the pod's node.
-fn node_of(pod: &Pod) -> Option<&str> {
+pub(super) fn node_of(pod: &Pod) -> Option<&str> {
     pod.spec.as_ref()?.node_name.as_deref()
 }
 

@@ -318,6 +318,7 @@ proptest! {
 
 mod failures;
 mod hands;
+mod timeout;
 mod trouble;
 
 #[test]

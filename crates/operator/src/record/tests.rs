@@ -13,7 +13,7 @@ use super::*;
 use crate::fixtures;
 
 /// Fields of a Workspace's spec that shape no pod, and why.
-const OTHERWISE: [&str; 10] = [
+const OTHERWISE: [&str; 11] = [
     "accessType",    // the gateway's
     "appType",       // says nothing to anybody
     "desiredStatus", // whether a pod runs, not which
@@ -24,6 +24,7 @@ const OTHERWISE: [&str; 10] = [
     "updatePolicy",  // when, not what
     "variables",     // recorded where their values stand
     "idleShutdown",
+    "limits", // when a start counts as failed, at once
 ];
 
 /// What the build of the first format wrote for `demo`.

@@ -56,6 +56,7 @@ fn written(spec: &WorkspaceSpec, effective: &Effective) -> WorkspaceSpec {
         container_security_context: pod.container_security_context,
         ownership_type: Some(effective.ownership),
         access_type: Some(effective.access),
+        limits: Some(effective.limits),
         manager_ref: effective.manager_ref.clone(),
         execution_profile_ref: effective.profile_ref.clone(),
         ..spec.clone()

@@ -1,16 +1,15 @@
 //! Idle shutdown of a workspace, or of a template, and the template's bounds on it -> violations (pure).
 
-use api::template::IdleShutdownOverrides;
+use api::template::{IdleShutdownOverrides, MinutesRange};
 use api::workspace::{IdleDetection, IdleShutdown};
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 
+use super::minutes;
 use crate::checks;
 use crate::idle::{STATUS_PAGE, by_default, fields, is_on};
 use crate::violation::Violation;
 
 const FIELD: &str = "spec.idleShutdown";
-/// A year.
-const MOST_MINUTES: i32 = 525_600;
 
 /// What is wrong with what a workspace says, by itself.
 pub(super) fn given(spec: &WorkspaceSpec) -> Vec<Violation> {
@@ -30,28 +29,12 @@ pub(super) fn within(
         return kept(spec.idle_shutdown.as_ref(), effective, template);
     }
     let given = spec.idle_shutdown.as_ref();
-    let minutes = given.and_then(|given| given.idle_timeout_in_minutes);
-    let mut found = Vec::new();
-    if let Some(value) = minutes.or_else(|| effective.filter(|_| is_on(effective))?.idle_timeout_in_minutes) {
-        let filled = if minutes.is_some() {
-            ""
-        } else {
-            "(filled in, since unset) "
-        };
-        let rule = match (
-            bounds.min_idle_timeout_in_minutes,
-            bounds.max_idle_timeout_in_minutes,
-        ) {
-            (Some(min), _) if value < min => Some(format!(
-                "{filled}is less than the template's minimum {min}: choose at least {min} minutes"
-            )),
-            (_, Some(max)) if value > max => Some(format!(
-                "{filled}is more than the template's maximum {max}: choose at most {max} minutes"
-            )),
-            _ => None,
-        };
-        found.extend(rule.map(|rule| Violation::new(minutes_of(FIELD), value.to_string(), rule)));
-    }
+    let own = given.and_then(|given| given.idle_timeout_in_minutes);
+    let value = own.or_else(|| effective.filter(|_| is_on(effective))?.idle_timeout_in_minutes);
+    let mut found: Vec<_> = value
+        .and_then(|value| minutes::within(minutes_of(FIELD), value, own.is_some(), range(bounds)))
+        .into_iter()
+        .collect();
     let never = given.is_some_and(|given| given.enabled == Some(false));
     if let Some(max) = bounds.max_idle_timeout_in_minutes
         && never
@@ -111,48 +94,29 @@ pub(super) fn template(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
     let Some(bounds) = &spec.idle_shutdown_overrides else {
         return found;
     };
-    let (min, max) = (
-        bounds.min_idle_timeout_in_minutes,
-        bounds.max_idle_timeout_in_minutes,
-    );
-    for (end, value) in [("minIdleTimeoutInMinutes", min), ("maxIdleTimeoutInMinutes", max)] {
-        found.extend(value.and_then(|value| range(format!("{BOUNDS}.{end}"), value)));
-    }
-    if let (Some(min), Some(max)) = (min, max)
-        && min > max
-    {
-        let rule = format!("is more than maxIdleTimeoutInMinutes {max}: nothing can be between them");
-        found.push(Violation::new(
-            format!("{BOUNDS}.minIdleTimeoutInMinutes"),
-            min.to_string(),
-            rule,
-        ));
-    }
-    if let Some(value) = default.and_then(|default| default.idle_timeout_in_minutes) {
-        let rule = match (min, max) {
-            (Some(min), _) if value < min => Some(format!("is less than the template's own minimum {min}")),
-            (_, Some(max)) if value > max => Some(format!("is more than the template's own maximum {max}")),
-            _ => None,
-        };
-        found.extend(rule.map(|rule| Violation::new(minutes_of(DEFAULT), value.to_string(), rule)));
-    }
+    let ends = ["minIdleTimeoutInMinutes", "maxIdleTimeoutInMinutes"].map(|end| format!("{BOUNDS}.{end}"));
+    let value = default.and_then(|default| default.idle_timeout_in_minutes);
+    let value = value.map(|value| (minutes_of(DEFAULT), value));
+    found.extend(minutes::template(ends, range(bounds), value));
     found
+}
+
+fn range(bounds: &IdleShutdownOverrides) -> MinutesRange {
+    MinutesRange {
+        min: bounds.min_idle_timeout_in_minutes,
+        max: bounds.max_idle_timeout_in_minutes,
+    }
 }
 
 fn minutes_of(field: &str) -> String {
     format!("{field}.idleTimeoutInMinutes")
 }
 
-fn range(field: String, minutes: i32) -> Option<Violation> {
-    let rule = format!("is no timeout: choose 1 to {MOST_MINUTES} minutes");
-    (!(1..=MOST_MINUTES).contains(&minutes)).then(|| Violation::new(field, minutes.to_string(), rule))
-}
-
 /// What is wrong with it whoever says it. The schema says the same.
 fn shape(field: &str, idle: &IdleShutdown) -> Vec<Violation> {
     let minutes = idle.idle_timeout_in_minutes;
     let mut found: Vec<_> = minutes
-        .and_then(|minutes| range(minutes_of(field), minutes))
+        .and_then(|minutes| minutes::range(minutes_of(field), minutes))
         .into_iter()
         .collect();
     if let Some(detection) = &idle.detection {

@@ -9,7 +9,9 @@ mod identities;
 mod idle;
 mod image;
 mod labels;
+mod limits;
 mod manager;
+mod minutes;
 mod mounts;
 mod named;
 mod parts;
@@ -98,6 +100,7 @@ pub(crate) fn workspace(case: &Case<'_>) -> Vec<Violation> {
     found.extend(parts::Parts::of_workspace(given).faults(effective.pod_security, &volumes, has_patterns));
     found.extend(variables::given(&given.variables));
     found.extend(idle::given(given));
+    found.extend(limits::given(given));
     found.extend(together(case));
     if let Some(bounds) = bounds {
         found.extend(within(case, bounds));
@@ -135,6 +138,7 @@ fn within(case: &Case<'_>, bounds: &api::WorkspaceTemplateSpec) -> Vec<Violation
     let name = case.profile.map(ResourceExt::name_any).unwrap_or_default();
     let mut found = custom::refused(given, bounds);
     found.extend(idle::within(given, effective.idle.as_ref(), bounds));
+    found.extend(limits::within(given, effective.limits, bounds));
     found.extend(totals::beyond(
         "spec.initContainers",
         &effective.resources,

@@ -9,7 +9,7 @@ use api::{WorkspaceSpec, WorkspaceTemplate, WorkspaceTemplateSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use kube::ResourceExt as _;
 
-use super::{idle, image, labels, mounts, parts, requirements, spec_size, totals};
+use super::{idle, image, labels, limits, mounts, parts, requirements, spec_size, totals};
 use crate::checks::syntax::object_name;
 use crate::checks::{self, resources};
 use crate::defaults::effective;
@@ -104,6 +104,7 @@ fn values(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
     found.extend(parts::Parts::of_template(spec).faults(spec.pod_security, &volumes, false));
     found.extend(labels::base("spec.baseLabels", &spec.base_labels));
     found.extend(idle::template(spec));
+    found.extend(limits::template(spec));
     for (field, name, kind) in [
         ("spec.managerRef", &spec.manager_ref, "WorkspaceManager"),
         (

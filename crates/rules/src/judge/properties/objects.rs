@@ -130,6 +130,14 @@ fn workspace_fields() -> Vec<Field> {
                 json!({"detection": {"httpGet": {"path": "/x"}}}),
             ],
         ),
+        (
+            "limits",
+            vec![json!({"startTimeoutMinutes": 20}), json!({})],
+            vec![
+                json!({"startTimeoutMinutes": 0}),
+                json!({"startTimeoutMinutes": 90}),
+            ],
+        ),
         ("ownershipType", vec![json!("Public")], vec![]),
         ("accessType", vec![json!("Public"), json!("OwnerOnly")], vec![]),
         ("managerRef", vec![json!("main")], vec![json!("none")]),
@@ -239,6 +247,16 @@ fn template_fields() -> Vec<Field> {
             "idleShutdownOverrides",
             vec![json!({"maxIdleTimeoutInMinutes": 120})],
             vec![json!({"allow": false}), json!({"minIdleTimeoutInMinutes": 50})],
+        ),
+        (
+            "defaultLimits",
+            vec![json!({"startTimeoutMinutes": 30})],
+            vec![json!({"startTimeoutMinutes": 70})],
+        ),
+        (
+            "limitBounds",
+            vec![json!({"startTimeoutMinutes": {"min": 10, "max": 60}})],
+            vec![json!({"startTimeoutMinutes": {"min": 3, "max": 2}})],
         ),
         ("defaultAccessType", vec![json!("Public")], vec![]),
         ("managerRef", vec![json!("main")], vec![]),

@@ -1,0 +1,31 @@
+//! Within what a workspace may choose its limits (pure).
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Bounds on what workspaces may say in `limits`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LimitBounds {
+    /// Of `limits.startTimeoutMinutes`. Its `max` is also the limit of workspaces for which nobody names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_timeout_minutes: Option<MinutesRange>,
+}
+
+/// Minutes from `min` to `max`. Both ends belong to the range; an end left unset is open.
+#[derive(KubeSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("!has(self.min) || !has(self.max) || self.min <= self.max")
+        .message("min must not be greater than max")
+)]
+pub struct MinutesRange {
+    /// Fewest minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 525_600))]
+    pub min: Option<i32>,
+    /// Most minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 525_600))]
+    pub max: Option<i32>,
+}

@@ -1,0 +1,58 @@
+//! Minutes, and a template's bounds on them -> violations (pure).
+
+use api::template::MinutesRange;
+
+use crate::violation::Violation;
+
+/// A year.
+const MOST: i32 = 525_600;
+
+/// Whether it is a time that anything can take. The schema says the same.
+pub(super) fn range(field: String, minutes: i32) -> Option<Violation> {
+    let rule = format!("is no timeout: choose 1 to {MOST} minutes");
+    (!(1..=MOST).contains(&minutes)).then(|| Violation::new(field, minutes.to_string(), rule))
+}
+
+/// Whether a workspace's minutes are within its template's bounds. `is_given`: they are its own, and were not filled in.
+pub(super) fn within(field: String, minutes: i32, is_given: bool, bounds: MinutesRange) -> Option<Violation> {
+    let filled = if is_given { "" } else { "(filled in, since unset) " };
+    let rule = match bounds {
+        MinutesRange { min: Some(min), .. } if minutes < min => {
+            format!("{filled}is less than the template's minimum {min}: choose at least {min} minutes")
+        }
+        MinutesRange { max: Some(max), .. } if minutes > max => {
+            format!("{filled}is more than the template's maximum {max}: choose at most {max} minutes")
+        }
+        _ => return None,
+    };
+    Some(Violation::new(field, minutes.to_string(), rule))
+}
+
+/// What contradicts itself in a template: ends of the range, by their paths, and the default, by its own.
+pub(super) fn template(
+    [min_field, max_field]: [String; 2],
+    bounds: MinutesRange,
+    default: Option<(String, i32)>,
+) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let MinutesRange { min, max } = bounds;
+    for (field, end) in [(&min_field, min), (&max_field, max)] {
+        found.extend(end.and_then(|end| range(field.clone(), end)));
+    }
+    if let (Some(min), Some(max)) = (min, max)
+        && min > max
+    {
+        let name = max_field.rsplit('.').next().unwrap_or_default();
+        let rule = format!("is more than {name} {max}: nothing can be between them");
+        found.push(Violation::new(min_field, min.to_string(), rule));
+    }
+    if let Some((field, value)) = default {
+        let rule = match (min, max) {
+            (Some(min), _) if value < min => Some(format!("is less than the template's own minimum {min}")),
+            (_, Some(max)) if value > max => Some(format!("is more than the template's own maximum {max}")),
+            _ => None,
+        };
+        found.extend(rule.map(|rule| Violation::new(field, value.to_string(), rule)));
+    }
+    found
+}
