@@ -12,6 +12,7 @@ use kube::{
 use serde_json::json;
 
 use crate::{
+    apply::unchecked,
     context::Context,
     failure::{is_everyday, message_of, reason_of},
     outbox::{Left, Stamped},
@@ -76,7 +77,7 @@ pub async fn publish(
         "metadata": {"name": identity.name, "uid": identity.uid},
         "status": status,
     });
-    let params = PatchParams::apply(names::OPERATOR_STATUS).force();
+    let params = unchecked(PatchParams::apply(names::OPERATOR_STATUS).force());
     let word = context.untold.send(identity, before, news);
     match workspaces
         .patch_status(&identity.name, &params, &Patch::Apply(&intent))
