@@ -44,6 +44,9 @@ pub struct Claims<'a> {
     /// Unix seconds at which who asks is signed out, whatever happens; none: never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_end: Option<i64>,
+    /// Whether who asks showed a token with the request itself, which no browser adds of its own accord to what a page sends.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub bearer: bool,
 }
 
 impl<'a> Claims<'a> {
@@ -57,6 +60,7 @@ impl<'a> Claims<'a> {
             issued: now,
             ends: now + LIFE,
             session_end: None,
+            bearer: false,
         }
     }
 }

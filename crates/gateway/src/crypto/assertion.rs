@@ -27,6 +27,8 @@ pub struct Asker<'a> {
     pub user: &'a str,
     /// When they are signed out, Unix seconds; none for who is not signed in but sends a token.
     pub session_end: Option<i64>,
+    /// Whether they sent a token, and no cookie of ours.
+    pub bearer: bool,
 }
 
 /// Makes assertions and keeps them for a while.
@@ -41,6 +43,7 @@ struct Kept {
     value: HeaderValue,
     ends: i64,
     session_end: Option<i64>,
+    bearer: bool,
 }
 
 impl fmt::Debug for Assertions {
@@ -73,13 +76,15 @@ impl Assertions {
         let now = self.clock.now();
         // The clock may have been set back as well.
         let is_fresh = |kept: &Kept| (now + LEFT..=now + LIFE).contains(&kept.ends);
+        let said = |kept: &Kept| kept.session_end == asker.session_end && kept.bearer == asker.bearer;
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let found = kept.get(asker.uid).and_then(|people| people.get(asker.user));
-        if let Some(found) = found.filter(|kept| is_fresh(kept) && kept.session_end == asker.session_end) {
+        if let Some(found) = found.filter(|kept| is_fresh(kept) && said(kept)) {
             return Ok(found.value.clone());
         }
         let claims = Claims {
             session_end: asker.session_end,
+            bearer: asker.bearer,
             ..Claims::new(api::names::GATEWAY, asker.uid, asker.user, now)
         };
         let mut value = HeaderValue::try_from(self.signer.sign(&claims)?).map_err(|_| NotSigned)?;
@@ -101,6 +106,7 @@ impl Assertions {
             value: value.clone(),
             ends: claims.ends,
             session_end: asker.session_end,
+            bearer: asker.bearer,
         };
         people.insert(asker.user.to_owned(), made);
         Ok(value)
@@ -109,6 +115,8 @@ impl Assertions {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
     use kit::rotating_keys::MasterKey;
 
     use super::*;
@@ -129,7 +137,13 @@ mod tests {
             uid,
             user: "alice",
             session_end: Some(9000),
+            bearer: false,
         }
+    }
+
+    fn claims(value: &HeaderValue) -> serde_json::Value {
+        let claims = value.to_str().unwrap().split('.').nth(1).unwrap();
+        serde_json::from_slice(&BASE64URL.decode(claims).unwrap()).unwrap()
     }
 
     #[test]
@@ -148,6 +162,20 @@ mod tests {
         assert_ne!(assertions.of(bob).unwrap(), first);
         clock.advance(1);
         assert_ne!(assertions.of(alice("u")).unwrap(), first);
+    }
+
+    #[test]
+    fn that_somebody_sent_a_token_is_said_of_that_request_alone() {
+        let assertions = assertions(&Clock::manual(1000));
+        let script = Asker {
+            bearer: true,
+            ..alice("u")
+        };
+        for _ in 0..2 {
+            assert_eq!(claims(&assertions.of(script).unwrap())["bearer"], true);
+            let page = claims(&assertions.of(alice("u")).unwrap());
+            assert!(page.get("bearer").is_none(), "{page}");
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::index::{Domain, Index, Site, Target};
 use crate::metrics::Metrics;
 use crate::oidc::Providers;
 use crate::request::cookies::{self, StripList};
-use crate::session::{Session, Sessions};
+use crate::session::{Credential, Session, Sessions};
 use crate::throttle::Throttle;
 
 /// Rule of a denial: no workspace is there.
@@ -167,6 +167,7 @@ impl AppState {
             uid: &target.uid,
             user: &session.identity.user_name,
             session_end: Some(session.end),
+            bearer: session.credential != Credential::Login,
         };
         self.assertions.of(asker).map_err(|error| {
             tracing::error!(%error, "nobody can be vouched for");

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use gateway::verify::Doorkeeper;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::browser::{Browser, headers};
@@ -12,10 +12,14 @@ use crate::support::world::{LAB, NOW, OPEN, World, origin};
 const NAME: &str = "workspace-assertion";
 
 /// What the one assertion says, without looking at its signature.
-fn claims(headers: &HeaderMap) -> Value {
+pub(super) fn claims(headers: &HeaderMap) -> Value {
     let values: Vec<_> = headers.get_all(NAME).iter().collect();
     assert_eq!(values.len(), 1, "{values:?}");
-    let token = values[0].to_str().unwrap();
+    said(values[0])
+}
+
+pub(super) fn said(assertion: &HeaderValue) -> Value {
+    let token = assertion.to_str().unwrap();
     let body = BASE64URL.decode(token.split('.').nth(1).unwrap()).unwrap();
     serde_json::from_slice(&body).unwrap()
 }
@@ -77,9 +81,7 @@ async fn a_refusal_carries_none_and_a_websocket_one_of_its_own() {
     let Ok((target, grant)) = Doorkeeper::admit(&*world.app, &LAB.into(), &lines).await else {
         panic!("she may")
     };
-    let mut vouched = HeaderMap::new();
-    vouched.insert(NAME, Doorkeeper::vouch(&*world.app, &target, &grant).unwrap());
-    let said = claims(&vouched);
+    let said = said(&Doorkeeper::vouch(&*world.app, &target, &grant).unwrap());
     assert_eq!(
         (&said["sub"], &said["aud"]),
         (&json!("alice"), &json!(target.uid))

@@ -5,9 +5,10 @@ use gateway::index::Target;
 use gateway::request::cookies;
 use http::{HeaderMap, Method, StatusCode};
 use rules::access::Shared;
-use serde_json::{Value, json};
+use serde_json::json;
 use testkit::api_server::Fault;
 
+use super::assertion::claims;
 use crate::support::browser::{Answer, NAVIGATION, headers};
 use crate::support::tokens::{CLUSTER, ROBOT, Tokens, token};
 use crate::support::world::{AUTH, BOBS, LAB, NONE, NOW, OPEN, World, origin, target};
@@ -31,17 +32,6 @@ fn asked(world: &World) -> Vec<String> {
         .collect()
 }
 
-/// Whom the application is told to serve.
-fn vouched(answer: &Answer) -> Value {
-    use base64::Engine as _;
-    let assertion = answer.headers["workspace-assertion"].to_str().unwrap();
-    let claims = assertion.split('.').nth(1).unwrap();
-    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD
-        .decode(claims)
-        .unwrap();
-    serde_json::from_slice(&claims).unwrap()
-}
-
 #[tokio::test]
 async fn while_tokens_do_not_count_nobody_asks_about_them_and_nobody_is_invited_to_send_any() {
     let world = World::new().await;
@@ -63,9 +53,11 @@ async fn a_service_account_s_token_admits_to_what_its_account_may_open() {
     // The token goes no further, and nothing comes back that could be kept.
     assert!(!answer.headers.contains_key("authorization"));
     assert!(!answer.headers.contains_key("set-cookie"));
-    let vouched = vouched(&answer);
+    let vouched = claims(&answer.headers);
     assert_eq!(vouched["sub"], ROBOT);
     assert_eq!(vouched["aud"], format!("uid-of-{OPEN}"));
+    // So the application asks for no proof that a page cannot forge: no page sends this unasked.
+    assert_eq!(vouched["bearer"], true);
     assert_eq!(asked(world), ["tokenreviews", "subjectaccessreviews"]);
     for _ in 0..5 {
         assert_eq!(get(world, OPEN, with(&robot)).await.status, StatusCode::OK);
@@ -221,7 +213,8 @@ async fn a_ticket_decides_alone_whatever_authorization_says() {
     for authorization in [&format!("Bearer {robot}"), "Bearer garbage", "token abc"] {
         let answer = send(&ticket, authorization).await;
         assert_eq!(answer.status, StatusCode::OK, "{authorization}");
-        assert_eq!(vouched(&answer)["sub"], "alice");
+        assert_eq!(claims(&answer.headers)["sub"], "alice");
+        assert_eq!(claims(&answer.headers).get("bearer"), None, "{authorization}");
         assert!(!answer.headers.contains_key("authorization"));
     }
     // And one that does not count is not made good by a token.

@@ -7,9 +7,11 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use testkit::issuer::Signature;
 
+use super::assertion::claims;
 use super::bearer::{get, with};
+use crate::support::browser::headers;
 use crate::support::tokens::{SCRIPTS, Tokens};
-use crate::support::world::{BOBS, ISSUER, LAB, NOW, PARTNERS};
+use crate::support::world::{BOBS, ISSUER, LAB, NOW, PARTNERS, origin};
 
 #[tokio::test]
 async fn a_person_s_token_is_as_good_as_their_login() {
@@ -29,6 +31,24 @@ async fn a_person_s_token_is_as_good_as_their_login() {
     );
     // No session comes of it.
     assert!(tokens.world.sessions().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_person_s_script_is_not_said_of_their_browser_beside_it() {
+    let tokens = Tokens::new().await;
+    let (world, script) = (&tokens.world, tokens.person("alice", &json!({})));
+    let alice = world.browser("alice");
+    assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
+    for _ in 0..2 {
+        let answer = get(world, LAB, with(&script)).await;
+        assert_eq!(claims(&answer.headers)["bearer"], true);
+        let lines = headers(&[("sec-fetch-site", "same-origin")]);
+        let page = alice
+            .send("GET", &format!("{}/api/status", origin(LAB)), lines)
+            .await;
+        assert_eq!(claims(&page.headers)["sub"], "alice");
+        assert_eq!(claims(&page.headers).get("bearer"), None);
+    }
 }
 
 #[tokio::test]
@@ -211,7 +231,7 @@ async fn a_storm_of_unknown_keys_fetches_keys_once_a_minute_and_keeps_nobody_fro
     });
     let bob = tokens.world.browser("bob");
     assert!(
-        bob.open(&format!("{}/", crate::support::world::origin(BOBS)))
+        bob.open(&format!("{}/", origin(BOBS)))
             .await
             .is_inside()
     );

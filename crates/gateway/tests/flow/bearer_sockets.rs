@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use gateway::verify::Doorkeeper as _;
+use gateway::verify::Doorkeeper;
 use http::{Request, StatusCode};
 use tokio::time::{Instant, advance};
 
+use super::assertion::said;
 use super::bearer::with;
 use crate::support::browser::headers;
 use crate::support::tokens::{ROBOT, Tokens};
@@ -22,7 +23,16 @@ async fn settle() {
 async fn a_script_opens_a_websocket_without_an_origin_and_a_page_only_with_the_workspace_s() {
     let tokens = Tokens::new().await;
     let lines = with(&tokens.account(ROBOT));
-    assert!(tokens.world.handshake(OPEN, &lines).await.is_some());
+    let admitted = Doorkeeper::admit(&*tokens.world.app, &OPEN.into(), &lines).await;
+    let Ok((target, grant)) = admitted else {
+        panic!("it may")
+    };
+    let assertion = Doorkeeper::vouch(&*tokens.world.app, &target, &grant).unwrap();
+    assert_eq!(
+        said(&assertion)["bearer"],
+        true,
+        "the handshake, too, tells of a token"
+    );
     assert!(tokens.world.handshake(LAB, &lines).await.is_none(), "alice's");
     let from = |sender: &str| {
         let mut lines = lines.clone();

@@ -43,6 +43,8 @@ class Vouched:
     ends: float
     # Unix seconds at which the person is signed out, if that is known.
     session_end: int | None = None
+    # Whether they sent a token with the request itself, and no cookie of the gateway's.
+    bearer: bool = False
 
 
 class KeySets:
@@ -128,4 +130,11 @@ class Checker:
         subject, end = claims["sub"], claims.get("session_end")
         if not isinstance(subject, str) or not subject:
             raise Refused("it names nobody")
-        return Vouched(issuer, subject, claims["exp"] + LEEWAY, end if isinstance(end, int) else None)
+        return Vouched(
+            issuer,
+            subject,
+            claims["exp"] + LEEWAY,
+            end if isinstance(end, int) else None,
+            # Of people the gateway alone speaks.
+            issuer == GATEWAY and claims.get("bearer") is True,
+        )

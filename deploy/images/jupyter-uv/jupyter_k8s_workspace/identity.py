@@ -85,6 +85,18 @@ class AssertedIdentityProvider(IdentityProvider):
     def logout_available(self):
         return False
 
+    def is_token_authenticated(self, handler):
+        """Whether the request needs no proof (`_xsrf`) that a page of this server sent it.
+
+        Browsers add cookies to what any page sends, and so a request that came by one needs that proof. Nothing adds a token but who
+        knows it.
+        """
+        return getattr(handler, "sent_a_token", False)
+
+    def should_check_origin(self, handler):
+        """Scripts send none, and pages that hold a token are of this origin: the gateway lets no other pass."""
+        return True
+
     def get_user(self, handler):
         # Asked again for the same request: it was answered before.
         known = getattr(handler, "_jupyter_current_user", None)
@@ -96,5 +108,6 @@ class AssertedIdentityProvider(IdentityProvider):
             self.log.debug("refused: %s", refused)
             raise HTTPError(401) from refused
         handler.session_end = vouched.session_end
+        handler.sent_a_token = vouched.bearer
         shown = display_name(vouched.subject)
         return User(username=vouched.subject, name=shown, display_name=shown, initials=initials(shown))

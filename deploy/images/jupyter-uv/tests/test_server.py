@@ -99,6 +99,34 @@ class Server(unittest.IsolatedAsyncioTestCase):
         answer = await self.ask("/api/contents", [token], method="POST", body="{}")
         self.assertEqual(answer.code, 403)
 
+    async def test_who_sends_a_token_needs_no_proof_against_forgery_and_nobody_else_goes_without(self):
+        script = self.signers["gateway"].sign(bearer=True)
+        made = await self.ask("/api/contents", [script], method="POST", body='{"type": "file", "ext": ".txt"}')
+        self.assertEqual(made.code, 201, made.body)
+        path = json.loads(made.body)["path"]
+        self.assertEqual((await self.ask(f"/files/{path}", [script])).code, 200)
+        self.assertEqual((await self.ask(f"/api/contents/{path}", [script], method="DELETE")).code, 204)
+        # One truth and no other, of the gateway, and at once: nothing is remembered of who asked before.
+        for claim in [None, False, "true", 1, [True], {"bearer": True}]:
+            page = self.signers["gateway"].sign(bearer=claim)
+            with self.subTest(claim):
+                answer = await self.ask("/api/contents", [page], method="POST", body="{}")
+                self.assertEqual(answer.code, 403)
+        operator = self.signers["operator"].sign(iss=OPERATOR, sub=OPERATOR, bearer=True)
+        self.assertEqual((await self.ask("/api/contents", [operator], method="POST", body="{}")).code, 401)
+
+    async def test_a_token_in_the_hands_of_a_foreign_page_opens_no_websocket(self):
+        script = self.signers["gateway"].sign(bearer=True)
+        made = await self.ask("/api/kernels", [script], method="POST", body="{}")
+        self.assertEqual(made.code, 201, made.body)
+        channels = f"ws://127.0.0.1:{self.port}/api/kernels/{json.loads(made.body)['id']}/channels"
+        request = HTTPRequest(channels, headers={HEADER: script})
+        (await websocket_connect(request)).close()
+        foreign = HTTPRequest(channels, headers={HEADER: script, "Origin": "https://evil.example"})
+        with self.assertRaises(Exception) as caught:
+            await websocket_connect(foreign)
+        self.assertEqual(getattr(caught.exception, "code", None), 403)
+
     async def test_the_operator_may_look_whether_the_workspace_is_used_and_nothing_else(self):
         token = self.signers["operator"].sign(iss=OPERATOR, sub=OPERATOR)
         for path in ["/api/status?no_track_activity=1", "/api/kernels?no_track_activity=1"]:
