@@ -1,4 +1,10 @@
 //! Twelve people at twelve workspaces, by page and by websocket, in hosts and in folders: every cell as the rules say.
+//!
+//! - `accounts`: service accounts with their tokens at the same workspaces
+//! - `sockets`: all of them over real connections, through the relay to each workspace's own pod
+
+mod accounts;
+mod sockets;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,7 +13,7 @@ use api::manager::{Rbac, RoutingMode};
 use api::workspace::AccessType;
 use gateway::index::{Domain, Target};
 use gateway::verify::Doorkeeper as _;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use rules::access::{Policy, Shared};
 use serde_json::json;
 
@@ -35,22 +41,36 @@ const PEOPLE: [(&str, &[&str]); 12] = [
 type Row = (&'static str, &'static str, Grants);
 type Grants = &'static [(&'static str, i64)];
 
-/// What opens a workspace, beside its owner: `user:`, `group:` with an end in seconds from now (0: none), or `public`.
+/// What opens a workspace, beside its owner: `user:`, `group:`, `account:NAMESPACE/` with an end in seconds from now (0: none), or
+/// `public`.
 const WORKSPACES: [Row; 12] = [
-    ("w01", "alice", &[]),
-    ("w02", "bob", &[]),
+    ("w01", "alice", &[("account:ci/robot", 0)]),
+    ("w02", "bob", &[("account:team/robot", 60)]),
     ("w03", "alice", &[("public", 0)]),
     ("w04", "alice", &[("user:bob", 0)]),
     ("w05", "alice", &[("group:oidc:ml", 0)]),
     ("w06", "alice", &[("user:bob", 60), ("group:oidc:late", 600)]),
-    ("w07", "alice", &[("user:dave", -1), ("group:oidc:users", -1)]),
-    ("w08", "heidi", &[]),
+    (
+        "w07",
+        "alice",
+        &[
+            ("user:dave", -1),
+            ("group:oidc:users", -1),
+            ("group:system:serviceaccounts:ci", 0),
+        ],
+    ),
+    ("w08", "heidi", &[("account:ci/idle", 0)]),
     ("w09", "heidi", &[("public", 0), ("user:heidi", 0)]),
     ("w10", "", &[("user:bob", 0)]),
     (
         "w11",
         "alice",
-        &[("group:ml", 0), ("group:oidc:", 0), ("user:", 0)],
+        &[
+            ("group:ml", 0),
+            ("group:oidc:", 0),
+            ("user:", 0),
+            ("account:ci/robot", -1),
+        ],
     ),
     (
         "w12",
@@ -121,6 +141,10 @@ fn shared(grants: &[(&str, i64)]) -> Shared {
     for (to, end) in grants {
         let subject = match to.split_once(':') {
             Some(("user", name)) => json!({"kind": "User", "name": name}),
+            Some(("account", name)) => {
+                let (namespace, name) = name.split_once('/').unwrap();
+                json!({"kind": "ServiceAccount", "namespace": namespace, "name": name})
+            }
             Some((_, name)) => json!({"kind": "Group", "name": name}),
             None => continue,
         };
@@ -195,10 +219,17 @@ async fn world() -> World {
 
 async fn world_of(layout: Layout) -> World {
     let world = World::new().await;
-    world.server.review(|spec| spec["user"] != "heidi");
-    let workspaces = WORKSPACES.iter().map(|row| workspace_at(layout, row));
-    publish_at(layout, &world, workspaces.collect());
+    furnish(&world, layout);
     world
+}
+
+/// Puts the workspaces there, and says who holds the right to connect.
+fn furnish(world: &World, layout: Layout) {
+    world
+        .server
+        .review(|spec| spec["user"] != "heidi" && spec["user"] != accounts::IDLE);
+    let workspaces = WORKSPACES.iter().map(|row| workspace_at(layout, row));
+    publish_at(layout, world, workspaces.collect());
 }
 
 /// Whether a page opens now, and whether a websocket does.
@@ -209,6 +240,13 @@ async fn tries(browser: &Browser<'_>, name: &str) -> (bool, bool) {
 async fn tries_at(layout: Layout, browser: &Browser<'_>, name: &str) -> (bool, bool) {
     let url = layout.url(name);
     let answer = browser.send("GET", &url, headers(&NAVIGATION)).await;
+    let handshake = handshake_of(layout, browser, name);
+    let admitted = browser.world.handshake(&layout.site(name), &handshake).await;
+    (answer.status == StatusCode::OK, admitted.is_some())
+}
+
+/// What a page of the workspace sends along with a handshake.
+fn handshake_of(layout: Layout, browser: &Browser<'_>, name: &str) -> HeaderMap {
     let site = layout.site(name);
     // The host's own, and the folder's.
     let mut places = vec![site.split('/').next().unwrap(), &site];
@@ -217,9 +255,7 @@ async fn tries_at(layout: Layout, browser: &Browser<'_>, name: &str) -> (bool, b
         .into_iter()
         .filter_map(|place| browser.cookies(place))
         .collect();
-    let handshake = headers(&[("cookie", &cookies.join("; ")), ("origin", &layout.origin(name))]);
-    let admitted = browser.world.handshake(&site, &handshake).await;
-    (answer.status == StatusCode::OK, admitted.is_some())
+    headers(&[("cookie", &cookies.join("; ")), ("origin", &layout.origin(name))])
 }
 
 #[tokio::test]

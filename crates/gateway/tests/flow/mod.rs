@@ -18,6 +18,7 @@ mod home;
 mod keys;
 mod limits;
 mod login;
+mod logs;
 mod matrix;
 mod no_store;
 mod pages;

@@ -31,7 +31,7 @@ use gateway::verify::bearer::{self, Bearer};
 use gateway::verify::rights::Rights;
 use gateway::verify::{AppState, Doorkeeper};
 use http::header::HeaderMap;
-use http::{Method, Request};
+use http::{Method, Request, Response};
 use kit::assertion::Signer;
 use kit::rotating_keys::MasterKey;
 use kube::Api;
@@ -70,11 +70,16 @@ pub(crate) struct World {
     pub(crate) log: Log,
     /// While this says so, answers of the identity provider are on their way here and do not arrive.
     pub(crate) held: watch::Sender<bool>,
-    entrance: Router,
+    /// What becomes of a provider's answers on their way here.
+    pub(crate) between: Arc<Mutex<Box<Between>>>,
+    pub(crate) entrance: Router,
     pub(crate) pages: Router,
 }
 
-/// The audit log, as it is written.
+/// A provider's answer to this question -> what arrives.
+pub(crate) type Between = dyn Fn(&Request<Vec<u8>>, Response<Vec<u8>>) -> Response<Vec<u8>> + Send;
+
+/// A log, as it is written.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -90,11 +95,15 @@ impl io::Write for Log {
 }
 
 impl Log {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
     /// The records of this event, once there are `count`.
     pub(crate) async fn records(&self, event: &str, count: usize) -> Vec<serde_json::Value> {
         // A thread of its own writes.
         for _ in 0..5_000 {
-            let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+            let text = self.text();
             let records = text.lines().map(|line| serde_json::from_str(line).unwrap());
             let found: Vec<serde_json::Value> = records
                 .filter(|record: &serde_json::Value| record["event"] == event)
@@ -105,10 +114,7 @@ impl Log {
             tokio::task::yield_now().await;
             std::thread::sleep(Duration::from_millis(1));
         }
-        panic!(
-            "no {count} records of {event}: {}",
-            String::from_utf8_lossy(&self.0.lock().unwrap())
-        );
+        panic!("no {count} records of {event}: {}", self.text());
     }
 }
 
@@ -319,6 +325,7 @@ impl World {
             app,
             log,
             held: watch::Sender::new(false),
+            between: Arc::new(Mutex::new(Box::new(|_, answer| answer))),
             entrance,
             pages,
         }
@@ -343,14 +350,15 @@ impl World {
             scopes: vec!["profile".into()],
             signing_algs: vec!["RS256".parse().unwrap()],
         };
-        let (issuer, held) = (issuer.clone(), self.held.subscribe());
+        let (issuer, held, between) = (issuer.clone(), self.held.subscribe(), self.between.clone());
         let http = HttpClient::new(move |request| {
-            let (issuer, mut held) = (issuer.clone(), held.clone());
+            let (issuer, mut held, between) = (issuer.clone(), held.clone(), between.clone());
             async move {
                 if issuer.is_silent() {
                     std::future::pending::<()>().await;
                 }
                 let answer = issuer.answer(&request);
+                let answer = between.lock().unwrap()(&request, answer);
                 let _ = held.wait_for(|held| !held).await;
                 Ok(answer)
             }

@@ -1,0 +1,544 @@
+//! Whoever reads the logs, at any level, learns nothing that opens anything: all that is secret is collected where it is handed over, and
+//! looked for in every line.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use gateway::request::cookies;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use serde_json::{Value, json};
+use testkit::api_server::Fault;
+use testkit::issuer::Signature;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{Layer as _, fmt, registry};
+
+use super::bearer::with;
+use super::sign_out::sign_out;
+use crate::support::browser::{Answer, Browser, Landing, NAVIGATION, headers};
+use crate::support::tokens::{CLUSTER, ROBOT, Tokens, token};
+use crate::support::world::{AUTH, ISSUER, LAB, Log, NOW, OPEN, World, origin};
+
+/// Parameters, form fields and members of answers whose values are secret.
+const NAMES: [&str; 11] = [
+    "access_token",
+    "code",
+    "code_challenge",
+    "code_verifier",
+    "id_token",
+    "id_token_hint",
+    "logout_token",
+    "nonce",
+    "refresh_token",
+    "state",
+    "t",
+];
+/// Pieces of this length are looked for, so that one that is cut short is found.
+const PIECE: usize = 16;
+
+/// What a provider answers to a question for tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mood {
+    Usual,
+    /// All that it was asked, in the error's description.
+    Repeats(u16),
+    /// The same as the error itself.
+    RepeatsAsError(u16),
+    /// The same, and nothing else.
+    Babbles(u16),
+    /// Its right answer, without the end.
+    Breaks,
+    /// Its right answer with tokens where a number, a kind of token and a text are to be.
+    Confuses,
+    /// No keys, but what it was asked.
+    BreaksKeys,
+}
+
+const FAULTY: [Mood; 9] = [
+    Mood::Repeats(400),
+    Mood::Repeats(401),
+    Mood::Repeats(500),
+    Mood::RepeatsAsError(400),
+    Mood::Babbles(400),
+    Mood::Babbles(200),
+    Mood::Breaks,
+    Mood::Confuses,
+    Mood::BreaksKeys,
+];
+
+/// All that is traced on this thread from now on, as the servers log it.
+fn capture() -> (Log, DefaultGuard) {
+    let log = Log::default();
+    let written = log.clone();
+    let lines = fmt::layer()
+        .with_ansi(false)
+        .with_writer(move || written.clone())
+        .with_filter(filter_fn(kit::telemetry::holds_no_answer));
+    (log, tracing::subscriber::set_default(registry().with(lines)))
+}
+
+/// What is secret.
+#[derive(Default)]
+struct Secrets(RefCell<BTreeSet<String>>);
+
+impl Secrets {
+    fn add(&self, secret: &str) {
+        if secret.len() >= 2 * PIECE {
+            self.0.borrow_mut().insert(secret.to_owned());
+        }
+    }
+
+    /// Those in a query or a form.
+    fn of_form(&self, form: &str) {
+        for (name, value) in form_urlencoded::parse(form.as_bytes()) {
+            if NAMES.contains(&&*name) {
+                self.add(&value);
+            }
+        }
+    }
+
+    fn of_url(&self, url: &str) {
+        if let Some((_, query)) = url.split_once('?') {
+            self.of_form(query);
+        }
+    }
+
+    fn of_json(&self, value: &Value) {
+        for name in NAMES {
+            if let Some(secret) = value[name].as_str() {
+                self.add(secret);
+            }
+        }
+    }
+
+    fn of_answer(&self, answer: &Answer) {
+        for name in ["location", "workspace-assertion", "set-cookie"] {
+            for value in answer.headers.get_all(name) {
+                let value = value.to_str().unwrap();
+                self.of_url(value);
+                let pair = value.split(';').next().unwrap();
+                self.add(pair.split_once('=').map_or(pair, |(_, cookie)| cookie));
+            }
+        }
+    }
+
+    fn of_landing(&self, landing: &Landing) {
+        for url in &landing.trail {
+            self.of_url(url);
+        }
+        self.of_answer(&landing.answer);
+    }
+
+    fn of_browser(&self, browser: &Browser<'_>) {
+        for cookies in browser.jar.lock().unwrap().values() {
+            for value in cookies.values() {
+                self.add(value);
+            }
+        }
+    }
+
+    /// Asserts that no piece of any of them is in a log.
+    fn are_not_in(&self, log: &str) {
+        let secrets = self.0.borrow();
+        let mut pieces = HashSet::new();
+        for secret in &*secrets {
+            // What a token says of its algorithm is no secret.
+            let secret = secret.strip_prefix("eyJ").map_or(secret.as_str(), |rest| {
+                rest.split_once('.').map_or(secret, |(_, rest)| rest)
+            });
+            pieces.extend(secret.as_bytes().chunks_exact(PIECE));
+            // As a list of numbers, which is what bytes become that are shown without care.
+            let bytes = format!("{:?}", &secret.as_bytes()[..PIECE / 2]);
+            assert!(!log.contains(bytes.trim_matches(['[', ']'])), "bytes of {secret}");
+        }
+        assert!(pieces.len() > 1000, "{} pieces", pieces.len());
+        for window in log.as_bytes().windows(PIECE) {
+            if pieces.contains(window) {
+                let piece = std::str::from_utf8(window).unwrap();
+                let line = log.lines().find(|line| line.contains(piece));
+                panic!("{piece:?} is in: {line:?}");
+            }
+        }
+        let client = base64::engine::general_purpose::STANDARD.encode("gateway:s3cret");
+        for secret in [
+            "s3cret",
+            &client,
+            // The keys of these tests, whose bytes are all 1; their ids are eight of them.
+            &"01".repeat(12),
+            &BASE64URL.encode([1; 12]),
+            &"1, ".repeat(12),
+        ] {
+            assert!(!log.contains(secret), "{secret}");
+        }
+    }
+}
+
+/// A gateway whose provider and neighbours are in all moods.
+struct Site {
+    tokens: Tokens,
+    secrets: Secrets,
+    mood: Arc<Mutex<Mood>>,
+    /// What gateway and provider told each other.
+    said: watch::Sender<Vec<(String, Value)>>,
+}
+
+impl Site {
+    async fn new() -> Self {
+        let tokens = Tokens::new().await;
+        let mood = Arc::new(Mutex::new(Mood::Usual));
+        let said = watch::Sender::<Vec<(String, Value)>>::default();
+        let (of_provider, heard) = (mood.clone(), said.clone());
+        *tokens.world.between.lock().unwrap() = Box::new(move |request, answer| {
+            let asked = String::from_utf8_lossy(request.body()).into_owned();
+            let right = serde_json::from_slice(answer.body()).unwrap_or_default();
+            let mood = *of_provider.lock().unwrap();
+            let answer = altered(mood, request, answer, &right);
+            heard.send_modify(|heard| heard.push((asked, right)));
+            answer
+        });
+        tokens.world.watch().await;
+        Self {
+            tokens,
+            secrets: Secrets::default(),
+            mood,
+            said,
+        }
+    }
+
+    fn world(&self) -> &World {
+        &self.tokens.world
+    }
+
+    fn be(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    /// Opens the workspace, for which the provider is asked once more whether it vouches.
+    async fn renews(&self, browser: &Browser<'_>) {
+        let asked = |said: &[(String, Value)]| said.iter().filter(|(asked, _)| !asked.is_empty()).count();
+        let mut said = self.said.subscribe();
+        let before = asked(&said.borrow_and_update());
+        self.secrets.of_answer(&browser.step(&lab()).await);
+        let renewal = said.wait_for(|said| asked(said) > before);
+        let renewal = timeout(Duration::from_secs(20), renewal).await;
+        assert!(renewal.is_ok(), "never asked, {:?}", self.mood.lock().unwrap());
+    }
+
+    /// Somebody opens the workspace and signs in, or fails to.
+    async fn signs_in(&self) -> (Browser<'_>, Landing) {
+        let browser = self.world().browser("alice");
+        let landing = browser.open(&lab()).await;
+        self.secrets.of_landing(&landing);
+        self.secrets.of_browser(&browser);
+        (browser, landing)
+    }
+
+    async fn verify(&self, url: &str, lines: HeaderMap) -> Answer {
+        let answer = self.world().verify("GET", url, lines).await;
+        self.secrets.of_answer(&answer);
+        answer
+    }
+
+    /// What the provider and the gateway told each other is secret.
+    fn collect(&self) {
+        for (asked, answered) in self.said.send_replace(vec![]) {
+            self.secrets.of_form(&asked);
+            self.secrets.of_json(&answered);
+        }
+    }
+}
+
+/// What arrives of an answer for tokens, or of keys.
+fn altered(
+    mood: Mood,
+    request: &Request<Vec<u8>>,
+    answer: Response<Vec<u8>>,
+    right: &Value,
+) -> Response<Vec<u8>> {
+    let is_for_keys = request.method() == Method::GET;
+    let asked = format!(
+        "{:?} {}",
+        request.headers(),
+        String::from_utf8_lossy(request.body())
+    );
+    let with = |status, body: Vec<u8>| {
+        let answer = Response::builder()
+            .status(status)
+            .header("content-type", "application/json");
+        answer.body(body).unwrap()
+    };
+    let as_json = |status, body: Value| with(status, body.to_string().into_bytes());
+    match mood {
+        Mood::BreaksKeys if is_for_keys => with(200, format!("{{\"keys\": {asked:?}").into_bytes()),
+        _ if is_for_keys => answer,
+        Mood::Usual | Mood::BreaksKeys => answer,
+        Mood::Repeats(status) => as_json(
+            status,
+            json!({"error": "invalid_grant", "error_description": asked, "error_uri": asked}),
+        ),
+        Mood::RepeatsAsError(status) => as_json(status, json!({"error": code_of(request)})),
+        Mood::Babbles(status) => with(status, asked.into_bytes()),
+        Mood::Breaks => {
+            let body = answer.body();
+            with(200, body[..body.len() - 1].to_vec())
+        }
+        Mood::Confuses => {
+            let mut wrong = right.clone();
+            wrong["expires_in"] = right["access_token"].clone();
+            wrong["token_type"] = right["id_token"].clone();
+            wrong["scope"] = json!([right["refresh_token"]]);
+            as_json(200, wrong)
+        }
+    }
+}
+
+/// The code or refresh token that was sent.
+fn code_of(request: &Request<Vec<u8>>) -> String {
+    let mut fields = form_urlencoded::parse(request.body());
+    let found = fields.find(|(name, _)| matches!(&**name, "code" | "refresh_token"));
+    found.map(|(_, value)| value.into_owned()).unwrap_or_default()
+}
+
+fn lab() -> String {
+    format!("{}/", origin(LAB))
+}
+
+fn page_with(cookie: &str) -> HeaderMap {
+    let mut lines = headers(&NAVIGATION);
+    lines.extend(headers(&[("cookie", cookie)]));
+    lines
+}
+
+/// Logins, tickets, websockets, a renewal, and signing out, all as it should be.
+async fn all_goes_well(site: &Site) {
+    let (alice, landing) = site.signs_in().await;
+    assert!(landing.is_inside(), "{landing:#?}");
+    site.world().pass(301);
+    let before = alice.cookie(LAB, cookies::TICKET);
+    site.renews(&alice).await;
+    site.world().pass(300);
+    let answer = alice.send("GET", &lab(), headers(&NAVIGATION)).await;
+    site.secrets.of_answer(&answer);
+    site.secrets.of_browser(&alice);
+    assert_ne!(alice.cookie(LAB, cookies::TICKET), before, "a new ticket");
+    let handshake = [("cookie", alice.cookies(LAB).unwrap()), ("origin", origin(LAB))];
+    let handshake = handshake.each_ref().map(|(name, value)| (*name, value.as_str()));
+    assert!(site.world().handshake(LAB, &headers(&handshake)).await.is_some());
+    let everywhere = sign_out(&alice, Some(AUTH), "everywhere=yes").await;
+    assert_eq!(everywhere.status, StatusCode::SEE_OTHER);
+    site.secrets.of_answer(&everywhere);
+}
+
+/// Logins and renewals at a provider that answers as no provider should.
+async fn the_provider_errs(site: &Site) {
+    for mood in FAULTY {
+        site.be(mood);
+        let (_, landing) = site.signs_in().await;
+        assert_eq!(landing.is_inside(), mood == Mood::BreaksKeys, "{mood:?}");
+        site.be(Mood::Usual);
+        let (alice, landing) = site.signs_in().await;
+        assert!(landing.is_inside(), "{mood:?} {landing:#?}");
+        site.world().pass(301);
+        site.be(mood);
+        site.renews(&alice).await;
+        site.be(Mood::Usual);
+        site.collect();
+    }
+    for signature in [
+        Signature::ForeignKey,
+        Signature::UnknownKeyId,
+        Signature::PublicKeyAsSecret,
+        Signature::None,
+    ] {
+        let (alice, landing) = site.signs_in().await;
+        assert!(landing.is_inside(), "{signature:?} {landing:#?}");
+        site.world().issuer.change(|issuer| issuer.signature = signature);
+        site.be(Mood::BreaksKeys);
+        let (_, landing) = site.signs_in().await;
+        assert!(!landing.is_inside(), "{signature:?}");
+        site.world().pass(301);
+        site.renews(&alice).await;
+        site.be(Mood::Usual);
+        site.world()
+            .issuer
+            .change(|issuer| issuer.signature = Signature::Valid);
+        site.collect();
+    }
+    for wrong in [json!({"aud": "other"}), json!({"preferred_username": ["a"]})] {
+        let wrong = wrong.as_object().unwrap().clone();
+        site.world().issuer.change(|issuer| issuer.wrong = wrong);
+        assert!(!site.signs_in().await.1.is_inside());
+    }
+    site.world().issuer.change(|issuer| issuer.wrong.clear());
+}
+
+/// Cookies, codes, states and messages that are bent or come where they do not belong.
+async fn strangers_try(site: &Site) {
+    let world = site.world();
+    let (alice, _) = site.signs_in().await;
+    let at_callback = |url: &str| url.contains("/callback?");
+    let other = world.browser("bob");
+    let landing = other.open_until(&lab(), at_callback).await;
+    let url = landing.answer.location().unwrap().to_owned();
+    site.secrets.of_url(&url);
+    site.secrets.of_browser(&other);
+    for url in [
+        url.clone(),
+        url.replace("code=", "code=x"),
+        format!("{url}&code=twice"),
+        format!("{AUTH}/callback?error=access_denied&error_description={url}"),
+    ] {
+        let answer = world
+            .page(Method::GET, &url, headers(&NAVIGATION), String::new())
+            .await;
+        assert!(answer.status.is_client_error(), "{}", answer.status);
+    }
+    for (host, name) in [(LAB, cookies::TICKET), ("auth.ws.example", cookies::SESSION)] {
+        let good = alice.cookie(host, name).unwrap();
+        for cookie in [
+            format!("{name}={}", &good[1..]),
+            format!("{name}={good}; {name}={good}"),
+            format!("{name}=\"{good}"),
+        ] {
+            site.verify(&lab(), page_with(&cookie)).await;
+            let answer = world
+                .page(
+                    Method::GET,
+                    &format!("{AUTH}/"),
+                    page_with(&cookie),
+                    String::new(),
+                )
+                .await;
+            site.secrets.of_answer(&answer);
+        }
+        site.verify(&format!("{}?{name}={good}", lab()), HeaderMap::new())
+            .await;
+    }
+    for changes in [
+        json!({"sub": "id-of-alice"}),
+        json!({"aud": "x"}),
+        json!({"sub": 1}),
+    ] {
+        let message = world.issuer.logout_token(&changes);
+        site.secrets.add(&message);
+        for message in [message.clone(), format!("{message}x"), format!("x{message}")] {
+            let lines = headers(&[("content-type", "application/x-www-form-urlencoded")]);
+            let url = format!("{AUTH}/backchannel-logout");
+            world
+                .page(Method::POST, &url, lines, format!("logout_token={message}"))
+                .await;
+        }
+    }
+}
+
+/// Tokens of scripts, good and bad, and an API server that repeats what it is asked.
+async fn scripts_send_tokens(site: &Site) {
+    let world = site.world();
+    let url = format!("{}/api/status", origin(OPEN));
+    let unknown = json!({"iss": CLUSTER, "aud": [AUTH], "exp": NOW + 36_000, "sub": ROBOT});
+    let foreign = json!({"iss": CLUSTER, "aud": ["https://kubernetes.default.svc"], "exp": NOW + 36_000});
+    let robot = token(
+        &json!({"iss": CLUSTER, "aud": [AUTH], "exp": NOW + 36_000, "sub": "r"}),
+        7,
+    );
+    for sent in [
+        site.tokens.person("alice", &json!({"exp": NOW + 36_000})),
+        site.tokens
+            .person("alice", &json!({"aud": "other", "exp": NOW + 36_000})),
+        site.tokens.person("alice", &json!({"exp": 1})),
+        token(&foreign, 1),
+        robot,
+    ] {
+        site.secrets.add(&sent);
+        site.verify(&url, with(&sent)).await;
+        site.verify(&url, with(&format!("{sent}x"))).await;
+        world.handshake(OPEN, &with(&sent)).await;
+    }
+    world.server.authenticate(
+        |spec| json!({"authenticated": false, "error": format!("cannot read {}", spec["token"])}),
+    );
+    let sent = token(&unknown, 2);
+    site.secrets.add(&sent);
+    let answer = site.verify(&url, with(&sent)).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    let sent = token(&unknown, 3);
+    site.secrets.add(&sent);
+    world.server.fail(Fault {
+        message: format!("{sent} is not for me"),
+        ..Fault::internal(Method::POST, "tokenreviews", 1)
+    });
+    let answer = site.verify(&url, with(&sent)).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+/// The API server fails, and is away.
+async fn the_api_server_fails(site: &Site) {
+    let world = site.world();
+    // The provider's message ends what began in its second.
+    world.pass(2);
+    let (alice, _) = site.signs_in().await;
+    for (method, part) in [
+        (Method::POST, "gatewaysessions"),
+        (Method::DELETE, "gatewaysessions"),
+    ] {
+        world.server.fail(Fault::internal(method, part, 1));
+        site.signs_in().await;
+        sign_out(&alice, Some(AUTH), "").await;
+    }
+    let (alice, landing) = site.signs_in().await;
+    assert!(landing.is_inside(), "{landing:#?}");
+    world.server.partition(true);
+    site.signs_in().await;
+    site.secrets.of_answer(&alice.step(&lab()).await);
+    let answer = sign_out(&alice, Some(AUTH), "").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn no_line_of_any_level_and_no_audit_record_holds_a_piece_of_anything_secret() {
+    let (log, _logging) = capture();
+    let site = Site::new().await;
+    all_goes_well(&site).await;
+    the_provider_errs(&site).await;
+    strangers_try(&site).await;
+    scripts_send_tokens(&site).await;
+    the_api_server_fails(&site).await;
+    site.collect();
+    assert!(!site.world().sessions().is_empty());
+
+    let (log, audit) = (log.text(), site.world().log.text());
+    for told in [
+        "somebody signed in",
+        "a session ended",
+        "a login failed",
+        "a session could not be renewed",
+        "the ID token of a renewal is refused",
+        "signing keys of the identity provider could not be fetched",
+        "a logout token is refused",
+        "the identity provider signed somebody out",
+        "the API server does not know a token",
+        "nobody can say whose a token is",
+        "no decision without sessions",
+    ] {
+        assert!(log.contains(told), "nothing was logged of: {told}");
+    }
+    assert!(log.contains(ISSUER) || log.contains("TRACE") || log.contains("DEBUG"));
+    for told in [
+        "\"login\"",
+        "\"logout\"",
+        "\"login_refused\"",
+        "\"token_refused\"",
+        "\"opened\"",
+    ] {
+        assert!(audit.contains(told), "no record of: {told}");
+    }
+    site.secrets.are_not_in(&log);
+    site.secrets.are_not_in(&audit);
+}

@@ -1,0 +1,133 @@
+//! Every cell by a real handshake: over TLS to the gateway's listener, through its relay, to the pod of that workspace and no other.
+
+use std::net::SocketAddr;
+
+use futures::{SinkExt as _, StreamExt as _};
+use gateway::index::Target;
+use gateway::listen::Limits;
+use http::{HeaderMap, StatusCode};
+use tokio::net::TcpListener;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::accounts::{self, ACCOUNTS, with_tokens};
+use super::{Layout, PEOPLE, WORKSPACES, browser, handshake_of, publish_at, workspace_at, world_of};
+use crate::flow::bearer::with;
+use crate::support::rig::Rig;
+use crate::support::world::World;
+
+const LAYOUTS: [Layout; 3] = [Layout::Hosts, Layout::Folders, Layout::FoldersAtOnesOwnRisk];
+
+/// Says its name to every websocket.
+async fn pod(name: &'static str) -> SocketAddr {
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = socket.accept().await {
+            tokio::spawn(async move {
+                let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+                let _ = socket.send(Message::text(name)).await;
+                while let Some(Ok(_)) = socket.next().await {}
+            });
+        }
+    });
+    address
+}
+
+/// The gateway's listener, and each workspace with a pod of its own.
+async fn rig(layout: Layout, world: &World) -> Rig {
+    let mut workspaces = Vec::new();
+    for row in &WORKSPACES {
+        workspaces.push(Target {
+            endpoint: Some(pod(row.0).await),
+            ..workspace_at(layout, row)
+        });
+    }
+    publish_at(layout, world, workspaces);
+    Rig::start(world.entrance.clone(), Limits::default()).await
+}
+
+/// The pod that a handshake with these headers reaches, or the status of its refusal.
+async fn reached(rig: &Rig, layout: Layout, name: &str, headers: &HeaderMap) -> Result<String, StatusCode> {
+    let url = layout.url(name).replacen("https", "wss", 1);
+    let mut request = format!("{url}api/kernels/1/channels")
+        .into_client_request()
+        .unwrap();
+    request
+        .headers_mut()
+        .extend(headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let stream = rig.connect("http/1.1").await;
+    match tokio_tungstenite::client_async(request, stream).await {
+        Ok((mut socket, _)) => {
+            let said = socket.next().await.unwrap().unwrap().into_text().unwrap();
+            socket.close(None).await.unwrap();
+            Ok(said.to_string())
+        }
+        Err(Error::Http(answer)) => Err(answer.status()),
+        Err(other) => panic!("{name}: {other}"),
+    }
+}
+
+#[tokio::test]
+async fn every_person_s_websocket_reaches_the_workspaces_that_a_rule_opens_to_them_and_no_other() {
+    for layout in LAYOUTS {
+        let world = world_of(layout).await;
+        let rig = rig(layout, &world).await;
+        let browsers: Vec<_> = PEOPLE.iter().map(|person| browser(&world, *person)).collect();
+        for (after, now) in [(0, 0), (60, 60)] {
+            world.pass(now);
+            for browser in &browsers {
+                let name = browser.person["preferred_username"].as_str().unwrap();
+                let expected = layout.expected(name, after);
+                for (workspace, ..) in WORKSPACES {
+                    // A ticket of before counts no longer where the right has ended.
+                    if after == 0 {
+                        browser.open(&layout.url(workspace)).await;
+                    }
+                    let handshake = handshake_of(layout, browser, workspace);
+                    let reached = reached(&rig, layout, workspace, &handshake).await;
+                    let cell = format!("{layout:?}: {name} at {workspace} after {after} s: {reached:?}");
+                    match reached {
+                        Ok(pod) => assert!(expected.contains(workspace) && pod == workspace, "{cell}"),
+                        Err(status) => {
+                            assert!(!expected.contains(workspace), "{cell}");
+                            let had_a_ticket = layout.expected(name, 0).contains(workspace);
+                            let refused = if had_a_ticket {
+                                StatusCode::FORBIDDEN
+                            } else {
+                                StatusCode::UNAUTHORIZED
+                            };
+                            assert_eq!(status, refused, "{cell}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_service_account_s_websocket_reaches_what_is_open_to_it_and_nothing_else() {
+    for layout in LAYOUTS {
+        let (site, tokens) = with_tokens(layout).await;
+        let rig = rig(layout, &site.world).await;
+        for (after, now) in [(0, 0), (60, 60)] {
+            site.world.pass(now);
+            for (account, token) in ACCOUNTS.into_iter().zip(&tokens) {
+                let expected = accounts::expected(layout, account, after);
+                for (workspace, ..) in WORKSPACES {
+                    let reached = reached(&rig, layout, workspace, &with(token)).await;
+                    let right = if expected.contains(workspace) {
+                        Ok(workspace.to_owned())
+                    } else {
+                        Err(StatusCode::FORBIDDEN)
+                    };
+                    assert_eq!(
+                        reached, right,
+                        "{layout:?}: {account:?} at {workspace} after {after} s"
+                    );
+                }
+            }
+        }
+    }
+}
