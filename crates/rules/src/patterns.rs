@@ -131,12 +131,24 @@ impl Node {
                     if let Some(node) = self.fields.get(name) {
                         node.look(&format!("{at}.{name}"), value, found);
                     } else if let Some(each) = &self.each {
-                        each.look(&format!("{at}[{}]", name.escape_debug()), value, found);
+                        each.look(&key(at, name), value, found);
                     }
                 }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
+    }
+}
+
+/// A field of a map, as the other rules name it.
+fn key(at: &str, name: &str) -> String {
+    if name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    {
+        format!("{at}.{name}")
+    } else {
+        format!("{at}[{}]", name.escape_debug())
     }
 }
 
@@ -216,7 +228,7 @@ mod tests {
         for beginning in [
             r#"spec.displayName: "a\nb" is no line of plain text: "#,
             r#"spec.templateRef: "Big_One" is no name of an object: "#,
-            r#"spec.resources.limits[cpu]: "two" is no amount: "#,
+            r#"spec.resources.limits.cpu: "two" is no amount: "#,
             r#"spec.resources.limits[nvidia.com/gpu]: "-1" is no amount: "#,
             r#"spec.storage.size: "10 GB" is no amount: "#,
             r#"spec.storage.mountPath: "home" is no place in a container: "#,

@@ -72,7 +72,7 @@ async fn managers_are_judged_alike_by_definition_and_webhook_when_they_are_made_
 -> anyhow::Result<()> {
     let scratch = Scratch::new("agreement", &[]).await?;
     let client = cluster::admin().await?;
-    let api = Api::all_with(client.clone(), &ApiResource::erase::<WorkspaceManager>(&()));
+    let api = Api::all_with(unasked().await?, &ApiResource::erase::<WorkspaceManager>(&()));
     let mut chance = Chance(0x5eed_0005);
     let all = 150;
     let route = json!({
@@ -154,7 +154,7 @@ async fn profiles_are_judged_alike_by_definition_and_webhook_when_they_are_made_
     let scratch = Scratch::new("agreement", &[]).await?;
     let client = cluster::admin().await?;
     let resource = ApiResource::erase::<WorkspaceExecutionProfile>(&());
-    let api = Api::namespaced_with(client.clone(), &scratch.namespace, &resource);
+    let api = Api::namespaced_with(unasked().await?, &scratch.namespace, &resource);
     let mut chance = Chance(0x5eed_0006);
     let all = 150;
     let accounts = vec![
