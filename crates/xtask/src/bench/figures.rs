@@ -106,6 +106,12 @@ pub(super) fn share(sorted: &[f64], percent: usize) -> f64 {
         .unwrap_or_default()
 }
 
+/// Bytes in the unit of tables.
+#[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
+pub(super) fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()

@@ -1,28 +1,26 @@
-//! Tests: clusters and packets -> verdicts of the rendered rules, from a table and against a second, naive reading of
-//! the API's text.
+//! Tests: clusters and packets -> verdicts of the rendered rules, from a table.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use k8s_openapi::api::{
     core::v1::{Namespace, Pod},
-    networking::v1::{NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort},
+    networking::v1::NetworkPolicy,
 };
 use kube::core::{DeserializeGuard, PartialObjectMeta};
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{allow, cidr::Cidr, render, select::matches, world::World};
+use super::{allow, cidr::Cidr, render, world::World};
 
 #[derive(Clone, Copy, Debug)]
-struct Packet {
-    from: Ipv4Addr,
-    to: Ipv4Addr,
-    protocol: &'static str,
-    port: u16,
+pub(super) struct Packet {
+    pub(super) from: Ipv4Addr,
+    pub(super) to: Ipv4Addr,
+    pub(super) protocol: &'static str,
+    pub(super) port: u16,
 }
 
 /// Walks a new connection's first packet through the rendered chains as iptables would.
-fn passes(chains: &render::Chains, chain: &str, packet: Packet) -> bool {
+pub(super) fn passes(chains: &render::Chains, chain: &str, packet: Packet) -> bool {
     for rule in &chains[chain] {
         let mut words = rule.split(' ');
         let mut hit = true;
@@ -80,14 +78,14 @@ fn policy(spec: &Value) -> Value {
     json!({"metadata": {"name": "p", "namespace": "a"}, "spec": spec})
 }
 
-const WEB: &str = "10.244.0.1"; // namespace a, app web, http = 8080
-const DB: &str = "10.244.0.2"; // namespace a, app db, http = 9090
-const OTHER: &str = "10.244.0.3"; // namespace b (team x), app web, http = 8081
-const FAR: &str = "10.244.0.4"; // namespace c (team y), app db, http = 8082
-const NODE: &str = "10.250.0.2";
-const OUT: &str = "93.184.216.34";
+pub(super) const WEB: &str = "10.244.0.1"; // namespace a, app web, http = 8080
+pub(super) const DB: &str = "10.244.0.2"; // namespace a, app db, http = 9090
+pub(super) const OTHER: &str = "10.244.0.3"; // namespace b (team x), app web, http = 8081
+pub(super) const FAR: &str = "10.244.0.4"; // namespace c (team y), app db, http = 8082
+pub(super) const NODE: &str = "10.250.0.2";
+pub(super) const OUT: &str = "93.184.216.34";
 
-fn cluster(policies: &[Value]) -> World {
+pub(super) fn cluster(policies: &[Value]) -> World {
     world(
         &[namespace("a", "x"), namespace("b", "x"), namespace("c", "y")],
         &[
@@ -347,179 +345,4 @@ fn pods_of_a_namespace_that_is_not_known_yet_are_found_by_its_name() {
         port: 80,
     };
     assert!(passes(&chains, "NP-ROOT", packet));
-}
-
-/// The API's text read naively, packet by packet: no ranges are computed, no rules are built.
-fn naive(world: &World, packet: Packet) -> bool {
-    packet.from == packet.to || (naive_end(world, packet, true) && naive_end(world, packet, false))
-}
-
-fn naive_end(world: &World, packet: Packet, ingress: bool) -> bool {
-    let (own, other) = if ingress {
-        (packet.to, packet.from)
-    } else {
-        (packet.from, packet.to)
-    };
-    let Some(pod) = world.pods.get(&own) else {
-        return true;
-    };
-    let kind = if ingress { "Ingress" } else { "Egress" };
-    let selecting: Vec<_> = world
-        .policies
-        .iter()
-        .filter(|(namespace, spec)| {
-            *namespace == pod.namespace
-                && matches(spec.pod_selector.as_ref().unwrap(), &pod.labels)
-                && spec.policy_types.as_ref().unwrap().iter().any(|one| one == kind)
-        })
-        .collect();
-    let rules = selecting.iter().flat_map(
-        |(_, spec)| -> Vec<(Vec<NetworkPolicyPeer>, Vec<NetworkPolicyPort>)> {
-            let plain = |peers: &Option<Vec<_>>, ports: &Option<Vec<_>>| {
-                (
-                    peers.clone().unwrap_or_default(),
-                    ports.clone().unwrap_or_default(),
-                )
-            };
-            if ingress {
-                spec.ingress
-                    .iter()
-                    .flatten()
-                    .map(|rule| plain(&rule.from, &rule.ports))
-                    .collect()
-            } else {
-                spec.egress
-                    .iter()
-                    .flatten()
-                    .map(|rule| plain(&rule.to, &rule.ports))
-                    .collect()
-            }
-        },
-    );
-    let receiver = world.pods.get(&packet.to);
-    let allowed = |(peers, ports): (Vec<NetworkPolicyPeer>, Vec<NetworkPolicyPort>)| {
-        let peer = peers.is_empty()
-            || peers
-                .iter()
-                .any(|peer| naive_peer(world, &pod.namespace, peer, other));
-        let port = ports.is_empty()
-            || ports.iter().any(|port| {
-                let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".into());
-                let number = serde_json::to_value(&port.port).unwrap();
-                let hit = match number {
-                    Value::Null => true,
-                    Value::String(name) => receiver.is_some_and(|receiver| {
-                        receiver
-                            .ports
-                            .iter()
-                            .any(|p| p.name == name && p.protocol == protocol && p.number == packet.port)
-                    }),
-                    number => {
-                        let first = number.as_i64().unwrap();
-                        (first..=port.end_port.map_or(first, i64::from)).contains(&i64::from(packet.port))
-                    }
-                };
-                hit && protocol.to_lowercase() == packet.protocol
-            });
-        peer && port
-    };
-    selecting.is_empty() || rules.into_iter().any(allowed)
-}
-
-fn naive_peer(world: &World, own: &str, peer: &NetworkPolicyPeer, other: Ipv4Addr) -> bool {
-    if let Some(block) = &peer.ip_block {
-        let within = |range: &String| range.parse::<Cidr>().unwrap().contains(Cidr::host(other));
-        return within(&block.cidr) && !block.except.iter().flatten().any(within);
-    }
-    let Some(pod) = world.pods.get(&other) else {
-        return false;
-    };
-    let namespace = match &peer.namespace_selector {
-        Some(selector) => matches(selector, &world.namespaces[&pod.namespace]),
-        None => pod.namespace == own,
-    };
-    namespace
-        && peer
-            .pod_selector
-            .as_ref()
-            .is_none_or(|selector| matches(selector, &pod.labels))
-}
-
-fn selector() -> impl Strategy<Value = Value> {
-    prop_oneof![
-        Just(json!({})),
-        Just(json!({"matchLabels": {"app": "web"}})),
-        Just(json!({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]})),
-    ]
-}
-
-fn peer() -> impl Strategy<Value = Value> {
-    let space = prop_oneof![Just(json!({})), Just(json!({"matchLabels": {"team": "x"}}))];
-    let block = prop_oneof![
-        Just(json!({"ipBlock": {"cidr": "0.0.0.0/0", "except": ["10.244.0.0/30", "93.0.0.0/8"]}})),
-        Just(json!({"ipBlock": {"cidr": "10.244.0.0/24", "except": ["10.244.0.2/32"]}})),
-    ];
-    prop_oneof![
-        selector().prop_map(|pods| json!({"podSelector": pods})),
-        space
-            .clone()
-            .prop_map(|space| json!({"namespaceSelector": space})),
-        (space, selector())
-            .prop_map(|(space, pods)| json!({"namespaceSelector": space, "podSelector": pods})),
-        block,
-    ]
-}
-
-fn port() -> impl Strategy<Value = Value> {
-    prop_oneof![
-        Just(json!({"port": 8080})),
-        Just(json!({"port": 8080, "endPort": 8082})),
-        Just(json!({"protocol": "UDP"})),
-        Just(json!({"port": "http"})),
-        Just(json!({"port": "dns", "protocol": "UDP"})),
-    ]
-}
-
-fn random_policy() -> impl Strategy<Value = Value> {
-    let list = |key: &'static str| {
-        let rule = (
-            prop::collection::vec(peer(), 0..3),
-            prop::collection::vec(port(), 0..3),
-        );
-        prop::collection::vec(
-            rule.prop_map(move |(peers, ports)| json!({key: peers, "ports": ports})),
-            0..3,
-        )
-    };
-    let types = prop::sample::select(vec![vec!["Ingress"], vec!["Egress"], vec!["Ingress", "Egress"]]);
-    (
-        prop::sample::select(vec!["a", "b", "c"]),
-        selector(),
-        types,
-        list("from"),
-        list("to"),
-    )
-        .prop_map(|(namespace, pods, types, ingress, egress)| {
-            let spec =
-                json!({"podSelector": pods, "policyTypes": types, "ingress": ingress, "egress": egress});
-            json!({"metadata": {"name": "p", "namespace": namespace}, "spec": spec})
-        })
-}
-
-proptest! {
-    #[test]
-    fn rendered_rules_agree_with_a_naive_reading_of_the_api(policies in prop::collection::vec(random_policy(), 0..5)) {
-        let world = cluster(&policies);
-        let chains = render::chains(&allow::isolated(&world));
-        let ends: BTreeMap<&str, Ipv4Addr> =
-            [WEB, DB, OTHER, FAR, NODE, OUT].iter().map(|ip| (*ip, ip.parse().unwrap())).collect();
-        for from in ends.values() {
-            for to in ends.values() {
-                for (protocol, port) in [("tcp", 8080), ("tcp", 8082), ("tcp", 9090), ("udp", 53), ("icmp", 0)] {
-                    let packet = Packet { from: *from, to: *to, protocol, port };
-                    prop_assert_eq!(passes(&chains, "NP-ROOT", packet), naive(&world, packet), "{:?}", packet);
-                }
-            }
-        }
-    }
 }

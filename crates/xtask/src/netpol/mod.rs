@@ -10,6 +10,8 @@ mod apply;
 #[cfg(test)]
 mod cases;
 mod cidr;
+#[cfg(test)]
+mod naive;
 mod render;
 mod select;
 mod world;

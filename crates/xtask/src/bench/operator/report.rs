@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::NAME as OPERATOR;
 use super::audit::{Calls, is_upkeep};
 use super::phases::{Phase, Times};
+use crate::bench::figures::mebibytes;
 
 /// Everything that was measured.
 #[derive(Debug, Default)]
@@ -257,11 +258,6 @@ fn millis(duration: Duration) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 fn per(number: usize, count: usize) -> f64 {
     number as f64 / count as f64
-}
-
-#[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
-fn mebibytes(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::site::Name;
-use crate::bench::figures::{Figures, share};
+use crate::bench::figures::{Figures, mebibytes, share};
 
 /// Everything that was measured.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ impl Report {
             "\n{} idle sockets: {gateway:.0} KiB each in the gateway, {:.0} MiB in all, and {gateway_cpu:.1} % of the core; \
              {proxy:.0} KiB each in Traefik, and {proxy_cpu:.1} %.\n",
             self.idle.sockets,
-            mebibytes(self.idle.after[1]),
+            mebibytes(self.idle.after[1] * 1024),
         );
         table.push_str(
             "| workspaces | a started one is reached: p50 ms | p99 ms | gateway's CPU ms per change | Traefik's CPU ms per change |\n|---|---|---|---|---|\n",
@@ -215,11 +215,6 @@ fn micros(micros: f64, is_asked: bool) -> String {
     } else {
         String::new()
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "memory is far below 2^52 KiB")]
-fn mebibytes(kibibytes: u64) -> f64 {
-    kibibytes as f64 / 1024.0
 }
 
 #[cfg(test)]

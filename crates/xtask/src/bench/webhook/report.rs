@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::cases::Case;
-use crate::bench::figures::Figures;
+use crate::bench::figures::{Figures, mebibytes};
 
 /// Everything that was measured.
 #[derive(Debug)]
@@ -173,11 +173,6 @@ impl Report {
         );
         table
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
-fn mebibytes(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
 }
 
 #[cfg(test)]
