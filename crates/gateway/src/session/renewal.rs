@@ -3,26 +3,31 @@
 //! One replica asks at a time: it first writes `refreshingUntil` on top of the state that it read, and whoever loses that
 //! write reads again. Providers that hand out a refresh token for one use only would end the session otherwise. An answer counts
 //! only while the object still holds that question.
+//!
+//! - `answer`: what the provider's answer means for the session
+//! - `pauses`: for how long a provider that does not answer is left alone
 
-use std::collections::{HashMap, HashSet};
+mod answer;
+mod pauses;
+
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use self::answer::{Word, judge};
+use self::pauses::{Pauses, jitter};
 use super::change::{Changed, Step};
 use super::content::{Content, Limits};
 use super::view::{Known, Standing};
 use super::{Session, Sessions, Unavailable, unavailable};
-use crate::crypto::random::random;
 use crate::crypto::tokens::RandomId;
-use crate::oidc::admission::Outside;
-use crate::oidc::{Provider, Providers, Refused, Registered, RenewalError, Renewed};
+use crate::oidc::{Provider, Providers, Registered, RenewalError, Renewed};
 
 /// Sessions that wait to be looked after; more are left for their next use.
 const QUEUE: usize = 4096;
@@ -34,8 +39,6 @@ const CLAIM: i64 = 30;
 const REVIVAL: Duration = Duration::from_secs(3);
 /// How long an outcome is remembered.
 const REMEMBERED: Duration = Duration::from_secs(2);
-/// Longest pause after the provider did not answer, in seconds, before jitter.
-const LONGEST_PAUSE: i64 = 60;
 /// A session that could not be renewed is left alone for this long, in seconds, before jitter.
 const LATER: i64 = 30;
 /// How often another replica's result is looked for, and how many times.
@@ -44,9 +47,6 @@ const LOOK: (Duration, usize) = (Duration::from_millis(250), 12);
 const STORE_AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
 /// For how long that is tried.
 const STORE_FOR: Duration = Duration::from_mins(10);
-
-/// Why a session ends whose refresh token suddenly leads to somebody else.
-const ANOTHER_PERSON: &str = "another_person";
 
 /// What looking after a session came to.
 #[derive(Clone)]
@@ -65,15 +65,7 @@ pub(super) struct Renewal {
     wanted: mpsc::Sender<RandomId>,
     queue: Mutex<Option<mpsc::Receiver<RandomId>>>,
     outcomes: moka::future::Cache<RandomId, Outcome>,
-    /// By issuer: one that does not answer keeps nobody from asking another.
-    pauses: Mutex<HashMap<String, Pause>>,
-}
-
-/// After a provider did not answer.
-#[derive(Default)]
-struct Pause {
-    failures: u32,
-    until: i64,
+    pauses: Pauses,
 }
 
 impl Default for Renewal {
@@ -88,7 +80,7 @@ impl Default for Renewal {
             wanted,
             queue: Mutex::new(Some(queue)),
             outcomes,
-            pauses: Mutex::default(),
+            pauses: Pauses::default(),
         }
     }
 }
@@ -116,34 +108,8 @@ impl Renewal {
     /// The provider that vouches, if it can be asked at `now`.
     fn asked(&self, issuer: &str, now: i64) -> Option<(&Registered, &Provider)> {
         let registered = self.providers.as_ref()?.by_issuer(issuer)?;
-        let pauses = self.pauses();
-        let is_pausing = pauses.get(issuer).is_some_and(|pause| now < pause.until);
-        (!is_pausing).then_some((registered, registered.get()?))
+        (!self.pauses.is_pausing(issuer, now)).then_some((registered, registered.get()?))
     }
-
-    fn pauses(&self) -> std::sync::MutexGuard<'_, HashMap<String, Pause>> {
-        self.pauses.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn answered(&self, issuer: &str) {
-        self.pauses().remove(issuer);
-    }
-
-    /// A provider did not answer, or refused the gateway, a question of the time `asked`. Those that were asked together count once.
-    fn unanswered(&self, issuer: &str, asked: i64, now: i64) {
-        let mut pauses = self.pauses();
-        let pause = pauses.entry(issuer.to_owned()).or_default();
-        if asked >= pause.until {
-            pause.failures += 1;
-            let length = LONGEST_PAUSE.min(1 << pause.failures.min(6));
-            pause.until = now + length + jitter(length);
-        }
-    }
-}
-
-/// Up to as many seconds again, so that replicas do not ask together.
-fn jitter(seconds: i64) -> i64 {
-    random::<2>().map_or(0, |bytes| i64::from(u16::from_be_bytes(bytes)) % (seconds + 1))
 }
 
 /// What to do about a session.
@@ -316,7 +282,7 @@ impl Sessions {
         });
         match answer {
             Ok(renewed) => {
-                self.renewal.answered(issuer);
+                self.renewal.pauses.answered(issuer);
                 let reason = match judge(&content, &renewed, registered) {
                     Ok(word) => return self.keep(id, content.question, &renewed, word).await,
                     Err(reason) => reason,
@@ -325,13 +291,13 @@ impl Sessions {
                 self.settle(id, content.question, end).await
             }
             Err(RenewalError::Ended) => {
-                self.renewal.answered(issuer);
+                self.renewal.pauses.answered(issuer);
                 let end = |_: &mut Content, _| Step::End("provider_refused");
                 self.settle(id, content.question, end).await
             }
             Err(error) => {
                 if error.concerns_all() {
-                    self.renewal.unanswered(issuer, asked, self.clock.now());
+                    self.renewal.pauses.unanswered(issuer, asked, self.clock.now());
                 }
                 tracing::warn!(session = ?id, %error, "a session could not be renewed; it goes on for a while");
                 let later = LATER + jitter(LATER);
@@ -403,100 +369,5 @@ impl Sessions {
             sleep(pause).await;
             pause = (pause * 2).min(STORE_AGAIN.1);
         }
-    }
-}
-
-/// What the provider says of a person now.
-enum Word {
-    /// These groups.
-    Groups(Vec<String>),
-    /// Nothing new.
-    AsBefore,
-    /// Something that cannot be used: unknown is not empty, and it is not vouching either.
-    Unknown,
-}
-
-/// What the answer means for the session.
-///
-/// # Errors
-/// It ends, for this reason: it is somebody else's by now, or the person is no longer admitted.
-fn judge(content: &Content, renewed: &Renewed, provider: &Registered) -> Result<Word, &'static str> {
-    let admits = |email: &Map<String, Value>, groups: &[String]| {
-        let admitted = provider.admission.judge(email, groups);
-        admitted.map_err(Outside::reason)
-    };
-    let claims = match &renewed.claims {
-        Ok(Some(claims)) => claims,
-        Ok(None) => {
-            admits(&content.claims(), &content.groups)?;
-            return Ok(Word::AsBefore);
-        }
-        Err(Refused::Subject) => return Err(ANOTHER_PERSON),
-        Err(error) => {
-            tracing::warn!(%error, "the ID token of a renewal is refused; the session goes on for a while");
-            return Ok(Word::Unknown);
-        }
-    };
-    let claims = &still_verified(claims, &content.claims());
-    match provider.mapping.identify(claims) {
-        Ok(identity) if identity.user_name != content.user_name => Err(ANOTHER_PERSON),
-        Ok(identity) => {
-            // Some providers leave out of later ID tokens what they said in the first one.
-            if claims.contains_key("email") {
-                admits(claims, &identity.groups)?;
-            } else {
-                admits(&content.claims(), &identity.groups)?;
-            }
-            Ok(Word::Groups(identity.groups))
-        }
-        Err(error) => {
-            tracing::warn!(%error, "the claims of a renewal cannot be used; the session goes on for a while");
-            Ok(Word::Unknown)
-        }
-    }
-}
-
-/// The claims of a later ID token, with the login's word on the address where they say the same address and not whether it is
-/// verified: some providers leave that out of later ID tokens.
-fn still_verified(claims: &Map<String, Value>, login: &Map<String, Value>) -> Map<String, Value> {
-    let mut claims = claims.clone();
-    let is_same = claims.contains_key("email") && claims.get("email") == login.get("email");
-    if let Some(verified) = login.get("email_verified").filter(|_| is_same) {
-        claims.entry("email_verified").or_insert_with(|| verified.clone());
-    }
-    claims
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn claims(value: &Value) -> Map<String, Value> {
-        value.as_object().unwrap().clone()
-    }
-
-    #[test]
-    fn the_login_s_word_on_an_address_counts_for_the_same_address_while_nothing_else_is_said() {
-        let login = claims(&json!({"email": "a@example.org", "email_verified": true}));
-        for (later, expected) in [
-            (json!({"email": "a@example.org"}), Some(json!(true))),
-            (json!({"email": "A@example.org"}), None),
-            (json!({"email": "a@evil.example"}), None),
-            (json!({}), None),
-            (
-                json!({"email": "a@example.org", "email_verified": false}),
-                Some(json!(false)),
-            ),
-            (
-                json!({"email": "a@example.org", "email_verified": null}),
-                Some(json!(null)),
-            ),
-        ] {
-            let merged = still_verified(&claims(&later), &login);
-            assert_eq!(merged.get("email_verified"), expected.as_ref(), "{later}");
-        }
-        let silent = claims(&json!({"email": "a@example.org"}));
-        assert_eq!(still_verified(&silent, &silent), silent);
     }
 }

@@ -1,0 +1,109 @@
+//! what the provider answers about a person -> what that means for their session (pure).
+
+use serde_json::{Map, Value};
+
+use crate::oidc::admission::Outside;
+use crate::oidc::{Refused, Registered, Renewed};
+use crate::session::content::Content;
+
+/// Why a session ends whose refresh token suddenly leads to somebody else.
+const ANOTHER_PERSON: &str = "another_person";
+
+/// What the provider says of a person now.
+pub(super) enum Word {
+    /// These groups.
+    Groups(Vec<String>),
+    /// Nothing new.
+    AsBefore,
+    /// Something that cannot be used: unknown is not empty, and it is not vouching either.
+    Unknown,
+}
+
+/// What the answer means for the session.
+///
+/// # Errors
+/// It ends, for this reason: it is somebody else's by now, or the person is no longer admitted.
+pub(super) fn judge(
+    content: &Content,
+    renewed: &Renewed,
+    provider: &Registered,
+) -> Result<Word, &'static str> {
+    let admits = |email: &Map<String, Value>, groups: &[String]| {
+        let admitted = provider.admission.judge(email, groups);
+        admitted.map_err(Outside::reason)
+    };
+    let claims = match &renewed.claims {
+        Ok(Some(claims)) => claims,
+        Ok(None) => {
+            admits(&content.claims(), &content.groups)?;
+            return Ok(Word::AsBefore);
+        }
+        Err(Refused::Subject) => return Err(ANOTHER_PERSON),
+        Err(error) => {
+            tracing::warn!(%error, "the ID token of a renewal is refused; the session goes on for a while");
+            return Ok(Word::Unknown);
+        }
+    };
+    let claims = &still_verified(claims, &content.claims());
+    match provider.mapping.identify(claims) {
+        Ok(identity) if identity.user_name != content.user_name => Err(ANOTHER_PERSON),
+        Ok(identity) => {
+            // Some providers leave out of later ID tokens what they said in the first one.
+            if claims.contains_key("email") {
+                admits(claims, &identity.groups)?;
+            } else {
+                admits(&content.claims(), &identity.groups)?;
+            }
+            Ok(Word::Groups(identity.groups))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the claims of a renewal cannot be used; the session goes on for a while");
+            Ok(Word::Unknown)
+        }
+    }
+}
+
+/// The claims of a later ID token, with the login's word on the address where they say the same address and not whether it is
+/// verified: some providers leave that out of later ID tokens.
+fn still_verified(claims: &Map<String, Value>, login: &Map<String, Value>) -> Map<String, Value> {
+    let mut claims = claims.clone();
+    let is_same = claims.contains_key("email") && claims.get("email") == login.get("email");
+    if let Some(verified) = login.get("email_verified").filter(|_| is_same) {
+        claims.entry("email_verified").or_insert_with(|| verified.clone());
+    }
+    claims
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn claims(value: &Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn the_login_s_word_on_an_address_counts_for_the_same_address_while_nothing_else_is_said() {
+        let login = claims(&json!({"email": "a@example.org", "email_verified": true}));
+        for (later, expected) in [
+            (json!({"email": "a@example.org"}), Some(json!(true))),
+            (json!({"email": "A@example.org"}), None),
+            (json!({"email": "a@evil.example"}), None),
+            (json!({}), None),
+            (
+                json!({"email": "a@example.org", "email_verified": false}),
+                Some(json!(false)),
+            ),
+            (
+                json!({"email": "a@example.org", "email_verified": null}),
+                Some(json!(null)),
+            ),
+        ] {
+            let merged = still_verified(&claims(&later), &login);
+            assert_eq!(merged.get("email_verified"), expected.as_ref(), "{later}");
+        }
+        let silent = claims(&json!({"email": "a@example.org"}));
+        assert_eq!(still_verified(&silent, &silent), silent);
+    }
+}

@@ -1,0 +1,52 @@
+//! questions that no provider answered -> for how long nobody asks it (in memory).
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::crypto::random::random;
+
+/// Longest pause after the provider did not answer, in seconds, before jitter.
+const LONGEST: i64 = 60;
+
+/// By issuer: one that does not answer keeps nobody from asking another.
+#[derive(Default)]
+pub(super) struct Pauses(Mutex<HashMap<String, Pause>>);
+
+/// After a provider did not answer.
+#[derive(Default)]
+struct Pause {
+    failures: u32,
+    until: i64,
+}
+
+impl Pauses {
+    /// Whether nobody asks this one at `now`.
+    pub(super) fn is_pausing(&self, issuer: &str, now: i64) -> bool {
+        self.lock().get(issuer).is_some_and(|pause| now < pause.until)
+    }
+
+    /// It answered.
+    pub(super) fn answered(&self, issuer: &str) {
+        self.lock().remove(issuer);
+    }
+
+    /// A provider did not answer, or refused the gateway, a question of the time `asked`. Those that were asked together count once.
+    pub(super) fn unanswered(&self, issuer: &str, asked: i64, now: i64) {
+        let mut pauses = self.lock();
+        let pause = pauses.entry(issuer.to_owned()).or_default();
+        if asked >= pause.until {
+            pause.failures += 1;
+            let length = LONGEST.min(1 << pause.failures.min(6));
+            pause.until = now + length + jitter(length);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Pause>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Up to as many seconds again, so that replicas do not ask together.
+pub(super) fn jitter(seconds: i64) -> i64 {
+    random::<2>().map_or(0, |bytes| i64::from(u16::from_be_bytes(bytes)) % (seconds + 1))
+}
