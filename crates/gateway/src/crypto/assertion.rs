@@ -194,6 +194,38 @@ mod tests {
     }
 
     #[test]
+    fn however_many_ask_no_more_than_so_many_are_kept() {
+        let clock = Clock::manual(1000);
+        let assertions = assertions(&clock);
+        let counts = || {
+            let kept = assertions.kept.lock().unwrap();
+            (kept.len(), kept.values().map(HashMap::len).max())
+        };
+        for number in 0..=PEOPLE {
+            let user = number.to_string();
+            let somebody = Asker {
+                user: &user,
+                ..alice("u")
+            };
+            assertions.of(somebody).unwrap();
+        }
+        assert_eq!(counts(), (1, Some(1)), "one too many for a workspace");
+        for number in 1..WORKSPACES {
+            assertions.of(alice(&number.to_string())).unwrap();
+        }
+        assert_eq!(counts().0, WORKSPACES);
+        assertions.of(alice("one too many")).unwrap();
+        assert_eq!(counts().0, 1);
+        // Those that nobody is given any more go first.
+        for number in 1..WORKSPACES {
+            assertions.of(alice(&number.to_string())).unwrap();
+        }
+        clock.advance(LEFT + 1);
+        assertions.of(alice("late")).unwrap();
+        assert_eq!(counts().0, 1);
+    }
+
+    #[test]
     fn nothing_is_made_without_a_key() {
         let none = Assertions::new(Arc::default(), Clock::manual(0));
         assert_eq!(none.of(alice("u")), Err(NotSigned));

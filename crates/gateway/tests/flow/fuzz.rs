@@ -21,11 +21,11 @@ use kube::ResourceExt as _;
 use proptest::prelude::*;
 use rules::access::Shared;
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use self::asked::{Asked, Bent, Cookie, OWN, Parts, Wallet, bent, cookie, mostly, one_of};
 use crate::support::browser::Answer;
+use crate::support::pod::counting;
 use crate::support::world::{BOBS, LAB, OPEN, SYSTEM, World, origin, target};
 
 /// Bob's, shared with alice.
@@ -71,7 +71,7 @@ impl Site {
         let (world, dials, valid, texts) = runtime.block_on(async {
             let world = World::new().await;
             world.watch().await;
-            let (pod, dials) = pod().await;
+            let (pod, dials) = counting().await;
             world.publish(workspaces(pod));
             let (valid, texts) = tickets(&world).await;
             (world, dials, valid, texts)
@@ -169,21 +169,6 @@ fn asked() -> impl Strategy<Value = Asked> {
         cookies: cookies(),
         origins: origins(),
     })
-}
-
-/// Counts connections and answers none.
-async fn pod() -> (SocketAddr, Arc<AtomicUsize>) {
-    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = socket.local_addr().unwrap();
-    let dials = Arc::new(AtomicUsize::new(0));
-    let counted = dials.clone();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = socket.accept().await {
-            counted.fetch_add(1, Ordering::Relaxed);
-            drop(stream);
-        }
-    });
-    (address, dials)
 }
 
 fn workspaces(pod: SocketAddr) -> Vec<Target> {

@@ -31,6 +31,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::browser::Browser;
+use crate::support::pod::counting;
 use crate::support::world::{SYSTEM, World, target};
 
 /// The streams that pass with a valid ticket. `{host}`, `{path}` and `{cookies}` are filled in.
@@ -121,7 +122,7 @@ impl Site {
         let (world, address, dials, carried) = runtime.block_on(async {
             let world = World::new().await;
             world.watch().await;
-            let (pod, dials) = pod().await;
+            let (pod, dials) = counting().await;
             let targets = NAMES.map(|(name, owner)| {
                 let (host, path) = place(mode, name);
                 Target {
@@ -195,20 +196,6 @@ impl Site {
         let lower = text.to_ascii_lowercase();
         (!lower.contains(name)).then_some("another workspace's ticket")
     }
-}
-
-async fn pod() -> (SocketAddr, Arc<AtomicUsize>) {
-    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = socket.local_addr().unwrap();
-    let dials = Arc::new(AtomicUsize::new(0));
-    let counted = dials.clone();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = socket.accept().await {
-            counted.fetch_add(1, Ordering::Relaxed);
-            drop(stream);
-        }
-    });
-    (address, dials)
 }
 
 /// Valid cookies of both people, and others that once were or never were.

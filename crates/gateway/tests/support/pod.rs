@@ -1,6 +1,7 @@
 //! A pod that takes whatever it is offered, and counts.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -73,4 +74,19 @@ async fn serve(mut stream: TcpStream, name: &str, noted: Arc<Mutex<Vec<String>>>
         let (mut from, mut to) = stream.split();
         let _ = tokio::io::copy(&mut from, &mut to).await;
     }
+}
+
+/// A pod that hangs up on whoever dials it: its address, and how often it was dialled.
+pub(crate) async fn counting() -> (SocketAddr, Arc<AtomicUsize>) {
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let dials = Arc::new(AtomicUsize::new(0));
+    let counted = dials.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = socket.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            drop(stream);
+        }
+    });
+    (address, dials)
 }

@@ -67,7 +67,7 @@ impl Folders {
         let (world, dials, valid, texts) = runtime.block_on(async {
             let world = World::new().await;
             world.watch().await;
-            let (pod, dials) = pod().await;
+            let (pod, dials) = counting().await;
             let domain = Domain::new("ws.example", 8443).in_mode(RoutingMode::Path);
             let policy = Policy {
                 refuses_guests: true,
