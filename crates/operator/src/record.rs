@@ -67,10 +67,14 @@ pub fn asks_for_restart(recorded: &str, workspace: &ValidWorkspace, policy: Upda
     if policy == UpdatePolicy::OnStop && workspace.restarted_at.is_none() {
         return false;
     }
+    let today = today(workspace);
+    // Nearly always, and read at every pass until the run has begun.
+    if today.to_string() == recorded {
+        return false;
+    }
     let Some(recorded) = readable(recorded, workspace) else {
         return false;
     };
-    let today = today(workspace);
     let same = |key: &str| recorded.get(key) == today.get(key);
     let asked = today.get("restartedAt").is_some_and(|time| !time.is_null()) && !same("restartedAt");
     let first = recorded.get("templateUID").is_none();
