@@ -100,6 +100,8 @@ pub async fn apply(
                 source,
             })?;
         Box::pin(lasting(context, valid, plan, &mut applied)).await?;
+        let shrinks = || disk::shrinks(workspace, &applied.world);
+        applied.obstacle = applied.obstacle.take().or_else(shrinks);
         if intent == Intent::Start && !applied.is_blocked() {
             let borrowed = Box::pin(borrow::borrow(context, &applied.world.identity, valid)).await?;
             applied.obstacle = borrowed.or(applied.obstacle);

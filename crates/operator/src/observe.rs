@@ -96,6 +96,18 @@ fn signs(world: &mut World, signs: &Signs) {
         .chain(world.claim.iter().map(|claim| &claim.metadata))
         .filter_map(|meta| meta.uid.as_deref());
     world.warnings = uids.flat_map(|uid| signs.about(uid)).collect();
+    let namespace = &world.identity.namespace;
+    let volumes = world
+        .live_pods()
+        .filter_map(|pod| pod.spec.as_ref()?.volumes.as_ref());
+    let claims = volumes
+        .flatten()
+        .filter_map(|volume| Some(&volume.persistent_volume_claim.as_ref()?.claim_name));
+    let leaving: Vec<_> = claims
+        .filter(|claim| signs.is_leaving(namespace, claim))
+        .cloned()
+        .collect();
+    world.leaving = leaving;
     let nodes = world
         .pods
         .iter()

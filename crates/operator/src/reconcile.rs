@@ -252,7 +252,8 @@ fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
 /// yet takes changes at once, as with `Always`. With a disk that goes when its pod does, only who asks for a restart by name gets one.
 fn asks_for_restart(workspace: &Workspace, valid: Option<&ValidWorkspace>, world: &World) -> bool {
     let own = world.own_claim();
-    let policy = if own.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some()) {
+    let goes = own.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some());
+    let policy = if goes || !world.leaving.is_empty() {
         UpdatePolicy::OnStop
     } else if begun::has_begun(workspace.status.as_ref(), world) {
         workspace.spec.update_policy

@@ -4,7 +4,7 @@
 //! Event of each kind is kept, and of all objects only so many. Of a Node only whether it answers is kept.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -64,6 +64,8 @@ pub struct Signs {
     warnings: RwLock<HashMap<String, BTreeMap<&'static str, Warning>>>,
     /// `None` until all nodes have been listed once: before that, nobody can be called gone.
     nodes: RwLock<Option<HashMap<String, Node>>>,
+    /// Claims of nobody's disk that are being deleted: namespace and name.
+    leaving: RwLock<HashSet<(String, String)>>,
 }
 
 impl Signs {
@@ -82,6 +84,29 @@ impl Signs {
     pub fn node(&self, name: &str) -> Option<Node> {
         let nodes = read(&self.nodes);
         Some(nodes.as_ref()?.get(name).cloned().unwrap_or(Node::Gone))
+    }
+
+    /// Whether a claim that is no workspace's disk is being deleted.
+    pub fn is_leaving(&self, namespace: &str, claim: &str) -> bool {
+        let leaving = read(&self.leaving);
+        // Hardly ever is there one.
+        !leaving.is_empty() && leaving.contains(&(namespace.to_owned(), claim.to_owned()))
+    }
+
+    /// Takes note of a claim; whether it stands otherwise than before.
+    pub(crate) fn note_claim(&self, namespace: &str, claim: &str, leaving: bool) -> bool {
+        let key = (namespace.to_owned(), claim.to_owned());
+        let mut all = write(&self.leaving);
+        if leaving {
+            all.insert(key)
+        } else {
+            all.remove(&key)
+        }
+    }
+
+    /// All claims that are being deleted, listed anew.
+    pub(crate) fn replace_leaving(&self, all: HashSet<(String, String)>) {
+        *write(&self.leaving) = all;
     }
 
     /// Takes note of an Event; whether it says anything new.

@@ -66,6 +66,11 @@ pub enum DiskObstacle {
         /// Its storage class; empty where it names none.
         class: String,
     },
+    /// The workspace asks for less than its disk has. It is no obstacle to a run.
+    Unshrinkable {
+        /// What is wrong and what to do.
+        message: String,
+    },
     /// A claim that the workspace names does not exist.
     Missing {
         /// Its name.
@@ -111,7 +116,8 @@ impl Obstacle {
     pub fn blocks(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.reason != reason::VOLUME_RESIZE_FAILED,
-            Self::Disk(DiskObstacle::Ungrowable { .. }) | Self::Route { .. } => false,
+            Self::Disk(DiskObstacle::Ungrowable { .. } | DiskObstacle::Unshrinkable { .. })
+            | Self::Route { .. } => false,
             Self::Conflict { .. } | Self::Leaving { .. } | Self::Disk(_) => true,
         }
     }
@@ -126,7 +132,10 @@ impl Obstacle {
 
     /// Whether it ends only by a change that wakes the workspace.
     pub fn wakes(&self) -> bool {
-        matches!(self, Self::Disk(DiskObstacle::Ungrowable { .. }))
+        matches!(
+            self,
+            Self::Disk(DiskObstacle::Ungrowable { .. } | DiskObstacle::Unshrinkable { .. })
+        )
     }
 }
 
@@ -150,7 +159,7 @@ impl DiskObstacle {
     fn reason(&self) -> &'static str {
         match self {
             Self::Withheld { .. } => reason::RETAINED_VOLUME_OF_ANOTHER_OWNER,
-            Self::Ungrowable { .. } => reason::VOLUME_RESIZE_FAILED,
+            Self::Ungrowable { .. } | Self::Unshrinkable { .. } => reason::VOLUME_RESIZE_FAILED,
             Self::Missing { .. } => reason::VOLUME_UNBOUND,
             Self::Terminating { .. } => reason::VOLUME_TERMINATING,
             Self::OfAnother { .. } => reason::VOLUME_OF_ANOTHER_WORKSPACE,
@@ -195,6 +204,7 @@ impl fmt::Display for DiskObstacle {
                 "The disk stays at {size}: its storage class {class:?} cannot grow disks. Have the class allow volume \
                  expansion, and the disk grows by itself; or create the workspace anew."
             ),
+            Self::Unshrinkable { message } => write!(f, "The disk stays as it is: {message}."),
             Self::Missing { claim } => write!(
                 f,
                 "The claim {claim}, which the workspace names, does not exist. Have it made, and the workspace starts by \

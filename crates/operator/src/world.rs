@@ -112,6 +112,8 @@ pub struct World {
     pub storage_classes: Vec<Arc<StorageClass>>,
     /// What Warning Events say about these pods and the disk.
     pub warnings: Vec<Warning>,
+    /// Claims that these pods mount, that are no workspace's disk, and that are being deleted.
+    pub leaving: Vec<String>,
     /// What is known of the nodes of these pods, by name.
     pub nodes: BTreeMap<String, Node>,
 }
@@ -130,6 +132,7 @@ impl World {
             pods: Vec::new(),
             storage_classes: Vec::new(),
             warnings: Vec::new(),
+            leaving: Vec::new(),
             nodes: BTreeMap::new(),
         }
     }

@@ -39,7 +39,7 @@ async fn stage() -> Stage {
 fn pods_are(stage: &Stage, status: &Value) {
     for pod in stage.all::<Pod>() {
         stage.server.edit::<Pod>(Some(NAMESPACE), &pod.name_any(), |pod| {
-            pod["status"] = status.clone()
+            pod["status"] = status.clone();
         });
     }
 }
@@ -66,11 +66,11 @@ async fn late() -> Stage {
 #[tokio::test(start_paused = true)]
 async fn a_start_that_takes_too_long_is_told_at_that_moment_by_one_timer_one_write_and_one_event() {
     let mut stage = stage().await;
-    tokio::time::advance(Duration::from_secs(60)).await;
+    tokio::time::advance(Duration::from_mins(1)).await;
     let waits = stage.pass().await.unwrap();
     assert!((seconds(&waits) - 540.0).abs() < 0.01, "{waits:?}");
     assert_eq!(stage.writes(), [""; 0], "nothing is written while it waits");
-    tokio::time::advance(Duration::from_secs(540)).await;
+    tokio::time::advance(Duration::from_mins(9)).await;
     stage.pass().await.unwrap();
     let status = stage.status();
     assert_eq!(status.phase, Some(Phase::Failed));

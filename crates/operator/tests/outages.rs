@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use crate::stage::{Stage, operator, run_id};
 
 /// An operator that works until it is dropped.
-struct Process(JoinHandle<()>);
+pub(crate) struct Process(JoinHandle<()>);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -35,7 +35,7 @@ impl Drop for Process {
     }
 }
 
-fn begin(stage: &Stage) -> Process {
+pub(crate) fn begin(stage: &Stage) -> Process {
     let client = stage.server.connect(None);
     let writers = Writers::default();
     let context: Arc<Context> = operator(client.clone(), &writers, true);
@@ -50,7 +50,7 @@ fn begin(stage: &Stage) -> Process {
 }
 
 /// Lets time pass until something is the case, for at most this long.
-async fn within(what: &str, limit: Duration, holds: impl Fn() -> bool) {
+pub(crate) async fn within(what: &str, limit: Duration, holds: impl Fn() -> bool) {
     let watched = async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -1,7 +1,12 @@
 //! Metadata of a claim -> whose disk it is (pure), for webhook and operator alike.
 
 use api::names;
+use api::workspace::Storage;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::quantity::Quantity;
+use crate::violation::Violation;
 
 /// Whether a claim is a workspace's disk, or was: nobody else may mount it.
 pub fn is_a_disk(claim: &ObjectMeta) -> bool {
@@ -23,6 +28,21 @@ pub fn belongs_to(claim: &ObjectMeta, workspace_uid: &str) -> bool {
         .and_then(|all| all.get(names::WORKSPACE_UID));
     let mut owners = claim.owner_references.iter().flatten();
     noted.is_some_and(|uid| uid == workspace_uid) || owners.any(|owner| owner.uid == workspace_uid)
+}
+
+/// Size that a claim asks for.
+pub fn size(claim: &PersistentVolumeClaim) -> Option<Quantity> {
+    let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
+    Quantity::try_from(requests.get("storage")?).ok()
+}
+
+/// That a workspace itself asks for less than its disk has.
+pub fn shrinks(given: Option<&Storage>, disk: &PersistentVolumeClaim) -> Option<Violation> {
+    let asked = given?.size.as_ref()?;
+    let (wanted, has) = (Quantity::try_from(asked).ok()?, size(disk)?);
+    let rule =
+        format!("is less than the disk has, {has}, and a disk does not shrink: keep {has}, or ask for more");
+    (wanted < has).then(|| Violation::new("spec.storage.size", &asked.0, rule))
 }
 
 #[cfg(test)]
@@ -50,6 +70,40 @@ mod tests {
             "ownerReferences": [{"apiVersion": "x.org/v1", "kind": "Workspace", "name": "w", "uid": "u-1"}],
         });
         assert!(!is_a_disk(&meta(other)) && !is_a_disk(&meta(json!({}))));
+    }
+
+    #[test]
+    fn less_than_the_disk_has_is_told_and_nothing_else() {
+        let disk: PersistentVolumeClaim =
+            serde_json::from_value(json!({"spec": {"resources": {"requests": {"storage": "10Gi"}}}}))
+                .unwrap();
+        let told = |storage: Value| {
+            let storage: Option<Storage> = serde_json::from_value(storage).unwrap();
+            shrinks(storage.as_ref(), &disk).map(|violation| violation.to_string())
+        };
+        for fine in [
+            json!(null),
+            json!({}),
+            json!({"size": "10240Mi"}),
+            json!({"size": "11Gi"}),
+        ] {
+            assert_eq!(told(fine.clone()), None, "{fine}");
+        }
+        let words = r#"spec.storage.size: "10239Mi" is less than the disk has, 10Gi, and a disk does not shrink: keep 10Gi, or ask for more"#;
+        assert_eq!(told(json!({"size": "10239Mi"})).as_deref(), Some(words));
+        let unknown = PersistentVolumeClaim::default();
+        assert_eq!(
+            shrinks(
+                Some(&Storage {
+                    size: Some(k8s_openapi::apimachinery::pkg::api::resource::Quantity(
+                        "1Mi".into()
+                    )),
+                    ..Storage::default()
+                }),
+                &unknown
+            ),
+            None
+        );
     }
 
     #[test]

@@ -149,6 +149,9 @@ pub(crate) fn selector(query: &str) -> Vec<Term> {
 pub(crate) fn selects(selector: &[Term], object: &Value) -> bool {
     let labels = &object["metadata"]["labels"];
     selector.iter().all(|(key, wanted)| {
+        if let Some(absent) = key.strip_prefix('!') {
+            return labels[absent].is_null();
+        }
         let value = labels[key].as_str();
         value.is_some_and(|value| wanted.is_empty() || wanted.iter().any(|it| it == value))
     })

@@ -1,10 +1,9 @@
-//! Claims that a workspace newly names, and a disk that is to grow -> what the cluster holds against it (IO only through look-ups).
+//! Claims that a workspace newly names, and a disk that is to have another size -> what the cluster holds against it (IO only through look-ups).
 //!
 //! The operator finds the same later. Whoever writes is told at once; where the claims cannot be read, the operator alone tells.
 
 use api::Workspace;
 use futures::{StreamExt as _, stream};
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::Resource as _;
 use rules::{Quantity, Violation, claims};
 
@@ -103,7 +102,7 @@ fn grows(request: &Request, changes: &Changes) -> bool {
     changes.spec.contains("storage") && !new.is_null() && old.is_some_and(|old| old != new)
 }
 
-/// Why the workspace's disk cannot become as large as is asked.
+/// Why the workspace's disk cannot become as large, or as small, as is asked.
 async fn growth(
     request: &Request,
     workspace: &Workspace,
@@ -123,11 +122,12 @@ async fn growth(
         .uid
         .as_deref()
         .is_some_and(|uid| claims::belongs_to(&claim.metadata, uid));
-    let (Some(has), Ok(wanted)) = (size(&claim), Quantity::try_from(asked)) else {
+    let (Some(has), Ok(wanted)) = (claims::size(&claim), Quantity::try_from(asked)) else {
         return Ok(None);
     };
     if !is_ours || wanted <= has {
-        return Ok(None);
+        let given = workspace.spec.storage.as_ref().filter(|_| is_ours);
+        return Ok(claims::shrinks(given, &claim));
     }
     let class = claim
         .spec
@@ -152,9 +152,4 @@ async fn growth(
          with a larger disk"
     );
     Ok(Some(Violation::new(SIZE, &asked.0, rule)))
-}
-
-fn size(claim: &PersistentVolumeClaim) -> Option<Quantity> {
-    let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
-    Quantity::try_from(requests.get("storage")?).ok()
 }

@@ -90,6 +90,31 @@ async fn a_disk_may_grow_where_its_class_expands_it_and_go_back_to_what_it_has_a
 }
 
 #[tokio::test]
+async fn a_size_below_what_the_disk_has_is_refused_also_where_there_was_none_before() {
+    let mut unsized_one = sized("1Gi");
+    unsized_one["spec"]["storage"] = json!({});
+    for before in [&unsized_one, &sized("20Gi")] {
+        let webhook = cluster("standard", json!(true)).webhook();
+        let refused = webhook.validate_update("alice", before, &sized("5Gi")).await;
+        assert_eq!(refused.code, 422, "{refused:?}");
+        let words = r#"spec.storage.size: "5Gi" is less than the disk has, 10Gi, and a disk does not shrink: keep 10Gi, or ask for more"#;
+        assert!(refused.message.contains(words), "{refused:?}");
+    }
+    let webhook = cluster("standard", json!(true)).webhook();
+    let named = webhook
+        .validate_update("alice", &unsized_one, &sized("10Gi"))
+        .await;
+    assert!(named.allowed && named.warnings.is_empty(), "{named:?}");
+    let mut other = cluster("standard", json!(true));
+    other.claims[0].metadata.annotations = None;
+    let smaller = other
+        .webhook()
+        .validate_update("alice", &unsized_one, &sized("5Gi"))
+        .await;
+    assert!(smaller.allowed, "somebody else's disk: {smaller:?}");
+}
+
+#[tokio::test]
 async fn nobody_is_kept_from_growth_by_a_disk_that_is_not_theirs_or_cannot_be_seen() {
     let mut other = cluster("standard", json!(false));
     other.claims[0].metadata.annotations = None;

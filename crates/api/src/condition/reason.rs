@@ -164,8 +164,8 @@ reasons! {
         "A volume cannot be attached to the pod's node or mounted there: often because another node still holds it.",
         "Wait until the other node has let go of it. If that node is off, see NodeLost; if another pod uses the disk, delete that pod.";
     VOLUME_RESIZE_FAILED = "VolumeResizeFailed", "Degraded=True",
-        "The disk could not be grown. What runs goes on at the old size.",
-        "Have the storage class allow volume expansion, and the disk grows by itself; or create the workspace anew.";
+        "The disk could not be grown, or the workspace asks for less than it has. What runs goes on at the old size.",
+        "Have the storage class allow volume expansion, and the disk grows by itself; or create the workspace anew. A disk never shrinks: correct spec.storage.size to what it has.";
     VOLUME_TERMINATING = "VolumeTerminating", "Degraded=True",
         "Somebody deleted the claim that is the disk while a pod uses it, or a claim that the workspace names. It goes for good when no pod uses it, and its files with it; nobody can undo a deletion.",
         "Copy the files elsewhere before the workspace stops. An administrator can keep the volume: the message says how.";

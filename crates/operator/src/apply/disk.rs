@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{condition::reason, names::OPERATOR, workspace::Retain};
+use api::{Workspace, condition::reason, names::OPERATOR, workspace::Retain};
 use json_patch::Patch as JsonPatch;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::{
@@ -141,6 +141,13 @@ fn shortfall(claim: Arc<Claim>, growth: Growth) -> Outcome<Claim> {
         class: shape::class_of(&claim).unwrap_or_default().to_owned(),
     };
     Outcome::But(claim, Obstacle::Disk(obstacle))
+}
+
+/// That the workspace asks for less than its disk has: nobody refused it where the disk was not known.
+pub(super) fn shrinks(workspace: &Workspace, world: &World) -> Option<Obstacle> {
+    let found = rules::claims::shrinks(workspace.spec.storage.as_ref(), world.own_claim()?)?;
+    let message = found.to_string();
+    Some(Obstacle::Disk(DiskObstacle::Unshrinkable { message }))
 }
 
 /// Takes the owner reference from a disk and writes its owner on it, so that it outlives its workspace.

@@ -96,9 +96,8 @@ fn question_of_run(valid: &ValidWorkspace, today: &Question, started_from: Optio
 
 /// Whether somebody deleted the disk: its files are there for as long as the pod runs, and people are told to save them.
 pub(super) fn is_last_of_its_disk(world: &World) -> bool {
-    world
-        .own_claim()
-        .is_some_and(|claim| claim.metadata.deletion_timestamp.is_some())
+    let own = world.own_claim();
+    own.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some()) || !world.leaving.is_empty()
 }
 
 /// When the application last started, and the pod became ready, whichever came later.

@@ -50,7 +50,9 @@ pub(super) async fn depart(object: &Guarded<Workspace>, context: &Context) -> Re
 }
 
 /// What is there of a deleted workspace: read anew once nothing seems to be left that has or makes pods. No pass over it makes a
-/// Deployment, so that once the API server has said that ours is gone, only what it made is looked for.
+/// Deployment, so that once the API server has said that ours is gone, only what it made is looked for. A write of before, given up
+/// and still on its way, may bring one about after that, or after any other look: it names the workspace's UID as its controller, so
+/// the garbage collector ends it when the workspace is gone, and its pods, which name it, with it.
 async fn what_is_left(context: &Context, identity: &Identity) -> Result<World, Error> {
     let mut world = observe::world(identity, &context.stores);
     let shown = world

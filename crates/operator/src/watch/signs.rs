@@ -1,14 +1,18 @@
-//! Watches of Warning Events and Nodes -> signs, and which workspaces to look at (IO).
+//! Watches of Warning Events, Nodes and other people's claims -> signs, and which workspaces to look at (IO).
 //!
 //! Nothing waits for these watches: without them (or without the right to watch) the operator works, and says less.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use api::names;
 use futures::{Stream, StreamExt as _, stream};
-use k8s_openapi::api::core::v1::{Event, Node as NodeObject};
+use k8s_openapi::api::core::v1::{Event, Node as NodeObject, PersistentVolumeClaim as Claim};
 use kube::{
     Api, Client, ResourceExt as _,
+    core::PartialObjectMeta,
     runtime::{
         WatchStreamExt as _,
         reflector::ObjectRef,
@@ -38,10 +42,52 @@ pub(super) fn start(
     signs: &Arc<Signs>,
     stores: &Stores,
 ) -> impl Stream<Item = Wake> + Send + use<> {
-    stream::select(
-        warnings(client, signs.clone(), stores.clone()),
-        nodes(client, signs.clone(), stores.clone()),
-    )
+    let claims = claims(client, signs.clone(), stores.clone());
+    let nodes = nodes(client, signs.clone(), stores.clone());
+    let warnings = warnings(client, signs.clone(), stores.clone());
+    stream::select(warnings, stream::select(nodes, claims))
+}
+
+/// Claims that workspaces mount by their names may be anybody's: of those that are no workspace's disk it is kept which are being
+/// deleted, and nothing else.
+fn claims(client: &Client, signs: Arc<Signs>, stores: Stores) -> impl Stream<Item = Wake> + Send + use<> {
+    let config = watcher::Config::default().labels(&format!("!{}", names::WORKSPACE_LABEL));
+    let mut listed: HashSet<(String, String)> = HashSet::new();
+    let is_leaving = |claim: &PartialObjectMeta<Claim>| claim.metadata.deletion_timestamp.is_some();
+    watcher(Api::<PartialObjectMeta<Claim>>::all(client.clone()), config)
+        .default_backoff()
+        .map(move |change| match change {
+            Ok(Change::Init) => {
+                listed.clear();
+                Vec::new()
+            }
+            Ok(Change::InitApply(claim)) => {
+                if is_leaving(&claim) {
+                    listed.insert((claim.namespace().unwrap_or_default(), claim.name_any()));
+                }
+                Vec::new()
+            }
+            Ok(Change::InitDone) => {
+                signs.replace_leaving(std::mem::take(&mut listed));
+                everybody(&stores)
+            }
+            Ok(Change::Apply(claim)) => heard_of(&signs, &stores, &claim, is_leaving(&claim)),
+            Ok(Change::Delete(claim)) => heard_of(&signs, &stores, &claim, false),
+            Err(error) => {
+                tracing::warn!(%error, kind = "PersistentVolumeClaim", "the watch broke and is begun anew");
+                Vec::new()
+            }
+        })
+        .flat_map(stream::iter)
+}
+
+fn heard_of(signs: &Signs, stores: &Stores, claim: &PartialObjectMeta<Claim>, leaving: bool) -> Vec<Wake> {
+    let (namespace, name) = (claim.namespace().unwrap_or_default(), claim.name_any());
+    if signs.note_claim(&namespace, &name, leaving) {
+        workspaces_at(&namespace, &name, stores)
+    } else {
+        Vec::new()
+    }
 }
 
 fn warnings(client: &Client, signs: Arc<Signs>, stores: Stores) -> impl Stream<Item = Wake> + Send + use<> {
@@ -126,6 +172,16 @@ fn workspaces_on(node: &str, stores: &Stores) -> Vec<Wake> {
         .collect()
 }
 
+/// The workspaces of a namespace that have a pod which mounts a claim.
+fn workspaces_at(namespace: &str, claim: &str, stores: &Stores) -> Vec<Wake> {
+    let mounts = |pod: &Glance<'_>| pod.says("claimName", claim);
+    let parents = stores.pods.parents(mounts).into_iter();
+    parents
+        .filter(|(of, _)| of == namespace)
+        .map(|(namespace, workspace)| ObjectRef::new(&workspace).within(&namespace))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use kube::runtime::watcher::Event as Change;
@@ -152,5 +208,9 @@ mod tests {
         assert_eq!(workspace_of(&event, &stores).unwrap().name, "demo");
         assert_eq!(workspaces_on("n1", &stores).len(), 1);
         assert_eq!(workspaces_on("n2", &stores).len(), 0);
+        let namespace = pod.metadata.namespace.unwrap();
+        assert_eq!(workspaces_at(&namespace, "workspace-demo", &stores).len(), 1);
+        assert_eq!(workspaces_at(&namespace, "another", &stores).len(), 0);
+        assert_eq!(workspaces_at("another", "workspace-demo", &stores).len(), 0);
     }
 }

@@ -217,3 +217,49 @@ async fn a_claim_that_does_not_exist_yet_is_waited_for_without_a_pod_that_could_
     stage.pass().await.unwrap();
     assert!(stage.child::<Deployment>().is_some());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_is_deleted_under_a_running_pod_is_told_and_nothing_is_restarted() {
+    let mut stage = Stage::new();
+    stage.server.put(&claim("data", "ReadWriteOnce"));
+    stage
+        .server
+        .put(&workspace("first", "alice", &json!({"claimName": "data"})));
+    run(&mut stage).await;
+    let run_of = |stage: &Stage| crate::stage::run_id(&stage.child::<Deployment>().unwrap());
+    let before = run_of(&stage);
+    let process = crate::outages::begin(&stage);
+    let reason = |stage: &Stage| stage.status().reason;
+    let told = || reason(&stage).as_deref() == Some(reason::VOLUME_TERMINATING);
+    let events = stage.events().len();
+    stage.server.edit::<Claim>(Some(NAMESPACE), "data", |claim| {
+        claim["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        claim["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);
+    });
+    crate::outages::within(
+        "what became of the claim",
+        std::time::Duration::from_secs(5),
+        told,
+    )
+    .await;
+    let status = stage.status();
+    assert_eq!(status.phase, Some(Phase::Running));
+    let message = status.message.unwrap();
+    assert!(
+        message.contains("the claim data, which the workspace mounts"),
+        "{message}"
+    );
+    assert_eq!(stage.events()[events..], [reason::VOLUME_TERMINATING]);
+    stage.edit_spec(|spec| spec["updatePolicy"] = json!("Always"));
+    stage.edit_spec(|spec| spec["port"] = json!(9000));
+    crate::outages::within("the change to be seen", std::time::Duration::from_secs(5), || {
+        !stage.status().pending_update.is_empty()
+    })
+    .await;
+    assert_eq!(
+        run_of(&stage),
+        before,
+        "its files are there for as long as this pod is"
+    );
+    drop(process);
+}

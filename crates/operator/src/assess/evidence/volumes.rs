@@ -67,8 +67,25 @@ pub(super) fn missing_class(world: &World, now: Timestamp) -> Evidence {
     }
 }
 
-/// The disk was deleted, and is there only for as long as a pod uses it.
+/// What the pod has its files on was deleted, and is there only for as long as a pod uses it.
 pub(super) fn terminating(world: &World) -> Evidence {
+    Evidence::first([own_terminating(world), named_terminating(world)])
+}
+
+/// A claim that the workspace names was deleted.
+fn named_terminating(world: &World) -> Evidence {
+    let Some(claim) = world.leaving.first() else {
+        return NONE;
+    };
+    let told = format!(
+        "Somebody deleted the claim {claim}, which the workspace mounts. It goes once no pod uses it, and its files with it, if its \
+         volume is not kept; nobody can undo that: copy the files elsewhere before the workspace stops. Until then it is not stopped \
+         for idleness. It starts again when another claim is named, or one of that name is made."
+    );
+    Evidence::hopeful(reason::VOLUME_TERMINATING, told)
+}
+
+fn own_terminating(world: &World) -> Evidence {
     let leaving = world
         .own_claim()
         .filter(|claim| claim.metadata.deletion_timestamp.is_some());
