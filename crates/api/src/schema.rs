@@ -163,20 +163,19 @@ pub(crate) fn ordered(less: &str, more: &str) -> Rule {
     .field_path(format!(".{less}"))
 }
 
-/// Rule of a workspace: a size that changes is not less than what its disk has, or than the size before, where either is known.
+/// Rule of a workspace: its disk does not shrink below what its claim asks for, once it had a size.
 pub(crate) fn disk_does_not_shrink() -> Rule {
     const NEW: &str = "self.spec.storage.size";
-    const OLD: &str = "oldSelf.spec.?storage.?size";
+    const OLD: &str = "oldSelf.spec.storage.size";
     // What an update says of the status is not taken over: this is what the operator wrote.
-    const DISK: &str = "self.?status.?disk.?size";
-    let least = format!("[{OLD}.orValue({DISK}.orValue({NEW})), {DISK}.orValue({OLD}.orValue({NEW}))]");
+    let claim = format!("self.?status.?disk.?size.orValue({OLD})");
     Rule::new(format!(
-        "!has(self.spec.storage) || !has({NEW}) || {least}.exists(least, \
+        "!has(self.spec.storage) || !has({NEW}) || !has(oldSelf.spec.storage) || !has({OLD}) || [{OLD}, {claim}].exists(least, \
          quantity(string({NEW})).compareTo(quantity(string(least))) >= 0)"
     ))
     .message(Message::Expression(format!(
-        "'size can only grow, from ' + string({OLD}.orValue({DISK}.orValue(''))) + ' it cannot become ' + string({NEW}) + ': a disk \
-         does not shrink below what it has, which status.disk.size says; keep the size, or ask for more'"
+        "'size can only grow, from ' + string({OLD}) + ' it cannot become ' + string({NEW}) + ': a disk does not shrink below what \
+         it has, which status.disk.size says; keep the size, or ask for more'"
     )))
     .field_path(".spec.storage.size")
 }
