@@ -1,9 +1,10 @@
 //! Request -> the smallest patch that records owner, who named them, and finalizer, and what a share is bound to; never
 //! anything else (pure).
 
-use api::names::{ASSIGNED_BY, CLEANUP_FINALIZER, CREATED_BY, SHARED_FOR, VOUCHED_TEMPLATE};
+use api::names::{ASSIGNED_BY, CLEANUP_FINALIZER, CREATED_BY, GROUP, SHARED_FOR, VOUCHED_TEMPLATE};
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 
@@ -36,7 +37,10 @@ pub(crate) fn mutate(request: &Request, known: &Known) -> Answer {
     let mut operations = settle(&request.object, &due);
     match request.kind {
         Kind::Workspace => operations.extend(finalizer(request)),
-        Kind::Share => operations.extend(bound_to(request, known.binding.uid.clone())),
+        Kind::Share => {
+            operations.extend(bound_to(request, known.binding.uid.clone()));
+            operations.extend(owned_still(request));
+        }
         Kind::Template | Kind::Manager | Kind::Profile => {}
     }
     if operations.is_empty() {
@@ -171,6 +175,30 @@ fn bound_to(request: &Request, workspace_uid: Option<String>) -> Option<PatchOpe
     let is_unset = spec.get("workspaceUID").is_none_or(Value::is_null);
     uid.filter(|_| is_unset)
         .map(|uid| add(["spec", "workspaceUID"], json!(uid)))
+}
+
+/// The references to its workspace that a share was given by the operator, which a full update left out.
+fn owned_still(request: &Request) -> Vec<PatchOperation> {
+    const FIELD: [&str; 2] = ["metadata", "ownerReferences"];
+    let group = format!("{GROUP}/");
+    let is_workspace =
+        |owner: &&OwnerReference| owner.kind == "Workspace" && owner.api_version.starts_with(&group);
+    let written = request.object.metadata.owner_references.as_ref();
+    let is_missing =
+        |owner: &&OwnerReference| written.is_none_or(|all| all.iter().all(|it| it.uid != owner.uid));
+    let stored = request
+        .old
+        .iter()
+        .flat_map(|old| old.metadata.owner_references.iter().flatten());
+    let missing: Vec<_> = stored.filter(is_workspace).filter(is_missing).collect();
+    match written {
+        _ if missing.is_empty() => Vec::new(),
+        None => vec![add(FIELD, json!(missing))],
+        Some(_) => missing
+            .into_iter()
+            .map(|owner| add([FIELD[0], FIELD[1], "-"], json!(owner)))
+            .collect(),
+    }
 }
 
 fn add<const N: usize>(path: [&str; N], value: Value) -> PatchOperation {

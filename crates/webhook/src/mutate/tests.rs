@@ -225,6 +225,27 @@ fn a_share_is_bound_once_and_knows_its_creator() {
 }
 
 #[test]
+fn a_share_that_is_written_in_whole_again_keeps_the_workspace_as_its_owner() {
+    let new = json!({"metadata": {}, "spec": {"workspaceRef": "lab"}});
+    let mut stored = shared(None, &new, Some("u-1"));
+    let owner = |uid: &str, kind: &str| json!({"apiVersion": format!("{GROUP}/v1alpha1"), "kind": kind, "name": "n", "uid": uid});
+    stored["metadata"]["ownerReferences"] = json!([owner("u-1", "Workspace")]);
+    assert_eq!(shared(Some(&stored), &new, None), stored, "a replacement");
+    assert_eq!(shared(Some(&stored), &stored, None), stored);
+    let mut with_another = new.clone();
+    with_another["metadata"]["ownerReferences"] = json!([owner("u-2", "ConfigMap")]);
+    let kept = shared(Some(&stored), &with_another, None);
+    let both = json!([owner("u-2", "ConfigMap"), owner("u-1", "Workspace")]);
+    assert_eq!(kept["metadata"]["ownerReferences"], both);
+    stored["metadata"]["ownerReferences"] = json!([owner("u-2", "ConfigMap")]);
+    let left_out = shared(Some(&stored), &new, None);
+    assert!(
+        left_out["metadata"]["ownerReferences"].is_null(),
+        "other owners are not ours to keep"
+    );
+}
+
+#[test]
 fn what_belongs_to_nobody_is_left_alone() {
     for kind in [Kind::Template, Kind::Manager, Kind::Profile] {
         let request = create("alice", &json!({"metadata": {}, "spec": {}})).about(kind);
