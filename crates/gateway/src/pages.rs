@@ -82,6 +82,14 @@ pub fn sign_in_required(login_url: String) -> Response {
     .respond(StatusCode::UNAUTHORIZED)
 }
 
+/// Adds to an answer that tokens do not count at this site, so that nobody looks for what is wrong with theirs.
+pub(crate) fn without_tokens(response: &mut Response) {
+    if let Some(notice) = response.extensions_mut().get_mut::<Notice>() {
+        let told = "Tokens (Authorization: Bearer) do not count at this site.";
+        notice.text.push(told.to_owned());
+    }
+}
+
 /// How much an answer does about cookies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removed {

@@ -442,6 +442,7 @@ mod tests {
             ("--oidc-signing-algs=HS256", "oidc-signing-algs"),
             ("--oidc-signing-algs=none", "oidc-signing-algs"),
             ("--oidc-connect-to=proxy", "oidc-connect-to"),
+            ("--oidc-connect-to=https://proxy:443", "oidc-connect-to"),
             ("--oidc-username-claim=", "oidc-username-claim"),
             (
                 "--oidc-allowed-email-domains=@example.org",

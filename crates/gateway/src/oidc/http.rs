@@ -268,8 +268,13 @@ fn parse_address(text: &str) -> Result<(String, u16), WrongSetting> {
         Some((host.to_owned(), port.parse().ok().filter(|port| *port != 0)?))
     });
     parsed
-        .filter(|(host, _)| !host.is_empty())
-        .ok_or_else(|| WrongSetting::new("oidc-connect-to", format!("{text:?} is not host:port")))
+        .filter(|(host, _)| !host.is_empty() && !host.contains('/'))
+        .ok_or_else(|| {
+            WrongSetting::new(
+                "oidc-connect-to",
+                format!("{text:?} is not host:port, without scheme and path"),
+            )
+        })
 }
 
 /// Opens TCP connections; to another address for one host.

@@ -40,7 +40,20 @@ async fn while_tokens_do_not_count_nobody_asks_about_them_and_nobody_is_invited_
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     assert_eq!(answer.json()["error"], "SignInRequired");
     assert!(!answer.headers.contains_key("www-authenticate"));
+    let said = answer.json()["message"].as_str().unwrap().to_owned();
+    assert!(
+        said.ends_with("Tokens (Authorization: Bearer) do not count at this site."),
+        "{said}"
+    );
     assert_eq!(asked(&world), [""; 0]);
+    // It is said to everybody alike, and of every workspace.
+    for (workspace, sent) in [(OPEN, headers(&[])), (NONE, with(&token(&claims, 0)))] {
+        let alike = get(&world, workspace, sent).await;
+        assert_eq!(
+            (alike.status, alike.json()["message"].as_str()),
+            (answer.status, Some(said.as_str()))
+        );
+    }
 }
 
 #[tokio::test]

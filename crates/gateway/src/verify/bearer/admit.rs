@@ -8,6 +8,7 @@ use super::refused::challenge;
 use super::{Accepted, Bearer, Refused, Unfit};
 use crate::answers::{Failure, refuse, wrong_source};
 use crate::index::{Domain, Site};
+use crate::pages;
 use crate::request::source_rule::Source;
 use crate::throttle::{What, Who};
 use crate::verify::decision::Allow;
@@ -47,10 +48,13 @@ pub(in crate::verify) async fn admit(
     Ok((allow, accepted))
 }
 
-/// An answer to who is not signed in, which says that tokens count as well where they do.
+/// An answer to who is not signed in, which says whether tokens count as well: of every request alike, since the proxy hands none over
+/// where they do not.
 pub(in crate::verify) fn challenged(app: &AppState, domain: &Domain, mut response: Response) -> Response {
     if app.bearer.is_some() {
         challenge(&mut response, &domain.auth_origin(), None);
+    } else {
+        pages::without_tokens(&mut response);
     }
     response
 }
