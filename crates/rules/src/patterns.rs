@@ -4,6 +4,7 @@
 //! runs and costs least there; the webhook that comes before the schema tells them in words.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use regex::Regex;
@@ -60,14 +61,26 @@ const IN_WORDS: [(&str, &str); 11] = [
     ),
 ];
 
+/// Most that is told at once: nobody has bounded the object yet.
+const MOST: usize = 50;
+/// Most characters of a text that are shown.
+const SHOWN: usize = 100;
+
 /// The patterns of one kind's spec.
 #[derive(Debug, Default)]
 pub struct Patterns(Node);
 
+/// A pattern, compiled, and what is said of a text that does not match.
+#[derive(Debug)]
+struct Told {
+    pattern: Regex,
+    rule: &'static str,
+}
+
 /// What a schema says of a value, as far as there are patterns.
 #[derive(Debug, Default)]
 struct Node {
-    own: Option<(Regex, &'static str)>,
+    own: Option<&'static Told>,
     fields: BTreeMap<String, Self>,
     /// Of each entry of a list, or each value of a map.
     each: Option<Box<Self>>,
@@ -87,7 +100,7 @@ impl Patterns {
         Self(spec.and_then(Node::of).unwrap_or_default())
     }
 
-    /// Texts in `spec` that do not match.
+    /// Texts in `spec` that do not match, the first of them if there are many.
     pub fn broken(&self, spec: &Value) -> Vec<Violation> {
         let mut found = Vec::new();
         self.0.look("spec", spec, &mut found);
@@ -113,10 +126,14 @@ impl Node {
     }
 
     fn look(&self, at: &str, value: &Value, found: &mut Vec<Violation>) {
+        if found.len() >= MOST {
+            return;
+        }
         match value {
             Value::String(text) => {
-                if let Some((_, rule)) = self.own.as_ref().filter(|(pattern, _)| !pattern.is_match(text)) {
-                    found.push(Violation::new(at, text, *rule));
+                if let Some(told) = self.own.filter(|told| !told.pattern.is_match(text)) {
+                    let shown: String = text.chars().take(SHOWN).collect();
+                    found.push(Violation::new(at, shown, told.rule));
                 }
             }
             Value::Array(items) => {
@@ -152,9 +169,16 @@ fn key(at: &str, name: &str) -> String {
     }
 }
 
-fn in_words(pattern: &str) -> Option<(Regex, &'static str)> {
-    let (_, rule) = IN_WORDS.iter().find(|(known, _)| *known == pattern)?;
-    Some((Regex::new(pattern).ok()?, rule))
+/// Each pattern is compiled once, however many fields have it.
+fn in_words(pattern: &str) -> Option<&'static Told> {
+    static COMPILED: LazyLock<Vec<Told>> = LazyLock::new(|| {
+        let told = |(pattern, rule): (&str, &'static str)| {
+            let pattern = Regex::new(pattern).ok()?;
+            Some(Told { pattern, rule })
+        };
+        IN_WORDS.into_iter().filter_map(told).collect()
+    });
+    COMPILED.iter().find(|told| told.pattern.as_str() == pattern)
 }
 
 #[cfg(test)]
@@ -251,6 +275,14 @@ mod tests {
         });
         assert!(told(&Workspace::crd(), &spec).is_empty());
         assert!(told(&Workspace::crd(), &json!("text")).is_empty());
+    }
+
+    #[test]
+    fn an_object_that_nobody_has_bounded_is_told_of_in_bounds() {
+        let many = json!({"volumes": vec![json!({"mountPath": "x".repeat(1000)}); 1000]});
+        let found = told(&Workspace::crd(), &many);
+        assert_eq!(found.len(), MOST);
+        assert!(found.iter().all(|line| line.len() < 400), "{}", found[0]);
     }
 
     #[test]
