@@ -130,6 +130,20 @@ mod tests {
     }
 
     #[test]
+    fn many_fit_where_they_are_spread_thin_and_few_where_one_has_them_all() {
+        // As websockets are bounded; the bench opens 2,000 of them, over 25 workspaces in turns.
+        let fit = |holders: usize| {
+            let slots = Slots::new(256, 3_000);
+            let held: Vec<_> = (0..2_000)
+                .map_while(|number| slots.take(number % holders))
+                .collect();
+            held.len()
+        };
+        assert_eq!([fit(1), fit(25)], [256, 2_000]);
+        assert!(fit(10) < 2_000, "{}", fit(10));
+    }
+
+    #[test]
     fn nothing_is_remembered_of_those_who_left() {
         let slots = Slots::new(1, 10);
         for holder in 0..100 {
