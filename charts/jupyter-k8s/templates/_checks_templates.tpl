@@ -19,6 +19,12 @@
     {{- include "jk8s.notMoreThan" (list $overrides $bounds "minIdleTimeoutInMinutes" $overrides $bounds "maxIdleTimeoutInMinutes") -}}
     {{- include "jk8s.notMoreThan" (list $overrides $bounds "minIdleTimeoutInMinutes" $idle $spec.defaultIdleShutdown "idleTimeoutInMinutes") -}}
     {{- include "jk8s.notMoreThan" (list $idle $spec.defaultIdleShutdown "idleTimeoutInMinutes" $overrides $bounds "maxIdleTimeoutInMinutes") -}}
+    {{- $range := printf "%s.limitBounds.startTimeoutMinutes" $at -}}
+    {{- $limits := printf "%s.defaultLimits" $at -}}
+    {{- $ends := (default dict $spec.limitBounds).startTimeoutMinutes -}}
+    {{- include "jk8s.notMoreThan" (list $range $ends "min" $range $ends "max") -}}
+    {{- include "jk8s.notMoreThan" (list $range $ends "min" $limits $spec.defaultLimits "startTimeoutMinutes") -}}
+    {{- include "jk8s.notMoreThan" (list $limits $spec.defaultLimits "startTimeoutMinutes" $range $ends "max") -}}
     {{- if and $spec.allowedImages (not $spec.allowCustomImages) (not (has $spec.defaultImage $spec.allowedImages)) }}
   - {{ $at }}.defaultImage: {{ quote $spec.defaultImage }} is not among {{ $at }}.allowedImages: add it there, or choose one of them
     {{- end -}}

@@ -205,6 +205,14 @@ fn a_template_s_ranges_have_something_between_their_ends_and_its_defaults_in_the
             r#"templates.t.defaultIdleShutdown.idleTimeoutInMinutes: "60" is more than"#,
         ),
         (
+            r#""limitBounds":{"startTimeoutMinutes":{"min":10,"max":9}}"#,
+            r#"min: "10" is more than templates.t.limitBounds.startTimeoutMinutes.max ("9")"#,
+        ),
+        (
+            r#""limitBounds":{"startTimeoutMinutes":{"max":9}},"defaultLimits":{"startTimeoutMinutes":10}"#,
+            r#"templates.t.defaultLimits.startTimeoutMinutes: "10" is more than"#,
+        ),
+        (
             r#""allowedImages":["r.example/a:1"]"#,
             r#"templates.t.defaultImage: "uv" is not among templates.t.allowedImages: add it there, or choose one of them"#,
         ),
@@ -213,7 +221,7 @@ fn a_template_s_ranges_have_something_between_their_ends_and_its_defaults_in_the
         assert!(reason.contains(told), "{fields}: {reason}");
     }
     accepted(&template_with(
-        r#""primaryStorage":{"defaultSize":"1Gi","minSize":"1Gi","maxSize":"1024Mi"},"allowedImages":["uv"],"resourceBounds":{"cpu":{"min":"100m","max":1},"gpu":{"max":0}},"defaultResources":{"requests":{"cpu":"100m"},"limits":{"cpu":"1"}},"idleShutdownOverrides":{"minIdleTimeoutInMinutes":5,"maxIdleTimeoutInMinutes":60},"defaultIdleShutdown":{"idleTimeoutInMinutes":60}"#,
+        r#""primaryStorage":{"defaultSize":"1Gi","minSize":"1Gi","maxSize":"1024Mi"},"allowedImages":["uv"],"resourceBounds":{"cpu":{"min":"100m","max":1},"gpu":{"max":0}},"defaultResources":{"requests":{"cpu":"100m"},"limits":{"cpu":"1"}},"idleShutdownOverrides":{"minIdleTimeoutInMinutes":5,"maxIdleTimeoutInMinutes":60},"defaultIdleShutdown":{"idleTimeoutInMinutes":60},"limitBounds":{"startTimeoutMinutes":{"min":5,"max":5}},"defaultLimits":{"startTimeoutMinutes":5}"#,
     ));
 }
 
