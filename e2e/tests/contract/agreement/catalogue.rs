@@ -3,7 +3,7 @@
 use api::{WorkspaceExecutionProfile, WorkspaceManager};
 use kube::{
     ResourceExt as _,
-    api::{DeleteParams, PatchParams},
+    api::{DeleteParams, Patch, PatchParams},
 };
 
 use super::*;

@@ -1,0 +1,76 @@
+//! Templates, at their creation.
+
+use api::WorkspaceTemplate;
+
+use super::*;
+
+#[tokio::test]
+async fn templates_are_judged_alike_by_definition_and_webhook() -> anyhow::Result<()> {
+    let client = cluster::admin().await?;
+    let api = Api::all_with(unasked().await?, &ApiResource::erase::<WorkspaceTemplate>(&()));
+    let mut chance = Chance(0x5eed_0001);
+    let cpu = ["500m", "0.5", "1", "1000m", "1500m", "2", "2e0"]
+        .map(Value::from)
+        .to_vec();
+    let memory = ["512Mi", "0.5Gi", "1G", "1Gi", "1073741824", "2Gi"]
+        .map(Value::from)
+        .to_vec();
+    let gpus = vec![json!(0), json!(1), json!("2")];
+    let all = 150;
+    let mut objects = Vec::new();
+    for _ in 0..all {
+        let mut spec = chance.object(&[
+            (
+                "allowedImages",
+                vec![json!(["a"]), json!(["b"]), json!(["a", "b"]), json!([])],
+            ),
+            ("allowCustomImages", vec![json!(true), json!(false)]),
+            (
+                "defaultPort",
+                vec![json!(1023), json!(1024), json!(65535), json!(65536)],
+            ),
+        ]);
+        spec["displayName"] = json!("Agreement");
+        spec["defaultImage"] = json!("a");
+        if chance.below(2) == 0 {
+            let range = |chance: &mut Chance, values: &Vec<Value>| {
+                chance.object(&[("min", values[..3].to_vec()), ("max", values.clone())])
+            };
+            let bounds = [
+                range(&mut chance, &cpu),
+                range(&mut chance, &memory),
+                range(&mut chance, &gpus),
+            ];
+            let [cpu_range, memory_range, gpu_range] = bounds;
+            let named = chance.object(&[("memory", vec![range(&mut Chance(7), &memory)])]);
+            // Two bounds on one resource that exclude each other only the webhook sees.
+            let named = if memory_range == json!({}) {
+                named
+            } else {
+                json!({})
+            };
+            spec["resourceBounds"] =
+                json!({"cpu": cpu_range, "memory": memory_range, "gpu": gpu_range, "resources": named});
+        }
+        if chance.below(2) == 0 {
+            let gpu = chance.of(&gpus).clone();
+            let amounts = |chance: &mut Chance| {
+                let mut map = chance.object(&[("cpu", cpu.clone()), ("memory", memory.clone())]);
+                map["nvidia.com/gpu"] = gpu.clone();
+                map
+            };
+            spec["defaultResources"] =
+                json!({"requests": amounts(&mut chance), "limits": amounts(&mut chance)});
+        }
+        spec["primaryStorage"] = chance.object(&[
+            ("minSize", vec![json!("1Gi"), json!("2Gi")]),
+            ("maxSize", vec![json!("1G"), json!("2Gi"), json!("4Gi")]),
+            ("defaultSize", vec![json!("1Gi"), json!("3Gi"), json!("5Gi")]),
+        ]);
+        let object = json!({"metadata": {"name": "e2e-agreement"}, "spec": spec});
+        objects.push(object);
+    }
+    let admitted = all_agree::<WorkspaceTemplate>(&api, &client, objects).await?;
+    both_came_up(admitted, all);
+    Ok(())
+}

@@ -1,0 +1,345 @@
+//! What the webhook would say at the door -> what the operator writes into the status of the same object, stored past the webhook.
+//!
+//! The objects are stored in the name of a controller of the cluster, whom the webhook lets pass (`webhook.controllerUsers`).
+
+use std::collections::BTreeSet;
+
+use api::{
+    Workspace, WorkspaceExecutionProfile,
+    condition::{VALID, reason},
+};
+use e2e::{template, wait};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::api::ListParams;
+
+use super::*;
+
+/// Fields, and values that break no rule or some.
+type Fields = Vec<(&'static str, Vec<Value>)>;
+
+/// What is wrong with an object, by the webhook's word: each rule with its field.
+fn causes(refusal: &Value) -> Vec<String> {
+    let causes = refusal["details"]["causes"].as_array();
+    let text = |cause: &Value, key: &str| cause[key].as_str().unwrap_or_default().to_owned();
+    let line = |cause: &Value| format!("{}: {}", text(cause, "field"), text(cause, "message"));
+    causes.into_iter().flatten().map(line).collect()
+}
+
+/// Whether a message is exactly these lines, in any order.
+fn says(message: &str, lines: &[String]) -> bool {
+    let mut longest_first: Vec<_> = lines.iter().collect();
+    longest_first.sort_by_key(|line| std::cmp::Reverse(line.len()));
+    let mut rest = message.to_owned();
+    for line in longest_first {
+        let Some(at) = rest.find(line.as_str()) else {
+            return false;
+        };
+        rest.replace_range(at..at + line.len(), "");
+    }
+    rest == "; ".repeat(lines.len().saturating_sub(1))
+}
+
+/// What was stored: its name, and what the webhook had said.
+type Stored = (String, Option<Value>);
+
+/// Asks the webhook about each object, and stores it past the webhook. Those that the definition refuses are left out.
+async fn store<K>(api: &Api<DynamicObject>, objects: Vec<Value>) -> anyhow::Result<Vec<Stored>>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned,
+{
+    let client = &cluster::admin().await?;
+    let one = async |mut object: Value| {
+        let refusal = asked::<K>(client, &object, None).await?;
+        object["apiVersion"] = json!(K::api_version(&()));
+        object["kind"] = json!(K::kind(&()));
+        object["metadata"]["annotations"] = json!({CREATED_BY: SOMEBODY});
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let made = api
+            .create(&PostParams::default(), &serde_json::from_value(object)?)
+            .await;
+        let passed =
+            !matches!(&made, Err(kube::Error::Api(status)) if status.message.contains("admission webhook"));
+        anyhow::ensure!(passed, "the webhook was asked: {made:?}");
+        anyhow::Ok(by_definition(made)?.is_none().then_some((name, refusal)))
+    };
+    let stored = stream::iter(objects).map(one).buffer_unordered(AT_ONCE);
+    let stored: Vec<Option<Stored>> = stored.try_collect().await?;
+    Ok(stored.into_iter().flatten().collect())
+}
+
+/// The objects' conditions `Valid`, once the operator has judged all of them.
+async fn judged(api: &Api<DynamicObject>, count: usize) -> anyhow::Result<Vec<(String, Condition)>> {
+    wait::until("the operator to have judged all", wait::USUAL, || async {
+        let all = api.list(&ListParams::default()).await;
+        let all = all.map_err(|error| error.to_string())?.items;
+        let valid = |object: DynamicObject| {
+            let conditions = object.data["status"]["conditions"].clone();
+            let conditions: Vec<Condition> = serde_json::from_value(conditions).ok()?;
+            let valid = conditions.into_iter().find(|it| it.type_ == VALID)?;
+            // The template had not come to the operator yet.
+            if valid.reason == reason::TEMPLATE_NOT_FOUND {
+                return None;
+            }
+            Some((object.metadata.name?, valid))
+        };
+        let judged: Vec<_> = all.into_iter().filter_map(valid).collect();
+        if judged.len() == count {
+            return Ok(judged);
+        }
+        Err(format!("{} of {count}", judged.len()))
+    })
+    .await
+}
+
+/// Holds what the operator says of each object to what the webhook said of it; returns how many are valid, and of how many fields
+/// something was said.
+fn compare(stored: &[Stored], judged: &[(String, Condition)]) -> anyhow::Result<(usize, usize)> {
+    let (mut valid, mut fields) = (0, BTreeSet::new());
+    for (name, refusal) in stored {
+        let (_, told) = judged
+            .iter()
+            .find(|(other, _)| other == name)
+            .ok_or_else(|| anyhow::anyhow!("{name} was not judged"))?;
+        let lines = refusal.iter().flat_map(causes).collect::<Vec<_>>();
+        match (told.status.as_str(), refusal) {
+            ("True", None) => valid += 1,
+            ("False", Some(_)) if told.reason == reason::RULES_VIOLATED && says(&told.message, &lines) => {
+                fields.extend(
+                    lines
+                        .iter()
+                        .filter_map(|line| line.split(": ").next().map(str::to_owned)),
+                );
+            }
+            _ => anyhow::bail!("{name}: the operator says {told:?}, and the webhook: {refusal:?}"),
+        }
+    }
+    Ok((valid, fields.len()))
+}
+
+/// A few of the fields for each object, most of them right.
+fn specs(chance: &mut Chance, all: usize, fields: &Fields, base: &Value) -> Vec<Value> {
+    let mut specs = Vec::new();
+    for _ in 0..all {
+        let mut spec = base.clone();
+        for (name, values) in fields {
+            if chance.below(5) == 0 {
+                spec[*name] = chance.of(values).clone();
+            }
+        }
+        specs.push(spec);
+    }
+    specs
+}
+
+fn objects(scratch: &Scratch, specs: Vec<Value>) -> Vec<Value> {
+    let named = specs.into_iter().enumerate().map(|(number, spec)| {
+        json!({"metadata": {"name": format!("of-chance-{number}"), "namespace": scratch.namespace}, "spec": spec})
+    });
+    named.collect()
+}
+
+/// Acts as somebody who is not asked, and may do everything.
+async fn past_the_webhook<K>(scratch: &Scratch) -> anyhow::Result<Api<DynamicObject>>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let client = unasked().await?;
+    Ok(Api::namespaced_with(
+        client,
+        &scratch.namespace,
+        &ApiResource::erase::<K>(&()),
+    ))
+}
+
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn of_workspaces() -> Fields {
+    let limits = |cpu: &str, memory: &str| json!({"limits": {"cpu": cpu, "memory": memory}});
+    let claim = |name: &str, path: &str| json!([{"name": name, "persistentVolumeClaimName": "mine", "mountPath": path}]);
+    let seed = |rest: Value| {
+        let mut container = json!({"name": "seed", "image": "r/lab:1"});
+        for (key, value) in rest.as_object().into_iter().flatten() {
+            container[key] = value.clone();
+        }
+        json!([container])
+    };
+    vec![
+        (
+            "image",
+            vec![json!("r/lab:1"), json!("r/lab:2"), json!("evil:1"), json!("a b")],
+        ),
+        (
+            "resources",
+            vec![
+                limits("0.5", "512Mi"),
+                limits("500m", "0.5Gi"),
+                limits("9", "1Gi"),
+                limits("1000.5m", "1073741825"),
+                json!({"requests": {"cpu": "800m", "nvidia.com/gpu": 1}, "limits": {"cpu": "700m"}}),
+            ],
+        ),
+        (
+            "storage",
+            vec![
+                json!({"size": "2Gi"}),
+                json!({"size": "2147483649"}),
+                json!({"size": "1Ti", "mountPath": "/tmp"}),
+                json!({"mountPath": "/home/else"}),
+                json!({"storageClassName": "A B"}),
+            ],
+        ),
+        ("shmSize", vec![json!("64Mi"), json!("1Ti"), json!("0")]),
+        (
+            "volumes",
+            vec![
+                claim("own", "/own"),
+                claim("shm", "/x"),
+                claim("x", "/dev/shm"),
+                claim("own", "/tmp"),
+            ],
+        ),
+        (
+            "env",
+            vec![
+                json!([{"name": "TEAM", "value": "ml"}]),
+                json!([{"name": "="}]),
+                json!([{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]),
+                json!([{"name": api::names::RUN_ID_VARIABLE, "value": "mine"}]),
+                json!([{"name": "A", "valueFrom": {}}]),
+            ],
+        ),
+        (
+            "initContainers",
+            vec![
+                seed(json!({})),
+                seed(json!({"securityContext": {"privileged": true}})),
+                seed(json!({"name": "workspace"})),
+                seed(json!({"image": "evil:1", "resources": {"limits": {"cpu": "4"}}})),
+            ],
+        ),
+        (
+            "lifecycle",
+            vec![
+                json!({"preStop": {"exec": {"command": ["true"]}}}),
+                json!({"preStop": {"sleep": {"seconds": 4000}}}),
+                json!({"preStop": {"httpGet": {"port": 1, "host": "h"}}}),
+            ],
+        ),
+        (
+            "readinessProbe",
+            vec![json!({"httpGet": {"port": "http", "path": "/api"}}), json!({})],
+        ),
+        ("nodeSelector", vec![json!({"pool": "a"}), json!({"a b": "c"})]),
+        (
+            "tolerations",
+            vec![
+                json!([{"operator": "Exists"}]),
+                json!([{"key": "a", "operator": "Exists", "value": "b"}]),
+            ],
+        ),
+        (
+            "podSecurityContext",
+            vec![
+                json!({"runAsUser": 5}),
+                json!({"runAsUser": 0}),
+                json!({"sysctls": [{"name": "x", "value": "y"}]}),
+            ],
+        ),
+        (
+            "containerSecurityContext",
+            vec![
+                json!({"readOnlyRootFilesystem": false}),
+                json!({"privileged": true}),
+            ],
+        ),
+        (
+            "idleShutdown",
+            vec![
+                json!({"enabled": true, "idleTimeoutInMinutes": 30}),
+                json!({"enabled": true, "idleTimeoutInMinutes": 600}),
+                json!({"enabled": false}),
+            ],
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn what_the_webhook_would_say_of_a_workspace_is_what_its_status_says() -> anyhow::Result<()> {
+    let scratch = Scratch::new("told", &[]).await?;
+    let bounds = json!({
+        "defaultImage": "r/lab:1",
+        "allowedImages": ["r/lab:1", "r/lab:2"],
+        "allowCustomImages": false,
+        "defaultResources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
+        "resourceBounds": {"cpu": {"max": "1"}, "memory": {"max": "1Gi"}, "gpu": {"max": "0"}},
+        "primaryStorage": {"defaultSize": "1Gi", "maxSize": "2Gi"},
+        "idleShutdownOverrides": {"allow": true, "minIdleTimeoutInMinutes": 10, "maxIdleTimeoutInMinutes": 60},
+    });
+    template::make(&scratch, &bounds).await?;
+    let mut chance = Chance(0x5eed_0007);
+    let base = json!({"displayName": "x", "desiredStatus": "Stopped", "templateRef": scratch.namespace});
+    let specs = specs(&mut chance, 120, &of_workspaces(), &base);
+    let api = past_the_webhook::<Workspace>(&scratch).await?;
+    let stored = store::<Workspace>(&api, objects(&scratch, specs)).await?;
+    let judged = judged(&api, stored.len()).await?;
+    let (valid, fields) = compare(&stored, &judged)?;
+    both_came_up(valid, stored.len());
+    assert!(fields >= 15, "only {fields} fields were said to be wrong");
+    template::finish(scratch).await
+}
+
+fn of_profiles() -> Fields {
+    let token = |path: &str| json!([{"audience": "vault", "path": path}]);
+    vec![
+        (
+            "serviceAccount",
+            vec![
+                json!({"name": "batch"}),
+                json!({"perWorkspace": {}}),
+                json!({"name": "A B"}),
+                json!({"name": "jupyter-k8s-operator"}),
+                json!({"perWorkspace": {"annotations": {"a b": "c"}}}),
+            ],
+        ),
+        ("automountToken", vec![json!(true)]),
+        ("projectedTokens", vec![token("/tokens/a"), token("/tmp/a")]),
+        (
+            "env",
+            vec![
+                json!([{"name": "TEAM", "value": "ml"}]),
+                json!([{"name": "="}]),
+                json!([{"name": api::names::UID_VARIABLE, "value": "mine"}]),
+                json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "A B", "key": "k"}}}]),
+            ],
+        ),
+        (
+            "imagePullSecrets",
+            vec![json!([{"name": "pull"}]), json!([{"name": "A B"}])],
+        ),
+        (
+            "secretMounts",
+            vec![
+                json!([{"secretName": "s", "mountPath": "/secrets"}]),
+                json!([{"secretName": "A B", "mountPath": "/secrets"}]),
+            ],
+        ),
+        (
+            "priorityClassName",
+            vec![json!("batch"), json!("system-node-critical"), json!("A B")],
+        ),
+        ("runtimeClassName", vec![json!("gvisor"), json!("A B")]),
+    ]
+}
+
+#[tokio::test]
+async fn what_the_webhook_would_say_of_a_profile_is_what_its_status_says() -> anyhow::Result<()> {
+    let scratch = Scratch::new("told", &[]).await?;
+    let mut chance = Chance(0x5eed_0008);
+    let specs = specs(&mut chance, 80, &of_profiles(), &json!({}));
+    let api = past_the_webhook::<WorkspaceExecutionProfile>(&scratch).await?;
+    let stored = store::<WorkspaceExecutionProfile>(&api, objects(&scratch, specs)).await?;
+    let judged = judged(&api, stored.len()).await?;
+    let (valid, fields) = compare(&stored, &judged)?;
+    both_came_up(valid, stored.len());
+    assert!(fields >= 6, "only {fields} fields were said to be wrong");
+    scratch.finish().await
+}
