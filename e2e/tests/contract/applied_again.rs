@@ -99,11 +99,7 @@ async fn each_way(client: &kube::Client, manifest: &Value) -> anyhow::Result<()>
             write(again, &manifest).await?;
             let after = settled(&objects, &name).await?;
             let of = format!("{} {way}", manifest["kind"]);
-            // A share's replacement lacks the UID that the webhook puts back: the API server notes when, and nothing else.
-            let is_completed = manifest["kind"] == "WorkspaceShare" && way == "replaced";
-            if !is_completed {
-                assert_eq!(after.resource_version(), before.resource_version(), "{of}");
-            }
+            assert_eq!(after.resource_version(), before.resource_version(), "{of}");
             assert_eq!(owned(&after), owned(&before), "{of}");
             assert_eq!(after.metadata.labels, made.metadata.labels, "{of}");
             assert_eq!(after.data["status"], before.data["status"], "{of}");

@@ -10,6 +10,7 @@ mod catalogue;
 mod disks;
 mod idle;
 mod later;
+mod limits;
 mod orphans;
 mod ownership;
 mod protection;

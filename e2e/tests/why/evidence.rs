@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use api::Workspace;
 use e2e::why::{Histories, Scene, written};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{ContainerState, ContainerStatus, Pod},
@@ -111,6 +112,18 @@ pub(crate) fn unscheduled() -> impl When {
                 .any(|it| it.type_ == "PodScheduled" && it.status == "False")
         })
     })
+}
+
+/// When the time of a start was over, which the workspace limits to a minute.
+pub(crate) fn start_is_over() -> impl When {
+    |histories: &Histories| {
+        let begun = |workspace: &Workspace| {
+            let status = workspace.status.as_ref();
+            status.and_then(|status| status.starting_since.clone())
+        };
+        let first = histories.workspaces.first(|workspace| begun(workspace).is_some())?;
+        Some(begun(&first)?.0 + SignedDuration::from_mins(1))
+    }
 }
 
 /// When a pod was first ready.

@@ -7,7 +7,10 @@ use e2e::{
 };
 use serde_json::{Value, json};
 
-use crate::{evidence::unscheduled, images::container_runs};
+use crate::{
+    evidence::{start_is_over, unscheduled},
+    images::container_runs,
+};
 
 fn resources(name: &str, amount: &str) -> Value {
     let mut map = json!({"cpu": "10m", "memory": "32Mi"});
@@ -75,6 +78,26 @@ async fn taint_that_is_not_tolerated(scene: &Scene) -> anyhow::Result<()> {
     gets_ready(scene).await
 }
 
+/// Its time is over while it waits for a node. The node that then comes takes it all the same.
+async fn start_that_takes_too_long(scene: &Scene) -> anyhow::Result<()> {
+    let node = scene.silent_node().await?;
+    let mut spec = node.selected();
+    spec["nodeSelector"]["e2e.test/zone"] = json!("late");
+    spec["limits"] = json!({"startTimeoutMinutes": 1});
+    scene.create(spec).await?;
+    told(scene, &["spec.nodeSelector"]).await?;
+    let words = [
+        "not ready within 1 min of the beginning of its run at",
+        "spec.limits.startTimeoutMinutes",
+        "last: Unschedulable: No node can take the pod.",
+    ];
+    scene.told(reason::START_TIMEOUT, &words, start_is_over()).await?;
+    scene.reached(Phase::Failed).await?;
+    node.change(json!({"metadata": {"labels": {"e2e.test/zone": "late"}}}))
+        .await?;
+    gets_ready(scene).await
+}
+
 #[tokio::test]
 async fn pods_that_no_node_can_take_say_what_is_missing_and_start_when_it_appears() -> anyhow::Result<()> {
     let rows = [
@@ -82,6 +105,7 @@ async fn pods_that_no_node_can_take_say_what_is_missing_and_start_when_it_appear
         row!(no_gpu),
         row!(selector_that_no_node_fits),
         row!(taint_that_is_not_tolerated),
+        row!(start_that_takes_too_long),
     ];
     table("scheduling", rows).await
 }

@@ -1,0 +1,90 @@
+//! How long a start may take: within the template's bounds, and the same words from webhook and definition.
+
+use api::{Workspace, WorkspaceTemplate, workspace::Phase};
+use e2e::{
+    Environment,
+    cluster::{self, Scratch},
+    template, workspace,
+};
+use kube::{Api, api::PostParams};
+use serde_json::{Value, json};
+
+const FIELD: &str = "spec.limits.startTimeoutMinutes";
+
+fn minutes(minutes: i32) -> Value {
+    json!({"desiredStatus": "Stopped", "limits": {"startTimeoutMinutes": minutes}})
+}
+
+#[tokio::test]
+async fn a_start_timeout_is_held_to_the_template_s_bounds_and_shows_what_counts() -> anyhow::Result<()> {
+    let scratch = Scratch::new("limits", &["alice"]).await?;
+    let spec = json!({
+        "defaultImage": Environment::get()?.images.echo,
+        "limitBounds": {"startTimeoutMinutes": {"min": 5, "max": 60}},
+    });
+    template::make(&scratch, &spec).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    for (given, words) in [
+        (
+            4,
+            r#""4" is less than the template's minimum 5: choose at least 5 minutes"#,
+        ),
+        (
+            61,
+            r#""61" is more than the template's maximum 60: choose at most 60 minutes"#,
+        ),
+        // The definition's own bounds.
+        (0, "greater than or equal to 1"),
+    ] {
+        let lab = template::workspace(&scratch, "lab", &minutes(given))?;
+        let said = template::refusal(&alice, &lab).await.unwrap_or_default();
+        assert!(said.contains(FIELD) && said.contains(words), "{given}: {said}");
+    }
+    for (name, rest, counts) in [
+        ("own", minutes(5), 5),
+        ("longest", json!({"desiredStatus": "Stopped"}), 60),
+    ] {
+        let lab = template::workspace(&scratch, name, &rest)?;
+        alice.create(&PostParams::default(), &lab).await?;
+        let stopped = workspace::reached(&alice, name, Phase::Stopped).await?;
+        let resolved = stopped.status.and_then(|status| status.resolved);
+        let shown = resolved.and_then(|resolved| resolved.start_timeout_minutes);
+        assert_eq!(shown, Some(counts), "{name}");
+    }
+    let wider = workspace::set(&alice, "own", json!({"limits": {"startTimeoutMinutes": 61}})).await;
+    let said = wider.err().map(|error| format!("{error:#}")).unwrap_or_default();
+    assert!(said.contains("maximum 60"), "{said}");
+    template::finish(scratch).await
+}
+
+#[tokio::test]
+async fn a_template_whose_own_limits_disagree_is_refused() -> anyhow::Result<()> {
+    let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let range = |min: i32, max: i32| json!({"startTimeoutMinutes": {"min": min, "max": max}});
+    for (default, bounds, words) in [
+        (json!({}), range(20, 10), "min must not be greater than max"),
+        (
+            json!({"startTimeoutMinutes": 5}),
+            range(10, 20),
+            "must be within limitBounds.startTimeoutMinutes",
+        ),
+        (
+            json!({"startTimeoutMinutes": 21}),
+            range(10, 20),
+            "must be within limitBounds.startTimeoutMinutes",
+        ),
+    ] {
+        let template: WorkspaceTemplate = serde_json::from_value(json!({
+            "metadata": {"name": "e2e-limits"},
+            "spec": {"displayName": "T", "defaultImage": "a", "defaultLimits": default, "limitBounds": bounds},
+        }))?;
+        let said = templates.create(&dry, &template).await;
+        let said = said.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(said.contains(words), "{default} {bounds}: {said}");
+    }
+    Ok(())
+}
