@@ -1,17 +1,19 @@
 //! a person with cookies -> the installation over HTTPS, signing in where asked (IO).
 
 use std::{
+    collections::BTreeSet,
     fs,
     net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use anyhow::{Context as _, bail};
 use reqwest::{
     Certificate, Client, RequestBuilder, Response, Url,
-    cookie::{CookieStore as _, Jar},
+    cookie::{CookieStore, Jar},
     dns::{Addrs, Name, Resolve, Resolving},
-    header, redirect,
+    header::{self, HeaderValue},
+    redirect,
 };
 
 use crate::{Environment, turn, wait};
@@ -20,9 +22,65 @@ use crate::{Environment, turn, wait};
 #[derive(Clone, Debug)]
 pub struct Person {
     client: Client,
-    jar: Arc<Jar>,
+    memory: Arc<Memory>,
     redirects: bool,
 }
+
+/// Cookies, and all that passed through this person's hands by which somebody could be let in.
+#[derive(Debug, Default)]
+struct Memory {
+    jar: Jar,
+    secrets: Mutex<BTreeSet<String>>,
+}
+
+impl Memory {
+    fn note(&self, secret: &str) {
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.insert(secret.to_owned());
+    }
+
+    /// Codes, states and tokens that an address carries.
+    fn note_address(&self, url: &Url) {
+        for (name, value) in url.query_pairs() {
+            if PUBLIC.contains(&&*name) {
+                continue;
+            }
+            self.note(&value);
+        }
+    }
+}
+
+/// Parameters that are no secrets: of whom and where to, in words that everybody knows.
+const PUBLIC: [&str; 7] = [
+    "client_id",
+    "redirect_uri",
+    "post_logout_redirect_uri",
+    "iss",
+    "response_type",
+    "scope",
+    "host",
+];
+
+impl CookieStore for Memory {
+    fn set_cookies(&self, headers: &mut dyn Iterator<Item = &HeaderValue>, url: &Url) {
+        let headers: Vec<_> = headers.collect();
+        for header in headers.iter().filter_map(|header| header.to_str().ok()) {
+            let pair = header.split(';').next().unwrap_or_default();
+            self.note(
+                pair.split_once('=')
+                    .map_or("", |(_, value)| value.trim_matches('"')),
+            );
+        }
+        self.jar.set_cookies(&mut headers.into_iter(), url);
+    }
+
+    fn cookies(&self, url: &Url) -> Option<HeaderValue> {
+        self.jar.cookies(url)
+    }
+}
+
+/// Most redirects in a row, as browsers have it.
+const REDIRECTS: usize = 20;
 
 /// Resolves every name to this machine, as browsers do with `*.localhost`.
 #[derive(Debug)]
@@ -43,17 +101,25 @@ impl Person {
 
     /// The same person, not following redirects.
     pub fn without_redirects(&self) -> anyhow::Result<Self> {
-        Self::with(self.jar.clone(), false)
+        Self::with(self.memory.clone(), false)
     }
 
-    fn with(jar: Arc<Jar>, redirects: bool) -> anyhow::Result<Self> {
+    fn with(memory: Arc<Memory>, redirects: bool) -> anyhow::Result<Self> {
         let ca = fs::read(&Environment::get()?.ca_file)?;
+        let notes = memory.clone();
+        let follow = redirect::Policy::custom(move |attempt| {
+            notes.note_address(attempt.url());
+            if attempt.previous().len() > REDIRECTS {
+                return attempt.error("too many redirects");
+            }
+            attempt.follow()
+        });
         let client = Client::builder()
             .tls_certs_only(Certificate::from_pem_bundle(&ca)?)
             .dns_resolver(Arc::new(Loopback))
-            .cookie_provider(jar.clone())
+            .cookie_provider(memory.clone())
             .redirect(if redirects {
-                redirect::Policy::limited(20)
+                follow
             } else {
                 redirect::Policy::none()
             })
@@ -63,7 +129,7 @@ impl Person {
             .build()?;
         Ok(Self {
             client,
-            jar,
+            memory,
             redirects,
         })
     }
@@ -80,27 +146,54 @@ impl Person {
 
     /// Loads a page and, when the identity provider asks, signs in as `user`.
     pub async fn sign_in(&self, url: &str, user: &str) -> anyhow::Result<Response> {
+        let password = &Environment::get()?.user(user)?.password;
+        self.sign_in_with(url, user, password).await
+    }
+
+    /// The same with an account that the installation does not tell of.
+    pub async fn sign_in_with(&self, url: &str, user: &str, password: &str) -> anyhow::Result<Response> {
         anyhow::ensure!(self.redirects, "signing in needs redirects");
-        let environment = Environment::get()?;
+        let identity = &Environment::get()?.identity_host;
         let response = self.open(url).await?;
-        if response.url().host_str() != Some(environment.identity_host.as_str()) {
+        if response.url().host_str() != Some(identity) {
             return Ok(response);
         }
-        let (base, page) = (response.url().clone(), response.text().await?);
-        let action = form_action(&page).with_context(|| format!("no sign-in form on {base}: {page}"))?;
-        let action = base.join(&action)?;
-        let password = &environment.user(user)?.password;
-        let form = self
-            .client
-            .post(action)
-            .form(&[("username", user), ("password", password)]);
+        let form = self.filled_in(response, user, password).await?;
         let turn = turn::of(user).await?;
         let response = navigation(form).send().await?;
         drop(turn);
-        if response.url().host_str() == Some(environment.identity_host.as_str()) {
+        if response.url().host_str() == Some(identity) {
             bail!("the identity provider refused {user}: {}", response.text().await?);
         }
         Ok(response)
+    }
+
+    /// Signs in at the identity provider that `url` leads to, and goes nowhere with its answer: the address that it sends to.
+    pub async fn answer_of_provider(&self, url: &str, user: &str, password: &str) -> anyhow::Result<Url> {
+        let page = self.open(url).await?;
+        let form = self.without_redirects()?.filled_in(page, user, password).await?;
+        let turn = turn::of(user).await?;
+        let answer = navigation(form).send().await?;
+        drop(turn);
+        let location = answer.headers().get(header::LOCATION);
+        let location = location.with_context(|| format!("{user} is sent nowhere: {}", answer.status()))?;
+        Ok(Url::parse(location.to_str()?)?)
+    }
+
+    /// The form of the identity provider's page, with name and password.
+    async fn filled_in(
+        &self,
+        response: Response,
+        user: &str,
+        password: &str,
+    ) -> anyhow::Result<RequestBuilder> {
+        let (base, page) = (response.url().clone(), response.text().await?);
+        let action = form_action(&page).with_context(|| format!("no sign-in form on {base}: {page}"))?;
+        let action = base.join(&action)?;
+        self.memory.note(password);
+        self.memory.note_address(&action);
+        let form = self.client.post(action);
+        Ok(form.form(&[("username", user), ("password", password)]))
     }
 
     /// Signs in and waits until the workspace's own pod answers.
@@ -144,16 +237,22 @@ impl Person {
 
     /// The Cookie header that this person would send to `url`.
     pub fn cookies(&self, url: &str) -> anyhow::Result<String> {
-        let cookies = self.jar.cookies(&Url::parse(url)?);
+        let cookies = self.memory.cookies(&Url::parse(url)?);
         Ok(cookies
             .map(|value| value.to_str().map(str::to_owned))
             .transpose()?
             .unwrap_or_default())
     }
 
+    /// What this person was given or gave away by which somebody could be let in: cookies, codes, passwords, and the like.
+    pub fn secrets(&self) -> BTreeSet<String> {
+        let secrets = self.memory.secrets.lock();
+        secrets.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Puts a cookie into the jar, as a page at `url` would.
     pub fn add_cookie(&self, url: &str, cookie: &str) -> anyhow::Result<()> {
-        self.jar.add_cookie_str(cookie, &Url::parse(url)?);
+        self.memory.jar.add_cookie_str(cookie, &Url::parse(url)?);
         Ok(())
     }
 }

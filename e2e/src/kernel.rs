@@ -1,4 +1,4 @@
-//! a signed-in person, code -> what a Python kernel of their JupyterLab answers, over the websocket (IO).
+//! a signed-in person or a script's token, code -> what a Python kernel of their JupyterLab answers, over the websocket (IO).
 
 use std::time::Duration;
 
@@ -8,7 +8,10 @@ use reqwest::{Method, RequestBuilder, Url, header};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::{http::Person, socket};
+use crate::{
+    http::Person,
+    socket::{self, Socket},
+};
 
 /// How long a kernel may take to start and to compute.
 const LIMIT: Duration = Duration::from_mins(2);
@@ -20,7 +23,49 @@ pub async fn compute(person: &Person, url: &str, code: &str) -> anyhow::Result<S
     // The page sets the cookie that has to come back in a header.
     let page = person.open(&format!("{url}lab")).await?;
     anyhow::ensure!(page.status().is_success(), "{url}lab: {}", page.status());
-    let started = own(person, Method::POST, url, "api/kernels")?
+    computed(&Caller::Page(person), url, code).await
+}
+
+/// The same as a script, which has nothing but a token: no cookie, and no page that it loaded before.
+pub async fn compute_with_token(token: &str, url: &str, code: &str) -> anyhow::Result<String> {
+    let script = Person::new()?;
+    let result = computed(&Caller::Script(&script, token), url, code).await?;
+    let cookies = script.cookies(url)?;
+    anyhow::ensure!(cookies.is_empty(), "a script was given cookies: {cookies}");
+    Ok(result)
+}
+
+/// Who speaks to the kernel.
+enum Caller<'a> {
+    Page(&'a Person),
+    Script(&'a Person, &'a str),
+}
+
+impl Caller<'_> {
+    fn request(&self, method: Method, url: &str, path: &str) -> anyhow::Result<RequestBuilder> {
+        match self {
+            Self::Page(person) => own(person, method, url, path),
+            Self::Script(client, token) => {
+                Ok(client.request(method, &format!("{url}{path}")).bearer_auth(token))
+            }
+        }
+    }
+
+    async fn socket(&self, url: &str, path: &str) -> anyhow::Result<Socket> {
+        let target = url.replacen("https", "wss", 1) + path;
+        let opened = match self {
+            Self::Page(person) => {
+                socket::connect(&target, &person.cookies(url)?, Some(&origin(url)?)).await?
+            }
+            Self::Script(_, token) => socket::connect_with_token(&target, token).await?,
+        };
+        opened.map_err(|status| anyhow::anyhow!("the websocket was refused: {status}"))
+    }
+}
+
+async fn computed(caller: &Caller<'_>, url: &str, code: &str) -> anyhow::Result<String> {
+    let started = caller
+        .request(Method::POST, url, "api/kernels")?
         .json(&json!({"name": "python3"}))
         .send()
         .await?;
@@ -31,10 +76,16 @@ pub async fn compute(person: &Person, url: &str, code: &str) -> anyhow::Result<S
     );
     let kernel: Value = serde_json::from_str(&kernel)?;
     let id = kernel["id"].as_str().context("a kernel without a name")?;
-    let result = tokio::time::timeout(LIMIT, run(person, url, id, code)).await??;
-    own(person, Method::DELETE, url, &format!("api/kernels/{id}"))?
+    let result = tokio::time::timeout(LIMIT, run(caller, url, id, code)).await??;
+    let ended = caller
+        .request(Method::DELETE, url, &format!("api/kernels/{id}"))?
         .send()
         .await?;
+    anyhow::ensure!(
+        ended.status().is_success(),
+        "the kernel was not ended: {}",
+        ended.status()
+    );
     Ok(result)
 }
 
@@ -57,11 +108,10 @@ pub(crate) fn origin(url: &str) -> anyhow::Result<String> {
     Ok(Url::parse(url)?.origin().ascii_serialization())
 }
 
-async fn run(person: &Person, url: &str, kernel: &str, code: &str) -> anyhow::Result<String> {
-    let channels = url.replacen("https", "wss", 1) + &format!("api/kernels/{kernel}/channels");
-    let mut socket = socket::connect(&channels, &person.cookies(url)?, Some(&origin(url)?))
-        .await?
-        .map_err(|status| anyhow::anyhow!("the websocket was refused: {status}"))?;
+async fn run(caller: &Caller<'_>, url: &str, kernel: &str, code: &str) -> anyhow::Result<String> {
+    let mut socket = caller
+        .socket(url, &format!("api/kernels/{kernel}/channels"))
+        .await?;
     let request = json!({
         "channel": "shell",
         "header": {

@@ -15,7 +15,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     task::JoinHandle,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -37,7 +37,10 @@ pub struct Replica {
     pub name: String,
     pods: Api<Pod>,
     service: String,
+    /// With the proxy's certificate.
     config: Arc<ClientConfig>,
+    /// With none.
+    stranger: Arc<ClientConfig>,
 }
 
 impl Replica {
@@ -59,10 +62,14 @@ impl Replica {
         }
         let own = CertificateDer::pem_slice_iter(&file("tls.crt")?).collect::<Result<_, _>>()?;
         let key = PrivateKeyDer::from_pem_slice(&file("tls.key")?)?;
+        let roots = Arc::new(roots);
+        let stranger = ClientConfig::builder()
+            .with_root_certificates(Arc::clone(&roots))
+            .with_no_client_auth();
         let config = ClientConfig::builder()
             .with_root_certificates(roots)
             .with_client_auth_cert(own, key)?;
-        let config = Arc::new(config);
+        let (config, stranger) = (Arc::new(config), Arc::new(stranger));
         let pods = cluster::component_pods(admin.clone(), "gateway").await?;
         let live = pods.iter().filter(|pod| cluster::is_ready(pod));
         let replicas = live.map(|pod| Self {
@@ -70,20 +77,51 @@ impl Replica {
             pods: Api::namespaced(admin.clone(), namespace),
             service: format!("{release}-gateway.{namespace}.svc"),
             config: Arc::clone(&config),
+            stranger: Arc::clone(&stranger),
         });
         Ok(replicas.collect())
     }
 
     async fn connect(&self) -> anyhow::Result<TlsStream<Box<dyn Stream>>> {
-        let mut forwarded = self.pods.portforward(&self.name, &[PORT]).await?;
-        let stream = forwarded.take_stream(PORT).context("no stream")?;
-        // It carries nothing any more when it is dropped.
-        tokio::spawn(async move { drop(forwarded.join().await) });
-        let stream: Box<dyn Stream> = Box::new(stream);
+        let stream = self.forward(PORT).await?;
         let name = ServerName::try_from(self.service.clone())?;
         Ok(TlsConnector::from(Arc::clone(&self.config))
             .connect(name, stream)
             .await?)
+    }
+
+    async fn forward(&self, port: u16) -> anyhow::Result<Box<dyn Stream>> {
+        let mut forwarded = self.pods.portforward(&self.name, &[port]).await?;
+        let stream = forwarded.take_stream(port).context("no stream")?;
+        // It carries nothing any more when it is dropped.
+        tokio::spawn(async move { drop(forwarded.join().await) });
+        Ok(Box::new(stream))
+    }
+
+    /// What a client without certificate is told at one of this replica's ports.
+    ///
+    /// # Errors
+    /// When the port cannot be reached, or answers.
+    pub async fn without_certificate(&self, port: u16) -> anyhow::Result<String> {
+        let (stream, name) = (
+            self.forward(port).await?,
+            ServerName::try_from(self.service.clone())?,
+        );
+        let connected = TlsConnector::from(Arc::clone(&self.stranger))
+            .connect(name, stream)
+            .await;
+        // By TLS 1.3 a client learns with the first answer that its certificate is missed.
+        let asked = async {
+            let mut stream = connected?;
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await?;
+            let mut answer = [0; 64];
+            let length = stream.read(&mut answer).await?;
+            Ok::<_, std::io::Error>(String::from_utf8_lossy(&answer[..length]).into_owned())
+        };
+        match asked.await {
+            Ok(answer) => anyhow::bail!("{}:{port} answers {answer:?}", self.name),
+            Err(refusal) => Ok(format!("{refusal:?}")),
+        }
     }
 
     /// Opens a websocket at this replica; the inner error is the status of a refusal.
@@ -96,7 +134,9 @@ impl Replica {
         cookies: &str,
     ) -> anyhow::Result<Result<WebSocketStream<TlsStream<Box<dyn Stream>>>, StatusCode>> {
         let target = format!("{}ws", url.replacen("https", "wss", 1));
-        socket::hand_shake(self.connect().await?, &target, cookies, Some(&origin(url)?)).await
+        let origin = origin(url)?;
+        let headers = socket::of_page(cookies, Some(&origin));
+        socket::hand_shake(self.connect().await?, &target, &headers).await
     }
 
     /// Questions to this replica, on one connection.

@@ -1,4 +1,4 @@
-//! a cookie, an origin -> a websocket to a workspace, or the status that refused it (IO).
+//! cookies and an origin, or a token -> a websocket to a workspace, or the status that refused it (IO).
 
 use std::{fs, net::Ipv4Addr, sync::Arc};
 
@@ -29,9 +29,27 @@ pub async fn connect(
     cookies: &str,
     origin: Option<&str>,
 ) -> anyhow::Result<Result<Socket, StatusCode>> {
-    let host = Url::parse(url)?.host_str().context("no host")?.to_owned();
-    let tls = tls(&host).await?;
-    hand_shake(tls, url, cookies, origin).await
+    hand_shake(tls(&host(url)?).await?, url, &of_page(cookies, origin)).await
+}
+
+/// Opens a websocket as a script does that has a token.
+///
+/// # Errors
+/// When the connection or the handshake fails other than by a refusal.
+pub async fn connect_with_token(url: &str, token: &str) -> anyhow::Result<Result<Socket, StatusCode>> {
+    let bearer = format!("Bearer {token}");
+    hand_shake(tls(&host(url)?).await?, url, &[("Authorization", &bearer)]).await
+}
+
+fn host(url: &str) -> anyhow::Result<String> {
+    Ok(Url::parse(url)?.host_str().context("no host")?.to_owned())
+}
+
+/// What a page's browser adds to a handshake.
+pub(crate) fn of_page<'a>(cookies: &'a str, origin: Option<&'a str>) -> Vec<(&'static str, &'a str)> {
+    let cookies = (!cookies.is_empty()).then_some(("Cookie", cookies));
+    let origin = origin.map(|origin| ("Origin", origin));
+    cookies.into_iter().chain(origin).collect()
 }
 
 /// A connection to the proxy, which takes it for one to `host`.
@@ -59,8 +77,7 @@ pub(crate) async fn tls(host: &str) -> anyhow::Result<TlsStream<TcpStream>> {
 pub async fn hand_shake<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     url: &str,
-    cookies: &str,
-    origin: Option<&str>,
+    headers: &[(&str, &str)],
 ) -> anyhow::Result<Result<WebSocketStream<S>, StatusCode>> {
     let parsed = Url::parse(url)?;
     let authority = match (parsed.host_str().context("no host")?, parsed.port()) {
@@ -76,11 +93,8 @@ pub async fn hand_shake<S: AsyncRead + AsyncWrite + Unpin>(
             "Sec-WebSocket-Key",
             tungstenite::handshake::client::generate_key(),
         );
-    if !cookies.is_empty() {
-        request = request.header("Cookie", cookies);
-    }
-    if let Some(origin) = origin {
-        request = request.header("Origin", origin);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
     }
     match tokio_tungstenite::client_async(request.body(())?, stream).await {
         Ok((socket, _)) => Ok(Ok(socket)),

@@ -111,8 +111,13 @@ pub fn run_id(workspace: &Workspace) -> anyhow::Result<String> {
 
 /// What the echo server of a workspace was asked, as it tells.
 pub async fn asked(scratch: &Scratch, workspace: &Workspace) -> anyhow::Result<String> {
+    asked_of(scratch, &pod(workspace)?).await
+}
+
+/// The same of a pod that runs the echo server.
+pub async fn asked_of(scratch: &Scratch, pod: &str) -> anyhow::Result<String> {
     let log = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8888/_log').read().decode())";
-    cluster::exec(&scratch.api(), &pod(workspace)?, &["python3", "-c", log]).await
+    cluster::exec(&scratch.api(), pod, &["python3", "-c", log]).await
 }
 
 /// Deletes the workspace and waits until it is gone.

@@ -2,14 +2,19 @@
 //! workspaces and of the sign-in host is nothing.
 
 use anyhow::Context as _;
-use api::Workspace;
+use api::{
+    Workspace, names,
+    workspace::{AccessType, DesiredStatus, Phase},
+};
 use e2e::{
     Environment,
     browser::Browser,
     cluster::{self, Scratch},
+    http::Person,
     wait, workspace,
 };
-use kube::Api;
+use kube::{Api, ResourceExt as _, api::PostParams};
+use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
 /// Runs a hostile page's script: `done` tells how it ended; nothing for five seconds is `silence`.
@@ -205,4 +210,94 @@ async fn a_service_worker_of_a_deleted_workspace_has_no_power_over_its_namesake(
     assert!(!workspace::asked(&scratch, &second).await?.contains("stolen"));
     browser.close().await?;
     scratch.finish().await
+}
+
+/// Alice's page in bob's browser sends the form that starts a workspace, about one of his that is stopped; and bob sends it himself
+/// about one of hers.
+#[tokio::test]
+async fn nobody_s_page_or_form_starts_a_stopped_workspace_of_somebody_else() -> anyhow::Result<()> {
+    let scratch = Scratch::new("starting", &["alice", "bob"]).await?;
+    let (bobs, hers) = (asleep(&scratch, "bob").await?, asleep(&scratch, "alice").await?);
+    let hostile = workspace::running(&scratch, "hostile").await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    workspace::set(&alice, "hostile", json!({"accessType": AccessType::Public})).await?;
+    let browser = Browser::start().await?;
+    browser.enter(&bobs, "bob").await?;
+    browser.sees("h1", "is stopped").await?;
+    browser.visit(&hostile).await?;
+    browser.sees("body", "\"path\"").await?;
+
+    let environment = Environment::get()?;
+    let auth = environment.origin(&environment.auth_host());
+    let target = format!("{auth}/start");
+    let form = format!(
+        "const f = document.createElement('form'); f.method = 'post'; f.action = target; f.innerHTML = '<input name=host value={}>'; document.body.append(f); f.submit()",
+        workspace::host(&bobs)?
+    );
+    tries(&browser, &format!("done(''); {form}"), &target).await?;
+    wait::until("the form to be answered", wait::USUAL, || async {
+        let url = browser
+            .page
+            .current_url()
+            .await
+            .map_err(|error| error.to_string())?;
+        if url.as_str() == target {
+            Ok(())
+        } else {
+            Err(url.to_string())
+        }
+    })
+    .await?;
+    let told = browser.text().await?;
+    assert!(
+        told.contains("CrossOrigin") || told.contains("another origin"),
+        "{told}"
+    );
+    // Nor by what his own click would send: the page of the form is not to be had in a frame.
+    browser.visit(&hostile).await?;
+    let frame = "const f = document.createElement('iframe'); f.src = target; f.onload = () => { let seen = 'nothing'; try { seen = f.contentDocument ? 'got' : 'nothing' } catch {} done(seen) }; document.body.append(f)";
+    let framed = tries(
+        &browser,
+        frame,
+        &format!("{target}?host={}", workspace::host(&bobs)?),
+    )
+    .await?;
+    assert!([json!("nothing"), json!("silence")].contains(&framed), "{framed}");
+    browser.close().await?;
+
+    let bob = Person::new()?;
+    bob.sign_in(&workspace::url(&bobs)?, "bob").await?;
+    let bob = bob.without_redirects()?;
+    let press = async |of: &Workspace| {
+        let form = bob.request(Method::POST, &target).header(header::ORIGIN, &auth);
+        let answer = form.form(&[("host", workspace::host(of)?)]).send().await?;
+        anyhow::Ok((answer.status(), answer.text().await?))
+    };
+    let (status, refusal) = press(&hers).await?;
+    assert_eq!(status, StatusCode::FORBIDDEN, "{refusal}");
+    assert!(!refusal.contains("CrossOrigin"), "{refusal}");
+    for stopped in [&bobs, &hers] {
+        let now = scratch.api::<Workspace>().get(&stopped.name_any()).await?;
+        assert_eq!(now.metadata.resource_version, stopped.metadata.resource_version);
+        assert_eq!(now.spec.desired_status, DesiredStatus::Stopped);
+        assert!(!now.annotations().contains_key(names::STARTED_BY));
+    }
+    // The control: the very form, sent by his own browser about his own.
+    let (status, page) = press(&bobs).await?;
+    assert_eq!(status, StatusCode::SEE_OTHER, "{page}");
+    let started = workspace::reached(&scratch.api(), &bobs.name_any(), Phase::Running).await?;
+    assert_eq!(
+        started.annotations().get(names::STARTED_BY).map(String::as_str),
+        Some("bob")
+    );
+    scratch.finish().await
+}
+
+/// A stopped workspace of `user`, which bears their name.
+async fn asleep(scratch: &Scratch, user: &str) -> anyhow::Result<Workspace> {
+    let own: Api<Workspace> = Api::namespaced(cluster::user(user).await?, &scratch.namespace);
+    let mut wanted = workspace::echo(user)?;
+    wanted.spec.desired_status = DesiredStatus::Stopped;
+    own.create(&PostParams::default(), &wanted).await?;
+    workspace::reached(&own, user, Phase::Stopped).await
 }

@@ -12,6 +12,7 @@ mod late_template;
 mod lifecycle;
 mod pages;
 mod pod;
+mod ports;
 mod profiles;
 mod sharing;
 mod sign_in_again;
