@@ -2,8 +2,9 @@
 //!
 //! `run` wires. `listen` takes connections, `router` is the table of contents of what is served: `verify` (the proxy's
 //! question about each request), `relay` (websockets), `index::traefik` (the proxy's routes), `sign_in` and `pages`
-//! (people). They decide from `index` (which host is which workspace) and `session` (who is signed in), and use `oidc`,
-//! `crypto` and `request`. Folders further down this list never import those above: `sign_in`, `relay`, `verify`,
+//! (people) and `progress` (the events of a start). They decide from `index` (which host is which workspace) and `session`
+//! (who is signed in), and use `oidc`, `crypto` and `request`. Folders further down this list never import those above:
+//! `sign_in`, `progress`, `relay`, `verify`,
 //! `answers`, `audit`, `session`, `oidc`, `pages`, `index`, `crypto`, `request`.
 
 mod answers;
@@ -20,6 +21,7 @@ pub mod listen;
 pub mod metrics;
 pub mod oidc;
 pub mod pages;
+pub mod progress;
 pub mod relay;
 pub mod request;
 pub mod router;

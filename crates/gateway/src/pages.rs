@@ -9,6 +9,7 @@ mod identity;
 mod look;
 mod markup;
 mod notice;
+mod progress;
 mod render;
 mod state;
 
@@ -18,11 +19,12 @@ use axum::response::Response;
 use http::StatusCode;
 use serde_json::Value;
 
-pub use self::account::{Account, Shelf, denied_to, signed_in, signed_out};
+pub use self::account::{Account, Another, Shelf, denied_to, on_to_another, signed_in, signed_out};
 pub use self::dress::{REQUEST_ID, Reader, dress};
 pub use self::identity::{Offer, choice, not_admitted, unreachable};
 pub use self::look::{Look, MAX_LOGO, Theme};
 use self::notice::{Action, Notice, Part, Tone};
+pub use self::progress::{End, Progress, before, progress};
 pub use self::state::{Audience, state};
 use crate::index::{Domain, Target};
 

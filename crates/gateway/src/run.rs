@@ -39,6 +39,7 @@ use crate::listen::certificates::{Pki, TlsConfigs, own_names, secret_spec};
 use crate::listen::{Limits, Listener, Owners};
 use crate::metrics::Metrics;
 use crate::oidc::{Registered, discovery};
+use crate::progress;
 use crate::relay::Relay;
 use crate::request::cookies::StripList;
 use crate::router;
@@ -288,7 +289,7 @@ impl Sockets {
             app.index.clone(),
             app.clone(),
             auth,
-            sign_in::workspace(app.clone()),
+            sign_in::workspace(app.clone()).merge(progress::routes(app.clone(), stop.clone())),
         );
         let bounds = Bounds::new(Most::default(), metrics.clone()).among(app.throttle.clone());
         let owners = Owners {
@@ -311,7 +312,9 @@ impl Sockets {
         // Each connection of a proxy remembers what it was told.
         let provider = move || router::provider(routes.clone());
         listeners.spawn(listener("routes", self.routes, bounds::at_routes).serve(provider, stop.clone()));
-        let listener = listener("pages", self.pages, bounds::at_pages);
+        let mut listener = listener("pages", self.pages, bounds::at_pages);
+        // Streams last longer than a connection is to take new requests.
+        listener.limits.aged = progress::LIFE;
         listeners.spawn(listener.serve(move || pages.clone(), stop.clone()));
         listeners
     }

@@ -186,7 +186,7 @@ async fn a_connection_that_is_open_and_idle_ends_with_its_age() {
     let limits = Limits {
         age: Duration::from_millis(200),
         jitter: Duration::ZERO,
-        drain: Duration::from_millis(200),
+        aged: Duration::from_millis(200),
         ..Limits::default()
     };
     let rig = Rig::start(router(), limits).await;

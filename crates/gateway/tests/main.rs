@@ -16,6 +16,7 @@ mod sockets;
 mod support;
 mod traefik;
 mod traefik_folders;
+mod traefik_progress;
 mod traefik_refusals;
 mod traefik_tickets;
 mod traefik_upgrades;

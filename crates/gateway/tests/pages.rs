@@ -7,7 +7,7 @@ use std::sync::Arc;
 use api::workspace::{AccessType, Phase};
 use axum::response::Response;
 use gateway::index::{Domain, Story, Target};
-use gateway::pages::{self, Account, Audience, Offer, Reader, Shelf, dress};
+use gateway::pages::{self, Account, Another, Audience, Offer, Reader, Shelf, dress};
 use http::StatusCode;
 use http_body_util::BodyExt as _;
 
@@ -149,12 +149,13 @@ fn all() -> Vec<(&'static str, Response)> {
         ("unavailable", pages::unavailable()),
         (
             "denied-to",
-            pages::denied_to(
-                &domain,
-                account("alice@example.org"),
-                "/enter?t=x&as=another".into(),
-            ),
+            pages::denied_to(&domain, account("alice@example.org"), Another::Choosing("x")),
         ),
+        (
+            "denied-to-one-account",
+            pages::denied_to(&domain, account("alice@example.org"), Another::SigningOut("x")),
+        ),
+        ("on-to-another", pages::on_to_another("/enter?t=x&as=another")),
         ("no-provider", pages::unreachable("Keycloak", None)),
         (
             "no-provider-again",

@@ -82,6 +82,8 @@ pub struct Behaviour {
     pub people: HashMap<String, Option<Map<String, Value>>>,
     /// Whether it can end its own sessions.
     pub ends_sessions: bool,
+    /// What it lists of `prompt`; `None`: nothing is listed.
+    pub prompts: Option<&'static [&'static str]>,
 }
 
 #[derive(Clone)]
@@ -134,6 +136,7 @@ impl Issuer {
             access_life: Some(300),
             people: HashMap::new(),
             ends_sessions: true,
+            prompts: None,
         };
         Self {
             url: url.to_owned(),
@@ -295,6 +298,7 @@ impl Issuer {
             "token_endpoint": format!("{url}/token"),
             "jwks_uri": format!("{url}/jwks"),
             "end_session_endpoint": behaviour.ends_sessions.then(|| format!("{url}/logout")),
+            "prompt_values_supported": behaviour.prompts,
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256"],

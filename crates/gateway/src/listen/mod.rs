@@ -5,7 +5,7 @@
 //! `slots` shares out what one may have too much of.
 //!
 //! How long anything lasts: a TLS handshake, or the head of an HTTP/1.1 request (and so a silent connection), `handshake`; a
-//! connection `age` with its jitter, and then `drain`, whatever its peer does; the body of a form as long as `body` waits; a
+//! connection `age` with its jitter, and then `aged`, or `drain` where the process ends, whatever its peer does; the body of a form as long as `body` waits; a
 //! request as long as `router` has patience. The peer of an HTTP/2 connection that answers no ping is gone after two `PROBE`s.
 
 mod body;
@@ -61,7 +61,9 @@ pub struct Limits {
     pub age: Duration,
     /// Up to this much is added to `age`, so that connections made together do not end together.
     pub jitter: Duration,
-    /// Time for requests under way once their connection was asked to end.
+    /// Time for requests under way once their connection was asked to end because of its age.
+    pub aged: Duration,
+    /// The same when the process ends.
     pub drain: Duration,
 }
 
@@ -74,6 +76,7 @@ impl Default for Limits {
             handshake: Duration::from_secs(10),
             age: Duration::from_secs(30),
             jitter: Duration::from_secs(10),
+            aged: Duration::from_secs(10),
             drain: Duration::from_secs(10),
         }
     }
@@ -308,7 +311,14 @@ async fn http2(
     tokio::select! {
         ended = connection.as_mut() => return ended,
         () = stop.cancelled() => {}
-        () = sleep(lifetime(limits)) => {}
+        () = sleep(lifetime(limits)) => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = connection.as_mut() => return ended,
+                () = stop.cancelled() => {}
+                () = sleep(limits.aged) => return Ok(()),
+            }
+        }
     }
     connection.as_mut().graceful_shutdown();
     timeout(limits.drain, connection).await.unwrap_or(Ok(()))
@@ -337,7 +347,14 @@ async fn http1(
     tokio::select! {
         ended = connection.as_mut() => return ended,
         () = stop.cancelled() => {}
-        () = sleep(lifetime(limits)) => {}
+        () = sleep(lifetime(limits)) => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = connection.as_mut() => return ended,
+                () = stop.cancelled() => {}
+                () = sleep(limits.aged) => return Ok(()),
+            }
+        }
     }
     connection.as_mut().graceful_shutdown();
     timeout(limits.drain, connection).await.unwrap_or(Ok(()))

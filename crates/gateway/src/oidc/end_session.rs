@@ -8,8 +8,14 @@ use super::Provider;
 const MAX_HINT: usize = 4 * 1024;
 
 impl Provider {
-    /// Address that ends the provider's own session and leads back to `back`; `None` when the provider has none.
-    pub fn end_session_url(&self, id_token: Option<&str>, back: &str) -> Option<String> {
+    /// Address that ends the provider's own session and leads back to `back`, with `state` if there is one; `None` when the provider
+    /// has none.
+    pub fn end_session_url(
+        &self,
+        id_token: Option<&str>,
+        back: &str,
+        state: Option<&str>,
+    ) -> Option<String> {
         let mut url = self.end_session.clone()?;
         {
             let mut query = url.query_pairs_mut();
@@ -18,8 +24,17 @@ impl Provider {
             if let Some(hint) = id_token.filter(|token| !token.is_empty() && token.len() <= MAX_HINT) {
                 query.append_pair("id_token_hint", hint);
             }
+            if let Some(state) = state {
+                query.append_pair("state", state);
+            }
         }
         Some(url.into())
+    }
+
+    /// Whether a person becomes another one only by signing out there: it can end its session, and says that it lets nobody choose an
+    /// account.
+    pub fn knows_one_account(&self) -> bool {
+        self.end_session.is_some() && self.other_prompt == "login"
     }
 
     /// Origin of that address.

@@ -1,7 +1,8 @@
 //! who is signed in, and what they may open -> the first page of the auth host, where people sign in and out (pure).
 
 use axum::response::Response;
-use http::StatusCode;
+use http::header::REFRESH;
+use http::{HeaderValue, StatusCode};
 
 use super::identity::{Offer, offered};
 use super::notice::{Action, Notice, Part, Row, Tone};
@@ -70,16 +71,32 @@ pub fn signed_out(offers: &[Offer<'_>]) -> Response {
     .respond(StatusCode::OK)
 }
 
-/// As [`super::denied`], for somebody who is on the auth host, the one place where pages may name people. `another`: path of ours that
-/// begins a login as somebody else.
-pub fn denied_to(domain: &Domain, account: Account<'_>, another: String) -> Response {
-    let actions = vec![
-        Action::Link {
-            to: another,
-            text: "Use another account".to_owned(),
+/// How somebody becomes another person. Each holds the sealed address to go on to.
+#[derive(Debug, Clone, Copy)]
+pub enum Another<'a> {
+    /// The provider asks which account to use.
+    Choosing(&'a str),
+    /// It knows one account at a time, so its session ends first.
+    SigningOut(&'a str),
+}
+
+/// As [`super::denied`], for somebody who is on the auth host, the one place where pages may name people.
+pub fn denied_to(domain: &Domain, account: Account<'_>, another: Another<'_>) -> Response {
+    let text = "Use another account".to_owned();
+    let another = match another {
+        Another::Choosing(sealed) => Action::Link {
+            to: format!("/enter?t={sealed}&as=another"),
+            text,
         },
-        sign_out("Sign out", false),
-    ];
+        Another::SigningOut(sealed) => Action::Form {
+            get: false,
+            to: "/sign-out".to_owned(),
+            fields: vec![("then", sealed.to_owned())],
+            button: text,
+            plain: false,
+        },
+    };
+    let actions = vec![another, sign_out("Sign out", false)];
     Notice {
         parts: vec![
             Part::Soft(super::HOW_TO_GET_IN.to_owned()),
@@ -99,6 +116,30 @@ impl Account<'_> {
             None => format!("You are {}.", self.user_name),
         }
     }
+}
+
+/// For somebody who signed out to come back as somebody else. `to`: path of ours that begins the login. It is no redirect, because
+/// browsers apply the policy of the page whose form was sent to all redirects that follow, and nobody knows where a provider leads.
+pub fn on_to_another(to: &str) -> Response {
+    let text = "Sign in".to_owned();
+    let link = Action::Link {
+        to: to.to_owned(),
+        text,
+    };
+    let mut response = Notice {
+        kind: "Account",
+        parts: vec![Part::Actions(vec![link])],
+        ..Notice::new(
+            "SignedOut",
+            "You are signed out",
+            "You can sign in as somebody else now.",
+        )
+    }
+    .respond(StatusCode::OK);
+    if let Ok(next) = HeaderValue::try_from(format!("0;url={to}")) {
+        response.headers_mut().insert(REFRESH, next);
+    }
+    response
 }
 
 /// A button that sends a POST to `/sign-out`. Browsers apply form-action to the redirect that follows as well.

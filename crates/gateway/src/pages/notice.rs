@@ -34,6 +34,8 @@ pub(crate) struct Notice {
     pub(super) retry: Option<u32>,
     /// Whether the page asks again by itself.
     pub(super) watch: Option<Watch>,
+    /// Path at which a start's events are told as they happen.
+    pub(super) stream: Option<String>,
 }
 
 /// What a page looks like at first glance.
@@ -51,6 +53,8 @@ pub(crate) enum Tone {
 pub(crate) enum Part {
     /// Since when, in seconds until now.
     Elapsed(i64),
+    /// How far it is, as a bar.
+    Percent(u8),
     /// What comes in which order, each with how far it is.
     Steps(Vec<(&'static str, Step)>),
     /// What is wrong, in whose words, and what to do. Empty ones are left out.
@@ -148,6 +152,7 @@ impl Notice {
             match part {
                 Part::Elapsed(_) | Part::Actions(_) | Part::List { .. } => {}
                 Part::Soft(text) => add(text),
+                Part::Percent(percent) => add(&percent.to_string()),
                 Part::Steps(steps) => steps.iter().for_each(|(_, step)| add(step.word())),
                 Part::Cause { cause, message, .. } => {
                     add(cause);

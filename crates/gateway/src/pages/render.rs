@@ -67,7 +67,7 @@ pub(crate) fn json(notice: &Notice, request: &str) -> Value {
 }
 
 /// What the page's own script shows.
-fn shown(notice: &Notice) -> Value {
+pub(super) fn shown(notice: &Notice) -> Value {
     let mut page = json!({
         "shape": shape(notice),
         "title": notice.title,
@@ -76,6 +76,7 @@ fn shown(notice: &Notice) -> Value {
     });
     for part in &notice.parts {
         match part {
+            Part::Percent(percent) => page["percent"] = (*percent).into(),
             Part::Steps(steps) => {
                 page["steps"] = steps.iter().map(|(_, step)| step.word()).collect();
             }
@@ -98,6 +99,7 @@ fn shown(notice: &Notice) -> Value {
 fn shape(notice: &Notice) -> String {
     let parts = notice.parts.iter().map(|part| match part {
         Part::Elapsed(_) => "elapsed",
+        Part::Percent(_) => "percent",
         Part::Steps(_) => "steps",
         Part::Cause { .. } => "cause",
         Part::Actions(_) => "actions",
@@ -120,6 +122,9 @@ fn root(html: &mut String, notice: &Notice, watch: Watch, name: &str) {
         escape(&shape(notice)),
         watch.pause,
     );
+    if let Some(stream) = &notice.stream {
+        let _ = write!(html, " data-stream=\"{}\"", escape(stream));
+    }
     for step in [Step::Done, Step::Now, Step::Stuck] {
         let _ = write!(html, " data-{}=\"{}\"", step.word(), aside(step));
     }
@@ -173,6 +178,12 @@ fn card(html: &mut String, notice: &Notice, title: &str) {
 
 fn part(html: &mut String, part: &Part) {
     match part {
+        Part::Percent(percent) => {
+            let _ = write!(
+                html,
+                "<progress id=\"percent\" max=\"100\" value=\"{percent}\" aria-label=\"How far it is\"></progress>"
+            );
+        }
         Part::Elapsed(seconds) => elapsed(html, *seconds),
         Part::Steps(steps) => {
             html.push_str("<ol>");

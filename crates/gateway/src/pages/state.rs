@@ -7,6 +7,7 @@ use http::StatusCode;
 use rules::access::Allowed;
 
 use super::notice::{Action, Notice, Part, Step, Tone, Watch};
+use super::progress;
 use crate::index::{Domain, Target};
 
 /// To whom a page tells what is in the way.
@@ -37,9 +38,9 @@ const STEPS: [&str; 6] = [
     "The way to it is opened",
 ];
 /// Steps before the application runs.
-const PREPARED: usize = 4;
+pub(super) const PREPARED: usize = 4;
 /// Steps of the operator's; the last one is the proxy's.
-const ANSWERS: usize = 5;
+pub(super) const ANSWERS: usize = 5;
 
 /// What is shown instead of the workspace. Everybody gets 503, because nothing of the workspace itself was reached.
 /// `now`: Unix seconds.
@@ -47,7 +48,7 @@ pub fn state(domain: &Domain, target: &Target, audience: Audience, now: i64) -> 
     notice(domain, target, audience, now).respond(StatusCode::SERVICE_UNAVAILABLE)
 }
 
-fn notice(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Notice {
+pub(super) fn notice(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Notice {
     let name = &target.name;
     let said = |kind, title: String, text: &str, tone| Notice {
         kind,
@@ -58,8 +59,9 @@ fn notice(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Not
     };
     match target.phase {
         Phase::Running => Notice {
-            parts: vec![steps(ANSWERS, None)],
+            parts: vec![progress::bar(target), steps(ANSWERS, None)],
             watch: watch(1_000, Some(1)),
+            stream: Some(stream(target)),
             ..said(
                 "Starting",
                 format!("{name} is ready"),
@@ -70,6 +72,7 @@ fn notice(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Not
         Phase::Starting => Notice {
             parts: starting(target, audience, now),
             watch: watch(2_000, Some(2)),
+            stream: Some(stream(target)),
             ..said(
                 "Starting",
                 format!("{name} is starting"),
@@ -129,6 +132,11 @@ fn watch(pause: u32, reload: Option<u32>) -> Option<Watch> {
     Some(Watch { pause, reload })
 }
 
+/// Path of the start's events, on the workspace's own origin.
+fn stream(target: &Target) -> String {
+    format!("{}/_workspace/progress", target.site.prefix())
+}
+
 /// What becomes of a start.
 fn lead(target: &Target) -> &'static str {
     match trouble(target) {
@@ -140,7 +148,7 @@ fn lead(target: &Target) -> &'static str {
 fn starting(target: &Target, audience: Audience, now: i64) -> Vec<Part> {
     let since = target.story.as_deref().and_then(|story| story.since);
     let elapsed = since.map(|since| Part::Elapsed(now - since));
-    let rest = [cause(target, audience), steps_of(target)];
+    let rest = [cause(target, audience), progress::bar(target), steps_of(target)];
     elapsed.into_iter().chain(rest).collect()
 }
 
@@ -199,7 +207,7 @@ fn cause(target: &Target, audience: Audience) -> Part {
 }
 
 /// The reason that keeps it from running, if one does.
-fn trouble(target: &Target) -> Option<&str> {
+pub(super) fn trouble(target: &Target) -> Option<&str> {
     let reason = target.story.as_deref().map_or("", |story| story.reason.as_str());
     let goes_well = [
         "",
@@ -215,6 +223,12 @@ fn trouble(target: &Target) -> Option<&str> {
 }
 
 fn steps_of(target: &Target) -> Part {
+    let (done, stuck) = reached(target);
+    steps(done, stuck)
+}
+
+/// How many steps are over, and which one does not go on.
+pub(super) fn reached(target: &Target) -> (usize, Option<usize>) {
     let stuck = trouble(target).and_then(place);
     let has_started = target.story.as_deref().is_some_and(|story| story.started);
     let done = match stuck {
@@ -222,7 +236,7 @@ fn steps_of(target: &Target) -> Part {
         None if has_started => PREPARED,
         None => 0,
     };
-    steps(done, stuck)
+    (done, stuck)
 }
 
 /// `done` steps are over. Before the application runs, nobody says which of the steps is under way: all of them may be.

@@ -12,10 +12,11 @@ const show=page=>{
 document.title=page.title+root.suffix;
 for(const id of ['lead','cause','message','remedy'])if(at(id)){at(id).textContent=page[id];at(id).hidden=!page[id]}
 if(at('note'))at('note').hidden=!page.cause;
+if(at('percent'))at('percent').value=Math.max(at('percent').value,page.percent||0);
 page.steps.forEach((state,index)=>{const step=at('step-'+index);if(step){step.className=state;
 step.querySelector('.aside').textContent=root[state]||'';
 if(state==='now')step.setAttribute('aria-current','step');else step.removeAttribute('aria-current')}})};
-let wait=250;
+let wait=250,pause=+root.pause,timer;
 const look=async()=>{
 try{
 let answer=await ask('HEAD');
@@ -26,5 +27,14 @@ const page=answer.status===503?(await answer.json()).page:null;
 if(!page||page.shape!==root.shape)return location.reload();
 show(page);root.tag=answer.headers.get('etag')}
 }catch{}
-wait=Math.min(wait*2,+root.pause);setTimeout(look,wait)};
-setTimeout(look,wait)})()
+again(Math.min(wait*2,pause))};
+const again=next=>{clearTimeout(timer);wait=next;timer=setTimeout(look,wait)};
+again(wait);
+if(!root.stream)return;
+const source=new EventSource(root.stream);
+const told=event=>{
+const {percent,page}=JSON.parse(event.data);
+if(page&&page.shape===root.shape)show({...page,percent});
+if(event.type==='progress'){pause=15000;again(pause)}else{source.close();pause=+root.pause;again(100)}};
+for(const type of ['progress','ready','failed','stopped'])source.addEventListener(type,told);
+source.onerror=()=>{pause=+root.pause;again(250)}})()

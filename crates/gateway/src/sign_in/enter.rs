@@ -44,8 +44,7 @@ async fn proceed(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
     let allow = match app.decide(&enter.site, None, &session).await {
         Ok(allow) => allow,
         Err(refusal) => {
-            let another = format!("/enter?t={sealed}&as=another");
-            return home::refuse(app, &domain, (refusal, &session), headers, another);
+            return home::refuse(app, &domain, (refusal, &session), headers, &sealed);
         }
     };
     let now = app.clock.now();
@@ -64,7 +63,7 @@ async fn proceed(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
 }
 
 /// Whether the link leads to a site of the present domain, or to the first page of its auth host: the base domain may have changed.
-fn is_ours(domain: &Domain, enter: &Enter) -> bool {
+pub(super) fn is_ours(domain: &Domain, enter: &Enter) -> bool {
     domain.has(&enter.site) || enter.site == home::site(domain)
 }
 

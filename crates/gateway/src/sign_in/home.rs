@@ -10,7 +10,8 @@ use crate::crypto::tokens::{ENTER_LIFE, Enter, Token as _};
 use crate::index::freshness::Age;
 use crate::index::{Domain, Site};
 use crate::oidc::{Provider, Registered};
-use crate::pages::{self, Account, Offer, Shelf};
+use crate::pages::{self, Account, Another, Offer, Shelf};
+use crate::request::parameter;
 use crate::request::source_rule::Source;
 use crate::session::Session;
 use crate::sign_in::listing::{self, Listing};
@@ -25,16 +26,19 @@ pub(super) fn site(domain: &Domain) -> Site {
     domain.auth_host().into()
 }
 
-/// Answers `GET https://auth.<base>/`.
-pub(super) async fn home(app: &AppState, headers: &HeaderMap) -> Response {
+/// Answers `GET https://auth.<base>/`. `state`: where a person goes on to who signed out to come back as somebody else; the provider
+/// hands it back.
+pub(super) async fn home(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
     let answer = async {
         if Source::of(headers)?.is_embedded() {
             return Ok(super::enter::not_a_page());
         }
         let domain = app.domain()?;
-        Ok(match app.signed_in(&domain, headers).await? {
-            Some(session) => known(app, &domain, &session, headers)?,
-            None => pages::signed_out(&offers(app)),
+        let state = parameter(uri, "state")?.filter(|sealed| opened(app, &domain, sealed).is_some());
+        Ok(match (app.signed_in(&domain, headers).await?, state) {
+            (Some(session), _) => known(app, &domain, &session, headers)?,
+            (None, Some(sealed)) => pages::on_to_another(&format!("/enter?t={sealed}&as=another")),
+            (None, None) => pages::signed_out(&offers(app)),
         })
     };
     answer.await.unwrap_or_else(Failure::answer)
@@ -52,22 +56,38 @@ pub(super) async fn sign_in(app: &AppState, uri: &Uri, headers: &HeaderMap) -> R
             let home = format!("{}/", domain.auth_origin());
             return Ok(redirect(StatusCode::FOUND, &home));
         }
-        let now = app.clock.now();
-        let enter = Enter {
-            site: site(&domain),
-            target: "/".to_owned(),
-            attempt: 0,
-            again: false,
-            browser: String::new(),
-            expires: now + ENTER_LIFE,
-        };
-        let sealed = enter.seal(&app.keys, now)?;
+        let (enter, sealed) = here(app, &domain)?;
         login::begin(app, &domain, headers, (enter, &sealed), &wish)
     };
     answer.await.unwrap_or_else(Failure::answer)
 }
 
-/// A refusal on the auth host, which may name the person. `another`: path of ours that begins a login as somebody else.
+/// A login that leads to the first page, and the same sealed.
+///
+/// # Errors
+/// Nothing can be sealed.
+pub(super) fn here(app: &AppState, domain: &Domain) -> Result<(Enter, String), Failure> {
+    let now = app.clock.now();
+    let enter = Enter {
+        site: site(domain),
+        target: "/".to_owned(),
+        attempt: 0,
+        again: false,
+        browser: String::new(),
+        expires: now + ENTER_LIFE,
+    };
+    let sealed = enter.seal(&app.keys, now)?;
+    Ok((enter, sealed))
+}
+
+/// What a sealed address of ours leads to, as long as it counts.
+pub(super) fn opened(app: &AppState, domain: &Domain, sealed: &str) -> Option<Enter> {
+    let enter = Enter::open_even_expired(&app.keys, sealed)?;
+    let counts = enter.expires > app.clock.now() && super::enter::is_ours(domain, &enter);
+    counts.then_some(enter)
+}
+
+/// A refusal on the auth host, which may name the person. `sealed`: where somebody else would go on to.
 ///
 /// # Errors
 /// A cookie came twice.
@@ -76,13 +96,20 @@ pub(super) fn refuse(
     domain: &Domain,
     (refusal, session): (Refusal, &Session),
     headers: &HeaderMap,
-    another: String,
+    sealed: &str,
 ) -> Result<Response, Failure> {
     Ok(match refusal {
         Refusal::Unavailable => refuse_page(refusal, domain),
-        Refusal::Denied | Refusal::NotSignedIn => with_account(app, domain, session, headers, |account| {
-            pages::denied_to(domain, account, another)
-        })?,
+        Refusal::Denied | Refusal::NotSignedIn => {
+            with_account(app, domain, session, headers, |account, provider| {
+                let another = if provider.is_some_and(Provider::knows_one_account) {
+                    Another::SigningOut(sealed)
+                } else {
+                    Another::Choosing(sealed)
+                };
+                pages::denied_to(domain, account, another)
+            })?
+        }
     })
 }
 
@@ -100,7 +127,7 @@ fn known(
         left_out: listing.left_out,
         without_public: listing.without_public,
     });
-    with_account(app, domain, session, headers, |account| {
+    with_account(app, domain, session, headers, |account, _| {
         pages::signed_in(domain, account, shelf)
     })
 }
@@ -110,17 +137,18 @@ fn with_account(
     domain: &Domain,
     session: &Session,
     headers: &HeaderMap,
-    page: impl FnOnce(Account<'_>) -> Response,
+    page: impl FnOnce(Account<'_>, Option<&Provider>) -> Response,
 ) -> Result<Response, Failure> {
     let found = app.providers.iter().filter_map(Registered::get);
     let origins: Vec<String> = found.filter_map(Provider::end_session_origin).collect();
     let cookie = app.session_cookie(domain, headers)?;
     let provider = cookie.and_then(|cookie| app.providers.by_name(&cookie.provider));
-    Ok(page(Account {
+    let account = Account {
         user_name: &session.identity.user_name,
         provider: provider.map(|provider| provider.title.as_str()),
         leads_to: &origins.join(" "),
-    }))
+    };
+    Ok(page(account, provider.and_then(Registered::get)))
 }
 
 /// A button for each provider; where there is no choice, it need not be named.

@@ -43,7 +43,9 @@ pub fn auth(app: Arc<AppState>) -> Router {
     let start = async |State(app): State<Arc<AppState>>, headers: HeaderMap, body: Bytes| {
         start::start(&app, &headers, &body).await
     };
-    let home = async |State(app): State<Arc<AppState>>, headers: HeaderMap| home::home(&app, &headers).await;
+    let home = async |State(app): State<Arc<AppState>>, uri: Uri, headers: HeaderMap| {
+        home::home(&app, &uri, &headers).await
+    };
     let sign_out = async |State(app): State<Arc<AppState>>, headers: HeaderMap, body: Bytes| {
         sign_out::sign_out(&app, &headers, &body).await
     };

@@ -12,6 +12,7 @@ use crate::request::cookies;
 use crate::request::one_of;
 use crate::request::source_rule::{Source, single};
 use crate::session::Ended;
+use crate::sign_in::home;
 use crate::verify::AppState;
 
 /// Answers `POST https://auth.<base>/sign-out`. `body`: the form, at most [`super::start::MAX_FORM`] bytes.
@@ -27,8 +28,11 @@ pub(super) async fn sign_out(app: &AppState, headers: &HeaderMap, body: &[u8]) -
             return Err(Failure::BadRequest);
         }
         let everywhere = one_of(form_urlencoded::parse(body), "everywhere")?.is_some();
+        let then = one_of(form_urlencoded::parse(body), "then")?;
+        let then = then.filter(|sealed| home::opened(app, &domain, sealed).is_some());
         let ended = end(app, &domain, headers, everywhere).await?;
-        let mut response = redirect(StatusCode::SEE_OTHER, &next(app, &domain, ended.as_ref()));
+        let next = next(app, &domain, ended.as_ref(), then.as_deref());
+        let mut response = redirect(StatusCode::SEE_OTHER, &next);
         cookies::clear(response.headers_mut(), cookies::SESSION);
         Ok(response)
     };
@@ -51,12 +55,16 @@ async fn end(
         .await?)
 }
 
-/// Where the browser goes on: to the provider's sign-out, which leads back, or back at once.
-fn next(app: &AppState, domain: &Domain, ended: Option<&Ended>) -> String {
+/// Where the browser goes on: to the provider's sign-out, which leads back, or back at once. `then`: the sealed address that whoever
+/// comes back as somebody else goes on to.
+fn next(app: &AppState, domain: &Domain, ended: Option<&Ended>, then: Option<&str>) -> String {
     let back = format!("{}/", domain.auth_origin());
     let there = ended.and_then(|ended| {
         let provider = app.providers.by_issuer(&ended.issuer)?.get()?;
-        provider.end_session_url(Some(ended.id_token.expose()), &back)
+        provider.end_session_url(Some(ended.id_token.expose()), &back, then)
     });
-    there.unwrap_or(back)
+    there.unwrap_or_else(|| match then {
+        Some(sealed) => format!("{back}?state={sealed}"),
+        None => back,
+    })
 }

@@ -89,8 +89,8 @@ async fn asked(
     Ok(match app.decide(&site, None, &session).await {
         Ok(allow) => Ok(allow),
         Err(refusal) => {
-            let another = format!("{}?as=another", home::SIGN_IN);
-            Err(home::refuse(app, domain, (refusal, &session), headers, another)?)
+            let (_, sealed) = home::here(app, domain)?;
+            Err(home::refuse(app, domain, (refusal, &session), headers, &sealed)?)
         }
     })
 }

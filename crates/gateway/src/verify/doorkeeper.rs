@@ -7,9 +7,10 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method};
 
 use super::bearer::{self, Held};
+use super::decision::Allow;
 use super::state::AppState;
 use crate::answers::{Failure, Refusal, refuse, sign_in_elsewhere, wrong_source};
-use crate::index::{Site, Target};
+use crate::index::{Domain, Site, Target};
 use crate::request::cookies;
 use crate::request::source_rule::Source;
 use crate::session::Session;
@@ -53,7 +54,7 @@ pub trait Doorkeeper: Send + Sync + 'static {
     fn holds(&self, grant: &Self::Grant) -> bool;
 }
 
-/// What admitted a websocket.
+/// What admitted a websocket, or another stream that lasts.
 #[derive(Debug)]
 pub struct Grant {
     site: Site,
@@ -71,6 +72,38 @@ impl Doorkeeper for AppState {
     }
 
     async fn admit(&self, site: &Site, headers: &HeaderMap) -> Result<(Arc<Target>, Grant), Response> {
+        let is_own = |source: &Source<'_>, domain: &Domain| source.is_from(&domain.origin_of(site));
+        let (allow, grant) = self.enter(site, headers, is_own).await?;
+        Ok((allow.target().clone(), grant))
+    }
+
+    fn vouch(&self, target: &Target, grant: &Grant) -> Result<HeaderValue, Box<Response>> {
+        Self::vouch(self, target, &grant.session).map_err(|failure| Box::new(failure.answer()))
+    }
+
+    async fn state(&self, site: &Site, method: &Method, headers: &HeaderMap) -> Response {
+        super::state_page(self, site, method, headers)
+            .await
+            .unwrap_or_else(Failure::answer)
+    }
+
+    fn holds(&self, grant: &Grant) -> bool {
+        self.stays(grant).is_some()
+    }
+}
+
+impl AppState {
+    /// Judges who asks for something of `site` that lasts: by ticket, or by token where there is none. `is_own`: whether a sender with
+    /// a ticket may be.
+    ///
+    /// # Errors
+    /// The refusal to answer with; a site that is unknown is answered as one without ticket.
+    pub(crate) async fn enter(
+        &self,
+        site: &Site,
+        headers: &HeaderMap,
+        is_own: impl FnOnce(&Source<'_>, &Domain) -> bool,
+    ) -> Result<(Allow, Grant), Response> {
         let domain = self.domain().map_err(Failure::answer)?;
         let source = Source::of(headers).map_err(|error| Failure::from(error).answer())?;
         let ticket = cookies::find(headers, site.ticket()).map_err(|error| Failure::from(error).answer())?;
@@ -91,27 +124,16 @@ impl Doorkeeper for AppState {
             let admitted = bearer::admit(self, bearer, (&domain, site), token, headers);
             let (allow, accepted) = Box::pin(admitted).await?;
             let held = Held::new(bearer.clone(), token, domain.auth_origin(), accepted);
-            let grant = Grant {
-                site: site.clone(),
-                uid: allow.target().uid.clone(),
-                session: allow.session().clone(),
-                token: Some(held),
-            };
-            return Ok((allow.target().clone(), grant));
+            let grant = Grant::of(&allow, Some(held));
+            return Ok((allow, grant));
         };
-        if !source.is_from(&domain.origin_of(site)) {
+        if !is_own(&source, &domain) {
             return Err(wrong_source());
         }
-        match Self::admit(self, site, ticket, headers).await {
+        match self.admit(site, ticket, headers).await {
             Ok(admission) => {
-                let target = admission.allow.target().clone();
-                let grant = Grant {
-                    site: site.clone(),
-                    uid: target.uid.clone(),
-                    session: admission.allow.session().clone(),
-                    token: None,
-                };
-                Ok((target, grant))
+                let grant = Grant::of(&admission.allow, None);
+                Ok((admission.allow, grant))
             }
             Err(refusal @ Refusal::NotSignedIn) => {
                 Err(bearer::challenged(self, &domain, refuse(refusal, &domain, site)))
@@ -120,21 +142,23 @@ impl Doorkeeper for AppState {
         }
     }
 
-    fn vouch(&self, target: &Target, grant: &Grant) -> Result<HeaderValue, Box<Response>> {
-        Self::vouch(self, target, &grant.session).map_err(|failure| Box::new(failure.answer()))
-    }
-
-    async fn state(&self, site: &Site, method: &Method, headers: &HeaderMap) -> Response {
-        super::state_page(self, site, method, headers)
-            .await
-            .unwrap_or_else(Failure::answer)
-    }
-
-    fn holds(&self, grant: &Grant) -> bool {
+    /// Why whoever was admitted still is, if they are; from memory alone.
+    pub(crate) fn stays(&self, grant: &Grant) -> Option<Allow> {
         let session = match &grant.token {
             Some(held) => held.session(self.freshness.grace()),
             None => self.sessions.peek(grant.session.id),
         };
-        session.is_some_and(|session| self.may_stay(&grant.site, &grant.uid, &session))
+        self.stay(&grant.site, &grant.uid, &session?)
+    }
+}
+
+impl Grant {
+    fn of(allow: &Allow, token: Option<Held>) -> Self {
+        Self {
+            site: allow.target().site.clone(),
+            uid: allow.target().uid.clone(),
+            session: allow.session().clone(),
+            token,
+        }
     }
 }

@@ -17,6 +17,7 @@ use http::{Method, StatusCode};
 use self::bearer::Bearer;
 use self::decision::Allow;
 pub use self::doorkeeper::Doorkeeper;
+pub(crate) use self::doorkeeper::Grant;
 use self::state::Admission;
 pub use self::state::AppState;
 use crate::answers::{

@@ -180,10 +180,10 @@ impl AppState {
         self.freshness.age() < Age::Late
     }
 
-    /// Whether a person who was let into the workspace `uid` at `site` may stay, from memory alone.
-    pub(super) fn may_stay(&self, site: &Site, uid: &str, session: &Arc<Session>) -> bool {
+    /// Why a person who was let into the workspace `uid` at `site` may stay, if they may; from memory alone.
+    pub(super) fn stay(&self, site: &Site, uid: &str, session: &Arc<Session>) -> Option<Allow> {
         if self.freshness.age() >= Age::Lost {
-            return false;
+            return None;
         }
         let held = |target: &Arc<Target>| self.rights.held(session, target, self.freshness.grace());
         decide(
@@ -194,7 +194,7 @@ impl AppState {
             self.clock.now(),
             held,
         )
-        .is_ok()
+        .ok()
     }
 
     async fn find(&self, id: RandomId) -> Result<Arc<Session>, Refusal> {

@@ -10,6 +10,7 @@ use rules::access::Shared;
 use serde_json::json;
 use tokio::time::advance;
 
+use super::sign_out::sign_out;
 use crate::support::browser::{Answer, NAVIGATION, headers};
 use crate::support::page::check;
 use crate::support::world::{AUTH, BOBS, ISSUER, LAB, NONE, OPEN, World, origin, target};
@@ -275,4 +276,97 @@ async fn a_person_who_is_not_signed_in_is_told_in_words_and_a_script_where_to_se
     let script = headers(&[("sec-fetch-site", "same-origin"), ("sec-fetch-dest", "empty")]);
     let told = world.verify("GET", &lab(), script).await.json();
     assert_eq!(told["loginUrl"], lab());
+}
+
+/// Keycloak's: it asks whoever is signed in there to sign in once more, as the same person.
+const ONE_ACCOUNT: &[&str] = &["none", "login", "consent"];
+
+#[tokio::test]
+async fn at_a_provider_that_knows_one_account_another_signs_out_there_and_goes_on_to_the_same_address() {
+    let world = World::without_provider();
+    world.issuer.change(|issuer| issuer.prompts = Some(ONE_ACCOUNT));
+    world.find_provider().await;
+    let mut bob = world.browser("bob");
+    let refused = bob.open(&lab()).await.answer;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    is_page(&refused);
+    assert_eq!(refused.link("Use another account"), None);
+    let (_, field) = refused.body.split_once("name=\"then\" value=\"").unwrap();
+    let sealed = field.split('"').next().unwrap().to_owned();
+    let policy = refused.headers["content-security-policy"].to_str().unwrap();
+    assert!(
+        policy.contains("form-action 'self' https://identity.example;"),
+        "{policy}"
+    );
+
+    // Not by a form of another origin's, which could sign him out.
+    let form = format!("then={sealed}");
+    let foreign = sign_out(&bob, Some("https://evil.example"), &form).await;
+    assert_eq!(foreign.status, StatusCode::FORBIDDEN);
+    let out = sign_out(&bob, Some(AUTH), &form).await;
+    assert_eq!(out.status, StatusCode::SEE_OTHER);
+    let there = out.location().unwrap();
+    assert!(there.starts_with(&format!("{ISSUER}/logout?")), "{there}");
+    assert!(there.contains("&id_token_hint=ey"), "{there}");
+    assert!(there.ends_with(&format!("&state={sealed}")), "{there}");
+    assert!(world.sessions().is_empty());
+
+    // The provider leads back with what it was given, and from there a login of somebody else begins by itself.
+    let back = bob.step(&format!("{AUTH}/?state={sealed}")).await;
+    assert_eq!(back.status, StatusCode::OK);
+    is_page(&back);
+    let next = format!("/enter?t={sealed}&as=another");
+    assert_eq!(back.headers["refresh"], format!("0;url={next}"));
+    assert_eq!(back.link("Sign in"), Some(format!("{AUTH}{next}")));
+    let login = bob.step(&format!("{AUTH}{next}")).await;
+    assert!(login.location().unwrap().contains("prompt=login"), "{login:?}");
+    bob.person = world.browser("alice").person;
+    let landing = bob.open(&format!("{AUTH}{next}")).await;
+    assert!(landing.is_inside(), "{:?}", landing.trail);
+    assert_eq!(landing.url, lab());
+}
+
+#[tokio::test]
+async fn what_a_provider_hands_back_leads_nowhere_unless_it_is_ours_and_whoever_is_signed_in_stays_so() {
+    let world = World::without_provider();
+    world.issuer.change(|issuer| issuer.prompts = Some(ONE_ACCOUNT));
+    world.find_provider().await;
+    let bob = world.browser("bob");
+    let refused = bob.open(&lab()).await.answer;
+    let (_, field) = refused.body.split_once("name=\"then\" value=\"").unwrap();
+    let sealed = field.split('"').next().unwrap().to_owned();
+    let page = bob.step(&format!("{AUTH}/?state={sealed}")).await;
+    assert!(page.body.contains("You are bob"), "{}", page.body);
+    assert!(!page.headers.contains_key("refresh"));
+    for foreign in [
+        "",
+        "x",
+        "https://evil.example/",
+        "%2F%2Fevil.example",
+        &sealed[1..],
+    ] {
+        let page = world
+            .browser("carol")
+            .step(&format!("{AUTH}/?state={foreign}"))
+            .await;
+        assert_eq!(page.status, StatusCode::OK, "{foreign}");
+        assert!(!page.headers.contains_key("refresh"), "{foreign}");
+        assert!(!page.body.contains("evil"), "{}", page.body);
+    }
+    // It lay about for too long.
+    world.pass(3600);
+    let late = world
+        .browser("carol")
+        .step(&format!("{AUTH}/?state={sealed}"))
+        .await;
+    assert!(!late.headers.contains_key("refresh"));
+    // A sign-out that goes on to what is none of ours goes on to nothing.
+    let dave = world.browser("dave");
+    dave.open(&lab()).await;
+    let out = sign_out(&dave, Some(AUTH), "then=https%3A%2F%2Fevil.example%2F").await;
+    let location = out.location().unwrap();
+    assert!(
+        !location.contains("state=") && !location.contains("evil"),
+        "{location}"
+    );
 }

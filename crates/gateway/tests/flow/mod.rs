@@ -22,6 +22,7 @@ mod logs;
 mod matrix;
 mod no_store;
 mod pages;
+mod progress;
 mod provider;
 mod providers;
 mod raw_fuzz;

@@ -10,6 +10,7 @@ use gateway::index::traefik::Routes;
 use gateway::listen::bounds::{self, Bounds, Kind, Most};
 use gateway::listen::{Limits, Listener, Owners};
 use gateway::metrics::Metrics;
+use gateway::progress;
 use gateway::relay::Relay;
 use gateway::request::cookies::StripList;
 use gateway::router::{self, Entrance, Gate, RouteProvider};
@@ -60,7 +61,8 @@ impl Behind<AppState> {
             index: Arc::clone(&app.index),
             strip: app.strip.clone(),
             auth: sign_in::auth(Arc::clone(app)),
-            own_paths: sign_in::workspace(Arc::clone(app)),
+            own_paths: sign_in::workspace(Arc::clone(app))
+                .merge(progress::routes(Arc::clone(app), CancellationToken::new())),
             limits: Limits::default(),
             foreign: vec![],
         }

@@ -5,6 +5,7 @@ pub(crate) mod behind;
 pub(crate) mod browser;
 pub(crate) mod chart;
 pub(crate) mod door;
+pub(crate) mod events;
 pub(crate) mod guarded;
 pub(crate) mod other_proxy;
 pub(crate) mod page;

@@ -17,6 +17,7 @@ use gateway::listen::Limits;
 use gateway::verify::Doorkeeper;
 use http::{HeaderMap, Request, StatusCode, Version};
 use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use kit::pki::{Pair, Purpose, authority, leaf};
@@ -263,33 +264,41 @@ impl<D: Doorkeeper> Site<D> {
         &self,
         version: Version,
         label: &str,
-        mut request: Request<Body>,
+        request: Request<Body>,
     ) -> Result<Answer, String> {
-        let host = host(label);
         let answer = async {
-            let response = if version == Version::HTTP_2 {
-                let path = request.uri().path_and_query().unwrap().as_str();
-                *request.uri_mut() = format!("https://{host}{path}").parse().unwrap();
-                let stream = self.connect_as(&host, "h2").await.map_err(told)?;
-                let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-                    .await
-                    .map_err(told)?;
-                tokio::spawn(connection);
-                sender.send_request(request).await.map_err(told)?
-            } else {
-                request.headers_mut().insert("host", host.parse().unwrap());
-                let stream = self.connect(&host).await.map_err(told)?;
-                let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(told)?;
-                tokio::spawn(connection);
-                sender.send_request(request).await.map_err(told)?
-            };
-            let (parts, body) = response.into_parts();
+            let (parts, body) = self.begin(version, label, request).await?.into_parts();
             let body = body.collect().await.map_err(told)?.to_bytes();
             Ok((parts.status, parts.headers, body))
         };
         timeout(Duration::from_secs(10), answer)
             .await
             .map_err(|_| "no answer in 10 s".to_owned())?
+    }
+
+    /// The beginning of the answer, whose body is still to be read.
+    pub(crate) async fn begin(
+        &self,
+        version: Version,
+        label: &str,
+        mut request: Request<Body>,
+    ) -> Result<http::Response<Incoming>, String> {
+        let host = host(label);
+        if version == Version::HTTP_2 {
+            let path = request.uri().path_and_query().unwrap().as_str();
+            *request.uri_mut() = format!("https://{host}{path}").parse().unwrap();
+            let stream = self.connect_as(&host, "h2").await.map_err(told)?;
+            let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                .await
+                .map_err(told)?;
+            tokio::spawn(connection);
+            return sender.send_request(request).await.map_err(told);
+        }
+        request.headers_mut().insert("host", host.parse().unwrap());
+        let stream = self.connect(&host).await.map_err(told)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(told)?;
+        tokio::spawn(connection);
+        sender.send_request(request).await.map_err(told)
     }
 
     /// Waits until a request is answered with this status, and says how long that took.

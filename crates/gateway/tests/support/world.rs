@@ -21,6 +21,7 @@ use gateway::metrics::Metrics;
 use gateway::oidc::claims::Mapping;
 use gateway::oidc::http::HttpClient;
 use gateway::oidc::{Provider, Providers, Registered, Settings};
+use gateway::progress;
 use gateway::relay::Relay;
 use gateway::request::cookies::StripList;
 use gateway::router::{self, Entrance};
@@ -315,7 +316,7 @@ impl World {
             index,
             app.clone(),
             sign_in::auth(app.clone()),
-            sign_in::workspace(app.clone()),
+            sign_in::workspace(app.clone()).merge(progress::routes(app.clone(), CancellationToken::new())),
         );
         Self {
             server,

@@ -1,0 +1,174 @@
+//! a workspace that is on its way -> how far it is, and what ends its start (pure).
+//!
+//! It tells no more than the page: both are made of the status, in which nobody says which step before the first container is under way
+//! as long as all goes well.
+
+use api::workspace::Phase;
+use serde_json::Value;
+
+use super::notice::Part;
+use super::render;
+use super::state::{self, Audience};
+use crate::index::{Domain, Target};
+
+/// Percents at which each of the page's steps begins.
+const BEGINS: [u8; 6] = [20, 30, 40, 55, 75, 95];
+/// The steps' names for scripts.
+const NAMES: [&str; 6] = [
+    "scheduling",
+    "attaching",
+    "pulling",
+    "starting",
+    "answering",
+    "routing",
+];
+/// Before the operator has said anything of this start.
+const REQUESTED: u8 = 5;
+
+/// How far a start is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// 100 when it can be opened.
+    pub percent: u8,
+    /// The step by name: one stable word.
+    pub step: &'static str,
+    /// Why it is there, or does not get on: the condition's reason.
+    pub reason: String,
+    /// Sentence for people.
+    pub message: String,
+    /// What ends the start.
+    pub end: Option<End>,
+    /// What the page's own script shows; `None` for what is over.
+    pub page: Option<Value>,
+}
+
+/// What ends a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It can be opened.
+    Ready,
+    /// It cannot run until something is mended.
+    Failed,
+    /// It is stopped, or being stopped.
+    Stopped,
+}
+
+/// How far the start of this workspace is, told to `audience` at `now` (Unix seconds).
+pub fn progress(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Progress {
+    let notice = state::notice(domain, target, audience, now);
+    let (step, end) = at(target);
+    let (reason, message) = told(target, audience, step);
+    Progress {
+        percent: if end == Some(End::Ready) {
+            100
+        } else {
+            percent(target)
+        },
+        step,
+        reason,
+        message,
+        end,
+        page: Some(render::shown(&notice)),
+    }
+}
+
+/// What is over of this start, in order. Whoever comes later is told as well.
+pub fn before(target: &Target) -> Vec<Progress> {
+    let over = |percent, step| Progress {
+        percent,
+        step,
+        reason: api::condition::reason::STARTING.to_owned(),
+        message: sentence(step).to_owned(),
+        end: None,
+        page: None,
+    };
+    match target.phase {
+        Phase::Starting | Phase::Running | Phase::Failed => {}
+        Phase::Stopping | Phase::Stopped | Phase::Invalid | Phase::Deleting => return vec![],
+    }
+    let mut all = vec![over(REQUESTED, "requested"), over(BEGINS[0], "preparing")];
+    if target.may_run() || target.story.as_deref().is_some_and(|story| story.started) {
+        all.push(over(BEGINS[state::PREPARED], "answering"));
+    }
+    let now = if target.may_run() { 100 } else { percent(target) };
+    all.retain(|progress| progress.percent < now);
+    all
+}
+
+/// What its page shows of that.
+pub(super) fn bar(target: &Target) -> Part {
+    Part::Percent(percent(target))
+}
+
+fn percent(target: &Target) -> u8 {
+    match target.phase {
+        Phase::Running => BEGINS[state::ANSWERS],
+        Phase::Starting if is_only_requested(target) => REQUESTED,
+        Phase::Starting | Phase::Failed => BEGINS[state::reached(target).0],
+        Phase::Stopping | Phase::Stopped | Phase::Invalid | Phase::Deleting => 0,
+    }
+}
+
+fn is_only_requested(target: &Target) -> bool {
+    target
+        .story
+        .as_deref()
+        .is_none_or(|story| story.reason.is_empty())
+}
+
+fn at(target: &Target) -> (&'static str, Option<End>) {
+    match target.phase {
+        Phase::Deleting => return ("deleted", Some(End::Failed)),
+        Phase::Invalid => return ("invalid", Some(End::Failed)),
+        Phase::Stopping | Phase::Stopped => return ("stopped", Some(End::Stopped)),
+        Phase::Running | Phase::Starting | Phase::Failed => {}
+    }
+    if target.may_run() {
+        return ("ready", Some(End::Ready));
+    }
+    let step = match state::reached(target) {
+        (_, Some(stuck)) => NAMES[stuck],
+        (state::PREPARED, None) => "answering",
+        _ if target.phase == Phase::Starting && is_only_requested(target) => "requested",
+        _ => "preparing",
+    };
+    (step, (target.phase == Phase::Failed).then_some(End::Failed))
+}
+
+fn told(target: &Target, audience: Audience, step: &'static str) -> (String, String) {
+    match (state::trouble(target), audience) {
+        (Some(word), Audience::Keeper) => (word.to_owned(), target.message.clone()),
+        (Some(_), Audience::Guest) => (
+            "Hidden".to_owned(),
+            "Something is in the way. Its owner is told what.".to_owned(),
+        ),
+        (None, _) => {
+            let word = match target.phase {
+                Phase::Running => api::condition::reason::READY,
+                Phase::Starting => api::condition::reason::STARTING,
+                Phase::Stopping => api::condition::reason::STOPPING,
+                Phase::Stopped => api::condition::reason::STOPPED,
+                Phase::Deleting => api::condition::reason::DELETING,
+                Phase::Failed => "Failed",
+                Phase::Invalid => api::condition::reason::INVALID,
+            };
+            (word.to_owned(), sentence(step).to_owned())
+        }
+    }
+}
+
+fn sentence(step: &str) -> &'static str {
+    match step {
+        "requested" => "The start was asked for.",
+        "preparing" => "A machine, the disk and the image are prepared, and the application is started.",
+        "answering" => "The application was started and does not answer yet.",
+        "ready" => "It can be opened.",
+        "stopped" => "It is stopped, or being stopped.",
+        "deleted" => "It is being deleted.",
+        _ => "It cannot run.",
+    }
+}
+
+#[cfg(test)]
+#[path = "progress_tests.rs"]
+mod tests;

@@ -1,0 +1,112 @@
+//! Workspaces in every state, and how far their start is said to be.
+
+use std::sync::Arc;
+
+use api::condition::reason;
+use api::workspace::AccessType;
+
+use super::*;
+use crate::index::Story;
+
+const ADDRESS: &str = "10.0.0.1:8888";
+
+fn target(phase: Phase, reason: &str, started: bool) -> Target {
+    Target {
+        uid: "u".into(),
+        namespace: "team".into(),
+        name: "lab".into(),
+        site: "lab.ws.example".into(),
+        owner: "alice".into(),
+        access_type: AccessType::OwnerOnly,
+        shared: Arc::default(),
+        run_id: "r".into(),
+        phase,
+        message: "in the operator's words".into(),
+        story: Some(Arc::new(Story {
+            reason: reason.into(),
+            since: None,
+            started,
+            idle: None,
+        })),
+        endpoint: None,
+    }
+}
+
+fn told(target: &Target, audience: Audience) -> Progress {
+    progress(&Domain::new("ws.example", 443), target, audience, 0)
+}
+
+#[test]
+fn a_start_without_trouble_grows_from_its_request_to_a_hundred() {
+    let running = Target {
+        endpoint: Some(ADDRESS.parse().unwrap()),
+        ..target(Phase::Running, reason::READY, true)
+    };
+    let way = [
+        target(Phase::Starting, "", false),
+        target(Phase::Starting, reason::STARTING, false),
+        target(Phase::Starting, reason::STARTING, true),
+        running.clone(),
+    ];
+    let steps: Vec<_> = way
+        .iter()
+        .map(|target| {
+            let told = told(target, Audience::Keeper);
+            (told.percent, told.step, told.end)
+        })
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            (5, "requested", None),
+            (20, "preparing", None),
+            (75, "answering", None),
+            (100, "ready", Some(End::Ready)),
+        ]
+    );
+    // Whoever comes at the end is told the same way.
+    let before: Vec<_> = before(&running)
+        .into_iter()
+        .map(|over| (over.percent, over.step, over.end))
+        .collect();
+    assert_eq!(before, steps[..3]);
+}
+
+#[test]
+fn every_reason_stands_at_its_step_and_the_owner_alone_is_told_which() {
+    for known in reason::ALL {
+        let stuck = target(Phase::Starting, known.name, false);
+        let Some(at) = state::reached(&stuck).1 else {
+            continue;
+        };
+        let own = told(&stuck, Audience::Keeper);
+        assert_eq!((own.percent, own.step), (BEGINS[at], NAMES[at]), "{}", known.name);
+        assert_eq!((own.reason.as_str(), own.end), (known.name, None));
+        assert_eq!(own.message, stuck.message);
+        let guests = told(&stuck, Audience::Guest);
+        let all = format!("{guests:?}");
+        assert!(
+            !all.contains(known.name) && !all.contains(&stuck.message),
+            "{all}"
+        );
+        assert_eq!((guests.percent, guests.reason.as_str()), (own.percent, "Hidden"));
+        let failed = told(&target(Phase::Failed, known.name, false), Audience::Keeper);
+        assert_eq!((failed.end, failed.step), (Some(End::Failed), NAMES[at]));
+    }
+}
+
+#[test]
+fn what_does_not_start_ends_at_once_and_nothing_came_before() {
+    for (phase, end, word) in [
+        (Phase::Stopped, End::Stopped, reason::STOPPED),
+        (Phase::Stopping, End::Stopped, reason::STOPPING),
+        (Phase::Deleting, End::Failed, reason::DELETING),
+        (Phase::Invalid, End::Failed, reason::RULES_VIOLATED),
+    ] {
+        let target = target(phase, word, false);
+        let told = told(&target, Audience::Keeper);
+        assert_eq!((told.end, told.reason.as_str()), (Some(end), word));
+        assert!(before(&target).is_empty());
+        assert!(told.percent < 100);
+    }
+}

@@ -1,0 +1,156 @@
+//! one stream -> its next line, when there is one (pure but for the clock; the index wakes it).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rules::access::Allowed;
+use tokio::sync::watch::Receiver;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::event::{self, Event};
+use crate::index::Target;
+use crate::pages::{self, End};
+use crate::verify::decision::Allow;
+use crate::verify::{AppState, Grant};
+
+/// How often the right of whoever follows is looked at again, as of an open websocket.
+const LOOK: Duration = Duration::from_millis(750);
+/// Pause after which a line without content is sent.
+const IDLE: Duration = Duration::from_secs(15);
+/// Longest life of a stream. Whoever still waits comes again, and is told on from there.
+pub const LIFE: Duration = Duration::from_mins(10);
+
+/// A stream that somebody follows.
+pub(super) struct Following {
+    app: Arc<AppState>,
+    grant: Grant,
+    /// What admitted, and for how long that is enough: a session that was looked up may take as long to arrive by the watch.
+    begun: (Allow, Instant),
+    changes: Receiver<u64>,
+    stop: CancellationToken,
+    /// Lines to be sent.
+    lines: VecDeque<Bytes>,
+    /// What was told last, by what it was made from.
+    told: Option<(Arc<Target>, Allowed)>,
+    /// Identifier of what was told last, here or by another replica.
+    last: Option<String>,
+    /// How far the start was said to be: it never goes back.
+    floor: u8,
+    ended: bool,
+    look: Instant,
+    idle: Instant,
+    end: Instant,
+}
+
+impl Following {
+    /// For whom `allow` and `grant` admitted. `last`: what whoever comes again was last told.
+    pub(super) fn new(
+        app: Arc<AppState>,
+        (allow, grant): (&Allow, Grant),
+        last: Option<&str>,
+        stop: CancellationToken,
+    ) -> Self {
+        let now = Instant::now();
+        let floor = last.and_then(|last| event::reached(last, &allow.target().run_id));
+        Self {
+            changes: app.index.subscribe(),
+            app,
+            grant,
+            begun: (allow.clone(), now + LOOK),
+            stop,
+            lines: VecDeque::from([Bytes::from_static(event::BEGIN)]),
+            told: None,
+            last: last.map(str::to_owned),
+            floor: floor.unwrap_or_default(),
+            ended: false,
+            look: now + LOOK,
+            idle: now + IDLE,
+            end: now + LIFE,
+        }
+    }
+
+    /// Whether the start ended, and whoever asks was told so.
+    pub(super) fn has_nothing_new(&self, allow: &Allow) -> bool {
+        let now = self.now(allow);
+        now.is_some_and(|(event, _, end)| end.is_some() && Some(event.id) == self.last)
+    }
+
+    /// The next line; `None` at the end: of the start, of the right to follow it, of this replica, or of the stream's life.
+    pub(super) async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(line) = self.lines.pop_front() {
+                self.idle = Instant::now() + IDLE;
+                return Some(line);
+            }
+            if self.ended || Instant::now() >= self.end {
+                return None;
+            }
+            let allow = self.admitted()?;
+            self.tell(&allow);
+            if !self.lines.is_empty() {
+                continue;
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return None,
+                () = sleep_until(self.end) => return None,
+                () = sleep_until(self.idle) => self.lines.push_back(Bytes::from_static(event::IDLE)),
+                () = sleep_until(self.look) => self.look = Instant::now() + LOOK,
+                changed = self.changes.changed() => changed.ok()?,
+            }
+        }
+    }
+
+    /// What whoever follows is admitted by, if they still are.
+    fn admitted(&self) -> Option<Allow> {
+        let (allow, until) = &self.begun;
+        let is_new = || (Instant::now() < *until).then(|| allow.clone());
+        self.app.stays(&self.grant).or_else(is_new)
+    }
+
+    /// Puts down what is new.
+    fn tell(&mut self, allow: &Allow) {
+        let target = allow.target();
+        let is_told =
+            |(told, rule): &(Arc<Target>, Allowed)| Arc::ptr_eq(told, target) && *rule == allow.rule();
+        if self.told.as_ref().is_some_and(is_told) {
+            return;
+        }
+        if self.told.is_none() {
+            for over in pages::before(target) {
+                if over.percent > self.floor {
+                    self.floor = over.percent;
+                    let event = Event::of(&target.run_id, &over, over.percent);
+                    self.lines.push_back(event.bytes);
+                }
+            }
+        }
+        let Some((event, percent, end)) = self.now(allow) else {
+            return;
+        };
+        self.told = Some((Arc::clone(target), allow.rule()));
+        self.floor = percent;
+        self.ended = end.is_some();
+        if Some(&event.id) != self.last.as_ref() {
+            self.lines.push_back(event.bytes);
+            self.last = Some(event.id);
+        }
+    }
+
+    /// What is to be told at the moment, how far that is, and whether it is the end. `None`: nobody knows at the moment.
+    fn now(&self, allow: &Allow) -> Option<(Event, u8, Option<End>)> {
+        let (domain, target) = (self.app.domain().ok()?, allow.target());
+        let progress = pages::progress(&domain, target, allow.rule().into(), self.app.clock.now());
+        let percent = match progress.end {
+            Some(End::Ready) => progress.percent,
+            _ => progress.percent.max(self.floor).min(99),
+        };
+        Some((
+            Event::of(&target.run_id, &progress, percent),
+            percent,
+            progress.end,
+        ))
+    }
+}

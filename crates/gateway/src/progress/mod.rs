@@ -1,0 +1,120 @@
+//! somebody who may enter a workspace -> the events of its start, as server-sent events, until it ends (from memory: the index wakes
+//! every stream, and nothing is asked of the API server for any of them).
+//!
+//! `event` makes the lines, `following` one stream of them. How many there are is bounded for each workspace and for all.
+
+mod event;
+mod following;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::any;
+use futures::stream;
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use tokio_util::sync::CancellationToken;
+
+use self::following::Following;
+pub use self::following::LIFE;
+use crate::answers::{Failure, empty};
+use crate::index::{Domain, Place};
+use crate::listen::slots::Slots;
+use crate::pages;
+use crate::request;
+use crate::request::source_rule::{Source, single};
+use crate::verify::AppState;
+
+/// Most streams of one workspace: a page takes one.
+const STREAMS_OF_ONE: usize = 32;
+/// Most streams of all workspaces. A page that gets none asks every two seconds, as without scripts.
+const STREAMS_OF_ALL: usize = 512;
+/// What a browser that comes again was last told.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// For metrics.
+const KIND: &str = "stream";
+
+#[derive(Clone)]
+struct Streams {
+    app: Arc<AppState>,
+    slots: Slots<String>,
+    stop: CancellationToken,
+}
+
+/// `/_workspace/progress` of workspaces. `stop` ends every stream.
+pub fn routes(app: Arc<AppState>, stop: CancellationToken) -> Router {
+    let streams = Streams {
+        app,
+        slots: Slots::new(STREAMS_OF_ONE, STREAMS_OF_ALL),
+        stop,
+    };
+    let follow = async |State(streams): State<Streams>, request: Request| {
+        // Nobody reads a body here.
+        let answer = follow(&streams, &request.map(|_| ())).await;
+        answer.unwrap_or_else(|refusal| refusal)
+    };
+    Router::new()
+        .route("/_workspace/progress", any(follow))
+        .route("/workspaces/{namespace}/{name}/_workspace/progress", any(follow))
+        .with_state(streams)
+}
+
+async fn follow(streams: &Streams, request: &http::Request<()>) -> Result<Response, Response> {
+    // Nothing else has an answer that lasts, and a HEAD request must not hold one.
+    if request.method() != Method::GET {
+        return Err(pages::bare(StatusCode::METHOD_NOT_ALLOWED));
+    }
+    let app = &streams.app;
+    let domain = app.domain().map_err(Failure::answer)?;
+    let place = request::authority(request).map(|authority| domain.place(authority, request.uri().path()));
+    let Some(Place::Workspace(site)) = place else {
+        return Err(Failure::Misdirected.answer());
+    };
+    let last = single(request.headers(), &LAST_EVENT_ID).map_err(|error| Failure::from(error).answer())?;
+    let is_own = |source: &Source<'_>, domain: &Domain| {
+        source.may_use_cookie(Method::GET.as_str(), || domain.origin_of(&site))
+    };
+    let (allow, grant) = app.enter(&site, request.headers(), is_own).await?;
+    if streams.stop.is_cancelled() {
+        return Err(pages::unavailable());
+    }
+    let Some(slot) = streams.slots.take(allow.target().uid.clone()) else {
+        app.metrics.shed(KIND);
+        return Err(pages::unavailable());
+    };
+    let held = (slot, app.metrics.request(KIND));
+    let following = Following::new(Arc::clone(app), (&allow, grant), last, streams.stop.clone());
+    if following.has_nothing_new(&allow) {
+        // Whoever comes again for the end that they were told: a browser comes no more after this.
+        return Ok(empty(StatusCode::NO_CONTENT));
+    }
+    let lines = stream::unfold((following, held), async |(mut following, held)| {
+        let line = following.next().await?;
+        Some((Ok::<_, Infallible>(line), (following, held)))
+    });
+    Ok(opened(Body::from_stream(lines)))
+}
+
+fn opened(body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (CONTENT_TYPE, "text/event-stream"),
+        (CACHE_CONTROL, "no-store"),
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+        (VARY, "Cookie, Authorization"),
+        (HeaderName::from_static("x-content-type-options"), "nosniff"),
+        // Proxies that collect answers pass this one on as it comes.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

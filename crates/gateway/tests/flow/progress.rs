@@ -1,0 +1,424 @@
+//! The events of a start: in which order, for whom, how many streams, and when they end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::condition::reason;
+use api::workspace::{AccessType, Phase};
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use gateway::index::{Story, Target};
+use gateway::progress;
+use gateway::router;
+use http::header::HeaderMap;
+use http::{Method, Request, StatusCode};
+use kube::runtime::watcher::Event;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use super::bearer::with;
+use super::sign_out::sign_out;
+use crate::support::browser::{Answer, Browser, headers};
+use crate::support::events::{Event as Told, Events};
+use crate::support::tokens::{ROBOT, Tokens};
+use crate::support::world::{AUTH, BOBS, LAB, NONE, OPEN, World, origin, target};
+
+const SCRIPT: [(&str, &str); 3] = [
+    ("sec-fetch-site", "same-origin"),
+    ("sec-fetch-mode", "cors"),
+    ("sec-fetch-dest", "empty"),
+];
+const PATH: &str = "/_workspace/progress";
+
+/// On its way, as far as the status says.
+fn starting(host: &str, owner: &str, word: &str, started: bool) -> Target {
+    Target {
+        phase: Phase::Starting,
+        run_id: "run-1".into(),
+        message: format!("{word} in the operator's words"),
+        story: Some(Arc::new(Story {
+            reason: word.into(),
+            started,
+            ..Story::default()
+        })),
+        ..target(host, owner, AccessType::OwnerOnly)
+    }
+}
+
+fn running(host: &str, owner: &str) -> Target {
+    Target {
+        run_id: "run-1".into(),
+        endpoint: Some("10.0.0.1:8888".parse().unwrap()),
+        ..target(host, owner, AccessType::OwnerOnly)
+    }
+}
+
+async fn ask(pages: &Router, host: &str, lines: HeaderMap) -> Response {
+    let mut request = Request::get(PATH)
+        .header("host", format!("{host}:8443"))
+        .body(Body::empty())
+        .unwrap();
+    request.headers_mut().extend(lines);
+    pages.clone().oneshot(request).await.unwrap()
+}
+
+/// What a page of the workspace itself sends, with this browser's cookies.
+fn own_page(browser: &Browser<'_>, host: &str) -> HeaderMap {
+    let mut lines = headers(&SCRIPT);
+    if let Some(cookies) = browser.cookies(host) {
+        lines.extend(headers(&[("cookie", &cookies)]));
+    }
+    lines
+}
+
+fn coming_again(mut lines: HeaderMap, last: &Told) -> HeaderMap {
+    lines.extend(headers(&[("last-event-id", &last.id)]));
+    lines
+}
+
+async fn events(pages: &Router, host: &str, lines: HeaderMap) -> Events<Body> {
+    let answer = ask(pages, host, lines).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(answer.headers()["content-type"], "text/event-stream");
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+    assert_eq!(answer.headers()["x-accel-buffering"], "no");
+    assert!(!answer.headers().contains_key("set-cookie"));
+    Events::new(answer.into_body())
+}
+
+/// A gateway that hears of sessions.
+async fn watched() -> World {
+    let world = World::new().await;
+    world.watch().await;
+    world
+}
+
+async fn signed_in<'w>(world: &'w World, name: &'static str, host: &str) -> Browser<'w> {
+    let browser = world.browser(name);
+    assert!(browser.open(&format!("{}/", origin(host))).await.is_inside());
+    browser
+}
+
+#[tokio::test]
+async fn a_start_is_told_in_order_grows_to_a_hundred_and_ends() {
+    let world = watched().await;
+    let alice = signed_in(&world, "alice", LAB).await;
+    world.publish(vec![starting(LAB, "alice", "", false)]);
+    let mut stream = events(&world.pages, LAB, own_page(&alice, LAB)).await;
+    let way = [
+        (starting(LAB, "alice", reason::STARTING, false), 20, "preparing"),
+        (
+            starting(LAB, "alice", reason::IMAGE_PULL_FAILED, false),
+            40,
+            "pulling",
+        ),
+        // What was said is not taken back.
+        (
+            starting(LAB, "alice", reason::UNSCHEDULABLE, false),
+            40,
+            "scheduling",
+        ),
+        (starting(LAB, "alice", reason::STARTING, true), 75, "answering"),
+        (running(LAB, "alice"), 100, "ready"),
+    ];
+    let mut told = vec![stream.next().await.unwrap()];
+    assert_eq!((told[0].percent(), told[0].step()), (5, "requested"));
+    for (state, percent, step) in way {
+        world.publish(vec![state.clone()]);
+        let event = stream.next().await.unwrap();
+        assert_eq!((event.percent(), event.step()), (percent, step));
+        if state.phase == Phase::Starting {
+            assert_eq!(event.kind, "progress");
+            assert_eq!(event.data["page"]["title"], "lab-a is starting");
+        }
+        told.push(event);
+    }
+    assert_eq!(told.last().unwrap().kind, "ready");
+    assert_eq!(told[2].data["reason"], reason::IMAGE_PULL_FAILED);
+    assert_eq!(told[2].data["message"], "ImagePullFailed in the operator's words");
+    assert_eq!(stream.next().await, None);
+    let ids: std::collections::BTreeSet<_> = told.iter().map(|event| &event.id).collect();
+    assert_eq!(ids.len(), told.len());
+}
+
+#[tokio::test]
+async fn a_failure_ends_it_with_reason_and_message_and_a_stop_with_neither_cause() {
+    let world = watched().await;
+    let alice = signed_in(&world, "alice", LAB).await;
+    let end = async |state: Target| {
+        world.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
+        let mut stream = events(&world.pages, LAB, own_page(&alice, LAB)).await;
+        assert_eq!(stream.next().await.unwrap().step(), "requested");
+        assert_eq!(stream.next().await.unwrap().step(), "preparing");
+        world.publish(vec![state]);
+        let last = stream.next().await.unwrap();
+        assert_eq!(stream.next().await, None);
+        last
+    };
+    let failed = end(Target {
+        phase: Phase::Failed,
+        ..starting(LAB, "alice", reason::QUOTA_EXCEEDED, false)
+    })
+    .await;
+    assert_eq!((failed.kind.as_str(), failed.percent()), ("failed", 20));
+    assert_eq!(failed.data["reason"], reason::QUOTA_EXCEEDED);
+    assert_eq!(failed.data["message"], "QuotaExceeded in the operator's words");
+    let stopped = end(Target {
+        phase: Phase::Stopping,
+        ..starting(LAB, "alice", reason::STOPPING, false)
+    })
+    .await;
+    assert_eq!((stopped.kind.as_str(), stopped.percent()), ("stopped", 20));
+    let deleted = end(Target {
+        phase: Phase::Deleting,
+        ..starting(LAB, "alice", reason::DELETING, false)
+    })
+    .await;
+    assert_eq!(deleted.kind, "failed");
+    assert_eq!(deleted.data["reason"], reason::DELETING);
+}
+
+#[tokio::test]
+async fn a_guest_follows_a_start_and_is_not_told_what_is_in_its_way() {
+    let world = watched().await;
+    let alice = signed_in(&world, "alice", OPEN).await;
+    let stuck = Target {
+        access_type: AccessType::Public,
+        ..starting(OPEN, "bob", reason::IMAGE_PULL_FAILED, false)
+    };
+    world.publish(vec![stuck]);
+    let mut stream = events(&world.pages, OPEN, own_page(&alice, OPEN)).await;
+    let mut all = vec![];
+    for _ in 0..3 {
+        all.push(stream.next().await.unwrap());
+    }
+    assert_eq!((all[2].step(), all[2].percent()), ("pulling", 40));
+    assert_eq!(all[2].data["reason"], "Hidden");
+    let said = format!("{all:?}");
+    for hidden in [reason::IMAGE_PULL_FAILED, "operator's words", "bob", "alice"] {
+        assert!(!said.contains(hidden), "{hidden} in {said}");
+    }
+}
+
+#[tokio::test]
+async fn who_comes_late_is_told_all_and_who_comes_again_goes_on_at_any_replica() {
+    let world = watched().await;
+    let alice = signed_in(&world, "alice", LAB).await;
+    let other = world.replica().await;
+    other.watch().await;
+    let lines = own_page(&alice, LAB);
+    for replica in [&world, &other] {
+        replica.publish(vec![starting(LAB, "alice", reason::STARTING, true)]);
+    }
+    let mut stream = events(&world.pages, LAB, lines.clone()).await;
+    let mut told = vec![];
+    for _ in 0..3 {
+        told.push(stream.next().await.unwrap());
+    }
+    let percents: Vec<u64> = told.iter().map(Told::percent).collect();
+    assert_eq!(percents, [5, 20, 75]);
+    drop(stream);
+
+    // The other replica goes on where the first one was, and repeats nothing.
+    let mut stream = events(&other.pages, LAB, coming_again(lines.clone(), &told[2])).await;
+    other.publish(vec![starting(LAB, "alice", reason::READINESS_FAILED, true)]);
+    let next = stream.next().await.unwrap();
+    assert_eq!((next.step(), next.percent()), ("answering", 75));
+    assert_eq!(next.data["reason"], reason::READINESS_FAILED);
+    // In the middle: what is missing comes, and only that.
+    let mut stream = events(&other.pages, LAB, coming_again(lines.clone(), &told[0])).await;
+    assert_eq!(stream.next().await.unwrap().percent(), 20);
+    assert_eq!(stream.next().await.unwrap().percent(), 75);
+    // What was told of another run counts for nothing.
+    let foreign = Told {
+        id: told[2].id.replace("run-1", "run-0"),
+        ..told[2].clone()
+    };
+    let mut stream = events(&world.pages, LAB, coming_again(lines.clone(), &foreign)).await;
+    assert_eq!(stream.next().await.unwrap().percent(), 5);
+
+    world.publish(vec![running(LAB, "alice")]);
+    let end = stream.rest().await.pop().unwrap();
+    assert_eq!(end.kind, "ready");
+    let again = ask(&world.pages, LAB, coming_again(lines, &end)).await;
+    assert_eq!(again.status(), StatusCode::NO_CONTENT, "a browser comes no more");
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_right_to_follow_it_as_soon_as_a_websocket() {
+    let world = watched().await;
+    let followed = async || {
+        world.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
+        let alice = signed_in_while_running(&world).await;
+        let mut stream = events(&world.pages, LAB, own_page(&alice, LAB)).await;
+        stream.next().await.unwrap();
+        stream.next().await.unwrap();
+        (alice, stream)
+    };
+    let ends = async |stream: &mut Events<Body>, why: &str| {
+        let begun = Instant::now();
+        assert_eq!(stream.next().await, None, "{why}");
+        assert!(begun.elapsed() < Duration::from_secs(2), "{why}");
+    };
+    let (_alice, mut stream) = followed().await;
+    world.publish(vec![starting(LAB, "carol", reason::STARTING, false)]);
+    ends(&mut stream, "another owner").await;
+
+    let (_alice, mut stream) = followed().await;
+    world.publish(vec![]);
+    ends(&mut stream, "deleted").await;
+
+    let (_alice, mut stream) = followed().await;
+    world.publish(vec![Target {
+        uid: "another".into(),
+        ..starting(LAB, "alice", reason::STARTING, false)
+    }]);
+    ends(&mut stream, "made anew").await;
+
+    let (alice, mut stream) = followed().await;
+    let answer = sign_out(&alice, Some(AUTH), "").await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    ends(&mut stream, "signed out").await;
+}
+
+/// Signs alice in while her workspace runs, and leaves the world as it was.
+async fn signed_in_while_running(world: &World) -> Browser<'_> {
+    let before = world.app.index.load().target(&LAB.into()).cloned();
+    world.publish(vec![running(LAB, "alice")]);
+    let alice = signed_in(world, "alice", LAB).await;
+    world.publish(before.iter().map(|target| Target::clone(target)).collect());
+    alice
+}
+
+#[tokio::test]
+async fn strangers_learn_no_more_than_of_a_workspace_that_is_not_there() {
+    let world = watched().await;
+    let bob = signed_in(&world, "bob", BOBS).await;
+    let alice = signed_in(&world, "alice", LAB).await;
+    let states = [
+        starting(LAB, "alice", reason::IMAGE_PULL_FAILED, false),
+        target(BOBS, "bob", AccessType::OwnerOnly),
+    ];
+    world.publish(states.to_vec());
+    let told = async |host: &str, lines: HeaderMap| Answer::of(ask(&world.pages, host, lines).await).await;
+    // Without ticket, and with another workspace's.
+    let bobs = own_page(&bob, BOBS);
+    for lines in [headers(&SCRIPT), bobs] {
+        let private = told(LAB, lines.clone()).await;
+        let none = told(NONE, lines.clone()).await;
+        let asked = world.verify("GET", &format!("{}/api", origin(LAB)), lines).await;
+        assert_eq!(private.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(private.body.replace(LAB, ""), none.body.replace(NONE, ""));
+        assert_eq!((private.status, &private.body), (asked.status, &asked.body));
+    }
+    // With a ticket whose right has ended.
+    world.publish(vec![starting(LAB, "carol", reason::IMAGE_PULL_FAILED, false)]);
+    let lines = own_page(&alice, LAB);
+    let refused = told(LAB, lines.clone()).await;
+    let asked = world.verify("GET", &format!("{}/api", origin(LAB)), lines).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert_eq!((refused.status, &refused.body), (asked.status, &asked.body));
+    // A page of another workspace cannot follow hers in her name.
+    world.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
+    for source in ["same-site", "cross-site"] {
+        let mut lines = own_page(&alice, LAB);
+        lines.insert("sec-fetch-site", source.parse().unwrap());
+        let refused = told(LAB, lines).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{source}");
+        assert_eq!(refused.json()["error"], "CrossOrigin");
+    }
+    let url = format!("{}{PATH}", origin(LAB));
+    for method in [Method::HEAD, Method::POST, Method::OPTIONS] {
+        let refused = world
+            .page(method.clone(), &url, own_page(&alice, LAB), String::new())
+            .await;
+        assert_eq!(refused.status, StatusCode::METHOD_NOT_ALLOWED, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_workspace_has_thirty_two_streams_and_leaves_others_theirs() {
+    let world = watched().await;
+    let alice = signed_in(&world, "alice", LAB).await;
+    let bob = signed_in(&world, "bob", BOBS).await;
+    world.publish(vec![
+        starting(LAB, "alice", reason::STARTING, false),
+        starting(BOBS, "bob", reason::STARTING, false),
+    ]);
+    let lines = own_page(&alice, LAB);
+    let mut open = vec![];
+    for _ in 0..32 {
+        open.push(events(&world.pages, LAB, lines.clone()).await);
+    }
+    let refused = ask(&world.pages, LAB, lines.clone()).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refused.headers().contains_key("retry-after"));
+    drop(events(&world.pages, BOBS, own_page(&bob, BOBS)).await);
+    open.pop();
+    drop(events(&world.pages, LAB, lines.clone()).await);
+    // One that has ended holds nothing, read or not.
+    world.publish(vec![running(LAB, "alice")]);
+    for mut stream in open {
+        assert_eq!(stream.rest().await.pop().unwrap().kind, "ready");
+    }
+    assert_eq!(ask(&world.pages, LAB, lines).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_replica_that_ends_ends_its_streams_and_begins_none() {
+    let world = watched().await;
+    let alice = signed_in(&world, "alice", LAB).await;
+    world.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
+    let stop = CancellationToken::new();
+    let (index, app) = (world.app.index.clone(), world.app.clone());
+    let streams = progress::routes(app.clone(), stop.clone());
+    let pages = router::pages(index, app, Router::new(), streams);
+    let lines = own_page(&alice, LAB);
+    let mut stream = events(&pages, LAB, lines.clone()).await;
+    stream.next().await.unwrap();
+    stream.next().await.unwrap();
+    stop.cancel();
+    let end = timeout(Duration::from_millis(500), stream.next()).await;
+    assert_eq!(end.unwrap(), None);
+    let refused = ask(&pages, LAB, lines).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_with_nothing_to_tell_says_so_every_fifteen_seconds_until_the_index_is_too_old_for_sockets()
+{
+    // Followed by no watch, and no heartbeat comes back.
+    let world = World::new().await;
+    let alice = signed_in(&world, "alice", LAB).await;
+    let session = world.sessions().remove(0);
+    world.app.sessions.apply(Event::Apply(session)).await;
+    world.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
+    let mut stream = events(&world.pages, LAB, own_page(&alice, LAB)).await;
+    let begun = Instant::now();
+    assert_eq!(stream.awaited().await.unwrap().percent(), 5);
+    assert_eq!(stream.awaited().await.unwrap().percent(), 20);
+    assert_eq!(stream.awaited().await, None);
+    assert_eq!(begun.elapsed().as_secs(), 120);
+    assert!((7..=8).contains(&stream.idle), "{}", stream.idle);
+}
+
+#[tokio::test]
+async fn a_script_follows_a_start_by_its_token_until_that_counts_no_longer() {
+    let tokens = Tokens::new().await;
+    let state = |word| Target {
+        access_type: AccessType::Public,
+        ..starting(OPEN, "bob", word, false)
+    };
+    tokens.world.publish(vec![state(reason::STARTING)]);
+    let token = tokens.account(ROBOT);
+    let mut stream = events(&tokens.world.pages, OPEN, with(&token)).await;
+    assert_eq!(stream.next().await.unwrap().percent(), 5);
+    assert_eq!(stream.next().await.unwrap().percent(), 20);
+    let garbage = ask(&tokens.world.pages, OPEN, with("garbage")).await;
+    assert_eq!(garbage.status(), StatusCode::UNAUTHORIZED);
+    assert!(garbage.headers().contains_key("www-authenticate"));
+    tokens.world.pass(3600);
+    assert_eq!(stream.next().await, None, "its hour is over");
+}
