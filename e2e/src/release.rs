@@ -1,6 +1,6 @@
 //! values -> the installed release of the chart, changed (IO). For test binaries that have the cluster to themselves.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use anyhow::Context as _;
 use kube::ResourceExt;
@@ -17,6 +17,18 @@ const PATIENCE: &str = "3m";
 /// # Errors
 /// When helm refuses, or pods do not get ready.
 pub async fn upgrade(set: &[&str]) -> anyhow::Result<()> {
+    through(set, None).await
+}
+
+/// The same, with manifests that `program` edits on their way from its input to its output.
+///
+/// # Errors
+/// When helm or the program refuses, or pods do not get ready.
+pub async fn upgrade_through(set: &[&str], program: &Path) -> anyhow::Result<()> {
+    through(set, Some(program)).await
+}
+
+async fn through(set: &[&str], program: Option<&Path>) -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let helm = environment.helm.as_ref().context(NOT_TOLD)?;
     let chart = environment.chart.as_ref().context(NOT_TOLD)?;
@@ -33,6 +45,9 @@ pub async fn upgrade(set: &[&str]) -> anyhow::Result<()> {
     }
     for value in set {
         command.args(["--set", value]);
+    }
+    if let Some(program) = program {
+        command.arg("--post-renderer").arg(program);
     }
     let done = command
         .args(["--wait", "--timeout", PATIENCE])

@@ -7,11 +7,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// Suites that restart, change or take away what is installed: each of their tests has the cluster to itself.
-const ALONE: [&str; 7] = [
+const ALONE: [&str; 8] = [
     "admission_down",
     "bounds_warn",
     "disruption",
     "folders",
+    "providers",
     "revocation",
     "short_tickets",
     "tokens",
