@@ -1,20 +1,47 @@
-//! the API server's audit log -> which calls a component made about a namespace (IO).
+//! The API server's audit log -> who called what, and when (IO).
 
 use std::{
     fs::File,
-    io::{Read as _, Seek as _, SeekFrom},
+    io::{BufRead as _, BufReader, Seek as _, SeekFrom},
+    os::unix::fs::MetadataExt as _,
     path::PathBuf,
 };
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::Environment;
 
 /// The log, from the moment it was opened on.
+#[derive(Debug)]
 pub struct Log {
     path: PathBuf,
-    from: u64,
+    reader: BufReader<File>,
+    line: String,
+}
+
+/// A call that was answered, or a watch that ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Who called.
+    pub user: String,
+    /// The pod in which the caller runs, if its token says so.
+    pub pod: Option<String>,
+    /// Such as `patch`.
+    pub verb: String,
+    /// Such as `workspaces/status`; the path, where no object is meant.
+    pub resource: String,
+    /// Namespace of the object; empty: it has none.
+    pub namespace: String,
+    /// Name of the object; empty where the API server chose it, or several are meant.
+    pub name: String,
+    /// Status of the answer.
+    pub code: u64,
+    /// When the API server received it.
+    pub received: Timestamp,
+    /// When it had answered.
+    pub answered: Timestamp,
 }
 
 impl Log {
@@ -24,72 +51,168 @@ impl Log {
     /// When the cluster's log cannot be read from here.
     pub fn open() -> anyhow::Result<Self> {
         let path = Environment::get()?.audit_log.clone();
-        let path = path.context("the API server's audit log can be read on the local node only")?;
-        let from = std::fs::metadata(&path)
-            .with_context(|| format!("cannot read {}", path.display()))?
-            .len();
-        Ok(Self { path, from })
+        Self::of(path.context("the API server's audit log can be read on the local node only")?)
     }
 
-    /// What `component` of the product has called since then about objects in `namespace`, as `verb resource/subresource`;
-    /// neither watches nor leases.
-    pub fn calls(&self, component: &str, namespace: &str) -> anyhow::Result<Vec<String>> {
-        let environment = Environment::get()?;
-        let user = format!(
-            "system:serviceaccount:{}:{}-{component}",
-            environment.system_namespace, environment.release
-        );
-        let mut file = File::open(&self.path)?;
-        let length = file.metadata()?.len();
-        anyhow::ensure!(
-            length >= self.from,
-            "the audit log was begun anew; run the test again"
-        );
-        file.seek(SeekFrom::Start(self.from))?;
-        let mut text = String::new();
-        file.read_to_string(&mut text)?;
-        let calls = text.lines().filter_map(|line| call(line, &user, namespace));
-        Ok(calls.collect())
+    fn of(path: PathBuf) -> anyhow::Result<Self> {
+        let mut file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        file.seek(SeekFrom::End(0))?;
+        Ok(Self {
+            path,
+            reader: BufReader::new(file),
+            line: String::new(),
+        })
+    }
+
+    /// The calls since the last time, of those lines that are `wanted`: most of a busy cluster's lines are nobody's concern here,
+    /// and not worth parsing.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn calls(&mut self, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<Call>> {
+        let mut calls = Vec::new();
+        loop {
+            // Looked for first: what is written before another file takes its place is in this one.
+            let next = self.next()?;
+            while self.reader.read_line(&mut self.line)? > 0 && self.line.ends_with('\n') {
+                if wanted(&self.line) {
+                    calls.extend(call(&self.line));
+                }
+                self.line.clear();
+            }
+            match next {
+                Some(next) => self.reader = BufReader::new(next),
+                None => return Ok(calls),
+            }
+        }
+    }
+
+    /// The file that has taken the place of the one that is read: a log that is full is moved aside.
+    fn next(&self) -> anyhow::Result<Option<File>> {
+        // For a moment there is none.
+        let Ok(file) = File::open(&self.path) else {
+            return Ok(None);
+        };
+        let same = file.metadata()?.ino() == self.reader.get_ref().metadata()?.ino();
+        Ok((!same).then_some(file))
     }
 }
 
-/// The call in one line, if `user` made it and it is about `namespace` (pure).
-fn call(line: &str, user: &str, namespace: &str) -> Option<String> {
+impl Call {
+    /// Whether it changed something, or would have.
+    pub fn is_write(&self) -> bool {
+        ["create", "update", "patch", "delete", "deletecollection"].contains(&self.verb.as_str())
+    }
+
+    /// Whether it was done.
+    pub fn is_done(&self) -> bool {
+        self.code < 300
+    }
+
+    /// What it was, as `verb resource/subresource`.
+    pub fn what(&self) -> String {
+        format!("{} {}", self.verb, self.resource)
+    }
+}
+
+/// The user as whom a component of the product calls the API server.
+///
+/// # Errors
+/// When the installation is not known.
+pub fn user_of(component: &str) -> anyhow::Result<String> {
+    let environment = Environment::get()?;
+    Ok(format!(
+        "system:serviceaccount:{}:{}-{component}",
+        environment.system_namespace, environment.release
+    ))
+}
+
+/// A line of the log (pure).
+fn call(line: &str) -> Option<Call> {
     let event: Value = serde_json::from_str(line).ok()?;
-    let target = &event["objectRef"];
-    let (verb, resource) = (event["verb"].as_str()?, target["resource"].as_str()?);
-    let wanted = event["user"]["username"] == user
-        && target["namespace"] == namespace
-        && event["stage"] == "ResponseComplete";
-    let upkeep = verb == "watch" || resource == "leases";
-    let sub = target["subresource"].as_str();
-    (wanted && !upkeep).then(|| {
-        sub.map_or_else(
-            || format!("{verb} {resource}"),
-            |sub| format!("{verb} {resource}/{sub}"),
-        )
+    if event["stage"] != "ResponseComplete" {
+        return None;
+    }
+    let (target, user) = (&event["objectRef"], &event["user"]);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let resource = match (target["resource"].as_str(), target["subresource"].as_str()) {
+        (Some(resource), Some(sub)) => format!("{resource}/{sub}"),
+        (Some(resource), None) => resource.to_owned(),
+        (None, _) => text(&event["requestURI"]),
+    };
+    Some(Call {
+        user: text(&user["username"]),
+        pod: user["extra"]["authentication.kubernetes.io/pod-name"][0]
+            .as_str()
+            .map(str::to_owned),
+        verb: text(&event["verb"]),
+        resource,
+        namespace: text(&target["namespace"]),
+        name: text(&target["name"]),
+        code: event["responseStatus"]["code"].as_u64().unwrap_or_default(),
+        received: event["requestReceivedTimestamp"].as_str()?.parse().ok()?,
+        answered: event["stageTimestamp"].as_str()?.parse().ok()?,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, io::Write as _};
+
     use super::*;
 
+    fn line(stage: &str, name: &str) -> String {
+        format!(
+            r#"{{"stage":"{stage}","verb":"patch","user":{{"username":"operator","extra":{{"authentication.kubernetes.io/pod-name":["operator-1"]}}}},"objectRef":{{"resource":"workspaces","subresource":"status","namespace":"team","name":"{name}"}},"responseStatus":{{"code":200}},"requestReceivedTimestamp":"2026-11-21T01:02:03.250000Z","stageTimestamp":"2026-11-21T01:02:03.500250Z"}}
+"#
+        )
+    }
+
     #[test]
-    fn calls_are_told_of_one_user_and_namespace_without_watches_and_leases() {
-        let line = |verb: &str, resource: &str, user: &str, namespace: &str| {
-            format!(
-                r#"{{"stage":"ResponseComplete","verb":"{verb}","user":{{"username":"{user}"}},"objectRef":{{"resource":"{resource}","namespace":"{namespace}"}}}}"#
-            )
-        };
-        let told = |text: String| call(&text, "operator", "team");
+    fn a_line_says_who_called_what_and_when() {
+        let call = call(&line("ResponseComplete", "lab")).unwrap();
+        assert_eq!(call.what(), "patch workspaces/status");
         assert_eq!(
-            told(line("get", "pods", "operator", "team")).as_deref(),
-            Some("get pods")
+            (call.user.as_str(), call.pod.as_deref()),
+            ("operator", Some("operator-1"))
         );
-        assert_eq!(told(line("get", "pods", "webhook", "team")), None);
-        assert_eq!(told(line("get", "pods", "operator", "other")), None);
-        assert_eq!(told(line("watch", "pods", "operator", "team")), None);
-        assert_eq!(told(line("update", "leases", "operator", "team")), None);
+        assert_eq!((call.namespace.as_str(), call.name.as_str()), ("team", "lab"));
+        assert!(call.is_write() && call.is_done());
+        assert_eq!(call.answered.duration_since(call.received).as_micros(), 250_250);
+    }
+
+    #[test]
+    fn a_watch_that_begins_is_no_call_yet() {
+        assert_eq!(call(&line("ResponseStarted", "lab")), None);
+        assert_eq!(call("not JSON"), None);
+    }
+
+    #[test]
+    fn a_log_is_followed_from_its_opening_on_into_the_file_that_takes_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        fs::write(&path, line("ResponseComplete", "before")).unwrap();
+        let mut log = Log::of(path.clone()).unwrap();
+        let mut names = || -> Vec<String> {
+            let calls = log.calls(|line| !line.contains("others")).unwrap();
+            calls.into_iter().map(|call| call.name).collect()
+        };
+        assert!(names().is_empty());
+        let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        let (whole, half) = (line("ResponseComplete", "one"), line("ResponseComplete", "two"));
+        write!(
+            file,
+            "{whole}{}{}",
+            line("ResponseComplete", "others"),
+            &half[..40]
+        )
+        .unwrap();
+        assert_eq!(names(), ["one"]);
+        write!(file, "{}", &half[40..]).unwrap();
+        assert_eq!(names(), ["two"]);
+        write!(file, "{}", line("ResponseComplete", "three")).unwrap();
+        fs::rename(&path, folder.path().join("audit-1.log")).unwrap();
+        fs::write(&path, line("ResponseComplete", "four")).unwrap();
+        assert_eq!(names(), ["three", "four"]);
     }
 }

@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod command;
 pub mod component;
 pub mod environment;
+pub mod hold;
 pub mod http;
 pub mod kernel;
 pub mod process;

@@ -1,15 +1,30 @@
-//! The operator is killed in the middle of starts: the next one finishes them, with one of each child.
+//! The operator is killed at each step of a start: the next one finishes it, with one of each child.
+//!
+//! A step is held by an admission rule that refuses its write, whoever makes it, in a namespace of its own. So every step is there
+//! at the moment of the kill, for as long as it takes.
 
-use std::time::Duration;
-
-use api::{Workspace, names, workspace::Phase};
-use e2e::{
-    cluster::{self, Scratch},
-    workspace,
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
 };
+
+use anyhow::{Context as _, ensure};
+use api::{
+    Workspace, WorkspaceExecutionProfile,
+    condition::{self, AVAILABLE},
+    names,
+    workspace::Phase,
+};
+use e2e::{
+    audit::{self, Call, Log},
+    cluster::{self, Scratch},
+    hold::Hold,
+    wait, workspace,
+};
+use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet},
-    core::v1::{PersistentVolumeClaim, Pod, Service},
+    core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
 };
 use kube::{
@@ -17,85 +32,280 @@ use kube::{
     api::{ListParams, PostParams},
 };
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use super::{has_ended, kill, replaced};
 
-/// After the create, in milliseconds: before the operator looks, between its writes, and after them.
-const MOMENTS: [u64; 4] = [0, 60, 150, 400];
+/// How often the API server's log is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+/// The workspace of every step.
+const NAME: &str = "lab";
+/// What a run cannot begin without. These are made side by side, so while one is held the others are there.
+const LASTING: [&str; 4] = [
+    "networkpolicies",
+    "persistentvolumeclaims",
+    "serviceaccounts",
+    "services",
+];
 
-/// Names of the workspace's children of a kind.
-async fn children<K>(scratch: &Scratch, name: &str) -> anyhow::Result<Vec<String>>
+/// A write of a start, in the order in which they are made.
+struct Step {
+    group: &'static str,
+    version: &'static str,
+    resource: &'static str,
+    /// Whether the operator makes it; else one of the cluster's controllers, for what the operator made.
+    is_operators: bool,
+}
+
+const fn step(group: &'static str, version: &'static str, resource: &'static str) -> Step {
+    Step {
+        group,
+        version,
+        resource,
+        is_operators: true,
+    }
+}
+
+/// In this order; of [`LASTING`] there is none.
+const STEPS: [Step; 8] = [
+    step("", "v1", "serviceaccounts"),
+    step("", "v1", "persistentvolumeclaims"),
+    step("networking.k8s.io", "v1", "networkpolicies"),
+    step("", "v1", "services"),
+    step("apps", "v1", "deployments"),
+    Step {
+        is_operators: false,
+        ..step("apps", "v1", "replicasets")
+    },
+    Step {
+        is_operators: false,
+        ..step("", "v1", "pods")
+    },
+    step("workspaces.jupyter.org", "v1alpha1", "workspaces/status"),
+];
+
+impl Step {
+    /// The kinds of which a child is there while this step is held.
+    fn before(&self) -> BTreeSet<&'static str> {
+        let all = STEPS.iter().map(|step| step.resource);
+        if LASTING.contains(&self.resource) {
+            let others = LASTING.into_iter().filter(|other| *other != self.resource);
+            return others.collect();
+        }
+        all.take_while(|other| *other != self.resource).collect()
+    }
+
+    /// Whether this call is one that was held.
+    fn is_held(&self, call: &Call) -> bool {
+        call.resource == self.resource && call.is_write() && call.code == 422
+    }
+}
+
+/// A workspace whose start is held at a step.
+struct Held {
+    step: &'static Step,
+    scratch: Scratch,
+    hold: Hold,
+    /// What was there when the operator was killed.
+    there: Children,
+}
+
+/// UIDs of a workspace's children by kind; no kind of which there is none.
+type Children = BTreeMap<&'static str, Vec<String>>;
+
+async fn uids<K>(
+    scratch: &Scratch,
+    of: &ListParams,
+    is_there: impl Fn(&K) -> bool,
+) -> anyhow::Result<Vec<String>>
 where
     K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
     K: Clone + std::fmt::Debug + DeserializeOwned,
 {
-    let list = scratch.api::<K>().list(&of(name)).await?;
-    Ok(list.items.iter().map(ResourceExt::name_any).collect())
+    let list = scratch.api::<K>().list(of).await?;
+    let live = list.items.iter().filter(|child| is_there(child));
+    Ok(live.filter_map(ResourceExt::uid).collect())
 }
 
-fn of(name: &str) -> ListParams {
-    ListParams::default().labels(&format!("{}={name}", names::WORKSPACE_LABEL))
+async fn children(scratch: &Scratch) -> anyhow::Result<Children> {
+    let own = ListParams::default().labels(&format!("{}={NAME}", names::WORKSPACE_LABEL));
+    let all: Children = [
+        (
+            "serviceaccounts",
+            uids::<ServiceAccount>(scratch, &own, |_| true).await?,
+        ),
+        (
+            "persistentvolumeclaims",
+            uids::<PersistentVolumeClaim>(scratch, &own, |_| true).await?,
+        ),
+        (
+            "networkpolicies",
+            uids::<NetworkPolicy>(scratch, &own, |_| true).await?,
+        ),
+        ("services", uids::<Service>(scratch, &own, |_| true).await?),
+        ("deployments", uids::<Deployment>(scratch, &own, |_| true).await?),
+        ("replicasets", uids::<ReplicaSet>(scratch, &own, |_| true).await?),
+        // One that its kubelet turned away lies there beside its successor.
+        ("pods", uids::<Pod>(scratch, &own, |pod| !has_ended(pod)).await?),
+    ]
+    .into();
+    Ok(all.into_iter().filter(|(_, uids)| !uids.is_empty()).collect())
 }
 
-/// Names of the workspace's pods that have not ended: one that its kubelet turned away lies there beside its successor.
-async fn pods(scratch: &Scratch, name: &str) -> anyhow::Result<Vec<String>> {
-    let list = scratch.api::<Pod>().list(&of(name)).await?;
-    let live = list.items.iter().filter(|pod| !has_ended(pod));
-    Ok(live.map(ResourceExt::name_any).collect())
+/// Begins a start that goes no further than to this step.
+async fn begin(step: &'static Step) -> anyhow::Result<Held> {
+    let scratch = Scratch::new("killed", &["alice"]).await?;
+    let profile: WorkspaceExecutionProfile = serde_json::from_value(
+        json!({"metadata": {"name": "own"}, "spec": {"serviceAccount": {"perWorkspace": {}}}}),
+    )?;
+    let profiles = scratch.api::<WorkspaceExecutionProfile>();
+    profiles.create(&PostParams::default(), &profile).await?;
+    let hold = Hold::on(&scratch, step.group, step.version, step.resource).await?;
+    let mut wanted = json!(workspace::echo(NAME)?);
+    wanted["spec"]["storage"] = json!({"size": "100Mi"});
+    wanted["spec"]["executionProfileRef"] = json!("own");
+    wanted["spec"]["resources"] =
+        json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "128Mi"}});
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    alice
+        .create(&PostParams::default(), &serde_json::from_value(wanted)?)
+        .await?;
+    Ok(Held {
+        step,
+        scratch,
+        hold,
+        there: Children::new(),
+    })
+}
+
+/// Waits until each of these starts has met its hold, in a call as it is `met`.
+async fn all_met(
+    held: impl Iterator<Item = &Held>,
+    log: &mut Log,
+    met: impl Fn(&Step, &Call) -> bool,
+) -> anyhow::Result<()> {
+    let mut waiting: Vec<_> = held.collect();
+    let end = Instant::now() + wait::USUAL;
+    while !waiting.is_empty() {
+        for call in log.calls(|line| line.contains("\"killed-"))? {
+            waiting.retain(|one| {
+                let here = call.namespace == one.scratch.namespace && one.step.is_held(&call);
+                !(here && met(one.step, &call))
+            });
+        }
+        let left: Vec<_> = waiting.iter().map(|one| one.step.resource).collect();
+        ensure!(Instant::now() < end, "nobody was held at {left:?}");
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
+}
+
+impl Held {
+    /// Waits until everything that comes before the step is there, and nothing else.
+    async fn partial(&self) -> anyhow::Result<Children> {
+        let (resource, expected) = (self.step.resource, self.step.before());
+        wait::until(&format!("the start held at {resource}"), wait::USUAL, || async {
+            let found = children(&self.scratch)
+                .await
+                .map_err(|error| format!("{error:#}"))?;
+            let single = found.values().all(|uids| uids.len() == 1);
+            if single && found.keys().copied().collect::<BTreeSet<_>>() == expected {
+                return Ok(found);
+            }
+            Err(format!("{found:?} in place of {expected:?}"))
+        })
+        .await
+    }
+
+    /// Lets the start go on, and holds it to what was there.
+    async fn finishes(self) -> anyhow::Result<()> {
+        let Self {
+            step,
+            scratch,
+            hold,
+            there,
+        } = self;
+        hold.lift().await?;
+        let workspaces = scratch.api::<Workspace>();
+        let running = workspace::reached(&workspaces, NAME, Phase::Running).await?;
+        let status = running.status.clone().unwrap_or_default();
+        let resource = step.resource;
+        ensure!(
+            condition::holds(&status.conditions, AVAILABLE),
+            "{resource}: {status:?}"
+        );
+        let now = children(&scratch).await?;
+        let (all, each): (BTreeSet<_>, bool) = (
+            now.keys().copied().collect(),
+            now.values().all(|uids| uids.len() == 1),
+        );
+        let expected = STEPS.iter().map(|step| step.resource);
+        let expected: BTreeSet<_> = expected
+            .filter(|resource| !resource.ends_with("/status"))
+            .collect();
+        ensure!(each && all == expected, "killed at {resource}: {now:?}");
+        for (kind, before) in &there {
+            ensure!(
+                now.get(kind) == Some(before),
+                "killed at {resource}: another of {kind}: {before:?}, {now:?}"
+            );
+        }
+
+        let child = format!("workspace-{NAME}");
+        let deployment = scratch.api::<Deployment>().get(&child).await?;
+        let template = deployment.spec.context("no spec")?.template.metadata;
+        let labels = template.and_then(|meta| meta.labels).unwrap_or_default();
+        ensure!(
+            labels.get(names::RUN_ID_LABEL) == status.run_id.as_ref(),
+            "{resource}: {labels:?}"
+        );
+        let claim = scratch.api::<PersistentVolumeClaim>().get(&child).await?;
+        ensure!(
+            Some(&claim.owner_references()[0].uid) == running.uid().as_ref(),
+            "{resource}: {claim:?}"
+        );
+        scratch.finish().await
+    }
 }
 
 #[tokio::test]
-async fn an_operator_killed_in_the_middle_of_a_start_leaves_one_of_each_child() -> anyhow::Result<()> {
+async fn an_operator_killed_at_each_step_of_a_start_leaves_one_of_each_child() -> anyhow::Result<()> {
     let _turn = super::TURN.lock().await;
-    let scratch = Scratch::new("killed", &["alice"]).await?;
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    for moment in MOMENTS {
-        let name = format!("after-{moment}");
-        let mut wanted = workspace::echo(&name)?;
-        wanted.spec.storage = Some(api::workspace::Storage {
-            size: Some(k8s_openapi::apimachinery::pkg::api::resource::Quantity(
-                "100Mi".to_owned(),
-            )),
-            ..api::workspace::Storage::default()
-        });
-        alice.create(&PostParams::default(), &wanted).await?;
-        tokio::time::sleep(Duration::from_millis(moment)).await;
-        let killed = kill("operator").await?;
-        replaced("operator", &killed).await?;
-        let running = workspace::reached(&alice, &name, Phase::Running).await?;
-        let made = [
-            children::<PersistentVolumeClaim>(&scratch, &name).await?,
-            children::<Service>(&scratch, &name).await?,
-            children::<NetworkPolicy>(&scratch, &name).await?,
-            children::<Deployment>(&scratch, &name).await?,
-            children::<ReplicaSet>(&scratch, &name).await?,
-            pods(&scratch, &name).await?,
-        ];
-        assert!(
-            made.iter().all(|children| children.len() == 1),
-            "killed after {moment} ms: {made:?}"
-        );
-        let run = running.status.and_then(|status| status.run_id);
-        let child = rules_child(&name);
-        let deployment = scratch.api::<Deployment>().get(&child).await?;
-        let template = deployment
-            .spec
-            .unwrap_or_default()
-            .template
-            .metadata
-            .unwrap_or_default();
-        assert_eq!(
-            template.labels.unwrap_or_default().get(names::RUN_ID_LABEL),
-            run.as_ref()
-        );
-        let owner = alice.get(&name).await?.uid();
-        let claim = scratch.api::<PersistentVolumeClaim>().get(&child).await?;
-        assert_eq!(Some(&claim.owner_references()[0].uid), owner.as_ref());
+    let (mut log, operator) = (Log::open()?, audit::user_of("operator")?);
+    let mut held: Vec<Held> = try_join_all(STEPS.iter().map(begin)).await?;
+    let by_operator = |call: &Call| call.user == operator;
+    let met = |step: &Step, call: &Call| !step.is_operators || by_operator(call);
+    all_met(held.iter(), &mut log, met).await?;
+    for one in &mut held {
+        one.there = one.partial().await?;
     }
-    scratch.finish().await
-}
+    let last = held.last().context("no step")?;
+    let told = last.scratch.api::<Workspace>().get(NAME).await?;
+    ensure!(
+        told.status.is_none(),
+        "its status was to be held: {:?}",
+        told.status
+    );
 
-/// Name of a workspace's children.
-fn rules_child(name: &str) -> String {
-    format!("workspace-{name}")
+    let killed = kill("operator").await?;
+    replaced("operator", &killed).await?;
+    // The next one comes as far as the first did, and no further.
+    let next = |call: &Call| call.pod.as_ref().is_some_and(|pod| !killed.contains(pod));
+    let of_operator = held.iter().filter(|one| one.step.is_operators);
+    all_met(of_operator, &mut log, |_, call| by_operator(call) && next(call)).await?;
+    for one in &held {
+        let now = one.partial().await?;
+        ensure!(
+            now == one.there,
+            "{}: {:?}, then {now:?}",
+            one.step.resource,
+            one.there
+        );
+    }
+    let finishing = held.into_iter().map(Held::finishes);
+    stream::iter(finishing)
+        .buffer_unordered(STEPS.len())
+        .try_collect::<Vec<()>>()
+        .await?;
+    Ok(())
 }

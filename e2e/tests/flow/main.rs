@@ -3,6 +3,7 @@
 mod access;
 mod assertion;
 mod browser;
+mod cost;
 mod create;
 mod home;
 mod hostile;
@@ -17,6 +18,5 @@ mod profiles;
 mod sharing;
 mod sign_in_again;
 mod sign_out;
-mod silence;
 mod terminal;
 mod updates;

@@ -1,0 +1,100 @@
+//! One kind of object that nobody can write in one namespace, for as long as a test holds it (IO).
+
+use k8s_openapi::api::{
+    admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
+    core::v1::ConfigMap,
+};
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, PostParams},
+};
+use serde_json::json;
+
+use crate::{
+    cluster::{self, Scratch, named},
+    wait,
+};
+
+/// A ConfigMap of this name is refused as well: by it a hold shows that it is in force.
+const PROBE: &str = "probe-of-a-hold";
+/// What everybody who is held is told.
+const WORDS: &str = "held by a test";
+
+/// Refuses writes until it is lifted. It is called as the namespace.
+#[derive(Debug)]
+pub struct Hold {
+    name: String,
+}
+
+impl Hold {
+    /// Holds `resource` (a plural, such as `services` or `workspaces/status`, not `configmaps`) of an API group in this namespace, and
+    /// waits until that is in force.
+    ///
+    /// # Errors
+    /// When it does not come into force.
+    pub async fn on(scratch: &Scratch, group: &str, version: &str, resource: &str) -> anyhow::Result<Self> {
+        let (name, admin) = (scratch.namespace.clone(), cluster::admin().await?);
+        let passes =
+            format!("request.resource.resource == 'configmaps' && object.metadata.name != '{PROBE}'");
+        let rule = |group: &str, version: &str, resource: &str| {
+            json!({
+                "apiGroups": [group], "apiVersions": [version], "operations": ["CREATE", "UPDATE"], "resources": [resource],
+            })
+        };
+        let rules = [rule(group, version, resource), rule("", "v1", "configmaps")];
+        let policy: ValidatingAdmissionPolicy = serde_json::from_value(json!({
+            "metadata": {"name": name, "labels": {"e2e.test/scratch": "true"}},
+            "spec": {
+                "failurePolicy": "Fail",
+                "matchConstraints": {"resourceRules": rules},
+                "validations": [{"expression": passes, "message": WORDS}],
+            },
+        }))?;
+        let binding: ValidatingAdmissionPolicyBinding = serde_json::from_value(json!({
+            "metadata": {"name": name, "labels": {"e2e.test/scratch": "true"}},
+            "spec": {
+                "policyName": name,
+                "validationActions": ["Deny"],
+                "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}},
+            },
+        }))?;
+        let policies = Api::<ValidatingAdmissionPolicy>::all(admin.clone());
+        policies.create(&PostParams::default(), &policy).await?;
+        let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(admin);
+        bindings.create(&PostParams::default(), &binding).await?;
+        let (maps, dry) = (
+            scratch.api::<ConfigMap>(),
+            PostParams {
+                dry_run: true,
+                ..PostParams::default()
+            },
+        );
+        let probe = ConfigMap {
+            metadata: named(PROBE),
+            ..ConfigMap::default()
+        };
+        wait::until(&format!("{resource} to be held"), wait::USUAL, || async {
+            match maps.create(&dry, &probe).await {
+                Err(error) if error.to_string().contains(WORDS) => Ok(()),
+                other => Err(format!("{:?}", other.map(|map| map.name_any()))),
+            }
+        })
+        .await?;
+        Ok(Self { name })
+    }
+
+    /// Lets everything through again.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn lift(self) -> anyhow::Result<()> {
+        let (admin, now) = (cluster::admin().await?, DeleteParams::default());
+        Api::<ValidatingAdmissionPolicyBinding>::all(admin.clone())
+            .delete(&self.name, &now)
+            .await?;
+        Api::<ValidatingAdmissionPolicy>::all(admin)
+            .delete(&self.name, &now)
+            .await?;
+        Ok(())
+    }
+}
