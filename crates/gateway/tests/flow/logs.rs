@@ -1,6 +1,7 @@
 //! Whoever reads the logs, at any level, learns nothing that opens anything: all that is secret is collected where it is handed over, and
 //! looked for in every line.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
@@ -15,7 +16,7 @@ use testkit::api_server::Fault;
 use testkit::issuer::Signature;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tracing::subscriber::DefaultGuard;
+use tracing::Dispatch;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, fmt, registry};
@@ -74,14 +75,17 @@ const FAULTY: [Mood; 9] = [
 ];
 
 /// All that is traced on this thread from now on, as the servers log it.
-fn capture() -> (Log, DefaultGuard) {
+fn capture() -> (Log, [Box<dyn Any>; 2]) {
+    // While there is only one subscriber, an event that another thread comes by first, where there is none, is left out for ever.
+    let second = Dispatch::new(registry());
     let log = Log::default();
     let written = log.clone();
     let lines = fmt::layer()
         .with_ansi(false)
         .with_writer(move || written.clone())
         .with_filter(filter_fn(kit::telemetry::holds_no_answer));
-    (log, tracing::subscriber::set_default(registry().with(lines)))
+    let first = tracing::subscriber::set_default(registry().with(lines));
+    (log, [Box::new(first), Box::new(second)])
 }
 
 /// What is secret.
