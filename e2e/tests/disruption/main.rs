@@ -2,6 +2,8 @@
 
 mod another_build;
 mod away;
+mod load;
+mod outage;
 mod replicas;
 mod starts;
 mod upgrade;

@@ -1,11 +1,7 @@
 //! Two replicas of the gateway while one of them dies, stands still, cannot be reached or is replaced: which requests of a
 //! person at work fail, and for how long.
 
-use std::{
-    fs,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{fs, process::Command, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use e2e::{
@@ -20,114 +16,13 @@ use kube::{
     Api, ResourceExt as _,
     api::{Patch, PatchParams},
 };
-use reqwest::{Method, StatusCode};
 use serde_json::json;
-use tokio::{
-    sync::watch,
-    task::{JoinHandle, JoinSet},
-    time::{MissedTickBehavior, interval, sleep},
-};
+use tokio::time::sleep;
+
+use crate::load::Load;
 
 /// One request every 5 ms.
 const PAUSE: Duration = Duration::from_millis(5);
-/// Longer than the proxy waits for the gateway.
-const PATIENCE: Duration = Duration::from_secs(40);
-/// A request that takes longer was held up.
-const LONG: Duration = Duration::from_secs(1);
-
-/// What begins within this after a fault goes down with the replica, or by the connection to it.
-const AT_ONCE: Duration = Duration::from_secs(5);
-
-/// One request: when it began and how long it took, since the load began, and what came of it.
-struct Asked {
-    at: Duration,
-    took: Duration,
-    status: Option<StatusCode>,
-}
-
-/// What became of the requests of one disruption.
-#[derive(Debug)]
-struct Report {
-    asked: usize,
-    failed: usize,
-    held_up: usize,
-    /// Longest time in which nothing succeeded.
-    gap: Duration,
-    /// Requests that failed or were held up though they began well after the fault: how long after it, and the status.
-    late: Vec<(Duration, Option<StatusCode>)>,
-    slowest: Duration,
-}
-
-impl Report {
-    fn of(asked: &[Asked], fault: Duration) -> Self {
-        let is_good = |one: &&Asked| one.status == Some(StatusCode::OK);
-        let mut ends: Vec<_> = asked
-            .iter()
-            .filter(is_good)
-            .map(|one| one.at + one.took)
-            .collect();
-        ends.sort();
-        let gaps = ends.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
-        let bad = asked
-            .iter()
-            .filter(|one| one.status != Some(StatusCode::OK) || one.took > LONG);
-        Self {
-            asked: asked.len(),
-            failed: asked.iter().filter(|one| !is_good(one)).count(),
-            held_up: asked.iter().filter(|one| is_good(one) && one.took > LONG).count(),
-            gap: gaps.max().unwrap_or(Duration::MAX),
-            late: bad
-                .map(|one| (one.at.saturating_sub(fault), one.status))
-                .filter(|(after, _)| *after > AT_ONCE)
-                .collect(),
-            slowest: asked.iter().map(|one| one.took).max().unwrap_or_default(),
-        }
-    }
-}
-
-/// A person's page that asks its workspace all the time.
-struct Load {
-    begin: Instant,
-    stop: watch::Sender<bool>,
-    task: JoinHandle<Vec<Asked>>,
-}
-
-impl Load {
-    fn begin(person: &Person, url: &str) -> Self {
-        let (person, url, begin) = (person.clone(), format!("{url}alive"), Instant::now());
-        let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(async move {
-            let (mut ticks, mut requests) = (interval(PAUSE), JoinSet::new());
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            while !*stopped.borrow() {
-                ticks.tick().await;
-                let request = person
-                    .request(Method::GET, &url)
-                    .header("Sec-Fetch-Site", "same-origin")
-                    .timeout(PATIENCE);
-                requests.spawn(async move {
-                    let at = begin.elapsed();
-                    let status = request.send().await.ok().map(|answer| answer.status());
-                    let took = begin.elapsed().saturating_sub(at);
-                    Asked { at, took, status }
-                });
-            }
-            requests.join_all().await
-        });
-        Self { begin, stop, task }
-    }
-
-    async fn end(self, what: &str, fault: Duration) -> anyhow::Result<Report> {
-        self.stop.send_replace(true);
-        let report = Report::of(&self.task.await?, fault);
-        println!("{what}: {report:?}");
-        ensure!(
-            report.asked > 1000,
-            "too few requests to say anything: {report:?}"
-        );
-        Ok(report)
-    }
-}
 
 /// A replica, and its process on this machine.
 struct Replica {
@@ -209,7 +104,7 @@ fn run(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
 }
 
 /// Waits until two replicas are ready and nothing else of the gateway is left.
-async fn settled() -> anyhow::Result<()> {
+pub(crate) async fn settled() -> anyhow::Result<()> {
     wait::until("two replicas of the gateway", wait::USUAL, || async {
         let admin = cluster::admin().await.map_err(|error| format!("{error:#}"))?;
         let pods = cluster::component_pods(admin, "gateway")
@@ -265,14 +160,14 @@ async fn what_a_person_at_work_notices_of_a_replica_that_dies_stands_still_or_is
     person.enter(&url, "alice").await?;
     settled().await?;
 
-    let load = Load::begin(&person, &url);
+    let load = Load::begin(&person, &format!("{url}alive"), PAUSE);
     sleep(Duration::from_secs(2)).await;
     let fault = load.begin.elapsed();
     restart().await?;
     let replaced = load.end("rolling restart", fault).await?;
     assert_eq!(replaced.failed, 0, "{replaced:?}");
 
-    let load = Load::begin(&person, &url);
+    let load = Load::begin(&person, &format!("{url}alive"), PAUSE);
     let replica = Replica::busiest().await?;
     let fault = load.begin.elapsed();
     replica.signal("KILL")?;
@@ -280,7 +175,7 @@ async fn what_a_person_at_work_notices_of_a_replica_that_dies_stands_still_or_is
     let killed = load.end("SIGKILL", fault).await?;
     settled().await?;
 
-    let load = Load::begin(&person, &url);
+    let load = Load::begin(&person, &format!("{url}alive"), PAUSE);
     let replica = Replica::busiest().await?;
     let fault = load.begin.elapsed();
     replica.signal("STOP")?;
@@ -291,7 +186,7 @@ async fn what_a_person_at_work_notices_of_a_replica_that_dies_stands_still_or_is
     let stopped = load.end("SIGSTOP", fault).await?;
     settled().await?;
 
-    let load = Load::begin(&person, &url);
+    let load = Load::begin(&person, &format!("{url}alive"), PAUSE);
     let replica = Replica::busiest().await?;
     let fault = load.begin.elapsed();
     replica.drop_packets("-I").await?;

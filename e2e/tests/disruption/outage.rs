@@ -1,0 +1,207 @@
+//! The API server stands still: for how long the gateway decides on what it knows, and how it comes back.
+
+use std::{
+    fs,
+    panic::{AssertUnwindSafe, resume_unwind},
+    process::{Child, Command},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use e2e::{Environment, cluster::Scratch, http::Person, release, socket, wait, workspace};
+use futures::{FutureExt as _, StreamExt as _};
+use reqwest::{Method, StatusCode, Url, header};
+use tokio::{task::JoinHandle, time::sleep};
+
+/// The shortest time that can be set.
+const MAX_STALENESS: u64 = 10;
+/// The index is as old as what it heard last, and it hears of something every 3 s.
+const HEARTBEAT: f64 = 3.0;
+/// What a busy machine takes.
+const SLACK: f64 = 2.0;
+/// For so long the API server stands still.
+const OUTAGE: Duration = Duration::from_secs(32);
+/// Somebody lets it go on after this, whatever becomes of this process.
+const AT_LAST: u32 = 90;
+
+/// The local cluster's API server, stopped until this is dropped.
+struct Stopped {
+    process: u32,
+    guard: Child,
+}
+
+impl Stopped {
+    fn now() -> anyhow::Result<Self> {
+        let log = Environment::get()?.audit_log.as_ref();
+        let log = log.context("the API server is a process of this machine on the local node only")?;
+        let argument = format!("--audit-log-path={}", log.display());
+        let process = fs::read_dir("/proc")?
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+            .find(|process| {
+                let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+                line.split(|byte| *byte == 0)
+                    .any(|one| one == argument.as_bytes())
+            })
+            .context("no API server runs here")?;
+        let later = format!("sleep {AT_LAST}; kill -CONT {process}");
+        let guard = Command::new("sh").args(["-c", &later]).spawn()?;
+        let stopped = Self { process, guard };
+        stopped.signal("-STOP")?;
+        Ok(stopped)
+    }
+
+    fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let status = Command::new("kill")
+            .args([name, &self.process.to_string()])
+            .status()?;
+        ensure!(status.success(), "kill {name} {}: {status}", self.process);
+        Ok(())
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = self.signal("-CONT");
+        let _ = self.guard.kill();
+        let _ = self.guard.wait();
+    }
+}
+
+/// One answer: seconds since the API server stood still, and what it was.
+#[derive(Debug)]
+struct Answer {
+    at: f64,
+    status: StatusCode,
+    retry_after: bool,
+}
+
+async fn ask(person: &Person, url: &str, begin: Instant) -> anyhow::Result<Answer> {
+    let request = person
+        .request(Method::GET, &format!("{url}alive"))
+        .header("Sec-Fetch-Site", "same-origin");
+    let at = begin.elapsed().as_secs_f64();
+    let answer = request.send().await?;
+    Ok(Answer {
+        at,
+        status: answer.status(),
+        retry_after: answer.headers().contains_key(header::RETRY_AFTER),
+    })
+}
+
+/// How long a websocket stays open, in seconds since `begin`, and the code by which it ends.
+async fn open_socket(
+    person: &Person,
+    url: &str,
+) -> anyhow::Result<impl FnOnce(Instant) -> JoinHandle<(f64, Option<u16>)>> {
+    let origin = Url::parse(url)?.origin().ascii_serialization();
+    let target = format!("{}ws", url.replacen("https", "wss", 1));
+    let opened = socket::connect(&target, &person.cookies(url)?, Some(&origin)).await?;
+    let mut socket = opened.map_err(|status| anyhow::anyhow!("the websocket was refused: {status}"))?;
+    socket.next().await.context("the websocket said nothing")??;
+    Ok(move |begin: Instant| {
+        tokio::spawn(async move {
+            let mut code = None;
+            while let Some(Ok(message)) = socket.next().await {
+                if let tokio_tungstenite::tungstenite::Message::Close(frame) = message {
+                    code = frame.map(|frame| frame.code.into());
+                }
+            }
+            (begin.elapsed().as_secs_f64(), code)
+        })
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_api_server_stands_still_decisions_hold_for_the_stated_time_and_then_come_back()
+-> anyhow::Result<()> {
+    let _turn = super::TURN.lock().await;
+    let scratch = Scratch::new("outage", &["alice"]).await?;
+    let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
+    let other = workspace::url(&workspace::running(&scratch, "other").await?)?;
+    release::upgrade(&[&format!("gateway.maxStalenessSeconds={MAX_STALENESS}")]).await?;
+    let done = AssertUnwindSafe(Box::pin(outlasts(&url, &other)))
+        .catch_unwind()
+        .await;
+    release::upgrade(&[]).await?;
+    done.unwrap_or_else(|panic| resume_unwind(panic))?;
+    scratch.finish().await
+}
+
+async fn outlasts(url: &str, other: &str) -> anyhow::Result<()> {
+    let alice = Person::new()?;
+    alice.enter(url, "alice").await?;
+    let socket = open_socket(&alice, url).await?;
+    let limit = f64::from(u32::try_from(MAX_STALENESS)?);
+
+    let stopped = Stopped::now()?;
+    let begin = Instant::now();
+    let socket = socket(begin);
+    let mut answers = Vec::new();
+    let mut entered = None;
+    while begin.elapsed() < OUTAGE {
+        answers.push(ask(&alice, url, begin).await?);
+        // Known since before is one thing; a ticket for what she had not opened yet is another.
+        if entered.is_none() && begin.elapsed().as_secs_f64() > HEARTBEAT + SLACK {
+            entered = Some(alice.open(other).await?.status());
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    drop(stopped);
+    let continued = Instant::now();
+    wait::until("the gateway to decide again", wait::USUAL, || async {
+        match ask(&alice, url, begin).await {
+            Ok(answer) if answer.status == StatusCode::OK => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    let back = continued.elapsed();
+    let (ended, code) = socket.await?;
+
+    let last_good = answers.iter().rfind(|one| one.status == StatusCode::OK);
+    let last_good = last_good.context("nothing was let in at all")?.at;
+    let first_bad = answers.iter().find(|one| one.status != StatusCode::OK);
+    let first_bad = first_bad.context("it decides for ever")?;
+    println!(
+        "maxStaleness {limit} s: decisions for {last_good:.1} s, then {} after {:.1} s; the websocket ended after {ended:.1} s \
+         with {code:?}; back {back:?} after the API server; a ticket for another workspace: {entered:?}",
+        first_bad.status, first_bad.at,
+    );
+    ensure!(
+        entered == Some(StatusCode::SERVICE_UNAVAILABLE),
+        "a new ticket: {entered:?}"
+    );
+    let held = limit - HEARTBEAT - SLACK..=limit + SLACK;
+    ensure!(
+        held.contains(&last_good) && held.contains(&first_bad.at),
+        "{last_good} {first_bad:?}"
+    );
+    for answer in &answers {
+        let expected = if answer.at < first_bad.at {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        ensure!(
+            answer.status == expected,
+            "{answer:?}, and the first refusal: {first_bad:?}"
+        );
+        ensure!(
+            answer.retry_after || answer.status == StatusCode::OK,
+            "{answer:?}"
+        );
+    }
+    let sockets = 2.0 * limit - HEARTBEAT - SLACK..=2.0 * limit + HEARTBEAT + SLACK;
+    ensure!(sockets.contains(&ended), "the websocket ended after {ended} s");
+    // As before, with the same cookies: nobody signs in anew.
+    let landed = alice.open(url).await?;
+    ensure!(landed.url().as_str() == url, "{}", landed.url());
+    wait::until("tickets to be had again", wait::USUAL, || async {
+        match alice.open(other).await {
+            Ok(page) if page.status() == StatusCode::OK && page.url().as_str() == other => Ok(()),
+            Ok(page) => Err(format!("{} {}", page.status(), page.url())),
+            Err(error) => Err(format!("{error:#}")),
+        }
+    })
+    .await
+}
