@@ -2,6 +2,7 @@
 
 mod another_build;
 mod away;
+mod keys;
 mod load;
 mod outage;
 mod replicas;

@@ -1,0 +1,151 @@
+//! Sealing and signing keys change under a person at work, with two replicas of the gateway, the proxy and a JupyterLab that checks
+//! by whom each request is vouched for: nothing fails.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use e2e::{
+    Environment,
+    cluster::{self, Scratch},
+    http::Person,
+    wait, workspace,
+};
+use jiff::Timestamp;
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kit::rotating_keys::{ENTRY, PERIOD};
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams},
+};
+use reqwest::Url;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::{load::Load, replicas::settled};
+
+/// A hundred requests a second.
+const PAUSE: Duration = Duration::from_millis(10);
+/// Replicas look for new keys every 45 s.
+const SEEN: Duration = Duration::from_secs(90);
+/// For so long a replica hands out an assertion that it made.
+const KEPT: Duration = Duration::from_secs(35);
+
+/// The Secret with the gateway's keys.
+struct Keys {
+    secrets: Api<Secret>,
+    name: String,
+}
+
+impl Keys {
+    fn of(client: &Client) -> anyhow::Result<Self> {
+        let environment = Environment::get()?;
+        Ok(Self {
+            secrets: Api::namespaced(client.clone(), &environment.system_namespace),
+            name: format!("{}-gateway-keys", environment.release),
+        })
+    }
+
+    async fn read(&self) -> anyhow::Result<Vec<Value>> {
+        let mut data = self.secrets.get(&self.name).await?.data.unwrap_or_default();
+        let text = data.remove(ENTRY).context("no keys")?;
+        Ok(serde_json::from_slice(&text.0)?)
+    }
+
+    /// Makes the newest key so old that its successor is due.
+    async fn age(&self) -> anyhow::Result<()> {
+        let mut keys = self.read().await?;
+        let newest = keys.iter().filter_map(from).max().context("no keys")?;
+        let older = newest - (Timestamp::now().as_second() - PERIOD);
+        for key in &mut keys {
+            key["activeFrom"] = json!(from(key).context("a key of no time")? - older);
+        }
+        let stored = ByteString(serde_json::to_vec(&keys)?);
+        let patch = Patch::Merge(json!({"data": {ENTRY: stored}}));
+        self.secrets
+            .patch(&self.name, &PatchParams::default(), &patch)
+            .await?;
+        Ok(())
+    }
+}
+
+fn from(key: &Value) -> Option<i64> {
+    key["activeFrom"].as_i64()
+}
+
+fn id(key: &Value) -> String {
+    key["id"].as_str().unwrap_or_default().to_owned()
+}
+
+/// By which keys the sessions of all people are sealed.
+async fn sealed_by(client: &Client) -> anyhow::Result<BTreeSet<String>> {
+    let kind = GroupVersionKind::gvk("gateway.workspaces.jupyter.org", "v1alpha1", "GatewaySession");
+    let namespace = &Environment::get()?.system_namespace;
+    let sessions: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), namespace, &ApiResource::from_gvk(&kind));
+    let all = sessions.list(&ListParams::default()).await?;
+    let id = |session: &DynamicObject| session.data["spec"]["keyId"].as_str().map(str::to_owned);
+    Ok(all.iter().filter_map(id).collect())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_change_under_a_person_at_work_and_no_request_fails() -> anyhow::Result<()> {
+    let _turn = super::TURN.lock().await;
+    let scratch = Scratch::new("rotation", &["alice"]).await?;
+    let lab = workspace::url(&workspace::lab(&scratch).await?)?;
+    let other = workspace::url(&workspace::running(&scratch, "other").await?)?;
+    let alice = Person::new()?;
+    alice.enter(&format!("{lab}api/status"), "alice").await?;
+    settled().await?;
+    let admin = cluster::admin().await?;
+    let keys = Keys::of(&admin)?;
+
+    let load = Load::begin(&alice, &format!("{lab}api/status"), PAUSE);
+    keys.age().await?;
+    let known: BTreeSet<_> = keys.read().await?.iter().map(id).collect();
+    let next = wait::until("a new key to be stored", SEEN, || async {
+        let keys = keys.read().await.map_err(|error| format!("{error:#}"))?;
+        let new = keys.into_iter().find(|key| !known.contains(&id(key)));
+        new.ok_or_else(|| "none yet".to_owned())
+    })
+    .await?;
+    let begins = from(&next).context("a key of no time")?;
+    let fault = load.begin.elapsed();
+    println!(
+        "the next key begins in {} s",
+        begins - Timestamp::now().as_second()
+    );
+    ensure!(
+        begins > Timestamp::now().as_second(),
+        "it is known before it is used"
+    );
+
+    // From its second on whatever is sealed and signed anew is by it; what was sealed before goes on.
+    let left = u64::try_from(begins - Timestamp::now().as_second()).unwrap_or_default();
+    sleep(Duration::from_secs(left) + KEPT).await;
+    let before = sealed_by(&admin).await?;
+    let page = alice.enter(&other, "alice").await?.text().await?;
+    ensure!(page.contains("\"path\""), "{page}");
+    let newcomer = Person::new()?;
+    newcomer.enter(&format!("{lab}api/status"), "alice").await?;
+    wait::until("a session sealed by the new key", wait::USUAL, || async {
+        let now = sealed_by(&admin).await.map_err(|error| format!("{error:#}"))?;
+        if now.contains(&id(&next)) {
+            Ok(())
+        } else {
+            Err(format!("{now:?}"))
+        }
+    })
+    .await?;
+    ensure!(!before.contains(&id(&next)), "{before:?}");
+    let report = load.end("keys that change", fault).await?;
+    ensure!(report.failed == 0, "{report:?}");
+    // Nobody was sent to sign in anew.
+    let here = alice.open(&format!("{lab}api/status")).await?;
+    ensure!(here.status().is_success(), "{}", here.status());
+    ensure!(
+        Url::parse(&lab)?.host_str() == here.url().host_str(),
+        "{}",
+        here.url()
+    );
+    scratch.finish().await
+}
