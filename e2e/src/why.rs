@@ -1,10 +1,11 @@
 //! Staged failures -> what the product says about them, how soon, and whether it stops saying it (IO).
 //!
-//! A row stages one failure in a namespace of its own, and mends it. Times are those that the API server recorded when it
-//! took the evidence and the status that tells it; both have whole seconds.
+//! A row stages one failure in a namespace of its own, and mends it. Times are those at which the API server received the
+//! evidence and had taken the status that tells it, by its audit log; where that cannot be read, the whole seconds of the objects.
 
 mod checks;
 mod history;
+mod moment;
 mod node;
 mod scene;
 mod sweep;
@@ -14,7 +15,8 @@ use std::time::{Duration, Instant};
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 
 pub use self::{
-    history::{Histories, written},
+    history::Histories,
+    moment::{Moment, Write},
     node::SilentNode,
     scene::Scene,
 };

@@ -7,14 +7,12 @@ use std::{
 
 use api::Workspace;
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use jiff::Timestamp;
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
         apps::v1::Deployment,
         core::v1::{PersistentVolumeClaim, Pod},
     },
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
     Api, Client, Resource,
@@ -119,14 +117,4 @@ where
             std::future::ready(())
         }))
     }
-}
-
-/// When the API server took this version: the time of its last write, in whole seconds.
-pub fn written(meta: &ObjectMeta) -> Option<Timestamp> {
-    let writes = meta
-        .managed_fields
-        .iter()
-        .flatten()
-        .filter_map(|entry| entry.time.as_ref());
-    writes.chain(&meta.creation_timestamp).map(|time| time.0).max()
 }

@@ -13,7 +13,7 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::interval};
 
-use super::history::written;
+use super::moment::Moment;
 
 /// Label of such nodes, with their own name; workspaces select it.
 pub(super) const LABEL: &str = "e2e.test/silent";
@@ -83,7 +83,7 @@ impl SilentNode {
     }
 
     /// Sets its condition `Ready`, and says when the API server took that.
-    pub async fn ready(&self, status: &str) -> anyhow::Result<Option<Timestamp>> {
+    pub async fn ready(&self, status: &str) -> anyhow::Result<Option<Moment>> {
         let (reason, message) = match status {
             "Unknown" => ("NodeStatusUnknown", "Kubelet stopped posting node status."),
             "False" => ("KubeletNotReady", "container runtime is down"),
@@ -95,7 +95,7 @@ impl SilentNode {
             "lastTransitionTime": now, "lastHeartbeatTime": now,
         });
         let node = self.status(&json!({"conditions": [condition]})).await?;
-        Ok(written(&node.metadata))
+        Ok(Moment::written(&node))
     }
 
     async fn status(&self, status: &Value) -> anyhow::Result<Node> {

@@ -11,7 +11,7 @@ use api::{
     condition::{self, AVAILABLE, reason},
     workspace::Phase,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
@@ -28,7 +28,8 @@ use serde_json::{Value, json};
 
 use super::{
     checks::{self, degraded},
-    history::{Histories, written},
+    history::Histories,
+    moment::{Moment, Moments},
     node::SilentNode,
     sweep,
 };
@@ -38,8 +39,8 @@ use crate::{
     wait, workspace,
 };
 
-/// The longest time from evidence to status, in the whole seconds that the API server records.
-const SOON: Duration = Duration::from_secs(2);
+/// The longest time from evidence to status, as the API server records them.
+const SOON: SignedDuration = SignedDuration::from_secs(2);
 /// Causes of which an Event tells only some seconds after the workspace was made.
 const MAY_COME: [&str; 3] = [
     reason::TEMPLATE_NOT_FOUND,
@@ -69,6 +70,7 @@ pub struct Scene {
     pub alice: Api<Workspace>,
     /// What happened.
     pub histories: Histories,
+    moments: Moments,
     nodes: Mutex<Vec<Arc<SilentNode>>>,
     seen: Mutex<Seen>,
 }
@@ -81,6 +83,7 @@ impl Scene {
         Ok(Self {
             alice: Api::namespaced(cluster::user("alice").await?, &scratch.namespace),
             histories: Histories::of(&admin, &scratch.namespace),
+            moments: Moments::of(&scratch.namespace)?,
             name,
             scratch,
             admin,
@@ -99,16 +102,16 @@ impl Scene {
     }
 
     /// Makes the workspace as alice: the echo server without a disk, with `rest` laid over its spec.
-    pub async fn create(&self, rest: Value) -> anyhow::Result<Option<Timestamp>> {
+    pub async fn create(&self, rest: Value) -> anyhow::Result<Option<Moment>> {
         self.create_in(&self.alice, rest).await
     }
 
     /// The same, as administrator: what is referred to needs rights that users do not have.
-    pub async fn create_as_admin(&self, rest: Value) -> anyhow::Result<Option<Timestamp>> {
+    pub async fn create_as_admin(&self, rest: Value) -> anyhow::Result<Option<Moment>> {
         self.create_in(&self.scratch.api(), rest).await
     }
 
-    async fn create_in(&self, api: &Api<Workspace>, rest: Value) -> anyhow::Result<Option<Timestamp>> {
+    async fn create_in(&self, api: &Api<Workspace>, rest: Value) -> anyhow::Result<Option<Moment>> {
         let mut spec = json!({
             "displayName": self.name,
             "image": Environment::get()?.images.echo,
@@ -120,7 +123,7 @@ impl Scene {
         lay(&mut spec, rest);
         let workspace = Workspace::new(&self.name, serde_json::from_value(spec)?);
         let made = api.create(&PostParams::default(), &workspace).await?;
-        Ok(written(&made.metadata))
+        Ok(Moment::written(&made))
     }
 
     /// Makes an object in the namespace, as administrator.
@@ -197,13 +200,13 @@ impl Scene {
     }
 
     /// Writes a pod's status as its kubelet would, and says when the API server took it.
-    pub async fn write_pod(&self, pod: &Pod, status: Value) -> anyhow::Result<Option<Timestamp>> {
+    pub async fn write_pod(&self, pod: &Pod, status: Value) -> anyhow::Result<Option<Moment>> {
         let patch = Patch::Merge(json!({"status": status}));
         let pods = self.scratch.api::<Pod>();
         let written_pod = pods
             .patch_status(&pod.name_any(), &PatchParams::default(), &patch)
             .await?;
-        Ok(written(&written_pod.metadata))
+        Ok(Moment::written(&written_pod))
     }
 
     /// Writes a Warning Event about an object, as its controller would, and says when the API server took it.
@@ -214,18 +217,19 @@ impl Scene {
         uid: Option<String>,
         reason: &str,
         message: &str,
-    ) -> anyhow::Result<Option<Timestamp>> {
-        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    ) -> anyhow::Result<Option<Moment>> {
+        let time = Timestamp::now();
+        let now = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let event: CoreEvent = self
             .make(json!({
-                "metadata": {"generateName": "staged-"},
+                "metadata": {"name": format!("staged-{}", time.as_nanosecond())},
                 "involvedObject": {"apiVersion": "v1", "kind": kind, "namespace": self.namespace(), "name": name, "uid": uid},
                 "type": "Warning", "reason": reason, "message": message,
                 "source": {"component": "attachdetach-controller"},
                 "firstTimestamp": now, "lastTimestamp": now, "count": 1,
             }))
             .await?;
-        Ok(written(&event.metadata))
+        Ok(Moment::written(&event))
     }
 
     /// Waits until `Degraded` says this reason, with these words, and holds it to its bound: so soon after the evidence.
@@ -233,7 +237,7 @@ impl Scene {
         &self,
         reason: &'static str,
         words: &[&str],
-        evidence: impl Fn(&Histories) -> Option<Timestamp>,
+        evidence: impl Fn(&Histories) -> Option<Moment>,
     ) -> anyhow::Result<()> {
         let first = wait::until(&format!("{reason} to be told"), SHOWS, || async {
             let says = |workspace: &Workspace| degraded(workspace).is_some_and(|it| it.reason == reason);
@@ -246,18 +250,23 @@ impl Scene {
         for word in words {
             anyhow::ensure!(message.contains(word), "{word:?} is missing in: {message}");
         }
-        let told = written(&first.metadata).context("no times on the workspace")?;
+        let told = Moment::written(&first).context("no times on the workspace")?;
         let held = evidence(&self.histories)
             .with_context(|| format!("{reason} is told without evidence: {message}"))?;
-        let delay = told.duration_since(held).as_secs();
+        let (held, told) = (
+            self.moments.evidence(&held).await?,
+            self.moments.told(&told).await?,
+        );
+        let delay = told.duration_since(held);
         {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             seen.told.push(reason.to_owned());
-            seen.findings.push(format!("{reason} after {delay} s"));
+            seen.findings
+                .push(format!("{reason} after {:.3} s", delay.as_secs_f64()));
         }
         anyhow::ensure!(
-            delay <= i64::try_from(SOON.as_secs())?,
-            "{reason} was told {delay} s after the API server held the evidence"
+            delay <= SOON,
+            "{reason} was told {delay:?} after the API server got the evidence, at {held}"
         );
         // Its Event is written only if what is missing does not come a moment later.
         if MAY_COME.contains(&reason) {
@@ -366,23 +375,9 @@ impl Scene {
         let (admin, name) = (self.admin.clone(), self.scratch.namespace.clone());
         sweep::rules(&admin, &name).await?;
         let pods = self.scratch.api::<Pod>();
-        let force = async {
-            loop {
-                let all = pods.list(&ListParams::default()).await;
-                for pod in all.iter().flat_map(|all| &all.items) {
-                    let on = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
-                    if nodes.iter().any(|node| Some(node.name.as_str()) == on) {
-                        let now = DeleteParams::default().grace_period(0);
-                        // Gone already, or tried again.
-                        let _ = pods.delete(&pod.name_any(), &now).await;
-                    }
-                }
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-        };
         let result = tokio::select! {
             result = self.scratch.finish() => result,
-            () = force => Ok(()),
+            () = sweep::pods(&pods, &nodes) => Ok(()),
         };
         for node in &nodes {
             node.delete().await?;

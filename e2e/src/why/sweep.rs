@@ -1,6 +1,6 @@
 //! A row's name -> nothing of it is left outside its namespace (IO).
 
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use api::{WorkspaceManager, WorkspaceTemplate};
 use k8s_openapi::{
@@ -9,22 +9,43 @@ use k8s_openapi::{
         admissionregistration::v1::{
             ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
         },
-        core::v1::PersistentVolume,
+        core::v1::{PersistentVolume, Pod},
         storage::v1::StorageClass,
     },
 };
 use kube::{
-    Api, Client, Resource,
-    api::{DeleteParams, Patch, PatchParams},
+    Api, Client, Resource, ResourceExt as _,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;
+
+use super::node::SilentNode;
+
+/// Between two looks for pods that nobody ends.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Deletes every rule that could keep a namespace from going.
 pub(super) async fn rules(client: &Client, name: &str) -> anyhow::Result<()> {
     delete::<ValidatingAdmissionPolicyBinding>(client, name).await?;
     delete::<ValidatingAdmissionPolicy>(client, name).await?;
     delete::<ValidatingWebhookConfiguration>(client, name).await
+}
+
+/// Deletes pods on these nodes by force, for ever.
+pub(super) async fn pods(pods: &Api<Pod>, nodes: &[Arc<SilentNode>]) {
+    loop {
+        let all = pods.list(&ListParams::default()).await;
+        for pod in all.iter().flat_map(|all| &all.items) {
+            let on = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+            if nodes.iter().any(|node| Some(node.name.as_str()) == on) {
+                let now = DeleteParams::default().grace_period(0);
+                // Gone already, or tried again.
+                let _ = pods.delete(&pod.name_any(), &now).await;
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// Deletes the other objects of the cluster that carry the row's name.

@@ -3,31 +3,30 @@
 use std::time::Duration;
 
 use api::Workspace;
-use e2e::why::{Histories, Scene, written};
-use jiff::{SignedDuration, Timestamp};
+use e2e::why::{Histories, Moment, Scene};
+use jiff::SignedDuration;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{ContainerState, ContainerStatus, Pod},
 };
 
 /// When the evidence was held.
-pub(crate) trait When: Fn(&Histories) -> Option<Timestamp> {}
-impl<F: Fn(&Histories) -> Option<Timestamp>> When for F {}
+pub(crate) trait When: Fn(&Histories) -> Option<Moment> {}
+impl<F: Fn(&Histories) -> Option<Moment>> When for F {}
 
-/// At a time that is known.
-pub(crate) fn at(time: Option<Timestamp>) -> impl When {
-    move |_| time
+/// At a moment that is known.
+pub(crate) fn at(moment: Option<Moment>) -> impl When {
+    move |_| moment.clone()
 }
 
 /// Waits for an Event of this reason, which the kubelet writes and no status tells: when it was made.
 pub(crate) async fn event(scene: &Scene, reason: &str) -> anyhow::Result<impl When + use<>> {
-    let made = scene.event(reason).await?.metadata.creation_timestamp;
-    Ok(at(made.map(|made| made.0)))
+    Ok(at(Moment::created(&scene.event(reason).await?)))
 }
 
 /// When a pod first was so.
 pub(crate) fn pod(holds: impl Fn(&Pod) -> bool) -> impl When {
-    move |histories| written(&histories.pods.first(&holds)?.metadata)
+    move |histories| Moment::written(&histories.pods.first(&holds)?)
 }
 
 /// When a container first was so.
@@ -91,7 +90,7 @@ pub(crate) fn after_start(time: Duration) -> impl When {
             Some(status.state.as_ref()?.running.as_ref()?.started_at.as_ref()?.0)
         };
         let first = histories.pods.first(|pod| started(pod).is_some())?;
-        started(&first)?.checked_add(time).ok()
+        Some(Moment::At(started(&first)?.checked_add(time).ok()?))
     }
 }
 
@@ -99,7 +98,8 @@ pub(crate) fn after_start(time: Duration) -> impl When {
 pub(crate) fn after_pod(time: Duration) -> impl When {
     move |histories| {
         let first = histories.pods.first(|_| true)?;
-        first.metadata.creation_timestamp?.0.checked_add(time).ok()
+        let made = first.metadata.creation_timestamp?.0;
+        Some(Moment::At(made.checked_add(time).ok()?))
     }
 }
 
@@ -122,7 +122,7 @@ pub(crate) fn start_is_over() -> impl When {
             status.and_then(|status| status.starting_since.clone())
         };
         let first = histories.workspaces.first(|workspace| begun(workspace).is_some())?;
-        Some(begun(&first)?.0 + SignedDuration::from_mins(1))
+        Some(Moment::At(begun(&first)?.0 + SignedDuration::from_mins(1)))
     }
 }
 
@@ -144,25 +144,16 @@ pub(crate) fn pod_refused() -> impl When {
                     .any(|it| it.type_ == "ReplicaFailure" && it.status == "True")
             })
         };
-        written(&histories.deployments.first(refused)?.metadata)
+        Moment::written(&histories.deployments.first(refused)?)
     }
 }
 
 /// When the workspace was made: what it lacks was lacking from the beginning.
 pub(crate) fn created() -> impl When {
-    move |histories| {
-        Some(
-            histories
-                .workspaces
-                .first(|_| true)?
-                .metadata
-                .creation_timestamp?
-                .0,
-        )
-    }
+    move |histories| Moment::created(&histories.workspaces.first(|_| true)?)
 }
 
 /// When the claim was made.
 pub(crate) fn claimed() -> impl When {
-    move |histories| Some(histories.claims.first(|_| true)?.metadata.creation_timestamp?.0)
+    move |histories| Moment::created(&histories.claims.first(|_| true)?)
 }

@@ -3,7 +3,7 @@
 use api::{Workspace, condition::reason, workspace::Phase};
 use e2e::{
     Environment, row, wait,
-    why::{Scene, table},
+    why::{Moment, Scene, table},
     workspace,
 };
 use k8s_openapi::api::{
@@ -52,8 +52,8 @@ async fn disk_deleted_under_a_pod(scene: &Scene) -> anyhow::Result<()> {
     let volume = leaving.spec.as_ref().and_then(|spec| spec.volume_name.clone());
     let patch = format!("kubectl patch pv {}", volume.unwrap_or_default());
     let words = ["copy the files elsewhere", "Nobody can undo", patch.as_str()];
-    let held = leaving.metadata.deletion_timestamp.clone().map(|time| time.0);
-    scene.told(reason::VOLUME_TERMINATING, &words, at(held)).await?;
+    let held = at(Moment::deleted(&leaving));
+    scene.told(reason::VOLUME_TERMINATING, &words, held).await?;
     scene.reached(Phase::Running).await?;
     scene.may_also_tell(reason::VOLUME_REPLACED);
     scene.restart_with(json!({})).await?;

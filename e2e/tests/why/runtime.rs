@@ -5,7 +5,7 @@ use std::time::Duration;
 use api::{condition::reason, workspace::Phase};
 use e2e::{
     row,
-    why::{Scene, table},
+    why::{Moment, Scene, table},
     workspace,
 };
 use jiff::Timestamp;
@@ -233,7 +233,7 @@ async fn node_is_gone(scene: &Scene) -> anyhow::Result<()> {
         .told(
             reason::NODE_LOST,
             &[&node.name, "no longer exists"],
-            at(Some(before)),
+            at(Some(Moment::At(before))),
         )
         .await?;
     let again = scene.silent_node().await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use api::{condition::reason, workspace::Phase};
 use e2e::{
     row,
-    why::{Scene, SilentNode, table},
+    why::{Moment, Scene, SilentNode, table},
     workspace,
 };
 use jiff::Timestamp;
@@ -148,7 +148,7 @@ async fn warned(
     scene: &Scene,
     reason: &str,
     message: &str,
-) -> anyhow::Result<(std::sync::Arc<SilentNode>, Option<Timestamp>)> {
+) -> anyhow::Result<(std::sync::Arc<SilentNode>, Option<Moment>)> {
     let node = scene.silent_node().await?;
     scene.create(node.selected()).await?;
     let pod = scene.bound_pod().await?;
@@ -280,7 +280,7 @@ async fn growth_that_fails_on_the_way(scene: &Scene) -> anyhow::Result<()> {
     let failed = claims
         .patch_status(&claim, &PatchParams::default(), &Patch::Merge(failing))
         .await?;
-    let evidence = e2e::why::written(&failed.metadata);
+    let evidence = Moment::written(&failed);
     scene
         .told(
             reason::VOLUME_RESIZE_FAILED,

@@ -1,0 +1,231 @@
+//! A write that the API server took -> when, to the microsecond (IO): from its audit log, since objects tell whole seconds.
+
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Context as _;
+use jiff::{SignedDuration, Timestamp};
+use kube::{Resource, ResourceExt as _};
+
+use crate::{
+    Environment,
+    audit::{Call, Log},
+    wait,
+};
+
+/// When something was so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// At a known time.
+    At(Timestamp),
+    /// When this write was taken.
+    Written(Write),
+}
+
+/// The write that made a version of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    resource: String,
+    namespace: String,
+    name: String,
+    /// In which second, as the object tells.
+    second: Timestamp,
+}
+
+/// Between which times the API server took a write: it received it, and had answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) received: Timestamp,
+    pub(super) answered: Timestamp,
+}
+
+impl Moment {
+    /// When this version was made: at the last write of the object.
+    pub fn written<K: Resource<DynamicType = ()>>(object: &K) -> Option<Self> {
+        let meta = object.meta();
+        let entries = meta.managed_fields.iter().flatten();
+        let writes = entries.filter_map(|entry| entry.time.as_ref());
+        let last = writes.chain(&meta.creation_timestamp).map(|time| time.0).max()?;
+        Some(Self::of(object, last))
+    }
+
+    /// When the object was made.
+    pub fn created<K: Resource<DynamicType = ()>>(object: &K) -> Option<Self> {
+        let made = object.meta().creation_timestamp.as_ref()?.0;
+        Some(Self::of(object, made))
+    }
+
+    /// When the object was deleted, which it outlives.
+    pub fn deleted<K: Resource<DynamicType = ()>>(object: &K) -> Option<Self> {
+        let deleted = object.meta().deletion_timestamp.as_ref()?.0;
+        Some(Self::of(object, deleted))
+    }
+
+    fn of<K: Resource<DynamicType = ()>>(object: &K, second: Timestamp) -> Self {
+        Self::Written(Write {
+            resource: K::plural(&()).into_owned(),
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
+            second,
+        })
+    }
+}
+
+impl Write {
+    /// Whether this call may be the one: it is about the object, and was in progress in that second.
+    fn may_be(&self, call: &Call) -> bool {
+        let main = call.resource.split('/').next().unwrap_or_default();
+        let end = self.second + SignedDuration::from_secs(1);
+        call.is_write()
+            && call.is_done()
+            && (main, &call.namespace, &call.name) == (self.resource.as_str(), &self.namespace, &self.name)
+            && call.received < end
+            && call.answered >= self.second
+    }
+
+    /// The calls that may be the one. Several writes of one second cannot be told apart.
+    fn among(&self, calls: &[Call], only: Option<&str>) -> Option<Span> {
+        let wanted =
+            |call: &&Call| self.may_be(call) && only.is_none_or(|resource| call.resource == resource);
+        let found: Vec<_> = calls.iter().filter(wanted).collect();
+        Some(Span {
+            received: found.iter().map(|call| call.received).min()?,
+            answered: found.iter().map(|call| call.answered).max()?,
+        })
+    }
+}
+
+/// The calls about a namespace, from when this was made on.
+#[derive(Debug)]
+pub(super) struct Moments {
+    namespace: String,
+    /// None where the log cannot be read: whole seconds have to do then.
+    heard: Option<Mutex<(Log, Vec<Call>)>>,
+}
+
+impl Moments {
+    pub(super) fn of(namespace: &str) -> anyhow::Result<Self> {
+        let is_readable = Environment::get()?.audit_log.is_some();
+        let log = is_readable.then(Log::open).transpose()?;
+        Ok(Self {
+            namespace: namespace.to_owned(),
+            heard: log.map(|log| Mutex::new((log, Vec::new()))),
+        })
+    }
+
+    /// When the API server received the evidence: where several writes of one second may be it, the first.
+    pub(super) async fn evidence(&self, moment: &Moment) -> anyhow::Result<Timestamp> {
+        Ok(self.span(moment, None).await?.received)
+    }
+
+    /// When the API server had taken a status: where several of one second may be it, the last.
+    pub(super) async fn told(&self, moment: &Moment) -> anyhow::Result<Timestamp> {
+        Ok(self.span(moment, Some("workspaces/status")).await?.answered)
+    }
+
+    async fn span(&self, moment: &Moment, only: Option<&str>) -> anyhow::Result<Span> {
+        let write = match moment {
+            Moment::At(time) => {
+                return Ok(Span {
+                    received: *time,
+                    answered: *time,
+                });
+            }
+            Moment::Written(write) => write,
+        };
+        let Some(heard) = &self.heard else {
+            return Ok(Span {
+                received: write.second,
+                answered: write.second,
+            });
+        };
+        wait::until(&format!("{write:?} in the audit log"), wait::USUAL, || async {
+            let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+            let (log, calls) = &mut *heard;
+            let new = log
+                .calls(|line| line.contains(&self.namespace))
+                .map_err(|error| format!("{error:#}"))?;
+            calls.extend(new.into_iter().filter(Call::is_write));
+            write.among(calls, only).ok_or_else(|| "not there".to_owned())
+        })
+        .await
+        .context("the API server's own time of a write")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+    use serde_json::json;
+
+    use super::*;
+
+    fn call(resource: &str, name: &str, received: &str, answered: &str) -> Call {
+        let time = |text: &str| format!("2026-11-21T01:02:{text}Z").parse().unwrap();
+        Call {
+            user: "kubelet".to_owned(),
+            pod: None,
+            verb: "patch".to_owned(),
+            resource: resource.to_owned(),
+            namespace: "team".to_owned(),
+            name: name.to_owned(),
+            code: 200,
+            received: time(received),
+            answered: time(answered),
+        }
+    }
+
+    fn write() -> Write {
+        let pod: Pod = serde_json::from_value(json!({"metadata": {
+            "name": "lab", "namespace": "team", "creationTimestamp": "2026-11-21T01:00:00Z",
+            "managedFields": [{"time": "2026-11-21T01:02:03Z"}, {"time": "2026-11-21T01:01:59Z"}],
+        }}))
+        .unwrap();
+        match Moment::written(&pod) {
+            Some(Moment::Written(write)) => write,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_write_is_found_by_object_and_second_whatever_part_of_the_object_it_was() {
+        let calls = [
+            call("pods/status", "lab", "02.100000", "02.200000"),
+            call("pods/status", "other", "03.100000", "03.200000"),
+            call("workspaces", "lab", "03.100000", "03.200000"),
+            call("pods/status", "lab", "02.900000", "03.000500"),
+        ];
+        let span = write().among(&calls, None).unwrap();
+        assert_eq!(
+            (span.received, span.answered),
+            (calls[3].received, calls[3].answered)
+        );
+        assert_eq!(write().among(&calls[..3], None), None);
+        assert_eq!(write().among(&calls, Some("pods")), None);
+    }
+
+    #[test]
+    fn what_failed_or_read_only_is_no_write() {
+        let refused = Call {
+            code: 409,
+            ..call("pods", "lab", "03.100000", "03.200000")
+        };
+        let read = Call {
+            verb: "get".to_owned(),
+            ..call("pods", "lab", "03.100000", "03.200000")
+        };
+        assert_eq!(write().among(&[refused, read], None), None);
+    }
+
+    #[test]
+    fn of_several_in_one_second_the_span_holds_all() {
+        let calls = [
+            call("pods/status", "lab", "03.100000", "03.200000"),
+            call("pods/status", "lab", "03.700000", "03.900000"),
+        ];
+        let span = write().among(&calls, None).unwrap();
+        assert_eq!(
+            (span.received, span.answered),
+            (calls[0].received, calls[1].answered)
+        );
+    }
+}
