@@ -22,7 +22,7 @@ use kube::{
 use reqwest::{Method, StatusCode, header};
 use serde_json::json;
 
-use watch::{Row, Watch};
+use watch::{Expected, Row, Watch};
 
 /// Access that ends counts for requests within this.
 const REQUESTS: Duration = Duration::from_secs(1);
@@ -31,9 +31,30 @@ const SOCKETS: Duration = Duration::from_secs(2);
 /// The API server may go by its old roles for a moment: it is asked again after two seconds, and what it said before counts for one
 /// more at most.
 const ROLES: Duration = Duration::from_secs(3);
-/// The way to end a right for which that counts.
-const ROLE: &str = "role taken away";
-const DELETED: &str = "workspace deleted";
+
+/// The session lasts, and opens this workspace no longer.
+const DENIED: Expected = Expected {
+    answers: &[StatusCode::FORBIDDEN],
+    codes: &[1008],
+    within: (REQUESTS, SOCKETS),
+};
+/// The session has ended.
+const SIGNED_OUT: Expected = Expected {
+    answers: &[StatusCode::UNAUTHORIZED],
+    ..DENIED
+};
+/// The same as denied, as late as roles may be.
+const ROLE_LOST: Expected = Expected {
+    within: (REQUESTS.saturating_add(ROLES), SOCKETS.saturating_add(ROLES)),
+    ..DENIED
+};
+/// Who could enter is told that it does not run, as long as it is on its way out. When it is gone, its address is like any at
+/// which nothing ever was. Its pod may have broken the websockets off before the gateway closes them.
+const DELETED: Expected = Expected {
+    answers: &[StatusCode::SERVICE_UNAVAILABLE, StatusCode::FORBIDDEN],
+    codes: &[1008, 0],
+    ..DENIED
+};
 
 struct Site {
     scratch: Scratch,
@@ -85,24 +106,27 @@ async fn every_end_of_a_right_counts_at_every_replica_within_its_bound() -> anyh
     }
     let site = Site { scratch, alice };
     println!("{}", Row::head());
-    let told = |what: &'static str, row: anyhow::Result<Row>| {
+    let told = |what: &'static str, expected: Expected, row: anyhow::Result<Row>| {
         let row = row.context(what)?;
         println!("{}", row.line(what));
-        anyhow::Ok((what, row))
+        anyhow::Ok((what, expected, row))
     };
     let rows = [
-        told("share removed", share_removed(&site).await)?,
-        told("share expired", share_expired(&site).await)?,
-        told("access made private", access_changed(&site).await)?,
-        told("owner changed", owner_changed(&site).await)?,
-        told("signed out", signed_out(&site).await)?,
-        told("signed out at the provider", signed_out_at_provider(&site).await)?,
-        told(ROLE, role_taken_away(&site).await)?,
-        told(DELETED, deleted(&site).await)?,
+        told("share removed", DENIED, share_removed(&site).await)?,
+        told("share expired", DENIED, share_expired(&site).await)?,
+        told("access made private", DENIED, access_changed(&site).await)?,
+        told("owner changed", DENIED, owner_changed(&site).await)?,
+        told("signed out", SIGNED_OUT, signed_out(&site).await)?,
+        told(
+            "signed out at the provider",
+            SIGNED_OUT,
+            signed_out_at_provider(&site).await,
+        )?,
+        told("role taken away", ROLE_LOST, role_taken_away(&site).await)?,
+        told("workspace deleted", DELETED, deleted(&site).await)?,
     ];
-    for (what, row) in &rows {
-        let late = if *what == ROLE { ROLES } else { Duration::ZERO };
-        row.check(what, REQUESTS + late, SOCKETS + late, *what == DELETED)?;
+    for (what, expected, row) in &rows {
+        row.check(what, *expected)?;
     }
     site.scratch.finish().await
 }

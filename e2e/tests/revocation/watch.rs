@@ -48,8 +48,8 @@ struct Measured {
     place: String,
     /// Until the first answer that did not let in, after which none did.
     refused: Duration,
-    /// That answer.
-    by: StatusCode,
+    /// What was answered from then on, in this order; what was repeated stands there once.
+    by: Vec<StatusCode>,
     closed: Duration,
     code: u16,
 }
@@ -57,6 +57,25 @@ struct Measured {
 /// One way to end a right.
 #[derive(Debug)]
 pub(crate) struct Row(Vec<Measured>);
+
+/// What is answered at the end of a right, and nothing else.
+#[derive(Clone, Copy)]
+pub(crate) struct Expected {
+    /// To requests, in this order. Any but the last may be left out.
+    pub(crate) answers: &'static [StatusCode],
+    /// To websockets: a code of their close frame; 0: they break off without one.
+    pub(crate) codes: &'static [u16],
+    /// How soon requests, and then websockets.
+    pub(crate) within: (Duration, Duration),
+}
+
+impl Expected {
+    fn allows(&self, answers: &[StatusCode]) -> bool {
+        let mut left = self.answers.iter();
+        let in_order = answers.iter().all(|answer| left.any(|allowed| allowed == answer));
+        in_order && answers.last() == self.answers.last()
+    }
+}
 
 /// A person's questions, told as they are answered until `stopped`.
 async fn asks<F: Future<Output = anyhow::Result<StatusCode>>>(
@@ -151,9 +170,10 @@ impl Watch {
                 .is_some_and(|(_, status)| *status == StatusCode::OK);
             ensure!(before, "{place}: not inside from the beginning");
             let last_inside = answers.iter().rposition(|(_, status)| status.is_success());
-            let (refused, by) = *answers
-                .get(last_inside.unwrap_or_default() + 1)
-                .context("no refusal")?;
+            let outside = &answers[last_inside.unwrap_or_default() + 1..];
+            let (refused, _) = *outside.first().context("no refusal")?;
+            let mut by: Vec<_> = outside.iter().map(|(_, status)| *status).collect();
+            by.dedup();
             row.push(Measured {
                 place,
                 refused: since(refused),
@@ -255,23 +275,22 @@ impl Row {
         format!("{what:<28} {refused}   {closed}")
     }
 
-    /// Whether every place kept to both bounds. `pod_ends`: a pod that ends may break its sockets off before the gateway closes them,
-    /// and pages tell its owner that it goes.
-    pub(crate) fn check(
-        &self,
-        what: &str,
-        requests: Duration,
-        sockets: Duration,
-        pod_ends: bool,
-    ) -> anyhow::Result<()> {
+    /// Whether every place answered as expected, and in time.
+    pub(crate) fn check(&self, what: &str, expected: Expected) -> anyhow::Result<()> {
+        let (requests, sockets) = expected.within;
         for one in &self.0 {
             let place = &one.place;
             ensure!(one.refused < requests, "{what}, {place}: too late: {one:?}");
             ensure!(one.closed < sockets, "{what}, {place}: closed too late: {one:?}");
-            let refused = is_refusal(one.by) || pod_ends && one.by == StatusCode::SERVICE_UNAVAILABLE;
-            ensure!(refused, "{what}, {place}: not refused but failed: {one:?}");
-            let closed = one.code == 1008 || pod_ends && one.code == 0;
-            ensure!(closed, "{what}, {place}: closed for another reason: {one:?}");
+            let (answers, codes) = (expected.answers, expected.codes);
+            ensure!(
+                expected.allows(&one.by),
+                "{what}, {place}: {one:?}, where {answers:?} is to be answered"
+            );
+            ensure!(
+                codes.contains(&one.code),
+                "{what}, {place}: {one:?}, where the websocket is to be closed by one of {codes:?}"
+            );
         }
         Ok(())
     }
