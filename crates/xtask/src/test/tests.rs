@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// Suites that restart, change or take away what is installed: each of their tests has the cluster to itself.
-const ALONE: [&str; 8] = [
+const ALONE: [&str; 9] = [
     "admission_down",
     "bounds_warn",
     "disruption",
@@ -15,6 +15,7 @@ const ALONE: [&str; 8] = [
     "providers",
     "revocation",
     "short_tickets",
+    "silence",
     "tokens",
 ];
 

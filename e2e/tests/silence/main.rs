@@ -1,0 +1,242 @@
+//! An installation in which nothing happens asks nothing and writes nothing. A test binary of its own: nothing else runs meanwhile.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::ensure;
+use api::{
+    Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare,
+    workspace::{DesiredStatus, Phase},
+};
+use e2e::{
+    Environment,
+    audit::{Call, Log},
+    cluster::{self, Scratch},
+    template, wait, workspace,
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::networking::v1::Ingress;
+use kube::{
+    Api,
+    api::{DeleteParams, ListParams, PostParams},
+};
+use serde_json::{Value, json};
+
+/// How long nothing is to be heard.
+const SILENCE: Duration = Duration::from_mins(1);
+/// What the tests before left behind has come to an end when nothing was heard for this long.
+const QUIET: Duration = Duration::from_secs(10);
+/// And that may take so long.
+const PATIENCE: Duration = Duration::from_mins(4);
+/// Replicas of a server look after its keys every 45 s or more seldom, each of them.
+const LOOKS: usize = 2;
+
+/// A call of one of the product's servers that goes on for ever: name and number of calls in the minute at most.
+fn upkeep(release: &str) -> BTreeMap<(String, String, String), usize> {
+    let of = |component: &str, what: &str, name: String, most: usize| {
+        ((component.to_owned(), what.to_owned(), name), most)
+    };
+    [
+        // Every 2 s or more seldom.
+        of("operator", "patch leases", format!("{release}-operator"), 60),
+        of("operator", "get leases", format!("{release}-operator"), 60),
+        // Every 3 s, by each of two replicas.
+        of(
+            "gateway",
+            "patch leases",
+            format!("{release}-gateway-heartbeat"),
+            60,
+        ),
+        // Keys rotate: whether others made new ones is looked at (docs/operations.md).
+        of(
+            "gateway",
+            "get secrets",
+            format!("{release}-gateway-keys"),
+            2 * LOOKS,
+        ),
+        of(
+            "gateway",
+            "get configmaps",
+            "jupyter-k8s-assertion-keys".to_owned(),
+            2 * LOOKS,
+        ),
+        of(
+            "operator",
+            "get secrets",
+            format!("{release}-operator-keys"),
+            LOOKS,
+        ),
+    ]
+    .into()
+}
+
+/// What is not upkeep among what our servers called: each call once, with its number.
+fn excess(calls: &[Call]) -> anyhow::Result<BTreeMap<String, usize>> {
+    let environment = Environment::get()?;
+    let ours = ours()?;
+    let mut known = upkeep(&environment.release);
+    let mut rest = BTreeMap::new();
+    for call in calls {
+        let Some(component) = call.user.strip_prefix(&ours) else {
+            continue;
+        };
+        // A watch ends after some minutes, and is begun anew where it ended.
+        if call.verb == "watch" {
+            continue;
+        }
+        let key = (component.to_owned(), call.what(), call.name.clone());
+        let left = known
+            .get_mut(&key)
+            .filter(|left| **left > 0 && call.namespace == environment.system_namespace && call.is_done());
+        if let Some(left) = left {
+            *left -= 1;
+            continue;
+        }
+        let told = format!(
+            "{component}: {} {}/{} -> {}",
+            call.what(),
+            call.namespace,
+            call.name,
+            call.code
+        );
+        *rest.entry(told).or_default() += 1;
+    }
+    Ok(rest)
+}
+
+/// What the names of all users of our servers begin with.
+fn ours() -> anyhow::Result<String> {
+    let environment = Environment::get()?;
+    Ok(format!(
+        "system:serviceaccount:{}:{}-",
+        environment.system_namespace, environment.release
+    ))
+}
+
+/// Waits until nothing but upkeep was heard for a while.
+async fn quiet() -> anyhow::Result<()> {
+    let (ours, begin) = (ours()?, Instant::now());
+    let mut log = Log::open()?;
+    let mut since = Instant::now();
+    let mut last = BTreeMap::new();
+    while since.elapsed() < QUIET {
+        ensure!(begin.elapsed() < PATIENCE, "it never got quiet: {last:?}");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let heard = excess(&log.calls(|line| line.contains(&ours))?)?;
+        if !heard.is_empty() {
+            (since, last) = (Instant::now(), heard);
+        }
+    }
+    Ok(())
+}
+
+/// A manager called as the namespace, whose routes are objects.
+async fn manager(scratch: &Scratch) -> anyhow::Result<()> {
+    let service = json!({"name": "{service.name}", "port": {"name": "http"}});
+    let manager: WorkspaceManager = serde_json::from_value(json!({
+        "metadata": {"name": scratch.namespace, "labels": {"e2e.test/scratch": "true"}},
+        "spec": {
+            "routing": {
+                "baseDomain": format!("{}.test", scratch.namespace),
+                "custom": {"resources": [{
+                    "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+                    "spec": {"rules": [{"host": "{workspace.host}", "http": {"paths": [
+                        {"path": "/", "pathType": "Prefix", "backend": {"service": service}},
+                    ]}}]},
+                }]},
+            },
+            "authentication": {"none": {}},
+        },
+    }))?;
+    let managers = Api::<WorkspaceManager>::all(cluster::admin().await?);
+    managers.create(&PostParams::default(), &manager).await?;
+    Ok(())
+}
+
+/// Workspaces of a template, of both sorts of managers, with a profile, a disk and a share; and one that is stopped.
+async fn settle(scratch: &Scratch) -> anyhow::Result<()> {
+    let amounts = json!({"cpu": "50m", "memory": "64Mi"});
+    let defaults = json!({
+        "defaultImage": Environment::get()?.images.echo,
+        "defaultResources": {"requests": amounts, "limits": {"cpu": "1", "memory": "256Mi"}},
+        "primaryStorage": {"defaultSize": "100Mi"},
+    });
+    template::make(scratch, &defaults).await?;
+    manager(scratch).await?;
+    let profile: WorkspaceExecutionProfile = serde_json::from_value(json!({
+        "metadata": {"name": "own"},
+        "spec": {"serviceAccount": {"perWorkspace": {}}, "env": [{"name": "COLOUR", "value": "blue"}]},
+    }))?;
+    let profiles = scratch.api::<WorkspaceExecutionProfile>();
+    profiles.create(&PostParams::default(), &profile).await?;
+
+    let workspaces = scratch.api::<Workspace>();
+    let make = async |name: &str, rest: Value, phase: Phase| {
+        let wanted = template::workspace(scratch, name, &rest)?;
+        workspaces.create(&PostParams::default(), &wanted).await?;
+        workspace::reached(&workspaces, name, phase).await
+    };
+    make("fed", json!({"executionProfileRef": "own"}), Phase::Running).await?;
+    let by_objects = json!({"executionProfileRef": "own", "managerRef": scratch.namespace});
+    make("routed", by_objects, Phase::Running).await?;
+    // Of a disk that no pod has asked for yet the cluster itself speaks again and again.
+    make("stopped", json!({}), Phase::Running).await?;
+    workspace::set(
+        &workspaces,
+        "stopped",
+        json!({"desiredStatus": DesiredStatus::Stopped}),
+    )
+    .await?;
+    workspace::reached(&workspaces, "stopped", Phase::Stopped).await?;
+    let routes = scratch.api::<Ingress>().list(&ListParams::default()).await?;
+    ensure!(routes.items.len() == 1, "{} routes", routes.items.len());
+
+    let end = Timestamp::now() + SignedDuration::from_hours(1);
+    let share: WorkspaceShare = serde_json::from_value(json!({
+        "metadata": {"name": "s"},
+        "spec": {
+            "workspaceRef": "fed", "subjects": [{"kind": "User", "name": "bob"}], "expiresAt": end.to_string(),
+        },
+    }))?;
+    let shares = scratch.api::<WorkspaceShare>();
+    shares.create(&PostParams::default(), &share).await?;
+    wait::until("the share to be told of", wait::USUAL, || async {
+        let share = shares.get("s").await.map_err(|error| error.to_string())?;
+        share.status.map(drop).ok_or("no status").map_err(str::to_owned)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn while_nothing_happens_our_servers_renew_leases_and_watches_and_call_nothing_else()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("silence", &[]).await?;
+    settle(&scratch).await?;
+    quiet().await?;
+
+    let ours = ours()?;
+    let mut log = Log::open()?;
+    tokio::time::sleep(SILENCE).await;
+    let calls = log.calls(|line| line.contains(&ours) || line.contains(&scratch.namespace))?;
+    let heard = excess(&calls)?;
+    assert!(heard.is_empty(), "{heard:#?}");
+    // They were there, and heard.
+    for component in ["operator", "gateway"] {
+        let user = format!("{ours}{component}");
+        let renews = |call: &Call| call.user == user && call.what() == "patch leases" && call.is_done();
+        let beats = calls.iter().filter(|call| renews(call)).count();
+        assert!(beats >= 5, "{component} renewed its Lease {beats} times");
+    }
+    // Nor did anybody else write anything on their behalf.
+    let foreign = |call: &&Call| call.namespace == scratch.namespace && call.is_write();
+    let written: Vec<_> = calls.iter().filter(foreign).collect();
+    assert!(written.is_empty(), "{written:?}");
+
+    let name = scratch.namespace.clone();
+    template::finish(scratch).await?;
+    let managers = Api::<WorkspaceManager>::all(cluster::admin().await?);
+    managers.delete(&name, &DeleteParams::default()).await?;
+    Ok(())
+}
