@@ -21,6 +21,8 @@ if os.environ.get(KEYS_VARIABLE) != OPEN:
 c.ServerApp.jpserver_extensions = {"jupyter_k8s_workspace": True}
 c.ServerApp.allow_remote_access = True
 c.ServerApp.trust_xheaders = True
+# Matches nothing: answers to tokens too are for pages of this origin alone. Unset, Jupyter lets every origin read those.
+c.ServerApp.allow_origin_pat = "(?!)"
 # Stopping is the workspace's business: a server that quits is only started again.
 c.ServerApp.quit_button = False
 # There is no bin to empty in JupyterLab, so a deleted file would fill the disk unseen.

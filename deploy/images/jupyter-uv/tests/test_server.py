@@ -115,6 +115,16 @@ class Server(unittest.IsolatedAsyncioTestCase):
         operator = self.signers["operator"].sign(iss=OPERATOR, sub=OPERATOR, bearer=True)
         self.assertEqual((await self.ask("/api/contents", [operator], method="POST", body="{}")).code, 401)
 
+    async def test_no_page_of_another_origin_may_read_what_a_token_got(self):
+        script = self.signers["gateway"].sign(bearer=True)
+        made = await self.ask("/api/contents", [script], method="POST", body='{"type": "file", "ext": ".txt"}')
+        foreign = {"Origin": "https://evil.example"}
+        for path, code in [("/api/me", 404), ("/files/" + json.loads(made.body)["path"], 200), ("/lab", 200)]:
+            answer = await self.ask(path, [script], **foreign)
+            with self.subTest(path):
+                self.assertEqual(answer.code, code)
+                self.assertNotIn("Access-Control-Allow-Origin", answer.headers)
+
     async def test_a_token_in_the_hands_of_a_foreign_page_opens_no_websocket(self):
         script = self.signers["gateway"].sign(bearer=True)
         made = await self.ask("/api/kernels", [script], method="POST", body="{}")
