@@ -1,14 +1,19 @@
 //! Who gets in, asked without a browser.
 
 use anyhow::Context as _;
+use api::{
+    Workspace,
+    workspace::{DesiredStatus, Phase},
+};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
     http::Person,
-    socket, workspace,
+    socket, wait, workspace,
 };
 use futures::StreamExt as _;
-use kube::Api;
+use k8s_openapi::api::core::v1::Service;
+use kube::{Api, api::ListParams};
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -72,12 +77,12 @@ async fn everybody_with_the_right_to_connect_enters_a_public_workspace_until_it_
 -> anyhow::Result<()> {
     let scratch = Scratch::new("public", &["alice", "bob"]).await?;
     let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
-    let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     workspace::set(&alice, "ws", json!({"accessType": "Public"})).await?;
     let bob = Person::new()?;
     bob.enter(&url, "bob").await?;
     workspace::set(&alice, "ws", json!({"accessType": "OwnerOnly"})).await?;
-    e2e::wait::until("bob to be shut out", e2e::wait::USUAL, || async {
+    wait::until("bob to be shut out", wait::USUAL, || async {
         let status = bob
             .open(&url)
             .await
@@ -94,7 +99,8 @@ async fn everybody_with_the_right_to_connect_enters_a_public_workspace_until_it_
 }
 
 #[tokio::test]
-async fn a_websocket_needs_the_ticket_and_the_workspace_s_own_origin() -> anyhow::Result<()> {
+async fn a_websocket_needs_the_ticket_and_the_workspace_s_own_origin_and_ends_as_it_stops()
+-> anyhow::Result<()> {
     let environment = Environment::get()?;
     let scratch = Scratch::new("socket", &["alice"]).await?;
     let ws = workspace::running(&scratch, "ws").await?;
@@ -132,6 +138,28 @@ async fn a_websocket_needs_the_ticket_and_the_workspace_s_own_origin() -> anyhow
             "origin {origin:?} was let in"
         );
     }
+
+    // No other door, and this one closes with the workspace.
+    for service in scratch.api::<Service>().list(&ListParams::default()).await? {
+        let spec = service.spec.unwrap_or_default();
+        assert_eq!(spec.type_.as_deref(), Some("ClusterIP"), "{spec:?}");
+        let ports: Vec<i32> = spec.ports.into_iter().flatten().map(|port| port.port).collect();
+        assert_eq!(ports, [8888]);
+    }
+    let workspaces: Api<Workspace> = scratch.api();
+    workspace::set(
+        &workspaces,
+        "ws",
+        json!({"desiredStatus": DesiredStatus::Stopped}),
+    )
+    .await?;
+    tokio::time::timeout(wait::USUAL, async {
+        while let Some(Ok(_)) = open.next().await {}
+    })
+    .await?;
+    workspace::reached(&workspaces, "ws", Phase::Stopped).await?;
+    let again = socket::connect(&target, &cookies, Some(&origin)).await?;
+    assert!(again.is_err(), "a stopped workspace was reached");
     scratch.finish().await
 }
 

@@ -8,6 +8,7 @@
 
 mod checks;
 mod contradictions;
+mod doors;
 mod install;
 mod managers;
 mod monitoring;
