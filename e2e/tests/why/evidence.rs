@@ -121,7 +121,9 @@ pub(crate) fn start_is_over() -> impl When {
             let status = workspace.status.as_ref();
             status.and_then(|status| status.starting_since.clone())
         };
-        let first = histories.workspaces.first(|workspace| begun(workspace).is_some())?;
+        let first = histories
+            .workspaces
+            .first(|workspace| begun(workspace).is_some())?;
         Some(Moment::At(begun(&first)?.0 + SignedDuration::from_mins(1)))
     }
 }

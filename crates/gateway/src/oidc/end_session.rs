@@ -10,12 +10,7 @@ const MAX_HINT: usize = 4 * 1024;
 impl Provider {
     /// Address that ends the provider's own session and leads back to `back`, with `state` if there is one; `None` when the provider
     /// has none.
-    pub fn end_session_url(
-        &self,
-        id_token: Option<&str>,
-        back: &str,
-        state: Option<&str>,
-    ) -> Option<String> {
+    pub fn end_session_url(&self, id_token: Option<&str>, back: &str, state: Option<&str>) -> Option<String> {
         let mut url = self.end_session.clone()?;
         {
             let mut query = url.query_pairs_mut();

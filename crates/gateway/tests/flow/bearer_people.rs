@@ -230,11 +230,7 @@ async fn a_storm_of_unknown_keys_fetches_keys_once_a_minute_and_keeps_nobody_fro
         issuer.second_key = true;
     });
     let bob = tokens.world.browser("bob");
-    assert!(
-        bob.open(&format!("{}/", origin(BOBS)))
-            .await
-            .is_inside()
-    );
+    assert!(bob.open(&format!("{}/", origin(BOBS))).await.is_inside());
 }
 
 #[tokio::test]
