@@ -4,6 +4,7 @@
 
 pub mod admin;
 mod allocator;
+pub mod api_error;
 pub mod assertion;
 pub mod client;
 pub mod https;

@@ -9,6 +9,8 @@ use kube::{
 };
 use serde_json::json;
 
+use crate::api_error::told;
+
 /// Content of a Secret.
 pub type Data = BTreeMap<String, Vec<u8>>;
 
@@ -19,12 +21,12 @@ const ATTEMPTS: usize = 10;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The API server refused or did not answer.
-    #[error("Secret {name:?}: {source}")]
+    #[error("Secret {name:?}: {said}")]
     Api {
         /// Name of the Secret.
         name: String,
-        /// What the API server said.
-        source: Box<kube::Error>,
+        /// What is told of that. Not the error itself: it may hold what was answered.
+        said: String,
     },
     /// The content could not be made.
     #[error("Secret {name:?}: its content cannot be made: {reason}")]
@@ -60,9 +62,9 @@ pub async fn agree<E: std::fmt::Display>(
     spec: &Spec,
     make: impl Fn(Option<&Data>) -> Result<Option<Data>, E>,
 ) -> Result<Data, Error> {
-    let api = |source| Error::Api {
+    let api = |error| Error::Api {
         name: spec.name.clone(),
-        source: Box::new(source),
+        said: told(&error),
     };
     for _ in 0..ATTEMPTS {
         let stored = secrets.get_opt(&spec.name).await.map_err(api)?;

@@ -2,14 +2,16 @@
 
 use std::panic;
 
-use tracing::Metadata;
+use tracing::{Level, Metadata};
 use tracing_subscriber::{
     EnvFilter, Layer as _, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
 /// Where the Kubernetes client says what it was answered: whatever it cannot read it repeats as a whole, Secrets included. Whoever
-/// asked says what failed.
+/// asked says what failed, by [`crate::api_error`].
 const REPEATS: &str = "kube_client::client";
+/// The same of watches; what it warns of is refusals, which hold nothing.
+const WATCHES: &str = "kube_runtime::watcher";
 
 /// Starts logging and makes panics log lines.
 ///
@@ -44,7 +46,11 @@ pub fn init() {
 
 /// Whether an event holds no answer of the API server.
 pub fn holds_no_answer(event: &Metadata<'_>) -> bool {
-    event.target() != REPEATS
+    match event.target() {
+        REPEATS => false,
+        WATCHES => *event.level() <= Level::WARN,
+        _ => true,
+    }
 }
 
 /// The filter, and what is wrong with `level` if it is not that.
@@ -61,10 +67,12 @@ fn filter(level: &str) -> (EnvFilter, Option<String>) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::io;
     use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::{rotating_keys, shared_secret};
 
     /// What is logged.
     #[derive(Clone, Default)]
@@ -81,15 +89,22 @@ mod tests {
         }
     }
 
-    /// What comes of asking an API server that answers this.
-    async fn asked(answer: &'static str) -> Result<k8s_openapi::api::core::v1::Secret, kube::Error> {
+    /// What becomes of keys in a Secret, of an API server that answers this.
+    async fn asked(answer: &'static str) -> Result<(), rotating_keys::Error> {
         let service = tower::service_fn(move |_| async move {
             Ok::<_, std::convert::Infallible>(http::Response::new(kube::client::Body::from(
                 answer.as_bytes().to_vec(),
             )))
         });
         let client = kube::Client::new(service, "default");
-        kube::Api::namespaced(client, "system").get("keys").await
+        let spec = shared_secret::Spec {
+            name: "keys".to_owned(),
+            type_: "Opaque",
+            labels: BTreeMap::new(),
+            manager: "tester",
+        };
+        let secrets = kube::Api::namespaced(client, "system");
+        rotating_keys::agree(&secrets, &spec, 0).await.map(drop)
     }
 
     #[tokio::test]
@@ -104,12 +119,21 @@ mod tests {
             r#"{"data": {"key": "not for logs"}"#,
             r#"{"data": "not for logs"}"#,
         ] {
-            assert!(asked(answer).await.is_err());
-            tracing::info!("and what is ours");
+            let error = asked(answer).await.unwrap_err();
+            tracing::info!(%error, ?error, "and what is ours");
+            let mut cause = std::error::Error::source(&error);
+            while let Some(deeper) = cause {
+                tracing::info!(%deeper, ?deeper, "its cause");
+                cause = deeper.source();
+            }
+            tracing::debug!(target: WATCHES, "not for logs");
+            tracing::warn!(target: WATCHES, "refused");
         }
         let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         assert!(!text.contains("not for logs"), "{text}");
         assert_eq!(text.matches("and what is ours").count(), 2, "{text}");
+        assert_eq!(text.matches("refused").count(), 2, "{text}");
+        assert!(text.contains("the API server's answer cannot be read"), "{text}");
     }
 
     #[test]

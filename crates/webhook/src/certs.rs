@@ -225,6 +225,16 @@ impl Keeper {
     }
 }
 
+/// Without what was answered: one of the objects is a Secret.
+fn told(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => kit::api_error::told(error),
+        error => error.to_string(),
+    }
+}
+
 fn watched<K>(api: Api<K>, name: &str) -> futures::stream::BoxStream<'static, ()>
 where
     K: kube::Resource + Clone + std::fmt::Debug + Send + serde::de::DeserializeOwned + 'static,
@@ -234,7 +244,7 @@ where
         .default_backoff()
         .filter_map(async |event| {
             event
-                .inspect_err(|error| tracing::debug!(%error, "a watch is interrupted"))
+                .inspect_err(|error| tracing::debug!(error = told(error), "a watch is interrupted"))
                 .ok()
                 .map(drop)
         })

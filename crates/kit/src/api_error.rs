@@ -1,0 +1,58 @@
+//! why the API server's client failed -> the same in words, without what was answered (pure).
+//!
+//! What is read may be a Secret, and an answer that cannot be read is repeated by the error that says so.
+
+/// The reason that the client gives an answer which is neither what was asked for nor a Status; the message is all of it then.
+const NO_STATUS: &str = "Failed to parse error data";
+
+/// What went wrong, for logs and for errors that end there.
+pub fn told(error: &kube::Error) -> String {
+    match error {
+        kube::Error::SerdeError(error) => format!(
+            "the API server's answer cannot be read (line {}, column {})",
+            error.line(),
+            error.column()
+        ),
+        kube::Error::Api(status) if status.reason == NO_STATUS => {
+            format!("the API server answered {}, and not why", status.code)
+        }
+        error => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Response, StatusCode};
+    use k8s_openapi::api::core::v1::Secret;
+
+    use super::*;
+
+    /// What is told of this answer.
+    async fn of(status: StatusCode, answer: &'static str) -> String {
+        let service = tower::service_fn(move |_| async move {
+            let mut response = Response::new(kube::client::Body::from(answer.as_bytes().to_vec()));
+            *response.status_mut() = status;
+            Ok::<_, std::convert::Infallible>(response)
+        });
+        let client = kube::Client::new(service, "default");
+        let asked: Result<Secret, _> = kube::Api::namespaced(client, "system").get("keys").await;
+        told(&asked.unwrap_err())
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_not_repeated_and_what_the_api_server_says_is() {
+        for (status, answer, said) in [
+            (StatusCode::OK, r#"{"data": "hush"}"#, "cannot be read (line 1, "),
+            (StatusCode::OK, r#"{"data": {"key": "hush"#, "cannot be read"),
+            (StatusCode::BAD_GATEWAY, "upstream said hush", "answered 502"),
+            (
+                StatusCode::FORBIDDEN,
+                r#"{"kind": "Status", "status": "Failure", "message": "no such right", "reason": "Forbidden", "code": 403}"#,
+                "no such right",
+            ),
+        ] {
+            let text = of(status, answer).await;
+            assert!(text.contains(said) && !text.contains("hush"), "{text}");
+        }
+    }
+}
