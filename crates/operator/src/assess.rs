@@ -19,6 +19,7 @@ use api::{
     workspace::{ContainerCounts, DesiredStatus, Endpoint, Resolved},
 };
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use kube::{ResourceExt, runtime::events::Event};
 use rules::ValidWorkspace;
 
@@ -98,10 +99,16 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
     let alive = facts.world.wanted_pods() > 0;
     let pending = pending(facts, alive);
     let run_id = facts.world.run_id().filter(|_| stand != Stand::Stopped);
-    let starting = run_id.filter(|_| stand == Stand::Starting);
+    let starting = run_id.filter(|_| match stand {
+        Stand::Starting => true,
+        // It may be wanted again before anything of it has ended.
+        Stand::Stopping => !facts.world.current_pod().is_some_and(is_ready),
+        Stand::Running | Stand::Stopped | Stand::Invalid => false,
+    });
     let starting_since = timeout::since(&before, facts.world, starting, facts.now);
     let valid = facts.verdict.as_ref().ok();
-    let start = Start::of(valid, starting_since.as_ref());
+    let limited = starting_since.as_ref().filter(|_| stand == Stand::Starting);
+    let start = Start::of(valid, limited);
     let left = start.as_ref().and_then(|start| start.left(facts.now));
     let earlier = cause(&before, facts.world);
     let trouble = steady(trouble, stand, earlier);
@@ -181,8 +188,7 @@ fn endpoint(facts: &Facts<'_>) -> Option<Endpoint> {
     }
     let pod = facts.world.current_pod()?;
     let status = pod.status.as_ref()?;
-    let mut conditions = status.conditions.iter().flatten();
-    if !conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True") {
+    if !is_ready(pod) {
         return None;
     }
     let mut ports = pod.spec.as_ref()?.containers.first()?.ports.iter().flatten();
@@ -194,6 +200,13 @@ fn endpoint(facts: &Facts<'_>) -> Option<Endpoint> {
         pod_ip: status.pod_ip.clone()?,
         port,
     })
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| &status.conditions);
+    conditions
+        .flatten()
+        .any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 fn own_service_name(world: &World) -> Option<String> {

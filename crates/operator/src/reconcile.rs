@@ -21,6 +21,7 @@ use crate::{
     backoff::spread,
     begun,
     context::Context,
+    disks::borrowed,
     early,
     failure::{is_everyday, reason_of},
     idle,
@@ -249,11 +250,16 @@ fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
 }
 
 /// Whether the run that is on is to end and begin anew, with what is asked for today. One in which no container has started
-/// yet takes changes at once, as with `Always`. With a disk that goes when its pod does, only who asks for a restart by name gets one.
+/// yet takes changes at once, as with `Always`. With a disk that goes when its pod does, only who asks for a restart by name gets one; likewise
+/// with a claim that is being deleted and still named, on which no next run could begin.
 fn asks_for_restart(workspace: &Workspace, valid: Option<&ValidWorkspace>, world: &World) -> bool {
     let own = world.own_claim();
     let goes = own.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some());
-    let policy = if goes || !world.leaving.is_empty() {
+    let stays_named = |valid| {
+        let mut named = borrowed::named(valid).into_iter();
+        named.any(|named| world.leaving.contains(&named.claim))
+    };
+    let policy = if goes || valid.is_some_and(stays_named) {
         UpdatePolicy::OnStop
     } else if begun::has_begun(workspace.status.as_ref(), world) {
         workspace.spec.update_policy

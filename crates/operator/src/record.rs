@@ -69,7 +69,8 @@ pub fn asks_for_restart(recorded: &str, workspace: &ValidWorkspace, policy: Upda
     }
     let today = today(workspace);
     // Nearly always, and read at every pass until the run has begun.
-    if today.to_string() == recorded {
+    let as_recorded = today.to_string();
+    if as_recorded == recorded {
         return false;
     }
     let Some(recorded) = readable(recorded, workspace) else {

@@ -94,10 +94,11 @@ fn question_of_run(valid: &ValidWorkspace, today: &Question, started_from: Optio
     today.clone().moved(now, &then)
 }
 
-/// Whether somebody deleted the disk: its files are there for as long as the pod runs, and people are told to save them.
+/// Whether somebody deleted the disk: its files are there for as long as the pod runs, and people are told to save them. A claim that
+/// the workspace only names does not count: whoever makes and deletes one could never be stopped.
 pub(super) fn is_last_of_its_disk(world: &World) -> bool {
     let own = world.own_claim();
-    own.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some()) || !world.leaving.is_empty()
+    own.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some())
 }
 
 /// When the application last started, and the pod became ready, whichever came later.
@@ -194,6 +195,12 @@ pub(super) mod tests {
             world.claim = Some(claim.into());
         };
         assert!(asked(of_another).is_some());
+    }
+
+    #[test]
+    fn a_deleted_claim_that_is_not_the_workspace_s_own_keeps_nobody_from_being_stopped() {
+        let with_scratch = |_: &mut Workspace, world: &mut World| world.leaving = vec!["scratch".to_owned()];
+        assert_eq!(asked(with_scratch), Some(subject()));
     }
 
     #[test]

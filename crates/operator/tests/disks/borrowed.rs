@@ -219,7 +219,7 @@ async fn a_claim_that_does_not_exist_yet_is_waited_for_without_a_pod_that_could_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_that_is_deleted_under_a_running_pod_is_told_and_nothing_is_restarted() {
+async fn a_claim_that_is_deleted_under_a_running_pod_is_told_and_nothing_is_restarted_on_it() {
     let mut stage = Stage::new();
     stage.server.put(&claim("data", "ReadWriteOnce"));
     stage
@@ -261,5 +261,13 @@ async fn a_claim_that_is_deleted_under_a_running_pod_is_told_and_nothing_is_rest
         before,
         "its files are there for as long as this pod is"
     );
+    stage.server.put(&claim("other", "ReadWriteOnce"));
+    stage.edit_spec(|spec| spec["storage"] = json!({"claimName": "other"}));
+    crate::outages::within(
+        "the run to end once another claim is named",
+        std::time::Duration::from_secs(5),
+        || stage.child::<Deployment>().unwrap().spec.unwrap().replicas == Some(0),
+    )
+    .await;
     drop(process);
 }

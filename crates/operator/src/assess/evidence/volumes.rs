@@ -79,8 +79,8 @@ fn named_terminating(world: &World) -> Evidence {
     };
     let told = format!(
         "Somebody deleted the claim {claim}, which the workspace mounts. It goes once no pod uses it, and its files with it, if its \
-         volume is not kept; nobody can undo that: copy the files elsewhere before the workspace stops. Until then it is not stopped \
-         for idleness. It starts again when another claim is named, or one of that name is made."
+         volume is not kept; nobody can undo that: copy the files elsewhere before the workspace stops, for idleness or otherwise. \
+         It starts again when another claim is named, or one of that name is made."
     );
     Evidence::hopeful(reason::VOLUME_TERMINATING, told)
 }

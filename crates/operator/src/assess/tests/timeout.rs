@@ -180,6 +180,22 @@ fn a_start_that_nobody_was_there_to_tell_of_began_with_its_first_pod() {
 }
 
 #[test]
+fn a_run_that_was_to_stop_when_it_was_first_seen_has_its_time_once_it_is_wanted_again() {
+    let stopping = Scene::of(fixtures::started()).limited(10).stopped().at(5);
+    let stopping = stopping.assess();
+    assert_eq!(stopping.status.phase, Some(Phase::Stopping));
+    let since: Time = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+    assert_eq!(stopping.status.starting_since, Some(since));
+    let long_after = Scene::of(fixtures::started()).limited(10).stopped().at(700);
+    let long_after = long_after.following(stopping.status.clone()).status();
+    assert_eq!(condition(&long_after, DEGRADED).0, "False", "nobody waits for it");
+    let wanted = Scene::of(fixtures::started()).limited(10).at(600);
+    wanted.following(stopping.status).told_late();
+    let ready = Scene::of(fixtures::running()).limited(10).stopped().status();
+    assert_eq!(ready.starting_since, None, "it has started");
+}
+
+#[test]
 fn no_node_is_waited_for_as_long_as_a_start_may_take() {
     let unscheduled = |second| {
         let scene = Scene::of(fixtures::started()).limited(10).following(begun());
