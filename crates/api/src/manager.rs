@@ -178,7 +178,7 @@ pub struct NoAuthentication {}
 #[serde(rename_all = "camelCase")]
 pub struct ForwardAuth {
     /// URL that the proxy asks: `{authentication.address}` in manifests.
-    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^https?://[^\s]+$"))]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^https?://[^ \t\n\f\r]+$"))]
     pub address: String,
     /// Headers of its answer that reach the workspace: `{authentication.responseHeaders}`, a list where that is a whole value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -3,7 +3,9 @@
 //! The API server says of such a text no more than "should match '^[a-z…'". The rules stay in the schema, which holds where no webhook
 //! runs and costs least there; the webhook that comes before the schema tells them in words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -56,14 +58,14 @@ const IN_WORDS: [(&str, &str); 11] = [
          workspaces.example.org",
     ),
     (
-        r"^https?://[^\s]+$",
+        r"^https?://[^ \t\n\f\r]+$",
         "is no URL: write http://… or https://…, without blanks",
     ),
 ];
 
 /// Most that is told at once: nobody has bounded the object yet.
 const MOST: usize = 50;
-/// Most characters of a text that are shown.
+/// Most characters of a text, or of a name in a map, that are shown.
 const SHOWN: usize = 100;
 
 /// The patterns of one kind's spec.
@@ -100,11 +102,82 @@ impl Patterns {
         Self(spec.and_then(Node::of).unwrap_or_default())
     }
 
-    /// Texts in `spec` that do not match, the first of them if there are many.
-    pub fn broken(&self, spec: &Value) -> Vec<Violation> {
+    /// Texts in `spec` that do not match, the first of them if there are many. Not those that stand in the same field, at whatever
+    /// place in its list or map, of what is `stored`.
+    pub fn broken(&self, spec: &Value, stored: Option<&Value>) -> Vec<Violation> {
+        let mut known: Option<HashSet<(*const Node, &str)>> = None;
         let mut found = Vec::new();
-        self.0.look("spec", spec, &mut found);
+        let _: ControlFlow<()> = self.0.look(&Path::Spec, spec, &mut |broken| {
+            let known = known.get_or_insert_with(|| self.all(stored));
+            if !known.contains(&(std::ptr::from_ref(broken.node), broken.text)) {
+                found.push(broken.told());
+            }
+            if found.len() < MOST {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        });
         found
+    }
+
+    /// Every text that does not match, and the field where it stands.
+    fn all<'a>(&self, spec: Option<&'a Value>) -> HashSet<(*const Node, &'a str)> {
+        let mut all = HashSet::new();
+        if let Some(spec) = spec {
+            let _: ControlFlow<()> = self.0.look(&Path::Spec, spec, &mut |broken| {
+                all.insert((std::ptr::from_ref(broken.node), broken.text));
+                ControlFlow::Continue(())
+            });
+        }
+        all
+    }
+}
+
+/// A text that does not match.
+struct Broken<'a, 'p> {
+    /// What the schema says of its field.
+    node: &'p Node,
+    rule: &'static str,
+    at: &'p Path<'p>,
+    text: &'a str,
+}
+
+impl Broken<'_, '_> {
+    fn told(&self) -> Violation {
+        let shown: String = self.text.chars().take(SHOWN).collect();
+        Violation::new(self.at.to_string(), shown, self.rule)
+    }
+}
+
+/// Where a value stands. It is written out for what is told alone.
+enum Path<'p> {
+    Spec,
+    Field(&'p Self, &'p str),
+    Index(&'p Self, usize),
+    /// A field of a map, as the other rules name it.
+    Key(&'p Self, &'p str),
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Spec => f.write_str("spec"),
+            Self::Field(above, name) => write!(f, "{above}.{name}"),
+            Self::Index(above, index) => write!(f, "{above}[{index}]"),
+            Self::Key(above, name) => {
+                let end = name.char_indices().nth(SHOWN).map_or(name.len(), |(end, _)| end);
+                let shown = &name[..end];
+                if shown
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                {
+                    write!(f, "{above}.{shown}")
+                } else {
+                    write!(f, "{above}[{}]", shown.escape_debug())
+                }
+            }
+        }
     }
 }
 
@@ -125,47 +198,43 @@ impl Node {
         (own.is_some() || each.is_some() || !fields.is_empty()).then_some(Self { own, fields, each })
     }
 
-    fn look(&self, at: &str, value: &Value, found: &mut Vec<Violation>) {
-        if found.len() >= MOST {
-            return;
-        }
+    /// Hands over each text that does not match, until told to stop.
+    fn look<'a>(
+        &self,
+        at: &Path<'_>,
+        value: &'a Value,
+        take: &mut dyn FnMut(Broken<'a, '_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         match value {
             Value::String(text) => {
                 if let Some(told) = self.own.filter(|told| !told.pattern.is_match(text)) {
-                    let shown: String = text.chars().take(SHOWN).collect();
-                    found.push(Violation::new(at, shown, told.rule));
+                    take(Broken {
+                        node: self,
+                        rule: told.rule,
+                        at,
+                        text,
+                    })?;
                 }
             }
             Value::Array(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    if let Some(each) = &self.each {
-                        each.look(&format!("{at}[{index}]"), item, found);
+                if let Some(each) = &self.each {
+                    for (index, item) in items.iter().enumerate() {
+                        each.look(&Path::Index(at, index), item, take)?;
                     }
                 }
             }
             Value::Object(fields) => {
                 for (name, value) in fields {
                     if let Some(node) = self.fields.get(name) {
-                        node.look(&format!("{at}.{name}"), value, found);
+                        node.look(&Path::Field(at, name), value, take)?;
                     } else if let Some(each) = &self.each {
-                        each.look(&key(at, name), value, found);
+                        each.look(&Path::Key(at, name), value, take)?;
                     }
                 }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
-    }
-}
-
-/// A field of a map, as the other rules name it.
-fn key(at: &str, name: &str) -> String {
-    if name
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    {
-        format!("{at}.{name}")
-    } else {
-        format!("{at}[{}]", name.escape_debug())
+        ControlFlow::Continue(())
     }
 }
 
@@ -235,7 +304,7 @@ mod tests {
     }
 
     fn told(definition: &CustomResourceDefinition, spec: &Value) -> Vec<String> {
-        let found = Patterns::of(definition).broken(spec);
+        let found = Patterns::of(definition).broken(spec, None);
         found.iter().map(ToString::to_string).collect()
     }
 
@@ -283,6 +352,57 @@ mod tests {
         let found = told(&Workspace::crd(), &many);
         assert_eq!(found.len(), MOST);
         assert!(found.iter().all(|line| line.len() < 400), "{}", found[0]);
+        for (name, shown) in [
+            ("x".repeat(1000), format!("limits.{}: ", "x".repeat(SHOWN))),
+            ("ü".repeat(1000), format!("limits[{}]: ", "ü".repeat(SHOWN))),
+        ] {
+            let found = told(
+                &Workspace::crd(),
+                &json!({"resources": {"limits": {name: "two"}}}),
+            );
+            assert!(found[0].contains(&shown), "{}", found[0]);
+        }
+    }
+
+    #[test]
+    fn what_is_stored_is_not_told_wherever_in_its_list_or_map_it_stands_and_however_much_it_is() {
+        let patterns = Patterns::of(&Workspace::crd());
+        let volumes = |paths: Vec<String>| {
+            let volumes: Vec<_> = paths.iter().map(|path| json!({"mountPath": path})).collect();
+            json!({"volumes": volumes})
+        };
+        let many: Vec<_> = (0..3 * MOST).map(|number| format!("x{number}")).collect();
+        let stored = volumes(many.clone());
+        let told = |paths: Vec<String>| {
+            let found = patterns.broken(&volumes(paths), Some(&stored));
+            found.into_iter().map(|one| one.field).collect::<Vec<_>>()
+        };
+        let (first, last) = (many[0].clone(), many[3 * MOST - 1].clone());
+        assert!(told(many.clone()).is_empty());
+        assert!(told(many[1..].to_vec()).is_empty(), "one is mended");
+        assert!(told([vec!["/new".to_owned()], many.clone()].concat()).is_empty());
+        let one_more = told([vec!["new".to_owned(), last], many, vec![first]].concat());
+        assert_eq!(one_more, ["spec.volumes[0].mountPath"]);
+        let elsewhere = json!({"storage": {"mountPath": "x1"}});
+        let found = patterns.broken(&elsewhere, Some(&stored));
+        assert_eq!(
+            found[0].field, "spec.storage.mountPath",
+            "in another field it is new"
+        );
+    }
+
+    #[test]
+    fn blanks_in_a_url_are_those_of_the_api_server_s_own_patterns() {
+        let address = |end: &str| {
+            let spec = json!({"authentication": {"forwardAuth": {"address": format!("http://a{end}")}}});
+            told(&WorkspaceManager::crd(), &spec).is_empty()
+        };
+        for blank in [" ", "\t", "\n", "\u{c}", "\r"] {
+            assert!(!address(blank), "{blank:?}");
+        }
+        for other in ["", "\u{b}", "\u{85}", "\u{a0}", "\u{2003}"] {
+            assert!(address(other), "{other:?}");
+        }
     }
 
     #[test]

@@ -43,8 +43,12 @@ impl Accounts {
     /// Whether the request is admitted without being judged: by who asks, or since a deleted object only loses
     /// finalizers.
     pub(crate) fn admits_unjudged(&self, request: &Request, changes: &Changes) -> bool {
+        self.is_controller(request) || (request.is_deleting() && changes.only_remove_finalizers())
+    }
+
+    /// Whether one of the cluster's controllers asks, such as the garbage collector.
+    pub(crate) fn is_controller(&self, request: &Request) -> bool {
         self.controllers.iter().any(|name| name == request.user_name())
-            || (request.is_deleting() && changes.only_remove_finalizers())
     }
 
     /// Whether the operator or the gateway asks.

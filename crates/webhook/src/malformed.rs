@@ -15,12 +15,8 @@ use crate::review::{Refusal, Request};
 
 /// All such texts at once; `None` where there are none.
 pub(crate) fn refusal(request: &Request) -> Option<Refusal> {
-    let patterns = of(request.kind);
-    let mut found = patterns.broken(&request.object.data["spec"]);
-    if let Some(old) = request.old.as_ref().filter(|_| !found.is_empty()) {
-        let stored = patterns.broken(&old.data["spec"]);
-        found.retain(|new| !stored.contains(new));
-    }
+    let stored = request.old.as_ref().map(|old| &old.data["spec"]);
+    let found = of(request.kind).broken(&request.object.data["spec"], stored);
     Violations::of(found).map(Refusal::Invalid)
 }
 
@@ -100,5 +96,25 @@ mod tests {
         assert!(told(&update("alice", &good, &bad)).contains("10 GB"));
         assert!(told(&update("alice", &bad, &sized("11 GB", "d"))).contains("11 GB"));
         assert_eq!(refusal(&update("alice", &bad, &good)), None);
+    }
+
+    #[test]
+    fn of_many_stored_texts_one_may_be_mended_and_one_put_in_front() {
+        let mounts = |paths: Vec<String>| {
+            let volumes: Vec<_> = paths.iter().map(|path| json!({"mountPath": path})).collect();
+            json!({"metadata": {}, "spec": {"volumes": volumes}})
+        };
+        let mut paths: Vec<_> = (0..200).map(|number| format!("data/{number}")).collect();
+        let stored = mounts(paths.clone());
+        paths[0] = "/data/0".to_owned();
+        paths.insert(0, "/first".to_owned());
+        assert_eq!(refusal(&update("alice", &stored, &mounts(paths.clone()))), None);
+        paths.push("late".to_owned());
+        let said = told(&update("alice", &stored, &mounts(paths)));
+        assert!(
+            said.starts_with(r#"spec.volumes[201].mountPath: "late" is no place in a container: "#)
+                && !said.contains("data/"),
+            "{said}"
+        );
     }
 }

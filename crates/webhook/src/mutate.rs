@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 
+use crate::accounts::Accounts;
 use crate::kind::Kind;
 use crate::review::{Answer, Request};
 use crate::shares::Binding;
@@ -28,7 +29,7 @@ type Due = (&'static str, Option<String>);
 /// At creation records the requesting user as owner, or as the creator of a share, unless one is named, and sets the
 /// finalizer of a workspace and the UID of its template; at an update puts back what a full update left out. A share also gets
 /// what its workspace says. The same object comes out when it is done twice.
-pub(crate) fn mutate(request: &Request, known: &Known) -> Answer {
+pub(crate) fn mutate(request: &Request, known: &Known, accounts: &Accounts) -> Answer {
     let due = match request.kind {
         Kind::Workspace => of_workspace(request, known),
         Kind::Share => of_share(request, known),
@@ -39,7 +40,10 @@ pub(crate) fn mutate(request: &Request, known: &Known) -> Answer {
         Kind::Workspace => operations.extend(finalizer(request)),
         Kind::Share => {
             operations.extend(bound_to(request, known.binding.uid.clone()));
-            operations.extend(owned_still(request));
+            // A controller that takes the owner means it, as the garbage collector does of what is orphaned.
+            if !accounts.is_controller(request) {
+                operations.extend(owned_still(request));
+            }
         }
         Kind::Template | Kind::Manager | Kind::Profile => {}
     }
@@ -162,14 +166,11 @@ fn finalizer(request: &Request) -> Option<PatchOperation> {
 
 /// The UID of a share's workspace: of the stored one, or at creation the one that was looked up.
 fn bound_to(request: &Request, workspace_uid: Option<String>) -> Option<PatchOperation> {
-    let stored = request
-        .old
-        .as_ref()
-        .and_then(|old| old.data["spec"]["workspaceUID"].as_str().map(str::to_owned));
+    let stored = stored_uid(request);
     let uid = if request.is_create() {
         workspace_uid
     } else {
-        stored
+        stored.map(str::to_owned)
     };
     let spec = request.object.data["spec"].as_object()?;
     let is_unset = spec.get("workspaceUID").is_none_or(Value::is_null);
@@ -177,28 +178,27 @@ fn bound_to(request: &Request, workspace_uid: Option<String>) -> Option<PatchOpe
         .map(|uid| add(["spec", "workspaceUID"], json!(uid)))
 }
 
-/// The references to its workspace that a share was given by the operator, which a full update left out.
-fn owned_still(request: &Request) -> Vec<PatchOperation> {
-    const FIELD: [&str; 2] = ["metadata", "ownerReferences"];
+/// The reference to its workspace that a share was given by the operator, if a full update left it out.
+fn owned_still(request: &Request) -> Option<PatchOperation> {
+    let uid = stored_uid(request)?;
     let group = format!("{GROUP}/");
-    let is_workspace =
-        |owner: &&OwnerReference| owner.kind == "Workspace" && owner.api_version.starts_with(&group);
-    let written = request.object.metadata.owner_references.as_ref();
-    let is_missing =
-        |owner: &&OwnerReference| written.is_none_or(|all| all.iter().all(|it| it.uid != owner.uid));
-    let stored = request
-        .old
-        .iter()
-        .flat_map(|old| old.metadata.owner_references.iter().flatten());
-    let missing: Vec<_> = stored.filter(is_workspace).filter(is_missing).collect();
-    match written {
-        _ if missing.is_empty() => Vec::new(),
-        None => vec![add(FIELD, json!(missing))],
-        Some(_) => missing
-            .into_iter()
-            .map(|owner| add([FIELD[0], FIELD[1], "-"], json!(owner)))
-            .collect(),
+    let is_workspace = |owner: &&OwnerReference| {
+        owner.uid == uid && owner.kind == "Workspace" && owner.api_version.starts_with(&group)
+    };
+    let mut stored = request.old.as_ref()?.metadata.owner_references.iter().flatten();
+    let owner = stored.find(is_workspace)?;
+    match &request.object.metadata.owner_references {
+        None => Some(add(["metadata", "ownerReferences"], json!([owner]))),
+        Some(written) => {
+            let is_missing = written.iter().all(|it| it.uid != uid);
+            is_missing.then(|| add(["metadata", "ownerReferences", "-"], json!(owner)))
+        }
     }
+}
+
+/// The UID of the workspace to which the stored share is bound.
+fn stored_uid(request: &Request) -> Option<&str> {
+    request.old.as_ref()?.data["spec"]["workspaceUID"].as_str()
 }
 
 fn add<const N: usize>(path: [&str; N], value: Value) -> PatchOperation {

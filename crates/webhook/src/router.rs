@@ -90,7 +90,7 @@ async fn handle_mutate(State(context): State<Context>, body: Body) -> Result<Res
     let started = Instant::now();
     let outcome = match Request::parse(&body) {
         Ok(request) => {
-            let answer = in_time(completed(&request, &context.lookups)).await;
+            let answer = in_time(completed(&request, &context.rules, &context.lookups)).await;
             log_refusal(&request, &answer);
             Ok((answer.label(), request.respond(answer)))
         }
@@ -99,13 +99,13 @@ async fn handle_mutate(State(context): State<Context>, body: Body) -> Result<Res
     Ok(finish("mutate", &context, started, outcome))
 }
 
-async fn completed(request: &Request, lookups: &Lookups) -> Answer {
+async fn completed(request: &Request, rules: &Rules, lookups: &Lookups) -> Answer {
     // Before anybody is asked anything: the schema would refuse it whatever they say.
     if let Some(refusal) = malformed::refusal(request) {
         return Answer::Refuse(refusal);
     }
     match known(request, lookups).await {
-        Ok(known) => mutate(request, &known),
+        Ok(known) => mutate(request, &known, rules.accounts()),
         Err(error) => Answer::Refuse(error.into()),
     }
 }

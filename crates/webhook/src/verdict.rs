@@ -33,6 +33,11 @@ impl Rules {
             enforcement,
         }
     }
+
+    /// Processes with rights of their own.
+    pub(crate) fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
 }
 
 /// Judges a request. Whatever cannot be looked up refuses it: nothing passes unjudged.

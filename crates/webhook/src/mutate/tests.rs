@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::review::tests::{create, update};
+use crate::review::tests::{COLLECTOR, accounts, create, update};
 
 /// `new` after the patch that a request to write it gets.
 fn patched(old: Option<&Value>, new: &Value) -> Value {
@@ -20,7 +20,7 @@ fn patched_seeing(template_uid: Option<&str>, old: Option<&Value>, new: &Value) 
         ..Known::default()
     };
     let mut object = new.clone();
-    match mutate(&request, &known) {
+    match mutate(&request, &known, &accounts()) {
         Answer::Patch { patch, warnings } => {
             json_patch::patch(&mut object, &patch).unwrap();
             (object, warnings)
@@ -172,7 +172,7 @@ fn the_finalizer_may_go_while_the_workspace_is_deleted() {
 #[test]
 fn nothing_but_metadata_is_ever_patched() {
     let request = create("alice", &json!({"metadata": {}, "spec": {"displayName": "d"}}));
-    let Answer::Patch { patch, .. } = mutate(&request, &Known::default()) else {
+    let Answer::Patch { patch, .. } = mutate(&request, &Known::default(), &accounts()) else {
         panic!("a patch is due")
     };
     assert!(patch.0.iter().all(|operation| {
@@ -187,6 +187,10 @@ fn shared(old: Option<&Value>, new: &Value, uid: Option<&str>) -> Value {
         None => create("alice", new),
         Some(old) => update("bob", old, new),
     };
+    shared_by(request, new, uid)
+}
+
+fn shared_by(request: Request, new: &Value, uid: Option<&str>) -> Value {
     let request = request.about(Kind::Share);
     let mut object = new.clone();
     let binding = Binding {
@@ -197,7 +201,7 @@ fn shared(old: Option<&Value>, new: &Value, uid: Option<&str>) -> Value {
         binding,
         ..Known::default()
     };
-    if let Answer::Patch { patch, .. } = mutate(&request, &known) {
+    if let Answer::Patch { patch, .. } = mutate(&request, &known, &accounts()) {
         json_patch::patch(&mut object, &patch).unwrap();
     }
     object
@@ -243,6 +247,23 @@ fn a_share_that_is_written_in_whole_again_keeps_the_workspace_as_its_owner() {
         left_out["metadata"]["ownerReferences"].is_null(),
         "other owners are not ours to keep"
     );
+    stored["metadata"]["ownerReferences"] = json!([owner("u-3", "Workspace"), owner("u-1", "Workspace")]);
+    let without = shared(Some(&stored), &new, None);
+    let its_own = json!([owner("u-1", "Workspace")]);
+    assert_eq!(without["metadata"]["ownerReferences"], its_own);
+}
+
+#[test]
+fn the_garbage_collector_takes_the_owner_from_a_share_that_it_orphans() {
+    let bound = json!({"metadata": {}, "spec": {"workspaceRef": "lab"}});
+    let bound = shared(None, &bound, Some("u-1"));
+    let mut stored = bound.clone();
+    let lab =
+        json!({"apiVersion": format!("{GROUP}/v1alpha1"), "kind": "Workspace", "name": "lab", "uid": "u-1"});
+    stored["metadata"]["ownerReferences"] = json!([lab]);
+    let orphaned = |user: &str| shared_by(update(user, &stored, &bound), &bound, None);
+    assert_eq!(orphaned(COLLECTOR), bound);
+    assert_eq!(orphaned("bob"), stored);
 }
 
 #[test]
@@ -250,7 +271,7 @@ fn what_belongs_to_nobody_is_left_alone() {
     for kind in [Kind::Template, Kind::Manager, Kind::Profile] {
         let request = create("alice", &json!({"metadata": {}, "spec": {}})).about(kind);
         assert_eq!(
-            mutate(&request, &Known::default()),
+            mutate(&request, &Known::default(), &accounts()),
             Answer::Allow { warnings: Vec::new() }
         );
     }
