@@ -4,8 +4,7 @@
 //! question about each request), `relay` (websockets), `index::traefik` (the proxy's routes), `sign_in` and `pages`
 //! (people) and `progress` (the events of a start). They decide from `index` (which host is which workspace) and `session`
 //! (who is signed in), and use `oidc`, `crypto` and `request`. Folders further down this list never import those above:
-//! `sign_in`, `progress`, `relay`, `verify`,
-//! `answers`, `audit`, `session`, `oidc`, `pages`, `index`, `crypto`, `request`.
+//! `sign_in`, `progress`, `relay`, `verify`, `answers`, `audit`, `session`, `oidc`, `pages`, `index`, `crypto`, `request`.
 
 mod answers;
 mod args;

@@ -5,8 +5,9 @@
 //! `slots` shares out what one may have too much of.
 //!
 //! How long anything lasts: a TLS handshake, or the head of an HTTP/1.1 request (and so a silent connection), `handshake`; a
-//! connection `age` with its jitter, and then `aged`, or `drain` where the process ends, whatever its peer does; the body of a form as long as `body` waits; a
-//! request as long as `router` has patience. The peer of an HTTP/2 connection that answers no ping is gone after two `PROBE`s.
+//! connection `age` with its jitter, and then `aged`, or `drain` where the process ends, whatever its peer does; the body of a
+//! form as long as `body` waits; a request as long as `router` has patience. The peer of an HTTP/2 connection that answers no
+//! ping is gone after two `PROBE`s.
 
 mod body;
 pub mod bounds;
@@ -15,6 +16,7 @@ mod oversized;
 pub(crate) mod slots;
 
 use std::convert::Infallible;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -304,24 +306,11 @@ async fn http2(
         .max_local_error_reset_streams(ERRORS)
         .keep_alive_interval(PROBE)
         .keep_alive_timeout(PROBE);
-    let mut connection = std::pin::pin!(builder.serve_connection(
+    let connection = pin!(builder.serve_connection(
         TokioIo::new(stream),
         service_fn(move |request| requests.answer(request))
     ));
-    tokio::select! {
-        ended = connection.as_mut() => return ended,
-        () = stop.cancelled() => {}
-        () = sleep(lifetime(limits)) => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = connection.as_mut() => return ended,
-                () = stop.cancelled() => {}
-                () = sleep(limits.aged) => return Ok(()),
-            }
-        }
-    }
-    connection.as_mut().graceful_shutdown();
-    timeout(limits.drain, connection).await.unwrap_or(Ok(()))
+    served(connection, http2::Connection::graceful_shutdown, limits, stop).await
 }
 
 async fn http1(
@@ -336,7 +325,7 @@ async fn http1(
         .header_read_timeout(limits.handshake)
         // Room for the request line beside the headers.
         .max_buf_size(READ as usize + 16 * 1024);
-    let mut connection = std::pin::pin!(
+    let connection = pin!(
         builder
             .serve_connection(
                 TokioIo::new(stream),
@@ -344,11 +333,27 @@ async fn http1(
             )
             .with_upgrades()
     );
+    served(
+        connection,
+        http1::UpgradeableConnection::graceful_shutdown,
+        limits,
+        stop,
+    )
+    .await
+}
+
+/// Serves a connection for as long as `limits` say, and until `stop`. `ask`: asks it to end.
+async fn served<C: Future<Output = hyper::Result<()>>>(
+    mut connection: Pin<&mut C>,
+    ask: impl Fn(Pin<&mut C>),
+    limits: Limits,
+    stop: CancellationToken,
+) -> hyper::Result<()> {
     tokio::select! {
         ended = connection.as_mut() => return ended,
         () = stop.cancelled() => {}
         () = sleep(lifetime(limits)) => {
-            connection.as_mut().graceful_shutdown();
+            ask(connection.as_mut());
             tokio::select! {
                 ended = connection.as_mut() => return ended,
                 () = stop.cancelled() => {}
@@ -356,7 +361,7 @@ async fn http1(
             }
         }
     }
-    connection.as_mut().graceful_shutdown();
+    ask(connection.as_mut());
     timeout(limits.drain, connection).await.unwrap_or(Ok(()))
 }
 

@@ -1,5 +1,6 @@
 //! a service account's token -> who that is, as the API server says (IO; the answer is read purely).
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
@@ -18,6 +19,8 @@ const QUESTIONS: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What is told of an answer in place of what it says.
 const UNREADABLE: &str = "the API server's answer is no TokenReview";
+/// As many characters of a token in a row tell of it.
+const RUN: usize = 16;
 /// What every service account's user name begins with.
 const ACCOUNT: &str = "system:serviceaccount:";
 
@@ -72,14 +75,38 @@ impl Reviews {
 /// The same, with no error that holds a part of the token: the API server asks others, who may repeat it.
 fn without(token: &str, mut review: TokenReview) -> TokenReview {
     let error = review.status.as_mut().and_then(|status| status.error.as_mut());
-    if let Some(error) = error
-        && token
-            .split('.')
-            .any(|part| !part.is_empty() && error.contains(part))
-    {
-        "(it repeats the token)".clone_into(error);
+    if let Some(error) = error {
+        *error = redacted(token, error);
     }
     review
+}
+
+/// The text without any run of [`RUN`] or more characters of the token, or all of a shorter one.
+fn redacted(token: &str, text: &str) -> String {
+    let length = token.len().min(RUN);
+    if length == 0 {
+        return text.to_owned();
+    }
+    let runs: HashSet<&[u8]> = token.as_bytes().windows(length).collect();
+    let mut kept = String::with_capacity(text.len());
+    // Where what was found last ends.
+    let mut end = 0;
+    for (at, letter) in text.char_indices() {
+        if text
+            .as_bytes()
+            .get(at..at + length)
+            .is_some_and(|run| runs.contains(run))
+        {
+            if at >= end {
+                kept.push_str("(token)");
+            }
+            end = at + length;
+        }
+        if at >= end {
+            kept.push(letter);
+        }
+    }
+    kept
 }
 
 /// An error without the API server's words: whoever answers in its place may repeat the question.
@@ -87,7 +114,7 @@ fn told(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("the API server answered {}", status.code),
         kube::Error::FromUtf8(_) => UNREADABLE.to_owned(),
-        error => error.to_string(),
+        error => kit::api_error::told(error),
     }
 }
 
@@ -198,6 +225,30 @@ mod tests {
             assert_eq!(refused, Some(Refused::Unknown.into()), "{changes}");
         }
         assert_eq!(read_status(&json!(null)).err(), Some(Unfit::Unavailable));
+    }
+
+    #[test]
+    fn no_sixteen_characters_of_a_token_in_a_row_are_told_on() {
+        let token = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJjbHVzdGVyIn0.c2lnbmF0dXJlIHRoYXQgY291bnRz";
+        let cut = |from: usize, to: usize| &token[from..to];
+        for (said, told) in [
+            ("unknown issuer".to_owned(), "unknown issuer".to_owned()),
+            (format!("bad token {token}!"), "bad token (token)!".to_owned()),
+            // Cut short, as those do who shorten what they log.
+            (format!("[{}…]", cut(3, 30)), "[(token)…]".to_owned()),
+            (
+                format!("{} and {}", cut(0, 16), cut(50, 70)),
+                "(token) and (token)".to_owned(),
+            ),
+            (format!("ü {}", cut(40, 55)), format!("ü {}", cut(40, 55))),
+        ] {
+            assert_eq!(redacted(token, &said), told);
+        }
+        assert_eq!(redacted("short", "no short one"), "no (token) one");
+        assert_eq!(redacted("", "as it is"), "as it is");
+        let review = json!({"spec": {"token": token}, "status": {"error": cut(10, 60)}});
+        let review = without(token, serde_json::from_value(review).unwrap());
+        assert_eq!(review.status.unwrap().error.unwrap(), "(token)");
     }
 
     /// What is logged, as text.
