@@ -32,9 +32,13 @@ const again=next=>{clearTimeout(timer);wait=next;timer=setTimeout(look,wait)};
 again(wait);
 if(!root.stream)return;
 const source=new EventSource(root.stream);
+let lives=false,run;
 const told=event=>{
-const {percent,page}=JSON.parse(event.data);
+const {percent,page}=JSON.parse(event.data),of=event.lastEventId.split('.')[0];
+if(run&&of&&run!==of&&at('percent'))at('percent').value=0;
+run=of||run;lives=true;
 if(page&&page.shape===root.shape)show({...page,percent});
 if(event.type==='progress'){pause=15000;again(pause)}else{source.close();pause=+root.pause;again(100)}};
 for(const type of ['progress','ready','failed','stopped'])source.addEventListener(type,told);
+source.onopen=()=>{if(lives){pause=15000;again(pause)}};
 source.onerror=()=>{pause=+root.pause;again(250)}})()

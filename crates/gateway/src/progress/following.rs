@@ -37,7 +37,8 @@ pub(super) struct Following {
     told: Option<(Arc<Target>, Allowed)>,
     /// Identifier of what was told last, here or by another replica.
     last: Option<String>,
-    /// How far the start was said to be: it never goes back.
+    /// The run that was named last, and how far its start was said to be: that never goes back.
+    run: String,
     floor: u8,
     ended: bool,
     look: Instant,
@@ -54,7 +55,8 @@ impl Following {
         stop: CancellationToken,
     ) -> Self {
         let now = Instant::now();
-        let floor = last.and_then(|last| event::reached(last, &allow.target().run_id));
+        let run = allow.target().run_id.clone();
+        let floor = last.and_then(|last| event::reached(last, &run));
         Self {
             changes: app.index.subscribe(),
             app,
@@ -64,6 +66,7 @@ impl Following {
             lines: VecDeque::from([Bytes::from_static(event::BEGIN)]),
             told: None,
             last: last.map(str::to_owned),
+            run,
             floor: floor.unwrap_or_default(),
             ended: false,
             look: now + LOOK,
@@ -117,6 +120,14 @@ impl Following {
             |(told, rule): &(Arc<Target>, Allowed)| Arc::ptr_eq(told, target) && *rule == allow.rule();
         if self.told.as_ref().is_some_and(is_told) {
             return;
+        }
+        // While none is named it is not another one.
+        if !target.run_id.is_empty() && self.run != target.run_id {
+            // A start that was asked for goes on in its first run; another run is another start.
+            if !self.run.is_empty() {
+                (self.told, self.floor) = (None, 0);
+            }
+            self.run.clone_from(&target.run_id);
         }
         if self.told.is_none() {
             for over in pages::before(target) {

@@ -1,7 +1,8 @@
 //! somebody who may enter a workspace -> the events of its start, as server-sent events, until it ends (from memory: the index wakes
 //! every stream, and nothing is asked of the API server for any of them).
 //!
-//! `event` makes the lines, `following` one stream of them. How many there are is bounded for each workspace and for all.
+//! `event` makes the lines, `following` one stream of them. How many there are is bounded for each workspace, for each session or
+//! token, and for all.
 
 mod event;
 mod following;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use self::following::Following;
 pub use self::following::LIFE;
 use crate::answers::{Failure, empty};
+use crate::crypto::tokens::RandomId;
 use crate::index::{Domain, Place};
 use crate::listen::slots::Slots;
 use crate::pages;
@@ -31,6 +33,8 @@ use crate::verify::AppState;
 
 /// Most streams of one workspace: a page takes one.
 const STREAMS_OF_ONE: usize = 32;
+/// Most streams of one session or token, so that one guest cannot have all of a workspace's.
+const STREAMS_OF_ONE_SESSION: usize = 8;
 /// Most streams of all workspaces. A page that gets none asks every two seconds, as without scripts.
 const STREAMS_OF_ALL: usize = 512;
 /// What a browser that comes again was last told.
@@ -41,7 +45,8 @@ const KIND: &str = "stream";
 #[derive(Clone)]
 struct Streams {
     app: Arc<AppState>,
-    slots: Slots<String>,
+    of_workspaces: Slots<String>,
+    of_sessions: Slots<RandomId>,
     stop: CancellationToken,
 }
 
@@ -49,7 +54,8 @@ struct Streams {
 pub fn routes(app: Arc<AppState>, stop: CancellationToken) -> Router {
     let streams = Streams {
         app,
-        slots: Slots::new(STREAMS_OF_ONE, STREAMS_OF_ALL),
+        of_workspaces: Slots::new(STREAMS_OF_ONE, STREAMS_OF_ALL),
+        of_sessions: Slots::new(STREAMS_OF_ONE_SESSION, STREAMS_OF_ALL),
         stop,
     };
     let follow = async |State(streams): State<Streams>, request: Request| {
@@ -74,6 +80,11 @@ async fn follow(streams: &Streams, request: &http::Request<()>) -> Result<Respon
     let Some(Place::Workspace(site)) = place else {
         return Err(Failure::Misdirected.answer());
     };
+    let source = Source::of(request.headers()).map_err(|error| Failure::from(error).answer())?;
+    if source.is_to_be_shown() {
+        // A stream is no page: a browser would load for as long as it lasts.
+        return Err(Failure::BadRequest.answer());
+    }
     let last = single(request.headers(), &LAST_EVENT_ID).map_err(|error| Failure::from(error).answer())?;
     let is_own = |source: &Source<'_>, domain: &Domain| {
         source.may_use_cookie(Method::GET.as_str(), || domain.origin_of(&site))
@@ -82,11 +93,14 @@ async fn follow(streams: &Streams, request: &http::Request<()>) -> Result<Respon
     if streams.stop.is_cancelled() {
         return Err(pages::unavailable());
     }
-    let Some(slot) = streams.slots.take(allow.target().uid.clone()) else {
+    let own = streams.of_sessions.take(allow.session().id);
+    // In this order: who has too many takes none of a workspace's meanwhile.
+    let slots = own.and_then(|own| Some((own, streams.of_workspaces.take(allow.target().uid.clone())?)));
+    let Some(slots) = slots else {
         app.metrics.shed(KIND);
         return Err(pages::unavailable());
     };
-    let held = (slot, app.metrics.request(KIND));
+    let held = (slots, app.metrics.request(KIND));
     let following = Following::new(Arc::clone(app), (&allow, grant), last, streams.stop.clone());
     if following.has_nothing_new(&allow) {
         // Whoever comes again for the end that they were told: a browser comes no more after this.

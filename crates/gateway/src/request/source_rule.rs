@@ -74,6 +74,11 @@ impl<'a> Source<'a> {
         self.has_fetch_metadata() && !self.is_navigation()
     }
 
+    /// Whether the browser says that it will show the answer, as a page or within one.
+    pub fn is_to_be_shown(&self) -> bool {
+        self.mode == Some("navigate")
+    }
+
     fn is_navigation(&self) -> bool {
         self.mode == Some("navigate") && self.dest == Some("document")
     }

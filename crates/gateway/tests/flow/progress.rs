@@ -144,6 +144,34 @@ async fn a_start_is_told_in_order_grows_to_a_hundred_and_ends() {
 }
 
 #[tokio::test]
+async fn another_run_is_told_from_its_own_beginning() {
+    let world = watched().await;
+    let alice = signed_in(&world, "alice", LAB).await;
+    let of = |run: &str, started| Target {
+        run_id: run.into(),
+        ..starting(LAB, "alice", reason::STARTING, started)
+    };
+    // Asked for, and no run yet: the first one goes on with that.
+    world.publish(vec![of("", false)]);
+    let mut stream = events(&world.pages, LAB, own_page(&alice, LAB)).await;
+    let mut told = vec![];
+    for (state, count) in [
+        (of("", false), 2),
+        (of("run-1", true), 1),
+        (of("run-2", false), 2),
+    ] {
+        world.publish(vec![state]);
+        for _ in 0..count {
+            let event = stream.next().await.unwrap();
+            let run = event.id.split('.').next().unwrap().to_owned();
+            told.push((run, event.percent()));
+        }
+    }
+    let expected = [("", 5), ("", 20), ("run-1", 75), ("run-2", 5), ("run-2", 20)];
+    assert_eq!(told, expected.map(|(run, percent)| (run.to_owned(), percent)));
+}
+
+#[tokio::test]
 async fn a_failure_ends_it_with_reason_and_message_and_a_stop_with_neither_cause() {
     let world = watched().await;
     let alice = signed_in(&world, "alice", LAB).await;
@@ -330,6 +358,13 @@ async fn strangers_learn_no_more_than_of_a_workspace_that_is_not_there() {
         assert_eq!(refused.json()["error"], "CrossOrigin");
     }
     let url = format!("{}{PATH}", origin(LAB));
+    // No browser shows it as a page, nor in a frame.
+    for dest in ["document", "iframe"] {
+        let mut lines = own_page(&alice, LAB);
+        lines.insert("sec-fetch-mode", "navigate".parse().unwrap());
+        lines.insert("sec-fetch-dest", dest.parse().unwrap());
+        assert_eq!(told(LAB, lines).await.status, StatusCode::BAD_REQUEST, "{dest}");
+    }
     for method in [Method::HEAD, Method::POST, Method::OPTIONS] {
         let refused = world
             .page(method.clone(), &url, own_page(&alice, LAB), String::new())
@@ -339,22 +374,33 @@ async fn strangers_learn_no_more_than_of_a_workspace_that_is_not_there() {
 }
 
 #[tokio::test]
-async fn a_workspace_has_thirty_two_streams_and_leaves_others_theirs() {
+async fn a_session_has_eight_streams_and_a_workspace_thirty_two_and_others_theirs() {
     let world = watched().await;
-    let alice = signed_in(&world, "alice", LAB).await;
+    let mut sessions = vec![];
+    for _ in 0..5 {
+        sessions.push(signed_in(&world, "alice", LAB).await);
+    }
     let bob = signed_in(&world, "bob", BOBS).await;
     world.publish(vec![
         starting(LAB, "alice", reason::STARTING, false),
         starting(BOBS, "bob", reason::STARTING, false),
     ]);
-    let lines = own_page(&alice, LAB);
+    let one_too_many = async |lines: &HeaderMap| {
+        let refused = ask(&world.pages, LAB, lines.clone()).await;
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(refused.headers().contains_key("retry-after"));
+    };
     let mut open = vec![];
-    for _ in 0..32 {
-        open.push(events(&world.pages, LAB, lines.clone()).await);
+    for session in &sessions[..4] {
+        let lines = own_page(session, LAB);
+        for _ in 0..8 {
+            open.push(events(&world.pages, LAB, lines.clone()).await);
+        }
+        // The same session, while the workspace has room for another.
+        one_too_many(&lines).await;
     }
-    let refused = ask(&world.pages, LAB, lines.clone()).await;
-    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert!(refused.headers().contains_key("retry-after"));
+    let lines = own_page(&sessions[4], LAB);
+    one_too_many(&lines).await;
     drop(events(&world.pages, BOBS, own_page(&bob, BOBS)).await);
     open.pop();
     drop(events(&world.pages, LAB, lines.clone()).await);
