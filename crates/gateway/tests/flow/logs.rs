@@ -4,6 +4,7 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashSet};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -505,8 +506,39 @@ async fn the_api_server_fails(site: &Site) {
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
+/// Named in the environment of the process that the test starts for itself.
+const ALONE: &str = "GATEWAY_LOGS_ALONE";
+
+/// Its name.
+const TEST: &str = "no_line_of_any_level_and_no_audit_record_holds_a_piece_of_anything_secret";
+
+/// Runs the same test in a process of its own. What strangers bring about is logged once in a while for the whole process, and other
+/// tests bring about the same.
+fn run_alone() {
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or_default();
+    assert!(
+        name.ends_with(TEST),
+        "tests run in threads of their names: {name}"
+    );
+    let run = Command::new(std::env::current_exe().unwrap())
+        .args([name, "--exact", "--nocapture"])
+        .env(ALONE, "yes")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&run.stdout);
+    let failure = String::from_utf8_lossy(&run.stderr);
+    assert!(
+        run.status.success() && told.contains("1 passed"),
+        "{told}{failure}"
+    );
+}
+
 #[tokio::test]
 async fn no_line_of_any_level_and_no_audit_record_holds_a_piece_of_anything_secret() {
+    if std::env::var_os(ALONE).is_none() {
+        return run_alone();
+    }
     let (log, _logging) = capture();
     let site = Site::new().await;
     all_goes_well(&site).await;

@@ -27,13 +27,14 @@ macro_rules! sources {
 
 /// What they are made of. The tool changes all the time, and agents are not to be replaced for that: it would cut open
 /// connections.
-const SOURCES: [(&str, &str); 9] = sources![
+const SOURCES: [(&str, &str); 10] = sources![
     "forward.rs",
     "netpol/allow.rs",
     "netpol/apply.rs",
     "netpol/cases.rs",
     "netpol/cidr.rs",
     "netpol/mod.rs",
+    "netpol/naive.rs",
     "netpol/render.rs",
     "netpol/select.rs",
     "netpol/world.rs"
