@@ -68,26 +68,11 @@ fn filter(level: &str) -> (EnvFilter, Option<String>) {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::io;
-    use std::sync::{Arc, Mutex};
+
+    use testkit::log::Log;
 
     use super::*;
     use crate::{rotating_keys, shared_secret};
-
-    /// What is logged.
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     /// What becomes of keys in a Secret, of an API server that answers this.
     async fn asked(answer: &'static str) -> Result<(), rotating_keys::Error> {
@@ -129,7 +114,7 @@ mod tests {
             tracing::debug!(target: WATCHES, "not for logs");
             tracing::warn!(target: WATCHES, "refused");
         }
-        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let text = log.text();
         assert!(!text.contains("not for logs"), "{text}");
         assert_eq!(text.matches("and what is ours").count(), 2, "{text}");
         assert_eq!(text.matches("refused").count(), 2, "{text}");

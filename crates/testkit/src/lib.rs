@@ -8,6 +8,7 @@ pub mod documented;
 pub mod faults;
 pub mod issuer;
 pub mod lagging;
+pub mod log;
 pub mod objects;
 pub mod store;
 mod watches;

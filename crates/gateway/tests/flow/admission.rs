@@ -71,7 +71,7 @@ async fn an_account_outside_gets_a_page_that_names_it_hides_the_rule_and_leads_t
         }
         assert!(world.sessions().is_empty());
         assert_eq!(outsider.cookie("auth.ws.example", "__Host-session"), None);
-        let told = world.log.records("not_admitted", 1).await;
+        let told = world.records("not_admitted", 1).await;
         assert_eq!(told[0]["user"], "alice");
         assert_eq!(told[0]["issuer"], ISSUER);
         assert_eq!(told[0]["rule"], format!("not_admitted_{rule}"));
@@ -121,7 +121,7 @@ async fn who_leaves_the_group_is_out_with_the_next_renewal() {
     world.pass(5 * MINUTES);
     assert_eq!(alice.step(&lab()).await.status, StatusCode::OK);
     until(&world, "the session is over", || world.sessions().is_empty()).await;
-    let ended = world.log.records("logout", 1).await;
+    let ended = world.records("logout", 1).await;
     assert_eq!(
         (&ended[0]["user"], &ended[0]["by"]),
         (&json!("alice"), &json!("not_admitted_group"))
@@ -161,7 +161,7 @@ async fn an_address_is_looked_at_again_at_every_renewal_and_the_first_one_counts
     world.pass(5 * MINUTES);
     alice.step(&lab()).await;
     until(&world, "the session is over", || world.sessions().is_empty()).await;
-    let ended = world.log.records("logout", 1).await;
+    let ended = world.records("logout", 1).await;
     assert_eq!(ended[0]["by"], "not_admitted_email_domain");
 }
 

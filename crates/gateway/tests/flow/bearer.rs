@@ -76,7 +76,7 @@ async fn a_service_account_s_token_admits_to_what_its_account_may_open() {
         assert_eq!(get(world, OPEN, with(&robot)).await.status, StatusCode::OK);
     }
     assert_eq!(asked(world), [""; 0], "from memory");
-    let opened = world.log.records("opened", 1).await.remove(0);
+    let opened = world.records("opened", 1).await.remove(0);
     assert_eq!(
         (&opened["user"], &opened["token"]),
         (&json!(ROBOT), &json!("service_account"))
@@ -110,7 +110,7 @@ async fn the_question_about_the_right_says_all_that_the_api_server_said_of_the_a
         spec["extra"],
         json!({"authentication.kubernetes.io/pod-name": ["job-1"]})
     );
-    let denied = tokens.world.log.records("denied", 1).await.remove(0);
+    let denied = tokens.world.records("denied", 1).await.remove(0);
     assert_eq!(
         (&denied["rule"], &denied["token"]),
         (&json!("no_right"), &json!("service_account"))
@@ -178,7 +178,7 @@ async fn a_token_for_the_api_server_is_refused_unasked_with_the_way_to_the_right
         );
     }
     assert_eq!(asked(&tokens.world), [""; 0]);
-    let refused = tokens.world.log.records("token_refused", 3).await.remove(0);
+    let refused = tokens.world.records("token_refused", 3).await.remove(0);
     assert_eq!(refused["reason"], "other_audience");
 }
 
@@ -316,7 +316,7 @@ async fn garbage_and_forgeries_are_refused_and_no_token_is_in_the_log() {
             "the API server's own words"
         );
     }
-    let records = tokens.world.log.records("token_refused", 7).await;
+    let records = tokens.world.records("token_refused", 7).await;
     for secret in [&forged, &good] {
         let (_, signature) = secret.rsplit_once('.').unwrap();
         assert!(!serde_json::to_string(&records).unwrap().contains(signature));

@@ -20,7 +20,7 @@ async fn a_person_s_token_is_as_good_as_their_login() {
     let answer = get(&tokens.world, LAB, with(&alice)).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     assert!(!answer.headers.contains_key("authorization"));
-    let opened = tokens.world.log.records("opened", 1).await.remove(0);
+    let opened = tokens.world.records("opened", 1).await.remove(0);
     assert_eq!(
         (&opened["user"], &opened["token"], &opened["rule"]),
         (&json!("alice"), &json!("person"), &json!("owner"))
@@ -91,7 +91,7 @@ async fn claims_become_names_as_at_a_login_and_keep_people_out_as_there() {
         assert_eq!(answer.status.as_u16(), status, "{claims}: {}", answer.body);
         assert!(answer.body.contains(told), "{claims}: {}", answer.body);
     }
-    let kept_out = tokens.world.log.records("not_admitted", 2).await;
+    let kept_out = tokens.world.records("not_admitted", 2).await;
     assert_eq!(kept_out[0]["rule"], "not_admitted_group");
     assert_eq!(kept_out[1]["rule"], "not_admitted_email_domain");
 }

@@ -101,11 +101,11 @@ async fn the_audit_log_calls_a_workspace_opened_once_somebody_is_in_it() {
     let (alice, callback) = with_code(&world).await;
     world.publish(vec![target(LAB, "bob", AccessType::OwnerOnly)]);
     alice.step(&callback).await;
-    world.log.records("denied", 1).await;
-    assert!(world.log.records("opened", 0).await.is_empty());
+    world.records("denied", 1).await;
+    assert!(world.records("opened", 0).await.is_empty());
     world.publish(vec![target(LAB, "alice", AccessType::OwnerOnly)]);
     assert!(alice.open(&lab()).await.is_inside());
-    assert_eq!(world.log.records("opened", 1).await.len(), 1);
+    assert_eq!(world.records("opened", 1).await.len(), 1);
 }
 
 #[tokio::test]

@@ -91,7 +91,7 @@ async fn a_session_that_was_planted_before_a_login_is_not_the_one_that_it_makes(
     let landing = mallory.open(&lab()).await;
     assert_eq!(landing.answer.status, StatusCode::FORBIDDEN, "{landing:#?}");
     assert!(!is_in(&mallory).await);
-    let denied = world.log.records("denied", 1).await;
+    let denied = world.records("denied", 1).await;
     assert!(
         denied.iter().all(|record| record["user"] == "mallory"),
         "{denied:?}"

@@ -303,7 +303,7 @@ async fn a_guest_is_refused_like_a_stranger_and_the_log_says_why() {
     let refused = alice.open(&url(OPEN, "/")).await.answer;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     assert_eq!(refused.told(), nothing.told());
-    let records = world.log.records("denied", 2).await;
+    let records = world.records("denied", 2).await;
     assert_eq!(
         (&records[0]["rule"], &records[1]["rule"]),
         (&json!("no_workspace"), &json!("one_origin"))

@@ -15,6 +15,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use testkit::api_server::Fault;
 use testkit::issuer::Signature;
+use testkit::log::Log;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::Dispatch;
@@ -26,7 +27,7 @@ use super::bearer::with;
 use super::sign_out::sign_out;
 use crate::support::browser::{Answer, Browser, Landing, NAVIGATION, headers};
 use crate::support::tokens::{CLUSTER, ROBOT, Tokens, token};
-use crate::support::world::{AUTH, ISSUER, LAB, Log, NOW, OPEN, World, origin};
+use crate::support::world::{AUTH, ISSUER, LAB, NOW, OPEN, World, origin};
 
 /// Parameters, form fields and members of answers whose values are secret.
 const NAMES: [&str; 11] = [

@@ -349,7 +349,7 @@ async fn the_audit_log_tells_each_way_in_once_and_every_refusal() {
         assert!(grace.open(&format!("{}/", origin(&host(name)))).await.is_inside());
         assert_eq!(tries(&grace, name).await, (true, true));
     }
-    let opened = world.log.records("opened", 3).await;
+    let opened = world.records("opened", 3).await;
     let rules: Vec<_> = opened
         .iter()
         .map(|record| record["rule"].as_str().unwrap())
@@ -360,12 +360,12 @@ async fn the_audit_log_tells_each_way_in_once_and_every_refusal() {
             .iter()
             .all(|record| record["user"] == "grace" && record["namespace"] == "team")
     );
-    let administered = world.log.records("administered", 1).await;
+    let administered = world.records("administered", 1).await;
     assert_eq!(administered[0]["workspace"], "w01");
     let eve = browser(&world, PEOPLE[4]);
     eve.open(&format!("{}/", origin(&host("w01")))).await;
     eve.open(&format!("{}/", origin(&host("nothing")))).await;
-    let denied = world.log.records("denied", 2).await;
+    let denied = world.records("denied", 2).await;
     assert_eq!(
         (&denied[0]["user"], &denied[0]["rule"]),
         (&json!("eve"), &json!("not_owner"))

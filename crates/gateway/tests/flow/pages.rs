@@ -109,7 +109,7 @@ async fn a_refusal_has_an_identifier_that_stands_in_the_audit_log() {
     let refused = bob.open(&format!("{}/", origin(LAB))).await.answer;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     is_page(&refused);
-    let records = world.log.records("denied", 1).await;
+    let records = world.records("denied", 1).await;
     assert_eq!(records[0]["request"], refused.request.clone().unwrap());
     let again = bob.open(&format!("{}/", origin(LAB))).await.answer;
     assert_ne!(again.request, refused.request);

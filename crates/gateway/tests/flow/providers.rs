@@ -89,7 +89,7 @@ async fn people_choose_and_one_name_at_two_providers_is_two_people() {
         let refused = browser.open(&page(others)).await.answer;
         assert_eq!(refused.status, StatusCode::FORBIDDEN, "{choice}");
     }
-    let told = world.log.records("login", 2).await;
+    let told = world.records("login", 2).await;
     let users: Vec<_> = told
         .iter()
         .map(|record| record["user"].as_str().unwrap())

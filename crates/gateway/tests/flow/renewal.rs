@@ -247,7 +247,7 @@ async fn a_session_of_another_issuer_ends_and_no_token_of_it_goes_to_this_one() 
     assert!(world.app.sessions.peek(id).is_some());
     until(&world, "the end of the session", || world.sessions().is_empty()).await;
     assert_eq!(questions(&world), 0);
-    let told = world.log.records("logout", 1).await;
+    let told = world.records("logout", 1).await;
     assert_eq!(
         (&told[0]["user"], &told[0]["by"]),
         (&json!("alice"), &json!("another_issuer"))

@@ -151,7 +151,7 @@ async fn signing_out_everywhere_can_be_repeated_until_all_sessions_are_gone() {
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
     assert!(world.sessions().is_empty());
     assert_eq!(there.step(&lab()).await.status, StatusCode::FOUND);
-    let told = world.log.records("logout", 2).await;
+    let told = world.records("logout", 2).await;
     assert!(
         told.iter()
             .all(|record| record["user"] == "alice" && record["by"] == "person_everywhere"),

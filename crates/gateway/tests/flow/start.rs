@@ -122,10 +122,10 @@ async fn a_start_is_in_the_audit_log_once_and_what_starts_nothing_is_not() {
     // Runs by now.
     press(&alice, Some(AUTH), &format!("host={LAB}")).await;
     press(&alice, Some(AUTH), &format!("host={BOBS}")).await;
-    world.log.records("denied", 1).await;
-    let started = world.log.records("started", 1).await;
+    world.records("denied", 1).await;
+    let started = world.records("started", 1).await;
     assert_eq!(started.len(), 1, "{started:?}");
-    let login = world.log.records("login", 1).await;
+    let login = world.records("login", 1).await;
     for (field, value) in [
         ("user", "alice"),
         ("namespace", "team"),

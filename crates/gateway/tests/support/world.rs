@@ -1,6 +1,5 @@
 //! A gateway with its neighbours in memory.
 
-use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -40,6 +39,7 @@ use rules::access::Policy;
 use serde_json::json;
 use testkit::api_server::ApiServer;
 use testkit::issuer::Issuer;
+use testkit::log::Log;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -79,45 +79,6 @@ pub(crate) struct World {
 
 /// A provider's answer to this question -> what arrives.
 pub(crate) type Between = dyn Fn(&Request<Vec<u8>>, Response<Vec<u8>>) -> Response<Vec<u8>> + Send;
-
-/// A log, as it is written.
-#[derive(Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-
-    /// The records of this event, once there are `count`.
-    pub(crate) async fn records(&self, event: &str, count: usize) -> Vec<serde_json::Value> {
-        // A thread of its own writes.
-        for _ in 0..5_000 {
-            let text = self.text();
-            let records = text.lines().map(|line| serde_json::from_str(line).unwrap());
-            let found: Vec<serde_json::Value> = records
-                .filter(|record: &serde_json::Value| record["event"] == event)
-                .collect();
-            if found.len() >= count {
-                return found;
-            }
-            tokio::task::yield_now().await;
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        panic!("no {count} records of {event}: {}", self.text());
-    }
-}
 
 pub(crate) fn origin(host: &str) -> String {
     format!("https://{host}:8443")
@@ -178,6 +139,24 @@ fn snapshot() -> Snapshot {
 }
 
 impl World {
+    /// The audit records of this event, once there are `count`.
+    pub(crate) async fn records(&self, event: &str, count: usize) -> Vec<serde_json::Value> {
+        // A thread of its own writes.
+        for _ in 0..5_000 {
+            let text = self.log.text();
+            let records = text.lines().map(|line| serde_json::from_str(line).unwrap());
+            let found: Vec<serde_json::Value> = records
+                .filter(|record: &serde_json::Value| record["event"] == event)
+                .collect();
+            if found.len() >= count {
+                return found;
+            }
+            tokio::task::yield_now().await;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!("no {count} records of {event}: {}", self.log.text());
+    }
+
     /// A gateway that found its identity provider.
     pub(crate) async fn new() -> Self {
         let world = Self::without_provider();

@@ -155,13 +155,12 @@ fn is_account(user: &UserInfo) -> bool {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
-    use std::io;
-    use std::sync::{Arc, Mutex};
 
     use http::{Response, StatusCode};
     use http_body_util::{BodyExt as _, Full};
     use kube::client::Body;
     use serde_json::json;
+    use testkit::log::Log;
     use tower::service_fn;
     use tracing_subscriber::fmt;
 
@@ -251,21 +250,6 @@ mod tests {
         assert_eq!(review.status.unwrap().error.unwrap(), "(token)");
     }
 
-    /// What is logged, as text.
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     /// A client of an API server that repeats questions, cut short by so many bytes.
     fn repeating(status: StatusCode, cut: usize) -> Client {
         let answer = move |request: http::Request<Body>| async move {
@@ -292,7 +276,7 @@ mod tests {
             let reviews = Reviews::new(repeating(status, cut));
             let asked = reviews.ask("not.for.logs", SITE).await;
             assert_eq!(asked.err(), Some(Unfit::Unavailable), "{status}");
-            let text = String::from_utf8(std::mem::take(&mut *log.0.lock().unwrap())).unwrap();
+            let text = log.take();
             assert!(text.contains(told), "{text}");
             assert!(!text.contains("not.for.logs"), "{text}");
         }
