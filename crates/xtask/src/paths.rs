@@ -16,7 +16,8 @@ pub(crate) struct Paths {
 }
 
 impl Paths {
-    /// Cache from `$JUPYTER_K8S_CACHE`, else `~/.cache/jupyter-k8s`; checkout from the place the tool was built in.
+    /// Cache from `$JUPYTER_K8S_CACHE`, else `~/.cache/jupyter-k8s`; checkout from where cargo runs the tool, else where it was built:
+    /// checkouts that share a target folder may share the tool as well.
     ///
     /// # Errors
     /// When the variable is not an absolute path, or neither it nor `HOME` is set.
@@ -34,11 +35,9 @@ impl Paths {
             "{CACHE_VARIABLE} must be an absolute path, not `{}`",
             cache.display()
         );
+        let package = variable("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
         // crates/xtask -> the workspace's root
-        let clone = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .ancestors()
-            .nth(2)
-            .map(Path::to_path_buf);
+        let clone = package.ancestors().nth(2).map(Path::to_path_buf);
         Ok(Self {
             cache,
             clone: clone.context("the tool was built outside a checkout")?,
