@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use api::{
     Workspace, WorkspaceSpec,
-    workspace::{Phase, ResourceRequirements},
+    workspace::{DesiredStatus, Phase, ResourceRequirements},
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::{
@@ -70,6 +70,18 @@ pub async fn reached(workspaces: &Api<Workspace>, name: &str, phase: Phase) -> a
 pub async fn set(workspaces: &Api<Workspace>, name: &str, spec: Value) -> anyhow::Result<Workspace> {
     let patch = Patch::Merge(json!({"spec": spec}));
     Ok(workspaces.patch(name, &PatchParams::default(), &patch).await?)
+}
+
+/// Stops the workspace and waits until it has stopped.
+pub async fn stop(workspaces: &Api<Workspace>, name: &str) -> anyhow::Result<Workspace> {
+    set(workspaces, name, json!({"desiredStatus": DesiredStatus::Stopped})).await?;
+    reached(workspaces, name, Phase::Stopped).await
+}
+
+/// Starts the workspace and waits until it runs.
+pub async fn start(workspaces: &Api<Workspace>, name: &str) -> anyhow::Result<Workspace> {
+    set(workspaces, name, json!({"desiredStatus": DesiredStatus::Running})).await?;
+    reached(workspaces, name, Phase::Running).await
 }
 
 /// Makes a workspace of the echo server as alice and waits until it runs.

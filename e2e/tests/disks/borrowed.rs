@@ -4,7 +4,7 @@ use api::{
     Workspace,
     condition::reason,
     names,
-    workspace::{DesiredStatus, Phase},
+    workspace::Phase,
 };
 use e2e::{
     cluster::{self, Scratch},
@@ -46,8 +46,7 @@ async fn an_existing_claim_is_home_of_one_at_a_time_and_is_never_deleted() -> an
     assert!(message.contains("workspace one"), "{message}");
     assert_eq!(pods_of(&scratch, "two").await?, Vec::<String>::new());
 
-    workspace::set(&alice, "one", json!({"desiredStatus": DesiredStatus::Stopped})).await?;
-    workspace::reached(&alice, "one", Phase::Stopped).await?;
+    workspace::stop(&alice, "one").await?;
     let pod = pod_of(&alice, "two").await?;
     assert_eq!(
         shell(&scratch, &pod, "cat /home/all/alice/notes").await?,

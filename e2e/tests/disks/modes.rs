@@ -2,7 +2,7 @@
 
 use api::{
     Workspace,
-    workspace::{DesiredStatus, Phase},
+    workspace::Phase,
 };
 use e2e::{
     cluster::{self, Scratch},
@@ -79,10 +79,8 @@ async fn a_disk_grows_only_and_moves_to_no_other_class() -> anyhow::Result<()> {
     }
     let told = workspace::reached(&alice, "ws", Phase::Running).await?;
     // A stop and a start at the old size.
-    workspace::set(&alice, "ws", json!({"desiredStatus": DesiredStatus::Stopped})).await?;
-    workspace::reached(&alice, "ws", Phase::Stopped).await?;
-    workspace::set(&alice, "ws", json!({"desiredStatus": DesiredStatus::Running})).await?;
-    let again = workspace::reached(&alice, "ws", Phase::Running).await?;
+    workspace::stop(&alice, "ws").await?;
+    let again = workspace::start(&alice, "ws").await?;
     let run = |workspace: &Workspace| workspace.status.as_ref().and_then(|status| status.run_id.clone());
     assert_ne!(run(&told), run(&again));
     scratch.finish().await

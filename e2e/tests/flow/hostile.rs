@@ -24,6 +24,22 @@ async fn tries(browser: &Browser, script: &str, target: &str) -> anyhow::Result<
     Ok(browser.page.execute_async(&script, vec![target.into()]).await?)
 }
 
+/// Submits a form with these fields from a hostile page, and waits until the browser is at what it answered.
+async fn submits(browser: &Browser, fields: &str, target: &str) -> anyhow::Result<()> {
+    let script = format!(
+        "done(''); const f = document.createElement('form'); f.method = 'post'; f.action = target; f.innerHTML = '{fields}'; document.body.append(f); f.submit()"
+    );
+    tries(browser, &script, target).await?;
+    wait::until("the form to be answered", wait::USUAL, || async {
+        let url = browser.page.current_url().await;
+        match url.map_err(|error| error.to_string())? {
+            url if url.as_str() == target => Ok(()),
+            url => Err(url.to_string()),
+        }
+    })
+    .await
+}
+
 /// What a page can do without leaving, and what tells it that it got nothing. `target` ends in what the pod's log is searched for.
 const ATTEMPTS: [(&str, &str, &str); 9] = [
     (
@@ -105,21 +121,7 @@ async fn a_hostile_page_gets_nothing_of_another_workspace_or_of_the_sign_in_host
         format!("{auth}sign-out"),
         format!("{auth}start"),
     ] {
-        let script = "done(''); const f = document.createElement('form'); f.method = 'post'; f.action = target; document.body.append(f); f.submit()";
-        tries(&browser, script, &target).await?;
-        wait::until("the form to be answered", wait::USUAL, || async {
-            let url = browser
-                .page
-                .current_url()
-                .await
-                .map_err(|error| error.to_string())?;
-            if url.as_str() == target {
-                Ok(())
-            } else {
-                Err(url.to_string())
-            }
-        })
-        .await?;
+        submits(&browser, "", &target).await?;
         browser.visit(&hostile).await?;
     }
     // Nothing of it was done: she is signed in, and the victim's pod never heard of it.
@@ -230,24 +232,8 @@ async fn nobody_s_page_or_form_starts_a_stopped_workspace_of_somebody_else() -> 
     let environment = Environment::get()?;
     let auth = environment.origin(&environment.auth_host());
     let target = format!("{auth}/start");
-    let form = format!(
-        "const f = document.createElement('form'); f.method = 'post'; f.action = target; f.innerHTML = '<input name=host value={}>'; document.body.append(f); f.submit()",
-        workspace::host(&bobs)?
-    );
-    tries(&browser, &format!("done(''); {form}"), &target).await?;
-    wait::until("the form to be answered", wait::USUAL, || async {
-        let url = browser
-            .page
-            .current_url()
-            .await
-            .map_err(|error| error.to_string())?;
-        if url.as_str() == target {
-            Ok(())
-        } else {
-            Err(url.to_string())
-        }
-    })
-    .await?;
+    let field = format!("<input name=host value={}>", workspace::host(&bobs)?);
+    submits(&browser, &field, &target).await?;
     let told = browser.text().await?;
     assert!(
         told.contains("CrossOrigin") || told.contains("another origin"),

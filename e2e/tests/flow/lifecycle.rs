@@ -70,8 +70,7 @@ async fn files_survive_stop_and_start_and_nothing_survives_deletion() -> anyhow:
     let claim = claims.list(&of("disk")).await?.items;
     assert_eq!(claim.len(), 1);
 
-    workspace::set(&alice, "disk", json!({"desiredStatus": DesiredStatus::Stopped})).await?;
-    let stopped = workspace::reached(&alice, "disk", Phase::Stopped).await?;
+    let stopped = workspace::stop(&alice, "disk").await?;
     assert!(pods.list(&of("disk")).await?.items.is_empty());
     assert_eq!(claims.list(&of("disk")).await?.items[0].uid(), claim[0].uid());
     assert!(stopped.status.is_some_and(|status| status.endpoint.is_none()));
@@ -90,8 +89,7 @@ async fn files_survive_stop_and_start_and_nothing_survives_deletion() -> anyhow:
     })
     .await?;
 
-    workspace::set(&alice, "disk", json!({"desiredStatus": DesiredStatus::Running})).await?;
-    let again = workspace::reached(&alice, "disk", Phase::Running).await?;
+    let again = workspace::start(&alice, "disk").await?;
     assert_ne!(workspace::run_id(&again)?, workspace::run_id(&first)?);
     assert_eq!(claims.list(&of("disk")).await?.items[0].uid(), claim[0].uid());
     let pod = workspace::pod(&again)?;
@@ -224,8 +222,7 @@ async fn labels_and_annotations_of_others_stay_on_every_child_through_changes_a_
     mark::<NetworkPolicy>(&scratch, child).await?;
     mark::<Deployment>(&scratch, child).await?;
     // The Deployment is written at the stop and at the start.
-    workspace::set(&alice, "ws", json!({"desiredStatus": DesiredStatus::Stopped})).await?;
-    workspace::reached(&alice, "ws", Phase::Stopped).await?;
+    workspace::stop(&alice, "ws").await?;
     let restart = json!({"desiredStatus": DesiredStatus::Running, "displayName": "again"});
     workspace::set(&alice, "ws", restart).await?;
     workspace::reached(&alice, "ws", Phase::Running).await?;

@@ -242,13 +242,7 @@ async fn a_profile_s_runtime_class_runs_the_pod_and_one_that_the_node_does_not_k
     );
 
     let workspaces = scratch.api::<Workspace>();
-    workspace::set(
-        &workspaces,
-        "ws",
-        json!({"desiredStatus": DesiredStatus::Stopped}),
-    )
-    .await?;
-    workspace::reached(&workspaces, "ws", Phase::Stopped).await?;
+    workspace::stop(&workspaces, "ws").await?;
     set_runtime_class(&scratch, &named("unknown")).await?;
     workspace::set(
         &workspaces,

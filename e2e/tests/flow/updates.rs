@@ -113,10 +113,7 @@ async fn an_edit_waits_for_stop_and_start_and_is_listed_until_then() -> anyhow::
         ["spec.env", "spec.shmSize"]
     );
     assert_eq!(scene.pod().await?, before, "nothing reached the pod");
-    scene
-        .set(json!({"desiredStatus": DesiredStatus::Stopped}))
-        .await?;
-    let stopped = scene.reached(Phase::Stopped).await?;
+    let stopped = workspace::stop(&scene.alice, "ws").await?;
     assert_eq!(stopped.status.unwrap_or_default().pending_update, [""; 0]);
     scene
         .set(json!({"desiredStatus": DesiredStatus::Running}))
@@ -162,10 +159,7 @@ async fn a_changed_port_is_the_service_s_after_the_next_start_and_one_changed_by
         .await?;
     is(before).await?;
     let first = scene.pod().await?;
-    scene
-        .set(json!({"desiredStatus": DesiredStatus::Stopped}))
-        .await?;
-    scene.reached(Phase::Stopped).await?;
+    workspace::stop(&scene.alice, "ws").await?;
     scene
         .set(json!({
             "port": 9000,
@@ -258,10 +252,7 @@ async fn a_pod_template_changed_by_hand_is_told_and_put_right_at_the_next_start(
     let ws = scene.reached(Phase::Running).await?;
     let message = ws.status.and_then(|status| status.message).unwrap_or_default();
     assert!(message.contains("changed by \"somebody\""), "{message}");
-    scene
-        .set(json!({"desiredStatus": DesiredStatus::Stopped}))
-        .await?;
-    scene.reached(Phase::Stopped).await?;
+    workspace::stop(&scene.alice, "ws").await?;
     scene
         .set(json!({"desiredStatus": DesiredStatus::Running}))
         .await?;
@@ -285,10 +276,7 @@ async fn a_workspace_stopped_while_it_starts_has_no_pod_and_an_edit_while_stoppe
         (pods.len() == 1).then_some(()).ok_or_else(|| "no pod".to_owned())
     })
     .await?;
-    scene
-        .set(json!({"desiredStatus": DesiredStatus::Stopped}))
-        .await?;
-    scene.reached(Phase::Stopped).await?;
+    workspace::stop(&scene.alice, "ws").await?;
     assert!(scene.pods().await?.is_empty());
     let image = workspace::echo("ws")?.spec.image;
     let mut edit = colour("late");

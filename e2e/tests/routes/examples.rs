@@ -133,8 +133,7 @@ async fn a_route_goes_at_stop_and_comes_back_at_start() -> anyhow::Result<()> {
     routes(&scratch, "ws", &[]).await?;
     edge.answers(&host, 404).await?;
     workspace::reached(&alice, "ws", Phase::Stopped).await?;
-    workspace::set(&alice, "ws", json!({"desiredStatus": "Running"})).await?;
-    workspace::reached(&alice, "ws", Phase::Running).await?;
+    workspace::start(&alice, "ws").await?;
     routes(&scratch, "ws", &by("ingress")).await?;
     edge.answers(&host, 200).await?;
     workspace::delete(&alice, "ws").await?;

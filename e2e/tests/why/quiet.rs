@@ -49,26 +49,14 @@ async fn start_stop_start(scene: &Scene) -> anyhow::Result<()> {
         .create(json!({"desiredStatus": DesiredStatus::Stopped}))
         .await?;
     scene.reached(Phase::Stopped).await?;
-    workspace::set(
-        &scene.alice,
-        &scene.name,
-        json!({"desiredStatus": DesiredStatus::Running}),
-    )
-    .await?;
-    let running = scene.reached(Phase::Running).await?;
+    let running = workspace::start(&scene.alice, &scene.name).await?;
     let counts = running
         .status
         .and_then(|status| status.containers)
         .unwrap_or_default();
     anyhow::ensure!((counts.ready, counts.total) == (1, 1), "{counts:?}");
     expect(scene, &[reason::STARTING, reason::READY]).await?;
-    workspace::set(
-        &scene.alice,
-        &scene.name,
-        json!({"desiredStatus": DesiredStatus::Stopped}),
-    )
-    .await?;
-    scene.reached(Phase::Stopped).await?;
+    workspace::stop(&scene.alice, &scene.name).await?;
     let all = [reason::STARTING, reason::READY, reason::STOPPING, reason::STOPPED];
     expect(scene, &all).await?;
     scene.cleared().await
