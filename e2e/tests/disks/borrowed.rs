@@ -1,11 +1,6 @@
 //! Existing claims as homes and volumes.
 
-use api::{
-    Workspace,
-    condition::reason,
-    names,
-    workspace::Phase,
-};
+use api::{Workspace, condition::reason, names, workspace::Phase};
 use e2e::{
     cluster::{self, Scratch},
     workspace,

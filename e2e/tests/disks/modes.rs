@@ -1,9 +1,6 @@
 //! Each kind of home, and what a disk may become.
 
-use api::{
-    Workspace,
-    workspace::Phase,
-};
+use api::{Workspace, workspace::Phase};
 use e2e::{
     cluster::{self, Scratch},
     workspace,
