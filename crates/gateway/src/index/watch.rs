@@ -375,9 +375,15 @@ mod tests {
             Hindrance::Late(Duration::from_secs(5)),
         );
         freshness.seen(1);
+        let beat = |number| {
+            freshness.sent(number);
+            freshness.seen(number);
+        };
         sleep(Duration::from_secs(4)).await;
+        beat(2);
         assert_eq!(freshness.age(), Age::Late);
         sleep(Duration::from_secs(2)).await;
+        beat(3);
         assert_eq!(freshness.age(), Age::Fresh);
     }
 }

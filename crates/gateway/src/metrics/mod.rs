@@ -180,7 +180,7 @@ impl Metrics {
         self.bearer.get_or_create(&labels).inc();
     }
 
-    /// How far the index lags behind.
+    /// How old the index may be.
     pub fn index_lag(&self, lag: Duration) {
         self.index_lag.set(lag.as_secs_f64());
     }

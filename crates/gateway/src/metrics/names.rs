@@ -74,7 +74,7 @@ impl Metrics {
     fn register_index(&self, registry: &mut Registry) {
         registry.register_with_unit(
             "index_lag",
-            "How long the oldest heartbeat is under way that has not come back, or the watch is broken that is so the longest; 0 when nothing lags",
+            "How old the index may be, when last looked at: time since the last heartbeat that came back was sent, or since a broken watch is known to have told all; up to a second and a round trip where all is well",
             Unit::Seconds,
             self.index_lag.clone(),
         );

@@ -12,12 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::event::{self, Event};
 use crate::index::Target;
+use crate::index::freshness::LOOK;
 use crate::pages::{self, End};
 use crate::verify::decision::Allow;
 use crate::verify::{AppState, Grant};
 
-/// How often the right of whoever follows is looked at again, as of an open websocket.
-const LOOK: Duration = Duration::from_millis(750);
 /// Pause after which a line without content is sent.
 const IDLE: Duration = Duration::from_secs(15);
 /// Longest life of a stream. Whoever still waits comes again, and is told on from there.

@@ -29,6 +29,7 @@ use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use self::pipe::{Cut, pipe};
+use crate::index::freshness::LOOK;
 use crate::index::{Index, Place, Target};
 use crate::listen;
 use crate::listen::slots::Slots;
@@ -53,8 +54,6 @@ const DIALS_OF_ALL: usize = 512;
 const DIAL: Duration = Duration::from_secs(10);
 /// Bytes of the head of a pod's answer.
 const ANSWER_HEAD: usize = 64 * 1024;
-/// How often an open socket's right is looked at again. Access that ended closes it within this and `pipe`'s grace.
-const LOOK: Duration = Duration::from_millis(750);
 
 /// The relay: every request with an Upgrade header on a workspace's host ends here.
 #[derive(Debug)]
@@ -244,7 +243,7 @@ impl<D: Doorkeeper> Relay<D> {
     /// Ends when the socket must: the replica stops, or what admitted the person holds no longer.
     async fn cut(&self, target: &Target, grant: &D::Grant) -> Cut {
         let lost = async {
-            // Both held a moment ago. A session that was looked up may take as long to arrive by the watch.
+            // Both held a moment ago. Access that ended closes the socket within this and `pipe`'s grace. A session that was looked up may take as long to arrive by the watch.
             loop {
                 sleep(LOOK).await;
                 if !(self.doorkeeper.holds(grant) && self.leads_to(target)) {

@@ -43,12 +43,38 @@ async fn a_lagging_index_issues_nothing_then_lets_nobody_in_then_ends_sockets() 
     assert!(world.handshake(LAB, &handshake).await.is_none());
     assert!(world.app.holds(&grant));
 
-    advance(Duration::from_mins(1)).await;
+    // The last look within the stated time ends them.
+    advance(Duration::from_millis(59_249)).await;
+    assert!(world.app.holds(&grant));
+    advance(Duration::from_millis(1)).await;
     assert!(!world.app.holds(&grant));
 
-    world.app.freshness.seen(1);
+    // That one came back says what was, and not what is.
+    freshness.seen(1);
+    assert_eq!(page().await.status, StatusCode::SERVICE_UNAVAILABLE);
+    freshness.sent(2);
+    freshness.seen(2);
     assert_eq!(page().await.status, StatusCode::OK);
     assert!(alice.open(&format!("{}/", origin(OPEN))).await.is_inside());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_stood_still_for_too_long_lets_nobody_in_until_it_hears_of_the_api_server_again() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    assert!(alice.open(&lab()).await.is_inside());
+    let page = async || alice.send("GET", &lab(), headers(&NAVIGATION)).await.status;
+    let freshness = &world.app.freshness;
+    freshness.sent(1);
+    freshness.seen(1);
+    assert_eq!(page().await, StatusCode::OK);
+    // Nothing is under way, and nothing was missed.
+    advance(Duration::from_mins(1)).await;
+    assert_eq!(page().await, StatusCode::SERVICE_UNAVAILABLE);
+    freshness.sent(2);
+    assert_eq!(page().await, StatusCode::SERVICE_UNAVAILABLE);
+    freshness.seen(2);
+    assert_eq!(page().await, StatusCode::OK);
 }
 
 #[tokio::test(start_paused = true)]

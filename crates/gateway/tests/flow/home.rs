@@ -151,7 +151,8 @@ async fn nothing_is_listed_on_an_index_that_may_be_out_of_date() {
         page.body
     );
     assert!(!page.body.contains("lab-a"), "{}", page.body);
-    world.app.freshness.seen(1);
+    world.app.freshness.sent(2);
+    world.app.freshness.seen(2);
     assert!(alice.step(&home()).await.body.contains("lab-a"));
 }
 
