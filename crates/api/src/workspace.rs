@@ -196,7 +196,8 @@ pub struct WorkspaceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_type: Option<AccessType>,
 
-    /// When a change of the spec, of the execution profile or of the manager reaches a running pod.
+    /// When a change of the spec, of the execution profile or of the manager reaches a running pod: with its next start, or at once
+    /// by a restart (`Always`).
     #[serde(default)]
     pub update_policy: UpdatePolicy,
 
@@ -219,7 +220,8 @@ pub enum DesiredStatus {
     Stopped,
 }
 
-/// Who may connect to a workspace.
+/// Who may connect to a workspace: the owner, or everybody who is signed in (`Public`), as far as roles allow it. Unset everywhere:
+/// `OwnerOnly`. Shares and administrators count beside it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum AccessType {
     /// The owner alone.
@@ -229,7 +231,8 @@ pub enum AccessType {
     Public,
 }
 
-/// Who may change and delete a workspace.
+/// Who may change and delete a workspace: the owner and holders of the verb `administer`, or everybody whom roles let update and
+/// delete workspaces (`Public`). Unset everywhere: `OwnerOnly`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OwnershipType {
     /// The owner, and who holds the verb `administer` on it.

@@ -49,7 +49,8 @@ pub struct Storage {
     pub retain: Option<Retain>,
 }
 
-/// What becomes of a disk when its workspace is deleted.
+/// What becomes of a disk when its workspace is deleted: it is deleted too, or kept for a new workspace of the same name and owner
+/// (`Retain`). Unset everywhere: `Delete`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Retain {
     /// It is deleted too.

@@ -11,7 +11,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 pub(crate) fn render(crds: &[CustomResourceDefinition]) -> anyhow::Result<String> {
     let mut page = String::from(
         "<!-- Generated from crates/api by `./justw gen`; do not edit. -->\n\n# The objects\n\n\
-         Bounds in brackets are checked by the API server. `[]` marks list items, `{}` map values.\n",
+         Bounds in brackets are checked by the API server. `[]` marks list items, `{}` map values. *Kubernetes'*: the fields are those\n\
+         of a Pod or another object of Kubernetes' own; `kubectl explain <the field> --recursive` lists the ones that are taken.\n",
     );
     for crd in crds {
         kind(&mut page, crd)?;
@@ -77,12 +78,24 @@ fn fields(page: &mut String, path: &str, schema: &JSONSchemaProps) -> anyhow::Re
             .as_deref()
             .unwrap_or_default()
             .replace('\n', " ");
-        writeln!(page, "| `{path}` | {}{mark} | {meaning} |", type_name(property))?;
-        if !path.contains("conditions") {
+        let foreign = inner.properties.is_some() && undescribed(inner);
+        let whose = if foreign { ", *Kubernetes'*" } else { "" };
+        writeln!(
+            page,
+            "| `{path}` | {}{mark}{whose} | {meaning} |",
+            type_name(property)
+        )?;
+        if !foreign && !path.contains("conditions") {
             fields(page, &format!("{path}{suffix}"), inner)?;
         }
     }
     Ok(())
+}
+
+/// Whether nothing below is described. Ours is, by doc comments; types of Kubernetes' are not, and have a reference of their own.
+fn undescribed(schema: &JSONSchemaProps) -> bool {
+    let mut below = schema.properties.iter().flatten();
+    below.all(|(_, property)| property.description.is_none() && undescribed(unwrap(property).0))
 }
 
 /// Messages of the CEL rules of a schema and of everything below it.
@@ -186,6 +199,23 @@ fn type_name(schema: &JSONSchemaProps) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_of_kubernetes_own_types_are_left_to_its_reference_and_ours_are_not() {
+        let schema: JSONSchemaProps = serde_json::from_value(serde_json::json!({"properties": {
+            "affinity": {"type": "object", "description": "Nodes.", "properties": {"node": {"type": "string"}}},
+            "disk": {"type": "object", "properties": {"size": {"type": "string", "description": "How large."}}},
+        }}))
+        .unwrap();
+        let mut page = String::new();
+        fields(&mut page, "spec", &schema).unwrap();
+        assert_eq!(
+            page,
+            "| `spec.affinity` | object, *Kubernetes'* | Nodes. |\n\
+             | `spec.disk` | object |  |\n\
+             | `spec.disk.size` | string | How large. |\n"
+        );
+    }
 
     #[test]
     fn a_message_is_shown_without_what_it_quotes() {
