@@ -63,6 +63,8 @@ const IN_WORDS: [(&str, &str); 11] = [
     ),
 ];
 
+/// Said of a text that its pattern refuses because there is none.
+const EMPTY: &str = "is empty: write a value";
 /// Most that is told at once: nobody has bounded the object yet.
 const MOST: usize = 50;
 /// Most characters of a text, or of a name in a map, that are shown.
@@ -210,7 +212,7 @@ impl Node {
                 if let Some(told) = self.own.filter(|told| !told.pattern.is_match(text)) {
                     take(Broken {
                         node: self,
-                        rule: told.rule,
+                        rule: if text.is_empty() { EMPTY } else { told.rule },
                         at,
                         text,
                     })?;
@@ -334,6 +336,19 @@ mod tests {
             );
         }
         assert_eq!(found.len(), 8, "{found:#?}");
+    }
+
+    #[test]
+    fn of_an_empty_text_it_is_said_that_it_is_empty() {
+        let spec = json!({"displayName": "", "templateRef": ""});
+        let found = told(&Workspace::crd(), &spec);
+        assert_eq!(
+            found,
+            [
+                "spec.displayName: is empty: write a value",
+                "spec.templateRef: is empty: write a value"
+            ]
+        );
     }
 
     #[test]
