@@ -44,7 +44,8 @@ pub fn signed_in(domain: &Domain, account: Account<'_>, shelf: Option<Shelf<'_>>
         sign_out("Sign out everywhere", true),
     ]));
     parts.push(Part::Soft(
-        "Signing out closes your workspaces in this browser; signing out everywhere closes them in all browsers. They go on running."
+        "Signing out closes your workspaces in this browser; signing out everywhere closes them in all browsers. They go on running. \
+         Where another browser is still signed in at the identity provider, one click there signs in again: sign out there as well."
             .to_owned(),
     ));
     Notice {
