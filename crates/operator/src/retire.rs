@@ -160,8 +160,8 @@ async fn tell_kept(
     // A name may be longer than a note, and what to do stands at the end.
     let owner = brief(owner.unwrap_or("nobody"), LONGEST_OWNER);
     let text = format!(
-        "The disk {name} ({}) is kept for {owner}. A new workspace {} of the same owner goes on with it; to delete it: kubectl \
-         delete -n {namespace} pvc/{name}",
+        "The disk {name} ({}) is kept for {owner}. A new workspace {} of the same owner goes on with it. To be rid of it, make that \
+         one with storage.retain Delete and delete it; or, with the right to delete claims: kubectl delete -n {namespace} pvc/{name}",
         shape::size(claim).unwrap_or_default(),
         identity.name,
     );
