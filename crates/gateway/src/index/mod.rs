@@ -218,7 +218,8 @@ impl Domain {
         match label {
             "auth" => Place::Auth,
             "" => Place::Outside,
-            label if label.contains('.') || self.mode == RoutingMode::Path => Place::Outside,
+            // Browsers read other characters in ways of their own: `#` ends a host, `%2e` is a dot.
+            label if !site::is_name(label) || self.mode == RoutingMode::Path => Place::Outside,
             _ => Place::Workspace(host.into()),
         }
     }
@@ -348,6 +349,12 @@ mod tests {
             "ws1.workspaces.example.:8443",
             ".workspaces.example:8443",
             "ws1.workspaces.example.evil.example:8443",
+            "evil%2eexample#.workspaces.example:8443",
+            "evil%2eexample?.workspaces.example:8443",
+            "evil%2eexample\\.workspaces.example:8443",
+            "evil%2eexample/.workspaces.example:8443",
+            "user@ws1.workspaces.example:8443",
+            "ws_1.workspaces.example:8443",
             "",
             ":8443",
         ] {

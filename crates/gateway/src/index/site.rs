@@ -130,7 +130,8 @@ fn is_unclear(part: &str) -> bool {
             .any(|byte| matches!(byte, b'%' | b'\\' | b';') || !byte.is_ascii_graphic())
 }
 
-fn is_name(part: &str) -> bool {
+/// Whether a namespace, a workspace or the first part of its host can be called so.
+pub(super) fn is_name(part: &str) -> bool {
     !part.is_empty()
         && part
             .bytes()

@@ -6,26 +6,42 @@ use http::{Method, StatusCode};
 use openidconnect::url::Url;
 use proptest::prelude::*;
 
-use crate::support::browser::{Answer, headers};
+use crate::support::browser::{Answer, NAVIGATION, headers};
 use crate::support::world::{AUTH, ISSUER, LAB, NOW, World, origin};
 
-/// Whether a redirect stays among the hosts that belong together.
+/// Whether a redirect, and each link and form of a page, stays among the hosts that belong together.
 fn stays(answer: &Answer) -> bool {
-    let Some(location) = answer.location() else {
-        return true;
+    let links = ["href=\"", "action=\""].into_iter();
+    let links = links.flat_map(|attribute| answer.body.split(attribute).skip(1));
+    let links = links.map(|rest| rest.split('"').next().unwrap().replace("&amp;", "&"));
+    links
+        .chain(answer.location().map(str::to_owned))
+        .all(|to| belongs(&to))
+}
+
+fn belongs(address: &str) -> bool {
+    let Ok(url) = Url::parse(AUTH).unwrap().join(address) else {
+        return false;
     };
-    let url = Url::parse(location).unwrap();
     let host = url.host_str().unwrap_or_default();
     let is_ours = host
         .strip_suffix(".ws.example")
         .is_some_and(|label| !label.contains('.'))
         && url.port() == Some(8443);
-    let is_provider = location.starts_with(&format!("{ISSUER}/"));
+    let is_provider = address.starts_with(&format!("{ISSUER}/"));
     url.scheme() == "https"
         && url.username().is_empty()
         && url.password().is_none()
         && (is_ours || is_provider)
 }
+
+/// Names under the domain that browsers read as another one: what is behind `#`, `?` or `\\` is no part of a host, and `%2e` is a dot.
+const MISREAD: [&str; 4] = [
+    "evil%2eexample#.ws.example",
+    "evil%2eexample?.ws.example",
+    "evil%2eexample\\.ws.example",
+    "user@lab-a.ws.example",
+];
 
 fn hostile() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -39,6 +55,7 @@ fn hostile() -> impl Strategy<Value = String> {
         Just("evil.example\\.ws.example".to_owned()),
         Just("a@evil.example:8443/.ws.example".to_owned()),
         Just("auth".to_owned()),
+        proptest::sample::select(&MISREAD[..]).prop_map(str::to_owned),
         Just("ｅvil.ws.example".to_owned()),
         "[\\PC]{0,40}",
         "[a-z0-9.:@/\\\\#?%-]{0,40}\\.ws\\.example",
@@ -74,12 +91,17 @@ fn no_parameter_leads_elsewhere() {
         let url = format!("{AUTH}/{path}{}", if encode { encoded } else { raw });
         let (_, path) = url.split_at(AUTH.len());
         prop_assume!(path.parse::<http::uri::PathAndQuery>().is_ok());
-        let answer = runtime.block_on(world.page(Method::GET, &url, headers(&[("cookie", &session)]), String::new()));
-        prop_assert!(stays(&answer), "{url} leads to {:?}", answer.location());
+        // Somebody who is signed in, and somebody who is not.
+        for lines in [headers(&[("accept", "text/html"), ("cookie", &session)]), headers(&[("accept", "text/html")])] {
+            let answer = runtime.block_on(world.page(Method::GET, &url, lines, String::new()));
+            prop_assert!(stays(&answer), "{url} leads to {:?}: {}", answer.location(), answer.body);
+        }
         let form = format!("host={}", form_urlencoded::byte_serialize(value.as_bytes()).collect::<String>());
-        let lines = [("cookie", session.as_str()), ("origin", AUTH), ("content-type", "application/x-www-form-urlencoded")];
-        let answer = runtime.block_on(world.page(Method::POST, &format!("{AUTH}/start"), headers(&lines), form));
-        prop_assert!(stays(&answer), "{value} leads to {:?}", answer.location());
+        let lines = [("origin", AUTH), ("accept", "text/html"), ("content-type", "application/x-www-form-urlencoded"), ("cookie", session.as_str())];
+        for lines in [&lines[..], &lines[..3]] {
+            let answer = runtime.block_on(world.page(Method::POST, &format!("{AUTH}/start"), headers(lines), form.clone()));
+            prop_assert!(stays(&answer), "{value} leads to {:?}: {}", answer.location(), answer.body);
+        }
     });
 }
 
@@ -146,5 +168,23 @@ async fn links_that_are_sealed_by_somebody_else_or_for_another_domain_lead_nowhe
             (answer.status, answer.location()),
             (StatusCode::BAD_REQUEST, None)
         );
+    }
+}
+
+/// Other proxies than ours hand on whatever a client calls the host.
+#[tokio::test]
+async fn a_host_that_browsers_read_as_another_one_gets_no_link_of_ours() {
+    let world = World::new().await;
+    for host in MISREAD {
+        for path in ["/_workspace/enter?/lab", "/_workspace/sign-in?to=/lab", "/lab"] {
+            let url = format!("{}{path}", origin(host));
+            let answer = world
+                .page(Method::GET, &url, headers(&NAVIGATION), String::new())
+                .await;
+            assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST, "{url}");
+        }
+        let url = format!("{}/lab", origin(host));
+        let answer = world.verify("GET", &url, headers(&NAVIGATION)).await;
+        assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST, "{url}");
     }
 }
