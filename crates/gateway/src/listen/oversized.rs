@@ -29,6 +29,8 @@ const ROOM: usize = 64 * 1024;
 /// Most paths that are tried for each, and the longest of them: browsers know none that is longer.
 const PATHS: usize = 8;
 const LONGEST_PATH: usize = 1024;
+/// Most cookies that are looked at. Browsers keep fewer for one site; whoever sends more has made them up, and each costs time.
+const LOOKED_AT: usize = 1_000;
 /// The longest name: browsers keep no cookie with a longer one.
 const LONGEST_NAME: usize = 4096;
 
@@ -92,6 +94,7 @@ fn superfluous<'a>(headers: &'a HeaderMap, taken: usize, strip: &StripList) -> (
         .iter()
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(';'))
+        .take(LOOKED_AT)
         .map(|pair| (pair.split('=').next().unwrap_or_default().trim(), pair.len() + 1))
         .filter(|(name, _)| is_a_name(name) && !cookies::is_ours(name) && !strip.names(name))
         .collect();
@@ -258,6 +261,18 @@ mod tests {
         let (_, lines) = removed(headers(&long, true)).await;
         assert!(lines.iter().all(|line| line.starts_with('b')));
         assert!(lines.iter().map(String::len).sum::<usize>() <= ROOM);
+    }
+
+    #[tokio::test]
+    async fn more_cookies_than_browsers_keep_are_not_looked_at() {
+        let big = "x".repeat(3_000);
+        let within = format!("{}seen={big}; unseen={big}", "a; ".repeat(LOOKED_AT - 1));
+        let (_, lines) = removed(headers(&within, true)).await;
+        assert!(lines.iter().any(|line| line.starts_with("seen=;")), "{lines:#?}");
+        assert!(
+            lines.iter().all(|line| !line.starts_with("unseen=;")),
+            "{lines:#?}"
+        );
     }
 
     #[tokio::test]
