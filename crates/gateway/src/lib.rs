@@ -18,6 +18,7 @@ mod gauges;
 pub mod index;
 pub mod listen;
 pub mod metrics;
+mod neighbours;
 pub mod oidc;
 pub mod pages;
 pub mod progress;

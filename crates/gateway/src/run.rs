@@ -38,7 +38,8 @@ use crate::listen::bounds::{self, Bounds, Most};
 use crate::listen::certificates::{Pki, TlsConfigs, own_names, secret_spec};
 use crate::listen::{Limits, Listener, Owners};
 use crate::metrics::Metrics;
-use crate::oidc::{Registered, discovery};
+use crate::neighbours;
+use crate::oidc::{Providers, Registered, discovery};
 use crate::progress;
 use crate::relay::Relay;
 use crate::request::cookies::StripList;
@@ -147,7 +148,7 @@ async fn serve(
         index.clone(),
         follower.clone(),
     ));
-    tasks.spawn(open_when_known(index.clone(), indexed));
+    tasks.spawn(open_when_known(index.clone(), indexed, sign_in.providers.clone()));
     let routes = Arc::new(Routes::default());
     tasks.spawn(routes.clone().follow(index.clone()));
     let (audit, log) = Audit::to(std::io::stdout(), metrics.clone()).context("the audit log")?;
@@ -325,11 +326,14 @@ async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener,
     TcpListener::bind(address).await.map_err(wrong)
 }
 
-/// Opens `gate` once the domain is known.
-async fn open_when_known(index: Arc<Index>, gate: readiness::Gate) {
+/// Opens `gate` once the domain is known, and looks at who else is under it.
+async fn open_when_known(index: Arc<Index>, gate: readiness::Gate, providers: Arc<Providers>) {
     let mut changes = index.subscribe();
     while index.load().domain().is_none() && changes.changed().await.is_ok() {}
     gate.open();
+    if let Some(domain) = index.load().domain() {
+        neighbours::warn(domain, &providers);
+    }
     std::future::pending::<()>().await;
 }
 
