@@ -484,6 +484,32 @@ async fn a_renewed_ticket_reaches_the_browser_beside_the_pods_own_cookies_and_no
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workspace_s_answer_signs_nobody_out_and_gives_no_service_worker_more_than_its_folder() {
+    let answer = || async {
+        let headers = [
+            ("clear-site-data", "\"*\""),
+            ("service-worker-allowed", "/"),
+            ("x-own", "stays"),
+        ];
+        (headers, "pod")
+    };
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let pod = socket.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(socket, Router::new().fallback(answer)).await.unwrap() });
+    let site = Site::start(Index::with(snapshot([running("lab", pod)]))).await;
+    site.until("lab", &[TICKET], StatusCode::OK).await;
+    let (_, headers, body) = site.get("lab", "/", &[TICKET]).await;
+    assert_eq!(
+        (&body[..], &headers["x-own"]),
+        (&b"pod"[..], &"stays".parse().unwrap())
+    );
+    for name in ["clear-site-data", "service-worker-allowed"] {
+        let told = headers.get(name).filter(|value| !value.is_empty());
+        assert_eq!(told, None, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_browser_with_too_many_cookies_gets_a_page_that_removes_them() {
     let (site, _, seen) = site().await;
     let before = seen.load(Ordering::Relaxed);
