@@ -2,7 +2,7 @@
 
 use api::condition::reason;
 use api::names::SHARED_FOR;
-use api::share::SubjectKind;
+use api::share::{Subject, SubjectKind};
 use api::{Workspace, WorkspaceManager, WorkspaceShare, names};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
@@ -127,40 +127,66 @@ pub fn sponsor(share: &WorkspaceShare) -> Option<&str> {
 
 /// Whether a share is within what the manager allows.
 pub fn within_bounds(share: &WorkspaceShare, manager: &WorkspaceManager) -> Result<(), Inactive> {
-    let authorization = manager.spec.authorization.clone().unwrap_or_default();
-    let sharing = authorization.sharing.unwrap_or_default();
-    if !sharing.enabled {
-        return Err(Inactive::SharingDisabled(manager.name_any()));
+    Extent::of(share).within(manager)
+}
+
+/// How far a share goes: what managers bound of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Extent<'a> {
+    /// With whom.
+    pub subjects: &'a [Subject],
+    /// When it was made.
+    pub begin: Option<Timestamp>,
+    /// When it ends; `None`: never.
+    pub end: Option<Timestamp>,
+}
+
+impl<'a> Extent<'a> {
+    /// That of a share.
+    pub fn of(share: &'a WorkspaceShare) -> Self {
+        Self {
+            subjects: &share.spec.subjects,
+            begin: share.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            end: end(share),
+        }
     }
-    if manager.spec.routing.refuses_guests() {
-        return Err(Inactive::OneOrigin(manager.name_any()));
-    }
-    let beyond = |what: String| {
-        Err(Inactive::OutOfBounds {
-            manager: manager.name_any(),
-            what,
-        })
-    };
-    let groups = share
-        .spec
-        .subjects
-        .iter()
-        .filter(|it| it.kind == SubjectKind::Group);
-    if !sharing.allow_groups && groups.count() > 0 {
-        return beyond("spec.subjects may not hold groups (authorization.sharing.allowGroups)".to_owned());
-    }
-    let Some(most) = sharing.max_duration_minutes else {
-        return Ok(());
-    };
-    let begin = share.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    match (begin, end(share)) {
-        (Some(begin), Some(end)) if end.duration_since(begin) <= SignedDuration::from_mins(most) => Ok(()),
-        (_, Some(end)) => beyond(format!(
-            "spec.expiresAt {end} is more than {most} minutes after the share was made"
-        )),
-        (_, None) => beyond(format!(
-            "spec.expiresAt must be set, at most {most} minutes after the share was made"
-        )),
+
+    /// Whether it is within what the manager allows.
+    pub fn within(self, manager: &WorkspaceManager) -> Result<(), Inactive> {
+        let authorization = manager.spec.authorization.clone().unwrap_or_default();
+        let sharing = authorization.sharing.unwrap_or_default();
+        if !sharing.enabled {
+            return Err(Inactive::SharingDisabled(manager.name_any()));
+        }
+        if manager.spec.routing.refuses_guests() {
+            return Err(Inactive::OneOrigin(manager.name_any()));
+        }
+        let beyond = |what: String| {
+            Err(Inactive::OutOfBounds {
+                manager: manager.name_any(),
+                what,
+            })
+        };
+        let is_group = |subject: &Subject| subject.kind == SubjectKind::Group;
+        if !sharing.allow_groups && self.subjects.iter().any(is_group) {
+            return beyond(
+                "spec.subjects may not hold groups (authorization.sharing.allowGroups)".to_owned(),
+            );
+        }
+        let Some(most) = sharing.max_duration_minutes else {
+            return Ok(());
+        };
+        match (self.begin, self.end) {
+            (Some(begin), Some(end)) if end.duration_since(begin) <= SignedDuration::from_mins(most) => {
+                Ok(())
+            }
+            (_, Some(end)) => beyond(format!(
+                "spec.expiresAt {end} is more than {most} minutes after the share was made"
+            )),
+            (_, None) => beyond(format!(
+                "spec.expiresAt must be set, at most {most} minutes after the share was made"
+            )),
+        }
     }
 }
 

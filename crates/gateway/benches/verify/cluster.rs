@@ -1,6 +1,7 @@
 //! so many workspaces and shares -> an API server that lists them page by page and keeps none of them, so that the memory
 //! of this process is the gateway's; everything else is the API server in memory (IO in process).
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 
+const API: &str = "workspaces.jupyter.org/v1alpha1";
 /// Namespaces that workspaces are spread over.
 const NAMESPACES: usize = 50;
 
@@ -32,7 +34,7 @@ pub(crate) fn client(other: Client, workspaces: Workspaces) -> Client {
         let other = other.clone();
         async move {
             if let Some(list) = made_up(&request, workspaces) {
-                let body = Full::from(list.to_string()).map_err(|never| match never {});
+                let body = Full::from(list).map_err(|never| match never {});
                 return Ok(Response::new(body.boxed_unsync()));
             }
             let answer = other.send(request).await?;
@@ -53,7 +55,7 @@ pub(crate) fn named(number: usize) -> [String; 3] {
     ]
 }
 
-fn made_up(request: &Request<Body>, workspaces: Workspaces) -> Option<Value> {
+fn made_up(request: &Request<Body>, workspaces: Workspaces) -> Option<String> {
     let query = request.uri().query().unwrap_or_default();
     let value = |name: &str| {
         form_urlencoded::parse(query.as_bytes())
@@ -76,11 +78,15 @@ fn made_up(request: &Request<Body>, workspaces: Workspaces) -> Option<Value> {
         .unwrap_or(count);
     let to = (from + most).min(count);
     let next = if to < count { to.to_string() } else { String::new() };
-    let items: Vec<Value> = (from..to).map(object).collect();
-    Some(json!({
-        "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": kind,
-        "metadata": {"resourceVersion": "1000000", "continue": next}, "items": items,
-    }))
+    let metadata = json!({"resourceVersion": "1000000", "continue": next});
+    // Text from the beginning: a page of parsed objects would be the larger part of what this process ever holds.
+    let mut list = format!(r#"{{"apiVersion":"{API}","kind":"{kind}","metadata":{metadata},"items":["#);
+    for number in from..to {
+        let comma = if number > from { "," } else { "" };
+        let _ = write!(list, "{comma}{}", object(number));
+    }
+    list.push_str("]}");
+    Some(list)
 }
 
 /// A workspace whose pod is there, or which is stopped.
@@ -91,7 +97,7 @@ pub(crate) fn workspace(number: usize, pod: Option<SocketAddr>) -> Value {
     );
     let phase = if endpoint.is_some() { "Running" } else { "Stopped" };
     json!({
-        "apiVersion": "workspaces.jupyter.org/v1alpha1",
+        "apiVersion": API,
         "kind": "Workspace",
         "metadata": {
             "name": name, "namespace": namespace, "uid": uid, "generation": 1, "resourceVersion": "1000",
@@ -114,7 +120,7 @@ pub(crate) fn workspace(number: usize, pod: Option<SocketAddr>) -> Value {
 fn share(number: usize) -> Value {
     let [namespace, name, uid] = named(number);
     json!({
-        "apiVersion": "workspaces.jupyter.org/v1alpha1",
+        "apiVersion": API,
         "kind": "WorkspaceShare",
         "metadata": {
             "name": format!("{name}-for-the-team"), "namespace": namespace, "uid": format!("share-{number}"), "generation": 1,
@@ -138,7 +144,7 @@ fn share(number: usize) -> Value {
 
 fn managed(by: &str) -> Value {
     json!({
-        "manager": by, "operation": "Apply", "apiVersion": "workspaces.jupyter.org/v1alpha1",
+        "manager": by, "operation": "Apply", "apiVersion": API,
         "time": "2026-01-02T03:04:05Z", "fieldsType": "FieldsV1",
         "fieldsV1": {"f:metadata": {"f:annotations": {".": {}}}, "f:spec": {"f:displayName": {}, "f:storage": {".": {}, "f:size": {}}}},
     })

@@ -12,6 +12,7 @@ use kube::api::ObjectMeta;
 use rules::access::Policy;
 
 use crate::index::sharing::{self, ShareFacts};
+use crate::index::told::Kept;
 use crate::index::{Domain, Site, Snapshot, Story, Target};
 
 /// `(namespace, name)`; the namespace of a manager is empty.
@@ -127,9 +128,11 @@ impl World {
     }
 }
 
-impl ManagerFacts {
+impl Kept for ManagerFacts {
+    type Object = WorkspaceManager;
+
     /// `None` for a manager whose authentication is not this gateway's business. Which proxy asks is no matter.
-    pub(super) fn of(mut manager: WorkspaceManager) -> Option<Self> {
+    fn of(mut manager: WorkspaceManager) -> Option<Self> {
         let routing = &manager.spec.routing;
         manager.spec.authentication.gateway.as_ref()?;
         let domain = Domain::of(routing);
@@ -149,10 +152,12 @@ impl ManagerFacts {
     }
 }
 
-impl WorkspaceFacts {
+impl Kept for WorkspaceFacts {
+    type Object = Workspace;
+
     /// Owner and wish come from the object itself, because they count at once; what was resolved and the pod's address
     /// come from the status, which only the operator writes.
-    pub(super) fn of(workspace: Workspace) -> Self {
+    fn of(workspace: Workspace) -> Option<Self> {
         let owner = api::names::owner(&workspace.metadata)
             .unwrap_or_default()
             .to_owned();
@@ -177,7 +182,7 @@ impl WorkspaceFacts {
         let story = (phase != Phase::Running)
             .then(|| story(&mut status, &resolved, phase, created))
             .filter(|story| *story != Story::default());
-        Self {
+        Some(Self {
             created: created.map_or(i64::MAX, |time| time.0.as_millisecond()),
             manager: resolved.manager.or(workspace.spec.manager_ref),
             shared_by: None,
@@ -200,9 +205,11 @@ impl WorkspaceFacts {
                 story: story.map(Arc::new),
                 endpoint: endpoint.filter(|_| !deleting && !stopping),
             }),
-        }
+        })
     }
+}
 
+impl WorkspaceFacts {
     /// Takes in who is meant by these shares, unless that was done before: a snapshot is made at every change.
     fn share(&mut self, shares: Vec<&Arc<ShareFacts>>, manager: &Arc<WorkspaceManager>) {
         if shares.is_empty() && self.shared_by.is_none()

@@ -1,6 +1,6 @@
 //! watched Workspaces, shares and managers -> a snapshot by host, read without locks (pure).
 //!
-//! `watch` feeds it with the `facts` of each object, of shares `sharing`; `traefik` makes the proxy's routes of it.
+//! `watch` feeds it with the `facts` of each object as it is `told`, of shares `sharing`; `traefik` makes the proxy's routes of it.
 //! `following` reads one kind of objects; `heartbeat` measures how old the index is, `freshness` says what may be done on it.
 
 mod facts;
@@ -9,6 +9,7 @@ pub mod freshness;
 pub(crate) mod heartbeat;
 mod sharing;
 mod site;
+mod told;
 pub mod traefik;
 pub(crate) mod watch;
 

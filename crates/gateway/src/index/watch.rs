@@ -5,11 +5,9 @@ use std::hash::Hash;
 use std::pin::pin;
 use std::sync::Arc;
 
-use api::{Workspace, WorkspaceManager, WorkspaceShare};
 use futures::{Stream, StreamExt as _, stream};
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher;
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client};
 use tracing::warn;
 
 use crate::index::Index;
@@ -17,6 +15,7 @@ use crate::index::facts::{Key, ManagerFacts, WorkspaceFacts, World};
 use crate::index::following::Follower;
 use crate::index::freshness::Watched;
 use crate::index::sharing::ShareFacts;
+use crate::index::told::Told;
 use crate::metrics::Metrics;
 
 /// Changes that are already waiting are taken in together, so that a burst makes one snapshot.
@@ -24,9 +23,9 @@ const BATCH: usize = 512;
 
 /// Keeps `index` up to date for ever. The first snapshot is published when all lists are complete.
 pub async fn feed(client: Client, wanted: Option<String>, index: Arc<Index>, follower: Follower) {
-    let workspaces = Api::<DeserializeGuard<Workspace>>::all(client.clone());
-    let managers = Api::<DeserializeGuard<WorkspaceManager>>::all(client.clone());
-    let shares = Api::<DeserializeGuard<WorkspaceShare>>::all(client);
+    let workspaces = Api::<Told<WorkspaceFacts>>::all(client.clone());
+    let managers = Api::<Told<ManagerFacts>>::all(client.clone());
+    let shares = Api::<Told<Arc<ShareFacts>>>::all(client);
     let all = watcher::Config::default;
     let (workspaces, of_workspaces) = follower.follow("workspaces", workspaces, all());
     let (managers, of_managers) = follower.follow("workspacemanagers", managers, all());
@@ -53,14 +52,14 @@ pub async fn feed(client: Client, wanted: Option<String>, index: Arc<Index>, fol
     .await;
 }
 
-/// What a watch tells, reduced to the facts; `None` for what is as good as absent.
-type Told<T> = watcher::Event<(Key, Option<T>)>;
+/// What a watch tells; `None` for what is as good as absent.
+type Event<T> = watcher::Event<(Key, Option<T>)>;
 
 /// One event of a watch.
 enum Change {
-    Workspace(Told<WorkspaceFacts>),
-    Manager(Told<ManagerFacts>),
-    Share(Told<Arc<ShareFacts>>),
+    Workspace(Event<WorkspaceFacts>),
+    Manager(Event<ManagerFacts>),
+    Share(Event<Arc<ShareFacts>>),
 }
 
 struct Listings {
@@ -133,7 +132,7 @@ impl<T> Listing<T> {
     }
 
     /// Objects without facts (unreadable, or not ours to serve) are as good as absent.
-    fn apply(&mut self, event: watcher::Event<(Key, Option<T>)>, known: &mut HashMap<Key, T>) {
+    fn apply(&mut self, event: Event<T>, known: &mut HashMap<Key, T>) {
         match event {
             watcher::Event::Init => {
                 self.arriving.clear();
@@ -157,40 +156,25 @@ fn set<K: Eq + Hash, T>(map: &mut HashMap<K, T>, key: K, value: Option<T>) {
     };
 }
 
-fn workspace(object: DeserializeGuard<Workspace>) -> (Key, Option<WorkspaceFacts>) {
-    let key = (object.namespace().unwrap_or_default(), object.name_any());
-    match object.0 {
-        Ok(object) => (key, Some(WorkspaceFacts::of(object))),
-        Err(error) => {
-            warn!(workspace.namespace = key.0, workspace.name = key.1, %error, "workspace cannot be read and is not served");
-            (key, None)
-        }
-    }
+fn workspace(object: Told<WorkspaceFacts>) -> (Key, Option<WorkspaceFacts>) {
+    object.kept(|(namespace, name), error| {
+        warn!(workspace.namespace = namespace, workspace.name = name, %error, "workspace cannot be read and is not served");
+    })
 }
 
-fn manager(object: DeserializeGuard<WorkspaceManager>) -> (Key, Option<ManagerFacts>) {
-    let key = (String::new(), object.name_any());
-    match object.0 {
-        Ok(object) => (key, ManagerFacts::of(object)),
-        Err(error) => {
-            warn!(manager.name = key.1, %error, "manager cannot be read and is not served");
-            (key, None)
-        }
-    }
+fn manager(object: Told<ManagerFacts>) -> (Key, Option<ManagerFacts>) {
+    object.kept(|(_, name), error| {
+        warn!(manager.name = name, %error, "manager cannot be read and is not served");
+    })
 }
 
-fn share(object: DeserializeGuard<WorkspaceShare>) -> (Key, Option<Arc<ShareFacts>>) {
-    let key = (object.namespace().unwrap_or_default(), object.name_any());
-    match object.0 {
-        Ok(object) => (key, ShareFacts::of(object).map(Arc::new)),
-        Err(error) => {
-            warn!(share.namespace = key.0, share.name = key.1, %error, "share cannot be read and does not count");
-            (key, None)
-        }
-    }
+fn share(object: Told<Arc<ShareFacts>>) -> (Key, Option<Arc<ShareFacts>>) {
+    object.kept(|(namespace, name), error| {
+        warn!(share.namespace = namespace, share.name = name, %error, "share cannot be read and does not count");
+    })
 }
 
-fn kept<K, T>(event: watcher::Event<K>, facts: fn(K) -> (Key, Option<T>)) -> Told<T> {
+fn kept<K, T>(event: watcher::Event<K>, facts: fn(K) -> (Key, Option<T>)) -> Event<T> {
     match event {
         watcher::Event::Init => watcher::Event::Init,
         watcher::Event::InitApply(object) => watcher::Event::InitApply(facts(object)),
@@ -225,7 +209,7 @@ mod tests {
     }
 
     fn default_manager() -> (Key, Option<ManagerFacts>) {
-        manager(DeserializeGuard(Ok(testkit::objects::manager("main"))))
+        manager(DeserializeGuard(Ok(testkit::objects::manager("main"))).into())
     }
 
     fn workspaces(events: impl IntoIterator<Item = Event<(Key, Option<WorkspaceFacts>)>>) -> Vec<Change> {
