@@ -2,7 +2,7 @@
 //!
 //! `certificates` keeps the private authority by which the gateway and the proxy know each other; `bounds` turns requests
 //! away while too many are under way; `oversized` those with too many headers; `body` waits for what is sent to forms;
-//! `slots` shares out what one may have too much of.
+//! `slots` shares out what one may have too much of; `unvectored` is what HTTP/2 writes to.
 //!
 //! How long anything lasts: a TLS handshake, or the head of an HTTP/1.1 request (and so a silent connection), `handshake`; a
 //! connection `age` with its jitter, and then `aged`, or `drain` where the process ends, whatever its peer does; the body of a
@@ -14,6 +14,7 @@ pub mod bounds;
 pub(crate) mod certificates;
 mod oversized;
 pub(crate) mod slots;
+mod unvectored;
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
@@ -44,6 +45,7 @@ use tracing::{debug, warn};
 use self::bounds::{Bounds, Kind};
 use self::certificates::TlsConfigs;
 pub use self::oversized::Owners;
+use self::unvectored::Unvectored;
 use crate::metrics::Metrics;
 use crate::pages::{Reader, dress};
 use crate::request::id;
@@ -307,7 +309,7 @@ async fn http2(
         .keep_alive_interval(PROBE)
         .keep_alive_timeout(PROBE);
     let connection = pin!(builder.serve_connection(
-        TokioIo::new(stream),
+        TokioIo::new(Unvectored(stream)),
         service_fn(move |request| requests.answer(request))
     ));
     served(connection, http2::Connection::graceful_shutdown, limits, stop).await

@@ -64,12 +64,13 @@ pub fn dress(mut response: Response, reader: Reader) -> Response {
         Reader::Person => {
             let shown = (is_error && notice.watch.is_none()).then_some(request.as_str());
             let (html, policy) = render::page(&notice, Look::current(), shown);
-            ("text/html; charset=utf-8", policy, html)
+            ("text/html; charset=utf-8", policy, html.into_bytes())
         }
         Reader::Script => (
             "application/json",
             "default-src 'none'; frame-ancestors 'none'".to_owned(),
-            render::json(&notice, &request).to_string(),
+            // Names are texts, so that it cannot fail.
+            serde_json::to_vec(&render::json(&notice, &request)).unwrap_or_default(),
         ),
     };
     *response.body_mut() = Body::from(body);
@@ -81,7 +82,9 @@ pub fn dress(mut response: Response, reader: Reader) -> Response {
     // Hosts and ports of a manager are checked by its schema; a policy that is no header value must not be left out.
     let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
     headers.insert(CONTENT_SECURITY_POLICY, policy);
-    if let Ok(request) = HeaderValue::try_from(request) {
+    if let Ok(mut request) = HeaderValue::try_from(request) {
+        // No secret, but another one each time: among the headers that HTTP/2 remembers it would drive out those that come again.
+        request.set_sensitive(true);
         headers.insert(REQUEST_ID, request);
     }
     headers.append(http::header::VARY, HeaderValue::from_name(ACCEPT));
