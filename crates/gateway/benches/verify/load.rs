@@ -1,14 +1,18 @@
 //! A plan -> requests, and a line about each: when it was due in microseconds, status, microseconds until it was answered (IO).
 //!
 //! At a rate, a request is due at its place in the schedule whatever became of those before, and its time counts from then: a server
-//! that stalls is not asked less often for it, and the wait is in the figures. Timers are too coarse for times of microseconds, so
-//! the generator never sleeps: it needs a core of its own.
+//! that stalls is not asked less often for it, and the wait is in the figures. Timers are too coarse for times of microseconds, and
+//! waking up takes as long as an answer does: the generator sleeps only while nothing is under way, and gets up before the next request
+//! is due. It does not stay awake all the time, for a process that never sleeps waits for its processor whenever somebody else gets it,
+//! and drives everything else that the machine does to the server's.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -28,6 +32,8 @@ use tokio_rustls::TlsConnector;
 
 /// Requests at a time over one HTTP/2 connection: as many as the gateway admits.
 const STREAMS: usize = 100;
+/// How long before a request is due the generator is awake: longer than a timer is late and a processor takes to wake up.
+const AHEAD: Duration = Duration::from_micros(200);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -73,6 +79,8 @@ enum Wire {
 struct Dialer {
     plan: Plan,
     tls: Option<TlsConnector>,
+    /// Requests that were sent, or are due, and are not answered.
+    under_way: AtomicUsize,
 }
 
 pub(crate) async fn run(plan: &str) -> anyhow::Result<()> {
@@ -82,7 +90,11 @@ pub(crate) async fn run(plan: &str) -> anyhow::Result<()> {
         .as_deref()
         .map(|pem| client(pem, plan.http2))
         .transpose()?;
-    let dialer = Arc::new(Dialer { plan, tls });
+    let dialer = Arc::new(Dialer {
+        plan,
+        tls,
+        under_way: AtomicUsize::new(0),
+    });
     let begin = Instant::now();
     let answers = if dialer.plan.fresh {
         fresh(&dialer, begin).await?
@@ -124,6 +136,7 @@ async fn kept(dialer: &Arc<Dialer>) -> anyhow::Result<Vec<Answer>> {
                     let Some(due) = due else { return Ok(answers) };
                     let status = wire.ask(&dialer.plan).await?;
                     let took = due.elapsed();
+                    dialer.under_way.fetch_sub(1, Ordering::Relaxed);
                     answers.push(Answer { due, status, took });
                 }
             });
@@ -131,7 +144,9 @@ async fn kept(dialer: &Arc<Dialer>) -> anyhow::Result<Vec<Answer>> {
     }
     let begin = Instant::now();
     for number in 0..dialer.plan.count {
-        let _ = jobs.send(dialer.plan.due(begin, number).await);
+        let due = dialer.due(begin, number).await;
+        dialer.under_way.fetch_add(1, Ordering::Relaxed);
+        let _ = jobs.send(due);
     }
     drop(jobs);
     gather(workers).await
@@ -147,11 +162,13 @@ async fn fresh(dialer: &Arc<Dialer>, begin: Instant) -> anyhow::Result<Vec<Answe
         {
             answers.push(answer??);
         }
-        let due = dialer.plan.due(begin, number).await;
+        let due = dialer.due(begin, number).await;
         let dialer = dialer.clone();
+        dialer.under_way.fetch_add(1, Ordering::Relaxed);
         under_way.spawn(async move {
             let status = dialer.connect().await?.ask(&dialer.plan).await?;
             let took = due.elapsed();
+            dialer.under_way.fetch_sub(1, Ordering::Relaxed);
             anyhow::Ok(Answer { due, status, took })
         });
     }
@@ -170,19 +187,6 @@ async fn gather(mut workers: JoinSet<anyhow::Result<Vec<Answer>>>) -> anyhow::Re
 }
 
 impl Plan {
-    /// Waits until request `number` is due.
-    async fn due(&self, begin: Instant, number: usize) -> Instant {
-        let Some(rate) = self.rate else {
-            return Instant::now();
-        };
-        #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-        let due = begin + Duration::from_secs_f64(number as f64 / rate);
-        while Instant::now() < due {
-            yield_now().await;
-        }
-        due
-    }
-
     fn request(&self) -> anyhow::Result<Request<Empty<Bytes>>> {
         let mut request = Request::get(&self.path);
         for (name, value) in &self.headers {
@@ -199,6 +203,29 @@ impl Plan {
 }
 
 impl Dialer {
+    /// Waits until request `number` is due.
+    async fn due(&self, begin: Instant, number: usize) -> Instant {
+        let Some(rate) = self.plan.rate else {
+            return Instant::now();
+        };
+        #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+        let due = begin + Duration::from_secs_f64(number as f64 / rate);
+        loop {
+            // What answers are still to do comes first.
+            yield_now().await;
+            let left = due.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return due;
+            }
+            if let Some(sleep) = left.checked_sub(AHEAD)
+                && self.under_way.load(Ordering::Relaxed) == 0
+            {
+                // Nobody waits for this thread.
+                thread::sleep(sleep);
+            }
+        }
+    }
+
     async fn connect(&self) -> anyhow::Result<Wire> {
         let stream = TcpStream::connect(self.plan.address).await?;
         stream.set_nodelay(true)?;

@@ -50,6 +50,9 @@ pub(super) enum Pace {
     Fresh(u32),
     /// So many a second, whatever becomes of them, on four connections.
     Steady(u32),
+    /// The same, by real-time processes on both sides: whatever else the machine does meanwhile waits for them, and not they for it.
+    /// Not for a load that shares its processor with what it waits for.
+    Ahead(u32),
 }
 
 impl Load {
@@ -77,6 +80,11 @@ impl Load {
                 self.h2load(server, (count, connections, streams), cpu, &log)?;
             }
             Pace::Fresh(_) | Pace::Steady(_) => self.generate(server, count, cpu, (generator, &log))?,
+            Pace::Ahead(_) => {
+                let ahead = server.process().ahead()?;
+                self.generate(server, count, cpu, (generator, &log))?;
+                drop(ahead);
+            }
         }
         let answers = read(&log)?;
         if let Some(other) = answers.iter().find(|answer| answer.status != status) {
@@ -132,7 +140,7 @@ impl Load {
     ) -> anyhow::Result<()> {
         let (connections, rate) = match self.pace {
             Pace::Fresh(at_once) => (at_once, None),
-            Pace::Steady(rate) => (4, Some(rate)),
+            Pace::Steady(rate) | Pace::Ahead(rate) => (4, Some(rate)),
             Pace::Saturated { connections, .. } => (connections, None),
         };
         let headers = server.headers(self.kind)?;
@@ -143,15 +151,26 @@ impl Load {
             "fresh": matches!(self.pace, Pace::Fresh(_)), "rate": rate, "count": count,
             "path": self.path, "headers": headers, "log": log,
         });
-        generate((generator, "load"), &plan, cpu)
+        match self.pace {
+            // First among real-time processes: a measure must not wait for what it measures.
+            Pace::Ahead(_) => {
+                let first = Cmd::new("chrt").args(["--fifo", "2", "taskset"]);
+                generate_by(first, (generator, "load"), &plan, cpu)
+            }
+            _ => generate((generator, "load"), &plan, cpu),
+        }
     }
 }
 
 /// Runs a part of the load generator to its end by a plan.
-pub(super) fn generate((program, part): (&Path, &str), plan: &Value, cpu: usize) -> anyhow::Result<()> {
+pub(super) fn generate(part: (&Path, &str), plan: &Value, cpu: usize) -> anyhow::Result<()> {
+    generate_by(Cmd::new("taskset"), part, plan, cpu)
+}
+
+fn generate_by(taskset: Cmd, (program, part): (&Path, &str), plan: &Value, cpu: usize) -> anyhow::Result<()> {
     let file = file("json");
     fs::write(&file, plan.to_string())?;
-    let done = Cmd::new("taskset")
+    let done = taskset
         .args(["--cpu-list", &cpu.to_string(), "timeout", LIMIT])
         .arg(program)
         .arg(part)

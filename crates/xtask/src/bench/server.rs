@@ -11,6 +11,8 @@ use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::exec::Cmd;
+
 /// Ticks of /proc/PID/stat per second: the same on every Linux that we run on.
 const TICKS: u32 = 100;
 
@@ -173,6 +175,32 @@ impl Process {
     pub(super) fn cpu_time(&self) -> anyhow::Result<Duration> {
         cpu_time_of(self.child.id())
     }
+
+    /// Makes it a real-time process until the guard is dropped.
+    pub(super) fn ahead(&self) -> anyhow::Result<Ahead> {
+        let pid = self.child.id();
+        schedule(["--fifo", "1"], pid)?;
+        Ok(Ahead(pid))
+    }
+}
+
+/// A process that nothing else keeps from its processor, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Ahead(u32);
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        if let Err(error) = schedule(["--other", "0"], self.0) {
+            eprintln!("process {} stays a real-time process: {error:#}", self.0);
+        }
+    }
+}
+
+/// Sets policy and priority of all threads of a process.
+fn schedule([policy, priority]: [&str; 2], pid: u32) -> anyhow::Result<()> {
+    Cmd::new("chrt")
+        .args(["--all-tasks", policy, "--pid", priority, &pid.to_string()])
+        .run()
 }
 
 fn pinned(program: &Path, cpu: usize) -> Command {
