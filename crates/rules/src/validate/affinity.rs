@@ -10,8 +10,8 @@ use super::labels::{key, value};
 use crate::checks::syntax::is_dns_1123_label;
 use crate::violation::Violation;
 
-const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
-const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
+pub(super) const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+pub(super) const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
 const OF_SELECTORS: [&str; 4] = ["In", "NotIn", "Exists", "DoesNotExist"];
 const OF_NODES: [&str; 6] = ["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"];
 

@@ -65,6 +65,17 @@ pub(super) fn refused(given: &WorkspaceSpec, template: &WorkspaceTemplateSpec) -
         "spec.containerSecurityContext",
         security,
     );
+    // They stand on the same disks, so that what the application may not be they may not be either.
+    let defaults = &template.default_init_containers;
+    for (index, container) in given.init_containers.iter().enumerate() {
+        check(
+            template.allow_custom_security_context,
+            container.security_context.is_some(),
+            defaults.iter().any(|it| same(it, container)),
+            &format!("spec.initContainers[{index}].securityContext"),
+            security,
+        );
+    }
     found
 }
 
@@ -121,6 +132,36 @@ mod tests {
             })),
             ["spec.volumes"]
         );
+    }
+
+    #[test]
+    fn whoever_may_bring_init_containers_does_not_thereby_choose_who_they_run_as() {
+        let said = |template: Value| {
+            let mut spec =
+                json!({"displayName": "t", "defaultImage": "i", "allowCustomInitContainers": true});
+            for (key, value) in template.as_object().unwrap() {
+                spec[key] = value.clone();
+            }
+            let template: WorkspaceTemplateSpec = serde_json::from_value(spec).unwrap();
+            let given: WorkspaceSpec = serde_json::from_value(json!({"displayName": "d", "initContainers": [
+                {"name": "plain", "image": "i"},
+                {"name": "root", "image": "i", "securityContext": {"runAsUser": 0}},
+                {"name": "other", "image": "i", "securityContext": {"runAsUser": 1001}},
+            ]}))
+            .unwrap();
+            let found = refused(&given, &template).into_iter();
+            found.map(|it| it.to_string()).collect::<Vec<_>>()
+        };
+        let rule = "is the template's to decide (allowCustomSecurityContext is false): leave it out";
+        let at = |index: usize| format!("spec.initContainers[{index}].securityContext: {rule}");
+        assert_eq!(said(json!({"podSecurity": "Baseline"})), [at(1), at(2)]);
+        let of_template = |image: &str| {
+            let other = json!({"name": "other", "image": image, "securityContext": {"runAsUser": 1001}});
+            said(json!({"defaultInitContainers": [other]}))
+        };
+        assert_eq!(of_template("i"), [at(1)], "what the template says anyway");
+        assert_eq!(of_template("x"), [at(1), at(2)], "nor what else they run");
+        assert_eq!(said(json!({"allowCustomSecurityContext": true})), [""; 0]);
     }
 
     #[test]

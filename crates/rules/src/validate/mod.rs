@@ -14,6 +14,7 @@ mod manager;
 mod minutes;
 mod mounts;
 mod named;
+mod neighbours;
 mod parts;
 mod pod_security;
 mod profile;

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{
     Affinity, Container, EnvVar, Lifecycle, PodSecurityContext, Probe, SecurityContext, Toleration,
 };
 
-use super::{Author, affinity, containers, env, hooks, identities, labels, mounts, pod_security};
+use super::{Author, affinity, containers, env, hooks, identities, labels, mounts, neighbours, pod_security};
 use crate::checks;
 use crate::violation::Violation;
 
@@ -114,6 +114,9 @@ impl<'a> Parts<'a> {
         found.extend(labels::selector(self.node_selector.0, self.node_selector.1));
         let (path, affinity) = self.affinity;
         found.extend(affinity.iter().flat_map(|it| affinity::affinity(path, it)));
+        if self.author == Author::Workspace {
+            found.extend(affinity.iter().flat_map(|it| neighbours::concerned(path, it)));
+        }
         found.extend(labels::tolerations(self.tolerations.0, self.tolerations.1));
         let (path, context) = self.pod_context;
         if let Some(context) = context {

@@ -1,0 +1,138 @@
+//! Affinity of a workspace's own -> what it may not say of other people's pods (pure).
+//!
+//! The scheduler applies a required anti-affinity both ways: it keeps the pods of all namespaces away from wherever a pod runs that
+//! wants them away. Administrators decide about that, in templates.
+
+use k8s_openapi::api::core::v1::{Affinity, PodAffinityTerm, WeightedPodAffinityTerm};
+
+use super::affinity::{PREFERRED, REQUIRED};
+use crate::violation::Violation;
+
+/// The label by which each node is a place of its own.
+const ONE_NODE: &str = "kubernetes.io/hostname";
+
+/// A term about pods, and where it stands.
+type Term<'a> = (String, &'a PodAffinityTerm);
+
+/// Pods of other namespaces that are followed or kept away, and pods that are kept away from more than one node.
+pub(super) fn concerned(path: &str, given: &Affinity) -> Vec<Violation> {
+    let (mut all, mut away) = (Vec::new(), Vec::new());
+    if let Some(near) = &given.pod_affinity {
+        let path = format!("{path}.podAffinity");
+        all.extend(required(
+            &path,
+            near.required_during_scheduling_ignored_during_execution.as_ref(),
+        ));
+        all.extend(preferred(
+            &path,
+            near.preferred_during_scheduling_ignored_during_execution.as_ref(),
+        ));
+    }
+    if let Some(far) = &given.pod_anti_affinity {
+        let path = format!("{path}.podAntiAffinity");
+        away = required(
+            &path,
+            far.required_during_scheduling_ignored_during_execution.as_ref(),
+        );
+        all.extend(away.clone());
+        all.extend(preferred(
+            &path,
+            far.preferred_during_scheduling_ignored_during_execution.as_ref(),
+        ));
+    }
+    let of_others = all.into_iter().flat_map(of_others);
+    of_others
+        .chain(away.into_iter().filter_map(from_many_nodes))
+        .collect()
+}
+
+fn required<'a>(path: &str, terms: Option<&'a Vec<PodAffinityTerm>>) -> Vec<Term<'a>> {
+    let terms = terms.into_iter().flatten().enumerate();
+    terms
+        .map(|(index, term)| (format!("{path}.{REQUIRED}[{index}]"), term))
+        .collect()
+}
+
+fn preferred<'a>(path: &str, terms: Option<&'a Vec<WeightedPodAffinityTerm>>) -> Vec<Term<'a>> {
+    let terms = terms.into_iter().flatten().enumerate();
+    let at = |index| format!("{path}.{PREFERRED}[{index}].podAffinityTerm");
+    terms
+        .map(|(index, weighted)| (at(index), &weighted.pod_affinity_term))
+        .collect()
+}
+
+fn of_others((at, term): Term<'_>) -> Vec<Violation> {
+    let named = term.namespaces.iter().flatten().next().is_some();
+    let selected = term.namespace_selector.is_some();
+    let rule = "is about pods of other namespaces, which are not a workspace's to follow or to keep away: leave it out, and those of its \
+                own namespace are meant";
+    [("namespaces", named), ("namespaceSelector", selected)]
+        .into_iter()
+        .filter(|(_, is_set)| *is_set)
+        .map(|(name, _)| Violation::new(format!("{at}.{name}"), "", rule))
+        .collect()
+}
+
+fn from_many_nodes((at, term): Term<'_>) -> Option<Violation> {
+    let place = term.topology_key.as_str();
+    // That none is named is another fault.
+    if ["", ONE_NODE].contains(&place) {
+        return None;
+    }
+    let rule = format!("keeps other pods away from more than one node: use {ONE_NODE}, or {PREFERRED}");
+    Some(Violation::new(format!("{at}.topologyKey"), place, rule))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn fields(given: Value) -> Vec<String> {
+        let given: Affinity = serde_json::from_value(given).unwrap();
+        concerned("a", &given)
+            .into_iter()
+            .map(|it| it.field.replace(REQUIRED, "req").replace(PREFERRED, "pref"))
+            .collect()
+    }
+
+    #[test]
+    fn pods_of_other_namespaces_are_neither_followed_nor_kept_away() {
+        let all = json!({"topologyKey": ONE_NODE, "namespaceSelector": {}, "labelSelector": {}});
+        let some = json!({"topologyKey": ONE_NODE, "namespaces": ["team-b"]});
+        assert_eq!(
+            fields(json!({
+                "podAffinity": {REQUIRED: [all], PREFERRED: [{"weight": 1, "podAffinityTerm": some}]},
+                "podAntiAffinity": {REQUIRED: [all, some], PREFERRED: [{"weight": 1, "podAffinityTerm": all}]},
+            })),
+            [
+                "a.podAffinity.req[0].namespaceSelector",
+                "a.podAffinity.pref[0].podAffinityTerm.namespaces",
+                "a.podAntiAffinity.req[0].namespaceSelector",
+                "a.podAntiAffinity.req[1].namespaces",
+                "a.podAntiAffinity.pref[0].podAffinityTerm.namespaceSelector",
+            ]
+        );
+    }
+
+    #[test]
+    fn pods_of_ones_own_namespace_are_kept_away_from_single_nodes() {
+        let on = |place: &str| json!({"topologyKey": place, "labelSelector": {"matchLabels": {"a": "b"}}});
+        let zone = on("topology.kubernetes.io/zone");
+        let fine = json!({
+            "podAffinity": {REQUIRED: [zone], PREFERRED: [{"weight": 1, "podAffinityTerm": zone}]},
+            "podAntiAffinity": {REQUIRED: [on(ONE_NODE)], PREFERRED: [{"weight": 1, "podAffinityTerm": zone}]},
+        });
+        assert_eq!(fields(fine), [""; 0]);
+        let wide = json!({"podAntiAffinity": {REQUIRED: [on("kubernetes.io/os"), on(ONE_NODE), zone]}});
+        assert_eq!(
+            fields(wide),
+            [
+                "a.podAntiAffinity.req[0].topologyKey",
+                "a.podAntiAffinity.req[2].topologyKey"
+            ]
+        );
+        assert_eq!(fields(json!({"nodeAffinity": {}})), [""; 0]);
+    }
+}
