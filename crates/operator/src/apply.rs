@@ -32,11 +32,13 @@ pub(crate) use self::writes::{ABSENT, unchecked};
 pub use self::{borrow::give_back, disk::keep};
 use self::{
     told::Scaler,
-    writes::{Kind, Outcome, conflict, create, expect, is_conflict, leaving, look, mend, mend_as, write},
+    writes::{
+        Kind, Outcome, conflict, create, expect, is_conflict, leaving, look, mend, mend_as, renew, write,
+    },
 };
 use crate::{
     context::Context,
-    differ::{self, Child, Step},
+    differ::{self, Child, Mending, Step},
     failure::message_of,
     finalizer, hands,
     intent::Intent,
@@ -226,6 +228,7 @@ async fn wall(
     Ok(Outcome::Is(None))
 }
 
+/// The child as planned, where the caches show `live`.
 async fn child<K>(
     context: &Context,
     world: &World,
@@ -236,22 +239,18 @@ where
     K: Child + Resource<Scope = NamespaceResourceScope> + Kind,
     K: Clone + Debug + Serialize + DeserializeOwned,
 {
-    match differ::step(&world.identity, &planned, live.map(AsRef::as_ref)) {
-        Step::Keep => Ok(Outcome::Is(live.cloned())),
-        Step::Conflict => Ok(Outcome::Blocked(conflict::<K>(&world.identity))),
-        Step::Wait => Ok(Outcome::Blocked(leaving::<K>(&world.identity.child_name()))),
-        Step::Write => match live {
-            Some(live) => {
-                if let Some(patch) = planned.mended(live) {
-                    return mend(context, &world.identity, &patch).await;
-                }
-                let mut intent = planned;
-                intent.meta_mut().uid.clone_from(&live.meta().uid);
-                write(context, &world.identity, names::OPERATOR, &intent).await
-            }
+    let Some(live) = live else {
+        return make(context, world, planned).await;
+    };
+    if K::IS_CUT && differ::step(&world.identity, &planned, live.as_ref()) == Step::Write {
+        // Enough is kept to see that it differs, and not to say how.
+        let now = look::<K>(context, &world.identity.namespace, &world.identity.child_name()).await?;
+        return match now {
+            Some(now) => found(context, world, &planned, &now).await,
             None => make(context, world, planned).await,
-        },
+        };
     }
+    found(context, world, &planned, live).await
 }
 
 /// Makes a child that was absent. If somebody was faster, what is there now is looked at like any other.
@@ -260,24 +259,33 @@ where
     K: Child + Resource<Scope = NamespaceResourceScope> + Kind,
     K: Clone + Debug + Serialize + DeserializeOwned,
 {
-    let made = if K::POSTED {
-        create(context, &world.identity, &planned).await
-    } else {
-        let mut intent = planned.clone();
-        expect(intent.meta_mut(), None);
-        write(context, &world.identity, names::OPERATOR, &intent).await
-    };
-    match made {
+    match create(context, &world.identity, &planned).await {
         Err(error) if is_conflict(&error) => {
-            let found = look::<K>(context, &world.identity.namespace, &world.identity.child_name()).await?;
-            let Some(found) = found else { return Err(error) };
-            Box::pin(child(context, world, planned, Some(&found))).await
+            let now = look::<K>(context, &world.identity.namespace, &world.identity.child_name()).await?;
+            found(context, world, &planned, &now.ok_or(error)?).await
         }
         made => made,
     }
 }
 
-/// Begins a run: the pod template is applied here and nowhere else, and only to the Deployment in the very state in which
+/// The child as planned, where this is there.
+async fn found<K>(context: &Context, world: &World, planned: &K, live: &Arc<K>) -> Result<Outcome<K>, Error>
+where
+    K: Child + Resource<Scope = NamespaceResourceScope> + Kind,
+    K: Clone + Debug + DeserializeOwned,
+{
+    match differ::step(&world.identity, planned, live.as_ref()) {
+        Step::Keep => Ok(Outcome::Is(Some(live.clone()))),
+        Step::Conflict => Ok(Outcome::Blocked(conflict::<K>(&world.identity))),
+        Step::Wait => Ok(Outcome::Blocked(leaving::<K>(&world.identity.child_name()))),
+        Step::Write => match planned.mending(live) {
+            Mending::Merge(patch) => mend(context, &world.identity, &patch).await,
+            Mending::Renew(steps) => renew(context, &world.identity, &steps).await,
+        },
+    }
+}
+
+/// Begins a run: the pod template is written here and nowhere else, and only to the Deployment in the very state in which
 /// it was seen to have no pods. A start that was decided earlier, or by a leader that is none any more, fails.
 async fn start(context: &Context, valid: &ValidWorkspace, applied: &mut Applied) -> Result<(), Error> {
     let live = applied.world.deployment.as_ref();
@@ -290,17 +298,41 @@ async fn start(context: &Context, valid: &ValidWorkspace, applied: &mut Applied)
         applied.obstacle = Some(discard(context, identity, changed).await?);
         return Ok(());
     }
-    let mut deployment = plan::run(valid, &context.site, &random::identifier());
-    expect(&mut deployment.metadata, live.map(|live| &live.metadata));
-    match write::<Deployment>(context, identity, names::OPERATOR, &deployment).await {
-        Err(error) if live.is_none() && is_conflict(&error) => {
-            let found = look::<Deployment>(context, &identity.namespace, &identity.child_name()).await?;
-            let obstacle = found.and_then(|found| in_the_way(identity, found.as_ref()));
-            applied.obstacle = Some(obstacle.ok_or(error)?);
-        }
-        outcome => deployed(context, outcome?, applied),
-    }
+    let deployment = plan::run(valid, &context.site, &random::identifier());
+    let outcome = match live {
+        Some(live) => next_run(context, identity, live, &deployment).await?,
+        None => match create(context, identity, &deployment).await {
+            Err(error) if is_conflict(&error) => {
+                let found = look::<Deployment>(context, &identity.namespace, &identity.child_name()).await?;
+                let obstacle = found.and_then(|found| in_the_way(identity, found.as_ref()));
+                Outcome::Blocked(obstacle.ok_or(error)?)
+            }
+            made => made?,
+        },
+    };
+    deployed(context, outcome, applied);
     Ok(())
+}
+
+/// Puts a run in the place of the one before. A Deployment that lost marks of ours gets them first.
+async fn next_run(
+    context: &Context,
+    identity: &Identity,
+    live: &Deployment,
+    planned: &Deployment,
+) -> Result<Outcome<Deployment>, Error> {
+    let mut marks = plan::scale(identity, &context.site, 0);
+    let marked = if differ::meta_covers(&live.metadata, &marks.metadata) {
+        None
+    } else {
+        expect(&mut marks.metadata, Some(&live.metadata));
+        match write::<Deployment>(context, identity, names::OPERATOR_SCALE, &marks).await? {
+            Outcome::Is(Some(marked)) => Some(marked),
+            refused => return Ok(refused),
+        }
+    };
+    let live = marked.as_deref().unwrap_or(live);
+    renew(context, identity, &differ::next_run(live, planned)).await
 }
 
 /// Removes a Deployment whose pod template somebody else changed. Applying ours would leave what they added; without pods there

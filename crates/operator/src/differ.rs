@@ -1,10 +1,14 @@
 //! Planned child, live child -> whether to write, and what is in the way (pure).
 
-use api::Workspace;
+use std::collections::BTreeMap;
+
+use api::{Workspace, names};
 use k8s_openapi::{
-    api::core::v1::Service, api::networking::v1::NetworkPolicy, apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    api::{apps::v1::Deployment, core::v1::Service, networking::v1::NetworkPolicy},
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
-use kube::Resource;
+use kube::{Resource, ResourceExt as _};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::{stores::compact::digest, world::Identity};
@@ -14,7 +18,7 @@ use crate::{stores::compact::digest, world::Identity};
 pub enum Step {
     /// It is as planned.
     Keep,
-    /// Write it: it is absent or differs.
+    /// Write it: it differs.
     Write,
     /// Its name is taken by an object that is not ours.
     Conflict,
@@ -23,8 +27,7 @@ pub enum Step {
 }
 
 /// What to do about the child `planned`, given what exists under its name.
-pub fn step<K: Child>(identity: &Identity, planned: &K, live: Option<&K>) -> Step {
-    let Some(live) = live else { return Step::Write };
+pub fn step<K: Child>(identity: &Identity, planned: &K, live: &K) -> Step {
     match stance(identity, live.meta()) {
         Step::Keep if meta_covers(live.meta(), planned.meta()) && live.spec_covers(planned) => Step::Keep,
         Step::Keep => Step::Write,
@@ -45,7 +48,7 @@ pub fn stance(identity: &Identity, live: &ObjectMeta) -> Step {
 
 /// Whether `live` has every label, annotation and owner that `planned` has.
 pub fn meta_covers(live: &ObjectMeta, planned: &ObjectMeta) -> bool {
-    let covers = |live: &Option<std::collections::BTreeMap<String, String>>, planned: &Option<_>| {
+    let covers = |live: &Option<BTreeMap<String, String>>, planned: &Option<_>| {
         let mut planned = planned.iter().flatten();
         planned.all(|(key, value)| live.as_ref().and_then(|live| live.get(key)) == Some(value))
     };
@@ -55,25 +58,29 @@ pub fn meta_covers(live: &ObjectMeta, planned: &ObjectMeta) -> bool {
         && owners.all(|owner| live.owner_references.iter().flatten().any(|live| live == owner))
 }
 
+/// How a child that differs is put right. An apply would release no field that the `POST` wrote which made it (docs/decisions/0064).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Mending {
+    /// By this merge patch, in which lists are replaced as a whole.
+    Merge(Value),
+    /// By the steps of this JSON patch.
+    Renew(Vec<Value>),
+}
+
 /// A kind of child that is compared and written at any time.
 pub trait Child: Resource<DynamicType = ()> {
-    /// Whether one that is absent is made by a `POST`, and not by an apply (docs/decisions/0020).
-    const POSTED: bool = false;
+    /// Whether caches keep too little of one to mend it by.
+    const IS_CUT: bool = false;
 
     /// Whether the live object has everything that `planned` asks for. Only fields that we set are looked at: the API
     /// server fills in others.
     fn spec_covers(&self, planned: &Self) -> bool;
 
-    /// The merge patch that makes `live`, in the very state in which it was seen, as planned; `None` where an apply does. An apply
-    /// releases no field that a `POST` wrote.
-    fn mended(&self, _live: &Self) -> Option<Value> {
-        None
-    }
+    /// What makes `live`, in the very state in which it was seen, as planned.
+    fn mending(&self, live: &Self) -> Mending;
 }
 
 impl Child for Service {
-    const POSTED: bool = true;
-
     fn spec_covers(&self, planned: &Self) -> bool {
         let (Some(live), Some(planned)) = (&self.spec, &planned.spec) else {
             return false;
@@ -90,8 +97,9 @@ impl Child for Service {
     }
 
     /// An apply would add a port of another number to the one that is there, and two of one name are refused.
-    fn mended(&self, live: &Self) -> Option<Value> {
-        let (planned, now) = (self.spec.as_ref()?, live.spec.as_ref());
+    fn mending(&self, live: &Self) -> Mending {
+        let planned = self.spec.clone().unwrap_or_default();
+        let now = live.spec.as_ref();
         let unwanted = now.and_then(|spec| spec.selector.as_ref()).into_iter().flatten();
         let mut selector: Map<String, Value> = unwanted.map(|(key, _)| (key.clone(), Value::Null)).collect();
         let wanted = planned.selector.iter().flatten();
@@ -102,7 +110,7 @@ impl Child for Service {
             .filter(|it| ours.iter().all(|our| our.uid != it.uid))
             .collect();
         owners.extend(ours);
-        Some(json!({
+        Mending::Merge(json!({
             "metadata": {
                 "resourceVersion": live.metadata.resource_version,
                 "labels": self.metadata.labels,
@@ -115,21 +123,68 @@ impl Child for Service {
 }
 
 impl Child for NetworkPolicy {
+    const IS_CUT: bool = true;
+
     /// Every field is ours, so a rule that somebody adds is a difference. So is the workspace as an owner, which earlier versions
-    /// wrote and which an apply without it takes away.
+    /// wrote.
     fn spec_covers(&self, planned: &Self) -> bool {
-        let group = Workspace::group(&());
         let mut owners = self.metadata.owner_references.iter().flatten();
-        let is_owned = owners.any(|owner| {
-            owner.kind == Workspace::kind(&()) && owner.api_version.split('/').next() == Some(&*group)
-        });
-        !is_owned && digest(self) == digest(planned)
+        !owners.any(is_workspace) && digest(self) == digest(planned)
     }
+
+    /// The spec as a whole; labels and annotations of others stay.
+    fn mending(&self, live: &Self) -> Mending {
+        let with = |theirs: &Option<BTreeMap<String, String>>, ours: &Option<BTreeMap<String, String>>| {
+            let mut all = theirs.clone().unwrap_or_default();
+            all.extend(ours.clone().unwrap_or_default());
+            all
+        };
+        let (now, meta) = (&live.metadata, &self.metadata);
+        let owners = now.owner_references.iter().flatten();
+        let owners: Vec<_> = owners.filter(|owner| !is_workspace(owner)).collect();
+        Mending::Renew(vec![
+            put("/metadata/resourceVersion", &now.resource_version),
+            put("/metadata/labels", with(&now.labels, &meta.labels)),
+            put("/metadata/annotations", with(&now.annotations, &meta.annotations)),
+            put("/metadata/ownerReferences", &owners),
+            put("/spec", &self.spec),
+        ])
+    }
+}
+
+fn is_workspace(owner: &OwnerReference) -> bool {
+    let group = owner.api_version.split('/').next();
+    owner.kind == Workspace::kind(&()) && group == Some(&*Workspace::group(&()))
+}
+
+/// The steps that put the run of `planned` in the place of the one before, where `live`, which has all our marks, is still in this very
+/// state. Each field of the spec is replaced as a whole: nothing of the run before stays, whoever wrote it.
+pub fn next_run(live: &Deployment, planned: &Deployment) -> Vec<Value> {
+    let mut steps = vec![put("/metadata/resourceVersion", &live.metadata.resource_version)];
+    let record = planned.annotations().get_key_value(names::STARTED_FROM);
+    steps.extend(record.map(|(key, value)| put(&format!("/metadata/annotations/{}", token(key)), value)));
+    let spec = json!(planned.spec);
+    let fields = spec.as_object().into_iter().flatten();
+    steps.extend(fields.map(|(field, value)| put(&format!("/spec/{}", token(field)), value)));
+    steps
+}
+
+/// The step of a JSON patch that makes `value` of whatever lies there.
+fn put(path: &str, value: impl Serialize) -> Value {
+    json!({"op": "add", "path": path, "value": value})
+}
+
+/// A key as part of a path.
+fn token(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::networking::v1::NetworkPolicyIngressRule;
+    use k8s_openapi::api::{
+        core::v1::EnvVar,
+        networking::v1::{NetworkPolicyEgressRule, NetworkPolicyIngressRule},
+    };
     use serde_json::json;
 
     use super::*;
@@ -160,15 +215,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_is_written_and_what_is_as_planned_is_kept() {
+    fn what_is_as_planned_is_kept() {
         let planned = planned();
-        assert_eq!(step(&identity(), &planned.service, None), Step::Write);
-        assert_eq!(
-            step(&identity(), &planned.service, Some(&stored_service())),
-            Step::Keep
-        );
+        assert_eq!(step(&identity(), &planned.service, &stored_service()), Step::Keep);
         let wall = planned.policy.unwrap();
-        assert_eq!(step(&identity(), &wall, Some(&wall)), Step::Keep);
+        assert_eq!(step(&identity(), &wall, &wall), Step::Keep);
     }
 
     #[test]
@@ -188,7 +239,7 @@ mod tests {
         let mut owner = stored_service();
         owner.metadata.owner_references = None;
         for changed in [selector, label, owner] {
-            assert_eq!(step(&identity(), &planned.service, Some(&changed)), Step::Write);
+            assert_eq!(step(&identity(), &planned.service, &changed), Step::Write);
         }
         let wall = planned.policy.unwrap();
         let mut wider = wall.clone();
@@ -200,10 +251,10 @@ mod tests {
             .as_mut()
             .unwrap()
             .push(NetworkPolicyIngressRule::default());
-        assert_eq!(step(&identity(), &wall, Some(&wider)), Step::Write);
+        assert_eq!(step(&identity(), &wall, &wider), Step::Write);
         let mut bound = wall.clone();
         bound.metadata.owner_references = Some(vec![identity().owner_reference()]);
-        assert_eq!(step(&identity(), &wall, Some(&bound)), Step::Write);
+        assert_eq!(step(&identity(), &wall, &bound), Step::Write);
     }
 
     #[test]
@@ -211,20 +262,81 @@ mod tests {
         let planned = planned();
         let mut other = stored_service();
         other.metadata.owner_references.as_mut().unwrap()[0].uid = "another".to_owned();
-        assert_eq!(step(&identity(), &planned.service, Some(&other)), Step::Conflict);
+        assert_eq!(step(&identity(), &planned.service, &other), Step::Conflict);
         let mut nobodys = stored_service();
         nobodys.metadata.owner_references = None;
         nobodys.metadata.annotations = None;
-        assert_eq!(
-            step(&identity(), &planned.service, Some(&nobodys)),
-            Step::Conflict
-        );
+        assert_eq!(step(&identity(), &planned.service, &nobodys), Step::Conflict);
     }
 
     #[test]
     fn an_object_on_its_way_out_is_waited_for() {
         let mut leaving = stored_service();
         leaving.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
-        assert_eq!(step(&identity(), &planned().service, Some(&leaving)), Step::Wait);
+        assert_eq!(step(&identity(), &planned().service, &leaving), Step::Wait);
+    }
+
+    /// What the steps make of an object as it is stored.
+    fn patched<K: Serialize + serde::de::DeserializeOwned>(object: &K, steps: Vec<Value>) -> K {
+        let mut object = json!(object);
+        let patch: json_patch::Patch = serde_json::from_value(steps.into()).unwrap();
+        json_patch::patch(&mut object, &patch).unwrap();
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn a_wall_is_renewed_as_a_whole_and_keeps_what_others_noted_on_it() {
+        let planned = planned().policy.unwrap();
+        let mut live = planned.clone();
+        live.metadata.resource_version = Some("7".to_owned());
+        live.metadata.annotations = None;
+        let foreign = [("example.com/foreign".to_owned(), "kept".to_owned())];
+        live.metadata.labels = Some(foreign.clone().into());
+        let mut others = identity().owner_reference();
+        others.kind = "Team".to_owned();
+        live.metadata.owner_references = Some(vec![identity().owner_reference(), others.clone()]);
+        let spec = live.spec.as_mut().unwrap();
+        spec.egress = Some(vec![NetworkPolicyEgressRule::default()]);
+        let selector = spec.pod_selector.get_or_insert_default();
+        selector
+            .match_labels
+            .get_or_insert_default()
+            .extend(foreign.clone());
+        let Mending::Renew(steps) = planned.mending(&live) else {
+            panic!("a merge would leave keys of the selector");
+        };
+        let renewed = patched(&live, steps);
+        assert_eq!(renewed.spec, planned.spec);
+        assert_eq!(step(&identity(), &planned, &renewed), Step::Keep);
+        assert_eq!(renewed.labels()["example.com/foreign"], "kept");
+        assert_eq!(renewed.metadata.owner_references, Some(vec![others]));
+        assert_eq!(renewed.metadata.resource_version.as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn the_next_run_leaves_nothing_of_the_one_before_and_what_others_noted_on_the_deployment() {
+        let planned = plan::run(&fixtures::valid(), &fixtures::site(), "run2");
+        let mut live = plan::run(&fixtures::valid(), &fixtures::site(), "run1");
+        live.metadata.resource_version = Some("7".to_owned());
+        let noted = live.metadata.annotations.as_mut().unwrap();
+        noted.insert("example.com/foreign".to_owned(), "kept".to_owned());
+        let spec = live.spec.as_mut().unwrap();
+        spec.replicas = Some(0);
+        spec.paused = Some(true);
+        let pod = spec.template.spec.as_mut().unwrap();
+        pod.host_network = Some(true);
+        pod.containers[0].env.get_or_insert_default().push(EnvVar {
+            name: "LEFT".to_owned(),
+            ..EnvVar::default()
+        });
+        let next = patched(&live, next_run(&live, &planned));
+        assert_eq!(next.annotations()["example.com/foreign"], "kept");
+        assert_eq!(
+            next.annotations()[names::STARTED_FROM],
+            planned.annotations()[names::STARTED_FROM]
+        );
+        let (next, planned) = (next.spec.unwrap(), planned.spec.unwrap());
+        assert_eq!(next.template, planned.template);
+        assert_eq!((next.replicas, next.paused), (Some(1), Some(true)));
     }
 }

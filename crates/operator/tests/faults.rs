@@ -25,8 +25,8 @@ async fn a_write_that_fails_is_tried_again_and_nothing_is_made_twice() {
     let calls = [
         (Method::PATCH, "persistentvolumeclaims"),
         (Method::POST, "services"),
-        (Method::PATCH, "networkpolicies"),
-        (Method::PATCH, "deployments"),
+        (Method::POST, "networkpolicies"),
+        (Method::POST, "deployments"),
         (Method::PATCH, "status"),
     ];
     for (method, path) in calls {

@@ -79,8 +79,8 @@ fn writes() -> [(Method, &'static str); 5] {
     [
         (Method::PATCH, "persistentvolumeclaims"),
         (Method::POST, "services"),
-        (Method::PATCH, "networkpolicies"),
-        (Method::PATCH, "deployments"),
+        (Method::POST, "networkpolicies"),
+        (Method::POST, "deployments"),
         (Method::PATCH, "status"),
     ]
 }
@@ -172,7 +172,7 @@ async fn a_server_that_never_answers_a_call_holds_up_one_pass_and_no_more() {
         (Method::PATCH, "persistentvolumeclaims/workspace-demo"),
         // A creation's path names no object: it is the one whose turn comes first that waits.
         (Method::POST, "services"),
-        (Method::PATCH, "deployments/workspace-demo"),
+        (Method::POST, "deployments"),
         (Method::PATCH, "demo/status"),
     ] {
         let stage = Stage::with_demo();

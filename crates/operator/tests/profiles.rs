@@ -41,9 +41,7 @@ async fn the_account_of_a_workspace_is_made_before_its_pod_and_goes_only_after_t
     stage.pass().await.unwrap();
     let writes = stage.writes();
     let position = |line: &str| writes.iter().position(|write| write == line).unwrap();
-    assert!(
-        position(&format!("PATCH serviceaccounts/{ACCOUNT}")) < position("PATCH deployments/workspace-demo")
-    );
+    assert!(position(&format!("PATCH serviceaccounts/{ACCOUNT}")) < position("POST deployments"));
     assert_eq!(runs_as(&stage).as_deref(), Some(ACCOUNT));
     let made = account(&stage).unwrap();
     assert_eq!(made.annotations()["example.com/role"], "team");

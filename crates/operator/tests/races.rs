@@ -29,6 +29,15 @@ fn foreign<K: DeserializeOwned>(spec: &Value) -> K {
     serde_json::from_value(object).unwrap()
 }
 
+/// A disk may be adopted, so that an apply makes it.
+fn how_it_is_made(path: &str) -> Method {
+    if path == "persistentvolumeclaims" {
+        Method::PATCH
+    } else {
+        Method::POST
+    }
+}
+
 /// Somebody makes an object of the child's name just before we do. It stays as it is, and no pod is made.
 async fn name_taken_at_the_last_moment<K>(path: &'static str, spec: &Value)
 where
@@ -36,11 +45,7 @@ where
 {
     let mut stage = Stage::with_demo();
     let object: K = foreign(spec);
-    let how_it_is_made = if path == "services" {
-        Method::POST
-    } else {
-        Method::PATCH
-    };
+    let how_it_is_made = how_it_is_made(path);
     stage.server.hinder(
         how_it_is_made,
         path,
@@ -145,13 +150,8 @@ async fn a_first_start_that_lands_twice_makes_one_of_each() {
         "networkpolicies",
         "deployments",
     ] {
-        let how_it_is_made = if path == "services" {
-            Method::POST
-        } else {
-            Method::PATCH
-        };
         stage.server.hinder(
-            how_it_is_made,
+            how_it_is_made(path),
             path,
             Hindrance::Unanswered(Duration::from_secs(20)),
         );
@@ -161,7 +161,7 @@ async fn a_first_start_that_lands_twice_makes_one_of_each() {
         .unwrap_err();
     stage.replace_operator(None);
     stage.server.hinder(
-        Method::PATCH,
+        Method::POST,
         "deployments",
         Hindrance::Late(Duration::from_secs(1)),
     );

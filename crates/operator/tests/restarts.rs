@@ -273,11 +273,8 @@ async fn a_pod_template_changed_by_hand_is_told_and_put_right_at_the_next_start(
     stage.edit_spec(|spec| spec["desiredStatus"] = "Running".into());
     settle(&mut stage).await;
     let writes = stage.writes();
-    let of_deployment = writes.iter().filter(|write| write.contains("deployments/"));
-    let expected = [
-        "DELETE deployments/workspace-demo",
-        "PATCH deployments/workspace-demo",
-    ];
+    let of_deployment = writes.iter().filter(|write| write.contains("deployments"));
+    let expected = ["DELETE deployments/workspace-demo", "POST deployments"];
     assert_eq!(of_deployment.collect::<Vec<_>>(), expected);
     let deployment = json!(stage.child::<Deployment>().unwrap());
     assert_eq!(deployment["spec"]["template"]["spec"]["hostNetwork"], Value::Null);

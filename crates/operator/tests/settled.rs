@@ -16,20 +16,20 @@ async fn the_first_pass_makes_each_child_once_and_the_pod_last() {
     stage.pass().await.unwrap();
     let mut writes = stage.writes();
     let position = |line: &str, writes: &[String]| writes.iter().position(|write| write == line).unwrap();
-    let deployment = position("PATCH deployments/workspace-demo", &writes);
-    let lasting = ["persistentvolumeclaims", "networkpolicies"].map(|kind| format!("PATCH {kind}/{CHILD}"));
-    for earlier in lasting.iter().map(String::as_str).chain(["POST services"]) {
+    let deployment = position("POST deployments", &writes);
+    let disk = format!("PATCH persistentvolumeclaims/{CHILD}");
+    for earlier in [&*disk, "POST networkpolicies", "POST services"] {
         assert!(position(earlier, &writes) < deployment, "{writes:?}");
     }
     writes.sort();
     assert_eq!(
         writes,
         [
-            "PATCH deployments/workspace-demo",
-            "PATCH networkpolicies/workspace-demo",
             "PATCH persistentvolumeclaims/workspace-demo",
             "PATCH workspaces/demo/status",
+            "POST deployments",
             "POST events",
+            "POST networkpolicies",
             "POST services",
         ]
     );

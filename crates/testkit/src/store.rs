@@ -218,6 +218,8 @@ impl Store {
                 .map_err(|error| Refusal::new(400, "BadRequest", error.to_string()))?;
             json_patch::patch(&mut next, &operations)
                 .map_err(|error| Refusal::new(422, "Invalid", error.to_string()))?;
+            // A version that is put in is the one that the object is to have.
+            check_preconditions(&stored.object, &next)?;
         } else {
             check_preconditions(&stored.object, change)?;
             json_patch::merge(&mut next, change);

@@ -18,8 +18,8 @@ const ATTEMPTS: usize = 4;
 /// What a start without trouble and without a disk costs.
 const UNTROUBLED: [(&str, usize); 5] = [
     ("create events", 2),
-    ("patch deployments", 1),
-    ("patch networkpolicies", 1),
+    ("create deployments", 1),
+    ("create networkpolicies", 1),
     ("create services", 1),
     ("patch workspaces/status", 2),
 ];

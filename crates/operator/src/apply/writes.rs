@@ -3,12 +3,13 @@
 use std::{fmt::Debug, sync::Arc};
 
 use api::names;
+use json_patch::Patch as JsonPatch;
 use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Resource,
     api::{Patch, PatchParams, PostParams},
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize as _, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::Error;
@@ -16,7 +17,7 @@ use crate::{context::Context, refusal, trouble::Obstacle, world::Identity};
 
 /// The version that a write names where it expects nothing. No stored object has it: etcd's first write is number 2. So
 /// such an apply makes the object or conflicts, and never merges into one that somebody else made since we looked; and it
-/// records the same ownership of fields as every later apply, which a `POST` would not (docs/decisions/0020).
+/// records the same ownership of fields as every later apply, which a `POST` would not (docs/decisions/0020, 0064).
 pub(crate) const ABSENT: &str = "1";
 
 /// What became of a child.
@@ -139,6 +140,25 @@ where
         ..PatchParams::default()
     });
     let patch = Patch::Merge(patch);
+    outcome(patched::<K, _>(context, identity, &identity.child_name(), &params, &patch).await)
+}
+
+/// Changes a child by the steps of a JSON patch, which replaces whatever lies where it adds.
+pub(super) async fn renew<K>(
+    context: &Context,
+    identity: &Identity,
+    steps: &[Value],
+) -> Result<Outcome<K>, Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
+    K: Clone + Debug + DeserializeOwned,
+{
+    let steps = JsonPatch::deserialize(Value::from(steps));
+    let patch = Patch::Json::<()>(steps.map_err(|error| failed::<K>(kube::Error::SerdeError(error)))?);
+    let params = unchecked(PatchParams {
+        field_manager: Some(names::OPERATOR.to_owned()),
+        ..PatchParams::default()
+    });
     outcome(patched::<K, _>(context, identity, &identity.child_name(), &params, &patch).await)
 }
 
