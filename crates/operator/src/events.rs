@@ -1,4 +1,5 @@
-//! What is worth telling -> Events in the cluster (IO). The same said again is counted; anything else is an Event of its own.
+//! What is worth telling -> Events in the cluster (IO). The same said again is counted; anything else is an Event of its own, and so is
+//! each step of another run.
 //!
 //! kube's own recorder takes two Events for one unless their reasons differ, and the API server lets nobody change the text of
 //! an Event: the first words would stay, whatever happened since.
@@ -32,6 +33,12 @@ const WINDOW: SignedDuration = SignedDuration::from_mins(10);
 const MOST: usize = 10;
 /// An Event that takes longer to write is given up: others wait behind it.
 const LIMIT: Duration = Duration::from_secs(15);
+/// What is said of a run after its beginning, and under which action.
+const STEPS: [(&str, &str); 3] = [
+    (reason::READY, "Start"),
+    (reason::STOPPING, "Stop"),
+    (reason::STOPPED, "Stop"),
+];
 /// How often what is past is forgotten.
 const SWEEP: SignedDuration = SignedDuration::from_mins(1);
 /// Longest name of an object that the name of an Event begins with, in bytes.
@@ -216,6 +223,8 @@ impl Said {
         let recent = || known.iter().filter(|known| is_recent(known, now));
         let same = recent().find(|known| known.note == event.note && known.related == related(event));
         let full = recent().count() >= MOST && event.reason != reason::HANDED_OVER;
+        // Another run, and a new Event costs the API server less than one that is counted.
+        let same = same.filter(|_| topic.reason != reason::STARTING);
         let again = same.or_else(|| recent().max_by_key(|known| known.last).filter(|_| full))?;
         Some(Known {
             count: again.count.saturating_add(1),
@@ -225,6 +234,16 @@ impl Said {
     }
 
     fn keep(&mut self, topic: Topic, known: Known) {
+        if topic.reason == reason::STARTING && known.count == 1 {
+            for (reason, action) in STEPS {
+                let step = Topic {
+                    reason: reason.to_owned(),
+                    action: action.to_owned(),
+                    ..topic.clone()
+                };
+                self.topics.remove(&step);
+            }
+        }
         let all = self.topics.entry(topic).or_default();
         all.retain(|other| other.name != known.name);
         all.push(known);
@@ -310,6 +329,35 @@ mod tests {
         let told = stored(&server);
         assert_eq!(told.len(), MOST);
         assert_eq!(told.last().unwrap(), &("number 09".to_owned(), Some(21)));
+    }
+
+    #[tokio::test]
+    async fn each_run_has_events_of_its_own_within_which_the_same_is_counted_and_many_runs_are_no_flood() {
+        let (server, client) = ApiServer::start();
+        let recorder = Recorder::new(client, "operator", "pod-1".to_owned());
+        let step = |reason: &str, action: &str| Event {
+            reason: reason.to_owned(),
+            action: action.to_owned(),
+            ..event(reason)
+        };
+        let starting = step(reason::STARTING, "Start");
+        let steps = STEPS.map(|(reason, action)| step(reason, action));
+        for run in 0..MOST + 5 {
+            recorder.publish(&starting, &demo()).await.unwrap();
+            // The pod is not ready for a moment.
+            for event in steps.iter().chain(&steps[..1]) {
+                recorder.publish(event, &demo()).await.unwrap();
+            }
+            let told = stored(&server);
+            let of = |reason: &str| told.iter().filter(|(note, _)| note == reason).count();
+            for reason in [reason::STARTING, reason::READY, reason::STOPPED] {
+                assert_eq!(of(reason), (run + 1).min(MOST), "{reason} {told:?}");
+            }
+        }
+        let ready = stored(&server)
+            .into_iter()
+            .filter(|(note, _)| note == reason::READY);
+        assert!(ready.into_iter().all(|(_, count)| count >= Some(2)));
     }
 
     #[tokio::test]
