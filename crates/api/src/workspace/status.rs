@@ -15,8 +15,11 @@ use crate::schema;
 
 /// What is. Everything here can be rebuilt from the world, but `disk`, `startedAt` and `startingSince`: which disk was there
 /// before, and when a run began and had something to lose, are remembered nowhere else.
+// It has one writer, who writes all of it: books of who wrote which of its fields make every write of the object dearer
+// (docs/decisions/0064).
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct WorkspaceStatus {
     /// Generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
