@@ -3,9 +3,10 @@
 
 set positional-arguments := true
 
-# Quiet once it is built: the first build takes minutes and should be seen.
+# Quiet once it is built: the first build takes minutes and should be seen. Chosen by name among all crates, it is built with the same
+# features of dependencies as whatever else it then has built.
 built := path_exists(env("CARGO_TARGET_DIR", justfile_directory() / "target") / "debug/xtask")
-xtask := if built == "true" { "cargo run -q -p xtask --" } else { "cargo run -p xtask --" }
+xtask := if built == "true" { "cargo run -q --bin xtask --" } else { "cargo run --bin xtask --" }
 
 # List the jobs
 [private]

@@ -19,7 +19,7 @@ use kube::{
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 
-use crate::{Environment, process, wait};
+use crate::{Environment, leaving, process, wait};
 
 /// A client that acts as the holder of `kubeconfig`.
 pub async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
@@ -92,6 +92,7 @@ impl Scratch {
             .create(&PostParams::default(), &namespace)
             .await?
             .name_any();
+        leaving::begun();
         let subjects: Vec<_> = users
             .iter()
             .map(|user| json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": user}))
@@ -168,12 +169,30 @@ impl Scratch {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// Deletes the namespace and waits until it is gone.
+    /// Deletes the namespace and waits until it is gone. What a test does after the last of its namespaces may run beside the next
+    /// test.
     pub async fn finish(self) -> anyhow::Result<()> {
+        self.delete().await?;
+        leaving::ended();
+        self.gone().await
+    }
+
+    /// The same, for tests that nobody else's are to run beside more than they do.
+    pub(crate) async fn finish_at_work(self) -> anyhow::Result<()> {
+        self.delete().await?;
+        self.gone().await
+    }
+
+    async fn delete(&self) -> anyhow::Result<()> {
         let namespaces = Api::<Namespace>::all(self.client.clone());
         namespaces
             .delete(&self.namespace, &DeleteParams::default())
             .await?;
+        Ok(())
+    }
+
+    async fn gone(&self) -> anyhow::Result<()> {
+        let namespaces = Api::<Namespace>::all(self.client.clone());
         wait::until("the namespace to be gone", wait::USUAL, || async {
             match namespaces.get_opt(&self.namespace).await {
                 Ok(None) => Ok(()),

@@ -376,7 +376,8 @@ impl Scene {
         sweep::rules(&admin, &name).await?;
         let pods = self.scratch.api::<Pod>();
         let result = tokio::select! {
-            result = self.scratch.finish() => result,
+            // What is held to seconds counts as at work to its end.
+            result = self.scratch.finish_at_work() => result,
             () = sweep::pods(&pods, &nodes) => Ok(()),
         };
         for node in &nodes {

@@ -1,4 +1,4 @@
-//! Bounds that only warn. A test binary of its own: nothing else runs meanwhile.
+//! Bounds that only warn. The run of the tests sets the webhook so (stage "with other settings").
 
 use api::{
     Workspace, WorkspaceTemplate,
@@ -9,7 +9,7 @@ use api::{
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    command, component, workspace,
+    command, workspace,
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -20,26 +20,6 @@ use serde_json::{Value, json};
 
 #[tokio::test]
 async fn what_breaks_bounds_is_stored_with_warnings_and_gets_no_pod_until_it_fits() -> anyhow::Result<()> {
-    let former = component::set_argument("webhook", "--enforcement=Warn").await?;
-    let outcome = warned().await;
-    component::set_argument("webhook", &former).await?;
-    outcome
-}
-
-fn manifest(scratch: &Scratch, rest: &Value) -> Value {
-    let mut manifest = json!({
-        "apiVersion": "workspaces.jupyter.org/v1alpha1",
-        "kind": "Workspace",
-        "metadata": {"name": "greedy", "namespace": scratch.namespace},
-        "spec": {"displayName": "Greedy", "templateRef": scratch.namespace, "image": "other:1"},
-    });
-    for (key, value) in rest.as_object().into_iter().flatten() {
-        manifest["spec"][key] = value.clone();
-    }
-    manifest
-}
-
-async fn warned() -> anyhow::Result<()> {
     let scratch = Scratch::new("warned", &["alice"]).await?;
     let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
     let echo = &Environment::get()?.images.echo;
@@ -89,4 +69,17 @@ async fn warned() -> anyhow::Result<()> {
         )
         .await?;
     Ok(())
+}
+
+fn manifest(scratch: &Scratch, rest: &Value) -> Value {
+    let mut manifest = json!({
+        "apiVersion": "workspaces.jupyter.org/v1alpha1",
+        "kind": "Workspace",
+        "metadata": {"name": "greedy", "namespace": scratch.namespace},
+        "spec": {"displayName": "Greedy", "templateRef": scratch.namespace, "image": "other:1"},
+    });
+    for (key, value) in rest.as_object().into_iter().flatten() {
+        manifest["spec"][key] = value.clone();
+    }
+    manifest
 }

@@ -3,17 +3,20 @@
 use anyhow::Context as _;
 use api::{
     Workspace,
-    workspace::{DesiredStatus, Phase},
+    workspace::{AccessType, DesiredStatus, Phase},
 };
 use e2e::{
     Environment,
     cluster::{self, Scratch},
     http::Person,
-    socket, wait, workspace,
+    robot, socket, wait, workspace,
 };
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Service;
-use kube::{Api, api::ListParams};
+use kube::{
+    Api,
+    api::{ListParams, PostParams},
+};
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -43,6 +46,23 @@ async fn strangers_get_401_for_fetches_and_are_sent_to_sign_in_for_pages() -> an
         location.starts_with(&Environment::get()?.origin(&Environment::get()?.auth_host())),
         "{location}"
     );
+    scratch.finish().await
+}
+
+/// Where they count is said in the suite `tokens`.
+#[tokio::test]
+async fn a_script_s_token_is_worth_nothing_as_it_is_installed() -> anyhow::Result<()> {
+    let scratch = Scratch::new("tokens-off", &["alice"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let mut echo = workspace::echo("echo")?;
+    echo.spec.access_type = Some(AccessType::Public);
+    alice.create(&PostParams::default(), &echo).await?;
+    let url = workspace::url(&workspace::reached(&alice, "echo", Phase::Running).await?)?;
+    robot::make(&scratch).await?;
+    let token = robot::token(&scratch, Some(&robot::audience()?)).await?;
+    let answer = robot::send(&url, &token).await?;
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    assert!(!answer.headers().contains_key(header::WWW_AUTHENTICATE));
     scratch.finish().await
 }
 

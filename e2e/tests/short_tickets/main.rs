@@ -1,11 +1,12 @@
-//! A page that is open for longer than a ticket lasts: it works on, because requests renew the ticket.
+//! A page that is open for longer than a ticket lasts: it works on, because requests renew the ticket. The run of the tests sets
+//! how long tickets and sessions last (stage "with other settings").
 
 mod warning;
 
 use e2e::{
     browser::Browser,
     cluster::{self, Scratch},
-    component, wait, workspace,
+    wait, workspace,
 };
 use fantoccini::key::Key;
 use std::time::Duration;
@@ -25,13 +26,6 @@ async fn ticket(browser: &Browser) -> Result<String, String> {
 
 #[tokio::test]
 async fn an_open_jupyterlab_saves_a_file_after_two_lifetimes_of_its_ticket() -> anyhow::Result<()> {
-    let former = component::set_argument("gateway", "--session-ticket-seconds=60").await?;
-    let done = works().await;
-    component::set_argument("gateway", &former).await?;
-    done
-}
-
-async fn works() -> anyhow::Result<()> {
     let scratch = Scratch::new("tickets", &["alice"]).await?;
     let lab = workspace::lab(&scratch).await?;
     let (url, host) = (workspace::url(&lab)?, workspace::host(&lab)?);

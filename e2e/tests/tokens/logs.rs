@@ -11,7 +11,7 @@ use e2e::{
     Environment,
     cluster::{self, Scratch},
     http::Person,
-    socket, workspace,
+    robot, socket, workspace,
 };
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Pod, Secret};
@@ -45,7 +45,7 @@ pub(crate) async fn hold_nothing_that_lets_somebody_in(
     let refused = bob.sign_in(&private, "bob").await?;
     ensure!(refused.status() == StatusCode::FORBIDDEN, "{}", refused.status());
     for (token, expected) in [(token, StatusCode::OK), (MISTYPED, StatusCode::UNAUTHORIZED)] {
-        let answer = crate::send(url, token).await?;
+        let answer = robot::send(url, token).await?;
         ensure!(answer.status() == expected, "{}", answer.status());
     }
     let target = format!("{}ws", url.replacen("https", "wss", 1));

@@ -172,7 +172,16 @@ fn check_space(paths: &Paths) -> anyhow::Result<()> {
 
 /// Builds `kubectl-create-workspace` and returns its path.
 fn build_plugin(paths: &Paths) -> anyhow::Result<PathBuf> {
-    let build = ["build", "--quiet", "--package", "cli", "--message-format", "json"];
+    // Of all crates, which decide the features of dependencies: as this tool and the tests are built.
+    let build = [
+        "build",
+        "--quiet",
+        "--workspace",
+        "--bin",
+        "kubectl-create-workspace",
+        "--message-format",
+        "json",
+    ];
     let messages = Cmd::new(cargo()).args(build).dir(paths.clone_root()).output()?;
     messages
         .lines()

@@ -8,16 +8,13 @@ use anyhow::{Context as _, bail};
 
 use super::Run;
 use super::pool::{self, Ended, World};
-use super::tests::{self, Suite, Times};
+use super::tests::{self, Times};
 use crate::cluster;
 use crate::exec::{Cmd, cargo};
 use crate::{apt, definitions};
 
 /// What the browser tests need: Chromium, its driver, and certutil, by which it is told whom to trust.
 const BROWSER: [&str; 3] = ["chromium", "chromium-driver", "libnss3-tools"];
-/// Tests that run at the same time, on a machine of two cores. They wait more than they work; with more of them the cluster
-/// is what they wait for.
-const AT_ONCE: usize = 6;
 
 /// Runs the tests whose path contains one of `wanted`, or all of them, on what `access_file` tells of.
 ///
@@ -36,9 +33,13 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
         ("JUPYTER_K8S_DEFINITIONS", definitions.as_path()),
         ("JUPYTER_K8S_ANOTHER_OPERATOR", another.as_path()),
     ];
-    run.cargo(&["test", "--package", "e2e", "--no-run"], &[])?;
+    let messages = programs(run)?;
+    let (sweep, release) = (
+        program(&messages, "bin", "sweep")?,
+        program(&messages, "bin", "release")?,
+    );
     let mut all = Vec::new();
-    for suite in suites(run)? {
+    for suite in tests::suites(&messages) {
         let listed = Cmd::new(&suite.program)
             .args(["--list", "--format=terse"])
             .output()?;
@@ -48,32 +49,41 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
         .map_err(|word| anyhow::anyhow!("no end-to-end test's path contains `{word}`"))?;
 
     let _alone = cluster::lock::of_tests(paths, &run.progress)?;
-    run.cargo(&["run", "--quiet", "--package", "e2e", "--bin", "sweep"], &env)?;
+    run.stream(&sweep.display().to_string(), &[], &env)?;
     let file = paths.cache().join("test-times.json");
     let mut times = read(&file);
-    let (beside, alone) = tests::ordered(chosen, &times);
     let world = World {
         env: &env,
         folder: &paths.clone_root().join("e2e"),
         logs: &paths.logs().join("e2e"),
     };
-    println!(
-        "{} tests beside each other, {AT_ONCE} at once, then {} alone; what each prints is in {}",
-        beside.len(),
-        alone.len(),
-        world.logs.display()
-    );
+    println!("what each test prints is in {}", world.logs.display());
     let before = run.count.failed;
-    for (some, at_once) in [(beside, AT_ONCE), (alone, 1)] {
-        pool::run(some, at_once, &world, |ended| {
-            tell(&ended);
-            if ended.ok {
-                times.insert(ended.path.clone(), ended.took);
-            }
-            run.durations.test(&ended.suite, &ended.path, ended.took);
-            run.count.ended(&ended.path, ended.ok);
-        })?;
+    let mut release = Release {
+        program: release.display().to_string(),
+        env: &env,
+        values: Some(&[]),
+    };
+    let mut outcome = Ok(());
+    for (stage, some) in tests::ordered(chosen, &times) {
+        println!("{}: {} tests, {} at once", stage.name, some.len(), stage.at_once);
+        outcome = release.set(run, stage.values).and_then(|()| {
+            pool::run(some, stage.at_once, &world, |ended| {
+                tell(&ended);
+                if ended.ok {
+                    times.insert(ended.path.clone(), ended.took);
+                }
+                run.durations.test(&ended.suite, &ended.path, ended.took);
+                run.count.ended(&ended.path, ended.ok);
+            })
+        });
+        if outcome.is_err() {
+            break;
+        }
     }
+    // In any case: other runs follow.
+    let back = release.set(run, &[]);
+    outcome.and(back)?;
     // Only the order of the next run depends on it.
     let _ = fs::write(&file, written(&times));
     match run.count.failed - before {
@@ -82,45 +92,71 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
     }
 }
 
+/// The release under test.
+struct Release<'a> {
+    /// What sets it (e2e/src/bin/release.rs).
+    program: String,
+    env: &'a [(&'a str, &'a Path)],
+    /// What it is set to, beside what it was installed with; none: to nobody knows what.
+    values: Option<&'static [&'static str]>,
+}
+
+impl Release<'_> {
+    /// Sets it to what it was installed with and these values, unless it is.
+    fn set(&mut self, run: &mut Run<'_>, values: &'static [&'static str]) -> anyhow::Result<()> {
+        if self.values == Some(values) {
+            return Ok(());
+        }
+        self.values = None;
+        run.stream(&self.program, values, self.env)?;
+        self.values = Some(values);
+        Ok(())
+    }
+}
+
 /// The operator as another version might be, which the tests of upgrades run: an example of its crate, which is built with the unit tests.
 fn another_operator(run: &mut Run<'_>) -> anyhow::Result<PathBuf> {
-    // What else is chosen decides the features of dependencies: it is what the unit tests choose.
-    let build = [
-        "build",
-        "--workspace",
-        "--exclude",
-        "e2e",
-        "--example",
-        "another_build",
-    ];
-    run.cargo(&build, &[])?;
-    let messages = Cmd::new(cargo())
+    let build = ["build", "--workspace", "--example", "another_build"];
+    let messages = built(run, &build)?;
+    program(&messages, "example", "another_build")
+}
+
+/// Builds the suites and what helps them; cargo's messages about it.
+fn programs(run: &mut Run<'_>) -> anyhow::Result<String> {
+    let folder = run.paths.clone_root().join("e2e/tests");
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    // What is chosen decides the features of dependencies: all crates, as for the unit tests.
+    let mut build = vec!["test", "--workspace", "--no-run"];
+    build.extend(names.iter().flat_map(|name| ["--test", name]));
+    built(run, &build)
+}
+
+/// Runs cargo, and returns its messages about what is there then.
+fn built(run: &mut Run<'_>, build: &[&str]) -> anyhow::Result<String> {
+    run.cargo(build, &[])?;
+    Cmd::new(cargo())
         .args(build)
         .arg("--message-format=json")
         .dir(run.paths.clone_root())
-        .output()?;
-    example(&messages).context("cargo names no example another_build")
+        .output()
 }
 
-/// The one example among the messages of `cargo build --message-format=json`.
-fn example(messages: &str) -> Option<PathBuf> {
-    messages.lines().find_map(|line| {
+/// The program of this kind and name among the messages of cargo.
+fn program(messages: &str, kind: &str, name: &str) -> anyhow::Result<PathBuf> {
+    let named = messages.lines().find_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        let kinds = message["target"]["kind"].as_array()?;
-        let program = message["executable"].as_str()?;
-        kinds
-            .iter()
-            .any(|kind| kind == "example")
-            .then(|| PathBuf::from(program))
-    })
-}
-
-fn suites(run: &Run<'_>) -> anyhow::Result<Vec<Suite>> {
-    let messages = Cmd::new(cargo())
-        .args(["test", "--package", "e2e", "--no-run", "--message-format=json"])
-        .dir(run.paths.clone_root())
-        .output()?;
-    Ok(tests::suites(&messages))
+        let target = &message["target"];
+        let is_it = target["name"] == name && target["kind"].as_array()?.iter().any(|one| one == kind);
+        message["executable"]
+            .as_str()
+            .filter(|_| is_it)
+            .map(PathBuf::from)
+    });
+    named.with_context(|| format!("cargo built no {kind} {name}"))
 }
 
 fn tell(ended: &Ended) {
@@ -166,17 +202,25 @@ mod tests_of_messages {
     use super::*;
 
     #[test]
-    fn an_example_is_found_among_libraries_and_programs() {
-        let artifact = |kind: &str, program: Option<&str>| {
-            serde_json::json!({"reason": "compiler-artifact", "target": {"kind": [kind]}, "executable": program}).to_string()
+    fn a_program_is_found_by_kind_and_name() {
+        let artifact = |kind: &str, name: &str, program: Option<&str>| {
+            serde_json::json!({
+                "reason": "compiler-artifact", "target": {"kind": [kind], "name": name}, "executable": program,
+            })
+            .to_string()
         };
         let lines = [
-            artifact("lib", None),
-            artifact("bin", Some("/t/server")),
-            artifact("example", Some("/t/examples/one")),
+            artifact("lib", "one", None),
+            artifact("bin", "one", Some("/t/one")),
+            artifact("bin", "two", Some("/t/two")),
+            artifact("example", "one", Some("/t/examples/one")),
             r#"{"reason": "build-finished"}"#.to_owned(),
-        ];
-        assert_eq!(example(&lines.join("\n")), Some(PathBuf::from("/t/examples/one")));
-        assert_eq!(example(&lines[..2].join("\n")), None);
+        ]
+        .join("\n");
+        let found = |kind, name| program(&lines, kind, name).unwrap();
+        assert_eq!(found("example", "one"), PathBuf::from("/t/examples/one"));
+        assert_eq!(found("bin", "two"), PathBuf::from("/t/two"));
+        let missing = program(&lines, "example", "two").unwrap_err();
+        assert_eq!(missing.to_string(), "cargo built no example two");
     }
 }

@@ -6,6 +6,7 @@ mod harness;
 mod pool;
 mod promtool;
 mod python;
+mod stages;
 mod stream;
 mod summary;
 mod tests;
@@ -161,7 +162,7 @@ fn unit_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
     apt::ensure(&PROXIES, &run.progress)?;
     let promtool = promtool::ensure(run.paths, &run.progress)?;
     run.cargo(
-        &["test", "--workspace", "--exclude", "e2e", "--no-fail-fast"],
+        &["test", "--workspace", "--no-fail-fast"],
         &[("HELM", &helm), ("TRAEFIK", &traefik), ("PROMTOOL", &promtool)],
     )?;
     "application image".clone_into(&mut run.count.suite);

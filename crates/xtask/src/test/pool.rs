@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Condvar, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,10 @@ use anyhow::{Context as _, bail};
 
 use super::tests::{self, Test};
 
+/// Names the file that a test makes once it only waits until its namespaces are gone (e2e/src/leaving.rs).
+const LEAVING: &str = "JUPYTER_K8S_LEAVING";
+/// How often running tests are looked at.
+const LOOK: Duration = Duration::from_millis(50);
 /// The longest that one test may take. All of them wait with deadlines of their own, so this ends only what hangs.
 const PATIENCE: Duration = Duration::from_mins(10);
 
@@ -36,117 +39,129 @@ pub(super) struct World<'a> {
     pub(super) logs: &'a Path,
 }
 
-/// What is still to run, and the suites of what runs.
-#[derive(Debug)]
-struct Queue {
-    state: Mutex<(Vec<Test>, Vec<String>)>,
-    ended: Condvar,
+/// A test that runs.
+struct Running {
+    test: Test,
+    child: Child,
+    start: Instant,
+    log: PathBuf,
+    leaving: PathBuf,
 }
 
-impl Queue {
-    fn new(tests: Vec<Test>) -> Self {
-        Self {
-            state: Mutex::new((tests, Vec::new())),
-            ended: Condvar::new(),
-        }
+impl Running {
+    fn begin(test: Test, world: &World<'_>) -> anyhow::Result<Self> {
+        let path = test.path();
+        let file = |end: &str| world.logs.join(format!("{}.{end}", path.replace("::", ".")));
+        let (log, leaving) = (file("log"), file("leaving"));
+        // Of a run that broke off.
+        let _ = fs::remove_file(&leaving);
+        let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let start = Instant::now();
+        let mut command = Command::new(&test.suite.program);
+        command
+            .args(["--exact", &test.name, "--nocapture"])
+            .envs(world.env.iter().copied())
+            .env(LEAVING, &leaving)
+            .current_dir(world.folder)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output);
+        let child = command.spawn().with_context(|| format!("cannot run {path}"))?;
+        Ok(Self {
+            test,
+            child,
+            start,
+            log,
+            leaving,
+        })
     }
 
-    /// The next one, as soon as it may run; none when nothing is left.
-    fn take(&self) -> Option<Test> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            let (left, running) = &mut *state;
-            if let Some(test) = tests::next(left, running) {
-                running.push(test.suite.name.clone());
-                return Some(test);
-            }
-            if left.is_empty() {
-                return None;
-            }
-            state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+    /// Whether others may take its place: all that it does is wait.
+    fn is_leaving(&self) -> bool {
+        self.leaving.exists()
     }
 
-    fn done(&self, test: &Test) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(place) = state.1.iter().position(|suite| *suite == test.suite.name) {
-            state.1.swap_remove(place);
-        }
-        self.ended.notify_all();
+    /// How it ended, once it has; it is killed when it does not end within this time.
+    fn ended(&mut self, patience: Duration) -> anyhow::Result<Option<Ended>> {
+        let status = self.child.try_wait();
+        let status = status.with_context(|| format!("cannot wait for {}", self.test.path()))?;
+        let took = self.start.elapsed();
+        let ok = match status {
+            Some(status) => status.success(),
+            None if took < patience => return Ok(None),
+            None => {
+                self.child.kill()?;
+                self.child.wait()?;
+                false
+            }
+        };
+        let _ = fs::remove_file(&self.leaving);
+        Ok(Some(Ended {
+            path: self.test.path(),
+            suite: self.test.suite.name.clone(),
+            took,
+            ok,
+            log: self.log.clone(),
+        }))
     }
 }
 
-/// Runs all of them, `at_once` at a time and in this order; `on_end` hears of each as it ends.
+/// Runs all of them, in this order as far as their places allow, with `at_once` at work at a time and no more than that leaving;
+/// `on_end` hears of each as it ends.
 ///
 /// # Errors
-/// When a test cannot be started.
+/// When a test cannot be started or waited for. What runs then is ended.
 pub(super) fn run(
-    tests: Vec<Test>,
+    mut left: Vec<Test>,
     at_once: usize,
     world: &World<'_>,
     mut on_end: impl FnMut(Ended),
 ) -> anyhow::Result<()> {
     fs::create_dir_all(world.logs).with_context(|| format!("cannot make {}", world.logs.display()))?;
-    let queue = &Queue::new(tests);
-    let (told, heard) = mpsc::channel();
-    thread::scope(|scope| {
-        for _ in 0..at_once {
-            let told = told.clone();
-            scope.spawn(move || {
-                while let Some(test) = queue.take() {
-                    let ended = one(&test, world);
-                    queue.done(&test);
-                    if told.send(ended).is_err() {
-                        return;
-                    }
-                }
-            });
+    let mut running: Vec<Running> = Vec::new();
+    let outcome = loop {
+        match look(&mut left, &mut running, at_once, world, &mut on_end) {
+            Ok(()) if left.is_empty() && running.is_empty() => break Ok(()),
+            Ok(()) => thread::sleep(LOOK),
+            Err(error) => break Err(error),
         }
-        drop(told);
-        for ended in heard {
-            on_end(ended?);
-        }
-        Ok(())
-    })
-}
-
-fn one(test: &Test, world: &World<'_>) -> anyhow::Result<Ended> {
-    let path = test.path();
-    let log = world.logs.join(format!("{}.log", path.replace("::", ".")));
-    let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-    let start = Instant::now();
-    let mut command = Command::new(&test.suite.program);
-    command
-        .args(["--exact", &test.name, "--nocapture"])
-        .envs(world.env.iter().copied())
-        .current_dir(world.folder)
-        .stdin(Stdio::null())
-        .stdout(output.try_clone()?)
-        .stderr(output);
-    let mut child = command.spawn().with_context(|| format!("cannot run {path}"))?;
-    let ok = within(PATIENCE, &mut child).with_context(|| format!("cannot wait for {path}"))?;
-    Ok(Ended {
-        path,
-        suite: test.suite.name.clone(),
-        took: start.elapsed(),
-        ok,
-        log,
-    })
-}
-
-/// Whether the process ends well in this time; kills it when it does not end.
-fn within(patience: Duration, child: &mut Child) -> anyhow::Result<bool> {
-    let end = Instant::now() + patience;
-    // The standard library waits for a process without end or not at all.
-    while Instant::now() < end {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status.success());
-        }
-        thread::sleep(Duration::from_millis(50));
+    };
+    for one in &mut running {
+        let _ = one.child.kill();
+        let _ = one.child.wait();
     }
-    child.kill()?;
-    child.wait()?;
-    Ok(false)
+    outcome
+}
+
+/// Tells of those that have ended, and begins as many as may.
+fn look(
+    left: &mut Vec<Test>,
+    running: &mut Vec<Running>,
+    at_once: usize,
+    world: &World<'_>,
+    on_end: &mut impl FnMut(Ended),
+) -> anyhow::Result<()> {
+    let mut at = 0;
+    while at < running.len() {
+        match running[at].ended(PATIENCE)? {
+            Some(ended) => {
+                running.remove(at);
+                on_end(ended);
+            }
+            None => at += 1,
+        }
+    }
+    loop {
+        let at_work = running.iter().filter(|one| !one.is_leaving());
+        let working: Vec<_> = at_work.map(|one| &one.test).collect();
+        if working.len() >= at_once || running.len() >= 2 * at_once {
+            return Ok(());
+        }
+        let Some(test) = tests::next(left, &working) else {
+            return Ok(());
+        };
+        running.push(Running::begin(test, world)?);
+    }
 }
 
 /// The text a test printed, each line with a margin.
@@ -178,7 +193,9 @@ mod unit {
         use std::os::unix::fs::PermissionsExt as _;
         let program = folder.join("suite");
         if !program.exists() {
-            let script = "#!/bin/sh\necho \"$1 $2 $3 $WORD\"; echo oh >&2\n[ \"$2\" != bad ]\n";
+            let script = "#!/bin/sh\necho \"$1 $2 $3 $WORD\"; echo oh >&2\n\
+                      case $2 in leaves) touch \"$JUPYTER_K8S_LEAVING\"; until [ -e \"$WORD\" ]; do sleep 0.01; done;; \
+                      comes) touch \"$WORD\";; esac\n[ \"$2\" != bad ]\n";
             fs::write(&program, script).unwrap();
             fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         }
@@ -218,9 +235,44 @@ mod unit {
     }
 
     #[test]
+    fn who_only_waits_to_leave_keeps_nobody_from_beginning() {
+        let folder = std::env::temp_dir().join(format!("xtask-leaving-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (come, logs) = (folder.join("come"), folder.join("logs"));
+        let world = World {
+            env: &[("WORD", &come)],
+            folder: &folder,
+            logs: &logs,
+        };
+        // The first ends when the second has come.
+        let tests = ["leaves", "comes"].map(|name| test(&folder, name));
+        let mut ended = Vec::new();
+        run(tests.into(), 1, &world, |one| ended.push((one.path, one.ok))).unwrap();
+        assert_eq!(ended.len(), 2);
+        assert!(ended.iter().all(|(_, ok)| *ok), "{ended:?}");
+        let left = fs::read_dir(&logs).unwrap().flatten().map(|entry| entry.path());
+        assert!(
+            left.into_iter()
+                .all(|path| path.extension().is_some_and(|it| it == "log"))
+        );
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
     fn what_hangs_is_ended() {
-        let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
-        assert!(!within(Duration::from_millis(10), &mut child).unwrap());
-        assert!(child.try_wait().unwrap().is_some());
+        let folder = std::env::temp_dir().join(format!("xtask-hangs-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let never = folder.join("never");
+        let world = World {
+            env: &[("WORD", &never)],
+            folder: &folder,
+            logs: &folder,
+        };
+        let mut running = Running::begin(test(&folder, "leaves"), &world).unwrap();
+        assert!(running.ended(Duration::from_mins(1)).unwrap().is_none());
+        let ended = running.ended(Duration::ZERO).unwrap().unwrap();
+        assert!(!ended.ok);
+        assert!(running.child.try_wait().unwrap().is_some());
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! What cargo and Rust's test harness list -> the end-to-end tests, and which of them run beside which (pure).
+//! What cargo and Rust's test harness list -> the end-to-end tests, in the order in which they run (pure).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,21 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// Suites that restart, change or take away what is installed: each of their tests has the cluster to itself.
-const ALONE: [&str; 9] = [
-    "admission_down",
-    "bounds_warn",
-    "disruption",
-    "folders",
-    "providers",
-    "revocation",
-    "short_tickets",
-    "silence",
-    "tokens",
-];
-
-/// Suites of which fewer tests run at the same time: each of theirs stages six failures side by side, and is held to seconds.
-const FEWER: [(&str, usize); 1] = [("why", 2)];
+use super::stages::{Place, STAGES, Stage};
 
 /// A test binary.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,8 +31,8 @@ impl Test {
         format!("{}::{}", self.suite.name, self.name)
     }
 
-    fn is_alone(&self) -> bool {
-        ALONE.contains(&self.suite.name.as_str())
+    fn place(&self) -> Place {
+        Place::of(&self.path())
     }
 }
 
@@ -97,24 +83,27 @@ pub(super) fn chosen(tests: Vec<Test>, wanted: &[String]) -> Result<Vec<Test>, S
     Ok(tests.into_iter().filter(keep).collect())
 }
 
-/// The next test to run beside those that run, by their suites; none when all that are left have to wait for some of them.
-pub(super) fn next(left: &mut Vec<Test>, running: &[String]) -> Option<Test> {
-    let may = |test: &Test| {
-        let limit = FEWER.iter().find(|(suite, _)| *suite == test.suite.name);
-        let same = running.iter().filter(|suite| **suite == test.suite.name);
-        limit.is_none_or(|(_, most)| same.count() < *most)
-    };
-    let place = left.iter().position(may)?;
-    Some(left.remove(place))
+/// The next test to begin beside those that are at work; none when all that are left have to wait for some of them.
+pub(super) fn next(left: &mut Vec<Test>, working: &[&Test]) -> Option<Test> {
+    let working: Vec<_> = working.iter().map(|test| test.place()).collect();
+    let places: Vec<_> = left.iter().map(Test::place).collect();
+    let chosen = places
+        .iter()
+        .position(|place| place.may_begin(&working, &places))?;
+    Some(left.remove(chosen))
 }
 
-/// Those that run beside each other, then those that run alone. The longest come first, so that none is left over at the
-/// end; how long one takes that never passed is unknown, so it comes before them.
-pub(super) fn ordered(tests: Vec<Test>, times: &Times) -> (Vec<Test>, Vec<Test>) {
-    let (alone, mut beside): (Vec<_>, Vec<_>) = tests.into_iter().partition(Test::is_alone);
+/// The stages of these tests, and what runs in each. The longest come first, so that none is left over at the end; how long one
+/// takes that never passed is unknown, so it comes before them.
+pub(super) fn ordered(mut tests: Vec<Test>, times: &Times) -> Vec<(&'static Stage, Vec<Test>)> {
     let took = |test: &Test| times.get(&test.path()).copied().unwrap_or(Duration::MAX);
-    beside.sort_by_key(|test| std::cmp::Reverse(took(test)));
-    (beside, alone)
+    tests.sort_by_key(|test| std::cmp::Reverse(took(test)));
+    let mut stages: Vec<_> = STAGES.iter().map(|stage| (stage, Vec::new())).collect();
+    for test in tests {
+        stages[test.place().stage].1.push(test);
+    }
+    stages.retain(|(_, tests)| !tests.is_empty());
+    stages
 }
 
 #[cfg(test)]
@@ -176,12 +165,12 @@ not JSON
     }
 
     #[test]
-    fn the_longest_and_the_unknown_come_first_and_what_disturbs_others_runs_alone() {
+    fn the_longest_and_the_unknown_come_first_and_what_disturbs_others_is_of_later_stages() {
         let all = vec![
             test("contract", "short"),
             test("disruption", "kill"),
             test("why", "long"),
-            test("admission_down", "away"),
+            test("tokens", "count"),
             test("flow", "new"),
         ];
         let seconds = |path: &str, took| (path.to_owned(), Duration::from_secs(took));
@@ -190,9 +179,20 @@ not JSON
             seconds("why::long", 60),
             seconds("disruption::kill", 300),
         ]);
-        let (beside, alone) = ordered(all, &times);
-        assert_eq!(paths(&beside), ["flow::new", "why::long", "contract::short"]);
-        assert_eq!(paths(&alone), ["disruption::kill", "admission_down::away"]);
+        let stages = ordered(all, &times);
+        let told: Vec<_> = stages
+            .iter()
+            .map(|(stage, tests)| (stage.name, paths(tests)))
+            .collect();
+        let of = |tests: &[&str]| tests.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            told,
+            [
+                ("as installed", of(&["flow::new", "why::long", "contract::short"])),
+                ("with other settings", of(&["tokens::count"])),
+                ("one at a time", of(&["disruption::kill"])),
+            ]
+        );
     }
 
     #[test]
@@ -203,15 +203,14 @@ not JSON
             test("why", "c"),
             test("flow", "d"),
         ];
-        let mut running = Vec::new();
-        let mut took = Vec::new();
-        while let Some(next) = next(&mut left, &running) {
-            running.push(next.suite.name.clone());
-            took.push(next.path());
+        let mut working = Vec::new();
+        while let Some(next) = next(&mut left, &working.iter().collect::<Vec<_>>()) {
+            working.push(next);
         }
-        assert_eq!(took, ["why::a", "why::b", "flow::d"]);
+        assert_eq!(paths(&working), ["why::a", "why::b", "flow::d"]);
         assert_eq!(paths(&left), ["why::c"]);
-        running.remove(0);
-        assert_eq!(next(&mut left, &running).unwrap().path(), "why::c");
+        working.remove(0);
+        let next = next(&mut left, &working.iter().collect::<Vec<_>>());
+        assert_eq!(next.unwrap().path(), "why::c");
     }
 }

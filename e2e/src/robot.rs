@@ -1,0 +1,60 @@
+//! A service account of a namespace -> tokens of its own, and requests that send them (IO).
+
+use anyhow::Context as _;
+use k8s_openapi::api::{authentication::v1::TokenRequest, core::v1::ServiceAccount};
+use kube::api::PostParams;
+use reqwest::{Method, Response};
+use serde_json::json;
+
+use crate::{Environment, cluster::Scratch, http::Person};
+
+/// Name of the account.
+pub const NAME: &str = "robot";
+
+/// Makes the account.
+///
+/// # Errors
+/// When the API server refuses.
+pub async fn make(scratch: &Scratch) -> anyhow::Result<()> {
+    let robot = json!({"metadata": {"name": NAME}});
+    let accounts = scratch.api::<ServiceAccount>();
+    accounts
+        .create(&PostParams::default(), &serde_json::from_value(robot)?)
+        .await?;
+    Ok(())
+}
+
+/// Audience of tokens for this installation.
+///
+/// # Errors
+/// When the installation is not known.
+pub fn audience() -> anyhow::Result<String> {
+    let environment = Environment::get()?;
+    Ok(environment.origin(&environment.auth_host()))
+}
+
+/// A token of the account; without an audience it is for the API server.
+///
+/// # Errors
+/// When the API server refuses.
+pub async fn token(scratch: &Scratch, audience: Option<&str>) -> anyhow::Result<String> {
+    let audiences: Vec<&str> = audience.into_iter().collect();
+    let request: TokenRequest = serde_json::from_value(json!({
+        "spec": {"audiences": audiences, "expirationSeconds": 600},
+    }))?;
+    let accounts = scratch.api::<ServiceAccount>();
+    let made = accounts
+        .create_token_request(NAME, &PostParams::default(), &request)
+        .await?;
+    Ok(made.status.context("no token")?.token)
+}
+
+/// A request without cookies.
+///
+/// # Errors
+/// When there is no answer.
+pub async fn send(url: &str, token: &str) -> anyhow::Result<Response> {
+    let script = Person::new()?.without_redirects()?;
+    let request = script.request(Method::GET, &format!("{url}api/status"));
+    Ok(request.bearer_auth(token).send().await?)
+}
