@@ -71,14 +71,11 @@ pub(crate) fn ended() -> impl When {
     })
 }
 
-/// When a container was first restarted ever later.
+/// When a container had first ended twice.
 pub(crate) fn looping() -> impl When {
     container(|status| {
-        let waiting = status.state.as_ref().and_then(|state| state.waiting.clone());
-        let backing_off = waiting
-            .and_then(|waiting| waiting.reason)
-            .is_some_and(|why| why == "CrashLoopBackOff");
-        backing_off || status.restart_count >= 2
+        let runs = status.state.as_ref().is_some_and(|state| state.running.is_some());
+        status.restart_count + i32::from(!runs) >= 2
     })
 }
 

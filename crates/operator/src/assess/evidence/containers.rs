@@ -108,7 +108,7 @@ impl Subject<'_> {
         // An init container that is done; a sidecar or application that ended well is restarted, and told.
         let done = |ended: &ContainerStateTerminated| self.init && !self.is_sidecar() && ended.exit_code == 0;
         if let Some(ended) = ended.filter(|ended| !done(ended)) {
-            return self.exited(why == "CrashLoopBackOff", &ended);
+            return self.exited(&ended);
         }
         match state.running {
             Some(running) if !self.init => self.not_ready(running.started_at.as_ref(), judging.now),
@@ -227,8 +227,19 @@ impl Subject<'_> {
         Evidence::certain(reason::READINESS_FAILED, message)
     }
 
+    /// How often it has ended. The kubelet counts the restarts, and the end that no restart has followed yet comes on top. The number
+    /// only grows, while what the container waits for comes and goes, and may be seen or missed.
+    fn ends(self) -> i32 {
+        let runs = self
+            .status
+            .state
+            .as_ref()
+            .is_some_and(|state| state.running.is_some());
+        self.status.restart_count.saturating_add(i32::from(!runs))
+    }
+
     /// The words depend on nothing that changes from one restart to the next, so that a crash loop is written once.
-    fn exited(self, backing_off: bool, ended: &ContainerStateTerminated) -> Evidence {
+    fn exited(self, ended: &ContainerStateTerminated) -> Evidence {
         let (name, hint, code) = (self.name(), self.logs(" --previous"), ended.exit_code);
         match ended.reason.as_deref() {
             Some("OOMKilled") => {
@@ -245,7 +256,7 @@ impl Subject<'_> {
             Some("StartError" | "ContainerCannotRun") => {
                 self.cannot_start(ended.message.as_deref().unwrap_or("no reason is given"))
             }
-            _ if backing_off || self.status.restart_count >= 2 => {
+            _ if self.ends() >= 2 => {
                 let message = format!(
                     "{name} ends again and again, last with exit code {code}, and is restarted ever later. {hint}"
                 );

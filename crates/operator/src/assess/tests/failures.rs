@@ -59,6 +59,31 @@ fn each_failure_of_the_pod_has_its_own_reason() {
     }
 }
 
+/// What the kubelet shows of a container that ends at once, in its order; and what it may show again, or out of turn, when it is busy.
+#[test]
+fn a_container_that_flips_fast_has_ended_once_and_then_again_and_never_the_other_way_round() {
+    let end = json!({"terminated": {"reason": "Error", "exitCode": 1}});
+    let running = json!({"running": {"startedAt": "2026-01-01T00:00:08Z"}});
+    let back_off = json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}});
+    let creating = json!({"waiting": {"reason": "ContainerCreating"}});
+    let none = json!({});
+    let (once, again) = (reason::CONTAINER_EXITED, reason::CRASH_LOOPING);
+    for (state, last, restarts, expected) in [
+        (&end, &none, 0, once),
+        (&back_off, &end, 0, once),
+        (&creating, &end, 0, once),
+        (&running, &end, 1, once),
+        (&end, &end, 1, again),
+        (&back_off, &end, 1, again),
+        (&end, &none, 1, again),
+        (&running, &end, 2, again),
+        (&end, &end, 2, again),
+    ] {
+        let scene = Scene::of(fixtures::started()).container(state, last, restarts);
+        assert_eq!(cause(&scene).0, expected, "{state} after {restarts} restarts");
+    }
+}
+
 #[test]
 fn a_crash_loop_is_worded_the_same_from_one_restart_to_the_next() {
     let last = json!({"terminated": {"reason": "Error", "exitCode": 1}});

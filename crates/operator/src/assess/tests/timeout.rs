@@ -97,7 +97,7 @@ fn what_was_in_the_way_last_is_told_in_its_words_and_stays() {
     let other = Scene::of(fixtures::started())
         .limited(10)
         .following(late.status())
-        .container(&other, &json!({}), 1)
+        .container(&other, &json!({}), 0)
         .at(902)
         .told_late();
     assert!(other.contains("last: ContainerExited: "), "{other}");
