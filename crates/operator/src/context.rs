@@ -5,9 +5,9 @@ use kube::Client;
 use rules::Settings;
 
 use crate::{
-    backoff::Backoff, census::Census, early::Early, events::Recorder, idle, keys::Keys, memory::Memory,
-    metrics::Metrics, outbox::Outbox, plan::Site, protect::Holds, putoff::PutOff, stores::Stores,
-    untold::Untold,
+    backoff::Backoff, census::Census, early::Early, events::Recorder, idle, inherited::Inherited, keys::Keys,
+    memory::Memory, metrics::Metrics, outbox::Outbox, plan::Site, protect::Holds, putoff::PutOff,
+    stores::Stores, untold::Untold,
 };
 
 /// Shared by all passes.
@@ -28,6 +28,8 @@ pub struct Context {
     pub early: Early,
     /// Events of statuses whose write got no answer.
     pub untold: Untold,
+    /// What another operator may not have lived to tell.
+    pub inherited: Inherited,
     /// Looks at pods that many passes share.
     pub census: Census,
     /// Statuses that are put off while much goes on.
@@ -60,6 +62,7 @@ impl Context {
             outbox: Outbox::default(),
             early: Early::default(),
             untold: Untold::default(),
+            inherited: Inherited::default(),
             census: Census::default(),
             put_off: PutOff::default(),
             metrics: Metrics::default(),

@@ -1,7 +1,7 @@
 //! Warnings that settle themselves a moment after a workspace was made -> when they are told, if at all (in memory).
 //!
 //! `kubectl apply -f folder` makes a workspace before its template as often as not. The status says at once what is missing; an Event
-//! stays for an hour, whatever follows, and so it waits. One that waits while another operator takes over is not told.
+//! stays for an hour, whatever follows, and so it waits. One that waits while another operator takes over waits there (`inherited.rs`).
 
 use std::{
     collections::HashMap,

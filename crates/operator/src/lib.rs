@@ -19,6 +19,7 @@ pub mod failure;
 pub mod finalizer;
 pub mod hands;
 pub mod idle;
+pub mod inherited;
 pub mod intent;
 pub mod keys;
 pub mod memory;

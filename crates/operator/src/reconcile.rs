@@ -103,6 +103,7 @@ enum Next {
 pub async fn informed(object: Arc<Guarded<Workspace>>, context: Arc<Context>) -> Result<Action, Error> {
     // It fails only when nobody fills the caches any more, and then nobody waits for the pass.
     let _ = context.stores.until_filled().await;
+    context.inherited.note(&context);
     reconcile(object, context).await
 }
 

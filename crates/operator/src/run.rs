@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     args::Args,
     context::Context,
-    idle, keys, outbox,
+    idle, inherited, keys, outbox,
     plan::{Build, Site},
     protect,
     reconcile::{error_policy, informed},
@@ -165,6 +165,7 @@ async fn work(
         context.put_off.clear();
         context.early.clear();
         context.untold.clear();
+        context.inherited.clear();
     }
 }
 
@@ -201,7 +202,8 @@ async fn lead(
         .await;
 }
 
-/// Keeps what workspaces refer to, and shares, sweeps walls that were left, spreads keys, and stops who is idle, once it is known what there is.
+/// Keeps what workspaces refer to, and shares, sweeps walls that were left, spreads keys, stops who is idle, and tells what was left
+/// untold, once it is known what there is.
 async fn look_after(context: &Context, shutdown: &CancellationToken) {
     let asker = idle::Asker::over_http(context.now, context.keys.signer());
     if context.stores.until_filled().await.is_ok() {
@@ -210,7 +212,8 @@ async fn look_after(context: &Context, shutdown: &CancellationToken) {
             shares::run(context, shutdown),
             walls::run(context, shutdown),
             keys::run(context, shutdown),
-            idle::run(context, &asker, shutdown)
+            idle::run(context, &asker, shutdown),
+            shutdown.run_until_cancelled(Box::pin(inherited::tell(context)))
         );
     }
 }

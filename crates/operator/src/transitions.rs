@@ -1,5 +1,7 @@
 //! Earlier status, new status -> what is worth telling (pure): one Event per transition, none in between.
 
+mod standing;
+
 use api::{
     WorkspaceStatus,
     condition::{self, AVAILABLE, DEGRADED, STOPPED, VALID, reason},
@@ -8,6 +10,7 @@ use api::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 
+pub use self::standing::standing;
 use crate::assess::conditions::brief;
 
 /// Longest note that the API server takes, in bytes.
@@ -78,38 +81,18 @@ pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<
     let before = before.unwrap_or(&nothing);
     let mut events = Vec::new();
     if after.run_id.is_some() && after.run_id != before.run_id {
-        events.push(normal("Start", reason::STARTING, "The pod is being started."));
+        events.push(starting());
     }
     if flipped(before, after, AVAILABLE) {
-        let url = after.url.as_deref().unwrap_or_default();
-        events.push(normal(
-            "Start",
-            reason::READY,
-            &format!("The workspace is ready: {url}"),
-        ));
+        events.push(ready(after));
     }
     let by_rule = after.stopped_because.is_some() && before.stopped_because != after.stopped_because;
     let stops = after.phase == Some(Phase::Stopping) && before.phase != Some(Phase::Stopping);
     if known && (stops || by_rule) {
-        let note = if is_ephemeral(after) {
-            "The pod is being stopped; its home directory is no disk, and goes with it."
-        } else if loses_disk(before) || loses_disk(after) {
-            "The pod is being stopped; its disk was deleted, and goes with it."
-        } else {
-            "The pod is being stopped; the disk is kept."
-        };
-        events.push(if by_rule {
-            normal(
-                "Stop",
-                reason::IDLE_STOPPED,
-                &format!("{} {note}", unused(before, after)),
-            )
-        } else {
-            normal("Stop", reason::STOPPING, note)
-        });
+        events.push(stopping(before, after, by_rule));
     }
     if known && flipped(before, after, STOPPED) {
-        events.push(normal("Stop", reason::STOPPED, "No pod is left."));
+        events.push(stopped());
     }
     if let (Some(former), Some(owner)) = (&before.owner, &after.owner)
         && former != owner
@@ -117,14 +100,54 @@ pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<
         let note = format!("The workspace belongs to {owner:?} now; it belonged to {former:?}.");
         events.push(normal("HandOver", reason::HANDED_OVER, &note));
     }
+    events.extend(causes(before, after).map(|(action, cause)| warning(action, cause)));
+    events.extend(unanswered(before, after));
+    events
+}
+
+fn starting() -> Event {
+    normal("Start", reason::STARTING, "The pod is being started.")
+}
+
+fn ready(status: &WorkspaceStatus) -> Event {
+    let url = status.url.as_deref().unwrap_or_default();
+    normal("Start", reason::READY, &format!("The workspace is ready: {url}"))
+}
+
+/// `by_rule`: a rule and nobody in person stops it.
+fn stopping(before: &WorkspaceStatus, after: &WorkspaceStatus, by_rule: bool) -> Event {
+    let note = if is_ephemeral(after) {
+        "The pod is being stopped; its home directory is no disk, and goes with it."
+    } else if loses_disk(before) || loses_disk(after) {
+        "The pod is being stopped; its disk was deleted, and goes with it."
+    } else {
+        "The pod is being stopped; the disk is kept."
+    };
+    if by_rule {
+        let note = format!("{} {note}", unused(before, after));
+        normal("Stop", reason::IDLE_STOPPED, &note)
+    } else {
+        normal("Stop", reason::STOPPING, note)
+    }
+}
+
+fn stopped() -> Event {
+    normal("Stop", reason::STOPPED, "No pod is left.")
+}
+
+/// What goes wrong that did not before, and what was being done.
+fn causes<'a>(
+    before: &WorkspaceStatus,
+    after: &'a WorkspaceStatus,
+) -> impl Iterator<Item = (&'static str, &'a Condition)> {
     let degraded = worsened(before, after, DEGRADED, "True");
     let invalid = worsened(before, after, VALID, "False");
     // A reference that does not resolve shows in both; once is enough.
     let invalid = invalid.filter(|invalid| degraded.is_none_or(|degraded| degraded.reason != invalid.reason));
-    events.extend(degraded.map(|condition| warning("Reconcile", condition)));
-    events.extend(invalid.map(|condition| warning("Validate", condition)));
-    events.extend(unanswered(before, after));
-    events
+    let degraded = degraded.map(|cause| ("Reconcile", cause));
+    degraded
+        .into_iter()
+        .chain(invalid.map(|cause| ("Validate", cause)))
 }
 
 /// Whether a status says no more than that a pod comes or goes, so that it may be written a little later, and not at all if the next

@@ -7,6 +7,7 @@ mod deaths;
 mod disks;
 mod faults;
 mod hands;
+mod heirs;
 mod idle;
 mod interleaving;
 mod keys;

@@ -1,0 +1,188 @@
+//! An operator dies between a status and its Events: its successor tells them, and nothing twice.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use api::{Workspace, condition::reason};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::{
+    api::{core::v1::Pod, events::v1::Event as StoredEvent},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+use kube::ResourceExt as _;
+use operator::inherited;
+use serde_json::json;
+use testkit::{
+    api_server::Life,
+    objects::{self, NAMESPACE},
+};
+
+use crate::stage::Stage;
+
+/// More calls than any of the stories below takes.
+const MANY: usize = 60;
+
+/// A second later at each look, so that no two things happen in the same second; never later than now, as Events tell it.
+fn clock() -> Timestamp {
+    static LOOKS: AtomicI64 = AtomicI64::new(0);
+    let seconds = LOOKS.fetch_add(1, Ordering::Relaxed);
+    Timestamp::now() - SignedDuration::from_hours(24) + SignedDuration::from_secs(seconds)
+}
+
+/// Another operator takes over.
+async fn succeed(stage: &mut Stage, life: Option<Life>) {
+    stage.replace_operator(life);
+    stage.set_clock(clock);
+    stage.sync();
+    inherited::tell(&stage.context).await;
+}
+
+/// Passes, which may fail, and the cluster's own work by turns, until nothing moves.
+async fn go_on(stage: &mut Stage, work: impl Fn(&Stage)) {
+    for _ in 0..6 {
+        let _ = stage.pass().await;
+        stage.cluster();
+        work(stage);
+    }
+}
+
+fn gets_ready(stage: &Stage) {
+    stage.get_ready();
+}
+
+/// The image cannot be pulled.
+fn is_not_pulled(stage: &Stage) {
+    for pod in stage.all::<Pod>() {
+        stage.server.edit::<Pod>(Some(NAMESPACE), &pod.name_any(), |pod| {
+            pod["status"] = json!({"phase": "Pending", "containerStatuses": [{
+                "name": "workspace", "ready": false, "restartCount": 0, "image": "", "imageID": "",
+                "state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}},
+            }]});
+        });
+    }
+}
+
+async fn fresh() -> Stage {
+    let mut stage = Stage::with_demo();
+    succeed(&mut stage, None).await;
+    stage
+}
+
+/// Every reason that was told, and how often.
+fn told(stage: &Stage) -> Vec<(String, i32)> {
+    let counted = |event: StoredEvent| {
+        let count = event.series.map_or(1, |series| series.count);
+        (event.reason.unwrap(), count)
+    };
+    let mut told: Vec<_> = stage.all::<StoredEvent>().into_iter().map(counted).collect();
+    told.sort();
+    told
+}
+
+/// Lets operators die at each call in turn, done or not, and holds what was told in the end to `expected`. How often a successor had
+/// something to tell.
+async fn with_every_death<F: Future<Output = Stage>>(
+    prepare: impl Fn() -> F,
+    work: fn(&Stage),
+    expected: &[&str],
+) -> usize {
+    let mut retold = 0;
+    let expected: Vec<_> = expected.iter().map(|reason| ((*reason).to_owned(), 1)).collect();
+    for last_is_done in [false, true] {
+        for calls in 1..MANY {
+            let life = Life { calls, last_is_done };
+            let mut stage = prepare().await;
+            stage.server.take_calls();
+            succeed(&mut stage, Some(life)).await;
+            go_on(&mut stage, work).await;
+            let died = stage.server.take_calls().len() >= calls - usize::from(!last_is_done);
+            let before = told(&stage).len();
+            succeed(&mut stage, None).await;
+            retold += told(&stage).len() - before;
+            go_on(&mut stage, work).await;
+            assert_eq!(told(&stage), expected, "{life:?}");
+            succeed(&mut stage, None).await;
+            go_on(&mut stage, work).await;
+            assert_eq!(told(&stage), expected, "{life:?}, and another one takes over");
+            if !died {
+                break;
+            }
+            assert!(calls < MANY - 1, "the story takes more calls than expected");
+        }
+    }
+    retold
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_start_everything_is_told_once_whenever_the_operator_dies() {
+    let expected = [reason::READY, reason::STARTING];
+    let retold = with_every_death(fresh, gets_ready, &expected).await;
+    assert!(retold >= 2, "{retold}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_told_once_whenever_the_operator_dies() {
+    let expected = [reason::IMAGE_PULL_FAILED, reason::STARTING];
+    let retold = with_every_death(fresh, is_not_pulled, &expected).await;
+    assert!(retold >= 2, "{retold}");
+}
+
+#[tokio::test]
+async fn events_are_listed_only_if_a_status_has_changed_lately() {
+    let mut stage = Stage::with_running_demo().await;
+    let lists = |stage: &Stage| {
+        let calls = stage.server.take_calls();
+        calls.iter().filter(|call| call.path.ends_with("/events")).count()
+    };
+    for (now, expected) in [
+        (
+            (|| Timestamp::now() + SignedDuration::from_mins(9)) as fn() -> Timestamp,
+            1,
+        ),
+        (|| Timestamp::now() + SignedDuration::from_mins(11), 0),
+    ] {
+        stage.replace_operator(None);
+        stage.set_clock(now);
+        stage.sync();
+        stage.server.take_calls();
+        inherited::tell(&stage.context).await;
+        assert_eq!(lists(&stage), expected);
+        assert_eq!(stage.events(), [reason::STARTING, reason::READY]);
+    }
+}
+
+#[tokio::test]
+async fn what_a_successor_wrote_itself_is_not_inherited() {
+    let mut stage = Stage::with_demo();
+    stage.sync();
+    stage.context.inherited.note(&stage.context);
+    stage.pass().await.unwrap();
+    stage.sync();
+    for event in stage.all::<StoredEvent>() {
+        stage
+            .server
+            .remove::<StoredEvent>(Some(NAMESPACE), &event.name_any());
+    }
+    inherited::tell(&stage.context).await;
+    assert_eq!(stage.events(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waited_whether_it_comes_true_waits_with_the_successor() {
+    let mut stage = Stage::new();
+    let mut lab: Workspace = objects::workspace("demo");
+    lab.spec.template_ref = Some("none-such".to_owned());
+    lab.metadata.creation_timestamp = Some(Time(Timestamp::now()));
+    stage.server.put(&lab);
+    stage.pass().await.unwrap();
+    assert_eq!(stage.events(), [""; 0]);
+    stage.replace_operator(None);
+    stage.sync();
+    inherited::tell(&stage.context).await;
+    stage.pass().await.unwrap();
+    assert_eq!(stage.events(), [""; 0]);
+    tokio::time::advance(std::time::Duration::from_secs(5)).await;
+    for _ in 0..2 {
+        stage.pass().await.unwrap();
+        assert_eq!(stage.events(), [reason::TEMPLATE_NOT_FOUND]);
+    }
+}
