@@ -15,8 +15,9 @@ use super::pki::Pair;
 /// Name of cluster, context and user in the kubeconfigs written here.
 pub(crate) const NAME: &str = "jupyter-k8s";
 
-/// A kubeconfig for one client; `cluster` is the entry's body, as [`cluster`] makes it or as another kubeconfig has it.
-pub(crate) fn render(cluster: &Value, client: &Pair) -> anyhow::Result<String> {
+/// A kubeconfig for one client, who means `namespace` where a command names none; `cluster` is the entry's body, as [`cluster`]
+/// makes it or as another kubeconfig has it.
+pub(crate) fn render(cluster: &Value, client: &Pair, namespace: &str) -> anyhow::Result<String> {
     let config = json!({
         "apiVersion": "v1",
         "kind": "Config",
@@ -26,7 +27,7 @@ pub(crate) fn render(cluster: &Value, client: &Pair) -> anyhow::Result<String> {
             "client-certificate-data": BASE64_STANDARD.encode(&client.certificate),
             "client-key-data": BASE64_STANDARD.encode(&client.key),
         }}],
-        "contexts": [{"name": NAME, "context": {"cluster": NAME, "user": NAME}}],
+        "contexts": [{"name": NAME, "context": {"cluster": NAME, "user": NAME, "namespace": namespace}}],
     });
     Ok(serde_saphyr::to_string(&config)?)
 }
@@ -67,9 +68,16 @@ mod tests {
             certificate: "certificate".to_owned(),
             key: "key".to_owned(),
         };
-        let text = render(&cluster("https://10.250.0.2:6443", "authority"), &client).unwrap();
+        let text = render(
+            &cluster("https://10.250.0.2:6443", "authority"),
+            &client,
+            "team-demo",
+        )
+        .unwrap();
         let config = kube::config::Kubeconfig::from_yaml(&text).unwrap();
         assert_eq!(config.current_context.as_deref(), Some(NAME));
+        let context = config.contexts[0].context.clone().unwrap();
+        assert_eq!(context.namespace.as_deref(), Some("team-demo"));
         let entry = config.clusters[0].cluster.clone().unwrap();
         assert_eq!(entry.server.as_deref(), Some("https://10.250.0.2:6443"));
         assert_eq!(entry.certificate_authority_data.as_deref(), Some("YXV0aG9yaXR5"));

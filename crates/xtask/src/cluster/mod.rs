@@ -67,7 +67,7 @@ pub(crate) fn run(command: ClusterCommand, paths: &Paths) -> anyhow::Result<Exit
         ClusterCommand::Status => return status::print(paths),
         ClusterCommand::Import => import_images(paths)?,
         ClusterCommand::Kubeconfig { user, group } => {
-            print!("{}", kubeconfig_for_user(paths, &user, group.as_deref())?);
+            print!("{}", kubeconfig_for_user(paths, &user, group.as_deref(), "default")?);
         }
         ClusterCommand::Kwok { command } => kwok::run(command, paths)?,
         ClusterCommand::LeakCheck => leaks::check(paths)?,

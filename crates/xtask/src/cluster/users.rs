@@ -11,12 +11,17 @@ use super::process::wait_until;
 use super::{Cluster, kubeconfig, pki};
 use crate::paths::Paths;
 
-/// A kubeconfig for user `name`, in at most one group besides `system:authenticated`. The certificate is valid for a day
+/// A kubeconfig for user `name`, in at most one group besides `system:authenticated`, for work in `namespace`. The certificate is valid for a day
 /// and comes from the cluster's own signer, so this works with every provider whose cluster has it switched on.
 ///
 /// # Errors
 /// When no cluster is up, or its signer does not answer.
-pub(crate) fn kubeconfig_for_user(paths: &Paths, name: &str, group: Option<&str>) -> anyhow::Result<String> {
+pub(crate) fn kubeconfig_for_user(
+    paths: &Paths,
+    name: &str,
+    group: Option<&str>,
+    namespace: &str,
+) -> anyhow::Result<String> {
     let cluster = Cluster::current(paths)?;
     let request = pki::request(name, group)?;
     let object = json!({
@@ -46,7 +51,7 @@ pub(crate) fn kubeconfig_for_user(paths: &Paths, name: &str, group: Option<&str>
         .args(["config", "view", "--raw", "--flatten", "--minify", "-o", "json"])
         .output()?;
     let config: Value = serde_json::from_str(&config)?;
-    kubeconfig::render(&config["clusters"][0]["cluster"], &client)
+    kubeconfig::render(&config["clusters"][0]["cluster"], &client, namespace)
 }
 
 fn sign(cluster: &Cluster, request: &str) -> anyhow::Result<String> {

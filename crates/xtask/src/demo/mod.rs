@@ -30,7 +30,7 @@ mod workspace;
 
 use std::collections::BTreeMap;
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -218,13 +218,21 @@ fn farewell(url: &str, access: &Access) -> String {
          The browser must trust that certificate authority; it vouches for names under `localhost` only. Firefox: Settings,\n\
          Certificates, Authorities, Import. Chrome and Chromium: chrome://certificate-manager. Names under `localhost` lead to\n\
          this machine in every browser; from another one, first `ssh -L {port}:127.0.0.1:{port} <this machine>`.\n\n\
-         kubectl  KUBECONFIG={} {} get workspaces -n {USER_NAMESPACE}\n\
+         kubectl  export KUBECONFIG={} PATH={}:{}:$PATH\n         \
+                  kubectl get workspaces; kubectl create workspace another --wait    # as {}, in {USER_NAMESPACE}\n\
          End      ./justw demo down",
         people.join("\n         "),
         access.ca_file.display(),
         access.users[USERS[0]].kubeconfig.display(),
-        access.kubectl.display(),
+        folder(&access.kubectl),
+        folder(&access.plugin),
+        USERS[0],
     )
+}
+
+/// Where a program lies.
+fn folder(program: &Path) -> std::path::Display<'_> {
+    program.parent().unwrap_or(program).display()
 }
 
 /// Keeps what the cluster can tell, takes it down if this run has started it, and says so.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::kubectl;
+use super::{kubectl, site::USER_NAMESPACE};
 use crate::cluster::{kubeconfig_for_user, write_secret};
 use crate::paths::Paths;
 
@@ -25,7 +25,7 @@ pub(super) fn kubeconfig(user: &str, paths: &Paths) -> anyhow::Result<PathBuf> {
             .is_ok_and(|name| name == user)
     };
     if !young(&file) || !known() {
-        write_secret(&file, &kubeconfig_for_user(paths, user, None)?)?;
+        write_secret(&file, &kubeconfig_for_user(paths, user, None, USER_NAMESPACE)?)?;
     }
     Ok(file)
 }

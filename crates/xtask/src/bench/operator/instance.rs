@@ -241,7 +241,10 @@ fn write_keys(layout: &Layout) -> anyhow::Result<()> {
             certificate: text(&format!("{client}.crt"))?,
             key: text(&format!("{client}.key"))?,
         };
-        kubeconfig::write_secret(&layout.kubeconfig(client), &kubeconfig::render(&cluster, &pair)?)?;
+        kubeconfig::write_secret(
+            &layout.kubeconfig(client),
+            &kubeconfig::render(&cluster, &pair, "default")?,
+        )?;
     }
     Ok(())
 }
