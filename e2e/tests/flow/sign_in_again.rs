@@ -1,5 +1,6 @@
-//! A session that ends under an open JupyterLab: the page says so, and nothing on it is lost.
+//! A session or a run that ends under an open JupyterLab: the page says so, and nothing on it is lost.
 
+use api::Workspace;
 use e2e::{
     Environment,
     browser::Browser,
@@ -7,20 +8,42 @@ use e2e::{
     wait, workspace,
 };
 use fantoccini::{Locator, key::Key};
+use kube::Api;
 
 const LINE: &str = "#jupyter-k8s-sign-in-again";
 const EDITOR: &str = ".jp-FileEditor .cm-content";
 const TEXT: &str = "what nobody saved";
+const MORE: &str = "written while it was stopped";
 
 async fn save(browser: &Browser) -> anyhow::Result<()> {
     let keys = format!("{}s{}", char::from(Key::Control), char::from(Key::Null));
     Ok(browser.find(EDITOR).await?.send_keys(&keys).await?)
 }
 
+/// Closes JupyterLab's own dialogs about what it could not reach.
+async fn dismiss(browser: &Browser) -> anyhow::Result<()> {
+    while let Ok(button) = browser.page.find(Locator::Css(".jp-Dialog-footer button")).await {
+        // It may have gone by itself.
+        let _ = button.click().await;
+    }
+    Ok(())
+}
+
+/// Waits until the page has nothing to say any more.
+async fn silent(browser: &Browser) -> anyhow::Result<()> {
+    wait::until("the line to go", wait::USUAL, || async {
+        match browser.page.find(Locator::Css(LINE)).await {
+            Err(_) => Ok(()),
+            Ok(there) => Err(there.text().await.unwrap_or_default()),
+        }
+    })
+    .await
+}
+
 /// Alice types into a file, signs out in another tab, and saves: the page asks her to sign in again, keeps her text, and saves it
-/// when she has.
+/// when she has. Then her workspace is stopped and started: the page says so, keeps what she goes on typing, and saves it.
 #[tokio::test]
-async fn text_that_was_not_saved_at_the_end_of_a_session_is_saved_after_the_next_sign_in()
+async fn text_that_was_not_saved_at_the_end_of_a_session_or_a_run_is_saved_in_the_next_one()
 -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let scratch = Scratch::new("again", &["alice"]).await?;
@@ -79,26 +102,33 @@ async fn text_that_was_not_saved_at_the_end_of_a_session_is_saved_after_the_next
     browser.sign_in(&href, "alice").await?;
 
     browser.page.switch_to_window(open).await?;
-    wait::until(
-        "the page to have nothing to say any more",
-        wait::USUAL,
-        || async {
-            match browser.page.find(Locator::Css(LINE)).await {
-                Err(_) => Ok(()),
-                Ok(there) => Err(there.text().await.unwrap_or_default()),
-            }
-        },
-    )
-    .await?;
+    silent(&browser).await?;
     browser.sees(EDITOR, TEXT).await?;
     save(&browser).await?;
-    wait::until("the text to be in the file", wait::USUAL, || async {
-        let text = file("cat /home/jovyan/note.txt")
-            .await
-            .map_err(|error| error.to_string())?;
-        if text.contains(TEXT) { Ok(()) } else { Err(text) }
-    })
-    .await?;
+    let saved = async |workspace: &Workspace, text: &'static str| {
+        let pod = workspace::pod(workspace)?;
+        wait::until("the text to be in the file", wait::USUAL, || async {
+            let script = ["cat", "/home/jovyan/note.txt"];
+            let there = cluster::exec(&scratch.api(), &pod, &script).await;
+            let there = there.map_err(|error| error.to_string())?;
+            if there.contains(text) { Ok(()) } else { Err(there) }
+        })
+        .await
+    };
+    saved(&lab, TEXT).await?;
+
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    workspace::stop(&alice, "lab").await?;
+    browser.sees(LINE, "lab is stopped.").await?;
+    browser.screenshot("stopped-under-an-open-page").await?;
+    dismiss(&browser).await?;
+    browser.find(EDITOR).await?.send_keys(MORE).await?;
+    browser.sees(EDITOR, MORE).await?;
+    let again = workspace::start(&alice, "lab").await?;
+    silent(&browser).await?;
+    dismiss(&browser).await?;
+    save(&browser).await?;
+    saved(&again, MORE).await?;
     browser.close().await?;
     scratch.finish().await
 }

@@ -1,6 +1,7 @@
-// An open JupyterLab -> a line at its top that asks the person to sign in again, with a link that opens a tab.
+// An open JupyterLab -> a line at its top that says why it cannot be worked with (or not for long), with a link that opens a tab:
+// to sign in again, or to the page of a workspace that does not run or that the person may not open any more.
 //
-// Nothing on the page is touched: unsaved text stays where it is and can be saved once the person has signed in. JupyterLab loads
+// Nothing on the page is touched: unsaved text stays where it is and can be saved once the way is open again. JupyterLab loads
 // this file as it is: at its end stands by hand what a bundler would write.
 (() => {
   'use strict';
@@ -20,28 +21,33 @@
       return null;
     }
     const time = new Date(end * 1000).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
-    return `You will be signed out at ${time}. `;
+    return `You will be signed out at ${time}.`;
   }
 
-  /** Whether an answer is the gateway's word that the person is not signed in. */
-  async function isSignedOut(response) {
-    if (response.status !== 401) {
-      return false;
+  /** Statuses of the gateway's own answers, and its words for what they mean. */
+  const REFUSALS = { 401: 'SignInRequired', 403: 'NoAccess', 503: 'WorkspaceNotReady' };
+
+  /** The gateway's word that nothing was reached (null: none, or somebody else's answer). */
+  async function refusal(response) {
+    const error = REFUSALS[response.status];
+    if (!error) {
+      return null;
     }
     try {
-      return typeof (await response.clone().json()).loginUrl === 'string';
+      const said = await response.clone().json();
+      return said.error === error && typeof said.requestId === 'string' ? said : null;
     } catch {
-      return false;
+      return null;
     }
   }
 
   class Line {
-    constructor(link) {
-      this.link = link;
+    constructor() {
       this.node = null;
     }
 
-    show(text) {
+    /** Shows a text and a link that opens a tab. */
+    show(text, href, action, after) {
       if (!this.node) {
         this.node = document.createElement('div');
         this.node.id = NAME;
@@ -50,15 +56,17 @@
           'position:fixed;top:0;left:50%;transform:translateX(-50%);z-index:100000;padding:6px 16px;border-radius:0 0 6px 6px;' +
           'background:#7a3b00;color:#fff;font:14px/1.5 system-ui,sans-serif;box-shadow:0 2px 8px rgba(0,0,0,.4)';
         const anchor = document.createElement('a');
-        anchor.href = this.link;
         anchor.target = '_blank';
         anchor.rel = 'noopener';
-        anchor.textContent = 'Sign in again';
         anchor.style.cssText = 'color:#fff;font-weight:bold;text-decoration:underline';
-        this.node.append(document.createElement('span'), anchor, ' in another tab; nothing here is lost.');
+        this.node.append(document.createElement('span'), anchor, document.createElement('span'));
         document.body.append(this.node);
       }
-      this.node.firstChild.textContent = text;
+      const [before, anchor, rest] = this.node.childNodes;
+      before.textContent = `${text} `;
+      anchor.href = href;
+      anchor.textContent = action;
+      rest.textContent = ` ${after}`;
     }
 
     hide() {
@@ -67,7 +75,7 @@
     }
   }
 
-  /** Kernels and terminals whose connection was closed with the session are connected again. */
+  /** Kernels and terminals whose connection was closed meanwhile are connected again. */
   function reconnect(app) {
     for (const widget of app.shell.widgets('main')) {
       const context = widget.sessionContext ?? widget.context?.sessionContext;
@@ -85,14 +93,23 @@
     const done = new URL('jupyter-k8s/signed-in', base);
     const again = new URL('_workspace/sign-in', base);
     again.searchParams.set('to', done.pathname);
-    const line = new Line(again.href);
+    const line = new Line();
     const request = settings.fetch ?? window.fetch.bind(window);
-    let ended = false;
+    let refused = false;
     let last = 0;
 
-    const end = () => {
-      ended = true;
-      line.show('You are signed out. ');
+    const askToSignIn = text => line.show(text, again.href, 'Sign in again', 'in another tab; nothing here is lost.');
+    const tell = said => {
+      refused = true;
+      if (said.error === 'SignInRequired') {
+        askToSignIn('You are signed out.');
+        return;
+      }
+      const text =
+        said.error === 'NoAccess'
+          ? 'This workspace is gone, or you may not open it any more.'
+          : `${said.page?.title ?? said.message ?? 'This workspace does not run'}.`.replace(/\.\.$/, '.');
+      line.show(text, base.href, 'See more', 'in another tab; what is not saved stays in this one.');
     };
     const look = async () => {
       last = Date.now();
@@ -104,8 +121,9 @@
         // No network: there is nothing to say about the session.
         return;
       }
-      if (await isSignedOut(response)) {
-        end();
+      const said = await refusal(response);
+      if (said) {
+        tell(said);
         return;
       }
       if (!response.ok) {
@@ -113,12 +131,12 @@
       }
       const session = await response.json();
       const text = judge(session.end, Date.now() / 1000);
-      if (ended) {
-        ended = false;
+      if (refused) {
+        refused = false;
         reconnect(app);
       }
       if (text) {
-        line.show(text);
+        askToSignIn(text);
       } else {
         line.hide();
       }
@@ -129,11 +147,14 @@
       }
     };
 
-    // Whatever JupyterLab asks for, saving above all, tells at once that the session is over.
+    // Whatever JupyterLab asks for, saving above all, tells at once that there is no way through, or that there is one again.
     settings.fetch = async (...question) => {
       const response = await request(...question);
-      if (await isSignedOut(response)) {
-        end();
+      const said = await refusal(response);
+      if (said) {
+        tell(said);
+      } else if (refused && response.ok) {
+        lookSoon();
       }
       return response;
     };
@@ -146,7 +167,7 @@
 
   const plugin = {
     id: `${NAME}:plugin`,
-    description: 'Asks people to sign in again before their session ends.',
+    description: 'Says why an open page cannot be worked with: the session ends, the workspace stops, or access is taken away.',
     autoStart: true,
     activate
   };
