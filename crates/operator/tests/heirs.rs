@@ -2,7 +2,11 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use api::{Workspace, condition::reason};
+use api::{
+    Workspace,
+    condition::reason,
+    workspace::{DesiredStatus, Phase},
+};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::{core::v1::Pod, events::v1::Event as StoredEvent},
@@ -49,6 +53,13 @@ fn gets_ready(stage: &Stage) {
     stage.get_ready();
 }
 
+/// Not before it is told that they end: pods take their time.
+fn ends(stage: &Stage) {
+    if stage.status().phase == Some(Phase::Stopping) {
+        stage.end_pods();
+    }
+}
+
 /// The image cannot be pulled.
 fn is_not_pulled(stage: &Stage) {
     for pod in stage.all::<Pod>() {
@@ -64,6 +75,14 @@ fn is_not_pulled(stage: &Stage) {
 async fn fresh() -> Stage {
     let mut stage = Stage::with_demo();
     succeed(&mut stage, None).await;
+    stage
+}
+
+async fn to_be_stopped() -> Stage {
+    let mut stage = fresh().await;
+    go_on(&mut stage, gets_ready).await;
+    assert_eq!(stage.status().phase, Some(Phase::Running));
+    stage.set(DesiredStatus::Stopped);
     stage
 }
 
@@ -116,6 +135,13 @@ async fn with_every_death<F: Future<Output = Stage>>(
 async fn of_a_start_everything_is_told_once_whenever_the_operator_dies() {
     let expected = [reason::READY, reason::STARTING];
     let retold = with_every_death(fresh, gets_ready, &expected).await;
+    assert!(retold >= 2, "{retold}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_stop_everything_is_told_once_whenever_the_operator_dies() {
+    let expected = [reason::READY, reason::STARTING, reason::STOPPED, reason::STOPPING];
+    let retold = with_every_death(to_be_stopped, ends, &expected).await;
     assert!(retold >= 2, "{retold}");
 }
 
