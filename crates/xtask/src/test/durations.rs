@@ -32,6 +32,14 @@ impl Durations {
         self.tests.push((path.to_owned(), took));
     }
 
+    /// What took how long elsewhere.
+    pub(super) fn add(&mut self, other: Self) {
+        for (suite, (tests, took)) in other.suites {
+            self.suite(&suite, tests, took);
+        }
+        self.tests.extend(other.tests);
+    }
+
     /// One line per suite and per slow test, the longest first; empty when there is nothing to tell.
     pub(super) fn table(&self) -> String {
         let mut text = String::new();
@@ -65,9 +73,16 @@ mod tests {
         let mut durations = Durations::default();
         durations.suite("rules src/lib.rs", 300, Duration::from_millis(2500));
         durations.suite("api src/lib.rs", 30, Duration::from_millis(100));
+        let mut elsewhere = Durations::default();
         for index in 0..11 {
-            durations.test("why", &format!("why::t{index}"), Duration::from_secs(index));
+            let some = if index % 2 == 0 {
+                &mut durations
+            } else {
+                &mut elsewhere
+            };
+            some.test("why", &format!("why::t{index}"), Duration::from_secs(index));
         }
+        durations.add(elsewhere);
         let text = durations.table();
         assert!(
             text.starts_with(

@@ -114,6 +114,15 @@ impl Release<'_> {
     }
 }
 
+/// Builds what the tests consist of and use.
+///
+/// # Errors
+/// When something does not compile.
+pub(super) fn build(run: &mut Run<'_>) -> anyhow::Result<()> {
+    programs(run)?;
+    another_operator(run).map(drop)
+}
+
 /// The operator as another version might be, which the tests of upgrades run: an example of its crate, which is built with the unit tests.
 fn another_operator(run: &mut Run<'_>) -> anyhow::Result<PathBuf> {
     let build = ["build", "--workspace", "--example", "another_build"];

@@ -47,6 +47,13 @@ impl Count {
         }
     }
 
+    /// Takes what was counted elsewhere into account.
+    pub(super) fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.failures.extend(other.failures);
+    }
+
     /// Tests that ran.
     pub(super) fn ran(&self) -> usize {
         self.passed + self.failed
@@ -141,6 +148,18 @@ mod tests {
         count.ended("why::a", true);
         count.ended("why::b", false);
         assert_eq!((count.ran(), count.failures), (2, vec!["why::b".to_owned()]));
+    }
+
+    #[test]
+    fn what_was_counted_in_two_places_adds_up() {
+        let mut all = Count::default();
+        all.ended("a", false);
+        let mut other = Count::default();
+        other.ended("b", false);
+        other.ended("c", true);
+        all.add(other);
+        assert_eq!((all.ran(), all.failed), (3, 2));
+        assert_eq!(all.failures, ["a", "b"]);
     }
 
     #[test]

@@ -12,8 +12,11 @@ mod summary;
 mod tests;
 pub(crate) mod traefik;
 
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Instant;
 
 use self::durations::Durations;
@@ -34,24 +37,33 @@ const PROXIES: [&str; 2] = ["nginx-light", "caddy"];
 /// One step: its name and what it does.
 type Step = (&'static str, fn(&mut Run<'_>) -> anyhow::Result<()>);
 
-const ALL: [Step; 7] = [
-    ("generated files", generated_files),
-    ("format", format),
-    ("lints", lints),
-    ("unit, property and router tests", unit_tests),
-    ("the cluster leaves nothing behind", leak_check),
-    ("cluster, images and chart", deploy),
-    ("contract and end-to-end tests", end_to_end),
+/// Steps that come one after the other.
+type Track = &'static [Step];
+/// Tracks that run beside each other. Parts come one after the other.
+type Part = &'static [Track];
+
+const ALL: &[Part] = &[
+    &[&[("generated files", generated_files), ("format", format)]],
+    // The cluster waits much where compilers work. Tests run later: the check for leaks looks at all processes of the machine.
+    &[
+        &[("lints", lints), ("tests are built", build_tests)],
+        &[
+            ("the cluster leaves nothing behind", leak_check),
+            ("cluster, images and chart", deploy),
+        ],
+    ],
+    &[&[("unit, property and router tests", unit_tests)]],
+    &[&[("contract and end-to-end tests", end_to_end)]],
 ];
 
-const END_TO_END: [Step; 1] = [("contract and end-to-end tests", end_to_end_as_installed)];
+const END_TO_END: &[Part] = &[&[&[("contract and end-to-end tests", end_to_end_as_installed)]]];
 
-const CHECKS: [Step; 4] = [
+const CHECKS: &[Part] = &[&[&[
     ("generated files", generated_files),
     ("format", format),
     ("lints", lints),
     ("dependencies", dependencies),
-];
+]]];
 
 /// One run of the steps.
 struct Run<'a> {
@@ -72,17 +84,18 @@ struct Run<'a> {
 /// Runs everything that must pass, or the tests that are named. The cluster is left as it was found: down if it was down.
 pub(crate) fn test(command: Option<&TestCommand>, paths: &Paths) -> anyhow::Result<ExitCode> {
     match command {
-        None => run(&ALL, &[], paths),
-        Some(TestCommand::E2e { names }) => run(&END_TO_END, names, paths),
+        None => run(ALL, &[], paths),
+        Some(TestCommand::E2e { names }) => run(END_TO_END, names, paths),
     }
 }
 
 /// Runs the checks that need no cluster, and those of the dependencies, whose tool takes minutes to build the first time.
 pub(crate) fn check(paths: &Paths) -> anyhow::Result<ExitCode> {
-    run(&CHECKS, &[], paths)
+    run(CHECKS, &[], paths)
 }
 
-fn run(steps: &[Step], wanted: &[String], paths: &Paths) -> anyhow::Result<ExitCode> {
+fn run(parts: &[Part], wanted: &[String], paths: &Paths) -> anyhow::Result<ExitCode> {
+    let start = Instant::now();
     let mut run = Run {
         paths,
         progress: Progress::start(),
@@ -94,27 +107,17 @@ fn run(steps: &[Step], wanted: &[String], paths: &Paths) -> anyhow::Result<ExitC
         access_file: PathBuf::new(),
     };
     let mut done = Vec::new();
-    for (name, step) in steps {
-        println!("\n=== {name}");
-        let (start, before) = (Instant::now(), run.count.ran());
-        let result = step(&mut run);
-        if let Err(error) = &result {
-            println!("error: {error:#}");
-        }
-        done.push(Done {
-            name,
-            took: start.elapsed(),
-            tests: run.count.ran() - before,
-            ok: result.is_ok(),
-        });
-        if result.is_err() {
+    for part in parts {
+        run.part(part, &mut done);
+        if done.iter().any(|step| !step.ok) {
             break;
         }
     }
     let ok = done.iter().all(|step| step.ok);
     run.leave_as_found(ok);
     print!("{}", run.durations.table());
-    println!("{}", summary(&done, steps.len(), &run.count));
+    let planned = parts.iter().copied().flatten().copied().flatten().count();
+    println!("{}", summary(&done, planned, &run.count, start.elapsed()));
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -154,6 +157,12 @@ fn dependencies(run: &mut Run<'_>) -> anyhow::Result<()> {
     // Advisories are left out: their list lies on GitHub, which not every machine reaches.
     let checks = ["check", "bans", "licenses", "sources"];
     run.stream(&deny.display().to_string(), &checks, &[])
+}
+
+/// All tests, those of the cluster too, and what they use.
+fn build_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
+    run.cargo(&["test", "--workspace", "--no-run"], &[])?;
+    end_to_end::build(run)
 }
 
 fn unit_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
@@ -198,6 +207,73 @@ fn end_to_end_as_installed(run: &mut Run<'_>) -> anyhow::Result<()> {
 }
 
 impl Run<'_> {
+    /// Runs the tracks of a part beside each other. Where a step fails, its track ends, and the others after the step that they are at.
+    fn part(&mut self, part: Part, done: &mut Vec<Done>) {
+        let failed = &AtomicBool::new(false);
+        let mut tracks: Vec<_> = part.iter().map(|track| (self.fork(), *track)).collect();
+        let ended: Vec<_> = thread::scope(|scope| {
+            let handles: Vec<_> = tracks
+                .iter_mut()
+                .map(|(run, track)| scope.spawn(|| run.track(track, failed)))
+                .collect();
+            let joined = handles.into_iter().map(thread::ScopedJoinHandle::join);
+            joined.collect()
+        });
+        for steps in ended {
+            done.extend(steps.unwrap_or_else(|panic| resume_unwind(panic)));
+        }
+        for (run, _) in tracks {
+            self.join(run);
+        }
+    }
+
+    fn track(&mut self, track: Track, failed: &AtomicBool) -> Vec<Done> {
+        let mut done = Vec::new();
+        for (name, step) in track {
+            if failed.load(Ordering::SeqCst) {
+                break;
+            }
+            println!("\n=== {name}");
+            let (start, before) = (Instant::now(), self.count.ran());
+            let result = step(self);
+            if let Err(error) = &result {
+                println!("error: {name}: {error:#}");
+                failed.store(true, Ordering::SeqCst);
+            }
+            done.push(Done {
+                name,
+                took: start.elapsed(),
+                tests: self.count.ran() - before,
+                ok: result.is_ok(),
+            });
+        }
+        done
+    }
+
+    /// What is known so far, and nothing counted.
+    fn fork(&self) -> Self {
+        Self {
+            paths: self.paths,
+            progress: Progress::start(),
+            count: Count::default(),
+            durations: Durations::default(),
+            wanted: self.wanted,
+            cluster_was_there: self.cluster_was_there,
+            cluster: self.cluster.clone(),
+            access_file: self.access_file.clone(),
+        }
+    }
+
+    /// Adds what a fork counted and found out.
+    fn join(&mut self, fork: Self) {
+        self.count.add(fork.count);
+        self.durations.add(fork.durations);
+        if fork.cluster.is_some() {
+            self.cluster = fork.cluster;
+            self.access_file = fork.access_file;
+        }
+    }
+
     fn cargo(&mut self, args: &[&str], env: &[(&str, &Path)]) -> anyhow::Result<()> {
         self.stream(&cargo(), args, env)
     }
@@ -221,5 +297,78 @@ impl Run<'_> {
         {
             println!("error: the cluster could not be taken down: {error:#}");
         }
+    }
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[expect(clippy::unnecessary_wraps, reason = "it is called as a step")]
+    fn good(run: &mut Run<'_>) -> anyhow::Result<()> {
+        run.count.ended("good", true);
+        Ok(())
+    }
+
+    fn bad(run: &mut Run<'_>) -> anyhow::Result<()> {
+        run.count.ended("bad", false);
+        anyhow::bail!("it is bad")
+    }
+
+    fn of(part: Part) -> (Vec<(&'static str, bool)>, Count) {
+        let paths = Paths::new("/cache", "/clone");
+        let mut run = Run {
+            paths: &paths,
+            progress: Progress::start(),
+            count: Count::default(),
+            durations: Durations::default(),
+            wanted: &[],
+            cluster_was_there: true,
+            cluster: None,
+            access_file: PathBuf::new(),
+        };
+        let mut done = Vec::new();
+        run.part(part, &mut done);
+        (done.iter().map(|step| (step.name, step.ok)).collect(), run.count)
+    }
+
+    #[test]
+    fn tracks_run_beside_each_other_and_are_told_in_order_with_what_they_counted() {
+        let (told, count) = of(&[&[("a", good), ("b", good)], &[("c", good)]]);
+        assert_eq!(told, [("a", true), ("b", true), ("c", true)]);
+        assert_eq!((count.passed, count.failed), (3, 0));
+    }
+
+    #[test]
+    fn what_comes_after_a_failure_in_its_track_does_not_run() {
+        let (told, count) = of(&[&[("a", bad), ("b", good)]]);
+        assert_eq!(told, [("a", false)]);
+        assert_eq!((count.passed, count.failed), (0, 1));
+        assert_eq!(count.failures, ["bad"]);
+    }
+
+    #[test]
+    fn the_whole_run_is_lints_and_every_kind_of_test() {
+        let names: Vec<_> = ALL
+            .iter()
+            .copied()
+            .flatten()
+            .copied()
+            .flatten()
+            .map(|(name, _)| *name)
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "generated files",
+                "format",
+                "lints",
+                "tests are built",
+                "the cluster leaves nothing behind",
+                "cluster, images and chart",
+                "unit, property and router tests",
+                "contract and end-to-end tests",
+            ]
+        );
     }
 }

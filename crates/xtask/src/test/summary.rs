@@ -16,7 +16,7 @@ pub(super) struct Done {
 }
 
 /// One line per step, then what went wrong, then the line that says how many tests ran.
-pub(super) fn summary(steps: &[Done], planned: usize, count: &Count) -> String {
+pub(super) fn summary(steps: &[Done], planned: usize, count: &Count, took: Duration) -> String {
     let mut text = String::from("\n");
     for step in steps {
         let verdict = if step.ok { "ok    " } else { "FAILED" };
@@ -38,7 +38,6 @@ pub(super) fn summary(steps: &[Done], planned: usize, count: &Count) -> String {
     for name in &count.failures {
         let _ = writeln!(text, "failed test: {name}");
     }
-    let took = steps.iter().map(|step| step.took).sum();
     let _ = write!(
         text,
         "{} tests ran, {} failed, in {}",
@@ -80,10 +79,11 @@ mod tests {
             &[done("format", 2, 0, true), done("unit tests", 130, 312, true)],
             2,
             &count,
+            Duration::from_secs(131),
         );
         assert_eq!(
             text,
-            "\nok      format (2.0 s)\nok      unit tests (2 min 10 s, 312 tests)\n312 tests ran, 0 failed, in 2 min 12 s"
+            "\nok      format (2.0 s)\nok      unit tests (2 min 10 s, 312 tests)\n312 tests ran, 0 failed, in 2 min 11 s"
         );
     }
 
@@ -99,6 +99,7 @@ mod tests {
             &[done("format", 2, 0, true), done("unit tests", 3, 2, false)],
             5,
             &count,
+            Duration::from_secs(5),
         );
         let expected = "\nThe step \"unit tests\" failed; 3 later steps did not run.\nfailed test: a::b\n2 tests ran, 1 failed, in 5.0 s";
         assert!(text.ends_with(expected), "{text}");
