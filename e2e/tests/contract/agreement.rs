@@ -10,6 +10,8 @@ mod changes;
 mod shares;
 mod templates;
 mod told;
+mod told_of_catalogue;
+mod told_of_shares;
 mod workspaces;
 
 use std::fmt::Debug;

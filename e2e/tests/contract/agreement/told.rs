@@ -15,10 +15,10 @@ use kube::api::ListParams;
 use super::*;
 
 /// Fields, and values that break no rule or some.
-type Fields = Vec<(&'static str, Vec<Value>)>;
+pub(super) type Fields = Vec<(&'static str, Vec<Value>)>;
 
 /// What is wrong with an object, by the webhook's word: each rule with its field.
-fn causes(refusal: &Value) -> Vec<String> {
+pub(super) fn causes(refusal: &Value) -> Vec<String> {
     let causes = refusal["details"]["causes"].as_array();
     let text = |cause: &Value, key: &str| cause[key].as_str().unwrap_or_default().to_owned();
     let line = |cause: &Value| format!("{}: {}", text(cause, "field"), text(cause, "message"));
@@ -40,10 +40,10 @@ fn says(message: &str, lines: &[String]) -> bool {
 }
 
 /// What was stored: its name, and what the webhook had said.
-type Stored = (String, Option<Value>);
+pub(super) type Stored = (String, Option<Value>);
 
 /// Asks the webhook about each object, and stores it past the webhook. Those that the definition refuses are left out.
-async fn store<K>(api: &Api<DynamicObject>, objects: Vec<Value>) -> anyhow::Result<Vec<Stored>>
+pub(super) async fn store<K>(api: &Api<DynamicObject>, objects: Vec<Value>) -> anyhow::Result<Vec<Stored>>
 where
     K: Resource<DynamicType = ()> + DeserializeOwned,
 {
@@ -67,33 +67,45 @@ where
     Ok(stored.into_iter().flatten().collect())
 }
 
-/// The objects' conditions `Valid`, once the operator has judged all of them.
-async fn judged(api: &Api<DynamicObject>, count: usize) -> anyhow::Result<Vec<(String, Condition)>> {
+/// What is not there yet for the operator, and comes a moment later.
+const NOT_YET: [&str; 3] = [
+    reason::TEMPLATE_NOT_FOUND,
+    reason::MANAGER_NOT_FOUND,
+    reason::WORKSPACE_NOT_FOUND,
+];
+
+/// The objects' conditions of this type, once the operator has judged all of them.
+pub(super) async fn judged(
+    api: &Api<DynamicObject>,
+    type_: &str,
+    stored: &[Stored],
+) -> anyhow::Result<Vec<(String, Condition)>> {
     wait::until("the operator to have judged all", wait::USUAL, || async {
         let all = api.list(&ListParams::default()).await;
         let all = all.map_err(|error| error.to_string())?.items;
-        let valid = |object: DynamicObject| {
-            let conditions = object.data["status"]["conditions"].clone();
-            let conditions: Vec<Condition> = serde_json::from_value(conditions).ok()?;
-            let valid = conditions.into_iter().find(|it| it.type_ == VALID)?;
-            // The template had not come to the operator yet.
-            if valid.reason == reason::TEMPLATE_NOT_FOUND {
+        let said = |object: DynamicObject| {
+            let name = object.metadata.name?;
+            // Of kinds of the whole cluster there are others.
+            if !stored.iter().any(|(ours, _)| *ours == name) {
                 return None;
             }
-            Some((object.metadata.name?, valid))
+            let conditions = object.data["status"]["conditions"].clone();
+            let conditions: Vec<Condition> = serde_json::from_value(conditions).ok()?;
+            let said = conditions.into_iter().find(|it| it.type_ == type_)?;
+            (!NOT_YET.contains(&said.reason.as_str())).then_some((name, said))
         };
-        let judged: Vec<_> = all.into_iter().filter_map(valid).collect();
-        if judged.len() == count {
+        let judged: Vec<_> = all.into_iter().filter_map(said).collect();
+        if judged.len() == stored.len() {
             return Ok(judged);
         }
-        Err(format!("{} of {count}", judged.len()))
+        Err(format!("{} of {}", judged.len(), stored.len()))
     })
     .await
 }
 
 /// Holds what the operator says of each object to what the webhook said of it; returns how many are valid, and of how many fields
 /// something was said.
-fn compare(stored: &[Stored], judged: &[(String, Condition)]) -> anyhow::Result<(usize, usize)> {
+pub(super) fn compare(stored: &[Stored], judged: &[(String, Condition)]) -> anyhow::Result<(usize, usize)> {
     let (mut valid, mut fields) = (0, BTreeSet::new());
     for (name, refusal) in stored {
         let (_, told) = judged
@@ -117,7 +129,7 @@ fn compare(stored: &[Stored], judged: &[(String, Condition)]) -> anyhow::Result<
 }
 
 /// A few of the fields for each object, most of them right.
-fn specs(chance: &mut Chance, all: usize, fields: &Fields, base: &Value) -> Vec<Value> {
+pub(super) fn specs(chance: &mut Chance, all: usize, fields: &Fields, base: &Value) -> Vec<Value> {
     let mut specs = Vec::new();
     for _ in 0..all {
         let mut spec = base.clone();
@@ -139,7 +151,7 @@ fn objects(scratch: &Scratch, specs: Vec<Value>) -> Vec<Value> {
 }
 
 /// Acts as somebody who is not asked, and may do everything.
-async fn past_the_webhook<K>(scratch: &Scratch) -> anyhow::Result<Api<DynamicObject>>
+pub(super) async fn past_the_webhook<K>(scratch: &Scratch) -> anyhow::Result<Api<DynamicObject>>
 where
     K: Resource<DynamicType = ()>,
 {
@@ -280,7 +292,7 @@ async fn what_the_webhook_would_say_of_a_workspace_is_what_its_status_says() -> 
     let specs = specs(&mut chance, 120, &of_workspaces(), &base);
     let api = past_the_webhook::<Workspace>(&scratch).await?;
     let stored = store::<Workspace>(&api, objects(&scratch, specs)).await?;
-    let judged = judged(&api, stored.len()).await?;
+    let judged = judged(&api, VALID, &stored).await?;
     let (valid, fields) = compare(&stored, &judged)?;
     both_came_up(valid, stored.len());
     assert!(fields >= 15, "only {fields} fields were said to be wrong");
@@ -337,7 +349,7 @@ async fn what_the_webhook_would_say_of_a_profile_is_what_its_status_says() -> an
     let specs = specs(&mut chance, 80, &of_profiles(), &json!({}));
     let api = past_the_webhook::<WorkspaceExecutionProfile>(&scratch).await?;
     let stored = store::<WorkspaceExecutionProfile>(&api, objects(&scratch, specs)).await?;
-    let judged = judged(&api, stored.len()).await?;
+    let judged = judged(&api, VALID, &stored).await?;
     let (valid, fields) = compare(&stored, &judged)?;
     both_came_up(valid, stored.len());
     assert!(fields >= 6, "only {fields} fields were said to be wrong");

@@ -1,0 +1,193 @@
+//! What the webhook would say of templates and managers -> what the operator writes into their status.
+
+use api::{
+    WorkspaceManager, WorkspaceTemplate,
+    condition::{READY, VALID},
+};
+use kube::api::DeleteParams;
+
+use super::{
+    told::{Fields, compare, judged, specs, store},
+    *,
+};
+
+/// Objects of the whole cluster, called after the namespace, by which the next run finds what a failed test leaves.
+fn objects(scratch: &Scratch, specs: Vec<Value>) -> Vec<Value> {
+    let named = specs.into_iter().enumerate().map(|(number, spec)| {
+        let name = format!("{}-{number}", scratch.namespace);
+        json!({"metadata": {"name": name, "labels": {"e2e.test/scratch": "true"}}, "spec": spec})
+    });
+    named.collect()
+}
+
+/// How many are valid, of how many, and of how many fields something was said.
+async fn compared<K>(
+    scratch: &Scratch,
+    condition: &str,
+    specs: Vec<Value>,
+) -> anyhow::Result<(usize, usize, usize)>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned,
+{
+    let api = Api::all_with(unasked().await?, &ApiResource::erase::<K>(&()));
+    let stored = store::<K>(&api, objects(scratch, specs)).await?;
+    let told = judged(&api, condition, &stored).await;
+    // Whatever they say: they stand in the way of nobody.
+    let deleted = stream::iter(&stored).map(|(name, _)| async {
+        let name = name.as_str();
+        api.delete(name, &DeleteParams::default()).await.map(drop)
+    });
+    let _: Vec<()> = deleted.buffer_unordered(AT_ONCE).try_collect().await?;
+    let (valid, fields) = compare(&stored, &told?)?;
+    Ok((valid, stored.len(), fields))
+}
+
+fn of_templates() -> Fields {
+    let amounts = |cpu: &str, memory: &str| {
+        let map = json!({"cpu": cpu, "memory": memory});
+        json!({"requests": map, "limits": map})
+    };
+    let seed = |rest: Value| {
+        let mut container = json!({"name": "seed", "image": "r/lab:1"});
+        for (key, value) in rest.as_object().into_iter().flatten() {
+            container[key] = value.clone();
+        }
+        json!([container])
+    };
+    vec![
+        (
+            "allowedImages",
+            vec![json!(["r/lab:1"]), json!(["r/lab:1", "a b"])],
+        ),
+        (
+            "defaultResources",
+            vec![
+                amounts("500m", "512Mi"),
+                amounts("3", "512Mi"),
+                amounts("500m", "8Gi"),
+                json!({"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}),
+            ],
+        ),
+        (
+            "resourceBounds",
+            vec![
+                json!({"cpu": {"max": "2"}, "memory": {"max": "1Gi"}}),
+                json!({"resources": {"example.com/card": {"min": "2", "max": "1"}}}),
+            ],
+        ),
+        (
+            "primaryStorage",
+            vec![
+                json!({"defaultSize": "1Gi", "maxSize": "2Gi"}),
+                json!({"defaultSize": "1Gi", "defaultMountPath": "/tmp"}),
+                json!({"defaultSize": "1Gi", "defaultStorageClassName": "A B"}),
+            ],
+        ),
+        (
+            "environmentVariables",
+            vec![
+                json!([{"name": "TEAM", "value": "ml"}]),
+                json!([{"name": "="}]),
+                json!([{"name": api::names::RUN_ID_VARIABLE, "value": "mine"}]),
+            ],
+        ),
+        (
+            "baseLabels",
+            vec![
+                json!([{"key": "team", "value": "ml"}]),
+                json!([{"key": "a b", "value": "c"}]),
+            ],
+        ),
+        (
+            "defaultInitContainers",
+            vec![
+                seed(json!({})),
+                seed(json!({"name": "workspace"})),
+                seed(json!({"securityContext": {"privileged": true}})),
+            ],
+        ),
+        (
+            "defaultNodeSelector",
+            vec![json!({"pool": "a"}), json!({"a b": "c"})],
+        ),
+        (
+            "defaultTolerations",
+            vec![
+                json!([{"operator": "Exists"}]),
+                json!([{"key": "a", "operator": "Exists", "value": "b"}]),
+            ],
+        ),
+        (
+            "defaultPodSecurityContext",
+            vec![json!({"runAsUser": 5}), json!({"runAsUser": 0})],
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn what_the_webhook_would_say_of_a_template_is_what_its_status_says() -> anyhow::Result<()> {
+    let scratch = Scratch::new("told", &[]).await?;
+    let base = json!({"displayName": "Told", "defaultImage": "r/lab:1"});
+    let specs = specs(&mut Chance(0x5eed_0009), 80, &of_templates(), &base);
+    let (valid, all, fields) = compared::<WorkspaceTemplate>(&scratch, VALID, specs).await?;
+    both_came_up(valid, all);
+    assert!(fields >= 6, "only {fields} fields were said to be wrong");
+    scratch.finish().await
+}
+
+/// A manager's routing: one manifest, with what makes it wrong or not.
+fn of_manifests() -> Vec<Value> {
+    let ingress = |metadata: Value, host: &str| {
+        json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata,
+            "spec": {"rules": [{"host": host}]},
+        })
+    };
+    vec![
+        ingress(json!({}), "{workspace.host}"),
+        ingress(json!({"name": "{workspace.name}-x"}), "{workspace.host}"),
+        ingress(json!({"name": "the-same-for-all"}), "{workspace.host}"),
+        ingress(json!({"finalizers": ["a.b/c"]}), "{workspace.host}"),
+        ingress(json!({}), "{workspace.hose}"),
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "{workspace.name}"}}),
+        json!({"kind": "Ingress", "spec": {}}),
+    ]
+}
+
+#[tokio::test]
+async fn what_the_webhook_would_say_of_a_manager_is_what_its_status_says() -> anyhow::Result<()> {
+    let scratch = Scratch::new("told", &[]).await?;
+    let manifests = of_manifests();
+    let mut chance = Chance(0x5eed_000a);
+    let mut specs = Vec::new();
+    for _ in 0..60 {
+        let right = &manifests[..2];
+        let from = if chance.below(3) == 0 {
+            &manifests[..]
+        } else {
+            right
+        };
+        let mut resources = vec![chance.of(from).clone()];
+        if chance.below(4) == 0 {
+            resources.push(chance.of(&manifests).clone());
+        }
+        let mut custom = json!({"resources": resources});
+        if chance.below(4) == 0 {
+            let templates = ["https://{workspace.host}/", "https://{no.such}/", "no URL"];
+            custom["urlTemplate"] = chance.of(&templates.map(Value::from)).clone();
+        }
+        let domains = ["told.example.org", "10.0.0.1", "example.1st"].map(Value::from);
+        let domain = if chance.below(5) == 0 {
+            chance.of(&domains).clone()
+        } else {
+            domains[0].clone()
+        };
+        specs.push(json!({
+            "routing": {"baseDomain": domain, "custom": custom}, "authentication": {"none": {}},
+        }));
+    }
+    let (valid, all, fields) = compared::<WorkspaceManager>(&scratch, READY, specs).await?;
+    both_came_up(valid, all);
+    assert!(fields >= 5, "only {fields} fields were said to be wrong");
+    scratch.finish().await
+}

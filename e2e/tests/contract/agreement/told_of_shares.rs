@@ -1,0 +1,147 @@
+//! What the webhook would say of shares -> what the operator writes into their status.
+//!
+//! A share's status says whether it counts, and not whether it could be made today: rules get stricter, and what was given stays given. So
+//! it speaks of what ends a share, in the webhook's words where both speak of the manager's bounds. A subject that can be nobody's
+//! name lets nobody in, and is refused at the door alone.
+
+use api::{
+    Workspace, WorkspaceManager, WorkspaceShare,
+    condition::{ACTIVE, reason},
+};
+use e2e::{wait, workspace};
+use jiff::{SignedDuration, Timestamp};
+use kube::{Api, ResourceExt as _, api::DeleteParams};
+
+use super::{
+    told::{causes, judged, past_the_webhook, store},
+    *,
+};
+
+/// What the webhook says of an end that has passed.
+const PASSED: &str = "has passed";
+
+async fn manager(scratch: &Scratch) -> anyhow::Result<Api<WorkspaceManager>> {
+    let managers = Api::<WorkspaceManager>::all(cluster::admin().await?);
+    let bounds = json!({"maxDurationMinutes": 60, "allowGroups": false});
+    let manager = json!({
+        "metadata": {"name": scratch.namespace, "labels": {"e2e.test/scratch": "true"}},
+        "spec": {
+            "routing": {"baseDomain": "shares.example.org", "traefik": {}}, "authentication": {"gateway": {}},
+            "authorization": {"sharing": bounds},
+        },
+    });
+    managers
+        .create(&PostParams::default(), &serde_json::from_value(manager)?)
+        .await?;
+    Ok(managers)
+}
+
+/// A workspace of the manager that belongs to whoever is asked about.
+async fn lab(scratch: &Scratch) -> anyhow::Result<Workspace> {
+    let mut lab = workspace::echo("lab")?;
+    lab.spec.desired_status = api::workspace::DesiredStatus::Stopped;
+    lab.spec.manager_ref = Some(scratch.namespace.clone());
+    lab.metadata.annotations = Some([(CREATED_BY.to_owned(), SOMEBODY.to_owned())].into());
+    let past = Api::<Workspace>::namespaced(unasked().await?, &scratch.namespace);
+    past.create(&PostParams::default(), &lab).await?;
+    wait::until("the workspace to have a manager", wait::USUAL, || async {
+        let lab = past.get("lab").await.map_err(|error| error.to_string())?;
+        let resolved = lab.status.as_ref().and_then(|status| status.resolved.as_ref());
+        if resolved.is_some_and(|resolved| resolved.manager.is_some()) {
+            Ok(lab)
+        } else {
+            Err(format!("{:?}", lab.status))
+        }
+    })
+    .await
+}
+
+fn specs(uid: &str, now: Timestamp) -> Vec<Value> {
+    let mut chance = Chance(0x5eed_000b);
+    let minutes = |minutes| json!((now + SignedDuration::from_mins(minutes)).to_string());
+    let ends = [minutes(30), minutes(-5), minutes(600), Value::Null];
+    let subjects = [
+        json!({"kind": "User", "name": "bob"}),
+        json!({"kind": "User", "name": "carol@example.org"}),
+        json!({"kind": "User", "name": " bob"}),
+        json!({"kind": "Group", "name": "ml"}),
+        json!({"kind": "ServiceAccount", "name": "No Account", "namespace": "ci"}),
+    ];
+    let one = |chance: &mut Chance| {
+        let from = if chance.below(3) == 0 {
+            &subjects[..]
+        } else {
+            &subjects[..2]
+        };
+        let end = if chance.below(2) == 0 {
+            &ends[0]
+        } else {
+            chance.of(&ends)
+        };
+        let mut spec = json!({
+            "workspaceRef": "lab", "workspaceUID": uid, "subjects": [chance.of(from)], "expiresAt": end,
+        });
+        if end.is_null()
+            && let Some(spec) = spec.as_object_mut()
+        {
+            spec.remove("expiresAt");
+        }
+        spec
+    };
+    (0..60).map(|_| one(&mut chance)).collect()
+}
+
+#[tokio::test]
+async fn what_the_webhook_would_say_of_a_share_s_end_and_bounds_is_what_its_status_says() -> anyhow::Result<()>
+{
+    let scratch = Scratch::new("told", &[]).await?;
+    let managers = manager(&scratch).await?;
+    let uid = lab(&scratch).await?.uid().unwrap_or_default();
+    let specs = specs(&uid, Timestamp::now()).into_iter().enumerate();
+    let objects = specs.map(|(number, spec)| {
+        json!({"metadata": {"name": format!("of-chance-{number}"), "namespace": scratch.namespace}, "spec": spec})
+    });
+    let api = past_the_webhook::<WorkspaceShare>(&scratch).await?;
+    let stored = store::<WorkspaceShare>(&api, objects.collect()).await?;
+    let told = judged(&api, ACTIVE, &stored).await?;
+
+    let (mut counting, mut nobody, mut over, mut beyond) = (0, 0, 0, 0);
+    for (name, refusal) in &stored {
+        let said = told.iter().find(|(other, _)| other == name);
+        let (_, said) = said.ok_or_else(|| anyhow::anyhow!("{name} was not judged"))?;
+        let lines: Vec<_> = refusal.iter().flat_map(causes).collect();
+        let bounds = lines.iter().find_map(|line| line.strip_prefix("spec: "));
+        let agree = match bounds {
+            _ if lines.iter().any(|line| line.contains(PASSED)) => {
+                over += 1;
+                said.status == "False" && said.reason == reason::EXPIRED
+            }
+            Some(words) => {
+                beyond += 1;
+                said.status == "False" && said.reason == reason::SHARE_OUT_OF_BOUNDS && said.message == words
+            }
+            None => {
+                counting += 1;
+                nobody += usize::from(!lines.is_empty());
+                let only_names = lines.iter().all(|line| line.starts_with("spec.subjects["));
+                only_names && said.status == "True" && said.reason == reason::SHARED
+            }
+        };
+        anyhow::ensure!(
+            agree,
+            "{name}: the operator says {said:?}, and the webhook: {lines:?}"
+        );
+    }
+    let all = [counting - nobody, nobody, over, beyond];
+    assert!(all.iter().all(|count| *count >= 2), "{all:?}");
+    let name = scratch.namespace.clone();
+    scratch.finish().await?;
+    managers.delete(&name, &DeleteParams::default()).await?;
+    wait::until("the manager to be gone", wait::USUAL, || async {
+        match managers.get_opt(&name).await {
+            Ok(None) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await
+}
