@@ -1,6 +1,10 @@
 //! rendered pods -> secured, bounded and protected (IO: runs `helm`).
 
-use crate::render::{LOCAL, containers, installations, named, of_kind, pods, strings, template};
+use serde_json::json;
+
+use crate::render::{
+    EXTERNAL, LOCAL, containers, installations, named, of_kind, pods, refused, strings, template,
+};
 
 #[test]
 fn every_pod_fits_pod_security_restricted_and_is_bounded() {
@@ -104,6 +108,27 @@ fn every_component_accepts_connections_only_where_it_listens() {
         let peer = &gateway["spec"]["ingress"][0]["from"][0]["podSelector"]["matchLabels"];
         assert_eq!(peer["app.kubernetes.io/component"], "proxy");
     }
+}
+
+#[test]
+fn the_webhook_is_asked_from_the_api_server_s_networks_alone_where_they_are_known() {
+    let asked = |values: &[&str]| {
+        let objects = template(values).unwrap();
+        named(&objects, "NetworkPolicy", "jupyter-k8s-webhook")["spec"]["ingress"][0].clone()
+    };
+    let open = asked(&EXTERNAL);
+    assert_eq!(open["ports"][0]["port"], 9443);
+    assert!(open.get("from").is_none(), "{open}");
+    let set = "webhook.apiServerNetworks={10.1.2.0/28,10.9.8.7,2001:db8::1}";
+    let closed = asked(&[&EXTERNAL[..], &["--set", set]].concat());
+    let block = |cidr: &str| json!({"ipBlock": {"cidr": cidr}});
+    let peers = ["10.1.2.0/28", "10.9.8.7/32", "2001:db8::1/128"].map(block);
+    assert_eq!(closed["from"], json!(peers));
+    assert_eq!(closed["ports"], open["ports"]);
+    assert!(asked(&LOCAL)["from"].is_array(), "the local cluster's is known");
+    let reason = refused(r#"webhook.apiServerNetworks=["10.0.0.0/8","api.example.org"]"#);
+    let told = r#"webhook.apiServerNetworks[1]: "api.example.org" is no network or address"#;
+    assert!(reason.contains(told), "{reason}");
 }
 
 #[test]
