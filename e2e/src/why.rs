@@ -7,6 +7,7 @@ mod checks;
 mod history;
 mod moment;
 mod node;
+mod registry;
 mod scene;
 mod sweep;
 
@@ -18,6 +19,7 @@ pub use self::{
     history::Histories,
     moment::{Moment, Write},
     node::SilentNode,
+    registry::{Place, Registry},
     scene::Scene,
 };
 

@@ -7,6 +7,7 @@ mod load;
 mod outage;
 mod replicas;
 mod starts;
+mod untold;
 mod upgrade;
 
 use std::time::Duration;

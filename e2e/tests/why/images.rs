@@ -1,13 +1,20 @@
 //! Images that cannot be had.
 
+use std::sync::OnceLock;
+
+use anyhow::Context as _;
 use api::condition::reason;
 use e2e::{
     Environment, row,
-    why::{Scene, table},
+    why::{Place, Registry, Scene, table},
 };
+use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 
-use crate::evidence::{at, waiting};
+use crate::{
+    evidence::{at, waiting},
+    references::make_profile,
+};
 
 /// A pod's status while its container waits.
 pub(crate) fn container_waits(reason: &str, message: &str) -> Value {
@@ -43,11 +50,11 @@ async fn bad_image(scene: &Scene) -> anyhow::Result<()> {
     scene
         .create(json!({"image": "localhost/no-such-image:1"}))
         .await?;
-    let evidence = waiting(&["ErrImageNeverPull", "ErrImagePull"]);
+    let evidence = waiting(&["ErrImagePull"]);
     scene
         .told(
             reason::IMAGE_PULL_FAILED,
-            &["localhost/no-such-image:1", "put on the nodes"],
+            &["localhost/no-such-image:1", "Check its name and tag"],
             evidence,
         )
         .await?;
@@ -57,8 +64,75 @@ async fn bad_image(scene: &Scene) -> anyhow::Result<()> {
     scene.recovered().await
 }
 
-/// The kubelet's part is written by the test: no registry here wants credentials.
+/// The registry that asks for a password, while the test that started it runs.
+static REGISTRY: OnceLock<Place> = OnceLock::new();
+
+fn registry() -> anyhow::Result<&'static Place> {
+    REGISTRY.get().context("no registry was started")
+}
+
+/// A workspace of the private image, with that profile if one is named.
+async fn create_private(scene: &Scene, profile: Option<&str>) -> anyhow::Result<String> {
+    let place = registry()?;
+    let image = place.image(&scene.name);
+    let spec = json!({"image": image, "nodeSelector": place.selected(), "executionProfileRef": profile});
+    scene.create_as_admin(spec).await?;
+    Ok(image)
+}
+
 async fn private_image_without_secret(scene: &Scene) -> anyhow::Result<()> {
+    let image = create_private(scene, None).await?;
+    let words = [
+        image.as_str(),
+        "401 Unauthorized",
+        "wants credentials",
+        "imagePullSecrets",
+    ];
+    let evidence = waiting(&["ErrImagePull"]);
+    scene.told(reason::IMAGE_PULL_FAILED, &words, evidence).await?;
+    scene
+        .make::<Secret>(registry()?.secret("credentials", true))
+        .await?;
+    make_profile(scene, json!({"imagePullSecrets": [{"name": "credentials"}]})).await?;
+    scene
+        .restart_with(json!({"executionProfileRef": "runner"}))
+        .await?;
+    scene.recovered().await
+}
+
+/// The kubelet passes over a Secret that is not there.
+async fn private_image_whose_secret_is_missing(scene: &Scene) -> anyhow::Result<()> {
+    make_profile(scene, json!({"imagePullSecrets": [{"name": "credentials"}]})).await?;
+    let image = create_private(scene, Some("runner")).await?;
+    let words = [
+        image.as_str(),
+        "\"runner\" has it pulled with credentials (spec.imagePullSecrets): check that they exist in this namespace",
+    ];
+    let evidence = waiting(&["ErrImagePull"]);
+    scene.told(reason::IMAGE_PULL_FAILED, &words, evidence).await?;
+    scene
+        .make::<Secret>(registry()?.secret("credentials", true))
+        .await?;
+    scene.recovered().await
+}
+
+async fn private_image_whose_password_is_wrong(scene: &Scene) -> anyhow::Result<()> {
+    scene
+        .make::<Secret>(registry()?.secret("credentials", false))
+        .await?;
+    make_profile(scene, json!({"imagePullSecrets": [{"name": "credentials"}]})).await?;
+    let image = create_private(scene, Some("runner")).await?;
+    let words = [image.as_str(), "401 Unauthorized", "suit the registry"];
+    let evidence = waiting(&["ErrImagePull"]);
+    scene.told(reason::IMAGE_PULL_FAILED, &words, evidence).await?;
+    let right = registry()?.secret("credentials", true);
+    let data = json!({"stringData": right["stringData"]});
+    scene.change::<Secret>("credentials", data).await?;
+    scene.recovered().await
+}
+
+/// The kubelet's part is written by the test: its words take turns, and that is no news.
+async fn words_that_take_turns(scene: &Scene) -> anyhow::Result<()> {
     let node = scene.silent_node().await?;
     scene.create(node.selected()).await?;
     let pod = scene.bound_pod().await?;
@@ -74,7 +148,6 @@ async fn private_image_without_secret(scene: &Scene) -> anyhow::Result<()> {
             at(evidence),
         )
         .await?;
-    // The kubelet takes turns in its words; that is no news.
     scene
         .write_pod(
             &pod,
@@ -96,7 +169,7 @@ async fn init_container_s_image_is_missing(scene: &Scene) -> anyhow::Result<()> 
         }]})
     };
     scene.create(init("localhost/no-such-seed:1")).await?;
-    let evidence = waiting(&["ErrImageNeverPull", "ErrImagePull"]);
+    let evidence = waiting(&["ErrImagePull"]);
     scene
         .told(reason::IMAGE_PULL_FAILED, &["localhost/no-such-seed:1"], evidence)
         .await?;
@@ -106,10 +179,16 @@ async fn init_container_s_image_is_missing(scene: &Scene) -> anyhow::Result<()> 
 
 #[tokio::test]
 async fn images_that_cannot_be_had_are_named() -> anyhow::Result<()> {
+    let registry = Registry::start().await?;
+    REGISTRY.get_or_init(|| registry.place());
     let rows = [
         row!(bad_image),
         row!(private_image_without_secret),
+        row!(private_image_whose_secret_is_missing),
+        row!(private_image_whose_password_is_wrong),
+        row!(words_that_take_turns),
         row!(init_container_s_image_is_missing),
     ];
-    table("images", rows).await
+    table("images", rows).await?;
+    registry.finish().await
 }

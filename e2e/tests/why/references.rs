@@ -54,7 +54,7 @@ async fn manager(scene: &Scene) -> anyhow::Result<()> {
     scene.recovered().await
 }
 
-async fn make_profile(scene: &Scene, spec: Value) -> anyhow::Result<()> {
+pub(crate) async fn make_profile(scene: &Scene, spec: Value) -> anyhow::Result<()> {
     scene
         .make::<WorkspaceExecutionProfile>(json!({
             "apiVersion": API_VERSION, "kind": "WorkspaceExecutionProfile",
