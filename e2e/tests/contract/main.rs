@@ -11,6 +11,7 @@ mod disks;
 mod idle;
 mod later;
 mod limits;
+mod operator_bounds;
 mod orphans;
 mod ownership;
 mod protection;

@@ -1,5 +1,7 @@
 //! rendered roles and webhook configurations -> no more than is needed (IO: runs `helm`).
 
+use serde_json::json;
+
 use crate::render::{EXTERNAL, LOCAL, installations, named, of_kind, pods, strings, template};
 
 #[test]
@@ -272,5 +274,66 @@ fn a_webhook_that_is_down_holds_up_no_deletion_and_no_installation() {
         "deletionTimestamp",
     ] {
         assert!(conditions.contains(part), "{part}: {conditions}");
+    }
+}
+
+#[test]
+fn whatever_the_operator_may_make_a_policy_bounds_by_name_and_namespace() {
+    for objects in installations() {
+        let policy = named(&objects, "ValidatingAdmissionPolicy", "jupyter-k8s-operator");
+        let binding = named(
+            &objects,
+            "ValidatingAdmissionPolicyBinding",
+            "jupyter-k8s-operator",
+        );
+        assert_eq!(binding["spec"]["policyName"], policy["metadata"]["name"]);
+        assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
+        let spec = &policy["spec"];
+        assert_eq!(spec["failurePolicy"], "Fail");
+        let account = "'system:serviceaccount:jupyter-k8s-system:jupyter-k8s-operator'";
+        assert!(
+            spec["matchConditions"][0]["expression"]
+                .as_str()
+                .unwrap()
+                .ends_with(account)
+        );
+        let text = spec["validations"].to_string();
+        for namespace in [
+            "kube-system",
+            "kube-public",
+            "kube-node-lease",
+            "jupyter-k8s-system",
+        ] {
+            assert!(text.contains(&format!("'{namespace}'")), "{text}");
+        }
+        let bounded = |group: &str, resource: &str| {
+            let rules = spec["matchConstraints"]["resourceRules"].as_array().unwrap();
+            rules.iter().any(|rule| {
+                strings(&rule["apiGroups"]).contains(&group)
+                    && strings(&rule["resources"]).contains(&resource)
+                    && strings(&rule["operations"]) == ["CREATE", "UPDATE", "DELETE"]
+            })
+        };
+        let role = named(&objects, "ClusterRole", "jupyter-k8s-operator");
+        let mut children = 0;
+        for rule in role["rules"].as_array().unwrap() {
+            let group = strings(&rule["apiGroups"])[0];
+            if ["workspaces.jupyter.org", "events.k8s.io"].contains(&group)
+                || !strings(&rule["verbs"])
+                    .iter()
+                    .any(|verb| ["create", "patch", "delete"].contains(verb))
+            {
+                continue;
+            }
+            for resource in strings(&rule["resources"]) {
+                assert!(bounded(group, resource), "{group}/{resource}");
+                children += 1;
+            }
+        }
+        assert!(children > 5);
+    }
+    let off = template(&[&EXTERNAL[..], &["--set", "operator.restrictWrites=false"]].concat()).unwrap();
+    for kind in ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"] {
+        assert!(of_kind(&off, kind).is_empty());
     }
 }
