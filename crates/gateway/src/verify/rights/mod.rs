@@ -1,12 +1,13 @@
 //! a person and a workspace -> whether the cluster's roles let them connect (IO; from memory where the answer is known).
 //!
 //! `kept` says how long an answer counts; `roles` watches for changes; `question` is what the API server is asked, `flights`
-//! who shares a question on its way.
+//! who shares a question on its way, `turns` whose it is to be asked.
 
 mod flights;
 mod kept;
 mod question;
 mod roles;
+mod turns;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,13 +24,23 @@ use tokio::time::{Instant, sleep, timeout};
 
 use self::flights::{Flight, Flights};
 use self::kept::{Answer, KEEP_GRANTED, Marks, Worth};
+use self::turns::Turns;
 use crate::crypto::tokens::RandomId;
 use crate::index::Target;
+use crate::listen::slots::{Slot, Slots};
 use crate::metrics::Metrics;
 use crate::session::Session;
 
 /// Most questions on their way at a time.
 const QUESTIONS: usize = 32;
+/// Most of them that requests of one person wait for; the person's others wait behind these.
+const QUESTIONS_OF_ONE: usize = 4;
+/// Most requests that wait for an answer at a time, so that some of those that the listener holds (1,024) are left for what needs
+/// none: of one person, and of all. Who has more is told to come again.
+const ASKERS_OF_ONE: usize = 64;
+const ASKERS: usize = 768;
+/// Most questions on their way about answers that merely age.
+const AGING: usize = 8;
 /// Time for one question, waiting for its turn included.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Most questions per second about answers that merely age. Those about open sockets in doubt take all turns instead: each is
@@ -50,7 +61,10 @@ struct Inner {
     reviews: Api<SubjectAccessReview>,
     known: RwLock<Known>,
     flights: Flights,
-    turns: Semaphore,
+    turns: Turns,
+    /// By person, and not by session: one may sign in, or make tokens, as often as they like.
+    askers: Slots<String>,
+    aging: Arc<Semaphore>,
     /// By [`Haste`].
     queues: [Queue; 2],
     metrics: Metrics,
@@ -63,6 +77,14 @@ enum Haste {
     Some,
     /// An open socket hangs on it, and it is in doubt.
     Most,
+}
+
+/// For whom a question is asked.
+#[derive(Debug)]
+enum For {
+    /// Somebody waits, in this place.
+    Request(Arc<Slot<String>>),
+    Renewal(Haste),
 }
 
 struct Queue {
@@ -118,7 +140,9 @@ impl Rights {
             reviews: Api::all(client),
             known: RwLock::default(),
             flights: Flights::default(),
-            turns: Semaphore::new(QUESTIONS),
+            turns: Turns::new(QUESTIONS_OF_ONE, QUESTIONS),
+            askers: Slots::new(ASKERS_OF_ONE, ASKERS),
+            aging: Arc::new(Semaphore::new(AGING)),
             queues: Default::default(),
             metrics,
         }))
@@ -187,36 +211,60 @@ impl Rights {
         })
     }
 
-    /// Asks the API server; whoever asks the same meanwhile gets the same answer.
+    /// Asks the API server; whoever asks the same meanwhile gets the same answer. A person who asks too much at a time gets none,
+    /// and has others wait for little of it.
     pub(super) async fn ask(&self, session: &Arc<Session>, target: &Arc<Target>) -> Right {
-        match timeout(PATIENCE, self.flight(session, target)).await {
+        let Some(place) = self.0.askers.take(session.identity.user_name.clone()) else {
+            return Right::Unanswered;
+        };
+        let whom = For::Request(Arc::new(place));
+        let right = self.answer(self.flight(session, target, &whom)).await;
+        // Whoever joined a question that goes on keeps a place as well.
+        drop(whom);
+        right
+    }
+
+    async fn answer(&self, flight: Flight) -> Right {
+        match timeout(PATIENCE, flight).await {
             Ok(Some(granted)) => right(granted),
             Ok(None) | Err(_) => Right::Unanswered,
         }
     }
 
-    fn flight(&self, session: &Arc<Session>, target: &Arc<Target>) -> Flight {
+    fn flight(&self, session: &Arc<Session>, target: &Arc<Target>, whom: &For) -> Flight {
         let key = (session.id, target.uid.clone());
-        // One that began with other groups, or before roles changed, says nothing about now.
+        // One that began with other groups, or before roles changed, says nothing about now. What a socket in doubt hangs on joins
+        // nothing that may wait behind the person's other questions: by many of those one could put off the end of a right.
         let now = Instant::now();
         let joins = |begun: Instant| {
             let known = self.read();
-            known.marks.stale_since(&target.namespace, begun, now).is_none()
+            !matches!(whom, For::Renewal(Haste::Most))
+                && known.marks.stale_since(&target.namespace, begun, now).is_none()
+        };
+        let place = match whom {
+            For::Request(place) => Some(Arc::clone(place)),
+            For::Renewal(_) => None,
         };
         self.0.flights.join_or_start(key, session, joins, |landing| {
             let (rights, session, target) = (self.clone(), Arc::clone(session), Arc::clone(target));
-            // A task of its own: whoever asked first may leave before the answer.
+            // A task of its own: whoever asked first may leave before the answer. The question keeps their place.
             let task = tokio::spawn(async move {
                 let _landing = landing;
-                let answered = timeout(PATIENCE, rights.question(&session, &target)).await;
+                let answered = timeout(PATIENCE, rights.question(&session, &target, place)).await;
                 answered.ok().flatten()
             });
             task.map(|ended| ended.ok().flatten()).boxed().shared()
         })
     }
 
-    async fn question(&self, session: &Arc<Session>, target: &Arc<Target>) -> Option<bool> {
-        let _turn = self.0.turns.acquire().await.ok()?;
+    async fn question(
+        &self,
+        session: &Arc<Session>,
+        target: &Arc<Target>,
+        place: Option<Arc<Slot<String>>>,
+    ) -> Option<bool> {
+        let person = place.as_ref().map(|_| session.identity.user_name.as_str());
+        let _turn = self.0.turns.take(person).await?;
         let asked = Instant::now();
         let review = question::about(session, &target.namespace, &target.name);
         let answer = self.0.reviews.create(&PostParams::default(), &review).await;
@@ -291,8 +339,14 @@ impl Rights {
     async fn renew_aging(&self) {
         let mut waiting = self.0.queues[Haste::Some as usize].waiting.lock().await;
         while let Some(wanted) = waiting.recv().await {
+            let Ok(turn) = Arc::clone(&self.0.aging).acquire_owned().await else {
+                return;
+            };
             let rights = self.clone();
-            tokio::spawn(async move { rights.renew_one(wanted, Haste::Some).await });
+            tokio::spawn(async move {
+                rights.renew_one(wanted, Haste::Some).await;
+                drop(turn);
+            });
             sleep(Duration::from_secs(1) / RENEWALS).await;
         }
     }
@@ -305,7 +359,8 @@ impl Rights {
     }
 
     async fn renew_one(&self, wanted: Wanted, haste: Haste) {
-        if self.ask(&wanted.session, &wanted.target).await == Right::Unanswered {
+        let flight = self.flight(&wanted.session, &wanted.target, &For::Renewal(haste));
+        if self.answer(flight).await == Right::Unanswered {
             sleep(REST).await;
         }
         wanted.kept.waits[haste as usize].store(false, Ordering::Relaxed);

@@ -1,0 +1,109 @@
+//! questions that want to be asked -> whose turn it is (pure).
+//!
+//! Each person has few turns at a time, and waits for them by themselves: so however many questions one has, few of them are before
+//! those of others.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// People of whom it is remembered, at least, before it is looked who is gone.
+const FEW: usize = 64;
+
+pub(super) struct Turns {
+    of_one: usize,
+    all: Arc<Semaphore>,
+    people: Mutex<People>,
+}
+
+struct People {
+    by_name: HashMap<String, Weak<Semaphore>>,
+    /// At how many it is looked who is gone.
+    full: usize,
+}
+
+/// A turn, until it is dropped.
+pub(super) struct Turn {
+    _all: OwnedSemaphorePermit,
+    _own: Option<(OwnedSemaphorePermit, Arc<Semaphore>)>,
+}
+
+impl Turns {
+    /// `of_one`: most of one person at a time; `of_all`: of all together.
+    pub(super) fn new(of_one: usize, of_all: usize) -> Self {
+        Self {
+            of_one,
+            all: Arc::new(Semaphore::new(of_all)),
+            people: Mutex::new(People {
+                by_name: HashMap::new(),
+                full: FEW,
+            }),
+        }
+    }
+
+    /// Waits for a turn. `person`: whose it is; `None`: nobody's, so that the bound of all alone counts. `None` is never the answer
+    /// while this lives.
+    pub(super) async fn take(&self, person: Option<&str>) -> Option<Turn> {
+        let own = match person {
+            Some(person) => {
+                let own = self.of(person);
+                Some((Arc::clone(&own).acquire_owned().await.ok()?, own))
+            }
+            None => None,
+        };
+        let all = Arc::clone(&self.all).acquire_owned().await.ok()?;
+        Some(Turn { _all: all, _own: own })
+    }
+
+    fn of(&self, person: &str) -> Arc<Semaphore> {
+        let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = people.by_name.get(person).and_then(Weak::upgrade) {
+            return own;
+        }
+        if people.by_name.len() >= people.full {
+            people.by_name.retain(|_, own| own.strong_count() > 0);
+            people.full = FEW.max(2 * people.by_name.len());
+        }
+        let own = Arc::new(Semaphore::new(self.of_one));
+        people.by_name.insert(person.to_owned(), Arc::downgrade(&own));
+        own
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_persons_questions_wait_for_each_other_and_another_persons_do_not() {
+        let turns = Turns::new(2, 5);
+        let taken = |person| turns.take(person).now_or_never().flatten();
+        let hers: Vec<_> = (0..9).map_while(|_| taken(Some("alice"))).collect();
+        assert_eq!(hers.len(), 2);
+        let his = taken(Some("bob")).unwrap();
+        let nobodys: Vec<_> = (0..9).map_while(|_| taken(None)).collect();
+        assert_eq!(nobodys.len(), 2, "all together are five");
+        assert!(taken(Some("carol")).is_none());
+        drop(his);
+        assert!(taken(Some("carol")).is_some());
+        drop(hers);
+        assert!(taken(Some("alice")).is_some());
+    }
+
+    #[tokio::test]
+    async fn who_has_no_question_under_way_is_forgotten() {
+        let turns = Turns::new(2, 5);
+        let kept = turns.take(Some("alice")).await;
+        for number in 0..10 * FEW {
+            turns.take(Some(&number.to_string())).await;
+        }
+        let known = turns.people.lock().unwrap().by_name.len();
+        assert!(known <= FEW, "{known}");
+        turns.take(Some("alice")).await;
+        assert!(turns.take(Some("alice")).now_or_never().is_some());
+        drop(kept);
+    }
+}
