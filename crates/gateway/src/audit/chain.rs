@@ -14,7 +14,7 @@ use super::record::Record;
 
 /// Value of `log` in every record: what tells its lines from others.
 const LOG: &str = "audit";
-/// Longest line that is read.
+/// Longest line that is written, and that is read.
 const LONGEST: usize = 256 * 1024;
 
 /// A chain under way.
@@ -37,6 +37,15 @@ struct Line<'a> {
     record: &'a Record,
 }
 
+/// Why a record has no line.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoLine {
+    #[error("a record of {0} bytes is longer than any that is read again ({LONGEST})")]
+    TooLong(usize),
+    #[error(transparent)]
+    NoJson(#[from] serde_json::Error),
+}
+
 impl Chain {
     /// `id`: different for every process.
     pub(super) fn new(id: String) -> Self {
@@ -48,7 +57,10 @@ impl Chain {
     }
 
     /// The next line, without its end.
-    pub(super) fn line(&mut self, record: &Record, time: Timestamp) -> serde_json::Result<String> {
+    ///
+    /// # Errors
+    /// No line tells this that would be read again. The chain goes on with the next one.
+    pub(super) fn line(&mut self, record: &Record, time: Timestamp) -> Result<String, NoLine> {
         let line = serde_json::to_string(&Line {
             log: LOG,
             time: format!("{time:.3}"),
@@ -57,6 +69,9 @@ impl Chain {
             previous: &self.last,
             record,
         })?;
+        if line.len() > LONGEST {
+            return Err(NoLine::TooLong(line.len()));
+        }
         self.count += 1;
         self.last = hash(&line);
         Ok(line)

@@ -299,12 +299,16 @@ impl<W: Write> Scribe<W> {
     }
 
     fn write(&mut self, record: &Record, time: Timestamp) {
-        let written = self.chain.line(record, time).map_err(std::io::Error::other);
-        let written = written.and_then(|line| {
-            writeln!(self.out, "{line}")?;
-            self.out.flush()
-        });
-        match written {
+        let line = match self.chain.line(record, time) {
+            Ok(line) => line,
+            Err(error) => {
+                // Told by the next sum, in the log itself.
+                self.lost.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(%error, "a record of the audit log cannot be written");
+                return;
+            }
+        };
+        match writeln!(self.out, "{line}").and_then(|()| self.out.flush()) {
             Ok(()) => self.metrics.audited(),
             Err(error) => {
                 self.metrics.audit_lost(1);

@@ -207,3 +207,28 @@ fn who_tells_is_never_held_up_and_what_finds_no_room_is_counted() {
     let lost: Value = serde_json::from_str(lost).unwrap();
     assert!(lost["count"].as_u64().unwrap() >= 499, "{lost}");
 }
+
+#[test]
+fn no_line_is_written_that_a_check_refuses_and_what_has_none_is_counted() {
+    let login = |groups: &[String]| {
+        written(|audit| {
+            audit.login(RandomId::new().unwrap(), "alice", groups, 0);
+            audit.logout(RandomId::new().unwrap(), "alice", "user");
+        })
+    };
+    let verified = |text: &str| {
+        let mut checker = Checker::default();
+        text.lines().for_each(|line| checker.look(line).unwrap());
+        checker.finish()
+    };
+    // The most that an identity may have, in what takes the most room of all that it may hold.
+    let groups: Vec<String> = (0..1000).map(|_| "\"".repeat(64)).collect();
+    let (records, text) = login(&groups);
+    assert_eq!(events(&records), ["start", "login", "logout", "end"]);
+    assert_eq!(verified(&text).records, 4);
+    // More than that.
+    let (records, text) = login(&["\u{1}".repeat(64 * 1024)]);
+    assert_eq!(events(&records), ["start", "logout", "lost", "end"]);
+    assert_eq!(records[2]["count"], 1);
+    assert_eq!((verified(&text).records, verified(&text).open), (4, 0));
+}

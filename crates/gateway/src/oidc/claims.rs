@@ -161,6 +161,9 @@ impl Mapping {
             Some(_) => return Err(wrong_type()),
         };
         listed.retain(|group| self.keeps(group));
+        if listed.iter().any(|group| group.chars().any(char::is_control)) {
+            return Err(IdentityError::GroupName { claim: claim.clone() });
+        }
         let prefix = &self.groups_prefix;
         let bytes: usize = listed.iter().map(|group| prefix.len() + group.len()).sum();
         if listed.len() > MAX_GROUPS || bytes > MAX_GROUP_BYTES {
@@ -208,6 +211,14 @@ pub enum IdentityError {
     /// The groups are not a list of names.
     #[error("the ID token's claim {claim:?} (--oidc-groups-claim) is not a list of group names")]
     Groups {
+        /// The configured claim.
+        claim: String,
+    },
+    /// A group is no name.
+    #[error(
+        "a group in the claim {claim:?} (--oidc-groups-claim) holds control characters, which no name has; rename it at the identity provider, or leave it out by --oidc-groups-filter"
+    )]
+    GroupName {
         /// The configured claim.
         claim: String,
     },
@@ -405,6 +416,22 @@ mod tests {
                 Err(IdentityError::Groups { .. })
             ));
         }
+    }
+
+    #[test]
+    fn a_group_with_control_characters_is_refused_unless_it_is_left_out_anyway() {
+        for odd in ["a\nb", "\0", "k8s-\u{1b}[31m", "\u{7f}"] {
+            let claims = json!({"sub": "1", "groups": ["b", odd]});
+            let error = groups("g:", &claims).unwrap_err();
+            assert!(
+                matches!(error, IdentityError::GroupName { .. }),
+                "{odd:?} {error}"
+            );
+            assert!(!error.to_string().contains(odd), "no value of a claim");
+        }
+        let mapping = Mapping::new(ISSUER, "sub", None, Some("groups"), "").keeping(vec!["k8s-".into()]);
+        let claims = json!({"sub": "1", "groups": ["a\nb", "k8s-ml"]});
+        assert_eq!(identify(&mapping, &claims).unwrap().groups, ["k8s-ml"]);
     }
 
     #[test]
