@@ -23,6 +23,7 @@ pub use self::account::{Account, Another, Shelf, denied_to, on_to_another, signe
 pub use self::dress::{REQUEST_ID, Reader, dress};
 pub use self::identity::{Offer, choice, not_admitted, unreachable};
 pub use self::look::{Look, MAX_LOGO, Theme};
+pub(crate) use self::notice::NOT_READY;
 use self::notice::{Action, Notice, Part, Tone};
 pub use self::progress::{End, Progress, before, progress};
 pub use self::state::{Audience, state};

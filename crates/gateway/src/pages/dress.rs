@@ -14,7 +14,7 @@ use http::header::{
 use http::{HeaderValue, StatusCode};
 
 use super::look::Look;
-use super::notice::{Notice, Tone};
+use super::notice::{NOT_READY, Notice, Tone};
 use super::render;
 use crate::request::id;
 
@@ -181,9 +181,9 @@ pub(super) fn generic(status: StatusCode) -> Notice {
 fn tell(request: &str, status: StatusCode, notice: &Notice) {
     let (status, error) = (status.as_u16(), notice.error.as_ref());
     match status {
-        // Said by the workspace's status and by the sign-in.
+        // Said by the sign-in and by the workspace's status: ordinary states of both.
         401 => {}
-        503 if notice.watch.is_some() => {}
+        503 if notice.error == NOT_READY => {}
         500.. => tracing::warn!(request, status, error, "a request failed"),
         _ => {
             if let Some(left_out) = ROOM.take(Instant::now()) {
@@ -219,7 +219,13 @@ impl Room {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use api::workspace::{AccessType, Phase};
+
     use super::*;
+    use crate::index::Target;
+    use crate::pages::{Audience, state};
 
     #[test]
     fn a_flood_of_refusals_has_fifty_lines_and_then_ten_a_second_which_count_the_rest() {
@@ -227,6 +233,49 @@ mod tests {
         let told = |now| (0..1000).filter(|_| room.take(now).is_some()).count();
         assert_eq!((told(start), told(start + Duration::from_secs(1))), (50, 10));
         assert_eq!(room.take(start + Duration::from_secs(2)), Some(990));
+    }
+
+    /// What is logged of an answer.
+    fn logged(answer: Response) -> String {
+        let log = testkit::log::Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || dress(answer, Reader::Script));
+        log.take()
+    }
+
+    #[test]
+    fn a_workspace_that_does_not_run_is_no_failure_and_a_gateway_that_cannot_answer_is_one() {
+        let relayed = super::super::problem(StatusCode::SERVICE_UNAVAILABLE, NOT_READY, "it does not run");
+        assert_eq!(logged(relayed), "");
+        let domain = crate::index::Domain::new("ws.example", 443);
+        for phase in [Phase::Stopped, Phase::Starting, Phase::Failed, Phase::Running] {
+            for audience in [Audience::Keeper, Audience::Guest] {
+                let target = Target {
+                    uid: "u".into(),
+                    namespace: "team".into(),
+                    name: "lab".into(),
+                    site: "lab.ws.example".into(),
+                    owner: "alice".into(),
+                    access_type: AccessType::OwnerOnly,
+                    shared: Arc::default(),
+                    run_id: "r".into(),
+                    phase,
+                    message: String::new(),
+                    story: None,
+                    endpoint: None,
+                };
+                assert_eq!(
+                    logged(state(&domain, &target, audience, 0)),
+                    "",
+                    "{phase:?} {audience:?}"
+                );
+            }
+        }
+        assert!(logged(super::super::unavailable()).contains("a request failed"));
     }
 
     #[test]

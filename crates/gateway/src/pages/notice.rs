@@ -12,6 +12,9 @@ use sha2::{Digest as _, Sha256};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+/// What scripts are told of a workspace that is there and does not run; no failure of the gateway's.
+pub(crate) const NOT_READY: &str = "WorkspaceNotReady";
+
 /// Everything that an answer tells. Texts are plain; nothing in them becomes markup.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Notice {

@@ -6,7 +6,7 @@ use axum::response::Response;
 use http::StatusCode;
 use rules::access::Allowed;
 
-use super::notice::{Action, Notice, Part, Step, Tone, Watch};
+use super::notice::{Action, NOT_READY, Notice, Part, Step, Tone, Watch};
 use super::progress;
 use crate::index::{Domain, Target};
 
@@ -55,7 +55,7 @@ pub(super) fn notice(domain: &Domain, target: &Target, audience: Audience, now: 
         tone,
         account: Some(domain.auth_origin()),
         retry: Some(1),
-        ..Notice::new("WorkspaceNotReady", title, text)
+        ..Notice::new(NOT_READY, title, text)
     };
     match target.phase {
         Phase::Running => Notice {

@@ -34,7 +34,7 @@ use crate::index::{Index, Place, Target};
 use crate::listen;
 use crate::listen::slots::Slots;
 use crate::metrics::Metrics;
-use crate::pages::problem;
+use crate::pages::{NOT_READY, problem};
 use crate::request::cookies::StripList;
 use crate::request::forwarded;
 use crate::request::pod_headers;
@@ -346,7 +346,7 @@ impl Failure {
             Self::Refused(response) => return *response,
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "BadHandshake"),
             Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "UnknownHost"),
-            Self::NotRunning => (StatusCode::SERVICE_UNAVAILABLE, "WorkspaceNotReady"),
+            Self::NotRunning => (StatusCode::SERVICE_UNAVAILABLE, NOT_READY),
             Self::Full => (StatusCode::SERVICE_UNAVAILABLE, "TooManySockets"),
             Self::Unreachable => (StatusCode::BAD_GATEWAY, "WorkspaceUnreachable"),
             // What the pod says goes no further than its status: the gateway carries no content of pods.
