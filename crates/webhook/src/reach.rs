@@ -87,7 +87,7 @@ fn beyond(field: String, right: Right) -> Violation {
 }
 
 /// What somebody has been asked for before, and what stays between them and the workspace: not if somebody else now changes
-/// what runs, who would read it all.
+/// what runs, or lets people in, who would read it all.
 async fn vouched(
     request: &Request,
     changes: &Changes,
@@ -99,7 +99,7 @@ async fn vouched(
         return Ok(Targets::new());
     };
     let is_owner = names::owner(&stored.metadata) == Some(request.user_name());
-    if !is_owner && usage::runs_other(changes) {
+    if !is_owner && (usage::runs_other(changes) || usage::opens(request, changes)) {
         return Ok(Targets::new());
     }
     // What cannot be read vouches for nothing.

@@ -1,13 +1,18 @@
-//! Changed keys of metadata -> those that are not the requester's to write, and values of ours that mean nothing (pure).
+//! Changed metadata -> keys that are not the requester's to write, values of ours that mean nothing, and too much of it (pure).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::names::{self, RESERVED_PREFIX};
+use kube::api::DynamicObject;
 use rules::Violation;
 
 use crate::changes::Changes;
 use crate::kind::Kind;
 use crate::review::Request;
+
+/// Most bytes of labels, finalizers and owner references, as JSON. Kubernetes bounds each and not their number, and operator and
+/// gateway keep them of every object of the cluster. Annotations it bounds itself; those of others are not kept.
+const MAX_METADATA: usize = 32 * 1024;
 
 /// Annotations of ours that people write.
 fn settable(kind: Kind) -> &'static [&'static str] {
@@ -63,6 +68,24 @@ pub(crate) fn unusable(request: &Request, changes: &Changes) -> Vec<Violation> {
     found
 }
 
+/// More metadata than anybody should have to keep, unless it was stored with as much.
+pub(crate) fn too_large(request: &Request, changes: &Changes) -> Option<Violation> {
+    let touched = changes.labels() || changes.finalizers_added || changes.owner_references;
+    let size = |object: &DynamicObject| {
+        let meta = &object.metadata;
+        let kept = (&meta.labels, &meta.finalizers, &meta.owner_references);
+        serde_json::to_vec(&kept).map_or(usize::MAX, |json| json.len())
+    };
+    let now = size(&request.object);
+    let before = request.old.as_ref().map_or(0, size);
+    (touched && now > MAX_METADATA && now > before).then(|| {
+        let rule = format!(
+            "has {now} bytes of labels, finalizers and ownerReferences as JSON, more than the maximum {MAX_METADATA}: leave some out"
+        );
+        Violation::new("metadata", "", rule)
+    })
+}
+
 fn in_map(
     map: &str,
     set: &BTreeSet<String>,
@@ -116,6 +139,34 @@ mod tests {
         );
         let fine = annotated(names::RESTARTED_AT, "2026-01-31T12:00:00Z");
         assert_eq!(refused(&update("alice", &stored, &fine)), [""; 0]);
+    }
+
+    #[test]
+    fn nobody_is_given_more_metadata_to_keep_than_there_is_of_a_spec() {
+        let labelled = |count: usize| {
+            let labels: BTreeMap<_, _> = (0..count).map(|n| (format!("k{n:04}"), "v".repeat(63))).collect();
+            json!({"metadata": {"labels": labels}, "spec": {}})
+        };
+        let said = |request: &Request| too_large(request, &Changes::of(request)).map(|it| it.to_string());
+        assert_eq!(said(&create("alice", &labelled(400))), None);
+        let refused = said(&create("alice", &labelled(500))).unwrap_or_default();
+        assert!(refused.starts_with("metadata: has 37"), "{refused}");
+        assert!(said(&update("alice", &labelled(1), &labelled(500))).is_some());
+        assert!(said(&update("alice", &labelled(500), &labelled(501))).is_some());
+        assert_eq!(
+            said(&update("alice", &labelled(500), &labelled(499))),
+            None,
+            "it may become less"
+        );
+        let mut stored = labelled(500);
+        stored["spec"] = json!({"port": 9999});
+        assert_eq!(
+            said(&update("alice", &labelled(500), &stored)),
+            None,
+            "what is stored may stay"
+        );
+        let held: Vec<_> = (0..600).map(|n| format!("example.com/{n:060}")).collect();
+        assert!(said(&create("alice", &json!({"metadata": {"finalizers": held}}))).is_some());
     }
 
     #[test]

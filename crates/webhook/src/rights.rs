@@ -70,7 +70,12 @@ impl Rights {
     pub(crate) async fn holds(&self, user: &UserInfo, right: &Right) -> Result<bool, LookupError> {
         let spec = question(user, right);
         // Everything that the answer depends on, so that nobody gets somebody else's.
-        let key = serde_json::to_string(&spec).unwrap_or_default();
+        let key = serde_json::to_string(&spec).map_err(|error| {
+            LookupError::new(
+                format!("the right to {}", right.verb),
+                kube::Error::SerdeError(error),
+            )
+        })?;
         if let Some(granted) = self.kept.get(&key).await {
             return Ok(granted);
         }

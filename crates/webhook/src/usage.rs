@@ -1,6 +1,6 @@
 //! Objects that a workspace refers to -> those that the requester may not `use` (IO only through look-ups).
 
-use api::names::{GROUP, RESTARTED_AT, USE_VERB};
+use api::names::{self, GROUP, RESTARTED_AT, USE_VERB};
 use api::{Workspace, WorkspaceTemplate};
 use futures::future::try_join_all;
 use rules::Violation;
@@ -86,12 +86,12 @@ pub(crate) async fn refused(
 }
 
 /// At creation, when what runs changes, and whenever changes reach the pod: at a start and a restart. Never for a stop, other
-/// metadata or who may do what.
+/// metadata or, by its owner, who may do what.
 fn is_asked(request: &Request, changes: &Changes) -> bool {
     let starts =
         changes.spec.contains("desiredStatus") && request.object.data["spec"]["desiredStatus"] == "Running";
     let restarts = changes.annotations_set.contains(RESTARTED_AT);
-    request.is_create() || starts || restarts || runs_other(changes)
+    request.is_create() || starts || restarts || runs_other(changes) || opens(request, changes)
 }
 
 /// Whether what runs changes, or when changes of it reach the pod.
@@ -100,6 +100,19 @@ pub(crate) fn runs_other(changes: &Changes) -> bool {
         .spec
         .iter()
         .any(|field| !ABOUT_PEOPLE.contains(&field.as_str()))
+}
+
+/// Whether somebody else than its owner lets more people in, or makes it somebody's, and so their own: inside they read all that
+/// the workspace reads, and are who it is.
+pub(crate) fn opens(request: &Request, changes: &Changes) -> bool {
+    let Some(stored) = &request.old else {
+        return false;
+    };
+    let owner = names::owner(&stored.metadata);
+    let is_handed_over = owner != names::owner(&request.object.metadata);
+    // Unset, the template decides.
+    let may_open = request.object.data["spec"]["accessType"] != "OwnerOnly";
+    owner != Some(request.user_name()) && (is_handed_over || may_open && changes.spec.contains("accessType"))
 }
 
 /// The template, a manager that the workspace names itself, and the effective profile unless the template names it.
@@ -134,7 +147,14 @@ mod tests {
     use crate::review::tests::{create, update};
 
     fn asked(old: &Value, new: &Value) -> bool {
-        let request = update("alice", &json!({"spec": old}), &json!({"spec": new}));
+        asked_by("alice", old, new)
+    }
+
+    /// Of a workspace of alice's.
+    fn asked_by(user: &str, old: &Value, new: &Value) -> bool {
+        let of =
+            |spec: &Value| json!({"metadata": {"annotations": {names::CREATED_BY: "alice"}}, "spec": spec});
+        let request = update(user, &of(old), &of(new));
         is_asked(&request, &Changes::of(&request))
     }
 
@@ -170,6 +190,40 @@ mod tests {
         }
         let request = update("alice", &json!({}), &json!({"metadata": {"labels": {"a": "b"}}}));
         assert!(!is_asked(&request, &Changes::of(&request)));
+    }
+
+    #[test]
+    fn it_is_asked_when_somebody_else_than_the_owner_lets_people_in() {
+        let (closed, open) = (
+            json!({"accessType": "OwnerOnly"}),
+            json!({"accessType": "Public"}),
+        );
+        assert!(asked_by("bob", &closed, &open));
+        assert!(
+            asked_by("bob", &closed, &json!({})),
+            "the template may say Public"
+        );
+        assert!(!asked_by("bob", &open, &closed));
+        assert!(!asked_by("bob", &json!({}), &json!({"ownershipType": "Public"})));
+        assert!(!asked_by("alice", &closed, &open));
+    }
+
+    #[test]
+    fn it_is_asked_when_somebody_else_than_the_owner_hands_it_over() {
+        let of = |owner: &str| json!({"metadata": {"annotations": {names::CREATED_BY: owner}}, "spec": {}});
+        for (user, to, expected) in [
+            ("bob", "bob", true),
+            ("bob", "carol", true),
+            ("bob", "alice", false),
+            ("alice", "bob", false),
+        ] {
+            let request = update(user, &of("alice"), &of(to));
+            assert_eq!(
+                is_asked(&request, &Changes::of(&request)),
+                expected,
+                "{user} to {to}"
+            );
+        }
     }
 
     #[test]

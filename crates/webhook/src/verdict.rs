@@ -62,6 +62,7 @@ async fn judge(request: &Request, rules: &Rules, lookups: &Lookups) -> Result<Fi
     } else {
         found.forbidden.extend(reserved::violations(request, &changes));
         found.invalid.extend(reserved::unusable(request, &changes));
+        found.invalid.extend(reserved::too_large(request, &changes));
     }
     found.extend(match request.kind {
         Kind::Workspace => {

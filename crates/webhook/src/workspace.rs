@@ -62,14 +62,15 @@ pub(crate) async fn judge(
     };
     found.extend(referred.judge(request, changes, &workspace, settings));
     // Many calls, perhaps: only for what would be stored.
-    if all && !by_us && found.forbidden.is_empty() && found.invalid.is_empty() {
+    let may_read_more = all || usage::opens(request, changes);
+    if may_read_more && !by_us && found.forbidden.is_empty() && found.invalid.is_empty() {
         let known = reach::Known {
             template: referred.template.as_ref(),
             managers: &referred.managers,
             settings,
         };
         found.forbidden = Box::pin(reach::refused(request, changes, &workspace, &known, lookups)).await?;
-        if found.forbidden.is_empty() {
+        if all && found.forbidden.is_empty() {
             found.extend(Box::pin(disks::judge(request, changes, &workspace, lookups)).await);
         }
     }

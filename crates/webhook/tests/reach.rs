@@ -273,6 +273,58 @@ async fn somebody_else_who_changes_what_runs_is_asked_for_all_that_it_reads() {
 }
 
 #[tokio::test]
+async fn somebody_else_who_lets_people_in_is_asked_for_all_that_it_reads() {
+    let webhook = webhook(&["carol get secrets mine"]);
+    let mut closed = reading("mine");
+    closed["spec"]["ownershipType"] = json!("Public");
+    closed["spec"]["accessType"] = json!("OwnerOnly");
+    let mut open = closed.clone();
+    open["spec"]["accessType"] = json!("Public");
+    let refused = webhook.validate_update("bob", &closed, &open).await;
+    assert_eq!(refused.code, 403, "he would read it inside: {refused:?}");
+    assert!(
+        refused.message.contains(r#""mine" is out of your reach"#),
+        "{refused:?}"
+    );
+    for user in ["alice", "carol"] {
+        let answer = webhook.validate_update(user, &closed, &open).await;
+        assert!(answer.allowed, "{user}: {answer:?}");
+    }
+    let answer = webhook.validate_update("bob", &open, &closed).await;
+    assert!(answer.allowed, "to close it takes no right: {answer:?}");
+}
+
+#[tokio::test]
+async fn whoever_hands_over_what_is_not_theirs_is_asked_for_all_that_it_reads() {
+    let webhook = webhook(&[
+        "bob administer workspaces *",
+        "bob assign-owner workspaces *",
+        "carol administer workspaces *",
+        "carol assign-owner workspaces *",
+        "carol get secrets mine",
+        "alice assign-owner workspaces *",
+    ]);
+    let hers = reading("mine");
+    for to in ["bob", "dave"] {
+        let mut handed = hers.clone();
+        handed["metadata"]["annotations"][api::names::CREATED_BY] = json!(to);
+        handed["metadata"]["annotations"][api::names::ASSIGNED_BY] = json!("bob");
+        let refused = webhook.validate_update("bob", &hers, &handed).await;
+        assert_eq!(refused.code, 403, "to {to}: {refused:?}");
+        assert!(
+            refused.message.contains(r#""mine" is out of your reach"#),
+            "{refused:?}"
+        );
+        for user in ["alice", "carol"] {
+            let mut handed = handed.clone();
+            handed["metadata"]["annotations"][api::names::ASSIGNED_BY] = json!(user);
+            let answer = webhook.validate_update(user, &hers, &handed).await;
+            assert!(answer.allowed, "{user} to {to}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_spec_that_is_too_large_or_invalid_is_refused_without_asking_for_what_it_names() {
     let webhook = webhook(&["* get secrets *"]);
     let mut large = reading("mine");
