@@ -1,5 +1,7 @@
 //! The operator is away: what is in use stays, and what came to its end meanwhile goes when it is back.
 
+use std::time::Duration;
+
 use api::{
     Workspace, WorkspaceShare, WorkspaceTemplate,
     condition::{self, ACTIVE, reason},
@@ -63,7 +65,8 @@ async fn what_is_in_use_stays_while_the_operator_is_away_and_what_ended_goes_whe
 
     let replicas = component::scale("operator", 0).await?;
     let happened = meanwhile(&workspaces, &templates, name).await;
-    let end = Timestamp::now() + SignedDuration::from_secs(1);
+    // Time enough for the webhook of a busy machine to find it in the future.
+    let end = Timestamp::now() + SignedDuration::from_secs(5);
     let share: WorkspaceShare = serde_json::from_value(json!({
         "metadata": {"name": "s"},
         "spec": {
@@ -71,6 +74,8 @@ async fn what_is_in_use_stays_while_the_operator_is_away_and_what_ended_goes_whe
         },
     }))?;
     let made = shares.create(&PostParams::default(), &share).await;
+    let left = Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default();
+    tokio::time::sleep(left).await;
     component::scale("operator", replicas).await?;
     happened?;
     made?;

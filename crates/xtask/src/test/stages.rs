@@ -21,7 +21,7 @@ struct Lane {
 }
 
 /// All of them. Where several beginnings fit a path, the longest counts; what fits none is of the first stage, in no lane.
-pub(super) static STAGES: [Stage; 4] = [
+pub(super) static STAGES: [Stage; 3] = [
     Stage {
         name: "as installed",
         values: &[],
@@ -62,34 +62,18 @@ pub(super) static STAGES: [Stage; 4] = [
         ],
     },
     Stage {
-        name: "without gateway, and without operator or webhook",
-        values: &[],
-        at_once: 2,
-        lanes: &[
-            Lane {
-                at_once: 1,
-                tests: &["disruption::replicas::"],
-            },
-            // The webhook goes last: by then the other lane has made what it works with.
-            Lane {
-                at_once: 1,
-                tests: &[
-                    "disruption::starts::",
-                    "disruption::another_build::",
-                    "disruption::away::",
-                    "disruption::upgrade::",
-                    "admission_down::",
-                ],
-            },
-        ],
-    },
-    Stage {
         name: "one at a time",
         values: &[],
         at_once: 1,
         lanes: &[Lane {
             at_once: 1,
-            tests: &["silence::", "disruption::", "folders::", "providers::"],
+            tests: &[
+                "silence::",
+                "disruption::",
+                "admission_down::",
+                "folders::",
+                "providers::",
+            ],
         }],
     },
 ];
@@ -154,10 +138,7 @@ mod unit {
         assert_eq!(stage("why::images::a"), "as installed");
         assert_eq!(stage("tokens::a_service_account"), "with other settings");
         assert_eq!(stage("disruption::workspaces_outlive"), "one at a time");
-        assert_eq!(
-            stage("disruption::starts::killed"),
-            "without gateway, and without operator or webhook"
-        );
+        assert_eq!(stage("disruption::keys::change"), "with other settings");
         // A suite whose name only begins like another's is another one.
         assert_eq!(stage("why_not::a"), "as installed");
         assert_eq!(Place::of("why_not::a").lane, None);
@@ -195,20 +176,20 @@ mod unit {
 
     #[test]
     fn one_at_a_time_goes_by_turn_and_each_lane_for_itself() {
-        let [replicas, starts, away, webhook] = [
-            "disruption::replicas::a",
-            "disruption::starts::a",
-            "disruption::away::a",
-            "admission_down::a",
+        let [tickets, logs, bounds, revocation] = [
+            "short_tickets::a",
+            "tokens::nothing_that_lets_somebody_in_is_in_a_log",
+            "bounds_warn::a",
+            "revocation::a",
         ]
         .map(Place::of);
-        let left = [webhook, away, replicas, starts];
-        assert!(starts.may_begin(&[], &left) && replicas.may_begin(&[], &left));
-        assert!(!away.may_begin(&[], &left) && !webhook.may_begin(&[], &left));
-        assert!(!away.may_begin(&[starts], &[webhook]));
-        assert!(away.may_begin(&[replicas], &[webhook, away]));
-        assert!(webhook.may_begin(&[replicas], &[]));
+        let left = [revocation, bounds, tickets, logs];
+        assert!(logs.may_begin(&[], &left) && tickets.may_begin(&[], &left));
+        assert!(!bounds.may_begin(&[], &left) && !revocation.may_begin(&[], &left));
+        assert!(!bounds.may_begin(&[logs], &[revocation]));
+        assert!(bounds.may_begin(&[tickets], &[revocation, bounds]));
+        assert!(revocation.may_begin(&[tickets], &[]));
         // Two of the same turn: whichever comes first.
-        assert!(starts.may_begin(&[], &[starts, webhook]));
+        assert!(logs.may_begin(&[], &[logs, revocation]));
     }
 }
