@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
+use tokio::runtime;
 
 use crate::{telemetry, tls};
 
@@ -43,14 +44,33 @@ where
     A: Parser,
     R: Future<Output = anyhow::Result<()>>,
 {
+    main_on(run, &mut runtime::Builder::new_multi_thread())
+}
+
+/// The same with all tasks on one thread: for a server that waits for others most of the time, and whose tasks wake each other. On
+/// several threads each of those wakings is a call of the kernel.
+pub fn main_on_one_thread<A, R>(run: impl FnOnce(A) -> R) -> ExitCode
+where
+    A: Parser,
+    R: Future<Output = anyhow::Result<()>>,
+{
+    main_on(run, &mut runtime::Builder::new_current_thread())
+}
+
+fn main_on<A, R>(run: impl FnOnce(A) -> R, threads: &mut runtime::Builder) -> ExitCode
+where
+    A: Parser,
+    R: Future<Output = anyhow::Result<()>>,
+{
     tls::install_crypto_provider();
     telemetry::init();
     let args: A = match arguments(std::env::args_os()) {
         Ok(args) => args,
         Err(status) => return ExitCode::from(status),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let ended = runtime
+    let ended = threads
+        .enable_all()
+        .build()
         .context("no runtime")
         .and_then(|runtime| runtime.block_on(Box::pin(run(args))));
     let Err(error) = ended else {

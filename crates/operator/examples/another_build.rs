@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 const MARK: &str = "e2e.test/build";
 
 fn main() -> ExitCode {
-    kit::process::main(|args| operator::run::run_as(args, Build { meta, deployment }))
+    kit::process::main_on_one_thread(|args| operator::run::run_as(args, Build { meta, deployment }))
 }
 
 fn mark(entries: &mut Option<BTreeMap<String, String>>) {

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    kit::process::main(operator::run::run)
+    kit::process::main_on_one_thread(operator::run::run)
 }
