@@ -1,24 +1,45 @@
 //! TLS connections -> an axum router (IO).
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::Router;
+use hyper::{Request, body::Incoming};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::conn::auto,
     service::TowerToHyperService,
 };
 use rustls::ServerConfig;
-use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::Service as _;
 
-/// Time for the TLS handshake, and for a request's headers.
+use crate::places::{Place, Places};
+
+/// Time for the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Time for requests under way once the process is asked to end.
+/// Time for requests under way once the process is asked to end, or a connection is.
 const DRAIN: Duration = Duration::from_secs(10);
-/// Most connections at once; further ones wait in the kernel's queue.
+/// Most connections at once. Beyond, those of the address that has most make room for those of others.
 const CONNECTIONS: usize = 1024;
+/// A connection without requests for so long is ended. Longer than clients keep one themselves (90 s in Go), so that none is ended
+/// just when it is used.
+const IDLE: Duration = Duration::from_mins(2);
+
+/// Who opened the connection: an extension of each request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Peer(pub IpAddr);
+
+/// What connections are held to.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    connections: usize,
+    idle: Duration,
+}
 
 /// Serves `router` over TLS until `shutdown`, then lets requests under way finish.
 pub async fn serve(
@@ -27,19 +48,30 @@ pub async fn serve(
     router: Router,
     shutdown: CancellationToken,
 ) {
+    let bounds = Bounds {
+        connections: CONNECTIONS,
+        idle: IDLE,
+    };
+    serve_within(bounds, listener, config, router, shutdown).await;
+}
+
+async fn serve_within(
+    bounds: Bounds,
+    listener: TcpListener,
+    config: Arc<ServerConfig>,
+    router: Router,
+    shutdown: CancellationToken,
+) {
     let acceptor = TlsAcceptor::from(config);
-    let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::new(bounds.connections);
+    let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
-            accepted = async {
-                let place = places.clone().acquire_owned().await;
-                (listener.accept().await, place)
-            } => accepted,
+            accepted = listener.accept() => accepted,
         };
-        let stream = match accepted.0 {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok((stream, address)) => (stream, address.ip().to_canonical()),
             Err(error) => {
                 // Out of file descriptors, for example: waiting lets connections end.
                 tracing::warn!(%error, "a connection cannot be accepted");
@@ -47,32 +79,75 @@ pub async fn serve(
                 continue;
             }
         };
-        let (acceptor, router, watcher) = (acceptor.clone(), router.clone(), graceful.watcher());
-        tokio::spawn(async move {
-            let _place = accepted.1;
-            let Ok(Ok(tls)) = timeout(HANDSHAKE, acceptor.accept(stream)).await else {
-                return;
-            };
-            let mut server = auto::Builder::new(TokioExecutor::new());
-            server
-                .http1()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HANDSHAKE);
-            server
-                .http2()
-                .timer(TokioTimer::new())
-                .keep_alive_interval(Some(Duration::from_secs(30)));
-            let service = TowerToHyperService::new(router);
-            let connection = server
-                .serve_connection_with_upgrades(TokioIo::new(tls), service)
-                .into_owned();
-            if let Err(error) = watcher.watch(connection).await {
-                tracing::debug!(%error, "a connection ended early");
+        let Some(place) = places.take(peer) else {
+            tracing::debug!(%peer, "there is no room for another connection of this address");
+            continue;
+        };
+        let (acceptor, router, shutdown) = (acceptor.clone(), router.clone(), shutdown.clone());
+        connections.spawn(async move {
+            tokio::select! {
+                () = place.lost() => tracing::debug!(%peer, "a connection makes room for one of another address"),
+                () = answer(stream, &acceptor, Peer(peer), &place, router, (bounds.idle, shutdown)) => {}
             }
         });
     }
     drop(listener);
-    if timeout(DRAIN, graceful.shutdown()).await.is_err() {
+    connections.close();
+    if timeout(DRAIN, connections.wait()).await.is_err() {
         tracing::warn!("requests were still under way at the end of the drain time");
     }
 }
+
+/// Serves one connection, until the client ends it, it is idle for too long, or shutdown.
+async fn answer(
+    stream: TcpStream,
+    acceptor: &TlsAcceptor,
+    peer: Peer,
+    place: &Place,
+    router: Router,
+    (idle, shutdown): (Duration, CancellationToken),
+) {
+    let Ok(Ok(tls)) = timeout(HANDSHAKE, acceptor.accept(stream)).await else {
+        return;
+    };
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    // Without a time for headers, which would end a connection between two requests: whoever sends none is idle.
+    server.http1().timer(TokioTimer::new()).header_read_timeout(None);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Some(Duration::from_secs(30)));
+    let activity = place.activity();
+    let requests = activity.clone();
+    let service = tower::service_fn(move |mut request: Request<Incoming>| {
+        let under_way = requests.begin();
+        request.extensions_mut().insert(peer);
+        let response = router.clone().call(request);
+        async move {
+            let response = response.await;
+            drop(under_way);
+            response
+        }
+    });
+    let connection = server.serve_connection(TokioIo::new(tls), TowerToHyperService::new(service));
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = async { tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = activity.idle(idle) => {}
+        } } => {
+            connection.as_mut().graceful_shutdown();
+            match timeout(DRAIN, connection).await {
+                Ok(ended) => ended,
+                Err(_) => return,
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests;

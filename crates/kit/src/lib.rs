@@ -11,6 +11,7 @@ pub mod https;
 pub mod lease;
 pub mod patience;
 pub mod pki;
+mod places;
 pub mod process;
 pub mod readiness;
 pub mod rotating_keys;

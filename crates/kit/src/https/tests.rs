@@ -1,0 +1,170 @@
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use axum::{Extension, body::Body, routing::get};
+use hyper::client::conn::{http1, http2};
+use jiff::Timestamp;
+use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject as _};
+use tokio::{io::AsyncReadExt as _, net::TcpSocket, sync::Notify};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use super::*;
+use crate::pki;
+
+/// A server and what clients need to ask it.
+struct Served {
+    address: SocketAddr,
+    authority: String,
+    /// Lets requests for `/slow` be answered.
+    release: Arc<Notify>,
+    /// Whether one is waited for.
+    asked: Arc<AtomicBool>,
+    shutdown: CancellationToken,
+    ended: tokio::task::JoinHandle<()>,
+}
+
+async fn served(connections: usize, idle: Duration) -> Served {
+    let now = Timestamp::now();
+    let authority = pki::authority("tests", now).unwrap();
+    let names = ["webhook".to_owned()];
+    let leaf = pki::leaf(&authority, "webhook", &names, pki::Purpose::Server, now).unwrap();
+    let certificate = crate::tls::Certificate::default();
+    certificate.set(&leaf).unwrap();
+    let config = crate::tls::server_config(certificate, None).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (release, asked) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
+    let (waited, noted) = (release.clone(), asked.clone());
+    let slow = get(async move || {
+        noted.store(true, Ordering::Relaxed);
+        waited.notified().await;
+        "slow"
+    });
+    let router = Router::new()
+        .route("/", get(async |Extension(Peer(peer))| format!("{peer}")))
+        .route("/slow", slow);
+    let bounds = Bounds { connections, idle };
+    let shutdown = CancellationToken::new();
+    let serving = serve_within(bounds, listener, Arc::new(config), router, shutdown.clone());
+    Served {
+        address,
+        authority: authority.certificate,
+        release,
+        asked,
+        shutdown,
+        ended: tokio::spawn(serving),
+    }
+}
+
+impl Served {
+    async fn connect(&self, from: [u8; 4]) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((Ipv4Addr::from(from), 0).into()).unwrap();
+        socket.connect(self.address).await.unwrap()
+    }
+
+    async fn tls(&self, from: [u8; 4], protocol: &str) -> std::io::Result<TlsStream<TcpStream>> {
+        crate::tls::install_crypto_provider();
+        let mut roots = RootCertStore::empty();
+        let pem = CertificateDer::from_pem_slice(self.authority.as_bytes()).unwrap();
+        roots.add(pem).unwrap();
+        let mut config = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+        let name = "webhook".try_into().unwrap();
+        let stream = self.connect(from).await;
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    }
+
+    /// Asks once, over a connection of its own; who the server says that was.
+    async fn ask(&self, from: [u8; 4]) -> String {
+        let tls = self.tls(from, "http/1.1").await.unwrap();
+        let (mut sender, connection) = http1::handshake(TokioIo::new(tls)).await.unwrap();
+        tokio::spawn(connection);
+        text(sender.send_request(request("/")).await.unwrap()).await
+    }
+}
+
+fn request(path: &str) -> Request<Body> {
+    let uri = format!("https://webhook{path}");
+    Request::get(uri)
+        .header("host", "webhook")
+        .body(Body::empty())
+        .unwrap()
+}
+
+async fn text(response: hyper::Response<Incoming>) -> String {
+    let body = axum::body::to_bytes(Body::new(response.into_body()), 1024).await;
+    String::from_utf8(body.unwrap().to_vec()).unwrap()
+}
+
+async fn is_closed(stream: &mut TcpStream) -> bool {
+    matches!(stream.read(&mut [0; 1]).await, Ok(0) | Err(_))
+}
+
+const ONE: [u8; 4] = [127, 0, 0, 1];
+const GREEDY: [u8; 4] = [127, 0, 0, 2];
+
+#[tokio::test]
+async fn an_address_that_took_every_place_is_in_nobody_elses_way() {
+    let served = served(8, IDLE).await;
+    let mut silent = Vec::new();
+    for _ in 0..8 {
+        silent.push(served.connect(GREEDY).await);
+    }
+    assert!(is_closed(&mut served.connect(GREEDY).await).await, "it has most");
+    assert_eq!(served.ask(ONE).await, "127.0.0.1");
+    assert!(is_closed(&mut silent[0]).await, "it made room");
+    // The one that asked is gone or going; the others of the same address were not in its way.
+    for _ in 0..16 {
+        assert_eq!(served.ask(ONE).await, "127.0.0.1");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_without_requests_ends_and_one_with_a_request_goes_on() {
+    let served = served(8, Duration::from_millis(300)).await;
+    let open = async |protocol| served.tls(ONE, protocol).await.unwrap();
+    let executor = TokioExecutor::new();
+    let (mut busy, connection) = http2::handshake(executor.clone(), TokioIo::new(open("h2").await))
+        .await
+        .unwrap();
+    let busy_one = tokio::spawn(connection);
+    let slow = tokio::spawn(busy.send_request(request("/slow")));
+    let (mut idle, connection) = http2::handshake(executor, TokioIo::new(open("h2").await))
+        .await
+        .unwrap();
+    let idle_one = tokio::spawn(connection);
+    assert_eq!(
+        text(idle.send_request(request("/")).await.unwrap()).await,
+        "127.0.0.1"
+    );
+    idle_one.await.unwrap().unwrap();
+    assert!(idle.is_closed());
+    assert!(served.asked.load(Ordering::Relaxed) && !busy_one.is_finished());
+    served.release.notify_one();
+    assert_eq!(text(slow.await.unwrap().unwrap()).await, "slow");
+    // And then it is idle too.
+    busy_one.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn at_the_end_requests_under_way_are_answered() {
+    let served = served(8, IDLE).await;
+    let tls = served.tls(ONE, "h2").await.unwrap();
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(tls))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let slow = tokio::spawn(sender.send_request(request("/slow")));
+    while !served.asked.load(Ordering::Relaxed) {
+        tokio::task::yield_now().await;
+    }
+    served.shutdown.cancel();
+    served.release.notify_one();
+    assert_eq!(text(slow.await.unwrap().unwrap()).await, "slow");
+    served.ended.await.unwrap();
+}
