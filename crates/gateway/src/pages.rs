@@ -19,7 +19,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde_json::Value;
 
-pub use self::account::{Account, Another, Shelf, denied_to, on_to_another, signed_in, signed_out};
+pub use self::account::{Account, Another, SHARED, Shelf, denied_to, on_to_another, signed_in, signed_out};
 pub use self::dress::{REQUEST_ID, Reader, dress};
 pub use self::identity::{Offer, choice, not_admitted, unreachable};
 pub use self::look::{Look, MAX_LOGO, Theme};
@@ -153,6 +153,20 @@ pub fn message_with_link(status: StatusCode, title: &str, text: &str, to: String
 /// What a status means by itself.
 pub fn bare(status: StatusCode) -> Response {
     dress::generic(status).respond(status)
+}
+
+/// For an address of the sign-in host at which nothing is.
+pub fn lost() -> Response {
+    let nothing = dress::generic(StatusCode::NOT_FOUND);
+    let link = Action::Link {
+        to: "/".to_owned(),
+        text: "Your account and workspaces".to_owned(),
+    };
+    Notice {
+        parts: vec![Part::Actions(vec![link])],
+        ..nothing
+    }
+    .respond(StatusCode::NOT_FOUND)
 }
 
 fn plain(status: StatusCode, title: &str, text: &str) -> Notice {

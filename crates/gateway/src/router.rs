@@ -138,8 +138,8 @@ pub fn pages<D: Doorkeeper>(
     let hosts = Hosts {
         index,
         doorkeeper,
-        auth: bounded(auth),
-        own_paths: bounded(own_paths),
+        auth: bounded(auth.fallback(async || pages::lost())),
+        own_paths: bounded(own_paths.fallback(nothing)),
     };
     Router::new().fallback(by_host::<D>).with_state(Arc::new(hosts))
 }
@@ -308,7 +308,7 @@ fn bounded(router: Router) -> Router {
             .await
             .unwrap_or_else(|_| pages::unavailable())
     };
-    router.fallback(nothing).layer(from_fn(patience))
+    router.layer(from_fn(patience))
 }
 
 async fn nothing() -> Response {

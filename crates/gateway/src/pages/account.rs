@@ -9,6 +9,9 @@ use super::notice::{Action, Notice, Part, Row, Tone};
 use crate::index::{Domain, Target};
 use api::workspace::Phase;
 
+/// Heading of what others share with a person; of these it is said whose they are.
+pub const SHARED: &str = "Shared with you";
+
 /// Who is signed in.
 #[derive(Debug, Clone, Copy)]
 pub struct Account<'a> {
@@ -159,13 +162,16 @@ fn sign_out(button: &str, everywhere: bool) -> Action {
 }
 
 fn listed(domain: &Domain, shelf: Shelf<'_>) -> Vec<Part> {
-    let rows = |targets: &[&Target]| targets.iter().map(|target| row(domain, target)).collect();
+    let rows = |title: &str, targets: &[&Target]| {
+        let rows = targets.iter().map(|target| row(domain, target, title == SHARED));
+        rows.collect()
+    };
     let mut parts: Vec<Part> = shelf
         .groups
         .iter()
         .map(|(title, targets)| Part::List {
             title,
-            rows: rows(targets),
+            rows: rows(title, targets),
         })
         .collect();
     let mut say = |text: String| parts.push(Part::Soft(text));
@@ -184,11 +190,15 @@ fn listed(domain: &Domain, shelf: Shelf<'_>) -> Vec<Part> {
     parts
 }
 
-fn row(domain: &Domain, target: &Target) -> Row {
+fn row(domain: &Domain, target: &Target, with_owner: bool) -> Row {
     Row {
         to: format!("{}/", domain.address(&target.site)),
         name: target.name.clone(),
-        within: target.namespace.clone(),
+        within: if with_owner {
+            format!("{}, owned by {}", target.namespace, target.owner)
+        } else {
+            target.namespace.clone()
+        },
         state: match target.phase {
             Phase::Running => "Running",
             Phase::Starting => "Starting",

@@ -5,13 +5,14 @@ use rules::access::{self, Allowed, Decision, Facts, Person, Right};
 
 use crate::index::{Snapshot, Target};
 use crate::oidc::claims::Identity;
+use crate::pages;
 
 /// Most workspaces on one page.
 pub(super) const MOST: usize = 200;
 
 const HEADINGS: [&str; 4] = [
     "Your workspaces",
-    "Shared with you",
+    pages::SHARED,
     "Open to everybody",
     "Others that you may open as an administrator",
 ];

@@ -72,6 +72,7 @@ async fn a_newcomer_signs_in_on_the_first_page_and_comes_back_to_a_list_of_their
         "Running",
         "Shared with you",
         "<a href=\"https://given-c.ws.example:8443/\">given-c</a>",
+        "owned by bob",
         "Stopped",
         "open to everybody are not listed",
         "action=\"/sign-out\"",
