@@ -10,7 +10,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, UPGRADE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -267,6 +267,10 @@ async fn by_host<D: Doorkeeper>(State(hosts): State<Arc<Hosts<D>>>, request: Req
         // HTTP/2 has no place for it, and the proxy would take it for a protocol error.
         *response.body_mut() = Body::empty();
     }
+    response.headers_mut().insert(
+        STRICT_TRANSPORT_SECURITY,
+        HeaderValue::from_static("max-age=31536000"),
+    );
     response
 }
 
@@ -296,9 +300,13 @@ async fn answer<D: Doorkeeper>(hosts: &Hosts<D>, request: Request) -> Response {
         Place::Unclear => return Failure::BadRequest.answer(),
         Place::Outside => return misdirected(),
     };
-    match router.clone().oneshot(request).await {
-        Ok(response) => response,
+    let Ok(mut response) = router.clone().oneshot(request).await;
+    if place == Place::Auth && !response.status().is_redirection() {
+        // Who opens a page of the sign-in host in a window gets no handle to it. Redirects keep theirs: they lead back to who did.
+        let alone = HeaderValue::from_static("same-origin");
+        response.headers_mut().insert("cross-origin-opener-policy", alone);
     }
+    response
 }
 
 /// Bounds of the routes that call others. Their bodies are here already.

@@ -223,3 +223,34 @@ async fn without_an_identity_provider_people_are_told_so() {
         page.body
     );
 }
+
+#[tokio::test]
+async fn our_own_answers_keep_browsers_to_https_and_pages_of_the_sign_in_host_give_nobody_a_handle() {
+    let world = World::new().await;
+    let alice = world.browser("alice");
+    let lost = alice.step(&format!("{AUTH}/nowhere")).await;
+    assert_eq!(lost.status, StatusCode::NOT_FOUND);
+    is_page(&lost);
+    assert!(
+        lost.body.contains("href=\"/\">Your account and workspaces</a>"),
+        "{}",
+        lost.body
+    );
+    let signs_in = alice.step(&format!("{AUTH}/sign-in")).await;
+    assert!(signs_in.status.is_redirection());
+    let own_path = alice.step(&format!("{}/_workspace/other", origin(LAB))).await;
+    assert_eq!(own_path.status, StatusCode::NOT_FOUND);
+    let first = alice.step(&format!("{AUTH}/")).await;
+    assert_eq!(first.status, StatusCode::OK);
+    for (answer, alone) in [
+        (&lost, true),
+        (&first, true),
+        (&signs_in, false),
+        (&own_path, false),
+    ] {
+        let transport = answer.headers.get("strict-transport-security").unwrap();
+        assert_eq!(transport, "max-age=31536000");
+        let opener = answer.headers.get("cross-origin-opener-policy");
+        assert_eq!(opener.is_some_and(|policy| policy == "same-origin"), alone);
+    }
+}
