@@ -28,7 +28,7 @@ use crate::request::{authority, id};
 use crate::verify::Doorkeeper;
 
 /// Time for any answer but that to a poll: longer than the gateway's own calls to others take.
-const PATIENCE: Duration = Duration::from_secs(25);
+pub const PATIENCE: Duration = Duration::from_secs(25);
 
 /// What 8443 needs.
 #[derive(Debug)]

@@ -314,8 +314,9 @@ impl Sockets {
         let provider = move || router::provider(routes.clone());
         listeners.spawn(listener("routes", self.routes, bounds::at_routes).serve(provider, stop.clone()));
         let mut listener = listener("pages", self.pages, bounds::at_pages);
-        // Streams last longer than a connection is to take new requests.
-        listener.limits.aged = progress::LIFE;
+        // An identity provider may be as slow.
+        listener.limits.aged = router::PATIENCE;
+        listener.limits.lasting = progress::LIFE;
         listeners.spawn(listener.serve(move || pages.clone(), stop.clone()));
         listeners
     }

@@ -7,6 +7,7 @@
 )]
 
 mod flow;
+mod lasting;
 mod listeners;
 mod pages;
 mod process;

@@ -5,7 +5,8 @@
 //! `slots` shares out what one may have too much of; `unvectored` is what HTTP/2 writes to.
 //!
 //! How long anything lasts: a TLS handshake, or the head of an HTTP/1.1 request (and so a silent connection), `handshake`; a
-//! connection `age` with its jitter, and then `aged`, or `drain` where the process ends, whatever its peer does; the body of a
+//! connection `age` with its jitter, and then `aged`, `lasting` where it carries a stream that goes on, or `drain` where the
+//! process ends, whatever its peer does; the body of a
 //! form as long as `body` waits; a request as long as `router` has patience. The peer of an HTTP/2 connection that answers no
 //! ping is gone after two `PROBE`s.
 
@@ -18,8 +19,8 @@ mod unvectored;
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::HttpBody;
@@ -67,6 +68,8 @@ pub struct Limits {
     pub jitter: Duration,
     /// Time for requests under way once their connection was asked to end because of its age.
     pub aged: Duration,
+    /// The same for connections that carry an answer that is [`Lasting`], as long as it lasts.
+    pub lasting: Duration,
     /// The same when the process ends.
     pub drain: Duration,
 }
@@ -81,6 +84,7 @@ impl Default for Limits {
             age: Duration::from_secs(30),
             jitter: Duration::from_secs(10),
             aged: Duration::from_secs(10),
+            lasting: Duration::from_secs(10),
             drain: Duration::from_secs(10),
         }
     }
@@ -103,6 +107,10 @@ const ERRORS: usize = 256;
 /// Bytes of headers that are read, so that what is not taken gets an answer that helps: all that the proxy lets through, and what it
 /// adds.
 const READ: u32 = (1024 + 64) * 1024;
+
+/// Among the extensions of an answer: its connection may live longer, until this is cancelled.
+#[derive(Debug, Clone)]
+pub struct Lasting(pub CancellationToken);
 
 /// The body of a request: as it arrives, or read already.
 pub trait Content: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
@@ -184,6 +192,7 @@ impl Listener {
                     kind,
                     owners: Arc::clone(&owners),
                     headers: limits.headers as usize,
+                    lasting: (limits.lasting > limits.aged).then(Arc::default),
                 },
                 stop.clone(),
                 metrics.connection(name),
@@ -223,6 +232,37 @@ struct Requests<A> {
     owners: Arc<Owners>,
     /// Bytes of headers that are taken.
     headers: usize,
+    /// Answers that last, where they may.
+    lasting: Option<Arc<Lasts>>,
+}
+
+/// The answers of one connection that last.
+#[derive(Debug, Default)]
+struct Lasts(Mutex<Vec<CancellationToken>>);
+
+impl Lasts {
+    fn note(&self, answer: &Response) {
+        if let Some(Lasting(over)) = answer.extensions().get() {
+            let mut under_way = self.lock();
+            under_way.retain(|one| !one.is_cancelled());
+            under_way.push(over.clone());
+        }
+    }
+
+    fn are_under_way(&self) -> bool {
+        self.lock().iter().any(|one| !one.is_cancelled())
+    }
+
+    async fn are_over(&self) {
+        loop {
+            let Some(over) = self.lock().pop() else { return };
+            over.cancelled().await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<CancellationToken>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl<A: Answers> Requests<A> {
@@ -239,7 +279,7 @@ impl<A: Answers> Requests<A> {
         } else {
             self.bounds.take(kind)
         };
-        let (router, taken) = (self.router.clone(), self.headers);
+        let (router, taken, lasting) = (self.router.clone(), self.headers, self.lasting.clone());
         let oversized = oversized::size(request.headers()) > taken;
         // For what is seldom; the usual way is not to carry it.
         let rest = (awaited || oversized).then(|| (self.bounds.clone(), Arc::clone(&self.owners)));
@@ -253,6 +293,9 @@ impl<A: Answers> Requests<A> {
                 (Ok(place), None) => {
                     let answer = router.answer(request).await;
                     drop(place);
+                    if let Some(lasting) = lasting {
+                        lasting.note(&answer);
+                    }
                     Ok(answer)
                 }
                 (Ok(reading), Some((bounds, _))) => {
@@ -296,6 +339,7 @@ async fn http2(
     limits: Limits,
     stop: CancellationToken,
 ) -> hyper::Result<()> {
+    let lasting = requests.lasting.clone();
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -312,7 +356,8 @@ async fn http2(
         TokioIo::new(Unvectored(stream)),
         service_fn(move |request| requests.answer(request))
     ));
-    served(connection, http2::Connection::graceful_shutdown, limits, stop).await
+    let ask = http2::Connection::graceful_shutdown;
+    served(connection, ask, limits, lasting, stop).await
 }
 
 async fn http1(
@@ -321,6 +366,7 @@ async fn http1(
     limits: Limits,
     stop: CancellationToken,
 ) -> hyper::Result<()> {
+    let lasting = requests.lasting.clone();
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -335,13 +381,8 @@ async fn http1(
             )
             .with_upgrades()
     );
-    served(
-        connection,
-        http1::UpgradeableConnection::graceful_shutdown,
-        limits,
-        stop,
-    )
-    .await
+    let ask = http1::UpgradeableConnection::graceful_shutdown;
+    served(connection, ask, limits, lasting, stop).await
 }
 
 /// Serves a connection for as long as `limits` say, and until `stop`. `ask`: asks it to end.
@@ -349,6 +390,7 @@ async fn served<C: Future<Output = hyper::Result<()>>>(
     mut connection: Pin<&mut C>,
     ask: impl Fn(Pin<&mut C>),
     limits: Limits,
+    lasting: Option<Arc<Lasts>>,
     stop: CancellationToken,
 ) -> hyper::Result<()> {
     tokio::select! {
@@ -356,10 +398,18 @@ async fn served<C: Future<Output = hyper::Result<()>>>(
         () = stop.cancelled() => {}
         () = sleep(lifetime(limits)) => {
             ask(connection.as_mut());
+            let over = async {
+                sleep(limits.aged).await;
+                if let Some(lasting) = lasting && lasting.are_under_way() {
+                    let _ = timeout(limits.lasting.saturating_sub(limits.aged), lasting.are_over()).await;
+                    // For what was said last.
+                    sleep(limits.aged).await;
+                }
+            };
             tokio::select! {
                 ended = connection.as_mut() => return ended,
                 () = stop.cancelled() => {}
-                () = sleep(limits.aged) => return Ok(()),
+                () = over => return Ok(()),
             }
         }
     }

@@ -95,13 +95,31 @@ impl Following {
             if !self.lines.is_empty() {
                 continue;
             }
+            let idle = self.idle;
             tokio::select! {
-                () = self.stop.cancelled() => return None,
-                () = sleep_until(self.end) => return None,
-                () = sleep_until(self.idle) => self.lines.push_back(Bytes::from_static(event::IDLE)),
-                () = sleep_until(self.look) => self.look = Instant::now() + LOOK,
-                changed = self.changes.changed() => changed.ok()?,
+                biased;
+                change = self.change() => change?,
+                () = sleep_until(idle) => self.lines.push_back(Bytes::from_static(event::IDLE)),
             }
+        }
+    }
+
+    /// Waits until it is over, whether anybody reads what is told or not: this replica, the right to follow, or its life has ended.
+    pub(super) async fn over(&mut self) {
+        while self.admitted().is_some() && self.change().await.is_some() {}
+    }
+
+    /// Waits until something may be new; `None`: this replica or the stream's life is over.
+    async fn change(&mut self) -> Option<()> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            () = sleep_until(self.end) => None,
+            () = sleep_until(self.look) => {
+                self.look = Instant::now() + LOOK;
+                Some(())
+            }
+            changed = self.changes.changed() => changed.ok(),
         }
     }
 

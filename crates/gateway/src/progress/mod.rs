@@ -9,22 +9,28 @@ mod following;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::any;
+use bytes::Bytes;
 use futures::stream;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use self::following::Following;
 pub use self::following::LIFE;
 use crate::answers::{Failure, empty};
 use crate::crypto::tokens::RandomId;
 use crate::index::{Domain, Place};
+use crate::listen::Lasting;
 use crate::listen::slots::Slots;
 use crate::pages;
 use crate::request;
@@ -37,6 +43,8 @@ const STREAMS_OF_ONE: usize = 32;
 const STREAMS_OF_ONE_SESSION: usize = 8;
 /// Most streams of all workspaces. A page that gets none asks every two seconds, as without scripts.
 const STREAMS_OF_ALL: usize = 512;
+/// Time for whoever follows to take a line. Who takes none for so long does not read, and has no stream any more.
+const STALLED: Duration = Duration::from_secs(30);
 /// What a browser that comes again was last told.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// For metrics.
@@ -106,15 +114,37 @@ async fn follow(streams: &Streams, request: &http::Request<()>) -> Result<Respon
         // Whoever comes again for the end that they were told: a browser comes no more after this.
         return Ok(empty(StatusCode::NO_CONTENT));
     }
-    let lines = stream::unfold((following, held), async |(mut following, held)| {
-        let line = following.next().await?;
-        Some((Ok::<_, Infallible>(line), (following, held)))
+    let over = CancellationToken::new();
+    let (lines, taken) = mpsc::channel(1);
+    let pouring = pour(following, lines, (held, over.clone().drop_guard()));
+    // The body owns it: it ends with the body at the latest.
+    let pouring = AbortOnDropHandle::new(tokio::spawn(pouring));
+    let lines = stream::unfold((taken, pouring), async |(mut taken, pouring)| {
+        let line = taken.recv().await?;
+        Some((Ok::<_, Infallible>(line), (taken, pouring)))
     });
-    Ok(opened(Body::from_stream(lines)))
+    Ok(opened(Body::from_stream(lines), over))
 }
 
-fn opened(body: Body) -> Response {
+/// Hands out lines as they are taken, and lets go of what is `held` at the end. A task of its own: nobody asks the body of a reader
+/// that does not read for more, so whatever the body itself did would not end then.
+async fn pour(mut following: Following, lines: mpsc::Sender<Bytes>, held: impl Send) {
+    while let Some(line) = following.next().await {
+        let is_taken = tokio::select! {
+            biased;
+            taken = timeout(STALLED, lines.send(line)) => matches!(taken, Ok(Ok(()))),
+            () = following.over() => false,
+        };
+        if !is_taken {
+            break;
+        }
+    }
+    drop(held);
+}
+
+fn opened(body: Body, over: CancellationToken) -> Response {
     let mut response = Response::new(body);
+    response.extensions_mut().insert(Lasting(over));
     let headers = response.headers_mut();
     for (name, value) in [
         (CONTENT_TYPE, "text/event-stream"),

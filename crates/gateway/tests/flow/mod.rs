@@ -31,4 +31,5 @@ mod renewal;
 mod rights;
 mod sign_out;
 mod signing_keys;
+mod stalled;
 mod start;

@@ -14,6 +14,7 @@ use gateway::router;
 use http::header::HeaderMap;
 use http::{Method, Request, StatusCode};
 use kube::runtime::watcher::Event;
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -33,7 +34,7 @@ const SCRIPT: [(&str, &str); 3] = [
 const PATH: &str = "/_workspace/progress";
 
 /// On its way, as far as the status says.
-fn starting(host: &str, owner: &str, word: &str, started: bool) -> Target {
+pub(super) fn starting(host: &str, owner: &str, word: &str, started: bool) -> Target {
     Target {
         phase: Phase::Starting,
         run_id: "run-1".into(),
@@ -47,7 +48,7 @@ fn starting(host: &str, owner: &str, word: &str, started: bool) -> Target {
     }
 }
 
-fn running(host: &str, owner: &str) -> Target {
+pub(super) fn running(host: &str, owner: &str) -> Target {
     Target {
         run_id: "run-1".into(),
         endpoint: Some("10.0.0.1:8888".parse().unwrap()),
@@ -55,7 +56,7 @@ fn running(host: &str, owner: &str) -> Target {
     }
 }
 
-async fn ask(pages: &Router, host: &str, lines: HeaderMap) -> Response {
+pub(super) async fn ask(pages: &Router, host: &str, lines: HeaderMap) -> Response {
     let mut request = Request::get(PATH)
         .header("host", format!("{host}:8443"))
         .body(Body::empty())
@@ -65,7 +66,7 @@ async fn ask(pages: &Router, host: &str, lines: HeaderMap) -> Response {
 }
 
 /// What a page of the workspace itself sends, with this browser's cookies.
-fn own_page(browser: &Browser<'_>, host: &str) -> HeaderMap {
+pub(super) fn own_page(browser: &Browser<'_>, host: &str) -> HeaderMap {
     let mut lines = headers(&SCRIPT);
     if let Some(cookies) = browser.cookies(host) {
         lines.extend(headers(&[("cookie", &cookies)]));
@@ -73,12 +74,12 @@ fn own_page(browser: &Browser<'_>, host: &str) -> HeaderMap {
     lines
 }
 
-fn coming_again(mut lines: HeaderMap, last: &Told) -> HeaderMap {
+pub(super) fn coming_again(mut lines: HeaderMap, last: &Told) -> HeaderMap {
     lines.extend(headers(&[("last-event-id", &last.id)]));
     lines
 }
 
-async fn events(pages: &Router, host: &str, lines: HeaderMap) -> Events<Body> {
+pub(super) async fn events(pages: &Router, host: &str, lines: HeaderMap) -> Events<Body> {
     let answer = ask(pages, host, lines).await;
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(answer.headers()["content-type"], "text/event-stream");
@@ -89,13 +90,13 @@ async fn events(pages: &Router, host: &str, lines: HeaderMap) -> Events<Body> {
 }
 
 /// A gateway that hears of sessions.
-async fn watched() -> World {
+pub(super) async fn watched() -> World {
     let world = World::new().await;
     world.watch().await;
     world
 }
 
-async fn signed_in<'w>(world: &'w World, name: &'static str, host: &str) -> Browser<'w> {
+pub(super) async fn signed_in<'w>(world: &'w World, name: &'static str, host: &str) -> Browser<'w> {
     let browser = world.browser(name);
     assert!(browser.open(&format!("{}/", origin(host))).await.is_inside());
     browser
@@ -403,7 +404,10 @@ async fn a_session_has_eight_streams_and_a_workspace_thirty_two_and_others_their
     one_too_many(&lines).await;
     drop(events(&world.pages, BOBS, own_page(&bob, BOBS)).await);
     open.pop();
+    // What it held is given back by whoever sends it.
+    yield_now().await;
     drop(events(&world.pages, LAB, lines.clone()).await);
+    yield_now().await;
     // One that has ended holds nothing, read or not.
     world.publish(vec![running(LAB, "alice")]);
     for mut stream in open {
