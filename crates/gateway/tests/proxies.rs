@@ -117,7 +117,7 @@ async fn without_a_ticket_a_script_gets_401_and_nothing_reaches_the_pod() {
             assert!(!headers.contains_key("location"), "{what} {path}");
         }
         let (status, ..) = site.get("lab", "/_workspace%2fcallback", &[]).await;
-        assert!(!status.is_success(), "{what}: {status}");
+        assert_eq!(status, StatusCode::NOT_FOUND, "{what}");
         // The question's own address is no page.
         for path in [
             "/verify-this-request",

@@ -57,7 +57,7 @@ async fn stranger(whole: &Whole, [verify, pages]: [&Connection; 2], number: u32)
     let script = verify
         .verify(&known, &address, &[("authorization", &bearer)])
         .await;
-    assert!(!script.status.is_success(), "{}", script.status);
+    assert_eq!(script.status, StatusCode::UNAUTHORIZED);
 
     // A login that begins, and one that comes back with a code that nobody gave.
     let entering = found.location().unwrap();
@@ -78,7 +78,7 @@ async fn stranger(whole: &Whole, [verify, pages]: [&Connection; 2], number: u32)
         let answer = pages
             .page(Method::GET, &url, &address, (&navigation(Some(cookie)), ""))
             .await;
-        assert!(answer.status.is_client_error(), "{} {url}", answer.status);
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{url}");
     }
     let message = format!(
         "logout_token={}",
