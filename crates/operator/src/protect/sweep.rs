@@ -4,7 +4,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -42,7 +42,7 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// What is remembered from one sweep to the next: our last status of each object, and what the rules say of its spec.
 #[derive(Debug, Default)]
 pub struct Sweeps {
-    told: HashMap<Key, Told>,
+    told: Mutex<HashMap<Key, Told>>,
     judged: Judged,
 }
 
@@ -83,20 +83,20 @@ pub async fn sweep(context: &Context, sweeps: &mut Sweeps) -> Option<Duration> {
     };
     let exists = |key: &Key| keys.contains(key);
     context.holds.retain(&let_in, refers, exists).await;
-    sweeps.told.retain(|key, _| keys.contains(key));
+    sweeps.told().retain(|key, _| keys.contains(key));
     sweeps.judged.retain(|key, _| keys.contains(key));
 
     let users = survey.users(context, &catalogue);
-    let mut again: Option<Duration> = None;
-    for (subject, verdict) in &survey.objects {
+    let (sweeps, users) = (&*sweeps, &users);
+    let objects = survey.objects.iter().map(|it| (it.0.key.namespace.clone(), it));
+    rounds::together(objects, |(subject, verdict)| {
         let subject = sweeps.with_newest_standing(subject);
         let users = users.get(&subject.key).copied().unwrap_or(0);
-        let since = sweeps.told.get(&subject.key).map(|told| told.at.elapsed());
+        let since = sweeps.told().get(&subject.key).map(|told| told.at.elapsed());
         let due = decide(&subject, users, verdict.as_ref(), since, (context.now)());
-        let wait = Box::pin(act(context, sweeps, &subject, due)).await;
-        again = [again, wait].into_iter().flatten().min();
-    }
-    again
+        Box::pin(async move { act(context, sweeps, &subject, due).await })
+    })
+    .await
 }
 
 /// What the caches show.
@@ -218,10 +218,14 @@ fn is_begun(workspace: &Workspace, stores: &Stores) -> bool {
 }
 
 impl Sweeps {
+    fn told(&self) -> MutexGuard<'_, HashMap<Key, Told>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The cached object with the status that we wrote last, if the cache has not seen it yet.
     fn with_newest_standing(&self, cached: &Subject) -> Subject {
-        let newer = self
-            .told
+        let all = self.told();
+        let newer = all
             .get(&cached.key)
             .filter(|told| cached.version.is_some_and(|version| version < told.version));
         let standing = newer.map_or_else(|| cached.standing.clone(), |told| told.standing.clone());
@@ -233,7 +237,7 @@ impl Sweeps {
 }
 
 /// Does what is due, and says when to look again if nothing changes meanwhile.
-async fn act(context: &Context, sweeps: &mut Sweeps, subject: &Subject, due: Due) -> Option<Duration> {
+async fn act(context: &Context, sweeps: &Sweeps, subject: &Subject, due: Due) -> Option<Duration> {
     let work = async {
         match due {
             Due::Nothing(again) => return Ok(again),
@@ -258,7 +262,7 @@ async fn act(context: &Context, sweeps: &mut Sweeps, subject: &Subject, due: Due
 /// Writes the status and tells the transition. An Event that cannot be written is lost: the status says the same.
 async fn tell(
     context: &Context,
-    sweeps: &mut Sweeps,
+    sweeps: &Sweeps,
     subject: &Subject,
     standing: Standing,
 ) -> Result<(), kube::Error> {
@@ -302,6 +306,6 @@ async fn tell(
         version: version_of(&answer.metadata).unwrap_or(0),
         standing,
     };
-    sweeps.told.insert(key.clone(), told);
+    sweeps.told().insert(key.clone(), told);
     Ok(())
 }

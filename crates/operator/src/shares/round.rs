@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What is remembered from one round to the next: our last status of each share, by UID.
 #[derive(Debug, Default)]
 pub struct Rounds {
-    told: HashMap<String, (u64, WorkspaceShareStatus)>,
+    told: Mutex<HashMap<String, (u64, WorkspaceShareStatus)>>,
 }
 
 /// Makes rounds until shutdown. To be begun when the caches are filled.
@@ -57,18 +57,18 @@ pub async fn round(context: &Context, memory: &mut Rounds) -> Option<Duration> {
         .filter(|share| share.metadata.deletion_timestamp.is_none())
         .collect();
     let uids: HashSet<_> = shares.iter().filter_map(|share| share.uid()).collect();
-    memory.told.retain(|uid, _| uids.contains(uid));
-    let mut again: Option<Duration> = None;
-    for share in shares {
+    memory.told().retain(|uid, _| uids.contains(uid));
+    let memory = &*memory;
+    let shares = shares.into_iter().map(|share| (share.namespace(), share));
+    rounds::together(shares, |share| {
         let share = memory.with_newest_status(share);
-        let wait = Box::pin(attend(context, memory, &share)).await;
-        again = [again, wait].into_iter().flatten().min();
-    }
-    again
+        Box::pin(async move { attend(context, memory, &share).await })
+    })
+    .await
 }
 
 /// Does what is due for one share.
-async fn attend(context: &Context, memory: &mut Rounds, share: &WorkspaceShare) -> Option<Duration> {
+async fn attend(context: &Context, memory: &Rounds, share: &WorkspaceShare) -> Option<Duration> {
     let namespace = share.namespace().unwrap_or_default();
     if context.site.ignores(&namespace) {
         return None;
@@ -117,7 +117,7 @@ fn manager_of(workspace: &Workspace, stores: &Stores) -> Option<Arc<WorkspaceMan
 
 async fn act(
     context: &Context,
-    memory: &mut Rounds,
+    memory: &Rounds,
     share: &WorkspaceShare,
     due: Due,
 ) -> Result<Option<Duration>, kube::Error> {
@@ -180,7 +180,7 @@ async fn own(context: &Context, share: &WorkspaceShare, owner: &OwnerReference) 
 /// Writes the status and tells the transition. An Event that cannot be written is lost: the status says the same.
 async fn tell(
     context: &Context,
-    memory: &mut Rounds,
+    memory: &Rounds,
     share: &WorkspaceShare,
     status: WorkspaceShareStatus,
 ) -> Result<(), kube::Error> {
@@ -210,7 +210,7 @@ async fn tell(
         .as_deref()
         .and_then(|it| it.parse().ok());
     if let (Some(uid), Some(version)) = (share.uid(), version) {
-        memory.told.insert(uid, (version, status));
+        memory.told().insert(uid, (version, status));
     }
     Ok(())
 }
@@ -232,9 +232,14 @@ fn api(context: &Context, share: &WorkspaceShare) -> Api<Guarded<WorkspaceShare>
 }
 
 impl Rounds {
+    fn told(&self) -> MutexGuard<'_, HashMap<String, (u64, WorkspaceShareStatus)>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The cached share with the status that we wrote last, if the cache has not seen it yet.
     fn with_newest_status(&self, cached: &WorkspaceShare) -> WorkspaceShare {
-        let told = cached.metadata.uid.as_ref().and_then(|uid| self.told.get(uid));
+        let all = self.told();
+        let told = cached.metadata.uid.as_ref().and_then(|uid| all.get(uid));
         let newer =
             told.filter(|(told, _)| version_of(&cached.metadata).is_some_and(|cached| cached < *told));
         let status = newer
