@@ -50,10 +50,13 @@ pub async fn retire<K>(
 where
     K: Resource<DynamicType = ()>,
 {
+    let identity = &world.identity;
     if !finalizer::is_held(object) {
+        // Released, or taken away by somebody while another finalizer holds the workspace. Its children go with it, whenever that is; a
+        // pod that nobody stops for being idle any more does not run on until then.
+        delete(context, identity, world.deployment.as_deref(), propagation(world)).await?;
         return Ok(None);
     }
-    let identity = &world.identity;
     let owner = names::owner(object.meta());
     let deployment = delete(context, identity, world.deployment.as_deref(), propagation(world));
     let (deployment, service, claim) = futures::try_join!(

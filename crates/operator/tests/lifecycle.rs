@@ -384,6 +384,30 @@ async fn a_status_written_meanwhile_does_not_hold_up_the_release_of_a_workspace_
 }
 
 #[tokio::test]
+async fn a_deleted_workspace_that_only_anothers_finalizer_holds_does_not_run_on() {
+    let mut stage = Stage::with_running_demo().await;
+    stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+        object["metadata"]["finalizers"] = json!([names::CLEANUP_FINALIZER, "example.com/other"]);
+    });
+    stage.delete_demo();
+    stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+        object["metadata"]["finalizers"] = json!(["example.com/other"]);
+    });
+    stage.pass().await.unwrap();
+    assert_eq!(stage.writes(), ["DELETE deployments/workspace-demo"]);
+    stage.collect_garbage();
+    assert!(stage.all::<Pod>().is_empty());
+    stage.pass().await.unwrap();
+    assert_eq!(stage.writes(), Vec::<String>::new());
+    assert_eq!(stage.workspace().finalizers(), ["example.com/other"]);
+    assert_eq!(
+        stage.all::<NetworkPolicy>().len(),
+        1,
+        "the wall stands until the workspace is gone"
+    );
+}
+
+#[tokio::test]
 async fn a_workspace_that_never_had_children_goes_at_once() {
     let mut stage = Stage::with_demo();
     stage.delete_demo();
