@@ -48,6 +48,7 @@ fn judged<'a>(workspace: &Workspace, references: &References<'a>, settings: &Set
         Err(not_yet) => (None, Some(not_yet)),
     };
     let mut violations = checks::name(workspace.metadata.name.as_deref().unwrap_or_default());
+    violations.extend(validate::without_template(workspace, settings));
     let mut is_expanded = true;
     let template = raw.map(|raw| match with_variables(workspace, raw, manager, settings) {
         Ok(template) => template,
@@ -233,6 +234,27 @@ mod tests {
             Rejection::NotYet(NotYet::TemplateNotFound { name: "prod".into() })
         );
         assert_eq!(rejection.reason(), reason::TEMPLATE_NOT_FOUND);
+    }
+
+    #[test]
+    fn where_a_template_is_required_nobody_goes_without_its_bounds() {
+        let managers = [manager(true)];
+        let none = References::managed_by(&managers);
+        let free = workspace(json!({"image": "evil:1", "resources": {"limits": {"cpu": "64"}}}));
+        assert!(admit(&free, &none, &settings()).is_ok());
+        let strict = Settings {
+            require_template: true,
+            ..settings()
+        };
+        let refused = admit(&free, &none, &strict).unwrap_err();
+        assert_eq!(refused.reason(), reason::RULES_VIOLATED);
+        assert!(
+            refused.to_string().contains("spec.templateRef: is missing"),
+            "{refused}"
+        );
+        let template = template();
+        let bounded = workspace(json!({"templateRef": "prod"}));
+        assert!(admit(&bounded, &none.with_template(Some(&template)), &strict).is_ok());
     }
 
     #[test]

@@ -57,6 +57,10 @@ pub struct Settings {
     /// Workspace can then read every Secret of its namespace. Default: false.
     #[serde(default)]
     pub allow_unvouched_references: bool,
+    /// Whether every workspace has to name a template. One that names none is bounded by none, and needs no right to use one.
+    /// Default: false.
+    #[serde(default)]
+    pub require_template: bool,
 }
 
 /// When nodes pull an image.

@@ -184,11 +184,14 @@ impl Referred {
             invalid.retain(about_labels);
             out_of_bounds.retain(about_labels);
         }
+        let unmended = already_without_template(request, workspace, settings);
+        invalid.retain(|violation| Some(violation) != unmended.as_ref());
         found.invalid = invalid;
         found.out_of_bounds = out_of_bounds;
         if all {
             found.invalid.extend(self.leaving(request, changes, &judgement));
             found.warnings = self.warnings(request, changes, workspace, &judgement);
+            found.warnings.extend(unmended.map(|it| it.to_string()));
         }
         found
     }
@@ -309,6 +312,17 @@ fn is_to_be_judged(request: &Request, changes: &Changes) -> bool {
     let only_status = changes.spec.iter().eq(["desiredStatus"]);
     let stops = only_status && request.object.data["spec"]["desiredStatus"] == "Stopped";
     request.is_create() || (!changes.spec.is_empty() && !stops)
+}
+
+/// That it names no template though every workspace has to, where it was stored so: nobody can add one, and it does not start.
+fn already_without_template(
+    request: &Request,
+    workspace: &Workspace,
+    settings: &Settings,
+) -> Option<Violation> {
+    let stored = request.old.as_ref()?;
+    let was_without = stored.data["spec"]["templateRef"].is_null();
+    rules::validate::without_template(workspace, settings).filter(|_| was_without)
 }
 
 fn is_template(not_yet: &NotYet) -> bool {

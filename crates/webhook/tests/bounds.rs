@@ -284,3 +284,39 @@ async fn an_object_that_is_no_workspace_is_refused() {
     assert_eq!(answer.code, 422);
     assert!(answer.message.starts_with("spec: cannot be read"), "{answer:?}");
 }
+
+#[tokio::test]
+async fn where_a_template_is_required_none_is_made_without_and_what_exists_is_warned_of() {
+    let of = |requires_template| {
+        Cluster {
+            requires_template,
+            ..Cluster::with(template())
+        }
+        .webhook()
+    };
+    let (lenient, strict) = (of(false), of(true));
+    let free = workspace(json!({"image": "evil:1", "resources": {"limits": {"cpu": "64"}}}));
+    assert!(lenient.validate_create("alice", &free).await.allowed);
+    let refused = strict.validate_create("alice", &free).await;
+    assert!(
+        refused.message.contains("spec.templateRef: is missing"),
+        "{refused:?}"
+    );
+    let bounded = workspace(json!({"templateRef": "prod", "storage": {"size": "1Gi"}}));
+    assert!(strict.validate_create("alice", &bounded).await.allowed);
+    let taken_out = strict.validate_update("alice", &bounded, &free).await;
+    assert!(
+        taken_out.message.contains("spec.templateRef: is missing"),
+        "{taken_out:?}"
+    );
+    let mut renamed = free.clone();
+    renamed["spec"]["displayName"] = json!("Other");
+    let answer = strict.validate_update("alice", &free, &renamed).await;
+    assert!(answer.allowed, "{answer:?}");
+    let warned = |warning: &String| warning.starts_with("spec.templateRef: is missing");
+    assert!(answer.warnings.iter().any(warned), "{answer:?}");
+    let mut stopped = free.clone();
+    stopped["spec"]["desiredStatus"] = json!("Stopped");
+    let answer = strict.validate_update("alice", &free, &stopped).await;
+    assert!(answer.allowed && answer.warnings.is_empty(), "{answer:?}");
+}

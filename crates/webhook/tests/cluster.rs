@@ -44,6 +44,8 @@ pub(crate) struct Cluster {
     /// The namespace is being deleted.
     pub(crate) leaving: bool,
     pub(crate) enforcement: Enforcement,
+    /// Every workspace has to name a template.
+    pub(crate) requires_template: bool,
     pub(crate) health: Health,
 }
 
@@ -77,7 +79,11 @@ impl Cluster {
 
     pub(crate) fn webhook(self) -> Webhook {
         let calls = Calls::default();
-        let settings = Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}}").unwrap();
+        let parsed = Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}}");
+        let settings = Settings {
+            require_template: self.requires_template,
+            ..parsed.unwrap()
+        };
         let accounts = Accounts {
             operator: OPERATOR.to_owned(),
             gateway: GATEWAY.to_owned(),

@@ -24,6 +24,7 @@ mod size;
 mod storage;
 mod template;
 mod totals;
+mod unbounded;
 mod unvouched;
 mod variables;
 
@@ -37,6 +38,7 @@ pub use share::share;
 pub use size::spec_size;
 pub(crate) use template::unexpanded;
 pub use template::{template, template_advice};
+pub use unbounded::without_template;
 pub use unvouched::is_vouched;
 pub(crate) use unvouched::refused as unvouched;
 

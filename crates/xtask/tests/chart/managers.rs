@@ -39,6 +39,21 @@ fn routes_of_operator(objects: &[Value]) -> BTreeSet<(String, String)> {
 }
 
 #[test]
+fn whether_every_workspace_has_to_name_a_template_reaches_operator_and_webhook() {
+    assert_eq!(
+        settings(&template(&EXTERNAL).unwrap())["requireTemplate"],
+        json!(false)
+    );
+    let strict = [&EXTERNAL[..], &["--set", "settings.requireTemplate=true"]].concat();
+    assert_eq!(
+        settings(&template(&strict).unwrap())["requireTemplate"],
+        json!(true)
+    );
+    let reason = refusal(&EXTERNAL, "settings.requireTemplate=sometimes");
+    assert!(reason.contains("requireTemplate"), "{reason}");
+}
+
+#[test]
 fn the_operator_may_write_the_kinds_of_routes_that_are_allowed_and_no_other() {
     let pair = |group: &str, resource: &str| (group.to_owned(), resource.to_owned());
     let objects = template(&EXTERNAL).unwrap();

@@ -1,0 +1,14 @@
+//! A workspace that names no template -> refused where the installation wants each to have its bounds (pure).
+
+use api::Workspace;
+
+use crate::settings::Settings;
+use crate::violation::Violation;
+
+/// That `workspace` names no template though every one has to. Nobody can mend one that exists: its template is immutable.
+pub fn without_template(workspace: &Workspace, settings: &Settings) -> Option<Violation> {
+    let rule = "is missing, and this installation admits no workspace without a template (the setting requireTemplate): name one that \
+                you may use (kubectl get workspacetemplates), and make a workspace anew that exists without one";
+    let is_refused = settings.require_template && workspace.spec.template_ref.is_none();
+    is_refused.then(|| Violation::new("spec.templateRef", "", rule))
+}
