@@ -6,6 +6,7 @@ mod catalogue;
 pub mod certs;
 mod changes;
 mod disks;
+mod fair;
 mod findings;
 mod guests;
 mod kind;

@@ -1,22 +1,26 @@
 //! HTTP request -> `AdmissionReview` with the answer (IO only through look-ups).
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{self, State};
 use axum::http::StatusCode;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use bytes::Bytes;
+use kit::https::Peer;
 use kube::api::DynamicObject;
 use kube::core::admission::AdmissionReview;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tower::limit::GlobalConcurrencyLimitLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
+use crate::fair::Room;
 use crate::kind::Kind;
 use crate::lookups::{LookupError, Lookups};
 use crate::metrics::Metrics;
@@ -32,7 +36,7 @@ const MAX_BODY: usize = 2 * 1024 * 1024;
 const DECISION_TIME: Duration = Duration::from_secs(4);
 /// Reading the body and deciding.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
-/// Requests being read or decided.
+/// Requests being read or decided; where more are asked, each address gets as many.
 const MAX_CONCURRENT: usize = 64;
 /// Bodies being decided, in [`UNIT`]s: parsed, one takes up to twenty times its size, and all must fit the pod's memory limit.
 /// Eight of the largest, or as many usual ones as may be read: those never wait for large ones that are slow to decide, unless
@@ -42,6 +46,8 @@ const MAX_PARSED: usize = 8 * MAX_BODY / UNIT;
 const UNIT: usize = 4 * 1024;
 /// Reading a body; who sends slower must not keep others waiting.
 const READ_TIME: Duration = Duration::from_secs(2);
+/// Most addresses that are named in the log.
+const MAX_NOTED: usize = 256;
 
 #[derive(Clone)]
 struct Context {
@@ -49,6 +55,7 @@ struct Context {
     lookups: Lookups,
     metrics: Metrics,
     parsed: Arc<Semaphore>,
+    seen: Arc<Mutex<BTreeSet<IpAddr>>>,
 }
 
 /// `/mutate` and `/validate` as a value, so that tests need no socket.
@@ -61,13 +68,23 @@ pub fn router(rules: Rules, lookups: Lookups, metrics: Metrics) -> Router {
             lookups,
             metrics,
             parsed: Arc::new(Semaphore::new(MAX_PARSED)),
+            seen: Arc::default(),
         })
         .layer(TimeoutLayer::with_status_code(
             StatusCode::REQUEST_TIMEOUT,
             REQUEST_TIME,
         ))
-        .layer(GlobalConcurrencyLimitLayer::new(MAX_CONCURRENT))
+        .layer(middleware::from_fn_with_state(Room::new(MAX_CONCURRENT), in_turn))
         .layer(CatchPanicLayer::new())
+}
+
+/// Waits for a place among the requests of all addresses. Those of no connection, in tests, are of one.
+async fn in_turn(State(room): State<Room>, request: extract::Request, next: Next) -> Response {
+    let peer = request.extensions().get::<Peer>().map(|Peer(peer)| *peer);
+    let _place = room
+        .place(peer.unwrap_or_else(|| Ipv4Addr::UNSPECIFIED.into()))
+        .await;
+    next.run(request).await
 }
 
 /// The whole body, within its time and size.
@@ -84,7 +101,12 @@ async fn place<'a>(context: &'a Context, body: &Bytes) -> Option<SemaphorePermit
     context.parsed.acquire_many(units).await.ok()
 }
 
-async fn handle_mutate(State(context): State<Context>, body: Body) -> Result<Response, StatusCode> {
+async fn handle_mutate(
+    State(context): State<Context>,
+    peer: Option<Extension<Peer>>,
+    body: Body,
+) -> Result<Response, StatusCode> {
+    note(&context, peer);
     let body = read(body).await?;
     let _place = place(&context, &body).await;
     let started = Instant::now();
@@ -97,6 +119,15 @@ async fn handle_mutate(State(context): State<Context>, body: Body) -> Result<Res
         Err(malformed) => Err(malformed),
     };
     Ok(finish("mutate", &context, started, outcome))
+}
+
+/// Names each address that asks, once: an administrator who wants to let the API server in alone learns its own from that.
+fn note(context: &Context, peer: Option<Extension<Peer>>) {
+    let Some(Extension(Peer(peer))) = peer else { return };
+    let mut seen = context.seen.lock().unwrap_or_else(PoisonError::into_inner);
+    if seen.len() < MAX_NOTED && seen.insert(peer) {
+        tracing::info!("asked for the first time from {peer}");
+    }
 }
 
 async fn completed(request: &Request, rules: &Rules, lookups: &Lookups) -> Answer {
@@ -124,7 +155,12 @@ async fn known(request: &Request, lookups: &Lookups) -> Result<Known, LookupErro
     })
 }
 
-async fn handle_validate(State(context): State<Context>, body: Body) -> Result<Response, StatusCode> {
+async fn handle_validate(
+    State(context): State<Context>,
+    peer: Option<Extension<Peer>>,
+    body: Body,
+) -> Result<Response, StatusCode> {
+    note(&context, peer);
     let body = read(body).await?;
     let _place = place(&context, &body).await;
     let started = Instant::now();
