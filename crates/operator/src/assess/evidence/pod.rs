@@ -13,6 +13,8 @@ use crate::world::World;
 
 /// The scheduler's words for a claim that waits for its volume.
 const UNBOUND: &str = "unbound immediate PersistentVolumeClaims";
+/// The scheduler's words where the pod itself is at no fault.
+const KEPT_AWAY: &str = "existing pods anti-affinity rules";
 /// The kubelet's word for it.
 const EVICTED: &str = "Evicted";
 /// An eviction this long before the workspace ceased to be available is not why it did.
@@ -100,9 +102,16 @@ fn advice(message: &str) -> String {
             "Stop another workspace, or have nodes added: these run as many pods as they may".to_owned(),
         );
     }
-    if message.contains("node affinity/selector") || message.contains("affinity rules") {
+    let own = message.replace(KEPT_AWAY, "");
+    if own.contains("node affinity/selector") || own.contains("affinity rules") {
         found.push(
             "No node fits spec.nodeSelector or spec.affinity: correct them, or have such a node added"
+                .to_owned(),
+        );
+    }
+    if message.contains(KEPT_AWAY) {
+        found.push(
+            "A pod that runs there keeps this one away by its own podAntiAffinity: stop it if it is yours, or tell the administrator"
                 .to_owned(),
         );
     }

@@ -132,6 +132,27 @@ fn each_thing_that_the_scheduler_misses_has_its_advice() {
 }
 
 #[test]
+fn a_pod_that_others_keep_away_is_not_told_that_its_own_affinity_is_wrong() {
+    let told = |message: &str| {
+        let scene = Scene::of(fixtures::started()).pod(json!({"phase": "Pending", "conditions": [{
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]}));
+        scene.told().1
+    };
+    let others = told("0/1 nodes are available: 1 node(s) didn't satisfy existing pods anti-affinity rules.");
+    assert!(
+        others.contains("keeps this one away") && !others.contains("spec.affinity"),
+        "{others}"
+    );
+    let own = told("0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules.");
+    assert!(
+        own.contains("spec.affinity") && !own.contains("keeps this one away"),
+        "{own}"
+    );
+}
+
+#[test]
 fn a_claim_that_does_not_exist_is_named() {
     for message in [
         "0/1 nodes are available: persistentvolumeclaim \"shared\" not found.",
