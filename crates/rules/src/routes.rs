@@ -5,6 +5,7 @@
 
 mod check;
 mod kinds;
+mod namesakes;
 mod render;
 
 use serde_json::{Map, Value};

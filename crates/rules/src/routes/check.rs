@@ -6,7 +6,7 @@ use api::{Workspace, WorkspaceManager};
 use serde_json::{Map, Value};
 
 use super::render::{Given, scope};
-use super::{RESOURCES, RouteKind, URL_TEMPLATE};
+use super::{RESOURCES, RouteKind, URL_TEMPLATE, namesakes};
 use crate::defaults::effective;
 use crate::settings::Settings;
 use crate::variables::{self, Scope};
@@ -44,6 +44,7 @@ pub fn check(manager: &WorkspaceManager, settings: &Settings) -> Vec<Violation> 
         let path = format!("{RESOURCES}[{index}]");
         found.extend(shape(&path, manifest, settings));
         found.extend(name(&path, manifest));
+        found.extend(namesakes::in_manifest(&path, manifest, manager));
         let identity = Given::of(manifest).map(|given| (given.kind, given.name));
         if let Some(identity) = identity
             && !names.insert(identity)
@@ -55,7 +56,7 @@ pub fn check(manager: &WorkspaceManager, settings: &Settings) -> Vec<Violation> 
             found.extend(unknown(field, text, &scope));
         });
     }
-    found.extend(url_template(custom.url_template.as_deref(), &scope));
+    found.extend(url_template(custom.url_template.as_deref(), &scope, manager));
     found.extend(authentication(manager, settings));
     found
 }
@@ -154,11 +155,12 @@ fn unknown(field: &str, text: &str, scope: &Scope) -> Vec<Violation> {
         .collect()
 }
 
-fn url_template(template: Option<&str>, scope: &Scope) -> Vec<Violation> {
+fn url_template(template: Option<&str>, scope: &Scope, manager: &WorkspaceManager) -> Vec<Violation> {
     let Some(template) = template else {
         return Vec::new();
     };
     let mut found = unknown(URL_TEMPLATE, template, scope);
+    found.extend(namesakes::in_text(URL_TEMPLATE, template, manager));
     if !template.starts_with("https://") && !template.starts_with("http://") {
         let rule = "is no URL: let it begin with https://";
         found.push(Violation::new(URL_TEMPLATE, template, rule));

@@ -254,6 +254,86 @@ fn a_url_template_replaces_the_usual_url() {
     }
 }
 
+#[test]
+fn a_host_or_path_that_namesakes_of_two_namespaces_would_share_is_refused() {
+    let with = |host: &str, path: &str| {
+        let mut manifest = ingress();
+        let rule = &mut manifest["spec"]["rules"][0];
+        rule["host"] = json!(host);
+        rule["http"]["paths"][0]["path"] = json!(path);
+        manifest["spec"]["tls"] = json!([{"hosts": [host]}]);
+        faults(&manager(&[manifest], &forward()))
+    };
+    for (host, path) in [
+        ("{workspace.host}", "/"),
+        ("{workspace.host}", "/{workspace.name}"),
+        ("{workspace.uid}.b.org", "/"),
+        ("{workspace.name}.{workspace.namespace}.b.org", "/"),
+        ("hub.b.org", "/{workspace.namespace}/{workspace.name}/"),
+        ("hub.b.org", "/"),
+    ] {
+        assert_eq!(with(host, path), "", "{host}{path}");
+    }
+    for host in [
+        "{workspace.name}.b.org",
+        "{service.name}.{routing.baseDomain}",
+        "{workspace.name}-{course}.b.org",
+    ] {
+        let found = with(host, "/");
+        for field in ["spec.rules[0].host", "spec.tls[0].hosts[0]"] {
+            let expected = format!("resources[0].{field}: \"{host}\" is the same for workspaces of one name");
+            assert!(found.contains(&expected), "{expected} is missing in: {found}");
+        }
+    }
+    let found = with("hub.b.org", "/{workspace.name}/");
+    assert!(
+        found.contains("resources[0].spec.rules[0].http.paths[0].path: "),
+        "{found}"
+    );
+}
+
+#[test]
+fn rules_of_traefik_and_the_gateway_api_and_the_url_are_told_apart_alike() {
+    let says = "is the same for workspaces of one name";
+    let of = |kind: &str, version: &str, spec: Value| {
+        let mut manifest = ingress();
+        manifest["kind"] = json!(kind);
+        manifest["apiVersion"] = json!(version);
+        manifest["spec"] = spec;
+        faults(&manager(&[manifest], &forward()))
+    };
+    let traefik = |rule: &str| {
+        let services = json!([{"name": "{service.name}", "port": "{service.port}"}]);
+        let spec = json!({"routes": [{"match": rule, "services": services}]});
+        of("IngressRoute", "traefik.io/v1alpha1", spec)
+    };
+    assert_eq!(traefik("Host(`{workspace.host}`)"), "");
+    assert_eq!(
+        traefik("Host(`{workspace.name}.b.org`) && PathPrefix(`/{workspace.namespace}`)"),
+        ""
+    );
+    assert!(traefik("Host(`{workspace.name}.b.org`)").contains(says));
+    let gateway = |host: &str, path: &str| {
+        let matches = json!([{"path": {"type": "PathPrefix", "value": path}}]);
+        let spec = json!({"hostnames": [host], "rules": [{"matches": matches, "backendRefs": [{"name": "{service.name}"}]}]});
+        of("HTTPRoute", "gateway.networking.k8s.io/v1", spec)
+    };
+    assert_eq!(gateway("{workspace.host}", "/"), "");
+    assert!(gateway("{workspace.name}.b.org", "/").contains(says));
+    assert!(gateway("hub.b.org", "/{workspace.name}").contains(says));
+    let url = |template: &str| {
+        let mut manager = manager(&[ingress()], &forward());
+        manager.spec.routing.custom.as_mut().unwrap().url_template = Some(template.to_owned());
+        faults(&manager)
+    };
+    assert_eq!(
+        url("https://hub.b.org/{workspace.namespace}/{workspace.name}/"),
+        ""
+    );
+    assert_eq!(url("https://{workspace.host}/{workspace.name}"), "");
+    assert!(url("https://{workspace.name}.b.org/").contains(says));
+}
+
 proptest! {
     #[test]
     fn any_manifest_is_judged_without_panic_and_sound_ones_render(kind in "\\PC{0,9}", text in "\\PC{0,40}", key in "\\PC{0,20}") {

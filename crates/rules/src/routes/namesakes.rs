@@ -1,0 +1,87 @@
+//! Where a manager's manifests and URL put requests -> what workspaces of one name in two namespaces would share, so that one
+//! takes the other's requests (pure).
+
+use api::WorkspaceManager;
+use api::manager::RoutingMode;
+use serde_json::Value;
+
+use crate::variables;
+use crate::violation::Violation;
+
+/// Variables that namesakes have in common.
+const SHARED: [&str; 2] = ["workspace.name", "service.name"];
+
+/// A part of a manifest by which a proxy chooses where a request goes.
+struct Given<'a> {
+    field: String,
+    text: &'a str,
+    is_path: bool,
+}
+
+/// Hosts and rules that namesakes would share; and paths, unless a host tells them apart.
+pub(super) fn in_manifest(path: &str, manifest: &Value, manager: &WorkspaceManager) -> Vec<Violation> {
+    let mut given = Vec::new();
+    if let Value::Object(body) = manifest {
+        for (key, value) in body.iter().filter(|(key, _)| *key != "metadata") {
+            collect(&format!("{path}.{key}"), ["", key], value, &mut given);
+        }
+    }
+    let has_own_host = given
+        .iter()
+        .any(|given| !given.is_path && tells_apart(given.text, manager));
+    given
+        .into_iter()
+        .filter(|given| !(given.is_path && has_own_host))
+        .filter_map(|given| in_text(&given.field, given.text, manager))
+        .collect()
+}
+
+/// What is wrong with a text that decides where requests go.
+pub(super) fn in_text(field: &str, text: &str, manager: &WorkspaceManager) -> Option<Violation> {
+    let used = variables::names_in(text, &|_| false);
+    let names_it = SHARED.iter().any(|name| used.contains(name));
+    let rule = "is the same for workspaces of one name in different namespaces, so that one takes the other's requests: put \
+                {workspace.host}, {workspace.uid}, or {workspace.namespace} beside {workspace.name} into it";
+    (names_it && !tells_apart(text, manager)).then(|| Violation::new(field, text, rule))
+}
+
+fn tells_apart(text: &str, manager: &WorkspaceManager) -> bool {
+    let used = variables::names_in(text, &|_| false);
+    let own = match manager.spec.routing.mode {
+        RoutingMode::Subdomain => "workspace.host",
+        RoutingMode::Path => "workspace.basePath",
+    };
+    let names_both = used.contains(&"workspace.namespace") && SHARED.iter().any(|name| used.contains(name));
+    names_both || used.contains(&own) || used.contains(&"workspace.uid")
+}
+
+/// Of Ingress, IngressRoute, HTTPRoute and their like. `keys`: of the object around, and of the value in it.
+fn collect<'a>(field: &str, keys: [&str; 2], value: &'a Value, found: &mut Vec<Given<'a>>) {
+    match value {
+        Value::String(text) => {
+            let is_path = match keys {
+                // To whom a request is passed on, in the same namespace.
+                ["destination", "host"] => return,
+                [_, "host" | "hosts" | "hostname" | "hostnames" | "match"] => false,
+                [_, "path"] | ["path", "value"] => true,
+                _ => return,
+            };
+            found.push(Given {
+                field: field.to_owned(),
+                text,
+                is_path,
+            });
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                collect(&format!("{field}[{index}]"), keys, item, found);
+            }
+        }
+        Value::Object(map) => {
+            for (key, value) in map {
+                collect(&format!("{field}.{key}"), [keys[1], key], value, found);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
