@@ -67,7 +67,10 @@ pub(crate) fn run(command: ClusterCommand, paths: &Paths) -> anyhow::Result<Exit
         ClusterCommand::Status => return status::print(paths),
         ClusterCommand::Import => import_images(paths)?,
         ClusterCommand::Kubeconfig { user, group } => {
-            print!("{}", kubeconfig_for_user(paths, &user, group.as_deref(), "default")?);
+            print!(
+                "{}",
+                kubeconfig_for_user(paths, &user, group.as_deref(), "default")?
+            );
         }
         ClusterCommand::Kwok { command } => kwok::run(command, paths)?,
         ClusterCommand::LeakCheck => leaks::check(paths)?,
