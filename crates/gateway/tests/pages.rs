@@ -24,6 +24,7 @@ fn target(phase: Phase, reason: &str, message: &str) -> Target {
         uid: "u".into(),
         namespace: "team".into(),
         name: "seismic-lab".into(),
+        display_name: None,
         site: "seismic-lab-abc.ws.example".into(),
         owner: "alice".into(),
         access_type: AccessType::OwnerOnly,
@@ -66,7 +67,10 @@ fn signed_in(user_name: &str) -> Response {
             "a-name-that-is-as-long-as-they-get-on-any-page-of-this-site",
             Phase::Running,
         ),
-        named("seismic-lab", Phase::Stopped),
+        Target {
+            display_name: Some("Waves & <quakes>".into()),
+            ..named("seismic-lab", Phase::Stopped)
+        },
         named("teaching", Phase::Failed),
     ];
     let theirs = [named("results", Phase::Starting)];
@@ -298,6 +302,19 @@ async fn every_answer_to_a_script_has_one_shape() {
         assert!(!body["message"].as_str().unwrap().is_empty(), "{name}");
         assert_eq!(body["requestId"], request, "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_workspace_is_called_by_its_display_name_and_the_one_in_its_address() {
+    let called = "Waves &amp; &lt;quakes&gt; (seismic-lab)";
+    let list = page(signed_in("alice")).await;
+    assert!(list.contains(&format!("\">{called}</a>")), "{list}");
+    let stopped = Target {
+        display_name: Some("Waves & <quakes>".into()),
+        ..target(Phase::Stopped, "Stopped", "")
+    };
+    let shown = page(pages::state(&domain(), &stopped, Audience::Keeper, NOW)).await;
+    assert!(shown.contains(&format!("{called} is stopped")), "{shown}");
 }
 
 #[tokio::test]

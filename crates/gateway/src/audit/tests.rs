@@ -7,7 +7,6 @@ use super::chain::Checker;
 use super::*;
 use crate::oidc::claims::Identity;
 use crate::session::Credential;
-use api::workspace::{AccessType, Phase};
 
 /// A log that can be read while it is written.
 #[derive(Clone, Default)]
@@ -59,17 +58,8 @@ fn session(user: &str) -> Session {
 fn target() -> Target {
     Target {
         uid: "u-1".into(),
-        namespace: "team".into(),
-        name: "lab".into(),
-        site: "lab.ws.example".into(),
-        owner: "alice".into(),
-        access_type: AccessType::OwnerOnly,
-        shared: Arc::default(),
         run_id: "run-7".into(),
-        phase: Phase::Running,
-        message: String::new(),
-        story: None,
-        endpoint: None,
+        ..Target::lab()
     }
 }
 

@@ -182,6 +182,7 @@ impl Kept for WorkspaceFacts {
         let story = (phase != Phase::Running)
             .then(|| story(&mut status, &resolved, phase, created))
             .filter(|story| *story != Story::default());
+        let name = workspace.metadata.name.unwrap_or_default();
         Some(Self {
             created: created.map_or(i64::MAX, |time| time.0.as_millisecond()),
             manager: resolved.manager.or(workspace.spec.manager_ref),
@@ -189,7 +190,10 @@ impl Kept for WorkspaceFacts {
             target: Arc::new(Target {
                 uid: workspace.metadata.uid.unwrap_or_default(),
                 namespace: workspace.metadata.namespace.unwrap_or_default(),
-                name: workspace.metadata.name.unwrap_or_default(),
+                display_name: Some(workspace.spec.display_name)
+                    .filter(|display_name| *display_name != name)
+                    .map(String::into_boxed_str),
+                name,
                 site: Site::from(""),
                 owner,
                 // What a template grants counts only if the operator has judged this very spec.

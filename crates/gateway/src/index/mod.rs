@@ -36,6 +36,8 @@ pub struct Target {
     pub namespace: String,
     /// `metadata.name`.
     pub name: String,
+    /// `spec.displayName`, where it is another one.
+    pub display_name: Option<Box<str>>,
     /// Where browsers find it.
     pub site: Site,
     /// Kubernetes user name of the owner, raw; empty when nobody owns it.
@@ -57,9 +59,39 @@ pub struct Target {
 }
 
 impl Target {
+    /// What people are told that it is called: the name that its owner gave it, and the one in its address.
+    pub(crate) fn called(&self) -> String {
+        match &self.display_name {
+            Some(display_name) => format!("{display_name} ({})", self.name),
+            None => self.name.clone(),
+        }
+    }
+
     /// Whether a request may find a pod behind the proxy.
     pub(crate) fn may_run(&self) -> bool {
         self.phase == Phase::Running || self.endpoint.is_some()
+    }
+}
+
+#[cfg(test)]
+impl Target {
+    /// Alice's workspace `lab`, private, which runs but has no pod yet.
+    pub(crate) fn lab() -> Self {
+        Self {
+            uid: "u".into(),
+            namespace: "team".into(),
+            name: "lab".into(),
+            display_name: None,
+            site: "lab.ws.example".into(),
+            owner: "alice".into(),
+            access_type: AccessType::OwnerOnly,
+            shared: Arc::default(),
+            run_id: String::new(),
+            phase: Phase::Running,
+            message: String::new(),
+            story: None,
+            endpoint: None,
+        }
     }
 }
 

@@ -184,7 +184,6 @@ impl Routes {
 
 #[cfg(test)]
 mod tests {
-    use api::workspace::{AccessType, Phase};
 
     use super::*;
     use crate::index::Domain;
@@ -192,17 +191,10 @@ mod tests {
     fn target(label: &str, endpoint: Option<&str>) -> Target {
         Target {
             uid: label.into(),
-            namespace: "team".into(),
             name: label.into(),
             site: format!("{label}.ws.example").into(),
-            owner: "alice".into(),
-            access_type: AccessType::OwnerOnly,
-            shared: Arc::default(),
-            run_id: String::new(),
-            phase: Phase::Running,
-            message: String::new(),
-            story: None,
             endpoint: endpoint.map(|address| address.parse().unwrap()),
+            ..Target::lab()
         }
     }
 

@@ -193,7 +193,7 @@ fn listed(domain: &Domain, shelf: Shelf<'_>) -> Vec<Part> {
 fn row(domain: &Domain, target: &Target, with_owner: bool) -> Row {
     Row {
         to: format!("{}/", domain.address(&target.site)),
-        name: target.name.clone(),
+        name: target.called(),
         within: if with_owner {
             format!("{}, owned by {}", target.namespace, target.owner)
         } else {

@@ -219,9 +219,8 @@ impl Room {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
-    use api::workspace::{AccessType, Phase};
+    use api::workspace::Phase;
 
     use super::*;
     use crate::index::Target;
@@ -255,18 +254,8 @@ mod tests {
         for phase in [Phase::Stopped, Phase::Starting, Phase::Failed, Phase::Running] {
             for audience in [Audience::Keeper, Audience::Guest] {
                 let target = Target {
-                    uid: "u".into(),
-                    namespace: "team".into(),
-                    name: "lab".into(),
-                    site: "lab.ws.example".into(),
-                    owner: "alice".into(),
-                    access_type: AccessType::OwnerOnly,
-                    shared: Arc::default(),
-                    run_id: "r".into(),
                     phase,
-                    message: String::new(),
-                    story: None,
-                    endpoint: None,
+                    ..Target::lab()
                 };
                 assert_eq!(
                     logged(state(&domain, &target, audience, 0)),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use api::condition::reason;
-use api::workspace::AccessType;
 
 use super::*;
 use crate::index::Story;
@@ -12,13 +11,6 @@ const ADDRESS: &str = "10.0.0.1:8888";
 
 fn target(phase: Phase, reason: &str, started: bool) -> Target {
     Target {
-        uid: "u".into(),
-        namespace: "team".into(),
-        name: "lab".into(),
-        site: "lab.ws.example".into(),
-        owner: "alice".into(),
-        access_type: AccessType::OwnerOnly,
-        shared: Arc::default(),
         run_id: "r".into(),
         phase,
         message: "in the operator's words".into(),
@@ -28,7 +20,7 @@ fn target(phase: Phase, reason: &str, started: bool) -> Target {
             started,
             idle: None,
         })),
-        endpoint: None,
+        ..Target::lab()
     }
 }
 

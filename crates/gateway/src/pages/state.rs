@@ -49,7 +49,7 @@ pub fn state(domain: &Domain, target: &Target, audience: Audience, now: i64) -> 
 }
 
 pub(super) fn notice(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Notice {
-    let name = &target.name;
+    let name = target.called();
     let said = |kind, title: String, text: &str, tone| Notice {
         kind,
         tone,

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use api::workspace::{AccessType, Phase};
+use api::workspace::AccessType;
 use rules::access::{Policy, Shared};
 use serde_json::json;
 
@@ -13,17 +13,12 @@ use crate::index::Domain;
 fn target(name: &str, owner: &str, access_type: AccessType, shared: Shared) -> Target {
     Target {
         uid: format!("uid-of-{name}"),
-        namespace: "team".into(),
         name: name.into(),
         site: format!("{name}.ws.example").into(),
         owner: owner.into(),
         access_type,
         shared: Arc::new(shared),
-        run_id: String::new(),
-        phase: Phase::Running,
-        message: String::new(),
-        story: None,
-        endpoint: None,
+        ..Target::lab()
     }
 }
 

@@ -91,23 +91,13 @@ mod tests {
     use crate::index::Domain;
     use crate::oidc::claims::Identity;
     use crate::session::Credential;
-    use api::workspace::{AccessType, Phase};
+    use api::workspace::AccessType;
     use rules::access::Denied;
 
     fn snapshot(access_type: AccessType) -> Snapshot {
         let target = Target {
-            uid: "u".into(),
-            namespace: "team".into(),
-            name: "lab".into(),
-            site: "lab.ws.example".into(),
-            owner: "alice".into(),
             access_type,
-            shared: Arc::default(),
-            run_id: String::new(),
-            phase: Phase::Running,
-            message: String::new(),
-            story: None,
-            endpoint: None,
+            ..Target::lab()
         };
         Snapshot::new(Some(Domain::new("ws.example", 443)), [target])
     }

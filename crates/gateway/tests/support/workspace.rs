@@ -13,6 +13,7 @@ pub(crate) fn target(endpoint: Option<SocketAddr>) -> Target {
         uid: "uid".into(),
         namespace: "team".into(),
         name: "lab".into(),
+        display_name: None,
         site: HOST.into(),
         owner: "alice".into(),
         access_type: AccessType::OwnerOnly,

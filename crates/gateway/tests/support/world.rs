@@ -89,6 +89,7 @@ pub(crate) fn target(host: &str, owner: &str, access_type: AccessType) -> Target
         uid: format!("uid-of-{host}"),
         namespace: "team".into(),
         name: host.split('.').next().unwrap().into(),
+        display_name: None,
         site: host.into(),
         owner: owner.into(),
         access_type,

@@ -1,6 +1,5 @@
 use std::sync::atomic::AtomicUsize;
 
-use api::workspace::{AccessType, Phase};
 use http::Method;
 use testkit::api_server::{ApiServer, Fault, Hindrance};
 use tokio::time::advance;
@@ -75,17 +74,7 @@ fn session_of(user: &str, id: &str, groups: &[&str]) -> Arc<Session> {
 fn target(uid: &str) -> Arc<Target> {
     Arc::new(Target {
         uid: uid.into(),
-        namespace: "team".into(),
-        name: "lab".into(),
-        site: "lab.ws.example".into(),
-        owner: "alice".into(),
-        access_type: AccessType::OwnerOnly,
-        shared: Arc::default(),
-        run_id: String::new(),
-        phase: Phase::Running,
-        message: String::new(),
-        story: None,
-        endpoint: None,
+        ..Target::lab()
     })
 }
 
