@@ -6,14 +6,15 @@ use axum::response::Response;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER};
 
-use crate::crypto::random::NoRandomness;
 use crate::crypto::seal::SealError;
-use crate::index::{Domain, Site};
+use crate::index::Domain;
 use crate::pages;
+use crate::random::NoRandomness;
 use crate::request::Repeated;
 use crate::request::cookies::Duplicate;
 use crate::request::source_rule::Malformed;
 use crate::session::Unavailable;
+use crate::site::Site;
 
 /// Why a ticket does not admit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -162,3 +162,72 @@ fn a_forbidden_arrow_an_unlisted_crate_and_a_stale_row_are_reported() {
     ];
     assert_eq!(wrong, expected);
 }
+
+/// The gateway's modules in the order in which `lib.rs` lists them, those that others stand on last.
+fn layers(lib: &str) -> Vec<String> {
+    let list = lib
+        .split_once("never import those above:")
+        .and_then(|(_, rest)| rest.split_once("\n\n"))
+        .map_or("", |(list, _)| list);
+    list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// What the code of a module imports of its crate; its tests may import anything.
+fn imports(code: &str) -> BTreeSet<String> {
+    let code = code.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let code: String = code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect();
+    let name = |text: &str| -> String {
+        text.trim_start()
+            .chars()
+            .take_while(|at| at.is_lowercase() || *at == '_')
+            .collect()
+    };
+    let mut found = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        match rest.strip_prefix('{').and_then(|group| group.split_once("};")) {
+            Some((group, _)) => found.extend(group.split(',').map(name)),
+            None => _ = found.insert(name(rest)),
+        }
+    }
+    found
+}
+
+#[test]
+fn modules_of_the_gateway_import_only_those_further_down_its_list() {
+    let source = root().join("crates/gateway/src");
+    let layers = layers(&fs::read_to_string(source.join("lib.rs")).unwrap());
+    assert!(layers.len() > 10, "the list was read: {layers:?}");
+    let place = |name: &str| layers.iter().position(|layer| layer == name);
+    let mut wrong = Vec::new();
+    for path in below(&source) {
+        let module = path.strip_prefix(&source).unwrap().with_extension("");
+        let module = module.iter().next().unwrap().to_str().unwrap().to_owned();
+        let is_test = path
+            .file_stem()
+            .is_some_and(|name| name.to_string_lossy().ends_with("tests"));
+        let Some(own) = place(&module).filter(|_| !is_test) else {
+            continue;
+        };
+        let code = fs::read_to_string(&path).unwrap_or_default();
+        for import in imports(&code) {
+            if place(&import).is_some_and(|other| other < own) {
+                wrong.push(format!("{} imports {import}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn imports_are_read_from_code_and_not_from_its_comments_and_tests() {
+    let code = "//! crate::above\nuse crate::index::Site;\nuse crate::{oidc, pages};\nfn f() { crate::random::random() }\n#[cfg(test)]\nmod tests { use crate::verify; }\n";
+    assert_eq!(
+        imports(code),
+        ["index", "oidc", "pages", "random"].map(str::to_owned).into()
+    );
+    let list = "//! x never import those above:\n//! `a`, `b`,\n//! `c`.\n\nmod d;";
+    assert_eq!(layers(list), ["a", "b", "c"]);
+}

@@ -24,10 +24,10 @@ use self::chain::Chain;
 use self::flood::{Floods, Refused};
 pub use self::record::{Place, Record, Who};
 use self::visits::{Visit, Visits};
-use crate::crypto::random::random;
 use crate::crypto::tokens::RandomId;
 use crate::index::Target;
 use crate::metrics::Metrics;
+use crate::random::random;
 use crate::request::id;
 use crate::session::Session;
 

@@ -1,11 +1,10 @@
 //! secrets and what is made of them (pure but for the loop in `keys`).
 //!
-//! `assertion` tells applications who asks; `seal` hides and opens, with the keys that `keys` rotates; `tokens` are the sealed values that travel in cookies and
-//! redirects; `random` makes what nobody can guess; `redacted` holds what no log may show.
+//! `assertion` tells applications who asks; `seal` hides and opens, with the keys that `keys` rotates; `tokens` are the sealed values
+//! that travel in cookies and redirects; `redacted` holds what no log may show.
 
 pub mod assertion;
 pub mod keys;
-pub mod random;
 pub mod redacted;
 pub mod seal;
 pub mod tokens;

@@ -7,9 +7,9 @@ use std::fmt;
 use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::crypto::random::{NoRandomness, random};
 use crate::crypto::seal::{KeyRing, Purpose, SealError};
-use crate::index::Site;
+use crate::random::{NoRandomness, random};
+use crate::site::Site;
 
 /// Life of a ticket where no setting says otherwise, in seconds.
 pub const TICKET_LIFE: i64 = 15 * 60;

@@ -13,7 +13,8 @@ use rules::access::Policy;
 
 use crate::index::sharing::{self, ShareFacts};
 use crate::index::told::Kept;
-use crate::index::{Domain, Site, Snapshot, Story, Target};
+use crate::index::{Domain, Snapshot, Story, Target};
+use crate::site::Site;
 
 /// `(namespace, name)`; the namespace of a manager is empty.
 pub(super) type Key = (String, String);

@@ -8,7 +8,6 @@ pub mod following;
 pub mod freshness;
 pub(crate) mod heartbeat;
 mod sharing;
-mod site;
 mod told;
 pub mod traefik;
 pub(crate) mod watch;
@@ -23,9 +22,8 @@ use arc_swap::{ArcSwap, Guard};
 use rules::access::{Policy, Shared};
 use tokio::sync::watch::{Receiver, Sender};
 
-use self::site::Folder;
-pub use self::site::Site;
 pub use self::watch::feed;
+use crate::site::{self, Folder, Site};
 
 /// What the gateway knows of one workspace: enough to decide, to route and to explain.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::index::{Index, Site, Snapshot, Target};
+use crate::index::{Index, Snapshot, Target};
+use crate::site::Site;
 
 /// How long a poll is held at most. Traefik gives up after 10 s.
 pub const HOLD: Duration = Duration::from_secs(8);

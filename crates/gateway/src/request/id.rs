@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use crate::crypto::random::random;
+use crate::random::random;
 
 tokio::task_local! {
     static CURRENT: OnceCell<String>;

@@ -7,8 +7,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::{Sessions, Unavailable};
-use crate::crypto::random::fingerprint;
 use crate::crypto::tokens::ENTER_LIFE;
+use crate::random::fingerprint;
 
 /// Most that are looked at together.
 const PLACES: usize = 32;

@@ -9,11 +9,11 @@ use http::header::HeaderMap;
 
 use crate::answers::Failure;
 use crate::crypto::tokens::Enter;
-use crate::index::Site;
 use crate::request::forwarded::target;
 use crate::request::parameter;
 use crate::request::source_rule::Source;
 use crate::sign_in::enter::not_a_page;
+use crate::site::Site;
 use crate::verify::{AppState, send_to_enter};
 
 /// Answers `GET https://<workspace host>/_workspace/sign-in?to=…`. `to`: a path of this workspace to go on to.

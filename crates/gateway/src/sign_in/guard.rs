@@ -8,8 +8,8 @@ use axum::response::Response;
 use http::{HeaderMap, Uri};
 
 use crate::answers;
-use crate::crypto::random::{equal, fingerprint};
 use crate::crypto::tokens::{Code, Token as _};
+use crate::random::{equal, fingerprint};
 use crate::request::cookies;
 use crate::request::source_rule::Source;
 use crate::request::{accepts_html, parameter};

@@ -7,8 +7,8 @@ use http::{StatusCode, Uri};
 
 use crate::answers::{Failure, Refusal, redirect, refuse_page};
 use crate::crypto::tokens::{ENTER_LIFE, Enter, Token as _};
+use crate::index::Domain;
 use crate::index::freshness::Age;
-use crate::index::{Domain, Site};
 use crate::oidc::{Provider, Registered};
 use crate::pages::{self, Account, Another, Offer, Shelf};
 use crate::request::parameter;
@@ -16,6 +16,7 @@ use crate::request::source_rule::Source;
 use crate::session::Session;
 use crate::sign_in::listing::{self, Listing};
 use crate::sign_in::login::{self, Wish};
+use crate::site::Site;
 use crate::verify::AppState;
 
 /// Path that begins a login which leads back to the first page.

@@ -6,11 +6,11 @@ use http::header::HeaderMap;
 use http::{StatusCode, Uri};
 
 use crate::answers::{Failure, redirect};
-use crate::crypto::random::{equal, random_token};
 use crate::crypto::tokens::{ENTER_LIFE, Enter, LoginAttempt, RandomId, Token as _};
 use crate::index::Domain;
 use crate::oidc::{Binding, Provider, Registered};
 use crate::pages;
+use crate::random::{equal, random_token};
 use crate::request::cookies::{self, LOGIN_SLOTS};
 use crate::request::{Repeated, parameter};
 use crate::verify::AppState;

@@ -30,9 +30,10 @@ use axum::routing::{get, post};
 use http::{HeaderMap, Method, StatusCode, Uri};
 
 use crate::answers::Failure;
-use crate::index::{Place, Site};
+use crate::index::Place;
 use crate::pages;
 use crate::request;
+use crate::site::Site;
 use crate::verify::AppState;
 
 /// Everything under `https://auth.<base>`.

@@ -10,11 +10,12 @@ use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
 use crate::answers::{Failure, redirect};
-use crate::index::{Domain, Site};
+use crate::index::Domain;
 use crate::pages;
 use crate::request::source_rule::{Source, single};
 use crate::request::{one_of, parameter};
 use crate::sign_in::home;
+use crate::site::Site;
 use crate::verify::AppState;
 use crate::verify::decision::Allow;
 

@@ -5,15 +5,16 @@ use http::header::HeaderMap;
 use http::{StatusCode, Uri};
 
 use crate::answers::{Failure, redirect, refuse_page};
-use crate::crypto::random::{equal, fingerprint};
 use crate::crypto::tokens::{Code, Enter, MAX_ATTEMPTS, Ticket, Token as _};
-use crate::index::{Domain, Site};
+use crate::index::Domain;
 use crate::pages;
+use crate::random::{equal, fingerprint};
 use crate::request::cookies;
 use crate::request::parameter;
 use crate::request::source_rule::Source;
 use crate::session::Spent;
 use crate::sign_in::enter::{address, unknown_link};
+use crate::site::Site;
 use crate::verify::AppState;
 use crate::verify::send_to_enter;
 

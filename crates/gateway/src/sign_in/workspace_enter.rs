@@ -6,11 +6,11 @@ use http::header::HeaderMap;
 
 use crate::answers::Failure;
 use crate::crypto::tokens::Enter;
-use crate::index::Site;
 use crate::request::forwarded::target;
 use crate::request::parameter;
 use crate::request::source_rule::Source;
 use crate::sign_in::enter::not_a_page;
+use crate::site::Site;
 use crate::verify::{AppState, send_to_enter};
 
 /// Answers `GET https://<workspace>/_workspace/enter`. Where to go on to afterwards is the whole query, if that is a path, or its

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use rules::access::{self, Allowed, Decision, Facts, Person, Right};
 
-use crate::index::{Site, Snapshot, Target};
+use crate::index::{Snapshot, Target};
 use crate::session::Session;
+use crate::site::Site;
 
 /// A person may connect to a workspace.
 #[derive(Debug, Clone)]

@@ -10,10 +10,11 @@ use super::bearer::{self, Held};
 use super::decision::Allow;
 use super::state::AppState;
 use crate::answers::{Failure, Refusal, refuse, sign_in_elsewhere, wrong_source};
-use crate::index::{Domain, Site, Target};
+use crate::index::{Domain, Target};
 use crate::request::cookies;
 use crate::request::source_rule::Source;
 use crate::session::Session;
+use crate::site::Site;
 
 /// Says who may pass.
 pub trait Doorkeeper: Send + Sync + 'static {

@@ -24,15 +24,16 @@ use crate::answers::{
     Failure, Refusal, empty, into_folder, nowhere, redirect, refuse, refuse_page, sign_in_elsewhere,
     wrong_source,
 };
-use crate::crypto::random::{fingerprint, random_token};
 use crate::crypto::tokens::{ENTER_LIFE, Enter, Ticket, Token as _};
-use crate::index::{Domain, Place, Site};
+use crate::index::{Domain, Place};
 use crate::pages::{self, Audience};
+use crate::random::{fingerprint, random_token};
 use crate::request::accepts_html;
 use crate::request::cookies;
 use crate::request::forwarded::{Forwarded, is_reserved, target};
 use crate::request::pod_headers;
 use crate::request::source_rule::{Source, single};
+use crate::site::Site;
 
 /// Answers `GET /verify`. `headers`: those of the proxy's question.
 pub async fn verify(app: &AppState, headers: &HeaderMap) -> Response {

@@ -16,15 +16,16 @@ use crate::answers::{Failure, Refusal};
 use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::crypto::assertion::{Asker, Assertions};
-use crate::crypto::random::{equal, fingerprint};
 use crate::crypto::seal::{KeyRing, Purpose};
 use crate::crypto::tokens::{RandomId, SessionCookie, Ticket, Token as _};
 use crate::index::freshness::{Age, Freshness};
-use crate::index::{Domain, Index, Site, Target};
+use crate::index::{Domain, Index, Target};
 use crate::metrics::Metrics;
 use crate::oidc::Providers;
+use crate::random::{equal, fingerprint};
 use crate::request::cookies::{self, StripList};
 use crate::session::{Credential, Session, Sessions};
+use crate::site::Site;
 use crate::throttle::Throttle;
 
 /// Rule of a denial: no workspace is there.

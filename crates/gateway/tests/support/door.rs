@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::response::Response;
-use gateway::index::{Index, Site, Target};
+use gateway::index::{Index, Target};
 use gateway::pages::{self, Audience};
+use gateway::site::Site;
 use gateway::verify::Doorkeeper;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 

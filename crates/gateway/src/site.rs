@@ -1,6 +1,6 @@
 //! where a workspace is -> its host, its folder there, and what its cookies are called (pure).
 //!
-//! Everything that asks "which workspace does this request mean?" asks [`super::Domain::place`] and goes on with a [`Site`].
+//! Everything that asks "which workspace does this request mean?" asks [`Domain::place`](crate::index::Domain::place) and goes on with a [`Site`].
 
 use std::borrow::Cow;
 use std::fmt;
@@ -78,7 +78,7 @@ impl Site {
 
 /// Where a request leads on a host where each workspace has a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Folder {
+pub(crate) enum Folder {
     /// Into this one.
     In(Site),
     /// To it, but for the `/` at the end of its name.
@@ -91,7 +91,7 @@ pub(super) enum Folder {
 
 /// `uri`: path with or without query, as it came. Nothing of it is decoded: names of namespaces and workspaces need no escapes,
 /// so whatever could be read in two ways before a folder's name has ended is unclear, and so is a path that leads out again.
-pub(super) fn folder(host: &str, uri: &str) -> Folder {
+pub(crate) fn folder(host: &str, uri: &str) -> Folder {
     let path = uri.split(['?', '#']).next().unwrap_or_default();
     let Some(path) = path.strip_prefix('/') else {
         return Folder::Unclear;
@@ -131,7 +131,7 @@ fn is_unclear(part: &str) -> bool {
 }
 
 /// Whether a namespace, a workspace or the first part of its host can be called so.
-pub(super) fn is_name(part: &str) -> bool {
+pub(crate) fn is_name(part: &str) -> bool {
     !part.is_empty()
         && part
             .bytes()
