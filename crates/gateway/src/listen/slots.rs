@@ -8,7 +8,7 @@ use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Part of the free slots that one holder may have.
+/// Part of the free slots that one holder may have, if nothing else is said.
 const SHARE: usize = 8;
 
 /// Counts what is taken, by holder and in all. Clones share their state.
@@ -17,6 +17,7 @@ pub(crate) struct Slots<K> {
     taken: Arc<Mutex<Taken<K>>>,
     for_each: usize,
     for_all: usize,
+    share: usize,
 }
 
 #[derive(Debug)]
@@ -52,7 +53,13 @@ impl<K: Eq + Hash + Clone> Slots<K> {
             taken: Arc::new(Mutex::new(none)),
             for_each,
             for_all,
+            share: SHARE,
         }
+    }
+
+    /// One holder may have a half, a third… of what is free.
+    pub(crate) fn sharing(self, share: usize) -> Self {
+        Self { share, ..self }
     }
 
     /// A slot for this holder; `None` when there is no more room for it.
@@ -60,7 +67,7 @@ impl<K: Eq + Hash + Clone> Slots<K> {
         let mut taken = self.lock();
         let own = taken.by_holder.get(&holder).copied().unwrap_or_default();
         let free = self.for_all.saturating_sub(taken.all);
-        if free == 0 || own >= self.for_each.min((free / SHARE).max(1)) {
+        if free == 0 || own >= self.for_each.min((free / self.share).max(1)) {
             return None;
         }
         taken.all += 1;
@@ -141,6 +148,14 @@ mod tests {
         };
         assert_eq!([fit(1), fit(25)], [256, 2_000]);
         assert!(fit(10) < 2_000, "{}", fit(10));
+    }
+
+    #[test]
+    fn a_holder_who_may_have_half_of_what_is_free_leaves_twice_as_much() {
+        let slots = Slots::new(256, 768).sharing(2);
+        let first = all_of(&slots, 0);
+        let second = all_of(&slots, 1);
+        assert_eq!((first.len(), second.len()), (256, 171));
     }
 
     #[test]

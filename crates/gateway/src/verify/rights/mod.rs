@@ -36,8 +36,9 @@ const QUESTIONS: usize = 32;
 /// Most of them that requests of one person wait for; the person's others wait behind these.
 const QUESTIONS_OF_ONE: usize = 4;
 /// Most requests that wait for an answer at a time, so that some of those that the listener holds (1,024) are left for what needs
-/// none: of one person, and of all. Who has more is told to come again.
-const ASKERS_OF_ONE: usize = 64;
+/// none: of one person, and of all. Who has more is told to come again. One connection of a browser carries 250 requests through the
+/// proxy, and an application's page asks for that many files at once: they all wait when roles have changed meanwhile.
+const ASKERS_OF_ONE: usize = 256;
 const ASKERS: usize = 768;
 /// Most questions on their way about answers that merely age.
 const AGING: usize = 8;
@@ -141,7 +142,7 @@ impl Rights {
             known: RwLock::default(),
             flights: Flights::default(),
             turns: Turns::new(QUESTIONS_OF_ONE, QUESTIONS),
-            askers: Slots::new(ASKERS_OF_ONE, ASKERS),
+            askers: Slots::new(ASKERS_OF_ONE, ASKERS).sharing(2),
             aging: Arc::new(Semaphore::new(AGING)),
             queues: Default::default(),
             metrics,
