@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use api::Workspace;
 use fantoccini::{Client, ClientBuilder, Locator, wd::Capabilities};
 use hyper_util::client::legacy::connect::HttpConnector;
+use reqwest::Url;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::{
@@ -168,9 +169,14 @@ impl Browser {
 
     /// Waits until the page is on `host`.
     pub async fn arrived(&self, host: &str) -> anyhow::Result<()> {
-        wait::until(&format!("the browser to be at {host}"), PAGE, || async {
+        self.at(host, |url| url.host_str() == Some(host)).await
+    }
+
+    /// Waits until the page's address is such a one; `what` is it to who reads a failure.
+    pub async fn at(&self, what: &str, is_it: impl Fn(&Url) -> bool) -> anyhow::Result<()> {
+        wait::until(&format!("the browser to be at {what}"), PAGE, || async {
             match self.page.current_url().await {
-                Ok(url) if url.host_str() == Some(host) => Ok(()),
+                Ok(url) if is_it(&url) => Ok(()),
                 Ok(url) => Err(url.to_string()),
                 Err(error) => Err(error.to_string()),
             }

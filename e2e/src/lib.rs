@@ -3,6 +3,7 @@
 //! Tests find the installation through a file; see [`environment`]. Every wait is for a condition, with a deadline that is
 //! generous because machines are slow, and an error that says what was seen last.
 
+pub mod afterwards;
 pub mod audit;
 pub mod browser;
 pub mod cluster;

@@ -42,23 +42,23 @@ pub struct Args {
     pub image: Option<String>,
 
     /// CPUs, as request and limit, such as 500m or 2
-    #[arg(long, value_name = "QUANTITY", value_parser = positive)]
+    #[arg(long, value_name = "QUANTITY", value_parser = positive, allow_hyphen_values = true)]
     pub cpu: Option<String>,
 
     /// Memory, as request and limit, such as 4Gi
-    #[arg(long, value_name = "QUANTITY", value_parser = positive)]
+    #[arg(long, value_name = "QUANTITY", value_parser = positive, allow_hyphen_values = true)]
     pub memory: Option<String>,
 
     /// Size of the home disk, such as 10Gi
-    #[arg(long, value_name = "QUANTITY", value_parser = positive)]
+    #[arg(long, value_name = "QUANTITY", value_parser = positive, allow_hyphen_values = true)]
     pub storage: Option<String>,
 
     /// Name shown to people [default: NAME]
-    #[arg(long, value_name = "TEXT", value_parser = display_name)]
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub display_name: Option<String>,
 
     /// Namespace [default: the one of the kubeconfig context]
-    #[arg(short, long, value_name = "NAMESPACE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(short, long, value_name = "NAMESPACE", value_parser = namespace)]
     pub namespace: Option<String>,
 
     /// client: only print what would be sent; server: let the server judge it without keeping it
@@ -112,6 +112,13 @@ fn name(text: &str) -> Result<String, String> {
     accept(text, rules::checks::name(text).first())
 }
 
+fn namespace(text: &str) -> Result<String, String> {
+    accept(
+        text,
+        rules::checks::namespace("metadata.namespace", text).as_ref(),
+    )
+}
+
 fn image(text: &str) -> Result<String, String> {
     accept(text, rules::checks::image_syntax("spec.image", text).as_ref())
 }
@@ -128,13 +135,6 @@ fn positive(text: &str) -> Result<String, String> {
         return Err("must be more than 0".to_owned());
     }
     Ok(text.to_owned())
-}
-
-fn display_name(text: &str) -> Result<String, String> {
-    match text.chars().count() {
-        1..=100 => Ok(text.to_owned()),
-        _ => Err("must have 1 to 100 characters".to_owned()),
-    }
 }
 
 #[cfg(test)]
@@ -172,12 +172,16 @@ mod tests {
             ("demo --memory 1Gib", "--memory"),
             ("demo --storage 0", "--storage"),
             ("demo --storage=-1Gi", "--storage"),
+            ("demo --cpu -1", "--cpu <QUANTITY>': must be more than 0"),
+            ("demo --memory -1Gi", "--memory <QUANTITY>': must be more than 0"),
             ("demo --timeout 5", "--timeout"),
             ("demo --dry-run=maybe", "--dry-run"),
             ("demo --output wide", "--output"),
             ("demo --template=", "--template"),
             ("demo --image=", "--image"),
             ("demo --display-name=", "--display-name"),
+            ("demo --namespace=", "--namespace"),
+            ("demo -n Team_A", "--namespace"),
             ("", "NAME"),
         ] {
             let error = parse(line).unwrap_err();

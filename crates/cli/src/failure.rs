@@ -1,7 +1,7 @@
 //! What went wrong -> the sentence for the user and the exit code (pure).
 
 use kube::core::Status;
-use kube::core::response::StatusCause;
+use rules::Violations;
 
 /// Exit codes; 0 is success.
 pub mod exit_code {
@@ -21,6 +21,9 @@ pub enum Failure {
     /// Two flags contradict each other.
     #[error("{0}")]
     Usage(String),
+    /// What the flags say breaks rules that hold in every cluster.
+    #[error("{}", refused(.0))]
+    Invalid(Violations),
     /// No connection to a cluster, or something on the way there does not work.
     #[error("{}", chain(.0))]
     Other(anyhow::Error),
@@ -64,7 +67,7 @@ impl Failure {
     /// The process's exit code.
     pub fn code(&self) -> u8 {
         match self {
-            Self::Usage(_) => exit_code::USAGE,
+            Self::Usage(_) | Self::Invalid(_) => exit_code::USAGE,
             Self::NotAvailable { .. } => exit_code::NOT_AVAILABLE,
             Self::TimedOut { .. } => exit_code::TIMED_OUT,
             Self::Other(_) | Self::Unreachable { .. } | Self::Refused(_) | Self::Output(_) => {
@@ -92,7 +95,7 @@ fn at(address: Option<&str>) -> String {
 }
 
 /// An error and its causes; what a cause repeats is left out.
-fn chain(error: &anyhow::Error) -> String {
+pub(crate) fn chain(error: &anyhow::Error) -> String {
     error
         .chain()
         .fold(String::new(), |told, cause| match cause.to_string() {
@@ -112,25 +115,38 @@ fn refusal(status: &Status) -> String {
         .details
         .iter()
         .flat_map(|details| &details.causes)
-        .map(line)
+        .map(|cause| line(&cause.field, &cause.message))
         .collect();
     if causes.is_empty() {
         return status.message.clone();
     }
-    format!("the workspace is refused:\n{}", causes.join("\n"))
+    listed(&causes)
 }
 
-fn line(cause: &StatusCause) -> String {
-    let flag = flag_of(&cause.field)
+/// The same before anybody is asked.
+fn refused(violations: &Violations) -> String {
+    let lines: Vec<_> = violations
+        .iter()
+        .map(|violation| line(&violation.field, &violation.detail()))
+        .collect();
+    listed(&lines)
+}
+
+fn listed(lines: &[String]) -> String {
+    format!("the workspace is refused:\n{}", lines.join("\n"))
+}
+
+fn line(field: &str, message: &str) -> String {
+    let flag = flag_of(field)
         .map(|flag| format!(" ({flag})"))
         .unwrap_or_default();
-    match cause.field.as_str() {
-        "" => format!("* {}", cause.message),
-        field => format!("* {field}{flag}: {}", cause.message),
+    match field {
+        "" => format!("* {message}"),
+        field => format!("* {field}{flag}: {message}"),
     }
 }
 
-fn flag_of(field: &str) -> Option<&'static str> {
+pub(crate) fn flag_of(field: &str) -> Option<&'static str> {
     Some(match field {
         "metadata.name" => "NAME",
         "spec.displayName" => "--display-name",

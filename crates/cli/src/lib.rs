@@ -5,6 +5,7 @@ mod connect;
 mod create;
 mod duration;
 mod failure;
+mod judge;
 mod object;
 mod output;
 pub mod run;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::args::{Args, DryRun, Format};
 use crate::failure::Failure;
-use crate::{connect, create, object, output, wait};
+use crate::{connect, create, judge, object, output, wait};
 
 /// Runs the command. What kubectl prints on standard output goes to `out`, warnings and progress to `err`.
 pub async fn run(args: &Args, out: &mut impl Write, err: &mut impl Write) -> Result<(), Failure> {
@@ -45,15 +45,15 @@ pub async fn run_with(
         print(&created, args, out)?;
         out.flush()?;
     }
-    let mut last = "not seen yet".to_owned();
-    let waiting = wait::until_available(client, &created, err, &mut last);
+    let mut seen = wait::Seen::default();
+    let waiting = wait::until_available(client, &created, err, &mut seen);
     let available = match tokio::time::timeout(args.timeout, waiting).await {
         Ok(outcome) => outcome?,
         Err(_) => {
             return Err(Failure::TimedOut {
                 name: args.name.clone(),
                 after: format!("{:?}", args.timeout),
-                last,
+                last: seen.to_string(),
             });
         }
     };
@@ -75,7 +75,10 @@ fn check(args: &Args) -> Result<(), Failure> {
             "--wait makes no sense with --dry-run: nothing would ever be available".into(),
         ));
     }
-    Ok(())
+    match judge::violations(&manifest(args)?) {
+        Some(violations) => Err(Failure::Invalid(violations)),
+        None => Ok(()),
+    }
 }
 
 fn manifest(args: &Args) -> Result<Value, Failure> {

@@ -1,15 +1,20 @@
 //! Name of a workspace -> the workspace once it is available, or why it is not going to be (IO; the decision is pure).
 
+use std::fmt;
 use std::io::Write;
 
 use api::Workspace;
-use api::condition::{self, AVAILABLE, DEGRADED, VALID};
+use api::condition::{self, AVAILABLE, DEGRADED, VALID, reason};
 use futures::StreamExt as _;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::core::Status;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
+
+/// The phase of a workspace that the operator has not looked at.
+const UNSEEN: &str = "Pending";
 
 /// Where a workspace stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,15 +24,32 @@ enum Progress {
     Failed { reason: String, message: String },
 }
 
-/// The last state that was seen, in words.
-pub(crate) type LastSeen = String;
+/// What was seen last, in words.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// The workspace's state.
+    state: Option<String>,
+    /// Why nothing newer is known, if that is so.
+    trouble: Option<String>,
+}
 
-/// Watches until the workspace is available. Each new state is a line on `err`, the last one also in `last`.
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.state.as_deref().unwrap_or("not seen yet"))?;
+        match &self.trouble {
+            None => Ok(()),
+            Some(trouble) => write!(f, "; the workspace cannot be watched: {trouble}"),
+        }
+    }
+}
+
+/// Watches until the workspace is available. Each new state is a line on `err`, the last one also in `seen`, as is why the watch
+/// fails, while it does: it is tried again, unless that is refused.
 pub(crate) async fn until_available(
     client: Client,
     created: &Workspace,
     err: &mut impl Write,
-    last: &mut LastSeen,
+    seen: &mut Seen,
 ) -> Result<Workspace, Failure> {
     let name = created.name_any();
     let namespace = created.namespace().unwrap_or_default();
@@ -36,18 +58,22 @@ pub(crate) async fn until_available(
     );
     let gone = || Failure::NotAvailable {
         name: name.clone(),
-        reason: "Deleted".to_owned(),
+        reason: reason::DELETING.to_owned(),
         message: "somebody deleted it".to_owned(),
     };
     while let Some(state) = events.next().await {
         let workspace = match state {
             Ok(Some(workspace)) if workspace.uid() == created.uid() => workspace,
             Ok(_) => return Err(gone()),
-            Err(error) => match refusal(&error) {
-                Some(status) => return Err(Failure::Refused(Box::new(status.clone()))),
-                None => continue,
-            },
+            Err(error) => {
+                if let Some(status) = refusal(&error) {
+                    return Err(Failure::Refused(Box::new(status.clone())));
+                }
+                seen.trouble = Some(in_words(error));
+                continue;
+            }
         };
+        seen.trouble = None;
         match progress(&workspace) {
             Progress::Available => return Ok(workspace),
             Progress::Failed { reason, message } => {
@@ -57,9 +83,9 @@ pub(crate) async fn until_available(
                     message,
                 });
             }
-            Progress::NotYet(words) if words != *last => {
+            Progress::NotYet(words) if seen.state.as_ref() != Some(&words) => {
                 writeln!(err, "{words}")?;
-                *last = words;
+                seen.state = Some(words);
             }
             Progress::NotYet(_) => {}
         }
@@ -67,23 +93,33 @@ pub(crate) async fn until_available(
     Err(gone())
 }
 
-/// A refusal that asking again does not change: no right to watch.
-fn refusal(error: &watcher::Error) -> Option<&kube::core::Status> {
+/// A refusal that asking again does not change: nobody is known, or has no right to watch.
+fn refusal(error: &watcher::Error) -> Option<&Status> {
+    answer(error).filter(|status| matches!(status.code, 401 | 403))
+}
+
+/// What the API server answered, if it did.
+fn answer(error: &watcher::Error) -> Option<&Status> {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-            if matches!(status.code, 401 | 403) =>
-        {
-            Some(status)
-        }
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some(status),
         _ => None,
     }
+}
+
+/// The API server's own words, where it has any.
+fn in_words(error: watcher::Error) -> String {
+    let said = answer(&error).map(|status| status.message.clone());
+    said.filter(|message| !message.is_empty())
+        .unwrap_or_else(|| chain(&error.into()))
 }
 
 fn progress(workspace: &Workspace) -> Progress {
     if workspace.metadata.deletion_timestamp.is_some() {
         return Progress::Failed {
-            reason: "Deleting".to_owned(),
+            reason: reason::DELETING.to_owned(),
             message: "somebody deletes it".to_owned(),
         };
     }
@@ -105,7 +141,7 @@ fn progress(workspace: &Workspace) -> Progress {
     }
     let phase = status
         .phase
-        .map_or_else(|| "Pending".to_owned(), |phase| format!("{phase:?}"));
+        .map_or_else(|| UNSEEN.to_owned(), |phase| format!("{phase:?}"));
     // Where the reason is the phase's own word, it is said once.
     let reason = status.reason.filter(|reason| *reason != phase);
     let words = [Some(phase), reason, status.message];

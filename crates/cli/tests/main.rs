@@ -182,15 +182,35 @@ async fn waiting_for_a_deleted_workspace_ends() {
     server.deleted();
     let ran = run(&server, "demo --wait").await;
     assert_eq!(ran.code(), exit_code::NOT_AVAILABLE);
-    assert!(ran.error().contains("Deleted"), "{}", ran.error());
+    assert_eq!(
+        ran.error(),
+        r#"workspace "demo" is not available: Deleting: somebody deleted it"#
+    );
 }
 
 #[tokio::test]
-async fn a_wait_without_the_right_to_watch_says_so() {
-    let server = Server::default().without_watch();
-    let ran = run(&server, "demo --wait").await;
-    assert_eq!(ran.code(), exit_code::FAILED);
-    assert_eq!(ran.error(), "workspaces is forbidden");
+async fn a_wait_without_the_right_to_watch_says_so_at_once() {
+    for (code, reason) in [(401, "Unauthorized"), (403, "Forbidden")] {
+        let server = Server::default().failing_watch(code, reason, "workspaces is forbidden");
+        let ran = run(&server, "demo --wait").await;
+        assert_eq!(ran.code(), exit_code::FAILED);
+        assert_eq!(ran.error(), "workspaces is forbidden");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_fails_for_ever_ends_with_the_time_and_says_why() {
+    for (code, reason) in [
+        (429, "TooManyRequests"),
+        (500, "InternalError"),
+        (404, "NotFound"),
+    ] {
+        let server = Server::default().failing_watch(code, reason, "etcd has lost its leader");
+        let ran = run(&server, "demo --wait --timeout 1h").await;
+        assert_eq!(ran.code(), exit_code::TIMED_OUT);
+        let expected = "last state: not seen yet; the workspace cannot be watched: etcd has lost its leader";
+        assert!(ran.error().ends_with(expected), "{}", ran.error());
+    }
 }
 
 #[tokio::test]
@@ -211,6 +231,37 @@ async fn a_client_dry_run_needs_no_cluster() {
         text.contains("kind: Workspace") && text.contains("name: demo"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn flags_that_break_a_rule_are_refused_before_anybody_is_asked() {
+    for mode in ["client", "server", "none"] {
+        let dry_run = format!("--dry-run={mode}");
+        let line = [
+            "x",
+            "demo",
+            &dry_run,
+            "--display-name",
+            "a\nb",
+            "--template",
+            "My Template",
+            "--kubeconfig",
+            "/nowhere",
+        ];
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let refused = cli::run::run(&Args::parse_from(line), &mut out, &mut err).await;
+        let failure = refused.unwrap_err();
+        assert_eq!(failure.code(), exit_code::USAGE);
+        assert_eq!(
+            failure.to_string(),
+            "the workspace is refused:\n\
+             * spec.displayName (--display-name): \"a\\nb\" is no line of plain text: leave out line breaks, other control characters, \
+             and marks that change the reading direction\n\
+             * spec.templateRef (--template): \"My Template\" is no name of an object: use lower-case letters, digits, '-' and '.', with a \
+             letter or digit at both ends and around each '.'"
+        );
+        assert!(out.is_empty() && err.is_empty());
+    }
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 struct State {
     warning: Option<String>,
     refusal: Option<(u16, String)>,
-    forbids_watch: bool,
+    watch_failure: Option<Value>,
     created: Option<(String, Value)>,
     events: Vec<Event>,
 }
@@ -48,8 +48,10 @@ impl Server {
         self
     }
 
-    pub(crate) fn without_watch(self) -> Self {
-        self.state.lock().unwrap().forbids_watch = true;
+    /// Whoever lists or watches is answered this, always.
+    pub(crate) fn failing_watch(self, code: u16, reason: &str, message: &str) -> Self {
+        let status = json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message});
+        self.state.lock().unwrap().watch_failure = Some(status);
         self
     }
 
@@ -93,9 +95,9 @@ impl Server {
                 &object(&state, &Value::Null).to_string(),
             );
         }
-        if state.forbids_watch {
-            let status = json!({"kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden", "message": "workspaces is forbidden"});
-            return respond(403, None, &status.to_string());
+        if let Some(status) = &state.watch_failure {
+            let code = u16::try_from(status["code"].as_u64().unwrap()).unwrap();
+            return respond(code, None, &status.to_string());
         }
         let query = head.uri.query().unwrap_or_default();
         assert!(query.contains("fieldSelector=metadata.name%3Ddemo"), "{query}");

@@ -69,9 +69,8 @@ mod tests {
             let mapping = Mapping::new(issuer, "sub", None, None, "");
             let providers = Providers::new(vec![Registered::new("main", "Main", issuer, mapping, CALLBACK)]);
             let log = Log::default();
-            let written = log.clone();
             let lines = tracing_subscriber::fmt()
-                .with_writer(move || written.clone())
+                .with_writer(log.clone())
                 .with_ansi(false)
                 .finish();
             tracing::subscriber::with_default(lines, || {

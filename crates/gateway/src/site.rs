@@ -1,6 +1,7 @@
 //! where a workspace is -> its host, its folder there, and what its cookies are called (pure).
 //!
-//! Everything that asks "which workspace does this request mean?" asks [`Domain::place`](crate::index::Domain::place) and goes on with a [`Site`].
+//! Everything that asks "which workspace does this request mean?" asks
+//! [`Domain::place`](crate::index::Domain::place) and goes on with a [`Site`].
 
 use std::borrow::Cow;
 use std::fmt;

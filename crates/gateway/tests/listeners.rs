@@ -6,21 +6,20 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::routing::{get, post};
+use axum::routing::get;
 use futures::StreamExt as _;
 use gateway::listen::Limits;
-use gateway::listen::bounds::{Most, at_pages};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use kit::pki::{Purpose, authority, leaf};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::support::rig::Rig;
 
-const SOON: Duration = Duration::from_secs(5);
+pub(crate) const SOON: Duration = Duration::from_secs(5);
 
 fn router() -> Router {
     Router::new().route("/", get(|| async { "here" })).route(
@@ -32,7 +31,7 @@ fn router() -> Router {
     )
 }
 
-fn to(path: &str) -> Request<Body> {
+pub(crate) fn to(path: &str) -> Request<Body> {
     Request::get(format!("https://gateway.test{path}"))
         .header("host", "gateway.test")
         .body(Body::empty())
@@ -40,7 +39,9 @@ fn to(path: &str) -> Request<Body> {
 }
 
 /// Whether a connection is good for one request.
-async fn answers(stream: std::io::Result<impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>) -> bool {
+pub(crate) async fn answers(
+    stream: std::io::Result<impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>,
+) -> bool {
     let Ok(mut stream) = stream else { return false };
     // In TLS 1.3 a client learns of its refusal when it reads.
     let mut answer = Vec::new();
@@ -308,177 +309,4 @@ async fn a_body_that_nobody_reads_takes_little_room() {
     let _ = timeout(SOON, sender.send_request(request)).await.unwrap();
     let sent = sent.load(Ordering::SeqCst);
     assert!(sent <= 256 * 1024, "{sent} bytes were taken");
-}
-
-/// Requests at once from `connections` connections, `each` on each: statuses, and the time of the slowest that was let in.
-async fn burst(rig: &Rig, connections: usize, each: usize) -> (usize, usize, Duration) {
-    let mut senders = Vec::new();
-    for _ in 0..connections {
-        let stream = TokioIo::new(rig.connect("h2").await);
-        let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
-        tokio::spawn(connection);
-        senders.push(sender);
-    }
-    let requests = senders.iter().flat_map(|sender| {
-        (0..each).map(move |_| {
-            let mut sender = sender.clone();
-            async move {
-                let start = Instant::now();
-                let answer = sender.send_request(to("/work")).await.unwrap();
-                (
-                    answer.status(),
-                    answer.headers().contains_key("retry-after"),
-                    start.elapsed(),
-                )
-            }
-        })
-    });
-    let answers = timeout(SOON * 4, futures::future::join_all(requests))
-        .await
-        .unwrap();
-    let (mut accepted, mut shed, mut slowest) = (0, 0, Duration::ZERO);
-    for (status, says_when, took) in answers {
-        match status {
-            StatusCode::OK => {
-                accepted += 1;
-                slowest = slowest.max(took);
-            }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                assert!(says_when, "no Retry-After");
-                shed += 1;
-            }
-            other => panic!("{other}"),
-        }
-    }
-    (accepted, shed, slowest)
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn far_more_than_can_be_done_is_turned_away_at_once_and_the_rest_is_answered_in_time() {
-    // 20 places and 10 ms each, one at a time: 100 requests a second.
-    let turn = Arc::new(tokio::sync::Mutex::new(()));
-    let router = Router::new().route(
-        "/work",
-        get(async move || {
-            let _turn = turn.lock().await;
-            sleep(Duration::from_millis(10)).await;
-        }),
-    );
-    let most = Most {
-        questions: 20,
-        ..Most::default()
-    };
-    let rig = Rig::start_with(router, Limits::default(), most).await;
-    let (accepted, shed, slowest) = burst(&rig, 10, 100).await;
-    assert!(
-        accepted >= 20 && shed >= 900,
-        "{accepted} accepted, {shed} turned away"
-    );
-    // The last of 20 waits for 20 turns; as many again for a busy machine, and more.
-    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
-    // As soon as it is over, everybody is served.
-    let (accepted, shed, _) = burst(&rig, 2, 10).await;
-    assert_eq!((accepted, shed), (20, 0));
-    let mut registry = prometheus_client::registry::Registry::default();
-    rig.metrics.register(&mut registry);
-    let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-    assert!(
-        text.contains("jupyter_k8s_gateway_requests_under_way{kind=\"question\"} 0"),
-        "{text}"
-    );
-}
-
-#[tokio::test]
-async fn bodies_that_never_come_keep_nobody_from_signing_in() {
-    let router = Router::new()
-        .route("/enter", get(|| async { "here" }))
-        .route("/sign-out", post(|body: String| async { body }))
-        .route("/backchannel-logout", post(|body: String| async { body }));
-    let most = Most {
-        logins: 1,
-        backchannel: 1,
-        bodies: 8,
-        ..Most::default()
-    };
-    let rig = Rig::start_as(at_pages, router, Limits::default(), most).await;
-    let stream = TokioIo::new(rig.connect("h2").await);
-    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
-    tokio::spawn(connection);
-    let form = |path: &str, body: Body| {
-        let mut request = to(path);
-        *request.method_mut() = http::Method::POST;
-        *request.body_mut() = body;
-        request
-    };
-    let mut silent: Vec<_> = (0..8)
-        .map(|_| {
-            let never = Body::from_stream(futures::stream::pending::<std::io::Result<bytes::Bytes>>());
-            Box::pin(sender.send_request(form("/backchannel-logout", never)))
-        })
-        .collect();
-    for silent in &mut silent {
-        assert!(futures::poll!(silent).is_pending());
-    }
-    // They were sent before, on the same connection.
-    let entered = sender.send_request(to("/enter")).await.unwrap();
-    assert_eq!(entered.status(), StatusCode::OK);
-    let more = sender
-        .send_request(form("/sign-out", Body::from("a=b")))
-        .await
-        .unwrap();
-    assert_eq!(
-        more.status(),
-        StatusCode::SERVICE_UNAVAILABLE,
-        "bodies have a bound as well"
-    );
-    for silent in silent {
-        let answer = timeout(SOON, silent).await.unwrap().unwrap();
-        assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
-    }
-    for path in ["/sign-out", "/backchannel-logout"] {
-        let answer = sender.send_request(form(path, Body::from("a=b"))).await.unwrap();
-        assert_eq!(answer.status(), StatusCode::OK, "{path}");
-        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "a=b");
-        let long = form(path, Body::from(vec![b'x'; 20_000]));
-        let answer = sender.send_request(long).await.unwrap();
-        assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE, "{path}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn websockets_that_wait_for_their_pods_keep_no_question_waiting() {
-    let hangs = Arc::new(tokio::sync::Notify::new());
-    let release = hangs.clone();
-    let router = Router::new()
-        .route("/hangs", get(async move || hangs.notified().await))
-        .route("/", get(|| async { "here" }));
-    let most = Most {
-        questions: 1,
-        handshakes: 2,
-        ..Most::default()
-    };
-    let rig = Rig::start_with(router, Limits::default(), most).await;
-    let (mut held, mut refused) = (Vec::new(), 0);
-    for _ in 0..3 {
-        let (mut sender, connection) = http1::handshake(TokioIo::new(rig.connect("http/1.1").await))
-            .await
-            .unwrap();
-        tokio::spawn(connection);
-        let mut request = to("/hangs");
-        request
-            .headers_mut()
-            .insert("upgrade", "websocket".parse().unwrap());
-        let mut answer = tokio::spawn(async move { sender.send_request(request).await.unwrap().status() });
-        match timeout(Duration::from_millis(500), &mut answer).await {
-            Ok(status) => {
-                assert_eq!(status.unwrap(), StatusCode::SERVICE_UNAVAILABLE);
-                refused += 1;
-            }
-            Err(_) => held.push(answer),
-        }
-    }
-    assert_eq!((held.len(), refused), (2, 1));
-    assert!(answers(Ok(rig.connect("http/1.1").await)).await);
-    release.notify_waiters();
 }

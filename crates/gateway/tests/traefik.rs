@@ -1,17 +1,15 @@
-//! The contract with Traefik: what passes, what never does, and how soon.
+//! The contract with Traefik: what passes, and what never does.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use api::manager::RoutingMode;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use futures::{SinkExt as _, StreamExt as _};
-use gateway::index::{Index, Target};
-use gateway::listen::Limits;
+use gateway::index::Index;
 use gateway::request::forwarded::Forwarded;
 use gateway::request::pod_headers::IDENTITY;
 use gateway::request::source_rule::Source;
@@ -25,7 +23,7 @@ use crate::support::chart::Chart;
 use crate::support::pod::Pod;
 use crate::support::proxy::{BASE, Site, running, snapshot};
 
-const TICKET: (&str, &str) = ("cookie", "_xsrf=1; __Host-ws=ticket; __Host-session=secret");
+pub(crate) const TICKET: (&str, &str) = ("cookie", "_xsrf=1; __Host-ws=ticket; __Host-session=secret");
 
 /// A pod that says what it saw, and counts.
 pub(crate) async fn pod() -> (SocketAddr, Arc<AtomicUsize>) {
@@ -52,7 +50,7 @@ pub(crate) async fn pod() -> (SocketAddr, Arc<AtomicUsize>) {
     (address, seen)
 }
 
-async fn site() -> (Site, SocketAddr, Arc<AtomicUsize>) {
+pub(crate) async fn site() -> (Site, SocketAddr, Arc<AtomicUsize>) {
     let (pod, seen) = pod().await;
     let site = Site::start(Index::with(snapshot([running("lab", pod)]))).await;
     site.until("lab", &[TICKET], StatusCode::OK).await;
@@ -280,59 +278,6 @@ async fn no_path_is_open_without_a_ticket_not_even_those_that_probes_ask_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_route_is_live_at_once_and_until_then_the_page_answers() {
-    let (site, pod, _) = site().await;
-    let starting = Target {
-        endpoint: None,
-        ..running("second", pod)
-    };
-    site.index.publish(snapshot([running("lab", pod), starting]));
-    assert_eq!(
-        site.get("second", "/", &[TICKET]).await.0,
-        StatusCode::SERVICE_UNAVAILABLE
-    );
-    let mut head = http::Request::head("/").body(Body::empty()).unwrap();
-    head.headers_mut().insert(TICKET.0, TICKET.1.parse().unwrap());
-    assert_eq!(
-        site.send("second", head).await.unwrap().0,
-        StatusCode::SERVICE_UNAVAILABLE
-    );
-
-    site.index
-        .publish(snapshot([running("lab", pod), running("second", pod)]));
-    let took = site.until("second", &[TICKET], StatusCode::OK).await;
-    assert!(took < Duration::from_secs(1), "live after {took:?}");
-
-    site.index.publish(snapshot([running("lab", pod)]));
-    let took = site.until("second", &[TICKET], StatusCode::FORBIDDEN).await;
-    assert!(took < Duration::from_secs(1), "gone after {took:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_routes_and_changes_cost_few_connections() {
-    let (pod, _) = pod().await;
-    let workspaces = |from: usize| (from..from + 50).map(move |number| running(&format!("w{number}"), pod));
-    let site = Site::start(Index::with(snapshot(workspaces(0)))).await;
-    for change in 1..=5 {
-        site.index.publish(snapshot(workspaces(change)));
-        site.until(&format!("w{}", change + 49), &[TICKET], StatusCode::OK)
-            .await;
-        for number in change..change + 50 {
-            assert_eq!(
-                site.get(&format!("w{number}"), "/", &[TICKET]).await.0,
-                StatusCode::OK
-            );
-        }
-    }
-    let connections = site.connections.load(Ordering::Relaxed);
-    // One before the changes and one after each, as forwardAuth is built anew with the routes.
-    assert!(
-        connections <= 12,
-        "{connections} connections for 50 routes and 5 changes"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn websockets_pass_through_the_relay_and_no_other_upgrade_passes_at_all() {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let pod = socket.local_addr().unwrap();
@@ -388,102 +333,6 @@ async fn websockets_pass_through_the_relay_and_no_other_upgrade_passes_at_all() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_proxy_takes_up_renewed_certificates_without_a_restart() {
-    let (pod, _) = pod().await;
-    // Connections end soon, so that new ones have to be made with the new certificates.
-    let limits = Limits {
-        age: Duration::from_millis(500),
-        jitter: Duration::ZERO,
-        ..Limits::default()
-    };
-    let site = Site::start_with(Index::with(snapshot([running("lab", pod)])), limits).await;
-    site.until("lab", &[TICKET], StatusCode::OK).await;
-    site.renew_certificates();
-    tokio::time::sleep(Duration::from_millis(700)).await;
-    site.until("lab", &[TICKET], StatusCode::OK).await;
-    // The pages and the routes have connections of their own.
-    site.index
-        .publish(snapshot([running("lab", pod), running("second", pod)]));
-    site.until("second", &[TICKET], StatusCode::OK).await;
-    let starting = Target {
-        endpoint: None,
-        ..running("third", pod)
-    };
-    site.index.publish(snapshot([running("lab", pod), starting]));
-    site.until("third", &[TICKET], StatusCode::SERVICE_UNAVAILABLE)
-        .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_renewed_ticket_reaches_the_browser_beside_the_pods_own_cookies_and_no_other_cookie_of_ours_does() {
-    let lines = [
-        "session=a%20b; Path=/lab; HttpOnly; SameSite=Strict; Max-Age=60",
-        "username-localhost-8888=\"2|1:0|10:1700000000\"; Path=/; Expires=Wed, 21 Oct 2026 07:28:00 GMT",
-        "__Host-ws=forged; Path=/; Secure",
-    ];
-    let answer = move || async move {
-        let mut response = axum::response::Response::new(Body::from("pod"));
-        for line in lines {
-            response.headers_mut().append("set-cookie", line.parse().unwrap());
-        }
-        response
-    };
-    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let pod = socket.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(socket, Router::new().fallback(answer)).await.unwrap() });
-    let site = Site::start(Index::with(snapshot([running("lab", pod)]))).await;
-    site.until("lab", &[TICKET], StatusCode::OK).await;
-    let cookies = async || {
-        let (_, headers, _) = site.get("lab", "/", &[TICKET]).await;
-        let lines = headers.get_all("set-cookie").iter();
-        lines
-            .map(|line| line.to_str().unwrap().to_owned())
-            .collect::<Vec<_>>()
-    };
-    let untouched = cookies().await;
-    assert!(untouched.contains(&lines[0].to_owned()), "{untouched:?}");
-
-    site.door.renews.store(true, Ordering::Relaxed);
-    let with_ticket = cookies().await;
-    let named = |name: &str| {
-        with_ticket
-            .iter()
-            .filter(|line| line.starts_with(&format!("{name}=")))
-            .cloned()
-            .collect::<Vec<_>>()
-    };
-    let tickets = named("__Host-ws");
-    assert_eq!(tickets.len(), 1, "{with_ticket:?}");
-    for part in [
-        "__Host-ws=renewed",
-        "Path=/",
-        "Max-Age=900",
-        "Secure",
-        "HttpOnly",
-        "SameSite=Lax",
-    ] {
-        assert!(tickets[0].contains(part), "{tickets:?}");
-    }
-    assert!(named("other").is_empty(), "{with_ticket:?}");
-    // The proxy writes the pod's cookies anew on such an answer: value and attributes stay.
-    let own = named("session");
-    for part in [
-        "session=a%20b",
-        "Path=/lab",
-        "HttpOnly",
-        "SameSite=Strict",
-        "Max-Age=60",
-    ] {
-        assert!(own.len() == 1 && own[0].contains(part), "{with_ticket:?}");
-    }
-    let quoted = named("username-localhost-8888");
-    assert!(
-        quoted.len() == 1 && quoted[0].contains("2|1:0|10:1700000000"),
-        "{with_ticket:?}"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_workspace_s_answer_signs_nobody_out_and_gives_no_service_worker_more_than_its_folder() {
     let answer = || async {
         let headers = [
@@ -507,95 +356,6 @@ async fn a_workspace_s_answer_signs_nobody_out_and_gives_no_service_worker_more_
         let told = headers.get(name).filter(|value| !value.is_empty());
         assert_eq!(told, None, "{name}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_browser_with_too_many_cookies_gets_a_page_that_removes_them() {
-    let (site, _, seen) = site().await;
-    let before = seen.load(Ordering::Relaxed);
-    let tossed: Vec<String> = (0..30)
-        .map(|number| format!("t{number}={}", "x".repeat(4_000)))
-        .collect();
-    let cookies = format!("{}; {}", TICKET.1, tossed.join("; "));
-    let person = [
-        ("cookie", cookies.as_str()),
-        ("sec-fetch-mode", "navigate"),
-        ("sec-fetch-dest", "document"),
-        ("accept", "text/html"),
-    ];
-    for (label, path) in [
-        ("lab", "/lab"),
-        ("lab", "/_workspace/callback"),
-        ("auth", "/enter"),
-    ] {
-        let (status, headers, body) = site.get(label, path, &person).await;
-        let page = String::from_utf8_lossy(&body);
-        assert_eq!(
-            status,
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "{label}{path}: {page}"
-        );
-        assert!(page.contains("<h1>Too many cookies</h1>"), "{page}");
-        let ended = headers
-            .get_all("set-cookie")
-            .iter()
-            .filter_map(|line| line.to_str().ok());
-        let ended: Vec<&str> = ended.collect();
-        assert!(
-            ended
-                .iter()
-                .any(|line| line.starts_with("t0=; Path=/; Max-Age=0")),
-            "{ended:?}"
-        );
-        assert!(
-            ended.iter().any(|line| line.ends_with(&format!("Domain={BASE}"))),
-            "{ended:?}"
-        );
-        assert!(ended.iter().all(|line| !line.starts_with("__Host-")), "{ended:?}");
-    }
-    assert_eq!(seen.load(Ordering::Relaxed), before, "the pod saw nothing of it");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_browser_that_is_full_of_cookies_is_rid_of_them_after_a_few_page_loads() {
-    let (site, _, _) = site().await;
-    // As many as Chromium keeps of one site.
-    let mut tossed: Vec<String> = (0..180).map(|number| format!("t{number}")).collect();
-    let mut loads = 0;
-    loop {
-        let pairs: Vec<String> = tossed
-            .iter()
-            .map(|name| format!("{name}={}", "x".repeat(4_000)))
-            .collect();
-        let cookies = format!("{}; {}", TICKET.1, pairs.join("; "));
-        let person = [
-            ("cookie", cookies.as_str()),
-            ("sec-fetch-mode", "navigate"),
-            ("sec-fetch-dest", "document"),
-            ("accept", "text/html"),
-        ];
-        let (status, headers, body) = site.get("lab", "/lab", &person).await;
-        loads += 1;
-        if status == StatusCode::OK {
-            break;
-        }
-        let page = String::from_utf8_lossy(&body);
-        assert_eq!(
-            status,
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "{} cookies: {page} {}",
-            tossed.len(),
-            site.log()
-        );
-        assert!(page.contains("reload this page"), "{page}");
-        let before = tossed.len();
-        for line in headers.get_all("set-cookie") {
-            let name = line.to_str().unwrap().split('=').next().unwrap();
-            tossed.retain(|one| one != name);
-        }
-        assert!(tossed.len() < before, "none is removed: {page}");
-    }
-    assert!(loads <= 6, "{loads} page loads");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -87,7 +87,9 @@ async fn stranger(whole: &Whole, [verify, pages]: [&Connection; 2], number: u32)
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let url = format!("{}/backchannel-logout", whole.auth);
     let told = pages.page(Method::POST, &url, &address, (&form, &message)).await;
-    assert!(!told.status.is_success(), "{}", told.status);
+    // Once a minute a key that is not known is looked for in vain; meanwhile it may be a new one.
+    let refusals = [StatusCode::BAD_REQUEST, StatusCode::SERVICE_UNAVAILABLE];
+    assert!(refusals.contains(&told.status), "{}: {}", told.status, told.body);
 }
 
 async fn flood(whole: &Whole, numbers: std::ops::Range<u32>) {

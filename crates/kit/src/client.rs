@@ -27,11 +27,16 @@ pub enum Error {
 /// Makes a client from the environment. `user_agent` is the component's name, which is also its field manager, so that
 /// audit logs and managed fields agree.
 pub async fn new(user_agent: &str) -> Result<Client, Error> {
+    with_turns(user_agent, usize::MAX).await
+}
+
+/// The same; so many requests are under way at a time, watches and those about leases not counted.
+pub async fn with_turns(user_agent: &str, at_a_time: usize) -> Result<Client, Error> {
     let mut config = Config::infer().await?;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.write_timeout = Some(WRITE_TIMEOUT);
     config.default_retry = false;
     let agent = HeaderValue::from_str(user_agent).map_err(|_| Error::UserAgent(user_agent.to_owned()))?;
     config.headers.push((http::header::USER_AGENT, agent));
-    Ok(patient(Client::try_from(config)?))
+    Ok(patient(Client::try_from(config)?, at_a_time))
 }

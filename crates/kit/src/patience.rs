@@ -2,14 +2,19 @@
 //!
 //! Few times and not for long: whoever calls has a deadline of its own, and a better idea of when to try again. The
 //! library's own retries go on for fifteen attempts and as long as the server's `Retry-After` says.
+//!
+//! Nor does it ask for more at a time than it may. Each request under way has a connection of its own, with a TLS session and buffers
+//! of some 20 KiB that stay for a minute and a half, and what the server cannot do at once waits there as well.
 
 use std::{
     hash::{BuildHasher as _, Hasher as _, RandomState},
+    sync::Arc,
     time::Duration,
 };
 
-use http::{Request, Response, StatusCode, header::RETRY_AFTER};
+use http::{Request, Response, StatusCode, Uri, header::RETRY_AFTER};
 use kube::{Client, client::Body};
+use tokio::sync::Semaphore;
 use tower::service_fn;
 
 /// Further attempts after the first.
@@ -19,27 +24,45 @@ const USUAL: Duration = Duration::from_millis(250);
 /// A server that asks for a longer wait is not waited for: the caller is told.
 const LONGEST: Duration = Duration::from_secs(3);
 
-/// The same client, with patience.
+/// The same client, with patience. `at_a_time`: so many requests wait for an answer at most, and others for their turn; but for watches,
+/// and requests about leases.
 #[must_use]
-pub fn patient(client: Client) -> Client {
+pub fn patient(client: Client, at_a_time: usize) -> Client {
     let (namespace, valid_until) = (client.default_namespace().to_owned(), *client.valid_until());
-    let service = service_fn(move |request| send(client.clone(), request));
+    let turns = Arc::new(Semaphore::new(at_a_time.min(Semaphore::MAX_PERMITS)));
+    let service = service_fn(move |request| send(client.clone(), turns.clone(), request));
     Client::new(service, namespace).with_valid_until(valid_until)
 }
 
-async fn send(client: Client, request: Request<Body>) -> Result<Response<Body>, kube::Error> {
+async fn send(
+    client: Client,
+    turns: Arc<Semaphore>,
+    request: Request<Body>,
+) -> Result<Response<Body>, kube::Error> {
+    let waits = !goes_at_once(request.uri());
+    let ask = async |request| {
+        // An error would mean that nobody gives turns any more: that does not happen.
+        let _turn = if waits { turns.acquire().await.ok() } else { None };
+        client.send(request).await
+    };
     let mut request = request;
     for _ in 0..FURTHER {
         // A body that can be sent only once is sent once.
         let Some(again) = copy(&request) else { break };
-        let response = client.send(request).await?;
+        let response = ask(request).await?;
         let Some(wait) = wait(&response) else {
             return Ok(response);
         };
         tokio::time::sleep(spread(wait)).await;
         request = again;
     }
-    client.send(request).await
+    ask(request).await
+}
+
+/// A watch stays open, and whoever renews a lease too late loses it.
+fn goes_at_once(uri: &Uri) -> bool {
+    let mut query = uri.query().unwrap_or_default().split('&');
+    query.any(|part| part == "watch=true") || uri.path().starts_with("/apis/coordination.k8s.io/")
 }
 
 /// How long to wait before the request is made again; `None` if it is not to be.
@@ -83,7 +106,10 @@ mod tests {
 
     use k8s_openapi::api::core::v1::ConfigMap;
     use kube::Api;
-    use tokio::time::Instant;
+    use tokio::{
+        sync::{mpsc, oneshot},
+        time::Instant,
+    };
 
     use super::*;
 
@@ -109,7 +135,7 @@ mod tests {
                 Ok(response)
             }
         });
-        (patient(Client::new(service, "team")), asked)
+        (patient(Client::new(service, "team"), 1), asked)
     }
 
     async fn get(client: &Client) -> Result<ConfigMap, kube::Error> {
@@ -146,5 +172,51 @@ mod tests {
             get(&client).await.unwrap_err();
             assert_eq!(asked.lock().unwrap().len(), 1, "{answer:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn so_many_wait_for_an_answer_at_a_time_and_watches_and_leases_wait_for_nobody() {
+        let (sender, mut asked) = mpsc::unbounded_channel::<(String, oneshot::Sender<()>)>();
+        let service = service_fn(move |request: Request<Body>| {
+            let (answer, answered) = oneshot::channel();
+            sender.send((request.uri().to_string(), answer)).unwrap();
+            async move {
+                let _ = answered.await;
+                Ok::<_, std::io::Error>(Response::new(Body::empty()))
+            }
+        });
+        let client = patient(Client::new(service, "team"), 2);
+        let ask = |uri: &str| {
+            let request = Request::get(uri).body(Vec::new()).unwrap();
+            let client = client.clone();
+            tokio::spawn(async move { client.request_text(request).await })
+        };
+        let waiting = ["/1", "/2", "/3", "/4"].map(|uri| {
+            let task = ask(uri);
+            (uri, task)
+        });
+        let first = asked.recv().await.unwrap();
+        let _second = asked.recv().await.unwrap();
+        for uri in [
+            "/api/v1/pods?watch=true&timeoutSeconds=290",
+            "/apis/coordination.k8s.io/v1/namespaces/team/leases/a",
+        ] {
+            let answered = ask(uri);
+            let (told, answer) = asked.recv().await.unwrap();
+            assert_eq!(told, uri);
+            answer.send(()).unwrap();
+            answered.await.unwrap().unwrap();
+        }
+        asked.try_recv().unwrap_err();
+        first.1.send(()).unwrap();
+        let third = asked.recv().await.unwrap();
+        asked.try_recv().unwrap_err();
+        // Whoever gives up gives its turn back.
+        for (uri, task) in waiting {
+            if uri == third.0 {
+                task.abort();
+            }
+        }
+        asked.recv().await.unwrap();
     }
 }

@@ -95,9 +95,8 @@ mod tests {
     #[tokio::test]
     async fn a_secret_that_cannot_be_read_is_not_in_the_log() {
         let log = Log::default();
-        let written = log.clone();
         let lines = fmt::layer()
-            .with_writer(move || written.clone())
+            .with_writer(log.clone())
             .with_filter(filter_fn(holds_no_answer));
         let _logging = tracing::subscriber::set_default(tracing_subscriber::registry().with(lines));
         for answer in [

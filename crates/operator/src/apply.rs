@@ -44,6 +44,7 @@ use crate::{
     intent::Intent,
     plan::{self, Plan},
     publish, random,
+    stores::skim::Skim,
     trouble::Obstacle,
     world::{Identity, World},
 };
@@ -79,7 +80,7 @@ impl Applied {
 pub async fn apply(
     context: &Context,
     workspace: &Workspace,
-    planned: Result<(&ValidWorkspace, Plan), Option<Box<NetworkPolicy>>>,
+    planned: Result<(&ValidWorkspace, Box<Plan>), Option<Box<NetworkPolicy>>>,
     intent: Intent,
     world: World,
 ) -> Result<Applied, Error> {
@@ -168,9 +169,10 @@ async fn free(context: &Context, workspace: &Workspace, world: &World) -> Result
 async fn lasting(
     context: &Context,
     valid: &ValidWorkspace,
-    plan: Plan,
+    plan: Box<Plan>,
     applied: &mut Applied,
 ) -> Result<(), Error> {
+    let plan = *plan;
     let world = &applied.world;
     let (claim, policy, service, account) = futures::join!(
         disk::disk(context, world, valid, plan.claim),
@@ -237,7 +239,7 @@ async fn child<K>(
 ) -> Result<Outcome<K>, Error>
 where
     K: Child + Resource<Scope = NamespaceResourceScope> + Kind,
-    K: Clone + Debug + Serialize + DeserializeOwned,
+    K: Skim + Clone + Debug + Serialize + DeserializeOwned,
 {
     let Some(live) = live else {
         return make(context, world, planned).await;
@@ -257,7 +259,7 @@ where
 async fn make<K>(context: &Context, world: &World, planned: K) -> Result<Outcome<K>, Error>
 where
     K: Child + Resource<Scope = NamespaceResourceScope> + Kind,
-    K: Clone + Debug + Serialize + DeserializeOwned,
+    K: Skim + Clone + Debug + Serialize + DeserializeOwned,
 {
     match create(context, &world.identity, &planned).await {
         Err(error) if is_conflict(&error) => {
@@ -272,7 +274,7 @@ where
 async fn found<K>(context: &Context, world: &World, planned: &K, live: &Arc<K>) -> Result<Outcome<K>, Error>
 where
     K: Child + Resource<Scope = NamespaceResourceScope> + Kind,
-    K: Clone + Debug + DeserializeOwned,
+    K: Skim + DeserializeOwned,
 {
     match differ::step(&world.identity, planned, live.as_ref()) {
         Step::Keep => Ok(Outcome::Is(Some(live.clone()))),
@@ -280,7 +282,7 @@ where
         Step::Wait => Ok(Outcome::Blocked(leaving::<K>(&world.identity.child_name()))),
         Step::Write => match planned.mending(live) {
             Mending::Merge(patch) => mend(context, &world.identity, &patch).await,
-            Mending::Renew(steps) => renew(context, &world.identity, &steps).await,
+            Mending::Renew(steps) => renew(context, &world.identity, steps).await,
         },
     }
 }
@@ -298,10 +300,10 @@ async fn start(context: &Context, valid: &ValidWorkspace, applied: &mut Applied)
         applied.obstacle = Some(discard(context, identity, changed).await?);
         return Ok(());
     }
-    let deployment = plan::run(valid, &context.site, &random::identifier());
+    let deployment = Box::new(plan::run(valid, &context.site, &random::identifier()));
     let outcome = match live {
-        Some(live) => next_run(context, identity, live, &deployment).await?,
-        None => match create(context, identity, &deployment).await {
+        Some(live) => next_run(context, identity, live, deployment).await?,
+        None => match create(context, identity, deployment.as_ref()).await {
             Err(error) if is_conflict(&error) => {
                 let found = look::<Deployment>(context, &identity.namespace, &identity.child_name()).await?;
                 let obstacle = found.and_then(|found| in_the_way(identity, found.as_ref()));
@@ -319,7 +321,7 @@ async fn next_run(
     context: &Context,
     identity: &Identity,
     live: &Deployment,
-    planned: &Deployment,
+    planned: Box<Deployment>,
 ) -> Result<Outcome<Deployment>, Error> {
     let mut marks = plan::scale(identity, &context.site, 0);
     let marked = if differ::meta_covers(&live.metadata, &marks.metadata) {
@@ -331,8 +333,9 @@ async fn next_run(
             refused => return Ok(refused),
         }
     };
-    let live = marked.as_deref().unwrap_or(live);
-    renew(context, identity, &differ::next_run(live, planned)).await
+    let steps = differ::next_run(marked.as_deref().unwrap_or(live), &planned);
+    drop(planned);
+    renew(context, identity, steps).await
 }
 
 /// Removes a Deployment whose pod template somebody else changed. Applying ours would leave what they added; without pods there

@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, env = "ADMIN_ADDRESS", default_value = "0.0.0.0:9090")]
     pub admin_address: SocketAddr,
 
-    /// Workspaces that are worked on at the same time, each with one or a few requests to the API server under way.
+    /// Workspaces that are worked on at the same time, and requests to the API server that are under way at a time.
     #[arg(long, env = "CONCURRENCY", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub concurrency: u16,
 

@@ -20,6 +20,8 @@ use kube::{Api, Client, Resource, api::ListParams};
 use serde::de::DeserializeOwned;
 use tokio::{sync::oneshot, time::Instant};
 
+use crate::stores::{Guarded, skim::Skim};
+
 /// Workspaces of one question: a selector has to fit into a URL.
 const MOST: usize = 64;
 /// Between one question about a namespace and the next: a list costs the API server the same for one workspace as for many, so where
@@ -149,22 +151,20 @@ impl Desk {
     }
 }
 
-async fn ask(
-    client: &Client,
-    namespace: &str,
-    selector: &str,
-) -> Result<(Vec<ReplicaSet>, Vec<Pod>), kube::Error> {
+async fn ask(client: &Client, namespace: &str, selector: &str) -> Result<Found, kube::Error> {
     let sets = list::<ReplicaSet>(client, namespace, selector).await?;
     let pods = list::<Pod>(client, namespace, selector).await?;
     Ok((sets, pods))
 }
 
-async fn list<K>(client: &Client, namespace: &str, selector: &str) -> Result<Vec<K>, kube::Error>
+async fn list<K>(client: &Client, namespace: &str, selector: &str) -> Result<Vec<Arc<K>>, kube::Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Skim + Clone + DeserializeOwned + Debug,
 {
-    let api: Api<K> = Api::namespaced(client.clone(), namespace);
-    Ok(api.list(&ListParams::default().labels(selector)).await?.items)
+    let api: Api<Guarded<K>> = Api::namespaced(client.clone(), namespace);
+    let found = api.list(&ListParams::default().labels(selector)).await?.items;
+    // What cannot be read may be a pod that runs.
+    found.into_iter().map(Guarded::read).collect()
 }
 
 fn selector(workspaces: &[&str]) -> String {
@@ -174,15 +174,12 @@ fn selector(workspaces: &[&str]) -> String {
     }
 }
 
-fn by_workspace<K: Resource>(objects: Vec<K>) -> HashMap<String, Vec<Arc<K>>> {
+fn by_workspace<K: Resource>(objects: Vec<Arc<K>>) -> HashMap<String, Vec<Arc<K>>> {
     let mut sorted: HashMap<String, Vec<Arc<K>>> = HashMap::new();
     for object in objects {
         let labels = object.meta().labels.as_ref();
         if let Some(workspace) = labels.and_then(|labels| labels.get(names::WORKSPACE_LABEL)) {
-            sorted
-                .entry(workspace.clone())
-                .or_default()
-                .push(Arc::new(object));
+            sorted.entry(workspace.clone()).or_default().push(object);
         }
     }
     sorted
@@ -307,6 +304,15 @@ mod tests {
             );
         }
         assert_eq!(census.of(&client, NAMESPACE, "a").await.unwrap().1.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_pod_that_cannot_be_read_is_not_taken_for_gone() {
+        let (server, client) = server(&["a"]);
+        server.edit::<Pod>(Some(NAMESPACE), "a", |pod| pod["spec"] = 7.into());
+        let found = Census::default().of(&client, NAMESPACE, "a").await;
+        let error = found.unwrap_err().to_string();
+        assert!(error.contains("integer `7`"), "{error}");
     }
 
     #[tokio::test]

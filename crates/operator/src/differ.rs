@@ -110,6 +110,11 @@ impl Child for Service {
             .filter(|it| ours.iter().all(|our| our.uid != it.uid))
             .collect();
         owners.extend(ours);
+        let mut spec = json!({"type": planned.type_, "selector": selector, "ports": planned.ports});
+        // What stands for a name outside has no address, and would get one now. Of any other it can be changed no more.
+        if now.and_then(|spec| spec.type_.as_deref()) == Some("ExternalName") {
+            spec["clusterIP"] = json!(planned.cluster_ip);
+        }
         Mending::Merge(json!({
             "metadata": {
                 "resourceVersion": live.metadata.resource_version,
@@ -117,7 +122,7 @@ impl Child for Service {
                 "annotations": self.metadata.annotations,
                 "ownerReferences": owners,
             },
-            "spec": {"type": planned.type_, "selector": selector, "ports": planned.ports},
+            "spec": spec,
         }))
     }
 }
@@ -255,6 +260,22 @@ mod tests {
         let mut bound = wall.clone();
         bound.metadata.owner_references = Some(vec![identity().owner_reference()]);
         assert_eq!(step(&identity(), &wall, &bound), Step::Write);
+    }
+
+    #[test]
+    fn a_service_that_was_made_a_name_of_something_outside_comes_back_without_an_address() {
+        let planned = planned().service;
+        let mended = |live: &Service| match planned.mending(live) {
+            Mending::Merge(patch) => patch["spec"].get("clusterIP").cloned(),
+            Mending::Renew(_) => panic!("a Service is mended by a merge"),
+        };
+        let mut outside = stored_service();
+        let spec = outside.spec.as_mut().unwrap();
+        spec.type_ = Some("ExternalName".to_owned());
+        spec.cluster_ip = None;
+        assert_eq!(step(&identity(), &planned, &outside), Step::Write);
+        assert_eq!(mended(&outside), Some(json!("None")));
+        assert_eq!(mended(&stored_service()), None, "an address cannot be changed");
     }
 
     #[test]

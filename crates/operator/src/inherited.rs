@@ -16,7 +16,7 @@ use kube::{Api, Resource as _, api::ListParams};
 
 use crate::{
     context::Context,
-    early,
+    early, events,
     failure::{is_everyday, message_of, reason_of},
     outbox::Stamped,
     publish, transitions,
@@ -76,10 +76,10 @@ fn lately(context: &Context, workspace: &Workspace) -> Option<Inheritance> {
         return None;
     }
     let newness = early::newness(workspace, now);
-    let held = |Stamped { event, at }| {
+    let held = |Stamped { event, at, mark }| {
         // Nobody has told it yet: it waits here as it did there.
         let told = context.early.hold(&about, newness, vec![event]).pop();
-        told.map(|event| Stamped { event, at })
+        told.map(|event| Stamped { event, at, mark })
     };
     let standing = transitions::standing(workspace.status.as_ref()?).into_iter();
     let recent = standing.filter(|it| now.duration_since(it.at) < LATELY);
@@ -98,7 +98,11 @@ pub async fn tell(context: &Context) {
     };
     for Inheritance { about, events } in inherited {
         for event in &events {
-            let topic = (about.uid.clone(), event.event.reason.clone());
+            let topic = Topic {
+                namespace: about.namespace.clone(),
+                uid: about.uid.clone(),
+                reason: event.event.reason.clone(),
+            };
             if told.get(&topic).is_none_or(|last| *last < event.at) {
                 tracing::info!(
                     workspace = about.key(),
@@ -111,8 +115,16 @@ pub async fn tell(context: &Context) {
     }
 }
 
-/// UID of a workspace and reason -> when that was told last.
-type Told = HashMap<(String, String), Timestamp>;
+/// What an Event is about. Whoever may write Events elsewhere says nothing of a workspace here.
+#[derive(PartialEq, Eq, Hash)]
+struct Topic {
+    namespace: String,
+    uid: String,
+    reason: String,
+}
+
+/// When something was told last.
+type Told = HashMap<Topic, Timestamp>;
 
 /// What was told since then; nothing if it cannot be known in time.
 async fn listed(context: &Context, since: Timestamp) -> Option<Told> {
@@ -134,21 +146,29 @@ async fn listed(context: &Context, since: Timestamp) -> Option<Told> {
 }
 
 async fn list(context: &Context, since: Timestamp) -> Result<Told, kube::Error> {
-    let events: Api<StoredEvent> = Api::all(context.client.clone());
+    let stored: Api<StoredEvent> = Api::all(context.client.clone());
     let (controller, kind) = (names::OPERATOR, Workspace::kind(&()));
     let ours = format!("reportingController={controller},regarding.kind={kind}");
     let mut params = ListParams::default().fields(&ours).limit(PAGE);
     let mut told = Told::new();
     loop {
-        let page = events.list(&params).await?;
+        let page = stored.list(&params).await?;
         for event in page.items {
-            let last = event.series.map(|series| series.last_observed_time);
-            let last = last.max(event.event_time).map(|time| time.0);
-            let topic = event.regarding.and_then(|it| it.uid).zip(event.reason);
-            if let (Some(topic), Some(last)) = (topic, last.filter(|last| *last >= since)) {
-                let known = told.entry(topic).or_insert(last);
-                *known = last.max(*known);
-            }
+            let last = events::last_told(&event)
+                .filter(|last| *last >= since && events::is_past(*last, Timestamp::now()));
+            let uid = event.regarding.and_then(|about| about.uid);
+            let (Some(last), Some(namespace), Some(uid), Some(reason)) =
+                (last, event.metadata.namespace, uid, event.reason)
+            else {
+                continue;
+            };
+            let topic = Topic {
+                namespace,
+                uid,
+                reason,
+            };
+            let known = told.entry(topic).or_insert(last);
+            *known = last.max(*known);
         }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),

@@ -3,6 +3,8 @@
 //! Watches lag. Without this, a pass that follows a write closely would see the state before it, and write or announce
 //! the same thing twice.
 
+mod told;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -14,8 +16,12 @@ use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::
 use kube::Resource;
 use tokio::time::Instant;
 
+pub(crate) use self::told::Told;
 use crate::{
-    stores::compact::{Compact as _, drop_bookkeeping},
+    stores::{
+        Kept,
+        compact::{Compact as _, drop_bookkeeping},
+    },
     world::Identity,
 };
 
@@ -28,12 +34,20 @@ const SOME: usize = 64;
 /// What we wrote last and no cache has shown yet, and what was made sure of, by workspace: `namespace/name`.
 #[derive(Debug, Default)]
 pub struct Memory {
-    deployments: Mutex<HashMap<String, (Instant, Arc<Deployment>)>>,
+    deployments: Mutex<HashMap<String, Written>>,
     statuses: Mutex<HashMap<String, (Version, WorkspaceStatus)>>,
     quiet: Mutex<HashMap<String, Generation>>,
     ended: Mutex<HashMap<String, Generation>>,
     released: Mutex<HashMap<String, String>>,
     removed: Mutex<HashMap<String, Removed>>,
+}
+
+/// A Deployment as the API server answered. Where many start at a time, that of each is remembered until its pod comes.
+#[derive(Debug)]
+struct Written {
+    at: Instant,
+    version: Option<Version>,
+    deployment: Kept<Deployment>,
 }
 
 /// Children of the workspace with this UID that are gone, by kind and UID.
@@ -89,35 +103,46 @@ impl Version {
 impl Memory {
     /// Remembers the answer to a write, or to a look, at the workspace's Deployment.
     pub fn saw_deployment(&self, workspace: &str, answer: Option<&Arc<Deployment>>) {
+        let written = answer.and_then(|answer| {
+            let mut kept = Deployment::clone(answer);
+            // One from a cache has been through this.
+            if kept.metadata.managed_fields.is_some() {
+                kept.compact();
+                drop_bookkeeping(&mut kept.metadata);
+            }
+            let (at, version) = (Instant::now(), Version::of(&kept.metadata));
+            let kept = Kept::of(kept);
+            let kept = kept.inspect_err(|error| tracing::error!(%error, "a Deployment cannot be remembered"));
+            kept.ok().map(|deployment| Written {
+                at,
+                version,
+                deployment,
+            })
+        });
         let mut deployments = lock(&self.deployments);
-        match answer {
-            Some(answer) => {
-                let mut kept = Deployment::clone(answer);
-                // One from a cache has been through this.
-                if kept.metadata.managed_fields.is_some() {
-                    kept.compact();
-                    drop_bookkeeping(&mut kept.metadata);
-                }
-                deployments.insert(workspace.to_owned(), (Instant::now(), Arc::new(kept.clone())));
-            }
-            None => {
-                deployments.remove(workspace);
-            }
-        }
+        match written {
+            Some(written) => deployments.insert(workspace.to_owned(), written),
+            None => deployments.remove(workspace),
+        };
     }
 
     /// What is remembered of the Deployment that the cache shows so. Once the cache has caught up, nothing is.
     pub fn deployment(&self, workspace: &str, cached: Option<&Deployment>) -> Recalled {
         let mut deployments = lock(&self.deployments);
-        let Some((written, ours)) = deployments.get(workspace) else {
+        let Some(ours) = deployments.get(workspace) else {
             return Recalled::Nothing;
         };
         let Some(cached) = cached else {
-            let left = SOON.checked_sub(written.elapsed()).filter(|left| !left.is_zero());
-            return left.map_or(Recalled::Unseen, |left| Recalled::Expected(ours.clone(), left));
+            let left = SOON.checked_sub(ours.at.elapsed()).filter(|left| !left.is_zero());
+            let ours = left.and_then(|left| Some((ours.deployment.open()?, left)));
+            return ours.map_or(Recalled::Unseen, |(ours, left)| Recalled::Expected(ours, left));
         };
-        if Version::of(&ours.metadata).is_some_and(|version| version.is_newer_than(&cached.metadata)) {
-            return Recalled::Newer(ours.clone());
+        if ours
+            .version
+            .as_ref()
+            .is_some_and(|version| version.is_newer_than(&cached.metadata))
+        {
+            return ours.deployment.open().map_or(Recalled::Unseen, Recalled::Newer);
         }
         deployments.remove(workspace);
         Recalled::Nothing

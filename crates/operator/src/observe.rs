@@ -23,7 +23,7 @@ use crate::{
     failure::message_of,
     references::References,
     signs::Signs,
-    stores::{self, Stores},
+    stores::{self, Guarded, Stores, skim::Skim},
     world::{Identity, World},
 };
 
@@ -95,8 +95,8 @@ fn signs(world: &mut World, signs: &Signs) {
     let uids = pods
         .chain(world.claim.iter().map(|claim| &claim.metadata))
         .filter_map(|meta| meta.uid.as_deref());
-    world.warnings = uids.flat_map(|uid| signs.about(uid)).collect();
     let namespace = &world.identity.namespace;
+    world.warnings = uids.flat_map(|uid| signs.about(namespace, uid)).collect();
     let volumes = world
         .live_pods()
         .filter_map(|pod| pod.spec.as_ref()?.volumes.as_ref());
@@ -166,10 +166,12 @@ pub async fn status_of_unreadable(identity: &Identity, client: &Client) -> Resul
 async fn get<K>(client: &Client, identity: &Identity) -> Result<Option<Arc<K>>, kube::Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Skim
         + Clone
         + DeserializeOwned
         + std::fmt::Debug,
 {
-    let api: Api<K> = Api::namespaced(client.clone(), &identity.namespace);
-    Ok(api.get_opt(&identity.child_name()).await?.map(Arc::new))
+    let api: Api<Guarded<K>> = Api::namespaced(client.clone(), &identity.namespace);
+    let found = api.get_opt(&identity.child_name()).await?;
+    found.map(Guarded::read).transpose()
 }

@@ -27,9 +27,14 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 pub struct Stamped {
     /// What is told.
     pub event: Event,
-    /// When it was left.
+    /// Since when.
     pub at: Timestamp,
+    /// What a status says by it, in the same words for every operator that reads that status; nothing where no status says it.
+    pub mark: Option<String>,
 }
+
+/// An Event and its mark.
+pub type Marked = (Event, Option<String>);
 
 /// Events of one transition, and of which workspace.
 struct Letter {
@@ -55,7 +60,7 @@ pub enum Left {
 
 impl Outbox {
     /// Leaves the Events of one transition.
-    pub fn leave(&self, about: &Identity, events: Vec<Event>) -> Left {
+    pub fn leave(&self, about: &Identity, events: Vec<Marked>) -> Left {
         let events = stamped(events, Timestamp::now());
         let Some(lane) = self.lanes.get().and_then(|lanes| lane(lanes, about)) else {
             return Left::Back(events);
@@ -79,10 +84,10 @@ fn lane<'a>(lanes: &'a [Sender<Letter>], about: &Identity) -> Option<&'a Sender<
 }
 
 /// Each a microsecond after the one before it: whoever sorts them by time has them in order.
-fn stamped(events: Vec<Event>, now: Timestamp) -> Vec<Stamped> {
+fn stamped(events: Vec<Marked>, now: Timestamp) -> Vec<Stamped> {
     let mut at = now;
-    let stamp = |event| {
-        let stamped = Stamped { event, at };
+    let stamp = |(event, mark)| {
+        let stamped = Stamped { event, at, mark };
         at += SignedDuration::from_micros(1);
         stamped
     };
@@ -134,14 +139,15 @@ mod tests {
     use super::*;
     use crate::fixtures;
 
-    fn event(reason: &str) -> Event {
-        Event {
+    fn event(reason: &str) -> Marked {
+        let event = Event {
             type_: EventType::Normal,
             reason: reason.to_owned(),
             note: None,
             action: "Start".to_owned(),
             secondary: None,
-        }
+        };
+        (event, None)
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{
     apply::unchecked,
     context::Context,
     failure::{is_everyday, message_of, reason_of},
-    outbox::{Left, Stamped},
+    outbox::{Left, Marked, Stamped},
     stores, transitions,
     world::Identity,
 };
@@ -56,12 +56,12 @@ pub async fn publish(
     let key = identity.key();
     context.metrics.phase(&key, status.phase);
     if before == Some(&status) {
-        if context.put_off.status(&key, &identity.uid).is_some() {
+        if context.put_off.has_put_off(&key, &identity.uid) {
             context.put_off.forget(&key);
         }
         // A write that got no answer came about.
         let told = context.untold.found(identity, &status);
-        say(context, identity, newness, told).await;
+        say(context, identity, newness, told, &status).await;
         return Ok(None);
     }
     let passes = news.is_empty() && transitions::is_passing(before, &status, asked);
@@ -102,25 +102,40 @@ pub async fn publish(
         context.put_off.forget(&key);
     }
     let told = word.stands(&status);
-    say(context, identity, newness, told).await;
+    say(context, identity, newness, told, &status).await;
     Ok(None)
 }
 
-/// Tells what does not wait. `newness`: for how much longer the workspace is new.
-async fn say(context: &Context, identity: &Identity, newness: Option<Duration>, told: Vec<Event>) {
+/// Tells what does not wait. `newness`: for how much longer the workspace is new. `status`: what stands.
+async fn say(
+    context: &Context,
+    identity: &Identity,
+    newness: Option<Duration>,
+    told: Vec<Event>,
+    status: &WorkspaceStatus,
+) {
     let told = context.early.hold(identity, newness, told);
-    tell(context, identity, told).await;
+    if told.is_empty() {
+        return;
+    }
+    let standing = transitions::standing(status);
+    let marked = |event: Event| {
+        let same = standing.iter().find(|it| it.event.reason == event.reason);
+        let mark = same.and_then(|it| it.mark.clone());
+        (event, mark)
+    };
+    tell(context, identity, told.into_iter().map(marked).collect()).await;
 }
 
 /// Tells what waited, if it is still so: `missing` is why the workspace must not run. The answer is how long the rest waits.
 pub async fn late(context: &Context, identity: &Identity, missing: Option<&str>) -> Option<Duration> {
     let due = context.early.due(identity, missing);
-    tell(context, identity, due.events).await;
+    tell(context, identity, due.events.into_iter().map(unmarked).collect()).await;
     due.again
 }
 
 /// Tells Events about the workspace, in this order: beside the pass, where somebody writes them there.
-async fn tell(context: &Context, identity: &Identity, events: Vec<Event>) {
+async fn tell(context: &Context, identity: &Identity, events: Vec<Marked>) {
     if events.is_empty() {
         return;
     }
@@ -137,17 +152,19 @@ async fn tell(context: &Context, identity: &Identity, events: Vec<Event>) {
 
 /// Tells an Event about the workspace.
 pub async fn event(context: &Context, identity: &Identity, event: Event) {
-    tell(context, identity, vec![event]).await;
+    tell(context, identity, vec![unmarked(event)]).await;
+}
+
+fn unmarked(event: Event) -> Marked {
+    (event, None)
 }
 
 /// Writes an Event about the workspace. One that cannot be written is logged and lost.
 pub(crate) async fn write(context: &Context, identity: &Identity, stamped: &Stamped) {
-    let Stamped { event, at } = stamped;
-    if let Err(error) = context
-        .recorder
-        .publish_at(event, &reference(identity), *at)
-        .await
-    {
+    let Stamped { event, at, mark } = stamped;
+    let about = reference(identity);
+    let said = context.recorder.publish_at(event, &about, *at, mark.as_deref());
+    if let Err(error) = said.await {
         context.metrics.error("event", reason_of(&error));
         if !is_everyday(&error) {
             let error = message_of(&error);

@@ -45,7 +45,8 @@ struct Moving {
     since: Instant,
     /// Whether it counts as one of many still.
     is_recent: bool,
-    unsaid: Option<WorkspaceStatus>,
+    /// As text: as structs, those of a thousand are as many kilobytes and more.
+    unsaid: Option<Box<str>>,
 }
 
 impl Crowd {
@@ -80,6 +81,11 @@ impl Crowd {
         }
     }
 
+    fn unsaid(&self, workspace: &str, uid: &str) -> Option<&str> {
+        let found = self.moving.get(workspace).filter(|it| it.uid == uid)?;
+        found.unsaid.as_deref()
+    }
+
     fn leave(&mut self, workspace: &str) {
         if self.moving.remove(workspace).is_some_and(|it| it.is_recent) {
             self.recent -= 1;
@@ -104,8 +110,10 @@ impl PutOff {
         let patience = EACH * u32::try_from(crowd.peak).unwrap_or(u32::MAX);
         let left = patience.clamp(LONGEST, MOST).checked_sub(now - since);
         let left = left.filter(|left| !left.is_zero())?;
+        let text = serde_json::to_string(status);
+        let text = text.inspect_err(|error| tracing::error!(%error, "a status cannot be put off"));
         if let Some(it) = crowd.moving.get_mut(workspace) {
-            it.unsaid = Some(status.clone());
+            it.unsaid = Some(text.ok()?.into());
         }
         Some(left)
     }
@@ -113,8 +121,16 @@ impl PutOff {
     /// The status that was put off: what we would say of this workspace.
     pub fn status(&self, workspace: &str, uid: &str) -> Option<WorkspaceStatus> {
         let crowd = self.lock();
-        let found = crowd.moving.get(workspace).filter(|it| it.uid == uid)?;
-        found.unsaid.clone()
+        let read = |text: &str| serde_json::from_str(text);
+        let status = crowd.unsaid(workspace, uid).map(read)?;
+        status
+            .inspect_err(|error| tracing::error!(%error, "a status that was put off cannot be read"))
+            .ok()
+    }
+
+    /// Whether one was put off.
+    pub fn has_put_off(&self, workspace: &str, uid: &str) -> bool {
+        self.lock().unsaid(workspace, uid).is_some()
     }
 
     /// The workspace has arrived, or is gone.

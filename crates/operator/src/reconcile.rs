@@ -3,7 +3,7 @@
 mod certain;
 mod depart;
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use api::{
     Workspace, WorkspaceStatus,
@@ -166,7 +166,8 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     } = context;
     let identity = Identity::of(&workspace.metadata);
     let written = newest_status(workspace, context);
-    let workspace = &with_own_words(workspace, written.as_ref(), context);
+    let own = with_own_words(workspace, written.as_ref(), context);
+    let workspace = own.as_deref().unwrap_or(workspace);
     let before = workspace.status.as_ref();
     let stopped = before.is_some_and(|status| condition::holds(&status.conditions, STOPPED));
 
@@ -178,7 +179,7 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
             .and_then(|valid| protect::admit(valid, workspace, &references, &world, is_held))
     });
     let planned = metrics.measure("plan", || match &verdict {
-        Ok(valid) => Ok((valid, plan::lasting(valid, site))),
+        Ok(valid) => Ok((valid, Box::new(plan::lasting(valid, site)))),
         Err(_) => Err(plan::wall(&identity, site, &references.last_wall(before)).map(Box::new)),
     });
     let decide = |world: &World| {
@@ -231,7 +232,7 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         asked,
         newness: early::newness(workspace, (context.now)()),
     };
-    let published = publish::publish(context, &identity, written.as_ref(), news);
+    let published = publish::publish(context, &identity, written.as_deref(), news);
     let put_off = metrics.timed("publish", Box::pin(published)).await?;
     let missing = verdict.as_ref().err().map(Rejected::reason);
     let late = publish::late(context, &identity, missing).await;
@@ -313,19 +314,29 @@ async fn explain(invalid: &InvalidObject, context: &Context) -> Result<Next, Err
 }
 
 /// The status that the workspace has: the cached one, or what we wrote last, if the cache has not seen it yet.
-fn newest_status(cached: &Workspace, context: &Context) -> Option<WorkspaceStatus> {
+fn newest_status<'a>(cached: &'a Workspace, context: &Context) -> Option<Cow<'a, WorkspaceStatus>> {
     let key = Identity::of(&cached.metadata).key();
     let newer = context.memory.newer_status(&key, &cached.metadata);
-    newer.or_else(|| cached.status.clone())
+    newer
+        .map(Cow::Owned)
+        .or_else(|| cached.status.as_ref().map(Cow::Borrowed))
 }
 
-/// The workspace with the status that we would say it has: what was put off counts as said.
-fn with_own_words(cached: &Workspace, written: Option<&WorkspaceStatus>, context: &Context) -> Workspace {
+/// The workspace with the status that we would say it has, where that is another than the cached one: what was put off counts as said.
+fn with_own_words(
+    cached: &Workspace,
+    newest: Option<&Cow<'_, WorkspaceStatus>>,
+    context: &Context,
+) -> Option<Box<Workspace>> {
     let identity = Identity::of(&cached.metadata);
-    let put_off = context.put_off.status(&identity.key(), &identity.uid);
-    Workspace {
+    let own = match (context.put_off.status(&identity.key(), &identity.uid), newest) {
+        (Some(put_off), _) => put_off,
+        (None, Some(Cow::Owned(newer))) => newer.clone(),
+        (None, _) => return None,
+    };
+    Some(Box::new(Workspace {
         metadata: cached.metadata.clone(),
         spec: cached.spec.clone(),
-        status: put_off.or_else(|| written.cloned()),
-    }
+        status: Some(own),
+    }))
 }

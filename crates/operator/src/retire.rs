@@ -59,25 +59,16 @@ where
     }
     let owner = names::owner(object.meta());
     let deployment = delete(context, identity, world.deployment.as_deref(), propagation(world));
-    let (deployment, service, claim) = futures::try_join!(
-        deployment,
-        delete(
-            context,
-            identity,
-            world.service.as_deref(),
-            PropagationPolicy::Background
-        ),
-        async {
-            match will.retain {
-                Retain::Retain => kept(context, identity, owner).await,
-                Retain::Delete => {
-                    let claim = world.claim.as_deref();
-                    let gone = delete(context, identity, claim, PropagationPolicy::Background).await?;
-                    Ok(if gone { Disk::Gone } else { Disk::Left })
-                }
+    let (deployment, claim) = futures::try_join!(deployment, async {
+        match will.retain {
+            Retain::Retain => kept(context, identity, owner).await,
+            Retain::Delete => {
+                let claim = world.claim.as_deref();
+                let gone = delete(context, identity, claim, PropagationPolicy::Background).await?;
+                Ok(if gone { Disk::Gone } else { Disk::Left })
             }
-        },
-    )?;
+        }
+    })?;
     let mut left = makers(world);
     // What it made is waited for, and is enough to say.
     if deployment && left.len() > 1 {
@@ -89,19 +80,18 @@ where
         }
     };
     wait_for("disk", claim != Disk::Left);
-    wait_for("Service", service);
     if seems_bare(world) {
-        // Last: a pod that is still ending stays walled in. No owner reference lets a garbage collector come first.
-        let policy = delete(
-            context,
-            identity,
-            world.policy.as_deref(),
-            PropagationPolicy::Background,
-        );
-        wait_for("NetworkPolicy", policy.await?);
-        let account = world.account.as_deref();
-        let account = delete(context, identity, account, PropagationPolicy::Background);
-        wait_for("ServiceAccount", account.await?);
+        // Last: a pod that is still ending stays walled in. No owner reference lets a garbage collector come first. Nor has the collector
+        // the Service's endpoints to see to while it ends pods, where many workspaces go at a time.
+        let background = PropagationPolicy::Background;
+        let (policy, service, account) = futures::try_join!(
+            delete(context, identity, world.policy.as_deref(), background.clone()),
+            delete(context, identity, world.service.as_deref(), background.clone()),
+            delete(context, identity, world.account.as_deref(), background.clone()),
+        )?;
+        wait_for("NetworkPolicy", policy);
+        wait_for("Service", service);
+        wait_for("ServiceAccount", account);
     }
     left.extend(routes::remove(context, identity).await?);
     if !left.is_empty() {

@@ -34,6 +34,8 @@ use crate::{
 
 /// Workspaces to look at that the watches may be ahead of the passes.
 const AHEAD: usize = 1024;
+/// Requests that may wait for an answer at a time, however few workspaces are worked on: others ask beside the passes.
+const LEAST_AT_A_TIME: usize = 16;
 /// How long giving the lease back may take.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -65,7 +67,8 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
         .debounce(Duration::from_millis(debounce_milliseconds.into()));
     let settings = process::file("settings-file", &settings_file, Settings::parse)?;
     let shutdown = kit::shutdown::on_signal()?;
-    let client = kit::client::new(names::OPERATOR).await?;
+    let at_a_time = usize::from(concurrency).max(LEAST_AT_A_TIME);
+    let client = kit::client::with_turns(names::OPERATOR, at_a_time).await?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         namespace,

@@ -1,10 +1,12 @@
 //! What Warning Events and Nodes say about our pods and disks: the little that a verdict needs (in memory, bounded).
 //!
 //! Events tell what has no status: volumes that cannot be attached, mounted or made, hooks that fail. Of each object only the newest
-//! Event of each kind is kept, and of all objects only so many. Of a Node only whether it answers is kept.
+//! Event of each kind is kept, and of all only so many. Of a Node only whether it answers is kept.
+
+mod warnings;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -12,6 +14,8 @@ use k8s_openapi::{
     api::core::v1::{Event, Node as NodeObject},
     apimachinery::pkg::apis::meta::v1::Time,
 };
+
+use self::warnings::Warnings;
 
 /// Reasons of Warning Events that tell what no status does.
 const TOLD_BY_EVENTS_ALONE: [&str; 8] = [
@@ -27,10 +31,10 @@ const TOLD_BY_EVENTS_ALONE: [&str; 8] = [
 /// Kinds of which warnings are kept.
 pub(crate) const POD: &str = "Pod";
 const CLAIM: &str = "PersistentVolumeClaim";
-/// Objects of which warnings are kept. Where more are in trouble, the oldest warnings are forgotten first.
-const MOST_OBJECTS: usize = 4096;
 /// Longest message that is kept, in bytes.
 const LONGEST_MESSAGE: usize = 1024;
+/// Longest UID of an object of which warnings are kept. The API server takes any text for one in an Event, and makes shorter ones.
+const LONGEST_UID: usize = 128;
 
 /// A Warning Event about a pod or a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +65,7 @@ pub enum Node {
 /// What is known. Shared by the watches, which write, and the passes, which read.
 #[derive(Debug, Default)]
 pub struct Signs {
-    warnings: RwLock<HashMap<String, BTreeMap<&'static str, Warning>>>,
+    warnings: RwLock<Warnings>,
     /// `None` until all nodes have been listed once: before that, nobody can be called gone.
     nodes: RwLock<Option<HashMap<String, Node>>>,
     /// Claims of nobody's disk that are being deleted: namespace and name.
@@ -69,15 +73,9 @@ pub struct Signs {
 }
 
 impl Signs {
-    /// What is said about the object with this UID.
-    pub fn about(&self, uid: &str) -> Vec<Warning> {
-        let warnings = read(&self.warnings);
-        warnings
-            .get(uid)
-            .into_iter()
-            .flat_map(BTreeMap::values)
-            .cloned()
-            .collect()
+    /// What is said about the object of this namespace with this UID.
+    pub fn about(&self, namespace: &str, uid: &str) -> Vec<Warning> {
+        read(&self.warnings).about(namespace, uid).cloned().collect()
     }
 
     /// What is known of a node; nothing while the nodes are not all known.
@@ -111,32 +109,13 @@ impl Signs {
 
     /// Takes note of an Event; whether it says anything new.
     pub(crate) fn note(&self, event: &Event) -> bool {
-        let Some(warning) = warning_of(event) else {
-            return false;
-        };
-        let mut warnings = write(&self.warnings);
-        if warnings.len() >= MOST_OBJECTS && !warnings.contains_key(&warning.about) {
-            forget_oldest(&mut warnings);
-        }
-        let known = warnings.entry(warning.about.clone()).or_default();
-        let earlier = known.get(warning.reason);
-        if earlier.is_some_and(|earlier| earlier.last > warning.last) {
-            return false;
-        }
-        let news = earlier.is_none_or(|earlier| earlier.message != warning.message);
-        known.insert(warning.reason, warning);
-        news
+        warning_of(event).is_some_and(|warning| write(&self.warnings).note(namespace_of(event), warning))
     }
 
     /// An Event is gone: the API server keeps them for an hour or so.
     pub(crate) fn drop_event(&self, event: &Event) {
-        let Some(warning) = warning_of(event) else { return };
-        let mut warnings = write(&self.warnings);
-        if let Some(known) = warnings.get_mut(&warning.about) {
-            known.retain(|reason, kept| *reason != warning.reason || kept.last > warning.last);
-            if known.is_empty() {
-                warnings.remove(&warning.about);
-            }
+        if let Some(warning) = warning_of(event) {
+            write(&self.warnings).drop_one(namespace_of(event), &warning);
         }
     }
 
@@ -158,12 +137,9 @@ impl Signs {
     }
 }
 
-fn forget_oldest(warnings: &mut HashMap<String, BTreeMap<&'static str, Warning>>) {
-    let newest = |known: &BTreeMap<&'static str, Warning>| known.values().map(|it| it.last.clone()).max();
-    let oldest = warnings.iter().min_by_key(|(_, known)| newest(known));
-    if let Some(uid) = oldest.map(|(uid, _)| uid.clone()) {
-        warnings.remove(&uid);
-    }
+/// Where an Event lies, and so what it is about.
+fn namespace_of(event: &Event) -> &str {
+    event.metadata.namespace.as_deref().unwrap_or_default()
 }
 
 /// The warning in an Event about something that may be ours.
@@ -171,6 +147,7 @@ fn warning_of(event: &Event) -> Option<Warning> {
     let about = &event.involved_object;
     let is_kept = [POD, CLAIM].contains(&about.kind.as_deref()?);
     let ours = is_kept && about.name.as_deref()?.starts_with(&rules::names::child(""));
+    let uid = about.uid.as_deref().filter(|uid| uid.len() <= LONGEST_UID)?;
     let reason = event.reason.as_deref()?;
     let reason = TOLD_BY_EVENTS_ALONE.into_iter().find(|known| *known == reason)?;
     let message = event.message.as_deref().unwrap_or_default();
@@ -184,7 +161,7 @@ fn warning_of(event: &Event) -> Option<Warning> {
         event.metadata.creation_timestamp.clone(),
     ];
     ours.then(|| Warning {
-        about: about.uid.clone().unwrap_or_default(),
+        about: uid.to_owned(),
         reason,
         message: message[..message.floor_char_boundary(LONGEST_MESSAGE)].to_owned(),
         last: times.into_iter().flatten().next(),
@@ -234,7 +211,7 @@ mod tests {
 
     fn event(uid: &str, reason: &str, message: &str, second: u32) -> Event {
         serde_json::from_value(json!({
-            "metadata": {"name": "e"},
+            "metadata": {"name": "e", "namespace": "team"},
             "involvedObject": {"kind": "Pod", "name": "workspace-demo-5d8f-abcde", "uid": uid},
             "reason": reason, "message": message, "type": "Warning",
             "lastTimestamp": format!("2026-01-01T00:00:{second:02}Z"),
@@ -257,16 +234,16 @@ mod tests {
         );
         assert!(signs.note(&event("a", "FailedAttachVolume", "three", 3)));
         let messages: Vec<_> = signs
-            .about("a")
+            .about("team", "a")
             .into_iter()
             .map(|warning| warning.message)
             .collect();
         assert_eq!(messages, ["three", "two"]);
         signs.drop_event(&event("a", "FailedMount", "one", 2));
-        assert_eq!(signs.about("a").len(), 2, "what expires is an older one");
+        assert_eq!(signs.about("team", "a").len(), 2, "what expires is an older one");
         signs.drop_event(&event("a", "FailedMount", "two", 3));
         signs.drop_event(&event("a", "FailedAttachVolume", "three", 3));
-        assert!(read(&signs.warnings).is_empty());
+        assert!(signs.about("team", "a").is_empty());
     }
 
     #[test]
@@ -279,24 +256,16 @@ mod tests {
         let mut namesake = event("a", "FailedMount", "m", 1);
         namesake.involved_object.kind = Some("ReplicaSet".to_owned());
         assert!(!signs.note(&namesake));
-        assert!(read(&signs.warnings).is_empty());
+        assert!(!signs.note(&event(&"a".repeat(129), "FailedMount", "m", 1)));
+        assert!(signs.about("team", "a").is_empty());
     }
 
     #[test]
-    fn memory_is_bounded_and_the_oldest_goes_first() {
+    fn a_long_message_is_cut_between_letters() {
         let signs = Signs::default();
-        for index in 0..MOST_OBJECTS + 10 {
-            let second = if index == 0 { 59 } else { 1 };
-            signs.note(&event(
-                &format!("uid-{index}"),
-                "FailedMount",
-                &"ä".repeat(2000),
-                second,
-            ));
-        }
-        assert_eq!(read(&signs.warnings).len(), MOST_OBJECTS);
-        assert_eq!(signs.about("uid-0").len(), 1);
-        assert_eq!(signs.about("uid-0")[0].message.len(), LONGEST_MESSAGE);
+        assert!(signs.note(&event("a", "FailedMount", &format!("1{}", "ä".repeat(2000)), 1)));
+        let kept = signs.about("team", "a").remove(0).message;
+        assert_eq!(kept.len(), LONGEST_MESSAGE - 1);
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod masks;
 mod pulse;
 pub mod skim;
 
+pub(crate) use self::kept::Kept;
 pub use self::{
     children::{Children, ChildrenWriter, Glance, Parent},
     echoes::Echoes,

@@ -1,24 +1,30 @@
 //! An operator dies between a status and its Events: its successor tells them, and nothing twice.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
 
 use api::{
     Workspace,
     condition::reason,
     workspace::{DesiredStatus, Phase},
 };
+use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::{core::v1::Pod, events::v1::Event as StoredEvent},
-    apimachinery::pkg::apis::meta::v1::Time,
+    apimachinery::pkg::apis::meta::v1::{MicroTime, Time},
 };
 use kube::ResourceExt as _;
-use operator::inherited;
+use operator::{inherited, outbox};
 use serde_json::json;
 use testkit::{
-    api_server::Life,
+    api_server::{Hindrance, Life},
     objects::{self, NAMESPACE},
 };
+
+use tokio_util::sync::CancellationToken;
 
 use crate::stage::Stage;
 
@@ -192,6 +198,43 @@ async fn what_a_successor_wrote_itself_is_not_inherited() {
     assert_eq!(stage.events(), [""; 0]);
 }
 
+#[tokio::test]
+async fn words_in_another_namespace_or_of_a_time_to_come_are_not_taken_for_told() {
+    let forgeries: [fn(&mut StoredEvent); 2] = [
+        |event| event.metadata.namespace = Some("elsewhere".to_owned()),
+        |event| {
+            let later = Timestamp::now() + SignedDuration::from_hours(1);
+            event.event_time = Some(MicroTime(later));
+        },
+    ];
+    for forge in forgeries {
+        let mut stage = Stage::with_running_demo().await;
+        let starting = |stage: &Stage| {
+            let told = stage.all::<StoredEvent>().into_iter();
+            let mut told: Vec<_> = told
+                .filter(|event| event.reason.as_deref() == Some(reason::STARTING))
+                .collect();
+            told.sort_by_key(|event| event.metadata.namespace.clone());
+            told
+        };
+        let mut forged = starting(&stage).remove(0);
+        stage
+            .server
+            .remove::<StoredEvent>(Some(NAMESPACE), &forged.name_any());
+        forge(&mut forged);
+        forged.metadata.name = Some("forged".to_owned());
+        stage.server.put(&forged);
+        stage.replace_operator(None);
+        stage.sync();
+        inherited::tell(&stage.context).await;
+        let told = starting(&stage);
+        let ours = told.iter().filter(|event| {
+            event.name_any() != "forged" && event.metadata.namespace.as_deref() == Some(NAMESPACE)
+        });
+        assert_eq!(ours.count(), 1);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_waited_whether_it_comes_true_waits_with_the_successor() {
     let mut stage = Stage::new();
@@ -206,9 +249,87 @@ async fn what_waited_whether_it_comes_true_waits_with_the_successor() {
     inherited::tell(&stage.context).await;
     stage.pass().await.unwrap();
     assert_eq!(stage.events(), [""; 0]);
-    tokio::time::advance(std::time::Duration::from_secs(5)).await;
+    tokio::time::advance(Duration::from_secs(5)).await;
     for _ in 0..2 {
         stage.pass().await.unwrap();
         assert_eq!(stage.events(), [reason::TEMPLATE_NOT_FOUND]);
     }
+}
+
+/// The same, but within the minutes in which Events are taken for the same.
+fn lately() -> Timestamp {
+    static LOOKS: AtomicI64 = AtomicI64::new(0);
+    let seconds = LOOKS.fetch_add(1, Ordering::Relaxed);
+    Timestamp::now() - SignedDuration::from_mins(8) + SignedDuration::from_secs(seconds)
+}
+
+/// The first Event of `story` is on its way for a while, and what follows waits behind it. Meanwhile its operator loses the lead, and
+/// another one reads the status, by when `by_then` is told. What the first one knows is written in the end all the same.
+async fn told_by_two(story: impl AsyncFn(&mut Stage), by_then: &[&str], in_the_end: &[&str]) {
+    let mut stage = Stage::with_demo();
+    stage.set_clock(lately);
+    let end = CancellationToken::new();
+    let old = (stage.context.clone(), end.clone());
+    let carried = tokio::spawn(async move { outbox::carry(&old.0, &old.1).await });
+    tokio::task::yield_now().await;
+    story(&mut stage).await;
+    let before = told(&stage);
+    stage.replace_operator(None);
+    stage.set_clock(lately);
+    stage.sync();
+    inherited::tell(&stage.context).await;
+    let once = |reasons: &[&str]| -> Vec<_> {
+        let once = reasons.iter().map(|reason| ((*reason).to_owned(), 1));
+        once.collect()
+    };
+    assert_eq!(told(&stage), once(by_then));
+    assert!(before.len() < by_then.len(), "the new one tells: {before:?}");
+    stage.server.take_calls();
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let tried = stage.server.take_calls();
+    assert!(
+        tried
+            .iter()
+            .any(|call| call.is_write() && call.path.ends_with("/events")),
+        "the old one tells as well"
+    );
+    assert_eq!(told(&stage), once(in_the_end));
+    end.cancel();
+    carried.await.unwrap();
+}
+
+/// From now on the next Event takes ten seconds to be written.
+fn hold_up(stage: &Stage) {
+    let late = Hindrance::Late(Duration::from_secs(10));
+    stage.server.hinder(Method::POST, "events", late);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_loses_the_lead_without_dying_tells_nothing_that_its_successor_has_told() {
+    let start = async |stage: &mut Stage| {
+        hold_up(stage);
+        go_on(stage, gets_ready).await;
+        assert_eq!(stage.status().phase, Some(Phase::Running));
+    };
+    let both = [reason::READY, reason::STARTING];
+    told_by_two(start, &both, &both).await;
+
+    let failure = async |stage: &mut Stage| {
+        hold_up(stage);
+        go_on(stage, is_not_pulled).await;
+    };
+    let both = [reason::IMAGE_PULL_FAILED, reason::STARTING];
+    told_by_two(failure, &both, &both).await;
+
+    let stop = async |stage: &mut Stage| {
+        go_on(stage, gets_ready).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        hold_up(stage);
+        stage.set(DesiredStatus::Stopped);
+        go_on(stage, ends).await;
+        assert_eq!(stage.status().phase, Some(Phase::Stopped));
+    };
+    // A status that says that it stopped tells no more of how it came to that.
+    let all = [reason::READY, reason::STARTING, reason::STOPPED, reason::STOPPING];
+    told_by_two(stop, &all[..3], &all).await;
 }

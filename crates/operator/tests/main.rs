@@ -4,6 +4,7 @@
 
 mod crowds;
 mod deaths;
+mod deletion;
 mod disks;
 mod faults;
 mod hands;
@@ -12,8 +13,10 @@ mod idle;
 mod interleaving;
 mod keys;
 mod late;
+mod leaving;
 mod lifecycle;
 mod lost;
+mod managers;
 mod outages;
 mod ownership;
 mod profiles;
@@ -24,5 +27,6 @@ mod routing;
 mod settled;
 mod sharing;
 mod stage;
+mod strict;
 mod town;
 mod walls;

@@ -66,10 +66,6 @@ fn phase(stage: &Stage) -> Option<Phase> {
     stage.workspace().status.and_then(|status| status.phase)
 }
 
-fn replicas(stage: &Stage) -> Option<i32> {
-    stage.child::<Deployment>()?.spec?.replicas
-}
-
 fn set(stage: &Stage, desired: DesiredStatus) {
     stage.edit_spec(|spec| spec["desiredStatus"] = json!(desired));
 }
@@ -102,7 +98,7 @@ fn every_hindrance_was_met(stage: &Stage) {
 async fn running() -> (Stage, Process) {
     let stage = Stage::with_demo();
     let process = begin(&stage);
-    within("a start", Duration::from_secs(10), || replicas(&stage) == Some(1)).await;
+    within("a start", Duration::from_secs(10), || stage.replicas() == Some(1)).await;
     stage.cluster();
     stage.get_ready();
     within("a ready workspace", Duration::from_secs(10), || {
@@ -120,7 +116,7 @@ async fn what_happened_while_watches_were_gone_is_found_after_listing_anew() {
     set(&stage, DesiredStatus::Stopped);
     // The stop is older than anything that a watch can begin with now.
     stage.server.forget_history();
-    within("the stop", Duration::from_mins(1), || replicas(&stage) == Some(0)).await;
+    within("the stop", Duration::from_mins(1), || stage.replicas() == Some(0)).await;
     stage.cluster();
     stage.end_pods();
     stage.server.forget_history();
@@ -142,9 +138,9 @@ async fn an_operator_that_was_cut_off_goes_on_where_it_was() {
     stage.server.partition(true);
     set(&stage, DesiredStatus::Stopped);
     tokio::time::sleep(Duration::from_mins(5)).await;
-    assert_eq!(replicas(&stage), Some(1), "the pod is not touched");
+    assert_eq!(stage.replicas(), Some(1), "the pod is not touched");
     stage.server.partition(false);
-    within("the stop", Duration::from_mins(2), || replicas(&stage) == Some(0)).await;
+    within("the stop", Duration::from_mins(2), || stage.replicas() == Some(0)).await;
     assert_eq!(stage.all::<Deployment>().len(), 1);
     assert_eq!(stage.all::<PersistentVolumeClaim>().len(), 1);
 }

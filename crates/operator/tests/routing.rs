@@ -30,7 +30,7 @@ fn resource() -> ApiResource {
 }
 
 /// A manager that routes by one Ingress per workspace.
-fn custom(name: &str, change: impl FnOnce(&mut Value)) -> WorkspaceManager {
+pub(crate) fn custom(name: &str, change: impl FnOnce(&mut Value)) -> WorkspaceManager {
     let mut manager = serde_json::to_value(objects::manager(name)).unwrap();
     manager["spec"] = json!({
         "routing": {"baseDomain": "custom.localhost", "custom": {"resources": [{
@@ -45,7 +45,7 @@ fn custom(name: &str, change: impl FnOnce(&mut Value)) -> WorkspaceManager {
 }
 
 /// Lets the watch of Ingresses catch up, by a list, whose items do not name their kind.
-fn see(stage: &Stage) {
+pub(crate) fn see(stage: &Stage) {
     let objects: Vec<Ingress> = stage.all();
     let item = |object: &Ingress| {
         let mut item = serde_json::to_value(object).unwrap();
@@ -59,7 +59,7 @@ fn see(stage: &Stage) {
 }
 
 /// A running `demo` whose manager routes by an Ingress, settled.
-async fn routed() -> Stage {
+pub(crate) async fn routed() -> Stage {
     let mut stage = Stage::with_demo();
     stage.server.put(&custom("main", |_| {}));
     see(&stage);
@@ -74,7 +74,7 @@ async fn routed() -> Stage {
     stage
 }
 
-fn degraded(stage: &Stage) -> (String, String) {
+pub(crate) fn degraded(stage: &Stage) -> (String, String) {
     let conditions = stage.status().conditions;
     let degraded = conditions
         .into_iter()
@@ -489,7 +489,7 @@ async fn that_a_kind_is_not_installed_is_found_out_at_the_start() {
 }
 
 impl Stage {
-    fn child_pod(&self) -> Option<String> {
+    pub(crate) fn child_pod(&self) -> Option<String> {
         self.all::<Pod>().first().and_then(|pod| pod.metadata.uid.clone())
     }
 }

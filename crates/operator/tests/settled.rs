@@ -87,11 +87,7 @@ async fn nothing_is_read_at_a_start_and_pods_and_their_makers_once_at_a_stop() {
     assert_eq!(stop, ["GET pods", "GET replicasets"]);
     assert_eq!(stage.status().phase, Some(Phase::Stopped));
     stage.edit_spec(|spec| spec["desiredStatus"] = "Running".into());
-    stage.pass().await.unwrap();
-    stage.cluster();
-    stage.get_ready();
-    stage.pass().await.unwrap();
-    assert_eq!(stage.status().phase, Some(Phase::Running));
+    stage.run().await;
     assert_eq!(reads(&stage), Vec::<String>::new(), "next start");
 }
 

@@ -107,13 +107,24 @@ impl Stage {
     /// The same, started and ready, and everything settled.
     pub(crate) async fn with_running_demo() -> Self {
         let mut stage = Self::with_demo();
-        stage.pass().await.unwrap();
-        stage.cluster();
-        stage.get_ready();
-        stage.pass().await.unwrap();
+        stage.run().await;
         stage.sync();
         stage.server.take_calls();
         stage
+    }
+
+    /// A start without trouble, from the first pass to the pod that is ready.
+    pub(crate) async fn run(&mut self) {
+        self.pass().await.unwrap();
+        self.cluster();
+        self.get_ready();
+        self.pass().await.unwrap();
+        assert_eq!(self.status().phase, Some(Phase::Running));
+    }
+
+    /// How many pods the Deployment of `demo` is to have.
+    pub(crate) fn replicas(&self) -> Option<i32> {
+        self.child::<Deployment>()?.spec?.replicas
     }
 
     /// Lets all watches catch up.

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Most characters of a value that are shown: nobody has bounded it yet.
+const SHOWN: usize = 500;
+
 /// One broken rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -27,7 +30,10 @@ impl Violation {
     pub fn detail(&self) -> String {
         match self.value.as_str() {
             "" => self.message.clone(),
-            value => format!("{value:?} {}", self.message),
+            value => match value.char_indices().nth(SHOWN) {
+                None => format!("{value:?} {}", self.message),
+                Some((end, _)) => format!("{:?}… {}", &value[..end], self.message),
+            },
         }
     }
 }
@@ -47,6 +53,13 @@ impl Violations {
     /// `None` when nothing is broken.
     pub fn of(list: Vec<Violation>) -> Option<Self> {
         if list.is_empty() { None } else { Some(Self(list)) }
+    }
+
+    /// The same by the fields' names, entries of lists by their place.
+    #[must_use]
+    pub fn in_order(mut self) -> Self {
+        self.0.sort_by_cached_key(|violation| steps(&violation.field));
+        self
     }
 
     /// Each broken rule.
@@ -82,9 +95,31 @@ impl fmt::Display for Violations {
 
 impl std::error::Error for Violations {}
 
+/// Names and places from the object on.
+fn steps(field: &str) -> Vec<(usize, String)> {
+    let steps = field.split(['.', '[', ']']).filter(|step| !step.is_empty());
+    steps
+        .map(|step| match step.parse() {
+            Ok(place) => (place, String::new()),
+            Err(_) => (0, step.to_owned()),
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_long_value_the_beginning_is_shown() {
+        let told = |value: &str| Violation::new("spec.image", value, "is wrong").to_string();
+        let shown = "ß".repeat(SHOWN);
+        assert_eq!(told(&shown), format!(r#"spec.image: "{shown}" is wrong"#));
+        assert_eq!(
+            told(&format!("{shown}ß")),
+            format!(r#"spec.image: "{shown}"… is wrong"#)
+        );
+    }
 
     #[test]
     fn a_list_reads_as_one_message() {
@@ -95,6 +130,30 @@ mod tests {
         assert_eq!(
             Violations::of(list).unwrap().to_string(),
             r#"spec.image: "a\nb" is not allowed: choose another; spec.storage.size: is missing: set it"#
+        );
+    }
+
+    #[test]
+    fn they_can_be_told_in_the_order_of_the_fields() {
+        let of = |field: &&str| Violation::new(*field, "", "is wrong");
+        let fields = [
+            "spec.storage.size",
+            "spec.env[10].name",
+            "spec.env[2].name",
+            "spec.env",
+            "metadata.name",
+        ];
+        let list = Violations::of(fields.iter().map(of).collect()).unwrap();
+        let sorted: Vec<_> = list.in_order().iter().map(|it| it.field.clone()).collect();
+        assert_eq!(
+            sorted,
+            [
+                "metadata.name",
+                "spec.env",
+                "spec.env[2].name",
+                "spec.env[10].name",
+                "spec.storage.size"
+            ]
         );
     }
 

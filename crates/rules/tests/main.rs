@@ -7,6 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceTemplate};
+use kube::CustomResourceExt;
+use rules::schema::Schema;
 use rules::{References, Settings};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -42,7 +44,10 @@ fn left_over(path: &str, written: &Value, read: &Value) -> Vec<String> {
     }
 }
 
-fn strict<K: DeserializeOwned + Serialize>(written: &Value) -> K {
+fn strict<K: DeserializeOwned + Serialize + CustomResourceExt>(written: &Value) -> K {
+    let faults = Schema::of(&K::crd()).faults(&written["spec"], None);
+    let told: Vec<_> = faults.violations().map(ToString::to_string).collect();
+    assert_eq!(told, Vec::<String>::new());
     let object: K = serde_json::from_value(written.clone()).unwrap();
     let read = serde_json::to_value(&object).unwrap();
     assert_eq!(left_over("", written, &read), Vec::<String>::new());

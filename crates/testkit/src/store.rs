@@ -1,8 +1,8 @@
 //! Request on an object -> the object as an API server would keep it (pure): apply, merge, JSON patch, delete.
 //!
-//! Only what our processes rely on is modelled: generation and resourceVersion move when something changes and only
-//! then, a field that its applier leaves out is removed, ports of a Service are merged by number, uid and resourceVersion in a request are preconditions, and
-//! an object with finalizers outlives its deletion.
+//! Only what our processes rely on is modelled: generation and resourceVersion move when something changes and only then, a field
+//! that its applier leaves out is removed, ports of a Service are merged by number, uid and resourceVersion in a request are
+//! preconditions, and an object with finalizers outlives its deletion.
 
 use std::collections::BTreeMap;
 

@@ -29,7 +29,7 @@ pub(crate) fn template(
     let mut found = written(request, changes, |template: &WorkspaceTemplate| {
         rules::validate::template(&template.spec, settings)
     });
-    let is_new = request.is_create() && found.invalid.is_empty();
+    let is_new = request.is_create() && found.invalid.is_empty() && !request.is_refused;
     let template = is_new.then(|| request.object.clone().try_parse::<WorkspaceTemplate>());
     if let Some(Ok(template)) = template {
         let spec = &template.spec;
@@ -56,7 +56,8 @@ pub(crate) async fn profile(
         rules::validate::profile(&profile.spec)
     });
     // Nobody is asked about what is refused anyway.
-    if found.invalid.is_empty() && !by_us && !request.is_delete() && !changes.spec.is_empty() {
+    let is_refused = request.is_refused || !found.invalid.is_empty();
+    if !is_refused && !by_us && !request.is_delete() && !changes.spec.is_empty() {
         found.forbidden = secrets::out_of_reach(request, lookups).await?;
     }
     Ok(found)
@@ -76,7 +77,7 @@ fn written<K: DeserializeOwned>(
             invalid: rules(&object),
             ..Findings::default()
         },
-        Err(error) => unreadable(&error.to_string()),
+        Err(error) => unreadable(request, &error.to_string()),
     }
 }
 
@@ -91,7 +92,7 @@ pub(crate) async fn manager(
     let mut found = written(request, changes, |manager: &WorkspaceManager| {
         rules::validate::manager(manager, settings)
     });
-    if found.invalid.is_empty() && changes.spec.contains("routing") {
+    if found.invalid.is_empty() && !request.is_refused && changes.spec.contains("routing") {
         found.warnings.extend(moves(request, lookups).await);
     }
     found

@@ -5,6 +5,7 @@ pub mod args;
 mod catalogue;
 pub mod certs;
 mod changes;
+mod complete;
 mod disks;
 mod fair;
 mod findings;
@@ -27,6 +28,7 @@ mod shares;
 mod usage;
 mod verdict;
 mod vouched;
+pub mod weight;
 mod workspace;
 
 pub use accounts::Accounts;

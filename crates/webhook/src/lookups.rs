@@ -177,13 +177,17 @@ impl Lookups {
         self.may_on_workspace(request, verb, &request.name).await
     }
 
-    /// Whether who asks holds `verb` on that workspace of the request's namespace.
+    /// Whether who asks holds `verb` on that workspace of the request's namespace; on any, where it has no name yet. Nobody holds
+    /// anything on what cannot be there, and nobody is asked for it.
     pub(crate) async fn may_on_workspace(
         &self,
         request: &Request,
         verb: &'static str,
         name: &str,
     ) -> Result<bool, LookupError> {
+        if !name.is_empty() && !rules::names::is_dns_1123_subdomain(name) {
+            return Ok(false);
+        }
         let right = Right {
             verb,
             group: api::names::GROUP,

@@ -1,31 +1,75 @@
-//! Request -> texts that the schema is about to refuse by a bare pattern, in words (pure).
+//! Request -> what the schema is about to refuse, in words (pure).
 //!
 //! The API server checks the schema between the mutating webhooks and the validating ones, so this is part of the former. It refuses
-//! nothing that the schema would not: what was stored before a pattern came stays, as there.
+//! nothing that would be stored otherwise: what was stored before a rule of the schema came stays, as there.
 
 use std::sync::LazyLock;
 
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceTemplate};
 use kube::CustomResourceExt as _;
-use rules::Violations;
-use rules::patterns::Patterns;
+use kube::api::DynamicObject;
+use rules::Violation;
+use rules::schema::{Faults, Schema};
 
+use crate::findings::Findings;
 use crate::kind::Kind;
-use crate::review::{Refusal, Request};
+use crate::review::Request;
 
-/// All such texts at once; `None` where there are none.
-pub(crate) fn refusal(request: &Request) -> Option<Refusal> {
-    let stored = request.old.as_ref().map(|old| &old.data["spec"]);
-    let found = of(request.kind).broken(&request.object.data["spec"], stored);
-    Violations::of(found).map(Refusal::Invalid)
+/// All that is wrong in that way.
+pub(crate) struct Malformed {
+    spec: Faults,
+    name: Option<Violation>,
 }
 
-fn of(kind: Kind) -> &'static Patterns {
-    static WORKSPACE: LazyLock<Patterns> = LazyLock::new(|| Patterns::of(&Workspace::crd()));
-    static TEMPLATE: LazyLock<Patterns> = LazyLock::new(|| Patterns::of(&WorkspaceTemplate::crd()));
-    static MANAGER: LazyLock<Patterns> = LazyLock::new(|| Patterns::of(&WorkspaceManager::crd()));
-    static PROFILE: LazyLock<Patterns> = LazyLock::new(|| Patterns::of(&WorkspaceExecutionProfile::crd()));
-    static SHARE: LazyLock<Patterns> = LazyLock::new(|| Patterns::of(&WorkspaceShare::crd()));
+impl Malformed {
+    pub(crate) fn of(request: &Request) -> Self {
+        let stored = request.old.as_ref().map(|old| &old.data["spec"]);
+        Self {
+            spec: of(request.kind).faults(&request.object.data["spec"], stored),
+            name: name(request),
+        }
+    }
+
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.spec.is_empty() && self.name.is_none()
+    }
+
+    /// The object as the other rules can judge it; `None` where there may be more that cannot be read.
+    pub(crate) fn mended(&self, object: &DynamicObject) -> Option<DynamicObject> {
+        if !self.spec.are_all() {
+            return None;
+        }
+        let mut mended = object.clone();
+        self.spec.mend(&mut mended.data["spec"]);
+        Some(mended)
+    }
+
+    /// This beside what else was found, without what that says of the same values.
+    pub(crate) fn beside(self, mut rest: Findings) -> Findings {
+        for list in [&mut rest.forbidden, &mut rest.invalid, &mut rest.out_of_bounds] {
+            list.retain(|it| !self.spec.tell_of(it) && self.name.as_ref() != Some(it));
+        }
+        rest.invalid.extend(self.name);
+        rest.invalid.extend(self.spec.violations().cloned());
+        rest
+    }
+}
+
+/// A name that is refused by an expression. Where the API server makes the name, it is not known yet.
+fn name(request: &Request) -> Option<Violation> {
+    let name = Some(request.name.as_str()).filter(|name| !name.is_empty() && request.is_create())?;
+    match request.kind {
+        Kind::Workspace => rules::checks::name(name).into_iter().next(),
+        Kind::Template | Kind::Manager | Kind::Profile | Kind::Share => rules::checks::object_name(name),
+    }
+}
+
+fn of(kind: Kind) -> &'static Schema {
+    static WORKSPACE: LazyLock<Schema> = LazyLock::new(|| Schema::of(&Workspace::crd()));
+    static TEMPLATE: LazyLock<Schema> = LazyLock::new(|| Schema::of(&WorkspaceTemplate::crd()));
+    static MANAGER: LazyLock<Schema> = LazyLock::new(|| Schema::of(&WorkspaceManager::crd()));
+    static PROFILE: LazyLock<Schema> = LazyLock::new(|| Schema::of(&WorkspaceExecutionProfile::crd()));
+    static SHARE: LazyLock<Schema> = LazyLock::new(|| Schema::of(&WorkspaceShare::crd()));
     match kind {
         Kind::Workspace => &WORKSPACE,
         Kind::Template => &TEMPLATE,
@@ -47,10 +91,12 @@ mod tests {
     }
 
     fn told(request: &Request) -> String {
-        match refusal(request) {
-            Some(Refusal::Invalid(found)) => found.to_string(),
-            other => format!("{other:?}"),
-        }
+        let found: Vec<_> = Malformed::of(request)
+            .spec
+            .violations()
+            .map(ToString::to_string)
+            .collect();
+        found.join("; ")
     }
 
     #[test]
@@ -84,18 +130,44 @@ mod tests {
             ),
         ] {
             let said = told(&create("alice", &json!({"metadata": {}, "spec": spec})).about(kind));
-            assert!(said.starts_with(beginning), "{said}");
+            assert!(said.contains(beginning), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_told_of_when_the_object_is_made() {
+        let said = |request: &Request| name(request).map(|it| it.to_string());
+        let named = |name: &str| json!({"metadata": {"name": name}, "spec": {"displayName": "d"}});
+        for (kind, text, expected) in [
+            (
+                Kind::Workspace,
+                "1lab",
+                r#"metadata.name: "1lab" is not a valid name: use at most 50 lower-case letters, digits and '-', starting with a letter and ending with a letter or digit"#,
+            ),
+            (
+                Kind::Template,
+                "My_Template",
+                r#"metadata.name: "My_Template" is no name of an object: use at most 253 lower-case letters, digits, '-' and '.', with a letter or digit at both ends"#,
+            ),
+        ] {
+            let request = create("alice", &named(text)).about(kind);
+            assert_eq!(said(&request).as_deref(), Some(expected));
+            let again = update("alice", &named(text), &named(text)).about(kind);
+            assert_eq!(said(&again), None, "what is stored stays");
+        }
+        for (kind, fine) in [(Kind::Workspace, "lab"), (Kind::Template, "1.a-b")] {
+            assert_eq!(said(&create("alice", &named(fine)).about(kind)), None);
         }
     }
 
     #[test]
     fn what_was_stored_stays_and_what_is_new_is_refused() {
         let (good, bad) = (sized("1Gi", "d"), sized("10 GB", "d"));
-        assert_eq!(refusal(&create("alice", &good)), None);
-        assert_eq!(refusal(&update("alice", &bad, &sized("10 GB", "other"))), None);
+        assert_eq!(told(&create("alice", &good)), "");
+        assert_eq!(told(&update("alice", &bad, &sized("10 GB", "other"))), "");
         assert!(told(&update("alice", &good, &bad)).contains("10 GB"));
         assert!(told(&update("alice", &bad, &sized("11 GB", "d"))).contains("11 GB"));
-        assert_eq!(refusal(&update("alice", &bad, &good)), None);
+        assert_eq!(told(&update("alice", &bad, &good)), "");
     }
 
     #[test]
@@ -104,15 +176,15 @@ mod tests {
             let volumes: Vec<_> = paths.iter().map(|path| json!({"mountPath": path})).collect();
             json!({"metadata": {}, "spec": {"volumes": volumes}})
         };
-        let mut paths: Vec<_> = (0..200).map(|number| format!("data/{number}")).collect();
+        let mut paths: Vec<_> = (0..10).map(|number| format!("data/{number}")).collect();
         let stored = mounts(paths.clone());
         paths[0] = "/data/0".to_owned();
         paths.insert(0, "/first".to_owned());
-        assert_eq!(refusal(&update("alice", &stored, &mounts(paths.clone()))), None);
+        assert_eq!(told(&update("alice", &stored, &mounts(paths.clone()))), "");
         paths.push("late".to_owned());
         let said = told(&update("alice", &stored, &mounts(paths)));
         assert!(
-            said.starts_with(r#"spec.volumes[201].mountPath: "late" is no place in a container: "#)
+            said.starts_with(r#"spec.volumes[11].mountPath: "late" is no place in a container: "#)
                 && !said.contains("data/"),
             "{said}"
         );

@@ -13,7 +13,7 @@ use crate::kind::Kind;
 
 /// Why a body is no `AdmissionReview` that can be answered.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Malformed {
+pub(crate) enum ReviewError {
     /// Not JSON of the expected shape.
     #[error("the body is no AdmissionReview: {0}")]
     Json(#[from] serde_json::Error),
@@ -34,6 +34,9 @@ pub(crate) enum Malformed {
         api::names::GROUP
     )]
     Foreign,
+    /// To parse it may take more memory than there is.
+    #[error("the AdmissionReview holds too many values to be judged: write fewer fields and entries")]
+    Heavy,
     /// The request lacks the wanted or the stored object.
     #[error("the request has no {0}")]
     NoObject(&'static str),
@@ -54,34 +57,43 @@ pub(crate) struct Request {
     pub(crate) namespace: String,
     /// Name of the object; empty while the API server has yet to generate it.
     pub(crate) name: String,
+    /// It is refused whatever else is found: nobody is asked for what only counts of what would be stored.
+    pub(crate) is_refused: bool,
+    /// Bytes of the body.
+    pub(crate) size: usize,
     review: AdmissionRequest<DynamicObject>,
 }
 
 impl Request {
     /// Reads a request body.
-    pub(crate) fn parse(body: &[u8]) -> Result<Self, Malformed> {
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, ReviewError> {
         let review: AdmissionReview<DynamicObject> = serde_json::from_slice(body)?;
         if review.types.api_version != META_API_VERSION_V1 || review.types.kind != META_KIND {
-            return Err(Malformed::Version {
+            return Err(ReviewError::Version {
                 kind: review.types.kind,
                 version: review.types.api_version,
             });
         }
         let mut request: AdmissionRequest<DynamicObject> =
-            review.try_into().map_err(|_| Malformed::NoRequest)?;
+            review.try_into().map_err(|_| ReviewError::NoRequest)?;
         let whole = request.sub_resource.as_deref().unwrap_or_default().is_empty();
         let kind = Kind::of(&request.resource.resource)
             .filter(|_| whole && request.resource.group == api::names::GROUP)
-            .ok_or(Malformed::Foreign)?;
-        let mut old = || request.old_object.take().ok_or(Malformed::NoObject("oldObject"));
+            .ok_or(ReviewError::Foreign)?;
+        let mut old = || {
+            request
+                .old_object
+                .take()
+                .ok_or(ReviewError::NoObject("oldObject"))
+        };
         let old = match request.operation {
             Operation::Create => None,
             Operation::Update | Operation::Delete => Some(old()?),
-            Operation::Connect => return Err(Malformed::Foreign),
+            Operation::Connect => return Err(ReviewError::Foreign),
         };
         let object = match (&request.operation, &old) {
             (Operation::Delete, Some(stored)) => stored.clone(),
-            _ => request.object.take().ok_or(Malformed::NoObject("object"))?,
+            _ => request.object.take().ok_or(ReviewError::NoObject("object"))?,
         };
         Ok(Self {
             kind,
@@ -94,8 +106,25 @@ impl Request {
             user: request.user_info.clone(),
             object,
             old,
+            is_refused: false,
+            size: body.len(),
             review: request,
         })
+    }
+
+    /// The same about `object`, which takes the place of one that is refused already.
+    pub(crate) fn refused_about(&self, object: DynamicObject) -> Self {
+        Self {
+            kind: self.kind,
+            object,
+            old: self.old.clone(),
+            user: self.user.clone(),
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            is_refused: true,
+            size: self.size,
+            review: self.review.clone(),
+        }
     }
 
     /// The same about another kind, for tests.
@@ -148,6 +177,9 @@ impl Request {
         response.into_review()
     }
 }
+
+/// Most broken rules that one answer tells: nobody has bounded the object yet.
+const MOST: usize = 200;
 
 /// What is answered to a request.
 #[derive(Debug, Clone, PartialEq)]
@@ -218,143 +250,22 @@ impl Refusal {
             message: violation.detail(),
             field: violation.field.clone(),
         };
-        Status::failure(&violations.to_string(), self.reason())
+        let mut told: Vec<_> = violations.iter().take(MOST).map(ToString::to_string).collect();
+        if violations.len() > MOST {
+            told.push(format!("and {} more", violations.len() - MOST));
+        }
+        Status::failure(&told.join("; "), self.reason())
             .with_code(code)
             .with_details(StatusDetails {
                 name: name.to_owned(),
                 group: api::names::GROUP.to_owned(),
                 kind: kind.name(),
                 uid: String::new(),
-                causes: violations.iter().map(cause).collect(),
+                causes: violations.iter().take(MOST).map(cause).collect(),
                 retry_after_seconds: 0,
             })
     }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::accounts::Accounts;
-
-    pub(crate) const OPERATOR: &str = "system:serviceaccount:sys:op";
-    pub(crate) const GATEWAY: &str = "system:serviceaccount:sys:gw";
-    pub(crate) const COLLECTOR: &str = "system:serviceaccount:kube-system:generic-garbage-collector";
-
-    pub(crate) fn accounts() -> Accounts {
-        Accounts {
-            operator: OPERATOR.to_owned(),
-            gateway: GATEWAY.to_owned(),
-            controllers: vec![COLLECTOR.to_owned()],
-        }
-    }
-
-    pub(crate) fn body(user: &str, operation: &str, old: &Value, new: &Value) -> Value {
-        json!({
-            "apiVersion": "admission.k8s.io/v1",
-            "kind": "AdmissionReview",
-            "request": {
-                "uid": "r-1",
-                "kind": {"group": "workspaces.jupyter.org", "version": "v1alpha1", "kind": "Workspace"},
-                "resource": {"group": "workspaces.jupyter.org", "version": "v1alpha1", "resource": "workspaces"},
-                "name": "demo",
-                "namespace": "team",
-                "operation": operation,
-                "userInfo": {"username": user, "groups": ["system:authenticated"]},
-                "object": new,
-                "oldObject": old,
-                "dryRun": false,
-            },
-        })
-    }
-
-    pub(crate) fn create(user: &str, new: &Value) -> Request {
-        Request::parse(body(user, "CREATE", &Value::Null, new).to_string().as_bytes()).unwrap()
-    }
-
-    pub(crate) fn update(user: &str, old: &Value, new: &Value) -> Request {
-        Request::parse(body(user, "UPDATE", old, new).to_string().as_bytes()).unwrap()
-    }
-
-    pub(crate) fn delete(user: &str, stored: &Value) -> Request {
-        Request::parse(body(user, "DELETE", stored, &Value::Null).to_string().as_bytes()).unwrap()
-    }
-
-    #[test]
-    fn what_is_no_review_of_a_workspace_is_refused() {
-        let good = body(
-            "alice",
-            "CREATE",
-            &Value::Null,
-            &json!({"metadata": {"name": "demo"}}),
-        );
-        assert!(Request::parse(good.to_string().as_bytes()).is_ok());
-        let changed = |pointer: &str, value: Value| {
-            let mut body = good.clone();
-            *body.pointer_mut(pointer).unwrap() = value;
-            Request::parse(body.to_string().as_bytes())
-                .map(drop)
-                .unwrap_err()
-                .to_string()
-        };
-        assert!(changed("/apiVersion", json!("admission.k8s.io/v1beta1")).contains("v1beta1"));
-        assert!(changed("/kind", json!("Pod")).contains("Pod"));
-        assert!(changed("/request", Value::Null).contains("no request"));
-        assert!(changed("/request/operation", json!("CONNECT")).contains("created, updated or deleted"));
-        assert!(changed("/request/operation", json!("DELETE")).contains("oldObject"));
-        assert!(changed("/request/operation", json!("UPDATE")).contains("oldObject"));
-        assert!(changed("/request/object", Value::Null).contains("object"));
-        assert!(changed("/request/resource/resource", json!("pods")).contains("workspaces.jupyter.org"));
-        assert!(changed("/request/resource/group", json!("apps")).contains("workspaces.jupyter.org"));
-        assert!(Request::parse(b"").is_err());
-        assert!(Request::parse("[".repeat(100_000).as_bytes()).is_err());
-    }
-
-    #[test]
-    fn a_deletion_is_about_the_stored_object() {
-        let stored = json!({"metadata": {"name": "stored", "annotations": {"a": "b"}}});
-        let body = body("alice", "DELETE", &stored, &Value::Null);
-        let request = Request::parse(body.to_string().as_bytes()).unwrap();
-        assert!(request.is_delete() && !request.is_create());
-        assert_eq!(request.name, "stored");
-        assert_eq!(request.object, request.old.unwrap());
-    }
-
-    #[test]
-    fn a_refusal_carries_one_cause_per_broken_rule() {
-        let request = create("alice", &json!({"metadata": {"name": "demo"}}));
-        let violations = Violations::of(vec![
-            Violation::new("spec.image", "evil", "is not allowed"),
-            Violation::new("spec.port", "80", "is no port"),
-        ]);
-        let answer = Answer::Refuse(Refusal::Invalid(violations.unwrap()));
-        let review = serde_json::to_value(request.respond(answer)).unwrap();
-        assert_eq!(
-            review,
-            json!({
-                "apiVersion": "admission.k8s.io/v1",
-                "kind": "AdmissionReview",
-                "response": {
-                    "uid": "r-1",
-                    "allowed": false,
-                    "status": {
-                        "status": "Failure",
-                        "code": 422,
-                        "reason": "Invalid",
-                        "message": "spec.image: \"evil\" is not allowed; spec.port: \"80\" is no port",
-                        "details": {
-                            "name": "demo",
-                            "group": "workspaces.jupyter.org",
-                            "kind": "Workspace",
-                            "causes": [
-                                {"reason": "FieldValueInvalid", "field": "spec.image", "message": "\"evil\" is not allowed"},
-                                {"reason": "FieldValueInvalid", "field": "spec.port", "message": "\"80\" is no port"},
-                            ],
-                        },
-                    },
-                },
-            })
-        );
-    }
-}
+pub(crate) mod tests;

@@ -20,14 +20,13 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
+use crate::complete::complete;
 use crate::fair::Room;
-use crate::kind::Kind;
-use crate::lookups::{LookupError, Lookups};
+use crate::lookups::Lookups;
 use crate::metrics::Metrics;
-use crate::mutate::{Known, mutate};
-use crate::review::{Answer, Malformed, Refusal, Request};
+use crate::review::{Answer, Refusal, Request, ReviewError};
 use crate::verdict::{Rules, verdict};
-use crate::{malformed, shares, vouched};
+use crate::weight::{HEAVIEST, weight};
 
 /// An update carries two objects. A workspace within its schema and Kubernetes' own limit on annotations stays far below 1 MiB;
 /// what is larger is malformed, and is seen here before the schema is checked.
@@ -38,16 +37,19 @@ const DECISION_TIME: Duration = Duration::from_secs(4);
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// Requests being read or decided; where more are asked, each address gets as many.
 const MAX_CONCURRENT: usize = 64;
-/// Bodies being decided, in [`UNIT`]s: parsed, one takes up to twenty times its size, and all must fit the pod's memory limit.
-/// Eight of the largest, or as many usual ones as may be read: those never wait for large ones that are slow to decide, unless
-/// these are as large as they can be.
-const MAX_PARSED: usize = 8 * MAX_BODY / UNIT;
+/// Weight of the bodies being decided, in [`UNIT`]s: one of many small maps takes two hundred times its size, and more. The pod's
+/// memory limit is 512 MiB: 60 for the process, 128 for the bodies being read, 256 for those being decided, 68 to spare. Two of the
+/// heaviest, or as many usual ones as may be read: those never wait for heavy ones that are slow to decide, unless these are as heavy
+/// as they can be.
+const MAX_PARSED: usize = 2 * HEAVIEST / UNIT;
 /// In bytes.
 const UNIT: usize = 4 * 1024;
 /// Reading a body; who sends slower must not keep others waiting.
 const READ_TIME: Duration = Duration::from_secs(2);
 /// Most addresses that are named in the log.
 const MAX_NOTED: usize = 256;
+/// Most characters of a name that are shown: those of the longest that an object can have.
+const MAX_NAME: usize = 253;
 
 #[derive(Clone)]
 struct Context {
@@ -58,11 +60,40 @@ struct Context {
     seen: Arc<Mutex<BTreeSet<IpAddr>>>,
 }
 
+/// Which of the two is asked.
+#[derive(Clone, Copy)]
+enum Webhook {
+    Mutate,
+    Validate,
+}
+
+impl Webhook {
+    async fn decide(self, request: &Request, context: &Context) -> Answer {
+        match self {
+            Self::Mutate => complete(request, &context.rules, &context.lookups).await,
+            Self::Validate => verdict(request, &context.rules, &context.lookups).await,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Mutate => "mutate",
+            Self::Validate => "validate",
+        }
+    }
+}
+
 /// `/mutate` and `/validate` as a value, so that tests need no socket.
 pub fn router(rules: Rules, lookups: Lookups, metrics: Metrics) -> Router {
     Router::new()
-        .route("/mutate", post(handle_mutate))
-        .route("/validate", post(handle_validate))
+        .route(
+            "/mutate",
+            post(|context, peer, body| answer(Webhook::Mutate, context, peer, body)),
+        )
+        .route(
+            "/validate",
+            post(|context, peer, body| answer(Webhook::Validate, context, peer, body)),
+        )
         .with_state(Context {
             rules: Arc::new(rules),
             lookups,
@@ -95,30 +126,40 @@ async fn read(body: Body) -> Result<Bytes, StatusCode> {
     }
 }
 
-/// Memory for a body while it is decided.
+/// Memory for a body while it is decided, unless it may take more than any.
 async fn place<'a>(context: &'a Context, body: &Bytes) -> Option<SemaphorePermit<'a>> {
-    let units = u32::try_from(body.len().div_ceil(UNIT)).ok()?;
+    let weight = Some(weight(body)).filter(|weight| *weight <= HEAVIEST)?;
+    let units = u32::try_from(weight.div_ceil(UNIT)).ok()?;
     context.parsed.acquire_many(units).await.ok()
 }
 
-async fn handle_mutate(
+async fn answer(
+    webhook: Webhook,
     State(context): State<Context>,
     peer: Option<Extension<Peer>>,
     body: Body,
 ) -> Result<Response, StatusCode> {
     note(&context, peer);
     let body = read(body).await?;
-    let _place = place(&context, &body).await;
+    let place = place(&context, &body).await;
     let started = Instant::now();
-    let outcome = match Request::parse(&body) {
-        Ok(request) => {
-            let answer = in_time(completed(&request, &context.rules, &context.lookups)).await;
-            log_refusal(&request, &answer);
-            Ok((answer.label(), request.respond(answer)))
-        }
-        Err(malformed) => Err(malformed),
+    let outcome = match &place {
+        Some(_) => Box::pin(decided(webhook, &context, &body)).await,
+        None => Err(ReviewError::Heavy),
     };
-    Ok(finish("mutate", &context, started, outcome))
+    Ok(finish(webhook, &context, started, outcome))
+}
+
+/// Verdict and answer.
+async fn decided(
+    webhook: Webhook,
+    context: &Context,
+    body: &[u8],
+) -> Result<(&'static str, AdmissionReview<DynamicObject>), ReviewError> {
+    let request = Request::parse(body)?;
+    let answer = in_time(webhook.decide(&request, context)).await;
+    log_refusal(&request, &answer);
+    Ok((answer.label(), request.respond(answer)))
 }
 
 /// Names each address that asks, once: an administrator who wants to let the API server in alone learns its own from that.
@@ -130,61 +171,23 @@ fn note(context: &Context, peer: Option<Extension<Peer>>) {
     }
 }
 
-async fn completed(request: &Request, rules: &Rules, lookups: &Lookups) -> Answer {
-    // Before anybody is asked anything: the schema would refuse it whatever they say.
-    if let Some(refusal) = malformed::refusal(request) {
-        return Answer::Refuse(refusal);
-    }
-    match known(request, lookups).await {
-        Ok(known) => mutate(request, &known, rules.accounts()),
-        Err(error) => Answer::Refuse(error.into()),
-    }
-}
-
-async fn known(request: &Request, lookups: &Lookups) -> Result<Known, LookupError> {
-    Ok(match request.kind {
-        Kind::Share => Known {
-            binding: shares::binding(request, lookups).await?,
-            ..Known::default()
-        },
-        Kind::Workspace => Known {
-            template_uid: vouched::template_uid(request, lookups).await?,
-            ..Known::default()
-        },
-        Kind::Template | Kind::Manager | Kind::Profile => Known::default(),
-    })
-}
-
-async fn handle_validate(
-    State(context): State<Context>,
-    peer: Option<Extension<Peer>>,
-    body: Body,
-) -> Result<Response, StatusCode> {
-    note(&context, peer);
-    let body = read(body).await?;
-    let _place = place(&context, &body).await;
-    let started = Instant::now();
-    let outcome = match Request::parse(&body) {
-        Ok(request) => {
-            let answer = in_time(verdict(&request, &context.rules, &context.lookups)).await;
-            log_refusal(&request, &answer);
-            Ok((answer.label(), request.respond(answer)))
-        }
-        Err(malformed) => Err(malformed),
-    };
-    Ok(finish("validate", &context, started, outcome))
-}
-
 fn log_refusal(request: &Request, answer: &Answer) {
     if let Answer::Refuse(refusal) = answer {
         tracing::info!(
             kind = request.kind.name(),
             namespace = request.namespace,
-            name = request.name,
+            name = shown(&request.name),
             reason = refusal.reason(),
             "a request is refused"
         );
     }
+}
+
+/// The beginning of a name, which may be no name.
+fn shown(name: &str) -> &str {
+    name.char_indices()
+        .nth(MAX_NAME)
+        .map_or(name, |(end, _)| &name[..end])
 }
 
 async fn in_time(answer: impl Future<Output = Answer>) -> Answer {
@@ -195,10 +198,10 @@ async fn in_time(answer: impl Future<Output = Answer>) -> Answer {
 }
 
 fn finish(
-    webhook: &'static str,
+    webhook: Webhook,
     context: &Context,
     started: Instant,
-    outcome: Result<(&'static str, AdmissionReview<DynamicObject>), Malformed>,
+    outcome: Result<(&'static str, AdmissionReview<DynamicObject>), ReviewError>,
 ) -> Response {
     let (verdict, response) = match outcome {
         Ok((verdict, review)) => (verdict, Json(review).into_response()),
@@ -207,6 +210,19 @@ fn finish(
             (StatusCode::BAD_REQUEST, malformed.to_string()).into_response(),
         ),
     };
-    context.metrics.count(webhook, verdict, started.elapsed());
+    context.metrics.count(webhook.word(), verdict, started.elapsed());
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_is_too_long_for_a_name_the_beginning_is_shown() {
+        assert_eq!(shown("lab"), "lab");
+        let longest = "n".repeat(MAX_NAME);
+        assert_eq!(shown(&longest), longest);
+        assert_eq!(shown(&"ß".repeat(MAX_NAME + 1)), "ß".repeat(MAX_NAME));
+    }
 }

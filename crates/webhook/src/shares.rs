@@ -58,7 +58,7 @@ pub(crate) async fn judge(
     }
     let share: WorkspaceShare = match request.object.clone().try_parse() {
         Ok(share) => share,
-        Err(error) => return Ok(no_time(request).unwrap_or_else(|| unreadable(&error.to_string()))),
+        Err(error) => return Ok(no_time(request).unwrap_or_else(|| unreadable(request, &error.to_string()))),
     };
     let workspace = lookups
         .workspace(&request.namespace, &share.spec.workspace_ref)
@@ -109,7 +109,7 @@ fn newly_wrong(request: &Request, share: &WorkspaceShare) -> Vec<Violation> {
 /// The schema takes times that no program here can hold.
 fn no_time(request: &Request) -> Option<Findings> {
     let written = request.object.data["spec"]["expiresAt"].as_str()?;
-    let wrong = rules::checks::end_of_share("spec.expiresAt", written)?;
+    let wrong = rules::checks::time("spec.expiresAt", written)?;
     Some(Findings {
         invalid: vec![wrong],
         ..Findings::default()

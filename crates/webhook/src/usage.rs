@@ -130,11 +130,9 @@ fn references<'a>(workspace: &'a Workspace, template: Option<&WorkspaceTemplate>
     ]
     .into_iter()
     .filter_map(|(field, kind, name)| {
-        Some(Reference {
-            field,
-            kind,
-            name: name?,
-        })
+        // There is nothing to use by a name that no object can have.
+        let name = name.filter(|name| rules::names::is_dns_1123_subdomain(name))?;
+        Some(Reference { field, kind, name })
     })
     .collect()
 }

@@ -34,6 +34,11 @@ impl Rules {
         }
     }
 
+    /// What happens to a workspace outside of its template's bounds.
+    pub(crate) fn enforcement(&self) -> Enforcement {
+        self.enforcement
+    }
+
     /// Processes with rights of their own.
     pub(crate) fn accounts(&self) -> &Accounts {
         &self.accounts
@@ -48,7 +53,12 @@ pub(crate) async fn verdict(request: &Request, rules: &Rules, lookups: &Lookups)
     }
 }
 
-async fn judge(request: &Request, rules: &Rules, lookups: &Lookups) -> Result<Findings, LookupError> {
+/// What is found out about a request.
+pub(crate) async fn judge(
+    request: &Request,
+    rules: &Rules,
+    lookups: &Lookups,
+) -> Result<Findings, LookupError> {
     let changes = Changes::of(request);
     if rules.accounts.admits_unjudged(request, &changes) {
         return Ok(Findings::default());

@@ -26,7 +26,7 @@ pub(crate) async fn judge(
     }
     let workspace: Workspace = match request.object.clone().try_parse() {
         Ok(workspace) => workspace,
-        Err(error) => return Ok(unreadable(&error.to_string())),
+        Err(error) => return Ok(unreadable(request, &error.to_string())),
     };
     let all = is_to_be_judged(request, changes);
     if let Some(too_large) = rules::validate::spec_size(&workspace.spec).filter(|_| all) {
@@ -62,7 +62,7 @@ pub(crate) async fn judge(
     };
     found.extend(referred.judge(request, changes, &workspace, settings));
     // Many calls, perhaps: only for what would be stored.
-    let may_read_more = all || usage::opens(request, changes);
+    let may_read_more = (all || usage::opens(request, changes)) && !request.is_refused;
     if may_read_more && !by_us && found.forbidden.is_empty() && found.invalid.is_empty() {
         let known = reach::Known {
             template: referred.template.as_ref(),
@@ -97,8 +97,12 @@ async fn deletion(
     })
 }
 
-/// What is said of an object that its own type does not describe. The schema refuses it, too.
-pub(crate) fn unreadable(why: &str) -> Findings {
+/// What is said of an object that its own type does not describe. The schema refuses it, too, and what it has to say of it then is
+/// said already.
+pub(crate) fn unreadable(request: &Request, why: &str) -> Findings {
+    if request.is_refused {
+        return Findings::default();
+    }
     invalid(Violation::new("spec", "", format!("cannot be read: {why}")))
 }
 

@@ -114,6 +114,10 @@ impl Webhook {
         self.review("/mutate", review(user, &Value::Null, new)).await
     }
 
+    pub(crate) async fn mutate_update(&self, user: &str, old: &Value, new: &Value) -> Answer {
+        self.review("/mutate", review(user, old, new)).await
+    }
+
     /// Access reviews that the webhook has asked for, as `user verb resource name`.
     pub(crate) fn asked(&self) -> Vec<String> {
         let about = |body: &Value| {

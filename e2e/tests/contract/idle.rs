@@ -73,7 +73,7 @@ async fn a_timeout_is_held_to_the_template_s_bounds_and_equal_passes() -> anyhow
         .await?;
     // The definition's own bounds.
     scene
-        .refuses(minutes(0), &[FIELD, "greater than or equal to 1"])
+        .refuses(minutes(0), &[FIELD, "\"0\" is less than the minimum 1"])
         .await?;
     let blind = json!({"detection": {"httpGet": {"path": "/healthz"}}});
     scene.refuses(blind, &["lastActivityTimestamp"]).await?;

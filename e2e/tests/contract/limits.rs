@@ -34,7 +34,7 @@ async fn a_start_timeout_is_held_to_the_template_s_bounds_and_shows_what_counts(
             r#""61" is more than the template's maximum 60: choose at most 60 minutes"#,
         ),
         // The definition's own bounds.
-        (0, "greater than or equal to 1"),
+        (0, r#""0" is less than the minimum 1: choose 1 to 525600"#),
     ] {
         let lab = template::workspace(&scratch, "lab", &minutes(given))?;
         let said = template::refusal(&alice, &lab).await.unwrap_or_default();

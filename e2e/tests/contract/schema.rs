@@ -40,7 +40,7 @@ async fn malformed_workspaces_are_refused_with_the_field_s_path() -> anyhow::Res
         (
             &*"n".repeat(51),
             json!({"displayName": "x"}),
-            Some("50 characters"),
+            Some("use at most 50 lower-case letters"),
         ),
         ("empty", json!({"displayName": ""}), Some("spec.displayName")),
         (

@@ -15,7 +15,7 @@ use std::{
 use anyhow::Context as _;
 use api::{
     Workspace, names,
-    workspace::{DesiredStatus, Phase, UpdatePolicy},
+    workspace::{Phase, UpdatePolicy},
 };
 use e2e::{
     Environment,
@@ -181,13 +181,8 @@ async fn nobody_was_restarted(scratch: &Scratch, before: &[String]) -> anyhow::R
 
 async fn restart(scratch: &Scratch, name: &str) -> anyhow::Result<Pod> {
     let workspaces = scratch.api::<Workspace>();
-    for (desired, phase) in [
-        (DesiredStatus::Stopped, Phase::Stopped),
-        (DesiredStatus::Running, Phase::Running),
-    ] {
-        workspace::set(&workspaces, name, json!({"desiredStatus": desired})).await?;
-        workspace::reached(&workspaces, name, phase).await?;
-    }
+    workspace::stop(&workspaces, name).await?;
+    workspace::start(&workspaces, name).await?;
     pod(scratch, name).await
 }
 

@@ -2,17 +2,19 @@
 
 mod another_build;
 mod away;
+mod defaults;
 mod keys;
 mod load;
 mod outage;
 mod replicas;
+mod required;
 mod starts;
 mod untold;
 mod upgrade;
 
 use std::time::Duration;
 
-use api::workspace::{DesiredStatus, Phase};
+use api::workspace::Phase;
 use e2e::{
     cluster::{self, Scratch},
     http::Person,
@@ -24,7 +26,6 @@ use kube::{
     api::{DeleteParams, PostParams},
 };
 use reqwest::{Method, StatusCode};
-use serde_json::json;
 
 /// Tests of this binary kill the same pods, so they take turns.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -148,7 +149,6 @@ async fn workspaces_and_sessions_outlive_the_pods_of_operator_webhook_and_gatewa
     // The workspace itself never noticed.
     let after = alice.get("ws").await?;
     assert_eq!(workspace::run_id(&after)?, workspace::run_id(&before)?);
-    workspace::set(&alice, "ws", json!({"desiredStatus": DesiredStatus::Stopped})).await?;
-    workspace::reached(&alice, "ws", Phase::Stopped).await?;
+    workspace::stop(&alice, "ws").await?;
     scratch.finish().await
 }

@@ -2,14 +2,16 @@
 
 use std::{
     fs,
-    panic::{AssertUnwindSafe, resume_unwind},
     process::{Child, Command},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
-use e2e::{Environment, cluster::Scratch, http::Person, release, socket, wait, workspace};
-use futures::{FutureExt as _, StreamExt as _};
+use e2e::{
+    Environment, afterwards::and_in_any_case, cluster::Scratch, http::Person, release, socket, wait,
+    workspace,
+};
+use futures::StreamExt as _;
 use reqwest::{Method, StatusCode, Url, header};
 use tokio::{task::JoinHandle, time::sleep};
 
@@ -126,11 +128,7 @@ async fn while_the_api_server_stands_still_decisions_hold_for_the_stated_time_an
     let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
     let other = workspace::url(&workspace::running(&scratch, "other").await?)?;
     release::upgrade(&[&format!("gateway.maxStalenessSeconds={MAX_STALENESS}")]).await?;
-    let done = AssertUnwindSafe(Box::pin(outlasts(&url, &other)))
-        .catch_unwind()
-        .await;
-    release::upgrade(&[]).await?;
-    done.unwrap_or_else(|panic| resume_unwind(panic))?;
+    and_in_any_case(Box::pin(outlasts(&url, &other)), release::upgrade(&[])).await?;
     scratch.finish().await
 }
 

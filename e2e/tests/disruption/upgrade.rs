@@ -1,17 +1,15 @@
 //! Another operator with other settings takes over: running pods stay as they are.
 
-use std::panic::{AssertUnwindSafe, resume_unwind};
-
 use api::{
     Workspace, names,
-    workspace::{DesiredStatus, Phase, UpdatePolicy},
+    workspace::{Phase, UpdatePolicy},
 };
 use e2e::{
     Environment,
+    afterwards::and_in_any_case,
     cluster::{self, Scratch},
     wait, workspace,
 };
-use futures::FutureExt as _;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{ConfigMap, Pod},
@@ -100,15 +98,8 @@ async fn another_operator_with_other_settings_restarts_nobody_and_lists_nothing_
     });
     let record = json!({"metadata": {"annotations": {names::STARTED_FROM: first.to_string()}}});
     merge(&deployments, "workspace-old", record).await?;
-    let outcome = AssertUnwindSafe(take_over(&scratch, &before, &other, &resources))
-        .catch_unwind()
-        .await;
-    // In any case: other tests follow.
-    settle_on(&usual).await?;
-    match outcome {
-        Ok(outcome) => outcome?,
-        Err(panic) => resume_unwind(panic),
-    }
+    let taken_over = take_over(&scratch, &before, &other, &resources);
+    and_in_any_case(Box::pin(taken_over), settle_on(&usual)).await?;
     scratch.finish().await
 }
 
@@ -141,20 +132,8 @@ async fn take_over(
         assert_eq!(&pod(scratch, name).await?.uid(), before, "{name}");
     }
     // The control: these settings do matter to whoever starts now.
-    workspace::set(
-        &workspaces,
-        "new",
-        json!({"desiredStatus": DesiredStatus::Stopped}),
-    )
-    .await?;
-    workspace::reached(&workspaces, "new", Phase::Stopped).await?;
-    workspace::set(
-        &workspaces,
-        "new",
-        json!({"desiredStatus": DesiredStatus::Running}),
-    )
-    .await?;
-    workspace::reached(&workspaces, "new", Phase::Running).await?;
+    workspace::stop(&workspaces, "new").await?;
+    workspace::start(&workspaces, "new").await?;
     let container = json!(pod(scratch, "new").await?.spec)["containers"][0].clone();
     assert_eq!(container["image"], json!(Environment::get()?.images.echo));
     assert_eq!(container["resources"]["limits"], resources["limits"]);

@@ -163,6 +163,7 @@ async fn a_websocket_needs_the_ticket_and_the_workspace_s_own_origin_and_ends_as
     for service in scratch.api::<Service>().list(&ListParams::default()).await? {
         let spec = service.spec.unwrap_or_default();
         assert_eq!(spec.type_.as_deref(), Some("ClusterIP"), "{spec:?}");
+        assert_eq!(spec.cluster_ip.as_deref(), Some("None"), "it takes no address");
         let ports: Vec<i32> = spec.ports.into_iter().flatten().map(|port| port.port).collect();
         assert_eq!(ports, [8888]);
     }

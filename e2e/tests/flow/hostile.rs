@@ -11,7 +11,7 @@ use e2e::{
     browser::Browser,
     cluster::{self, Scratch},
     http::Person,
-    wait, workspace,
+    workspace,
 };
 use kube::{Api, ResourceExt as _, api::PostParams};
 use reqwest::{Method, StatusCode, header};
@@ -30,14 +30,7 @@ async fn submits(browser: &Browser, fields: &str, target: &str) -> anyhow::Resul
         "done(''); const f = document.createElement('form'); f.method = 'post'; f.action = target; f.innerHTML = '{fields}'; document.body.append(f); f.submit()"
     );
     tries(browser, &script, target).await?;
-    wait::until("the form to be answered", wait::USUAL, || async {
-        let url = browser.page.current_url().await;
-        match url.map_err(|error| error.to_string())? {
-            url if url.as_str() == target => Ok(()),
-            url => Err(url.to_string()),
-        }
-    })
-    .await
+    browser.at(target, |url| url.as_str() == target).await
 }
 
 /// What a page can do without leaving, and what tells it that it got nothing. `target` ends in what the pod's log is searched for.

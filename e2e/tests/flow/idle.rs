@@ -20,7 +20,6 @@ use kube::{
     Api, ResourceExt as _,
     api::{ListParams, PostParams},
 };
-use serde_json::json;
 
 /// A kernel that computes for longer than the timeout, with a break until the next question.
 const LONG: &str = "__import__('time').sleep(80) or 42";
@@ -100,8 +99,7 @@ async fn stops_and_starts(
         "stopped {lasted:?} after its pod was ready"
     );
     told(scratch, name, reason::IDLE_STOPPED).await?;
-    workspace::set(alice, name, json!({"desiredStatus": "Running"})).await?;
-    let again = workspace::reached(alice, name, Phase::Running).await?;
+    let again = workspace::start(alice, name).await?;
     assert_eq!(again.status.and_then(|status| status.stopped_because), None);
     Ok(())
 }

@@ -88,19 +88,7 @@ pub(super) async fn cookies_reach_their_folder_alone(site: &Site, browser: &Brow
     for name in ["ws1", "ws10"] {
         let url = site.url(name)?;
         browser.page.goto(&format!("{url}api/status")).await?;
-        wait::until("the browser to be there", wait::USUAL, || async {
-            let at = browser
-                .page
-                .current_url()
-                .await
-                .map_err(|error| error.to_string())?;
-            if at.as_str().starts_with(&url) {
-                Ok(())
-            } else {
-                Err(at.to_string())
-            }
-        })
-        .await?;
+        browser.at(&url, |at| at.as_str().starts_with(&url)).await?;
         let cookies = browser.page.get_all_cookies().await?;
         let told = |name: &str| -> Vec<_> {
             let named = cookies.iter().filter(|cookie| cookie.name() == name);

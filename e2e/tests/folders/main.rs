@@ -4,10 +4,7 @@
 mod lab;
 mod paths;
 
-use std::{
-    panic::{AssertUnwindSafe, resume_unwind},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use api::{
@@ -16,12 +13,12 @@ use api::{
 };
 use e2e::{
     Environment,
+    afterwards::and_in_any_case,
     browser::Browser,
     cluster::{self, Scratch},
     http::Person,
     release, wait, workspace,
 };
-use futures::FutureExt as _;
 use jiff::Timestamp;
 use kube::{
     Api,
@@ -85,15 +82,13 @@ async fn people_work_in_folders_of_one_host_and_on_hosts_of_their_own_after_the_
         scratch,
     };
     let before = workspace::running(&site.scratch, "before").await?;
-    let outcome = AssertUnwindSafe(in_folders(&site, &before)).catch_unwind().await;
-    let begin = Instant::now();
-    // In any case: other tests follow.
-    release::upgrade(&[]).await?;
-    println!("back on hosts after {:?}", begin.elapsed());
-    match outcome {
-        Ok(outcome) => outcome?,
-        Err(panic) => resume_unwind(panic),
-    }
+    let back = async {
+        let begin = Instant::now();
+        release::upgrade(&[]).await?;
+        println!("back on hosts after {:?}", begin.elapsed());
+        Ok(())
+    };
+    and_in_any_case(Box::pin(in_folders(&site, &before)), back).await?;
     on_hosts_again(&site, &before).await?;
     site.scratch.finish().await
 }

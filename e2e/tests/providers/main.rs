@@ -3,21 +3,17 @@
 
 mod realm;
 
-use std::{
-    fs,
-    panic::{AssertUnwindSafe, resume_unwind},
-    time::Duration,
-};
+use std::{fs, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment,
+    afterwards::and_in_any_case,
     cluster::{self, Scratch},
     http::Person,
     release, wait, workspace,
 };
-use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api,
@@ -71,12 +67,12 @@ async fn people_of_two_providers_sign_in_side_by_side_and_none_is_taken_for_anot
     secrets
         .create(&PostParams::default(), &serde_json::from_value(secret)?)
         .await?;
-    let outcome = AssertUnwindSafe(Box::pin(with_both(&scratch, &partners, &edit)))
-        .catch_unwind()
-        .await;
-    release::upgrade(&[]).await?;
-    secrets.delete(name, &DeleteParams::default()).await?;
-    outcome.unwrap_or_else(|panic| resume_unwind(panic))?;
+    let back = async {
+        release::upgrade(&[]).await?;
+        secrets.delete(name, &DeleteParams::default()).await?;
+        Ok(())
+    };
+    and_in_any_case(Box::pin(with_both(&scratch, &partners, &edit)), back).await?;
     scratch.finish().await
 }
 

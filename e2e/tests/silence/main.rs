@@ -6,10 +6,7 @@ use std::{
 };
 
 use anyhow::ensure;
-use api::{
-    Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare,
-    workspace::{DesiredStatus, Phase},
-};
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, workspace::Phase};
 use e2e::{
     Environment,
     audit::{Call, Log},
@@ -183,13 +180,7 @@ async fn settle(scratch: &Scratch) -> anyhow::Result<()> {
     make("routed", by_objects, Phase::Running).await?;
     // Of a disk that no pod has asked for yet the cluster itself speaks again and again.
     make("stopped", json!({}), Phase::Running).await?;
-    workspace::set(
-        &workspaces,
-        "stopped",
-        json!({"desiredStatus": DesiredStatus::Stopped}),
-    )
-    .await?;
-    workspace::reached(&workspaces, "stopped", Phase::Stopped).await?;
+    workspace::stop(&workspaces, "stopped").await?;
     let routes = scratch.api::<Ingress>().list(&ListParams::default()).await?;
     ensure!(routes.items.len() == 1, "{} routes", routes.items.len());
 

@@ -223,7 +223,7 @@ fn person(clock: &Clock, sessions: &Sessions) -> Content {
         "1",
         identity,
         &tokens,
-        (clock.now(), sessions.limits().life),
+        clock.now()..clock.now() + sessions.limits().life,
     )
 }
 

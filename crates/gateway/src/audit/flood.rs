@@ -19,7 +19,7 @@ const MOST: usize = 10_000;
 
 /// Who was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum Whom {
     /// Nobody knows whom.
     Stranger,
     /// The person of a session.
@@ -57,10 +57,10 @@ impl Floods {
     }
 
     /// Whether this one gets its own record.
-    pub(super) fn admits(&mut self, who: Refused, now: Instant) -> bool {
+    pub(super) fn admits(&mut self, who: Whom, now: Instant) -> bool {
         let (table, key, more) = match who {
-            Refused::Stranger => (&mut self.strangers, 0, &mut self.more.strangers),
-            Refused::Session(id) => (
+            Whom::Stranger => (&mut self.strangers, 0, &mut self.more.strangers),
+            Whom::Session(id) => (
                 &mut self.sessions,
                 self.keys.hash_one(id),
                 &mut self.more.sessions,
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     fn stranger(floods: &mut Floods, now: Instant) -> bool {
-        floods.admits(Refused::Stranger, now)
+        floods.admits(Whom::Stranger, now)
     }
 
     #[test]
@@ -118,12 +118,12 @@ mod tests {
     fn neither_strangers_nor_one_session_use_up_another_s_budget() {
         let now = Instant::now();
         let mut floods = Floods::new(now);
-        let mallory = Refused::Session(RandomId::new().unwrap());
+        let mallory = Whom::Session(RandomId::new().unwrap());
         for _ in 0..1000 {
             stranger(&mut floods, now);
             floods.admits(mallory, now);
         }
-        let alice = Refused::Session(RandomId::new().unwrap());
+        let alice = Whom::Session(RandomId::new().unwrap());
         assert!(floods.admits(alice, now));
         let expected = More {
             strangers: 900,
@@ -131,7 +131,7 @@ mod tests {
         };
         assert_eq!(floods.take(), expected);
         for _ in 0..2 * MOST {
-            assert!(floods.admits(Refused::Session(RandomId::new().unwrap()), now));
+            assert!(floods.admits(Whom::Session(RandomId::new().unwrap()), now));
         }
         assert!(!floods.admits(mallory, now), "the others gave her a new budget");
     }

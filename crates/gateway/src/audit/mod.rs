@@ -21,7 +21,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use tokio::time::Instant;
 
 use self::chain::Chain;
-use self::flood::{Floods, Refused};
+use self::flood::{Floods, Whom};
 pub use self::record::{Place, Record, Who};
 use self::visits::{Visit, Visits};
 use crate::crypto::tokens::RandomId;
@@ -115,14 +115,14 @@ impl Audit {
     /// Somebody did not get a session. `reason`: one stable word.
     pub fn login_refused(&self, reason: &'static str) {
         self.0.metrics.sign_in(reason);
-        if self.has_room(Refused::Stranger) {
+        if self.has_room(Whom::Stranger) {
             self.tell(Record::LoginRefused { reason });
         }
     }
 
     /// Somebody is kept out for whom `issuer` vouches. `rule`: one stable word.
     pub(crate) fn not_admitted(&self, user: &str, issuer: &str, rule: &'static str) {
-        if self.has_room(Refused::Stranger) {
+        if self.has_room(Whom::Stranger) {
             self.tell(Record::NotAdmitted {
                 user: user.to_owned(),
                 issuer: issuer.to_owned(),
@@ -133,7 +133,7 @@ impl Audit {
 
     /// The token of a request does not count. `reason`: one stable word.
     pub(crate) fn token_refused(&self, reason: &'static str) {
-        if self.has_room(Refused::Stranger) {
+        if self.has_room(Whom::Stranger) {
             self.tell(Record::TokenRefused {
                 reason,
                 request: id::current(),
@@ -199,14 +199,14 @@ impl Audit {
     }
 
     /// Whether a refusal gets a record of its own.
-    fn has_room(&self, who: Refused) -> bool {
+    fn has_room(&self, who: Whom) -> bool {
         let mut floods = self.0.floods.lock().unwrap_or_else(PoisonError::into_inner);
         floods.admits(who, Instant::now())
     }
 
     /// Somebody who is signed in was not let in.
     pub(crate) fn denied(&self, session: &Session, host: &str, target: Option<&Target>, rule: &'static str) {
-        if self.has_room(Refused::Session(session.id)) {
+        if self.has_room(Whom::Session(session.id)) {
             self.tell(Record::Denied {
                 who: who(session),
                 host: host.to_owned(),

@@ -1,8 +1,8 @@
 //! a Lease that is touched every few seconds, and the same Lease as it is watched -> the index's age (IO).
 //!
 //! A heartbeat that came back says that all is seen that happened before it was sent, so the index of a healthy replica is up to
-//! a period and a round trip old. All replicas touch one Lease, each an annotation of its own, so that their account may write this one object and no
-//! other Lease.
+//! a period and a round trip old. All replicas touch one Lease, each an annotation of its own, so that their account may write
+//! this one object and no other Lease.
 
 use std::pin::pin;
 use std::time::Duration;

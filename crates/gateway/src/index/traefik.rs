@@ -185,7 +185,6 @@ impl Routes {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
     use crate::index::Domain;
 

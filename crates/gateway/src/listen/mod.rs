@@ -6,9 +6,8 @@
 //!
 //! How long anything lasts: a TLS handshake, or the head of an HTTP/1.1 request (and so a silent connection), `handshake`; a
 //! connection `age` with its jitter, and then `aged`, `lasting` where it carries a stream that goes on, or `drain` where the
-//! process ends, whatever its peer does; the body of a
-//! form as long as `body` waits; a request as long as `router` has patience. The peer of an HTTP/2 connection that answers no
-//! ping is gone after two `PROBE`s.
+//! process ends, whatever its peer does; the body of a form as long as `body` waits; a request as long as `router` has patience.
+//! The peer of an HTTP/2 connection that answers no ping is gone after two `PROBE`s.
 
 mod body;
 pub mod bounds;

@@ -8,7 +8,7 @@ use super::Provider;
 use super::jwks::{Fetched, For};
 use super::settings::Settings;
 use super::signed;
-use super::token::{Refused, SKEW, payload};
+use super::token::{JwtError, SKEW, payload};
 
 /// Keys of this age are fetched again in the background, in seconds: without an unknown key nobody else asks whether one was
 /// withdrawn.
@@ -18,15 +18,15 @@ const TOO_OLD: i64 = 24 * 60 * 60;
 
 /// Why a token gives no claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unfit {
+pub enum BearerError {
     /// It fails a check.
-    Refused(Refused),
+    Refused(JwtError),
     /// Its key is not known and the provider was asked just now or does not answer, or has not answered for a day: nobody can say.
     Unavailable,
 }
 
-impl From<Refused> for Unfit {
-    fn from(refused: Refused) -> Self {
+impl From<JwtError> for BearerError {
+    fn from(refused: JwtError) -> Self {
         Self::Refused(refused)
     }
 }
@@ -36,22 +36,22 @@ impl Provider {
     ///
     /// # Errors
     /// Any check fails, or cannot be made.
-    pub async fn bearer(&self, token: &str, audiences: &[String]) -> Result<Map<String, Value>, Unfit> {
+    pub async fn bearer(&self, token: &str, audiences: &[String]) -> Result<Map<String, Value>, BearerError> {
         let now = self.clock.now();
         if self.keys.age() >= TOO_OLD {
             self.keys.refetch(For::Bearer).await;
             if self.keys.age() >= TOO_OLD {
-                return Err(Unfit::Unavailable);
+                return Err(BearerError::Unavailable);
             }
         } else if self.keys.age() >= OLD {
             self.keys.renew();
         }
         let verify = || verify(token, &self.settings, audiences, &self.keys.current(), now);
         match verify() {
-            Err(Refused::UnknownKey) => {
+            Err(JwtError::UnknownKey) => {
                 let fetched = self.keys.refetch(For::Bearer).await;
                 verify().map_err(|refused| match (refused, fetched) {
-                    (Refused::UnknownKey, Fetched::Failed | Fetched::TooSoon) => Unfit::Unavailable,
+                    (JwtError::UnknownKey, Fetched::Failed | Fetched::TooSoon) => BearerError::Unavailable,
                     (refused, _) => refused.into(),
                 })
             }
@@ -66,12 +66,12 @@ fn verify(
     audiences: &[String],
     keys: &CoreJsonWebKeySet,
     now: i64,
-) -> Result<Map<String, Value>, Refused> {
+) -> Result<Map<String, Value>, JwtError> {
     signed::check(token, &["JWT", "at+jwt", "application/at+jwt"], settings, keys)?;
-    let claims = payload(token).ok_or(Refused::Claims)?;
+    let claims = payload(token).ok_or(JwtError::Claims)?;
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     if text("iss") != Some(&settings.issuer_url) {
-        return Err(Refused::Issuer);
+        return Err(JwtError::Issuer);
     }
     let is_for = |audience: &str| match claims.get("aud") {
         Some(Value::String(one)) => one == audience,
@@ -87,22 +87,24 @@ fn verify(
     };
     let of_login = is_for(&settings.client_id) || is_of_login("azp") || is_of_login("client_id");
     if of_login || !audiences.iter().any(|audience| is_for(audience)) {
-        return Err(Refused::Audience);
+        return Err(JwtError::Audience);
     }
-    let time = |name: &str| claims.get(name).map(|time| time.as_i64().ok_or(Refused::Time));
+    let time = |name: &str| claims.get(name).map(|time| time.as_i64().ok_or(JwtError::Time));
     let begun = |name: &str| match time(name) {
         None => Ok(()),
-        Some(time) => (time? <= now + SKEW).then_some(()).ok_or(Refused::Time),
+        Some(time) => (time? <= now + SKEW).then_some(()).ok_or(JwtError::Time),
     };
     begun("iat")?;
     begun("nbf")?;
-    if time("exp").ok_or(Refused::Time)?? <= now - SKEW {
-        return Err(Refused::Time);
+    if time("exp").ok_or(JwtError::Time)?? <= now - SKEW {
+        return Err(JwtError::Time);
     }
     // Bound to a key that a bearer does not show (RFC 7800), or the word that somebody signed out.
     if claims.contains_key("cnf") || claims.contains_key("events") {
-        return Err(Refused::Kind);
+        return Err(JwtError::Kind);
     }
-    text("sub").filter(|sub| !sub.is_empty()).ok_or(Refused::Claims)?;
+    text("sub")
+        .filter(|sub| !sub.is_empty())
+        .ok_or(JwtError::Claims)?;
     Ok(claims)
 }

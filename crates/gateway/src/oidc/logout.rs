@@ -7,7 +7,7 @@ use super::Provider;
 use super::jwks::{Fetched, For};
 use super::settings::Settings;
 use super::signed;
-use super::token::{Refused, SKEW, payload};
+use super::token::{JwtError, SKEW, payload};
 
 /// Longest logout token, in bytes.
 const MAX_LOGOUT_TOKEN: usize = 8 * 1024;
@@ -34,16 +34,16 @@ impl Provider {
     ///
     /// # Errors
     /// Any check fails.
-    pub async fn logout(&self, token: &str) -> Result<Logout, Refused> {
+    pub async fn logout(&self, token: &str) -> Result<Logout, JwtError> {
         if token.len() > MAX_LOGOUT_TOKEN {
-            return Err(Refused::TooLong);
+            return Err(JwtError::TooLong);
         }
         let now = self.clock.now();
         match verify(token, &self.settings, &self.keys.current(), now) {
-            Err(Refused::UnknownKey) => {
+            Err(JwtError::UnknownKey) => {
                 let fetched = self.keys.refetch(For::Logout).await;
                 match verify(token, &self.settings, &self.keys.current(), now) {
-                    Err(Refused::UnknownKey) if fetched == Fetched::TooSoon => Err(Refused::KeysLater),
+                    Err(JwtError::UnknownKey) if fetched == Fetched::TooSoon => Err(JwtError::KeysLater),
                     verified => verified,
                 }
             }
@@ -52,14 +52,14 @@ impl Provider {
     }
 }
 
-fn verify(token: &str, settings: &Settings, keys: &CoreJsonWebKeySet, now: i64) -> Result<Logout, Refused> {
+fn verify(token: &str, settings: &Settings, keys: &CoreJsonWebKeySet, now: i64) -> Result<Logout, JwtError> {
     // Providers that are older than the type call it JWT, or nothing; an ID token fails for want of the event.
     let kinds = ["logout+jwt", "application/logout+jwt", "JWT"];
     signed::check(token, &kinds, settings, keys)?;
-    let claims = payload(token).ok_or(Refused::Claims)?;
+    let claims = payload(token).ok_or(JwtError::Claims)?;
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     if text("iss") != Some(&settings.issuer_url) {
-        return Err(Refused::Issuer);
+        return Err(JwtError::Issuer);
     }
     let is_for_us = match claims.get("aud") {
         Some(Value::String(audience)) => *audience == settings.client_id,
@@ -67,9 +67,9 @@ fn verify(token: &str, settings: &Settings, keys: &CoreJsonWebKeySet, now: i64) 
         _ => false,
     };
     if !is_for_us {
-        return Err(Refused::Audience);
+        return Err(JwtError::Audience);
     }
-    let time = |name: &str| claims.get(name).and_then(Value::as_i64).ok_or(Refused::Time);
+    let time = |name: &str| claims.get(name).and_then(Value::as_i64).ok_or(JwtError::Time);
     let issued = time("iat")?;
     // Required since 2023; some providers still leave it out.
     let expires = match claims.get("exp") {
@@ -77,16 +77,18 @@ fn verify(token: &str, settings: &Settings, keys: &CoreJsonWebKeySet, now: i64) 
         Some(_) => time("exp")?.min(issued.saturating_add(LIFE)),
     };
     if issued > now + SKEW || expires <= now - SKEW {
-        return Err(Refused::Time);
+        return Err(JwtError::Time);
     }
     let is_logout = claims
         .get("events")
         .and_then(|events| events.get(EVENT))
         .is_some_and(Value::is_object);
     let (sid, subject) = (text("sid"), text("sub"));
-    let jti = text("jti").filter(|jti| !jti.is_empty()).ok_or(Refused::Logout)?;
+    let jti = text("jti")
+        .filter(|jti| !jti.is_empty())
+        .ok_or(JwtError::Logout)?;
     if !is_logout || claims.contains_key("nonce") || (sid.is_none() && subject.is_none()) {
-        return Err(Refused::Logout);
+        return Err(JwtError::Logout);
     }
     Ok(Logout {
         jti: jti.to_owned(),

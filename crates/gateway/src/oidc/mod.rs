@@ -1,9 +1,10 @@
 //! the identity provider as discovered: where to send browsers, and authorization code -> verified claims (IO).
 //!
-//! `discovery` waits for it and reads its `metadata`; `jwks` keeps its keys, `token` verifies ID tokens with them, `claims`
-//! makes Kubernetes names of their content; `renewal` asks whether it still vouches for somebody; `logout` is its word
-//! that a session must end, `bearer` judges tokens that it gave to others, `signed` checks what both are signed with, `end_session` how its own ends; `http` is how it is called. `providers` holds all that people
-//! may choose from, `admission` says whom of theirs this site admits.
+//! `discovery` waits for it and reads its `metadata`; `jwks` keeps its keys, `token` verifies ID tokens with them, `claims` makes
+//! Kubernetes names of their content; `renewal` asks whether it still vouches for somebody; `logout` is its word that a session
+//! must end, `bearer` judges tokens that it gave to others, `signed` checks what both are signed with, `end_session` how its own
+//! ends; `http` is how it is called. `providers` holds all that people may choose from, `admission` says whom of theirs this site
+//! admits.
 
 pub mod admission;
 mod bearer;
@@ -33,7 +34,7 @@ use serde_json::{Map, Value};
 
 use kit::process::WrongSetting;
 
-pub use self::bearer::Unfit;
+pub use self::bearer::BearerError;
 use self::http::{HttpClient, HttpError};
 use self::jwks::{For, Keys};
 pub use self::logout::Logout;
@@ -43,7 +44,7 @@ pub use self::providers::{CALLBACK, MAIN, Providers, Registered};
 pub use self::renewal::{RenewalError, Renewed};
 pub use self::settings::{Settings, SigningAlg};
 use self::token::{Expected, Received};
-pub use self::token::{Original, Refused};
+pub use self::token::{JwtError, Original};
 pub(crate) use self::token::{SKEW, payload};
 use crate::clock::Clock;
 use crate::crypto::redacted::Secret;
@@ -89,7 +90,7 @@ pub enum RedeemError {
     Malformed(String),
     /// The ID token failed a check.
     #[error("the ID token is refused: {0}")]
-    Token(#[from] Refused),
+    Token(#[from] JwtError),
 }
 
 /// The values that tie an authorization response to its request.
@@ -278,9 +279,9 @@ impl Provider {
         &self,
         received: Received<'_>,
         expected: Expected<'_>,
-    ) -> Result<(String, Map<String, Value>), Refused> {
+    ) -> Result<(String, Map<String, Value>), JwtError> {
         if received.text.len() > MAX_ID_TOKEN {
-            return Err(Refused::TooLong);
+            return Err(JwtError::TooLong);
         }
         let verify = || {
             token::verify(
@@ -292,7 +293,7 @@ impl Provider {
             )
         };
         match verify() {
-            Err(Refused::UnknownKey) => {
+            Err(JwtError::UnknownKey) => {
                 self.keys.refetch(For::Login).await;
                 verify()
             }

@@ -4,7 +4,7 @@ use openidconnect::core::{CoreErrorResponseType, CoreTokenResponse};
 use openidconnect::{OAuth2TokenResponse as _, RefreshToken, RequestTokenError, TokenResponse as _};
 use serde_json::{Map, Value};
 
-use super::token::{Expected, Original, Received, Refused};
+use super::token::{Expected, JwtError, Original, Received};
 use super::{Provider, RedeemError, TokenError, refresh_token, refusal, renew_in};
 use crate::crypto::redacted::Secret;
 
@@ -18,7 +18,7 @@ pub struct Renewed {
     ///
     /// # Errors
     /// The ID token fails a check. The answer's refresh token counts all the same.
-    pub claims: Result<Option<Map<String, Value>>, Refused>,
+    pub claims: Result<Option<Map<String, Value>>, JwtError>,
 }
 
 /// The provider does not vouch, or did not say. The texts hold no token.
@@ -96,7 +96,7 @@ fn without_id_token(body: &[u8]) -> Option<Renewed> {
     Some(Renewed {
         refresh_token: refresh_token(&answer),
         renew_in: renew_in(&answer),
-        claims: Err(Refused::Claims),
+        claims: Err(JwtError::Claims),
     })
 }
 

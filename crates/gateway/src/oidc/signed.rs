@@ -7,7 +7,7 @@ use openidconnect::core::{CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
 use serde_json::Value;
 
 use super::settings::Settings;
-use super::token::{Refused, part};
+use super::token::{JwtError, part};
 
 /// Checks header and signature. `kinds`: what its type (`typ`) may be, if it says one.
 ///
@@ -18,30 +18,30 @@ pub(super) fn check(
     kinds: &[&str],
     settings: &Settings,
     keys: &CoreJsonWebKeySet,
-) -> Result<(), Refused> {
-    let header = part(token, 0).ok_or(Refused::Kind)?;
+) -> Result<(), JwtError> {
+    let header = part(token, 0).ok_or(JwtError::Kind)?;
     let is_kind = match header.get("typ") {
         None => true,
         Some(Value::String(kind)) => kinds.iter().any(|known| known.eq_ignore_ascii_case(kind)),
         Some(_) => false,
     };
     if !is_kind || header.contains_key("crit") {
-        return Err(Refused::Kind);
+        return Err(JwtError::Kind);
     }
-    let alg = header.get("alg").cloned().ok_or(Refused::Algorithm)?;
-    let alg: CoreJwsSigningAlgorithm = serde_json::from_value(alg).map_err(|_| Refused::Algorithm)?;
+    let alg = header.get("alg").cloned().ok_or(JwtError::Algorithm)?;
+    let alg: CoreJwsSigningAlgorithm = serde_json::from_value(alg).map_err(|_| JwtError::Algorithm)?;
     if !settings.signing_algs.iter().any(|allowed| allowed.0 == alg) {
-        return Err(Refused::Algorithm);
+        return Err(JwtError::Algorithm);
     }
     let (message, signature) = token
         .rsplit_once('.')
         .filter(|(message, _)| message.matches('.').count() == 1)
-        .ok_or(Refused::Kind)?;
-    let signature = BASE64URL.decode(signature).map_err(|_| Refused::Signature)?;
+        .ok_or(JwtError::Kind)?;
+    let signature = BASE64URL.decode(signature).map_err(|_| JwtError::Signature)?;
     let kid = match header.get("kid") {
         None => None,
         Some(Value::String(kid)) => Some(kid.as_str()),
-        Some(_) => return Err(Refused::Kind),
+        Some(_) => return Err(JwtError::Kind),
     };
     let mut candidates = keys
         .keys()
@@ -49,10 +49,10 @@ pub(super) fn check(
         .filter(|key| kid.is_none() || key.key_id().map(|id| id.as_str()) == kid)
         .peekable();
     if candidates.peek().is_none() {
-        return Err(Refused::UnknownKey);
+        return Err(JwtError::UnknownKey);
     }
     candidates
         .any(|key| key.verify_signature(&alg, message.as_bytes(), &signature).is_ok())
         .then_some(())
-        .ok_or(Refused::Signature)
+        .ok_or(JwtError::Signature)
 }

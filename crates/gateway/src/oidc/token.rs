@@ -18,7 +18,7 @@ pub(crate) const SKEW: i64 = 60;
 
 /// Why an ID token is refused. The texts hold no value of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum JwtError {
     /// No published key has the id that the token names.
     #[error("signed with an unknown key")]
     UnknownKey,
@@ -66,7 +66,7 @@ pub enum Refused {
     Claims,
 }
 
-impl From<ClaimsVerificationError> for Refused {
+impl From<ClaimsVerificationError> for JwtError {
     fn from(error: ClaimsVerificationError) -> Self {
         use ClaimsVerificationError as E;
         match error {
@@ -81,7 +81,7 @@ impl From<ClaimsVerificationError> for Refused {
     }
 }
 
-impl From<SignatureVerificationError> for Refused {
+impl From<SignatureVerificationError> for JwtError {
     fn from(error: SignatureVerificationError) -> Self {
         use SignatureVerificationError as E;
         match error {
@@ -144,13 +144,13 @@ pub(super) fn verify(
     keys: &CoreJsonWebKeySet,
     expected: Expected<'_>,
     now: i64,
-) -> Result<(String, Map<String, Value>), Refused> {
+) -> Result<(String, Map<String, Value>), JwtError> {
     let Received {
         token,
         text,
         access_token,
     } = received;
-    let issuer = IssuerUrl::new(settings.issuer_url.clone()).map_err(|_| Refused::Issuer)?;
+    let issuer = IssuerUrl::new(settings.issuer_url.clone()).map_err(|_| JwtError::Issuer)?;
     // A verifier without the client secret: no symmetric signature can ever count.
     let verifier = CoreIdTokenVerifier::new_public_client(
         ClientId::new(settings.client_id.clone()),
@@ -169,25 +169,25 @@ pub(super) fn verify(
     if let Expected::Renewal(original) = expected
         && claims.subject().as_str() != original.subject
     {
-        return Err(Refused::Subject);
+        return Err(JwtError::Subject);
     }
     if claims
         .authorized_party()
         .is_some_and(|party| party.as_str() != settings.client_id)
     {
-        return Err(Refused::Audience);
+        return Err(JwtError::Audience);
     }
     if let Some(expected) = claims.access_token_hash() {
         let actual =
             AccessTokenHash::from_token(access_token, token.signing_alg()?, token.signing_key(&verifier)?);
         let fits = actual.is_ok_and(|actual| equal(&actual, expected));
-        fits.then_some(()).ok_or(Refused::AccessToken)?;
+        fits.then_some(()).ok_or(JwtError::AccessToken)?;
     }
-    let all = payload(text).ok_or(Refused::Claims)?;
+    let all = payload(text).ok_or(JwtError::Claims)?;
     // OpenID Connect does not define `nbf`; providers send it all the same.
     let begun = |time: &Value| time.as_i64().is_some_and(|time| time <= now + SKEW);
     if !all.get("nbf").is_none_or(begun) {
-        return Err(Refused::Time);
+        return Err(JwtError::Time);
     }
     Ok((claims.subject().to_string(), all))
 }

@@ -3,7 +3,6 @@
 //! Every answer goes through here once. What says nothing by itself (a refusal of the router's own, for example) says at least what
 //! its status means.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -17,14 +16,14 @@ use super::look::Look;
 use super::notice::{NOT_READY, Notice, Tone};
 use super::render;
 use crate::request::id;
+use crate::throttle::Seldom;
 
 /// Where an answer says which request it is for.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// Lines about refused requests that are written at once, and time after which there is room for one more.
-const LINES: u32 = 50;
-const EACH: Duration = Duration::from_millis(100);
+/// Strangers can cause lines about refused requests.
+static REFUSALS: Seldom = Seldom::new(50, Duration::from_millis(100));
 
 /// Who reads the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,7 +176,7 @@ pub(super) fn generic(status: StatusCode) -> Notice {
     }
 }
 
-/// The line that a person's request can be found by. Strangers cause such lines, so there are ten a second at most.
+/// The line that a person's request can be found by. Of refusals there are ten such lines a second at most.
 fn tell(request: &str, status: StatusCode, notice: &Notice) {
     let (status, error) = (status.as_u16(), notice.error.as_ref());
     match status {
@@ -186,61 +185,27 @@ fn tell(request: &str, status: StatusCode, notice: &Notice) {
         503 if notice.error == NOT_READY => {}
         500.. => tracing::warn!(request, status, error, "a request failed"),
         _ => {
-            if let Some(left_out) = ROOM.take(Instant::now()) {
+            if let Some(left_out) = REFUSALS.turn(Instant::now()) {
                 tracing::info!(request, status, error, left_out, "a request was refused");
             }
         }
     }
 }
 
-static ROOM: Room = Room(Mutex::new((LINES, None, 0)));
-
-/// Lines left, since when, and how many had no room.
-struct Room(Mutex<(u32, Option<Instant>, u64)>);
-
-impl Room {
-    /// How many had no room since the last one that had, if this one has.
-    fn take(&self, now: Instant) -> Option<u64> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (left, since, out) = &mut *state;
-        let last = *since.get_or_insert(now);
-        let earned = now.saturating_duration_since(last).as_millis() / EACH.as_millis();
-        let earned = u32::try_from(earned).unwrap_or(u32::MAX);
-        *left = left.saturating_add(earned).min(LINES);
-        *since = Some(last + EACH.saturating_mul(earned));
-        let Some(rest) = left.checked_sub(1) else {
-            *out += 1;
-            return None;
-        };
-        *left = rest;
-        Some(std::mem::take(out))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-
     use api::workspace::Phase;
 
     use super::*;
     use crate::index::Target;
     use crate::pages::{Audience, state};
 
-    #[test]
-    fn a_flood_of_refusals_has_fifty_lines_and_then_ten_a_second_which_count_the_rest() {
-        let (room, start) = (Room(Mutex::new((LINES, None, 0))), Instant::now());
-        let told = |now| (0..1000).filter(|_| room.take(now).is_some()).count();
-        assert_eq!((told(start), told(start + Duration::from_secs(1))), (50, 10));
-        assert_eq!(room.take(start + Duration::from_secs(2)), Some(990));
-    }
-
     /// What is logged of an answer.
     fn logged(answer: Response) -> String {
         let log = testkit::log::Log::default();
-        let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::TRACE)
-            .with_writer(move || writer.clone())
+            .with_writer(log.clone())
             .finish();
         tracing::subscriber::with_default(subscriber, || dress(answer, Reader::Script));
         log.take()

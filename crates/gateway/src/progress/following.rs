@@ -26,8 +26,10 @@ pub const LIFE: Duration = Duration::from_mins(10);
 pub(super) struct Following {
     app: Arc<AppState>,
     grant: Grant,
-    /// What admitted, and for how long that is enough: a session that was looked up may take as long to arrive by the watch.
-    begun: (Allow, Instant),
+    /// What admitted.
+    first: Allow,
+    /// How long that is enough: a session that was looked up may take as long to arrive by the watch.
+    first_counts_until: Instant,
     changes: Receiver<u64>,
     stop: CancellationToken,
     /// Lines to be sent.
@@ -60,7 +62,8 @@ impl Following {
             changes: app.index.subscribe(),
             app,
             grant,
-            begun: (allow.clone(), now + LOOK),
+            first: allow.clone(),
+            first_counts_until: now + LOOK,
             stop,
             lines: VecDeque::from([Bytes::from_static(event::BEGIN)]),
             told: None,
@@ -125,8 +128,7 @@ impl Following {
 
     /// What whoever follows is admitted by, if they still are.
     fn admitted(&self) -> Option<Allow> {
-        let (allow, until) = &self.begun;
-        let is_new = || (Instant::now() < *until).then(|| allow.clone());
+        let is_new = || (Instant::now() < self.first_counts_until).then(|| self.first.clone());
         self.app.stays(&self.grant).or_else(is_new)
     }
 

@@ -71,7 +71,7 @@ pub struct Relay<D> {
 
 /// Why a handshake came to nothing.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum HandshakeError {
     #[error("{0}")]
     Malformed(&'static str),
     #[error("the handshake is not for a workspace host")]
@@ -137,12 +137,12 @@ impl<D: Doorkeeper> Relay<D> {
         }
     }
 
-    async fn open(self: Arc<Self>, mut request: Request) -> Result<Response, Failure> {
-        check(&request).map_err(Failure::Malformed)?;
+    async fn open(self: Arc<Self>, mut request: Request) -> Result<Response, HandshakeError> {
+        check(&request).map_err(HandshakeError::Malformed)?;
         let authority = source_rule::single(request.headers(), &HOST)
             .ok()
             .flatten()
-            .ok_or(Failure::Malformed("exactly one Host header is needed"))?;
+            .ok_or(HandshakeError::Malformed("exactly one Host header is needed"))?;
         let place = self
             .index
             .load()
@@ -151,26 +151,26 @@ impl<D: Doorkeeper> Relay<D> {
         let site = match place {
             Some(Place::Workspace(site)) => site,
             Some(Place::Unclear | Place::Folder(_) | Place::Nowhere) => {
-                return Err(Failure::Malformed("the path leads to no workspace"));
+                return Err(HandshakeError::Malformed("the path leads to no workspace"));
             }
-            Some(Place::Auth | Place::Outside) | None => return Err(Failure::Misdirected),
+            Some(Place::Auth | Place::Outside) | None => return Err(HandshakeError::Misdirected),
         };
         if forwarded::is_reserved(site.within(path(&request))) {
-            return Err(Failure::Malformed("this path is the gateway's own"));
+            return Err(HandshakeError::Malformed("this path is the gateway's own"));
         }
         let (target, grant) = self
             .doorkeeper
             .admit(&site, request.headers())
             .await
-            .map_err(|refusal| Failure::Refused(Box::new(refusal)))?;
-        let endpoint = target.endpoint.ok_or(Failure::NotRunning)?;
+            .map_err(|refusal| HandshakeError::Refused(Box::new(refusal)))?;
+        let endpoint = target.endpoint.ok_or(HandshakeError::NotRunning)?;
         if self.stop.is_cancelled() {
-            return Err(Failure::Full);
+            return Err(HandshakeError::Full);
         }
         let assertion = self.doorkeeper.vouch(&target, &grant);
-        let assertion = assertion.map_err(Failure::Refused)?;
-        let slot = self.slots.take(target.uid.clone()).ok_or(Failure::Full)?;
-        let dial = self.dials.take(target.uid.clone()).ok_or(Failure::Full)?;
+        let assertion = assertion.map_err(HandshakeError::Refused)?;
+        let slot = self.slots.take(target.uid.clone()).ok_or(HandshakeError::Full)?;
+        let dial = self.dials.take(target.uid.clone()).ok_or(HandshakeError::Full)?;
         let client = hyper::upgrade::on(&mut request);
         let mut answer = self.dial(endpoint, self.handshake(&request, assertion)?).await?;
         drop(dial);
@@ -194,8 +194,12 @@ impl<D: Doorkeeper> Relay<D> {
     }
 
     /// The request that the pod gets: its path as it came, and headers that hold nothing of ours.
-    fn handshake(&self, request: &Request, assertion: HeaderValue) -> Result<http::Request<Body>, Failure> {
-        let host = request.headers().get(HOST).ok_or(Failure::Misdirected)?;
+    fn handshake(
+        &self,
+        request: &Request,
+        assertion: HeaderValue,
+    ) -> Result<http::Request<Body>, HandshakeError> {
+        let host = request.headers().get(HOST).ok_or(HandshakeError::Misdirected)?;
         let mut headers = pod_headers::for_relay(request.headers(), &self.strip, host, assertion);
         headers.remove(CONTENT_LENGTH);
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -203,7 +207,7 @@ impl<D: Doorkeeper> Relay<D> {
         let mut handshake = http::Request::new(Body::empty());
         *handshake.uri_mut() = path(request)
             .parse()
-            .map_err(|_| Failure::Malformed("the path cannot be read"))?;
+            .map_err(|_| HandshakeError::Malformed("the path cannot be read"))?;
         *handshake.headers_mut() = headers;
         Ok(handshake)
     }
@@ -212,12 +216,12 @@ impl<D: Doorkeeper> Relay<D> {
         &self,
         endpoint: SocketAddr,
         handshake: http::Request<Body>,
-    ) -> Result<http::Response<hyper::body::Incoming>, Failure> {
+    ) -> Result<http::Response<hyper::body::Incoming>, HandshakeError> {
         let unreachable = |error: &dyn std::error::Error| {
             debug!(%endpoint, %error, "the pod cannot be reached");
-            Failure::Unreachable
+            HandshakeError::Unreachable
         };
-        let timed_out = |_| Failure::Unreachable;
+        let timed_out = |_| HandshakeError::Unreachable;
         let stream = timeout(DIAL, TcpStream::connect(endpoint))
             .await
             .map_err(timed_out)?;
@@ -243,7 +247,8 @@ impl<D: Doorkeeper> Relay<D> {
     /// Ends when the socket must: the replica stops, or what admitted the person holds no longer.
     async fn cut(&self, target: &Target, grant: &D::Grant) -> Cut {
         let lost = async {
-            // Both held a moment ago. Access that ended closes the socket within this and `pipe`'s grace. A session that was looked up may take as long to arrive by the watch.
+            // Both held a moment ago. Access that ended closes the socket within this and `pipe`'s grace. A session that was
+            // looked up may take as long to arrive by the watch.
             loop {
                 sleep(LOOK).await;
                 if !(self.doorkeeper.holds(grant) && self.leads_to(target)) {
@@ -306,13 +311,13 @@ fn check(request: &Request) -> Result<(), &'static str> {
 }
 
 /// The pod's answer as the client may see it.
-fn accepted(answer: http::Response<hyper::body::Incoming>) -> Result<Response, Failure> {
+fn accepted(answer: http::Response<hyper::body::Incoming>) -> Result<Response, HandshakeError> {
     let (mut parts, _) = answer.into_parts();
     let upgrade = source_rule::single(&parts.headers, &UPGRADE).ok().flatten();
     if parts.status != StatusCode::SWITCHING_PROTOCOLS
         || !upgrade.is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
     {
-        return Err(Failure::Declined(parts.status));
+        return Err(HandshakeError::Declined(parts.status));
     }
     pod_headers::from_pod(&mut parts.headers);
     parts
@@ -327,7 +332,7 @@ fn accepted(answer: http::Response<hyper::body::Incoming>) -> Result<Response, F
     Ok(response)
 }
 
-impl Failure {
+impl HandshakeError {
     /// One word for metrics.
     fn outcome(&self) -> &'static str {
         match self {

@@ -11,9 +11,9 @@ pub mod source_rule;
 
 use axum::extract::Request;
 use http::Uri;
-use http::header::{ACCEPT, HOST, HeaderMap};
+use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap};
 
-use self::source_rule::Source;
+use self::source_rule::{Malformed, Source};
 
 /// A parameter came more than once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +59,16 @@ pub fn one_of(pairs: form_urlencoded::Parse<'_>, name: &str) -> Result<Option<St
         None => Ok(first),
         Some(_) => Err(Repeated),
     }
+}
+
+/// Whether the body is said to be a form.
+///
+/// # Errors
+/// More than one kind is named.
+pub fn is_form(headers: &HeaderMap) -> Result<bool, Malformed> {
+    let content_type = source_rule::single(headers, &CONTENT_TYPE)?.unwrap_or_default();
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    Ok(kind.eq_ignore_ascii_case("application/x-www-form-urlencoded"))
 }
 
 /// Whether the Accept header asks for a page.

@@ -1,6 +1,7 @@
 //! who signed in -> the sealed content of a GatewaySession, and back (pure).
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -128,14 +129,9 @@ pub(super) struct Times {
 }
 
 impl Content {
-    /// A session that begins `now` (Unix seconds) and lasts `life` seconds.
-    pub fn new(
-        issuer: &str,
-        subject: &str,
-        identity: Identity,
-        tokens: &Tokens,
-        (now, life): (i64, i64),
-    ) -> Self {
+    /// A session that lasts from the begin to the end of `lasts`, Unix seconds.
+    pub fn new(issuer: &str, subject: &str, identity: Identity, tokens: &Tokens, lasts: Range<i64>) -> Self {
+        let now = lasts.start;
         Self {
             issuer: issuer.to_owned(),
             subject: subject.to_owned(),
@@ -150,7 +146,7 @@ impl Content {
                 .as_ref()
                 .map(|token| token.expose().to_owned()),
             created: now,
-            end: now + life,
+            end: lasts.end,
             used: now,
             refreshed: now,
             due: now + tokens.renew_in,
@@ -286,7 +282,13 @@ mod tests {
             renew_in: 300,
             ..Tokens::default()
         };
-        Content::new("https://issuer", "1", identity, &tokens, (1000, 12 * 60 * 60))
+        Content::new(
+            "https://issuer",
+            "1",
+            identity,
+            &tokens,
+            1000..1000 + 12 * 60 * 60,
+        )
     }
 
     #[test]

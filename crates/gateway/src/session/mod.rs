@@ -1,8 +1,8 @@
 //! session ids -> who is signed in, from objects that every replica watches (IO on unknown ids and at logins only).
 //!
-//! `content` is what an object holds, sealed; `credential` by what somebody is known; `view` what the watch knows of all; `upkeep` watches, and deletes what ended;
-//! `change` writes; `renewal` asks the provider whether it still vouches; `ending` is signing out, `logins`
-//! bounds what signing in costs.
+//! `content` is what an object holds, sealed; `credential` by what somebody is known; `view` what the watch knows of all;
+//! `upkeep` watches, and deletes what ended; `change` writes; `renewal` asks the provider whether it still vouches; `ending` is
+//! signing out, `logins` bounds what signing in costs.
 
 mod change;
 pub mod content;

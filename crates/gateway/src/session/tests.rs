@@ -31,7 +31,8 @@ fn content(clock: &Clock) -> Content {
         ..Tokens::default()
     };
     let life = Limits::default().life;
-    Content::new("https://issuer", "1", identity, &tokens, (clock.now(), life))
+    let now = clock.now();
+    Content::new("https://issuer", "1", identity, &tokens, now..now + life)
 }
 
 fn stored(server: &ApiServer, id: RandomId) -> GatewaySession {

@@ -1,20 +1,19 @@
 //! the identity provider's word that somebody signed out -> that person's sessions deleted, before the answer (IO).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::response::Response;
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::answers::empty;
-use crate::oidc::{Refused, payload};
+use crate::oidc::{JwtError, payload};
 use crate::pages;
-use crate::request::one_of;
-use crate::request::source_rule::single;
+use crate::request::{is_form, one_of};
 use crate::session::Whose;
-use crate::sign_in::seldom::Seldom;
+use crate::throttle::Seldom;
 use crate::verify::AppState;
 
 /// Largest body, in bytes.
@@ -23,7 +22,7 @@ pub(super) const MAX_BODY: usize = 16 * 1024;
 static PLACES: Semaphore = Semaphore::const_new(16);
 
 /// One line of the log would be written for every stranger's message.
-static REFUSALS: Seldom = Seldom::new();
+static REFUSALS: Seldom = Seldom::new(1, Duration::from_secs(1));
 
 /// Answers `POST https://auth.<base>/backchannel-logout`, which comes from the provider and not from a browser: 200 once the
 /// sessions are gone, 400 for a token that does not count, 503 when it must be sent again.
@@ -52,10 +51,10 @@ enum Wrong {
     Later,
 }
 
-impl From<Refused> for Wrong {
-    fn from(error: Refused) -> Self {
+impl From<JwtError> for Wrong {
+    fn from(error: JwtError) -> Self {
         match error {
-            Refused::KeysLater => Self::Later,
+            JwtError::KeysLater => Self::Later,
             error => Self::Request(format!("the logout token is refused: {error}")),
         }
     }
@@ -64,9 +63,7 @@ impl From<Refused> for Wrong {
 async fn judged(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Result<(), Wrong> {
     let _place = PLACES.try_acquire().map_err(|_| Wrong::Later)?;
     let malformed = |reason: &str| Wrong::Request(reason.to_owned());
-    let content_type = single(headers, &CONTENT_TYPE).ok().flatten().unwrap_or_default();
-    let kind = content_type.split(';').next().unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+    if !is_form(headers).unwrap_or(false) {
         return Err(malformed("the body is no form"));
     }
     let token = one_of(form_urlencoded::parse(body), "logout_token")
@@ -76,7 +73,7 @@ async fn judged(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Result<(), 
     // Not verified yet: it only says by whose keys and under whose name the token must count.
     let claims = payload(&token).unwrap_or_default();
     let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
-    let registered = app.providers.by_issuer(issuer).ok_or(Refused::Issuer)?;
+    let registered = app.providers.by_issuer(issuer).ok_or(JwtError::Issuer)?;
     let provider = registered.get().ok_or(Wrong::Later)?;
     let logout = provider.logout(&token).await?;
     if app.sessions.was_heard(provider.issuer(), &logout.jti) {

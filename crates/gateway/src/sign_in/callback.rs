@@ -1,6 +1,6 @@
 //! the identity provider's answer -> a new session and its cookie (IO).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::response::Response;
 use http::header::HeaderMap;
@@ -12,19 +12,19 @@ use crate::audit::Audit;
 use crate::crypto::tokens::{ENTER_LIFE, Enter, LoginAttempt, SessionCookie, Token as _};
 use crate::index::Domain;
 use crate::oidc::admission::Outside;
-use crate::oidc::{Binding, RedeemError, Refused};
+use crate::oidc::{Binding, JwtError, RedeemError};
 use crate::pages;
 use crate::request::cookies;
 use crate::request::parameter;
 use crate::request::source_rule::Source;
 use crate::session::content::Content;
 use crate::sign_in::enter::not_a_page;
-use crate::sign_in::seldom::Seldom;
 use crate::sign_in::{home, login};
+use crate::throttle::Seldom;
 use crate::verify::AppState;
 
 /// Anybody can send answers that are refused.
-static REFUSALS: Seldom = Seldom::new();
+static REFUSALS: Seldom = Seldom::new(1, Duration::from_secs(1));
 
 /// Answers `GET https://auth.<base>/callback?code=…&state=…`, and the same under `/callback/<name>` for further providers.
 pub(super) async fn callback(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
@@ -152,7 +152,7 @@ async fn complete(
         &login.subject,
         identity,
         &login.tokens,
-        (now, life),
+        now..now + life,
     );
     // Another tab may have signed in since this login began.
     let before = app.session_cookie(domain, headers).map_err(Failure::from)?;
@@ -285,7 +285,7 @@ impl Problem {
                     "The identity provider does not accept this gateway. Tell your administrator to look at the gateway's log.",
                 )
             }
-            Self::Redeem(error @ RedeemError::Token(Refused::Time)) => {
+            Self::Redeem(error @ RedeemError::Token(JwtError::Time)) => {
                 tracing::error!(%error, "logins fail");
                 message(
                     StatusCode::FORBIDDEN,

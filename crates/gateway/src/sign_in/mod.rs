@@ -1,9 +1,9 @@
 //! addresses of the sign-in pages -> their handlers (pure; the handlers do what their files say).
 //!
-//! In the order of a login: `enter` on the auth host, `login` to the identity provider, `callback` from it,
-//! `workspace_callback` on the workspace's host (where `workspace_enter` begins it for proxies that cannot). `again` begins one
-//! although there is a session, `home` without a workspace to go to (its page lists what `listing` finds), `start` starts a stopped workspace, `sign_out` ends a session, `backchannel` does when the identity
-//! provider says so. `guard` turns away who asks too often.
+//! In the order of a login: `enter` on the auth host, `login` to the identity provider, `callback` from it, `workspace_callback`
+//! on the workspace's host (where `workspace_enter` begins it for proxies that cannot). `again` begins one although there is a
+//! session, `home` without a workspace to go to (its page lists what `listing` finds), `start` starts a stopped workspace,
+//! `sign_out` ends a session, `backchannel` does when the identity provider says so. `guard` turns away who asks too often.
 
 mod again;
 mod backchannel;
@@ -13,7 +13,6 @@ mod guard;
 mod home;
 mod listing;
 mod login;
-mod seldom;
 mod sign_out;
 mod start;
 mod workspace_callback;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, HeaderMap};
+use http::header::HeaderMap;
 
 use crate::answers::{Failure, redirect, wrong_source};
 use crate::index::Domain;
 use crate::request::cookies;
-use crate::request::one_of;
-use crate::request::source_rule::{Source, single};
+use crate::request::source_rule::Source;
+use crate::request::{is_form, one_of};
 use crate::session::Ended;
 use crate::sign_in::home;
 use crate::verify::AppState;
@@ -22,9 +22,7 @@ pub(super) async fn sign_out(app: &AppState, headers: &HeaderMap, body: &[u8]) -
         if !Source::of(headers)?.is_from(&domain.auth_origin()) {
             return Ok(wrong_source());
         }
-        let content_type = single(headers, &CONTENT_TYPE)?.unwrap_or_default();
-        let kind = content_type.split(';').next().unwrap_or_default().trim();
-        if !body.is_empty() && !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        if !is_form(headers)? && !body.is_empty() {
             return Err(Failure::BadRequest);
         }
         let everywhere = one_of(form_urlencoded::parse(body), "everywhere")?.is_some();

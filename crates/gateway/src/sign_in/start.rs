@@ -3,7 +3,7 @@
 use api::Workspace;
 use api::workspace::{DesiredStatus, Phase};
 use axum::response::Response;
-use http::header::{CONTENT_TYPE, HeaderMap};
+use http::header::HeaderMap;
 use http::{StatusCode, Uri};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
@@ -12,8 +12,8 @@ use serde_json::json;
 use crate::answers::{Failure, redirect};
 use crate::index::Domain;
 use crate::pages;
-use crate::request::source_rule::{Source, single};
-use crate::request::{one_of, parameter};
+use crate::request::source_rule::Source;
+use crate::request::{is_form, one_of, parameter};
 use crate::sign_in::home;
 use crate::site::Site;
 use crate::verify::AppState;
@@ -50,9 +50,7 @@ pub(super) async fn start(app: &AppState, headers: &HeaderMap, body: &[u8]) -> R
         if !Source::of(headers)?.is_from(&domain.auth_origin()) {
             return Ok(crate::answers::wrong_source());
         }
-        let content_type = single(headers, &CONTENT_TYPE)?.unwrap_or_default();
-        let is_form = content_type.split(';').next().unwrap_or_default().trim();
-        if !is_form.eq_ignore_ascii_case("application/x-www-form-urlencoded") || body.len() > MAX_FORM {
+        if !is_form(headers)? || body.len() > MAX_FORM {
             return Err(Failure::BadRequest);
         }
         let host = one_of(form_urlencoded::parse(body), "host")?.unwrap_or_default();

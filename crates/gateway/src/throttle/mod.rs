@@ -1,9 +1,10 @@
 //! who asks for what on the sign-in pages -> yes, or how long to wait (pure but for the clock).
 //!
-//! `address` says who asks, `table` counts. Somebody who is signed in is counted by session, so that a flood from an address
-//! shuts nobody out who works behind it.
+//! `address` says who asks, `table` counts; `seldom` is the same for what strangers can have us write down. Somebody who is signed in is
+//! counted by session, so that a flood from an address shuts nobody out who works behind it.
 
 mod address;
+mod seldom;
 mod table;
 
 use std::hash::{BuildHasher as _, Hash, RandomState};
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 
 pub use self::address::{Network, NoNetwork};
+pub(crate) use self::seldom::Seldom;
 pub use self::table::Rate;
 pub(crate) use self::table::Table;
 use crate::crypto::tokens::RandomId;

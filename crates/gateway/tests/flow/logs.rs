@@ -1,17 +1,16 @@
 //! Whoever reads the logs, at any level, learns nothing that opens anything: all that is secret is collected where it is handed over, and
 //! looked for in every line.
 
+mod moods;
+mod secrets;
+
 use std::any::Any;
-use std::cell::RefCell;
-use std::collections::{BTreeSet, HashSet};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use gateway::request::cookies;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 use testkit::api_server::Fault;
 use testkit::issuer::Signature;
@@ -23,167 +22,25 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, fmt, registry};
 
+use self::moods::{FAULTY, Mood, altered};
+use self::secrets::Secrets;
 use super::bearer::with;
 use super::sign_out::sign_out;
 use crate::support::browser::{Answer, Browser, Landing, NAVIGATION, headers};
 use crate::support::tokens::{CLUSTER, ROBOT, Tokens, token};
 use crate::support::world::{AUTH, ISSUER, LAB, NOW, OPEN, World, origin};
 
-/// Parameters, form fields and members of answers whose values are secret.
-const NAMES: [&str; 11] = [
-    "access_token",
-    "code",
-    "code_challenge",
-    "code_verifier",
-    "id_token",
-    "id_token_hint",
-    "logout_token",
-    "nonce",
-    "refresh_token",
-    "state",
-    "t",
-];
-/// Pieces of this length are looked for, so that one that is cut short is found.
-const PIECE: usize = 16;
-
-/// What a provider answers to a question for tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mood {
-    Usual,
-    /// All that it was asked, in the error's description.
-    Repeats(u16),
-    /// The same as the error itself.
-    RepeatsAsError(u16),
-    /// The same, and nothing else.
-    Babbles(u16),
-    /// Its right answer, without the end.
-    Breaks,
-    /// Its right answer with tokens where a number, a kind of token and a text are to be.
-    Confuses,
-    /// No keys, but what it was asked.
-    BreaksKeys,
-}
-
-const FAULTY: [Mood; 9] = [
-    Mood::Repeats(400),
-    Mood::Repeats(401),
-    Mood::Repeats(500),
-    Mood::RepeatsAsError(400),
-    Mood::Babbles(400),
-    Mood::Babbles(200),
-    Mood::Breaks,
-    Mood::Confuses,
-    Mood::BreaksKeys,
-];
-
 /// All that is traced on this thread from now on, as the servers log it.
 fn capture() -> (Log, [Box<dyn Any>; 2]) {
     // While there is only one subscriber, an event that another thread comes by first, where there is none, is left out for ever.
     let second = Dispatch::new(registry());
     let log = Log::default();
-    let written = log.clone();
     let lines = fmt::layer()
         .with_ansi(false)
-        .with_writer(move || written.clone())
+        .with_writer(log.clone())
         .with_filter(filter_fn(kit::telemetry::holds_no_answer));
     let first = tracing::subscriber::set_default(registry().with(lines));
     (log, [Box::new(first), Box::new(second)])
-}
-
-/// What is secret.
-#[derive(Default)]
-struct Secrets(RefCell<BTreeSet<String>>);
-
-impl Secrets {
-    fn add(&self, secret: &str) {
-        if secret.len() >= 2 * PIECE {
-            self.0.borrow_mut().insert(secret.to_owned());
-        }
-    }
-
-    /// Those in a query or a form.
-    fn of_form(&self, form: &str) {
-        for (name, value) in form_urlencoded::parse(form.as_bytes()) {
-            if NAMES.contains(&&*name) {
-                self.add(&value);
-            }
-        }
-    }
-
-    fn of_url(&self, url: &str) {
-        if let Some((_, query)) = url.split_once('?') {
-            self.of_form(query);
-        }
-    }
-
-    fn of_json(&self, value: &Value) {
-        for name in NAMES {
-            if let Some(secret) = value[name].as_str() {
-                self.add(secret);
-            }
-        }
-    }
-
-    fn of_answer(&self, answer: &Answer) {
-        for name in ["location", "workspace-assertion", "set-cookie"] {
-            for value in answer.headers.get_all(name) {
-                let value = value.to_str().unwrap();
-                self.of_url(value);
-                let pair = value.split(';').next().unwrap();
-                self.add(pair.split_once('=').map_or(pair, |(_, cookie)| cookie));
-            }
-        }
-    }
-
-    fn of_landing(&self, landing: &Landing) {
-        for url in &landing.trail {
-            self.of_url(url);
-        }
-        self.of_answer(&landing.answer);
-    }
-
-    fn of_browser(&self, browser: &Browser<'_>) {
-        for cookies in browser.jar.lock().unwrap().values() {
-            for value in cookies.values() {
-                self.add(value);
-            }
-        }
-    }
-
-    /// Asserts that no piece of any of them is in a log.
-    fn are_not_in(&self, log: &str) {
-        let secrets = self.0.borrow();
-        let mut pieces = HashSet::new();
-        for secret in &*secrets {
-            // What a token says of its algorithm is no secret.
-            let secret = secret.strip_prefix("eyJ").map_or(secret.as_str(), |rest| {
-                rest.split_once('.').map_or(secret, |(_, rest)| rest)
-            });
-            pieces.extend(secret.as_bytes().chunks_exact(PIECE));
-            // As a list of numbers, which is what bytes become that are shown without care.
-            let bytes = format!("{:?}", &secret.as_bytes()[..PIECE / 2]);
-            assert!(!log.contains(bytes.trim_matches(['[', ']'])), "bytes of {secret}");
-        }
-        assert!(pieces.len() > 1000, "{} pieces", pieces.len());
-        for window in log.as_bytes().windows(PIECE) {
-            if pieces.contains(window) {
-                let piece = std::str::from_utf8(window).unwrap();
-                let line = log.lines().find(|line| line.contains(piece));
-                panic!("{piece:?} is in: {line:?}");
-            }
-        }
-        let client = base64::engine::general_purpose::STANDARD.encode("gateway:s3cret");
-        for secret in [
-            "s3cret",
-            &client,
-            // The keys of these tests, whose bytes are all 1; their ids are eight of them.
-            &"01".repeat(12),
-            &BASE64URL.encode([1; 12]),
-            &"1, ".repeat(12),
-        ] {
-            assert!(!log.contains(secret), "{secret}");
-        }
-    }
 }
 
 /// A gateway whose provider and neighbours are in all moods.
@@ -259,57 +116,6 @@ impl Site {
             self.secrets.of_json(&answered);
         }
     }
-}
-
-/// What arrives of an answer for tokens, or of keys.
-fn altered(
-    mood: Mood,
-    request: &Request<Vec<u8>>,
-    answer: Response<Vec<u8>>,
-    right: &Value,
-) -> Response<Vec<u8>> {
-    let is_for_keys = request.method() == Method::GET;
-    let asked = format!(
-        "{:?} {}",
-        request.headers(),
-        String::from_utf8_lossy(request.body())
-    );
-    let with = |status, body: Vec<u8>| {
-        let answer = Response::builder()
-            .status(status)
-            .header("content-type", "application/json");
-        answer.body(body).unwrap()
-    };
-    let as_json = |status, body: Value| with(status, body.to_string().into_bytes());
-    match mood {
-        Mood::BreaksKeys if is_for_keys => with(200, format!("{{\"keys\": {asked:?}").into_bytes()),
-        _ if is_for_keys => answer,
-        Mood::Usual | Mood::BreaksKeys => answer,
-        Mood::Repeats(status) => as_json(
-            status,
-            json!({"error": "invalid_grant", "error_description": asked, "error_uri": asked}),
-        ),
-        Mood::RepeatsAsError(status) => as_json(status, json!({"error": code_of(request)})),
-        Mood::Babbles(status) => with(status, asked.into_bytes()),
-        Mood::Breaks => {
-            let body = answer.body();
-            with(200, body[..body.len() - 1].to_vec())
-        }
-        Mood::Confuses => {
-            let mut wrong = right.clone();
-            wrong["expires_in"] = right["access_token"].clone();
-            wrong["token_type"] = right["id_token"].clone();
-            wrong["scope"] = json!([right["refresh_token"]]);
-            as_json(200, wrong)
-        }
-    }
-}
-
-/// The code or refresh token that was sent.
-fn code_of(request: &Request<Vec<u8>>) -> String {
-    let mut fields = form_urlencoded::parse(request.body());
-    let found = fields.find(|(name, _)| matches!(&**name, "code" | "refresh_token"));
-    found.map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
 fn lab() -> String {
@@ -404,7 +210,7 @@ async fn strangers_try(site: &Site) {
         let answer = world
             .page(Method::GET, &url, headers(&NAVIGATION), String::new())
             .await;
-        assert!(answer.status.is_client_error(), "{}", answer.status);
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{url}");
     }
     for (host, name) in [(LAB, cookies::TICKET), ("auth.ws.example", cookies::SESSION)] {
         let good = alice.cookie(host, name).unwrap();

@@ -25,13 +25,9 @@ async fn outcome(change: impl FnOnce(&mut Behaviour)) -> (World, Answer) {
     (world, answer)
 }
 
-/// Asserts that nobody is signed in.
-fn refused(world: &World, answer: &Answer, what: &str) {
-    assert!(
-        answer.status.is_client_error() || answer.status.is_server_error(),
-        "{what}: {}",
-        answer.status
-    );
+/// Asserts that nobody is signed in, and how that is told.
+fn refused(world: &World, answer: &Answer, status: StatusCode, what: &str) {
+    assert_eq!(answer.status, status, "{what}");
     assert_eq!(world.sessions().len(), 0, "{what}");
     assert_eq!(answer.cookie(cookies::SESSION), None, "{what}");
 }
@@ -66,7 +62,7 @@ async fn an_id_token_with_a_wrong_claim_is_refused() {
     for (name, value) in table {
         let what = format!("{name}={value}");
         let (world, answer) = outcome(|issuer| issuer.wrong = claim(name, value)).await;
-        refused(&world, &answer, &what);
+        refused(&world, &answer, StatusCode::FORBIDDEN, &what);
         // Nothing of the token shows.
         assert!(!answer.body.contains("another"), "{what}: {}", answer.body);
     }
@@ -82,8 +78,7 @@ async fn an_id_token_with_a_wrong_signature_is_refused() {
         Signature::None,
     ] {
         let (world, answer) = outcome(|issuer| issuer.signature = signature).await;
-        refused(&world, &answer, &format!("{signature:?}"));
-        assert_eq!(answer.status, StatusCode::FORBIDDEN);
+        refused(&world, &answer, StatusCode::FORBIDDEN, &format!("{signature:?}"));
     }
 }
 
@@ -101,7 +96,7 @@ async fn headers_of_a_token_do_not_choose_its_key_or_its_rules() {
     for (name, value) in table {
         let what = format!("{name}={value}");
         let (world, answer) = outcome(|issuer| issuer.header = claim(name, value)).await;
-        refused(&world, &answer, &what);
+        refused(&world, &answer, StatusCode::FORBIDDEN, &what);
     }
     for name in ["jku", "x5u", "jwk"] {
         let (world, answer) = outcome(|issuer| {
@@ -109,7 +104,7 @@ async fn headers_of_a_token_do_not_choose_its_key_or_its_rules() {
             issuer.signature = Signature::ForeignKey;
         })
         .await;
-        refused(&world, &answer, name);
+        refused(&world, &answer, StatusCode::FORBIDDEN, name);
         assert!(
             !world
                 .issuer
@@ -137,8 +132,12 @@ async fn clocks_may_differ_by_a_minute() {
 async fn clocks_that_differ_by_five_minutes_are_refused_with_a_page_that_says_so() {
     for now in [NOW - 300 - 300, NOW + 300] {
         let (world, answer) = outcome(|issuer| issuer.now = now).await;
-        refused(&world, &answer, &format!("{} s", now - NOW));
-        assert_eq!(answer.status, StatusCode::FORBIDDEN);
+        refused(
+            &world,
+            &answer,
+            StatusCode::FORBIDDEN,
+            &format!("{} s", now - NOW),
+        );
         assert!(answer.body.contains("clocks"), "{}", answer.body);
     }
 }
@@ -151,8 +150,7 @@ async fn a_provider_that_is_silent_is_given_up_within_seconds_and_worth_another_
     let start = tokio::time::Instant::now();
     let answer = alice.open(&lab()).await.answer;
     assert!(start.elapsed() < std::time::Duration::from_secs(15));
-    refused(&world, &answer, "silent");
-    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    refused(&world, &answer, StatusCode::SERVICE_UNAVAILABLE, "silent");
     assert!(answer.headers.contains_key("retry-after"));
     world.issuer.change(|issuer| issuer.silent = false);
     assert!(alice.open(&lab()).await.is_inside());
@@ -163,7 +161,7 @@ async fn a_token_that_is_too_large_is_refused() {
     for size in [70_000, 400_000] {
         let (world, answer) =
             outcome(|issuer| issuer.wrong = claim("padding", json!("x".repeat(size)))).await;
-        refused(&world, &answer, &size.to_string());
+        refused(&world, &answer, StatusCode::FORBIDDEN, &size.to_string());
     }
 }
 
@@ -178,7 +176,7 @@ async fn claims_that_give_no_name_are_refused_with_the_setting_that_says_so() {
     ];
     for (name, value, hint) in table {
         let (world, answer) = outcome(|issuer| issuer.wrong = claim(name, value)).await;
-        refused(&world, &answer, name);
+        refused(&world, &answer, StatusCode::FORBIDDEN, name);
         assert!(answer.body.contains(hint), "{name}: {}", answer.body);
     }
 }
@@ -191,7 +189,7 @@ async fn an_answer_that_names_another_issuer_or_none_is_refused_before_its_code_
         Some(format!("{ISSUER}/")),
     ] {
         let (world, answer) = outcome(|issuer| issuer.response_issuer = sender.clone()).await;
-        refused(&world, &answer, &format!("{sender:?}"));
+        refused(&world, &answer, StatusCode::BAD_REQUEST, &format!("{sender:?}"));
         assert!(!world.issuer.take_requests().contains(&"/token".to_owned()));
     }
 }
@@ -330,8 +328,12 @@ async fn a_refusal_of_the_provider_is_told_without_its_words() {
 #[tokio::test]
 async fn wrong_client_credentials_are_the_administrators_business() {
     let (world, answer) = outcome(|issuer| issuer.token_error = Some("invalid_client")).await;
-    refused(&world, &answer, "invalid_client");
-    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    refused(
+        &world,
+        &answer,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "invalid_client",
+    );
     assert!(answer.body.contains("administrator"));
 }
 
@@ -349,7 +351,7 @@ async fn a_provider_that_is_down_is_worth_another_try() {
     let alice = world.browser("alice");
     world.issuer.change(|issuer| issuer.failure = Some(503));
     let answer = alice.open(&lab()).await.answer;
-    refused(&world, &answer, "503");
+    refused(&world, &answer, StatusCode::SERVICE_UNAVAILABLE, "503");
     world.issuer.change(|issuer| issuer.failure = None);
     assert!(alice.open(&lab()).await.is_inside());
 }

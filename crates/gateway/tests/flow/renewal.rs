@@ -240,8 +240,9 @@ async fn a_session_of_another_issuer_ends_and_no_token_of_it_goes_to_this_one() 
         renew_in: 300,
         ..Tokens::default()
     };
-    let begun = (world.clock.now(), 12 * HOUR);
-    let content = Content::new("https://other.example", "id-of-alice", identity, &tokens, begun);
+    let now = world.clock.now();
+    let lasts = now..now + 12 * HOUR;
+    let content = Content::new("https://other.example", "id-of-alice", identity, &tokens, lasts);
     let id = world.app.sessions.create(&content).await.unwrap();
     world.pass(5 * MINUTE);
     assert!(world.app.sessions.peek(id).is_some());

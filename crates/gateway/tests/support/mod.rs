@@ -1,6 +1,7 @@
 //! What the tests stand on: a whole gateway in memory (`world`, `browser`), a listener over real sockets (`rig`, `door`),
 //! and Traefik before the gateway (`proxy`, configured by `chart`): before the stub, or before the whole of it (`guarded`).
 
+pub(crate) mod all_pages;
 pub(crate) mod behind;
 pub(crate) mod browser;
 pub(crate) mod chart;

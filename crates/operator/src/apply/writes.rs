@@ -8,12 +8,19 @@ use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::Obj
 use kube::{
     Api, Resource,
     api::{Patch, PatchParams, PostParams},
+    core::request::{self, Request},
 };
 use serde::{Deserialize as _, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::Error;
-use crate::{context::Context, refusal, trouble::Obstacle, world::Identity};
+use crate::{
+    context::Context,
+    refusal,
+    stores::{Guarded, skim::Skim},
+    trouble::Obstacle,
+    world::Identity,
+};
 
 /// The version that a write names where it expects nothing. No stored object has it: etcd's first write is number 2. So
 /// such an apply makes the object or conflicts, and never merges into one that somebody else made since we looked; and it
@@ -59,15 +66,15 @@ pub(super) fn is_conflict(error: &Error) -> bool {
     matches!(&error.source, kube::Error::Api(status) if status.code == 409)
 }
 
-/// What the API server has under this name.
+/// What the API server has under this name, as far as passes look at it.
 pub(super) async fn look<K>(context: &Context, namespace: &str, name: &str) -> Result<Option<Arc<K>>, Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
-    K: Clone + Debug + DeserializeOwned,
+    K: Skim + Clone + Debug + DeserializeOwned,
 {
-    let objects: Api<K> = Api::namespaced(context.client.clone(), namespace);
+    let objects: Api<Guarded<K>> = Api::namespaced(context.client.clone(), namespace);
     let found = objects.get_opt(name).await.map_err(failed::<K>)?;
-    Ok(found.map(Arc::new))
+    found.map(Guarded::read).transpose().map_err(failed::<K>)
 }
 
 /// Applies a child by force: every field in `intent` is ours.
@@ -75,11 +82,11 @@ pub(super) async fn write<K>(
     context: &Context,
     identity: &Identity,
     manager: &str,
-    intent: &(impl Serialize + Debug),
+    intent: &impl Serialize,
 ) -> Result<Outcome<K>, Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
-    K: Clone + Debug + DeserializeOwned,
+    K: Skim + DeserializeOwned,
 {
     let params = unchecked(PatchParams::apply(manager).force());
     let patch = Patch::Apply(intent);
@@ -90,19 +97,15 @@ where
 pub(super) async fn create<K>(context: &Context, identity: &Identity, intent: &K) -> Result<Outcome<K>, Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
-    K: Clone + Debug + Serialize + DeserializeOwned,
+    K: Skim + Serialize + DeserializeOwned,
 {
-    let objects: Api<K> = Api::namespaced(context.client.clone(), &identity.namespace);
     let params = PostParams {
         field_manager: Some(names::OPERATOR.to_owned()),
         ..PostParams::default()
     };
-    let made = objects.create(&params, intent).await.map_err(failed::<K>);
-    if let Ok(made) = &made {
-        context.stores.echoes.expect(made.meta());
-        context.metrics.write("apply");
-    }
-    outcome(made.map(Arc::new))
+    let text = serde_json::to_vec(intent).map_err(request::Error::SerializeBody);
+    let request = text.and_then(|text| requests::<K>(identity).create(&params, text));
+    outcome(sent::<K>(context, "create", request).await)
 }
 
 /// The API server is not to warn of fields that it does not know. For that it would parse every patch a second time, and nobody reads
@@ -119,7 +122,7 @@ pub(super) async fn mend<K>(
 ) -> Result<Outcome<K>, Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
-    K: Clone + Debug + DeserializeOwned,
+    K: Skim + DeserializeOwned,
 {
     mend_as(context, identity, names::OPERATOR, patch).await
 }
@@ -133,7 +136,7 @@ pub(super) async fn mend_as<K>(
 ) -> Result<Outcome<K>, Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
-    K: Clone + Debug + DeserializeOwned,
+    K: Skim + DeserializeOwned,
 {
     let params = unchecked(PatchParams {
         field_manager: Some(manager.to_owned()),
@@ -147,19 +150,23 @@ where
 pub(super) async fn renew<K>(
     context: &Context,
     identity: &Identity,
-    steps: &[Value],
+    steps: Vec<Value>,
 ) -> Result<Outcome<K>, Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
-    K: Clone + Debug + DeserializeOwned,
+    K: Skim + DeserializeOwned,
 {
-    let steps = JsonPatch::deserialize(Value::from(steps));
-    let patch = Patch::Json::<()>(steps.map_err(|error| failed::<K>(kube::Error::SerdeError(error)))?);
     let params = unchecked(PatchParams {
         field_manager: Some(names::OPERATOR.to_owned()),
         ..PatchParams::default()
     });
-    outcome(patched::<K, _>(context, identity, &identity.child_name(), &params, &patch).await)
+    // The steps of a run hold its whole pod template: they are gone before the answer is waited for.
+    let request = JsonPatch::deserialize(Value::Array(steps))
+        .map_err(request::Error::SerializeBody)
+        .and_then(|steps| {
+            requests::<K>(identity).patch(&identity.child_name(), &params, &Patch::Json::<()>(steps))
+        });
+    outcome(sent::<K>(context, "patch", request).await)
 }
 
 /// What an answer to a write means; an error is what passes by itself.
@@ -190,14 +197,36 @@ pub(super) async fn patched<K, P>(
 ) -> Result<Arc<K>, Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
-    K: Clone + Debug + DeserializeOwned,
-    P: Serialize + Debug,
+    K: Skim + DeserializeOwned,
+    P: Serialize,
 {
-    let objects: Api<K> = Api::namespaced(context.client.clone(), &identity.namespace);
-    let object = objects.patch(name, params, patch).await.map_err(failed::<K>)?;
+    let request = requests::<K>(identity).patch(name, params, patch);
+    sent::<K>(context, "patch", request).await
+}
+
+/// Requests about objects of a kind, beside the workspace.
+fn requests<K: Resource<DynamicType = ()>>(identity: &Identity) -> Request {
+    Request::new(K::url_path(&(), Some(&identity.namespace)))
+}
+
+/// Sends a write. Of the answer is kept what passes look at: most of it is the API server's books, and where many start at a time, as many
+/// are held.
+async fn sent<K>(
+    context: &Context,
+    verb: &'static str,
+    request: Result<http::Request<Vec<u8>>, request::Error>,
+) -> Result<Arc<K>, Error>
+where
+    K: Resource<DynamicType = ()> + Kind + Skim + DeserializeOwned,
+{
+    let mut request = request.map_err(kube::Error::BuildRequest).map_err(failed::<K>)?;
+    // As kube's own calls are named in traces.
+    request.extensions_mut().insert(verb);
+    let answer = context.client.request::<Guarded<K>>(request).await;
+    let object = answer.and_then(Guarded::read).map_err(failed::<K>)?;
     context.stores.echoes.expect(object.meta());
     context.metrics.write("apply");
-    Ok(Arc::new(object))
+    Ok(object)
 }
 
 pub(super) fn failed<K: Kind>(source: kube::Error) -> Error {

@@ -9,11 +9,16 @@ use rules::ValidWorkspace;
 use super::deployment::COMPONENT;
 use crate::world::PORT_NAME;
 
+/// What a Service says that has no address, and whose name stands for its pod's.
+const HEADLESS: &str = "None";
+
 pub(super) fn plan(workspace: &ValidWorkspace) -> Service {
     Service {
         metadata: super::meta(&super::identity(workspace), COMPONENT),
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".to_owned()),
+            // Without an address of its own (docs/decisions/0071): a range may hold fewer than there are workspaces.
+            cluster_ip: Some(HEADLESS.to_owned()),
             selector: Some(workspace.selector()),
             ports: Some(vec![ServicePort {
                 name: Some(PORT_NAME.to_owned()),
@@ -33,6 +38,12 @@ pub(super) fn plan(workspace: &ValidWorkspace) -> Service {
 mod tests {
     use super::*;
     use crate::fixtures;
+
+    #[test]
+    fn it_takes_no_address() {
+        let spec = plan(&fixtures::valid()).spec.unwrap();
+        assert_eq!(spec.cluster_ip.as_deref(), Some("None"));
+    }
 
     #[test]
     fn the_port_is_called_http() {

@@ -4,7 +4,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,7 +16,6 @@ use kube::{
     runtime::reflector::Store,
 };
 use serde_json::json;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -30,7 +29,7 @@ use crate::{
     attempt::{Attempt, attempt},
     context::Context,
     failure::reason_of,
-    memory::version_of,
+    memory::Told,
     rounds,
     stores::{Guarded, Stores},
     world::Identity,
@@ -42,19 +41,12 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// What is remembered from one sweep to the next: our last status of each object, and what the rules say of its spec.
 #[derive(Debug, Default)]
 pub struct Sweeps {
-    told: Mutex<HashMap<Key, Told>>,
+    told: Told<Key, Standing>,
     judged: Judged,
 }
 
 /// Verdicts of which nothing but the spec decides, by object and generation.
 type Judged = HashMap<Key, (Option<i64>, Verdict)>;
-
-#[derive(Debug)]
-struct Told {
-    at: Instant,
-    version: u64,
-    standing: Standing,
-}
 
 /// Sweeps now and whenever something changed, until shutdown. To be begun when the caches are filled.
 pub async fn run(context: &Context, shutdown: &CancellationToken) {
@@ -83,7 +75,7 @@ pub async fn sweep(context: &Context, sweeps: &mut Sweeps) -> Option<Duration> {
     };
     let exists = |key: &Key| keys.contains(key);
     context.holds.retain(&let_in, refers, exists).await;
-    sweeps.told().retain(|key, _| keys.contains(key));
+    sweeps.told.retain(|key| keys.contains(key));
     sweeps.judged.retain(|key, _| keys.contains(key));
 
     let users = survey.users(context, &catalogue);
@@ -92,7 +84,7 @@ pub async fn sweep(context: &Context, sweeps: &mut Sweeps) -> Option<Duration> {
     rounds::together(objects, |(subject, verdict)| {
         let subject = sweeps.with_newest_standing(subject);
         let users = users.get(&subject.key).copied().unwrap_or(0);
-        let since = sweeps.told().get(&subject.key).map(|told| told.at.elapsed());
+        let since = sweeps.told.age(&subject.key);
         let due = decide(&subject, users, verdict.as_ref(), since, (context.now)());
         Box::pin(async move { act(context, sweeps, &subject, due).await })
     })
@@ -218,19 +210,11 @@ fn is_begun(workspace: &Workspace, stores: &Stores) -> bool {
 }
 
 impl Sweeps {
-    fn told(&self) -> MutexGuard<'_, HashMap<Key, Told>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The cached object with the status that we wrote last, if the cache has not seen it yet.
     fn with_newest_standing(&self, cached: &Subject) -> Subject {
-        let all = self.told();
-        let newer = all
-            .get(&cached.key)
-            .filter(|told| cached.version.is_some_and(|version| version < told.version));
-        let standing = newer.map_or_else(|| cached.standing.clone(), |told| told.standing.clone());
+        let newer = self.told.newer(&cached.key, cached.version);
         Subject {
-            standing,
+            standing: newer.unwrap_or_else(|| cached.standing.clone()),
             ..cached.clone()
         }
     }
@@ -301,11 +285,6 @@ async fn tell(
             context.metrics.error("event", reason_of(&error));
         }
     }
-    let told = Told {
-        at: Instant::now(),
-        version: version_of(&answer.metadata).unwrap_or(0),
-        standing,
-    };
-    sweeps.told().insert(key.clone(), told);
+    sweeps.told.wrote(key.clone(), &answer.metadata, standing);
     Ok(())
 }

@@ -6,7 +6,11 @@
 
 use std::collections::HashMap;
 
-use api::{Workspace, WorkspaceManager, WorkspaceTemplate, workspace::Resolved};
+use api::{
+    Workspace, WorkspaceManager, WorkspaceTemplate,
+    condition::{self, VALID},
+    workspace::Resolved,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 
@@ -85,8 +89,16 @@ pub(super) fn uses(
     match status.and_then(|status| status.resolved.as_ref()) {
         Some(resolved) => (named && is_held) || recorded(key, workspace, resolved),
         // The status is not written yet, or nothing runs and the workspace has become invalid.
-        None => named && (is_held || has_begun()),
+        None => named && (is_held || (!was_turned_away(key.kind, workspace) && has_begun())),
     }
+}
+
+/// Whether the status says that the workspace may not begin to use an object of this kind, for that is being deleted. What it has got
+/// it got with another one.
+fn was_turned_away(kind: Kind, workspace: &Workspace) -> bool {
+    let conditions = workspace.status.as_ref().map(|status| &*status.conditions);
+    let valid = condition::find(conditions.unwrap_or_default(), VALID);
+    valid.is_some_and(|valid| valid.status == "False" && valid.reason == kind.terminating())
 }
 
 /// Whether the object is among what the workspace was last resolved to.
@@ -248,6 +260,23 @@ mod tests {
             &json!({"executionProfile": "p", "manager": "main"}),
         );
         assert_eq!(count(&[user], &[elsewhere], true), Vec::<(String, i32)>::new());
+    }
+
+    #[test]
+    fn whoever_was_turned_away_does_not_use_it_for_what_it_got_with_another() {
+        let turned_away = |kind: Kind| {
+            let mut user = workspace("user", &json!({"managerRef": "m"}), &Value::Null);
+            let status = json!({"conditions": [{
+                "type": VALID, "status": "False", "reason": kind.terminating(), "message": "m",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            }]});
+            user.status = serde_json::from_value(status).unwrap();
+            user
+        };
+        let manager = key(Kind::Manager, "m");
+        assert!(!uses(&manager, &turned_away(Kind::Manager), true, false, || true));
+        assert!(uses(&manager, &turned_away(Kind::Profile), true, false, || true));
+        assert!(uses(&manager, &turned_away(Kind::Manager), true, true, || true));
     }
 
     #[test]

@@ -37,14 +37,15 @@ pub(super) async fn depart(object: &Guarded<Workspace>, context: &Context) -> Re
     let mut put_off = None;
     if let Ok(workspace) = &object.0 {
         let written = newest_status(workspace, context);
-        let workspace = with_own_words(workspace, written.as_ref(), context);
-        let status = assess::farewell(&workspace, &left, (context.now)());
+        let own = with_own_words(workspace, written.as_ref(), context);
+        let workspace = own.as_deref().unwrap_or(workspace);
+        let status = assess::farewell(workspace, &left, (context.now)());
         let news = Word {
             status,
             asked: true,
             ..Word::default()
         };
-        put_off = publish::publish(context, &identity, written.as_ref(), news).await?;
+        put_off = publish::publish(context, &identity, written.as_deref(), news).await?;
     }
     Ok(Next::Settled(sooner(Some(VIGIL), put_off)))
 }
@@ -84,11 +85,8 @@ async fn will(object: &Guarded<Workspace>, context: &Context) -> Result<LastWill
     };
     let references = observe::references(workspace, &context.stores);
     let written = newest_status(workspace, context);
-    let last = storage(
-        with_own_words(workspace, written.as_ref(), context)
-            .status
-            .as_ref(),
-    );
+    let own = with_own_words(workspace, written.as_ref(), context);
+    let last = storage(own.as_deref().unwrap_or(workspace).status.as_ref());
     let given = workspace.spec.storage.as_ref();
     Ok(LastWill {
         retain: fate(

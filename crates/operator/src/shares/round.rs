@@ -1,10 +1,6 @@
 //! Something changed, or a share's time has come -> status, owner and removal of shares (IO).
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use api::{Workspace, WorkspaceManager, WorkspaceShare, names, share::WorkspaceShareStatus};
 use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::OwnerReference};
@@ -21,7 +17,7 @@ use crate::{
     attempt::{Attempt, attempt},
     context::Context,
     failure::reason_of,
-    memory::version_of,
+    memory::{Told, version_of},
     rounds,
     stores::{self, Guarded, Stores},
 };
@@ -35,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What is remembered from one round to the next: our last status of each share, by UID.
 #[derive(Debug, Default)]
 pub struct Rounds {
-    told: Mutex<HashMap<String, (u64, WorkspaceShareStatus)>>,
+    told: Told<String, WorkspaceShareStatus>,
 }
 
 /// Makes rounds until shutdown. To be begun when the caches are filled.
@@ -57,7 +53,7 @@ pub async fn round(context: &Context, memory: &mut Rounds) -> Option<Duration> {
         .filter(|share| share.metadata.deletion_timestamp.is_none())
         .collect();
     let uids: HashSet<_> = shares.iter().filter_map(|share| share.uid()).collect();
-    memory.told().retain(|uid, _| uids.contains(uid));
+    memory.told.retain(|uid| uids.contains(uid));
     let memory = &*memory;
     let shares = shares.into_iter().map(|share| (share.namespace(), share));
     rounds::together(shares, |share| {
@@ -204,13 +200,8 @@ async fn tell(
             context.metrics.error("event", reason_of(&error));
         }
     }
-    let version = answer
-        .meta()
-        .resource_version
-        .as_deref()
-        .and_then(|it| it.parse().ok());
-    if let (Some(uid), Some(version)) = (share.uid(), version) {
-        memory.told().insert(uid, (version, status));
+    if let Some(uid) = share.uid() {
+        memory.told.wrote(uid, answer.meta(), status);
     }
     Ok(())
 }
@@ -232,21 +223,12 @@ fn api(context: &Context, share: &WorkspaceShare) -> Api<Guarded<WorkspaceShare>
 }
 
 impl Rounds {
-    fn told(&self) -> MutexGuard<'_, HashMap<String, (u64, WorkspaceShareStatus)>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The cached share with the status that we wrote last, if the cache has not seen it yet.
     fn with_newest_status(&self, cached: &WorkspaceShare) -> WorkspaceShare {
-        let all = self.told();
-        let told = cached.metadata.uid.as_ref().and_then(|uid| all.get(uid));
-        let newer =
-            told.filter(|(told, _)| version_of(&cached.metadata).is_some_and(|cached| cached < *told));
-        let status = newer
-            .map(|(_, status)| status.clone())
-            .or_else(|| cached.status.clone());
+        let (uid, version) = (cached.metadata.uid.as_ref(), version_of(&cached.metadata));
+        let newer = uid.and_then(|uid| self.told.newer(uid, version));
         WorkspaceShare {
-            status,
+            status: newer.or_else(|| cached.status.clone()),
             ..cached.clone()
         }
     }

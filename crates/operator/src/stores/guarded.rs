@@ -24,6 +24,16 @@ impl<K> Guarded<K> {
     pub fn of(object: K) -> Self {
         Self(Ok(Arc::new(object)))
     }
+
+    /// The object of an answer.
+    ///
+    /// # Errors
+    /// When it could not be parsed.
+    pub fn read(self) -> Result<Arc<K>, kube::Error> {
+        let unreadable =
+            |invalid: InvalidObject| kube::Error::SerdeError(serde_json::Error::custom(invalid.error));
+        self.0.map_err(unreadable)
+    }
 }
 
 impl<K: Clone> Guarded<K> {

@@ -12,7 +12,7 @@ use super::compact::Compact;
 
 /// What is kept of an object.
 #[derive(Debug)]
-pub(super) struct Kept<K> {
+pub(crate) struct Kept<K> {
     /// All but the version, and what is set aside.
     text: Box<str>,
     version: Box<str>,
@@ -22,7 +22,7 @@ pub(super) struct Kept<K> {
 
 impl<K: Resource<DynamicType = ()> + Compact> Kept<K> {
     /// Of an object that was compacted.
-    pub(super) fn of(mut object: K) -> serde_json::Result<Self> {
+    pub(crate) fn of(mut object: K) -> serde_json::Result<Self> {
         let version = object.meta_mut().resource_version.take();
         let aside = object.set_aside();
         Ok(Self {
@@ -34,7 +34,7 @@ impl<K: Resource<DynamicType = ()> + Compact> Kept<K> {
     }
 
     /// The object.
-    pub(super) fn open(&self) -> Option<Arc<K>> {
+    pub(crate) fn open(&self) -> Option<Arc<K>> {
         let parsed = serde_json::from_str::<K>(&self.text);
         let mut object = parsed
             .inspect_err(

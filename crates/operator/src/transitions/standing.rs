@@ -6,6 +6,7 @@ use api::{
     workspace::Phase,
 };
 use jiff::Timestamp;
+use kube::runtime::events::Event;
 
 use super::{causes, ready, starting, stopped, stopping, warning};
 use crate::outbox::Stamped;
@@ -14,17 +15,26 @@ use crate::outbox::Stamped;
 /// place of another, a pod template changed by hand and a pod that does not say whether it is used, a status tells no time.
 pub fn standing(status: &WorkspaceStatus) -> Vec<Stamped> {
     let ready_since = since(status, AVAILABLE, "True");
-    let told = [
-        start(status, ready_since).map(|at| (at, starting())),
-        ready_since.map(|at| (at, ready(status))),
-        stop(status).map(|(at, by_rule)| (at, stopping(status, status, by_rule))),
-        end(status).map(|at| (at, stopped())),
+    let run = status.run_id.clone().unwrap_or_default();
+    let steps = [
+        // By its run: of its beginning a status tells another time once it is ready.
+        start(status, ready_since).map(|at| marked(at, starting(), &run)),
+        ready_since.map(|at| marked(at, ready(status), &format!("{run} {at}"))),
+        stop(status).map(|(at, by_rule)| marked(at, stopping(status, status, by_rule), &at.to_string())),
+        end(status).map(|at| marked(at, stopped(), &at.to_string())),
     ];
     let nothing = WorkspaceStatus::default();
-    let causes = causes(&nothing, status)
-        .map(|(action, cause)| (cause.last_transition_time.0, warning(action, cause)));
-    let told = told.into_iter().flatten().chain(causes);
-    told.map(|(at, event)| Stamped { event, at }).collect()
+    let causes = causes(&nothing, status).map(|(action, cause)| {
+        let at = cause.last_transition_time.0;
+        marked(at, warning(action, cause), &format!("{at} {}", cause.message))
+    });
+    steps.into_iter().flatten().chain(causes).collect()
+}
+
+/// `which`: of several that have this reason.
+fn marked(at: Timestamp, event: Event, which: &str) -> Stamped {
+    let mark = Some(format!("{} {which}", event.reason));
+    Stamped { event, at, mark }
 }
 
 /// Since when a condition has this status, if it has it.
@@ -135,6 +145,40 @@ mod tests {
         ];
         let never = status(&conditions, json!({"phase": "Stopped"}));
         assert_eq!(told(&never), []);
+    }
+
+    #[test]
+    fn a_step_has_one_mark_in_all_statuses_that_tell_it_and_another_one_in_the_next_run() {
+        let mark = |status: &WorkspaceStatus, reason: &str| {
+            let found = standing(status).into_iter().find(|it| it.event.reason == reason);
+            found.and_then(|it| it.mark)
+        };
+        let begun = [
+            ("Available", "False", "Starting", 3),
+            ("Stopped", "False", "Starting", 3),
+        ];
+        let on_its_way = |run: &str| {
+            let rest = json!({"phase": "Starting", "runID": run, "startingSince": at(2)});
+            status(&begun, rest)
+        };
+        let conditions = [
+            ("Available", "True", "Ready", 9),
+            ("Stopped", "False", "Running", 3),
+        ];
+        let running = status(
+            &conditions,
+            json!({"phase": "Running", "runID": "r", "url": "https://a"}),
+        );
+        let start = mark(&running, reason::STARTING);
+        assert!(start.is_some());
+        assert_eq!(start, mark(&on_its_way("r"), reason::STARTING));
+        assert_ne!(start, mark(&on_its_way("s"), reason::STARTING));
+        assert_ne!(start, mark(&running, reason::READY));
+        let moved = WorkspaceStatus {
+            url: Some("https://b".to_owned()),
+            ..running.clone()
+        };
+        assert_eq!(mark(&running, reason::READY), mark(&moved, reason::READY));
     }
 
     #[test]

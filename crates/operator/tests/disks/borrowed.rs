@@ -11,7 +11,7 @@ use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use testkit::objects::{self, NAMESPACE};
 
-use super::{Claim, claim, depart, run, workspace};
+use super::{Claim, claim, depart, workspace};
 use crate::stage::Stage;
 
 #[tokio::test]
@@ -21,7 +21,7 @@ async fn an_existing_claim_as_home_is_noted_while_in_use_and_never_deleted() {
     stage
         .server
         .put(&workspace("first", "alice", &json!({"claimName": "data"})));
-    run(&mut stage).await;
+    stage.run().await;
     let noted = |stage: &Stage| {
         let data = stage.server.get::<Claim>(Some(NAMESPACE), "data").unwrap();
         data.annotations().get(names::IN_USE_BY).cloned()
@@ -33,7 +33,7 @@ async fn an_existing_claim_as_home_is_noted_while_in_use_and_never_deleted() {
     stage.stop().await;
     assert_eq!(noted(&stage), None);
     stage.set(DesiredStatus::Running);
-    run(&mut stage).await;
+    stage.run().await;
     assert_eq!(noted(&stage).as_deref(), Some("demo/first"));
     depart(&mut stage).await;
     assert_eq!(noted(&stage), None);
@@ -47,7 +47,7 @@ async fn two_on_one_claim(mode: &str) -> Stage {
     stage
         .server
         .put(&workspace("first", "alice", &json!({"claimName": "data"})));
-    run(&mut stage).await;
+    stage.run().await;
     let mut other = objects::workspace("other");
     other.spec.storage = serde_json::from_value(json!({"claimName": "data"})).unwrap();
     stage.server.put(&other);
@@ -225,7 +225,7 @@ async fn a_claim_that_is_deleted_under_a_running_pod_is_told_and_nothing_is_rest
     stage
         .server
         .put(&workspace("first", "alice", &json!({"claimName": "data"})));
-    run(&mut stage).await;
+    stage.run().await;
     let run_of = |stage: &Stage| crate::stage::run_id(&stage.child::<Deployment>().unwrap());
     let before = run_of(&stage);
     let process = crate::outages::begin(&stage);

@@ -14,7 +14,7 @@ use testkit::{
     objects::{self, NAMESPACE},
 };
 
-use super::{Claim, Phase, claim, depart, run, with_kept_disk, workspace};
+use super::{Claim, Phase, claim, depart, with_kept_disk, workspace};
 use crate::stage::{CHILD, Stage};
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn its_owner_gets_a_kept_disk_back_with_one_write_and_is_told() {
         .filter(|line| line.contains("persistentvolumeclaims"));
     assert_eq!(to_disk.count(), 1, "{writes:?}");
     assert!(stage.events().contains(&reason::DISK_TAKEN_OVER.to_owned()));
-    run(&mut stage).await;
+    stage.run().await;
     depart(&mut stage).await;
     assert!(
         stage.all::<Claim>().is_empty(),
@@ -219,7 +219,7 @@ async fn a_hand_over_reaches_the_disk_and_the_next_owner_gets_it() {
     let mut stage = Stage::new();
     let storage = json!({"size": "1Gi", "retain": "Retain"});
     stage.server.put(&workspace("first", "alice", &storage));
-    run(&mut stage).await;
+    stage.run().await;
     stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
         object["metadata"]["annotations"][names::CREATED_BY] = json!("bob");
     });
@@ -242,7 +242,7 @@ async fn a_hand_over_that_the_cache_does_not_show_yet_holds_up_the_deletion() {
     let mut stage = Stage::new();
     let storage = json!({"size": "1Gi", "retain": "Retain"});
     stage.server.put(&workspace("first", "alice", &storage));
-    run(&mut stage).await;
+    stage.run().await;
     stage.delete_demo();
     stage.pass().await.unwrap();
     stage.collect_garbage();
@@ -266,7 +266,7 @@ async fn retain_counts_as_it_stands_at_the_deletion() {
             let mut stage = Stage::new();
             let storage = json!({"size": "1Gi", "retain": first});
             stage.server.put(&workspace("first", "alice", &storage));
-            run(&mut stage).await;
+            stage.run().await;
             stage.edit_spec(|spec| spec["storage"]["retain"] = json!(last));
             if seen {
                 stage.pass().await.unwrap();
@@ -290,7 +290,7 @@ async fn a_template_keeps_the_disks_of_workspaces_that_do_not_say() {
     let mut inheriting = workspace("first", "alice", &json!({"size": "1Gi"}));
     inheriting.spec.template_ref = Some("keeping".to_owned());
     stage.server.put(&inheriting);
-    run(&mut stage).await;
+    stage.run().await;
     stage.server.remove::<api::WorkspaceTemplate>(None, "keeping");
     depart(&mut stage).await;
     assert!(

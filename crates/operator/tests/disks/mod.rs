@@ -1,6 +1,7 @@
 //! Whose files a workspace gets to see, and what becomes of them.
 
 mod borrowed;
+mod classless;
 mod growth;
 mod kept;
 
@@ -45,18 +46,10 @@ async fn with_kept_disk() -> Stage {
         "alice",
         &json!({"size": "1Gi", "retain": "Retain"}),
     ));
-    run(&mut stage).await;
+    stage.run().await;
     depart(&mut stage).await;
     stage.server.take_calls();
     stage
-}
-
-async fn run(stage: &mut Stage) {
-    stage.pass().await.unwrap();
-    stage.cluster();
-    stage.get_ready();
-    stage.pass().await.unwrap();
-    assert_eq!(stage.status().phase, Some(Phase::Running));
 }
 
 async fn depart(stage: &mut Stage) {

@@ -102,16 +102,24 @@ fn check_name(
         entry.check(name, bounds, &mut found);
         return found;
     }
-    let request_value = request.check(name, bounds, &mut found);
-    let limit_value = limit.check(name, bounds, &mut found);
+    let (mut of_request, mut of_limit) = (Vec::new(), Vec::new());
+    let request_value = request.check(name, bounds, &mut of_request);
+    let limit_value = limit.check(name, bounds, &mut of_limit);
     // The kubelet enforces nothing then, so that 0 would be above every maximum.
     if limit_value.is_some_and(Quantity::is_zero) && may_overcommit(name) {
-        found.push(limit.violation("is 0, which a node takes for no limit at all: ask for more than 0"));
+        of_limit.push(limit.violation("is 0, which a node takes for no limit at all: ask for more than 0"));
     } else if name == "memory" && limit_value.is_some_and(|most| !most.is_negative() && most < LEAST_MEMORY) {
-        found.push(limit.violation(
+        of_limit.push(limit.violation(
             "is less than any container starts in: ask for at least 4Mi, and mind the unit, such as Mi",
         ));
     }
+    // What was filled in from a wrong value is wrong for no other reason.
+    if request.is_taken_from(&limit) && !of_limit.is_empty() {
+        of_request.clear();
+    } else if limit.is_taken_from(&request) && !of_request.is_empty() {
+        of_limit.clear();
+    }
+    found.extend(of_request.into_iter().chain(of_limit));
     // Whatever is filled in fits what is given, unless a bound cuts it, which is reported above.
     if let (Some(asked), Some(most)) = (request_value, limit_value)
         && request.given
@@ -170,6 +178,11 @@ struct Entry<'a> {
 }
 
 impl Entry<'_> {
+    /// Whether it was filled in, with just what is given for the other.
+    fn is_taken_from(&self, other: &Self) -> bool {
+        !self.given && other.given && self.raw == other.raw
+    }
+
     fn violation(&self, rule: impl AsRef<str>) -> Violation {
         let (value, rule) = match self.raw {
             None => ("", format!("is missing and counts as 0, which {}", rule.as_ref())),

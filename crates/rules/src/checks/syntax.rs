@@ -41,12 +41,15 @@ pub(crate) fn is_qualified_part(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
-/// Whether `text` can be the name of an environment variable.
+/// Whether `text` can be the name of an environment variable. Kubernetes before 1.34 refuses pods with any other, and no shell can use it.
 pub(crate) fn is_variable_name(text: &str) -> bool {
-    !text.is_empty()
+    let begins = |first: char| !first.is_ascii_digit();
+    text.starts_with(begins)
+        && text != "."
+        && !text.starts_with("..")
         && text
             .bytes()
-            .all(|b| (b.is_ascii_graphic() || b == b' ') && b != b'=')
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
 /// Whether `text` can be a key of a Secret or ConfigMap.
@@ -95,7 +98,7 @@ mod tests {
                 is_qualified_name,
                 &["a", "example.org/a", "app.kubernetes.io/name"],
             ),
-            (is_variable_name, &["A", "a b", "my.var-1", "_"]),
+            (is_variable_name, &["A", "a-b", "my.var-1", "_", ".x"]),
             (is_data_key, &["a", ".dockerconfigjson", "A_b-c.d"]),
             (is_port_name, &["http", "a-1"]),
         ] {
@@ -110,7 +113,10 @@ mod tests {
             ),
             (is_label_value, &["-a", "a ", "a/b", "{x}"]),
             (is_qualified_name, &["", "/a", "A.org/a", "a/", "a/b/c"]),
-            (is_variable_name, &["", "a=b", "a\n", "ü"]),
+            (
+                is_variable_name,
+                &["", "a=b", "a b", "1x", "1=x", ".", "..a", "a\n", "ü"],
+            ),
             (is_data_key, &["", "..", "a/b", "a b"]),
             (
                 is_port_name,

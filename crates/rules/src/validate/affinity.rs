@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{
     Affinity, NodeAffinity, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm,
-    PreferredSchedulingTerm, WeightedPodAffinityTerm,
+    PreferredSchedulingTerm,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
@@ -15,29 +15,82 @@ pub(super) const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecut
 const OF_SELECTORS: [&str; 4] = ["In", "NotIn", "Exists", "DoesNotExist"];
 const OF_NODES: [&str; 6] = ["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"];
 
+/// What is said of pods to be near to or far from.
+pub(super) struct PodTerm<'a> {
+    /// Where it is listed.
+    entry: String,
+    pub(super) term: &'a PodAffinityTerm,
+    /// `None`: it is required.
+    weight: Option<i32>,
+    is_far: bool,
+}
+
+impl PodTerm<'_> {
+    /// Where the term itself stands.
+    pub(super) fn at(&self) -> String {
+        match self.weight {
+            None => self.entry.clone(),
+            Some(_) => format!("{}.podAffinityTerm", self.entry),
+        }
+    }
+
+    /// Whether no pod is run that is near to those that it is about.
+    pub(super) fn keeps_away(&self) -> bool {
+        self.is_far && self.weight.is_none()
+    }
+}
+
+/// Everything that is said of pods, as it is written.
+pub(super) fn pod_terms<'a>(path: &str, given: &'a Affinity) -> Vec<PodTerm<'a>> {
+    let near = given.pod_affinity.as_ref().map(|near| {
+        let required = &near.required_during_scheduling_ignored_during_execution;
+        let preferred = &near.preferred_during_scheduling_ignored_during_execution;
+        (false, "podAffinity", required, preferred)
+    });
+    let far = given.pod_anti_affinity.as_ref().map(|far| {
+        let required = &far.required_during_scheduling_ignored_during_execution;
+        let preferred = &far.preferred_during_scheduling_ignored_during_execution;
+        (true, "podAntiAffinity", required, preferred)
+    });
+    let mut terms = Vec::new();
+    for (is_far, name, required, preferred) in near.into_iter().chain(far) {
+        terms.extend(
+            required
+                .iter()
+                .flatten()
+                .enumerate()
+                .map(|(index, term)| PodTerm {
+                    entry: format!("{path}.{name}.{REQUIRED}[{index}]"),
+                    term,
+                    weight: None,
+                    is_far,
+                }),
+        );
+        terms.extend(
+            preferred
+                .iter()
+                .flatten()
+                .enumerate()
+                .map(|(index, weighted)| PodTerm {
+                    entry: format!("{path}.{name}.{PREFERRED}[{index}]"),
+                    term: &weighted.pod_affinity_term,
+                    weight: Some(weighted.weight),
+                    is_far,
+                }),
+        );
+    }
+    terms
+}
+
 /// Nodes and pods to be near to or far from, as `path` says.
 pub(super) fn affinity(path: &str, given: &Affinity) -> Vec<Violation> {
     let mut found = Vec::new();
     if let Some(nodes) = &given.node_affinity {
         found.extend(of_nodes(&format!("{path}.nodeAffinity"), nodes));
     }
-    if let Some(pods) = &given.pod_affinity {
-        found.extend(of_pods(
-            &format!("{path}.podAffinity"),
-            pods.required_during_scheduling_ignored_during_execution
-                .as_deref(),
-            pods.preferred_during_scheduling_ignored_during_execution
-                .as_deref(),
-        ));
-    }
-    if let Some(pods) = &given.pod_anti_affinity {
-        found.extend(of_pods(
-            &format!("{path}.podAntiAffinity"),
-            pods.required_during_scheduling_ignored_during_execution
-                .as_deref(),
-            pods.preferred_during_scheduling_ignored_during_execution
-                .as_deref(),
-        ));
+    for pods in pod_terms(path, given) {
+        found.extend(pods.weight.and_then(|weight| weight_fault(&pods.entry, weight)));
+        found.extend(pod_term(&pods.at(), pods.term));
     }
     found
 }
@@ -139,26 +192,6 @@ fn operation(at: &str, operator: &str, values: &[String], operators: &[&str]) ->
         }
     };
     vec![Violation::new(format!("{at}.values"), values.join(", "), rule)]
-}
-
-fn of_pods(
-    path: &str,
-    required: Option<&[PodAffinityTerm]>,
-    preferred: Option<&[WeightedPodAffinityTerm]>,
-) -> Vec<Violation> {
-    let mut found = Vec::new();
-    for (index, term) in required.unwrap_or_default().iter().enumerate() {
-        found.extend(pod_term(&format!("{path}.{REQUIRED}[{index}]"), term));
-    }
-    for (index, weighted) in preferred.unwrap_or_default().iter().enumerate() {
-        let at = format!("{path}.{PREFERRED}[{index}]");
-        found.extend(weight_fault(&at, weighted.weight));
-        found.extend(pod_term(
-            &format!("{at}.podAffinityTerm"),
-            &weighted.pod_affinity_term,
-        ));
-    }
-    found
 }
 
 fn pod_term(at: &str, term: &PodAffinityTerm) -> Vec<Violation> {

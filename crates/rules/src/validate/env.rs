@@ -27,8 +27,11 @@ pub(super) fn shape(path: &str, variables: &[EnvVar], author: Author) -> Vec<Vio
     for (index, variable) in variables.iter().enumerate() {
         let at = format!("{path}[{index}]");
         if !is_variable_name(&variable.name) {
-            let rule = "cannot be the name of an environment variable: use letters, digits, '_', '-' and '.'";
-            found.push(Violation::new(format!("{at}.name"), &variable.name, rule));
+            found.push(Violation::new(
+                format!("{at}.name"),
+                &variable.name,
+                unusable(&variable.name),
+            ));
         }
         if OWN_VARIABLES.contains(&variable.name.as_str()) {
             let rule = "is set by the operator: choose another name";
@@ -51,6 +54,18 @@ pub(super) fn shape(path: &str, variables: &[EnvVar], author: Author) -> Vec<Vio
         }
     }
     found
+}
+
+/// What is said of a name that no variable can have.
+fn unusable(name: &str) -> &'static str {
+    if name.is_empty() {
+        "is empty: name the variable, such as HF_HOME"
+    } else if name.contains('=') {
+        "cannot be the name of an environment variable: write what stands before '=' as name and the rest as value"
+    } else {
+        "cannot be the name of an environment variable: use letters, digits, '_', '-' and '.', without a digit or '..' in front, such as \
+         HF_HOME"
+    }
 }
 
 fn from(path: &str, source: &EnvVarSource, author: Author) -> Vec<Violation> {
@@ -209,6 +224,41 @@ mod tests {
                 "spec.env[6].valueFrom.resourceFieldRef.resource",
                 "spec.env[7].name",
             ]
+        );
+    }
+
+    #[test]
+    fn a_name_that_no_variable_can_have_is_told_with_what_to_write() {
+        for (name, expected) in [
+            (
+                "A B",
+                r#"spec.env[0].name: "A B" cannot be the name of an environment variable: use letters, digits, '_', '-' and '.', without a digit or '..' in front, such as HF_HOME"#,
+            ),
+            (
+                "1=x",
+                r#"spec.env[0].name: "1=x" cannot be the name of an environment variable: write what stands before '=' as name and the rest as value"#,
+            ),
+            (
+                "",
+                "spec.env[0].name: is empty: name the variable, such as HF_HOME",
+            ),
+        ] {
+            let variable = EnvVar {
+                name: name.to_owned(),
+                ..EnvVar::default()
+            };
+            let found = shape("spec.env", &[variable], Author::Workspace);
+            let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+            assert_eq!(found, [expected]);
+        }
+        let twice = ["A", "B", "A"].map(|name| EnvVar {
+            name: name.to_owned(),
+            ..EnvVar::default()
+        });
+        let found = shape("spec.env", &twice, Author::Workspace);
+        assert_eq!(
+            found[0].to_string(),
+            r#"spec.env[2].name: "A" is set twice: leave one out"#
         );
     }
 

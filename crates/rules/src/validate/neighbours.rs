@@ -3,90 +3,49 @@
 //! The scheduler applies a required anti-affinity both ways: it keeps the pods of all namespaces away from wherever a pod runs that
 //! wants them away. Administrators decide about that, in templates.
 
-use k8s_openapi::api::core::v1::{Affinity, PodAffinityTerm, WeightedPodAffinityTerm};
+use k8s_openapi::api::core::v1::Affinity;
 
-use super::affinity::{PREFERRED, REQUIRED};
+use super::affinity::{PREFERRED, PodTerm, pod_terms};
 use crate::violation::Violation;
 
 /// The label by which each node is a place of its own.
 const ONE_NODE: &str = "kubernetes.io/hostname";
 
-/// A term about pods, and where it stands.
-type Term<'a> = (String, &'a PodAffinityTerm);
-
 /// Pods of other namespaces that are followed or kept away, and pods that are kept away from more than one node.
 pub(super) fn concerned(path: &str, given: &Affinity) -> Vec<Violation> {
-    let (mut all, mut away) = (Vec::new(), Vec::new());
-    if let Some(near) = &given.pod_affinity {
-        let path = format!("{path}.podAffinity");
-        all.extend(required(
-            &path,
-            near.required_during_scheduling_ignored_during_execution.as_ref(),
-        ));
-        all.extend(preferred(
-            &path,
-            near.preferred_during_scheduling_ignored_during_execution.as_ref(),
-        ));
-    }
-    if let Some(far) = &given.pod_anti_affinity {
-        let path = format!("{path}.podAntiAffinity");
-        away = required(
-            &path,
-            far.required_during_scheduling_ignored_during_execution.as_ref(),
-        );
-        all.extend(away.clone());
-        all.extend(preferred(
-            &path,
-            far.preferred_during_scheduling_ignored_during_execution.as_ref(),
-        ));
-    }
-    let of_others = all.into_iter().flat_map(of_others);
-    of_others
-        .chain(away.into_iter().filter_map(from_many_nodes))
-        .collect()
+    let terms = pod_terms(path, given);
+    let of_others = terms.iter().flat_map(of_others);
+    let away = terms.iter().filter(|term| term.keeps_away());
+    of_others.chain(away.filter_map(from_many_nodes)).collect()
 }
 
-fn required<'a>(path: &str, terms: Option<&'a Vec<PodAffinityTerm>>) -> Vec<Term<'a>> {
-    let terms = terms.into_iter().flatten().enumerate();
-    terms
-        .map(|(index, term)| (format!("{path}.{REQUIRED}[{index}]"), term))
-        .collect()
-}
-
-fn preferred<'a>(path: &str, terms: Option<&'a Vec<WeightedPodAffinityTerm>>) -> Vec<Term<'a>> {
-    let terms = terms.into_iter().flatten().enumerate();
-    let at = |index| format!("{path}.{PREFERRED}[{index}].podAffinityTerm");
-    terms
-        .map(|(index, weighted)| (at(index), &weighted.pod_affinity_term))
-        .collect()
-}
-
-fn of_others((at, term): Term<'_>) -> Vec<Violation> {
-    let named = term.namespaces.iter().flatten().next().is_some();
-    let selected = term.namespace_selector.is_some();
+fn of_others(pods: &PodTerm<'_>) -> Vec<Violation> {
+    let named = pods.term.namespaces.iter().flatten().next().is_some();
+    let selected = pods.term.namespace_selector.is_some();
     let rule = "is about pods of other namespaces, which are not a workspace's to follow or to keep away: leave it out, and those of its \
                 own namespace are meant";
     [("namespaces", named), ("namespaceSelector", selected)]
         .into_iter()
         .filter(|(_, is_set)| *is_set)
-        .map(|(name, _)| Violation::new(format!("{at}.{name}"), "", rule))
+        .map(|(name, _)| Violation::new(format!("{}.{name}", pods.at()), "", rule))
         .collect()
 }
 
-fn from_many_nodes((at, term): Term<'_>) -> Option<Violation> {
-    let place = term.topology_key.as_str();
+fn from_many_nodes(pods: &PodTerm<'_>) -> Option<Violation> {
+    let place = pods.term.topology_key.as_str();
     // That none is named is another fault.
     if ["", ONE_NODE].contains(&place) {
         return None;
     }
     let rule = format!("keeps other pods away from more than one node: use {ONE_NODE}, or {PREFERRED}");
-    Some(Violation::new(format!("{at}.topologyKey"), place, rule))
+    Some(Violation::new(format!("{}.topologyKey", pods.at()), place, rule))
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::affinity::REQUIRED;
     use super::*;
 
     fn fields(given: Value) -> Vec<String> {

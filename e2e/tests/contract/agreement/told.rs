@@ -163,17 +163,19 @@ where
     ))
 }
 
+/// Init containers: one, with these fields besides those that it needs, or in their place.
+pub(super) fn seed(rest: &Value) -> Value {
+    let mut container = json!({"name": "seed", "image": "r/lab:1"});
+    for (key, value) in rest.as_object().into_iter().flatten() {
+        container[key] = value.clone();
+    }
+    json!([container])
+}
+
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn of_workspaces() -> Fields {
     let limits = |cpu: &str, memory: &str| json!({"limits": {"cpu": cpu, "memory": memory}});
     let claim = |name: &str, path: &str| json!([{"name": name, "persistentVolumeClaimName": "mine", "mountPath": path}]);
-    let seed = |rest: Value| {
-        let mut container = json!({"name": "seed", "image": "r/lab:1"});
-        for (key, value) in rest.as_object().into_iter().flatten() {
-            container[key] = value.clone();
-        }
-        json!([container])
-    };
     vec![
         (
             "image",
@@ -222,10 +224,10 @@ fn of_workspaces() -> Fields {
         (
             "initContainers",
             vec![
-                seed(json!({})),
-                seed(json!({"securityContext": {"privileged": true}})),
-                seed(json!({"name": "workspace"})),
-                seed(json!({"image": "evil:1", "resources": {"limits": {"cpu": "4"}}})),
+                seed(&json!({})),
+                seed(&json!({"securityContext": {"privileged": true}})),
+                seed(&json!({"name": "workspace"})),
+                seed(&json!({"image": "evil:1", "resources": {"limits": {"cpu": "4"}}})),
             ],
         ),
         (

@@ -7,7 +7,7 @@ use api::{
 use kube::api::DeleteParams;
 
 use super::{
-    told::{Fields, compare, judged, specs, store},
+    told::{Fields, compare, judged, seed, specs, store},
     *,
 };
 
@@ -46,13 +46,6 @@ fn of_templates() -> Fields {
     let amounts = |cpu: &str, memory: &str| {
         let map = json!({"cpu": cpu, "memory": memory});
         json!({"requests": map, "limits": map})
-    };
-    let seed = |rest: Value| {
-        let mut container = json!({"name": "seed", "image": "r/lab:1"});
-        for (key, value) in rest.as_object().into_iter().flatten() {
-            container[key] = value.clone();
-        }
-        json!([container])
     };
     vec![
         (
@@ -101,9 +94,9 @@ fn of_templates() -> Fields {
         (
             "defaultInitContainers",
             vec![
-                seed(json!({})),
-                seed(json!({"name": "workspace"})),
-                seed(json!({"securityContext": {"privileged": true}})),
+                seed(&json!({})),
+                seed(&json!({"name": "workspace"})),
+                seed(&json!({"securityContext": {"privileged": true}})),
             ],
         ),
         (

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::oidc::admission::Outside;
-use crate::oidc::{Refused, Registered, Renewed};
+use crate::oidc::{JwtError, Registered, Renewed};
 use crate::session::content::Content;
 
 /// Why a session ends whose refresh token suddenly leads to somebody else.
@@ -38,7 +38,7 @@ pub(super) fn judge(
             admits(&content.claims(), &content.groups)?;
             return Ok(Word::AsBefore);
         }
-        Err(Refused::Subject) => return Err(ANOTHER_PERSON),
+        Err(JwtError::Subject) => return Err(ANOTHER_PERSON),
         Err(error) => {
             tracing::warn!(%error, "the ID token of a renewal is refused; the session goes on for a while");
             return Ok(Word::Unknown);

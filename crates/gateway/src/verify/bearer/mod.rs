@@ -189,8 +189,8 @@ impl Bearer {
         let provider = registered.get().ok_or(Unfit::Unavailable)?;
         let claims = provider.bearer(token, self.audiences()).await;
         let claims = claims.map_err(|unfit| match unfit {
-            oidc::Unfit::Refused(why) => Refused::Token(why).into(),
-            oidc::Unfit::Unavailable => Unfit::Unavailable,
+            oidc::BearerError::Refused(why) => Refused::Token(why).into(),
+            oidc::BearerError::Unavailable => Unfit::Unavailable,
         })?;
         let identity = registered.mapping.identify(&claims).map_err(Refused::Identity)?;
         if let Err(outside) = registered.admission.judge(&claims, &identity.groups) {

@@ -42,7 +42,7 @@ pub enum Refused {
     /// The API server knows no such token.
     Unknown,
     /// It fails a check of the provider's tokens.
-    Token(oidc::Refused),
+    Token(oidc::JwtError),
     /// Its claims lead to no identity.
     Identity(IdentityError),
     /// The settings keep its owner out.

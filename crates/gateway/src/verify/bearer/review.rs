@@ -264,8 +264,7 @@ mod tests {
     #[tokio::test]
     async fn no_answer_of_the_api_server_brings_a_token_into_the_log() {
         let log = Log::default();
-        let written = log.clone();
-        let lines = fmt().with_writer(move || written.clone()).finish();
+        let lines = fmt().with_writer(log.clone()).finish();
         let _logging = tracing::subscriber::set_default(lines);
         for (status, cut, told) in [
             (StatusCode::OK, 1, UNREADABLE),

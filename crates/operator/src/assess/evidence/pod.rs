@@ -12,7 +12,7 @@ use super::{
 use crate::world::World;
 
 /// The scheduler's words for a claim that waits for its volume.
-const UNBOUND: &str = "unbound immediate PersistentVolumeClaims";
+pub(super) const UNBOUND: &str = "unbound immediate PersistentVolumeClaims";
 /// The scheduler's words where the pod itself is at no fault.
 const KEPT_AWAY: &str = "existing pods anti-affinity rules";
 /// The kubelet's word for it.

@@ -6,7 +6,9 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::ResourceExt as _;
 use rules::Quantity;
 
-use super::{DOUBT, Evidence, NONE, SLOW, holds, missing_source, node_of, remaining, trimmed};
+use super::{
+    DOUBT, Evidence, NONE, SLOW, condition, holds, missing_source, node_of, pod::UNBOUND, remaining, trimmed,
+};
 use crate::{begun::has_run, signs::Warning, world::World};
 
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
@@ -133,17 +135,41 @@ pub(super) fn unbound(world: &World, now: Timestamp) -> Evidence {
         );
         return Evidence::may_pass(reason::VOLUME_UNBOUND, message, rest);
     }
-    match rest {
-        Some(rest) => Evidence::later(rest),
-        None => Evidence::certain(
-            reason::VOLUME_UNBOUND,
-            format!(
-                "The disk has waited for a volume for over {} s. See why: kubectl describe -n {} pvc/{name}",
-                SLOW.as_secs(),
-                world.identity.namespace
-            ),
-        ),
+    if let Some(rest) = rest {
+        return Evidence::later(rest);
     }
+    let message = if waits_for_node(world, claim, pod) {
+        format!(
+            "The disk {name} is made once the pod has a node. The cluster's scheduler turned the pod away while the disk had no storage \
+             class, and has not looked at it since: it does within 5 min. Stop and start the workspace to have it look at once."
+        )
+    } else {
+        format!(
+            "The disk has waited for a volume for over {} s. See why: kubectl describe -n {} pvc/{name}",
+            SLOW.as_secs(),
+            world.identity.namespace
+        )
+    };
+    Evidence::certain(reason::VOLUME_UNBOUND, message)
+}
+
+/// Whether the claim waits for the pod, by its class, and the pod for the claim, by what the scheduler said last: of claims of such a
+/// class it says so only before they have it.
+fn waits_for_node(world: &World, claim: &PersistentVolumeClaim, pod: &Pod) -> bool {
+    let name = claim
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.storage_class_name.as_deref());
+    let mut classes = world.storage_classes.iter();
+    let class = classes.find(|class| class.metadata.name.as_deref() == name);
+    let mode = class.and_then(|class| class.volume_binding_mode.as_deref());
+    let scheduled = condition(pod, "PodScheduled").and_then(|it| it.message.as_deref());
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let claims = volumes.filter(|volume| volume.persistent_volume_claim.is_some());
+    mode == Some("WaitForFirstConsumer")
+        && scheduled.is_some_and(|said| said.contains(UNBOUND))
+        // Of several it does not say which.
+        && claims.count() == 1
 }
 
 /// The pod has a node, but what is to be attached or mounted there is not.

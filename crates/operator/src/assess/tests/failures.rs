@@ -237,6 +237,54 @@ fn a_disk_without_class_or_volume_is_told() {
 }
 
 #[test]
+fn a_pod_that_the_scheduler_turned_away_before_its_disk_had_a_class_is_told_how_to_have_it_looked_at() {
+    let scene = |mode: &str, more: bool| {
+        let mut world = fixtures::started();
+        let mut claim = serde_json::to_value(world.claim.as_deref().unwrap()).unwrap();
+        claim["spec"]["storageClassName"] = json!("late");
+        claim["status"] = json!({"phase": "Pending"});
+        world.claim = Some(
+            serde_json::from_value::<k8s_openapi::api::core::v1::PersistentVolumeClaim>(claim)
+                .unwrap()
+                .into(),
+        );
+        let class = json!({"metadata": {"name": "late"}, "provisioner": "p", "volumeBindingMode": mode});
+        let class: k8s_openapi::api::storage::v1::StorageClass = serde_json::from_value(class).unwrap();
+        world.storage_classes = vec![class.into()];
+        let mut pod = serde_json::to_value(world.pods[0].as_ref()).unwrap();
+        let mut volumes =
+            vec![json!({"name": "d", "persistentVolumeClaim": {"claimName": "workspace-demo"}})];
+        if more {
+            volumes.push(json!({"name": "e", "persistentVolumeClaim": {"claimName": "other"}}));
+        }
+        pod["spec"]["volumes"] = json!(volumes);
+        pod["status"] = json!({"phase": "Pending", "conditions": [{
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+            "message": "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found",
+        }]});
+        world.pods = vec![serde_json::from_value::<Pod>(pod).unwrap().into()];
+        Scene::of(world)
+    };
+    let early = scene("WaitForFirstConsumer", false).status();
+    assert_eq!(condition(&early, DEGRADED).0, "False");
+    for (mode, more, hinted) in [
+        ("WaitForFirstConsumer", false, true),
+        ("WaitForFirstConsumer", true, false),
+        ("Immediate", false, false),
+    ] {
+        let late = scene(mode, more).at(61);
+        assert_eq!(cause(&late).0, reason::VOLUME_UNBOUND);
+        let message = late.status().message.unwrap();
+        assert_eq!(
+            message.contains("Stop and start the workspace to have it look at once"),
+            hinted,
+            "{message}"
+        );
+        assert_ne!(message.contains("kubectl describe"), hinted, "{message}");
+    }
+}
+
+#[test]
 fn obstacles_are_told_and_a_predecessor_is_waited_for() {
     let mut scene = Scene::of(fixtures::world());
     scene.obstacle = Some(Obstacle::Conflict {

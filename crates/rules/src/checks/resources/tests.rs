@@ -47,6 +47,25 @@ fn what_would_overflow_the_schedulers_sums_is_refused() {
 }
 
 #[test]
+fn a_wrong_amount_is_told_once_where_it_is_written() {
+    let bounds = json!({"memory": {"min": "128Mi"}});
+    for (given, map) in [
+        (json!({"limits": {"memory": "-1"}}), "limits"),
+        (json!({"limits": {"memory": "0"}}), "limits"),
+        (json!({"limits": {"memory": "lots"}}), "limits"),
+        (json!({"requests": {"memory": "9Pi"}}), "requests"),
+    ] {
+        let found = lines(given.clone(), bounds.clone());
+        let field = format!("spec.resources.{map}.memory: ");
+        assert!(!found.is_empty(), "{given}");
+        assert!(
+            found.iter().all(|line| line.starts_with(&field)),
+            "{given}: {found:?}"
+        );
+    }
+}
+
+#[test]
 fn amounts_that_forgot_their_unit_or_got_the_wrong_one_are_refused() {
     for (given, word) in [
         (json!({"limits": {"memory": "1"}}), "mind the unit"),

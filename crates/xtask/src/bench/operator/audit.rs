@@ -14,12 +14,18 @@ pub(super) type Calls = BTreeMap<String, usize>;
 #[derive(Debug)]
 pub(super) struct Log {
     path: PathBuf,
+    /// Whose calls are counted.
+    user: String,
     read: u64,
 }
 
 impl Log {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, read: 0 }
+    pub(super) fn new(path: PathBuf, user: &str) -> Self {
+        Self {
+            path,
+            user: user.to_owned(),
+            read: 0,
+        }
     }
 
     /// Counts what was added since the last time.
@@ -35,7 +41,7 @@ impl Log {
         let mut line = String::new();
         while reader.read_line(&mut line)? > 0 && line.ends_with('\n') {
             self.read += line.len() as u64;
-            if let Some(call) = call(&line) {
+            if let Some(call) = call(&line, &self.user) {
                 *calls.entry(call).or_default() += 1;
             }
             line.clear();
@@ -44,9 +50,19 @@ impl Log {
     }
 }
 
-/// Verb and kind of a call, with what was wrong, if it was; a watch is counted when it begins.
-fn call(line: &str) -> Option<String> {
+/// Puts what was counted later to what was counted before.
+pub(super) fn add(calls: &mut Calls, later: Calls) {
+    for (call, number) in later {
+        *calls.entry(call).or_default() += number;
+    }
+}
+
+/// Verb and kind of a call of that user, with what was wrong, if it was; a watch is counted when it begins.
+fn call(line: &str, user: &str) -> Option<String> {
     let event: Value = serde_json::from_str(line).ok()?;
+    if event["user"]["username"] != user {
+        return None;
+    }
     let verb = event["verb"].as_str()?;
     let stage = event["stage"].as_str()?;
     if (verb == "watch") != (stage == "ResponseStarted") {
@@ -78,11 +94,12 @@ mod tests {
     #[test]
     fn a_call_is_told_by_verb_kind_and_failure() {
         let line = |verb: &str, stage: &str, code: u32| {
+            let target = r#"{"resource":"workspaces","subresource":"status"}"#;
             format!(
-                r#"{{"verb":"{verb}","stage":"{stage}","objectRef":{{"resource":"workspaces","subresource":"status"}},"responseStatus":{{"code":{code}}}}}"#
+                r#"{{"user":{{"username":"operator"}},"verb":"{verb}","stage":"{stage}","objectRef":{target},"responseStatus":{{"code":{code}}}}}"#
             )
         };
-        let told = |verb, stage, code| call(&line(verb, stage, code));
+        let told = |verb, stage, code| call(&line(verb, stage, code), "operator");
         assert_eq!(
             told("patch", "ResponseComplete", 200).as_deref(),
             Some("patch workspaces/status")
@@ -92,6 +109,10 @@ mod tests {
             Some("patch workspaces/status -> 409")
         );
         assert_eq!(told("watch", "ResponseComplete", 200), None);
+        assert_eq!(
+            call(&line("patch", "ResponseComplete", 200), "somebody else"),
+            None
+        );
         assert!(is_upkeep(&told("watch", "ResponseStarted", 200).unwrap()));
         assert!(is_upkeep("update leases") && !is_upkeep("get pods"));
     }

@@ -7,10 +7,12 @@
 
 mod audit;
 pub(super) mod instance;
+mod model;
 pub(super) mod objects;
 pub(super) mod phases;
 mod report;
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,10 +22,11 @@ use anyhow::Context as _;
 use kube::Client;
 use serde_json::{Value, json};
 
-use self::audit::Log;
-use self::instance::{Instance, OPERATOR, wait_for};
+use self::audit::{Calls, Log};
+use self::instance::{Instance, MAKER, OPERATOR, wait_for};
+use self::model::Model;
 use self::objects::{NAMESPACE, REFERENCE, SETTINGS, SYSTEM, shared};
-use self::phases::{Phase, Side, make, make_stopped};
+use self::phases::{Cast, Phase, Side, make, make_stopped};
 use self::report::{Measured, Report, Round, Stopped, Took};
 use super::alone::{Alone, may_be_alone};
 use super::{built, processor, target};
@@ -127,8 +130,21 @@ struct Program {
     idle: Duration,
 }
 
-/// One number of objects through all phases, on a fresh control plane: bare ones first, then bare ones with what is promised of
-/// workspaces, then workspaces.
+/// Whose turn it is to go through all phases. Each side stands as far before the middle as after it: a machine, or a control plane,
+/// that slows down or speeds up meanwhile does so for all of them.
+const TURNS: [Side; 6] = [
+    Side::Bare,
+    Side::Promised,
+    Side::Workspaces,
+    Side::Workspaces,
+    Side::Promised,
+    Side::Bare,
+];
+/// Turns of a side.
+const TURNS_EACH: usize = 2;
+
+/// One number of objects through all phases, on a fresh control plane: bare ones, the same that the operator makes of one
+/// workspace, bare ones with what is promised of workspaces, and workspaces.
 async fn round(
     count: usize,
     program: &Program,
@@ -137,57 +153,73 @@ async fn round(
     progress: &Progress,
 ) -> anyhow::Result<Round> {
     let mut instance = Instance::start(paths, &folder.join("instance")).await?;
-    let client = prepare(&instance).await?;
-    progress.line(format_args!("{count}: the control plane is ready"));
-    let mut references = Vec::new();
-    for side in [Side::Bare, Side::Promised] {
-        let mut took = Vec::new();
-        for phase in Phase::ALL {
-            took.push(measured(&instance, &client, side, phase, count, progress).await?);
-        }
-        references.push(took);
-    }
-    instance.launch(&operator(&instance, program)?)?;
-    tokio::time::sleep(SETTLE).await;
-    let mut log = Log::new(instance.audit_log());
-    log.calls()?;
-    let mut round = Round {
-        count,
-        phases: Vec::new(),
-        idle: audit::Calls::new(),
-        peak_memory: 0,
+    let people = prepare(&instance).await?;
+    let service = operator(&instance, program)?;
+    instance.launch(&service)?;
+    let model = Model::take(&people).await?;
+    instance.stop(NAME);
+    let cast = Cast {
+        maker: instance.maker().await?,
+        people,
+        model,
     };
-    for (number, phase) in Phase::ALL.into_iter().enumerate() {
-        let workspaces = measured(&instance, &client, Side::Workspaces, phase, count, progress).await?;
-        let mut references = references.iter().map(|took| took[number].clone());
-        let mut next = || references.next().context("a reference was not taken");
-        round.phases.push(Measured {
-            phase,
-            workspaces,
-            bare: next()?,
-            promised: next()?,
-            calls: log.calls()?,
-        });
-        if phase == Phase::Create {
-            tokio::time::sleep(program.idle).await;
-            round.idle = log.calls()?;
+    progress.line(format_args!("{count}: the control plane is ready"));
+    let mut log = Log::new(instance.audit_log(), OPERATOR);
+    let mut taken: HashMap<(Phase, Side), Vec<Took>> = HashMap::new();
+    let mut calls: HashMap<Phase, Calls> = HashMap::new();
+    let (mut idle, mut peak_memory) = (None, 0);
+    let mut before = None;
+    for side in TURNS {
+        let runs = side == Side::Workspaces;
+        if runs && before != Some(side) {
+            instance.launch(&service)?;
+            tokio::time::sleep(SETTLE).await;
+            log.calls()?;
+        } else if !runs && before == Some(Side::Workspaces) {
+            peak_memory = instance.peak_memory(NAME)?;
+            instance.stop(NAME);
+        }
+        before = Some(side);
+        for phase in Phase::ALL {
+            let took = measured(&instance, &cast, side, phase, count, progress).await?;
+            taken.entry((phase, side)).or_default().push(took);
+            if !runs {
+                continue;
+            }
+            audit::add(calls.entry(phase).or_default(), log.calls()?);
+            if idle.is_none() {
+                tokio::time::sleep(program.idle).await;
+                idle = Some(log.calls()?);
+            }
         }
     }
-    round.peak_memory = instance.peak_memory(NAME)?;
-    Ok(round)
+    let mut took = |phase, side| Took::mean(taken.remove(&(phase, side)).unwrap_or_default());
+    let phases = Phase::ALL.map(|phase| Measured {
+        phase,
+        workspaces: took(phase, Side::Workspaces),
+        bare: took(phase, Side::Bare),
+        promised: took(phase, Side::Promised),
+        calls: calls.remove(&phase).unwrap_or_default(),
+    });
+    Ok(Round {
+        count,
+        phases: phases.into(),
+        idle: idle.unwrap_or_default(),
+        peak_memory,
+    })
 }
 
 /// One side through one phase, with what is written a moment after the last object got there.
 async fn measured(
     instance: &Instance,
-    client: &Client,
+    cast: &Cast,
     side: Side,
     phase: Phase,
     count: usize,
     progress: &Progress,
 ) -> anyhow::Result<Took> {
     let before = instance.cpu_of_all()?;
-    let times = phases::run(client, side, phase, count).await?;
+    let times = phases::run(cast, side, phase, count).await?;
     progress.line(format_args!(
         "{count}: {} {} {:.1} s",
         side.name(),
@@ -241,7 +273,7 @@ async fn prepare(instance: &Instance) -> anyhow::Result<Client> {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
         make(&client, &namespace).await?;
     }
-    let user = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": OPERATOR});
+    let user = |name: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name});
     make(
         &client,
         &json!({
@@ -249,7 +281,7 @@ async fn prepare(instance: &Instance) -> anyhow::Result<Client> {
             "kind": "ClusterRoleBinding",
             "metadata": {"name": "bench-operator"},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-            "subjects": [user],
+            "subjects": [user(OPERATOR), user(MAKER)],
         }),
     )
     .await?;

@@ -6,13 +6,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt as _, TryStreamExt as _};
-use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams, TypeMeta,
+};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt as _, watcher::Config};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 
-use super::objects::{NAMESPACE, NUMBER, REFERENCE, bare, event, status, workspace};
+use super::model::{Model, child_name};
+use super::objects::{NAMESPACE, REFERENCE, event, workspace};
 
 /// Requests of the load under way at a time.
 const PARALLEL: usize = 32;
@@ -29,7 +32,7 @@ pub(super) struct Times {
 }
 
 /// What happens to every object in a phase.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Phase {
     Create,
     Stop,
@@ -51,7 +54,7 @@ impl Phase {
 }
 
 /// Who gets objects to where they ought to be: the operator, or nobody but Kubernetes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Side {
     Workspaces,
     Bare,
@@ -72,12 +75,30 @@ impl Side {
     fn is_bare(self) -> bool {
         self != Self::Workspaces
     }
+
+    /// Where the objects are: those that a workspace owns, beside it.
+    fn namespace(self) -> &'static str {
+        match self {
+            Self::Workspaces | Self::Promised => NAMESPACE,
+            Self::Bare => REFERENCE,
+        }
+    }
+}
+
+/// Who asks for what.
+pub(super) struct Cast {
+    /// Whoever makes workspaces, starts, stops and deletes them, and looks on.
+    pub(super) people: Client,
+    /// Makes in the operator's place what it makes, with rights like its.
+    pub(super) maker: Client,
+    /// What that is.
+    pub(super) model: Model,
 }
 
 /// Takes `count` objects through a phase, as fast as the API server takes the requests.
-pub(super) async fn run(client: &Client, side: Side, phase: Phase, count: usize) -> anyhow::Result<Times> {
+pub(super) async fn run(cast: &Cast, side: Side, phase: Phase, count: usize) -> anyhow::Result<Times> {
     let names: Vec<String> = (0..count).map(|number| format!("w-{number:05}")).collect();
-    let mut arrivals = arrivals(client, side, phase);
+    let mut arrivals = arrivals(&cast.people, side, phase);
     // What is there before counts as listed once the watch has begun.
     while let Some(heard) = arrivals.next().await {
         if heard? == Heard::Listed {
@@ -88,7 +109,7 @@ pub(super) async fn run(client: &Client, side: Side, phase: Phase, count: usize)
     let asked = stream::iter(&names)
         .map(|name| async move {
             let sent = Instant::now();
-            request(client, side, phase, name).await?;
+            request(cast, side, phase, name).await?;
             anyhow::Ok((name.clone(), sent))
         })
         .buffer_unordered(PARALLEL)
@@ -107,7 +128,7 @@ pub(super) async fn run(client: &Client, side: Side, phase: Phase, count: usize)
         let mut last_words = firsts
             .map(|name| async move {
                 let name = name?;
-                arrival(client, side, phase, &name).await?;
+                arrival(cast, side, phase, &name).await?;
                 anyhow::Ok((name, Instant::now()))
             })
             .buffer_unordered(PARALLEL);
@@ -134,16 +155,15 @@ pub(super) async fn run(client: &Client, side: Side, phase: Phase, count: usize)
     })
 }
 
-/// Makes an object that all share.
-pub(in crate::bench) async fn make(client: &Client, object: &Value) -> anyhow::Result<()> {
+/// Makes an object, for its UID.
+pub(in crate::bench) async fn make(client: &Client, object: &Value) -> anyhow::Result<String> {
     let object: DynamicObject = serde_json::from_value(object.clone())?;
     let kind = object.types.clone().context("the object says no kind")?;
     let kind = GroupVersionKind::try_from(&kind)?;
     let api = api(client, &resource(&kind), object.metadata.namespace.as_deref());
     let created = api.create(&PostParams::default(), &object).await;
-    created
-        .map(drop)
-        .with_context(|| format!("cannot create {}", object.name_any()))
+    let created = created.with_context(|| format!("cannot create {}", object.name_any()))?;
+    Ok(created.uid().unwrap_or_default())
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -155,21 +175,21 @@ enum Heard {
 /// Which objects have got to where the phase leads.
 fn arrivals(client: &Client, side: Side, phase: Phase) -> BoxStream<'static, anyhow::Result<Heard>> {
     let gone = phase == Phase::Delete || (side.is_bare() && phase == Phase::Stop);
-    let (group, kind, namespace) = match (side, gone) {
-        (Side::Workspaces, _) => (api::names::GROUP, "Workspace", NAMESPACE),
-        (_, false) => ("apps", "Deployment", REFERENCE),
+    let (group, kind) = match (side, gone) {
+        (Side::Workspaces, _) => (::api::names::GROUP, "Workspace"),
+        (_, false) => ("apps", "Deployment"),
         // A bare object is stopped, or gone, when its pod is.
-        (_, true) => ("", "Pod", REFERENCE),
+        (_, true) => ("", "Pod"),
     };
     let version = if side == Side::Workspaces {
-        api::names::VERSION
+        ::api::names::VERSION
     } else {
         "v1"
     };
     let resource = resource(&GroupVersionKind::gvk(group, version, kind));
-    let events = watcher(api(client, &resource, Some(namespace)), Config::default()).default_backoff();
+    let events = watcher(api(client, &resource, Some(side.namespace())), Config::default()).default_backoff();
     let name_of = |object: &DynamicObject| {
-        let label = object.labels().get(NUMBER);
+        let label = object.labels().get(::api::names::WORKSPACE_LABEL);
         label.cloned().unwrap_or_else(|| object.name_any())
     };
     events
@@ -198,50 +218,49 @@ fn is_there(side: Side, phase: Phase, object: &DynamicObject) -> bool {
 }
 
 /// One object's request, or its few.
-async fn request(client: &Client, side: Side, phase: Phase, name: &str) -> anyhow::Result<()> {
-    if side != Side::Bare {
-        request_workspace(client, phase, name).await?;
-    }
+async fn request(cast: &Cast, side: Side, phase: Phase, name: &str) -> anyhow::Result<()> {
+    let owner = match side {
+        Side::Bare => None,
+        Side::Workspaces | Side::Promised => Some(ask(&cast.people, phase, name).await?),
+    };
     if side.is_bare() {
-        request_bare(client, phase, name).await?;
+        act(cast, side, phase, name, owner.as_deref()).await?;
     }
     Ok(())
 }
 
-async fn request_workspace(client: &Client, phase: Phase, name: &str) -> anyhow::Result<()> {
+/// What people do with a workspace, for its UID.
+pub(super) async fn ask(client: &Client, phase: Phase, name: &str) -> anyhow::Result<String> {
     let workspaces = workspaces(client);
     let desired = match phase {
         Phase::Create => return make(client, &workspace(name, "Running")).await,
         Phase::Delete => {
-            workspaces.delete(name, &DeleteParams::default()).await?;
-            return Ok(());
+            let deleted = workspaces.delete(name, &DeleteParams::default()).await?;
+            return Ok(deleted.left().and_then(|it| it.uid()).unwrap_or_default());
         }
         Phase::Stop => "Stopped",
         Phase::Start => "Running",
     };
     let change = Patch::Merge(json!({"spec": {"desiredStatus": desired}}));
-    workspaces.patch(name, &PatchParams::default(), &change).await?;
-    Ok(())
+    let changed = workspaces.patch(name, &PatchParams::default(), &change).await?;
+    Ok(changed.uid().unwrap_or_default())
 }
 
-async fn request_bare(client: &Client, phase: Phase, name: &str) -> anyhow::Result<()> {
+/// What the operator would do then to the objects of a workspace, said as shortly as can be.
+async fn act(cast: &Cast, side: Side, phase: Phase, name: &str, owner: Option<&str>) -> anyhow::Result<()> {
     let replicas = match phase {
         Phase::Create => {
-            for object in bare(name) {
-                make(client, &object).await?;
+            for object in cast.model.children(name, side.namespace(), owner) {
+                make(&cast.maker, &object).await?;
             }
             return Ok(());
         }
         Phase::Delete => {
-            for object in bare(name).iter().rev() {
-                let object: DynamicObject = serde_json::from_value(object.clone())?;
-                let kind = object.types.as_ref().context("the object says no kind")?;
-                let api = api(
-                    client,
-                    &resource(&GroupVersionKind::try_from(kind)?),
-                    Some(REFERENCE),
-                );
-                api.delete(name, &DeleteParams::background()).await?;
+            for object in cast.model.children(name, side.namespace(), owner).iter().rev() {
+                let kind: TypeMeta = serde_json::from_value(object.clone())?;
+                let kind = resource(&GroupVersionKind::try_from(&kind)?);
+                let api = api(&cast.maker, &kind, Some(side.namespace()));
+                api.delete(&child_name(name), &DeleteParams::background()).await?;
             }
             return Ok(());
         }
@@ -249,19 +268,21 @@ async fn request_bare(client: &Client, phase: Phase, name: &str) -> anyhow::Resu
         Phase::Start => 1,
     };
     let kind = GroupVersionKind::gvk("apps", "v1", "Deployment");
-    let deployments = api(client, &resource(&kind), Some(REFERENCE));
+    let deployments = api(&cast.maker, &resource(&kind), Some(side.namespace()));
     let change = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-    deployments.patch(name, &PatchParams::default(), &change).await?;
+    deployments
+        .patch(&child_name(name), &PatchParams::default(), &change)
+        .await?;
     Ok(())
 }
 
 /// What is left to write once the bare object beside a promised workspace has got there: one status, for the first of a start is
 /// left out where many start at a time, and the Events; the finalizer of one that is deleted.
-async fn arrival(client: &Client, side: Side, phase: Phase, name: &str) -> anyhow::Result<()> {
+async fn arrival(cast: &Cast, side: Side, phase: Phase, name: &str) -> anyhow::Result<()> {
     if side != Side::Promised {
         return Ok(());
     }
-    let workspaces = workspaces(client);
+    let workspaces = workspaces(&cast.maker);
     if phase == Phase::Delete {
         let freed = Patch::Merge(json!({"metadata": {"finalizers": null}}));
         workspaces.patch(name, &PatchParams::default(), &freed).await?;
@@ -269,20 +290,20 @@ async fn arrival(client: &Client, side: Side, phase: Phase, name: &str) -> anyho
     }
     let applied = PatchParams::apply("bench-status").force();
     workspaces
-        .patch_status(name, &applied, &Patch::Apply(status(name, phase.name())))
+        .patch_status(name, &applied, &Patch::Apply(cast.model.status(name, phase)))
         .await?;
     let told: &[_] = match phase {
         Phase::Stop => &["Stopped"],
         _ => &["Starting", "Ready"],
     };
     for reason in told {
-        make(client, &event(name, phase.name(), reason)).await?;
+        make(&cast.maker, &event(name, reason)).await?;
     }
     Ok(())
 }
 
-fn workspaces(client: &Client) -> Api<DynamicObject> {
-    let kind = GroupVersionKind::gvk(api::names::GROUP, api::names::VERSION, "Workspace");
+pub(super) fn workspaces(client: &Client) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk(::api::names::GROUP, ::api::names::VERSION, "Workspace");
     api(client, &resource(&kind), Some(NAMESPACE))
 }
 
@@ -294,7 +315,7 @@ pub(super) async fn make_stopped(client: &Client, count: usize) -> anyhow::Resul
     let made = stream::iter(&names)
         .map(|name| async move { make(client, &workspace(name, "Stopped")).await })
         .buffer_unordered(PARALLEL)
-        .try_collect::<Vec<()>>();
+        .try_collect::<Vec<_>>();
     let arrived = async {
         let mut arrived = HashSet::new();
         while arrived.len() < count {
@@ -310,7 +331,7 @@ pub(super) async fn make_stopped(client: &Client, count: usize) -> anyhow::Resul
     Ok(begin.elapsed())
 }
 
-fn api(client: &Client, resource: &ApiResource, namespace: Option<&str>) -> Api<DynamicObject> {
+pub(super) fn api(client: &Client, resource: &ApiResource, namespace: Option<&str>) -> Api<DynamicObject> {
     match namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, resource),
         None => Api::all_with(client.clone(), resource),
@@ -318,6 +339,6 @@ fn api(client: &Client, resource: &ApiResource, namespace: Option<&str>) -> Api<
 }
 
 /// The resource of a kind; plurals are guessed, which is right for all used here.
-fn resource(kind: &GroupVersionKind) -> ApiResource {
+pub(super) fn resource(kind: &GroupVersionKind) -> ApiResource {
     ApiResource::from_gvk(kind)
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::NAME as OPERATOR;
 use super::audit::{Calls, is_upkeep};
 use super::phases::{Phase, Times};
+use super::{NAME as OPERATOR, TURNS_EACH};
 use crate::bench::figures::mebibytes;
 
 /// Everything that was measured.
@@ -31,8 +31,8 @@ pub(super) struct Round {
     pub(super) peak_memory: u64,
 }
 
-/// What a phase took on one side.
-#[derive(Debug, Clone)]
+/// What a phase took on one side, as the mean of its turns.
+#[derive(Debug)]
 pub(super) struct Took {
     pub(super) times: Times,
     /// Processor time of each process.
@@ -46,7 +46,7 @@ pub(super) struct Measured {
     pub(super) workspaces: Took,
     pub(super) bare: Took,
     pub(super) promised: Took,
-    /// Of the operator.
+    /// Of the operator, in all turns.
     pub(super) calls: Calls,
 }
 
@@ -78,7 +78,7 @@ impl Measured {
             .calls
             .iter()
             .filter(|(call, _)| !is_upkeep(call))
-            .map(|(call, number)| (call.as_str(), per(*number, count)))
+            .map(|(call, number)| (call.as_str(), per(*number, count * TURNS_EACH)))
             .collect();
         calls.sort_by(|a, b| b.1.total_cmp(&a.1));
         calls
@@ -105,6 +105,29 @@ impl Measured {
 }
 
 impl Took {
+    /// What one turn took, of several; the times of single objects are those of all turns.
+    pub(super) fn mean(turns: Vec<Self>) -> Self {
+        let number = u32::try_from(turns.len().max(1)).unwrap_or(u32::MAX);
+        let mut each: Vec<Duration> = Vec::new();
+        let mut cpu: BTreeMap<String, Duration> = BTreeMap::new();
+        let mut all = Duration::ZERO;
+        for turn in turns {
+            all += turn.times.all;
+            each.extend(turn.times.each);
+            for (name, used) in turn.cpu {
+                *cpu.entry(name).or_default() += used / number;
+            }
+        }
+        each.sort_unstable();
+        Self {
+            times: Times {
+                all: all / number,
+                each,
+            },
+            cpu,
+        }
+    }
+
     fn seconds(&self) -> f64 {
         self.times.all.as_secs_f64()
     }
@@ -281,7 +304,7 @@ mod tests {
     }
 
     fn report() -> Report {
-        let calls = [("patch workspaces/status", 20), ("watch pods", 3)];
+        let calls = [("patch workspaces/status", 40), ("watch pods", 3)];
         let calls = calls.map(|(call, number)| (call.to_owned(), number)).into();
         Report {
             machine: "2 cores".to_owned(),
@@ -320,6 +343,15 @@ mod tests {
             table.contains("create: 2.00 `patch workspaces/status`."),
             "{table}"
         );
+    }
+
+    #[test]
+    fn turns_are_told_by_their_mean_and_the_objects_of_all() {
+        let mean = Took::mean(vec![took(10, 20), took(14, 40)]);
+        assert_eq!(mean.times.all, Duration::from_secs(12));
+        assert_eq!(mean.times.each.len(), 200);
+        assert!(mean.times.each.is_sorted());
+        assert_eq!(mean.cpu[OPERATOR], Duration::from_millis(30));
     }
 
     #[test]

@@ -1,18 +1,19 @@
-//! arguments -> settings of the identity providers, checked before anything starts (reads the files that they name).
+//! arguments -> how people are signed in, checked before anything starts (reads the files that they name).
+//!
+//! `providers` is by whom, `look` what the pages are like that they see.
+
+mod look;
+mod providers;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use kit::process::WrongSetting;
 
+pub(crate) use self::look::look;
+pub(crate) use self::providers::Client;
 use crate::args::{Oidc, RequestLimits, SessionLimits};
-use crate::crypto::redacted::Secret;
-use crate::further_providers;
-use crate::oidc::admission::Admission;
-use crate::oidc::claims::Mapping;
-use crate::oidc::http::HttpClient;
-use crate::oidc::{self, CALLBACK, MAIN, Providers, Registered};
-use crate::pages::{Look, Theme};
+use crate::oidc::Providers;
 use crate::session::content::Limits;
 use crate::throttle::{Rate, Rates};
 
@@ -28,14 +29,6 @@ pub(crate) struct SignIn {
     pub rates: Rates,
 }
 
-/// This gateway as a client of a provider.
-pub(crate) struct Client {
-    /// What the provider knows it by.
-    pub settings: oidc::Settings,
-    /// Reaches the provider.
-    pub http: HttpClient,
-}
-
 impl SignIn {
     /// Checks the settings and reads the files.
     ///
@@ -46,23 +39,7 @@ impl SignIn {
         session: &SessionLimits,
         limits_of: &RequestLimits,
     ) -> Result<Self, WrongSetting> {
-        let (main, client) = provider(MAIN, CALLBACK, oidc)?;
-        let (mut list, mut clients) = (vec![main], vec![client]);
-        if let Some(file) = given(oidc.oidc_providers_file.as_deref()) {
-            for (name, further) in kit::process::file(FILE, file, further_providers::parse)? {
-                let callback = format!("{CALLBACK}/{name}");
-                let of_entry = |error: WrongSetting| {
-                    WrongSetting::new(
-                        FILE,
-                        format!("provider {name}: as --{}: {}", error.setting, error.problem),
-                    )
-                };
-                let (further, client) = provider(&name, &callback, &further).map_err(of_entry)?;
-                list.push(further);
-                clients.push(client);
-            }
-        }
-        apart(&list)?;
+        let (list, clients) = providers::of(oidc)?;
         Ok(Self {
             providers: Arc::new(Providers::new(list)),
             clients,
@@ -70,27 +47,6 @@ impl SignIn {
             rates: rates(limits_of)?,
         })
     }
-}
-
-/// How pages look.
-///
-/// # Errors
-/// A file cannot be read, or says something that cannot be shown; the error names it.
-pub(crate) fn look(file: Option<&Path>, logo: Option<&Path>) -> Result<Look, WrongSetting> {
-    let read = |setting, path: &Path| {
-        std::fs::read(path).map_err(|error| {
-            WrongSetting::new(setting, format!("{} cannot be read: {error}", path.display()))
-        })
-    };
-    let theme = match given(file) {
-        None => Theme::default(),
-        Some(path) => serde_json::from_slice(&read("pages-file", path)?)
-            .map_err(|error| WrongSetting::new("pages-file", format!("{}: {error}", path.display())))?,
-    };
-    let logo = given(logo)
-        .map(|path| read("pages-logo-file", path))
-        .transpose()?;
-    Look::new(&theme, logo.as_deref()).map_err(|error| WrongSetting::new("pages-file", error.to_string()))
 }
 
 fn rates(limits: &RequestLimits) -> Result<Rates, WrongSetting> {
@@ -105,115 +61,6 @@ fn rates(limits: &RequestLimits) -> Result<Rates, WrongSetting> {
         provider: Rate::per_minute(limits.provider_requests_per_minute),
         trusted: trusted.collect::<Result<_, _>>()?,
     })
-}
-
-/// Flag of the file that lists further providers.
-const FILE: &str = "oidc-providers-file";
-
-fn provider(name: &str, callback: &str, oidc: &Oidc) -> Result<(Registered, Client), WrongSetting> {
-    let settings = client_of(oidc)?;
-    let host = settings.issuer_host()?;
-    let connect_to = oidc
-        .oidc_connect_to
-        .as_deref()
-        .filter(|address| !address.is_empty());
-    let http = HttpClient::over_tls(given(oidc.oidc_ca_file.as_deref()), &host, connect_to)?;
-    let mapping = Mapping::new(
-        &oidc.oidc_issuer_url,
-        &oidc.oidc_username_claim,
-        oidc.oidc_username_prefix.as_deref(),
-        oidc.oidc_groups_claim.as_deref(),
-        &oidc.oidc_groups_prefix,
-    )
-    .with_email(oidc.oidc_email_verified)
-    .keeping(said(&oidc.oidc_groups_filter));
-    let admission = Admission::new(&oidc.oidc_allowed_email_domains, &oidc.oidc_allowed_groups)?;
-    if let Some(group) = admission.groups().iter().find(|group| !mapping.can_give(group)) {
-        return Err(WrongSetting::new(
-            "oidc-allowed-groups",
-            format!(
-                "nobody can have the group {group:?}: give Kubernetes names, which begin with --oidc-groups-prefix, of groups \
-                 that --oidc-groups-claim holds and --oidc-groups-filter keeps"
-            ),
-        ));
-    }
-    let title = match oidc.oidc_display_name.as_str() {
-        "" => &host,
-        title => title,
-    };
-    let registered = Registered::new(name, title, &settings.issuer_url, mapping, callback);
-    Ok((registered.admitting(admission), Client { settings, http }))
-}
-
-fn client_of(oidc: &Oidc) -> Result<oidc::Settings, WrongSetting> {
-    let secret = given(oidc.oidc_client_secret_file.as_deref())
-        .map(client_secret)
-        .transpose()?;
-    let algorithms = oidc
-        .oidc_signing_algs
-        .iter()
-        .map(|name| name.parse())
-        .collect::<Result<Vec<_>, _>>()?;
-    if algorithms.is_empty() {
-        return Err(WrongSetting::new("oidc-signing-algs", "names no algorithm"));
-    }
-    for (setting, value) in [
-        ("oidc-client-id", &oidc.oidc_client_id),
-        ("oidc-username-claim", &oidc.oidc_username_claim),
-    ] {
-        if value.trim().is_empty() {
-            return Err(WrongSetting::new(setting, "is empty"));
-        }
-    }
-    Ok(oidc::Settings {
-        issuer_url: oidc.oidc_issuer_url.clone(),
-        client_id: oidc.oidc_client_id.clone(),
-        client_secret: secret,
-        scopes: said(&oidc.oidc_scopes),
-        signing_algs: algorithms,
-    })
-}
-
-/// The entries that say something: environments cannot unset a list.
-fn said(entries: &[String]) -> Vec<String> {
-    entries
-        .iter()
-        .filter(|entry| !entry.is_empty())
-        .cloned()
-        .collect()
-}
-
-/// Whether nobody of one provider can have the name of somebody of another.
-fn apart(list: &[Registered]) -> Result<(), WrongSetting> {
-    let wrong = |problem: String| Err(WrongSetting::new(FILE, problem));
-    for (number, one) in list.iter().enumerate() {
-        for other in &list[number + 1..] {
-            let pair = format!("the providers {} and {}", one.name, other.name);
-            if one.name == other.name || one.issuer == other.issuer {
-                return wrong(format!("{pair} have the same name or the same issuer"));
-            }
-            let users = (one.mapping.username_prefix(), other.mapping.username_prefix());
-            if overlap(users) {
-                return wrong(format!(
-                    "{pair} could give two people one user name: their user name prefixes {users:?} must not be empty, and neither \
-                     may begin with the other"
-                ));
-            }
-            let groups = one.mapping.groups_prefix().zip(other.mapping.groups_prefix());
-            if let Some(groups) = groups.filter(|&groups| overlap(groups)) {
-                return wrong(format!(
-                    "{pair} could give two groups one name: their groups prefixes {groups:?} must not be empty, and neither may \
-                     begin with the other"
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Whether two prefixes can lead to one name.
-fn overlap((one, other): (&str, &str)) -> bool {
-    one.starts_with(other) || other.starts_with(one)
 }
 
 /// Longest life of a session, in minutes: sealing keys are kept for so long.
@@ -261,16 +108,6 @@ fn limits(session: &SessionLimits) -> Result<Limits, WrongSetting> {
 /// An empty path is none: environments cannot unset a variable.
 fn given(path: Option<&Path>) -> Option<&Path> {
     path.filter(|path| !path.as_os_str().is_empty())
-}
-
-fn client_secret(file: &Path) -> Result<Secret, WrongSetting> {
-    let wrong = |problem: String| WrongSetting::new("oidc-client-secret-file", problem);
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| wrong(format!("{} cannot be read: {error}", file.display())))?;
-    match text.trim_end_matches(['\r', '\n']) {
-        "" => Err(wrong(format!("{} is empty", file.display()))),
-        text => Ok(Secret::new(text.to_owned())),
-    }
 }
 
 #[cfg(test)]
@@ -462,32 +299,5 @@ mod tests {
         ] {
             assert_eq!(refused(&[change]), setting, "{change}");
         }
-    }
-
-    #[test]
-    fn a_look_that_cannot_be_shown_is_named_with_its_field() {
-        let folder = std::env::temp_dir();
-        let path = folder.join(format!("pages-{}.json", std::process::id()));
-        let told = |text: &str| {
-            std::fs::write(&path, text).unwrap();
-            let told = look(Some(&path), None).map_err(|wrong| wrong.to_string());
-            std::fs::remove_file(&path).unwrap();
-            told
-        };
-        assert!(told("{\"productName\": \"Lab & <Co>\"}").is_ok());
-        for (text, problem) in [
-            ("{\"productname\": \"x\"}", "unknown field `productname`"),
-            (
-                "{\"accentColor\": \"red\"}",
-                "accentColor: \"red\" is not a colour",
-            ),
-            ("{\"helpUrl\": \"javascript:alert(1)\"}", "helpUrl:"),
-        ] {
-            let said = told(text).unwrap_err();
-            assert!(said.contains(problem), "{said}");
-        }
-        assert!(look(Some(Path::new("/nowhere")), None).is_err());
-        assert!(look(None, Some(Path::new("/nowhere"))).is_err());
-        assert!(look(Some(Path::new("")), None).is_ok(), "an empty path is none");
     }
 }

@@ -1,90 +1,23 @@
 //! OpenID Connect requests -> answers of an identity provider kept in memory (no sockets), which errs on request.
 //!
 //! It signs in whoever it is told to, checks what a provider has to check (client, redirect address, PKCE, one use per
-//! code), and every part of its ID tokens can be made wrong.
+//! code), and every part of its ID tokens can be made wrong: `behaviour` lists what it may err in, `signing` makes its tokens.
+
+mod behaviour;
+mod signing;
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
-use aws_lc_rs::{digest, hmac, rand, rsa};
+use aws_lc_rs::{digest, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::{Method, Request, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-/// Making RSA keys takes long, so all issuers of a process share these.
-static KEYS: LazyLock<[rsa::KeyPair; 2]> = LazyLock::new(|| [new_key(), new_key()]);
-
-fn new_key() -> rsa::KeyPair {
-    rsa::KeyPair::generate(rsa::KeySize::Rsa2048)
-        .unwrap_or_else(|_| unreachable!("the system has randomness"))
-}
-
-/// How an ID token is signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signature {
-    /// RS256 with the key that the key set names.
-    Valid,
-    /// RS256 with another key under the published key's id.
-    ForeignKey,
-    /// RS256 with a key whose id the key set does not hold.
-    UnknownKeyId,
-    /// RS256 with the key that is not published at the moment, under that key's id.
-    RetiredKey,
-    /// HS256 with the published key's modulus as the shared secret.
-    PublicKeyAsSecret,
-    /// HS256 with the client's secret.
-    ClientSecret,
-    /// `alg: none` and no signature.
-    None,
-}
-
-/// What the issuer does. Everything is right at first; set a field to make one thing wrong.
-#[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "one per thing that can be wrong")]
-pub struct Behaviour {
-    /// Claims of the person who signs in next; `sub` is needed.
-    pub person: Map<String, Value>,
-    /// Claims that replace right ones in the ID token; `null` leaves one out.
-    pub wrong: Map<String, Value>,
-    /// Members that replace right ones in the ID token's header.
-    pub header: Map<String, Value>,
-    /// How the ID token is signed.
-    pub signature: Signature,
-    /// Unix seconds of the issuer's clock.
-    pub now: i64,
-    /// Whether authorization responses are announced to name the issuer (RFC 9207).
-    pub announces_issuer: bool,
-    /// The issuer that authorization responses name.
-    pub response_issuer: Option<String>,
-    /// Whether clients must send their credentials in the body.
-    pub credentials_in_body: bool,
-    /// Whether it publishes and signs with its second key.
-    pub second_key: bool,
-    /// Status with which every endpoint fails.
-    pub failure: Option<u16>,
-    /// Whether the key set, and nothing else, is answered with 500.
-    pub loses_keys: bool,
-    /// `error` with which the token endpoint refuses.
-    pub token_error: Option<&'static str>,
-    /// Whether it answers nothing at all. Whoever calls [`Issuer::answer`] has to look.
-    pub silent: bool,
-    /// Whether it gives refresh tokens.
-    pub refreshes: bool,
-    /// Whether each refresh token counts once, and using one again ends the whole session.
-    pub rotates: bool,
-    /// Whether the answer to a refresh token holds an ID token.
-    pub renews_id_token: bool,
-    /// Life of access tokens, in seconds; `None`: it does not tell.
-    pub access_life: Option<i64>,
-    /// By `sub`: claims in place of those of the login; `None`: the person is disabled.
-    pub people: HashMap<String, Option<Map<String, Value>>>,
-    /// Whether it can end its own sessions.
-    pub ends_sessions: bool,
-    /// What it lists of `prompt`; `None`: nothing is listed.
-    pub prompts: Option<&'static [&'static str]>,
-}
+pub use self::behaviour::Behaviour;
+pub use self::signing::Signature;
+use self::signing::{overlay, public_jwk, signed};
 
 #[derive(Clone)]
 struct Grant {
@@ -116,34 +49,12 @@ pub struct Issuer {
 impl Issuer {
     /// An issuer of this address with one client, at `now` (Unix seconds).
     pub fn new(url: &str, client_id: &str, client_secret: &str, now: i64) -> Self {
-        let behaviour = Behaviour {
-            person: Map::new(),
-            wrong: Map::new(),
-            header: Map::new(),
-            signature: Signature::Valid,
-            now,
-            announces_issuer: true,
-            response_issuer: Some(url.to_owned()),
-            credentials_in_body: false,
-            second_key: false,
-            failure: None,
-            loses_keys: false,
-            token_error: None,
-            silent: false,
-            refreshes: true,
-            rotates: false,
-            renews_id_token: true,
-            access_life: Some(300),
-            people: HashMap::new(),
-            ends_sessions: true,
-            prompts: None,
-        };
         Self {
             url: url.to_owned(),
             client_id: client_id.to_owned(),
             client_secret: client_secret.to_owned(),
             state: Arc::new(Mutex::new(State {
-                behaviour,
+                behaviour: Behaviour::right(url, now),
                 grants: HashMap::new(),
                 refreshable: HashMap::new(),
                 used: HashMap::new(),
@@ -195,7 +106,7 @@ impl Issuer {
         if let Some(changes) = changes.as_object() {
             overlay(&mut claims, changes);
         }
-        self.signed(&state.behaviour, "logout+jwt", claims)
+        signed(&state.behaviour, &self.client_secret, "logout+jwt", claims)
     }
 
     /// A token for `audience` of the person, of a client that is not the gateway's, with these claims in place of right ones, signed
@@ -217,7 +128,7 @@ impl Issuer {
         if let Some(changes) = changes.as_object() {
             overlay(&mut claims, changes);
         }
-        self.signed(&state.behaviour, "at+jwt", claims)
+        signed(&state.behaviour, &self.client_secret, "at+jwt", claims)
     }
 
     /// What a browser is sent to after the person signed in at `authorization_url`.
@@ -365,65 +276,7 @@ impl Issuer {
         }
         claims.retain(|_, value| !value.is_null());
         overlay(&mut claims, &behaviour.wrong);
-        self.signed(behaviour, "JWT", claims)
-    }
-
-    fn signed(&self, behaviour: &Behaviour, kind: &str, claims: Map<String, Value>) -> String {
-        let alg = match behaviour.signature {
-            Signature::Valid | Signature::ForeignKey | Signature::UnknownKeyId | Signature::RetiredKey => {
-                "RS256"
-            }
-            Signature::PublicKeyAsSecret | Signature::ClientSecret => "HS256",
-            Signature::None => "none",
-        };
-        let named_key = match behaviour.signature {
-            Signature::UnknownKeyId => "unknown".to_owned(),
-            Signature::RetiredKey => key_id(!behaviour.second_key).to_owned(),
-            _ => key_id(behaviour.second_key).to_owned(),
-        };
-        let mut head = Map::from_iter([
-            ("alg".to_owned(), json!(alg)),
-            ("typ".to_owned(), json!(kind)),
-            ("kid".to_owned(), json!(named_key)),
-        ]);
-        overlay(&mut head, &behaviour.header);
-        let signed = format!(
-            "{}.{}",
-            encode(&Value::Object(head)),
-            encode(&Value::Object(claims))
-        );
-        let signature = self.sign(behaviour, signed.as_bytes());
-        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
-    }
-
-    fn sign(&self, behaviour: &Behaviour, message: &[u8]) -> Vec<u8> {
-        let rsa = |key: &rsa::KeyPair| {
-            let mut signature = vec![0; key.public_modulus_len()];
-            let done = key.sign(
-                &RSA_PKCS1_SHA256,
-                &rand::SystemRandom::new(),
-                message,
-                &mut signature,
-            );
-            done.map(|()| signature).unwrap_or_default()
-        };
-        let mac = |secret: &[u8]| {
-            let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
-            hmac::sign(&key, message).as_ref().to_vec()
-        };
-        let [first, second] = &*KEYS;
-        let (own, other) = if behaviour.second_key {
-            (second, first)
-        } else {
-            (first, second)
-        };
-        match behaviour.signature {
-            Signature::Valid => rsa(own),
-            Signature::ForeignKey | Signature::UnknownKeyId | Signature::RetiredKey => rsa(other),
-            Signature::PublicKeyAsSecret => mac(&modulus(own)),
-            Signature::ClientSecret => mac(self.client_secret.as_bytes()),
-            Signature::None => Vec::new(),
-        }
+        signed(behaviour, &self.client_secret, "JWT", claims)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -461,43 +314,6 @@ fn refreshed(state: &mut State, token: &str) -> Result<Grant, &'static str> {
         }
         None => Ok(grant),
     }
-}
-
-fn overlay(object: &mut Map<String, Value>, changes: &Map<String, Value>) {
-    for (name, value) in changes {
-        if value.is_null() {
-            object.remove(name);
-        } else {
-            object.insert(name.clone(), value.clone());
-        }
-    }
-}
-
-fn key_id(second: bool) -> &'static str {
-    if second { "second" } else { "first" }
-}
-
-fn public_jwk(behaviour: &Behaviour) -> Value {
-    let key = &KEYS[usize::from(behaviour.second_key)];
-    json!({
-        "kty": "RSA",
-        "use": "sig",
-        "alg": "RS256",
-        "kid": key_id(behaviour.second_key),
-        "n": URL_SAFE_NO_PAD.encode(modulus(key)),
-        "e": "AQAB",
-    })
-}
-
-/// The modulus out of `SEQUENCE { INTEGER modulus, INTEGER exponent }`: both lengths take two bytes for keys of 2048
-/// bits, and a zero byte keeps the number positive.
-fn modulus(key: &rsa::KeyPair) -> Vec<u8> {
-    let der = key.public_key().as_ref();
-    der[9..9 + key.public_modulus_len()].to_vec()
-}
-
-fn encode(value: &Value) -> String {
-    URL_SAFE_NO_PAD.encode(value.to_string())
 }
 
 fn random_text() -> String {

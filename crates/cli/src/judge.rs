@@ -1,0 +1,115 @@
+//! Manifest -> what the rules say of it that hold whatever template there is (pure): the webhook would say the same.
+
+use api::Workspace;
+use kube::CustomResourceExt as _;
+use rules::schema::Schema;
+use rules::{References, Settings, Violations};
+use serde_json::Value;
+
+use crate::failure::flag_of;
+
+/// An image stands in where the cluster would choose one: of that nothing is known here.
+const SETTINGS: &str = "{defaultImage: registry.example/image:1}";
+
+/// All that is wrong with what the flags say; `None` where nothing is.
+pub(crate) fn violations(manifest: &Value) -> Option<Violations> {
+    let faults = Schema::of(&Workspace::crd()).faults(&manifest["spec"], None);
+    let mut found: Vec<_> = faults.violations().cloned().collect();
+    let workspace: Option<Workspace> = serde_json::from_value(manifest.clone()).ok();
+    if let (Some(workspace), Ok(settings)) = (workspace, Settings::parse(SETTINGS)) {
+        let judged = rules::judge(&workspace, &References::managed_by([]), &settings).violations;
+        let judged = judged.iter().flat_map(Violations::iter);
+        // The rest is about what the cluster fills in.
+        let told = judged.filter(|it| flag_of(&it.field).is_some() && !faults.tell_of(it));
+        found.extend(told.cloned());
+    }
+    Violations::of(found).map(Violations::in_order)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::Args;
+    use crate::object::manifest;
+
+    fn told(flags: &[&str]) -> Vec<String> {
+        let args = Args::parse_from(["x", "demo"].iter().chain(flags));
+        let found = violations(&manifest(&args).unwrap());
+        found
+            .iter()
+            .flat_map(Violations::iter)
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn each_flag_is_judged_by_the_rules_of_its_field() {
+        for (flags, expected) in [
+            (
+                ["--display-name", "a\nb"],
+                r#"spec.displayName: "a\nb" is no line of plain text: "#,
+            ),
+            (["--display-name", "a\u{202e}b"], "spec.displayName: "),
+            (["--display-name", "\u{1b}[31mred"], "spec.displayName: "),
+            (
+                ["--template", "My Template"],
+                r#"spec.templateRef: "My Template" is no name of an object: "#,
+            ),
+            (
+                ["--template", "a\nb"],
+                r#"spec.templateRef: "a\nb" is no name of an object: "#,
+            ),
+            (
+                ["--storage", "10"],
+                r#"spec.storage.size: "10" is smaller than any disk: ask for at least 1Mi, and mind the unit"#,
+            ),
+            (["--memory", "1"], r#"spec.resources.limits.memory: "1" "#),
+            (["--cpu", "1000000"], r#"spec.resources.limits.cpu: "1000000" "#),
+        ] {
+            let found = told(&flags);
+            assert!(
+                found.iter().any(|line| line.starts_with(expected)),
+                "{flags:?}: {found:?}"
+            );
+        }
+        let long = "x".repeat(101);
+        let found = told(&["--display-name", &long]);
+        assert!(found[0].contains("more than the maximum 100"), "{found:?}");
+    }
+
+    #[test]
+    fn all_of_it_is_told_at_once() {
+        let found = told(&["--display-name", "a\tb", "--template", "T", "--storage", "1"]);
+        assert_eq!(found.len(), 3, "{found:?}");
+    }
+
+    #[test]
+    fn what_only_the_cluster_knows_is_left_to_it() {
+        for flags in [
+            &[][..],
+            &["--image", "an-alias-of-theirs"],
+            &[
+                "--template",
+                "any",
+                "--cpu",
+                "50m",
+                "--memory",
+                "8Mi",
+                "--storage",
+                "100Ti",
+            ],
+            &[
+                "--cpu",
+                "96",
+                "--memory",
+                "700Gi",
+                "--display-name",
+                "Übung 1 – 東京",
+            ],
+        ] {
+            assert_eq!(told(flags), [""; 0], "{flags:?}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Every page that the gateway has, with what it is about.
+
+use std::sync::Arc;
+
+use api::workspace::{AccessType, Phase};
+use axum::response::Response;
+use gateway::index::{Domain, Story, Target};
+use gateway::pages::{self, Account, Another, Audience, Offer, Shelf};
+use http::StatusCode;
+
+use super::world;
+
+pub(crate) const NOW: i64 = 1_800_000_000;
+
+pub(crate) fn domain() -> Domain {
+    Domain::new("ws.example", 8443)
+}
+
+pub(crate) fn target(phase: Phase, reason: &str, message: &str) -> Target {
+    Target {
+        name: "seismic-lab".into(),
+        phase,
+        message: message.into(),
+        story: Some(Arc::new(Story {
+            reason: reason.into(),
+            since: Some(NOW - 12),
+            started: false,
+            idle: None,
+        })),
+        ..world::target("seismic-lab-abc.ws.example", "alice", AccessType::OwnerOnly)
+    }
+}
+
+fn account(user_name: &str) -> Account<'_> {
+    Account {
+        user_name,
+        provider: Some("University"),
+        leads_to: "https://identity.example",
+    }
+}
+
+const NOTHING: Shelf<'static> = Shelf {
+    groups: &[],
+    left_out: 0,
+    without_public: true,
+};
+
+/// The first page of somebody who has a workspace of each kind, and more than are listed.
+pub(crate) fn signed_in(user_name: &str) -> Response {
+    let named = |name: &str, phase| Target {
+        name: name.into(),
+        ..target(phase, "", "")
+    };
+    let own = [
+        named(
+            "a-name-that-is-as-long-as-they-get-on-any-page-of-this-site",
+            Phase::Running,
+        ),
+        Target {
+            display_name: Some("Waves & <quakes>".into()),
+            ..named("seismic-lab", Phase::Stopped)
+        },
+        named("teaching", Phase::Failed),
+    ];
+    let theirs = [named("results", Phase::Starting)];
+    let groups = [
+        ("Your workspaces", own.iter().collect()),
+        ("Shared with you", theirs.iter().collect()),
+    ];
+    let shelf = Shelf {
+        groups: &groups,
+        left_out: 12,
+        without_public: true,
+    };
+    pages::signed_in(&domain(), account(user_name), Some(shelf))
+}
+
+pub(crate) fn with(target: Target, change: impl FnOnce(&mut Story)) -> Target {
+    let mut story = target.story.as_deref().cloned().unwrap_or_default();
+    change(&mut story);
+    Target {
+        story: Some(Arc::new(story)),
+        ..target
+    }
+}
+
+pub(crate) const NO_IMAGE: &str =
+    "The image \"registry.example/lab:v9\" cannot be pulled: not found. Correct name and tag.";
+
+/// All of them, by name.
+#[expect(clippy::too_many_lines, reason = "a list")]
+pub(crate) fn all() -> Vec<(&'static str, Response)> {
+    let domain = domain();
+    let state = |target: Target, audience| pages::state(&domain, &target, audience, NOW);
+    let keeper = |target| state(target, Audience::Keeper);
+    let failed = || target(Phase::Starting, "ImagePullFailed", NO_IMAGE);
+    let stopped = || target(Phase::Stopped, "Stopped", "No pod is left; the disk is kept.");
+    vec![
+        (
+            "starting",
+            keeper(target(
+                Phase::Starting,
+                "Starting",
+                "Waiting for the pod to be ready.",
+            )),
+        ),
+        (
+            "starting-late",
+            keeper(with(target(Phase::Starting, "Starting", ""), |story| {
+                story.since = Some(NOW - 200);
+                story.started = true;
+            })),
+        ),
+        ("starting-stuck", keeper(failed())),
+        ("starting-stuck-guest", state(failed(), Audience::Guest)),
+        (
+            "unschedulable",
+            keeper(target(
+                Phase::Failed,
+                "Unschedulable",
+                "0/3 nodes are available: 3 Insufficient cpu.",
+            )),
+        ),
+        ("ready", keeper(target(Phase::Running, "", ""))),
+        ("stopping", keeper(target(Phase::Stopping, "", ""))),
+        ("stopped", keeper(stopped())),
+        (
+            "stopped-idle",
+            keeper(with(stopped(), |story| story.idle = Some(Some(60)))),
+        ),
+        (
+            "invalid",
+            keeper(target(
+                Phase::Invalid,
+                "TemplateNotFound",
+                "The WorkspaceTemplate \"large\" does not exist.",
+            )),
+        ),
+        ("deleting", keeper(target(Phase::Deleting, "", ""))),
+        ("start", pages::start_form(&domain, &stopped(), "alice")),
+        ("denied", pages::denied(&domain)),
+        ("unavailable", pages::unavailable()),
+        (
+            "denied-to",
+            pages::denied_to(&domain, account("alice@example.org"), Another::Choosing("x")),
+        ),
+        (
+            "denied-to-one-account",
+            pages::denied_to(&domain, account("alice@example.org"), Another::SigningOut("x")),
+        ),
+        ("on-to-another", pages::on_to_another("/enter?t=x&as=another")),
+        ("no-provider", pages::unreachable("Keycloak", None)),
+        (
+            "no-provider-again",
+            pages::unreachable("Keycloak", Some("/enter?t=x")),
+        ),
+        ("signed-in", signed_in("alice@example.org")),
+        (
+            "signed-in-unknown",
+            pages::signed_in(&domain, account("alice@example.org"), None),
+        ),
+        (
+            "signed-in-nothing",
+            pages::signed_in(&domain, account("alice@example.org"), Some(NOTHING)),
+        ),
+        (
+            "signed-out",
+            pages::signed_out(&[Offer {
+                title: "Sign in",
+                link: Some("/sign-in".into()),
+            }]),
+        ),
+        (
+            "choice",
+            pages::choice(&[
+                Offer {
+                    title: "University",
+                    link: Some("/enter?t=x&with=one".into()),
+                },
+                Offer {
+                    title: "Partners",
+                    link: None,
+                },
+            ]),
+        ),
+        (
+            "not-admitted",
+            pages::not_admitted("alice@example.org", "University", "/enter?t=x&again"),
+        ),
+        (
+            "cookies-blocked",
+            pages::message_with_link(
+                StatusCode::BAD_REQUEST,
+                "Cookies are blocked",
+                "Your browser does not keep this site's cookies.",
+                "https://lab.ws.example/".into(),
+                "Try again",
+            ),
+        ),
+        (
+            "problem",
+            pages::problem(
+                StatusCode::FORBIDDEN,
+                "CrossOrigin",
+                "The request comes from a page of another origin.",
+            ),
+        ),
+    ]
+    .into_iter()
+    .chain(
+        [
+            400, 401, 403, 404, 405, 413, 418, 421, 429, 431, 500, 502, 503, 504,
+        ]
+        .map(|code| {
+            let mut blank = Response::default();
+            *blank.status_mut() = StatusCode::from_u16(code).unwrap();
+            ("blank", blank)
+        }),
+    )
+    .collect()
+}

@@ -1,0 +1,170 @@
+//! The contract with Traefik: cookies that it hands on beside each other, and more of them than it takes.
+
+use std::sync::atomic::Ordering;
+
+use axum::Router;
+use axum::body::Body;
+use gateway::index::Index;
+use http::StatusCode;
+use tokio::net::TcpListener;
+
+use crate::support::proxy::{BASE, Site, running, snapshot};
+use crate::traefik::{TICKET, site};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewed_ticket_reaches_the_browser_beside_the_pods_own_cookies_and_no_other_cookie_of_ours_does() {
+    let lines = [
+        "session=a%20b; Path=/lab; HttpOnly; SameSite=Strict; Max-Age=60",
+        "username-localhost-8888=\"2|1:0|10:1700000000\"; Path=/; Expires=Wed, 21 Oct 2026 07:28:00 GMT",
+        "__Host-ws=forged; Path=/; Secure",
+    ];
+    let answer = move || async move {
+        let mut response = axum::response::Response::new(Body::from("pod"));
+        for line in lines {
+            response.headers_mut().append("set-cookie", line.parse().unwrap());
+        }
+        response
+    };
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let pod = socket.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(socket, Router::new().fallback(answer)).await.unwrap() });
+    let site = Site::start(Index::with(snapshot([running("lab", pod)]))).await;
+    site.until("lab", &[TICKET], StatusCode::OK).await;
+    let cookies = async || {
+        let (_, headers, _) = site.get("lab", "/", &[TICKET]).await;
+        let lines = headers.get_all("set-cookie").iter();
+        lines
+            .map(|line| line.to_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let untouched = cookies().await;
+    assert!(untouched.contains(&lines[0].to_owned()), "{untouched:?}");
+
+    site.door.renews.store(true, Ordering::Relaxed);
+    let with_ticket = cookies().await;
+    let named = |name: &str| {
+        with_ticket
+            .iter()
+            .filter(|line| line.starts_with(&format!("{name}=")))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let tickets = named("__Host-ws");
+    assert_eq!(tickets.len(), 1, "{with_ticket:?}");
+    for part in [
+        "__Host-ws=renewed",
+        "Path=/",
+        "Max-Age=900",
+        "Secure",
+        "HttpOnly",
+        "SameSite=Lax",
+    ] {
+        assert!(tickets[0].contains(part), "{tickets:?}");
+    }
+    assert!(named("other").is_empty(), "{with_ticket:?}");
+    // The proxy writes the pod's cookies anew on such an answer: value and attributes stay.
+    let own = named("session");
+    for part in [
+        "session=a%20b",
+        "Path=/lab",
+        "HttpOnly",
+        "SameSite=Strict",
+        "Max-Age=60",
+    ] {
+        assert!(own.len() == 1 && own[0].contains(part), "{with_ticket:?}");
+    }
+    let quoted = named("username-localhost-8888");
+    assert!(
+        quoted.len() == 1 && quoted[0].contains("2|1:0|10:1700000000"),
+        "{with_ticket:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_with_too_many_cookies_gets_a_page_that_removes_them() {
+    let (site, _, seen) = site().await;
+    let before = seen.load(Ordering::Relaxed);
+    let tossed: Vec<String> = (0..30)
+        .map(|number| format!("t{number}={}", "x".repeat(4_000)))
+        .collect();
+    let cookies = format!("{}; {}", TICKET.1, tossed.join("; "));
+    let person = [
+        ("cookie", cookies.as_str()),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "document"),
+        ("accept", "text/html"),
+    ];
+    for (label, path) in [
+        ("lab", "/lab"),
+        ("lab", "/_workspace/callback"),
+        ("auth", "/enter"),
+    ] {
+        let (status, headers, body) = site.get(label, path, &person).await;
+        let page = String::from_utf8_lossy(&body);
+        assert_eq!(
+            status,
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "{label}{path}: {page}"
+        );
+        assert!(page.contains("<h1>Too many cookies</h1>"), "{page}");
+        let ended = headers
+            .get_all("set-cookie")
+            .iter()
+            .filter_map(|line| line.to_str().ok());
+        let ended: Vec<&str> = ended.collect();
+        assert!(
+            ended
+                .iter()
+                .any(|line| line.starts_with("t0=; Path=/; Max-Age=0")),
+            "{ended:?}"
+        );
+        assert!(
+            ended.iter().any(|line| line.ends_with(&format!("Domain={BASE}"))),
+            "{ended:?}"
+        );
+        assert!(ended.iter().all(|line| !line.starts_with("__Host-")), "{ended:?}");
+    }
+    assert_eq!(seen.load(Ordering::Relaxed), before, "the pod saw nothing of it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_that_is_full_of_cookies_is_rid_of_them_after_a_few_page_loads() {
+    let (site, _, _) = site().await;
+    // As many as Chromium keeps of one site.
+    let mut tossed: Vec<String> = (0..180).map(|number| format!("t{number}")).collect();
+    let mut loads = 0;
+    loop {
+        let pairs: Vec<String> = tossed
+            .iter()
+            .map(|name| format!("{name}={}", "x".repeat(4_000)))
+            .collect();
+        let cookies = format!("{}; {}", TICKET.1, pairs.join("; "));
+        let person = [
+            ("cookie", cookies.as_str()),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "document"),
+            ("accept", "text/html"),
+        ];
+        let (status, headers, body) = site.get("lab", "/lab", &person).await;
+        loads += 1;
+        if status == StatusCode::OK {
+            break;
+        }
+        let page = String::from_utf8_lossy(&body);
+        assert_eq!(
+            status,
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "{} cookies: {page} {}",
+            tossed.len(),
+            site.log()
+        );
+        assert!(page.contains("reload this page"), "{page}");
+        let before = tossed.len();
+        for line in headers.get_all("set-cookie") {
+            let name = line.to_str().unwrap().split('=').next().unwrap();
+            tossed.retain(|one| one != name);
+        }
+        assert!(tossed.len() < before, "none is removed: {page}");
+    }
+    assert!(loads <= 6, "{loads} page loads");
+}

@@ -1,0 +1,64 @@
+//! Our last status of each of many objects -> the one that counts while a cache is behind (in memory).
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use tokio::time::Instant;
+
+use super::version_of;
+
+/// The last status that we wrote of each object.
+#[derive(Debug)]
+pub(crate) struct Told<K, S>(Mutex<HashMap<K, Written<S>>>);
+
+#[derive(Debug)]
+struct Written<S> {
+    at: Instant,
+    /// `None` where it is no number: nothing is concluded from it then.
+    version: Option<u64>,
+    status: S,
+}
+
+impl<K, S> Default for Told<K, S> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash, S: Clone> Told<K, S> {
+    /// Remembers the answer to a write of this status.
+    pub(crate) fn wrote(&self, key: K, answer: &ObjectMeta, status: S) {
+        let written = Written {
+            at: Instant::now(),
+            version: version_of(answer),
+            status,
+        };
+        self.lock().insert(key, written);
+    }
+
+    /// The status that we wrote, if the cached object is of before.
+    pub(crate) fn newer(&self, key: &K, cached: Option<u64>) -> Option<S> {
+        let all = self.lock();
+        let written = all.get(key)?;
+        (cached? < written.version?).then(|| written.status.clone())
+    }
+
+    /// Since when it has been as we wrote it.
+    pub(crate) fn age(&self, key: &K) -> Option<Duration> {
+        self.lock().get(key).map(|written| written.at.elapsed())
+    }
+
+    /// Forgets all objects but these.
+    pub(crate) fn retain(&self, keep: impl Fn(&K) -> bool) {
+        self.lock().retain(|key, _| keep(key));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Written<S>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,280 @@
+//! Several default managers, and managers that nobody refused when they were written.
+
+use api::{
+    Workspace, WorkspaceManager,
+    condition::{self, READY, VALID, reason},
+    names,
+    workspace::{DesiredStatus, Phase},
+};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Pod, Service},
+    networking::v1::Ingress,
+};
+use operator::protect::{self, Sweeps};
+use serde_json::{Value, json};
+use testkit::objects::{self, NAMESPACE};
+
+use crate::{
+    routing::{custom, degraded, routed, see},
+    stage::Stage,
+};
+
+fn workspace(stage: &Stage, name: &str) -> Workspace {
+    stage.server.get(Some(NAMESPACE), name).unwrap()
+}
+
+fn child_of<K>(stage: &Stage, name: &str) -> Option<K>
+where
+    K: kube::Resource<DynamicType = ()> + serde::de::DeserializeOwned,
+{
+    stage.server.get(Some(NAMESPACE), &format!("workspace-{name}"))
+}
+
+/// The condition `Valid` of a workspace: whether it holds, its reason and its message.
+fn valid(workspace: &Workspace) -> (bool, String, String) {
+    let conditions = &workspace.status.as_ref().unwrap().conditions;
+    let valid = condition::find(conditions, VALID).unwrap().clone();
+    (valid.status == "True", valid.reason, valid.message)
+}
+
+fn make_default(stage: &Stage, name: &str, value: &str) {
+    stage.server.edit::<WorkspaceManager>(None, name, |object| {
+        object["metadata"]["annotations"][names::IS_DEFAULT] = json!(value);
+    });
+}
+
+/// A running `demo` with a route by `main`, and a second default manager that nobody has looked at yet.
+async fn ambiguous() -> Stage {
+    let stage = routed().await;
+    stage.server.put(&custom("second", |manager| {
+        manager["spec"]["routing"]["baseDomain"] = json!("second.localhost");
+    }));
+    stage
+}
+
+#[tokio::test]
+async fn with_several_default_managers_what_runs_keeps_its_manager_its_route_and_its_pod() {
+    let mut stage = ambiguous().await;
+    let main: Ingress = stage.child().unwrap();
+    let (before, pod) = (stage.status(), stage.child_pod());
+    stage.pass().await.unwrap();
+    assert_eq!(stage.writes(), ["PATCH workspaces/demo/status", "POST events"]);
+    let (holds, reason, message) = valid(&stage.workspace());
+    assert!(!holds);
+    assert_eq!(reason, reason::MANAGER_AMBIGUOUS);
+    assert!(
+        message.contains("(main, second)") && message.contains(names::IS_DEFAULT),
+        "{message}"
+    );
+    assert!(message.contains("spec.managerRef"), "{message}");
+    let status = stage.status();
+    assert_eq!(
+        (status.phase, status.reason.as_deref()),
+        (Some(Phase::Running), Some(reason::MANAGER_AMBIGUOUS))
+    );
+    let resolved = status.resolved.as_ref().unwrap();
+    assert_eq!(resolved.manager.as_deref(), Some("main"));
+    assert_eq!(status.resolved, before.resolved);
+    assert_eq!((status.url, status.run_id), (before.url, before.run_id));
+    assert_eq!(status.endpoint, before.endpoint);
+    assert_eq!(status.pending_update, [""; 0]);
+    assert_eq!(stage.child::<Ingress>(), Some(main.clone()));
+    assert_eq!(stage.child_pod(), pod);
+
+    // Nor does another operator know better than the status.
+    stage.replace_operator(None);
+    see(&stage);
+    stage.pass().await.unwrap();
+    assert_eq!(stage.writes(), [""; 0]);
+
+    // One default is left: nothing but the condition changes.
+    make_default(&stage, "second", "false");
+    stage.pass().await.unwrap();
+    assert_eq!(stage.writes(), ["PATCH workspaces/demo/status"]);
+    assert!(valid(&stage.workspace()).0);
+    assert_eq!(stage.child::<Ingress>(), Some(main));
+    assert_eq!(stage.child_pod(), pod);
+}
+
+#[tokio::test]
+async fn with_several_default_managers_nobody_starts_but_who_names_one() {
+    let mut stage = ambiguous().await;
+    let mut named = objects::workspace("named");
+    named.spec.manager_ref = Some("second".to_owned());
+    stage.server.put(&named);
+    stage.server.put(&objects::workspace("late"));
+    stage.set(DesiredStatus::Stopped);
+    stage.pass().await.unwrap();
+    assert_eq!(
+        stage.child::<Ingress>(),
+        None,
+        "a stop takes the route, whoever made it"
+    );
+    see(&stage);
+    stage.cluster();
+    stage.end_pods();
+    for name in ["demo", "late", "named"] {
+        stage.sync();
+        stage.pass_unsynced(name).await.unwrap();
+    }
+    let status = stage.status();
+    assert_eq!(
+        (status.phase, status.reason.as_deref()),
+        (Some(Phase::Stopped), Some(reason::MANAGER_AMBIGUOUS)),
+        "it says why it would not start"
+    );
+    let late = workspace(&stage, "late");
+    assert_eq!(valid(&late).1, reason::MANAGER_AMBIGUOUS);
+    assert_eq!(late.status.unwrap().phase, Some(Phase::Invalid));
+    assert!(child_of::<Service>(&stage, "late").is_none());
+    assert!(child_of::<Deployment>(&stage, "late").is_none());
+    assert!(child_of::<Deployment>(&stage, "named").is_some());
+
+    stage.set(DesiredStatus::Running);
+    stage.pass().await.unwrap();
+    assert_eq!(stage.status().phase, Some(Phase::Invalid));
+    assert_eq!(
+        stage.child::<Deployment>().unwrap().spec.unwrap().replicas,
+        Some(0)
+    );
+    make_default(&stage, "main", "false");
+    for name in ["demo", "late"] {
+        stage.sync();
+        stage.pass_unsynced(name).await.unwrap();
+        let status = workspace(&stage, name).status.unwrap();
+        assert_eq!(status.phase, Some(Phase::Starting), "{name}");
+        assert_eq!(
+            status.resolved.unwrap().manager.as_deref(),
+            Some("second"),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn when_the_other_default_manager_is_the_one_that_stays_the_route_moves_and_the_pod_runs_on() {
+    let mut stage = ambiguous().await;
+    stage.pass().await.unwrap();
+    let pod = stage.child_pod();
+    let hosts = |stage: &Stage| json!(stage.child::<Ingress>().unwrap().spec)["rules"][0]["host"].clone();
+    assert!(
+        hosts(&stage).as_str().unwrap().ends_with(".custom.localhost"),
+        "{}",
+        hosts(&stage)
+    );
+    make_default(&stage, "main", "false");
+    stage.pass().await.unwrap();
+    see(&stage);
+    assert!(
+        hosts(&stage).as_str().unwrap().ends_with(".second.localhost"),
+        "{}",
+        hosts(&stage)
+    );
+    assert_eq!(
+        stage.status().resolved.unwrap().manager.as_deref(),
+        Some("second")
+    );
+    assert_eq!(stage.child_pod(), pod);
+    assert_eq!(stage.all::<Pod>().len(), 1);
+}
+
+/// Group and version, and kind, of what gives rights, holds secrets, or runs things.
+const FORBIDDEN: [(&str, &str); 16] = [
+    ("rbac.authorization.k8s.io/v1", "Role"),
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"),
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
+    ("v1", "Secret"),
+    ("v1", "ServiceAccount"),
+    ("v1", "ConfigMap"),
+    ("v1", "Pod"),
+    ("v1", "ReplicationController"),
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "StatefulSet"),
+    ("apps/v1", "DaemonSet"),
+    ("apps/v1", "ReplicaSet"),
+    ("batch/v1", "Job"),
+    ("batch/v1", "CronJob"),
+    ("example.com/v1", "Pod"),
+];
+
+/// A manager whose second manifest, after an Ingress, begins as this says.
+fn with_second(manifest: &Value) -> WorkspaceManager {
+    custom("main", |manager| {
+        // Somebody uses it already.
+        manager["metadata"]["finalizers"] = json!([names::IN_USE_FINALIZER]);
+        let resources = manager["spec"]["routing"]["custom"]["resources"].as_array_mut();
+        let mut second = json!({"metadata": {"name": "{service.name}-more"}});
+        for (key, value) in manifest.as_object().unwrap() {
+            second[key] = value.clone();
+        }
+        resources.unwrap().push(second);
+    })
+}
+
+#[tokio::test]
+async fn what_gives_rights_holds_secrets_or_runs_is_never_made_for_a_manager_that_nobody_refused() {
+    let mut kinds: Vec<_> = FORBIDDEN
+        .iter()
+        .map(|(version, kind)| (*version, *kind, "can never be a route"))
+        .collect();
+    // What a workspace calls a variable names no kind.
+    kinds.push((
+        "traefik.io/v1alpha1",
+        "{kind}",
+        "is not among the kinds that this installation allows",
+    ));
+    for (version, kind, words) in kinds {
+        let mut stage = Stage::with_running_demo().await;
+        stage.without_admission();
+        stage.edit_spec(|spec| spec["variables"] = json!({"kind": "Secret"}));
+        let manager = with_second(&json!({"apiVersion": version, "kind": kind}));
+        stage.server.put(&manager);
+        see(&stage);
+        stage.sync();
+        stage.server.take_calls();
+        for _ in 0..2 {
+            stage.pass().await.unwrap();
+            see(&stage);
+        }
+        let writes = stage.writes();
+        assert_eq!(
+            writes,
+            ["PATCH workspaces/demo/status", "POST events"],
+            "{version} {kind}"
+        );
+        assert!(
+            stage.all::<Ingress>().is_empty(),
+            "nor is what stands beside it: {kind}"
+        );
+        let (reason, message) = degraded(&stage);
+        assert_eq!(reason, reason::ROUTE_FAILED, "{kind}");
+        let named = format!("spec.routing.custom.resources[1].kind: \"{version} {kind}\" {words}");
+        assert!(message.contains(&named), "{message}");
+        assert_eq!(stage.status().phase, Some(Phase::Running), "its pod runs on");
+
+        protect::sweep(&stage.context, &mut Sweeps::default()).await;
+        let manager: WorkspaceManager = stage.server.get(None, "main").unwrap();
+        let conditions = manager.status.unwrap().conditions;
+        let ready = condition::find(&conditions, READY).unwrap();
+        assert_eq!(ready.status, "False", "{kind}");
+        assert!(ready.message.contains(&named), "{}", ready.message);
+    }
+}
+
+#[tokio::test]
+async fn routes_of_before_stay_and_nothing_is_added_while_a_manager_names_what_is_no_route() {
+    let mut stage = routed().await;
+    let route: Ingress = stage.child().unwrap();
+    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding"});
+    stage.server.put(&with_second(&binding));
+    stage.pass().await.unwrap();
+    assert_eq!(stage.writes(), ["PATCH workspaces/demo/status", "POST events"]);
+    assert_eq!(stage.child::<Ingress>(), Some(route));
+    let conditions = stage.status().conditions;
+    assert!(
+        condition::holds(&conditions, condition::AVAILABLE),
+        "people work on by that route"
+    );
+}

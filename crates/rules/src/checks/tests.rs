@@ -1,0 +1,163 @@
+use super::*;
+
+#[test]
+fn sizes_are_neither_bytes_nor_beyond_all_disks() {
+    let of = |text: &str| size("s", &RawQuantity(text.to_owned())).map(|it| it.to_string());
+    for fine in ["1Mi", "10Gi", "1.3Gi", "1Pi", "5e9"] {
+        assert_eq!(of(fine), None, "{fine}");
+    }
+    for (faulty, word) in [
+        ("0", "more than 0"),
+        ("-1Gi", "more than 0"),
+        ("1", "at least 1Mi"),
+        ("500m", "at least 1Mi"),
+        ("10", "mind the unit"),
+        ("1Ei", "at most 1Pi"),
+        ("9e18", "at most 1Pi"),
+        ("x", "not a quantity"),
+    ] {
+        let said = of(faulty).unwrap();
+        assert!(said.contains(word) && said.contains(faulty), "{said}");
+    }
+}
+
+#[test]
+fn a_restart_is_asked_for_by_a_time() {
+    for fine in ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.123456+01:00"] {
+        assert_eq!(restarted_at("a", fine), None, "{fine}");
+    }
+    for faulty in [
+        "",
+        "now",
+        "1",
+        "2026-01-31",
+        "2026-13-31T12:00:00Z",
+        "2026-01-31T12:00:00",
+        "2026-01-31T12:00:00Z\n",
+        "2026-01-31T12:00:00[UTC]",
+        "2026-01-31 12:00:00Z",
+    ] {
+        assert!(restarted_at("a", faulty).is_some(), "{faulty:?}");
+    }
+}
+
+#[test]
+fn a_time_that_is_kept_is_written_as_the_api_server_and_our_programs_read_it() {
+    for fine in [
+        "2026-12-31T18:00:00Z",
+        "2026-12-31t18:00:00z",
+        "2026-12-31T18:00:00.123456789+01:00",
+    ] {
+        assert_eq!(time("t", fine), None, "{fine}");
+    }
+    for faulty in [
+        "",
+        "tomorrow",
+        "24h",
+        "2026-12-31",
+        "2026-12-31 18:00:00Z",
+        "2026-12-31T18:00Z",
+        "2026-12-31T18:00:00",
+        "2026-12-31T18:00:00Z[UTC]",
+        "2026-13-31T18:00:00Z",
+        "9999-12-31T23:59:59Z",
+        "2026-12-31T18:00:00Z\n",
+    ] {
+        let said = time("t", faulty).map(|it| it.message).unwrap_or_default();
+        assert!(said.contains("such as 2026-12-31T18:00:00Z"), "{faulty}: {said}");
+    }
+}
+
+#[test]
+fn names_of_users_can_be_seen() {
+    for fine in [
+        "alice",
+        "system:serviceaccount:a:b",
+        "https://idp.example/#Ünal O'Neill",
+        "a b",
+    ] {
+        assert_eq!(user_name("a", fine), None, "{fine}");
+    }
+    let long = "a".repeat(1025);
+    for faulty in ["a\n", "a\u{202e}b", "a\u{200b}", " a", "\u{feff}a", long.as_str()] {
+        assert!(user_name("a", faulty).is_some(), "{faulty:?}");
+    }
+}
+
+#[test]
+fn a_command_names_a_program() {
+    let of = |words: &[&str]| {
+        let words: Vec<_> = words.iter().map(|&word| word.to_owned()).collect();
+        command("c", &words).map(|it| it.field)
+    };
+    for fine in [&[][..], &["sh"], &["sh", ""]] {
+        assert_eq!(of(fine), None, "{fine:?}");
+    }
+    for faulty in [&[""][..], &[" "], &["", "sh"]] {
+        assert_eq!(of(faulty).as_deref(), Some("c[0]"), "{faulty:?}");
+    }
+}
+
+#[test]
+fn paths_are_absolute_and_below_the_root() {
+    for path in [
+        "/home/jovyan",
+        "/data",
+        "/a..b",
+        "/etc/keys",
+        "/usr/local/share",
+        "/var/lib/data",
+        "/run/secrets/x",
+        "/binary",
+        "/library",
+        "/home",
+        "/opt",
+    ] {
+        assert_eq!(mount_path("p", path), None, "{path}");
+    }
+    for path in [
+        "",
+        "home",
+        "/",
+        "//",
+        "/a:b",
+        "/a/..",
+        "/a\0",
+        "/.",
+        "/proc",
+        "/sys/fs",
+        "/dev/shm",
+        "//dev/",
+        "/etc",
+        "/etc/",
+        "/usr",
+        "/usr/bin",
+        "/usr/lib/python3",
+        "/bin",
+        "/lib64",
+        "/var",
+        "/run",
+        "/boot/x",
+        "/./etc/.",
+    ] {
+        assert!(mount_path("p", path).is_some(), "{path:?}");
+    }
+    assert_eq!(mount_path("p", "/device"), None);
+}
+
+#[test]
+fn one_place_has_one_normal_path() {
+    for path in ["/a/b", "/a//b/", "//a/./b", "/a/b/."] {
+        assert_eq!(normal_path(path), "/a/b");
+    }
+}
+
+#[test]
+fn folders_of_a_disk_are_relative_and_stay_within() {
+    for path in ["a", "a/b", "a..b", ".a"] {
+        assert_eq!(sub_path("p", path), None, "{path}");
+    }
+    for path in ["", "/a", "a/../b", "..", "a:b", "a\n"] {
+        assert!(sub_path("p", path).is_some(), "{path:?}");
+    }
+}

@@ -1,0 +1,297 @@
+//! Object and the schema of its kind -> what the API server would refuse by that schema, in words (pure).
+//!
+//! The API server says of a text no more than "should match '^[a-z…'", of a value of a wrong type only the type, and says so before any
+//! other rule is judged. The rules stay in the schema, which holds where no webhook runs and costs least there; the webhook that comes
+//! before the schema tells them in words, beside the other rules.
+
+mod fault;
+mod node;
+mod path;
+mod patterns;
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use serde_json::{Map, Value};
+
+use crate::checks;
+use crate::violation::Violation;
+use fault::{Fault, Found, Wrong};
+use node::{Node, Shape};
+use path::Path;
+
+/// Most that is told at once: nobody has bounded the object yet.
+const MOST: usize = 50;
+/// Most characters of a text, or of a name in a map, that are shown.
+const SHOWN: usize = 100;
+
+/// What one kind's schema says of its spec.
+#[derive(Debug, Default)]
+pub struct Schema(Node);
+
+/// Values that the API server would refuse.
+#[derive(Debug)]
+pub struct Faults(Vec<Fault>);
+
+/// What stands where nothing is written.
+static NOTHING: Value = Value::Null;
+
+type Take<'t, 'a> = dyn FnMut(Found<'a, '_>) -> ControlFlow<()> + 't;
+
+impl Schema {
+    /// That of a kind's newest version.
+    pub fn of(definition: &CustomResourceDefinition) -> Self {
+        let schema = definition
+            .spec
+            .versions
+            .last()
+            .and_then(|version| serde_json::to_value(&version.schema).ok());
+        let spec = schema
+            .as_ref()
+            .and_then(|schema| schema.pointer("/openAPIV3Schema/properties/spec"));
+        Self(spec.map(Node::of).unwrap_or_default())
+    }
+
+    /// What is wrong with `spec`, the first of it if there is much. Not what stands in the same field, at whatever place in its list
+    /// or map, of what is `stored`: what was stored before a rule came stays, as there.
+    pub fn faults(&self, spec: &Value, stored: Option<&Value>) -> Faults {
+        let mut known: Option<HashSet<(*const Node, &Value)>> = None;
+        let mut faults = Vec::new();
+        let _: ControlFlow<()> = self.walk(spec, &mut |found| {
+            let known = known.get_or_insert_with(|| self.all(stored));
+            if !known.contains(&(std::ptr::from_ref(found.node), found.value)) {
+                faults.push(found.fault());
+            }
+            if faults.len() < MOST {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        });
+        Faults(faults)
+    }
+
+    /// Every value that is refused, and the field where it stands.
+    fn all<'a>(&self, spec: Option<&'a Value>) -> HashSet<(*const Node, &'a Value)> {
+        let mut all = HashSet::new();
+        if let Some(spec) = spec {
+            let _: ControlFlow<()> = self.walk(spec, &mut |found| {
+                all.insert((std::ptr::from_ref(found.node), found.value));
+                ControlFlow::Continue(())
+            });
+        }
+        all
+    }
+
+    fn walk<'a>(&self, spec: &'a Value, take: &mut Take<'_, 'a>) -> ControlFlow<()> {
+        let at = Path::Spec;
+        if spec.is_null() {
+            let missing = Place { at, is_needed: true }.found(&self.0, spec, Wrong::Missing);
+            return take(missing);
+        }
+        Place { at, is_needed: true }.look(&self.0, spec, take)
+    }
+}
+
+impl Faults {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A sentence about each.
+    pub fn violations(&self) -> impl Iterator<Item = &Violation> {
+        self.0.iter().map(|fault| &fault.violation)
+    }
+
+    /// Whether `violation` is about a value that is told of already, or about something in it.
+    pub fn tell_of(&self, violation: &Violation) -> bool {
+        self.violations().any(|told| {
+            let rest = violation.field.strip_prefix(&told.field);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        })
+    }
+
+    /// Whether there are no more than these: the search ends with the first many.
+    pub fn are_all(&self) -> bool {
+        self.0.len() < MOST
+    }
+
+    /// Writes values that can be read in place of those that cannot, so that the other rules can judge the rest of `spec`.
+    pub fn mend(&self, spec: &mut Value) {
+        for fault in &self.0 {
+            fault.mend(spec);
+        }
+    }
+}
+
+/// Where a value stands.
+#[derive(Clone, Copy)]
+struct Place<'p> {
+    at: Path<'p>,
+    /// Whether the field may not be left out.
+    is_needed: bool,
+}
+
+impl<'p> Place<'p> {
+    fn found<'a>(self, node: &'p Node, value: &'a Value, wrong: Wrong) -> Found<'a, 'p> {
+        Found {
+            node,
+            at: self.at,
+            value,
+            wrong,
+            is_needed: self.is_needed,
+        }
+    }
+
+    /// Hands over each value that is refused, until told to stop.
+    fn look<'a>(self, node: &Node, value: &'a Value, take: &mut Take<'_, 'a>) -> ControlFlow<()> {
+        if value.is_null() && (node.is_nullable || node.shape == Shape::Any) {
+            return ControlFlow::Continue(());
+        }
+        let tell = |wrong: Wrong, take: &mut Take<'_, 'a>| take(self.found(node, value, wrong));
+        match (node.shape, value) {
+            (Shape::Text | Shape::NumberOrText, Value::String(text)) => {
+                for wrong in of_text(node, text) {
+                    tell(wrong, take)?;
+                }
+            }
+            (Shape::Number, Value::Number(number)) => {
+                let is_whole = number.is_i64() || number.is_u64() || number.as_f64().is_some_and(is_huge);
+                let is_taken = number.as_i64().is_some_and(|it| node.range.taken().contains(&it));
+                if !is_whole {
+                    tell(Wrong::Shape, take)?;
+                } else if !is_taken {
+                    tell(Wrong::Range, take)?;
+                }
+            }
+            (Shape::Number, Value::String(text)) => {
+                tell(Wrong::Shape, take)?;
+                if text.parse().is_ok_and(|it| !node.range.taken().contains(&it)) {
+                    tell(Wrong::Range, take)?;
+                }
+            }
+            (Shape::NumberOrText, Value::Number(number)) => {
+                if number.as_i64().is_none() {
+                    tell(Wrong::Shape, take)?;
+                }
+            }
+            (Shape::List, Value::Array(entries)) => {
+                if !fits(entries.len(), node.size) {
+                    tell(Wrong::Size, take)?;
+                }
+                self.each(node, entries, take)?;
+            }
+            (Shape::Object | Shape::Any, Value::Object(fields)) => {
+                if !fits(fields.len(), node.size) {
+                    tell(Wrong::Size, take)?;
+                }
+                self.fields(node, fields, take)?;
+            }
+            (Shape::Flag, Value::Bool(_)) | (Shape::Any, _) => {}
+            _ => tell(Wrong::Shape, take)?,
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn each<'a>(self, node: &Node, entries: &'a [Value], take: &mut Take<'_, 'a>) -> ControlFlow<()> {
+        let mut seen = HashSet::new();
+        for (index, entry) in entries.iter().enumerate() {
+            let at = Path::Index(&self.at, index);
+            let place = Place { at, is_needed: true };
+            if let Some(each) = &node.each {
+                place.look(each, entry, take)?;
+            }
+            let Some(names) = &node.unique else { continue };
+            let keys = names
+                .iter()
+                .map(|name| entry.get(name))
+                .collect::<Option<Vec<_>>>();
+            let Some(keys) = keys else { continue };
+            let is_new = if keys.is_empty() {
+                seen.insert(vec![entry])
+            } else {
+                seen.insert(keys.clone())
+            };
+            if is_new {
+                continue;
+            }
+            match (names.as_slice(), keys.as_slice()) {
+                ([name], [key]) => {
+                    let at = Path::Field(&at, name);
+                    take(Place { at, is_needed: true }.found(node, key, Wrong::Twice))?;
+                }
+                _ => take(place.found(node, entry, Wrong::Twice))?,
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn fields<'a>(
+        self,
+        node: &Node,
+        fields: &'a Map<String, Value>,
+        take: &mut Take<'_, 'a>,
+    ) -> ControlFlow<()> {
+        for (name, value) in fields {
+            if let Some(field) = node.fields.get(name) {
+                // The API server leaves out what is null and may not be.
+                if !value.is_null() {
+                    let is_needed = node.required.contains(name);
+                    let at = Path::Field(&self.at, name);
+                    Place { at, is_needed }.look(field, value, take)?;
+                }
+            } else if let Some(each) = node.each.as_deref().filter(|_| !value.is_null()) {
+                let at = Path::Key(&self.at, name);
+                // A map of texts is not to look as if nobody had written one.
+                let is_needed = each.shape == Shape::Text;
+                Place { at, is_needed }.look(each, value, take)?;
+            }
+        }
+        for name in &node.required {
+            let Some(field) = node.fields.get(name) else {
+                continue;
+            };
+            let is_missing = match fields.get(name) {
+                None => true,
+                Some(value) => value.is_null() && !field.is_nullable,
+            };
+            if is_missing {
+                let at = Path::Field(&self.at, name);
+                take(Place { at, is_needed: true }.found(field, &NOTHING, Wrong::Missing))?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// What is wrong with a text.
+fn of_text(node: &Node, text: &str) -> impl Iterator<Item = Wrong> {
+    let is_choice = node.choices.is_empty() || node.choices.iter().any(|choice| choice == text);
+    let is_time = !node.is_time || checks::time("", text).is_none();
+    let matches = node.pattern.is_none_or(|told| told.pattern.is_match(text));
+    // An empty text is told of once.
+    let is_sized = fits(text.chars().count(), node.size) || (text.is_empty() && !matches);
+    [
+        (!is_choice).then_some(Wrong::Choice),
+        (!is_time).then_some(Wrong::Time),
+        (!matches).then_some(Wrong::Pattern),
+        (!is_sized).then_some(Wrong::Size),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+fn fits(count: usize, (least, most): (u64, Option<u64>)) -> bool {
+    let count = count as u64;
+    count >= least && most.is_none_or(|most| count <= most)
+}
+
+/// Whether it is a number that is too large to have a fraction.
+fn is_huge(number: f64) -> bool {
+    number.abs() >= 9e18
+}
+
+#[cfg(test)]
+mod tests;

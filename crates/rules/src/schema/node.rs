@@ -1,0 +1,150 @@
+//! A schema as the CRD has it -> what it says of a value, as far as there are words for it (pure).
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use serde_json::{Map, Value, json};
+
+use super::patterns::{Told, in_words};
+
+/// What a schema says of a value.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    pub(super) shape: Shape,
+    pub(super) is_nullable: bool,
+    pub(super) is_time: bool,
+    pub(super) pattern: Option<&'static Told>,
+    /// Texts that may be written; empty: any.
+    pub(super) choices: Vec<String>,
+    pub(super) range: Range,
+    /// Least and most characters or entries.
+    pub(super) size: (u64, Option<u64>),
+    pub(super) fields: BTreeMap<String, Self>,
+    pub(super) required: Vec<String>,
+    /// Of each entry of a list, or each value of a map.
+    pub(super) each: Option<Box<Self>>,
+    /// What no two entries of a list have in common; empty: the whole of them.
+    pub(super) unique: Option<Vec<String>>,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Whatever the schema takes without our knowing what it is.
+    #[default]
+    Any,
+    Text,
+    Number,
+    Flag,
+    List,
+    Object,
+    NumberOrText,
+}
+
+/// Numbers that may be written.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Range {
+    pub(super) least: Option<i64>,
+    pub(super) most: Option<i64>,
+    /// Those that our programs can hold.
+    pub(super) is_small: bool,
+}
+
+impl Range {
+    /// Those that our programs can hold, whatever the schema says.
+    pub(super) fn held(self) -> RangeInclusive<i64> {
+        if self.is_small {
+            i64::from(i32::MIN)..=i64::from(i32::MAX)
+        } else {
+            i64::MIN..=i64::MAX
+        }
+    }
+
+    pub(super) fn taken(self) -> RangeInclusive<i64> {
+        let held = self.held();
+        self.least.unwrap_or(i64::MIN).max(*held.start())..=self.most.unwrap_or(i64::MAX).min(*held.end())
+    }
+}
+
+impl Node {
+    pub(super) fn of(schema: &Value) -> Self {
+        let texts = |key: &str| -> Vec<String> {
+            let all = schema[key].as_array().into_iter().flatten();
+            all.filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let fields: BTreeMap<_, _> = schema["properties"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, schema)| (name.clone(), Self::of(schema)))
+            .collect();
+        let each = ["items", "additionalProperties"]
+            .iter()
+            .find_map(|key| schema.get(key).filter(|each| each.is_object()));
+        let number = |keys: [&str; 3]| keys.iter().find_map(|key| schema[key].as_u64());
+        let bound = |key: &str| schema[key].as_f64().and_then(whole);
+        let unique = match schema["x-kubernetes-list-type"].as_str() {
+            Some("map") => Some(texts("x-kubernetes-list-map-keys")),
+            Some("set") => Some(Vec::new()),
+            _ => None,
+        };
+        Self {
+            shape: Shape::of(schema),
+            is_nullable: schema["nullable"] == true,
+            is_time: schema["format"] == "date-time",
+            pattern: schema["pattern"].as_str().and_then(in_words),
+            choices: texts("enum"),
+            range: Range {
+                least: bound("minimum"),
+                most: bound("maximum"),
+                is_small: schema["format"] == "int32",
+            },
+            size: (
+                number(["minLength", "minItems", "minProperties"]).unwrap_or_default(),
+                number(["maxLength", "maxItems", "maxProperties"]),
+            ),
+            fields,
+            required: texts("required"),
+            each: each.map(|each| Box::new(Self::of(each))),
+            unique,
+        }
+    }
+
+    /// A value that can be read in place of one that cannot.
+    pub(super) fn stand_in(&self) -> Value {
+        match self.shape {
+            Shape::Any => Value::Null,
+            Shape::Text if self.is_time => json!("1970-01-01T00:00:00Z"),
+            Shape::Text => json!(self.choices.first().map_or("", String::as_str)),
+            Shape::Number | Shape::NumberOrText => json!(self.range.least.unwrap_or_default()),
+            Shape::Flag => json!(false),
+            Shape::List => json!([]),
+            Shape::Object => {
+                let needed = self.required.iter();
+                let needed =
+                    needed.filter_map(|name| Some((name.clone(), self.fields.get(name)?.stand_in())));
+                Value::Object(needed.collect::<Map<_, _>>())
+            }
+        }
+    }
+}
+
+impl Shape {
+    fn of(schema: &Value) -> Self {
+        if schema["x-kubernetes-int-or-string"] == true {
+            return Self::NumberOrText;
+        }
+        match schema["type"].as_str() {
+            Some("string") => Self::Text,
+            Some("integer") => Self::Number,
+            Some("boolean") => Self::Flag,
+            Some("array") => Self::List,
+            Some("object") => Self::Object,
+            _ => Self::Any,
+        }
+    }
+}
+
+/// Bounds are whole numbers, and are written as if they were not.
+fn whole(bound: f64) -> Option<i64> {
+    serde_json::from_str(&format!("{bound:.0}")).ok()
+}

@@ -1,0 +1,213 @@
+//! Workspaces that are led to a manager or an execution profile which is being deleted.
+//!
+//! Admission refuses whoever names one. A template that arrives later leads a workspace there all the same, and then the operator
+//! is the one who says no.
+
+use api::{
+    Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate,
+    condition::{VALID, reason},
+    workspace::Phase,
+};
+use e2e::{
+    Environment,
+    cluster::{self, Scratch},
+    wait, workspace,
+};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service, events::v1::Event};
+use kube::{
+    Api, ResourceExt as _,
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+/// A finalizer that keeps the object while nobody uses it.
+const THEIRS: &str = "e2e.test/theirs";
+
+/// What is deleted, and how workspaces and templates refer to it.
+struct Story {
+    scratch: Scratch,
+    api: Api<DynamicObject>,
+    object: Value,
+    field: &'static str,
+    kind: &'static str,
+    terminating: &'static str,
+    missing: &'static str,
+}
+
+impl Story {
+    async fn manager() -> anyhow::Result<Self> {
+        let scratch = Scratch::new("manager-goes", &[]).await?;
+        let name = scratch.namespace.clone();
+        Ok(Self {
+            api: Api::all_with(
+                cluster::admin().await?,
+                &ApiResource::erase::<WorkspaceManager>(&()),
+            ),
+            object: json!({
+                "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "WorkspaceManager",
+                "metadata": {"name": name, "labels": {"e2e.test/scratch": "true"}},
+                "spec": {
+                    "routing": {"baseDomain": format!("{name}.example.org"), "traefik": {}},
+                    "authentication": {"gateway": {}},
+                },
+            }),
+            scratch,
+            field: "managerRef",
+            kind: "WorkspaceManager",
+            terminating: reason::MANAGER_TERMINATING,
+            missing: reason::MANAGER_NOT_FOUND,
+        })
+    }
+
+    async fn profile() -> anyhow::Result<Self> {
+        let scratch = Scratch::new("profile-goes", &[]).await?;
+        let name = scratch.namespace.clone();
+        Ok(Self {
+            api: Api::namespaced_with(
+                cluster::admin().await?,
+                &name,
+                &ApiResource::erase::<WorkspaceExecutionProfile>(&()),
+            ),
+            object: json!({
+                "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "WorkspaceExecutionProfile",
+                "metadata": {"name": name}, "spec": {"env": [{"name": "A", "value": "b"}]},
+            }),
+            scratch,
+            field: "executionProfileRef",
+            kind: "WorkspaceExecutionProfile",
+            terminating: reason::EXECUTION_PROFILE_TERMINATING,
+            missing: reason::EXECUTION_PROFILE_NOT_FOUND,
+        })
+    }
+
+    fn name(&self) -> &str {
+        &self.scratch.namespace
+    }
+
+    async fn make(&self, finalizers: Value) -> anyhow::Result<()> {
+        let mut object = self.object.clone();
+        object["metadata"]["finalizers"] = finalizers;
+        let object = serde_json::from_value(object)?;
+        self.api.create(&PostParams::default(), &object).await?;
+        Ok(())
+    }
+
+    /// Waits until `late` is not valid for this reason; its message.
+    async fn late_is(&self, reason: &str) -> anyhow::Result<String> {
+        let workspaces = self.scratch.api::<Workspace>();
+        wait::until(&format!("late to be {reason}"), wait::USUAL, || async {
+            let late = workspaces.get("late").await.map_err(|error| error.to_string())?;
+            match workspace::condition(&late, VALID) {
+                Some((status, why, message)) if status == "False" && why == reason => Ok(message),
+                _ => Err(format!("{:?}", late.status)),
+            }
+        })
+        .await
+    }
+
+    /// Makes a template that leads its workspaces there.
+    async fn template(&self) -> anyhow::Result<()> {
+        let mut template = json!({
+            "metadata": {"name": self.name(), "labels": {"e2e.test/scratch": "true"}},
+            "spec": {"displayName": "Late", "defaultImage": Environment::get()?.images.echo},
+        });
+        template["spec"][self.field] = json!(self.name());
+        let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
+        templates
+            .create(&PostParams::default(), &serde_json::from_value(template)?)
+            .await?;
+        Ok(())
+    }
+
+    async fn is_told(self) -> anyhow::Result<()> {
+        let workspaces = self.scratch.api::<Workspace>();
+        self.make(json!([THEIRS])).await?;
+        let mut user = json!(workspace::echo("user")?);
+        user["spec"][self.field] = json!(self.name());
+        workspaces
+            .create(&PostParams::default(), &serde_json::from_value(user)?)
+            .await?;
+        let before = workspace::reached(&workspaces, "user", Phase::Running).await?;
+        let mut late = workspace::echo("late")?;
+        late.spec.template_ref = Some(self.name().to_owned());
+        workspaces.create(&PostParams::default(), &late).await?;
+        self.late_is(reason::TEMPLATE_NOT_FOUND).await?;
+
+        self.api.delete(self.name(), &DeleteParams::default()).await?;
+        self.template().await?;
+        let told = self.late_is(self.terminating).await?;
+        let words = format!(
+            "{} {:?} is being deleted and takes no new workspace",
+            self.kind,
+            self.name()
+        );
+        assert!(told.contains(&words) && told.contains("choose another"), "{told}");
+        let late = workspace::reached(&workspaces, "late", Phase::Invalid).await?;
+        assert_eq!(
+            late.status.and_then(|status| status.reason).as_deref(),
+            Some(self.terminating)
+        );
+        let child = "workspace-late";
+        assert!(self.scratch.api::<Service>().get_opt(child).await?.is_none());
+        assert!(self.scratch.api::<Deployment>().get_opt(child).await?.is_none());
+
+        // Whoever uses it already notices nothing, and may start again.
+        let after = workspace::reached(&workspaces, "user", Phase::Running).await?;
+        assert_eq!(workspace::run_id(&after)?, workspace::run_id(&before)?);
+        assert_eq!(workspace::pod(&after)?, workspace::pod(&before)?);
+        assert_eq!(
+            workspace::condition(&after, VALID).map(|it| it.0).as_deref(),
+            Some("True")
+        );
+        workspace::stop(&workspaces, "user").await?;
+        workspace::start(&workspaces, "user").await?;
+        workspace::delete(&workspaces, "user").await?;
+        wait::until("nobody of ours to keep it", wait::USUAL, || async {
+            let kept = self
+                .api
+                .get(self.name())
+                .await
+                .map_err(|error| error.to_string())?;
+            let finalizers = kept.finalizers().to_vec();
+            if finalizers == [THEIRS] {
+                Ok(())
+            } else {
+                Err(finalizers.join(", "))
+            }
+        })
+        .await?;
+        self.late_is(self.terminating).await?;
+        let release = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        self.api
+            .patch(self.name(), &PatchParams::default(), &release)
+            .await?;
+        let told = self.late_is(self.missing).await?;
+        assert!(told.contains("starts as soon as it does"), "{told}");
+        self.make(json!([])).await?;
+        workspace::reached(&workspaces, "late", Phase::Running).await?;
+        let events = self.scratch.api::<Event>().list(&ListParams::default()).await?;
+        let told = events
+            .iter()
+            .filter(|event| event.reason.as_deref() == Some(self.terminating));
+        assert_eq!(told.count(), 1, "it is told once");
+        workspace::delete(&workspaces, "late").await?;
+        self.end().await
+    }
+
+    async fn end(self) -> anyhow::Result<()> {
+        let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
+        templates.delete(self.name(), &DeleteParams::default()).await?;
+        self.api.delete(self.name(), &DeleteParams::default()).await?;
+        self.scratch.finish().await
+    }
+}
+
+#[tokio::test]
+async fn a_manager_that_is_being_deleted_takes_nobody_in_and_whoever_uses_it_goes_on() -> anyhow::Result<()> {
+    Box::pin(Story::manager().await?.is_told()).await
+}
+
+#[tokio::test]
+async fn a_profile_that_is_being_deleted_takes_nobody_in_and_whoever_uses_it_goes_on() -> anyhow::Result<()> {
+    Box::pin(Story::profile().await?.is_told()).await
+}

@@ -1,0 +1,261 @@
+//! Manifests with what people get wrong in them, by `kubectl apply`: each fault is a line with field, value, rule and what to do, and all of
+//! them come at once.
+
+use e2e::{cluster::Scratch, command::kubectl_with, template};
+use serde_json::{Value, json};
+
+/// What the API server says by itself, where nobody has said it in a sentence before.
+const NOT_OURS: [&str; 4] = ["Invalid value", "must be of type", "should match", "<nil>"];
+
+/// A wrong manifest, and how the lines about it begin.
+type Case = (Value, &'static [&'static str]);
+
+/// The lines of a refusal, without what kubectl puts before them.
+fn lines(said: &str) -> Vec<String> {
+    let (_, causes) = said.split_once(" is invalid: ").unwrap_or_default();
+    let lines = causes.lines().map(|line| line.trim().trim_start_matches("* "));
+    lines.filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+async fn told(manifest: &Value) -> anyhow::Result<String> {
+    let outcome = kubectl_with("alice", &["apply", "--dry-run=server", "-f", "-"], manifest).await?;
+    anyhow::ensure!(outcome.code == 1, "{manifest}: {outcome:?}");
+    Ok(outcome.stderr)
+}
+
+async fn each(cases: impl IntoIterator<Item = (Value, Case)>) -> anyhow::Result<()> {
+    for (manifest, (spec, expected)) in cases {
+        let said = told(&manifest).await?;
+        let found = lines(&said);
+        assert_eq!(found.len(), expected.len(), "{spec}: {said}");
+        for (line, beginning) in found.iter().zip(expected) {
+            assert!(line.starts_with(beginning), "{spec}: {beginning}: {said}");
+        }
+        for word in NOT_OURS {
+            assert!(!said.contains(word), "{spec}: {said}");
+        }
+    }
+    Ok(())
+}
+
+fn manifest(scratch: &Scratch, kind: &str, name: &str, spec: &Value) -> Value {
+    json!({
+        "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": kind,
+        "metadata": {"name": name, "namespace": scratch.namespace}, "spec": spec,
+    })
+}
+
+fn types() -> Vec<Case> {
+    vec![
+        (
+            json!({"displayName": 5}),
+            &[r#"spec.displayName: "5" is no text: put it in quotes"#],
+        ),
+        (
+            json!({"displayName": null}),
+            &["spec.displayName: is missing: set it"],
+        ),
+        (
+            json!({"displayName": ""}),
+            &["spec.displayName: is empty: write a value"],
+        ),
+        (
+            json!({"displayName": "a\u{202e}b"}),
+            &[r#"spec.displayName: "a\u{202e}b" is no line of plain text: leave out"#],
+        ),
+        (
+            json!({"port": "8888"}),
+            &[r#"spec.port: "8888" is a text: write the number without quotes"#],
+        ),
+        (
+            json!({"env": [{"name": "A", "value": 1}]}),
+            &[r#"spec.env[0].value: "1" is no text: put it in quotes"#],
+        ),
+        (
+            json!({"nodeSelector": {"gpu": true}}),
+            &[
+                "spec.nodeSelector: is the template's to decide",
+                r#"spec.nodeSelector.gpu: "true" is no text: put it in quotes"#,
+            ],
+        ),
+        (
+            json!({"storage": "1Gi"}),
+            &[r#"spec.storage: "1Gi" holds no fields: write its own on lines below it (claimName, "#],
+        ),
+        (
+            json!({"idleShutdown": {"enabled": "yes", "idleTimeoutInMinutes": "30m"}}),
+            &[
+                r#"spec.idleShutdown.enabled: "yes" is neither true nor false: write one of them"#,
+                r#"spec.idleShutdown.idleTimeoutInMinutes: "30m" is no whole number: write how many minutes, such as 30"#,
+            ],
+        ),
+        (
+            json!({"desiredStatus": "running", "accessType": "public"}),
+            &[
+                r#"spec.accessType: "public" may not be written here: choose one of OwnerOnly, Public"#,
+                r#"spec.desiredStatus: "running" may not be written here: choose one of Running, Stopped"#,
+            ],
+        ),
+    ]
+}
+
+fn amounts() -> Vec<Case> {
+    vec![
+        (
+            json!({"port": 0}),
+            &[r#"spec.port: "0" is less than the minimum 1024: choose 1024 to 65535"#],
+        ),
+        (
+            json!({"port": 99_999_999_999_i64}),
+            &[r#"spec.port: "99999999999" is more than the maximum 65535: choose 1024 to 65535"#],
+        ),
+        (
+            json!({"readinessProbe": {"tcpSocket": {"port": "http"}, "periodSeconds": 3_000_000_000_i64}}),
+            &[r#"spec.readinessProbe.periodSeconds: "3000000000" is more than the maximum 2147483647"#],
+        ),
+        (
+            json!({"resources": {"limits": {"cpu": 0.5}}}),
+            &[
+                r#"spec.resources.limits.cpu: "0.5" is no whole number of at most 18 digits: put it in quotes"#,
+            ],
+        ),
+        (
+            json!({"resources": {"limits": {"cpu": "two", "memory": "4GB"}}}),
+            &[
+                r#"spec.resources.limits.cpu: "two" is no amount: write a number"#,
+                r#"spec.resources.limits.memory: "4GB" is no amount: write a number"#,
+            ],
+        ),
+        (
+            json!({"resources": {"limits": {"memory": -1}}}),
+            &[
+                r#"spec.resources.limits.memory: "-1" is negative: ask for 0 or more"#,
+                r#"spec.resources.limits.memory: "-1" is less than the template's minimum 64Mi"#,
+            ],
+        ),
+        (
+            json!({"resources": {"limits": {"memory": 0}}}),
+            &[
+                r#"spec.resources.limits.memory: "0" is 0, which a node takes for no limit at all"#,
+                r#"spec.resources.limits.memory: "0" is less than the template's minimum 64Mi"#,
+            ],
+        ),
+        (
+            json!({"storage": {"size": 10}}),
+            &[r#"spec.storage.size: "10" is smaller than any disk: ask for at least 1Mi, and mind the unit"#],
+        ),
+        (
+            json!({"storage": {"size": "10 GB"}}),
+            &[r#"spec.storage.size: "10 GB" is no amount: write a number"#],
+        ),
+        (
+            json!({"shmSize": "100Ti"}),
+            &[r#"spec.shmSize: "100Ti" is more than the memory limit"#],
+        ),
+    ]
+}
+
+fn lists() -> Vec<Case> {
+    vec![
+        (
+            json!({"env": [{"name": "A B"}, {"name": "1=x"}, {"name": ""}]}),
+            &[
+                r#"spec.env[0].name: "A B" cannot be the name of an environment variable: use letters"#,
+                r#"spec.env[1].name: "1=x" cannot be the name of an environment variable: write what stands before '='"#,
+                "spec.env[2].name: is empty: name the variable, such as HF_HOME",
+            ],
+        ),
+        (
+            json!({"env": [{"name": "A"}, {"name": "A"}, {"value": "x"}]}),
+            &[
+                r#"spec.env[1].name: "A" is set twice: leave one out"#,
+                "spec.env[2].name: is missing: set it",
+            ],
+        ),
+        (
+            json!({"image": "r\u{e9}g/x y"}),
+            &[r#"spec.image: "rég/x y" has characters that no image's name has: name an image such as"#],
+        ),
+        (
+            json!({
+                "displayName": "a\nb", "image": "evil:1", "port": "80", "resources": {"limits": {"cpu": "lots", "memory": "900Gi"}},
+                "storage": {"size": "9Ti", "mountPath": "home"},
+            }),
+            &[
+                r#"spec.displayName: "a\nb" is no line of plain text"#,
+                r#"spec.image: "evil:1" is not an image that the template allows: choose one of uv"#,
+                r#"spec.port: "80" is a text: write the number without quotes"#,
+                r#"spec.port: "80" is less than the minimum 1024: choose 1024 to 65535"#,
+                r#"spec.resources.limits.cpu: "lots" is no amount"#,
+                r#"spec.resources.limits.memory: "900Gi" is more than the template's maximum 1Gi: ask for at most 1Gi"#,
+                r#"spec.storage.mountPath: "home" is no place in a container"#,
+                r#"spec.storage.size: "9Ti" is more than the template's maximum 2Gi: ask for at most 2Gi"#,
+            ],
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn each_fault_of_a_workspace_is_a_line_that_says_what_to_write() -> anyhow::Result<()> {
+    let scratch = Scratch::new("manifests", &["alice"]).await?;
+    let bounds = json!({
+        "defaultImage": "uv",
+        "resourceBounds": {"memory": {"min": "64Mi", "max": "1Gi"}},
+        "primaryStorage": {"minSize": "1Gi", "maxSize": "2Gi", "defaultSize": "1Gi"},
+    });
+    template::make(&scratch, &bounds).await?;
+    let cases = [types(), amounts(), lists()].concat();
+    let of_workspace = cases.into_iter().map(|(rest, expected)| {
+        let mut spec = json!({"displayName": "d", "templateRef": scratch.namespace});
+        for (name, value) in rest.as_object().into_iter().flatten() {
+            spec[name] = value.clone();
+        }
+        (manifest(&scratch, "Workspace", "wrong", &spec), (rest, expected))
+    });
+    each(of_workspace).await?;
+    template::finish(scratch).await
+}
+
+#[tokio::test]
+async fn each_fault_of_a_name_or_a_share_is_a_line_that_says_what_to_write() -> anyhow::Result<()> {
+    let scratch = Scratch::new("manifests", &["alice"]).await?;
+    let fine = json!({"displayName": "d"});
+    let long = "n".repeat(51);
+    for (name, beginning) in [
+        (
+            "My_Lab",
+            r#"metadata.name: "My_Lab" is not a valid name: use at most 50"#,
+        ),
+        (
+            "1lab",
+            r#"metadata.name: "1lab" is not a valid name: use at most 50"#,
+        ),
+        (&long, r#"metadata.name: "nnn"#),
+    ] {
+        let of_name = (json!(name), &*vec![beginning].leak());
+        each([(manifest(&scratch, "Workspace", name, &fine), of_name)]).await?;
+    }
+    let shares: [Case; 2] = [
+        (
+            json!({"workspaceRef": "lab", "expiresAt": "tomorrow", "subjects": []}),
+            &[
+                r#"spec.expiresAt: "tomorrow" is no time that can be kept: write it by RFC 3339, such as 2026-12-31T18:00:00Z"#,
+                "spec.subjects: has 0 entries, fewer than the minimum 1: add some",
+            ],
+        ),
+        (
+            json!({"workspaceRef": "My Lab", "subjects": [{"kind": "Person", "name": "bob"}, {"kind": "User", "name": "bob "}]}),
+            &[
+                r#"spec.subjects[0].kind: "Person" may not be written here: choose one of User, Group, ServiceAccount"#,
+                r#"spec.subjects[1].name: "bob " has characters that cannot be seen"#,
+                r#"spec.workspaceRef: "My Lab" is no name of an object"#,
+            ],
+        ),
+    ];
+    let of_share = shares.into_iter().map(|(spec, expected)| {
+        let manifest = manifest(&scratch, "WorkspaceShare", "wrong", &spec);
+        (manifest, (spec, expected))
+    });
+    each(of_share).await?;
+    scratch.finish().await
+}

@@ -1,0 +1,175 @@
+//! Workspaces that are everybody's to edit (ownershipType Public): who does what to them, and whose they stay.
+
+use api::{
+    Workspace,
+    names::CREATED_BY,
+    workspace::{DesiredStatus, OwnershipType, Phase},
+};
+use e2e::{
+    Environment,
+    cluster::{self, Scratch},
+    command, template, wait, workspace,
+};
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+async fn of(scratch: &Scratch, user: &str) -> anyhow::Result<Api<Workspace>> {
+    let client = cluster::acting_as(user, &[]).await?;
+    Ok(Api::namespaced(client, &scratch.namespace))
+}
+
+fn owner(workspace: &Workspace) -> &str {
+    workspace.annotations().get(CREATED_BY).map_or("", String::as_str)
+}
+
+/// The refusal that must have come, by its words.
+fn refused<T: std::fmt::Debug>(result: kube::Result<T>, words: &str) -> anyhow::Result<()> {
+    match result {
+        Err(kube::Error::Api(status)) if status.code == 403 && status.message.contains(words) => Ok(()),
+        other => anyhow::bail!("expected a refusal with {words:?}, got {other:?}"),
+    }
+}
+
+fn merge(patch: Value) -> Patch<Value> {
+    Patch::Merge(patch)
+}
+
+#[tokio::test]
+async fn a_public_workspace_is_changed_started_stopped_and_deleted_by_others_and_stays_its_owner_s()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("public", &["alice", "bob"]).await?;
+    let reads =
+        json!([{"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces"], "verbs": ["get"]}]);
+    scratch.grant("reader", "eve", &reads).await?;
+    let (alice, bob, eve) = (
+        of(&scratch, "alice").await?,
+        of(&scratch, "bob").await?,
+        of(&scratch, "eve").await?,
+    );
+    let mut ours = workspace::echo("ours")?;
+    ours.spec.ownership_type = Some(OwnershipType::Public);
+    ours.spec.desired_status = DesiredStatus::Stopped;
+    alice.create(&PostParams::default(), &ours).await?;
+    let usual = PatchParams::default();
+
+    // Bob starts it, works on it in every way there is to write, and stops it.
+    workspace::start(&bob, "ours").await?;
+    let rename = |name: &str| merge(json!({"spec": {"displayName": name}}));
+    bob.patch("ours", &usual, &rename("One")).await?;
+    bob.patch(
+        "ours",
+        &usual,
+        &merge(json!({"metadata": {"labels": {"a": "b"}}})),
+    )
+    .await?;
+    let mut bare = json!(ours);
+    bare["metadata"]["namespace"] = json!(scratch.namespace);
+    bare["spec"]["desiredStatus"] = json!("Running");
+    for (title, flags) in [
+        ("Two", &["replace", "-f", "-"][..]),
+        ("Three", &["apply", "-f", "-"]),
+        (
+            "Four",
+            &["apply", "--server-side", "--force-conflicts", "-f", "-"],
+        ),
+    ] {
+        bare["spec"]["displayName"] = json!(title);
+        let outcome = command::kubectl_as("bob", flags, &bare).await?;
+        anyhow::ensure!(outcome.code == 0, "{outcome:?}");
+        let now = alice.get("ours").await?;
+        assert_eq!((owner(&now), now.spec.display_name.as_str()), ("alice", title));
+    }
+    let running = workspace::reached(&bob, "ours", Phase::Running).await?;
+    assert_eq!(
+        running.status.and_then(|status| status.owner).as_deref(),
+        Some("alice")
+    );
+    let mine = merge(json!({"metadata": {"annotations": {CREATED_BY: "bob"}}}));
+    refused(bob.patch("ours", &usual, &mine).await, "names another owner")?;
+    // Kubernetes' own roles go before: who may only read it does no more.
+    refused(
+        eve.patch("ours", &usual, &rename("Hers")).await,
+        "cannot patch resource",
+    )?;
+    refused(
+        eve.delete("ours", &DeleteParams::default()).await,
+        "cannot delete resource",
+    )?;
+    workspace::stop(&bob, "ours").await?;
+
+    // Its owner takes it back, and it is closed at once.
+    workspace::set(&alice, "ours", json!({"ownershipType": "OwnerOnly"})).await?;
+    for change in [
+        json!({"spec": {"displayName": "His"}}),
+        json!({"spec": {"desiredStatus": "Running"}}),
+        json!({"spec": {"ownershipType": "Public"}}),
+        json!({"metadata": {"labels": {"a": "c"}}}),
+    ] {
+        refused(
+            bob.patch("ours", &usual, &merge(change)).await,
+            "only by its owner",
+        )?;
+    }
+    refused(
+        bob.delete("ours", &DeleteParams::default()).await,
+        "only by its owner",
+    )?;
+    workspace::set(&alice, "ours", json!({"ownershipType": "Public"})).await?;
+    workspace::delete(&bob, "ours").await?;
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn a_template_makes_its_workspaces_public_and_a_start_needs_the_right_to_use_it() -> anyhow::Result<()>
+{
+    let scratch = Scratch::bare("public-of", &["alice", "bob"]).await?;
+    let echo = &Environment::get()?.images.echo;
+    template::make(
+        &scratch,
+        &json!({"defaultImage": echo, "defaultOwnershipType": "Public"}),
+    )
+    .await?;
+    let uses = json!([{
+        "apiGroups": ["workspaces.jupyter.org"], "resources": ["workspacetemplates"], "verbs": ["use"],
+        "resourceNames": [scratch.namespace],
+    }]);
+    scratch.grant("alice-uses-it", "alice", &uses).await?;
+    let (alice, bob) = (of(&scratch, "alice").await?, of(&scratch, "bob").await?);
+    let ours = template::workspace(&scratch, "ours", &json!({}))?;
+    let mine = template::workspace(&scratch, "mine", &json!({"ownershipType": "OwnerOnly"}))?;
+    for new in [&ours, &mine] {
+        alice.create(&PostParams::default(), new).await?;
+        workspace::reached(&alice, &new.name_any(), Phase::Running).await?;
+    }
+    let stop = merge(json!({"spec": {"desiredStatus": "Stopped"}}));
+    refused(
+        bob.patch("mine", &PatchParams::default(), &stop).await,
+        "only by its owner",
+    )?;
+    workspace::stop(&bob, "ours").await?;
+    let start = merge(json!({"spec": {"desiredStatus": "Running"}}));
+    refused(
+        bob.patch("ours", &PatchParams::default(), &start).await,
+        "is not yours to use",
+    )?;
+    scratch.grant("bob-uses-it", "bob", &uses).await?;
+    // What was denied a moment ago is remembered for ten seconds.
+    wait::until("bob to start it", wait::USUAL, || async {
+        let started = bob.patch("ours", &PatchParams::default(), &start).await;
+        started.map(drop).map_err(|error| error.to_string())
+    })
+    .await?;
+    let running = workspace::reached(&bob, "ours", Phase::Running).await?;
+    assert_eq!(
+        (
+            owner(&running),
+            running.status.as_ref().and_then(|it| it.owner.as_deref())
+        ),
+        ("alice", Some("alice"))
+    );
+    workspace::delete(&bob, "ours").await?;
+    template::finish(scratch).await
+}
