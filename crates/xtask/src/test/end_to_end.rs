@@ -8,13 +8,17 @@ use anyhow::{Context as _, bail};
 
 use super::Run;
 use super::pool::{self, Ended, World};
-use super::tests::{self, Times};
+use super::stages::Stage;
+use super::tests::{self, Test, Times};
 use crate::cluster;
 use crate::exec::{Cmd, cargo};
 use crate::{apt, definitions};
 
 /// What the browser tests need: Chromium, its driver, and certutil, by which it is told whom to trust.
 const BROWSER: [&str; 3] = ["chromium", "chromium-driver", "libnss3-tools"];
+
+/// Tests of a run that may fail beside others if they pass alone. More than these are no accident.
+const SECOND_CHANCES: usize = 3;
 
 /// Runs the tests whose path contains one of `wanted`, or all of them, on what `access_file` tells of.
 ///
@@ -64,19 +68,13 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
         env: &env,
         values: Some(&[]),
     };
+    let mut chances = SECOND_CHANCES;
     let mut outcome = Ok(());
     for (stage, some) in tests::ordered(chosen, &times) {
         println!("{}: {} tests, {} at once", stage.name, some.len(), stage.at_once);
-        outcome = release.set(run, stage.values).and_then(|()| {
-            pool::run(some, stage.at_once, &world, |ended| {
-                tell(&ended);
-                if ended.ok {
-                    times.insert(ended.path.clone(), ended.took);
-                }
-                run.durations.test(&ended.suite, &ended.path, ended.took);
-                run.count.ended(&ended.path, ended.ok);
-            })
-        });
+        outcome = release
+            .set(run, stage.values)
+            .and_then(|()| all_of(run, &world, &mut times, &mut chances, stage, some));
         if outcome.is_err() {
             break;
         }
@@ -90,6 +88,52 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
         0 => Ok(()),
         failed => bail!("{failed} end-to-end tests failed"),
     }
+}
+
+/// Runs the tests of a stage, and those that failed once more, alone, while there are chances left.
+fn all_of(
+    run: &mut Run<'_>,
+    world: &World<'_>,
+    times: &mut Times,
+    chances: &mut usize,
+    stage: &Stage,
+    tests: Vec<Test>,
+) -> anyhow::Result<()> {
+    let failed = pass(run, world, times, stage.at_once, tests)?;
+    let (again, mut lost) = tests::second_chance(failed, chances);
+    if !again.is_empty() {
+        println!("{}: {} once more, alone", stage.name, again.len());
+        lost = pass(run, world, times, 1, again.clone())?;
+    }
+    let unsteady = again.iter().filter(|test| !lost.contains(test));
+    run.count.unsteady.extend(unsteady.map(Test::path));
+    for test in &lost {
+        run.count.ended(&test.path(), false);
+    }
+    Ok(())
+}
+
+/// Runs tests, so many at a time; those that failed, which are not counted yet.
+fn pass(
+    run: &mut Run<'_>,
+    world: &World<'_>,
+    times: &mut Times,
+    at_once: usize,
+    tests: Vec<Test>,
+) -> anyhow::Result<Vec<Test>> {
+    let mut failed = Vec::new();
+    pool::run(tests, at_once, world, |ended| {
+        tell(&ended);
+        let path = ended.test.path();
+        run.durations.test(&ended.test.suite.name, &path, ended.took);
+        if ended.ok {
+            run.count.ended(&path, true);
+            times.insert(path, ended.took);
+        } else {
+            failed.push(ended.test);
+        }
+    })?;
+    Ok(failed)
 }
 
 /// The release under test.
@@ -170,7 +214,7 @@ fn program(messages: &str, kind: &str, name: &str) -> anyhow::Result<PathBuf> {
 
 fn tell(ended: &Ended) {
     let verdict = if ended.ok { "ok    " } else { "FAILED" };
-    println!("{verdict} {:>6.1} s  {}", ended.took.as_secs_f64(), ended.path);
+    println!("{verdict} {:>6.1} s  {}", ended.took.as_secs_f64(), ended.test.path());
     if !ended.ok {
         match pool::words(ended) {
             Ok(words) => print!("{words}"),

@@ -11,6 +11,8 @@ pub(super) struct Count {
     pub(super) failed: usize,
     /// Names of those that failed, in order.
     pub(super) failures: Vec<String>,
+    /// Names of those that failed beside others and passed alone.
+    pub(super) unsteady: Vec<String>,
     /// The binary that runs.
     pub(super) suite: String,
 }
@@ -52,6 +54,7 @@ impl Count {
         self.passed += other.passed;
         self.failed += other.failed;
         self.failures.extend(other.failures);
+        self.unsteady.extend(other.unsteady);
     }
 
     /// Tests that ran.
@@ -109,6 +112,7 @@ mod tests {
                 failed: 1,
                 failures: vec!["b::c".into()],
                 suite: "api src/lib.rs".into(),
+                ..Count::default()
             }
         );
         assert_eq!(counted.ran(), 16);
@@ -157,9 +161,11 @@ mod tests {
         let mut other = Count::default();
         other.ended("b", false);
         other.ended("c", true);
+        other.unsteady.push("c".to_owned());
         all.add(other);
         assert_eq!((all.ran(), all.failed), (3, 2));
         assert_eq!(all.failures, ["a", "b"]);
+        assert_eq!(all.unsteady, ["c"]);
     }
 
     #[test]

@@ -21,8 +21,7 @@ const PATIENCE: Duration = Duration::from_mins(10);
 /// How one test ended.
 #[derive(Debug)]
 pub(super) struct Ended {
-    pub(super) path: String,
-    pub(super) suite: String,
+    pub(super) test: Test,
     pub(super) took: Duration,
     pub(super) ok: bool,
     /// What it printed.
@@ -97,8 +96,7 @@ impl Running {
         };
         let _ = fs::remove_file(&self.leaving);
         Ok(Some(Ended {
-            path: self.test.path(),
-            suite: self.test.suite.name.clone(),
+            test: self.test.clone(),
             took,
             ok,
             log: self.log.clone(),
@@ -221,11 +219,11 @@ mod unit {
         };
         let mut ended = Vec::new();
         run(tests.into(), 2, &world, |one| ended.push(one)).unwrap();
-        ended.sort_by(|a, b| a.path.cmp(&b.path));
-        let told: Vec<_> = ended.iter().map(|one| (one.path.as_str(), one.ok)).collect();
+        ended.sort_by_key(|one| one.test.path());
+        let told: Vec<_> = ended.iter().map(|one| (one.test.path(), one.ok)).collect();
         assert_eq!(
             told,
-            [("s::bad", false), ("s::good", true), ("s::m::other", true)]
+            [("s::bad", false), ("s::good", true), ("s::m::other", true)].map(|(path, ok)| (path.to_owned(), ok))
         );
         assert_eq!(
             words(&ended[0]).unwrap(),
@@ -247,7 +245,7 @@ mod unit {
         // The first ends when the second has come.
         let tests = ["leaves", "comes"].map(|name| test(&folder, name));
         let mut ended = Vec::new();
-        run(tests.into(), 1, &world, |one| ended.push((one.path, one.ok))).unwrap();
+        run(tests.into(), 1, &world, |one| ended.push((one.test.path(), one.ok))).unwrap();
         assert_eq!(ended.len(), 2);
         assert!(ended.iter().all(|(_, ok)| *ok), "{ended:?}");
         let left = fs::read_dir(&logs).unwrap().flatten().map(|entry| entry.path());

@@ -38,6 +38,9 @@ pub(super) fn summary(steps: &[Done], planned: usize, count: &Count, took: Durat
     for name in &count.failures {
         let _ = writeln!(text, "failed test: {name}");
     }
+    for name in &count.unsteady {
+        let _ = writeln!(text, "unsteady test, which failed and passed alone: {name}");
+    }
     let _ = write!(
         text,
         "{} tests ran, {} failed, in {}",
@@ -93,6 +96,7 @@ mod tests {
             passed: 1,
             failed: 1,
             failures: vec!["a::b".into()],
+            unsteady: vec!["c".into()],
             ..Count::default()
         };
         let text = summary(
@@ -101,7 +105,7 @@ mod tests {
             &count,
             Duration::from_secs(5),
         );
-        let expected = "\nThe step \"unit tests\" failed; 3 later steps did not run.\nfailed test: a::b\n2 tests ran, 1 failed, in 5.0 s";
+        let expected = "\nThe step \"unit tests\" failed; 3 later steps did not run.\nfailed test: a::b\nunsteady test, which failed and passed alone: c\n2 tests ran, 1 failed, in 5.0 s";
         assert!(text.ends_with(expected), "{text}");
     }
 }

@@ -106,6 +106,18 @@ pub(super) fn ordered(mut tests: Vec<Test>, times: &Times) -> Vec<(&'static Stag
     stages
 }
 
+/// Of the tests of a stage that failed: those that run once more, alone, and those that have failed for good. Where more failed than
+/// there are chances left, none of them was an accident.
+pub(super) fn second_chance(failed: Vec<Test>, chances: &mut usize) -> (Vec<Test>, Vec<Test>) {
+    match chances.checked_sub(failed.len()) {
+        Some(left) => {
+            *chances = left;
+            (failed, Vec::new())
+        }
+        None => (Vec::new(), failed),
+    }
+}
+
 #[cfg(test)]
 mod unit {
     use super::*;
@@ -162,6 +174,18 @@ not JSON
         assert_eq!(choose(&["flow::"]).unwrap(), ["flow::a::y", "flow::b::z"]);
         assert_eq!(choose(&["why::a", "z"]).unwrap(), ["why::a::x", "flow::b::z"]);
         assert_eq!(choose(&["why", "typo"]), Err("typo".to_owned()));
+    }
+
+    #[test]
+    fn a_few_that_failed_run_once_more_and_many_do_not() {
+        let mut chances = 3;
+        let some = |names: &[&str]| names.iter().map(|name| test("why", name)).collect::<Vec<_>>();
+        let (again, lost) = second_chance(some(&["a", "b"]), &mut chances);
+        assert_eq!((again.len(), lost.len(), chances), (2, 0, 1));
+        let (again, lost) = second_chance(some(&["c", "d"]), &mut chances);
+        assert_eq!((again.len(), lost.len(), chances), (0, 2, 1));
+        let (again, lost) = second_chance(some(&["e"]), &mut chances);
+        assert_eq!((again.len(), lost.len(), chances), (1, 0, 0));
     }
 
     #[test]
