@@ -214,7 +214,11 @@ fn program(messages: &str, kind: &str, name: &str) -> anyhow::Result<PathBuf> {
 
 fn tell(ended: &Ended) {
     let verdict = if ended.ok { "ok    " } else { "FAILED" };
-    println!("{verdict} {:>6.1} s  {}", ended.took.as_secs_f64(), ended.test.path());
+    println!(
+        "{verdict} {:>6.1} s  {}",
+        ended.took.as_secs_f64(),
+        ended.test.path()
+    );
     if !ended.ok {
         match pool::words(ended) {
             Ok(words) => print!("{words}"),

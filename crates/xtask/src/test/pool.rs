@@ -223,7 +223,8 @@ mod unit {
         let told: Vec<_> = ended.iter().map(|one| (one.test.path(), one.ok)).collect();
         assert_eq!(
             told,
-            [("s::bad", false), ("s::good", true), ("s::m::other", true)].map(|(path, ok)| (path.to_owned(), ok))
+            [("s::bad", false), ("s::good", true), ("s::m::other", true)]
+                .map(|(path, ok)| (path.to_owned(), ok))
         );
         assert_eq!(
             words(&ended[0]).unwrap(),
@@ -245,7 +246,10 @@ mod unit {
         // The first ends when the second has come.
         let tests = ["leaves", "comes"].map(|name| test(&folder, name));
         let mut ended = Vec::new();
-        run(tests.into(), 1, &world, |one| ended.push((one.test.path(), one.ok))).unwrap();
+        run(tests.into(), 1, &world, |one| {
+            ended.push((one.test.path(), one.ok))
+        })
+        .unwrap();
         assert_eq!(ended.len(), 2);
         assert!(ended.iter().all(|(_, ok)| *ok), "{ended:?}");
         let left = fs::read_dir(&logs).unwrap().flatten().map(|entry| entry.path());

@@ -15,6 +15,7 @@ fn settings(objects: &[Value]) -> Value {
 fn routes_of_operator(objects: &[Value]) -> BTreeSet<(String, String)> {
     let own = [
         "deployments",
+        "replicasets",
         "networkpolicies",
         "services",
         "serviceaccounts",
