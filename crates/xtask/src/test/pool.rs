@@ -247,7 +247,7 @@ mod unit {
         let tests = ["leaves", "comes"].map(|name| test(&folder, name));
         let mut ended = Vec::new();
         run(tests.into(), 1, &world, |one| {
-            ended.push((one.test.path(), one.ok))
+            ended.push((one.test.path(), one.ok));
         })
         .unwrap();
         assert_eq!(ended.len(), 2);
