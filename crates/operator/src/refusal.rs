@@ -27,7 +27,7 @@ pub fn of_answer(child: &str, code: u16, message: &str) -> Option<Refusal> {
     }
     if child == "PersistentVolumeClaim" && is_growth(message) {
         let advice = "What runs goes on at the old size. Have the storage class allow volume expansion, and the \
-                      disk grows by itself; or create the workspace anew";
+                      disk grows by itself; or copy the files to a workspace with a larger disk";
         return Some(Refusal {
             reason: reason::VOLUME_RESIZE_FAILED,
             message: format!(

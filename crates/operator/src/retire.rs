@@ -4,11 +4,8 @@ use std::sync::Arc;
 
 use api::{condition::reason, names, workspace::Retain};
 use k8s_openapi::{
-    NamespaceResourceScope, Resource as _,
-    api::{
-        apps::v1::{Deployment, ReplicaSet},
-        core::v1::PersistentVolumeClaim,
-    },
+    NamespaceResourceScope,
+    api::{apps::v1::ReplicaSet, core::v1::PersistentVolumeClaim},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
@@ -25,7 +22,7 @@ use crate::{
     disks::{fate, shape},
     failure::message_of,
     finalizer, publish, routes, transitions,
-    world::{Identity, World, controller_uid},
+    world::{Identity, World},
 };
 
 /// A child could not be deleted, or the finalizer not released, in a way that passes by itself.
@@ -57,11 +54,12 @@ where
     if !finalizer::is_held(object) {
         // Released, or taken away by somebody while another finalizer holds the workspace. Its children go with it, whenever that is; a
         // pod that nobody stops for being idle any more does not run on until then.
-        end_run(context, world).await?;
+        delete(context, identity, world.deployment.as_deref(), propagation(world)).await?;
         return Ok(None);
     }
     let owner = names::owner(object.meta());
     let background = || PropagationPolicy::Background;
+    let deployment = delete(context, identity, world.deployment.as_deref(), propagation(world));
     let claim = async {
         match will.retain {
             Retain::Retain => kept(context, identity, owner).await,
@@ -73,12 +71,11 @@ where
     };
     // The Service does not wait for the pods: their ends are then no news to those who keep its endpoints.
     let service = delete(context, identity, world.service.as_deref(), background());
-    let (deployment, claim, service) = futures::try_join!(end_run(context, world), claim, service)?;
+    let (deployment, claim, service) = futures::try_join!(deployment, claim, service)?;
     let mut left = makers(world);
-    if deployment {
-        // What it made is waited for, the pods last, and is enough to say.
-        let pods = left.iter().filter(|it| it.starts_with(POD)).count();
-        left.truncate(pods.max(1));
+    // What it made is waited for, and is enough to say.
+    if deployment && left.len() > 1 {
+        left.retain(|left| left != DEPLOYMENT);
     }
     let mut wait_for = |kind: &str, gone: bool| {
         if !gone {
@@ -114,9 +111,8 @@ where
 
 /// Longest name of an owner in an Event, in bytes.
 const LONGEST_OWNER: usize = 256;
-
-/// How a pod is told of.
-const POD: &str = "pod ";
+/// The last maker of pods, in words.
+const DEPLOYMENT: &str = "Deployment";
 
 /// What has become of the disk.
 #[derive(PartialEq)]
@@ -172,22 +168,6 @@ async fn tell_kept(
     publish::event(context, identity, event).await;
 }
 
-/// Deletes the Deployment, and the replica sets that it made once it is gone; whether it is. The garbage collector would end those as well,
-/// but at a rate that it has for the whole cluster (20 requests a second by default, two for each object), and has the pods to see to.
-async fn end_run(context: &Context, world: &World) -> Result<bool, kube::Error> {
-    let (identity, deployment) = (&world.identity, world.own_deployment());
-    let uid = deployment.and_then(|it| it.metadata.uid.as_deref());
-    let was_gone = context.memory.has_removed(identity, Deployment::KIND, uid);
-    let gone = delete(context, identity, deployment, propagation(world)).await?;
-    if gone && !was_gone && uid.is_some() {
-        let made = world.replica_sets.iter();
-        let made = made.filter(|set| controller_uid(&set.metadata) == uid);
-        let ends = made.map(|set| end(context, identity, set.as_ref(), PropagationPolicy::Background));
-        futures::future::try_join_all(ends).await?;
-    }
-    Ok(gone)
-}
-
 /// How the Deployment goes. After all that it made, as a rule, for only it knows of that for certain. But that costs the cluster
 /// three writes more for each workspace, so it goes first where all that it can have made is known by our mark, and waited
 /// for by it: when it has done what it was told to, and the replica set of its run is there.
@@ -211,16 +191,16 @@ pub fn seems_bare(world: &World) -> bool {
     makers(world).is_empty()
 }
 
-/// Pods of the workspace, then what makes them, in words.
+/// Pods of the workspace and what makes them, in words.
 fn makers(world: &World) -> Vec<String> {
     let marked = |meta: &ObjectMeta| world.identity.marked(meta);
     let pods = world.pods.iter().filter(|pod| marked(&pod.metadata));
-    let mut left: Vec<String> = pods.map(|pod| format!("{POD}{}", pod.name_any())).collect();
+    let mut left: Vec<String> = pods.map(|pod| format!("pod {}", pod.name_any())).collect();
     if world.replica_sets.iter().any(|it| marked(&it.metadata)) {
         left.push("ReplicaSet".to_owned());
     }
     if world.own_deployment().is_some() {
-        left.push("Deployment".to_owned());
+        left.push(DEPLOYMENT.to_owned());
     }
     left
 }

@@ -202,7 +202,7 @@ impl fmt::Display for DiskObstacle {
             Self::Ungrowable { size, class } => write!(
                 f,
                 "The disk stays at {size}: its storage class {class:?} cannot grow disks. Have the class allow volume \
-                 expansion, and the disk grows by itself; or create the workspace anew."
+                 expansion, and the disk grows by itself; or copy the files to a workspace with a larger disk."
             ),
             Self::Unshrinkable { message } => write!(f, "The disk stays as it is: {message}."),
             Self::Missing { claim } => write!(

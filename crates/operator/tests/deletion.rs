@@ -7,7 +7,7 @@ use k8s_openapi::api::{
     core::v1::{PersistentVolumeClaim, Pod},
     networking::v1::NetworkPolicy,
 };
-use kube::ResourceExt;
+use kube::ResourceExt as _;
 use serde_json::json;
 use testkit::objects::NAMESPACE;
 
@@ -30,7 +30,6 @@ async fn a_delete_takes_the_children_first_and_the_wall_after_the_last_pod() {
         [
             "DELETE deployments/workspace-demo",
             "DELETE persistentvolumeclaims/workspace-demo",
-            "DELETE replicasets/workspace-demo-5d8f",
             "DELETE services/workspace-demo",
         ]
     );
@@ -136,13 +135,7 @@ async fn a_deleted_workspace_that_only_anothers_finalizer_holds_does_not_run_on(
         object["metadata"]["finalizers"] = json!(["example.com/other"]);
     });
     stage.pass().await.unwrap();
-    assert_eq!(
-        stage.writes(),
-        [
-            "DELETE deployments/workspace-demo",
-            "DELETE replicasets/workspace-demo-5d8f"
-        ]
-    );
+    assert_eq!(stage.writes(), ["DELETE deployments/workspace-demo"]);
     stage.collect_garbage();
     assert!(stage.all::<Pod>().is_empty());
     stage.pass().await.unwrap();
@@ -162,25 +155,6 @@ async fn a_workspace_that_never_had_children_goes_at_once() {
     stage.pass().await.unwrap();
     assert_eq!(stage.writes(), ["PATCH workspaces/demo"]);
     assert!(stage.all::<Workspace>().is_empty());
-}
-
-#[tokio::test]
-async fn replica_sets_of_others_stay_whatever_they_say_of_themselves() {
-    let mut stage = Stage::with_running_demo().await;
-    let mut forged: ReplicaSet = stage.all().remove(0);
-    forged.metadata.name = Some("workspace-forged".to_owned());
-    forged.metadata.uid = Some("forged".to_owned());
-    forged.metadata.resource_version = None;
-    forged.metadata.owner_references = None;
-    stage.server.put(&forged);
-    stage.delete_demo();
-    stage.pass().await.unwrap();
-    let left: Vec<String> = stage
-        .all::<ReplicaSet>()
-        .iter()
-        .map(ResourceExt::name_any)
-        .collect();
-    assert_eq!(left, ["workspace-forged"]);
 }
 
 /// How the Deployment of `demo` is deleted when something of it is not as usual.

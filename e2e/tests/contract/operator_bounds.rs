@@ -6,7 +6,7 @@ use e2e::{
     workspace,
 };
 use k8s_openapi::api::{
-    apps::v1::{Deployment, ReplicaSet},
+    apps::v1::Deployment,
     core::v1::{ConfigMap, PersistentVolumeClaim, Service},
 };
 use kube::{
@@ -95,13 +95,6 @@ async fn the_operators_account_writes_its_own_kind_of_objects_and_no_others() ->
         .await?;
     let theirs = Api::<Service>::namespaced(operator.clone(), &scratch.namespace);
     refused(theirs.delete("theirs", &params).await, NAMES);
-    let mut set = serde_json::to_value(deployment("theirs", image)?)?;
-    set["kind"] = json!("ReplicaSet");
-    let sets = scratch.api::<ReplicaSet>();
-    sets.create(&PostParams::default(), &serde_json::from_value(set)?)
-        .await?;
-    let sets = Api::<ReplicaSet>::namespaced(operator.clone(), &scratch.namespace);
-    refused(sets.delete("theirs", &params).await, NAMES);
 
     // Somebody's claim gets a note, and is not changed otherwise.
     let claim: PersistentVolumeClaim = serde_json::from_value(json!({

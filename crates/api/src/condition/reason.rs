@@ -85,7 +85,7 @@ reasons! {
     TEMPLATE_NOT_FOUND = "TemplateNotFound", "Valid=False, Degraded=True",
         "The WorkspaceTemplate in spec.templateRef does not exist (yet).",
         "Have it made: the workspace starts by itself when it arrives. Or create the workspace anew from another one (`kubectl get wst`).";
-    MANAGER_NOT_FOUND = "ManagerNotFound", "Valid=False, Degraded=True",
+    MANAGER_NOT_FOUND = "ManagerNotFound", "Valid=False, Degraded=True, Active=False of a WorkspaceShare",
         "The WorkspaceManager that the workspace or its template names does not exist (yet), or no manager is the default.",
         "Name one that exists in spec.managerRef (`kubectl get wsm`), or have one annotated `workspaces.jupyter.org/is-default: \"true\"`.";
     MANAGER_AMBIGUOUS = "ManagerAmbiguous", "Valid=False, Degraded=True",
@@ -156,7 +156,7 @@ reasons! {
 
     STORAGE_CLASS_NOT_FOUND = "StorageClassNotFound", "Degraded=True",
         "The storage class of a disk does not exist, or none is named and the cluster has no default.",
-        "Have the class made, or create the workspace anew with another spec.storage.storageClassName (`kubectl get storageclass`).";
+        "Have the class made, or create the workspace anew with another spec.storage.storageClassName (an administrator sees them with `kubectl get storageclass`).";
     VOLUME_UNBOUND = "VolumeUnbound", "Degraded=True",
         "A claim has waited for a volume for over 60 s, its volume could not be made or is gone, or a claim that is mounted does not exist.",
         "Do what the message says; `kubectl describe pvc` tells more.";
@@ -165,7 +165,7 @@ reasons! {
         "Wait until the other node has let go of it. If that node is off, see NodeLost; if another pod uses the disk, delete that pod.";
     VOLUME_RESIZE_FAILED = "VolumeResizeFailed", "Degraded=True",
         "The disk could not be grown, or the workspace asks for less than it has. What runs goes on at the old size.",
-        "Have the storage class allow volume expansion, and the disk grows by itself; or create the workspace anew. A disk never shrinks: correct spec.storage.size to what it has.";
+        "Have the storage class allow volume expansion, and the disk grows by itself; or copy the files to a workspace with a larger disk. A disk never shrinks: correct spec.storage.size to what it has. A workspace that is deleted takes its disk along, unless that is kept.";
     VOLUME_TERMINATING = "VolumeTerminating", "Degraded=True",
         "Somebody deleted the claim that is the disk while a pod uses it, or a claim that the workspace names. It goes for good when no pod uses it, and its files with it; nobody can undo a deletion.",
         "Copy the files elsewhere before the workspace stops. An administrator can keep the volume: the message says how.";
@@ -173,8 +173,8 @@ reasons! {
         "The disk that the workspace had was deleted, and a new, empty one took its place. The message stands until the first run on it has ended.",
         "If the earlier volume was kept (reclaim policy Retain), an administrator can get the files from it; else from a backup.";
     RETAINED_VOLUME_OF_ANOTHER_OWNER = "RetainedVolumeOfAnotherOwner", "Degraded=True",
-        "A disk kept from an earlier workspace of this name belongs to another owner.",
-        "Use another name, or have somebody who may update the claim change its owner or delete it.";
+        "A disk kept from an earlier workspace of this name belongs to another owner, or somebody else named this workspace's owner.",
+        "Do what the message says: use another name, have the owner create the workspace, or have somebody who may update the claim give it to this workspace (docs/rights.md, Owners). Deleting the claim deletes the files.";
 
     VOLUME_OF_ANOTHER_WORKSPACE = "VolumeOfAnotherWorkspace", "Degraded=True",
         "A claim that spec.storage.claimName or spec.volumes names is the disk of another workspace, or was.",
@@ -242,8 +242,8 @@ reasons! {
         "The share was made by, or on behalf of, somebody who does not own the workspace.",
         "Have the owner create another share.";
     SHARING_DISABLED = "SharingDisabled", "Active=False of a WorkspaceShare; Event",
-        "The workspace's manager lets nobody share.",
-        "Ask the administrator, who may set authorization.sharing.enabled of the manager.";
+        "The workspace's manager lets nobody share, or all its workspaces have one web origin (routing.mode Path).",
+        "Ask the administrator, who may set authorization.sharing.enabled of the manager, or routing.pathModeSharing: the message says which.";
     UNVOUCHED = "Unvouched", "Active=False of a WorkspaceShare; Event",
         "The installation has no webhook, so nobody vouches for who made the share and who owns the workspace.",
         "Ask the administrator to install the webhook; then create the share anew.";

@@ -30,8 +30,9 @@ pub struct Storage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantity")]
     pub size: Option<Quantity>,
-    /// Where the disk appears in the container: outside of `/proc`, `/sys`, `/dev` and `/tmp`, and where nothing else is. Unset: the
-    /// template's, else `/home/jovyan`.
+    /// Where the disk appears in the container: not in the system's folders (`/proc`, `/sys`, `/dev`, `/boot`, those of programs and
+    /// libraries), not `/etc`, `/usr`, `/var`, `/run` themselves, not `/tmp`, and where nothing else is. Unset: the template's, else
+    /// `/home/jovyan`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 255), regex(pattern = r"^/[^:]+$"))]
     pub mount_path: Option<String>,

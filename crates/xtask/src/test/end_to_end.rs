@@ -90,7 +90,7 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
     }
 }
 
-/// Runs the tests of a stage, and those that failed once more, alone, while there are chances left.
+/// Runs the tests of a stage, and those that failed beside others once more, alone, while there are chances left.
 fn all_of(
     run: &mut Run<'_>,
     world: &World<'_>,
@@ -99,18 +99,31 @@ fn all_of(
     stage: &Stage,
     tests: Vec<Test>,
 ) -> anyhow::Result<()> {
+    let had_company = stage.at_once > 1 && tests.len() > 1;
     let failed = pass(run, world, times, stage.at_once, tests)?;
-    let (again, mut lost) = tests::second_chance(failed, chances);
-    if !again.is_empty() {
-        println!("{}: {} once more, alone", stage.name, again.len());
-        lost = pass(run, world, times, 1, again.clone())?;
+    let (again, mut lost) = if had_company {
+        tests::second_chance(failed, chances)
+    } else {
+        (Vec::new(), failed)
+    };
+    for test in again {
+        println!("{}: once more, alone", test.path());
+        pool::set_aside(world, &test);
+        // Each by itself: one that only waits to leave would make room for the next.
+        let failed = pass(run, world, times, 1, vec![test.clone()])?;
+        if failed.is_empty() {
+            run.count.unsteady.push(test.path());
+        }
+        lost.extend(failed);
     }
-    let unsteady = again.iter().filter(|test| !lost.contains(test));
-    run.count.unsteady.extend(unsteady.map(Test::path));
-    for test in &lost {
+    count_failed(run, &lost);
+    Ok(())
+}
+
+fn count_failed(run: &mut Run<'_>, tests: &[Test]) {
+    for test in tests {
         run.count.ended(&test.path(), false);
     }
-    Ok(())
 }
 
 /// Runs tests, so many at a time; those that failed, which are not counted yet.
@@ -122,7 +135,7 @@ fn pass(
     tests: Vec<Test>,
 ) -> anyhow::Result<Vec<Test>> {
     let mut failed = Vec::new();
-    pool::run(tests, at_once, world, |ended| {
+    let outcome = pool::run(tests, at_once, world, |ended| {
         tell(&ended);
         let path = ended.test.path();
         run.durations.test(&ended.test.suite.name, &path, ended.took);
@@ -132,8 +145,11 @@ fn pass(
         } else {
             failed.push(ended.test);
         }
-    })?;
-    Ok(failed)
+    });
+    if outcome.is_err() {
+        count_failed(run, &failed);
+    }
+    outcome.map(|()| failed)
 }
 
 /// The release under test.

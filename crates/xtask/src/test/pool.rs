@@ -38,6 +38,18 @@ pub(super) struct World<'a> {
     pub(super) logs: &'a Path,
 }
 
+impl World<'_> {
+    fn file(&self, test: &Test, end: &str) -> PathBuf {
+        self.logs
+            .join(format!("{}.{end}", test.path().replace("::", ".")))
+    }
+}
+
+/// Keeps what a test printed when it runs once more.
+pub(super) fn set_aside(world: &World<'_>, test: &Test) {
+    let _ = fs::rename(world.file(test, "log"), world.file(test, "first.log"));
+}
+
 /// A test that runs.
 struct Running {
     test: Test,
@@ -50,8 +62,7 @@ struct Running {
 impl Running {
     fn begin(test: Test, world: &World<'_>) -> anyhow::Result<Self> {
         let path = test.path();
-        let file = |end: &str| world.logs.join(format!("{}.{end}", path.replace("::", ".")));
-        let (log, leaving) = (file("log"), file("leaving"));
+        let (log, leaving) = (world.file(&test, "log"), world.file(&test, "leaving"));
         // Of a run that broke off.
         let _ = fs::remove_file(&leaving);
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;

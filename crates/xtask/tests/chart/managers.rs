@@ -15,7 +15,6 @@ fn settings(objects: &[Value]) -> Value {
 fn routes_of_operator(objects: &[Value]) -> BTreeSet<(String, String)> {
     let own = [
         "deployments",
-        "replicasets",
         "networkpolicies",
         "services",
         "serviceaccounts",

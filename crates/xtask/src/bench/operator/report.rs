@@ -319,13 +319,22 @@ mod tests {
             machine: "2 cores".to_owned(),
             rounds: vec![Round {
                 count: 10,
-                phases: vec![Measured {
-                    phase: Phase::Create,
-                    workspaces: took(13, 30),
-                    bare: took(10, 0),
-                    promised: took(12, 0),
-                    calls,
-                }],
+                phases: vec![
+                    Measured {
+                        phase: Phase::Create,
+                        workspaces: took(13, 30),
+                        bare: took(10, 0),
+                        promised: took(12, 0),
+                        calls,
+                    },
+                    Measured {
+                        phase: Phase::Delete,
+                        workspaces: took(6, 10),
+                        bare: took(5, 0),
+                        promised: took(5, 0),
+                        calls: Calls::new(),
+                    },
+                ],
                 idle: [("update leases".to_owned(), 6), ("get pods".to_owned(), 1)].into(),
                 peak_memory: 32 << 20,
             }],
@@ -340,6 +349,10 @@ mod tests {
             table.contains(
                 "| 10 | create | 13.0 | 10.0 | **1.30** | 1.30 | 0.1 / 0.1 | 0.1 / 0.1 | 3.0 | 2.0 |"
             ),
+            "{table}"
+        );
+        assert!(
+            table.contains("| 10 | delete | 6.0 | 5.0 | **1.20** | 0.60 |"),
             "{table}"
         );
         assert!(
