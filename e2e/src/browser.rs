@@ -7,6 +7,7 @@ use api::Workspace;
 use fantoccini::{Client, ClientBuilder, Locator, wd::Capabilities};
 use hyper_util::client::legacy::connect::HttpConnector;
 use reqwest::Url;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::{
@@ -17,7 +18,7 @@ use tokio::{
 use crate::{Environment, turn, wait, workspace};
 
 /// How long a page may take.
-const PAGE: Duration = Duration::from_mins(1);
+const PAGE: Duration = Duration::from_mins(2);
 
 /// A running browser. It ends when dropped.
 #[derive(Debug)]
@@ -197,6 +198,20 @@ impl Browser {
         self.page.clone().close().await?;
         self.driver.kill().await?;
         Ok(())
+    }
+}
+
+/// A test that fails must not leave a browser behind: it would go on asking. Chromedriver does not end it when it is killed itself.
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let Some(driver) = self.driver.id() else { return };
+        let children = fs::read_to_string(format!("/proc/{driver}/task/{driver}/children"));
+        let children = children.unwrap_or_default();
+        for child in children.split_whitespace().filter_map(|child| child.parse().ok()) {
+            if let Some(browser) = Pid::from_raw(child) {
+                let _ = kill_process(browser, Signal::KILL);
+            }
+        }
     }
 }
 

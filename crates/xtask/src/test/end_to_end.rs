@@ -53,7 +53,8 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
         .map_err(|word| anyhow::anyhow!("no end-to-end test's path contains `{word}`"))?;
 
     let _alone = cluster::lock::of_tests(paths, &run.progress)?;
-    run.stream(&sweep.display().to_string(), &[], &env)?;
+    let sweep = sweep.display().to_string();
+    run.stream(&sweep, &[], &env)?;
     let file = paths.cache().join("test-times.json");
     let mut times = read(&file);
     let world = World {
@@ -74,7 +75,14 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
         println!("{}: {} tests, {} at once", stage.name, some.len(), stage.at_once);
         outcome = release
             .set(run, stage.values)
-            .and_then(|()| all_of(run, &world, &mut times, &mut chances, stage, some));
+            .and_then(|()| all_of(run, &world, &mut times, &mut chances, stage, some))
+            .and_then(
+                |()| match (run.count.failed - before, run.count.unsteady.is_empty()) {
+                    // What an unsteady test left would disturb those of the next stage.
+                    (0, false) => run.stream(&sweep, &[], &env),
+                    _ => Ok(()),
+                },
+            );
         if outcome.is_err() {
             break;
         }
