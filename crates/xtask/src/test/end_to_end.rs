@@ -17,7 +17,7 @@ use crate::{apt, definitions};
 /// What the browser tests need: Chromium, its driver, and certutil, by which it is told whom to trust.
 const BROWSER: [&str; 3] = ["chromium", "chromium-driver", "libnss3-tools"];
 
-/// Tests of a run that may fail beside others if they pass alone. More than these are no accident.
+/// Tests of a whole run that may fail if they pass alone. More than these are no accident.
 const SECOND_CHANCES: usize = 3;
 
 /// Runs the tests whose path contains one of `wanted`, or all of them, on what `access_file` tells of.
@@ -69,7 +69,8 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
         env: &env,
         values: Some(&[]),
     };
-    let mut chances = SECOND_CHANCES;
+    // Whoever chooses tests by a word looks at them.
+    let mut chances = if wanted.is_empty() { SECOND_CHANCES } else { 0 };
     let mut outcome = Ok(());
     for (stage, some) in tests::ordered(chosen, &times) {
         println!("{}: {} tests, {} at once", stage.name, some.len(), stage.at_once);
@@ -98,7 +99,7 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
     }
 }
 
-/// Runs the tests of a stage, and those that failed beside others once more, alone, while there are chances left.
+/// Runs the tests of a stage, and those that failed once more, alone, while there are chances left.
 fn all_of(
     run: &mut Run<'_>,
     world: &World<'_>,
@@ -107,13 +108,8 @@ fn all_of(
     stage: &Stage,
     tests: Vec<Test>,
 ) -> anyhow::Result<()> {
-    let had_company = stage.at_once > 1 && tests.len() > 1;
     let failed = pass(run, world, times, stage.at_once, tests)?;
-    let (again, mut lost) = if had_company {
-        tests::second_chance(failed, chances)
-    } else {
-        (Vec::new(), failed)
-    };
+    let (again, mut lost) = tests::second_chance(failed, chances);
     for test in again {
         println!("{}: once more, alone", test.path());
         pool::set_aside(world, &test);
