@@ -77,13 +77,13 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
         outcome = release
             .set(run, stage.values)
             .and_then(|()| all_of(run, &world, &mut times, &mut chances, stage, some))
-            .and_then(
-                |()| match (run.count.failed - before, run.count.unsteady.is_empty()) {
-                    // What an unsteady test left would disturb those of the next stage.
-                    (0, false) => run.stream(&sweep, &[], &env),
-                    _ => Ok(()),
-                },
-            );
+            .and_then(|was_unsteady| {
+                // What an unsteady test left would disturb those of the next stage; what failed for good is looked at.
+                if was_unsteady && run.count.failed == before {
+                    run.stream(&sweep, &[], &env)?;
+                }
+                Ok(())
+            });
         if outcome.is_err() {
             break;
         }
@@ -99,7 +99,8 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
     }
 }
 
-/// Runs the tests of a stage, and those that failed once more, alone, while there are chances left.
+/// Runs the tests of a stage, and those that failed once more, alone, while there are chances left; whether some
+/// passed only then.
 fn all_of(
     run: &mut Run<'_>,
     world: &World<'_>,
@@ -107,7 +108,8 @@ fn all_of(
     chances: &mut usize,
     stage: &Stage,
     tests: Vec<Test>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
+    let before = run.count.unsteady.len();
     let failed = pass(run, world, times, stage.at_once, tests)?;
     let (again, mut lost) = tests::second_chance(failed, chances);
     for test in again {
@@ -121,7 +123,7 @@ fn all_of(
         lost.extend(failed);
     }
     count_failed(run, &lost);
-    Ok(())
+    Ok(run.count.unsteady.len() > before)
 }
 
 fn count_failed(run: &mut Run<'_>, tests: &[Test]) {

@@ -11,7 +11,7 @@ pub(super) struct Count {
     pub(super) failed: usize,
     /// Names of those that failed, in order.
     pub(super) failures: Vec<String>,
-    /// Names of those that failed beside others and passed alone.
+    /// Names of those that failed and then passed alone.
     pub(super) unsteady: Vec<String>,
     /// The binary that runs.
     pub(super) suite: String,
