@@ -20,3 +20,8 @@ pub mod shutdown;
 pub mod stall;
 pub mod telemetry;
 pub mod tls;
+
+/// The `metadata.resourceVersion` of an apply that expects nothing under its name. No stored object has it: etcd's first write is number 2. So
+/// such an apply makes the object or conflicts, and never merges into one that somebody else made since we looked. A `POST` says the same, but
+/// records ownership of fields otherwise than later applies do, and no role can limit it to names (docs/decisions/0020, 0064).
+pub const ABSENT: &str = "1";

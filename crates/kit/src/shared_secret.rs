@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api,
-    api::{Patch, PatchParams, PostParams},
+    api::{Patch, PatchParams},
 };
 use serde_json::json;
 
-use crate::api_error::told;
+use crate::{ABSENT, api_error::told};
 
 /// Content of a Secret.
 pub type Data = BTreeMap<String, Vec<u8>>;
@@ -93,11 +93,13 @@ pub async fn agree<E: std::fmt::Display>(
     Err(Error::Contended(spec.name.clone()))
 }
 
+/// An apply that expects nothing: a `POST` names no object, so that no role can say which Secrets may be made.
 async fn create(secrets: &Api<Secret>, spec: &Spec, wanted: &Data) -> Result<(), kube::Error> {
     let secret = Secret {
         metadata: ObjectMeta {
             name: Some(spec.name.clone()),
             labels: Some(spec.labels.clone()),
+            resource_version: Some(ABSENT.to_owned()),
             ..ObjectMeta::default()
         },
         type_: Some(spec.type_.to_owned()),
@@ -109,11 +111,11 @@ async fn create(secrets: &Api<Secret>, spec: &Spec, wanted: &Data) -> Result<(),
         ),
         ..Secret::default()
     };
-    let params = PostParams {
-        field_manager: Some(spec.manager.to_owned()),
-        ..PostParams::default()
-    };
-    secrets.create(&params, &secret).await.map(drop)
+    let params = PatchParams::apply(spec.manager);
+    secrets
+        .patch(&spec.name, &params, &Patch::Apply(secret))
+        .await
+        .map(drop)
 }
 
 /// A JSON patch whose first step tests the version, so that a change by somebody else fails it.
@@ -256,7 +258,7 @@ mod tests {
     #[tokio::test]
     async fn who_always_loses_gives_up() {
         let (server, secrets) = start();
-        server.fail(fault(Method::POST, 409, ATTEMPTS));
+        server.fail(fault(Method::PATCH, 409, ATTEMPTS));
         let error = first_wins(&secrets, "one").await.unwrap_err();
         assert!(
             matches!(&error, Error::Contended(name) if name == NAME),
@@ -267,7 +269,7 @@ mod tests {
     #[tokio::test]
     async fn failures_name_the_secret_and_not_its_content() {
         let (server, secrets) = start();
-        server.fail(fault(Method::POST, 403, 1));
+        server.fail(fault(Method::PATCH, 403, 1));
         let refused = first_wins(&secrets, "hush").await.unwrap_err();
         assert!(matches!(refused, Error::Api { .. }), "{refused}");
         let unmade = agree(&secrets, &spec(), |_| Err::<Option<Data>, _>("no randomness"))

@@ -28,7 +28,7 @@ use rules::ValidWorkspace;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
-pub(crate) use self::writes::{ABSENT, unchecked};
+pub(crate) use self::writes::unchecked;
 pub use self::{borrow::give_back, disk::keep};
 use self::{
     told::Scaler,

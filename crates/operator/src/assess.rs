@@ -21,7 +21,7 @@ use api::{
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{ResourceExt, runtime::events::Event};
-use rules::ValidWorkspace;
+use rules::{Home, ValidWorkspace};
 
 pub use self::rare::{farewell, unreadable};
 use self::{
@@ -29,6 +29,7 @@ use self::{
     timeout::{Cause, Start},
 };
 use crate::{
+    disks::shape::class_of,
     record,
     references::Rejected,
     trouble::{Obstacle, Trouble},
@@ -132,7 +133,7 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
         url: valid
             .map(|valid| valid.url.clone())
             .or_else(|| before.url.filter(|_| alive)),
-        resolved: valid.map(ValidWorkspace::resolved).or_else(|| {
+        resolved: valid.map(|valid| resolved(valid, facts.world)).or_else(|| {
             before
                 .resolved
                 .filter(|_| alive)
@@ -159,6 +160,19 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
         status,
         recheck: evidence.recheck.into_iter().chain(left).min(),
     }
+}
+
+/// The effective values; of a disk that exists its own class, which never changes, whatever is named today.
+fn resolved(valid: &ValidWorkspace, world: &World) -> Resolved {
+    let mut resolved = valid.resolved();
+    if let (Home::Disk { .. }, Some(disk), Some(storage)) =
+        (&valid.home, world.own_claim(), &mut resolved.storage)
+    {
+        storage.class_name = class_of(disk)
+            .filter(|class| !class.is_empty())
+            .map(str::to_owned);
+    }
+    resolved
 }
 
 /// What a running workspace that became invalid shows: how it was started, but never wider access than its spec names

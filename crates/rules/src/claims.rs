@@ -45,6 +45,28 @@ pub fn shrinks(given: Option<&Storage>, disk: &PersistentVolumeClaim) -> Option<
     (wanted < has).then(|| Violation::new("spec.storage.size", &asked.0, rule))
 }
 
+/// That a workspace itself asks for another disk than it has: another claim, or one of another class.
+pub fn moves(given: Option<&Storage>, disk: &PersistentVolumeClaim) -> Option<Violation> {
+    let given = given?;
+    if let Some(name) = &given.claim_name {
+        let rule = "is not the disk that the workspace has, and a workspace keeps its disk: leave it out, or create another workspace \
+                    for the other claim";
+        return Some(Violation::new("spec.storage.claimName", name, rule));
+    }
+    let asked = given.storage_class_name.as_ref()?;
+    let has = disk
+        .spec
+        .as_ref()?
+        .storage_class_name
+        .as_deref()
+        .unwrap_or_default();
+    let rule = format!(
+        "is not the class of the workspace's disk, {has:?}, and a disk cannot move to another class: leave it out, or copy the files \
+         to another workspace"
+    );
+    (asked != has).then(|| Violation::new("spec.storage.storageClassName", asked, rule))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -104,6 +126,30 @@ mod tests {
             ),
             None
         );
+    }
+
+    #[test]
+    fn another_claim_or_class_than_the_disk_has_is_told_and_nothing_else() {
+        let disk: PersistentVolumeClaim =
+            serde_json::from_value(json!({"spec": {"storageClassName": "slow"}})).unwrap();
+        let told = |storage: Value| {
+            let storage: Option<Storage> = serde_json::from_value(storage).unwrap();
+            moves(storage.as_ref(), &disk).map(|violation| violation.to_string())
+        };
+        for fine in [
+            json!(null),
+            json!({"size": "1Gi"}),
+            json!({"storageClassName": "slow"}),
+        ] {
+            assert_eq!(told(fine.clone()), None, "{fine}");
+        }
+        let class = told(json!({"storageClassName": "fast"})).unwrap();
+        let words =
+            r#"spec.storage.storageClassName: "fast" is not the class of the workspace's disk, "slow","#;
+        assert!(class.starts_with(words), "{class}");
+        let claim = told(json!({"claimName": "data"})).unwrap();
+        let words = r#"spec.storage.claimName: "data" is not the disk that the workspace has,"#;
+        assert!(claim.starts_with(words), "{claim}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use api::names::{STARTED_BY, STOPPED_BECAUSE};
 use rules::Violation;
 
-use crate::changes::Changes;
+use crate::changes::{Changes, MANAGED_FIELDS};
 use crate::kind::Kind;
 use crate::review::Request;
 
@@ -108,6 +108,8 @@ impl Accounts {
         let beyond = changes
             .paths()
             .into_iter()
+            // Our processes gain nothing by having a say in fields: they write what they write.
+            .filter(|path| path != MANAGED_FIELDS)
             .filter(|path| !task.changes.contains(path) || (stops && path == DESIRED_STATUS));
         let fields = beyond.collect::<Vec<_>>().join(", ");
         (!fields.is_empty()).then(|| Violation::new(fields, "", format!("must stay as it is: {}", task.says)))

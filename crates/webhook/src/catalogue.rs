@@ -100,10 +100,20 @@ pub(crate) async fn manager(
 
 async fn moves(request: &Request, lookups: &Lookups) -> Option<String> {
     let old = request.old.as_ref()?;
-    let domain = |object: &DynamicObject| object.data["spec"]["routing"]["baseDomain"].clone();
-    if domain(old) == domain(&request.object) {
-        return None;
-    }
+    let differs = |field: &&str| {
+        let of = |object: &DynamicObject| object.data["spec"]["routing"][*field].clone();
+        of(old) != of(&request.object)
+    };
+    let moved: Vec<_> = ["baseDomain", "mode", "port"]
+        .into_iter()
+        .filter(differs)
+        .map(|field| format!("spec.routing.{field}"))
+        .collect();
+    let verb = match moved.len() {
+        0 => return None,
+        1 => "changes",
+        _ => "change",
+    };
     let count = tokio::time::timeout(COUNTING, lookups.running_of_manager(&request.name)).await;
     let running = match count {
         Ok(Ok(1)) => "1 running workspace gets another URL, and its sessions end".to_owned(),
@@ -112,5 +122,5 @@ async fn moves(request: &Request, lookups: &Lookups) -> Option<String> {
             "every running workspace of this manager gets another URL, and its sessions end".to_owned()
         }
     };
-    Some(format!("spec.routing.baseDomain changes: {running}"))
+    Some(format!("{} {verb}: {running}", moved.join(", ")))
 }

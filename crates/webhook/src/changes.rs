@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use crate::review::Request;
 
+/// The path that [`Changes::paths`] has where nothing changes but who manages fields.
+pub(crate) const MANAGED_FIELDS: &str = "metadata.managedFields";
+
 /// What a request changes. At creation everything that is there is a change.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Changes {
@@ -20,12 +23,15 @@ pub(crate) struct Changes {
     pub(crate) labels_set: BTreeSet<String>,
     /// Keys of labels that disappear.
     pub(crate) labels_removed: BTreeSet<String>,
-    /// Whether finalizers are added.
-    pub(crate) finalizers_added: bool,
-    /// Whether finalizers disappear.
-    pub(crate) finalizers_removed: bool,
+    /// Finalizers that are added.
+    pub(crate) finalizers_added: BTreeSet<String>,
+    /// Finalizers that disappear.
+    pub(crate) finalizers_removed: BTreeSet<String>,
     /// Whether owner references differ.
     pub(crate) owner_references: bool,
+    /// Whether it is noted otherwise who manages which field, apart from those of subresources: an apply that says nothing new makes
+    /// its sender one who has a say in all of it.
+    pub(crate) managers: bool,
 }
 
 impl Changes {
@@ -53,19 +59,21 @@ impl Changes {
             annotations_removed,
             labels_set,
             labels_removed,
-            finalizers_added: !wanted.is_subset(&held),
-            finalizers_removed: !held.is_subset(&wanted),
+            finalizers_added: &wanted - &held,
+            finalizers_removed: &held - &wanted,
             owner_references: before.owner_references.as_deref().unwrap_or_default()
                 != after.owner_references.as_deref().unwrap_or_default(),
+            managers: managers(before) != managers(after),
         }
     }
 
     /// Whether finalizers disappear and nothing else happens.
     pub(crate) fn only_remove_finalizers(&self) -> bool {
-        self.finalizers_removed
+        !self.finalizers_removed.is_empty()
             && *self
                 == Self {
-                    finalizers_removed: true,
+                    finalizers_removed: self.finalizers_removed.clone(),
+                    managers: self.managers,
                     ..Self::default()
                 }
     }
@@ -81,7 +89,7 @@ impl Changes {
         !self.labels_set.is_empty() || !self.labels_removed.is_empty()
     }
 
-    /// Every changed field as a path, for messages.
+    /// Every changed field as a path, for messages. Who manages fields follows from what else changes, and is named where nothing does.
     pub(crate) fn paths(&self) -> Vec<String> {
         let keys = |prefix: &str, keys: [&BTreeSet<String>; 2]| -> Vec<String> {
             keys.into_iter()
@@ -95,14 +103,31 @@ impl Changes {
             [&self.annotations_set, &self.annotations_removed],
         ));
         paths.extend(keys("metadata.labels", [&self.labels_set, &self.labels_removed]));
-        if self.finalizers_added || self.finalizers_removed {
+        if !(self.finalizers_added.is_empty() && self.finalizers_removed.is_empty()) {
             paths.push("metadata.finalizers".to_owned());
         }
         if self.owner_references {
             paths.push("metadata.ownerReferences".to_owned());
         }
+        if paths.is_empty() && self.managers {
+            paths.push(MANAGED_FIELDS.to_owned());
+        }
         paths
     }
+}
+
+/// Who manages which fields, without the times.
+fn managers(metadata: &ObjectMeta) -> Vec<(Option<&str>, Option<&str>, Option<&Value>)> {
+    let entries = metadata.managed_fields.iter().flatten();
+    let mut entries: Vec<_> = entries
+        .filter(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty())
+        .map(|entry| {
+            let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
+            (entry.manager.as_deref(), entry.operation.as_deref(), fields)
+        })
+        .collect();
+    entries.sort_unstable_by_key(|(manager, operation, _)| (*manager, *operation));
+    entries
 }
 
 type Map = Option<BTreeMap<String, String>>;
@@ -149,9 +174,32 @@ mod tests {
             json!({"metadata": {"resourceVersion": "1", "generation": 1}, "status": {"phase": "Running"}}),
         );
         let new = object(json!({
-            "metadata": {"resourceVersion": "2", "generation": 2, "managedFields": [{"manager": "x"}], "annotations": {}}
+            "metadata": {"resourceVersion": "2", "generation": 2, "annotations": {}, "managedFields": [
+                {"manager": "x", "operation": "Update", "subresource": "status", "fieldsV1": {"f:status": {}}}
+            ]}
         }));
         assert_eq!(Changes::between(&old, &new), Changes::default());
+    }
+
+    #[test]
+    fn who_manages_fields_is_seen_and_not_when() {
+        let with = |entries: Value| object(json!({"metadata": {"managedFields": entries}}));
+        let entry = |manager: &str, time: &str| json!({"manager": manager, "operation": "Apply", "time": time, "fieldsV1": {"f:spec": {}}});
+        let (first, second) = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z");
+        let old = with(json!([entry("a", first), entry("b", first)]));
+        let again = with(json!([entry("b", second), entry("a", first)]));
+        assert_eq!(Changes::between(&old, &again), Changes::default());
+        for new in [
+            json!([entry("a", first), entry("b", first), entry("x", first)]),
+            json!([entry("a", first)]),
+            json!([]),
+        ] {
+            assert_eq!(
+                Changes::between(&old, &with(new.clone())).paths(),
+                ["metadata.managedFields"],
+                "{new}"
+            );
+        }
     }
 
     #[test]
@@ -184,7 +232,7 @@ mod tests {
                 "metadata.ownerReferences",
             ]
         );
-        assert!(changes.finalizers_added && changes.finalizers_removed);
+        assert!(changes.finalizers_added.contains("h") && changes.finalizers_removed.contains("f"));
         assert!(!changes.only_remove_finalizers());
     }
 

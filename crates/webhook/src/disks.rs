@@ -1,10 +1,11 @@
-//! Claims that a workspace newly names, and a disk that is to have another size -> what the cluster holds against it (IO only through look-ups).
+//! Claims that a workspace newly names, and a disk that is to be another or of another size -> what the cluster holds against it (IO only through look-ups).
 //!
 //! The operator finds the same later. Whoever writes is told at once; where the claims cannot be read, the operator alone tells.
 
 use api::Workspace;
 use futures::{StreamExt as _, stream};
-use kube::Resource as _;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::{Resource as _, api::DynamicObject};
 use rules::{Quantity, Violation, claims};
 
 use crate::changes::Changes;
@@ -38,6 +39,11 @@ pub(crate) async fn judge(
     let of_others: Vec<_> = looked_at.buffered(AT_ONCE).collect().await;
     for looked_at in of_others {
         found.enter(looked_at);
+    }
+    if moves(request, changes) {
+        let unknown = "spec.storage: whether the workspace has another disk".to_owned();
+        let moved = moved(request, workspace, lookups).await;
+        found.enter(moved.map_err(|error| (unknown, error)));
     }
     if grows(request, changes) {
         let growth = growth(request, workspace, lookups).await;
@@ -94,6 +100,39 @@ fn all(workspace: &Workspace) -> Vec<(String, String)> {
     home.chain(volumes).collect()
 }
 
+/// Whether the request says of a stored workspace which disk it has, and nothing did before: the definition keeps what was said.
+fn moves(request: &Request, changes: &Changes) -> bool {
+    let says = |object: &DynamicObject, field: &str| !object.data["spec"]["storage"][field].is_null();
+    let new = |old: &DynamicObject| {
+        ["claimName", "storageClassName"]
+            .iter()
+            .any(|field| says(&request.object, field) && !says(old, field))
+    };
+    changes.spec.contains("storage") && request.old.as_ref().is_some_and(new)
+}
+
+/// Why the workspace cannot have the disk that is asked for.
+async fn moved(
+    request: &Request,
+    workspace: &Workspace,
+    lookups: &Lookups,
+) -> Result<Option<Violation>, LookupError> {
+    let own = own_disk(request, workspace, lookups).await?;
+    Ok(own.and_then(|disk| claims::moves(workspace.spec.storage.as_ref(), &disk)))
+}
+
+/// The disk that the operator has made for the workspace.
+async fn own_disk(
+    request: &Request,
+    workspace: &Workspace,
+    lookups: &Lookups,
+) -> Result<Option<PersistentVolumeClaim>, LookupError> {
+    let child = rules::names::child(&request.name);
+    let claim = lookups.claim(&request.namespace, &child).await?;
+    let uid = workspace.meta().uid.as_deref();
+    Ok(claim.filter(|claim| uid.is_some_and(|uid| claims::belongs_to(&claim.metadata, uid))))
+}
+
 /// Whether the request gives a stored workspace another size.
 fn grows(request: &Request, changes: &Changes) -> bool {
     let size = |spec: &serde_json::Value| spec["storage"]["size"].clone();
@@ -113,21 +152,14 @@ async fn growth(
         .storage
         .as_ref()
         .and_then(|storage| storage.size.as_ref());
-    let child = rules::names::child(&request.name);
-    let (Some(asked), Some(claim)) = (asked, lookups.claim(&request.namespace, &child).await?) else {
+    let (Some(asked), Some(claim)) = (asked, own_disk(request, workspace, lookups).await?) else {
         return Ok(None);
     };
-    let is_ours = workspace
-        .meta()
-        .uid
-        .as_deref()
-        .is_some_and(|uid| claims::belongs_to(&claim.metadata, uid));
     let (Some(has), Ok(wanted)) = (claims::size(&claim), Quantity::try_from(asked)) else {
         return Ok(None);
     };
-    if !is_ours || wanted <= has {
-        let given = workspace.spec.storage.as_ref().filter(|_| is_ours);
-        return Ok(claims::shrinks(given, &claim));
+    if wanted <= has {
+        return Ok(claims::shrinks(workspace.spec.storage.as_ref(), &claim));
     }
     let class = claim
         .spec

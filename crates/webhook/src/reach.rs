@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use api::names::{self, USE_VERB};
 use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use rules::validate::{Resource, is_vouched, named_by_author};
+use rules::validate::{Part, Requester, Resource, is_vouched, named_by_author};
 use rules::{Settings, Violation};
 
 use crate::changes::Changes;
@@ -20,8 +20,8 @@ const MAX_ASKED: usize = 32;
 /// Calls of one request at the same time.
 const AT_ONCE: usize = 8;
 
-/// Kind and name of something in the workspace's namespace whose content the pod would see -> the field that names it.
-type Targets = BTreeMap<(Resource, String), String>;
+/// Kind and name of something in the workspace's namespace, and what of it the pod would see -> the field that names it first.
+type Targets = BTreeMap<(Resource, String, Part), String>;
 
 /// What a workspace's references depend on, besides itself.
 pub(crate) struct Known<'a> {
@@ -33,6 +33,17 @@ pub(crate) struct Known<'a> {
     pub(crate) settings: &'a Settings,
 }
 
+/// Who asks. An owner whom somebody else named counts as somebody else: what runs was chosen for them.
+fn requester(request: &Request) -> Requester {
+    let metadata = &request.object.metadata;
+    let is_owner = names::owner(metadata) == Some(request.user_name());
+    if is_owner && !names::is_assigned(metadata) {
+        Requester::Owner
+    } else {
+        Requester::Other
+    }
+}
+
 /// What the request newly names and the requester may not read or use by themselves. Names and keys in a template count where
 /// it leaves them to the workspace.
 pub(crate) async fn refused(
@@ -42,13 +53,18 @@ pub(crate) async fn refused(
     known: &Known<'_>,
     lookups: &Lookups,
 ) -> Result<Vec<Violation>, LookupError> {
-    let mut new = match known.targets(workspace) {
+    let mut named = match known.targets(requester(request), workspace) {
         Ok(targets) => targets,
         Err(faults) => return Ok(faults),
     };
-    if !new.is_empty() {
+    if !named.is_empty() {
         let vouched = vouched(request, changes, workspace, known, lookups).await?;
-        new.retain(|target, _| !vouched.contains_key(target));
+        named.retain(|target, _| !vouched.keys().any(|had| covers(had, target)));
+    }
+    // One right is for all of an object.
+    let mut new = BTreeMap::new();
+    for ((resource, name, _), field) in named {
+        new.entry((resource, name)).or_insert(field);
     }
     if new.len() > MAX_ASKED {
         let rule = format!(
@@ -62,6 +78,11 @@ pub(crate) async fn refused(
         .into_iter()
         .map(|((resource, name), field)| (right(request, resource, &name), field));
     out_of_reach(request, asked, lookups).await
+}
+
+/// Whether what was seen before is as much as what is to be seen.
+fn covers(had: &(Resource, String, Part), wanted: &(Resource, String, Part)) -> bool {
+    (had.0, &had.1) == (wanted.0, &wanted.1) && had.2.covers(&wanted.2)
 }
 
 /// One violation for each right that the requester does not hold, at the field that needs it.
@@ -118,18 +139,19 @@ async fn vouched(
         template: template.filter(|template| is_vouched(template, &old)),
         ..*known
     };
-    Ok(then.targets(&old).unwrap_or_default())
+    Ok(then.targets(requester(request), &old).unwrap_or_default())
 }
 
 impl Known<'_> {
     /// Everything that the author of a workspace names, and where it is named first.
-    fn targets(&self, workspace: &Workspace) -> Result<Targets, Vec<Violation>> {
+    fn targets(&self, requester: Requester, workspace: &Workspace) -> Result<Targets, Vec<Violation>> {
         let of_template = self.template.and_then(|it| it.spec.manager_ref.as_deref());
         let named = workspace.spec.manager_ref.as_deref().or(of_template);
         let manager = rules::managers::choose(named, self.managers).ok();
         let mut found = Targets::new();
-        for named in named_by_author(workspace, self.template, manager, self.settings)? {
-            found.entry((named.resource, named.name)).or_insert(named.field);
+        for named in named_by_author(requester, workspace, self.template, manager, self.settings)? {
+            let target = (named.resource, named.name, named.part);
+            found.entry(target).or_insert(named.field);
         }
         Ok(found)
     }

@@ -70,7 +70,7 @@ pub(crate) fn unusable(request: &Request, changes: &Changes) -> Vec<Violation> {
 
 /// More metadata than anybody should have to keep, unless it was stored with as much.
 pub(crate) fn too_large(request: &Request, changes: &Changes) -> Option<Violation> {
-    let touched = changes.labels() || changes.finalizers_added || changes.owner_references;
+    let touched = changes.labels() || !changes.finalizers_added.is_empty() || changes.owner_references;
     let size = |object: &DynamicObject| {
         let meta = &object.metadata;
         let kept = (&meta.labels, &meta.finalizers, &meta.owner_references);

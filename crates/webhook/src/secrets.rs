@@ -16,8 +16,26 @@ use crate::rights::Right;
 const SECRETS: &str = "secrets";
 const CONFIG_MAPS: &str = "configmaps";
 
-/// Resource and name -> the field that names it first.
-type Targets = BTreeMap<(&'static str, String), String>;
+/// What becomes of an object that a profile names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Way {
+    /// Nodes pull images with it; no pod sees it.
+    Pull,
+    /// Pods see one key of it.
+    Key(String),
+    /// Pods see all of it.
+    Mount,
+}
+
+impl Way {
+    /// Whether who let this happen let the other happen.
+    fn covers(&self, other: &Self) -> bool {
+        *self == Self::Mount || self == other
+    }
+}
+
+/// Resource, name and what becomes of it -> the field that names it first.
+type Targets = BTreeMap<(&'static str, String, Way), String>;
 
 /// What the requester may not read by themselves.
 pub(crate) async fn out_of_reach(
@@ -27,9 +45,18 @@ pub(crate) async fn out_of_reach(
     // What cannot be read vouches for nothing.
     let known = request.old.as_ref().and_then(read).unwrap_or_default();
     let new = read(&request.object).unwrap_or_default();
-    let asked: Vec<(Right, String)> = new
+    let vouched = |(resource, name, way): &(&str, String, Way)| {
+        known
+            .keys()
+            .any(|(known, named, had)| known == resource && named == name && had.covers(way))
+    };
+    // One right is for all of an object.
+    let mut newly = BTreeMap::new();
+    for ((resource, name, _), field) in new.into_iter().filter(|(target, _)| !vouched(target)) {
+        newly.entry((resource, name)).or_insert(field);
+    }
+    let asked: Vec<(Right, String)> = newly
         .into_iter()
-        .filter(|(target, _)| !known.contains_key(target))
         .map(|((resource, name), field)| (right(request, resource, name), field))
         .collect();
     reach::out_of_reach(request, asked, lookups).await
@@ -53,13 +80,14 @@ fn read(object: &DynamicObject) -> Option<Targets> {
 /// What pods with this profile get to see.
 fn targets(profile: &WorkspaceExecutionProfile) -> Targets {
     let mut found = Targets::new();
-    let mut add = |resource, name: &str, field: String| {
-        found.entry((resource, name.to_owned())).or_insert(field);
+    let mut add = |resource, name: &str, way: Way, field: String| {
+        found.entry((resource, name.to_owned(), way)).or_insert(field);
     };
     for (index, mount) in profile.spec.secret_mounts.iter().enumerate() {
         add(
             SECRETS,
             &mount.secret_name,
+            Way::Mount,
             format!("spec.secretMounts[{index}].secretName"),
         );
     }
@@ -68,6 +96,7 @@ fn targets(profile: &WorkspaceExecutionProfile) -> Targets {
         add(
             SECRETS,
             &secret.name,
+            Way::Pull,
             format!("spec.imagePullSecrets[{index}].name"),
         );
     }
@@ -77,10 +106,12 @@ fn targets(profile: &WorkspaceExecutionProfile) -> Targets {
         };
         let at = format!("spec.env[{index}].valueFrom");
         if let Some(secret) = &source.secret_key_ref {
-            add(SECRETS, &secret.name, format!("{at}.secretKeyRef.name"));
+            let way = Way::Key(secret.key.clone());
+            add(SECRETS, &secret.name, way, format!("{at}.secretKeyRef.name"));
         }
         if let Some(map) = &source.config_map_key_ref {
-            add(CONFIG_MAPS, &map.name, format!("{at}.configMapKeyRef.name"));
+            let way = Way::Key(map.key.clone());
+            add(CONFIG_MAPS, &map.name, way, format!("{at}.configMapKeyRef.name"));
         }
     }
     found

@@ -223,6 +223,11 @@ async fn moving_a_manager_says_how_many_workspaces_move() {
         answer.warnings,
         ["spec.routing.baseDomain changes: 2 running workspaces get other URLs, and their sessions end"]
     );
+    let mut by_path = manager("b.org");
+    by_path["spec"]["routing"]["mode"] = json!("Path");
+    let answer = webhook.validate_update("root", &manager("a.org"), &by_path).await;
+    let line = "spec.routing.baseDomain, spec.routing.mode change: 2 running workspaces get other URLs, and their sessions end";
+    assert_eq!(answer.warnings, [line]);
     let same = webhook
         .validate_update("root", &manager("a.org"), &manager("a.org"))
         .await;
@@ -277,6 +282,32 @@ async fn a_profile_shows_its_pods_nothing_that_its_writer_may_not_read() {
         .validate_update("root", &naming("keys"), &naming("others"))
         .await;
     assert_eq!(other.code, 403, "{other:?}");
+}
+
+#[tokio::test]
+async fn a_secret_lent_for_pulls_or_for_one_key_is_not_thereby_shown_to_pods() {
+    let webhook = Cluster::default().webhook();
+    let profile = |spec: Value| {
+        let mut profile = object("WorkspaceExecutionProfile", spec);
+        profile["metadata"]["namespace"] = json!("team");
+        profile
+    };
+    let env = |key: &str| json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": key}}}]);
+    let pull = profile(json!({"imagePullSecrets": [{"name": "s"}]}));
+    let one = profile(json!({"env": env("k")}));
+    let all = profile(json!({"secretMounts": [{"secretName": "s", "mountPath": "/etc/keys"}]}));
+    let other = profile(json!({"env": env("other")}));
+    for (old, new) in [(&pull, &one), (&pull, &all), (&one, &other), (&one, &all)] {
+        let refused = webhook.validate_update("alice", old, new).await;
+        assert_eq!(refused.code, 403, "{old} {new}: {refused:?}");
+        assert!(
+            refused.message.contains(r#""s" is out of your reach"#),
+            "{refused:?}"
+        );
+    }
+    for new in [&pull, &one, &other] {
+        assert!(webhook.validate_update("alice", &all, new).await.allowed, "{new}");
+    }
 }
 
 #[tokio::test]

@@ -115,6 +115,45 @@ async fn a_size_below_what_the_disk_has_is_refused_also_where_there_was_none_bef
 }
 
 #[tokio::test]
+async fn another_class_or_claim_is_refused_also_where_nothing_was_said_of_the_disk_before() {
+    let with = |storage: Value| {
+        let mut workspace = sized("1Gi");
+        workspace["spec"]["storage"] = storage;
+        workspace
+    };
+    for (storage, words) in [
+        (
+            json!({"storageClassName": "fast"}),
+            r#"spec.storage.storageClassName: "fast" is not the class of the workspace's disk, "standard", and a disk cannot move to another class"#,
+        ),
+        (
+            json!({"claimName": "data"}),
+            r#"spec.storage.claimName: "data" is not the disk that the workspace has, and a workspace keeps its disk"#,
+        ),
+    ] {
+        for before in [with(Value::Null), with(json!({}))] {
+            let webhook = cluster("standard", json!(true)).webhook();
+            let refused = webhook
+                .validate_update("alice", &before, &with(storage.clone()))
+                .await;
+            assert_eq!(refused.code, 422, "{refused:?}");
+            assert!(refused.message.contains(words), "{refused:?}");
+        }
+        let mut without = cluster("standard", json!(true));
+        without.claims[0].metadata.annotations = None;
+        let moved = without
+            .webhook()
+            .validate_update("alice", &with(Value::Null), &with(storage))
+            .await;
+        assert!(moved.allowed, "it has no disk of its own: {moved:?}");
+    }
+    let webhook = cluster("standard", json!(true)).webhook();
+    let said = with(json!({"storageClassName": "standard"}));
+    let same = webhook.validate_update("alice", &with(Value::Null), &said).await;
+    assert!(same.allowed && same.warnings.is_empty(), "{same:?}");
+}
+
+#[tokio::test]
 async fn nobody_is_kept_from_growth_by_a_disk_that_is_not_theirs_or_cannot_be_seen() {
     let mut other = cluster("standard", json!(false));
     other.claims[0].metadata.annotations = None;

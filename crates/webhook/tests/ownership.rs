@@ -301,6 +301,36 @@ async fn labels_annotations_and_a_stop_are_the_owner_s_too_but_writing_it_back_i
 }
 
 #[tokio::test]
+async fn nobody_gets_a_say_in_the_fields_of_somebody_else_s_workspace() {
+    let webhook = webhook();
+    let entry = |manager: &str| json!({"manager": manager, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {}}});
+    let managed_by = |entries: Value| {
+        let mut object = owned_by("alice");
+        object["metadata"]["managedFields"] = entries;
+        object
+    };
+    let old = managed_by(json!([entry("hers")]));
+    // An apply of the very same, and books that are wiped.
+    for new in [
+        managed_by(json!([entry("hers"), entry("his")])),
+        managed_by(json!([{}])),
+    ] {
+        let refused = webhook.validate_update("bob", &old, &new).await;
+        assert_eq!(refused.code, 403, "{refused:?}");
+        assert!(
+            refused
+                .message
+                .starts_with("metadata.managedFields: must stay as it is"),
+            "{refused:?}"
+        );
+        for user in ["alice", "root", GATEWAY, OPERATOR] {
+            let answer = webhook.validate_update(user, &old, &new).await;
+            assert!(answer.allowed, "{user}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_public_workspace_is_everybody_s_to_edit_but_its_owner_stays() {
     let webhook = webhook();
     let mut old = owned_by("alice");

@@ -72,6 +72,102 @@ async fn what_was_named_before_is_not_asked_for_again() {
 }
 
 #[tokio::test]
+async fn what_was_named_before_vouches_for_no_more_of_it() {
+    let of = |spec: Value| {
+        let mut spec = spec;
+        spec["storage"]["claimName"] = json!("homes");
+        workspace(spec)
+    };
+    let env = |key: &str| json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": key}}}]);
+    let disk = |read_only: bool| json!([{"name": "v", "persistentVolumeClaimName": "data", "mountPath": "/v", "readOnly": read_only}]);
+    for (old, new, asked) in [
+        (
+            json!({"storage": {"subPath": "alice"}}),
+            json!({"storage": {"subPath": "bob"}}),
+            "alice use persistentvolumeclaims homes",
+        ),
+        (
+            json!({"storage": {"subPath": "alice"}}),
+            json!({}),
+            "alice use persistentvolumeclaims homes",
+        ),
+        (
+            json!({"volumes": disk(true)}),
+            json!({"volumes": disk(false)}),
+            "alice use persistentvolumeclaims data",
+        ),
+        (
+            json!({"env": env("k")}),
+            json!({"env": env("other")}),
+            "alice get secrets s",
+        ),
+    ] {
+        let webhook = webhook(&[]);
+        let (old, new) = (of(old), of(new));
+        let refused = webhook.validate_update("alice", &old, &new).await;
+        assert_eq!(refused.code, 403, "{refused:?}");
+        assert_eq!(webhook.asked(), [asked]);
+    }
+    let webhook = webhook(&[]);
+    let (whole, folder) = (of(json!({})), of(json!({"storage": {"subPath": "alice"}})));
+    let less = webhook.validate_update("alice", &whole, &folder).await;
+    assert!(less.allowed && webhook.asked().is_empty(), "{less:?}");
+}
+
+#[tokio::test]
+async fn what_a_template_names_by_the_owner_is_asked_of_whoever_acts_for_them() {
+    let webhook = Cluster::with(naming("creds-{owner.name}", "k"))
+        .granting(&[
+            "hub assign-owner workspaces *",
+            "keeper assign-owner workspaces *",
+            "keeper get secrets creds-alice",
+            "bob administer workspaces *",
+            "alice assign-owner workspaces *",
+            "* use workspacetemplates prod",
+        ])
+        .webhook();
+    let hers = noted(workspace(json!({"templateRef": "prod"})));
+    let own = webhook.validate_create("alice", &hers).await;
+    assert!(own.allowed, "{own:?}");
+    let assigned = |by: &str, to: &str| {
+        let mut object = hers.clone();
+        object["metadata"]["annotations"][api::names::CREATED_BY] = json!(to);
+        object["metadata"]["annotations"][api::names::ASSIGNED_BY] = json!(by);
+        object
+    };
+    let refused = webhook.validate_create("hub", &assigned("hub", "alice")).await;
+    assert_eq!(refused.code, 403, "{refused:?}");
+    let line = r#"spec.templateRef: "creds-alice" is out of your reach"#;
+    assert!(refused.message.contains(line), "{refused:?}");
+    let kept = assigned("keeper", "alice");
+    assert!(webhook.validate_create("keeper", &kept).await.allowed);
+    let mut other = hers.clone();
+    other["spec"]["containerConfig"] = json!({"args": ["x"]});
+    let refused = webhook.validate_update("bob", &hers, &other).await;
+    assert!(refused.message.contains(line), "{refused:?}");
+    assert!(webhook.validate_update("alice", &hers, &other).await.allowed);
+    // What runs was chosen by who gives it away.
+    let refused = webhook
+        .validate_update("alice", &hers, &assigned("alice", "carol"))
+        .await;
+    assert!(
+        refused.message.contains(r#""creds-carol" is out of your reach"#),
+        "{refused:?}"
+    );
+    // Who was asked, was asked for good: the owner works on, and so does who stops it.
+    let mut changed = kept.clone();
+    changed["spec"]["containerConfig"] = json!({"args": ["x"]});
+    let answer = webhook.validate_update("alice", &kept, &changed).await;
+    assert!(answer.allowed, "{answer:?}");
+    for object in [&hers, &kept] {
+        let mut stopped = object.clone();
+        stopped["spec"]["desiredStatus"] = json!("Stopped");
+        let answer = webhook.validate_update("bob", object, &stopped).await;
+        assert!(answer.allowed, "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_a_template_leaves_to_the_workspace_is_asked_for() {
     let mut template = testkit::objects::template("prod");
     template.spec.environment_variables = serde_json::from_value(json!([

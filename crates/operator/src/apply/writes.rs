@@ -22,11 +22,6 @@ use crate::{
     world::Identity,
 };
 
-/// The version that a write names where it expects nothing. No stored object has it: etcd's first write is number 2. So
-/// such an apply makes the object or conflicts, and never merges into one that somebody else made since we looked; and it
-/// records the same ownership of fields as every later apply, which a `POST` would not (docs/decisions/0020, 0064).
-pub(crate) const ABSENT: &str = "1";
-
 /// What became of a child.
 pub(super) enum Outcome<K> {
     /// It is as planned, or it is to be absent and is.
@@ -57,8 +52,10 @@ impl<K> Outcome<K> {
 /// Makes a write fail unless the object is exactly as it was seen; `None`: absent.
 pub(super) fn expect(intent: &mut ObjectMeta, seen: Option<&ObjectMeta>) {
     intent.uid = seen.and_then(|seen| seen.uid.clone());
-    intent.resource_version =
-        seen.map_or_else(|| Some(ABSENT.to_owned()), |seen| seen.resource_version.clone());
+    intent.resource_version = seen.map_or_else(
+        || Some(kit::ABSENT.to_owned()),
+        |seen| seen.resource_version.clone(),
+    );
 }
 
 /// Somebody else was faster.

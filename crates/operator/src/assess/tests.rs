@@ -109,6 +109,24 @@ fn cause(scene: &Scene) -> (String, Phase) {
 }
 
 #[test]
+fn the_class_that_is_shown_is_that_of_the_disk_and_not_the_one_that_is_named() {
+    let shown = |world: World| {
+        let mut workspace = objects::workspace("demo");
+        workspace.spec.storage = serde_json::from_value(json!({"storageClassName": "named"})).unwrap();
+        let mut scene = Scene::of(world);
+        scene.verdict = Ok(fixtures::admit(&workspace));
+        scene.workspace = workspace;
+        scene.status().resolved.unwrap().storage.unwrap().class_name
+    };
+    let mut world = fixtures::started();
+    let mut claim = world.claim.as_deref().unwrap().clone();
+    claim.spec.as_mut().unwrap().storage_class_name = Some("slow".to_owned());
+    world.claim = Some(claim.into());
+    assert_eq!(shown(world).as_deref(), Some("slow"));
+    assert_eq!(shown(fixtures::world()).as_deref(), Some("named"));
+}
+
+#[test]
 fn a_start_shows_url_and_run_but_no_endpoint() {
     let status = Scene::of(fixtures::started()).status();
     assert_eq!(status.phase, Some(Phase::Starting));

@@ -19,7 +19,6 @@ use super::{
     store::{Footing, Live},
 };
 use crate::{
-    apply::ABSENT,
     context::Context,
     differ::{Step, stance},
     failure::message_of,
@@ -212,7 +211,7 @@ impl Writer<'_> {
     /// Makes what is absent. If the name is taken, what is there is looked at like any other.
     async fn make(&self, planned: Value) -> Result<Option<Obstacle>, Error> {
         let mut intent = planned.clone();
-        intent["metadata"]["resourceVersion"] = json!(ABSENT);
+        intent["metadata"]["resourceVersion"] = json!(kit::ABSENT);
         match self.apply(intent).await {
             Err(error) if is_conflict(&error) => {
                 let found = self

@@ -1,6 +1,8 @@
 //! Where a manager's manifests and URL put requests -> what workspaces of one name in two namespaces would share, so that one
 //! takes the other's requests (pure).
 
+use std::ops::Range;
+
 use api::WorkspaceManager;
 use api::manager::RoutingMode;
 use serde_json::Value;
@@ -40,8 +42,8 @@ pub(super) fn in_manifest(path: &str, manifest: &Value, manager: &WorkspaceManag
 pub(super) fn in_text(field: &str, text: &str, manager: &WorkspaceManager) -> Option<Violation> {
     let used = variables::names_in(text, &|_| false);
     let names_it = SHARED.iter().any(|name| used.contains(name));
-    let rule = "is the same for workspaces of one name in different namespaces, so that one takes the other's requests: put \
-                {workspace.host}, {workspace.uid}, or {workspace.namespace} beside {workspace.name} into it";
+    let rule = "can be the same for workspaces of two namespaces, so that one takes the other's requests: put \
+                {workspace.host}, {workspace.uid}, or {workspace.name} and {workspace.namespace} with a . or / between them into it";
     (names_it && !tells_apart(text, manager)).then(|| Violation::new(field, text, rule))
 }
 
@@ -52,7 +54,28 @@ fn tells_apart(text: &str, manager: &WorkspaceManager) -> bool {
         RoutingMode::Path => "workspace.basePath",
     };
     let names_both = used.contains(&"workspace.namespace") && SHARED.iter().any(|name| used.contains(name));
-    names_both || used.contains(&own) || used.contains(&"workspace.uid")
+    names_both && stand_apart(text) || used.contains(&own) || used.contains(&"workspace.uid")
+}
+
+/// Whether the text holds namespace and name, and between them what neither can hold: with `-`, `a-b` in `c` is `a` in `b-c`.
+fn stand_apart(text: &str) -> bool {
+    let places = |name: &str| -> Vec<Range<usize>> {
+        let written = format!("{{{name}}}");
+        text.match_indices(&written)
+            .map(|(start, _)| start..start + written.len())
+            .collect()
+    };
+    let names: Vec<_> = SHARED.iter().flat_map(|name| places(name)).collect();
+    places("workspace.namespace").iter().any(|namespace| {
+        names.iter().any(|name| {
+            let between = if name.start < namespace.start {
+                name.end..namespace.start
+            } else {
+                namespace.end..name.start
+            };
+            text[between].contains(['.', '/'])
+        })
+    })
 }
 
 /// Of Ingress, IngressRoute, HTTPRoute and their like. `keys`: of the object around, and of the value in it.

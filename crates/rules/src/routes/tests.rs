@@ -278,10 +278,14 @@ fn a_host_or_path_that_namesakes_of_two_namespaces_would_share_is_refused() {
         "{workspace.name}.b.org",
         "{service.name}.{routing.baseDomain}",
         "{workspace.name}-{course}.b.org",
+        // `a-b` in `c`, and `a` in `b-c`.
+        "{workspace.name}-{workspace.namespace}.b.org",
+        "{workspace.namespace}{service.name}.b.org",
     ] {
         let found = with(host, "/");
         for field in ["spec.rules[0].host", "spec.tls[0].hosts[0]"] {
-            let expected = format!("resources[0].{field}: \"{host}\" is the same for workspaces of one name");
+            let expected =
+                format!("resources[0].{field}: \"{host}\" can be the same for workspaces of two namespaces");
             assert!(found.contains(&expected), "{expected} is missing in: {found}");
         }
     }
@@ -294,7 +298,7 @@ fn a_host_or_path_that_namesakes_of_two_namespaces_would_share_is_refused() {
 
 #[test]
 fn rules_of_traefik_and_the_gateway_api_and_the_url_are_told_apart_alike() {
-    let says = "is the same for workspaces of one name";
+    let says = "can be the same for workspaces of two namespaces";
     let of = |kind: &str, version: &str, spec: Value| {
         let mut manifest = ingress();
         manifest["kind"] = json!(kind);

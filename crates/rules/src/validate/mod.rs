@@ -32,7 +32,7 @@ use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate};
 use kube::ResourceExt;
 
 pub use manager::manager;
-pub use named::{Named, Resource, named_by_author};
+pub use named::{Named, Part, Requester, Resource, named_by_author};
 pub use profile::profile;
 pub use share::share;
 pub use size::spec_size;

@@ -1,10 +1,11 @@
 //! Workspace and template -> the Secrets, ConfigMaps and claims that the workspace's author chose (pure).
 //!
 //! In a template that is whatever would read otherwise for another workspace of the same person: by `spec.variables`, by the
-//! workspace's name, port and disks, or by all that follows from these. What only the UID, the namespace, the owner and the
-//! installation decide, the template's author vouches for.
+//! workspace's name, port and disks, or by all that follows from these. What only the UID, the namespace and the installation
+//! decide, the template's author vouches for; and what the owner decides, where the owner is who asks for it.
 
 use api::manager::{Authentication, PathModeSharing, Routing, RoutingMode, WorkspaceManagerSpec};
+use api::names::{CREATED_BY, HOME_VOLUME};
 use api::{Workspace, WorkspaceManager, WorkspaceSpec, WorkspaceTemplate, WorkspaceTemplateSpec};
 use k8s_openapi::api::core::v1::{Container, EnvVar};
 use kube::ResourceExt as _;
@@ -28,6 +29,49 @@ pub enum Resource {
     Claim,
 }
 
+/// What of an object a pod sees.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// All of a Secret or a ConfigMap.
+    All,
+    /// One key of it.
+    Key(String),
+    /// A folder of a claim; empty for all of it.
+    Folder {
+        /// Relative to the claim's root.
+        path: String,
+        /// Whether nothing in it can be written.
+        read_only: bool,
+    },
+}
+
+impl Part {
+    /// Whether who may have this may have the other.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::All, Self::All | Self::Key(_)) => true,
+            (Self::Key(own), Self::Key(other)) => own == other,
+            (
+                Self::Folder { path, read_only },
+                Self::Folder {
+                    path: other,
+                    read_only: reads,
+                },
+            ) => (path.is_empty() || path == other) && (!read_only || *reads),
+            _ => false,
+        }
+    }
+}
+
+/// Who acts where a workspace names something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Requester {
+    /// Its owner, who nobody else said it was.
+    Owner,
+    /// Somebody else, or nobody knows who: whose the workspace is, is a choice of theirs.
+    Other,
+}
+
 /// An object that the author of a workspace chose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
@@ -35,16 +79,17 @@ pub struct Named {
     pub resource: Resource,
     /// Its name.
     pub name: String,
-    /// What of it is read; empty for all of it.
-    pub key: String,
+    /// What of it is seen.
+    pub part: Part,
     /// The field that names it; of a template's `spec.variables` where one of these takes part, else `spec.templateRef`.
     pub field: String,
 }
 
-/// Everything that the author of `workspace` names: in its spec, and by choice of values for what `template` leaves open.
+/// Everything that `requester` names in `workspace`: in its spec, and by choice of values for what `template` leaves open.
 /// `manager`: the one that the workspace gets, if it exists. An error where that cannot be said; nobody is to be let through
 /// then.
 pub fn named_by_author(
+    requester: Requester,
     workspace: &Workspace,
     template: Option<&WorkspaceTemplate>,
     manager: Option<&WorkspaceManager>,
@@ -52,7 +97,7 @@ pub fn named_by_author(
 ) -> Result<Vec<Named>, Vec<Violation>> {
     let mut found = in_spec(&workspace.spec);
     if let Some(template) = template {
-        found.extend(by_choice(workspace, template, manager, settings)?);
+        found.extend(by_choice(requester, workspace, template, manager, settings)?);
     }
     Ok(found)
 }
@@ -61,26 +106,54 @@ fn in_spec(spec: &WorkspaceSpec) -> Vec<Named> {
     let mut found = Vec::new();
     variables("spec.env", &spec.env, &mut found);
     containers("spec.initContainers", &spec.init_containers, &mut found);
-    let mut claim = |name: &str, field: String| {
-        found.push(Named {
-            resource: Resource::Claim,
-            name: name.to_owned(),
-            key: String::new(),
-            field,
-        });
-    };
-    if let Some(name) = spec
-        .storage
-        .as_ref()
-        .and_then(|storage| storage.claim_name.as_deref())
+    if let Some(storage) = &spec.storage
+        && let Some(name) = &storage.claim_name
     {
-        claim(name, "spec.storage.claimName".to_owned());
+        found.push(folder(
+            name,
+            storage.sub_path.as_deref(),
+            false,
+            "spec.storage.claimName".to_owned(),
+        ));
+        found.extend(of_home(spec, name));
     }
     for (index, volume) in spec.volumes.iter().enumerate() {
         let field = format!("spec.volumes[{index}].persistentVolumeClaimName");
-        claim(&volume.persistent_volume_claim_name, field);
+        found.push(folder(
+            &volume.persistent_volume_claim_name,
+            None,
+            volume.read_only,
+            field,
+        ));
     }
     found
+}
+
+/// What init containers see of the claim that is the home: a mount of their own may be another folder of it.
+fn of_home<'a>(spec: &'a WorkspaceSpec, claim: &'a str) -> impl Iterator<Item = Named> + 'a {
+    let containers = spec.init_containers.iter().enumerate();
+    containers.flat_map(move |(number, container)| {
+        let mounts = container.volume_mounts.iter().flatten().enumerate();
+        mounts
+            .filter(|(_, mount)| mount.name == HOME_VOLUME)
+            .map(move |(index, mount)| {
+                let field = format!("spec.initContainers[{number}].volumeMounts[{index}]");
+                // An expression becomes a path that nobody knows yet.
+                let path = mount
+                    .sub_path
+                    .as_deref()
+                    .filter(|_| mount.sub_path_expr.is_none());
+                folder(claim, path, mount.read_only.unwrap_or_default(), field)
+            })
+    })
+}
+
+fn folder(claim: &str, path: Option<&str>, read_only: bool, field: String) -> Named {
+    let part = Part::Folder {
+        path: path.unwrap_or_default().to_owned(),
+        read_only,
+    };
+    named(Resource::Claim, claim, part, field)
 }
 
 fn containers(path: &str, containers: &[Container], found: &mut Vec<Named>) {
@@ -97,7 +170,7 @@ fn containers(path: &str, containers: &[Container], found: &mut Vec<Named>) {
                 found.push(named(
                     Resource::Secret,
                     &secret.name,
-                    "",
+                    Part::All,
                     format!("{at}.secretRef.name"),
                 ));
             }
@@ -105,7 +178,7 @@ fn containers(path: &str, containers: &[Container], found: &mut Vec<Named>) {
                 found.push(named(
                     Resource::ConfigMap,
                     &map.name,
-                    "",
+                    Part::All,
                     format!("{at}.configMapRef.name"),
                 ));
             }
@@ -123,7 +196,7 @@ fn variables(path: &str, variables: &[EnvVar], found: &mut Vec<Named>) {
             found.push(named(
                 Resource::Secret,
                 &secret.name,
-                &secret.key,
+                Part::Key(secret.key.clone()),
                 format!("{at}.secretKeyRef.name"),
             ));
         }
@@ -131,18 +204,18 @@ fn variables(path: &str, variables: &[EnvVar], found: &mut Vec<Named>) {
             found.push(named(
                 Resource::ConfigMap,
                 &map.name,
-                &map.key,
+                Part::Key(map.key.clone()),
                 format!("{at}.configMapKeyRef.name"),
             ));
         }
     }
 }
 
-fn named(resource: Resource, name: &str, key: &str, field: String) -> Named {
+fn named(resource: Resource, name: &str, part: Part, field: String) -> Named {
     Named {
         resource,
         name: name.to_owned(),
-        key: key.to_owned(),
+        part,
         field,
     }
 }
@@ -151,26 +224,24 @@ fn in_template(spec: &WorkspaceTemplateSpec) -> Vec<Named> {
     let mut found = Vec::new();
     variables("", &spec.environment_variables, &mut found);
     containers("", &spec.default_init_containers, &mut found);
-    let claims = spec
-        .default_volumes
-        .iter()
-        .map(|volume| &volume.persistent_volume_claim_name);
-    found.extend(claims.map(|name| named(Resource::Claim, name, "", String::new())));
+    let disks = spec.default_volumes.iter();
+    found.extend(disks.map(|disk| {
+        let name = &disk.persistent_volume_claim_name;
+        folder(name, None, disk.read_only, String::new())
+    }));
     found
 }
 
 /// What `template` names that would have another name or key if the author had chosen otherwise.
 pub(super) fn by_choice(
+    requester: Requester,
     workspace: &Workspace,
     template: &WorkspaceTemplate,
     manager: Option<&WorkspaceManager>,
     settings: &Settings,
 ) -> Result<Vec<Named>, Vec<Violation>> {
     let written = in_template(&template.spec);
-    if !written
-        .iter()
-        .any(|it| it.name.contains('{') || it.key.contains('{'))
-    {
+    if !written.iter().any(|it| texts(it).any(|text| text.contains('{'))) {
         return Ok(Vec::new());
     }
     let expanded = |workspace: &Workspace, manager: Option<&WorkspaceManager>| {
@@ -182,7 +253,7 @@ pub(super) fn by_choice(
         Some(_) => elsewhere(manager),
         None => manager.clone(),
     });
-    let other = expanded(&another(workspace), theirs.as_ref()).map_err(|_| {
+    let other = expanded(&another(requester, workspace), theirs.as_ref()).map_err(|_| {
         unknown(
             "names Secrets, ConfigMaps or claims of which it cannot be said who chose them: choose another template, or set \
              spec.variables to simple values",
@@ -202,7 +273,7 @@ pub(super) fn by_choice(
     Ok(places
         .filter(|((_, real), other)| real != other)
         .map(|((written, real), _)| {
-            let by_variable = is_given(&written.name) || is_given(&written.key);
+            let by_variable = texts(&written).any(is_given);
             let field = if by_variable {
                 "spec.variables"
             } else {
@@ -216,10 +287,23 @@ pub(super) fn by_choice(
         .collect())
 }
 
+/// What of a template's words variables may change.
+fn texts(written: &Named) -> impl Iterator<Item = &str> {
+    let key = match &written.part {
+        Part::Key(key) => Some(key.as_str()),
+        Part::All | Part::Folder { .. } => None,
+    };
+    [written.name.as_str()].into_iter().chain(key)
+}
+
 /// The workspace as it would be if its author had chosen otherwise whatever variables tell of it.
-fn another(workspace: &Workspace) -> Workspace {
+fn another(requester: Requester, workspace: &Workspace) -> Workspace {
     let mut other = workspace.clone();
     other.metadata.name = Some(MARK.to_string());
+    if requester == Requester::Other {
+        let annotations = other.metadata.annotations.get_or_insert_default();
+        annotations.insert(CREATED_BY.to_owned(), MARK.to_string());
+    }
     let spec = &mut other.spec;
     for (index, value) in spec.variables.values_mut().enumerate() {
         // Different ones: they may be keys of one map.

@@ -7,7 +7,7 @@ use api::names::VOUCHED_TEMPLATE;
 use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
 use kube::ResourceExt as _;
 
-use super::named::{Resource, by_choice, named_by_author};
+use super::named::{Requester, Resource, by_choice, named_by_author};
 use crate::settings::Settings;
 use crate::violation::Violation;
 
@@ -33,7 +33,7 @@ pub(crate) fn refused(
     if settings.allow_unvouched_references {
         return Vec::new();
     }
-    let named = match named_by_author(workspace, template, manager, settings) {
+    let named = match named_by_author(Requester::Other, workspace, template, manager, settings) {
         Ok(named) => named,
         Err(faults) => return faults,
     };
@@ -54,7 +54,7 @@ fn unasked(
     manager: Option<&WorkspaceManager>,
     settings: &Settings,
 ) -> Vec<Violation> {
-    match by_choice(workspace, template, manager, settings) {
+    match by_choice(Requester::Other, workspace, template, manager, settings) {
         Ok(chosen) if chosen.is_empty() => Vec::new(),
         Ok(_) => {
             let rule = "names Secrets, ConfigMaps or claims by what the workspace chooses and was not there when the workspace \

@@ -48,12 +48,24 @@ fn chosen(
     template: &WorkspaceTemplate,
     manager: Option<&WorkspaceManager>,
 ) -> Result<Vec<String>, Vec<Violation>> {
+    chosen_by(Requester::Owner, workspace, template, manager)
+}
+
+fn chosen_by(
+    requester: Requester,
+    workspace: &Workspace,
+    template: &WorkspaceTemplate,
+    manager: Option<&WorkspaceManager>,
+) -> Result<Vec<String>, Vec<Violation>> {
     let settings = Settings::parse("{defaultImage: i, admission: true}").unwrap();
-    let found = by_choice(workspace, template, manager, &settings)?;
-    Ok(found
-        .into_iter()
-        .map(|it| format!("{:?} {}/{} {}", it.resource, it.name, it.key, it.field))
-        .collect())
+    let found = by_choice(requester, workspace, template, manager, &settings)?;
+    let told = |it: Named| {
+        let Part::Key(key) = it.part else {
+            panic!("{it:?}");
+        };
+        format!("{:?} {}/{key} {}", it.resource, it.name, it.field)
+    };
+    Ok(found.into_iter().map(told).collect())
 }
 
 #[test]
@@ -66,7 +78,14 @@ fn what_the_author_names_is_found_wherever_it_is() {
         "defaultVolumes": [{"name": "v", "persistentVolumeClaimName": "{course}-data", "mountPath": "/v"}],
     }));
     let settings = Settings::parse("{defaultImage: i, admission: true}").unwrap();
-    let found = named_by_author(&workspace(json!({})), Some(&template), None, &settings).unwrap();
+    let found = named_by_author(
+        Requester::Owner,
+        &workspace(json!({})),
+        Some(&template),
+        None,
+        &settings,
+    )
+    .unwrap();
     let found: Vec<_> = found
         .into_iter()
         .map(|it| format!("{:?} {} {}", it.resource, it.name, it.field))
@@ -129,7 +148,7 @@ fn what_follows_from_the_name_or_the_disks_is_the_author_s_choice() {
 
 #[test]
 fn what_uid_namespace_owner_and_the_default_manager_decide_is_nobody_s_choice() {
-    let owned = workspace(json!({"annotations": {api::names::CREATED_BY: "alice"}}));
+    let owned = workspace(json!({"annotations": {CREATED_BY: "alice"}}));
     let names = "{workspace.uid}-{workspace.namespace}-{owner.name}-{routing.baseDomain}";
     assert!(
         chosen(&owned, &reading(names, "{service.port}"), Some(&manager()))
@@ -142,6 +161,91 @@ fn what_uid_namespace_owner_and_the_default_manager_decide_is_nobody_s_choice() 
     for name in ["{routing.baseDomain}", "{service.port}"] {
         let found = chosen(&choosing, &reading(name, "k"), Some(&manager())).unwrap();
         assert_eq!(found.len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn what_the_owner_decides_is_the_choice_of_whoever_acts_for_them() {
+    let owned = workspace(json!({"annotations": {CREATED_BY: "alice"}}));
+    for name in [
+        "creds-{owner.name}",
+        "{owner.slug}",
+        "{workspace.namespace}-{owner.slug}",
+    ] {
+        let chosen = |requester| chosen_by(requester, &owned, &reading(name, "k"), None).unwrap();
+        assert!(chosen(Requester::Owner).is_empty(), "{name}");
+        let found = chosen(Requester::Other);
+        assert!(
+            found.len() == 1 && found[0].ends_with("/k spec.templateRef"),
+            "{found:?}"
+        );
+    }
+    let found = chosen_by(Requester::Other, &owned, &reading("{workspace.uid}", "k"), None);
+    assert!(found.unwrap().is_empty());
+}
+
+#[test]
+fn of_a_claim_is_told_which_folder_and_whether_it_can_be_written() {
+    let mut one = workspace(json!({}));
+    let spec = &mut one.spec;
+    spec.storage.as_mut().unwrap().sub_path = Some("alice".to_owned());
+    spec.volumes[0].read_only = true;
+    spec.init_containers[0].volume_mounts = serde_json::from_value(json!([
+        {"name": "workspace-storage", "mountPath": "/all", "readOnly": true},
+        {"name": "workspace-storage", "mountPath": "/some", "subPath": "bob"},
+        {"name": "tmp", "mountPath": "/tmp"},
+    ]))
+    .unwrap();
+    let settings = Settings::parse("{defaultImage: i}").unwrap();
+    let found = named_by_author(Requester::Owner, &one, None, None, &settings).unwrap();
+    let claims: Vec<_> = found
+        .into_iter()
+        .filter(|it| it.resource == Resource::Claim)
+        .map(|it| (it.name, it.part, it.field))
+        .collect();
+    let folder = |path: &str, read_only| Part::Folder {
+        path: path.to_owned(),
+        read_only,
+    };
+    let expected = [
+        ("home", folder("alice", false), "spec.storage.claimName"),
+        ("home", folder("", true), "spec.initContainers[0].volumeMounts[0]"),
+        (
+            "home",
+            folder("bob", false),
+            "spec.initContainers[0].volumeMounts[1]",
+        ),
+        (
+            "data",
+            folder("", true),
+            "spec.volumes[0].persistentVolumeClaimName",
+        ),
+    ];
+    assert_eq!(
+        claims,
+        expected.map(|(name, part, field)| (name.to_owned(), part, field.to_owned()))
+    );
+}
+
+#[test]
+fn a_part_covers_itself_and_less() {
+    let key = |key: &str| Part::Key(key.to_owned());
+    let folder = |path: &str, read_only| Part::Folder {
+        path: path.to_owned(),
+        read_only,
+    };
+    for (had, wanted, expected) in [
+        (Part::All, key("a"), true),
+        (key("a"), key("a"), true),
+        (key("a"), key("b"), false),
+        (key("a"), Part::All, false),
+        (folder("", false), folder("a", true), true),
+        (folder("a", false), folder("a", true), true),
+        (folder("a", true), folder("a", false), false),
+        (folder("a", false), folder("b", false), false),
+        (folder("a", false), folder("", true), false),
+    ] {
+        assert_eq!(had.covers(&wanted), expected, "{had:?} {wanted:?}");
     }
 }
 
