@@ -303,17 +303,28 @@ async fn start(context: &Context, valid: &ValidWorkspace, applied: &mut Applied)
     let deployment = Box::new(plan::run(valid, &context.site, &random::identifier()));
     let outcome = match live {
         Some(live) => next_run(context, identity, live, deployment).await?,
-        None => match create(context, identity, deployment.as_ref()).await {
-            Err(error) if is_conflict(&error) => {
-                let found = look::<Deployment>(context, &identity.namespace, &identity.child_name()).await?;
-                let obstacle = found.and_then(|found| in_the_way(identity, found.as_ref()));
-                Outcome::Blocked(obstacle.ok_or(error)?)
-            }
-            made => made?,
-        },
+        None => first_run(context, identity, deployment).await?,
     };
     deployed(context, outcome, applied);
     Ok(())
+}
+
+/// Makes the Deployment, with a run. From here on a pod may come, although nothing is heard of the write: whoever deletes the Deployment
+/// before a cache shows it may leave one.
+async fn first_run(
+    context: &Context,
+    identity: &Identity,
+    planned: Box<Deployment>,
+) -> Result<Outcome<Deployment>, Error> {
+    context.memory.begins(&identity.key());
+    match create(context, identity, planned.as_ref()).await {
+        Err(error) if is_conflict(&error) => {
+            let found = look::<Deployment>(context, &identity.namespace, &identity.child_name()).await?;
+            let obstacle = found.and_then(|found| in_the_way(identity, found.as_ref()));
+            Ok(Outcome::Blocked(obstacle.ok_or(error)?))
+        }
+        made => made,
+    }
 }
 
 /// Puts a run in the place of the one before. A Deployment that lost marks of ours gets them first.

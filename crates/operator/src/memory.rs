@@ -154,9 +154,20 @@ impl Memory {
     }
 
     /// Whether it was made sure that no pod is there and none can come, and the Deployment was not touched since: without
-    /// a new generation it makes no pod.
+    /// a new generation it makes no pod. Once it was touched, that is over for good: a Deployment that has come and gone may have
+    /// left a pod.
     pub fn was_quiet(&self, workspace: &str, deployment: Option<&Deployment>) -> bool {
-        lock(&self.quiet).get(workspace) == Some(&generation(deployment))
+        let mut quiet = lock(&self.quiet);
+        let was_quiet = quiet.get(workspace) == Some(&generation(deployment));
+        if !was_quiet {
+            quiet.remove(workspace);
+        }
+        was_quiet
+    }
+
+    /// Forgets that no pod can come: a Deployment that makes one is about to be written, whatever is heard of it.
+    pub fn begins(&self, workspace: &str) {
+        lock(&self.quiet).remove(workspace);
     }
 
     /// Remembers that we told this Deployment to run no pod, and in which state of its spec it was after that.

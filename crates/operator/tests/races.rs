@@ -177,6 +177,53 @@ async fn a_first_start_that_lands_twice_makes_one_of_each() {
     assert_eq!(stage.status().run_id, Some(run_id(&deployment)));
 }
 
+/// Lets all watches catch up but those of replica sets and pods.
+fn sync_without_pods(stage: &mut Stage) {
+    const REPLICA_SETS: usize = 8;
+    const PODS: usize = 12;
+    for watch in (0..Stage::WATCHES).filter(|watch| ![REPLICA_SETS, PODS].contains(watch)) {
+        stage.sync_one(watch);
+    }
+}
+
+/// Of a Deployment that somebody deleted a pod is left, which no cache shows.
+async fn no_second_pod_comes_beside_that_of_a_deployment_that_is_gone(stage: &mut Stage) {
+    stage.server.remove::<Deployment>(Some(NAMESPACE), CHILD);
+    sync_without_pods(stage);
+    stage.pass_unsynced("demo").await.unwrap();
+    assert_eq!(
+        stage.all::<Deployment>().len(),
+        0,
+        "its pod may still be at the disk"
+    );
+    stage.collect_garbage();
+    stage.pass().await.unwrap();
+    assert_eq!(stage.all::<Deployment>().len(), 1);
+}
+
+#[tokio::test]
+async fn a_deployment_deleted_before_its_pod_is_shown_is_not_followed_by_one_with_a_second_pod() {
+    let mut stage = Stage::with_demo();
+    stage.pass().await.unwrap();
+    stage.cluster();
+    sync_without_pods(&mut stage);
+    stage.pass_unsynced("demo").await.unwrap();
+    no_second_pod_comes_beside_that_of_a_deployment_that_is_gone(&mut stage).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_of_which_nothing_was_heard_and_that_is_gone_is_not_followed_by_one_with_a_second_pod() {
+    let mut stage = Stage::with_demo();
+    stage.set(DesiredStatus::Stopped);
+    stage.pass().await.unwrap();
+    stage.set(DesiredStatus::Running);
+    let unanswered = Hindrance::Unanswered(Duration::ZERO);
+    stage.server.hinder(Method::POST, "deployments", unanswered);
+    stage.pass().await.unwrap_err();
+    stage.cluster();
+    no_second_pod_comes_beside_that_of_a_deployment_that_is_gone(&mut stage).await;
+}
+
 #[tokio::test]
 async fn a_workspace_recreated_under_a_stale_cache_gets_children_of_its_own() {
     let mut stage = Stage::with_demo();

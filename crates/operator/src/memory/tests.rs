@@ -145,12 +145,25 @@ fn quiet_lasts_until_the_deployment_is_another_or_has_another_spec() {
     assert!(!memory.was_quiet("team/a", None));
     memory.is_quiet("team/a", None);
     assert!(memory.was_quiet("team/a", None));
+    let ours = deployment("u", "1", 1);
+    for other in [Some(deployment("u", "2", 2)), Some(deployment("v", "2", 1)), None] {
+        memory.is_quiet("team/a", Some(&ours));
+        assert!(memory.was_quiet("team/a", Some(&deployment("u", "2", 1))));
+        assert!(!memory.was_quiet("team/a", other.as_deref()));
+    }
+}
+
+#[test]
+fn quiet_does_not_come_back_when_a_deployment_has_come_and_gone_or_was_about_to_come() {
+    let memory = Memory::default();
+    memory.is_quiet("team/a", None);
     assert!(!memory.was_quiet("team/a", Some(&deployment("u", "1", 1))));
-    memory.is_quiet("team/a", Some(&deployment("u", "1", 1)));
-    assert!(memory.was_quiet("team/a", Some(&deployment("u", "2", 1))));
-    assert!(!memory.was_quiet("team/a", Some(&deployment("u", "2", 2))));
-    assert!(!memory.was_quiet("team/a", Some(&deployment("v", "2", 1))));
-    assert!(!memory.was_quiet("team/a", None));
+    assert!(!memory.was_quiet("team/a", None), "it may have left a pod");
+    memory.is_quiet("team/a", None);
+    memory.is_quiet("team/b", None);
+    memory.begins("team/a");
+    assert!(!memory.was_quiet("team/a", None), "no cache has shown it");
+    assert!(memory.was_quiet("team/b", None));
 }
 
 #[test]
