@@ -265,8 +265,9 @@ where
         Ok(answer) => Ok(answer
             .left()
             .is_none_or(|it| it.meta().deletion_timestamp.is_none())),
-        // Gone already, or another object by now.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(true),
+        // Another object by now, as the caches will show; or it is there still, and who judges deletions had this one wait.
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -23,6 +23,7 @@ mod profiles;
 mod protection;
 mod races;
 mod restarts;
+mod retried;
 mod routing;
 mod settled;
 mod sharing;
