@@ -1,6 +1,6 @@
 //! An API server that conflicts, throttles, fails and refuses; objects that do not parse.
 
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
 
 use api::{
     Workspace,
@@ -14,11 +14,11 @@ use kube::runtime::{
     controller::{Action, Config, applier},
     reflector::ObjectRef,
 };
-use operator::reconcile::{error_policy, reconcile};
+use operator::reconcile::{Error, error_policy, reconcile};
 use serde_json::json;
 use testkit::objects::{self, NAMESPACE};
 
-use crate::stage::Stage;
+use crate::stage::{Stage, seconds};
 
 #[tokio::test]
 async fn a_write_that_fails_is_tried_again_and_nothing_is_made_twice() {
@@ -65,31 +65,43 @@ async fn an_event_that_cannot_be_written_fails_nothing() {
     assert_eq!(stage.status().phase, Some(Phase::Starting));
 }
 
+/// For how many seconds the next pass over `demo` is put off because of this failure.
+fn put_off(stage: &Stage, failure: &Error) -> f64 {
+    let object =
+        operator::stores::guarded(&stage.context.stores.workspaces, Some(NAMESPACE), "demo").unwrap();
+    seconds(&error_policy(object, failure, stage.context.clone()))
+}
+
 #[tokio::test]
-async fn failures_of_one_workspace_are_waited_for_longer_and_longer() {
-    let mut stage = Stage::with_demo();
-    stage.fail(Method::PATCH, "persistentvolumeclaims", 500, "not now", 12);
-    for _ in 0..12 {
-        let error = stage.pass().await.unwrap_err();
-        let object =
-            operator::stores::guarded(&stage.context.stores.workspaces, Some(NAMESPACE), "demo").unwrap();
-        assert_ne!(
-            error_policy(object, &error, stage.context.clone()),
-            Action::await_change()
+async fn a_workspace_waits_longer_after_each_of_its_failures_up_to_a_minute_and_anew_after_a_success() {
+    const FAILURES: usize = 12;
+    // A wait is anything up to a longest one. That none of so many comes near it, or none stays away from it, does not happen.
+    const WORKSPACES: usize = 30;
+    let mut waits = vec![Vec::new(); FAILURES];
+    for _ in 0..WORKSPACES {
+        let mut stage = Stage::with_demo();
+        stage.fail(Method::PATCH, "persistentvolumeclaims", 500, "not now", FAILURES);
+        for waits in &mut waits {
+            let failure = stage.pass().await.unwrap_err();
+            waits.push(put_off(&stage, &failure));
+        }
+        stage.pass().await.unwrap();
+        stage.fail(Method::PATCH, "status", 500, "not now", 1);
+        stage.cluster();
+        stage.get_ready();
+        let failure = stage.pass().await.unwrap_err();
+        assert!(put_off(&stage, &failure) <= 0.5, "a success starts anew");
+    }
+    let longest = [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0, 60.0, 60.0];
+    for (longest, waits) in longest.into_iter().zip(waits) {
+        assert!(waits.iter().all(|wait| *wait <= longest), "{longest}: {waits:?}");
+        let half = longest / 2.0;
+        assert!(waits.iter().any(|wait| *wait > half), "{longest}: {waits:?}");
+        assert!(
+            waits.iter().any(|wait| *wait < half),
+            "all at once: {longest}: {waits:?}"
         );
     }
-    let longest = |key| {
-        (0..50)
-            .map(|_| stage.context.backoff.after_failure(key))
-            .max()
-            .unwrap()
-    };
-    assert!(longest("team/demo") > Duration::from_secs(10));
-    stage.pass().await.unwrap();
-    assert!(
-        stage.context.backoff.after_failure("team/demo") <= Duration::from_millis(500),
-        "a success starts anew"
-    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -368,8 +368,9 @@ pub(crate) fn seconds(action: &Action) -> f64 {
         .trim_start_matches("Action { requeue_after: Some(")
         .trim_end_matches(") }");
     let (number, unit) = span.split_at(span.trim_end_matches(char::is_alphabetic).len());
-    let number: f64 = number.parse().unwrap();
-    if unit == "ms" { number / 1000.0 } else { number }
+    let units = [("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9)];
+    let (_, unit) = units.into_iter().find(|(name, _)| *name == unit).unwrap();
+    number.parse::<f64>().unwrap() * unit
 }
 
 /// `PATCH deployments/workspace-demo`, `POST events`.
