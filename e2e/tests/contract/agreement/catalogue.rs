@@ -73,7 +73,7 @@ async fn managers_are_judged_alike_by_definition_and_webhook_when_they_are_made_
     let scratch = Scratch::new("agreement", &[]).await?;
     let client = cluster::admin().await?;
     let api = Api::all_with(unasked().await?, &ApiResource::erase::<WorkspaceManager>(&()));
-    let mut chance = Chance(0x5eed_0005);
+    let mut chance = Chance::new(0x5eed_0005);
     let all = 150;
     let route = json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
@@ -155,7 +155,7 @@ async fn profiles_are_judged_alike_by_definition_and_webhook_when_they_are_made_
     let client = cluster::admin().await?;
     let resource = ApiResource::erase::<WorkspaceExecutionProfile>(&());
     let api = Api::namespaced_with(unasked().await?, &scratch.namespace, &resource);
-    let mut chance = Chance(0x5eed_0006);
+    let mut chance = Chance::new(0x5eed_0006);
     let all = 150;
     let accounts = vec![
         json!({"name": "batch"}),

@@ -1,4 +1,8 @@
 //! Workspaces, when they are changed.
+//!
+//! The definition alone judges what must not change, so its verdicts are held against a table. All that the webhook and the operator say
+//! of a change is that a disk cannot shrink, and they hold the size against the claim that is there (`rules::claims::shrinks`): here
+//! is none.
 
 use api::Workspace;
 use kube::api::{Patch, PatchParams};
@@ -6,13 +10,17 @@ use kube::api::{Patch, PatchParams};
 use super::*;
 
 /// Sizes, and their bytes.
-const SIZES: [(&str, u64); 6] = [
+const SIZES: [(&str, u64); 10] = [
     ("1Gi", 1 << 30),
     ("2Gi", 2 << 30),
     ("2048Mi", 2 << 30),
     ("2147483648", 2 << 30),
     ("2G", 2_000_000_000),
     ("3Gi", 3 << 30),
+    ("2147483648e0", 2 << 30),
+    ("2147483648000m", 2 << 30),
+    ("2147483647", (2 << 30) - 1),
+    ("2e9", 2_000_000_000),
 ];
 
 #[tokio::test]
@@ -29,7 +37,7 @@ async fn changes_are_refused_exactly_where_something_must_not_change() -> anyhow
         dry_run: true,
         ..PatchParams::default()
     };
-    let mut chance = Chance(0x5eed_0004);
+    let mut chance = Chance::new(0x5eed_0004);
     let all = 100;
     let mut changes = Vec::new();
     for _ in 0..all {
@@ -71,5 +79,36 @@ async fn changes_are_refused_exactly_where_something_must_not_change() -> anyhow
     });
     let _: Vec<()> = judged.buffer_unordered(AT_ONCE).try_collect().await?;
     both_came_up(admitted, all);
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn a_disk_does_not_shrink_by_what_no_float_shows() -> anyhow::Result<()> {
+    let scratch = Scratch::new("agreement", &[]).await?;
+    // The webhook, which asks whether there are disks of that size, is not asked.
+    let workspaces = Api::<Workspace>::namespaced(unasked().await?, &scratch.namespace);
+    let spec = json!({
+        "displayName": "x", "desiredStatus": "Stopped", "templateRef": "none-such",
+        "storage": {"size": "9007199254740993"},
+    });
+    let stored = serde_json::from_value(json!({"metadata": {"name": "vast"}, "spec": spec}))?;
+    workspaces.create(&PostParams::default(), &stored).await?;
+    let dry = PatchParams {
+        dry_run: true,
+        ..PatchParams::default()
+    };
+    for (size, may) in [
+        ("9007199254740992", false),
+        ("9007199254740992999m", false),
+        ("9007199254740992e0", false),
+        ("9007199254740993", true),
+        ("9007199254740993000m", true),
+        ("9007199254740993e0", true),
+        ("9007199254740994", true),
+    ] {
+        let patch = Patch::Merge(json!({"spec": {"storage": {"size": size}}}));
+        let refused = by_definition(workspaces.patch("vast", &dry, &patch).await)?;
+        anyhow::ensure!(refused.is_none() == may, "{size}: {refused:?}");
+    }
     scratch.finish().await
 }

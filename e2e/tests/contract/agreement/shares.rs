@@ -10,7 +10,7 @@ async fn shares_are_judged_alike_by_definition_and_webhook() -> anyhow::Result<(
     let client = cluster::admin().await?;
     let resource = ApiResource::erase::<WorkspaceShare>(&());
     let api = Api::namespaced_with(unasked().await?, &scratch.namespace, &resource);
-    let mut chance = Chance(0x5eed_0003);
+    let mut chance = Chance::new(0x5eed_0003);
     let kinds = ["User", "Group", "ServiceAccount"].map(Value::from);
     let names = [
         "bob",

@@ -2,13 +2,16 @@
 
 use api::WorkspaceTemplate;
 
-use super::*;
+use super::{
+    idle::{idle_shutdown, limits, minutes},
+    *,
+};
 
 #[tokio::test]
 async fn templates_are_judged_alike_by_definition_and_webhook() -> anyhow::Result<()> {
     let client = cluster::admin().await?;
     let api = Api::all_with(unasked().await?, &ApiResource::erase::<WorkspaceTemplate>(&()));
-    let mut chance = Chance(0x5eed_0001);
+    let mut chance = Chance::new(0x5eed_0001);
     let cpu = ["500m", "0.5", "1", "1000m", "1500m", "2", "2e0"]
         .map(Value::from)
         .to_vec();
@@ -42,7 +45,8 @@ async fn templates_are_judged_alike_by_definition_and_webhook() -> anyhow::Resul
                 range(&mut chance, &gpus),
             ];
             let [cpu_range, memory_range, gpu_range] = bounds;
-            let named = chance.object(&[("memory", vec![range(&mut Chance(7), &memory)])]);
+            let of_memory = range(&mut chance, &memory);
+            let named = chance.object(&[("memory", vec![of_memory])]);
             // Two bounds on one resource that exclude each other only the webhook sees.
             let named = if memory_range == json!({}) {
                 named
@@ -67,6 +71,106 @@ async fn templates_are_judged_alike_by_definition_and_webhook() -> anyhow::Resul
             ("maxSize", vec![json!("1G"), json!("2Gi"), json!("4Gi")]),
             ("defaultSize", vec![json!("1Gi"), json!("3Gi"), json!("5Gi")]),
         ]);
+        let object = json!({"metadata": {"name": "e2e-agreement"}, "spec": spec});
+        objects.push(object);
+    }
+    let admitted = all_agree::<WorkspaceTemplate>(&api, &client, objects).await?;
+    both_came_up(admitted, all);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_templates_say_of_idleness_and_of_starts_is_judged_alike_by_definition_and_webhook()
+-> anyhow::Result<()> {
+    let client = cluster::admin().await?;
+    let api = Api::all_with(unasked().await?, &ApiResource::erase::<WorkspaceTemplate>(&()));
+    let mut chance = Chance::new(0x5eed_000c);
+    let all = 300;
+    let mut objects = Vec::new();
+    for _ in 0..all {
+        let mut spec = json!({"displayName": "Agreement", "defaultImage": "a"});
+        if chance.below(3) > 0 {
+            spec["defaultIdleShutdown"] = idle_shutdown(&mut chance);
+        }
+        if chance.below(3) > 0 {
+            spec["idleShutdownOverrides"] = chance.object(&[
+                ("allow", vec![json!(true), json!(false)]),
+                ("minIdleTimeoutInMinutes", minutes()),
+                ("maxIdleTimeoutInMinutes", minutes()),
+            ]);
+        }
+        if chance.below(3) > 0 {
+            spec["defaultLimits"] = limits(&mut chance);
+        }
+        if chance.below(3) > 0 {
+            let range = chance.object(&[("min", minutes()), ("max", minutes())]);
+            spec["limitBounds"] = chance.object(&[("startTimeoutMinutes", vec![range])]);
+        }
+        let object = json!({"metadata": {"name": "e2e-agreement"}, "spec": spec});
+        objects.push(object);
+    }
+    let admitted = all_agree::<WorkspaceTemplate>(&api, &client, objects).await?;
+    both_came_up(admitted, all);
+    Ok(())
+}
+
+/// Equal amounts in all notations, and neighbours that are one number to a float.
+#[tokio::test]
+async fn amounts_that_differ_by_less_than_a_float_shows_are_judged_alike_by_definition_and_webhook()
+-> anyhow::Result<()> {
+    let client = cluster::admin().await?;
+    let api = Api::all_with(unasked().await?, &ApiResource::erase::<WorkspaceTemplate>(&()));
+    let mut chance = Chance::new(0x5eed_000d);
+    let cpu = [
+        "1k",
+        "1e3",
+        "1E3",
+        "1000",
+        "1000000m",
+        "999999m",
+        "999.999",
+        "1000.001",
+        "1000001e-3",
+    ]
+    .map(Value::from)
+    .to_vec();
+    // All within 1Pi: beyond it the webhook alone asks whether there is as much.
+    let bytes = [
+        "1Pi",
+        "1024Ti",
+        "1125899906842624",
+        "1125899906842624e0",
+        "1125899906842623.002",
+        "1125899906842623002m",
+        "1125899906842623.001",
+        "1125899906842623001000u",
+        "1125899906842623001e-3",
+    ]
+    .map(Value::from)
+    .to_vec();
+    let range = |chance: &mut Chance, values: &Vec<Value>| {
+        chance.object(&[("min", values.clone()), ("max", values.clone())])
+    };
+    let all = 200;
+    let mut objects = Vec::new();
+    for _ in 0..all {
+        let mut spec = json!({"displayName": "Agreement", "defaultImage": "a"});
+        if chance.below(2) == 0 {
+            let (of_cpu, of_memory) = (range(&mut chance, &cpu), range(&mut chance, &bytes));
+            spec["resourceBounds"] = json!({"cpu": of_cpu, "memory": of_memory});
+        }
+        if chance.below(2) == 0 {
+            let amounts = [("cpu", cpu.clone()), ("memory", bytes.clone())];
+            spec["defaultResources"] =
+                json!({"requests": chance.object(&amounts), "limits": chance.object(&amounts)});
+        }
+        if chance.below(2) == 0 {
+            spec["primaryStorage"] = chance.object(&[
+                ("minSize", bytes.clone()),
+                ("maxSize", bytes.clone()),
+                ("defaultSize", bytes.clone()),
+            ]);
+        }
         let object = json!({"metadata": {"name": "e2e-agreement"}, "spec": spec});
         objects.push(object);
     }

@@ -289,7 +289,7 @@ async fn what_the_webhook_would_say_of_a_workspace_is_what_its_status_says() -> 
         "idleShutdownOverrides": {"allow": true, "minIdleTimeoutInMinutes": 10, "maxIdleTimeoutInMinutes": 60},
     });
     template::make(&scratch, &bounds).await?;
-    let mut chance = Chance(0x5eed_0007);
+    let mut chance = Chance::new(0x5eed_0007);
     let base = json!({"displayName": "x", "desiredStatus": "Stopped", "templateRef": scratch.namespace});
     let specs = specs(&mut chance, 120, &of_workspaces(), &base);
     let api = past_the_webhook::<Workspace>(&scratch).await?;
@@ -347,7 +347,7 @@ fn of_profiles() -> Fields {
 #[tokio::test]
 async fn what_the_webhook_would_say_of_a_profile_is_what_its_status_says() -> anyhow::Result<()> {
     let scratch = Scratch::new("told", &[]).await?;
-    let mut chance = Chance(0x5eed_0008);
+    let mut chance = Chance::new(0x5eed_0008);
     let specs = specs(&mut chance, 80, &of_profiles(), &json!({}));
     let api = past_the_webhook::<WorkspaceExecutionProfile>(&scratch).await?;
     let stored = store::<WorkspaceExecutionProfile>(&api, objects(&scratch, specs)).await?;

@@ -121,7 +121,7 @@ fn of_templates() -> Fields {
 async fn what_the_webhook_would_say_of_a_template_is_what_its_status_says() -> anyhow::Result<()> {
     let scratch = Scratch::new("told", &[]).await?;
     let base = json!({"displayName": "Told", "defaultImage": "r/lab:1"});
-    let specs = specs(&mut Chance(0x5eed_0009), 80, &of_templates(), &base);
+    let specs = specs(&mut Chance::new(0x5eed_0009), 80, &of_templates(), &base);
     let (valid, all, fields) = compared::<WorkspaceTemplate>(&scratch, VALID, specs).await?;
     both_came_up(valid, all);
     assert!(fields >= 6, "only {fields} fields were said to be wrong");
@@ -151,7 +151,7 @@ fn of_manifests() -> Vec<Value> {
 async fn what_the_webhook_would_say_of_a_manager_is_what_its_status_says() -> anyhow::Result<()> {
     let scratch = Scratch::new("told", &[]).await?;
     let manifests = of_manifests();
-    let mut chance = Chance(0x5eed_000a);
+    let mut chance = Chance::new(0x5eed_000a);
     let mut specs = Vec::new();
     for _ in 0..60 {
         let right = &manifests[..2];

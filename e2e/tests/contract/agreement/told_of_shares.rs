@@ -57,7 +57,7 @@ async fn lab(scratch: &Scratch) -> anyhow::Result<Workspace> {
 }
 
 fn specs(uid: &str, now: Timestamp) -> Vec<Value> {
-    let mut chance = Chance(0x5eed_000b);
+    let mut chance = Chance::new(0x5eed_000b);
     let minutes = |minutes| json!((now + SignedDuration::from_mins(minutes)).to_string());
     let ends = [minutes(30), minutes(-5), minutes(600), Value::Null];
     let subjects = [

@@ -2,7 +2,10 @@
 
 use api::Workspace;
 
-use super::*;
+use super::{
+    idle::{idle_shutdown, limits},
+    *,
+};
 
 #[tokio::test]
 async fn workspaces_are_judged_alike_by_definition_and_webhook() -> anyhow::Result<()> {
@@ -10,7 +13,7 @@ async fn workspaces_are_judged_alike_by_definition_and_webhook() -> anyhow::Resu
     let client = cluster::admin().await?;
     let resource = ApiResource::erase::<Workspace>(&());
     let api = Api::namespaced_with(unasked().await?, &scratch.namespace, &resource);
-    let mut chance = Chance(0x5eed_0002);
+    let mut chance = Chance::new(0x5eed_0002);
     let names = ["lab", "Lab", "1lab", "lab-", "a"].map(Value::from);
     let all = 150;
     let mut objects = Vec::new();
@@ -26,7 +29,14 @@ async fn workspaces_are_judged_alike_by_definition_and_webhook() -> anyhow::Resu
                 ("storageClassName", vec![json!("fast")]),
                 (
                     "size",
-                    vec![json!("1Gi"), json!("2e9"), json!("-1Gi"), json!("1 GB")],
+                    vec![
+                        json!("1Gi"),
+                        json!("2e9"),
+                        json!("2E9"),
+                        json!("2000000000000m"),
+                        json!("-1Gi"),
+                        json!("1 GB"),
+                    ],
                 ),
                 (
                     "mountPath",
@@ -75,6 +85,29 @@ async fn workspaces_are_judged_alike_by_definition_and_webhook() -> anyhow::Resu
             json!("lab")
         };
         let object = json!({"metadata": {"name": name, "namespace": scratch.namespace}, "spec": spec});
+        objects.push(object);
+    }
+    let admitted = all_agree::<Workspace>(&api, &client, objects).await?;
+    both_came_up(admitted, all);
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn what_workspaces_say_of_idleness_and_of_starts_is_judged_alike_by_definition_and_webhook()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("agreement", &[]).await?;
+    let client = cluster::admin().await?;
+    let resource = ApiResource::erase::<Workspace>(&());
+    let api = Api::namespaced_with(unasked().await?, &scratch.namespace, &resource);
+    let mut chance = Chance::new(0x5eed_000e);
+    let all = 150;
+    let mut objects = Vec::new();
+    for _ in 0..all {
+        let mut spec = json!({"displayName": "Agreement", "idleShutdown": idle_shutdown(&mut chance)});
+        if chance.below(2) == 0 {
+            spec["limits"] = limits(&mut chance);
+        }
+        let object = json!({"metadata": {"name": "lab", "namespace": scratch.namespace}, "spec": spec});
         objects.push(object);
     }
     let admitted = all_agree::<Workspace>(&api, &client, objects).await?;
