@@ -196,7 +196,14 @@ fn makers(world: &World) -> Vec<String> {
     let marked = |meta: &ObjectMeta| world.identity.marked(meta);
     let pods = world.pods.iter().filter(|pod| marked(&pod.metadata));
     let mut left: Vec<String> = pods.map(|pod| format!("pod {}", pod.name_any())).collect();
-    if world.replica_sets.iter().any(|it| marked(&it.metadata)) {
+    if let Some(orphan) = world.orphans().next() {
+        // Nobody else deletes it, and the operator has no right to.
+        left.push(format!(
+            "ReplicaSet, left by whoever deleted its Deployment (kubectl delete -n {} replicaset/{})",
+            world.identity.namespace,
+            orphan.name_any()
+        ));
+    } else if world.replica_sets.iter().any(|it| marked(&it.metadata)) {
         left.push("ReplicaSet".to_owned());
     }
     if world.own_deployment().is_some() {

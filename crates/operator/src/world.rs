@@ -203,6 +203,14 @@ impl World {
         })
     }
 
+    /// Replica sets that a deleted Deployment left behind, as `kubectl delete --cascade=orphan` has it: nothing scales them any more.
+    pub fn orphans(&self) -> impl Iterator<Item = &ReplicaSet> {
+        let alone = self.own_deployment().is_none();
+        self.own_replica_sets().filter(move |set| {
+            alone && controller_uid(&set.metadata).is_none() && set.metadata.deletion_timestamp.is_none()
+        })
+    }
+
     /// The identifier of the run that the Deployment stands for.
     pub fn run_id(&self) -> Option<&str> {
         let template = &self.own_deployment()?.spec.as_ref()?.template;

@@ -225,3 +225,20 @@ async fn a_deployment_goes_after_what_it_made_unless_all_of_that_is_known() {
         "a pod without our mark"
     );
 }
+
+#[tokio::test]
+async fn a_replica_set_that_was_left_without_its_deployment_is_waited_for_and_named_with_the_way_out() {
+    let mut stage = Stage::with_running_demo().await;
+    stage.orphan();
+    stage.delete_demo();
+    for _ in 0..2 {
+        stage.pass().await.unwrap();
+    }
+    let message = stage.status().message.unwrap();
+    let way_out = "kubectl delete -n team replicaset/workspace-demo-5d8f";
+    assert!(message.contains(way_out), "{message}");
+    assert_eq!(stage.all::<NetworkPolicy>().len(), 1, "its pod stays walled in");
+    stage.collect_garbage();
+    stage.pass().await.unwrap();
+    assert!(stage.all::<Workspace>().is_empty());
+}

@@ -342,3 +342,39 @@ async fn a_pod_template_changed_while_the_workspace_is_stopped_is_listed_and_tol
     assert_eq!(told(&stage, reason::POD_TEMPLATE_CHANGED), 1);
     assert!(condition::find(&stage.status().conditions, AVAILABLE).is_some());
 }
+
+#[tokio::test]
+async fn a_run_whose_deployment_was_deleted_without_it_is_told_with_the_way_out_and_none_begins_beside_it() {
+    for (desired, phase) in [
+        (DesiredStatus::Running, Phase::Failed),
+        (DesiredStatus::Stopped, Phase::Stopping),
+    ] {
+        let mut stage = Stage::with_running_demo().await;
+        stage.orphan();
+        stage.set(desired);
+        for _ in 0..3 {
+            stage.pass().await.unwrap();
+        }
+        let status = stage.status();
+        assert_eq!(degraded(&stage).as_deref(), Some(reason::REPLICA_SET_ORPHANED));
+        assert_eq!((status.phase, status.endpoint), (Some(phase), None));
+        let message = status.message.unwrap();
+        let way_out = "kubectl delete -n team replicaset/workspace-demo-5d8f";
+        assert!(message.contains(way_out), "{message}");
+        assert_eq!(told(&stage, reason::REPLICA_SET_ORPHANED), 1);
+        assert_eq!(told(&stage, reason::DEPLOYMENT_RESTORED), 0);
+        assert_eq!(
+            (stage.all::<Deployment>().len(), stage.all::<Pod>().len()),
+            (0, 1)
+        );
+
+        stage.collect_garbage();
+        if desired == DesiredStatus::Running {
+            stage.run().await;
+        } else {
+            stage.pass().await.unwrap();
+            assert_eq!(stage.status().phase, Some(Phase::Stopped));
+        }
+        assert_eq!(degraded(&stage), None);
+    }
+}

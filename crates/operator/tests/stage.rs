@@ -225,6 +225,17 @@ impl Stage {
         }
     }
 
+    /// Somebody deletes the Deployment of `demo` with `--cascade=orphan`: what it made is left, and lost its controller.
+    pub(crate) fn orphan(&self) {
+        self.server.remove::<Deployment>(Some(NAMESPACE), CHILD);
+        for set in self.all::<ReplicaSet>() {
+            self.server
+                .edit::<ReplicaSet>(Some(NAMESPACE), &set.name_any(), |object| {
+                    object["metadata"]["ownerReferences"] = Value::Null;
+                });
+        }
+    }
+
     /// Everything that is held by nothing but a foreground deletion goes, owners last.
     pub(crate) fn collect_garbage(&self) {
         self.end_pods();

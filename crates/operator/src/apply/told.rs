@@ -41,6 +41,8 @@ pub(super) fn seems_undone(workspace: &Workspace, intent: Intent) -> bool {
 pub(super) fn undone(world: &World, scaler: Option<Scaler>) -> Option<Event> {
     let name = world.identity.child_name();
     let what = match (&world.deployment, scaler) {
+        // Its pod does not end, which the status says.
+        (None, _) if world.orphans().next().is_some() => return None,
         (None, _) => format!("The Deployment {name} was deleted"),
         (Some(_), Some(Scaler::Named(who))) => {
             format!("The Deployment {name} was scaled to no pod by {who:?}")

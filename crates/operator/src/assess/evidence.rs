@@ -14,10 +14,15 @@ use k8s_openapi::{
     api::core::v1::{Pod, PodCondition},
     apimachinery::pkg::apis::meta::v1::Time,
 };
+use kube::ResourceExt as _;
 use rules::ExecutionProfile;
 
 pub(super) use self::containers::count;
-use crate::{refusal, trouble::Trouble, world::World};
+use crate::{
+    refusal,
+    trouble::Trouble,
+    world::{World, replica_set_is_empty},
+};
 
 /// Evidence that often passes by itself within the second is looked at again after this time before it is told.
 const DOUBT: Duration = Duration::from_secs(1);
@@ -110,6 +115,7 @@ pub(super) fn of_start(world: &World, judging: Judging<'_>) -> Evidence {
     let now = judging.now;
     let pod = world.current_pod();
     Evidence::first([
+        orphaned(world),
         volumes::terminating(world),
         node::lost(world, world.live_pods(), now),
         volumes::missing_class(world, now),
@@ -133,9 +139,25 @@ pub(super) fn of_run(world: &World, now: Timestamp) -> Evidence {
 /// What keeps the last pod from going.
 pub(super) fn of_end(world: &World, now: Timestamp) -> Evidence {
     Evidence::first([
+        orphaned(world),
         volumes::terminating(world),
         node::lost(world, world.live_pods(), now),
     ])
+}
+
+/// A run that nothing ends: its Deployment is gone, its replica set was left. The operator has no right to delete replica sets
+/// (docs/decisions/0073), and whoever left it meant the pod to run on.
+fn orphaned(world: &World) -> Evidence {
+    let Some(left) = world.orphans().find(|set| !replica_set_is_empty(set)) else {
+        return NONE;
+    };
+    let message = format!(
+        "Somebody deleted the Deployment {} and left its ReplicaSet {left}, as --cascade=orphan has it. Its pod runs until the          ReplicaSet is deleted, and no other run begins before that: two pods must not write to one disk. Once nobody needs the          pod: kubectl delete -n {} replicaset/{left}.",
+        world.identity.child_name(),
+        world.identity.namespace,
+        left = left.name_any(),
+    );
+    Evidence::certain(reason::REPLICA_SET_ORPHANED, message)
 }
 
 /// Quota, Pod Security and other admission rules speak through the Deployment: it cannot make its pod.
