@@ -12,6 +12,7 @@ pub mod component;
 pub mod environment;
 pub mod hold;
 pub mod http;
+pub mod kept;
 pub mod kernel;
 mod leaving;
 pub mod process;

@@ -3,41 +3,48 @@
 use std::time::Duration;
 
 use api::{
-    Workspace, WorkspaceShare, WorkspaceTemplate,
+    Workspace, WorkspaceShare,
     condition::{self, ACTIVE, reason},
-    names::IN_USE_FINALIZER,
     workspace::{DesiredStatus, Phase},
 };
 use e2e::{
-    Environment,
-    cluster::{self, Scratch},
-    component, wait, workspace,
+    cluster::Scratch,
+    component,
+    kept::{self, Kept, Kind},
+    wait, workspace,
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::{
-    Api, ResourceExt as _,
+    Api,
     api::{DeleteParams, PostParams},
 };
 use serde_json::json;
 
-fn stopped(name: &str, template: &str) -> anyhow::Result<Workspace> {
-    let spec = json!({"displayName": name, "templateRef": template, "desiredStatus": DesiredStatus::Stopped});
-    Ok(Workspace::new(name, serde_json::from_value(spec)?))
+/// A template, a manager and a profile, and a stopped workspace of this name that uses all of them.
+async fn used(scratch: &Scratch, user: &str) -> anyhow::Result<Vec<Kept>> {
+    let name = format!("{}-{user}", scratch.namespace);
+    let mut all = Vec::new();
+    for kind in Kind::ALL {
+        let kept = Kept::of(kind, scratch, &name).await?;
+        kept.make().await?;
+        all.push(kept);
+    }
+    let workspaces = scratch.api::<Workspace>();
+    workspaces
+        .create(&PostParams::default(), &kept::stopped(user, &all)?)
+        .await?;
+    workspace::reached(&workspaces, user, Phase::Stopped).await?;
+    Ok(all)
 }
 
-/// What happens while nobody looks.
-async fn meanwhile(
-    workspaces: &Api<Workspace>,
-    templates: &Api<WorkspaceTemplate>,
-    template: &str,
-) -> anyhow::Result<()> {
-    workspaces.delete("used", &DeleteParams::default()).await?;
-    templates.delete(template, &DeleteParams::default()).await?;
-    let kept = templates.get(template).await?;
-    anyhow::ensure!(
-        kept.finalizers().iter().any(|it| it == IN_USE_FINALIZER),
-        "{kept:?}"
-    );
+/// What happens while nobody looks: the last user of some is deleted, and so is everything of both.
+async fn meanwhile(workspaces: &Api<Workspace>, ended: &[Kept], lasting: &[Kept]) -> anyhow::Result<()> {
+    workspaces.delete("ended", &DeleteParams::default()).await?;
+    for kept in ended.iter().chain(lasting) {
+        kept.delete().await?;
+        let now = kept.api.get(&kept.name).await?;
+        anyhow::ensure!(kept::is_held(&now), "{now:?}");
+    }
     Ok(())
 }
 
@@ -46,25 +53,16 @@ async fn what_is_in_use_stays_while_the_operator_is_away_and_what_ended_goes_whe
 -> anyhow::Result<()> {
     let _turn = super::TURN.lock().await;
     let scratch = Scratch::new("away", &[]).await?;
-    let name = scratch.namespace.as_str();
-    let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
-    let template: WorkspaceTemplate = serde_json::from_value(json!({
-        "metadata": {"name": name, "labels": {"e2e.test/scratch": "true"}},
-        "spec": {"displayName": name, "defaultImage": Environment::get()?.images.echo},
-    }))?;
-    templates.create(&PostParams::default(), &template).await?;
     let (workspaces, shares) = (scratch.api::<Workspace>(), scratch.api::<WorkspaceShare>());
-    workspaces
-        .create(&PostParams::default(), &stopped("used", name)?)
-        .await?;
+    let ended = used(&scratch, "ended").await?;
+    let lasting = used(&scratch, "lasting").await?;
     let mut other = workspace::echo("shared")?;
     other.spec.desired_status = DesiredStatus::Stopped;
     workspaces.create(&PostParams::default(), &other).await?;
-    workspace::reached(&workspaces, "used", Phase::Stopped).await?;
     workspace::reached(&workspaces, "shared", Phase::Stopped).await?;
 
     let replicas = component::scale("operator", 0).await?;
-    let happened = meanwhile(&workspaces, &templates, name).await;
+    let happened = meanwhile(&workspaces, &ended, &lasting).await;
     // Time enough for the webhook of a busy machine to find it in the future.
     let end = Timestamp::now() + SignedDuration::from_secs(5);
     let share: WorkspaceShare = serde_json::from_value(json!({
@@ -80,22 +78,17 @@ async fn what_is_in_use_stays_while_the_operator_is_away_and_what_ended_goes_whe
     happened?;
     made?;
 
-    wait::until(
-        "the template and its last user to be gone",
-        wait::USUAL,
-        || async {
-            let template = templates.get_opt(name).await.map_err(|error| error.to_string())?;
-            let used = workspaces
-                .get_opt("used")
-                .await
-                .map_err(|error| error.to_string())?;
-            match (template, used) {
-                (None, None) => Ok(()),
-                left => Err(format!("{left:?}")),
-            }
-        },
-    )
-    .await?;
+    for kept in &ended {
+        kept.gone().await?;
+    }
+    assert!(workspaces.get_opt("ended").await?.is_none());
+    for kept in &lasting {
+        kept.stays("1 workspace uses").await?;
+    }
+    workspace::delete(&workspaces, "lasting").await?;
+    for kept in &lasting {
+        kept.gone().await?;
+    }
     wait::until("the share to have ended", wait::USUAL, || async {
         let share = shares.get("s").await.map_err(|error| error.to_string())?;
         let conditions = share.status.unwrap_or_default().conditions;

@@ -1,0 +1,205 @@
+//! Templates, managers and execution profiles, which stay while workspaces use them: the same verbs for each kind (IO).
+
+use api::{
+    Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate,
+    condition::{self, READY, TERMINATING, VALID, reason},
+    names::IN_USE_FINALIZER,
+    workspace::DesiredStatus,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{
+    Api, ResourceExt as _,
+    api::{ApiResource, DeleteParams, DynamicObject, PostParams},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    Environment,
+    cluster::{self, Scratch},
+    wait,
+};
+
+/// A kind that workspaces refer to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `WorkspaceTemplate`, of the whole cluster.
+    Template,
+    /// `WorkspaceManager`, of the whole cluster.
+    Manager,
+    /// `WorkspaceExecutionProfile`, of one namespace.
+    Profile,
+}
+
+/// An object of such a kind.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub api: Api<DynamicObject>,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Template, Self::Manager, Self::Profile];
+
+    /// The field by which a workspace refers to it.
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::Template => "templateRef",
+            Self::Manager => "managerRef",
+            Self::Profile => "executionProfileRef",
+        }
+    }
+
+    /// Whether workspaces of all namespaces may use it.
+    pub fn is_of_all(self) -> bool {
+        self != Self::Profile
+    }
+
+    /// Why it stays although it is being deleted.
+    pub fn in_use(self) -> &'static str {
+        match self {
+            Self::Template => reason::TEMPLATE_IN_USE,
+            Self::Manager => reason::MANAGER_IN_USE,
+            Self::Profile => reason::EXECUTION_PROFILE_IN_USE,
+        }
+    }
+
+    fn resource(self) -> ApiResource {
+        match self {
+            Self::Template => ApiResource::erase::<WorkspaceTemplate>(&()),
+            Self::Manager => ApiResource::erase::<WorkspaceManager>(&()),
+            Self::Profile => ApiResource::erase::<WorkspaceExecutionProfile>(&()),
+        }
+    }
+
+    fn spec(self, name: &str) -> anyhow::Result<Value> {
+        Ok(match self {
+            Self::Template => json!({"displayName": name, "defaultImage": Environment::get()?.images.echo}),
+            Self::Manager => json!({
+                "routing": {"baseDomain": format!("{name}.example.org"), "traefik": {}},
+                "authentication": {"gateway": {}},
+            }),
+            Self::Profile => json!({"env": [{"name": "A", "value": "b"}]}),
+        })
+    }
+}
+
+impl Kept {
+    /// One of this name, which is not made yet; one of the whole cluster has to bear the namespace's name in its own.
+    pub async fn of(kind: Kind, scratch: &Scratch, name: &str) -> anyhow::Result<Self> {
+        let (client, resource) = (cluster::admin().await?, kind.resource());
+        let api = if kind.is_of_all() {
+            Api::all_with(client, &resource)
+        } else {
+            Api::namespaced_with(client, &scratch.namespace, &resource)
+        };
+        Ok(Self {
+            kind,
+            name: name.to_owned(),
+            api,
+        })
+    }
+
+    /// Makes it: a template that gives the echo server and no disk, a manager fed by the gateway, a profile of one variable.
+    pub async fn make(&self) -> anyhow::Result<DynamicObject> {
+        let resource = self.kind.resource();
+        let object = serde_json::from_value(json!({
+            "apiVersion": resource.api_version, "kind": resource.kind,
+            "metadata": {"name": self.name, "labels": {"e2e.test/scratch": "true"}},
+            "spec": self.kind.spec(&self.name)?,
+        }))?;
+        Ok(self.api.create(&PostParams::default(), &object).await?)
+    }
+
+    /// Asks for its deletion.
+    pub async fn delete(&self) -> anyhow::Result<()> {
+        self.api.delete(&self.name, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    /// Waits until it is so.
+    pub async fn says(
+        &self,
+        what: &str,
+        holds: impl Fn(&DynamicObject) -> bool,
+    ) -> anyhow::Result<DynamicObject> {
+        let what = format!("{:?} {}: {what}", self.kind, self.name);
+        wait::until(&what, wait::USUAL, || async {
+            let object = self.api.get(&self.name).await;
+            let object = object.map_err(|error| error.to_string())?;
+            if holds(&object) {
+                Ok(object)
+            } else {
+                Err(format!("{object:?}"))
+            }
+        })
+        .await
+    }
+
+    /// Waits until its status counts so many workspaces and calls it good.
+    pub async fn counts(&self, users: i32) -> anyhow::Result<DynamicObject> {
+        let (count, good) = match self.kind {
+            Kind::Template | Kind::Profile => ("inUseBy", VALID),
+            Kind::Manager => ("workspaces", READY),
+        };
+        self.says(&format!("{users} users"), |object| {
+            let status = &object.data["status"];
+            status[count] == json!(users)
+                && status["observedGeneration"] == json!(object.metadata.generation)
+                && condition::holds(&conditions(object), good)
+        })
+        .await
+    }
+
+    /// Waits until it says that it stays for those who use it; in which words.
+    pub async fn stays(&self, words: &str) -> anyhow::Result<()> {
+        let kept = self.says(words, |object| {
+            let conditions = conditions(object);
+            let told = condition::find(&conditions, TERMINATING);
+            told.is_some_and(|told| told.reason == self.kind.in_use() && told.message.starts_with(words))
+        });
+        let kept = kept.await?;
+        anyhow::ensure!(kept.metadata.deletion_timestamp.is_some(), "{kept:?}");
+        Ok(())
+    }
+
+    /// Waits until it is gone.
+    pub async fn gone(&self) -> anyhow::Result<()> {
+        let what = format!("{:?} {} to be gone", self.kind, self.name);
+        wait::until(&what, wait::USUAL, || async {
+            match self.api.get_opt(&self.name).await {
+                Ok(None) => Ok(()),
+                Ok(Some(object)) => Err(format!("{object:?}")),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await
+    }
+
+    /// A workspace of it that is stopped, which costs no pod and counts as well.
+    pub fn user(&self, name: &str) -> anyhow::Result<Workspace> {
+        stopped(name, [self])
+    }
+}
+
+/// A workspace that refers to all of these and is stopped.
+pub fn stopped<'a>(name: &str, all: impl IntoIterator<Item = &'a Kept>) -> anyhow::Result<Workspace> {
+    let mut spec = json!({"displayName": name, "desiredStatus": DesiredStatus::Stopped});
+    for kept in all {
+        spec[kept.kind.field()] = json!(kept.name);
+    }
+    Ok(Workspace::new(name, serde_json::from_value(spec)?))
+}
+
+/// Whether the operator's finalizer is on the object.
+pub fn is_held(object: &DynamicObject) -> bool {
+    object.finalizers().iter().any(|it| it == IN_USE_FINALIZER)
+}
+
+fn conditions(object: &DynamicObject) -> Vec<Condition> {
+    serde_json::from_value(object.data["status"]["conditions"].clone()).unwrap_or_default()
+}
