@@ -42,7 +42,37 @@ fn says(message: &str, lines: &[String]) -> bool {
 /// What was stored: its name, and what the webhook had said.
 pub(super) type Stored = (String, Option<Value>);
 
-/// Asks the webhook about each object, and stores it past the webhook. Those that the definition refuses are left out.
+/// The values in a spec, each with its path.
+fn values(path: &str, value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        // The API server leaves it out.
+        Value::Null => {}
+        Value::Object(fields) if !fields.is_empty() => {
+            for (name, value) in fields {
+                values(&format!("{path}.{name}"), value, found);
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            for (number, value) in items.iter().enumerate() {
+                values(&format!("{path}[{number}]"), value, found);
+            }
+        }
+        value => {
+            found.insert(format!("{path}: {value}"));
+        }
+    }
+}
+
+fn values_of<'a>(specs: impl IntoIterator<Item = &'a Value>) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for spec in specs {
+        values("spec", spec, &mut found);
+    }
+    found
+}
+
+/// Asks the webhook about each object, and stores it past the webhook. Those that the definition refuses are left out; but every value
+/// has to be stored in one of them, or nobody would compare what is said of it.
 pub(super) async fn store<K>(api: &Api<DynamicObject>, objects: Vec<Value>) -> anyhow::Result<Vec<Stored>>
 where
     K: Resource<DynamicType = ()> + DeserializeOwned,
@@ -60,11 +90,21 @@ where
         let passed =
             !matches!(&made, Err(kube::Error::Api(status)) if status.message.contains("admission webhook"));
         anyhow::ensure!(passed, "the webhook was asked: {made:?}");
-        anyhow::Ok(by_definition(made)?.is_none().then_some((name, refusal)))
+        let spec = made.as_ref().map(|made| made.data["spec"].clone()).ok();
+        by_definition(made)?;
+        anyhow::Ok(spec.map(|spec| ((name, refusal), spec)))
     };
-    let stored = stream::iter(objects).map(one).buffer_unordered(AT_ONCE);
-    let stored: Vec<Option<Stored>> = stored.try_collect().await?;
-    Ok(stored.into_iter().flatten().collect())
+    let mut wanted = values_of(objects.iter().map(|object| &object["spec"]));
+    let made = stream::iter(objects).map(one).buffer_unordered(AT_ONCE);
+    let made: Vec<Option<(Stored, Value)>> = made.try_collect().await?;
+    let (stored, specs): (Vec<_>, Vec<_>) = made.into_iter().flatten().unzip();
+    let there = values_of(&specs);
+    wanted.retain(|value| !there.contains(value));
+    anyhow::ensure!(
+        wanted.is_empty(),
+        "the definition never let these be stored: {wanted:#?}"
+    );
+    Ok(stored)
 }
 
 /// What is not there yet for the operator, and comes a moment later.
@@ -128,9 +168,16 @@ pub(super) fn compare(stored: &[Stored], judged: &[(String, Condition)]) -> anyh
     Ok((valid, fields.len()))
 }
 
-/// A few of the fields for each object, most of them right.
+/// Every value by itself, and then as many objects with a few of the fields by chance, most of them right.
 pub(super) fn specs(chance: &mut Chance, all: usize, fields: &Fields, base: &Value) -> Vec<Value> {
     let mut specs = Vec::new();
+    for (name, values) in fields {
+        for value in values {
+            let mut spec = base.clone();
+            spec[*name] = value.clone();
+            specs.push(spec);
+        }
+    }
     for _ in 0..all {
         let mut spec = base.clone();
         for (name, values) in fields {
@@ -204,19 +251,13 @@ fn of_workspaces() -> Fields {
         ("shmSize", vec![json!("64Mi"), json!("1Ti"), json!("0")]),
         (
             "volumes",
-            vec![
-                claim("own", "/own"),
-                claim("shm", "/x"),
-                claim("x", "/dev/shm"),
-                claim("own", "/tmp"),
-            ],
+            vec![claim("own", "/own"), claim("x", "/dev/shm"), claim("own", "/tmp")],
         ),
         (
             "env",
             vec![
                 json!([{"name": "TEAM", "value": "ml"}]),
                 json!([{"name": "="}]),
-                json!([{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]),
                 json!([{"name": api::names::RUN_ID_VARIABLE, "value": "mine"}]),
                 json!([{"name": "A", "valueFrom": {}}]),
             ],
@@ -307,7 +348,6 @@ fn of_profiles() -> Fields {
         (
             "serviceAccount",
             vec![
-                json!({"name": "batch"}),
                 json!({"perWorkspace": {}}),
                 json!({"name": "A B"}),
                 json!({"name": "jupyter-k8s-operator"}),
@@ -348,7 +388,9 @@ fn of_profiles() -> Fields {
 async fn what_the_webhook_would_say_of_a_profile_is_what_its_status_says() -> anyhow::Result<()> {
     let scratch = Scratch::new("told", &[]).await?;
     let mut chance = Chance::new(0x5eed_0008);
-    let specs = specs(&mut chance, 80, &of_profiles(), &json!({}));
+    // Tokens need an account.
+    let base = json!({"serviceAccount": {"name": "batch"}});
+    let specs = specs(&mut chance, 80, &of_profiles(), &base);
     let api = past_the_webhook::<WorkspaceExecutionProfile>(&scratch).await?;
     let stored = store::<WorkspaceExecutionProfile>(&api, objects(&scratch, specs)).await?;
     let judged = judged(&api, VALID, &stored).await?;
