@@ -127,6 +127,23 @@ async fn what_must_not_change_cannot_change() -> anyhow::Result<()> {
         );
     }
     workspace::set(&workspaces, "fixed", json!({"storage": {"size": "3072Mi"}})).await?;
+
+    let bare = of_kind(
+        "Workspace",
+        "bare",
+        json!({"displayName": "x", "desiredStatus": "Stopped"}),
+    );
+    workspaces
+        .create(&PostParams::default(), &serde_json::from_value(bare)?)
+        .await?;
+    let added = workspace::set(&workspaces, "bare", json!({"templateRef": "other"})).await;
+    let part = r#"templateRef is immutable, it is unset and cannot become "other": delete"#;
+    assert!(
+        added
+            .as_ref()
+            .is_err_and(|error| error.to_string().contains(part)),
+        "{added:?}"
+    );
     scratch.finish().await
 }
 
