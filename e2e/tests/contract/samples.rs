@@ -1,4 +1,4 @@
-//! The samples, in any order.
+//! The samples, in any order, and the README's manifests.
 
 use std::{
     collections::HashMap,
@@ -23,6 +23,8 @@ use kube::{
     api::{DeleteParams, ListParams},
 };
 
+/// Where the README's objects are, which this test makes in a namespace of its own.
+const OF_README: &str = "namespace: team-demo";
 /// All sample workspaces start one after the other on a small machine.
 const LONG: Duration = Duration::from_mins(6);
 
@@ -40,6 +42,19 @@ fn manifests() -> anyhow::Result<Vec<String>> {
         }
     }
     Ok(found)
+}
+
+/// Every manifest that the README shows.
+fn readme() -> anyhow::Result<Vec<String>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let text = fs::read_to_string(path)?;
+    let blocks = text.split("\n```yaml\n").skip(1);
+    let blocks = blocks.filter_map(|rest| rest.split_once("\n```"));
+    Ok(blocks
+        .flat_map(|(block, _)| block.split("\n---\n"))
+        .filter(|manifest| manifest.contains("\nkind: "))
+        .map(|manifest| format!("{manifest}\n"))
+        .collect())
 }
 
 /// Objects of the whole cluster get a name of this test, and so do references to them.
@@ -200,10 +215,26 @@ async fn samples_applied_in_any_order_all_arrive() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn what_the_readme_shows_arrives() -> anyhow::Result<()> {
+    let manifests = readme()?;
+    assert!(
+        manifests.iter().any(|it| kind(it) == "Workspace"),
+        "{manifests:?}"
+    );
+    for manifest in &manifests {
+        assert!(manifest.contains(OF_README), "{manifest}");
+    }
+    // Its template is one of the chart's.
+    arrive(&manifests).await
+}
+
 /// Applies the manifests in some order, in a namespace of its own, and waits until nothing is missing.
 async fn arrive(samples: &[String]) -> anyhow::Result<()> {
     let scratch = Scratch::new("samples", &[]).await?;
-    let order = shuffled(renamed(samples, &scratch.namespace));
+    let here = format!("namespace: {}", scratch.namespace);
+    let samples: Vec<_> = samples.iter().map(|it| it.replace(OF_README, &here)).collect();
+    let order = shuffled(renamed(&samples, &scratch.namespace));
     let kinds: Vec<_> = order.iter().map(kind).collect();
     apply(&scratch, &order).await?;
     let arrived = wait::until("the samples to arrive", LONG, || async {
