@@ -28,14 +28,17 @@ pub struct Hold {
 
 impl Hold {
     /// Holds `resource` (a plural, such as `services` or `workspaces/status`, not `configmaps`) of an API group in this namespace, and
-    /// waits until that is in force.
+    /// waits until that is in force. Of what belongs to the whole cluster it holds the object that is called as the namespace.
     ///
     /// # Errors
     /// When it does not come into force.
     pub async fn on(scratch: &Scratch, group: &str, version: &str, resource: &str) -> anyhow::Result<Self> {
         let (name, admin) = (scratch.namespace.clone(), cluster::admin().await?);
-        let passes =
-            format!("request.resource.resource == 'configmaps' && object.metadata.name != '{PROBE}'");
+        // Whatever has no namespace, the binding's selector lets in.
+        let passes = format!(
+            "request.resource.resource == 'configmaps' ? object.metadata.name != '{PROBE}' \
+             : !has(request.namespace) && object.metadata.name != '{name}'"
+        );
         let rule = |group: &str, version: &str, resource: &str| {
             json!({
                 "apiGroups": [group], "apiVersions": [version], "operations": ["CREATE", "UPDATE"], "resources": [resource],

@@ -10,26 +10,27 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use api::{
-    Workspace, WorkspaceExecutionProfile,
+    Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate,
     condition::{self, AVAILABLE},
     names,
     workspace::Phase,
 };
 use e2e::{
+    Environment,
     audit::{self, Call, Log},
     cluster::{self, Scratch},
     hold::Hold,
-    wait, workspace,
+    template, wait, workspace,
 };
 use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet},
     core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount},
-    networking::v1::NetworkPolicy,
+    networking::v1::{Ingress, NetworkPolicy},
 };
 use kube::{
     Api, Resource, ResourceExt,
-    api::{ListParams, PostParams},
+    api::{DeleteParams, ListParams, PostParams},
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -40,6 +41,12 @@ use super::{has_ended, kill, replaced};
 const LOOK: Duration = Duration::from_millis(200);
 /// The workspace of every step.
 const NAME: &str = "lab";
+/// What the workspace uses, which is held by a finalizer before its first child is made. None of these is a child.
+const USED: [&str; 3] = [
+    "workspacetemplates",
+    "workspacemanagers",
+    "workspaceexecutionprofiles",
+];
 /// What a run cannot begin without. These are made side by side, so while one is held the others are there.
 const LASTING: [&str; 4] = [
     "networkpolicies",
@@ -67,7 +74,10 @@ const fn step(group: &'static str, version: &'static str, resource: &'static str
 }
 
 /// In this order; of [`LASTING`] there is none.
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 12] = [
+    step(names::GROUP, "v1alpha1", "workspacetemplates"),
+    step(names::GROUP, "v1alpha1", "workspacemanagers"),
+    step(names::GROUP, "v1alpha1", "workspaceexecutionprofiles"),
     step("", "v1", "serviceaccounts"),
     step("", "v1", "persistentvolumeclaims"),
     step("networking.k8s.io", "v1", "networkpolicies"),
@@ -81,18 +91,28 @@ const STEPS: [Step; 8] = [
         is_operators: false,
         ..step("", "v1", "pods")
     },
-    step("workspaces.jupyter.org", "v1alpha1", "workspaces/status"),
+    // The route, which comes once the pod is ready.
+    step("networking.k8s.io", "v1", "ingresses"),
+    step(names::GROUP, "v1alpha1", "workspaces/status"),
 ];
+
+/// The kinds of children, in the order of the steps.
+fn kinds() -> impl Iterator<Item = &'static str> {
+    let all = STEPS.iter().map(|step| step.resource);
+    all.filter(|resource| !USED.contains(resource) && !resource.ends_with("/status"))
+}
 
 impl Step {
     /// The kinds of which a child is there while this step is held.
     fn before(&self) -> BTreeSet<&'static str> {
-        let all = STEPS.iter().map(|step| step.resource);
+        if USED.contains(&self.resource) {
+            return BTreeSet::new();
+        }
         if LASTING.contains(&self.resource) {
             let others = LASTING.into_iter().filter(|other| *other != self.resource);
             return others.collect();
         }
-        all.take_while(|other| *other != self.resource).collect()
+        kinds().take_while(|other| *other != self.resource).collect()
     }
 
     /// Whether this call is one that was held.
@@ -145,6 +165,7 @@ async fn children(scratch: &Scratch) -> anyhow::Result<Children> {
         ("services", uids::<Service>(scratch, &own, |_| true).await?),
         ("deployments", uids::<Deployment>(scratch, &own, |_| true).await?),
         ("replicasets", uids::<ReplicaSet>(scratch, &own, |_| true).await?),
+        ("ingresses", uids::<Ingress>(scratch, &own, |_| true).await?),
         // One that its kubelet turned away lies there beside its successor.
         ("pods", uids::<Pod>(scratch, &own, |pod| !has_ended(pod)).await?),
     ]
@@ -152,18 +173,70 @@ async fn children(scratch: &Scratch) -> anyhow::Result<Children> {
     Ok(all.into_iter().filter(|(_, uids)| !uids.is_empty()).collect())
 }
 
-/// Begins a start that goes no further than to this step.
-async fn begin(step: &'static Step) -> anyhow::Result<Held> {
-    let scratch = Scratch::new("killed", &["alice"]).await?;
+/// Makes a template, a manager whose route is an object, and a profile with an account per workspace, all called as the namespace.
+async fn make_used(scratch: &Scratch) -> anyhow::Result<()> {
+    let name = scratch.namespace.as_str();
+    template::make(scratch, &json!({"defaultImage": Environment::get()?.images.echo})).await?;
+    let route = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+        "metadata": {"name": "{service.name}"},
+        "spec": {"rules": [{"host": "{workspace.host}", "http": {"paths": [{
+            "path": "/", "pathType": "Prefix",
+            "backend": {"service": {"name": "{service.name}", "port": {"name": "http"}}},
+        }]}}]},
+    });
+    let manager: WorkspaceManager = serde_json::from_value(json!({
+        "metadata": {"name": name},
+        "spec": {
+            "routing": {"baseDomain": format!("{name}.example.org"), "custom": {"resources": [route]}},
+            "authentication": {"none": {}},
+        },
+    }))?;
+    managers().await?.create(&PostParams::default(), &manager).await?;
     let profile: WorkspaceExecutionProfile = serde_json::from_value(
-        json!({"metadata": {"name": "own"}, "spec": {"serviceAccount": {"perWorkspace": {}}}}),
+        json!({"metadata": {"name": name}, "spec": {"serviceAccount": {"perWorkspace": {}}}}),
     )?;
     let profiles = scratch.api::<WorkspaceExecutionProfile>();
     profiles.create(&PostParams::default(), &profile).await?;
+    Ok(())
+}
+
+async fn managers() -> anyhow::Result<Api<WorkspaceManager>> {
+    Ok(Api::all(cluster::admin().await?))
+}
+
+/// Waits until the workspace runs and can be opened: one whose route is held runs already.
+async fn available(scratch: &Scratch, held_at: &str) -> anyhow::Result<Workspace> {
+    let workspaces = scratch.api::<Workspace>();
+    let what = format!("the start held at {held_at} to end");
+    wait::until(&what, wait::USUAL, || async {
+        let lab = workspaces.get(NAME).await.map_err(|error| error.to_string())?;
+        let status = lab.status.clone().unwrap_or_default();
+        if status.phase == Some(Phase::Running) && condition::holds(&status.conditions, AVAILABLE) {
+            Ok(lab)
+        } else {
+            Err(format!("{status:?}"))
+        }
+    })
+    .await
+}
+
+/// Whether this says that it is in use, and once.
+fn is_in_use(object: &impl ResourceExt) -> bool {
+    let finalizers = object.finalizers().iter();
+    finalizers.filter(|it| *it == names::IN_USE_FINALIZER).count() == 1
+}
+
+/// Begins a start that goes no further than to this step.
+async fn begin(step: &'static Step) -> anyhow::Result<Held> {
+    let scratch = Scratch::new("killed", &["alice"]).await?;
+    make_used(&scratch).await?;
     let hold = Hold::on(&scratch, step.group, step.version, step.resource).await?;
     let mut wanted = json!(workspace::echo(NAME)?);
     wanted["spec"]["storage"] = json!({"size": "100Mi"});
-    wanted["spec"]["executionProfileRef"] = json!("own");
+    for reference in ["templateRef", "managerRef", "executionProfileRef"] {
+        wanted["spec"][reference] = json!(scratch.namespace);
+    }
     wanted["spec"]["resources"] =
         json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "128Mi"}});
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
@@ -188,10 +261,7 @@ async fn all_met(
     let end = Instant::now() + wait::USUAL;
     while !waiting.is_empty() {
         for call in log.calls(|line| line.contains("\"killed-"))? {
-            waiting.retain(|one| {
-                let here = call.namespace == one.scratch.namespace && one.step.is_held(&call);
-                !(here && met(one.step, &call))
-            });
+            waiting.retain(|one| !(one.is_met_by(&call) && met(one.step, &call)));
         }
         let left: Vec<_> = waiting.iter().map(|one| one.step.resource).collect();
         ensure!(Instant::now() < end, "nobody was held at {left:?}");
@@ -201,6 +271,13 @@ async fn all_met(
 }
 
 impl Held {
+    /// Whether this call met the hold.
+    fn is_met_by(&self, call: &Call) -> bool {
+        let (own, at) = (&self.scratch.namespace, &call.namespace);
+        // What belongs to the whole cluster is called as the namespace.
+        self.step.is_held(call) && (at == own || (at.is_empty() && call.name == *own))
+    }
+
     /// Waits until everything that comes before the step is there, and nothing else.
     async fn partial(&self) -> anyhow::Result<Children> {
         let (resource, expected) = (self.step.resource, self.step.before());
@@ -226,23 +303,15 @@ impl Held {
             there,
         } = self;
         hold.lift().await?;
-        let workspaces = scratch.api::<Workspace>();
-        let running = workspace::reached(&workspaces, NAME, Phase::Running).await?;
-        let status = running.status.clone().unwrap_or_default();
         let resource = step.resource;
-        ensure!(
-            condition::holds(&status.conditions, AVAILABLE),
-            "{resource}: {status:?}"
-        );
+        let running = available(&scratch, resource).await?;
+        let status = running.status.clone().unwrap_or_default();
         let now = children(&scratch).await?;
         let (all, each): (BTreeSet<_>, bool) = (
             now.keys().copied().collect(),
             now.values().all(|uids| uids.len() == 1),
         );
-        let expected = STEPS.iter().map(|step| step.resource);
-        let expected: BTreeSet<_> = expected
-            .filter(|resource| !resource.ends_with("/status"))
-            .collect();
+        let expected: BTreeSet<_> = kinds().collect();
         ensure!(each && all == expected, "killed at {resource}: {now:?}");
         for (kind, before) in &there {
             ensure!(
@@ -264,7 +333,20 @@ impl Held {
             Some(&claim.owner_references()[0].uid) == running.uid().as_ref(),
             "{resource}: {claim:?}"
         );
-        scratch.finish().await
+        let (own, templates) = (
+            scratch.namespace.clone(),
+            Api::<WorkspaceTemplate>::all(cluster::admin().await?),
+        );
+        let (managers, profiles) = (managers().await?, scratch.api::<WorkspaceExecutionProfile>());
+        ensure!(
+            is_in_use(&templates.get(&own).await?)
+                && is_in_use(&managers.get(&own).await?)
+                && is_in_use(&profiles.get(&own).await?),
+            "{resource}: what it uses is not held"
+        );
+        template::finish(scratch).await?;
+        managers.delete(&own, &DeleteParams::default()).await?;
+        Ok(())
     }
 }
 
