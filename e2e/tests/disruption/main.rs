@@ -3,6 +3,7 @@
 mod another_build;
 mod away;
 mod defaults;
+mod grace;
 mod keys;
 mod load;
 mod outage;

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use super::{kill, replaced};
 
 /// Settings without their top-level key `key`, and with `value` for it.
-fn with(settings: &str, key: &str, value: &Value) -> String {
+pub(super) fn with(settings: &str, key: &str, value: &Value) -> String {
     let mut inside = false;
     let kept = settings.lines().filter(|line| {
         if !line.starts_with([' ', '#']) {
@@ -35,7 +35,8 @@ fn with(settings: &str, key: &str, value: &Value) -> String {
     format!("{}\n{key}: {value}\n", kept.join("\n"))
 }
 
-async fn settle_on(settings: &str) -> anyhow::Result<()> {
+/// Has the operator run with these settings.
+pub(super) async fn settle_on(settings: &str) -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let maps = Api::<ConfigMap>::namespaced(cluster::admin().await?, &environment.system_namespace);
     let patch = Patch::Merge(json!({"data": {"settings.yaml": settings}}));
@@ -43,6 +44,14 @@ async fn settle_on(settings: &str) -> anyhow::Result<()> {
     maps.patch(&name, &PatchParams::default(), &patch).await?;
     let killed = kill("operator").await?;
     replaced("operator", &killed).await
+}
+
+/// The settings that the installation has.
+pub(super) async fn usual() -> anyhow::Result<String> {
+    let environment = Environment::get()?;
+    let maps = Api::<ConfigMap>::namespaced(cluster::admin().await?, &environment.system_namespace);
+    let map = maps.get(&format!("{}-settings", environment.release)).await?;
+    Ok(map.data.unwrap_or_default()["settings.yaml"].clone())
 }
 
 async fn merge<K>(api: &Api<K>, name: &str, change: Value) -> anyhow::Result<()>
@@ -54,7 +63,7 @@ where
     Ok(())
 }
 
-async fn pod(scratch: &Scratch, name: &str) -> anyhow::Result<Pod> {
+pub(super) async fn pod(scratch: &Scratch, name: &str) -> anyhow::Result<Pod> {
     let of = ListParams::default().labels(&format!("{}={name}", names::WORKSPACE_LABEL));
     let mut pods = scratch.api::<Pod>().list(&of).await?.items;
     anyhow::ensure!(pods.len() == 1, "{} pods", pods.len());
@@ -79,9 +88,7 @@ async fn another_operator_with_other_settings_restarts_nobody_and_lists_nothing_
         workspace::reached(&workspaces, name, Phase::Running).await?;
         before.push(pod(&scratch, name).await?.uid());
     }
-    let maps = Api::<ConfigMap>::namespaced(cluster::admin().await?, &environment.system_namespace);
-    let map = maps.get(&format!("{}-settings", environment.release)).await?;
-    let usual = map.data.unwrap_or_default()["settings.yaml"].clone();
+    let usual = usual().await?;
     let other = with(&usual, "imageAliases", &json!({"uv": environment.images.echo}));
     let resources =
         json!({"requests": {"cpu": "20m", "memory": "40Mi"}, "limits": {"cpu": "700m", "memory": "300Mi"}});

@@ -1,0 +1,109 @@
+//! A pod that no node takes: for the grace that the settings leave to autoscalers it counts as starting, and after that as failed.
+
+use anyhow::Context as _;
+use api::{
+    Workspace,
+    condition::{self, DEGRADED, reason},
+    workspace::Phase,
+};
+use e2e::{
+    afterwards::and_in_any_case,
+    cluster::{self, Scratch},
+    wait, workspace,
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Node;
+use kube::{
+    Api, ResourceExt as _,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use super::upgrade::{pod, settle_on, usual, with};
+
+/// What a node has to be labelled with to take the pod.
+const ZONE: &str = "e2e.test/zone";
+/// The grace: long enough to be seen on a busy machine.
+const GRACE: SignedDuration = SignedDuration::from_secs(10);
+
+/// Waits until the workspace is in this phase because no node takes its pod.
+async fn unschedulable(workspaces: &Api<Workspace>, phase: Phase) -> anyhow::Result<Workspace> {
+    let what = format!("the workspace to be {phase:?} without a node");
+    wait::until(&what, wait::USUAL, || async {
+        let lab = workspaces.get("lab").await.map_err(|error| error.to_string())?;
+        let status = lab.status.clone().unwrap_or_default();
+        let because = status.reason.as_deref() == Some(reason::UNSCHEDULABLE);
+        if status.phase == Some(phase) && because && condition::holds(&status.conditions, DEGRADED) {
+            Ok(lab)
+        } else {
+            Err(format!("{status:?}"))
+        }
+    })
+    .await
+}
+
+/// Since when the scheduler has found no node for the workspace's pod.
+async fn unscheduled(scratch: &Scratch) -> anyhow::Result<Timestamp> {
+    let pod = pod(scratch, "lab").await?;
+    let conditions = pod.status.and_then(|status| status.conditions);
+    let mut conditions = conditions.into_iter().flatten();
+    let told = conditions.find(|it| it.type_ == "PodScheduled" && it.status == "False");
+    let since = told.and_then(|told| told.last_transition_time);
+    Ok(since.context("it has a node")?.0)
+}
+
+/// When the workspace's status was written last.
+fn told(workspace: &Workspace) -> anyhow::Result<Timestamp> {
+    let writes = workspace.managed_fields().iter();
+    let of_status = writes.filter(|entry| entry.subresource.as_deref() == Some("status"));
+    let last = of_status.filter_map(|entry| entry.time.as_ref()).max();
+    Ok(last.context("nobody wrote it")?.0)
+}
+
+async fn label(node: &str, zone: Value) -> anyhow::Result<()> {
+    let patch = Patch::Merge(json!({"metadata": {"labels": {ZONE: zone}}}));
+    let nodes = Api::<Node>::all(cluster::admin().await?);
+    nodes.patch(node, &PatchParams::default(), &patch).await?;
+    Ok(())
+}
+
+/// The operator with this grace finds no node for the pod, until `node` is labelled.
+async fn waits_for_a_node(scratch: &Scratch, settings: &str, node: &str) -> anyhow::Result<()> {
+    settle_on(settings).await?;
+    let workspaces = scratch.api::<Workspace>();
+    let mut lab = json!(workspace::echo("lab")?);
+    lab["spec"]["nodeSelector"] = json!({ZONE: scratch.namespace});
+    workspaces
+        .create(&PostParams::default(), &serde_json::from_value(lab)?)
+        .await?;
+    unschedulable(&workspaces, Phase::Starting).await?;
+    let before = pod(scratch, "lab").await?.uid();
+    let failed = unschedulable(&workspaces, Phase::Failed).await?;
+    let (since, told) = (unscheduled(scratch).await?, told(&failed)?);
+    anyhow::ensure!(told >= since + GRACE, "told at {told} of what began at {since}");
+    // Failed is a word, and not an end.
+    label(node, json!(scratch.namespace)).await?;
+    let running = workspace::reached(&workspaces, "lab", Phase::Running).await?;
+    let conditions = running.status.unwrap_or_default().conditions;
+    anyhow::ensure!(!condition::holds(&conditions, DEGRADED), "{conditions:?}");
+    anyhow::ensure!(pod(scratch, "lab").await?.uid() == before, "another pod");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pod_without_node_is_starting_for_the_grace_of_the_settings_then_failed_and_runs_once_a_node_fits()
+-> anyhow::Result<()> {
+    let _turn = super::TURN.lock().await;
+    let scratch = Scratch::new("grace", &[]).await?;
+    let operators = cluster::component_pods(cluster::admin().await?, "operator").await?;
+    let node = operators.into_iter().find_map(|pod| pod.spec?.node_name);
+    let node = node.context("no operator has a node")?;
+    let usual = usual().await?;
+    let short = with(&usual, "unschedulableGraceSeconds", &json!(GRACE.as_secs()));
+    let mend = async {
+        label(&node, Value::Null).await?;
+        settle_on(&usual).await
+    };
+    and_in_any_case(Box::pin(waits_for_a_node(&scratch, &short, &node)), mend).await?;
+    scratch.finish().await
+}
