@@ -2,18 +2,25 @@
 
 use std::collections::BTreeSet;
 
-use api::workspace::{DesiredStatus, Phase};
+use api::{
+    WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate,
+    names::IN_USE_FINALIZER,
+    workspace::{DesiredStatus, Phase},
+};
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet},
-    core::v1::{PersistentVolumeClaim, Pod, Service},
-    networking::v1::NetworkPolicy,
+    core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount},
+    networking::v1::{Ingress, NetworkPolicy},
 };
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use testkit::api_server::Life;
+use testkit::{api_server::Life, objects};
 
-use crate::stage::{Stage, run_id};
+use crate::{
+    routing::{custom, see},
+    stage::{Stage, run_id},
+};
 
 /// More calls than any of the stories below takes.
 const MANY: usize = 60;
@@ -32,10 +39,35 @@ async fn go_on(stage: &mut Stage) {
         if gone {
             return;
         }
+        see(stage);
         let _ = stage.pass().await;
         stage.cluster();
         stage.get_ready();
     }
+}
+
+/// `demo` with all that a start can take: a template, a manager whose route is an object, a profile with an account per workspace.
+fn with_all() -> Stage {
+    let stage = Stage::with_demo();
+    let own = json!({"serviceAccount": {"perWorkspace": {}}});
+    stage.server.put(&objects::template("t"));
+    stage.server.put(&custom("main", |_| {}));
+    stage.server.put(&objects::execution_profile("p", &own));
+    stage.edit_spec(|spec| {
+        spec["templateRef"] = json!("t");
+        spec["executionProfileRef"] = json!("p");
+    });
+    stage
+}
+
+/// How often the only object of this kind is held as in use.
+fn holds<K>(stage: &Stage) -> usize
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned,
+{
+    let all = stage.all::<K>();
+    let finalizers = all.iter().flat_map(ResourceExt::finalizers);
+    finalizers.filter(|it| *it == IN_USE_FINALIZER).count()
 }
 
 /// Lets operators die at each call in turn, done or not, while they work on what `prepare` left them.
@@ -62,8 +94,13 @@ async fn with_every_death<F: Future<Output = Stage>>(prepare: impl Fn() -> F, ch
 #[tokio::test]
 async fn an_operator_that_dies_at_any_call_of_a_start_leaves_one_of_each_child() {
     with_every_death(
-        || async { Stage::with_demo() },
+        || async { with_all() },
         |stage, life| {
+            assert_eq!(holds::<WorkspaceTemplate>(stage), 1, "{life:?}");
+            assert_eq!(holds::<WorkspaceManager>(stage), 1, "{life:?}");
+            assert_eq!(holds::<WorkspaceExecutionProfile>(stage), 1, "{life:?}");
+            assert_eq!(uids::<ServiceAccount>(stage).len(), 1, "{life:?}");
+            assert_eq!(uids::<Ingress>(stage).len(), 1, "{life:?}");
             assert_eq!(uids::<PersistentVolumeClaim>(stage).len(), 1, "{life:?}");
             assert_eq!(uids::<Service>(stage).len(), 1, "{life:?}");
             assert_eq!(uids::<NetworkPolicy>(stage).len(), 1, "{life:?}");
