@@ -152,7 +152,9 @@ fn orphaned(world: &World) -> Evidence {
         return NONE;
     };
     let message = format!(
-        "Somebody deleted the Deployment {} and left its ReplicaSet {left}, as --cascade=orphan has it. Its pod runs until the          ReplicaSet is deleted, and no other run begins before that: two pods must not write to one disk. Once nobody needs the          pod: kubectl delete -n {} replicaset/{left}.",
+        "Somebody deleted the Deployment {} and left its ReplicaSet {left}, as --cascade=orphan has it. Its pod runs until the \
+         ReplicaSet is deleted, and no other run begins before that: two pods must not write to one disk. Once nobody needs the \
+         pod: kubectl delete -n {} replicaset/{left}.",
         world.identity.child_name(),
         world.identity.namespace,
         left = left.name_any(),
