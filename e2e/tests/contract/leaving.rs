@@ -119,7 +119,7 @@ impl Story {
         Ok(())
     }
 
-    async fn is_told(self) -> anyhow::Result<()> {
+    async fn told(self) -> anyhow::Result<()> {
         let workspaces = self.scratch.api::<Workspace>();
         self.make(json!([THEIRS])).await?;
         let mut user = json!(workspace::echo("user")?);
@@ -204,10 +204,10 @@ impl Story {
 
 #[tokio::test]
 async fn a_manager_that_is_being_deleted_takes_nobody_in_and_whoever_uses_it_goes_on() -> anyhow::Result<()> {
-    Box::pin(Story::manager().await?.is_told()).await
+    Box::pin(Story::manager().await?.told()).await
 }
 
 #[tokio::test]
 async fn a_profile_that_is_being_deleted_takes_nobody_in_and_whoever_uses_it_goes_on() -> anyhow::Result<()> {
-    Box::pin(Story::profile().await?.is_told()).await
+    Box::pin(Story::profile().await?.told()).await
 }

@@ -46,10 +46,11 @@ async fn operator() -> anyhow::Result<Client> {
 }
 
 fn refused<T: std::fmt::Debug>(result: kube::Result<T>, told: &str) {
-    match result {
-        Err(kube::Error::Api(status)) if status.code == 403 && status.message.contains(told) => {}
-        other => panic!("expected a refusal ({told}), got {other:?}"),
-    }
+    let is_told = |error: &kube::Error| matches!(error, kube::Error::Api(it) if it.code == 403 && it.message.contains(told));
+    assert!(
+        result.as_ref().is_err_and(is_told),
+        "expected a refusal ({told}), got {result:?}"
+    );
 }
 
 const NAMES: &str = "objects whose name begins with workspace-";
@@ -74,8 +75,10 @@ async fn the_operators_account_writes_its_own_kind_of_objects_and_no_others() ->
     // An apply and a deletion are bounded as well.
     let system = Api::<Deployment>::namespaced(operator.clone(), &environment.system_namespace);
     let gateway = format!("{}-gateway", environment.release);
-    let mut params = DeleteParams::default();
-    params.dry_run = true;
+    let params = DeleteParams {
+        dry_run: true,
+        ..DeleteParams::default()
+    };
     refused(system.delete(&gateway, &params).await, NAMESPACES);
     let keys = Api::<ConfigMap>::namespaced(operator.clone(), &environment.system_namespace);
     let mut apply = PatchParams::apply("test").force();
@@ -106,8 +109,10 @@ async fn the_operators_account_writes_its_own_kind_of_objects_and_no_others() ->
         .create(&PostParams::default(), &claim)
         .await?;
     let claims = Api::<PersistentVolumeClaim>::namespaced(operator, &scratch.namespace);
-    let mut merge = PatchParams::default();
-    merge.dry_run = true;
+    let merge = PatchParams {
+        dry_run: true,
+        ..PatchParams::default()
+    };
     let patch = async |metadata: Value| {
         claims
             .patch("theirs", &merge, &Patch::Merge(json!({"metadata": metadata})))

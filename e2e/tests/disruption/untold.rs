@@ -69,10 +69,10 @@ async fn what_an_operator_did_not_live_to_tell_is_told_by_the_next_one_and_once(
     let end = tokio::time::Instant::now() + wait::USUAL;
     while refused < 2 {
         let calls = log.calls(|line| line.contains(&scratch.namespace))?;
-        let held = calls.iter().filter(|call| {
+        let more = calls.iter().filter(|call| {
             call.user == operator && call.resource == "events" && call.is_write() && call.code == 422
         });
-        refused += held.count();
+        refused += more.count();
         ensure!(tokio::time::Instant::now() < end, "{refused} Events were refused");
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
@@ -107,7 +107,7 @@ async fn what_an_operator_did_not_live_to_tell_is_told_by_the_next_one_and_once(
     let now = wait::until("the stop to be told", wait::USUAL, || async {
         let told = told(&events).await.map_err(|error| format!("{error:#}"))?;
         let is_told = reasons(&told).contains(&reason::STOPPED);
-        is_told.then_some(told).ok_or("not yet".to_owned())
+        is_told.then_some(told).ok_or_else(|| "not yet".to_owned())
     })
     .await?;
     let all = [reason::STARTING, reason::READY, reason::STOPPING, reason::STOPPED];

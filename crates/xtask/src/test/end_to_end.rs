@@ -12,6 +12,7 @@ use super::stages::Stage;
 use super::tests::{self, Test, Times};
 use crate::cluster;
 use crate::exec::{Cmd, cargo};
+use crate::paths::Paths;
 use crate::{apt, definitions};
 
 /// What the browser tests need: Chromium, its driver, and certutil, by which it is told whom to trust.
@@ -196,14 +197,20 @@ fn another_operator(run: &mut Run<'_>) -> anyhow::Result<PathBuf> {
     program(&messages, "example", "another_build")
 }
 
-/// Builds the suites and what helps them; cargo's messages about it.
-fn programs(run: &mut Run<'_>) -> anyhow::Result<String> {
-    let folder = run.paths.clone_root().join("e2e/tests");
+/// Names of the suites.
+pub(super) fn suites(paths: &Paths) -> anyhow::Result<Vec<String>> {
+    let folder = paths.clone_root().join("e2e/tests");
     let mut names = Vec::new();
     for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
         names.push(entry?.file_name().to_string_lossy().into_owned());
     }
     names.sort();
+    Ok(names)
+}
+
+/// Builds the suites and what helps them; cargo's messages about it.
+fn programs(run: &mut Run<'_>) -> anyhow::Result<String> {
+    let names = suites(run.paths)?;
     // What is chosen decides the features of dependencies: all crates, as for the unit tests.
     let mut build = vec!["test", "--workspace", "--no-run"];
     build.extend(names.iter().flat_map(|name| ["--test", name]));

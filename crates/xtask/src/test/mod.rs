@@ -133,7 +133,13 @@ fn lints(run: &mut Run<'_>) -> anyhow::Result<()> {
     run.cargo(
         &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
         &[],
-    )
+    )?;
+    // The end-to-end tests are none of those targets: `cargo test` is to leave them out.
+    let suites = end_to_end::suites(run.paths)?;
+    let mut lint = vec!["clippy", "--workspace"];
+    lint.extend(suites.iter().flat_map(|name| ["--test", name]));
+    lint.extend(["--", "-D", "warnings"]);
+    run.cargo(&lint, &[])
 }
 
 fn dependencies(run: &mut Run<'_>) -> anyhow::Result<()> {
