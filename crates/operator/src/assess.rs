@@ -21,7 +21,7 @@ use api::{
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{ResourceExt, runtime::events::Event};
-use rules::{Home, ValidWorkspace};
+use rules::ValidWorkspace;
 
 pub use self::rare::{farewell, unreadable};
 use self::{
@@ -162,15 +162,12 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
     }
 }
 
-/// The effective values; of a disk that exists its own class, which never changes, whatever is named today.
+/// The effective values. Where a class is named, of a disk that exists its own: it never changes, whatever is named today.
 fn resolved(valid: &ValidWorkspace, world: &World) -> Resolved {
     let mut resolved = valid.resolved();
-    if let (Home::Disk { .. }, Some(disk), Some(storage)) =
-        (&valid.home, world.own_claim(), &mut resolved.storage)
-    {
-        storage.class_name = class_of(disk)
-            .filter(|class| !class.is_empty())
-            .map(str::to_owned);
+    let named = resolved.storage.as_mut().and_then(|it| it.class_name.as_mut());
+    if let (Some(named), Some(has)) = (named, world.own_claim().and_then(class_of)) {
+        has.clone_into(named);
     }
     resolved
 }

@@ -19,12 +19,12 @@ const CONFIG_MAPS: &str = "configmaps";
 /// What becomes of an object that a profile names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Way {
-    /// Nodes pull images with it; no pod sees it.
-    Pull,
-    /// Pods see one key of it.
-    Key(String),
     /// Pods see all of it.
     Mount,
+    /// Pods see one key of it.
+    Key(String),
+    /// Nodes pull images with it; no pod sees it.
+    Pull,
 }
 
 impl Way {

@@ -108,11 +108,17 @@ pub(crate) fn opens(request: &Request, changes: &Changes) -> bool {
     let Some(stored) = &request.old else {
         return false;
     };
-    let owner = names::owner(&stored.metadata);
-    let is_handed_over = owner != names::owner(&request.object.metadata);
     // Unset, the template decides.
     let may_open = request.object.data["spec"]["accessType"] != "OwnerOnly";
-    owner != Some(request.user_name()) && (is_handed_over || may_open && changes.spec.contains("accessType"))
+    names::owner(&stored.metadata) != Some(request.user_name())
+        && (hands_over(request) || may_open && changes.spec.contains("accessType"))
+}
+
+/// Whether a stored workspace gets another owner.
+pub(crate) fn hands_over(request: &Request) -> bool {
+    let owner = names::owner(&request.object.metadata);
+    let stored = request.old.as_ref();
+    stored.is_some_and(|stored| names::owner(&stored.metadata) != owner)
 }
 
 /// The template, a manager that the workspace names itself, and the effective profile unless the template names it.

@@ -62,7 +62,8 @@ pub(crate) async fn judge(
     };
     found.extend(referred.judge(request, changes, &workspace, settings));
     // Many calls, perhaps: only for what would be stored.
-    let may_read_more = (all || usage::opens(request, changes)) && !request.is_refused;
+    let may_read_more = all || usage::opens(request, changes) || usage::hands_over(request);
+    let may_read_more = may_read_more && !request.is_refused;
     if may_read_more && !by_us && found.forbidden.is_empty() && found.invalid.is_empty() {
         let known = reach::Known {
             template: referred.template.as_ref(),

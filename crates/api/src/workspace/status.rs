@@ -176,7 +176,7 @@ pub struct ResolvedStorage {
     /// Existing claim that is the home, if one is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_name: Option<String>,
-    /// Storage class of the disk; before there is one, the class that is named, if any is.
+    /// Storage class, if one is named: that of the disk, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class_name: Option<String>,
     /// Where it appears in the container.
