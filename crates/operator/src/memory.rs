@@ -6,7 +6,7 @@
 mod told;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -37,6 +37,7 @@ pub struct Memory {
     deployments: Mutex<HashMap<String, Written>>,
     statuses: Mutex<HashMap<String, (Version, WorkspaceStatus)>>,
     quiet: Mutex<HashMap<String, Generation>>,
+    begun: Mutex<HashSet<String>>,
     ended: Mutex<HashMap<String, Generation>>,
     released: Mutex<HashMap<String, String>>,
     removed: Mutex<HashMap<String, Removed>>,
@@ -150,6 +151,7 @@ impl Memory {
 
     /// Remembers that it was made sure, with this Deployment, that no pod is there and none can come.
     pub fn is_quiet(&self, workspace: &str, deployment: Option<&Deployment>) {
+        lock(&self.begun).remove(workspace);
         lock(&self.quiet).insert(workspace.to_owned(), generation(deployment));
     }
 
@@ -168,6 +170,13 @@ impl Memory {
     /// Forgets that no pod can come: a Deployment that makes one is about to be written, whatever is heard of it.
     pub fn begins(&self, workspace: &str) {
         lock(&self.quiet).remove(workspace);
+        lock(&self.begun).insert(workspace.to_owned());
+    }
+
+    /// Whether a Deployment was about to be written, and it was not made sure since that no pod can come: not even a workspace without
+    /// status is new then.
+    pub fn has_begun(&self, workspace: &str) -> bool {
+        lock(&self.begun).contains(workspace)
     }
 
     /// Remembers that we told this Deployment to run no pod, and in which state of its spec it was after that.
@@ -255,6 +264,7 @@ impl Memory {
         lock(&self.deployments).clear();
         lock(&self.statuses).clear();
         lock(&self.quiet).clear();
+        lock(&self.begun).clear();
         lock(&self.ended).clear();
         lock(&self.released).clear();
         lock(&self.removed).clear();
@@ -265,6 +275,7 @@ impl Memory {
         lock(&self.deployments).remove(workspace);
         lock(&self.statuses).remove(workspace);
         lock(&self.quiet).remove(workspace);
+        lock(&self.begun).remove(workspace);
         lock(&self.ended).remove(workspace);
         lock(&self.released).remove(workspace);
         lock(&self.removed).remove(workspace);

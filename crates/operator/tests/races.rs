@@ -213,15 +213,19 @@ async fn a_deployment_deleted_before_its_pod_is_shown_is_not_followed_by_one_wit
 
 #[tokio::test(start_paused = true)]
 async fn a_deployment_of_which_nothing_was_heard_and_that_is_gone_is_not_followed_by_one_with_a_second_pod() {
-    let mut stage = Stage::with_demo();
-    stage.set(DesiredStatus::Stopped);
-    stage.pass().await.unwrap();
-    stage.set(DesiredStatus::Running);
-    let unanswered = Hindrance::Unanswered(Duration::ZERO);
-    stage.server.hinder(Method::POST, "deployments", unanswered);
-    stage.pass().await.unwrap_err();
-    stage.cluster();
-    no_second_pod_comes_beside_that_of_a_deployment_that_is_gone(&mut stage).await;
+    for was_stopped in [true, false] {
+        let mut stage = Stage::with_demo();
+        if was_stopped {
+            stage.set(DesiredStatus::Stopped);
+            stage.pass().await.unwrap();
+            stage.set(DesiredStatus::Running);
+        }
+        let unanswered = Hindrance::Unanswered(Duration::ZERO);
+        stage.server.hinder(Method::POST, "deployments", unanswered);
+        stage.pass().await.unwrap_err();
+        stage.cluster();
+        no_second_pod_comes_beside_that_of_a_deployment_that_is_gone(&mut stage).await;
+    }
 }
 
 #[tokio::test]

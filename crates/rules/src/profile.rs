@@ -30,8 +30,8 @@ impl ExecutionProfile {
     }
 }
 
-/// The profile as it is for `workspace`. Its variables are only those that the author of a workspace has no say in: neither what
-/// it sets in `spec.variables` nor the name that it gives itself may choose an identity.
+/// The profile as it is for `workspace`. Its variables are only those that an owner has no say in: neither what a workspace sets in
+/// `spec.variables` nor the name that it gives itself may choose an identity. Who the owner is, says whoever may (docs/rights.md).
 pub(crate) fn of(
     workspace: &Workspace,
     profile: &WorkspaceExecutionProfile,

@@ -11,7 +11,8 @@ mod scope;
 use serde_json::{Map, Value};
 
 use crate::violation::Violation;
-use scan::{Part, parts};
+pub(crate) use scan::Part;
+use scan::parts;
 pub use scope::{Scope, is_built_in, is_name};
 
 /// Longest text after expansion, in bytes: as long as the longest value of an environment variable.
@@ -150,6 +151,11 @@ pub fn names_in<'a>(text: &'a str, is_key: &dyn Fn(&str) -> bool) -> Vec<&'a str
             Part::Text(_) | Part::Escaped(_) => None,
         })
         .collect()
+}
+
+/// `text` in pieces; a variable is what has a dotted name.
+pub(crate) fn pieces(text: &str) -> impl Iterator<Item = Part<'_>> {
+    parts(text, &|_| false)
 }
 
 struct Walk<'a> {

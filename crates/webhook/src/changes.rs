@@ -29,8 +29,8 @@ pub(crate) struct Changes {
     pub(crate) finalizers_removed: BTreeSet<String>,
     /// Whether owner references differ.
     pub(crate) owner_references: bool,
-    /// Whether it is noted otherwise who manages which field, apart from those of subresources: an apply that says nothing new makes
-    /// its sender one who has a say in all of it.
+    /// Whether it is noted otherwise who manages which field: an apply that says nothing new makes its sender one who has a say in all
+    /// of it.
     pub(crate) managers: bool,
 }
 
@@ -117,16 +117,23 @@ impl Changes {
 }
 
 /// Who manages which fields, without the times.
-fn managers(metadata: &ObjectMeta) -> Vec<(Option<&str>, Option<&str>, Option<&Value>)> {
-    let entries = metadata.managed_fields.iter().flatten();
-    let mut entries: Vec<_> = entries
-        .filter(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty())
+fn managers(metadata: &ObjectMeta) -> Vec<([Option<&str>; 4], Option<&Value>)> {
+    let mut entries: Vec<_> = metadata
+        .managed_fields
+        .iter()
+        .flatten()
         .map(|entry| {
+            let names = [
+                &entry.manager,
+                &entry.operation,
+                &entry.subresource,
+                &entry.api_version,
+            ];
             let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
-            (entry.manager.as_deref(), entry.operation.as_deref(), fields)
+            (names.map(Option::as_deref), fields)
         })
         .collect();
-    entries.sort_unstable_by_key(|(manager, operation, _)| (*manager, *operation));
+    entries.sort_unstable_by_key(|(names, _)| *names);
     entries
 }
 
@@ -174,9 +181,7 @@ mod tests {
             json!({"metadata": {"resourceVersion": "1", "generation": 1}, "status": {"phase": "Running"}}),
         );
         let new = object(json!({
-            "metadata": {"resourceVersion": "2", "generation": 2, "annotations": {}, "managedFields": [
-                {"manager": "x", "operation": "Update", "subresource": "status", "fieldsV1": {"f:status": {}}}
-            ]}
+            "metadata": {"resourceVersion": "2", "generation": 2, "annotations": {}}
         }));
         assert_eq!(Changes::between(&old, &new), Changes::default());
     }
@@ -192,6 +197,7 @@ mod tests {
         for new in [
             json!([entry("a", first), entry("b", first), entry("x", first)]),
             json!([entry("a", first)]),
+            json!([entry("a", first), entry("b", first), {"manager": "x", "subresource": "status", "fieldsV1": {"f:spec": {}}}]),
             json!([]),
         ] {
             assert_eq!(

@@ -30,6 +30,7 @@ pub(super) async fn certain(
         }
         Recalled::Nothing | Recalled::Unseen => {}
     }
+    let new = new && !memory.has_begun(&key);
     let mut known = (new && world.deployment.is_none() && world.is_quiet())
         || memory.was_quiet(&key, world.deployment.as_deref());
     if unseen || doubtful(&world, known) {

@@ -1,13 +1,11 @@
 //! Where a manager's manifests and URL put requests -> what workspaces of one name in two namespaces would share, so that one
 //! takes the other's requests (pure).
 
-use std::ops::Range;
-
 use api::WorkspaceManager;
 use api::manager::RoutingMode;
 use serde_json::Value;
 
-use crate::variables;
+use crate::variables::{self, Part};
 use crate::violation::Violation;
 
 /// Variables that namesakes have in common.
@@ -53,29 +51,31 @@ fn tells_apart(text: &str, manager: &WorkspaceManager) -> bool {
         RoutingMode::Subdomain => "workspace.host",
         RoutingMode::Path => "workspace.basePath",
     };
-    let names_both = used.contains(&"workspace.namespace") && SHARED.iter().any(|name| used.contains(name));
-    names_both && stand_apart(text) || used.contains(&own) || used.contains(&"workspace.uid")
+    stand_apart(text) || used.contains(&own) || used.contains(&"workspace.uid")
 }
 
-/// Whether the text holds namespace and name, and between them what neither can hold: with `-`, `a-b` in `c` is `a` in `b-c`.
+/// Whether the text holds namespace and name, and between them, as it is written, what neither can hold: with `-`, `a-b` in `c` is `a`
+/// in `b-c`.
 fn stand_apart(text: &str) -> bool {
-    let places = |name: &str| -> Vec<Range<usize>> {
-        let written = format!("{{{name}}}");
-        text.match_indices(&written)
-            .map(|(start, _)| start..start + written.len())
+    let pieces: Vec<_> = variables::pieces(text).collect();
+    let places = |is_it: &dyn Fn(&str) -> bool| -> Vec<usize> {
+        let places = pieces.iter().enumerate();
+        places
+            .filter(|(_, piece)| matches!(piece, Part::Variable(name) if is_it(name)))
+            .map(|(place, _)| place)
             .collect()
     };
-    let names: Vec<_> = SHARED.iter().flat_map(|name| places(name)).collect();
-    places("workspace.namespace").iter().any(|namespace| {
-        names.iter().any(|name| {
-            let between = if name.start < namespace.start {
-                name.end..namespace.start
-            } else {
-                namespace.end..name.start
-            };
-            text[between].contains(['.', '/'])
+    let names = places(&|name| SHARED.contains(&name));
+    let divides = |piece: &Part<'_>| matches!(piece, Part::Text(text) if text.contains(['.', '/']));
+    places(&|name| name == "workspace.namespace")
+        .into_iter()
+        .any(|namespace| {
+            names.iter().any(|name| {
+                pieces[namespace.min(*name)..namespace.max(*name)]
+                    .iter()
+                    .any(divides)
+            })
         })
-    })
 }
 
 /// Of Ingress, IngressRoute, HTTPRoute and their like. `keys`: of the object around, and of the value in it.

@@ -281,6 +281,9 @@ fn a_host_or_path_that_namesakes_of_two_namespaces_would_share_is_refused() {
         // `a-b` in `c`, and `a` in `b-c`.
         "{workspace.name}-{workspace.namespace}.b.org",
         "{workspace.namespace}{service.name}.b.org",
+        // `a` in `443-b`, and `a-443` in `b`.
+        "{workspace.name}-{routing.port}-{workspace.namespace}.b.org",
+        "{workspace.name}-x{{workspace.namespace}}.b.org",
     ] {
         let found = with(host, "/");
         for field in ["spec.rules[0].host", "spec.tls[0].hosts[0]"] {

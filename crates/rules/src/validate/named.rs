@@ -302,7 +302,8 @@ fn another(requester: Requester, workspace: &Workspace) -> Workspace {
     other.metadata.name = Some(MARK.to_string());
     if requester == Requester::Other {
         let annotations = other.metadata.annotations.get_or_insert_default();
-        annotations.insert(CREATED_BY.to_owned(), MARK.to_string());
+        // Another one than the name's: they may be keys of one map.
+        annotations.insert(CREATED_BY.to_owned(), format!("{MARK}owner"));
     }
     let spec = &mut other.spec;
     for (index, value) in spec.variables.values_mut().enumerate() {

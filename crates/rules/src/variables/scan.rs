@@ -2,7 +2,7 @@
 
 /// A piece of a text.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Part<'a> {
+pub(crate) enum Part<'a> {
     /// As it stands.
     Text(&'a str),
     /// `{name}`.
