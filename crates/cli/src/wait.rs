@@ -5,6 +5,7 @@ use std::io::Write;
 
 use api::Workspace;
 use api::condition::{self, AVAILABLE, DEGRADED, VALID, reason};
+use api::workspace::Phase;
 use futures::StreamExt as _;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::Status;
@@ -130,7 +131,9 @@ fn progress(workspace: &Workspace) -> Progress {
         condition::find(&status.conditions, type_)
             .filter(|condition| condition.status == value && condition.observed_generation >= generation)
     };
-    if let Some(condition) = find(VALID, "False").or_else(|| find(DEGRADED, "True")) {
+    // What may pass by itself, such as a pod for which a node is still to come, leaves it on its way.
+    let failed = find(DEGRADED, "True").filter(|_| status.phase != Some(Phase::Starting));
+    if let Some(condition) = find(VALID, "False").or(failed) {
         return Progress::Failed {
             reason: condition.reason.clone(),
             message: condition.message.clone(),
@@ -203,6 +206,21 @@ mod tests {
         assert_eq!(state(2, with(2, Some("https://x"))), Progress::Available);
         assert_ne!(state(2, with(1, Some("https://x"))), Progress::Available);
         assert_ne!(state(2, with(2, None)), Progress::Available);
+    }
+
+    #[test]
+    fn what_may_pass_by_itself_is_waited_for() {
+        let with = |phase: &str| {
+            state(
+                1,
+                json!({"phase": phase, "reason": "Unschedulable", "message": "no node", "conditions": [condition(DEGRADED, "True", 1)]}),
+            )
+        };
+        assert_eq!(
+            with("Starting"),
+            Progress::NotYet("Starting: Unschedulable: no node".into())
+        );
+        assert!(matches!(with("Failed"), Progress::Failed { .. }));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use api::WorkspaceStatus;
 use k8s_openapi::{
-    api::core::v1::{ContainerState, ContainerStatus, Pod},
+    api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod},
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
@@ -36,13 +36,26 @@ pub fn first_start(world: &World) -> Option<Time> {
 
 /// Whether a container of the pod has ever started.
 pub fn has_run(pod: &Pod) -> bool {
+    let mut containers = containers(pod).peekable();
+    if containers.peek().is_some() {
+        return containers.any(ran);
+    }
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Running" | "Succeeded"))
-        || containers(pod).any(|container| {
-            let states = [&container.state, &container.last_state];
-            let ran = |state: &ContainerState| state.running.is_some() || state.terminated.is_some();
-            container.restart_count > 0 || states.into_iter().flatten().any(ran)
-        })
+}
+
+/// Whether a container has ever started. One that could not be made counts as ended and tried again, in a pod that runs.
+fn ran(container: &ContainerStatus) -> bool {
+    let states = [&container.state, &container.last_state].into_iter().flatten();
+    let runs = states.clone().any(|state| state.running.is_some());
+    let mut ends = states.filter_map(|state| state.terminated.as_ref()).peekable();
+    let tried_again = container.restart_count > 0 && ends.peek().is_none();
+    runs || tried_again || ends.any(began)
+}
+
+/// The kubelet has a container that never started end with the beginning of all times.
+fn began(end: &ContainerStateTerminated) -> bool {
+    end.started_at.as_ref().is_none_or(|time| time.0.as_second() > 0)
 }
 
 fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
@@ -57,7 +70,8 @@ fn started(container: &ContainerStatus) -> Option<Time> {
     let of = |state: &Option<ContainerState>| {
         let state = state.as_ref()?;
         let running = state.running.as_ref().and_then(|it| it.started_at.clone());
-        running.or_else(|| state.terminated.as_ref()?.started_at.clone())
+        let ended = state.terminated.as_ref().filter(|end| began(end));
+        running.or_else(|| ended?.started_at.clone())
     };
     [of(&container.last_state), of(&container.state)]
         .into_iter()
@@ -113,6 +127,28 @@ mod tests {
             assert!(has_begun(None, &with(&status)), "{status}");
             assert!(first_start(&with(&status)).is_some(), "{status}");
         }
+    }
+
+    #[test]
+    fn a_container_that_could_not_be_made_has_not_begun_however_often_it_was_tried() {
+        let never = json!({"terminated": {"reason": "StartError", "exitCode": 128, "startedAt": "1970-01-01T00:00:00Z"}});
+        let waiting = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+        let status = |state: &Value, last: &Value| {
+            json!({"phase": "Running", "containerStatuses": [{
+                "name": "workspace", "ready": false, "restartCount": 2, "image": "", "imageID": "", "state": state, "lastState": last,
+            }]})
+        };
+        for status in [
+            status(&never, &json!({})),
+            status(&waiting, &never),
+            status(&never, &never),
+        ] {
+            assert!(!has_begun(None, &with(&status)), "{status}");
+            assert_eq!(first_start(&with(&status)), None);
+        }
+        let once = json!({"terminated": {"exitCode": 1, "startedAt": "2026-01-01T00:00:04Z"}});
+        let begun = with(&status(&never, &once));
+        assert!(has_begun(None, &begun) && first_start(&begun).unwrap().0.as_second() > 0);
     }
 
     #[test]

@@ -155,7 +155,7 @@ pub fn names_in<'a>(text: &'a str, is_key: &dyn Fn(&str) -> bool) -> Vec<&'a str
 
 /// `text` in pieces; a variable is what has a dotted name.
 pub(crate) fn pieces(text: &str) -> impl Iterator<Item = Part<'_>> {
-    parts(text, &|_| false)
+    parts(text, &|name| name.contains('.'))
 }
 
 struct Walk<'a> {

@@ -17,6 +17,8 @@ use crate::usage;
 
 /// Most objects for which one request asks: each is a call to the API server.
 const MAX_ASKED: usize = 32;
+/// The field that names what a template reads, where no value of the workspace's own takes part in its name.
+const TEMPLATE: &str = "spec.templateRef";
 /// Calls of one request at the same time.
 const AT_ONCE: usize = 8;
 
@@ -100,8 +102,13 @@ pub(crate) async fn out_of_reach(
 }
 
 fn beyond(field: String, right: Right) -> Violation {
+    let way_out = if field == TEMPLATE {
+        ", and the template has the pod read it: choose another template, or another name for the workspace, have its owner do this"
+    } else {
+        ": leave it out"
+    };
     let rule = format!(
-        "is out of your reach: leave it out, or ask an administrator for the verb {} on it ({})",
+        "is out of your reach{way_out}, or ask an administrator for the verb {} on it ({})",
         right.verb, right.resource
     );
     Violation::new(field, right.name, rule)

@@ -199,7 +199,7 @@ reasons! {
         "Leave the Deployment alone: spec.desiredStatus starts and stops the workspace.";
     REPLICA_SET_ORPHANED = "ReplicaSetOrphaned", "Degraded=True",
         "Somebody deleted the Deployment and left its ReplicaSet (`kubectl delete --cascade=orphan`). Its pod runs on, idle or not, nobody reaches it, and no other run begins: two pods must not write to one disk. The workspace neither stops nor goes before that ReplicaSet is gone.",
-        "Delete the ReplicaSet, as the message says: the pod ends, and the workspace goes on by itself. Leave the Deployment alone: spec.desiredStatus starts and stops the workspace.";
+        "Have an administrator delete the ReplicaSet, as the message says: the pod ends, and the workspace goes on by itself. Leave the Deployment alone: spec.desiredStatus starts and stops the workspace.";
     NAME_CONFLICT = "NameConflict", "Degraded=True",
         "The name of a child is taken by an object that is not this workspace's.",
         "Delete or rename that object, or create the workspace under another name.";

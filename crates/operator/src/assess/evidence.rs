@@ -154,7 +154,7 @@ fn orphaned(world: &World) -> Evidence {
     let message = format!(
         "Somebody deleted the Deployment {} and left its ReplicaSet {left}, as --cascade=orphan has it. Its pod runs until the \
          ReplicaSet is deleted, and no other run begins before that: two pods must not write to one disk. Once nobody needs the \
-         pod: kubectl delete -n {} replicaset/{left}.",
+         pod, have an administrator delete it: kubectl delete -n {} replicaset/{left}.",
         world.identity.child_name(),
         world.identity.namespace,
         left = left.name_any(),
