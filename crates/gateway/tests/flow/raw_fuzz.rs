@@ -189,12 +189,17 @@ impl Site {
     /// Why these bytes must not pass, whatever is made of them.
     fn objection(&self, bytes: &[u8]) -> Option<&'static str> {
         let text = String::from_utf8_lossy(bytes);
-        let mut valid = self.carried.iter().filter_map(|carried| carried.valid.as_ref());
-        let Some((_, name)) = valid.find(|(ticket, _)| text.contains(ticket.as_str())) else {
+        let valid = self.carried.iter().filter_map(|carried| carried.valid.as_ref());
+        // Of several requests in one stream each may bring a ticket.
+        let mut brought = valid
+            .filter(|(ticket, _)| text.contains(ticket.as_str()))
+            .peekable();
+        if brought.peek().is_none() {
             return Some("no valid ticket");
-        };
+        }
         let lower = text.to_ascii_lowercase();
-        (!lower.contains(name)).then_some("another workspace's ticket")
+        let fits = brought.any(|(_, name)| lower.contains(name));
+        (!fits).then_some("another workspace's ticket")
     }
 }
 

@@ -397,10 +397,19 @@ pub(crate) fn temporary_folder() -> PathBuf {
     folder
 }
 
+/// A port that nobody listens on, and that is given to nobody else: below those that the kernel chooses for itself (32768 and up on
+/// Linux), so that no connection takes it before the process listens for which it is meant.
 pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    const FIRST: usize = 20_000;
+    const COUNT: usize = 12_000;
+    static TAKEN: AtomicUsize = AtomicUsize::new(0);
+    // Where another process of tests begins, is somewhere else.
+    let begin = std::process::id() as usize * 64;
+    loop {
+        let number = begin + TAKEN.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(FIRST + number % COUNT).unwrap();
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
