@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use crate::review::Request;
 
+/// The path of finalizers.
+const FINALIZERS: &str = "metadata.finalizers";
 /// The path that [`Changes::paths`] has where nothing changes but who manages fields.
 pub(crate) const MANAGED_FIELDS: &str = "metadata.managedFields";
 
@@ -70,12 +72,8 @@ impl Changes {
     /// Whether finalizers disappear and nothing else happens.
     pub(crate) fn only_remove_finalizers(&self) -> bool {
         !self.finalizers_removed.is_empty()
-            && *self
-                == Self {
-                    finalizers_removed: self.finalizers_removed.clone(),
-                    managers: self.managers,
-                    ..Self::default()
-                }
+            && self.finalizers_added.is_empty()
+            && self.paths() == [FINALIZERS]
     }
 
     /// Whether anything changes besides the annotation `key`.
@@ -104,7 +102,7 @@ impl Changes {
         ));
         paths.extend(keys("metadata.labels", [&self.labels_set, &self.labels_removed]));
         if !(self.finalizers_added.is_empty() && self.finalizers_removed.is_empty()) {
-            paths.push("metadata.finalizers".to_owned());
+            paths.push(FINALIZERS.to_owned());
         }
         if self.owner_references {
             paths.push("metadata.ownerReferences".to_owned());

@@ -55,19 +55,15 @@ pub(crate) async fn refused(
     known: &Known<'_>,
     lookups: &Lookups,
 ) -> Result<Vec<Violation>, LookupError> {
-    let mut named = match known.targets(requester(request), workspace) {
+    let named = match known.targets(requester(request), workspace) {
         Ok(targets) => targets,
         Err(faults) => return Ok(faults),
     };
-    if !named.is_empty() {
-        let vouched = vouched(request, changes, workspace, known, lookups).await?;
-        named.retain(|target, _| !vouched.keys().any(|had| covers(had, target)));
+    if named.is_empty() {
+        return Ok(Vec::new());
     }
-    // One right is for all of an object.
-    let mut new = BTreeMap::new();
-    for ((resource, name, _), field) in named {
-        new.entry((resource, name)).or_insert(field);
-    }
+    let vouched = vouched(request, changes, workspace, known, lookups).await?;
+    let new = unvouched(named, &vouched, Part::covers);
     if new.len() > MAX_ASKED {
         let rule = format!(
             "names {} Secrets, ConfigMaps and claims at once for which you have to be asked, more than the maximum {MAX_ASKED}: \
@@ -82,9 +78,20 @@ pub(crate) async fn refused(
     out_of_reach(request, asked, lookups).await
 }
 
-/// Whether what was seen before is as much as what is to be seen.
-fn covers(had: &(Resource, String, Part), wanted: &(Resource, String, Part)) -> bool {
-    (had.0, &had.1) == (wanted.0, &wanted.1) && had.2.covers(&wanted.2)
+/// The objects of which more is named than before, with the field that names each first: one right is for all of an object.
+pub(crate) fn unvouched<R: Ord, P>(
+    named: BTreeMap<(R, String, P), String>,
+    vouched: &BTreeMap<(R, String, P), String>,
+    covers: impl Fn(&P, &P) -> bool,
+) -> BTreeMap<(R, String), String> {
+    let mut new = BTreeMap::new();
+    for ((resource, name, part), field) in named {
+        let mut had = vouched.keys();
+        if !had.any(|(kind, had, seen)| *kind == resource && *had == name && covers(seen, &part)) {
+            new.entry((resource, name)).or_insert(field);
+        }
+    }
+    new
 }
 
 /// One violation for each right that the requester does not hold, at the field that needs it.

@@ -45,17 +45,7 @@ pub(crate) async fn out_of_reach(
     // What cannot be read vouches for nothing.
     let known = request.old.as_ref().and_then(read).unwrap_or_default();
     let new = read(&request.object).unwrap_or_default();
-    let vouched = |(resource, name, way): &(&str, String, Way)| {
-        known
-            .keys()
-            .any(|(known, named, had)| known == resource && named == name && had.covers(way))
-    };
-    // One right is for all of an object.
-    let mut newly = BTreeMap::new();
-    for ((resource, name, _), field) in new.into_iter().filter(|(target, _)| !vouched(target)) {
-        newly.entry((resource, name)).or_insert(field);
-    }
-    let asked: Vec<(Right, String)> = newly
+    let asked: Vec<(Right, String)> = reach::unvouched(new, &known, Way::covers)
         .into_iter()
         .map(|((resource, name), field)| (right(request, resource, name), field))
         .collect();

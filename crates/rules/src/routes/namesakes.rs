@@ -57,25 +57,19 @@ fn tells_apart(text: &str, manager: &WorkspaceManager) -> bool {
 /// Whether the text holds namespace and name, and between them, as it is written, what neither can hold: with `-`, `a-b` in `c` is `a`
 /// in `b-c`.
 fn stand_apart(text: &str) -> bool {
-    let pieces: Vec<_> = variables::pieces(text).collect();
-    let places = |is_it: &dyn Fn(&str) -> bool| -> Vec<usize> {
-        let places = pieces.iter().enumerate();
-        places
-            .filter(|(_, piece)| matches!(piece, Part::Variable(name) if is_it(name)))
-            .map(|(place, _)| place)
-            .collect()
-    };
-    let names = places(&|name| SHARED.contains(&name));
-    let divides = |piece: &Part<'_>| matches!(piece, Part::Text(text) if text.contains(['.', '/']));
-    places(&|name| name == "workspace.namespace")
-        .into_iter()
-        .any(|namespace| {
-            names.iter().any(|name| {
-                pieces[namespace.min(*name)..namespace.max(*name)]
-                    .iter()
-                    .any(divides)
-            })
-        })
+    // How much of that stands before each.
+    let (mut names, mut namespaces, mut before) = (Vec::new(), Vec::new(), 0);
+    for piece in variables::pieces(text) {
+        match piece {
+            Part::Text(text) if text.contains(['.', '/']) => before += 1,
+            Part::Variable("workspace.namespace") => namespaces.push(before),
+            Part::Variable(name) if SHARED.contains(&name) => names.push(before),
+            Part::Text(_) | Part::Variable(_) | Part::Escaped(_) => {}
+        }
+    }
+    names
+        .iter()
+        .any(|name| namespaces.iter().any(|namespace| namespace != name))
 }
 
 /// Of Ingress, IngressRoute, HTTPRoute and their like. `keys`: of the object around, and of the value in it.

@@ -7,11 +7,20 @@ use super::{
     *,
 };
 
-#[tokio::test]
-async fn templates_are_judged_alike_by_definition_and_webhook() -> anyhow::Result<()> {
+/// Has so many templates judged, whose specs this makes.
+async fn agree(usual: u64, all: usize, spec: impl Fn(&mut Chance) -> Value) -> anyhow::Result<()> {
     let client = cluster::admin().await?;
     let api = Api::all_with(unasked().await?, &ApiResource::erase::<WorkspaceTemplate>(&()));
-    let mut chance = Chance::new(0x5eed_0001);
+    let mut chance = Chance::new(usual);
+    let object = |_| json!({"metadata": {"name": "e2e-agreement"}, "spec": spec(&mut chance)});
+    let objects = (0..all).map(object).collect();
+    let admitted = all_agree::<WorkspaceTemplate>(&api, &client, objects).await?;
+    both_came_up(admitted, all);
+    Ok(())
+}
+
+#[tokio::test]
+async fn templates_are_judged_alike_by_definition_and_webhook() -> anyhow::Result<()> {
     let cpu = ["500m", "0.5", "1", "1000m", "1500m", "2", "2e0"]
         .map(Value::from)
         .to_vec();
@@ -19,9 +28,7 @@ async fn templates_are_judged_alike_by_definition_and_webhook() -> anyhow::Resul
         .map(Value::from)
         .to_vec();
     let gpus = vec![json!(0), json!(1), json!("2")];
-    let all = 150;
-    let mut objects = Vec::new();
-    for _ in 0..all {
+    agree(0x5eed_0001, 150, |chance| {
         let mut spec = chance.object(&[
             (
                 "allowedImages",
@@ -39,13 +46,9 @@ async fn templates_are_judged_alike_by_definition_and_webhook() -> anyhow::Resul
             let range = |chance: &mut Chance, values: &Vec<Value>| {
                 chance.object(&[("min", values[..3].to_vec()), ("max", values.clone())])
             };
-            let bounds = [
-                range(&mut chance, &cpu),
-                range(&mut chance, &memory),
-                range(&mut chance, &gpus),
-            ];
+            let bounds = [range(chance, &cpu), range(chance, &memory), range(chance, &gpus)];
             let [cpu_range, memory_range, gpu_range] = bounds;
-            let of_memory = range(&mut chance, &memory);
+            let of_memory = range(chance, &memory);
             let named = chance.object(&[("memory", vec![of_memory])]);
             // Two bounds on one resource that exclude each other only the webhook sees.
             let named = if memory_range == json!({}) {
@@ -63,34 +66,25 @@ async fn templates_are_judged_alike_by_definition_and_webhook() -> anyhow::Resul
                 map["nvidia.com/gpu"] = gpu.clone();
                 map
             };
-            spec["defaultResources"] =
-                json!({"requests": amounts(&mut chance), "limits": amounts(&mut chance)});
+            spec["defaultResources"] = json!({"requests": amounts(chance), "limits": amounts(chance)});
         }
         spec["primaryStorage"] = chance.object(&[
             ("minSize", vec![json!("1Gi"), json!("2Gi")]),
             ("maxSize", vec![json!("1G"), json!("2Gi"), json!("4Gi")]),
             ("defaultSize", vec![json!("1Gi"), json!("3Gi"), json!("5Gi")]),
         ]);
-        let object = json!({"metadata": {"name": "e2e-agreement"}, "spec": spec});
-        objects.push(object);
-    }
-    let admitted = all_agree::<WorkspaceTemplate>(&api, &client, objects).await?;
-    both_came_up(admitted, all);
-    Ok(())
+        spec
+    })
+    .await
 }
 
 #[tokio::test]
 async fn what_templates_say_of_idleness_and_of_starts_is_judged_alike_by_definition_and_webhook()
 -> anyhow::Result<()> {
-    let client = cluster::admin().await?;
-    let api = Api::all_with(unasked().await?, &ApiResource::erase::<WorkspaceTemplate>(&()));
-    let mut chance = Chance::new(0x5eed_000c);
-    let all = 300;
-    let mut objects = Vec::new();
-    for _ in 0..all {
+    agree(0x5eed_000c, 300, |chance| {
         let mut spec = json!({"displayName": "Agreement", "defaultImage": "a"});
         if chance.below(3) > 0 {
-            spec["defaultIdleShutdown"] = idle_shutdown(&mut chance);
+            spec["defaultIdleShutdown"] = idle_shutdown(chance);
         }
         if chance.below(3) > 0 {
             spec["idleShutdownOverrides"] = chance.object(&[
@@ -100,27 +94,21 @@ async fn what_templates_say_of_idleness_and_of_starts_is_judged_alike_by_definit
             ]);
         }
         if chance.below(3) > 0 {
-            spec["defaultLimits"] = limits(&mut chance);
+            spec["defaultLimits"] = limits(chance);
         }
         if chance.below(3) > 0 {
             let range = chance.object(&[("min", minutes()), ("max", minutes())]);
             spec["limitBounds"] = chance.object(&[("startTimeoutMinutes", vec![range])]);
         }
-        let object = json!({"metadata": {"name": "e2e-agreement"}, "spec": spec});
-        objects.push(object);
-    }
-    let admitted = all_agree::<WorkspaceTemplate>(&api, &client, objects).await?;
-    both_came_up(admitted, all);
-    Ok(())
+        spec
+    })
+    .await
 }
 
 /// Equal amounts in all notations, and neighbours that are one number to a float.
 #[tokio::test]
 async fn amounts_that_differ_by_less_than_a_float_shows_are_judged_alike_by_definition_and_webhook()
 -> anyhow::Result<()> {
-    let client = cluster::admin().await?;
-    let api = Api::all_with(unasked().await?, &ApiResource::erase::<WorkspaceTemplate>(&()));
-    let mut chance = Chance::new(0x5eed_000d);
     let cpu = [
         "1k",
         "1e3",
@@ -151,12 +139,10 @@ async fn amounts_that_differ_by_less_than_a_float_shows_are_judged_alike_by_defi
     let range = |chance: &mut Chance, values: &Vec<Value>| {
         chance.object(&[("min", values.clone()), ("max", values.clone())])
     };
-    let all = 200;
-    let mut objects = Vec::new();
-    for _ in 0..all {
+    agree(0x5eed_000d, 200, |chance| {
         let mut spec = json!({"displayName": "Agreement", "defaultImage": "a"});
         if chance.below(2) == 0 {
-            let (of_cpu, of_memory) = (range(&mut chance, &cpu), range(&mut chance, &bytes));
+            let (of_cpu, of_memory) = (range(chance, &cpu), range(chance, &bytes));
             spec["resourceBounds"] = json!({"cpu": of_cpu, "memory": of_memory});
         }
         if chance.below(2) == 0 {
@@ -171,10 +157,7 @@ async fn amounts_that_differ_by_less_than_a_float_shows_are_judged_alike_by_defi
                 ("defaultSize", bytes.clone()),
             ]);
         }
-        let object = json!({"metadata": {"name": "e2e-agreement"}, "spec": spec});
-        objects.push(object);
-    }
-    let admitted = all_agree::<WorkspaceTemplate>(&api, &client, objects).await?;
-    both_came_up(admitted, all);
-    Ok(())
+        spec
+    })
+    .await
 }
