@@ -17,6 +17,7 @@ pub mod early;
 pub mod events;
 pub mod failure;
 pub mod finalizer;
+pub mod gather;
 pub mod hands;
 pub mod idle;
 pub mod inherited;

@@ -118,6 +118,13 @@ impl PutOff {
         Some(left)
     }
 
+    /// Whether so many are on their way that statuses are put off.
+    pub fn is_crowded(&self) -> bool {
+        let mut crowd = self.lock();
+        crowd.age(Instant::now());
+        crowd.recent >= MANY
+    }
+
     /// The status that was put off: what we would say of this workspace.
     pub fn status(&self, workspace: &str, uid: &str) -> Option<WorkspaceStatus> {
         let crowd = self.lock();
@@ -170,15 +177,18 @@ mod tests {
                 "few are on their way"
             );
         }
+        assert!(!put_off.is_crowded());
         assert_eq!(put_off.put_off("team/a", "u", &status("1")), Some(LONGEST));
         tokio::time::advance(LONGEST / 2).await;
         assert_eq!(put_off.put_off("team/a", "u", &status("2")), Some(LONGEST / 2));
         assert_eq!(put_off.status("team/a", "u"), Some(status("2")));
         assert_eq!(put_off.status("team/a", "another"), None);
+        assert!(put_off.is_crowded());
         tokio::time::advance(LONGEST / 2).await;
         assert_eq!(put_off.put_off("team/a", "u", &status("3")), None);
         assert_eq!(put_off.status("team/a", "u"), None, "it is written");
         tokio::time::advance(MOST).await;
+        assert!(!put_off.is_crowded());
         assert_eq!(
             put_off.put_off("team/b", "u", &status("1")),
             None,

@@ -27,17 +27,20 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::stores::{
-    CacheWriter, ChildrenWriter, Echoes, Guarded, Parent, Pulse, Stores, Writers,
-    compact::{Compact, drop_bookkeeping, drop_foreign_annotations},
-    skim::Skim,
+use crate::{
+    gather::gathered,
+    stores::{
+        CacheWriter, ChildrenWriter, Echoes, Guarded, Parent, Pulse, Stores, Writers,
+        compact::{Compact, drop_bookkeeping, drop_foreign_annotations},
+        skim::Skim,
+    },
 };
 
 /// A workspace to look at.
 pub type Wake = ObjectRef<Guarded<Workspace>>;
 
 /// Who has to be looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Call {
     One(Wake),
     Template(String),
@@ -61,19 +64,24 @@ impl News {
 }
 
 /// Fills `writers` for as long as the stream is polled, and yields what to look at. It never ends and never fails:
-/// watches that break are begun anew, ever later. `page_size`: objects of one answer to a list.
-pub fn start(
+/// watches that break are begun anew, ever later. `page_size`: objects of one answer to a list. `is_crowded`: whether many workspaces
+/// are on their way, so that what children tell may be held back for a moment.
+pub fn start<F>(
     client: &Client,
     writers: Writers,
     page_size: u32,
-) -> impl Stream<Item = Result<Wake, Infallible>> + Send + use<> {
+    is_crowded: F,
+) -> impl Stream<Item = Result<Wake, Infallible>> + Send + use<F>
+where
+    F: Fn() -> bool + Send + 'static,
+{
     let stores = writers.stores();
     let signs = signs::start(client, &writers.signs, &stores);
     let (mut workspaces, mut templates) = (Changes::default(), Changes::default());
     let (mut managers, mut profiles) = (Changes::default(), Changes::default());
     let mut relations = Changes::default();
     let (pulse, echoes) = (writers.pulse, writers.echoes);
-    let streams: Vec<BoxStream<'static, Call>> = vec![
+    let people: Vec<BoxStream<'static, Call>> = vec![
         watch(
             client,
             page_size,
@@ -119,6 +127,8 @@ pub fn start(
         watch(client, page_size, &pulse, writers.storage_classes, |_, _| {
             News::of(Some(Call::Everybody))
         }),
+    ];
+    let children: Vec<BoxStream<'static, Call>> = vec![
         children(client, page_size, &echoes, writers.claims),
         children(client, page_size, &echoes, writers.deployments),
         children(client, page_size, &echoes, writers.services),
@@ -130,7 +140,11 @@ pub fn start(
         children(client, page_size, &echoes, writers.replica_sets),
         children(client, page_size, &echoes, writers.pods),
     ];
-    let calls = stream::select_all(streams).flat_map(move |call| stream::iter(expand(&call, &stores)));
+    let children = gathered(stream::select_all(children), move |call| {
+        matches!(call, Call::One(_)) && is_crowded()
+    });
+    let calls = stream::select(stream::select_all(people), children.boxed());
+    let calls = calls.flat_map(move |call| stream::iter(expand(&call, &stores)));
     stream::select(calls, signs).map(Ok)
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn begin(stage: &Stage) -> Process {
     let client = stage.server.connect(None);
     let writers = Writers::default();
     let context: Arc<Context> = operator(client.clone(), &writers, true);
-    let wakes = watch::start(&client, writers, 500);
+    let wakes = watch::start(&client, writers, 500, || false);
     let workspaces = context.stores.workspaces.clone();
     let pass = |object, context| Box::pin(informed(object, context));
     let config = Config::default().concurrency(4);
