@@ -80,7 +80,9 @@ pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<
     let known = before.is_some();
     let before = before.unwrap_or(&nothing);
     let mut events = Vec::new();
-    if after.run_id.is_some() && after.run_id != before.run_id {
+    // A start that was put off until it was over is told by its end.
+    let is_ready = condition::holds(&after.conditions, AVAILABLE);
+    if after.run_id.is_some() && after.run_id != before.run_id && !is_ready {
         events.push(starting());
     }
     if flipped(before, after, AVAILABLE) {
@@ -239,6 +241,11 @@ mod tests {
         let running = status(&[condition(AVAILABLE, "True", reason::READY, "")], Some("a"));
         assert_eq!(reasons(None, &starting), [reason::STARTING]);
         assert_eq!(reasons(Some(&starting), &running), [reason::READY]);
+        assert_eq!(
+            reasons(None, &running),
+            [reason::READY],
+            "its beginning was put off"
+        );
         assert_eq!(reasons(Some(&running), &running), Vec::<String>::new());
     }
 

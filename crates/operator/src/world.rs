@@ -45,7 +45,7 @@ impl Identity {
 
     /// Namespace and name, as people write them.
     pub fn key(&self) -> String {
-        format!("{}/{}", self.namespace, self.name)
+        [&self.namespace, "/", &self.name].concat()
     }
 
     /// Name of every child.

@@ -28,7 +28,7 @@ fn statuses(stage: &Stage) -> usize {
 }
 
 #[tokio::test]
-async fn among_many_a_start_and_a_stop_are_told_when_they_are_over_and_events_tell_of_the_way() {
+async fn among_many_a_start_and_a_stop_are_told_once_when_they_are_over() {
     let mut stage = Stage::with_demo();
     let context = stage.context.clone();
     crowd(&context);
@@ -41,7 +41,7 @@ async fn among_many_a_start_and_a_stop_are_told_when_they_are_over_and_events_te
     stage.pass().await.unwrap();
     assert_eq!(statuses(&stage), 1);
     assert_eq!(stage.status().phase, Some(Phase::Running));
-    assert_eq!(stage.events(), ["Starting", "Ready"]);
+    assert_eq!(stage.events(), ["Ready"]);
 
     stage.edit_spec(|spec| spec["desiredStatus"] = json!("Stopped"));
     stage.pass().await.unwrap();
@@ -52,7 +52,7 @@ async fn among_many_a_start_and_a_stop_are_told_when_they_are_over_and_events_te
     stage.pass().await.unwrap();
     assert_eq!(statuses(&stage), 1);
     assert_eq!(stage.status().phase, Some(Phase::Stopped));
-    assert_eq!(stage.events(), ["Starting", "Ready", "Stopped"]);
+    assert_eq!(stage.events(), ["Ready", "Stopped"]);
 }
 
 #[tokio::test]

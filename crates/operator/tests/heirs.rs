@@ -103,13 +103,19 @@ fn told(stage: &Stage) -> Vec<(String, i32)> {
     told
 }
 
-/// Lets operators die at each call in turn, done or not, and holds what was told in the end to `expected`. How often a successor had
-/// something to tell.
+/// Lets operators die at each call in turn, done or not, and holds what was told in the end to `expected`; what was over before
+/// anybody could tell it is told by what followed. How often a successor had something to tell.
 async fn with_every_death<F: Future<Output = Stage>>(
     prepare: impl Fn() -> F,
     work: fn(&Stage),
     expected: &[&str],
+    over: Option<&str>,
 ) -> usize {
+    let told = |stage: &Stage| -> Vec<_> {
+        let told = told(stage).into_iter();
+        told.filter(|(reason, count)| *count > 1 || Some(reason.as_str()) != over)
+            .collect()
+    };
     let mut retold = 0;
     let expected: Vec<_> = expected.iter().map(|reason| ((*reason).to_owned(), 1)).collect();
     for last_is_done in [false, true] {
@@ -139,22 +145,21 @@ async fn with_every_death<F: Future<Output = Stage>>(
 
 #[tokio::test(start_paused = true)]
 async fn of_a_start_everything_is_told_once_whenever_the_operator_dies() {
-    let expected = [reason::READY, reason::STARTING];
-    let retold = with_every_death(fresh, gets_ready, &expected).await;
-    assert!(retold >= 2, "{retold}");
+    let retold = with_every_death(fresh, gets_ready, &[reason::READY], Some(reason::STARTING)).await;
+    assert!(retold >= 1, "{retold}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn of_a_stop_everything_is_told_once_whenever_the_operator_dies() {
     let expected = [reason::READY, reason::STARTING, reason::STOPPED, reason::STOPPING];
-    let retold = with_every_death(to_be_stopped, ends, &expected).await;
+    let retold = with_every_death(to_be_stopped, ends, &expected, None).await;
     assert!(retold >= 2, "{retold}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_is_told_once_whenever_the_operator_dies() {
     let expected = [reason::IMAGE_PULL_FAILED, reason::STARTING];
-    let retold = with_every_death(fresh, is_not_pulled, &expected).await;
+    let retold = with_every_death(fresh, is_not_pulled, &expected, None).await;
     assert!(retold >= 2, "{retold}");
 }
 
@@ -209,15 +214,15 @@ async fn words_in_another_namespace_or_of_a_time_to_come_are_not_taken_for_told(
     ];
     for forge in forgeries {
         let mut stage = Stage::with_running_demo().await;
-        let starting = |stage: &Stage| {
+        let ready = |stage: &Stage| {
             let told = stage.all::<StoredEvent>().into_iter();
             let mut told: Vec<_> = told
-                .filter(|event| event.reason.as_deref() == Some(reason::STARTING))
+                .filter(|event| event.reason.as_deref() == Some(reason::READY))
                 .collect();
             told.sort_by_key(|event| event.metadata.namespace.clone());
             told
         };
-        let mut forged = starting(&stage).remove(0);
+        let mut forged = ready(&stage).remove(0);
         stage
             .server
             .remove::<StoredEvent>(Some(NAMESPACE), &forged.name_any());
@@ -227,7 +232,7 @@ async fn words_in_another_namespace_or_of_a_time_to_come_are_not_taken_for_told(
         stage.replace_operator(None);
         stage.sync();
         inherited::tell(&stage.context).await;
-        let told = starting(&stage);
+        let told = ready(&stage);
         let ours = told.iter().filter(|event| {
             event.name_any() != "forged" && event.metadata.namespace.as_deref() == Some(NAMESPACE)
         });
@@ -312,7 +317,7 @@ async fn who_loses_the_lead_without_dying_tells_nothing_that_its_successor_has_t
         assert_eq!(stage.status().phase, Some(Phase::Running));
     };
     let both = [reason::READY, reason::STARTING];
-    told_by_two(start, &both, &both).await;
+    told_by_two(start, &both[..1], &both).await;
 
     let failure = async |stage: &mut Stage| {
         hold_up(stage);

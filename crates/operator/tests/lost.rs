@@ -36,10 +36,14 @@ async fn what_happened_between_lost_answers_is_told_when_one_comes() {
     stage.cluster();
     stage.get_ready();
     loses_answer(&mut stage).await;
-    stage.pass().await.unwrap();
-    assert_eq!(stage.events(), ["Starting", "Ready"]);
-    stage.pass().await.unwrap();
-    assert_eq!(stage.events().len(), 2, "{:?}", stage.events());
+    for _ in 0..2 {
+        stage.pass().await.unwrap();
+        assert_eq!(
+            stage.events(),
+            ["Ready"],
+            "a start that is over is told by its end"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,12 +17,11 @@ use super::{WINDOW, type_of};
 /// Events of one reason about one object within [`WINDOW`]. Beyond it they are counted with the newest, whatever they say; but not
 /// who handed a workspace over to whom.
 pub(super) const MOST: usize = 10;
-/// What is said of a run after its beginning, and under which action.
-pub(super) const STEPS: [(&str, &str); 3] = [
-    (reason::READY, "Start"),
-    (reason::STOPPING, "Stop"),
-    (reason::STOPPED, "Stop"),
-];
+/// What is said of a run, and under which action: that it begins, that it got somewhere, and that it ends. Where many begin at a time,
+/// nobody is told of the first.
+const BEGINS: (&str, &str) = (reason::STARTING, "Start");
+const GETS_READY: (&str, &str) = (reason::READY, "Start");
+const ENDS: [(&str, &str); 2] = [(reason::STOPPING, "Stop"), (reason::STOPPED, "Stop")];
 /// How often what is past is forgotten.
 const SWEEP: SignedDuration = SignedDuration::from_mins(1);
 
@@ -63,16 +62,32 @@ impl Said {
         let words = self.words(event);
         let known = self.topics.get(&self.topic(event, regarding))?;
         let recent = || known.iter().filter(|known| is_recent(known, now));
-        let same = recent().find(|known| known.words == words);
+        let same = recent().filter(|known| known.words == words);
+        let same = same.max_by_key(|known| known.last);
         let full = recent().count() >= MOST && event.reason != reason::HANDED_OVER;
-        // Another run, and a new Event costs the API server less than one that is counted.
-        let same = same.filter(|_| event.reason != reason::STARTING);
+        // A new Event costs the API server less than one that is counted.
+        let same = same.filter(|known| !self.is_of_another_run(event, regarding, known.last));
         let again = same.or_else(|| recent().max_by_key(|known| known.last).filter(|_| full))?;
         Some(Known {
             count: again.count.saturating_add(1),
             last: now,
             ..again.clone()
         })
+    }
+
+    /// Whether something was told since `last` by which a step that was told then was another run's.
+    fn is_of_another_run(&self, event: &Event, regarding: &ObjectReference, last: Timestamp) -> bool {
+        let since = |(reason, action): (&str, &str)| {
+            let topic = self.topic_of(regarding, type_of(event), reason, action);
+            let mut told = self.topics.get(&topic).into_iter().flatten();
+            told.any(|known| known.last >= last)
+        };
+        match event.reason.as_str() {
+            reason::STARTING => true,
+            reason::READY => since(BEGINS) || ENDS.into_iter().any(since),
+            reason::STOPPING | reason::STOPPED => since(BEGINS) || since(GETS_READY),
+            _ => false,
+        }
     }
 
     /// An Event of its own was written at `now` under this name.
@@ -83,12 +98,6 @@ impl Said {
         name: String,
         now: Timestamp,
     ) {
-        if event.reason == reason::STARTING {
-            for (reason, action) in STEPS {
-                let step = self.topic_of(regarding, type_of(event), reason, action);
-                self.topics.remove(&step);
-            }
-        }
         let known = Known {
             name: name.into(),
             count: 1,

@@ -285,7 +285,7 @@ fn name_of(meta: &ObjectMeta) -> String {
 
 /// Neither part can contain the separator.
 fn key(namespace: &str, name: &str) -> String {
-    format!("{namespace}/{name}")
+    [namespace, "/", name].concat()
 }
 
 #[cfg(test)]

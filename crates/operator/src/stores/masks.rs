@@ -1,6 +1,6 @@
 //! Kinds -> what of their text is read (pure).
 
-use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceTemplate};
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceTemplate, names};
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet},
     core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount},
@@ -26,6 +26,16 @@ impl Skim for Deployment {
             "spec",
             Mask::Most(&[("selector", Mask::Drop), ("template", TEMPLATE)]),
         ),
+        (
+            "status",
+            Mask::Most(&[
+                ("replicas", Mask::Drop),
+                ("updatedReplicas", Mask::Drop),
+                ("readyReplicas", Mask::Drop),
+                ("availableReplicas", Mask::Drop),
+                ("unavailableReplicas", Mask::Drop),
+            ]),
+        ),
     ]);
 }
 
@@ -49,10 +59,37 @@ impl Skim for ReplicaSet {
             "spec",
             Mask::Most(&[("selector", Mask::Drop), ("template", Mask::Drop)]),
         ),
+        (
+            "status",
+            Mask::Only(&[
+                ("observedGeneration", Mask::All),
+                ("replicas", Mask::All),
+                ("conditions", Mask::All),
+            ]),
+        ),
     ]);
 }
 
-const MARK: Mask = Mask::Most(&[("managedFields", Mask::Drop), ("generateName", Mask::Drop)]);
+const MARK: Mask = Mask::Most(&[
+    ("managedFields", Mask::Drop),
+    ("generateName", Mask::Drop),
+    ("annotations", Mask::Only(&[(names::WORKSPACE_UID, Mask::All)])),
+    (
+        "labels",
+        Mask::Only(&[
+            (names::WORKSPACE_LABEL, Mask::All),
+            (names::RUN_ID_LABEL, Mask::All),
+        ]),
+    ),
+    (
+        "ownerReferences",
+        Mask::Each(&Mask::Only(&[
+            ("blockOwnerDeletion", Mask::All),
+            ("controller", Mask::All),
+            ("uid", Mask::All),
+        ])),
+    ),
+]);
 
 impl Skim for Pod {
     const MASK: Mask = Mask::Only(&[
@@ -145,6 +182,8 @@ mod tests {
     ) {
         let mut object = object.clone();
         object["metadata"]["generateName"] = json!("x-");
+        object["metadata"]["annotations"]["example.com/a"] = json!("b");
+        object["metadata"]["labels"]["example.com/a"] = json!("b");
         object["metadata"]["managedFields"] = json!([
             {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:spec": {"f:template": {}}}},
             {"manager": "kube-controller-manager", "operation": "Update", "fieldsV1": {"f:status": {}}},
@@ -167,13 +206,21 @@ mod tests {
         let mut deployment = serde_json::to_value(world.deployment.as_deref()).unwrap();
         deployment["spec"]["template"]["spec"]["initContainers"] = json!([{"name": "i", "image": "x"}]);
         deployment["spec"]["template"]["spec"]["serviceAccountName"] = json!("a");
-        deployment["status"] = json!({"observedGeneration": 3, "replicas": 1, "readyReplicas": 1, "conditions": [
+        deployment["status"] = json!({"observedGeneration": 3, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1,
+            "availableReplicas": 1, "unavailableReplicas": 1, "collisionCount": 2, "conditions": [
             {"type": "ReplicaFailure", "status": "True"}, {"type": "Available", "status": "True"}]});
         is_skimmed_rightly::<Deployment>(&deployment);
         let set = objects::replica_set_of(world.deployment.as_deref().unwrap());
         let mut stored = serde_json::to_value(&set).unwrap();
         stored["spec"]["template"] = json!({"spec": {"containers": [{"name": "c"}]}});
         is_skimmed_rightly::<ReplicaSet>(&stored);
+        let conditions = json!([{"type": "ReplicaFailure", "status": "True"}]);
+        for replicas in [0, 1] {
+            stored["spec"]["replicas"] = json!(0);
+            stored["status"] = json!({"observedGeneration": 3, "replicas": replicas, "fullyLabeledReplicas": 1, "readyReplicas": 1,
+                "availableReplicas": 1, "conditions": conditions});
+            is_skimmed_rightly::<ReplicaSet>(&stored);
+        }
         let status = json!({"name": "c", "ready": true, "started": true, "restartCount": 2, "image": "i", "imageID": "x",
             "containerID": "y", "state": {"running": {}}, "lastState": {"terminated": {"exitCode": 1}}});
         let container = json!({"name": "c", "image": "i", "env": [{"name": "A"}], "ports": [{"containerPort": 1, "name": "http"}],

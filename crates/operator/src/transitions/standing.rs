@@ -17,8 +17,9 @@ pub fn standing(status: &WorkspaceStatus) -> Vec<Stamped> {
     let ready_since = since(status, AVAILABLE, "True");
     let run = status.run_id.clone().unwrap_or_default();
     let steps = [
-        // By its run: of its beginning a status tells another time once it is ready.
-        start(status, ready_since).map(|at| marked(at, starting(), &run)),
+        start(status)
+            .filter(|_| ready_since.is_none())
+            .map(|at| marked(at, starting(), &run)),
         ready_since.map(|at| marked(at, ready(status), &format!("{run} {at}"))),
         stop(status).map(|(at, by_rule)| marked(at, stopping(status, status, by_rule), &at.to_string())),
         end(status).map(|at| marked(at, stopped(), &at.to_string())),
@@ -43,11 +44,10 @@ fn since(status: &WorkspaceStatus, type_: &str, is: &str) -> Option<Timestamp> {
     (condition.status == is).then_some(condition.last_transition_time.0)
 }
 
-/// When the run began. Of one that got ready the status tells only since when the workspace is not stopped.
-fn start(status: &WorkspaceStatus, ready: Option<Timestamp>) -> Option<Timestamp> {
+/// When the run began that has not got ready yet.
+fn start(status: &WorkspaceStatus) -> Option<Timestamp> {
     status.run_id.as_ref()?;
-    let begun = status.starting_since.as_ref().map(|time| time.0);
-    begun.or_else(|| ready.and_then(|_| since(status, STOPPED, "False")))
+    status.starting_since.as_ref().map(|time| time.0)
 }
 
 /// When it was stopped, and whether by a rule. A start that was stopped is under way since its beginning.
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_is_told_since_its_beginning_and_with_its_end_once_it_is_ready() {
+    fn a_start_is_told_since_its_beginning_and_by_its_end_once_it_is_ready() {
         let conditions = [
             ("Available", "False", "Starting", 3),
             ("Stopped", "False", "Starting", 3),
@@ -115,10 +115,7 @@ mod tests {
             ("Stopped", "False", "Running", 3),
         ];
         let running = status(&conditions, json!({"phase": "Running", "runID": "r"}));
-        assert_eq!(
-            told(&running),
-            [line(reason::STARTING, 3), line(reason::READY, 9)]
-        );
+        assert_eq!(told(&running), [line(reason::READY, 9)]);
     }
 
     #[test]
@@ -169,9 +166,9 @@ mod tests {
             &conditions,
             json!({"phase": "Running", "runID": "r", "url": "https://a"}),
         );
-        let start = mark(&running, reason::STARTING);
+        let start = mark(&on_its_way("r"), reason::STARTING);
         assert!(start.is_some());
-        assert_eq!(start, mark(&on_its_way("r"), reason::STARTING));
+        assert_eq!(mark(&running, reason::STARTING), None, "it is over");
         assert_ne!(start, mark(&on_its_way("s"), reason::STARTING));
         assert_ne!(start, mark(&running, reason::READY));
         let moved = WorkspaceStatus {

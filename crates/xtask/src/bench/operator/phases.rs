@@ -276,8 +276,8 @@ async fn act(cast: &Cast, side: Side, phase: Phase, name: &str, owner: Option<&s
     Ok(())
 }
 
-/// What is left to write once the bare object beside a promised workspace has got there: one status, for the first of a start is
-/// left out where many start at a time, and the Events; the finalizer of one that is deleted.
+/// What is left to write once the bare object beside a promised workspace has got there: one status and one Event, for where many start
+/// at a time its beginning is left out; the finalizer of one that is deleted.
 async fn arrival(cast: &Cast, side: Side, phase: Phase, name: &str) -> anyhow::Result<()> {
     if side != Side::Promised {
         return Ok(());
@@ -292,14 +292,8 @@ async fn arrival(cast: &Cast, side: Side, phase: Phase, name: &str) -> anyhow::R
     workspaces
         .patch_status(name, &applied, &Patch::Apply(cast.model.status(name, phase)))
         .await?;
-    let told: &[_] = match phase {
-        Phase::Stop => &["Stopped"],
-        _ => &["Starting", "Ready"],
-    };
-    for reason in told {
-        make(&cast.maker, &event(name, reason)).await?;
-    }
-    Ok(())
+    let told = if phase == Phase::Stop { "Stopped" } else { "Ready" };
+    make(&cast.maker, &event(name, told)).await.map(drop)
 }
 
 pub(super) fn workspaces(client: &Client) -> Api<DynamicObject> {
