@@ -23,10 +23,12 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
 use kube::{
-    Api, Client,
+    Api, Client, Resource as _,
     api::{ListParams, Patch, PatchParams, PostParams},
+    core::request::{self, Request},
     runtime::events::{Event, EventType},
 };
+use serde::de::IgnoredAny;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -115,15 +117,15 @@ impl Recorder {
         let mark = mark.filter(|mark| !self.said(|said| said.has_mark(*mark)));
         let mut name = self.name(regarding, mark);
         let mut stored = self.stored(event, regarding, now, &name);
-        match events.create(&PostParams::default(), &stored).await {
+        match self.create(namespace, &stored).await {
             Err(kube::Error::Api(answer)) if answer.code == 409 && mark.is_some() => {
                 if !was_told(&events, &stored, now).await? {
                     name = self.name(regarding, None);
                     stored.metadata.name = Some(name.clone());
-                    events.create(&PostParams::default(), &stored).await?;
+                    self.create(namespace, &stored).await?;
                 }
             }
-            other => drop(other?),
+            other => other?,
         }
         self.said(|said| {
             if let Some(mark) = mark {
@@ -132,6 +134,17 @@ impl Recorder {
             said.keep_new(event, regarding, name, now);
         });
         Ok(())
+    }
+
+    /// Makes an Event. Of the answer nothing is of interest.
+    async fn create(&self, namespace: &str, stored: &StoredEvent) -> Result<(), kube::Error> {
+        let text = serde_json::to_vec(stored).map_err(request::Error::SerializeBody);
+        let events = Request::new(StoredEvent::url_path(&(), Some(namespace)));
+        let request = text.and_then(|text| events.create(&PostParams::default(), text));
+        let mut request = request.map_err(kube::Error::BuildRequest)?;
+        // As kube's own calls are named in traces.
+        request.extensions_mut().insert("create");
+        self.client.request::<IgnoredAny>(request).await.map(drop)
     }
 
     /// Of what has a mark always the same one; else of the moment at which it is written, for several may have come true at once.

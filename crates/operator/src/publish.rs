@@ -16,7 +16,8 @@ use crate::{
     context::Context,
     failure::{is_everyday, message_of, reason_of},
     outbox::{Left, Marked, Stamped},
-    stores, transitions,
+    stores::{self, Guarded},
+    transitions,
     world::Identity,
 };
 
@@ -69,7 +70,7 @@ pub async fn publish(
         return Ok(Some(left));
     }
     // Of the answer only the version is of interest.
-    let workspaces: Api<PartialObjectMeta<Workspace>> =
+    let workspaces: Api<Guarded<PartialObjectMeta<Workspace>>> =
         Api::namespaced(context.client.clone(), &identity.namespace);
     let intent = json!({
         "apiVersion": Workspace::api_version(&()),

@@ -8,6 +8,8 @@ use k8s_openapi::api::{
     storage::v1::StorageClass,
 };
 
+use kube::core::PartialObjectMeta;
+
 use super::skim::{Mask, Skim};
 
 impl Skim for Workspace {}
@@ -18,6 +20,14 @@ impl Skim for WorkspaceShare {}
 impl Skim for StorageClass {}
 impl Skim for PersistentVolumeClaim {}
 impl Skim for NetworkPolicy {}
+
+impl<K> Skim for PartialObjectMeta<K> {
+    const MASK: Mask = Mask::Only(&[
+        ("apiVersion", Mask::All),
+        ("kind", Mask::All),
+        ("metadata", Mask::Most(&[("managedFields", Mask::Drop)])),
+    ]);
+}
 
 impl Skim for Deployment {
     const MASK: Mask = Mask::Most(&[

@@ -61,7 +61,7 @@ pub(super) fn as_reference(
     raw: &WorkspaceTemplate,
     settings: &Settings,
 ) -> Option<Violation> {
-    let by_itself = CLEAN.or(clean::key(&raw.spec, settings), || template(&raw.spec, settings));
+    let by_itself = CLEAN.or(&raw.spec, settings, || template(&raw.spec, settings));
     let (found, rule, remedy) = if !by_itself.is_empty() {
         let rule = "contradicts itself, so nothing can be judged by it";
         (by_itself, rule, "ask for a corrected template")
