@@ -13,7 +13,7 @@ xtask := if built == "true" { "cargo run -q --bin xtask --" } else { "cargo run 
 default:
     @"{{ just_executable() }}" --justfile "{{ justfile() }}" --list --unsorted
 
-# A workspace to log in to: cluster, images, chart, users; `demo down` removes all of it
+# A workspace to log in to: cluster, images, chart, users; `demo down` removes the cluster
 [no-exit-message]
 [group('use')]
 demo *args:

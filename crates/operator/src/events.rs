@@ -43,6 +43,15 @@ const CLOCKS: SignedDuration = SignedDuration::from_mins(1);
 /// Longest name of an object that the name of an Event begins with, in bytes.
 const LONGEST_NAME: usize = 200;
 
+/// By what a status tells an Event, the same for every operator that reads that status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The run, or the time of its end, within which the same words are counted; empty where they are counted whenever they come.
+    pub step: String,
+    /// What tells it from all others about this object.
+    pub name: String,
+}
+
 /// Writes Events.
 pub struct Recorder {
     controller: &'static str,
@@ -79,7 +88,7 @@ impl Recorder {
         event: &Event,
         regarding: &ObjectReference,
         now: Timestamp,
-        mark: Option<&str>,
+        mark: Option<&Mark>,
     ) -> Result<(), kube::Error> {
         let said = tokio::time::timeout(LIMIT, self.say(event, regarding, now, mark)).await;
         let late = || format!("no answer within {} s", LIMIT.as_secs());
@@ -91,11 +100,12 @@ impl Recorder {
         event: &Event,
         regarding: &ObjectReference,
         now: Timestamp,
-        mark: Option<&str>,
+        mark: Option<&Mark>,
     ) -> Result<(), kube::Error> {
         let namespace = regarding.namespace.as_deref().unwrap_or("default");
         let events: Api<StoredEvent> = Api::namespaced(self.client.clone(), namespace);
-        let again = self.said(|said| said.again(event, regarding, now));
+        let step = mark.map_or("", |mark| mark.step.as_str());
+        let again = self.said(|said| said.again(event, regarding, step, now));
         if let Some(known) = again {
             let series =
                 json!({"series": EventSeries { count: known.count, last_observed_time: MicroTime(now) }});
@@ -113,7 +123,7 @@ impl Recorder {
             }
         }
         // What this process has told by that mark before is told another time now.
-        let mark = mark.map(|mark| digest(regarding, mark));
+        let mark = mark.map(|mark| digest(regarding, &mark.name));
         let mark = mark.filter(|mark| !self.said(|said| said.has_mark(*mark)));
         let mut name = self.name(regarding, mark);
         let mut stored = self.stored(event, regarding, now, &name);
@@ -131,7 +141,7 @@ impl Recorder {
             if let Some(mark) = mark {
                 said.keep_mark(mark, now);
             }
-            said.keep_new(event, regarding, name, now);
+            said.keep_new(event, regarding, step, name, now);
         });
         Ok(())
     }

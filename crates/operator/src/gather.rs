@@ -16,34 +16,40 @@ use tokio::time::{Instant, sleep_until};
 /// How long a wake is held back where many are on their way. Whoever waits for one of them waits for seconds anyway.
 pub const HOLD: Duration = Duration::from_millis(250);
 
-/// The same wakes, but while `is_held` says so each at most [`HOLD`] late, and one that comes again meanwhile only once.
+/// The same wakes, of which those that may wait are at most [`HOLD`] late while `is_crowded`, and told once if they come again meanwhile.
 pub fn gathered<T>(
-    wakes: impl Stream<Item = T> + Send + Unpin,
-    is_held: impl Fn(&T) -> bool + Send,
+    wakes: impl Stream<Item = (T, bool)> + Send + Unpin,
+    is_crowded: impl Fn() -> bool + Send,
 ) -> impl Stream<Item = T> + Send
 where
     T: Clone + Eq + Hash + Send,
 {
-    let all = (wakes.fuse(), Held::default(), is_held);
-    stream::unfold(all, |(mut wakes, mut held, is_held)| async move {
-        let wake = loop {
-            tokio::select! {
-                biased;
-                Some(wake) = held.next() => break wake,
-                Some(wake) = wakes.next() => {
-                    if is_held(&wake) {
-                        held.take(wake);
-                    } else {
-                        // What it was held back for is told with it.
-                        held.untold.remove(&wake);
-                        break wake;
+    let held = Held {
+        queue: VecDeque::new(),
+        untold: HashSet::new(),
+    };
+    stream::unfold(
+        (wakes.fuse(), held, is_crowded),
+        |(mut wakes, mut held, is_crowded)| async move {
+            let wake = loop {
+                tokio::select! {
+                    biased;
+                    Some(wake) = held.next() => break wake,
+                    Some((wake, may_wait)) = wakes.next() => {
+                        if may_wait && is_crowded() {
+                            held.take(wake);
+                        } else {
+                            // What it was held back for is told with it.
+                            held.untold.remove(&wake);
+                            break wake;
+                        }
                     }
+                    else => return None,
                 }
-                else => return None,
-            }
-        };
-        Some((wake, (wakes, held, is_held)))
-    })
+            };
+            Some((wake, (wakes, held, is_crowded)))
+        },
+    )
 }
 
 /// Wakes that are held back.
@@ -52,15 +58,6 @@ struct Held<T> {
     queue: VecDeque<(Instant, T)>,
     /// Those of the queue that are still to be told.
     untold: HashSet<T>,
-}
-
-impl<T> Default for Held<T> {
-    fn default() -> Self {
-        Self {
-            queue: VecDeque::new(),
-            untold: HashSet::new(),
-        }
-    }
 }
 
 impl<T: Clone + Eq + Hash> Held<T> {
@@ -90,21 +87,21 @@ mod tests {
 
     use super::*;
 
-    /// When each wake was told, in milliseconds, of those that come at such times; held back before `crowd` has gone.
+    /// When each wake was told, in milliseconds, of those that come at such times; with `!` it may not wait. It is crowded before `crowd`.
     async fn told(comes: &[(u64, &'static str)], crowd: u64) -> Vec<(u64, &'static str)> {
         let begin = Instant::now();
         let (sender, wakes) = mpsc::unbounded();
         let is_crowded = AtomicBool::new(true);
-        let is_held = |wake: &&str| *wake != "all" && is_crowded.load(Ordering::Relaxed);
         let send = async {
             for (at, wake) in comes {
                 sleep_until(begin + Duration::from_millis(*at)).await;
                 is_crowded.store(*at < crowd, Ordering::Relaxed);
-                sender.unbounded_send(*wake).unwrap();
+                let item = (wake.trim_end_matches('!'), !wake.ends_with('!'));
+                sender.unbounded_send(item).unwrap();
             }
             drop(sender);
         };
-        let gathered = gathered(wakes, is_held);
+        let gathered = gathered(wakes, || is_crowded.load(Ordering::Relaxed));
         let told = gathered.map(|wake| (u64::try_from(begin.elapsed().as_millis()).unwrap(), wake));
         futures::join!(told.collect(), send).0
     }
@@ -116,16 +113,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn where_many_are_wakes_of_one_within_a_moment_are_told_once_and_that_everything_changed_at_once() {
+    async fn where_many_are_wakes_of_one_within_a_moment_are_told_once_and_what_may_not_wait_at_once() {
         let comes = [
             (0, "a"),
             (100, "b"),
             (200, "a"),
-            (210, "all"),
+            (210, "c!"),
             (300, "a"),
             (900, "b"),
         ];
-        let expected = [(210, "all"), (250, "a"), (350, "b"), (550, "a"), (1150, "b")];
+        let expected = [(210, "c"), (250, "a"), (350, "b"), (550, "a"), (1150, "b")];
         assert_eq!(told(&comes, u64::MAX).await, expected);
     }
 
@@ -133,5 +130,11 @@ mod tests {
     async fn the_last_of_many_is_told_at_once_and_not_again_for_what_was_held_back() {
         let comes = [(0, "a"), (10, "b"), (100, "a")];
         assert_eq!(told(&comes, 100).await, [(100, "a"), (260, "b")]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_told_at_once_and_comes_again_is_told_again() {
+        let comes = [(0, "a"), (50, "a!"), (100, "a"), (400, "a")];
+        assert_eq!(told(&comes, u64::MAX).await, [(50, "a"), (250, "a"), (650, "a")]);
     }
 }

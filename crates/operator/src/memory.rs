@@ -64,7 +64,7 @@ type Generation = Option<(String, i64)>;
 #[derive(Debug, PartialEq)]
 enum Pods {
     /// None is there, and none can come while the Deployment is this one.
-    None(Generation),
+    Quiet(Generation),
     /// One may be there.
     Possible,
 }
@@ -159,7 +159,7 @@ impl Memory {
 
     /// Remembers that it was made sure, with this Deployment, that no pod is there and none can come.
     pub fn is_quiet(&self, workspace: &str, deployment: Option<&Deployment>) {
-        lock(&self.pods).insert(workspace.to_owned(), Pods::None(generation(deployment)));
+        lock(&self.pods).insert(workspace.to_owned(), Pods::Quiet(generation(deployment)));
     }
 
     /// Whether it was made sure that no pod is there and none can come, and the Deployment was not touched since: without
@@ -170,7 +170,7 @@ impl Memory {
         let Some(known) = pods.get_mut(workspace) else {
             return false;
         };
-        let was_quiet = *known == Pods::None(generation(deployment));
+        let was_quiet = *known == Pods::Quiet(generation(deployment));
         if !was_quiet {
             *known = Pods::Possible;
         }

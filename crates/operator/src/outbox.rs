@@ -14,7 +14,7 @@ use kube::runtime::events::Event;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio_util::sync::CancellationToken;
 
-use crate::{context::Context, publish, world::Identity};
+use crate::{context::Context, events::Mark, publish, world::Identity};
 
 /// Transitions that may wait to be told. Beyond it they are lost: the status says the same.
 const MOST: usize = 4096;
@@ -29,12 +29,12 @@ pub struct Stamped {
     pub event: Event,
     /// Since when.
     pub at: Timestamp,
-    /// What a status says by it, in the same words for every operator that reads that status; nothing where no status says it.
-    pub mark: Option<String>,
+    /// By what a status tells it; nothing where none does.
+    pub mark: Option<Mark>,
 }
 
 /// An Event and its mark.
-pub type Marked = (Event, Option<String>);
+pub type Marked = (Event, Option<Mark>);
 
 /// Events of one transition, and of which workspace.
 struct Letter {

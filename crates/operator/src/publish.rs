@@ -164,7 +164,7 @@ fn unmarked(event: Event) -> Marked {
 pub(crate) async fn write(context: &Context, identity: &Identity, stamped: &Stamped) {
     let Stamped { event, at, mark } = stamped;
     let about = reference(identity);
-    let said = context.recorder.publish_at(event, &about, *at, mark.as_deref());
+    let said = context.recorder.publish_at(event, &about, *at, mark.as_ref());
     if let Err(error) = said.await {
         context.metrics.error("event", reason_of(&error));
         if !is_everyday(&error) {

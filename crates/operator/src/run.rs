@@ -83,9 +83,9 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let context = Arc::new(context);
     let routes = routes::start(&client, &context.settings.route_kinds, &context.stores);
     let told = stream::select(routes, context.idle.wakes());
-    let many = context.clone();
+    let crowd = context.clone();
     let wakes = watch::start(&client, writers, watch_page_size, move || {
-        many.put_off.is_crowded()
+        crowd.put_off.is_crowded()
     });
     let wakes = stream::select(wakes, told.map(Ok));
     let wakes = tasks::ahead(wakes, AHEAD);

@@ -80,13 +80,18 @@ pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<
     let known = before.is_some();
     let before = before.unwrap_or(&nothing);
     let mut events = Vec::new();
-    // A start that was put off until it was over is told by its end.
-    let is_ready = condition::holds(&after.conditions, AVAILABLE);
-    if after.run_id.is_some() && after.run_id != before.run_id && !is_ready {
+    let begins = after.run_id.is_some() && after.run_id != before.run_id;
+    let is_over = matches!(
+        after.phase,
+        Some(Phase::Stopping | Phase::Stopped | Phase::Deleting)
+    );
+    // A beginning that is over when it can be told is told by what followed.
+    if condition::holds(&after.conditions, AVAILABLE) {
+        if begins || flipped(before, after, AVAILABLE) {
+            events.push(ready(after));
+        }
+    } else if begins && !is_over {
         events.push(starting());
-    }
-    if flipped(before, after, AVAILABLE) {
-        events.push(ready(after));
     }
     let by_rule = after.stopped_because.is_some() && before.stopped_because != after.stopped_because;
     let stops = after.phase == Some(Phase::Stopping) && before.phase != Some(Phase::Stopping);
@@ -241,12 +246,24 @@ mod tests {
         let running = status(&[condition(AVAILABLE, "True", reason::READY, "")], Some("a"));
         assert_eq!(reasons(None, &starting), [reason::STARTING]);
         assert_eq!(reasons(Some(&starting), &running), [reason::READY]);
-        assert_eq!(
-            reasons(None, &running),
-            [reason::READY],
-            "its beginning was put off"
-        );
         assert_eq!(reasons(Some(&running), &running), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_beginning_that_is_over_when_it_can_be_told_is_told_by_what_followed() {
+        let ready = condition(AVAILABLE, "True", reason::READY, "");
+        let run = |id: &str| status(std::slice::from_ref(&ready), Some(id));
+        let ends = |id: &str, phase: Phase| WorkspaceStatus {
+            phase: Some(phase),
+            ..status(&[condition(STOPPED, "False", reason::STOPPING, "")], Some(id))
+        };
+        assert_eq!(reasons(None, &run("a")), [reason::READY]);
+        let restarted = reasons(Some(&run("a")), &run("b"));
+        assert_eq!(restarted, [reason::READY]);
+        let stopped = reasons(Some(&run("a")), &ends("b", Phase::Stopping));
+        assert_eq!(stopped, [reason::STOPPING]);
+        let deleted = reasons(Some(&ends("a", Phase::Stopped)), &ends("b", Phase::Deleting));
+        assert_eq!(deleted, Vec::<String>::new());
     }
 
     #[test]

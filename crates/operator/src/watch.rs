@@ -65,7 +65,7 @@ impl News {
 
 /// Fills `writers` for as long as the stream is polled, and yields what to look at. It never ends and never fails:
 /// watches that break are begun anew, ever later. `page_size`: objects of one answer to a list. `is_crowded`: whether many workspaces
-/// are on their way, so that what children tell may be held back for a moment.
+/// are on their way, so that the steps of Deployments, replica sets and pods may be held back for a moment.
 pub fn start<F>(
     client: &Client,
     writers: Writers,
@@ -81,7 +81,7 @@ where
     let (mut managers, mut profiles) = (Changes::default(), Changes::default());
     let mut relations = Changes::default();
     let (pulse, echoes) = (writers.pulse, writers.echoes);
-    let people: Vec<BoxStream<'static, Call>> = vec![
+    let told: Vec<BoxStream<'static, Call>> = vec![
         watch(
             client,
             page_size,
@@ -127,24 +127,22 @@ where
         watch(client, page_size, &pulse, writers.storage_classes, |_, _| {
             News::of(Some(Call::Everybody))
         }),
-    ];
-    let children: Vec<BoxStream<'static, Call>> = vec![
-        children(client, page_size, &echoes, writers.claims),
-        children(client, page_size, &echoes, writers.deployments),
-        children(client, page_size, &echoes, writers.services),
+        at_once(children(client, page_size, &echoes, writers.claims)),
+        at_once(children(client, page_size, &echoes, writers.services)),
         // One may outlive its workspace, and then nothing else tells of it.
-        children(client, page_size, &echoes, writers.policies)
+        at_once(children(client, page_size, &echoes, writers.policies))
             .inspect(move |_| pulse.beat())
             .boxed(),
-        children(client, page_size, &echoes, writers.accounts),
+        at_once(children(client, page_size, &echoes, writers.accounts)),
+    ];
+    let steps = stream::select_all([
+        children(client, page_size, &echoes, writers.deployments),
         children(client, page_size, &echoes, writers.replica_sets),
         children(client, page_size, &echoes, writers.pods),
-    ];
-    let children = gathered(stream::select_all(children), move |call| {
-        matches!(call, Call::One(_)) && is_crowded()
-    });
-    let calls = stream::select(stream::select_all(people), children.boxed());
-    let calls = calls.flat_map(move |call| stream::iter(expand(&call, &stores)));
+    ]);
+    let steps = gathered(steps, is_crowded).boxed();
+    let calls = stream::select(stream::select_all(told), steps)
+        .flat_map(move |call| stream::iter(expand(&call, &stores)));
     stream::select(calls, signs).map(Ok)
 }
 
@@ -199,13 +197,13 @@ where
         .boxed()
 }
 
-/// The watch of one kind of child.
+/// The watch of one kind of child: whom to look at, and whether that may wait. What ends, or is gone, may not: addresses are given anew.
 fn children<K>(
     client: &Client,
     page_size: u32,
     echoes: &Echoes,
     mut writer: ChildrenWriter<K>,
-) -> BoxStream<'static, Call>
+) -> BoxStream<'static, (Call, bool)>
 where
     K: Resource<DynamicType = ()> + Compact + Clone + Debug + Send + Sync + 'static,
 {
@@ -221,14 +219,17 @@ where
                 Ok(event) => {
                     let listed = matches!(event, Event::InitDone);
                     let is_echo = matches!(&event, Event::Apply(object) if echoes.is_one(object.meta()));
+                    let is_step =
+                        matches!(&event, Event::Apply(object) if object.meta().deletion_timestamp.is_none());
                     let parents = writer.apply(event);
                     if is_echo {
                         Vec::new()
                     } else if listed {
-                        vec![Call::Everybody]
+                        vec![(Call::Everybody, false)]
                     } else {
                         let wake = |(namespace, name): Parent| ObjectRef::new(&name).within(&namespace);
-                        parents.into_iter().map(wake).map(Call::One).collect()
+                        let wakes = parents.into_iter().map(wake);
+                        wakes.map(|wake| (Call::One(wake), is_step)).collect()
                     }
                 }
                 Err(error) => {
@@ -239,6 +240,11 @@ where
             stream::iter(calls)
         })
         .boxed()
+}
+
+/// Whoever it wakes, whether that may wait or not.
+fn at_once(calls: BoxStream<'static, (Call, bool)>) -> BoxStream<'static, Call> {
+    calls.map(|(call, _)| call).boxed()
 }
 
 fn wake(meta: &ObjectMeta, name: Option<&str>) -> Wake {

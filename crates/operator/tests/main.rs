@@ -7,6 +7,7 @@ mod deaths;
 mod deletion;
 mod disks;
 mod faults;
+mod gathered;
 mod hands;
 mod heirs;
 mod idle;

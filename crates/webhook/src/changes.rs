@@ -7,8 +7,6 @@ use serde_json::Value;
 
 use crate::review::Request;
 
-/// The path of finalizers.
-const FINALIZERS: &str = "metadata.finalizers";
 /// The path that [`Changes::paths`] has where nothing changes but who manages fields.
 pub(crate) const MANAGED_FIELDS: &str = "metadata.managedFields";
 
@@ -71,9 +69,14 @@ impl Changes {
 
     /// Whether finalizers disappear and nothing else happens.
     pub(crate) fn only_remove_finalizers(&self) -> bool {
+        // All but these is as where nothing changes: what is added to this struct counts by itself.
         !self.finalizers_removed.is_empty()
-            && self.finalizers_added.is_empty()
-            && self.paths() == [FINALIZERS]
+            && *self
+                == Self {
+                    finalizers_removed: self.finalizers_removed.clone(),
+                    managers: self.managers,
+                    ..Self::default()
+                }
     }
 
     /// Whether anything changes besides the annotation `key`.
@@ -102,7 +105,7 @@ impl Changes {
         ));
         paths.extend(keys("metadata.labels", [&self.labels_set, &self.labels_removed]));
         if !(self.finalizers_added.is_empty() && self.finalizers_removed.is_empty()) {
-            paths.push(FINALIZERS.to_owned());
+            paths.push("metadata.finalizers".to_owned());
         }
         if self.owner_references {
             paths.push("metadata.ownerReferences".to_owned());

@@ -52,13 +52,13 @@ reasons! {
         "The workspace runs as desired.",
         "";
     STARTING = "Starting", "Progressing=True, Available=False; Event",
-        "The pod is on its way.",
+        "The pod is on its way. No Event where it is ready, or was stopped, before that could be told: where many start at a time, or after an operator was replaced.",
         "";
     HANDED_OVER = "HandedOver", "Event",
         "The workspace has another owner: sessions of the former one end, and the shares that they made.",
         "";
     STOPPING = "Stopping", "Progressing=True, Available=False; Event",
-        "The pod is being stopped; a disk is kept.",
+        "The pod is being stopped; a disk is kept. No Event where it has stopped before that could be told.",
         "";
     IDLE_STOPPED = "IdleStopped", "Event",
         "Nobody used the workspace for the time in status.resolved.idleTimeoutInMinutes, so it is being stopped; a disk is kept. It is told in place of Stopping; status.stoppedBecause says so until the next start.",

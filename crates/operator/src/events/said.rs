@@ -17,11 +17,6 @@ use super::{WINDOW, type_of};
 /// Events of one reason about one object within [`WINDOW`]. Beyond it they are counted with the newest, whatever they say; but not
 /// who handed a workspace over to whom.
 pub(super) const MOST: usize = 10;
-/// What is said of a run, and under which action: that it begins, that it got somewhere, and that it ends. Where many begin at a time,
-/// nobody is told of the first.
-const BEGINS: (&str, &str) = (reason::STARTING, "Start");
-const GETS_READY: (&str, &str) = (reason::READY, "Start");
-const ENDS: [(&str, &str); 2] = [(reason::STOPPING, "Stop"), (reason::STOPPED, "Stop")];
 /// How often what is past is forgotten.
 const SWEEP: SignedDuration = SignedDuration::from_mins(1);
 
@@ -45,28 +40,27 @@ struct Topic(u64);
 pub(super) struct Known {
     pub(super) name: Box<str>,
     pub(super) count: i32,
-    /// Its text and what else it is about, as a number.
+    /// Its text, of which step it is, and what else it is about, as a number.
     words: u64,
     last: Timestamp,
 }
 
 impl Said {
-    /// The Event with which this one is counted, with the new count; `None` where it is to be an Event of its own.
+    /// The Event with which this one is counted, with the new count; `None` where it is to be an Event of its own: one of another
+    /// `step` is, for a new one costs the API server less than one that is counted.
     pub(super) fn again(
         &mut self,
         event: &Event,
         regarding: &ObjectReference,
+        step: &str,
         now: Timestamp,
     ) -> Option<Known> {
         self.sweep(now);
-        let words = self.words(event);
+        let words = self.words(event, step);
         let known = self.topics.get(&self.topic(event, regarding))?;
         let recent = || known.iter().filter(|known| is_recent(known, now));
-        let same = recent().filter(|known| known.words == words);
-        let same = same.max_by_key(|known| known.last);
+        let same = recent().find(|known| known.words == words);
         let full = recent().count() >= MOST && event.reason != reason::HANDED_OVER;
-        // A new Event costs the API server less than one that is counted.
-        let same = same.filter(|known| !self.is_of_another_run(event, regarding, known.last));
         let again = same.or_else(|| recent().max_by_key(|known| known.last).filter(|_| full))?;
         Some(Known {
             count: again.count.saturating_add(1),
@@ -75,33 +69,19 @@ impl Said {
         })
     }
 
-    /// Whether something was told since `last` by which a step that was told then was another run's.
-    fn is_of_another_run(&self, event: &Event, regarding: &ObjectReference, last: Timestamp) -> bool {
-        let since = |(reason, action): (&str, &str)| {
-            let topic = self.topic_of(regarding, type_of(event), reason, action);
-            let mut told = self.topics.get(&topic).into_iter().flatten();
-            told.any(|known| known.last >= last)
-        };
-        match event.reason.as_str() {
-            reason::STARTING => true,
-            reason::READY => since(BEGINS) || ENDS.into_iter().any(since),
-            reason::STOPPING | reason::STOPPED => since(BEGINS) || since(GETS_READY),
-            _ => false,
-        }
-    }
-
     /// An Event of its own was written at `now` under this name.
     pub(super) fn keep_new(
         &mut self,
         event: &Event,
         regarding: &ObjectReference,
+        step: &str,
         name: String,
         now: Timestamp,
     ) {
         let known = Known {
             name: name.into(),
             count: 1,
-            words: self.words(event),
+            words: self.words(event, step),
             last: now,
         };
         self.keep(event, regarding, known);
@@ -127,10 +107,6 @@ impl Said {
     }
 
     fn topic(&self, event: &Event, regarding: &ObjectReference) -> Topic {
-        self.topic_of(regarding, type_of(event), &event.reason, &event.action)
-    }
-
-    fn topic_of(&self, regarding: &ObjectReference, type_: &str, reason: &str, action: &str) -> Topic {
         let ObjectReference {
             kind,
             namespace,
@@ -139,12 +115,13 @@ impl Said {
             ..
         } = regarding;
         let about = (kind, namespace, name, uid);
-        Topic(self.numbers.hash_one((about, type_, reason, action)))
+        let what = (type_of(event), &event.reason, &event.action);
+        Topic(self.numbers.hash_one((about, what)))
     }
 
-    fn words(&self, event: &Event) -> u64 {
+    fn words(&self, event: &Event, step: &str) -> u64 {
         let related = event.secondary.as_ref().and_then(|related| related.uid.as_ref());
-        self.numbers.hash_one((&event.note, related))
+        self.numbers.hash_one((&event.note, related, step))
     }
 
     fn sweep(&mut self, now: Timestamp) {
@@ -175,9 +152,9 @@ mod tests {
     fn what_was_said_long_ago_is_forgotten() {
         let mut said = Said::default();
         let first = Timestamp::from_second(0).unwrap();
-        said.keep_new(&event("a"), &demo(), "e".to_owned(), first);
-        assert!(said.again(&event("a"), &demo(), first + SWEEP).is_some());
-        assert!(said.again(&event("a"), &demo(), first + WINDOW).is_none());
+        said.keep_new(&event("a"), &demo(), "", "e".to_owned(), first);
+        assert!(said.again(&event("a"), &demo(), "", first + SWEEP).is_some());
+        assert!(said.again(&event("a"), &demo(), "", first + WINDOW).is_none());
         assert!(said.topics.is_empty());
     }
 
@@ -185,9 +162,9 @@ mod tests {
     fn what_differs_in_any_way_is_not_counted() {
         let mut said = Said::default();
         let now = Timestamp::from_second(0).unwrap();
-        said.keep_new(&event("a"), &demo(), "e".to_owned(), now);
+        said.keep_new(&event("a"), &demo(), "", "e".to_owned(), now);
         let again = |said: &mut Said, event: &Event, about: &ObjectReference| {
-            let known = said.again(event, about, now)?;
+            let known = said.again(event, about, "", now)?;
             Some((known.name, known.count))
         };
         assert_eq!(again(&mut said, &event("a"), &demo()), Some(("e".into(), 2)));

@@ -7,7 +7,6 @@ use k8s_openapi::api::{
     networking::v1::NetworkPolicy,
     storage::v1::StorageClass,
 };
-
 use kube::core::PartialObjectMeta;
 
 use super::skim::{Mask, Skim};
@@ -21,12 +20,12 @@ impl Skim for StorageClass {}
 impl Skim for PersistentVolumeClaim {}
 impl Skim for NetworkPolicy {}
 
+/// Of the answer to a write: which version it made of what.
 impl<K> Skim for PartialObjectMeta<K> {
-    const MASK: Mask = Mask::Only(&[
-        ("apiVersion", Mask::All),
-        ("kind", Mask::All),
-        ("metadata", Mask::Most(&[("managedFields", Mask::Drop)])),
-    ]);
+    const MASK: Mask = Mask::Only(&[(
+        "metadata",
+        Mask::Only(&[("uid", Mask::All), ("resourceVersion", Mask::All)]),
+    )]);
 }
 
 impl Skim for Deployment {
@@ -178,6 +177,7 @@ mod tests {
 
     use super::{
         super::{
+            Guarded,
             compact::{Compact, drop_bookkeeping},
             skim::skim,
         },
@@ -208,6 +208,21 @@ mod tests {
         let skimmed = skim(&text, &K::MASK);
         assert!(skimmed.len() < text.len());
         assert_eq!(kept(&skimmed), kept(&text));
+    }
+
+    #[test]
+    fn an_answer_tells_its_version() {
+        let mut workspace = serde_json::to_value(objects::workspace("demo")).unwrap();
+        workspace["metadata"]["resourceVersion"] = json!("12");
+        let answer: Guarded<PartialObjectMeta<Workspace>> =
+            serde_json::from_str(&workspace.to_string()).unwrap();
+        let meta = answer.0.unwrap().metadata.clone();
+        let uid = workspace["metadata"]["uid"].as_str();
+        assert_eq!(
+            (meta.uid.as_deref(), meta.resource_version.as_deref()),
+            (uid, Some("12"))
+        );
+        assert_eq!((meta.name, meta.annotations), (None, None));
     }
 
     #[test]

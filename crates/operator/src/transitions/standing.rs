@@ -9,33 +9,39 @@ use jiff::Timestamp;
 use kube::runtime::events::Event;
 
 use super::{causes, ready, starting, stopped, stopping, warning};
-use crate::outbox::Stamped;
+use crate::{events::Mark, outbox::Stamped};
 
 /// The Events that whoever wrote this status had to tell, each since when it is so at the latest known. Of a hand-over, a disk in the
 /// place of another, a pod template changed by hand and a pod that does not say whether it is used, a status tells no time.
 pub fn standing(status: &WorkspaceStatus) -> Vec<Stamped> {
     let ready_since = since(status, AVAILABLE, "True");
     let run = status.run_id.clone().unwrap_or_default();
+    let of_end = |at: Timestamp, event| marked(at, event, &at.to_string(), &at.to_string());
     let steps = [
-        start(status)
-            .filter(|_| ready_since.is_none())
-            .map(|at| marked(at, starting(), &run)),
-        ready_since.map(|at| marked(at, ready(status), &format!("{run} {at}"))),
-        stop(status).map(|(at, by_rule)| marked(at, stopping(status, status, by_rule), &at.to_string())),
-        end(status).map(|at| marked(at, stopped(), &at.to_string())),
+        start(status).map(|at| marked(at, starting(), &run, &run)),
+        ready_since.map(|at| marked(at, ready(status), &run, &format!("{run} {at}"))),
+        stop(status).map(|(at, by_rule)| of_end(at, stopping(status, status, by_rule))),
+        end(status).map(|at| of_end(at, stopped())),
     ];
     let nothing = WorkspaceStatus::default();
     let causes = causes(&nothing, status).map(|(action, cause)| {
         let at = cause.last_transition_time.0;
-        marked(at, warning(action, cause), &format!("{at} {}", cause.message))
+        marked(at, warning(action, cause), "", &format!("{at} {}", cause.message))
     });
     steps.into_iter().flatten().chain(causes).collect()
 }
 
-/// `which`: of several that have this reason.
-fn marked(at: Timestamp, event: Event, which: &str) -> Stamped {
-    let mark = Some(format!("{} {which}", event.reason));
-    Stamped { event, at, mark }
+/// `step`: within what the same is counted. `which`: of several that have this reason.
+fn marked(at: Timestamp, event: Event, step: &str, which: &str) -> Stamped {
+    let mark = Mark {
+        step: step.to_owned(),
+        name: format!("{} {which}", event.reason),
+    };
+    Stamped {
+        event,
+        at,
+        mark: Some(mark),
+    }
 }
 
 /// Since when a condition has this status, if it has it.

@@ -1,0 +1,69 @@
+//! Watches, where many workspaces are on their way: which wakes wait for a moment, and which do not.
+
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod, networking::v1::NetworkPolicy};
+use kube::ResourceExt as _;
+use operator::{gather::HOLD, stores::Writers, watch};
+use serde_json::json;
+use testkit::objects::NAMESPACE;
+use tokio::time::Instant;
+
+use crate::stage::{CHILD, Stage};
+
+/// How late the next wake is.
+async fn late(wakes: &mut (impl Stream + Unpin)) -> Duration {
+    let begun = Instant::now();
+    let wake = tokio::time::timeout(Duration::from_secs(30), wakes.next()).await;
+    assert!(wake.is_ok_and(|wake| wake.is_some()), "nobody is woken");
+    begun.elapsed()
+}
+
+/// Lets everything be told that is on its way.
+async fn calm(wakes: &mut (impl Stream + Unpin)) {
+    while tokio::time::timeout(4 * HOLD, wakes.next()).await.is_ok() {}
+}
+
+fn label(stage: &Stage) {
+    stage
+        .server
+        .edit::<Deployment>(Some(NAMESPACE), CHILD, |deployment| {
+            deployment["metadata"]["labels"]["example.com/a"] = json!("b");
+        });
+}
+
+#[tokio::test(start_paused = true)]
+async fn among_many_steps_of_a_start_wait_and_what_people_do_and_what_ends_does_not() {
+    let stage = Stage::with_running_demo().await;
+    let client = stage.server.connect(None);
+    let mut wakes = watch::start(&client, Writers::default(), 500, || true).boxed();
+    calm(&mut wakes).await;
+
+    label(&stage);
+    let step = late(&mut wakes).await;
+    assert!(step >= HOLD && step < 2 * HOLD, "{step:?}");
+    calm(&mut wakes).await;
+
+    stage.edit_spec(|spec| spec["displayName"] = json!("another"));
+    assert!(late(&mut wakes).await < HOLD, "a workspace was edited");
+    calm(&mut wakes).await;
+
+    stage.server.remove::<NetworkPolicy>(Some(NAMESPACE), CHILD);
+    assert!(late(&mut wakes).await < HOLD, "a wall was taken away");
+    calm(&mut wakes).await;
+
+    let pod = stage.all::<Pod>().remove(0).name_any();
+    stage.server.remove::<Pod>(Some(NAMESPACE), &pod);
+    assert!(late(&mut wakes).await < HOLD, "a pod is gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_few_are_on_their_way_no_step_waits() {
+    let stage = Stage::with_running_demo().await;
+    let client = stage.server.connect(None);
+    let mut wakes = watch::start(&client, Writers::default(), 500, || false).boxed();
+    calm(&mut wakes).await;
+    label(&stage);
+    assert!(late(&mut wakes).await < HOLD);
+}
