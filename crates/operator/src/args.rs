@@ -32,8 +32,8 @@ pub struct Args {
     #[arg(long, env = "CONCURRENCY", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub concurrency: u16,
 
-    /// Milliseconds for which changes of one workspace are collected before it is looked at. More saves work where many
-    /// things happen at once, and delays what people see by as much.
+    /// Milliseconds for which nothing more of a workspace must change before it is looked at; each change begins the wait anew. More
+    /// saves work, and delays each step that people see by as much.
     #[arg(long, env = "DEBOUNCE_MILLISECONDS", default_value_t = 50, value_parser = clap::value_parser!(u16).range(0..=5000))]
     pub debounce_milliseconds: u16,
 
