@@ -46,9 +46,17 @@ async fn a_kept_disk_waits_for_its_owner_and_for_nobody_else() -> anyhow::Result
     assert_eq!(kept.uid(), disk);
     assert_eq!(kept.owner_references(), []);
     assert_eq!(names::owner(&kept.metadata), Some("alice"));
-    let told = told(&scratch, &first.uid().unwrap_or_default()).await?;
-    let orphaned = told.iter().find(|(why, _)| why == reason::DISK_KEPT);
-    assert!(orphaned.is_some_and(|(_, note)| note.contains(DISK)), "{told:?}");
+    // Events are written beside what they tell of.
+    let first = first.uid().unwrap_or_default();
+    wait::until("it to be told that the disk is kept", wait::USUAL, || async {
+        let told = told(&scratch, &first)
+            .await
+            .map_err(|error| format!("{error:#}"))?;
+        let kept = told.iter().find(|(why, _)| why == reason::DISK_KEPT);
+        let is_told = kept.is_some_and(|(_, note)| note.contains(DISK));
+        is_told.then_some(()).ok_or_else(|| format!("{told:?}"))
+    })
+    .await?;
 
     // Bob takes the name, and gets neither her files nor a disk.
     bob.create(&PostParams::default(), &keeping).await?;
