@@ -33,6 +33,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use self::said::Said;
+use crate::send::send;
 
 /// What was said this long ago is said anew, and not counted.
 const WINDOW: SignedDuration = SignedDuration::from_mins(10);
@@ -151,10 +152,9 @@ impl Recorder {
         let text = serde_json::to_vec(stored).map_err(request::Error::SerializeBody);
         let events = Request::new(StoredEvent::url_path(&(), Some(namespace)));
         let request = text.and_then(|text| events.create(&PostParams::default(), text));
-        let mut request = request.map_err(kube::Error::BuildRequest)?;
-        // As kube's own calls are named in traces.
-        request.extensions_mut().insert("create");
-        self.client.request::<IgnoredAny>(request).await.map(drop)
+        send::<IgnoredAny>(&self.client, "create", request)
+            .await
+            .map(drop)
     }
 
     /// Of what has a mark always the same one; else of the moment at which it is written, for several may have come true at once.

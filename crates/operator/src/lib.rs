@@ -40,6 +40,7 @@ pub mod retire;
 pub mod rounds;
 pub mod routes;
 pub mod run;
+mod send;
 pub mod shares;
 pub mod signs;
 pub mod stores;

@@ -1,11 +1,15 @@
 //! Watches, where many workspaces are on their way: which wakes wait for a moment, and which do not.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
-use futures::{Stream, StreamExt as _};
+use futures::{Stream, StreamExt as _, stream::BoxStream};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod, networking::v1::NetworkPolicy};
 use kube::ResourceExt as _;
-use operator::{gather::HOLD, stores::Writers, watch};
+use operator::{
+    gather::HOLD,
+    stores::Writers,
+    watch::{self, Wake},
+};
 use serde_json::json;
 use testkit::objects::NAMESPACE;
 use tokio::time::Instant;
@@ -18,6 +22,15 @@ async fn late(wakes: &mut (impl Stream + Unpin)) -> Duration {
     let wake = tokio::time::timeout(Duration::from_secs(30), wakes.next()).await;
     assert!(wake.is_ok_and(|wake| wake.is_some()), "nobody is woken");
     begun.elapsed()
+}
+
+/// What wakes a new operator of a workspace that runs, where many or few are on their way, once it has listed everything.
+async fn wakes(is_crowded: bool) -> (Stage, BoxStream<'static, Result<Wake, Infallible>>) {
+    let stage = Stage::with_running_demo().await;
+    let client = stage.server.connect(None);
+    let mut wakes = watch::start(&client, Writers::default(), 500, move || is_crowded).boxed();
+    calm(&mut wakes).await;
+    (stage, wakes)
 }
 
 /// Lets everything be told that is on its way.
@@ -35,11 +48,7 @@ fn label(stage: &Stage) {
 
 #[tokio::test(start_paused = true)]
 async fn among_many_steps_of_a_start_wait_and_what_people_do_and_what_ends_does_not() {
-    let stage = Stage::with_running_demo().await;
-    let client = stage.server.connect(None);
-    let mut wakes = watch::start(&client, Writers::default(), 500, || true).boxed();
-    calm(&mut wakes).await;
-
+    let (stage, mut wakes) = wakes(true).await;
     label(&stage);
     let step = late(&mut wakes).await;
     assert!(step >= HOLD && step < 2 * HOLD, "{step:?}");
@@ -60,10 +69,7 @@ async fn among_many_steps_of_a_start_wait_and_what_people_do_and_what_ends_does_
 
 #[tokio::test(start_paused = true)]
 async fn where_few_are_on_their_way_no_step_waits() {
-    let stage = Stage::with_running_demo().await;
-    let client = stage.server.connect(None);
-    let mut wakes = watch::start(&client, Writers::default(), 500, || false).boxed();
-    calm(&mut wakes).await;
+    let (stage, mut wakes) = wakes(false).await;
     label(&stage);
     assert!(late(&mut wakes).await < HOLD);
 }

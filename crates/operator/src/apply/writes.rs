@@ -17,6 +17,7 @@ use super::Error;
 use crate::{
     context::Context,
     refusal,
+    send::send,
     stores::{Guarded, skim::Skim},
     trouble::Obstacle,
     world::Identity,
@@ -216,10 +217,7 @@ async fn sent<K>(
 where
     K: Resource<DynamicType = ()> + Kind + Skim + DeserializeOwned,
 {
-    let mut request = request.map_err(kube::Error::BuildRequest).map_err(failed::<K>)?;
-    // As kube's own calls are named in traces.
-    request.extensions_mut().insert(verb);
-    let answer = context.client.request::<Guarded<K>>(request).await;
+    let answer = send::<Guarded<K>>(&context.client, verb, request).await;
     let object = answer.and_then(Guarded::read).map_err(failed::<K>)?;
     context.stores.echoes.expect(object.meta());
     context.metrics.write("apply");

@@ -16,7 +16,10 @@ use crate::{events::Mark, outbox::Stamped};
 pub fn standing(status: &WorkspaceStatus) -> Vec<Stamped> {
     let ready_since = since(status, AVAILABLE, "True");
     let run = status.run_id.clone().unwrap_or_default();
-    let of_end = |at: Timestamp, event| marked(at, event, &at.to_string(), &at.to_string());
+    let of_end = |at: Timestamp, event| {
+        let step = at.to_string();
+        marked(at, event, &step, &step)
+    };
     let steps = [
         start(status).map(|at| marked(at, starting(), &run, &run)),
         ready_since.map(|at| marked(at, ready(status), &run, &format!("{run} {at}"))),
