@@ -54,6 +54,21 @@
     )
     "protocolMappers" (list $groupsMapper)
 -}}
+{{- /* In no sign-in does the provider ask for more than the password: where it stops to ask, a stranger who began the sign-in could
+     take it over (CVE-2026-7507). A list that is given replaces Keycloak's own, so it names every action that Keycloak ships. */ -}}
+{{- $actions := list -}}
+{{- range list "CONFIGURE_RECOVERY_AUTHN_CODES" "CONFIGURE_TOTP" "TERMS_AND_CONDITIONS" "UPDATE_EMAIL" "UPDATE_PASSWORD" "UPDATE_PROFILE"
+    "VERIFY_EMAIL" "VERIFY_PROFILE" "delete_account" "delete_credential" "idp_link" "update_user_locale" "verifiable_credential_offer"
+    "webauthn-register" "webauthn-register-passwordless" -}}
+  {{- $actions = append $actions (dict "alias" . "name" . "providerId" . "enabled" false "defaultAction" false "config" dict) -}}
+{{- end -}}
+{{- /* Keycloak makes this public client in every realm, and lets it exchange passwords for tokens. */ -}}
+{{- $adminCli := dict
+    "clientId" "admin-cli"
+    "publicClient" true
+    "standardFlowEnabled" false
+    "directAccessGrantsEnabled" false
+-}}
 {{- dict
     "realm" "jupyter"
     "displayName" "Workspaces"
@@ -63,6 +78,7 @@
     "bruteForceProtected" true
     "groups" (uniq $groups)
     "users" $users
-    "clients" (list $client)
+    "requiredActions" $actions
+    "clients" (list $client $adminCli)
   | toPrettyJson -}}
 {{- end }}

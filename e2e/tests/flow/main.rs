@@ -15,6 +15,7 @@ mod pages;
 mod pod;
 mod ports;
 mod profiles;
+mod provider_link;
 mod sharing;
 mod sign_in_again;
 mod sign_out;

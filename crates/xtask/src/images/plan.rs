@@ -136,13 +136,13 @@ impl Name {
                 folder: "keycloak",
                 base: Base::Packages("keycloak"),
                 source: Some(Source::Maven {
-                    artifact: "org.keycloak:keycloak-quarkus-dist:26.4.0:zip",
-                    sha256: "1b6a11a2726ac8a8dc9c91d5fafe989a75ce4f1622d7f7b45c21d5bc16629c0a",
-                    top: "keycloak-26.4.0",
+                    artifact: "org.keycloak:keycloak-quarkus-dist:26.7.3:zip",
+                    sha256: "27a6535553c3cdcd083872ba40629efafb3475e3b758e0c6f691395561dd0f1f",
+                    top: "keycloak-26.7.3",
                     place: "opt/keycloak",
                 }),
                 repository: "localhost/jupyter-k8s/keycloak",
-                version: Some("26.4.0"),
+                version: Some("26.7.3"),
                 aliases: &[],
             },
             Self::Echo => Recipe {

@@ -188,3 +188,10 @@ fn templates_of_a_manager_that_the_release_does_not_make_are_named() {
         assert!(!told.contains("does not make: "), "{told}");
     }
 }
+
+#[test]
+fn the_bundled_provider_is_said_to_be_for_trying_out() {
+    let warning = "WARNING: the bundled identity provider is for trying the product out.";
+    assert!(notes(&LOCAL).contains(warning));
+    assert!(!notes(&EXTERNAL).contains(warning));
+}

@@ -1,0 +1,147 @@
+//! The bundled identity provider: a link of a stranger's own sign-in, opened by somebody who is signed in, gives the stranger nothing.
+
+use std::collections::HashMap;
+
+use anyhow::{Context as _, ensure};
+use e2e::{Environment, http::Person};
+use reqwest::{Response, StatusCode, Url, header};
+
+/// Required actions at which a sign-in could stop: with a form, and without one.
+const ACTIONS: [&str; 6] = [
+    "VERIFY_EMAIL",
+    "VERIFY_PROFILE",
+    "UPDATE_PROFILE",
+    "UPDATE_PASSWORD",
+    "CONFIGURE_TOTP",
+    "delete_credential",
+];
+/// The provider's cookies of somebody who is signed in.
+const SIGNED_IN: [&str; 2] = ["KEYCLOAK_IDENTITY", "KEYCLOAK_SESSION"];
+
+/// CVE-2026-7507, with the steps of the stranger mallory in the order of the attack.
+#[tokio::test]
+async fn a_link_of_a_strangers_sign_in_that_somebody_opens_gives_the_stranger_nothing() -> anyhow::Result<()>
+{
+    let environment = Environment::get()?;
+    let auth = environment.origin(&environment.auth_host());
+    let realm = format!(
+        "{}/realms/jupyter",
+        environment.origin(&environment.identity_host)
+    );
+    let alice = Person::new()?;
+    let page = alice.sign_in(&format!("{auth}/sign-in"), "alice").await?;
+    ensure!(page.text().await?.contains("alice"), "alice is not signed in");
+    let email = "alice@example.com";
+
+    for action in ACTIONS {
+        let mallory = Person::new()?.without_redirects()?;
+        let begun = mallory.open(&format!("{auth}/sign-in")).await?;
+        let login = format!("{}&kc_action={action}", location(&begun)?);
+        let form = mallory.open(&login).await?;
+        ensure!(form.status() == StatusCode::OK, "{action}: {}", form.status());
+        let form = form.text().await?;
+        let action_of_form = form
+            .split("action=\"")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next());
+        let target = action_of_form.context("no sign-in form")?.replace("&amp;", "&");
+        let parameters: HashMap<String, String> = Url::parse(&target)?.query_pairs().into_owned().collect();
+        let session = cookie(&mallory, &realm, "AUTH_SESSION_ID")?.context("no AUTH_SESSION_ID")?;
+        let with = |path: &str, more: &[(&str, &str)]| -> anyhow::Result<String> {
+            let mut url = Url::parse(&format!("{realm}/login-actions/{path}"))?;
+            for name in ["client_id", "tab_id", "client_data"] {
+                let value = parameters
+                    .get(name)
+                    .with_context(|| format!("no {name}: {target}"))?;
+                url.query_pairs_mut().append_pair(name, value);
+            }
+            url.query_pairs_mut().extend_pairs(more);
+            Ok(url.into())
+        };
+        let handle = ("auth_session_id", session.as_str());
+        let restarted = mallory.open(&with("restart", &[handle])?).await?;
+        ensure!(
+            restarted.status() == StatusCode::FOUND,
+            "{action}: {}",
+            restarted.status()
+        );
+
+        // Whatever alice gets to see: the provider may say that the link is not hers, or sign her in anew.
+        alice.open(&with("authenticate", &[handle])?).await?;
+
+        let taken = mallory
+            .open(&with("required-action", &[("execution", action)])?)
+            .await?;
+        let leads_to = taken.headers().get(header::LOCATION).cloned();
+        let leads_to = leads_to
+            .as_ref()
+            .map(|value| value.to_str())
+            .transpose()?
+            .unwrap_or_default();
+        ensure!(
+            !leads_to.starts_with(&auth),
+            "{action}: a code for mallory: {leads_to}"
+        );
+        let said = taken.text().await?;
+        ensure!(
+            !said.contains(email),
+            "{action}: alice's account is shown to mallory: {said}"
+        );
+        for name in SIGNED_IN {
+            ensure!(
+                cookie(&mallory, &realm, name)?.is_none(),
+                "{action}: mallory has {name}"
+            );
+        }
+        let home = mallory.open(&format!("{auth}/")).await?.text().await?;
+        ensure!(home.contains("You are signed out"), "{action}: {home}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_public_client_of_the_bundled_provider_exchanges_a_password_for_tokens() -> anyhow::Result<()> {
+    let environment = Environment::get()?;
+    let token = format!(
+        "{}/realms/jupyter/protocol/openid-connect/token",
+        environment.origin(&environment.identity_host)
+    );
+    let password = environment.user("alice")?.password.as_str();
+    for client in [
+        "admin-cli",
+        "account",
+        "account-console",
+        "security-admin-console",
+    ] {
+        let form = [
+            ("grant_type", "password"),
+            ("client_id", client),
+            ("username", "alice"),
+            ("password", password),
+        ];
+        let request = Person::new()?.request(reqwest::Method::POST, &token).form(&form);
+        let answer = request.send().await?;
+        let (status, said) = (answer.status(), answer.text().await?);
+        ensure!(
+            status == StatusCode::BAD_REQUEST && said.contains("\"unauthorized_client\""),
+            "{client}: {status}"
+        );
+    }
+    Ok(())
+}
+
+fn location(answer: &Response) -> anyhow::Result<&str> {
+    let location = answer.headers().get(header::LOCATION);
+    Ok(location
+        .with_context(|| format!("no redirect: {}", answer.status()))?
+        .to_str()?)
+}
+
+/// What a person holds at the provider under this name.
+fn cookie(person: &Person, realm: &str, name: &str) -> anyhow::Result<Option<String>> {
+    let held = person.cookies(&format!("{realm}/login-actions/authenticate"))?;
+    Ok(held
+        .split("; ")
+        .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+        .map(str::to_owned))
+}
