@@ -115,6 +115,20 @@ class Server(unittest.IsolatedAsyncioTestCase):
         operator = self.signers["operator"].sign(iss=OPERATOR, sub=OPERATOR, bearer=True)
         self.assertEqual((await self.ask("/api/contents", [operator], method="POST", body="{}")).code, 401)
 
+    async def test_a_cookie_that_a_sibling_host_wrote_keeps_no_page_of_its_own_from_saving(self):
+        person = self.signers["gateway"].sign()
+        tossed = "_xsrf=2|own; _xsrf=2|00000000|00000000000000000000000000000000|1760000000"
+        page = {"Cookie": tossed, "X-XSRFToken": "2|own"}
+
+        async def save(**headers):
+            return (await self.ask("/api/contents", [person], method="POST", body="{}", **page, **headers)).code
+
+        self.assertEqual(await save(**{"Sec-Fetch-Site": "same-origin"}), 201)
+        self.assertEqual(await save(), 403)
+        for site in ["same-site", "cross-site", "none", "", "same-origin, same-origin", "Same-Origin"]:
+            with self.subTest(site):
+                self.assertEqual(await save(**{"Sec-Fetch-Site": site}), 403)
+
     async def test_no_page_of_another_origin_may_read_what_a_token_got(self):
         script = self.signers["gateway"].sign(bearer=True)
         made = await self.ask("/api/contents", [script], method="POST", body='{"type": "file", "ext": ".txt"}')
