@@ -1,11 +1,12 @@
 //! What every server process needs and that knows nothing of workspaces: the process itself, telemetry, health and metrics
 //! endpoints, shutdown, TLS with reloadable certificates, a private certificate authority, a Kubernetes client, leases, keys that rotate
-//! and what is signed with them.
+//! and what is signed with them, an audit log.
 
 pub mod admin;
 mod allocator;
 pub mod api_error;
 pub mod assertion;
+pub mod audit;
 pub mod client;
 pub mod https;
 pub mod lease;

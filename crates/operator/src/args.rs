@@ -41,6 +41,10 @@ pub struct Args {
     /// more takes fewer requests.
     #[arg(long, env = "WATCH_PAGE_SIZE", default_value_t = 500, value_parser = clap::value_parser!(u32).range(10..=10_000))]
     pub watch_page_size: u32,
+
+    /// Whether /metrics has a gauge for each workspace, with its namespace and name: one time series more per workspace.
+    #[arg(long, env = "WORKSPACE_METRICS", default_value_t = true, action = clap::ArgAction::Set)]
+    pub workspace_metrics: bool,
 }
 
 #[cfg(test)]
@@ -53,6 +57,7 @@ mod tests {
         assert!(with("--concurrency=0").is_err());
         assert!(with("--debounce-milliseconds=60000").is_err());
         assert!(with("--watch-page-size=0").is_err());
+        assert!(!with("--workspace-metrics=false").unwrap().workspace_metrics);
         assert_eq!(with("--concurrency=64").unwrap().concurrency, 64);
     }
 }

@@ -5,9 +5,9 @@ use kube::Client;
 use rules::Settings;
 
 use crate::{
-    backoff::Backoff, census::Census, early::Early, events::Recorder, idle, inherited::Inherited, keys::Keys,
-    memory::Memory, metrics::Metrics, outbox::Outbox, plan::Site, protect::Holds, putoff::PutOff,
-    stores::Stores, untold::Untold,
+    audit::Audit, backoff::Backoff, census::Census, early::Early, events::Recorder, idle,
+    inherited::Inherited, keys::Keys, memory::Memory, metrics::Metrics, outbox::Outbox, plan::Site,
+    protect::Holds, putoff::PutOff, stores::Stores, untold::Untold,
 };
 
 /// Shared by all passes.
@@ -34,6 +34,8 @@ pub struct Context {
     pub census: Census,
     /// Statuses that are put off while much goes on.
     pub put_off: PutOff,
+    /// The audit log.
+    pub audit: Audit,
     /// What is measured.
     pub metrics: Metrics,
     /// Failures in a row.
@@ -65,6 +67,7 @@ impl Context {
             inherited: Inherited::default(),
             census: Census::default(),
             put_off: PutOff::default(),
+            audit: Audit::default(),
             metrics: Metrics::default(),
             backoff: Backoff::default(),
             memory: Memory::default(),

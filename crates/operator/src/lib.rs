@@ -7,6 +7,7 @@ pub mod apply;
 pub mod args;
 pub mod assess;
 mod attempt;
+pub mod audit;
 pub mod backoff;
 pub mod begun;
 pub mod census;

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -32,6 +35,25 @@ struct PhaseLabel {
     phase: PhaseValue,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WorkspaceLabels {
+    namespace: String,
+    workspace: String,
+    phase: PhaseValue,
+}
+
+impl WorkspaceLabels {
+    /// `key`: namespace and name.
+    fn new(key: &str, phase: Phase) -> Self {
+        let (namespace, workspace) = key.split_once('/').unwrap_or_default();
+        Self {
+            namespace: namespace.to_owned(),
+            workspace: workspace.to_owned(),
+            phase: PhaseValue(phase),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct PhaseValue(Phase);
 
@@ -49,7 +71,11 @@ pub struct Metrics {
     writes: Family<StepLabel, Counter>,
     unanswered: Counter,
     by_phase: Family<PhaseLabel, Gauge>,
+    each: Family<WorkspaceLabels, Gauge>,
     leading: Gauge,
+    audit_records: Counter,
+    audit_lost: Counter,
+    tells_each: Arc<AtomicBool>,
     phases: Arc<Mutex<HashMap<String, Phase>>>,
 }
 
@@ -67,7 +93,11 @@ impl Default for Metrics {
             writes: Family::default(),
             unanswered: Counter::default(),
             by_phase: Family::default(),
+            each: Family::default(),
             leading: Gauge::default(),
+            audit_records: Counter::default(),
+            audit_lost: Counter::default(),
+            tells_each: Arc::new(AtomicBool::new(true)),
             phases: Arc::default(),
         }
     }
@@ -95,6 +125,21 @@ impl Metrics {
             self.unanswered.clone(),
         );
         registry.register("workspaces", "Workspaces by phase", self.by_phase.clone());
+        registry.register(
+            "workspace_phase",
+            "1 for each workspace, with the phase that it is in",
+            self.each.clone(),
+        );
+        registry.register(
+            "audit_records",
+            "Records written to the audit log by this process",
+            self.audit_records.clone(),
+        );
+        registry.register(
+            "audit_lost",
+            "Records that the audit log did not take",
+            self.audit_lost.clone(),
+        );
         registry.register("leading", "1 on the replica that leads", self.leading.clone());
     }
 
@@ -142,7 +187,23 @@ impl Metrics {
         if !leads {
             self.phases.lock().unwrap_or_else(PoisonError::into_inner).clear();
             self.by_phase.clear();
+            self.each.clear();
         }
+    }
+
+    /// Whether each workspace has a gauge of its own.
+    pub fn tell_each(&self, tells: bool) {
+        self.tells_each.store(tells, Ordering::Relaxed);
+    }
+
+    /// A record of the audit log was written.
+    pub fn audited(&self) {
+        self.audit_records.inc();
+    }
+
+    /// Records of the audit log were not written.
+    pub fn audit_lost(&self, count: u64) {
+        self.audit_lost.inc_by(count);
     }
 
     /// The workspace `key` is in this phase; `None`: it is gone.
@@ -155,7 +216,9 @@ impl Metrics {
         if earlier == phase {
             return;
         }
+        let tells_each = self.tells_each.load(Ordering::Relaxed);
         if let Some(earlier) = earlier {
+            self.each.remove(&WorkspaceLabels::new(key, earlier));
             self.by_phase
                 .get_or_create(&PhaseLabel {
                     phase: PhaseValue(earlier),
@@ -163,6 +226,9 @@ impl Metrics {
                 .dec();
         }
         if let Some(phase) = phase {
+            if tells_each {
+                self.each.get_or_create(&WorkspaceLabels::new(key, phase)).set(1);
+            }
             self.by_phase
                 .get_or_create(&PhaseLabel {
                     phase: PhaseValue(phase),
@@ -204,6 +270,33 @@ mod tests {
         );
         metrics.phase("team/b", None);
         assert!(text_of(&metrics).contains("{phase=\"Running\"} 1"));
+    }
+
+    #[test]
+    fn the_gauge_of_a_workspace_moves_with_its_phase_and_goes_with_it() {
+        let gauge = |phase: &str| {
+            format!(
+                "jupyter_k8s_operator_workspace_phase{{namespace=\"team\",workspace=\"a\",phase=\"{phase}\"}} 1"
+            )
+        };
+        let metrics = Metrics::default();
+        metrics.phase("team/a", Some(Phase::Starting));
+        assert!(text_of(&metrics).contains(&gauge("Starting")));
+        metrics.phase("team/a", Some(Phase::Running));
+        let text = text_of(&metrics);
+        assert!(text.contains(&gauge("Running")), "{text}");
+        assert_eq!(text.matches("workspace=\"a\"").count(), 1, "{text}");
+        metrics.phase("team/a", None);
+        assert!(!text_of(&metrics).contains("workspace=\"a\""));
+
+        metrics.tell_each(false);
+        metrics.phase("team/a", Some(Phase::Running));
+        let text = text_of(&metrics);
+        assert!(!text.contains("workspace=\"a\""), "{text}");
+        assert!(
+            text.contains("jupyter_k8s_operator_workspaces{phase=\"Running\"} 1"),
+            "{text}"
+        );
     }
 
     #[test]

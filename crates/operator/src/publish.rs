@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::{
     apply::unchecked,
+    audit::People,
     context::Context,
     failure::{is_everyday, message_of, reason_of},
     outbox::{Left, Marked, Stamped},
@@ -35,6 +36,10 @@ pub struct Word {
     pub news: Vec<Event>,
     /// That no pod runs any more was asked for, so that nobody is let in whatever the status says.
     pub asked: bool,
+    /// Who owns the workspace and who changed it last.
+    pub people: People,
+    /// The run of its Deployment.
+    pub run: Option<String>,
     /// For how much longer the workspace is new: what may still come is not told to be missing.
     pub newness: Option<Duration>,
 }
@@ -52,14 +57,18 @@ pub async fn publish(
         status,
         news,
         asked,
+        people,
+        run,
         newness,
     } = word;
+    let stored = (&people, run.as_deref());
     let key = identity.key();
     context.metrics.phase(&key, status.phase);
     if before == Some(&status) {
         if context.put_off.has_put_off(&key, &identity.uid) {
             context.put_off.forget(&key);
         }
+        context.audit.stored(identity, stored, before, &status);
         // A write that got no answer came about.
         let told = context.untold.found(identity, &status);
         say(context, identity, newness, told, &status).await;
@@ -99,6 +108,7 @@ pub async fn publish(
         Err(error) => return Err(error.into()),
     }
     context.metrics.write("publish");
+    context.audit.stored(identity, stored, before, &status);
     if !passes {
         context.put_off.forget(&key);
     }

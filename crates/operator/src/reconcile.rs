@@ -18,6 +18,7 @@ use crate::{
     admit::admit,
     apply::{self, Applied},
     assess::{self, Facts, assess},
+    audit::People,
     backoff::spread,
     begun,
     context::Context,
@@ -230,6 +231,8 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         status: assessment.status,
         news: assessment.news,
         asked,
+        people: People::of(&workspace.metadata),
+        run: world.run_id().map(str::to_owned),
         newness: early::newness(workspace, (context.now)()),
     };
     let published = publish::publish(context, &identity, written.as_deref(), news);

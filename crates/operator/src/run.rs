@@ -61,6 +61,7 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
         concurrency,
         debounce_milliseconds,
         watch_page_size,
+        workspace_metrics,
     } = args;
     let pace = controller::Config::default()
         .concurrency(concurrency)
@@ -81,6 +82,8 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let writers = Writers::default();
     let context = Context::new(client.clone(), writers.stores(), settings, site, pod_name.clone());
     let context = Arc::new(context);
+    let audit = context.audit.open(std::io::stdout(), context.metrics.clone());
+    let audit = audit.context("the audit log")?;
     let routes = routes::start(&client, &context.settings.route_kinds, &context.stores);
     let told = stream::select(routes, context.idle.wakes());
     let crowd = context.clone();
@@ -94,6 +97,7 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let caches =
         readiness.gate("the watches of workspaces and their children (are the CRDs and the RBAC there?)");
     let mut registry = Registry::default();
+    context.metrics.tell_each(workspace_metrics);
     context.metrics.register(&mut registry);
     let admin = kit::admin::serve(admin_address, readiness, Arc::new(registry), shutdown.clone());
 
@@ -127,6 +131,7 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     // The election closes its end once the lease is given back.
     let given_back = async { while ended.changed().await.is_ok() {} };
     let _ = tokio::time::timeout(LAST_WORDS, given_back).await;
+    tokio::task::spawn_blocking(|| audit.finish()).await?;
     Ok(())
 }
 
@@ -173,6 +178,7 @@ async fn work(
         context.early.clear();
         context.untold.clear();
         context.inherited.clear();
+        context.audit.clear();
     }
 }
 
@@ -239,4 +245,5 @@ fn forget(context: &Context, workspace: &ObjectRef<kube::api::DynamicObject>) {
     context.put_off.forget(&key);
     context.early.forget(&key);
     context.untold.forget(&key);
+    context.audit.forget(&key);
 }

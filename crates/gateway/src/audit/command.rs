@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Parser;
-
-use super::chain::{Checker, Point, Verified};
+use kit::audit::chain::{Checker, Point, Verified};
 
 /// Name of the command, as the first argument.
 pub const NAME: &str = "verify-audit";
@@ -21,7 +20,7 @@ pub struct Args {
     #[arg(value_parser = [NAME])]
     command: String,
 
-    /// File with the gateway's standard output, as the gateway or the container runtime wrote it; lines of other logs and of several
+    /// File with the standard output of gateway or operator, as they or the container runtime wrote it; lines of other logs and of several
     /// replicas may stand between. `-`: standard input.
     file: PathBuf,
 

@@ -10,13 +10,6 @@ use crate::random::fingerprint;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum Record {
-    /// This process began; the first record of its chain.
-    Start {
-        /// Version of the gateway.
-        version: String,
-    },
-    /// This process ended in order; the last record of its chain.
-    End,
     /// Somebody signed in.
     Login {
         /// Who.
@@ -124,11 +117,6 @@ pub enum Record {
     },
     /// Denials that have no record of their own, because there were too many of one session.
     DeniedMore {
-        /// How many.
-        count: u64,
-    },
-    /// Records that could not be written in time.
-    Lost {
         /// How many.
         count: u64,
     },

@@ -7,9 +7,10 @@ use kube::Resource as _;
 use super::{Error, Next, VIGIL, certain::certain, newest_status, sooner, with_own_words};
 use crate::{
     assess,
+    audit::People,
     context::Context,
     disks::fate::fate,
-    observe,
+    finalizer, observe,
     publish::{self, Word},
     retire::{self, LastWill},
     stores::Guarded,
@@ -30,7 +31,12 @@ pub(super) async fn depart(object: &Guarded<Workspace>, context: &Context) -> Re
         .metrics
         .timed("retire", Box::pin(retire::retire(context, object, &will, &world)))
         .await?;
+    let people = People::of(object.meta());
     let Some(left) = left else {
+        // Whoever released the finalizer before has told it.
+        if finalizer::is_held(object) {
+            context.audit.deleted(&identity, &people, world.run_id());
+        }
         context.memory.let_go(&identity.key(), &identity.uid);
         return Ok(Next::Never);
     };
@@ -43,6 +49,8 @@ pub(super) async fn depart(object: &Guarded<Workspace>, context: &Context) -> Re
         let news = Word {
             status,
             asked: true,
+            people,
+            run: world.run_id().map(str::to_owned),
             ..Word::default()
         };
         put_off = publish::publish(context, &identity, written.as_deref(), news).await?;

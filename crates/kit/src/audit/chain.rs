@@ -10,8 +10,6 @@ use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::record::Record;
-
 /// Value of `log` in every record: what tells its lines from others.
 const LOG: &str = "audit";
 /// Longest line that is written, and that is read.
@@ -27,14 +25,14 @@ pub(super) struct Chain {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Line<'a> {
+struct Line<'a, R> {
     log: &'static str,
     time: String,
     chain: &'a str,
     seq: u64,
     previous: &'a str,
     #[serde(flatten)]
-    record: &'a Record,
+    record: &'a R,
 }
 
 /// Why a record has no line.
@@ -60,7 +58,7 @@ impl Chain {
     ///
     /// # Errors
     /// No line tells this that would be read again. The chain goes on with the next one.
-    pub(super) fn line(&mut self, record: &Record, time: Timestamp) -> Result<String, NoLine> {
+    pub(super) fn line(&mut self, record: &impl Serialize, time: Timestamp) -> Result<String, NoLine> {
         let line = serde_json::to_string(&Line {
             log: LOG,
             time: format!("{time:.3}"),

@@ -1,12 +1,13 @@
+use serde_json::json;
+
 use super::*;
 
 fn lines(id: &str, count: u64) -> Vec<String> {
     let mut chain = Chain::new(id.to_owned());
-    let start = Record::Start {
-        version: "1".to_owned(),
-    };
-    let records = (0..count).map(|count| Record::DeniedMore { count });
-    let all = std::iter::once(start).chain(records).chain([Record::End]);
+    let records = (0..count).map(|count| json!({"event": "denied_more", "count": count}));
+    let all = std::iter::once(json!({"event": "start"}))
+        .chain(records)
+        .chain([json!({"event": "end"})]);
     all.map(|record| chain.line(&record, Timestamp::UNIX_EPOCH).unwrap())
         .collect()
 }
@@ -95,10 +96,7 @@ fn an_end_that_was_noted_tells_a_log_that_was_written_anew_or_cut_short() {
     assert_eq!(missing(&all), []);
     assert_eq!(missing(&all[..3]), std::slice::from_ref(&noted));
     let mut anew = Chain::new("a".to_owned());
-    let start = Record::Start {
-        version: "2".to_owned(),
-    };
-    let records = [start, Record::End];
+    let records = [json!({"event": "start", "version": "2"}), json!({"event": "end"})];
     let anew = records.map(|record| anew.line(&record, Timestamp::UNIX_EPOCH).unwrap());
     assert_eq!(missing(&anew), std::slice::from_ref(&noted));
     assert!("a/b/c".parse::<Point>().is_err());

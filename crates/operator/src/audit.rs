@@ -1,0 +1,377 @@
+//! Earlier and new status of a workspace -> records of its runs, stops, failures and its deletion, each written once (IO).
+//!
+//! The replica that leads writes them, after the status that says the same is stored: whoever leads next finds that status and
+//! does not write them again. A replica that is killed in between leaves its record out.
+
+use std::{
+    collections::HashMap,
+    io::Write,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+};
+
+use api::{
+    WorkspaceStatus,
+    condition::{self, STOPPED},
+    names,
+    workspace::{Phase, StopRule},
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kit::audit::{Counts, Log, Writer};
+use serde::Serialize;
+
+use crate::{metrics::Metrics, world::Identity};
+
+/// Annotation: who changed the workspace last.
+const LAST_UPDATED_BY: &str = "workspaces.jupyter.org/last-updated-by";
+
+/// One transition of a workspace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Record {
+    /// A run began: a pod is asked for.
+    RunStarted(About),
+    /// The last pod of a run is gone.
+    Stopped {
+        /// Which workspace and run.
+        #[serde(flatten)]
+        about: About,
+        /// `requested`, or the rule that stopped it.
+        rule: &'static str,
+    },
+    /// The workspace cannot run.
+    Failed {
+        /// Which workspace and run.
+        #[serde(flatten)]
+        about: About,
+        /// Reason of the failure, as in the status.
+        reason: String,
+    },
+    /// The workspace is deleted, and its children with it.
+    Deleted(About),
+}
+
+/// A workspace, its run, and people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct About {
+    namespace: String,
+    workspace: String,
+    uid: String,
+    /// The run, or the last one; empty when it never ran.
+    #[serde(rename = "runID")]
+    run_id: String,
+    #[serde(flatten)]
+    people: People,
+}
+
+impl About {
+    fn new(identity: &Identity, people: &People, run_id: &str) -> Self {
+        Self {
+            namespace: identity.namespace.clone(),
+            workspace: identity.name.clone(),
+            uid: identity.uid.clone(),
+            run_id: run_id.to_owned(),
+            people: people.clone(),
+        }
+    }
+}
+
+/// Kubernetes user names, empty where nobody is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct People {
+    owner: String,
+    last_updated_by: String,
+}
+
+impl People {
+    /// Of a stored workspace.
+    pub fn of(meta: &ObjectMeta) -> Self {
+        let annotation = |name| meta.annotations.as_ref()?.get(name).cloned();
+        Self {
+            owner: names::owner(meta).unwrap_or_default().to_owned(),
+            last_updated_by: annotation(LAST_UPDATED_BY).unwrap_or_default(),
+        }
+    }
+}
+
+/// What is remembered of a status.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Standing {
+    uid: String,
+    /// The run, or the last one.
+    run_id: String,
+    is_stopped: bool,
+    /// Reason of the failure.
+    failed: Option<String>,
+}
+
+impl Standing {
+    /// `last_run`: the run where the status has none any more.
+    fn of(uid: &str, status: &WorkspaceStatus, last_run: &str) -> Self {
+        let failed = (status.phase == Some(Phase::Failed)).then(|| status.reason.clone().unwrap_or_default());
+        Self {
+            uid: uid.to_owned(),
+            run_id: status.run_id.as_deref().unwrap_or(last_run).to_owned(),
+            is_stopped: condition::holds(&status.conditions, STOPPED),
+            failed,
+        }
+    }
+}
+
+/// What is to be told of a status that follows `before`.
+fn records(before: &Standing, now: &Standing, status: &WorkspaceStatus, about: &About) -> Vec<Record> {
+    let mut records = Vec::new();
+    if status.run_id.is_some() && now.run_id != before.run_id {
+        records.push(Record::RunStarted(about.clone()));
+    }
+    if now.is_stopped && !before.is_stopped && !now.run_id.is_empty() {
+        let rule = status.stopped_because.as_ref().map(|because| because.rule);
+        records.push(Record::Stopped {
+            about: about.clone(),
+            rule: match rule {
+                Some(StopRule::Idle) => "idle",
+                None => "requested",
+            },
+        });
+    }
+    if let Some(reason) = &now.failed
+        && now.failed != before.failed
+    {
+        records.push(Record::Failed {
+            about: about.clone(),
+            reason: reason.clone(),
+        });
+    }
+    records
+}
+
+/// The audit log of this replica. Without [`Audit::open`] nothing is written.
+#[derive(Default)]
+pub struct Audit {
+    log: OnceLock<Log<Record>>,
+    /// What was told last, by workspace.
+    told: Mutex<HashMap<String, Standing>>,
+}
+
+struct Counted(Metrics);
+
+impl Counts for Counted {
+    type Record = Record;
+
+    fn written(&self) {
+        self.0.audited();
+    }
+
+    fn lost(&self, count: u64) {
+        self.0.audit_lost(count);
+    }
+}
+
+impl Audit {
+    /// Writes to `out` from now on.
+    ///
+    /// # Errors
+    /// The system gives no thread or no random bytes.
+    pub fn open(
+        &self,
+        out: impl Write + Send + 'static,
+        metrics: Metrics,
+    ) -> std::io::Result<Writer<Record>> {
+        let (log, writer) = Log::to("operator", out, Counted(metrics))?;
+        // A second log would have its own chain, which nothing is told to.
+        let _ = self.log.set(log);
+        Ok(writer)
+    }
+
+    /// The status `now` is stored; `before` is the one that it followed. `last_run`: the run of the Deployment.
+    pub fn stored(
+        &self,
+        identity: &Identity,
+        (people, last_run): (&People, Option<&str>),
+        before: Option<&WorkspaceStatus>,
+        now: &WorkspaceStatus,
+    ) {
+        let uid = &identity.uid;
+        let mut told = self.lock();
+        let known = told.remove(&identity.key()).filter(|known| known.uid == *uid);
+        let before = known.or_else(|| Some(Standing::of(uid, before?, "")));
+        let before = before.unwrap_or_default();
+        let standing = Standing::of(uid, now, last_run.unwrap_or(&before.run_id));
+        let about = About::new(identity, people, &standing.run_id);
+        for record in records(&before, &standing, now, &about) {
+            self.tell(record);
+        }
+        told.insert(identity.key(), standing);
+    }
+
+    /// The workspace and its children are deleted.
+    pub fn deleted(&self, identity: &Identity, people: &People, last_run: Option<&str>) {
+        let known = self.lock().remove(&identity.key());
+        let known = known
+            .filter(|known| known.uid == identity.uid)
+            .unwrap_or_default();
+        let about = About::new(identity, people, last_run.unwrap_or(&known.run_id));
+        self.tell(Record::Deleted(about));
+    }
+
+    /// Nothing is remembered of a workspace that is gone.
+    pub fn forget(&self, workspace: &str) {
+        self.lock().remove(workspace);
+    }
+
+    /// Forgets everything: another leads.
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn tell(&self, record: Record) {
+        if let Some(log) = self.log.get() {
+            log.tell(record);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Standing>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use testkit::log::Log as Paper;
+
+    use super::*;
+    use crate::fixtures;
+
+    fn status(value: Value) -> WorkspaceStatus {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn running(run: &str) -> WorkspaceStatus {
+        status(json!({"phase": "Running", "runID": run}))
+    }
+
+    fn stopped(because: Value) -> WorkspaceStatus {
+        let condition = json!({
+            "type": STOPPED, "status": "True", "reason": "Stopped", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        });
+        status(json!({"phase": "Stopped", "conditions": [condition], "stoppedBecause": because}))
+    }
+
+    /// Event, run and rule or reason of what `act` had written.
+    fn written(act: impl FnOnce(&Audit)) -> Vec<(String, String, String)> {
+        let (audit, paper) = (Audit::default(), Paper::default());
+        let writer = audit.open(paper.clone(), Metrics::default()).unwrap();
+        act(&audit);
+        writer.finish();
+        let text = |record: &Value, field: &str| record[field].as_str().unwrap_or_default().to_owned();
+        let lines = paper.text();
+        let records = lines
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let ours = records.filter(|record| record["uid"].is_string());
+        ours.map(|record| {
+            let why = text(&record, "rule") + &text(&record, "reason");
+            (text(&record, "event"), text(&record, "runID"), why)
+        })
+        .collect()
+    }
+
+    fn told(event: &str, run: &str, why: &str) -> (String, String, String) {
+        (event.to_owned(), run.to_owned(), why.to_owned())
+    }
+
+    #[test]
+    fn runs_stops_failures_and_the_deletion_are_written_once_with_their_run() {
+        let (about, people) = (fixtures::identity(), People::default());
+        let idle = json!({"rule": "Idle", "time": "2026-01-01T00:00:00Z"});
+        let failed = |reason: &str| status(json!({"phase": "Failed", "reason": reason, "runID": "b"}));
+        let way = [
+            (running("a"), Some("a")),
+            (running("a"), Some("a")),
+            (stopped(idle), Some("a")),
+            (running("b"), Some("b")),
+            (failed("ImagePullFailed"), Some("b")),
+            (failed("ImagePullFailed"), Some("b")),
+            (failed("QuotaExceeded"), Some("b")),
+            (stopped(Value::Null), Some("b")),
+            (stopped(Value::Null), Some("b")),
+        ];
+        let records = written(|audit| {
+            let mut before = None;
+            for (now, run) in &way {
+                audit.stored(&about, (&people, *run), before, now);
+                before = Some(now);
+            }
+            audit.deleted(&about, &people, None);
+        });
+        assert_eq!(
+            records,
+            [
+                told("run_started", "a", ""),
+                told("stopped", "a", "idle"),
+                told("run_started", "b", ""),
+                told("failed", "b", "ImagePullFailed"),
+                told("failed", "b", "QuotaExceeded"),
+                told("stopped", "b", "requested"),
+                told("deleted", "b", ""),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_next_leader_repeats_nothing_and_goes_on_with_the_run_of_the_deployment() {
+        let (about, people) = (fixtures::identity(), People::default());
+        let (runs, stops) = (running("a"), stopped(Value::Null));
+        let records = written(|audit| {
+            audit.stored(&about, (&people, Some("a")), Some(&runs), &runs);
+            audit.clear();
+            audit.stored(&about, (&people, Some("a")), Some(&stops), &stops);
+            audit.clear();
+            audit.stored(&about, (&people, Some("a")), Some(&runs), &stops);
+        });
+        assert_eq!(records, [told("stopped", "a", "requested")]);
+    }
+
+    #[test]
+    fn a_status_whose_write_got_no_answer_is_told_when_it_is_found() {
+        let (about, people) = (fixtures::identity(), People::default());
+        let (one, two) = (running("a"), running("b"));
+        let records = written(|audit| {
+            audit.stored(&about, (&people, Some("a")), None, &one);
+            audit.stored(&about, (&people, Some("b")), Some(&two), &two);
+        });
+        assert_eq!(
+            records,
+            [told("run_started", "a", ""), told("run_started", "b", "")]
+        );
+    }
+
+    #[test]
+    fn a_workspace_that_never_ran_stops_without_a_record_and_people_are_named() {
+        let about = fixtures::identity();
+        let meta: ObjectMeta = serde_json::from_value(json!({"annotations": {
+            names::CREATED_BY: "alice", LAST_UPDATED_BY: "bob",
+        }}))
+        .unwrap();
+        let paper = Paper::default();
+        let audit = Audit::default();
+        let writer = audit.open(paper.clone(), Metrics::default()).unwrap();
+        audit.stored(&about, (&People::of(&meta), None), None, &stopped(Value::Null));
+        audit.deleted(&about, &People::of(&meta), None);
+        writer.finish();
+        let text = paper.text();
+        let events: Vec<_> = text.lines().filter(|line| line.contains("\"uid\"")).collect();
+        assert_eq!(events.len(), 1, "{text}");
+        for part in [
+            "deleted",
+            "\"owner\":\"alice\"",
+            "\"lastUpdatedBy\":\"bob\"",
+            "\"runID\":\"\"",
+        ] {
+            assert!(events[0].contains(part), "{part}: {text}");
+        }
+    }
+}
