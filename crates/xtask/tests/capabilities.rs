@@ -9,12 +9,84 @@ use std::{
 /// The pages with such tables.
 const PAGES: [&str; 2] = ["docs/capabilities.md", "docs/refusals.md"];
 
-/// Rows of the product's list that are claimed: none is dropped by the way.
-const ROWS: &[u32] = &[
-    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 18, 19, 20, 21, 22, 23, 24, 25, 27, 28, 34, 35, 37, 38, 39, 40,
-    41, 42, 43, 44, 45, 46, 47, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 65, 74, 75, 76, 77,
-    80, 84, 85,
-];
+/// The rows of the product's list: each is claimed, or listed as not claimed.
+const ROWS: std::ops::RangeInclusive<u32> = 1..=100;
+
+/// What shows a row, in the order in which the table names it.
+const KINDS: [&str; 5] = ["live", "router", "in memory", "unit", "rendered"];
+
+/// By what the test at this path shows something.
+fn kind(path: &str) -> &'static str {
+    let is_of = |folder: &str| path.starts_with(folder);
+    if is_of("e2e/tests/") {
+        "live"
+    } else if is_of("crates/gateway/tests/") || is_of("crates/webhook/tests/") {
+        "router"
+    } else if is_of("crates/operator/tests/") {
+        "in memory"
+    } else if is_of("crates/xtask/tests/chart/") {
+        "rendered"
+    } else {
+        "unit"
+    }
+}
+
+/// One row of the table of capabilities.
+struct Row {
+    number: u32,
+    shown: String,
+    tests: String,
+    state: String,
+}
+
+/// The rows of the table of capabilities.
+fn rows(page: &str) -> Vec<Row> {
+    let cells = |line: &str| -> Option<Row> {
+        let cells: Vec<_> = line
+            .strip_prefix("| ")?
+            .strip_suffix(" |")?
+            .split(" | ")
+            .collect();
+        let number = cells[0].parse().ok()?;
+        let [_, _, shown, tests, state] = cells.as_slice() else {
+            panic!("row {number} has {} cells", cells.len());
+        };
+        Some(Row {
+            number,
+            shown: (*shown).to_owned(),
+            tests: (*tests).to_owned(),
+            state: (*state).to_owned(),
+        })
+    };
+    page.lines().filter_map(cells).collect()
+}
+
+/// What is wrong with what a row says of its tests.
+fn dishonest(row: &Row) -> Option<String> {
+    let paths = row
+        .tests
+        .split('`')
+        .filter_map(|claim| Some(claim.split_once("::")?.0));
+    let kinds: BTreeSet<_> = paths.map(kind).collect();
+    let shown: Vec<_> = KINDS.into_iter().filter(|kind| kinds.contains(kind)).collect();
+    let shown = shown.join(", ");
+    let number = row.number;
+    if row.shown != shown {
+        return Some(format!(
+            "row {number} is shown {:?}; its tests are {shown:?}",
+            row.shown
+        ));
+    }
+    let says_so = row.state.starts_with("partly: not live");
+    if kinds.contains("live") == says_so {
+        return Some(format!(
+            "row {number} is shown {shown:?}; its state is {:?}",
+            row.state
+        ));
+    }
+    let is_known = row.state.starts_with("whole") || row.state.starts_with("partly: ");
+    (!is_known).then(|| format!("row {number} is neither whole nor partly: {:?}", row.state))
+}
 
 /// `path::function` of a claim, as it stands between backquotes.
 fn claims(page: &str) -> Vec<(String, String, String)> {
@@ -205,14 +277,53 @@ fn a_file_that_no_module_declares_is_found() {
 }
 
 #[test]
-fn every_row_that_is_claimed_is_in_the_table_once_and_in_order() {
+fn every_row_is_claimed_or_listed_as_not_claimed_once_and_in_order() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
     let page = fs::read_to_string(root.join(PAGES[0])).unwrap();
-    let listed: Vec<u32> = page
+    let claimed: Vec<_> = rows(&page).into_iter().map(|row| row.number).collect();
+    let unclaimed: Vec<u32> = page
         .lines()
-        .filter_map(|line| line.strip_prefix("| ")?.split(' ').next()?.parse().ok())
+        .filter_map(|line| {
+            let (number, missing) = line.strip_prefix("- ")?.split_once(": ")?;
+            let number = number.parse().ok()?;
+            assert!(missing.len() > 4, "row {number} does not say what is missing");
+            Some(number)
+        })
         .collect();
-    assert!(listed.is_sorted_by(|one, next| one < next), "{listed:?}");
-    let dropped: Vec<_> = ROWS.iter().filter(|row| !listed.contains(row)).collect();
-    assert!(dropped.is_empty(), "claimed and not in the table: {dropped:?}");
+    assert!(claimed.is_sorted_by(|one, next| one < next), "{claimed:?}");
+    assert!(unclaimed.is_sorted_by(|one, next| one < next), "{unclaimed:?}");
+    let mut all = [claimed, unclaimed].concat();
+    all.sort_unstable();
+    assert_eq!(all, ROWS.collect::<Vec<_>>());
+}
+
+#[test]
+fn every_row_says_by_what_it_is_shown_as_the_paths_of_its_tests_do() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+    let page = fs::read_to_string(root.join(PAGES[0])).unwrap();
+    let wrong: Vec<_> = rows(&page).iter().filter_map(dishonest).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_row_that_claims_more_than_its_tests_show_is_found() {
+    let found = |shown: &str, tests: &str, state: &str| {
+        let page = format!("| 7 | something | {shown} | {tests} | {state} |");
+        dishonest(&rows(&page)[0])
+    };
+    let (live, unit) = ("`e2e/tests/flow/a.rs::b`", "`crates/rules/tests/a.rs::b`");
+    let both = format!("{live}, {unit}");
+    assert_eq!(found("live", live, "whole"), None);
+    assert_eq!(found("live, unit", &both, "partly: a half"), None);
+    assert_eq!(found("unit", unit, "partly: not live"), None);
+    for (shown, tests, state) in [
+        ("live", unit, "whole"),
+        ("live, unit", live, "whole"),
+        ("live", both.as_str(), "whole"),
+        ("unit", unit, "whole"),
+        ("live", live, "partly: not live"),
+        ("live", live, "claimed"),
+    ] {
+        assert!(found(shown, tests, state).is_some(), "{shown} {tests} {state}");
+    }
 }

@@ -26,8 +26,8 @@ async fn create(workspaces: &Api<Workspace>, new: &Workspace) -> anyhow::Result<
     Ok(())
 }
 
-/// Reasons and notes of the Events about the object, once there is one: they follow the status.
-async fn events(scratch: &Scratch, kept: &Kept) -> anyhow::Result<Vec<(String, String)>> {
+/// Types, reasons and notes of the Events about the object, once there is one: they follow the status.
+async fn events(scratch: &Scratch, kept: &Kept) -> anyhow::Result<Vec<[String; 3]>> {
     // Events about objects of the whole cluster lie there.
     let namespace = if kept.kind.is_of_all() {
         "default"
@@ -37,10 +37,8 @@ async fn events(scratch: &Scratch, kept: &Kept) -> anyhow::Result<Vec<(String, S
     let events = Api::<Event>::namespaced(cluster::admin().await?, namespace);
     let about = |event: &Event| {
         let regarding = event.regarding.as_ref()?;
-        (regarding.name.as_ref() == Some(&kept.name)).then(|| {
-            let (reason, note) = (event.reason.clone(), event.note.clone());
-            (reason.unwrap_or_default(), note.unwrap_or_default())
-        })
+        (regarding.name.as_ref() == Some(&kept.name))
+            .then(|| [&event.type_, &event.reason, &event.note].map(|text| text.clone().unwrap_or_default()))
     };
     wait::until(&format!("an Event about {}", kept.name), wait::USUAL, || async {
         let all = events.list(&ListParams::default()).await;
@@ -55,14 +53,17 @@ async fn events(scratch: &Scratch, kept: &Kept) -> anyhow::Result<Vec<(String, S
     .await
 }
 
-/// Waits until one Event says, in these words, that the object is in use; what it says to do finds so many workspaces.
+/// Waits until one Warning says, in these words, that the object is in use; what it says to do finds so many workspaces.
 async fn told(scratch: &Scratch, kept: &Kept, words: &str, users: usize) -> anyhow::Result<()> {
     let told = events(scratch, kept).await?;
+    let [[type_, reason, note]] = told.as_slice() else {
+        anyhow::bail!("{told:?}");
+    };
     anyhow::ensure!(
-        told.len() == 1 && told[0].0 == kept.kind.in_use() && told[0].1.starts_with(words),
+        type_ == "Warning" && reason == kept.kind.in_use() && note.starts_with(words),
         "{told:?}"
     );
-    let (_, way) = told[0].1.split_once("kubectl ").unwrap_or_default();
+    let (_, way) = note.split_once("kubectl ").unwrap_or_default();
     let way: Vec<_> = way.split(' ').chain(["-o", "name"]).collect();
     let found = command::administer(&way).await?;
     anyhow::ensure!(found.stdout.lines().count() == users, "{found:?}");

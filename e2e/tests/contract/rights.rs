@@ -112,6 +112,45 @@ async fn templates_are_used_by_those_to_whom_roles_grant_them_by_name() -> anyho
 }
 
 #[tokio::test]
+async fn a_template_that_is_granted_to_a_group_is_its_members_to_use_and_nobody_else_s() -> anyhow::Result<()>
+{
+    let scratch = Scratch::bare("group", &["carol"]).await?;
+    let (name, group) = (
+        template(&scratch, "t").await?,
+        format!("{}-team", scratch.namespace),
+    );
+    let role: Role = serde_json::from_value(
+        json!({"metadata": {"name": "use"}, "rules": using("workspacetemplates", &name)}),
+    )?;
+    scratch.api().create(&PostParams::default(), &role).await?;
+    let binding: RoleBinding = serde_json::from_value(json!({
+        "metadata": {"name": "use"},
+        "roleRef": {"kind": "Role", "apiGroup": "rbac.authorization.k8s.io", "name": "use"},
+        "subjects": [{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": group}],
+    }))?;
+    scratch.api().create(&PostParams::default(), &binding).await?;
+    let carol_of = async |groups: &[&str]| {
+        let client = cluster::acting_as("carol", groups).await?;
+        anyhow::Ok(Api::<Workspace>::namespaced(client, &scratch.namespace))
+    };
+    let wanted = of(json!({"templateRef": name}))?;
+    let member = carol_of(&[&group]).await?;
+    wait::until("the group's right to be seen", wait::USUAL, || async {
+        let created = member.create(&dry(), &wanted).await;
+        created.map(drop).map_err(|error| error.to_string())
+    })
+    .await?;
+    // A name that only begins like the group's is another group.
+    let longer = format!("{group}-2");
+    for groups in [&[][..], &[longer.as_str()]] {
+        let refused = refusal(carol_of(groups).await?.create(&dry(), &wanted).await)?;
+        assert!(refused.contains("is not yours to use"), "{groups:?}: {refused}");
+    }
+    scratch.finish().await?;
+    forget(&[&name]).await
+}
+
+#[tokio::test]
 async fn who_loses_the_right_may_stop_but_not_start() -> anyhow::Result<()> {
     let scratch = Scratch::bare("lost", &["alice"]).await?;
     let name = template(&scratch, "t").await?;

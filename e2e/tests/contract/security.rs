@@ -4,13 +4,17 @@ use api::workspace::Phase;
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    workspace,
+    command, workspace,
 };
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Namespace, Pod},
+};
 use kube::{
-    Api, ResourceExt as _,
-    api::{ListParams, PostParams},
+    Api, Client, ResourceExt as _,
+    api::{ListParams, Patch, PatchParams, PostParams},
 };
+use serde_json::{Value, json};
 
 const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
 
@@ -54,8 +58,9 @@ async fn every_pod_fits_pod_security_restricted_enforced() -> anyhow::Result<()>
             assert!(admitted.is_ok(), "{name}/{}: {admitted:?}", pod.name_any());
         }
     }
+    no_deployment_is_warned_about(&admin, &scratch).await?;
     // The control: the same call refuses a pod that asks for more.
-    let privileged: Pod = serde_json::from_value(serde_json::json!({
+    let privileged: Pod = serde_json::from_value(json!({
         "metadata": {"name": "privileged"},
         "spec": {"containers": [{"name": "c", "image": "x", "securityContext": {"privileged": true}}]},
     }))?;
@@ -65,6 +70,50 @@ async fn every_pod_fits_pod_security_restricted_enforced() -> anyhow::Result<()>
         .await;
     assert!(refused.is_err_and(|error| error.to_string().contains("PodSecurity")));
     scratch.finish().await
+}
+
+/// Every Deployment, made again where `restricted` is warned about as well, is made without a warning.
+async fn no_deployment_is_warned_about(admin: &Client, scratch: &Scratch) -> anyhow::Result<()> {
+    let warn = json!({"metadata": {"labels": {"pod-security.kubernetes.io/warn": "restricted"}}});
+    let namespaces = Api::<Namespace>::all(admin.clone());
+    namespaces
+        .patch(&scratch.namespace, &PatchParams::default(), &Patch::Merge(warn))
+        .await?;
+    let mut copies = Vec::new();
+    for name in [
+        Environment::get()?.system_namespace.as_str(),
+        scratch.namespace.as_str(),
+    ] {
+        let all = Api::<Deployment>::namespaced(admin.clone(), name);
+        for deployment in all.list(&ListParams::default()).await? {
+            let spec = deployment.spec.unwrap_or_default();
+            copies.push((format!("copy-{}", copies.len()), json!(spec)));
+        }
+    }
+    anyhow::ensure!(copies.len() > 4, "{copies:?}");
+    // The control is warned about.
+    let mut privileged = copies[0].1.clone();
+    privileged["template"]["spec"]["containers"][0]["securityContext"] = json!({"privileged": true});
+    let items = |all: Vec<(String, Value)>| {
+        let items = all.into_iter().map(|(name, spec)| {
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec})
+        });
+        json!({"apiVersion": "v1", "kind": "List", "items": items.collect::<Vec<_>>()}).to_string()
+    };
+    let create = ["create", "--dry-run=server", "-n", &scratch.namespace, "-f", "-"];
+    for (all, is_warned) in [
+        (copies, false),
+        (vec![("privileged".to_owned(), privileged)], true),
+    ] {
+        let made = command::administer_with(&create, &items(all)).await?;
+        anyhow::ensure!(made.code == 0, "{made:?}");
+        anyhow::ensure!(
+            made.stderr.contains("Warning: would violate PodSecurity") == is_warned,
+            "{made:?}"
+        );
+        anyhow::ensure!(made.stderr.contains("Warning") == is_warned, "{made:?}");
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -11,11 +11,11 @@ use e2e::{
     cluster::Scratch,
     component,
     kept::{self, Kept, Kind},
-    wait, workspace,
+    servers, wait, workspace,
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::{
-    Api,
+    Api, ResourceExt as _,
     api::{DeleteParams, PostParams},
 };
 use serde_json::json;
@@ -60,6 +60,7 @@ async fn what_is_in_use_stays_while_the_operator_is_away_and_what_ended_goes_whe
     other.spec.desired_status = DesiredStatus::Stopped;
     workspaces.create(&PostParams::default(), &other).await?;
     workspace::reached(&workspaces, "shared", Phase::Stopped).await?;
+    let deleted = workspaces.get("ended").await?.uid().unwrap_or_default();
 
     let replicas = component::scale("operator", 0).await?;
     let happened = meanwhile(&workspaces, &ended, &lasting).await;
@@ -82,6 +83,10 @@ async fn what_is_in_use_stays_while_the_operator_is_away_and_what_ended_goes_whe
         kept.gone().await?;
     }
     assert!(workspaces.get_opt("ended").await?.is_none());
+    // These pods have just begun, and so has their audit log.
+    servers::told(&deleted, &[("deleted", "", "")]).await?;
+    let (code, said) = servers::verified("operator", |log| log).await?;
+    assert!(code == 0 && said.starts_with("whole: "), "{code}: {said}");
     for kept in &lasting {
         kept.stays("1 workspace uses").await?;
     }

@@ -39,6 +39,20 @@ async fn strangers_get_401_for_fetches_and_are_sent_to_sign_in_for_pages() -> an
         "opening it in a tab signs in: {body}"
     );
 
+    // Not even what probes ask for, nor what looks like it.
+    for path in [
+        "api/status",
+        "livez",
+        "jupyter-k8s/ready",
+        "api%2fstatus",
+        "api/status/..%2fx",
+        "_workspace/",
+    ] {
+        let probe = nobody.request(Method::GET, &format!("{url}{path}"));
+        let answer = probe.header(header::USER_AGENT, "kube-probe/1.36").send().await?;
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{path}");
+    }
+
     let page = nobody.open(&url).await?;
     assert_eq!(page.status(), StatusCode::FOUND);
     let location = page.headers()[header::LOCATION].to_str()?;
@@ -63,6 +77,36 @@ async fn a_script_s_token_is_worth_nothing_as_it_is_installed() -> anyhow::Resul
     let answer = robot::send(&url, &token).await?;
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
     assert!(!answer.headers().contains_key(header::WWW_AUTHENTICATE));
+    scratch.finish().await
+}
+
+/// Names under which proxies tell applications who asks.
+const IDENTITY: [&str; 5] = [
+    "X-Auth-Request-User",
+    "X-Forwarded-User",
+    "X-Remote-User",
+    "Remote-User",
+    "X-Forwarded-Email",
+];
+
+#[tokio::test]
+async fn what_a_client_claims_to_be_does_not_reach_the_pod() -> anyhow::Result<()> {
+    let scratch = Scratch::new("claims", &["alice"]).await?;
+    let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
+    let alice = Person::new()?;
+    alice.enter(&url, "alice").await?;
+    let mut request = alice
+        .request(Method::GET, &format!("{url}mine"))
+        .header("Sec-Fetch-Site", "same-origin")
+        .header("X-Control", "somebody-else");
+    for name in IDENTITY {
+        request = request.header(name, "somebody-else");
+    }
+    let seen: Value = request.send().await?.json().await?;
+    let headers = seen["headers"].as_array().context("no headers")?;
+    let claimed: Vec<_> = headers.iter().filter(|pair| pair[1] == "somebody-else").collect();
+    // The control: other headers reach the pod.
+    assert_eq!(claimed.len(), 1, "{claimed:?}");
     scratch.finish().await
 }
 

@@ -1,10 +1,10 @@
 //! `kubectl create workspace`, as a user.
 
-use api::workspace::Phase;
+use api::{Workspace, workspace::Phase};
 use e2e::{
     cluster::{self, Scratch},
     command::kubectl,
-    workspace,
+    servers, workspace,
 };
 use kube::{Api, ResourceExt as _, api::PostParams};
 
@@ -117,6 +117,13 @@ async fn waiting_ends_early_with_the_reason_when_the_image_does_not_exist() -> a
     .await?;
     assert_ne!(outcome.code, 0, "{outcome:?}");
     assert!(outcome.stderr.contains("ImagePullFailed"), "{outcome:?}");
+    let broken = scratch.api::<Workspace>().get("broken").await?;
+    let run = workspace::run_id(&broken)?;
+    let way = [
+        ("run_started", run.as_str(), ""),
+        ("failed", &run, "ImagePullFailed"),
+    ];
+    servers::told(&broken.uid().unwrap_or_default(), &way).await?;
     scratch.finish().await
 }
 

@@ -12,7 +12,7 @@ use api::{
 use e2e::{
     cluster::{self, Scratch},
     http::Person,
-    kernel, wait, workspace,
+    kernel, servers, wait, workspace,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Event, Pod};
@@ -25,6 +25,9 @@ use kube::{
 const LONG: &str = "__import__('time').sleep(80) or 42";
 /// A timeout, the way to the question after it, and the end of the pod.
 const SOON: Duration = Duration::from_secs(110);
+
+/// The latest stop after the pod was ready: the timeout, two checks a tenth of it apart, and 30 s.
+const LATEST: SignedDuration = SignedDuration::from_secs(60 + 2 * 6 + 30);
 
 /// JupyterLab as it comes, stopped after a minute without use.
 fn lab(name: &str) -> Workspace {
@@ -95,9 +98,12 @@ async fn stops_and_starts(
     assert!(because.time.0 >= stops_at.0, "{because:?} before {stops_at:?}");
     let lasted = because.time.0.duration_since(ready);
     assert!(
-        lasted >= SignedDuration::from_mins(1),
+        (SignedDuration::from_mins(1)..=LATEST).contains(&lasted),
         "stopped {lasted:?} after its pod was ready"
     );
+    let run = workspace::run_id(unused)?;
+    let way = [("run_started", run.as_str(), ""), ("stopped", &run, "idle")];
+    servers::told(&unused.uid().unwrap_or_default(), &way).await?;
     told(scratch, name, reason::IDLE_STOPPED).await?;
     let again = workspace::start(alice, name).await?;
     assert_eq!(again.status.and_then(|status| status.stopped_because), None);
@@ -144,21 +150,57 @@ async fn a_jupyterlab_that_nobody_uses_stops_and_one_that_computes_does_not() ->
     scratch.finish().await
 }
 
+/// An application that is ready, and answers with this status when it is asked whether it is used.
+fn answering(name: &str, status: u16) -> anyhow::Result<Workspace> {
+    let script = format!(
+        "
+import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response({status} if self.path.startswith('/api/') else 200)
+        self.send_header('Content-Length', '0')
+        self.end_headers()
+http.server.ThreadingHTTPServer(('', 8888), Handler).serve_forever()
+"
+    );
+    let mut wanted = serde_json::json!(workspace::echo(name)?);
+    wanted["spec"]["containerConfig"] = serde_json::json!({"command": ["python3", "-c", script]});
+    Ok(serde_json::from_value(wanted)?)
+}
+
 #[tokio::test]
 async fn an_application_that_does_not_say_whether_it_is_used_is_not_stopped_and_that_is_told()
 -> anyhow::Result<()> {
     let scratch = Scratch::new("idle-silent", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    // It answers, but nothing from which one could tell.
-    let mut silent = workspace::echo("silent")?;
-    silent.spec.idle_shutdown = lab("silent").spec.idle_shutdown;
-    alice.create(&PostParams::default(), &silent).await?;
-    workspace::reached(&alice, "silent", Phase::Running).await?;
+    // The first answers, but nothing from which one could tell.
+    let all = [
+        (workspace::echo("silent")?, ""),
+        (answering("broken", 500)?, "the answer is 500, not 200"),
+        (answering("absent", 404)?, "the answer is 404, not 200"),
+    ];
+    for (mut wanted, _) in all.clone() {
+        wanted.spec.idle_shutdown = lab("silent").spec.idle_shutdown;
+        alice.create(&PostParams::default(), &wanted).await?;
+    }
+    for (one, _) in &all {
+        workspace::reached(&alice, &one.name_any(), Phase::Running).await?;
+    }
     let begin = Instant::now();
-    told(&scratch, "silent", reason::IDLE_CHECK_FAILED).await?;
-    wait::until("a timeout and more to pass while it runs", SOON, || async {
-        let workspace = alice.get("silent").await.map_err(|error| error.to_string())?;
-        assert_eq!(workspace.spec.desired_status, DesiredStatus::Running);
+    for (one, _) in &all {
+        told(&scratch, &one.name_any(), reason::IDLE_CHECK_FAILED).await?;
+    }
+    wait::until("a timeout and more to pass while they run", SOON, || async {
+        for (one, _) in &all {
+            let workspace = alice.get(&one.name_any()).await;
+            let workspace = workspace.map_err(|error| error.to_string())?;
+            assert_eq!(
+                workspace.spec.desired_status,
+                DesiredStatus::Running,
+                "{}",
+                one.name_any()
+            );
+        }
         let passed = begin.elapsed();
         if passed > Duration::from_secs(80) {
             Ok(())
@@ -167,14 +209,16 @@ async fn an_application_that_does_not_say_whether_it_is_used_is_not_stopped_and_
         }
     })
     .await?;
-    let status = alice.get("silent").await?.status.unwrap_or_default();
-    let error = status
-        .idle
-        .and_then(|idle| idle.signals.into_iter().find_map(|signal| signal.error));
-    assert!(
-        error.is_some() && status.stops_at.is_none(),
-        "{error:?} {:?}",
-        status.stops_at
-    );
+    for (one, why) in &all {
+        let status = alice.get(&one.name_any()).await?.status.unwrap_or_default();
+        let mut signals = status.idle.into_iter().flat_map(|idle| idle.signals);
+        let error = signals.find_map(|signal| signal.error);
+        assert!(
+            error.as_ref().is_some_and(|error| error.contains(why)) && status.stops_at.is_none(),
+            "{}: {error:?} {:?}",
+            one.name_any(),
+            status.stops_at
+        );
+    }
     scratch.finish().await
 }

@@ -7,7 +7,7 @@ use e2e::{
     Environment,
     cluster::{self, Scratch},
     http::Person,
-    wait, workspace,
+    servers, wait, workspace,
 };
 use k8s_openapi::{
     api::{
@@ -103,6 +103,18 @@ async fn files_survive_stop_and_start_and_nothing_survives_deletion() -> anyhow:
     assert!(!children(&scratch, "disk").await?.is_empty());
     workspace::delete(&alice, "disk").await?;
     assert_eq!(children(&scratch, "disk").await?, BTreeSet::new());
+    let (one, two) = (workspace::run_id(&first)?, workspace::run_id(&again)?);
+    let way = [
+        ("run_started", one.as_str(), ""),
+        ("stopped", &one, "requested"),
+        ("run_started", &two, ""),
+        ("deleted", &two, ""),
+    ];
+    let records = servers::told(&first.uid().unwrap_or_default(), &way).await?;
+    assert!(
+        records.iter().all(|record| record["owner"] == "alice"),
+        "{records:?}"
+    );
     scratch.finish().await
 }
 
@@ -188,7 +200,7 @@ where
     K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
     K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
 {
-    let foreign = json!({"metadata": {"labels": {"example.com/team": "ml"}, "annotations": {"example.com/cost": "42"}}});
+    let foreign = json!({"metadata": {"labels": {"example.com/team": "ml"}, "annotations": {"example.com/cost": "42", "tools.k8s.io/seen": "yes"}}});
     let api = scratch.api::<K>();
     api.patch(name, &PatchParams::default(), &Patch::Merge(foreign))
         .await?;
@@ -203,7 +215,8 @@ where
 {
     let object = scratch.api::<K>().get(name).await?;
     let kept = object.labels().get("example.com/team").map(String::as_str) == Some("ml")
-        && object.annotations().get("example.com/cost").map(String::as_str) == Some("42");
+        && object.annotations().get("example.com/cost").map(String::as_str) == Some("42")
+        && object.annotations().get("tools.k8s.io/seen").map(String::as_str) == Some("yes");
     Ok((!kept).then(|| K::kind(&()).into_owned()))
 }
 

@@ -11,6 +11,7 @@ mod idle;
 mod kernel;
 mod late_template;
 mod lifecycle;
+mod metrics;
 mod pages;
 mod pod;
 mod ports;

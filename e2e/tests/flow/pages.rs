@@ -1,15 +1,18 @@
 //! What a person sees while a workspace is on its way, or cannot be.
 
+use anyhow::Context as _;
 use api::condition::reason;
 use api::workspace::{DesiredStatus, Phase};
 use e2e::{
     Environment,
     browser::Browser,
     cluster::{self, Scratch},
+    http::Person,
     wait, workspace,
 };
-use kube::{Api, api::PostParams};
-use serde_json::json;
+use kube::{Api, ResourceExt as _, api::PostParams};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
 
 /// Alice's workspace names an image that is nowhere. Its page says so, with the message and the step at which it stands; when she has
 /// corrected the image, the page becomes the workspace without her doing.
@@ -45,6 +48,84 @@ async fn a_start_that_does_not_get_on_says_why_on_its_page_and_opens_by_itself_w
     browser.sees("body", "\"path\"").await?;
     workspace::reached(&alice, "absent", Phase::Running).await?;
     browser.close().await?;
+    scratch.finish().await
+}
+
+/// The events that a start is told by, as the workspace's own page asks for them, until they end: name and data of each.
+async fn stream(person: &Person, url: &str) -> anyhow::Result<Vec<(String, Value)>> {
+    let answer = person
+        .request(Method::GET, &format!("{url}_workspace/progress"))
+        .header("Sec-Fetch-Site", "same-origin")
+        .header("Sec-Fetch-Mode", "cors")
+        .header("Sec-Fetch-Dest", "empty")
+        .send()
+        .await?;
+    anyhow::ensure!(answer.status() == StatusCode::OK, "{}", answer.status());
+    let text = answer.text().await?;
+    let event = |block: &str| {
+        let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name));
+        Some((
+            field("event: ")?.to_owned(),
+            serde_json::from_str(field("data: ")?).ok()?,
+        ))
+    };
+    Ok(text.split("\n\n").filter_map(event).collect())
+}
+
+/// The same, once it does not tell any more of the stop before.
+async fn stream_of_start(person: &Person, url: &str) -> anyhow::Result<Vec<(String, Value)>> {
+    wait::until("the start to be told", wait::USUAL, || async {
+        let told = stream(person, url).await.map_err(|error| format!("{error:#}"))?;
+        if told.first().is_some_and(|(event, _)| event != "stopped") {
+            Ok(told)
+        } else {
+            Err(format!("{told:?}"))
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_start_is_streamed_in_order_until_it_is_ready_or_fails() -> anyhow::Result<()> {
+    let scratch = Scratch::new("stream", &["alice"]).await?;
+    let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let person = Person::new()?;
+    for (mut wanted, end) in [
+        (workspace::echo("good")?, "ready"),
+        (
+            workspace::of_image("absent", "registry.invalid/nothing/there:v9"),
+            "failed",
+        ),
+    ] {
+        let name = wanted.name_any();
+        wanted.spec.desired_status = DesiredStatus::Stopped;
+        alice.create(&PostParams::default(), &wanted).await?;
+        let url = workspace::url(&workspace::reached(&alice, &name, Phase::Stopped).await?)?;
+        person.sign_in(&url, "alice").await?;
+        let before = stream(&person, &url).await?;
+        assert!(
+            matches!(before.as_slice(), [(event, _)] if event == "stopped"),
+            "{before:?}"
+        );
+        workspace::set(&alice, &name, json!({"desiredStatus": DesiredStatus::Running})).await?;
+        let told = stream_of_start(&person, &url).await?;
+        let (last, way) = told.split_last().context("nothing was told")?;
+        assert_eq!(last.0, end, "{told:?}");
+        assert!(
+            !way.is_empty() && way.iter().all(|(event, _)| event == "progress"),
+            "{told:?}"
+        );
+        let percents: Vec<_> = told
+            .iter()
+            .filter_map(|(_, data)| data["percent"].as_u64())
+            .collect();
+        assert!(percents.len() == told.len() && percents.is_sorted(), "{told:?}");
+        if end == "ready" {
+            assert_eq!(percents.last(), Some(&100));
+        } else {
+            assert_eq!(last.1["reason"], reason::IMAGE_PULL_FAILED);
+        }
+    }
     scratch.finish().await
 }
 

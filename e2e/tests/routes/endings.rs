@@ -1,7 +1,13 @@
 //! The wall around a pod that does not want to end.
 
 use api::{Workspace, workspace::Phase};
-use e2e::{Environment, cluster, cluster::Scratch, command, wait, workspace};
+use e2e::{
+    Environment, cluster,
+    cluster::Scratch,
+    command,
+    link_local::{self, Listener},
+    wait, workspace,
+};
 use k8s_openapi::api::{core::v1::Pod, networking::v1::NetworkPolicy};
 use kube::{Api, api::PostParams};
 use serde_json::json;
@@ -34,11 +40,19 @@ async fn a_pod_that_ignores_its_end_gets_out_nowhere_while_its_workspace_is_dele
         .await?;
     let ws = workspace::reached(&alice, "ws", Phase::Running).await?;
     let pod = workspace::pod(&ws)?;
-    assert!(
-        connects(&pods, "neighbour", &stranger, 8888).await?,
-        "without a wall pods reach each other"
-    );
-    assert!(!connects(&pods, &pod, &neighbour, 8888).await?);
+    let listener = Listener::start().await?;
+    let out = [
+        (neighbour.as_str(), 8888),
+        ("kubernetes.default.svc", 443),
+        (listener.address.as_str(), link_local::PORT),
+    ];
+    // The controls: without a policy all of these are reached.
+    for (to, port) in [(stranger.as_str(), 8888), out[1], out[2]] {
+        assert!(connects(&pods, "neighbour", to, port).await?, "{to}");
+    }
+    for (to, port) in out {
+        assert!(!connects(&pods, &pod, to, port).await?, "{to}");
+    }
 
     let delete = [
         "delete",
@@ -65,11 +79,6 @@ async fn a_pod_that_ignores_its_end_gets_out_nowhere_while_its_workspace_is_dele
     let mut refused = 0;
     loop {
         let policy = policies.get_opt("workspace-ws").await?;
-        let out = [
-            (neighbour.as_str(), 8888),
-            ("kubernetes.default.svc", 443),
-            ("169.254.169.254", 80),
-        ];
         let mut got_out = Vec::new();
         for (to, port) in out {
             // Its container may end meanwhile.
@@ -97,5 +106,6 @@ async fn a_pod_that_ignores_its_end_gets_out_nowhere_while_its_workspace_is_dele
         }
     })
     .await?;
+    listener.finish().await?;
     scratch.finish().await
 }

@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use api::{Workspace, workspace::Phase};
-use e2e::{Environment, cluster, cluster::Scratch, wait, workspace};
+use e2e::{
+    Environment, cluster,
+    cluster::Scratch,
+    link_local::{self, Listener},
+    wait, workspace,
+};
 use k8s_openapi::api::{core::v1::Pod, networking::v1::NetworkPolicy};
 use kube::{Api, api::PostParams};
 use serde_json::{Value, json};
@@ -75,20 +80,34 @@ async fn the_wall_follows_its_manager_at_once_and_no_pod_restarts() -> anyhow::R
     let (pod, address) = (endpoint.pod_name.as_str(), endpoint.pod_ip.as_str());
     let uid = edge::pod_uid(&pods, "ws").await?;
 
-    // By default DNS, but neither neighbours nor the API server nor the metadata service.
+    let listener = Listener::start().await?;
+    let blocked = [
+        (neighbour.as_str(), 8888),
+        ("kubernetes.default.svc", 443),
+        (listener.address.as_str(), link_local::PORT),
+    ];
+
+    // By default DNS, but neither neighbours nor the API server nor link-local addresses, which metadata services have.
     assert!(resolves(&pods, pod).await?);
     assert!(!connects(&pods, "neighbour", address, 8888).await?);
-    assert!(!connects(&pods, pod, &neighbour, 8888).await?);
-    assert!(!connects(&pods, pod, "kubernetes.default.svc", 443).await?);
+    for (to, port) in blocked {
+        assert!(!connects(&pods, pod, to, port).await?, "{to}");
+        // The control: whom no policy keeps in gets there.
+        assert!(connects(&pods, "neighbour", to, port).await?, "{to}");
+    }
     assert!(!connects(&pods, pod, "169.254.169.254", 80).await?);
 
     let this_namespace =
         json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": scratch.namespace}}});
     manager(json!({"ingressFrom": [this_namespace], "egress": "Any"})).await?;
     becomes(&pods, "neighbour", address, 8888, true).await?;
-    becomes(&pods, pod, &neighbour, 8888, true).await?;
+    for (to, port) in blocked {
+        becomes(&pods, pod, to, port, true).await?;
+    }
     manager(json!({"ingressFrom": [this_namespace], "egress": "None"})).await?;
-    becomes(&pods, pod, &neighbour, 8888, false).await?;
+    for (to, port) in blocked {
+        becomes(&pods, pod, to, port, false).await?;
+    }
     assert!(connects(&pods, "neighbour", address, 8888).await?);
     assert!(resolves(&pods, pod).await?, "DNS is what is left");
 
@@ -111,6 +130,7 @@ async fn the_wall_follows_its_manager_at_once_and_no_pod_restarts() -> anyhow::R
     becomes(&pods, "neighbour", address, 8888, true).await?;
     assert_eq!(edge::pod_uid(&pods, "ws").await?, uid);
     workspace::delete(&alice, "ws").await?;
+    listener.finish().await?;
     edge::forget(&[&name]).await?;
     scratch.finish().await
 }

@@ -14,11 +14,11 @@ use e2e::{
     Environment,
     cluster::{self, Scratch},
     http::Person,
-    kernel, robot, wait, workspace,
+    kernel, robot, servers, wait, workspace,
 };
 use k8s_openapi::api::{core::v1::ServiceAccount, rbac::v1::RoleBinding};
 use kube::{
-    Api,
+    Api, ResourceExt as _,
     api::{DeleteParams, PostParams},
 };
 use reqwest::{Method, StatusCode, header};
@@ -46,6 +46,34 @@ async fn nothing_that_lets_somebody_in_is_in_a_log_of_any_pod() -> anyhow::Resul
     let token = robot::token(&scratch, Some(&robot::audience()?)).await?;
     let_in(&scratch, &url, &token).await?;
     Box::pin(logs::hold_nothing_that_lets_somebody_in(&scratch, &url, &token)).await?;
+    scratch.finish().await
+}
+
+/// Pods that have just begun have their whole log.
+#[tokio::test]
+async fn the_gateways_audit_log_is_whole_and_a_changed_line_is_found() -> anyhow::Result<()> {
+    let scratch = Scratch::new("verified", &["alice"]).await?;
+    let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
+    Person::new()?.enter(&url, "alice").await?;
+    let uid = scratch
+        .api::<Workspace>()
+        .get("ws")
+        .await?
+        .uid()
+        .unwrap_or_default();
+    let opened = servers::records("gateway", &uid).await?;
+    ensure!(
+        opened
+            .iter()
+            .any(|record| record["event"] == "opened" && record["user"] == "alice"),
+        "{opened:?}"
+    );
+    let (code, said) = servers::verified("gateway", |log| log).await?;
+    ensure!(code == 0 && said.starts_with("whole: "), "{code}: {said}");
+    // The first record of each chain; of one at least others follow.
+    let bend = |log: String| log.replace("\"server\":\"gateway\"", "\"server\":\"another\"");
+    let (code, said) = servers::verified("gateway", bend).await?;
+    ensure!(code == 1 && said.contains("was changed"), "{code}: {said}");
     scratch.finish().await
 }
 

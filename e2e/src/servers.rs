@@ -1,0 +1,107 @@
+//! The product's own servers -> their metrics, and the records of their audit logs (IO).
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, ResourceExt as _, api::LogParams};
+use serde_json::Value;
+
+use crate::{Environment, cluster, wait};
+
+/// Older lines of a log are not read.
+const LATELY: i64 = 15 * 60;
+
+/// What each pod of a component tells at `/metrics`, by name of the pod.
+///
+/// # Errors
+/// When one does not answer.
+pub async fn metrics(component: &str) -> anyhow::Result<BTreeMap<String, String>> {
+    let (admin, namespace) = (cluster::admin().await?, &Environment::get()?.system_namespace);
+    let mut told = BTreeMap::new();
+    for pod in cluster::component_pods(admin.clone(), component).await? {
+        let name = pod.name_any();
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}:9090/proxy/metrics");
+        let request = http::Request::get(path).body(Vec::new())?;
+        let text = admin.request_text(request).await.with_context(|| name.clone())?;
+        told.insert(name, text);
+    }
+    Ok(told)
+}
+
+/// What the pods of a component have lately written about the workspace with this UID to their audit logs, as they wrote it.
+///
+/// # Errors
+/// When a log cannot be read.
+pub async fn records(component: &str, uid: &str) -> anyhow::Result<Vec<Value>> {
+    let (admin, namespace) = (cluster::admin().await?, &Environment::get()?.system_namespace);
+    let pods = Api::<Pod>::namespaced(admin.clone(), namespace);
+    let lately = LogParams {
+        since_seconds: Some(LATELY),
+        ..LogParams::default()
+    };
+    let mut records = Vec::new();
+    for pod in cluster::component_pods(admin, component).await? {
+        let text = pods.logs(&pod.name_any(), &lately).await?;
+        let lines = text.lines().filter(|line| line.starts_with("{\"log\":\"audit\""));
+        let all = lines
+            .map(serde_json::from_str)
+            .collect::<Result<Vec<Value>, _>>()?;
+        records.extend(all.into_iter().filter(|record| record["uid"] == uid));
+    }
+    records.sort_by_key(|record| record["time"].as_str().unwrap_or_default().to_owned());
+    Ok(records)
+}
+
+/// Waits until the operator has written these records about the workspace, and no others: event, run, and rule or reason.
+///
+/// # Errors
+/// When it writes others.
+pub async fn told(uid: &str, expected: &[(&str, &str, &str)]) -> anyhow::Result<Vec<Value>> {
+    wait::until("the operator's audit records", wait::USUAL, || async {
+        let records = records("operator", uid)
+            .await
+            .map_err(|error| format!("{error:#}"))?;
+        let text = |record: &Value, field: &str| record[field].as_str().unwrap_or_default().to_owned();
+        let said = records.iter().map(|record| {
+            let why = text(record, "rule") + &text(record, "reason");
+            (text(record, "event"), text(record, "runID"), why)
+        });
+        let expected = expected
+            .iter()
+            .map(|(event, run, why)| ((*event).to_owned(), (*run).to_owned(), (*why).to_owned()));
+        if said.eq(expected) {
+            Ok(records)
+        } else {
+            Err(format!("{records:?}"))
+        }
+    })
+    .await
+}
+
+/// What `verify-audit` says of what the pods of a component have written since they began, and its exit code. `bend`: what happens to
+/// the log on its way.
+///
+/// # Errors
+/// When logs or command cannot be had.
+pub async fn verified(component: &str, bend: impl Fn(String) -> String) -> anyhow::Result<(i32, String)> {
+    let environment = Environment::get()?;
+    let namespace = environment.system_namespace.as_str();
+    let of = format!("app.kubernetes.io/part-of=jupyter-k8s,app.kubernetes.io/component={component}");
+    let log = crate::command::administer(&["logs", "-n", namespace, "-l", &of, "--tail=-1"]).await?;
+    anyhow::ensure!(log.code == 0, "{log:?}");
+    let gateway = format!("deploy/{}-gateway", environment.release);
+    let check = [
+        "exec",
+        "-i",
+        "-n",
+        namespace,
+        &gateway,
+        "--",
+        "/usr/local/bin/server",
+        "verify-audit",
+        "-",
+    ];
+    let outcome = crate::command::administer_with(&check, &bend(log.stdout)).await?;
+    Ok((outcome.code, outcome.stdout + &outcome.stderr))
+}
