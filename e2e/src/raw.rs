@@ -10,16 +10,20 @@ use crate::{Environment, socket};
 ///
 /// # Errors
 /// When the connection fails, or the answer is none.
-pub async fn get(host: &str, target: &str, headers: &[(&str, &str)]) -> anyhow::Result<StatusCode> {
+pub async fn get(
+    host: &str,
+    target: impl AsRef<[u8]>,
+    headers: &[(&str, &str)],
+) -> anyhow::Result<StatusCode> {
     let mut stream = socket::tls(host).await?;
     let port = Environment::get()?.port;
     let further: String = headers
         .iter()
         .map(|(name, value)| [name, ": ", value, "\r\n"].concat())
         .collect();
-    let request =
-        format!("GET {target} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n{further}\r\n");
-    stream.write_all(request.as_bytes()).await?;
+    let rest = format!(" HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n{further}\r\n");
+    let request = [b"GET ", target.as_ref(), rest.as_bytes()].concat();
+    stream.write_all(&request).await?;
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).await?;
     let status = line

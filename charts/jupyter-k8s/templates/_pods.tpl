@@ -141,9 +141,15 @@ podSelector:
 {{- end }}
 {{- end }}
 
-{{/* Egress rule for name resolution. */}}
+{{/* Egress rule for name resolution: where workspaces resolve names, too. */}}
 {{- define "jk8s.dnsEgress" -}}
-- ports:
-    - {port: 53, protocol: UDP}
-    - {port: 53, protocol: TCP}
+{{- $dns := default dict .Values.manager.networkPolicy.dns -}}
+{{- $usual := list (dict "namespaceSelector" (dict "matchLabels" (dict "kubernetes.io/metadata.name" "kube-system"))) -}}
+- to:
+    {{- toYaml (default $usual $dns.to) | nindent 4 }}
+  ports:
+    {{- range default (list 53) $dns.ports }}
+    - {port: {{ int . }}, protocol: UDP}
+    - {port: {{ int . }}, protocol: TCP}
+    {{- end }}
 {{- end }}

@@ -38,6 +38,11 @@ pub struct Args {
     #[arg(long, env = "COOKIE_STRIP", value_delimiter = ',')]
     pub cookie_strip: Vec<String>,
 
+    /// Headers of browsers that never reach a workspace, because other services say by them who signed in (repeatable; in the
+    /// environment separated by commas). A name that ends in `-` stands for all that begin so.
+    #[arg(long, env = "HEADER_STRIP", value_delimiter = ',')]
+    pub header_strip: Vec<String>,
+
     /// Proxies beside Traefik whose questions are answered (repeatable; in the environment separated by commas). What is not named
     /// here has no endpoint [default: none].
     #[arg(long, env = "FOREIGN_PROXIES", value_delimiter = ',')]

@@ -11,8 +11,8 @@ use http::header::{
 };
 use http::{Method, StatusCode, Uri};
 
+use crate::request::cookies::StripList;
 use crate::request::forwarded::Forwarded;
-use crate::request::pod_headers::IDENTITY;
 use crate::request::source_rule::{Malformed, single};
 
 /// Path below which Envoy asks: it puts this before the path of the request.
@@ -155,8 +155,8 @@ fn by_itself(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Asked, M
     })
 }
 
-/// The answer as this proxy understands it.
-pub(crate) fn answer(asker: Asker, mut response: Response) -> Response {
+/// The answer as this proxy understands it. `strip`: what else it must take away from the request.
+pub(crate) fn answer(asker: Asker, mut response: Response, strip: &StripList) -> Response {
     if response.status() == StatusCode::OK {
         match asker {
             // A header that is absent would leave the browser's own in place.
@@ -166,7 +166,7 @@ pub(crate) fn answer(asker: Asker, mut response: Response) -> Response {
                     headers.entry(name).or_insert(HeaderValue::from_static(""));
                 }
             }
-            Asker::Envoy => remove_absent(response.headers_mut()),
+            Asker::Envoy => remove_absent(response.headers_mut(), strip),
         }
         return response;
     }
@@ -183,9 +183,12 @@ pub(crate) fn answer(asker: Asker, mut response: Response) -> Response {
     response
 }
 
-fn remove_absent(headers: &mut HeaderMap) {
+fn remove_absent(headers: &mut HeaderMap, strip: &StripList) {
     let replaced = REPLACED;
-    let names = replaced.iter().map(HeaderName::as_str).chain(IDENTITY);
+    let names = replaced
+        .iter()
+        .map(HeaderName::as_str)
+        .chain(strip.header_names());
     let absent: Vec<&str> = names.filter(|name| !headers.contains_key(*name)).collect();
     if let Ok(names) = HeaderValue::from_str(&absent.join(","))
         && !absent.is_empty()
@@ -342,21 +345,30 @@ mod tests {
 
     #[test]
     fn an_answer_that_allows_leaves_none_of_the_browsers_own_headers_in_place() {
+        let strip = StripList::default().with_headers(["Remote-User", "X-Vouch-"].map(str::to_owned));
         for asker in [Asker::Nginx, Asker::Caddy] {
-            let answer = answer(asker, given(StatusCode::OK, &[("set-cookie", "__Host-ws=new")]));
+            let answer = answer(
+                asker,
+                given(StatusCode::OK, &[("set-cookie", "__Host-ws=new")]),
+                &strip,
+            );
             assert_eq!(answer.headers()[COOKIE], "");
             assert_eq!(answer.headers()[AUTHORIZATION], "");
             assert_eq!(answer.headers()[SET_COOKIE], "__Host-ws=new");
-            let kept = super::answer(asker, given(StatusCode::OK, &[("cookie", "_xsrf=1")]));
+            let kept = super::answer(asker, given(StatusCode::OK, &[("cookie", "_xsrf=1")]), &strip);
             assert_eq!(kept.headers()[COOKIE], "_xsrf=1");
         }
-        let none = answer(Asker::Envoy, given(StatusCode::OK, &[]));
+        let none = answer(Asker::Envoy, given(StatusCode::OK, &[]), &strip);
         let removed = none.headers()[REMOVE].to_str().unwrap();
         assert!(removed.starts_with("cookie,authorization"), "{removed}");
-        let some = answer(Asker::Envoy, given(StatusCode::OK, &[("cookie", "_xsrf=1")]));
+        let some = answer(
+            Asker::Envoy,
+            given(StatusCode::OK, &[("cookie", "_xsrf=1")]),
+            &strip,
+        );
         let removed = some.headers()[REMOVE].to_str().unwrap();
         assert!(removed.split(',').all(|name| name != "cookie"), "{removed}");
-        assert!(removed.split(',').any(|name| name == "remote-user"), "{removed}");
+        assert_eq!(removed, "authorization,workspace-assertion,remote-user");
     }
 
     #[test]
@@ -380,7 +392,7 @@ mod tests {
                 ("set-cookie", "__Host-ws-pre=1"),
             ];
             let given = given(StatusCode::from_u16(status).unwrap(), &lines);
-            let answer = answer(Asker::Nginx, given);
+            let answer = answer(Asker::Nginx, given, &StripList::default());
             assert_eq!(answer.status().as_u16(), told, "{status}");
             assert!(!answer.headers().contains_key(LOCATION) && !answer.headers().contains_key(SET_COOKIE));
         }
@@ -388,6 +400,7 @@ mod tests {
             let answer = answer(
                 asker,
                 given(StatusCode::FOUND, &[("location", "https://auth.ws.example/")]),
+                &StripList::default(),
             );
             assert_eq!(answer.status(), StatusCode::FOUND);
             assert!(answer.headers().contains_key(LOCATION));

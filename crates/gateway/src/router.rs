@@ -199,7 +199,7 @@ async fn foreign_question<D: Doorkeeper>(
         Ok(headers) => judged(entrance, &headers).await,
         Err(malformed) => dress(Failure::from(malformed).answer(), Reader::Script),
     };
-    foreign::answer(asker, response)
+    foreign::answer(asker, response, entrance.relay.strip())
 }
 
 async fn upgrade<D: Doorkeeper>(State(entrance): State<Arc<Entrance<D>>>, request: Request) -> Response {

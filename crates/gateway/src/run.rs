@@ -162,7 +162,8 @@ async fn serve(
     let mut renewals = JoinSet::new();
     renewals.spawn(async move { keeping.maintain(settled).await });
 
-    let strip = StripList::new(args.cookie_strip.iter().cloned());
+    let strip =
+        StripList::new(args.cookie_strip.iter().cloned()).with_headers(args.header_strip.iter().cloned());
     let rights = Rights::new(client.clone(), metrics.clone());
     tasks.spawn(rights.clone().renew());
     tasks.spawn(rights.clone().follow_roles(client.clone()));

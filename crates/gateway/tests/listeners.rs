@@ -137,6 +137,61 @@ async fn an_old_connection_is_asked_to_end_and_its_request_is_answered() {
     assert!(!rig.serving.is_finished());
 }
 
+/// A proxy sends a form once: it must not meet a connection that is just being closed.
+#[tokio::test]
+async fn an_old_connection_of_http_1_ends_with_its_next_answer_and_not_while_it_is_silent() {
+    let limits = Limits {
+        age: Duration::from_millis(100),
+        jitter: Duration::ZERO,
+        ..Limits::default()
+    };
+    let rig = Rig::start(router(), limits).await;
+    let mut stream = rig.connect("http/1.1").await;
+    let mut seen = Vec::new();
+    let request = b"GET / HTTP/1.1\r\nhost: gateway.test\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    timeout(SOON, stream.read_buf(&mut seen)).await.unwrap().unwrap();
+    let silent = timeout(Duration::from_millis(400), stream.read_buf(&mut seen)).await;
+    assert!(silent.is_err(), "{silent:?}");
+    stream.write_all(request).await.unwrap();
+    seen.clear();
+    timeout(SOON, stream.read_to_end(&mut seen))
+        .await
+        .unwrap()
+        .unwrap();
+    let answer = String::from_utf8(seen).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn requests_that_cannot_be_read_are_answered_and_counted() {
+    let rig = Rig::start(router(), Limits::default()).await;
+    for path in ["/?x=\"", "/?x=<", "/?x=y z", "/\u{1}"] {
+        let mut stream = rig.connect("http/1.1").await;
+        let request = format!("GET {path} HTTP/1.1\r\nhost: gateway.test\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        timeout(SOON, stream.read_to_end(&mut answer))
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(
+            answer.starts_with(b"HTTP/1.1 400"),
+            "{path}: {}",
+            answer.escape_ascii()
+        );
+    }
+    let mut registry = prometheus_client::registry::Registry::default();
+    rig.metrics.register(&mut registry);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let counted = "jupyter_k8s_gateway_requests_malformed_total{listener=\"test\"} 4";
+    assert!(text.contains(counted), "{text}");
+}
+
 #[tokio::test]
 async fn at_the_end_requests_under_way_are_answered_and_new_connections_refused() {
     let limits = Limits {

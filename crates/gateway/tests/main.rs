@@ -18,6 +18,7 @@ mod sockets;
 mod support;
 mod traefik;
 mod traefik_cookies;
+mod traefik_edge;
 mod traefik_folders;
 mod traefik_progress;
 mod traefik_refusals;

@@ -1,17 +1,17 @@
 //! The contract with nginx and Caddy themselves, configured as the samples are: what passes, and what never does.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use gateway::index::Index;
-use gateway::request::pod_headers::IDENTITY;
 use http::{HeaderMap, Request, StatusCode};
 use serde_json::Value;
 
 use crate::support::other_proxy::Other;
 use crate::support::proxy::{Answer, BASE, Site, running, snapshot};
-use crate::traefik::pod;
+use crate::traefik::{pod, root, stripped};
 
 const TICKET: (&str, &str) = ("cookie", "_xsrf=1; __Host-ws=ticket; __Host-session=secret");
 const BOTH: [Other; 2] = [Other::Nginx, Other::Caddy];
@@ -139,14 +139,25 @@ async fn without_a_ticket_a_script_gets_401_and_nothing_reaches_the_pod() {
 
 #[test]
 fn samples_drop_every_name_that_a_browser_could_claim() {
-    for (other, before) in [
-        (Other::Nginx, "proxy_set_header "),
-        (Other::Caddy, "request_header -"),
+    for (sample, before) in [
+        (Other::Nginx.sample(), "proxy_set_header "),
+        (Other::Caddy.sample(), "request_header -"),
     ] {
-        let sample = other.sample().to_ascii_lowercase();
-        for name in IDENTITY {
-            assert!(sample.contains(&format!("{before}{name}")), "{other:?}: {name}");
+        let sample = sample.to_ascii_lowercase();
+        for name in stripped() {
+            // Of a family the names that are known.
+            assert!(sample.contains(&format!("{before}{name}")), "{name}");
         }
+    }
+    // The gateway tells Envoy the others.
+    let envoy = fs::read_to_string(root().join("deploy/samples/proxies/envoy.yaml")).unwrap();
+    let envoy: Value = serde_saphyr::from_str(&envoy).unwrap();
+    let text = envoy.to_string().to_ascii_lowercase();
+    for family in stripped().iter().filter(|name| name.ends_with('-')) {
+        assert!(text.contains(&format!("\"{family}")), "{family}");
+    }
+    for header in ["sec-purpose", "service-worker"] {
+        assert!(text.contains(&format!("{{\"exact\":\"{header}\"}}")), "{header}");
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::time::{Duration, timeout};
 
 use crate::support::guarded::{Guarded, OWN_PAGE};
 use crate::support::proxy::host;
+use crate::support::raw_http2;
 
 const PATH: &str = "/api/kernels/1/channels";
 /// Each value of one Upgrade header; more than one: several lines.
@@ -206,65 +207,16 @@ async fn a_websocket_needs_a_ticket_of_its_workspace_and_its_own_origin() {
     assert_eq!(reached, ["ws1"]);
 }
 
-/// A header field as HTTP/2 has it, neither compressed nor remembered.
-fn field(name: &str, value: &str) -> Vec<u8> {
-    let mut bytes = vec![0];
-    for text in [name, value] {
-        let length = text.len();
-        if length < 127 {
-            bytes.push(u8::try_from(length).unwrap());
-        } else {
-            // An integer of more than one byte.
-            bytes.push(127);
-            let mut rest = length - 127;
-            while rest >= 128 {
-                bytes.push(u8::try_from(rest % 128).unwrap() | 128);
-                rest /= 128;
-            }
-            bytes.push(u8::try_from(rest).unwrap());
-        }
-        bytes.extend(text.as_bytes());
-    }
-    bytes
-}
-
-fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut bytes = length[1..].to_vec();
-    bytes.extend([kind, flags, 0, 0, 0, stream]);
-    bytes.extend(payload);
-    bytes
-}
-
 /// What the proxy says of one HTTP/2 request with these fields: the first byte of the answer's fields, or `None` for a refusal to
 /// look at it.
 async fn in_http2(site: &Guarded, fields: &[(&str, &str)]) -> Option<u8> {
     let (label, _) = site.at("ws1", "");
-    let mut stream = site.site.connect_as(&host(&label), "h2").await.unwrap();
-    let block: Vec<u8> = fields
+    let stream = site.site.connect_as(&host(&label), "h2").await.unwrap();
+    let fields: Vec<(&str, &[u8])> = fields
         .iter()
-        .flat_map(|(name, value)| field(name, value))
+        .map(|(name, value)| (*name, value.as_bytes()))
         .collect();
-    let mut request = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    request.extend(frame(4, 0, 0, &[]));
-    request.extend(frame(1, 0x5, 1, &block));
-    stream.write_all(&request).await.unwrap();
-    let answer = async {
-        loop {
-            let mut head = [0; 9];
-            stream.read_exact(&mut head).await.ok()?;
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-            let mut payload = vec![0; usize::try_from(length).unwrap()];
-            stream.read_exact(&mut payload).await.ok()?;
-            match head[3] {
-                1 => return payload.first().copied(),
-                // The stream is reset, or the connection ends.
-                3 | 7 => return None,
-                _ => {}
-            }
-        }
-    };
-    timeout(Duration::from_secs(5), answer).await.unwrap()
+    raw_http2::answered(stream, &fields).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,7 @@
 
 Every path: {"method", "path", "query", "headers": [[name, value], …] as received, "bodyLength"}.
 /_log: the list of those of all requests before this one, oldest first (at most 10000).
-/_say?type=<media type>&body=<text>: that text, for pages and scripts.
+/_say?type=<media type>&body=<text>, in any folder: that text, for pages and scripts.
 /ws: a websocket. The first message is such an object of the handshake, after that every frame is sent back.
 These paths come after $WORKSPACE_BASE_PATH, if that is set. The port is 8888, or $PORT; 0 takes a free one, which is printed.
 """
@@ -45,7 +45,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         own = "/" + path.removeprefix(BASE)
         if own == "/ws" and self.headers.get("Upgrade", "").lower() == "websocket":
             self.websocket(seen)
-        elif own == "/_say":
+        elif own.endswith("/_say"):
             said = urllib.parse.parse_qs(query)
             self.reply(said["body"][0].encode(), said["type"][0])
         else:

@@ -5,6 +5,7 @@ mod assertion;
 mod browser;
 mod cost;
 mod create;
+mod edge;
 mod home;
 mod hostile;
 mod idle;

@@ -18,7 +18,7 @@ mod unvectored;
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,7 +26,8 @@ use axum::body::HttpBody;
 use axum::response::Response;
 use axum::{BoxError, Router};
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request};
+use http::header::CONNECTION;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -212,6 +213,9 @@ impl Listener {
                     },
                 };
                 if let Err(error) = ended {
+                    if error.is_parse() {
+                        metrics.malformed(name);
+                    }
                     debug!(listener = name, %error, "a connection ended early");
                 }
                 drop((open, place));
@@ -356,7 +360,7 @@ async fn http2(
         service_fn(move |request| requests.answer(request))
     ));
     let ask = http2::Connection::graceful_shutdown;
-    served(connection, ask, limits, lasting, stop).await
+    served(connection, ask, ask, limits, lasting, stop).await
 }
 
 async fn http1(
@@ -372,21 +376,43 @@ async fn http1(
         .header_read_timeout(limits.handshake)
         // Room for the request line beside the headers.
         .max_buf_size(READ as usize + 16 * 1024);
+    let old = AtomicBool::new(false);
     let connection = pin!(
         builder
             .serve_connection(
                 TokioIo::new(stream),
-                service_fn(move |request| requests.answer(request))
+                service_fn(|request| {
+                    let (answer, old) = (requests.answer(request), &old);
+                    async move {
+                        let mut answer = answer.await?;
+                        if old.load(Ordering::Relaxed) && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                            let headers = answer.headers_mut();
+                            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+                        }
+                        Ok::<_, Infallible>(answer)
+                    }
+                })
             )
             .with_upgrades()
     );
+    // An answer asks for the end. A connection that were closed while it is silent could meet a request that is on its way, and a
+    // proxy does not send every request again.
     let ask = http1::UpgradeableConnection::graceful_shutdown;
-    served(connection, ask, limits, lasting, stop).await
+    served(
+        connection,
+        |_| old.store(true, Ordering::Relaxed),
+        ask,
+        limits,
+        lasting,
+        stop,
+    )
+    .await
 }
 
-/// Serves a connection for as long as `limits` say, and until `stop`. `ask`: asks it to end.
+/// Serves a connection for as long as `limits` say, and until `stop`. `age` and `ask`: ask it to end, when it is old and at `stop`.
 async fn served<C: Future<Output = hyper::Result<()>>>(
     mut connection: Pin<&mut C>,
+    age: impl Fn(Pin<&mut C>),
     ask: impl Fn(Pin<&mut C>),
     limits: Limits,
     lasting: Option<Arc<Lasts>>,
@@ -396,7 +422,7 @@ async fn served<C: Future<Output = hyper::Result<()>>>(
         ended = connection.as_mut() => return ended,
         () = stop.cancelled() => {}
         () = sleep(lifetime(limits)) => {
-            ask(connection.as_mut());
+            age(connection.as_mut());
             let over = async {
                 sleep(limits.aged).await;
                 if let Some(lasting) = lasting && lasting.are_under_way() {

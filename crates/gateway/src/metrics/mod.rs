@@ -65,6 +65,7 @@ pub struct Metrics {
     connections: Family<Label, Gauge>,
     under_way: Family<Label, Gauge>,
     shed: Family<Label, Counter>,
+    malformed: Family<Label, Counter>,
     rate_limited: Family<Labels, Counter>,
     loop_lag: Gauge<f64, AtomicU64>,
     sign_ins: Family<Label, Counter>,
@@ -130,6 +131,7 @@ impl Default for Metrics {
             connections: Family::default(),
             under_way: Family::default(),
             shed,
+            malformed: Family::default(),
             rate_limited: Family::default(),
             loop_lag: Gauge::default(),
             sign_ins: Family::default(),
@@ -255,6 +257,11 @@ impl Metrics {
     /// A request was turned away, because too many of its kind are under way.
     pub fn shed(&self, kind: &'static str) {
         self.shed.get_or_create(&[("kind", kind)]).inc();
+    }
+
+    /// A request that cannot be read came to a listener and was answered with 400.
+    pub fn malformed(&self, listener: &'static str) {
+        self.malformed.get_or_create(&[("listener", listener)]).inc();
     }
 
     /// Somebody asked too often.

@@ -172,6 +172,11 @@ impl Metrics {
             self.shed.clone(),
         );
         registry.register(
+            "requests_malformed",
+            "Requests that could not be read and were answered with 400, by the listener that they came to",
+            self.malformed.clone(),
+        );
+        registry.register(
             "requests_limited",
             "Requests turned away because their session or address asked too often, by what was asked for and by whom",
             self.rate_limited.clone(),

@@ -116,6 +116,11 @@ impl<D: Doorkeeper> Relay<D> {
         Self { silence, ..self }
     }
 
+    /// What pods do not get of a request.
+    pub(crate) fn strip(&self) -> &StripList {
+        &self.strip
+    }
+
     /// Waits until no socket is open any more; none is opened from now on.
     pub async fn drained(&self) {
         self.sockets.close();

@@ -1,7 +1,7 @@
 //! Cookie headers -> our cookie, or what may reach a pod; and our Set-Cookie lines (pure).
 
 use bytes::Bytes;
-use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
+use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use memchr::memchr;
 
 /// Session cookie of the auth host.
@@ -80,10 +80,12 @@ fn parts(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Cookies that are removed before a request reaches a pod: ours, and those that the administrator names.
+/// What is removed before a request reaches a pod: our cookies, and cookies and headers that the administrator names.
 #[derive(Debug, Clone, Default)]
 pub struct StripList {
     prefixes: Vec<String>,
+    /// In lower case.
+    headers: Vec<String>,
 }
 
 impl StripList {
@@ -94,7 +96,36 @@ impl StripList {
             .map(|prefix| prefix.trim().to_owned())
             .filter(|prefix| !prefix.is_empty())
             .collect();
-        Self { prefixes }
+        Self {
+            prefixes,
+            headers: Vec::new(),
+        }
+    }
+
+    /// The same with these headers, by which other services say who signed in. A name that ends in `-` stands for all that begin so.
+    #[must_use]
+    pub fn with_headers(self, names: impl IntoIterator<Item = String>) -> Self {
+        let names = names.into_iter().map(|name| name.trim().to_ascii_lowercase());
+        Self {
+            headers: names.filter(|name| !name.is_empty()).collect(),
+            ..self
+        }
+    }
+
+    /// Whether a browser's header of this name never reaches a pod.
+    pub(crate) fn removes_header(&self, name: &HeaderName) -> bool {
+        let name = name.as_str();
+        self.headers
+            .iter()
+            .any(|one| name == one || one.ends_with('-') && name.starts_with(one))
+    }
+
+    /// Names of these headers, without those that stand for several.
+    pub(crate) fn header_names(&self) -> impl Iterator<Item = &str> {
+        self.headers
+            .iter()
+            .map(String::as_str)
+            .filter(|name| !name.ends_with('-'))
     }
 
     fn removes(&self, pair: &[u8]) -> bool {

@@ -76,6 +76,12 @@ pub fn is_reserved(uri: &str) -> bool {
         .is_some_and(|first| first.eq_ignore_ascii_case("_workspace"))
 }
 
+/// Whether a path lies in no folder. A service worker whose script does would stand before every path of its host, ours too.
+pub fn is_at_the_top(uri: &str) -> bool {
+    let path = uri.split(['?', '#']).next().unwrap_or_default();
+    !path.trim_start_matches('/').contains('/')
+}
+
 /// Path and query that a login may lead back to: as sent when it is plain and short enough, else `/`.
 ///
 /// The result always begins with `/` and is only ever appended to `https://<workspace host>`, so no value of it leads
@@ -174,6 +180,16 @@ mod tests {
             "/a%20b",
         ] {
             assert!(!is_reserved(free), "{free}");
+        }
+    }
+
+    #[test]
+    fn a_script_in_a_folder_is_not_at_the_top_whatever_its_query_says() {
+        for top in ["/sw.js", "/sw.js?a=/b", "//sw.js", "/", "/a%2Fsw.js"] {
+            assert!(is_at_the_top(top), "{top}");
+        }
+        for folder in ["/static/sw.js", "/static/", "/a/b/sw.js?x"] {
+            assert!(!is_at_the_top(folder), "{folder}");
         }
     }
 

@@ -16,48 +16,6 @@ pub(crate) const ASSERTION: HeaderName = HeaderName::from_static(api::names::ASS
 /// one out deletes it.
 pub(crate) const REPLACED: [HeaderName; 3] = [COOKIE, AUTHORIZATION, ASSERTION];
 
-/// Headers by which other services that sign people in name them. The gateway sends none of these, so whatever a request has of
-/// them is a claim of the browser's. The proxy drops them by the same list, in the chart's routes.
-pub const IDENTITY: [&str; 37] = [
-    "x-auth-request-user",
-    "x-auth-request-email",
-    "x-auth-request-groups",
-    "x-auth-request-preferred-username",
-    "x-auth-request-access-token",
-    "x-forwarded-user",
-    "x-forwarded-email",
-    "x-forwarded-groups",
-    "x-forwarded-preferred-username",
-    "x-forwarded-access-token",
-    "x-forwarded-client-cert",
-    "remote-user",
-    "remote-name",
-    "remote-email",
-    "remote-groups",
-    "x-remote-user",
-    "x-remote-group",
-    "x-remote-email",
-    "x-webauth-user",
-    "x-webauth-email",
-    "x-webauth-name",
-    "x-webauth-groups",
-    "x-authenticated-user",
-    "x-authenticated-userid",
-    "x-authenticated-groups",
-    "x-goog-authenticated-user-email",
-    "x-goog-authenticated-user-id",
-    "x-goog-iap-jwt-assertion",
-    "x-amzn-oidc-identity",
-    "x-amzn-oidc-data",
-    "x-amzn-oidc-accesstoken",
-    "x-ms-client-principal",
-    "x-ms-client-principal-id",
-    "x-ms-client-principal-name",
-    "cf-access-authenticated-user-email",
-    "cf-access-jwt-assertion",
-    "kubeflow-userid",
-];
-
 /// What replaces [`REPLACED`], put into `answer`: cookies without ours, no Authorization, our assertion.
 pub(crate) fn replace(
     answer: &mut HeaderMap,
@@ -73,8 +31,8 @@ pub(crate) fn replace(
 
 /// All headers of a websocket handshake, as the pod may see them.
 ///
-/// Gone: what [`REPLACED`] replaces, [`IDENTITY`], hop-by-hop headers and those that `Connection` names, everything that names a
-/// client or a proxy, and aliases (names with `_` or `.` that some servers read as `-`). `X-Forwarded-Host` and
+/// Gone: what [`REPLACED`] replaces, headers that `strip` names, hop-by-hop headers and those that `Connection` names, everything
+/// that names a client or a proxy, and aliases (names with `_` or `.` that some servers read as `-`). `X-Forwarded-Host` and
 /// `X-Forwarded-Proto` are written anew from `host` (with port as browsers send it). The caller adds the handshake's own
 /// `Connection` and `Upgrade`.
 pub(crate) fn for_relay(
@@ -95,7 +53,7 @@ pub(crate) fn for_relay(
         let drop = REPLACED.contains(name)
             || is_hop_by_hop(name)
             || is_forwarding(name)
-            || IDENTITY.contains(&name.as_str())
+            || strip.removes_header(name)
             || name.as_str().contains(['_', '.'])
             || (named_by_connection.contains(name) && !is_handshake(name));
         if !drop {
@@ -109,7 +67,17 @@ pub(crate) fn for_relay(
     headers
 }
 
-/// Removes from a pod's answer what only the gateway may set on a workspace's host: cookies with our names, and
+/// Headers by which an answer tells the browser something about the whole origin that outlives it. The proxy overrides them, too.
+const OF_THE_ORIGIN: [&str; 6] = [
+    "strict-transport-security",
+    "nel",
+    "report-to",
+    "alt-svc",
+    "clear-site-data",
+    "service-worker-allowed",
+];
+
+/// Removes from a pod's answer what only the gateway may set on a workspace's host: cookies with our names, [`OF_THE_ORIGIN`], and
 /// hop-by-hop headers other than the handshake's.
 pub(crate) fn from_pod(answer: &mut HeaderMap) {
     let kept: Vec<HeaderValue> = answer
@@ -123,6 +91,9 @@ pub(crate) fn from_pod(answer: &mut HeaderMap) {
         answer.append(SET_COOKIE, line);
     }
     for name in [TE, TRAILER, TRANSFER_ENCODING, PROXY_AUTHENTICATE] {
+        answer.remove(name);
+    }
+    for name in OF_THE_ORIGIN {
         answer.remove(name);
     }
 }
@@ -196,6 +167,7 @@ mod tests {
             ("x-real-ip", "10.0.0.1"),
             ("x-auth-request-user", "root"),
             ("Remote-User", "root"),
+            ("x-pomerium-claim-email", "root@ws.example"),
             ("forwarded", "for=10.0.0.1"),
             ("sec-websocket-key", "k"),
             ("sec-websocket-version", "13"),
@@ -205,7 +177,9 @@ mod tests {
         ]);
         let host = HeaderValue::from_static("w.ws.example:8443");
         let ours = HeaderValue::from_static("ours");
-        let pod = for_relay(&request, &StripList::default(), &host, ours);
+        let named = ["X-Auth-Request-User", "Remote-User", "X-Pomerium-"].map(str::to_owned);
+        let strip = StripList::default().with_headers(named);
+        let pod = for_relay(&request, &strip, &host, ours);
         let expected = headers(&[
             ("host", "w.ws.example:8443"),
             ("cookie", "_xsrf=1"),
@@ -222,8 +196,13 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_cannot_set_our_cookies() {
+    fn a_pod_sets_neither_our_cookies_nor_what_holds_for_the_whole_origin() {
         let mut answer = headers(&[
+            ("strict-transport-security", "max-age=0"),
+            ("nel", "{}"),
+            ("report-to", "{}"),
+            ("alt-svc", "h3=\":443\""),
+            ("clear-site-data", "\"*\""),
             ("set-cookie", "__Host-ws=forged; Path=/; Secure"),
             ("set-cookie", " __host-session =forged"),
             ("set-cookie", "_xsrf=1; Path=/"),
@@ -234,5 +213,9 @@ mod tests {
         let left: Vec<_> = answer.get_all("set-cookie").iter().collect();
         assert_eq!(left, ["_xsrf=1; Path=/", "x=1; __Host-ws=2"]);
         assert_eq!(answer["sec-websocket-accept"], "a");
+        assert!(
+            OF_THE_ORIGIN.iter().all(|name| !answer.contains_key(*name)),
+            "{answer:?}"
+        );
     }
 }

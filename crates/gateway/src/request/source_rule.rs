@@ -8,6 +8,7 @@ use http::header::{HeaderMap, HeaderName, ORIGIN};
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 
 /// What the browser says about where a request comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct Source<'a> {
     mode: Option<&'a str>,
     dest: Option<&'a str>,
     origin: Option<&'a str>,
+    /// The browser fetches ahead: nobody has opened anything, and any page may have told it to.
+    ahead: bool,
 }
 
 /// A security header came twice, alone or joined to one line on its way, or is not text.
@@ -34,6 +37,7 @@ impl<'a> Source<'a> {
             mode: one_word(headers, &MODE)?,
             dest: one_word(headers, &DEST)?,
             origin: single(headers, &ORIGIN)?,
+            ahead: headers.contains_key(PURPOSE),
         })
     }
 
@@ -52,6 +56,7 @@ impl<'a> Source<'a> {
         let read = is_read(method);
         match self.site {
             Some("same-origin") => true,
+            _ if self.ahead => false,
             _ if read && self.is_navigation() => true,
             Some("none") => read,
             _ if self.has_fetch_metadata() => false,
@@ -80,11 +85,11 @@ impl<'a> Source<'a> {
     }
 
     fn is_navigation(&self) -> bool {
-        self.mode == Some("navigate") && self.dest == Some("document")
+        self.mode == Some("navigate") && self.dest == Some("document") && !self.ahead
     }
 
     fn has_fetch_metadata(&self) -> bool {
-        self.site.is_some() || self.mode.is_some() || self.dest.is_some()
+        self.site.is_some() || self.mode.is_some() || self.dest.is_some() || self.ahead
     }
 }
 
@@ -204,6 +209,33 @@ mod tests {
             "get - - - -",
         ] {
             assert!(!passes(row), "{row}");
+        }
+    }
+
+    #[test]
+    fn what_a_browser_fetches_ahead_of_any_click_counts_for_its_own_workspace_alone() {
+        let navigation = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+        for purpose in ["prefetch", "prefetch;prerender", "prefetch;anonymous-client-ip"] {
+            for (site, counts) in [
+                ("none", false),
+                ("same-site", false),
+                ("cross-site", false),
+                ("same-origin", true),
+            ] {
+                let own = [("sec-purpose", purpose), ("sec-fetch-site", site)];
+                let headers = source(&[&navigation[..], &own].concat());
+                let source = Source::of(&headers).unwrap();
+                assert_eq!(
+                    source.may_use_cookie("GET", || OWN.to_owned()),
+                    counts,
+                    "{purpose} {site}"
+                );
+                assert!(!source.is_page_load("GET", true), "nobody is sent to sign in");
+                assert!(source.is_embedded(), "the pages of the sign-in host do nothing");
+            }
+            let headers = source(&[("sec-purpose", purpose)]);
+            let bare = Source::of(&headers).unwrap();
+            assert!(!bare.may_use_cookie("GET", || OWN.to_owned()) && !bare.is_page_load("GET", true));
         }
     }
 

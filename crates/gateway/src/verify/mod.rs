@@ -30,7 +30,7 @@ use crate::pages::{self, Audience};
 use crate::random::{fingerprint, random_token};
 use crate::request::accepts_html;
 use crate::request::cookies;
-use crate::request::forwarded::{Forwarded, is_reserved, target};
+use crate::request::forwarded::{Forwarded, is_at_the_top, is_reserved, target};
 use crate::request::pod_headers;
 use crate::request::source_rule::{Source, single};
 use crate::site::Site;
@@ -56,6 +56,13 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
             StatusCode::NOT_FOUND,
             "NotFound",
             "The gateway answers this path itself.",
+        ));
+    }
+    if headers.contains_key("service-worker") && is_at_the_top(site.within(request.uri)) {
+        return Ok(pages::problem(
+            StatusCode::FORBIDDEN,
+            "ServiceWorkerTooWide",
+            "A service worker's script must lie in a folder of the workspace: at the top it would also answer for the gateway's own paths.",
         ));
     }
     let token = match &app.bearer {

@@ -75,6 +75,13 @@ impl Chart {
         }
     }
 
+    /// The same with another argument in place of this one.
+    pub(crate) fn with_argument(mut self, from: &str, to: &str) -> Self {
+        let argument = self.arguments.iter_mut().find(|argument| *argument == from);
+        *argument.unwrap_or_else(|| panic!("{from} is not among the chart's arguments")) = to.to_owned();
+        self
+    }
+
     /// The file of routes, with loopback in place of the Service and `folder` in place of /etc/traefik.
     pub(crate) fn routes(&self, folder: &Path, ports: Ports) -> String {
         let service = format!("{RELEASE}-gateway.system.svc");

@@ -12,6 +12,7 @@ pub(crate) mod other_proxy;
 pub(crate) mod page;
 pub(crate) mod pod;
 pub(crate) mod proxy;
+pub(crate) mod raw_http2;
 pub(crate) mod rig;
 pub(crate) mod tokens;
 pub(crate) mod whole;

@@ -118,6 +118,11 @@ impl Site {
 impl<D: Doorkeeper> Site<D> {
     /// Traefik, with workspaces in hosts or in folders, as the chart is told.
     pub(crate) async fn before(mode: RoutingMode, behind: Behind<D>) -> Self {
+        Self::as_charted(Chart::render(mode), mode, behind).await
+    }
+
+    /// Traefik with the arguments and routes of this chart.
+    pub(crate) async fn as_charted(chart: Chart, mode: RoutingMode, behind: Behind<D>) -> Self {
         kit::tls::install_crypto_provider();
         let (index, door) = (Arc::clone(&behind.index), Arc::clone(&behind.door));
         let internal = Internal::new();
@@ -133,7 +138,6 @@ impl<D: Doorkeeper> Site<D> {
             "identity.localhost".to_owned(),
         ];
         let certificate = leaf(&edge, "edge", &names, Purpose::Server, now).unwrap();
-        let chart = Chart::render(mode);
         let folder = temporary_folder();
         let addresses = Addresses {
             https: free_port(),
@@ -196,6 +200,18 @@ impl<D: Doorkeeper> Site<D> {
         fs::read_to_string(self.folder.with_extension("log")).unwrap_or_default()
     }
 
+    /// Bytes of memory that the proxy has.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.proxy.id())).unwrap();
+        let kibibytes = status.split("VmRSS:").nth(1).unwrap().split_whitespace().next();
+        kibibytes.unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// A connection without TLS to where the proxy listens.
+    pub(crate) async fn connect_bare(&self) -> TcpStream {
+        TcpStream::connect(("127.0.0.1", self.port)).await.unwrap()
+    }
+
     /// A connection of a browser.
     pub(crate) async fn connect(&self, host: &str) -> std::io::Result<TlsStream<TcpStream>> {
         self.connect_as(host, "http/1.1").await
@@ -240,15 +256,15 @@ impl<D: Doorkeeper> Site<D> {
     }
 
     /// Bytes of the answer to a GET whose path is sent as it is, however odd; empty if there was none.
-    pub(crate) async fn raw(&self, label: &str, path: &str, headers: &[(&str, &str)]) -> String {
+    pub(crate) async fn raw(&self, label: &str, path: impl AsRef<[u8]>, headers: &[(&str, &str)]) -> String {
         let host = host(label);
-        let mut request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
+        let mut rest = format!(" HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
         for (name, value) in headers {
-            request.extend([*name, ": ", *value, "\r\n"]);
+            rest.extend([*name, ": ", *value, "\r\n"]);
         }
-        request += "\r\n";
+        let request = [b"GET ", path.as_ref(), rest.as_bytes(), b"\r\n"].concat();
         let mut stream = self.connect(&host).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.write_all(&request).await.unwrap();
         let mut answer = Vec::new();
         let _ = timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
         String::from_utf8_lossy(&answer).into_owned()

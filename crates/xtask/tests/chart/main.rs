@@ -9,6 +9,7 @@
 mod checks;
 mod contradictions;
 mod doors;
+mod edge;
 mod install;
 mod managers;
 mod monitoring;

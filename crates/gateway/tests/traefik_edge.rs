@@ -1,0 +1,291 @@
+//! What strangers send to the edge: bytes that no address has, heads that fill its memory, old ciphers, and requests that nobody made.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use api::manager::RoutingMode;
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use futures::StreamExt as _;
+use gateway::index::Index;
+use http::{Request, StatusCode, Version};
+use http_body_util::BodyExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout};
+
+use crate::support::behind::Behind;
+use crate::support::browser::NAVIGATION;
+use crate::support::chart::Chart;
+use crate::support::guarded::{Guarded, VERSIONS, own_page};
+use crate::support::proxy::{Site, host, running, snapshot};
+use crate::support::raw_http2::{self, HEADERS, PREFACE, RESET, SETTINGS, WHOLE, frame};
+use crate::traefik::{TICKET, site};
+
+/// Numbers of `:status` 200, 400 and 500 in HTTP/2's own table.
+const OK: u8 = 0x88;
+const BAD_REQUEST: u8 = 0x8C;
+const SERVER_ERROR: u8 = 0x8E;
+/// Time for any answer.
+const SOON: Duration = Duration::from_secs(1);
+
+/// How HTTP/2 requests of these tests begin.
+fn begin<'a>(authority: &'a [u8], path: &'a [u8]) -> [(&'static str, &'a [u8]); 4] {
+    [
+        (":method", b"GET"),
+        (":scheme", b"https"),
+        (":authority", authority),
+        (":path", path),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_that_no_address_has_are_answered_with_400_within_a_second() {
+    let (site, _, _) = site().await;
+    for (label, path, headers) in [
+        ("auth", "/enter?t=", &[][..]),
+        ("auth", "/", &[]),
+        ("auth", "/callback?code=", &[]),
+        ("lab", "/_workspace/callback?code=", &[]),
+        ("lab", "/_workspace/sign-in?", &[]),
+        // The relay's listener.
+        ("lab", "/api/kernels/1/channels?x=", &[("upgrade", "websocket")]),
+    ] {
+        for odd in [
+            &b"?x=\"y"[..],
+            b"?x=<",
+            b"?x=>",
+            b"?x=y z",
+            b"?x=\x80",
+            b"?x=y\xC3",
+            b"?x=\xFF\xFE",
+        ] {
+            let path = [path.as_bytes(), odd].concat();
+            let what = format!("{label}{}", path.escape_ascii());
+            let start = Instant::now();
+            let answer = site.raw(label, &path, headers).await;
+            assert!(
+                answer.starts_with("HTTP/1.1 400"),
+                "{what}: {answer} {}",
+                site.log()
+            );
+            assert!(start.elapsed() < SOON, "{what}: {:?}", start.elapsed());
+            // In HTTP/2 there is no upgrade.
+            if headers.is_empty() {
+                let start = Instant::now();
+                let stream = site.connect_as(&host(label), "h2").await.unwrap();
+                let answer = raw_http2::answered(stream, &begin(host(label).as_bytes(), &path)).await;
+                assert_eq!(answer, Some(BAD_REQUEST), "{what}");
+                assert!(start.elapsed() < SOON, "{what}: {:?}", start.elapsed());
+            }
+        }
+    }
+    // What is odd and well-formed is answered as anything else.
+    let answer = site.raw("auth", "/enter?t=é".as_bytes(), &[]).await;
+    assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_that_no_host_has_are_answered_within_a_second() {
+    let (site, _, _) = site().await;
+    for label in ["auth", "lab"] {
+        for odd in [
+            &b":443%41"[..],
+            b":443\"",
+            b":44 3",
+            b":44/3",
+            b":443<",
+            b":443\xFF",
+            b":443{",
+            b":x",
+        ] {
+            let authority = [host(label).as_bytes(), odd].concat();
+            let what = authority.escape_ascii().to_string();
+            let start = Instant::now();
+            let stream = site.connect_as(&host(label), "h2").await.unwrap();
+            let answer =
+                raw_http2::answered(stream, &begin(&authority, b"/_workspace/callback?code=x")).await;
+            assert!(!matches!(answer, Some(OK | SERVER_ERROR)), "{what}: {answer:?}");
+            assert!(start.elapsed() < SOON, "{what}: {:?}", start.elapsed());
+        }
+    }
+}
+
+/// Requests whose heads are of `crumbs` times 4,000 bytes, by index: a few hundred bytes each on the wire.
+fn heavy(requests: u32, crumbs: usize) -> Vec<u8> {
+    let name = b"lab.workspaces.localhost";
+    let mut begin = vec![0x82, 0x87, 0x84, 0x01, u8::try_from(name.len()).unwrap()];
+    begin.extend(name);
+    // `cookie`, remembered by both sides.
+    let mut first = [&begin[..], &[0x60, 0x7F, 0xA1, 0x1E], b"a="].concat();
+    first.extend([b'x'; 3998]);
+    let again = vec![0xBE; crumbs];
+    // Nothing of any answer's body may be sent.
+    let no_window = [0, 4, 0, 0, 0, 0];
+    let mut bytes = [
+        PREFACE,
+        &frame(SETTINGS, 0, 0, &no_window),
+        &frame(SETTINGS, 1, 0, &[]),
+    ]
+    .concat();
+    for number in 0..requests {
+        let before: &[u8] = if number == 0 { &first } else { &begin };
+        bytes.extend(frame(HEADERS, WHOLE, 2 * number + 1, &[before, &again].concat()));
+    }
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_connection_has_a_hundred_streams_and_holds_less_than_64_mebibytes_of_the_proxy() {
+    const MEBIBYTE: u64 = 1024 * 1024;
+    let (site, _, _) = site().await;
+    // As large as heads may be, and as large as they were allowed to be once.
+    for (crumbs, requests) in [(62, 250), (255, 250)] {
+        let before = site.resident();
+        let mut stream = site.connect_as(&host("lab"), "h2").await.unwrap();
+        stream.write_all(&heavy(requests, crumbs)).await.unwrap();
+        let (mut answered, mut refused) = (0, 0);
+        let answers = async {
+            while answered + refused < requests {
+                match raw_http2::next_frame(&mut stream).await.unwrap().0 {
+                    HEADERS => answered += 1,
+                    RESET => refused += 1,
+                    _ => {}
+                }
+            }
+        };
+        timeout(Duration::from_secs(20), answers).await.unwrap();
+        assert_eq!((answered, refused), (100, 150));
+        let held = site.resident().saturating_sub(before);
+        assert!(held < 64 * MEBIBYTE, "{crumbs}: {} MiB", held / MEBIBYTE);
+    }
+}
+
+/// The first byte of what comes back to a greeting in TLS 1.2 with this one cipher suite.
+async fn greeted(site: &Site, suite: [u8; 2]) -> u8 {
+    // Groups: X25519, P-256. Signatures: ECDSA and RSA with SHA-256. Points: uncompressed.
+    let extensions = b"\x00\x0a\x00\x06\x00\x04\x00\x1d\x00\x17\x00\x0d\x00\x06\x00\x04\x04\x03\x04\x01\x00\x0b\x00\x02\x01\x00";
+    let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap().to_be_bytes();
+    let body = [
+        &[3, 3][..],
+        &[7; 32],
+        &[0, 0, 2],
+        &suite,
+        &[1, 0],
+        &length(extensions),
+        extensions,
+    ]
+    .concat();
+    let greeting = [&[1, 0][..], &length(&body), &body].concat();
+    let record = [&[22, 3, 1][..], &length(&greeting), &greeting].concat();
+    let mut stream = site.connect_bare().await;
+    stream.write_all(&record).await.unwrap();
+    timeout(Duration::from_secs(5), stream.read_u8())
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_tls_1_2_only_ciphers_that_authenticate_what_they_encrypt_are_spoken() {
+    const ALERT: u8 = 21;
+    const HANDSHAKE: u8 = 22;
+    let (site, _, _) = site().await;
+    // ECDHE with ECDSA, AES and GCM or CBC.
+    assert_eq!(greeted(&site, [0xC0, 0x2B]).await, HANDSHAKE);
+    for cbc in [[0xC0, 0x09], [0xC0, 0x0A], [0xC0, 0x23]] {
+        assert_eq!(greeted(&site, cbc).await, ALERT, "{cbc:?}");
+    }
+}
+
+/// A pod whose answers have no end.
+async fn endless() -> SocketAddr {
+    let answer = || async {
+        let pieces = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(b"more ")));
+        let slowly = pieces.then(|piece| async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            piece
+        });
+        Body::from_stream(slowly)
+    };
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(socket, Router::new().fallback(answer)).await.unwrap() });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_without_end_ends_with_the_longest_request() {
+    let chart = Chart::render(RoutingMode::Subdomain).with_argument(
+        "--entrypoints.https.transport.respondingtimeouts.writetimeout=60m",
+        "--entrypoints.https.transport.respondingtimeouts.writetimeout=2s",
+    );
+    let index = Index::with(snapshot([running("lab", endless().await)]));
+    let site = Site::as_charted(chart, RoutingMode::Subdomain, Behind::stub(index)).await;
+    for version in VERSIONS {
+        let start = Instant::now();
+        let ended = async {
+            let request = Request::get("/")
+                .header(TICKET.0, TICKET.1)
+                .body(Body::empty())
+                .unwrap();
+            let answer = site.begin(version, "lab", request).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK, "{version:?}");
+            answer.into_body().collect().await.is_err()
+        };
+        let broken_off = timeout(Duration::from_secs(20), ended).await.unwrap();
+        assert!(
+            broken_off && start.elapsed() > Duration::from_secs(1),
+            "{version:?}: {:?}",
+            start.elapsed()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_browser_fetches_ahead_reaches_no_pod_with_a_ticket_and_sends_nobody_to_sign_in() {
+    for mode in [RoutingMode::Subdomain, RoutingMode::Path] {
+        let site = Guarded::start(mode).await;
+        let cookie = site.cookie(&site.ticket("alice", "ws1").await);
+        site.opens("ws1", &own_page(&cookie)).await;
+        for version in VERSIONS {
+            for purpose in ["prefetch", "prefetch;prerender"] {
+                let ahead = [&NAVIGATION[..], &[("sec-purpose", purpose)]].concat();
+                let ticket = [&ahead[..], &[("cookie", cookie.as_str())]].concat();
+                for (headers, status) in [
+                    (&ticket, StatusCode::FORBIDDEN),
+                    (&ahead, StatusCode::UNAUTHORIZED),
+                ] {
+                    let outcome = site.ask(version, ("GET", "ws1", "/lab"), headers).await;
+                    let what = format!("{mode:?} {version:?} {headers:?}");
+                    outcome.is_refused(&what);
+                    assert_eq!(outcome.status(), Some(status), "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_service_worker_stands_before_the_paths_of_the_gateway() {
+    for mode in [RoutingMode::Subdomain, RoutingMode::Path] {
+        let site = Guarded::start(mode).await;
+        let cookie = site.cookie(&site.ticket("alice", "ws1").await);
+        let page = own_page(&cookie);
+        site.opens("ws1", &page).await;
+        let script = [&page[..], &[("service-worker", "script")]].concat();
+        for version in VERSIONS {
+            for path in ["/sw.js", "/sw.js?a=/b/", "/?sw"] {
+                let outcome = site.ask(version, ("GET", "ws1", path), &script).await;
+                let what = format!("{mode:?} {version:?} {path}");
+                outcome.is_refused(&what);
+                assert_eq!(outcome.status(), Some(StatusCode::FORBIDDEN), "{what}");
+                let same = site.ask(version, ("GET", "ws1", path), &page).await;
+                assert_eq!(same.status(), Some(StatusCode::OK), "{what}: not a worker's");
+            }
+            let folder = site.ask(version, ("GET", "ws1", "/static/sw.js"), &script).await;
+            assert_eq!(folder.status(), Some(StatusCode::OK), "{mode:?} {version:?}");
+        }
+    }
+}
