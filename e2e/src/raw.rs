@@ -22,7 +22,7 @@ pub async fn get(
         .map(|(name, value)| [name, ": ", value, "\r\n"].concat())
         .collect();
     let rest = format!(" HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n{further}\r\n");
-    let request = [b"GET ", target.as_ref(), rest.as_bytes()].concat();
+    let request = [&b"GET "[..], target.as_ref(), rest.as_bytes()].concat();
     stream.write_all(&request).await?;
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).await?;

@@ -186,10 +186,17 @@ async fn requests_that_cannot_be_read_are_answered_and_counted() {
     }
     let mut registry = prometheus_client::registry::Registry::default();
     rig.metrics.register(&mut registry);
-    let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-    let counted = "jupyter_k8s_gateway_requests_malformed_total{listener=\"test\"} 4";
-    assert!(text.contains(counted), "{text}");
+    let counted = async {
+        loop {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+            if text.contains("jupyter_k8s_gateway_requests_malformed_total{listener=\"test\"} 4") {
+                return;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(SOON, counted).await.expect("all are counted");
 }
 
 #[tokio::test]

@@ -183,12 +183,10 @@ async fn a_browser_with_more_cookies_than_the_proxy_takes_is_refused_by_the_prox
         let answer = site
             .send_in(version, "lab", request.body(Body::empty()).unwrap())
             .await;
-        let status = answer.map(|(status, ..)| status);
-        assert_eq!(
-            status,
-            Ok(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
-            "{version:?}"
-        );
+        // Or it ends the connection while the head is still on its way.
+        if let Ok((status, ..)) = answer {
+            assert_eq!(status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "{version:?}");
+        }
     }
     assert_eq!(seen.load(Ordering::Relaxed), before, "the pod saw nothing of it");
 }

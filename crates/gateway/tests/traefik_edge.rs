@@ -9,7 +9,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use gateway::index::Index;
-use http::{Request, StatusCode, Version};
+use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -243,11 +243,18 @@ async fn an_answer_without_end_ends_with_the_longest_request() {
     }
 }
 
+/// Cookies of alice at her workspace.
+async fn signed_in(site: &Guarded) -> String {
+    let jar = site.sign_in("alice", "ws1").await;
+    let (host, path) = site.place("ws1");
+    jar.header(&host, &path).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_browser_fetches_ahead_reaches_no_pod_with_a_ticket_and_sends_nobody_to_sign_in() {
     for mode in [RoutingMode::Subdomain, RoutingMode::Path] {
         let site = Guarded::start(mode).await;
-        let cookie = site.cookie(&site.ticket("alice", "ws1").await);
+        let cookie = signed_in(&site).await;
         site.opens("ws1", &own_page(&cookie)).await;
         for version in VERSIONS {
             for purpose in ["prefetch", "prefetch;prerender"] {
@@ -271,7 +278,7 @@ async fn what_a_browser_fetches_ahead_reaches_no_pod_with_a_ticket_and_sends_nob
 async fn no_service_worker_stands_before_the_paths_of_the_gateway() {
     for mode in [RoutingMode::Subdomain, RoutingMode::Path] {
         let site = Guarded::start(mode).await;
-        let cookie = site.cookie(&site.ticket("alice", "ws1").await);
+        let cookie = signed_in(&site).await;
         let page = own_page(&cookie);
         site.opens("ws1", &page).await;
         let script = [&page[..], &[("service-worker", "script")]].concat();

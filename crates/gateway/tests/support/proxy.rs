@@ -262,7 +262,7 @@ impl<D: Doorkeeper> Site<D> {
         for (name, value) in headers {
             rest.extend([*name, ": ", *value, "\r\n"]);
         }
-        let request = [b"GET ", path.as_ref(), rest.as_bytes(), b"\r\n"].concat();
+        let request = [&b"GET "[..], path.as_ref(), rest.as_bytes(), b"\r\n"].concat();
         let mut stream = self.connect(&host).await.unwrap();
         stream.write_all(&request).await.unwrap();
         let mut answer = Vec::new();
