@@ -2,7 +2,7 @@
 //!
 //! `certificates` keeps the private authority by which the gateway and the proxy know each other; `bounds` turns requests
 //! away while too many are under way; `oversized` those with too many headers; `body` waits for what is sent to forms;
-//! `slots` shares out what one may have too much of; `unvectored` is what HTTP/2 writes to.
+//! `slots` shares out what one may have too much of; `lasting` knows the answers that last; `unvectored` is what HTTP/2 writes to.
 //!
 //! How long anything lasts: a TLS handshake, or the head of an HTTP/1.1 request (and so a silent connection), `handshake`; a
 //! connection `age` with its jitter, and then `aged`, `lasting` where it carries a stream that goes on, or `drain` where the
@@ -12,14 +12,15 @@
 mod body;
 pub mod bounds;
 pub(crate) mod certificates;
+mod lasting;
 mod oversized;
 pub(crate) mod slots;
 mod unvectored;
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::HttpBody;
@@ -45,6 +46,8 @@ use tracing::{debug, warn};
 
 use self::bounds::{Bounds, Kind};
 use self::certificates::TlsConfigs;
+pub use self::lasting::Lasting;
+use self::lasting::Lasts;
 pub use self::oversized::Owners;
 use self::unvectored::Unvectored;
 use crate::metrics::Metrics;
@@ -107,10 +110,6 @@ const ERRORS: usize = 256;
 /// Bytes of headers that are read, so that what is not taken gets an answer that helps: all that the proxy lets through, and what it
 /// adds.
 const READ: u32 = (1024 + 64) * 1024;
-
-/// Among the extensions of an answer: its connection may live longer, until this is cancelled.
-#[derive(Debug, Clone)]
-pub struct Lasting(pub CancellationToken);
 
 /// The body of a request: as it arrives, or read already.
 pub trait Content: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
@@ -237,35 +236,6 @@ struct Requests<A> {
     headers: usize,
     /// Answers that last, where they may.
     lasting: Option<Arc<Lasts>>,
-}
-
-/// The answers of one connection that last.
-#[derive(Debug, Default)]
-struct Lasts(Mutex<Vec<CancellationToken>>);
-
-impl Lasts {
-    fn note(&self, answer: &Response) {
-        if let Some(Lasting(over)) = answer.extensions().get() {
-            let mut under_way = self.lock();
-            under_way.retain(|one| !one.is_cancelled());
-            under_way.push(over.clone());
-        }
-    }
-
-    fn are_under_way(&self) -> bool {
-        self.lock().iter().any(|one| !one.is_cancelled())
-    }
-
-    async fn are_over(&self) {
-        loop {
-            let Some(over) = self.lock().pop() else { return };
-            over.cancelled().await;
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<CancellationToken>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl<A: Answers> Requests<A> {

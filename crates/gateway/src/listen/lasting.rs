@@ -1,0 +1,39 @@
+//! answers of a connection -> which of them go on, and when all are over (pure; `are_over` waits).
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use axum::response::Response;
+use tokio_util::sync::CancellationToken;
+
+/// Among the extensions of an answer: its connection may live longer, until this is cancelled.
+#[derive(Debug, Clone)]
+pub struct Lasting(pub CancellationToken);
+
+/// The answers of one connection that last.
+#[derive(Debug, Default)]
+pub(super) struct Lasts(Mutex<Vec<CancellationToken>>);
+
+impl Lasts {
+    pub(super) fn note(&self, answer: &Response) {
+        if let Some(Lasting(over)) = answer.extensions().get() {
+            let mut under_way = self.lock();
+            under_way.retain(|one| !one.is_cancelled());
+            under_way.push(over.clone());
+        }
+    }
+
+    pub(super) fn are_under_way(&self) -> bool {
+        self.lock().iter().any(|one| !one.is_cancelled())
+    }
+
+    pub(super) async fn are_over(&self) {
+        loop {
+            let Some(over) = self.lock().pop() else { return };
+            over.cancelled().await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<CancellationToken>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
