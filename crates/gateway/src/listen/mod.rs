@@ -182,7 +182,7 @@ impl Listener {
                     continue;
                 }
             };
-            let (acceptor, requests, stop, open) = (
+            let (acceptor, requests, stop, open, metrics) = (
                 tls.as_ref()
                     .map(|tls| TlsAcceptor::from(Arc::clone(&tls.borrow()))),
                 Requests {
@@ -195,6 +195,7 @@ impl Listener {
                 },
                 stop.clone(),
                 metrics.connection(name),
+                metrics.clone(),
             );
             connections.spawn(async move {
                 let ended = match acceptor {
