@@ -107,6 +107,10 @@ impl Default for Metrics {
         ] {
             drop(shed.get_or_create(&[("kind", kind)]));
         }
+        let malformed = Family::<Label, Counter>::default();
+        for listener in ["verify", "routes", "pages"] {
+            drop(malformed.get_or_create(&[("listener", listener)]));
+        }
         for outcome in ["vouched", "ended", "unanswered"] {
             drop(renewals.get_or_create(&[("outcome", outcome)]));
         }
@@ -131,7 +135,7 @@ impl Default for Metrics {
             connections: Family::default(),
             under_way: Family::default(),
             shed,
-            malformed: Family::default(),
+            malformed,
             rate_limited: Family::default(),
             loop_lag: Gauge::default(),
             sign_ins: Family::default(),

@@ -94,11 +94,6 @@ impl Chart {
         text
     }
 
-    /// The file of routes as the chart has it.
-    pub(crate) fn as_written(&self) -> Value {
-        serde_saphyr::from_str(&self.routes).unwrap()
-    }
-
     pub(crate) fn arguments(&self, folder: &Path, addresses: Addresses) -> Vec<String> {
         let mut arguments = self.arguments.join("\n");
         for (from, to) in [
