@@ -1,6 +1,6 @@
 //! what listens and what leads there -> nothing for remote shells, and one door for browsers (IO: runs `helm`).
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::render::{installations, named, of_kind};
 
@@ -29,31 +29,71 @@ fn ports(value: &Value, path: &str, found: &mut Vec<(String, Value)>) {
     }
 }
 
+/// Ports of SSH among all that listens and leads there, with their paths.
+fn shells(objects: &[Value]) -> Vec<String> {
+    let mut found = Vec::new();
+    for object in objects {
+        let name = format!("{}/{}", object["kind"], object["metadata"]["name"]);
+        ports(object, &name, &mut found);
+    }
+    assert!(found.len() > 2, "there are ports: {found:?}");
+    let is_shells = |port: &Value| port.as_i64() == Some(SHELLS) || port == "22" || port == "ssh";
+    let shells = found.into_iter().filter(|(_, port)| is_shells(port));
+    shells.map(|(path, port)| format!("{path}: {port}")).collect()
+}
+
+/// Services that can be reached from outside, and by which ports.
+fn outside(objects: &[Value]) -> Vec<(String, Vec<String>)> {
+    let services = of_kind(objects, "Service").into_iter().filter(|service| {
+        let kind = service["spec"]["type"].as_str().unwrap_or("ClusterIP");
+        kind != "ClusterIP" || !service["spec"]["externalIPs"].is_null()
+    });
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    services
+        .map(|service| {
+            let ports = service["spec"]["ports"].as_array().into_iter().flatten();
+            let ports = ports.map(|port| text(&port["name"])).collect();
+            (text(&service["metadata"]["name"]), ports)
+        })
+        .collect()
+}
+
 #[test]
 fn nothing_listens_on_the_port_of_remote_shells_and_only_the_proxy_is_reached_from_outside() {
     for objects in installations() {
-        let mut found = Vec::new();
-        for object in &objects {
-            let name = format!("{}/{}", object["kind"], object["metadata"]["name"]);
-            ports(object, &name, &mut found);
+        assert_eq!(shells(&objects), Vec::<String>::new());
+        for (service, ports) in outside(&objects) {
+            assert_eq!(
+                (service.as_str(), ports.as_slice()),
+                ("jupyter-k8s-proxy", &["https".to_owned()][..])
+            );
         }
-        assert!(found.len() > 20, "the chart has ports: {found:?}");
-        for (path, port) in &found {
-            let is_shells = port.as_i64() == Some(SHELLS) || port == "22" || port == "ssh";
-            assert!(!is_shells, "{path}: {port}");
-        }
-        for service in of_kind(&objects, "Service") {
-            let name = &service["metadata"]["name"];
-            if name != "jupyter-k8s-proxy" {
-                let kind = service["spec"]["type"].as_str().unwrap_or("ClusterIP");
-                assert_eq!(kind, "ClusterIP", "{name}");
-                assert!(service["spec"]["externalIPs"].is_null(), "{name}");
-            }
-        }
-        // The proxy takes nothing but HTTPS from outside.
+        // Where it is not reached from outside, something in front of it leads there.
         let proxy = named(&objects, "Service", "jupyter-k8s-proxy");
-        let ports = proxy["spec"]["ports"].as_array().unwrap();
-        let outside: Vec<&Value> = ports.iter().map(|port| &port["name"]).collect();
-        assert_eq!(outside, ["https"], "{ports:?}");
+        assert_eq!(proxy["spec"]["ports"].as_array().map(Vec::len), Some(1));
+    }
+}
+
+#[test]
+fn a_door_for_remote_shells_or_past_the_proxy_would_be_found() {
+    for objects in installations() {
+        let with = |path: &str, value: Value| {
+            let mut objects = objects.clone();
+            let gateway = objects.iter_mut().find(|object| {
+                object["kind"] == "Service" && object["metadata"]["name"] == "jupyter-k8s-gateway"
+            });
+            *gateway.unwrap().pointer_mut(path).unwrap() = value;
+            objects
+        };
+        for port in [json!(22), json!("ssh")] {
+            assert_eq!(shells(&with("/spec/ports/0/targetPort", port)).len(), 1);
+        }
+        let mut spec = named(&objects, "Service", "jupyter-k8s-gateway")["spec"].clone();
+        spec["type"] = json!("NodePort");
+        let opened = outside(&with("/spec", spec));
+        assert!(
+            opened.iter().any(|(service, _)| service == "jupyter-k8s-gateway"),
+            "{opened:?}"
+        );
     }
 }
