@@ -161,7 +161,11 @@ fn every_metric_that_is_looked_at_is_one_and_every_question_can_be_read() {
     let unseen: Vec<_> = known.difference(&looked_at).collect();
     assert_eq!(
         unseen,
-        ["jupyter_k8s_gateway_sealing_keys"],
+        [
+            "jupyter_k8s_gateway_sealing_keys",
+            // One series per workspace: for questions about one of them.
+            "jupyter_k8s_operator_workspace_phase",
+        ],
         "on no panel and in no alert"
     );
 
