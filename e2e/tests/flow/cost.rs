@@ -61,8 +61,9 @@ fn counted(calls: &[String]) -> BTreeMap<&str, usize> {
 /// Whether a Warning about the workspace was told.
 async fn is_troubled(scratch: &Scratch, name: &str) -> anyhow::Result<bool> {
     let about = format!("type=Warning,regarding.kind=Workspace,regarding.name={name}");
-    let warnings = scratch.api::<Event>().list(&ListParams::default().fields(&about));
-    Ok(!warnings.await?.items.is_empty())
+    let events = scratch.api::<Event>();
+    let warnings = events.list(&ListParams::default().fields(&about)).await?;
+    Ok(!warnings.items.is_empty())
 }
 
 /// What is done more often than in a start without trouble. Among many starts some of it is done less often.

@@ -44,7 +44,7 @@ async fn a_user_creates_a_running_workspace_that_is_hers() -> anyhow::Result<()>
 #[tokio::test]
 async fn nobody_writes_created_by_by_hand() -> anyhow::Result<()> {
     let scratch = Scratch::new("forge", &["alice", "bob"]).await?;
-    let bob: Api<api::Workspace> = Api::namespaced(cluster::user("bob").await?, &scratch.namespace);
+    let bob: Api<Workspace> = Api::namespaced(cluster::user("bob").await?, &scratch.namespace);
     let mut forged = workspace::echo("forged")?;
     forged
         .annotations_mut()
@@ -154,7 +154,7 @@ async fn dry_runs_print_the_object_and_create_nothing() -> anyhow::Result<()> {
             "{printed:?}"
         );
     }
-    let workspaces: Api<api::Workspace> = scratch.api();
+    let workspaces: Api<Workspace> = scratch.api();
     assert!(workspaces.get_opt("dry").await?.is_none());
     scratch.finish().await
 }
