@@ -13,6 +13,9 @@ pub const MAX_WORKSPACE_NAME: usize = 50;
 
 /// Annotation: the Kubernetes user name, raw, of the person who owns the workspace. Written by the webhook.
 pub const CREATED_BY: &str = "workspaces.jupyter.org/created-by";
+/// Annotation on a Workspace: the Kubernetes user name, raw, of the last user who changed its spec, labels or annotations. Written by
+/// the webhook. The product's own processes and the cluster's controllers do not count.
+pub const LAST_UPDATED_BY: &str = "workspaces.jupyter.org/last-updated-by";
 /// Annotation on a WorkspaceShare that somebody else than the owner made, by the verb `share`: who owned the workspace then. Written by
 /// the webhook. The share counts for as long as that person owns it.
 pub const SHARED_FOR: &str = "workspaces.jupyter.org/shared-for";
@@ -24,6 +27,11 @@ pub const ASSIGNED_BY: &str = "workspaces.jupyter.org/assigned-by";
 pub const VOUCHED_TEMPLATE: &str = "workspaces.jupyter.org/vouched-template";
 /// Annotation on exactly one WorkspaceManager: `"true"` makes it the manager of workspaces that name none.
 pub const IS_DEFAULT: &str = "workspaces.jupyter.org/is-default";
+/// Label that people set on a WorkspaceTemplate: `"true"` makes it the template of new workspaces that name none.
+pub const DEFAULT_TEMPLATE_LABEL: &str = "workspaces.jupyter.org/default";
+/// Annotation that people set on a Namespace: name of the template of new workspaces there that name none. It wins over
+/// [`DEFAULT_TEMPLATE_LABEL`].
+pub const DEFAULT_TEMPLATE: &str = "workspaces.jupyter.org/default-template";
 /// Annotation on a Deployment: canonical JSON of the inputs that shaped the running pod template.
 pub const STARTED_FROM: &str = "workspaces.jupyter.org/started-from";
 /// Annotation: the person who last pressed "start" on the gateway's page.
@@ -47,6 +55,12 @@ pub const RESTARTED_AT: &str = "workspaces.jupyter.org/restarted-at";
 pub const DEPRECATED: &str = "workspaces.jupyter.org/deprecated";
 /// Annotation that people set on a WorkspaceTemplate: name of the one that replaces it.
 pub const REPLACED_BY: &str = "workspaces.jupyter.org/replaced-by";
+
+/// Annotations of children without an owner: Argo CD neither prunes them nor reports them as not being in Git.
+pub const NOT_PRUNED: [(&str, &str); 2] = [
+    ("argocd.argoproj.io/sync-options", "Prune=false"),
+    ("argocd.argoproj.io/compare-options", "IgnoreExtraneous"),
+];
 
 /// Container that runs the application.
 pub const APPLICATION_CONTAINER: &str = "workspace";
@@ -100,7 +114,7 @@ pub const RUN_ID_LABEL: &str = "workspaces.jupyter.org/run-id";
 
 /// Standard label: what the object is.
 pub const APP_NAME_LABEL: &str = "app.kubernetes.io/name";
-/// Standard label: which instance of it.
+/// Standard label: which release an object belongs to. Objects that our processes make do not carry it: Argo CD tracks by it what it prunes.
 pub const APP_INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 /// Standard label: its role.
 pub const APP_COMPONENT_LABEL: &str = "app.kubernetes.io/component";

@@ -62,6 +62,9 @@ use crate::{
         .message("defaultResources.requests must not exceed defaultResources.limits: lower the request, or raise the limit of the same name")
         .field_path(".defaultResources"),
     validation = schema::default_idle_timeout_within(),
+    validation = Rule::new("!has(self.idleShutdownOverrides) || self.idleShutdownOverrides.allow || has(self.defaultIdleShutdown)")
+        .message("idleShutdownOverrides.allow: false needs defaultIdleShutdown: say when workspaces are stopped for idleness, or allow them to")
+        .field_path(".idleShutdownOverrides"),
     validation = schema::default_start_timeout_within()
 )]
 pub struct WorkspaceTemplateSpec {
@@ -119,7 +122,7 @@ pub struct WorkspaceTemplateSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub env_requirements: Vec<Requirement>,
 
-    /// What must hold of a Workspace's labels.
+    /// What must hold of a Workspace's labels. A label that it lacks and `baseLabels` gives its pod counts as its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -140,6 +143,20 @@ pub struct WorkspaceTemplateSpec {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub base_labels: Vec<Label>,
+
+    /// Annotations of every pod. Keys and values may hold variables. Keys of ours and of the cluster's controllers are refused, except
+    /// `cluster-autoscaler.kubernetes.io/safe-to-evict`, `descheduler.alpha.kubernetes.io/prefer-no-eviction` and
+    /// `kubernetes.io/ingress-bandwidth` and `egress-bandwidth`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub base_annotations: Vec<Annotation>,
+
+    /// Prefixes of the keys that workspaces may set in `podAnnotations`, such as `prometheus.io/`. Empty: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 317)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub allowed_pod_annotations: Vec<String>,
 
     /// Port of workspaces that name none, 1024 to 65535.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -236,6 +253,14 @@ pub struct WorkspaceTemplateSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_access_type: Option<AccessType>,
 
+    /// What kind of application it is, for workspaces that do not say it: `jupyterlab`, `code-editor`. It changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
+    pub app_type: Option<String>,
+
     /// WorkspaceManager of workspaces that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = schema::OBJECT_NAME))]
@@ -273,6 +298,18 @@ pub struct Label {
     pub value: String,
 }
 
+/// One annotation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Annotation {
+    /// Key of the annotation.
+    #[schemars(length(min = 1, max = 317))]
+    pub name: String,
+    /// Its value, which may hold variables.
+    #[serde(default)]
+    #[schemars(length(max = 4096))]
+    pub value: String,
+}
+
 /// What is known of a template.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -283,7 +320,7 @@ pub struct WorkspaceTemplateStatus {
     /// How many workspaces use it, running or stopped; written at most every 10 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_use_by: Option<i32>,
-    /// `Valid`: the template does not contradict itself. `Terminating`: it is being deleted and in use.
+    /// `Valid`: the template does not contradict itself, and what it names exists. `Terminating`: it is being deleted and in use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

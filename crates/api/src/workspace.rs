@@ -57,7 +57,10 @@ pub use storage::{DiskStatus, Retain, SecondaryVolume, Storage};
 #[x_kube(
     validation = schema::immutable("templateRef", "delete the workspace and create it anew from the other template"),
     validation = Rule::new("!has(oldSelf.storage) || has(self.storage)")
-        .message("storage cannot be removed once set: the files are on it; leave it as it is, or delete the workspace")
+        .message("storage cannot be removed once set: the files are on it; leave it as it is, or delete the workspace"),
+    validation = Rule::new("!has(self.podAnnotations) || self.podAnnotations.size() == 0 || has(self.templateRef)")
+        .message("podAnnotations need a template that allows them (allowedPodAnnotations): name one in templateRef, or leave them out")
+        .field_path(".podAnnotations")
 )]
 pub struct WorkspaceSpec {
     /// Name shown to people, 1 to 100 characters, without control characters and marks that change the reading direction.
@@ -171,6 +174,12 @@ pub struct WorkspaceSpec {
     #[schemars(schema_with = "schema::embedded::<core::SecurityContext>")]
     pub container_security_context: Option<core::SecurityContext>,
 
+    /// Annotations of the pod. Allowed are keys that begin with one of the template's `allowedPodAnnotations`, and none of ours or of
+    /// the cluster's controllers. They win over the template's `baseAnnotations` of the same key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::annotations")]
+    pub pod_annotations: BTreeMap<String, String>,
+
     /// Values for the variables of templates and managers, by name: letters, digits, `_` and `-`, if need be joined by dots. `{name}` there
     /// becomes the value here. Names that begin with `workspace.`, `owner.`, `service.`, `routing.`, `authentication.` or `pvcs.` are
     /// taken.
@@ -201,7 +210,7 @@ pub struct WorkspaceSpec {
     #[serde(default)]
     pub update_policy: UpdatePolicy,
 
-    /// What kind of application it is, for people and tools: `jupyterlab`, `code-editor`. It changes nothing.
+    /// What kind of application it is, for people and tools: `jupyterlab`, `code-editor`. It changes nothing. Unset: the template's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 63),

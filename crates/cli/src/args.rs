@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(value_name = "NAME", value_parser = name)]
     pub name: String,
 
-    /// WorkspaceTemplate that supplies defaults and bounds; it cannot be changed later
+    /// WorkspaceTemplate that supplies defaults and bounds; it cannot be changed later [default: the namespace's, else the cluster's]
     #[arg(long, value_name = "TEMPLATE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub template: Option<String>,
 

@@ -222,14 +222,18 @@ mod tests {
                 prop_assert_eq!(meta.namespace.as_deref(), Some(testkit::objects::NAMESPACE));
                 let labels = meta.labels.unwrap();
                 for key in [
-                    names::APP_NAME_LABEL, names::APP_INSTANCE_LABEL, names::APP_COMPONENT_LABEL,
-                    names::APP_PART_OF_LABEL, names::APP_MANAGED_BY_LABEL, names::WORKSPACE_LABEL,
+                    names::APP_NAME_LABEL, names::APP_COMPONENT_LABEL, names::APP_PART_OF_LABEL,
+                    names::APP_MANAGED_BY_LABEL, names::WORKSPACE_LABEL,
                 ] {
                     prop_assert!(is_label_value(&labels[key]), "{key}: {:?}", labels.get(key));
                 }
-                prop_assert_eq!(&meta.annotations.unwrap()[names::WORKSPACE_UID], &workspace.uid);
+                let annotations = meta.annotations.unwrap();
+                prop_assert_eq!(&annotations[names::WORKSPACE_UID], &workspace.uid);
                 if object["kind"] == "NetworkPolicy" {
                     prop_assert_eq!(meta.owner_references, None, "it outlives the last pod");
+                    for (key, value) in names::NOT_PRUNED {
+                        prop_assert_eq!(annotations[key].as_str(), value);
+                    }
                     continue;
                 }
                 let owners = meta.owner_references.unwrap();

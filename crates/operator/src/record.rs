@@ -157,6 +157,7 @@ fn written(workspace: &ValidWorkspace) -> Value {
             "tolerations": pod.tolerations,
             "podSecurityContext": pod.pod_security_context,
             "containerSecurityContext": pod.container_security_context,
+            "podAnnotations": workspace.annotations,
         },
         "template": {"baseLabels": workspace.base_labels},
         "executionProfile": {"spec": workspace.profile.as_ref().map(|profile| &profile.spec)},

@@ -324,3 +324,29 @@ async fn status_says_whether_templates_and_managers_are_as_they_should_be() {
         condition::READY
     ));
 }
+
+#[tokio::test]
+async fn a_template_that_names_what_does_not_exist_says_so_until_it_does() {
+    let (mut stage, mut sweeps) = (Stage::new(), Sweeps::default());
+    let mut naming = objects::template("t");
+    naming.spec.manager_ref = Some("edge".to_owned());
+    stage.server.put(&naming);
+    let told = |stage: &Stage| {
+        let status = template(stage).unwrap().status.unwrap();
+        let valid = condition::find(&status.conditions, VALID).unwrap().clone();
+        (valid.status, valid.reason, valid.message)
+    };
+    settle(&mut stage, &mut sweeps).await;
+    let (status, why, message) = told(&stage);
+    assert_eq!(
+        (status.as_str(), why.as_str()),
+        ("False", reason::MANAGER_NOT_FOUND)
+    );
+    assert!(
+        message.starts_with(r#"spec.managerRef: "edge" is no WorkspaceManager that exists"#),
+        "{message}"
+    );
+    stage.server.put(&objects::manager("edge"));
+    settle(&mut stage, &mut sweeps).await;
+    assert_eq!(told(&stage).0, "True");
+}

@@ -3,6 +3,8 @@
 mod home;
 mod pod;
 
+use std::collections::BTreeMap;
+
 use api::template::{Label, PodSecurity};
 use api::workspace::{
     AccessType, ContainerConfig, IdleShutdown, Limits, OwnershipType, ResourceRequirements, SecondaryVolume,
@@ -47,6 +49,10 @@ pub struct Effective {
     pub pod_security: PodSecurity,
     /// Labels of the pod.
     pub base_labels: Vec<Label>,
+    /// Annotations of the pod: the template's, with the workspace's own over them.
+    pub annotations: BTreeMap<String, String>,
+    /// What kind of application it is.
+    pub app_type: Option<String>,
     /// When it is stopped for idleness, everything set but the detection; `None`: nobody says anything.
     pub idle: Option<IdleShutdown>,
     /// How long something may take.
@@ -110,6 +116,8 @@ pub fn effective(
         base_labels: template
             .map(|template| template.base_labels.clone())
             .unwrap_or_default(),
+        annotations: annotations(spec, template),
+        app_type: spec.app_type.clone().or_else(|| template?.app_type.clone()),
         idle: idle::effective(spec.idle_shutdown.as_ref(), template),
         limits: limits::effective(spec.limits.as_ref(), template),
         ownership: spec
@@ -142,6 +150,17 @@ fn listed<T: Clone>(given: &[T], default: Option<&Vec<T>>) -> Vec<T> {
     } else {
         given.to_vec()
     }
+}
+
+/// Annotations of the template's, and over them those that the workspace sets.
+fn annotations(spec: &WorkspaceSpec, template: Option<&WorkspaceTemplateSpec>) -> BTreeMap<String, String> {
+    let base = template.map_or(&[][..], |template| &template.base_annotations);
+    let mut all: BTreeMap<_, _> = base
+        .iter()
+        .map(|annotation| (annotation.name.clone(), annotation.value.clone()))
+        .collect();
+    all.extend(spec.pod_annotations.clone());
+    all
 }
 
 /// Variables of `base` in their order, those of `over` in place of the ones of the same name, then the others of `over`.
@@ -181,6 +200,8 @@ mod tests {
             "managerRef": "theirs",
             "defaultContainerConfig": {"command": ["run"], "args": ["it"]},
             "environmentVariables": [{"name": "A", "value": "b"}],
+            "baseAnnotations": [{"name": "x.org/a", "value": "1"}, {"name": "x.org/b", "value": "2"}],
+            "appType": "jupyterlab",
             "primaryStorage": {
                 "defaultSize": "3Gi", "defaultStorageClassName": "fast", "defaultMountPath": "/work"
             },
@@ -214,6 +235,8 @@ mod tests {
         assert_eq!(effective.container.args, ["it"]);
         assert_eq!(effective.env[0].name, "A");
         assert_eq!(effective.manager_ref.as_deref(), Some("theirs"));
+        assert_eq!(effective.app_type.as_deref(), Some("jupyterlab"));
+        assert_eq!(effective.annotations["x.org/a"], "1");
         assert_eq!(
             effective.home,
             Home::Disk {
@@ -234,6 +257,8 @@ mod tests {
             "port": 9999,
             "accessType": "OwnerOnly",
             "managerRef": "mine",
+            "appType": "code-editor",
+            "podAnnotations": {"x.org/b": "mine", "x.org/c": "3"},
             "containerConfig": {"command": ["mine"]},
             "storage": {"size": "4Gi"},
         }));
@@ -242,6 +267,9 @@ mod tests {
         assert_eq!(effective.port, 9999);
         assert_eq!(effective.access, AccessType::OwnerOnly);
         assert_eq!(effective.manager_ref.as_deref(), Some("mine"));
+        assert_eq!(effective.app_type.as_deref(), Some("code-editor"));
+        let annotations: Vec<_> = effective.annotations.values().map(String::as_str).collect();
+        assert_eq!(annotations, ["1", "mine", "3"]);
         assert_eq!(
             effective.home,
             Home::Disk {
@@ -315,6 +343,8 @@ mod tests {
                 idle_shutdown: once.idle.clone(),
                 limits: Some(once.limits),
                 manager_ref: once.manager_ref.clone(),
+                pod_annotations: once.annotations.clone(),
+                app_type: once.app_type.clone(),
                 ..Default::default()
             };
             assert_eq!(effective(&written, template.as_ref(), &settings()), once);

@@ -14,9 +14,10 @@ use crate::violation::Violation;
 /// What is expanded first: the other parts may name the claims.
 const DISKS: [&str; 2] = ["defaultVolumes", "primaryStorage"];
 /// What is expanded then.
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 11] = [
     "environmentVariables",
     "baseLabels",
+    "baseAnnotations",
     "defaultContainerConfig",
     "defaultNodeSelector",
     "defaultAffinity",
@@ -183,7 +184,7 @@ mod tests {
 
     fn scope() -> Scope {
         let workspace: api::Workspace = serde_json::from_value(json!({
-            "metadata": {"name": "lab", "namespace": "team", "uid": "u"},
+            "metadata": {"name": "lab", "namespace": "team", "uid": "u", "annotations": {api::names::CREATED_BY: "alice"}},
             "spec": {"displayName": "d", "variables": {"course": "ml"}},
         }))
         .unwrap();
@@ -197,6 +198,8 @@ mod tests {
             "environmentVariables": [{"name": "A", "value": "{course}@{workspace.name}"}],
             "envRequirements": [{"name": "A", "regex": "[a-z]{course}"}],
             "baseLabels": [{"name": "x/{course}", "value": "{workspace.name}"}],
+            "baseAnnotations": [{"name": "x/{course}", "value": "{owner.name} {workspace.name}"}],
+            "allowedPodAnnotations": ["{course}"],
             "defaultContainerConfig": {"args": ["--base={workspace.name}", "${HOME}", "{{course}}"]},
             "defaultNodeSelector": {"pool-{course}": "{course}"},
             "defaultReadinessProbe": {"httpGet": {"path": "/{course}", "port": "{service.port}"}},
@@ -217,6 +220,12 @@ mod tests {
             ),
             ("x/ml", "lab")
         );
+        let annotation = &done.base_annotations[0];
+        assert_eq!(
+            (annotation.name.as_str(), annotation.value.as_str()),
+            ("x/ml", "alice lab")
+        );
+        assert_eq!(done.allowed_pod_annotations, raw.allowed_pod_annotations);
         let args = done.default_container_config.unwrap().args;
         assert_eq!(args, ["--base=lab", "${HOME}", "{course}"]);
         assert_eq!(done.default_node_selector["pool-ml"], "ml");

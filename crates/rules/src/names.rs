@@ -100,7 +100,6 @@ fn base32(text: &str) -> String {
 pub fn selector(name: &str) -> BTreeMap<String, String> {
     [
         (api::names::APP_NAME_LABEL, api::names::WORKSPACE_APP),
-        (api::names::APP_INSTANCE_LABEL, name),
         (api::names::WORKSPACE_LABEL, name),
     ]
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -121,6 +120,13 @@ pub fn labels(name: &str, component: &str) -> BTreeMap<String, String> {
     labels
 }
 
+/// Annotations of a child that stays without an owner.
+pub fn not_pruned() -> impl Iterator<Item = (String, String)> {
+    api::names::NOT_PRUNED
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+}
+
 /// Whether `text` is a DNS-1035 label of at most `max` characters.
 pub(crate) fn is_dns_1035_label(text: &str, max: usize) -> bool {
     text.len() <= max
@@ -129,11 +135,6 @@ pub(crate) fn is_dns_1035_label(text: &str, max: usize) -> bool {
         && text
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-}
-
-/// Whether a claim of this name is the disk of a workspace, or may be one day.
-pub fn is_a_disk(claim: &str) -> bool {
-    claim.starts_with(&child(""))
 }
 
 /// Whether `text` can be the name of an object (a DNS-1123 subdomain). What cannot is not looked up: it would only change the URL.
@@ -205,6 +206,10 @@ mod tests {
                 .all(|(key, value)| labels.get(key) == Some(value))
         );
         assert_eq!(labels[api::names::APP_COMPONENT_LABEL], "disk");
+        assert!(
+            !labels.contains_key(api::names::APP_INSTANCE_LABEL),
+            "Argo CD takes what carries it for an object of the application of that name"
+        );
     }
 
     fn workspace_name() -> impl Strategy<Value = String> {

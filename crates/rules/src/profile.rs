@@ -136,6 +136,7 @@ mod tests {
 
     #[test]
     fn a_name_that_the_author_chose_is_no_variable_here() {
+        let settings = crate::Settings::parse("defaultImage: uv").unwrap();
         for name in ["workspace.name", "service.name"] {
             let annotations = json!({"example.com/role": format!("{{{name}}}")});
             let profile = profile(json!({"serviceAccount": {"perWorkspace": {"annotations": annotations}}}));
@@ -145,7 +146,11 @@ mod tests {
                 text.contains("known are owner.name, owner.slug, workspace.namespace, workspace.uid;"),
                 "{text}"
             );
-            assert_eq!(crate::validate::profile(&profile.spec).len(), 1, "{name}");
+            assert_eq!(
+                crate::validate::profile(&profile.spec, &settings).len(),
+                1,
+                "{name}"
+            );
         }
     }
 

@@ -57,6 +57,9 @@ pub struct Settings {
     /// Workspace can then read every Secret of its namespace. Default: false.
     #[serde(default)]
     pub allow_unvouched_references: bool,
+    /// PriorityClass of the product's own pods, which no execution profile may name. Default: none.
+    #[serde(default)]
+    pub own_priority_class: Option<String>,
     /// Whether every workspace has to name a template. One that names none is bounded by none, and needs no right to use one.
     /// Default: false.
     #[serde(default)]

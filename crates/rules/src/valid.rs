@@ -41,6 +41,8 @@ pub struct ValidWorkspace {
     pub restarted_at: Option<String>,
     /// Kubernetes user name of the owner, as recorded; `None` where nothing recorded it.
     pub owner: Option<String>,
+    /// Kubernetes user name of the last user who changed it, as recorded.
+    pub last_updated_by: Option<String>,
     /// Whether somebody else named the owner, and so chose what runs in their name.
     pub owner_is_assigned: bool,
     /// Image, aliases resolved.
@@ -67,6 +69,10 @@ pub struct ValidWorkspace {
     pub pod_security: PodSecurity,
     /// Labels of the pod.
     pub base_labels: Vec<Label>,
+    /// Annotations of the pod, as template and workspace say.
+    pub annotations: BTreeMap<String, String>,
+    /// What kind of application it is.
+    pub app_type: Option<String>,
     /// The pod's identity; `None`: it has none.
     pub profile: Option<ExecutionProfile>,
     /// When it is stopped for idleness; `None`: never.
@@ -129,6 +135,8 @@ pub(crate) fn resolve(
         pod,
         pod_security,
         base_labels,
+        annotations,
+        app_type,
         idle,
         limits,
         ownership,
@@ -178,6 +186,8 @@ pub(crate) fn resolve(
         pod,
         pod_security,
         base_labels,
+        annotations,
+        app_type,
         profile,
         idle,
         limits,
@@ -194,6 +204,7 @@ pub(crate) fn resolve(
         has_assertions: manager.spec.authentication.gateway.is_some(),
         manager: manager.name_any(),
         restarted_at: workspace.annotations().get(api::names::RESTARTED_AT).cloned(),
+        last_updated_by: workspace.annotations().get(api::names::LAST_UPDATED_BY).cloned(),
         given,
         owner: api::names::owner(&workspace.metadata).map(str::to_owned),
         owner_is_assigned: api::names::is_assigned(&workspace.metadata),
@@ -259,6 +270,7 @@ impl ValidWorkspace {
             ownership_type: Some(self.ownership),
             manager: Some(self.manager.clone()),
             access_type: Some(self.access),
+            app_type: self.app_type.clone(),
             template_uid: self.template_uid.clone(),
         }
     }

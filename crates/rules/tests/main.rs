@@ -155,7 +155,7 @@ fn the_sample_profiles_and_shares_break_no_rule() {
     let samples = Manifests::samples();
     assert!(!samples.profiles.is_empty() && !samples.shares.is_empty());
     for (name, profile) in samples.profiles {
-        assert_eq!(rules::validate::profile(&profile.spec), [], "{name}");
+        assert_eq!(rules::validate::profile(&profile.spec, &settings()), [], "{name}");
     }
     for share in samples.shares {
         assert_eq!(rules::validate::share(&share.spec), []);

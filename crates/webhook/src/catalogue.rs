@@ -3,12 +3,15 @@
 
 use std::time::Duration;
 
-use api::{WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
+use api::names::DEFAULT_TEMPLATE_LABEL;
+use api::{WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate, WorkspaceTemplateSpec};
+use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use rules::{Settings, Violation};
 use serde::de::DeserializeOwned;
 
 use crate::changes::Changes;
+use crate::default_template;
 use crate::findings::Findings;
 use crate::guests;
 use crate::lookups::{LookupError, Lookups};
@@ -40,8 +43,38 @@ pub(crate) fn template(
             spec.manager_ref.as_deref(),
             &lookups.managers(),
         ));
+        found.warnings.extend(missing(spec, lookups));
+    }
+    if changes.labels_set.contains(DEFAULT_TEMPLATE_LABEL) && !request.is_delete() {
+        let label = request
+            .object
+            .metadata
+            .labels
+            .as_ref()
+            .and_then(|all| all.get(DEFAULT_TEMPLATE_LABEL));
+        let is_default = label.is_some_and(|label| label == "true");
+        let others = is_default.then(|| default_template::beside_others(&request.name, lookups));
+        found.warnings.extend(others.flatten());
     }
     found
+}
+
+/// What a template names and the watches have not seen. It may come later, as a template may.
+fn missing(spec: &WorkspaceTemplateSpec, lookups: &Lookups) -> Vec<String> {
+    let manager = spec.manager_ref.as_deref();
+    let no_manager =
+        manager.filter(|name| !lookups.managers().iter().any(|known| known.name_any() == **name));
+    let no_profile = spec
+        .execution_profile_ref
+        .as_deref()
+        .filter(|name| !lookups.has_profile_anywhere(name));
+    let manager = no_manager.map(rules::validate::no_manager);
+    let profile = no_profile.map(rules::validate::no_profile);
+    manager
+        .into_iter()
+        .chain(profile)
+        .map(|it| it.to_string())
+        .collect()
 }
 
 /// A profile is held to what no pod of ours may have, and shows its pods nothing that its writer may not read. `by_us`: the
@@ -50,10 +83,11 @@ pub(crate) async fn profile(
     request: &Request,
     changes: &Changes,
     by_us: bool,
+    settings: &Settings,
     lookups: &Lookups,
 ) -> Result<Findings, LookupError> {
     let mut found = written(request, changes, |profile: &WorkspaceExecutionProfile| {
-        rules::validate::profile(&profile.spec)
+        rules::validate::profile(&profile.spec, settings)
     });
     // Nobody is asked about what is refused anyway.
     let is_refused = request.is_refused || !found.invalid.is_empty();
@@ -95,7 +129,22 @@ pub(crate) async fn manager(
     if found.invalid.is_empty() && !request.is_refused && changes.spec.contains("routing") {
         found.warnings.extend(moves(request, lookups).await);
     }
+    if request.is_delete() {
+        found.warnings.extend(left_behind(&request.name, lookups));
+    }
     found
+}
+
+/// The templates that name a manager which is to be deleted.
+fn left_behind(manager: &str, lookups: &Lookups) -> Option<String> {
+    let templates = lookups.templates_of_manager(manager);
+    (!templates.is_empty()).then(|| {
+        format!(
+            "WorkspaceManager {manager:?} is named by the WorkspaceTemplates {}: their new workspaces wait until there is a manager of \
+             that name",
+            templates.join(", ")
+        )
+    })
 }
 
 async fn moves(request: &Request, lookups: &Lookups) -> Option<String> {

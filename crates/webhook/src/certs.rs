@@ -150,7 +150,6 @@ impl Keeper {
     fn secret(&self) -> shared_secret::Spec {
         let labels = [
             (api::names::APP_NAME_LABEL, api::names::PRODUCT),
-            (api::names::APP_INSTANCE_LABEL, &self.release),
             (api::names::APP_COMPONENT_LABEL, "webhook"),
             (api::names::APP_PART_OF_LABEL, api::names::PRODUCT),
             (api::names::APP_MANAGED_BY_LABEL, api::names::WEBHOOK),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use api::names::LAST_UPDATED_BY;
 use kube::api::{DynamicObject, ObjectMeta};
 use serde_json::Value;
 
@@ -47,7 +48,11 @@ impl Changes {
 
     fn between(old: &DynamicObject, new: &DynamicObject) -> Self {
         let (before, after) = (&old.metadata, &new.metadata);
-        let (annotations_set, annotations_removed) = map_changes(&before.annotations, &after.annotations);
+        let (mut annotations_set, mut annotations_removed) =
+            map_changes(&before.annotations, &after.annotations);
+        // The webhook writes it with each change: it is none by itself (`updater.rs`).
+        annotations_set.remove(LAST_UPDATED_BY);
+        annotations_removed.remove(LAST_UPDATED_BY);
         let (labels_set, labels_removed) = map_changes(&before.labels, &after.labels);
         let finalizers = |object: &DynamicObject| -> BTreeSet<String> {
             object.metadata.finalizers.iter().flatten().cloned().collect()

@@ -13,7 +13,7 @@ use crate::malformed::Malformed;
 use crate::mutate::{Known, mutate};
 use crate::review::{Answer, Refusal, Request};
 use crate::verdict::{Rules, judge};
-use crate::{shares, vouched};
+use crate::{default_template, shares, vouched};
 
 /// For what the other rules say of an object that is refused anyway; after that it is refused without.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -45,18 +45,27 @@ pub(crate) async fn complete(request: &Request, rules: &Rules, lookups: &Lookups
 }
 
 async fn recorded(request: &Request, rules: &Rules, lookups: &Lookups) -> Result<Answer, LookupError> {
-    let known = known(request, lookups).await?;
+    let default_template = match default_template::of(request, lookups).await? {
+        Ok(default) => default,
+        Err(ambiguous) => return Ok(Answer::Refuse(Refusal::Invalid(ambiguous.into()))),
+    };
+    let known = known(request, default_template, lookups).await?;
     Ok(mutate(request, &known, rules.accounts()))
 }
 
-async fn known(request: &Request, lookups: &Lookups) -> Result<Known, LookupError> {
+async fn known(
+    request: &Request,
+    default_template: Option<String>,
+    lookups: &Lookups,
+) -> Result<Known, LookupError> {
     Ok(match request.kind {
         Kind::Share => Known {
             binding: shares::binding(request, lookups).await?,
             ..Known::default()
         },
         Kind::Workspace => Known {
-            template_uid: vouched::template_uid(request, lookups).await?,
+            template_uid: vouched::template_uid(request, default_template.as_deref(), lookups).await?,
+            default_template,
             ..Known::default()
         },
         Kind::Template | Kind::Manager | Kind::Profile => Known::default(),

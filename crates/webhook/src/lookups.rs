@@ -1,13 +1,17 @@
 //! Names -> objects and rights, from watched stores or the API server (IO).
 
+use std::collections::BTreeSet;
+
+use api::names::DEFAULT_TEMPLATE_LABEL;
 use api::workspace::Phase;
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ListParams;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 
 use crate::kind::Kind;
 use crate::review::Request;
@@ -72,6 +76,44 @@ impl Lookups {
         }
         let templates = Api::<WorkspaceTemplate>::all(self.client.clone());
         get(templates, name, || format!("WorkspaceTemplate {name:?}")).await
+    }
+
+    /// Names of the templates that are labelled as the default one and stay.
+    pub(crate) fn default_templates(&self) -> BTreeSet<String> {
+        let all = self.templates.state();
+        let stays = |template: &&WorkspaceTemplate| template.metadata.deletion_timestamp.is_none();
+        let is_default = |template: &&WorkspaceTemplate| {
+            template
+                .labels()
+                .get(DEFAULT_TEMPLATE_LABEL)
+                .is_some_and(|is| is == "true")
+        };
+        let known = all.iter().filter_map(|known| known.0.as_ref().ok());
+        known
+            .filter(stays)
+            .filter(is_default)
+            .map(ResourceExt::name_any)
+            .collect()
+    }
+
+    /// Names of the templates that name this manager.
+    pub(crate) fn templates_of_manager(&self, manager: &str) -> Vec<String> {
+        let all = self.templates.state();
+        let known = all.iter().filter_map(|known| known.0.as_ref().ok());
+        let mut names: Vec<_> = known
+            .filter(|template| template.spec.manager_ref.as_deref() == Some(manager))
+            .map(ResourceExt::name_any)
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Whether any namespace that the watch has seen has an execution profile of that name.
+    pub(crate) fn has_profile_anywhere(&self, name: &str) -> bool {
+        let all = self.profiles.state();
+        all.iter()
+            .filter_map(|known| known.0.as_ref().ok())
+            .any(|profile| profile.name_any() == name)
     }
 
     /// Every manager that the watch has seen.
@@ -166,10 +208,29 @@ impl Lookups {
 
     /// Whether the namespace is being deleted.
     pub(crate) async fn namespace_is_leaving(&self, name: &str) -> Result<bool, LookupError> {
+        let metadata = self.namespace(name).await?;
+        Ok(metadata.is_some_and(|metadata| metadata.deletion_timestamp.is_some()))
+    }
+
+    /// The value of that annotation of the namespace, unless it is empty.
+    pub(crate) async fn annotation_of_namespace(
+        &self,
+        name: &str,
+        key: &str,
+    ) -> Result<Option<String>, LookupError> {
+        let annotations = self
+            .namespace(name)
+            .await?
+            .and_then(|metadata| metadata.annotations);
+        let value = annotations.and_then(|mut annotations| annotations.remove(key));
+        Ok(value.filter(|value| !value.is_empty()))
+    }
+
+    async fn namespace(&self, name: &str) -> Result<Option<ObjectMeta>, LookupError> {
         let namespaces = Api::<Namespace>::all(self.client.clone());
         let found = Box::pin(namespaces.get_metadata_opt(name)).await;
         let found = found.map_err(|error| LookupError::new(format!("Namespace {name:?}"), error))?;
-        Ok(found.is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some()))
+        Ok(found.map(|namespace| namespace.metadata))
     }
 
     /// Whether who asks holds `verb` on the workspace that the request is about.

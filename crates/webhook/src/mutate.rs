@@ -1,7 +1,9 @@
-//! Request -> the smallest patch that records owner, who named them, and finalizer, and what a share is bound to; never
-//! anything else (pure).
+//! Request -> the smallest patch that records owner, who named them, who changed it last, finalizer and default template, and what a
+//! share is bound to; never anything else (pure).
 
-use api::names::{ASSIGNED_BY, CLEANUP_FINALIZER, CREATED_BY, GROUP, SHARED_FOR, VOUCHED_TEMPLATE};
+use api::names::{
+    ASSIGNED_BY, CLEANUP_FINALIZER, CREATED_BY, GROUP, LAST_UPDATED_BY, SHARED_FOR, VOUCHED_TEMPLATE,
+};
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -12,14 +14,16 @@ use crate::accounts::Accounts;
 use crate::kind::Kind;
 use crate::review::{Answer, Request};
 use crate::shares::Binding;
-use crate::{ownership, vouched};
+use crate::{ownership, updater, vouched};
 
 /// What only the API server knows of what is written.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     /// Of a share: its workspace.
     pub(crate) binding: Binding,
-    /// Of a new workspace: the UID of the template that it names, if that exists.
+    /// Of a new workspace that names no template: the default one, if there is one.
+    pub(crate) default_template: Option<String>,
+    /// Of a new workspace: the UID of its template, if that exists.
     pub(crate) template_uid: Option<String>,
 }
 
@@ -27,17 +31,21 @@ pub(crate) struct Known {
 type Due = (&'static str, Option<String>);
 
 /// At creation records the requesting user as owner, or as the creator of a share, unless one is named, and sets the
-/// finalizer of a workspace and the UID of its template; at an update puts back what a full update left out. A share also gets
+/// finalizer of a workspace, the default template and the UID of its template; notes who changed a workspace last; at an update puts back what a full update left out. A share also gets
 /// what its workspace says. The same object comes out when it is done twice.
 pub(crate) fn mutate(request: &Request, known: &Known, accounts: &Accounts) -> Answer {
     let due = match request.kind {
-        Kind::Workspace => of_workspace(request, known),
+        Kind::Workspace => of_workspace(request, known, accounts),
         Kind::Share => of_share(request, known),
         Kind::Template | Kind::Manager | Kind::Profile => Vec::new(),
     };
     let mut operations = settle(&request.object, &due);
     match request.kind {
-        Kind::Workspace => operations.extend(finalizer(request)),
+        Kind::Workspace => {
+            let template = known.default_template.as_ref();
+            operations.extend(template.map(|name| add(["spec", "templateRef"], json!(name))));
+            operations.extend(finalizer(request));
+        }
         Kind::Share => {
             operations.extend(bound_to(request, known.binding.uid.clone()));
             // A controller that takes the owner means it, as the garbage collector does of what is orphaned.
@@ -56,7 +64,7 @@ pub(crate) fn mutate(request: &Request, known: &Known, accounts: &Accounts) -> A
     }
 }
 
-fn of_workspace(request: &Request, known: &Known) -> Vec<Due> {
+fn of_workspace(request: &Request, known: &Known, accounts: &Accounts) -> Vec<Due> {
     // An owner who is left out is put in, and is then the stored one or who asks: nobody has named one.
     let assigner = if read(&request.object, CREATED_BY).is_some() {
         ownership::assigner(request)
@@ -69,6 +77,7 @@ fn of_workspace(request: &Request, known: &Known) -> Vec<Due> {
     };
     vec![
         filled(request, CREATED_BY, Some(request.user_name())),
+        (LAST_UPDATED_BY, updater::due(request, accounts)),
         (ASSIGNED_BY, assigner.map(str::to_owned)),
         (VOUCHED_TEMPLATE, template.map(str::to_owned)),
     ]

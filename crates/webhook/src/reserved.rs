@@ -45,7 +45,10 @@ pub(crate) fn violations(request: &Request, changes: &Changes) -> Vec<Violation>
         "labels",
         &changes.labels_set,
         metadata.labels.as_ref(),
-        &[],
+        match request.kind {
+            Kind::Template => &[names::DEFAULT_TEMPLATE_LABEL],
+            _ => &[],
+        },
     ));
     found
 }

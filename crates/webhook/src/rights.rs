@@ -101,6 +101,10 @@ fn question(user: &UserInfo, right: &Right) -> SubjectAccessReviewSpec {
     } else {
         "v1"
     };
+    let (resource, subresource) = match right.resource.split_once('/') {
+        Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
+        None => (right.resource.as_str(), None),
+    };
     SubjectAccessReviewSpec {
         user: user.username.clone(),
         uid: user.uid.clone(),
@@ -109,7 +113,8 @@ fn question(user: &UserInfo, right: &Right) -> SubjectAccessReviewSpec {
         resource_attributes: Some(ResourceAttributes {
             group: Some(right.group.to_owned()),
             version: Some(version.to_owned()),
-            resource: Some(right.resource.clone()),
+            resource: Some(resource.to_owned()),
+            subresource,
             verb: Some(right.verb.to_owned()),
             namespace: Some(right.namespace.clone()),
             name: Some(right.name.clone()),

@@ -1,6 +1,8 @@
-//! Execution profile -> the Secrets and ConfigMaps that it newly names and its writer may not read (IO only through look-ups).
+//! Execution profile -> the Secrets, ConfigMaps and service account that it newly names and its writer has no right to (IO only through
+//! look-ups).
 //!
-//! Whoever starts a workspace with the profile sees their content. The writer must be somebody who could have told it.
+//! Whoever starts a workspace with the profile sees their content, and acts as the account. The writer must be somebody who could have
+//! done that without the profile.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +17,9 @@ use crate::rights::Right;
 
 const SECRETS: &str = "secrets";
 const CONFIG_MAPS: &str = "configmaps";
+/// Whoever may make a token of an account can act as it. Clouds know pods by the name of their account alone, so it is asked of each
+/// that is named, token or not.
+const TOKENS: &str = "serviceaccounts/token";
 
 /// What becomes of an object that a profile names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +30,8 @@ enum Way {
     Key(String),
     /// Nodes pull images with it; no pod sees it.
     Pull,
+    /// Pods run as it.
+    Account,
 }
 
 impl Way {
@@ -54,7 +61,7 @@ pub(crate) async fn out_of_reach(
 
 fn right(request: &Request, resource: &str, name: String) -> Right {
     Right {
-        verb: "get",
+        verb: if resource == TOKENS { "create" } else { "get" },
         group: "",
         resource: resource.to_owned(),
         namespace: request.namespace.clone(),
@@ -73,6 +80,10 @@ fn targets(profile: &WorkspaceExecutionProfile) -> Targets {
     let mut add = |resource, name: &str, way: Way, field: String| {
         found.entry((resource, name.to_owned(), way)).or_insert(field);
     };
+    let account = profile.spec.service_account.as_ref();
+    if let Some(name) = account.and_then(|account| account.name.as_ref()) {
+        add(TOKENS, name, Way::Account, "spec.serviceAccount.name".to_owned());
+    }
     for (index, mount) in profile.spec.secret_mounts.iter().enumerate() {
         add(
             SECRETS,

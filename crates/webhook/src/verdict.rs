@@ -8,7 +8,7 @@ use crate::findings::{Enforcement, Findings};
 use crate::kind::Kind;
 use crate::lookups::{LookupError, Lookups};
 use crate::review::{Answer, Refusal, Request};
-use crate::{catalogue, reserved, shares, workspace};
+use crate::{catalogue, reserved, shares, updater, workspace};
 
 /// What is judged by.
 #[derive(Debug, Clone)]
@@ -74,6 +74,10 @@ pub(crate) async fn judge(
         found.invalid.extend(reserved::unusable(request, &changes));
         found.invalid.extend(reserved::too_large(request, &changes));
     }
+    if request.kind == Kind::Workspace {
+        let noted = updater::violation(request, &rules.accounts);
+        found.forbidden.extend(noted);
+    }
     found.extend(match request.kind {
         Kind::Workspace => {
             let judged = workspace::judge(request, &changes, by_us, &rules.settings, lookups);
@@ -81,7 +85,10 @@ pub(crate) async fn judge(
         }
         Kind::Template => catalogue::template(request, &changes, &rules.settings, lookups),
         Kind::Manager => catalogue::manager(request, &changes, &rules.settings, lookups).await,
-        Kind::Profile => catalogue::profile(request, &changes, by_us, lookups).await?,
+        Kind::Profile => {
+            let judged = catalogue::profile(request, &changes, by_us, &rules.settings, lookups);
+            judged.await?
+        }
         Kind::Share if by_us => Findings::default(),
         Kind::Share => shares::judge(request, &changes, lookups).await?,
     });

@@ -10,12 +10,13 @@ use rules::Violation;
 use crate::lookups::{LookupError, Lookups};
 use crate::review::Request;
 
-/// Of a new workspace: the UID of its template, if that exists.
+/// Of a new workspace: the UID of its template, or of the default one, if that exists.
 pub(crate) async fn template_uid(
     request: &Request,
+    default: Option<&str>,
     lookups: &Lookups,
 ) -> Result<Option<String>, LookupError> {
-    match request.object.data["spec"]["templateRef"].as_str() {
+    match request.object.data["spec"]["templateRef"].as_str().or(default) {
         Some(name) if request.is_create() => Ok(lookups.template(name).await?.and_then(|it| it.metadata.uid)),
         _ => Ok(None),
     }

@@ -321,3 +321,72 @@ async fn what_a_profile_names_already_is_not_asked_for_again_nor_what_is_refused
     assert_eq!(webhook.validate_create("alice", &new).await.code, 422);
     assert_eq!(webhook.asked(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn what_a_template_names_and_does_not_exist_is_worth_a_warning_and_so_is_deleting_it() {
+    let mut naming = testkit::objects::template("prod");
+    naming.spec.manager_ref = Some("edge".to_owned());
+    let webhook = Cluster::with(naming).webhook();
+    let new = template(json!({"managerRef": "edge", "executionProfileRef": "id"}));
+    let answer = webhook.validate_create("root", &new).await;
+    assert!(answer.allowed, "{answer:?}");
+    let beginnings = [
+        r#"spec.managerRef: "edge" is no WorkspaceManager that exists"#,
+        r#"spec.executionProfileRef: "id" is no WorkspaceExecutionProfile of any namespace"#,
+    ];
+    for (warning, beginning) in answer.warnings.iter().zip(beginnings) {
+        assert!(warning.starts_with(beginning), "{answer:?}");
+    }
+    assert_eq!(answer.warnings.len(), 2);
+    let fine = template(json!({"managerRef": "main"}));
+    assert_eq!(webhook.validate_create("root", &fine).await.warnings, [""; 0]);
+
+    let mut gone = manager("b.org");
+    gone["metadata"]["name"] = json!("edge");
+    let answer = webhook.validate_delete("root", &gone).await;
+    assert!(answer.allowed, "{answer:?}");
+    assert!(
+        answer.warnings[0].contains(r#""edge" is named by the WorkspaceTemplates prod"#),
+        "{answer:?}"
+    );
+    gone["metadata"]["name"] = json!("main");
+    assert_eq!(webhook.validate_delete("root", &gone).await.warnings, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_profile_names_an_account_only_for_those_who_may_make_its_token() {
+    let profile = |account: &str| {
+        object(
+            "WorkspaceExecutionProfile",
+            json!({"serviceAccount": {"name": account}}),
+        )
+    };
+    let webhook = Cluster::default()
+        .granting(&["carol create serviceaccounts mine"])
+        .webhook();
+    assert!(webhook.validate_create("carol", &profile("mine")).await.allowed);
+    let refused = webhook.validate_create("carol", &profile("ci")).await;
+    assert_eq!(refused.code, 403, "{refused:?}");
+    assert!(
+        refused
+            .message
+            .starts_with(r#"spec.serviceAccount.name: "ci" is out of your reach"#)
+            && refused
+                .message
+                .contains("the verb create on it (serviceaccounts/token)"),
+        "{refused:?}"
+    );
+    let mut more = profile("ci");
+    more["spec"]["automountToken"] = json!(true);
+    let kept = webhook.validate_update("carol", &profile("ci"), &more).await;
+    assert!(kept.allowed, "an account that is named already: {kept:?}");
+    assert_eq!(
+        webhook
+            .validate_update("carol", &profile("mine"), &profile("ci"))
+            .await
+            .code,
+        403
+    );
+    let (_, review) = webhook.calls().into_iter().next().unwrap();
+    assert_eq!(review["spec"]["resourceAttributes"]["subresource"], "token");
+}

@@ -43,6 +43,8 @@ pub(crate) struct Cluster {
     pub(crate) grants: Vec<&'static str>,
     /// The namespace is being deleted.
     pub(crate) leaving: bool,
+    /// Annotations of the namespace.
+    pub(crate) namespace_annotations: Vec<(&'static str, &'static str)>,
     pub(crate) enforcement: Enforcement,
     /// Every workspace has to name a template.
     pub(crate) requires_template: bool,
@@ -133,7 +135,7 @@ impl Cluster {
             (_, "subjectaccessreviews") => (201, self.review(body)),
             (_, "workspacemanagers") => (200, list(&self.managers)),
             (_, "workspaces") => (200, list(&self.workspaces)),
-            ("namespaces", name) => (200, namespace(name, self.leaving)),
+            ("namespaces", name) => (200, self.namespace(name)),
             ("workspacetemplates", name) => one(name, self.unwatched.iter().chain(&self.watched)),
             ("workspaces", name) => one(name, &self.workspaces),
             ("persistentvolumeclaims", _) if self.claims_are_hidden => failure(403, "Forbidden"),
@@ -142,6 +144,17 @@ impl Cluster {
             ("workspaceexecutionprofiles", name) => one(name, &self.profiles),
             _ => failure(404, "NotFound"),
         }
+    }
+
+    fn namespace(&self, name: &str) -> Value {
+        let mut object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        if self.leaving {
+            object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        }
+        for (key, value) in &self.namespace_annotations {
+            object["metadata"]["annotations"][*key] = json!(value);
+        }
+        object
     }
 
     fn review(&self, mut review: Value) -> Value {
@@ -180,14 +193,6 @@ fn one<'a, K: kube::Resource + Serialize + 'a>(
 ) -> (u16, Value) {
     let found = all.into_iter().find(|object| object.name_any() == name);
     found.map_or_else(|| failure(404, "NotFound"), |object| (200, json!(object)))
-}
-
-fn namespace(name: &str, leaving: bool) -> Value {
-    let mut object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-    if leaving {
-        object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-    }
-    object
 }
 
 fn store<K>(objects: Vec<K>) -> Cache<K>

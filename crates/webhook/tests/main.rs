@@ -6,6 +6,7 @@
 mod bounds;
 mod catalogue;
 mod cluster;
+mod defaults;
 mod disks;
 mod guests;
 mod http_surface;

@@ -265,7 +265,8 @@ async fn which_template_was_there_is_nobody_s_to_write() {
     let cluster =
         Cluster::with(naming("{secret}", "k")).granting(&["* get secrets *", "* administer workspaces *"]);
     let webhook = cluster.webhook();
-    let new = workspace(json!({"templateRef": "prod", "variables": {"secret": "s"}}));
+    let mut new = workspace(json!({"templateRef": "prod", "variables": {"secret": "s"}}));
+    new["metadata"]["annotations"][api::names::LAST_UPDATED_BY] = json!("alice");
     let (made, answer) = webhook.create("alice", &new).await;
     assert!(answer.allowed && made == noted(new.clone()), "{answer:?}");
     let mut forged = new.clone();

@@ -2,11 +2,12 @@
 
 use api::{
     Workspace, WorkspaceManager, WorkspaceTemplate,
+    condition::{self, VALID, reason},
     names::{DEPRECATED, REPLACED_BY, WORKSPACE_LABEL},
 };
 use e2e::{
     cluster::{self, Scratch},
-    command, workspace,
+    command, wait, workspace,
 };
 use kube::{
     Api,
@@ -251,4 +252,49 @@ async fn moving_a_manager_is_announced_to_who_moves_it() -> anyhow::Result<()> {
         .delete(&scratch.namespace, &DeleteParams::default())
         .await?;
     scratch.finish().await
+}
+
+#[tokio::test]
+async fn a_template_that_names_a_manager_that_does_not_exist_says_so_and_so_does_deleting_one()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("unmanaged", &[]).await?;
+    let name = scratch.namespace.clone();
+    let object = |kind: &str, spec: Value| {
+        json!({
+            "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": kind,
+            "metadata": {"name": name, "labels": {"e2e.test/scratch": "true"}}, "spec": spec,
+        })
+        .to_string()
+    };
+    let naming = json!({"displayName": "T", "defaultImage": "one:1", "managerRef": name});
+    let made = command::administer_with(&["create", "-f", "-"], &object("WorkspaceTemplate", naming)).await?;
+    let words = format!("spec.managerRef: {name:?} is no WorkspaceManager that exists");
+    assert!(made.code == 0 && made.stderr.contains(&words), "{made:?}");
+    let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
+    let is = async |status: &str| {
+        wait::until(
+            &format!("the template to be Valid={status}"),
+            wait::USUAL,
+            || async {
+                let now = templates.get(&name).await.map_err(|error| error.to_string())?;
+                let conditions = now.status.unwrap_or_default().conditions;
+                match condition::find(&conditions, VALID) {
+                    Some(valid) if valid.status == status => Ok(valid.reason.clone()),
+                    other => Err(format!("{other:?}")),
+                }
+            },
+        )
+        .await
+    };
+    assert_eq!(is("False").await?, reason::MANAGER_NOT_FOUND);
+    let manager = json!({
+        "routing": {"baseDomain": format!("{name}.example.org"), "traefik": {}}, "authentication": {"gateway": {}},
+    });
+    let made = command::administer_with(&["create", "-f", "-"], &object("WorkspaceManager", manager)).await?;
+    assert_eq!(made.code, 0, "{made:?}");
+    is("True").await?;
+    let gone = command::administer(&["delete", "workspacemanager", &name]).await?;
+    let words = format!("WorkspaceManager {name:?} is named by the WorkspaceTemplates {name}");
+    assert!(gone.code == 0 && gone.stderr.contains(&words), "{gone:?}");
+    finish(scratch, &templates).await
 }

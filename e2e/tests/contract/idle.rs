@@ -148,6 +148,16 @@ async fn a_template_whose_own_timeout_and_bounds_disagree_is_refused() -> anyhow
             json!({"maxIdleTimeoutInMinutes": 10}),
             "must be within idleShutdownOverrides",
         ),
+        (
+            Value::Null,
+            json!({"allow": false}),
+            "idleShutdownOverrides.allow: false needs defaultIdleShutdown",
+        ),
+        (
+            json!({"idleTimeoutInMinutes": 50}),
+            json!({"allow": false, "maxIdleTimeoutInMinutes": 60}),
+            "bound nothing where allow is false",
+        ),
     ] {
         let template: WorkspaceTemplate = serde_json::from_value(json!({
             "metadata": {"name": "e2e-idle"},

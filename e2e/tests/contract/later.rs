@@ -327,3 +327,45 @@ async fn a_claim_that_was_the_disk_of_another_workspace_is_refused_when_it_is_na
     }
     scratch.finish().await
 }
+
+#[tokio::test]
+async fn a_text_that_no_container_can_have_is_refused_when_it_is_written() -> anyhow::Result<()> {
+    let scratch = Scratch::new("nul", &["alice"]).await?;
+    template::make(
+        &scratch,
+        &json!({"defaultImage": "uv", "allowCustomInitContainers": true, "allowedPodAnnotations": ["x"]}),
+    )
+    .await?;
+    let told = "holds a NUL character, which no container can have";
+    let cases = [
+        (
+            json!({"env": [{"name": "A", "value": "a\0b"}]}),
+            "spec.env[0].value",
+        ),
+        (
+            json!({"containerConfig": {"args": ["\0"]}}),
+            "spec.containerConfig.args[0]",
+        ),
+        (json!({"podAnnotations": {"x": "\0"}}), "spec.podAnnotations.x"),
+        (json!({"variables": {"a": "\0"}}), "spec.variables.a"),
+        (
+            json!({"initContainers": [{"name": "i", "image": "uv", "command": ["sh", "\0"]}]}),
+            "spec.initContainers[0].command[1]",
+        ),
+    ];
+    crate::rules::judged(&scratch, cases.map(|(spec, field)| (spec, vec![field, told]))).await?;
+    let profile: WorkspaceExecutionProfile = serde_json::from_value(
+        json!({"metadata": {"name": "nul"}, "spec": {"env": [{"name": "A", "value": "\0"}]}}),
+    )?;
+    let refused = scratch
+        .api()
+        .create(&PostParams::default(), &profile)
+        .await
+        .map(drop);
+    let refused = refused.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(
+        refused.contains("spec.env[0].value") && refused.contains(told),
+        "{refused}"
+    );
+    template::finish(scratch).await
+}

@@ -3,10 +3,12 @@
 #![expect(clippy::needless_pass_by_value, reason = "literals of JSON are passed")]
 
 mod agreement;
+mod annotations;
 mod applied_again;
 mod applied_twice;
 mod bounds;
 mod catalogue;
+mod default_template;
 mod disks;
 mod idle;
 mod later;

@@ -230,6 +230,45 @@ async fn managers_and_profiles_need_the_right_when_the_workspace_names_them() ->
 }
 
 #[tokio::test]
+async fn a_profile_names_a_service_account_only_for_those_who_may_make_its_token() -> anyhow::Result<()> {
+    let scratch = Scratch::bare("accounts", &["alice"]).await?;
+    let writes = json!([{
+        "apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaceexecutionprofiles"], "verbs": ["create"],
+    }]);
+    scratch.grant("writes-profiles", "alice", &writes).await?;
+    let tokens = json!([{
+        "apiGroups": [""], "resources": ["serviceaccounts/token"], "resourceNames": ["mine"], "verbs": ["create"],
+    }]);
+    scratch.grant("makes-tokens", "alice", &tokens).await?;
+    let profiles: Api<WorkspaceExecutionProfile> =
+        Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let of = |spec: Value| -> anyhow::Result<WorkspaceExecutionProfile> {
+        Ok(serde_json::from_value(
+            json!({"metadata": {"name": "p"}, "spec": spec}),
+        )?)
+    };
+    let named = |account: &str| of(json!({"serviceAccount": {"name": account}, "automountToken": true}));
+    profiles.create(&dry(), &named("mine")?).await?;
+    let release = &Environment::get()?.release;
+    let class = of(json!({"priorityClassName": format!("{release}-system")}))?;
+    for (profile, words) in [
+        (
+            named("ci")?,
+            r#"spec.serviceAccount.name: "ci" is out of your reach"#.to_owned(),
+        ),
+        (
+            class,
+            "is for the pods that every workspace depends on".to_owned(),
+        ),
+    ] {
+        let refused = profiles.create(&dry(), &profile).await.map(drop);
+        let refused = refused.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(refused.contains(&words), "{refused}");
+    }
+    scratch.finish().await
+}
+
+#[tokio::test]
 async fn secrets_configuration_and_claims_are_named_only_by_those_who_reach_them() -> anyhow::Result<()> {
     let scratch = Scratch::bare("reach", &["alice"]).await?;
     let alice = alice(&scratch).await?;

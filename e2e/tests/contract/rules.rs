@@ -313,7 +313,10 @@ async fn required_variables_and_labels_must_be_there_and_match_as_a_whole() -> a
         (
             Some("ml\n"),
             Some("1234"),
-            ["spec.env[0].value", "does not match"],
+            [
+                "spec.env[0].value",
+                "is the value of TEAM and does not match /[a-z]+/",
+            ],
         ),
         (
             Some("ml"),

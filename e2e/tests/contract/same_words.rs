@@ -126,6 +126,7 @@ async fn webhook_status_and_command_line_say_the_same_words_about_the_same_rules
         "defaultResources": small,
         "resourceBounds": {"cpu": {"max": "1"}, "memory": {"max": "1Gi"}},
         "primaryStorage": {"defaultSize": "1Gi", "maxSize": "2Gi"},
+        "defaultIdleShutdown": {"enabled": false},
         "idleShutdownOverrides": {"allow": false},
     });
     template::make(&scratch, &narrow).await?;

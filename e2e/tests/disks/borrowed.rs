@@ -1,24 +1,33 @@
 //! Existing claims as homes and volumes.
 
+use std::path::Path;
+
+use anyhow::Context as _;
 use api::{Workspace, condition::reason, names, workspace::Phase};
 use e2e::{
     cluster::{self, Scratch},
-    workspace,
+    command, workspace,
 };
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::{Api, ResourceExt as _, api::PostParams};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
+use kube::{
+    Api, ResourceExt as _,
+    api::{Patch, PatchParams, PostParams},
+};
 use serde_json::json;
 
 use super::{claim, degraded, pod_of, pods_of, shell, with_storage};
 
-/// A namespace in which alice may use the claim `data`.
+/// As operators of today call the disk of a workspace `alice`.
+const DATA: &str = "workspace-alice-pvc";
+
+/// A namespace in which alice may use that claim.
 async fn with_claim(prefix: &str) -> anyhow::Result<(Scratch, Api<Workspace>)> {
     let scratch = Scratch::new(prefix, &["alice"]).await?;
     let rules = json!([{
-        "apiGroups": [""], "resources": ["persistentvolumeclaims"], "resourceNames": ["data"], "verbs": ["use"],
+        "apiGroups": [""], "resources": ["persistentvolumeclaims"], "resourceNames": [DATA], "verbs": ["use"],
     }]);
     scratch.grant("uses-data", "alice", &rules).await?;
-    claim(&scratch, "data").await?;
+    claim(&scratch, DATA).await?;
     let alice = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     Ok((scratch, alice))
 }
@@ -26,14 +35,14 @@ async fn with_claim(prefix: &str) -> anyhow::Result<(Scratch, Api<Workspace>)> {
 #[tokio::test]
 async fn an_existing_claim_is_home_of_one_at_a_time_and_is_never_deleted() -> anyhow::Result<()> {
     let (scratch, alice) = with_claim("borrowed").await?;
-    let home = json!({"claimName": "data", "subPath": "alice"});
+    let home = json!({"claimName": DATA, "subPath": "alice"});
     alice
         .create(&PostParams::default(), &with_storage("one", &home)?)
         .await?;
     let pod = pod_of(&alice, "one").await?;
     shell(&scratch, &pod, "echo from-one > /home/jovyan/notes").await?;
 
-    let whole = json!({"claimName": "data", "mountPath": "/home/all"});
+    let whole = json!({"claimName": DATA, "mountPath": "/home/all"});
     alice
         .create(&PostParams::default(), &with_storage("two", &whole)?)
         .await?;
@@ -50,7 +59,7 @@ async fn an_existing_claim_is_home_of_one_at_a_time_and_is_never_deleted() -> an
 
     workspace::delete(&alice, "two").await?;
     workspace::delete(&alice, "one").await?;
-    let data = scratch.api::<PersistentVolumeClaim>().get("data").await?;
+    let data = scratch.api::<PersistentVolumeClaim>().get(DATA).await?;
     assert_eq!(data.metadata.deletion_timestamp, None);
     assert!(!data.annotations().contains_key(names::IN_USE_BY));
     scratch.finish().await
@@ -73,7 +82,7 @@ async fn nobody_mounts_the_disk_of_another_workspace_by_its_name() -> anyhow::Re
         .await?;
     workspace::reached(&alice, "hers", Phase::Running).await?;
 
-    // The one exists, the other is a name that a workspace may have tomorrow.
+    // The one exists, the other is the disk that a workspace gets later: nobody waits for it with a pod.
     for (name, target) in [("now", "workspace-hers"), ("later", "workspace-tomorrow")] {
         let home = with_storage(&format!("home-{name}"), &json!({"claimName": target}))?;
         let mut volume = workspace::echo(&format!("volume-{name}"))?;
@@ -81,14 +90,71 @@ async fn nobody_mounts_the_disk_of_another_workspace_by_its_name() -> anyhow::Re
         volume.spec.volumes = serde_json::from_value(volumes)?;
         for wanted in [home, volume] {
             match bob.create(&PostParams::default(), &wanted).await {
-                Err(kube::Error::Api(status)) => assert!(matches!(status.code, 403 | 422), "{status:?}"),
+                Err(kube::Error::Api(status)) => assert_eq!((name, status.code), ("now", 422), "{status:?}"),
                 Err(error) => return Err(error.into()),
                 Ok(stored) => {
-                    degraded(&bob, &stored.name_any(), reason::VOLUME_OF_ANOTHER_WORKSPACE).await?;
-                    assert_eq!(pods_of(&scratch, &stored.name_any()).await?, Vec::<String>::new());
+                    degraded(&bob, &stored.name_any(), reason::VOLUME_UNBOUND).await?;
+                    assert_eq!(name, "later");
                 }
             }
         }
     }
+    let tomorrow = with_storage("tomorrow", &json!({"size": "100Mi"}))?;
+    alice.create(&PostParams::default(), &tomorrow).await?;
+    workspace::reached(&alice, "tomorrow", Phase::Running).await?;
+    for waiting in ["home-later", "volume-later"] {
+        degraded(&bob, waiting, reason::VOLUME_OF_ANOTHER_WORKSPACE).await?;
+        assert_eq!(pods_of(&scratch, waiting).await?, Vec::<String>::new());
+    }
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn a_disk_of_today_s_jupyter_k8s_becomes_a_home_as_the_documentation_says() -> anyhow::Result<()> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/coming-from-jupyter-k8s.md");
+    let page = std::fs::read_to_string(page)?;
+    let between = |begin: &str, end: &str| -> anyhow::Result<String> {
+        let text = page.split_once(begin).and_then(|(_, rest)| rest.split_once(end));
+        let (text, _) = text.with_context(|| format!("the page has no {begin:?}"))?;
+        Ok(text.to_owned())
+    };
+    let scratch = Scratch::new("coming", &["alice"]).await?;
+    claim(&scratch, DATA).await?;
+    let claims = scratch.api::<PersistentVolumeClaim>();
+    // Any owner will do; one that exists, or the garbage collector takes the claim.
+    let owner = scratch
+        .api::<ConfigMap>()
+        .create(
+            &PostParams::default(),
+            &serde_json::from_value(json!({"metadata": {"name": "old"}}))?,
+        )
+        .await?;
+    let owned = json!({"metadata": {"ownerReferences": [{
+        "apiVersion": "v1", "kind": "ConfigMap", "name": "old", "uid": owner.metadata.uid, "controller": true,
+    }]}});
+    claims
+        .patch(DATA, &PatchParams::default(), &Patch::Merge(owned))
+        .await?;
+
+    let steps = between("--type=json -p '", "'")?;
+    let namespace = scratch.namespace.as_str();
+    let free = ["patch", "pvc", DATA, "-n", namespace, "--type=json", "-p", &steps];
+    let freed = command::administer(&free).await?;
+    assert_eq!(freed.code, 0, "{freed:?}");
+    assert_eq!(claims.get(DATA).await?.owner_references(), []);
+    let manifests = between("<<EOF\n", "       EOF")?.replace("team-a", namespace);
+    // The page indents them.
+    let manifests: Vec<_> = manifests
+        .lines()
+        .map(|line| line.strip_prefix("       ").unwrap_or(line))
+        .collect();
+    let applied = command::administer_with(&["apply", "-f", "-"], &manifests.join("\n")).await?;
+    assert_eq!(applied.code, 0, "{applied:?}");
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    workspace::reached(&alice, "alice", Phase::Running).await?;
+    let home = claims.get(DATA).await?;
+    assert!(home.annotations()[names::IN_USE_BY].starts_with("alice/"));
+    workspace::delete(&alice, "alice").await?;
+    assert_eq!(claims.get(DATA).await?.metadata.deletion_timestamp, None);
     scratch.finish().await
 }

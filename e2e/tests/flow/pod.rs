@@ -121,6 +121,11 @@ async fn a_workspace_that_names_only_its_template_is_as_the_template_says_and_it
             "environmentVariables": [{"name": "COLOUR", "value": "blue"}, {"name": "SHAPE", "value": "round"}],
             "defaultShmSize": "32Mi",
             "baseLabels": [{"name": "example.com/course", "value": "ml"}],
+            "baseAnnotations": [
+                {"name": "cluster-autoscaler.kubernetes.io/safe-to-evict", "value": "false"},
+                {"name": "example.com/of", "value": "{workspace.name}"},
+            ],
+            "allowedPodAnnotations": ["example.com/"],
             "defaultNodeSelector": {"kubernetes.io/os": "linux"},
             "defaultTolerations": [{"key": "example.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
             "defaultAffinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
@@ -158,6 +163,16 @@ async fn a_workspace_that_names_only_its_template_is_as_the_template_says_and_it
     );
     assert_eq!(pod.labels()["example.com/course"], "ml");
     assert_eq!(pod.labels()[names::WORKSPACE_LABEL], "plain");
+    let annotations = pod.annotations();
+    assert_eq!(
+        annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"],
+        "false"
+    );
+    assert_eq!(annotations["example.com/of"], "plain");
+    for user in [names::CREATED_BY, names::LAST_UPDATED_BY] {
+        assert_eq!(annotations.get(user), ws.annotations().get(user), "{user}");
+        assert!(annotations.contains_key(user), "{user}");
+    }
     let spec = json!(pod.spec);
     let container = &spec["containers"][0];
     assert_eq!(
@@ -177,6 +192,7 @@ async fn a_workspace_that_names_only_its_template_is_as_the_template_says_and_it
     let mut own = named;
     own["env"] = json!([{"name": "COLOUR", "value": "red"}]);
     own["shmSize"] = json!("16Mi");
+    own["podAnnotations"] = json!({"example.com/of": "me", "example.com/more": "1"});
     own["resources"] = json!({"limits": {"cpu": "600m"}});
     own["storage"] = json!({"mountPath": "/elsewhere", "subPath": "alice"});
     own["lifecycle"] = json!({"postStart": {"exec": {"command": ["true"]}}});

@@ -85,13 +85,13 @@ reasons! {
     TEMPLATE_NOT_FOUND = "TemplateNotFound", "Valid=False, Degraded=True",
         "The WorkspaceTemplate in spec.templateRef does not exist (yet).",
         "Have it made: the workspace starts by itself when it arrives. Or create the workspace anew from another one (`kubectl get wst`).";
-    MANAGER_NOT_FOUND = "ManagerNotFound", "Valid=False, Degraded=True, Active=False of a WorkspaceShare",
+    MANAGER_NOT_FOUND = "ManagerNotFound", "Valid=False, also of a WorkspaceTemplate, Degraded=True, Active=False of a WorkspaceShare",
         "The WorkspaceManager that the workspace or its template names does not exist (yet), or no manager is the default.",
         "Name one that exists in spec.managerRef (`kubectl get wsm`), or have one annotated `workspaces.jupyter.org/is-default: \"true\"`.";
     MANAGER_AMBIGUOUS = "ManagerAmbiguous", "Valid=False, Degraded=True",
         "Several WorkspaceManagers are annotated as default, and the workspace names none.",
         "Name one in spec.managerRef, or have all but one of the annotations removed. What runs keeps its manager meanwhile.";
-    EXECUTION_PROFILE_NOT_FOUND = "ExecutionProfileNotFound", "Valid=False, Degraded=True",
+    EXECUTION_PROFILE_NOT_FOUND = "ExecutionProfileNotFound", "Valid=False, also of a WorkspaceTemplate, Degraded=True",
         "The WorkspaceExecutionProfile that the workspace or its template names does not exist in this namespace (yet).",
         "Have it made, or name another one in spec.executionProfileRef (`kubectl get wsep`).";
     TEMPLATE_TERMINATING = "TemplateTerminating", "Valid=False, Degraded=True",

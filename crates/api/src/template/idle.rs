@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.minIdleTimeoutInMinutes) || !has(self.maxIdleTimeoutInMinutes) || self.minIdleTimeoutInMinutes <= self.maxIdleTimeoutInMinutes")
-        .message("minIdleTimeoutInMinutes must not be greater than maxIdleTimeoutInMinutes")
+        .message("minIdleTimeoutInMinutes must not be greater than maxIdleTimeoutInMinutes"),
+    validation = Rule::new("self.allow || (!has(self.minIdleTimeoutInMinutes) && !has(self.maxIdleTimeoutInMinutes))")
+        .message("minIdleTimeoutInMinutes and maxIdleTimeoutInMinutes bound nothing where allow is false: leave them out, or set allow: true")
 )]
 pub struct IdleShutdownOverrides {
-    /// False: workspaces may not differ from `defaultIdleShutdown`.
+    /// False: workspaces may not differ from `defaultIdleShutdown`, which is required then; `min…` and `max…` are left out.
     #[serde(default = "super::yes")]
     pub allow: bool,
     /// Shortest timeout that workspaces may have.

@@ -160,6 +160,9 @@ pub struct Resolved {
     /// Who may connect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_type: Option<AccessType>,
+    /// What kind of application it is, if workspace or template say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_type: Option<String>,
     /// UID of the template that was applied.
     #[serde(default, rename = "templateUID", skip_serializing_if = "Option::is_none")]
     pub template_uid: Option<String>,

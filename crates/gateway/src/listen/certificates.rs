@@ -206,7 +206,6 @@ pub(crate) fn own_names(release: &str, namespace: &str) -> Vec<String> {
 pub(crate) fn secret_spec(release: &str, suffix: &str, type_: &'static str) -> Spec {
     let labels = [
         (api::names::APP_NAME_LABEL, api::names::PRODUCT),
-        (api::names::APP_INSTANCE_LABEL, release),
         (api::names::APP_COMPONENT_LABEL, "gateway"),
         (api::names::APP_PART_OF_LABEL, api::names::PRODUCT),
         (api::names::APP_MANAGED_BY_LABEL, api::names::GATEWAY),

@@ -39,10 +39,6 @@ pub(super) async fn borrow(
 ) -> Result<Option<Obstacle>, Error> {
     for named in borrowed::named(valid) {
         let claim = named.claim.clone();
-        // By name already: such a claim may be missing now and be somebody's disk tomorrow.
-        if rules::names::is_a_disk(&claim) {
-            return Ok(Some(Obstacle::Disk(DiskObstacle::OfAnother { claim })));
-        }
         let Some(live) = look::<Claim>(context, &identity.namespace, &claim).await? else {
             return Ok(Some(Obstacle::Disk(DiskObstacle::Missing { claim })));
         };

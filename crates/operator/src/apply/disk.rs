@@ -19,11 +19,12 @@ use super::{
 use crate::{
     context::Context,
     disks::{
-        fate,
+        borrowed, fate,
         shape::{self, Growth},
         standing::{Claimant, Standing, standing},
     },
     publish,
+    stores::Glance,
     trouble::{DiskObstacle, Obstacle},
     world::{Identity, World},
 };
@@ -46,7 +47,8 @@ pub(super) async fn disk(
     settle(context, world, valid, &planned, live).await
 }
 
-/// Makes a disk. If a claim of its name turns out to exist, that one is looked at.
+/// Makes a disk. If a claim of its name turns out to exist, that one is looked at. A pod of another workspace that names a claim of this
+/// name, which was somebody's and is gone, would mount the disk: it has to end before.
 async fn make(
     context: &Context,
     world: &World,
@@ -54,6 +56,19 @@ async fn make(
     planned: Claim,
 ) -> Result<Outcome<Claim>, Error> {
     let identity = &world.identity;
+    let claim = identity.child_name();
+    let is_near = |pod: &Glance<'_>| {
+        let namespace = pod.workspace.map(|(namespace, _)| namespace);
+        namespace == Some(identity.namespace.as_str()) && pod.says("claimName", &claim)
+    };
+    let pods = context.stores.pods.select(is_near);
+    if let Some(pod) = borrowed::other_pod(identity, &claim, pods.iter().map(AsRef::as_ref)) {
+        let by = format!("pod {}", pod.name_any());
+        return Ok(Outcome::Blocked(Obstacle::Disk(DiskObstacle::InUse {
+            claim,
+            by,
+        })));
+    }
     let mut intent = planned.clone();
     expect(&mut intent.metadata, None);
     match write(context, identity, OPERATOR, &intent).await {

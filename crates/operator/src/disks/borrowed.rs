@@ -67,13 +67,17 @@ pub fn note(claim: &PersistentVolumeClaim, by: Option<&Identity>) -> Value {
 }
 
 /// A pod, not of this workspace, that mounts the claim.
-pub fn other_pod<'a>(identity: &Identity, claim: &str, pods: &'a [Pod]) -> Option<&'a Pod> {
+pub fn other_pod<'a>(
+    identity: &Identity,
+    claim: &str,
+    pods: impl IntoIterator<Item = &'a Pod>,
+) -> Option<&'a Pod> {
     let mounts = |pod: &Pod| {
         let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
         let mut claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
         claims.any(|volume| volume.claim_name == claim)
     };
-    pods.iter()
+    pods.into_iter()
         .find(|pod| !identity.marked(&pod.metadata) && !has_ended(pod) && mounts(pod))
 }
 

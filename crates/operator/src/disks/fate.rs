@@ -82,14 +82,17 @@ pub fn keep(claim: &PersistentVolumeClaim, identity: &Identity, owner: Option<&s
     Value::Array(steps)
 }
 
-/// Owner, workspace and UID, as a kept disk carries them.
+/// Owner, workspace and UID, as a kept disk carries them, and what keeps Argo CD from deleting it.
 fn marks(identity: &Identity, owner: Option<&str>) -> Vec<(String, String)> {
     let owner = owner.map(|owner| (names::CREATED_BY.to_owned(), owner.to_owned()));
     let ours = [
         (names::WORKSPACE_LABEL.to_owned(), identity.name.clone()),
         (names::WORKSPACE_UID.to_owned(), identity.uid.clone()),
     ];
-    ours.into_iter().chain(owner).collect()
+    ours.into_iter()
+        .chain(rules::names::not_pruned())
+        .chain(owner)
+        .collect()
 }
 
 #[cfg(test)]
@@ -169,6 +172,10 @@ mod tests {
             let after: PersistentVolumeClaim = serde_json::from_value(object).unwrap();
             assert!(is_kept(&after.metadata, &identity, Some("alice")));
             assert_eq!(names::owner(&after.metadata), Some("alice"));
+            let annotations = after.metadata.annotations.unwrap();
+            for (key, value) in names::NOT_PRUNED {
+                assert_eq!(annotations[key], value);
+            }
         }
     }
 

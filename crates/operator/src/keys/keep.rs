@@ -49,7 +49,6 @@ pub async fn renew(context: &Context) -> anyhow::Result<()> {
     let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &site.system_namespace);
     let labels = [
         (names::APP_NAME_LABEL, names::PRODUCT),
-        (names::APP_INSTANCE_LABEL, site.release.as_str()),
         (names::APP_COMPONENT_LABEL, "operator"),
         (names::APP_PART_OF_LABEL, names::PRODUCT),
         (names::APP_MANAGED_BY_LABEL, names::OPERATOR),

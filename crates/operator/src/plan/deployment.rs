@@ -49,7 +49,7 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Dep
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
                     labels: Some(labels),
-                    annotations: Some(super::marks(&super::identity(workspace))),
+                    annotations: Some(annotations(workspace)),
                     ..ObjectMeta::default()
                 }),
                 spec: Some(pod::plan(workspace, site, run_id)),
@@ -58,6 +58,22 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Dep
         }),
         status: None,
     }
+}
+
+/// Annotations of the pod. Ours come last, as of labels.
+fn annotations(workspace: &ValidWorkspace) -> BTreeMap<String, String> {
+    let mut annotations = workspace.annotations.clone();
+    annotations.extend(super::marks(&super::identity(workspace)));
+    let users = [
+        (names::CREATED_BY, &workspace.owner),
+        (names::LAST_UPDATED_BY, &workspace.last_updated_by),
+    ];
+    annotations.extend(
+        users
+            .into_iter()
+            .filter_map(|(key, user)| Some((key.to_owned(), user.clone()?))),
+    );
+    annotations
 }
 
 /// What is written to a Deployment between starts. Not a [`Deployment`], which always carries a pod template.
@@ -109,6 +125,26 @@ mod tests {
         assert_eq!(labels[names::RUN_ID_LABEL], "run1");
         assert_eq!(labels[names::WORKSPACE_LABEL], "demo");
         assert_eq!(labels["team"], "forged");
+    }
+
+    #[test]
+    fn the_pod_has_the_annotations_of_template_and_workspace_and_the_names_of_its_users() {
+        let mut workspace = fixtures::valid();
+        let forged = |key: &str| (key.to_owned(), "forged".to_owned());
+        workspace.annotations = [
+            forged(names::WORKSPACE_UID),
+            forged(names::CREATED_BY),
+            forged("a.org/b"),
+        ]
+        .into();
+        workspace.owner = Some("alice".to_owned());
+        workspace.last_updated_by = Some("bob".to_owned());
+        let template = plan(&workspace, &fixtures::site(), "run1").spec.unwrap().template;
+        let annotations = template.metadata.unwrap().annotations.unwrap();
+        assert_eq!(annotations[names::WORKSPACE_UID], workspace.uid);
+        assert_eq!(annotations[names::CREATED_BY], "alice");
+        assert_eq!(annotations[names::LAST_UPDATED_BY], "bob");
+        assert_eq!(annotations["a.org/b"], "forged");
     }
 
     #[test]

@@ -12,10 +12,7 @@ use k8s_openapi::{
         IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
         NetworkPolicyPort, NetworkPolicySpec,
     },
-    apimachinery::pkg::{
-        apis::meta::v1::{LabelSelector, ObjectMeta},
-        util::intstr::IntOrString,
-    },
+    apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
 use rules::ValidWorkspace;
 
@@ -61,12 +58,18 @@ pub(super) fn plan(
     site: &Site,
     settings: &NetworkPolicySettings,
 ) -> Option<NetworkPolicy> {
-    settings.enabled.then(|| NetworkPolicy {
-        metadata: ObjectMeta {
-            // The garbage collector would take it from around a pod that is still ending.
-            owner_references: None,
-            ..super::meta(identity, COMPONENT)
-        },
+    if !settings.enabled {
+        return None;
+    }
+    let mut metadata = super::meta(identity, COMPONENT);
+    // The garbage collector would take it from around a pod that is still ending.
+    metadata.owner_references = None;
+    metadata
+        .annotations
+        .get_or_insert_default()
+        .extend(rules::names::not_pruned());
+    Some(NetworkPolicy {
+        metadata,
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(labels(rules::names::selector(&identity.name))),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),

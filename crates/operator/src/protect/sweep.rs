@@ -8,13 +8,14 @@ use std::{
     time::Duration,
 };
 
-use api::{Workspace, names};
+use api::{Workspace, WorkspaceTemplate, condition::reason, names};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     ResourceExt as _,
     api::{Patch, PatchParams},
     runtime::reflector::Store,
 };
+use rules::validate::{no_manager, no_profile};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -125,11 +126,29 @@ impl Survey {
 fn survey(context: &Context, judged: &mut Judged) -> Survey {
     let (stores, settings) = (&context.stores, &context.settings);
     let mut objects = Vec::new();
+    let (known_managers, known_profiles) = (names(&stores.managers), names(&stores.profiles));
+    let missing = |template: &WorkspaceTemplate| {
+        let spec = &template.spec;
+        let manager = spec
+            .manager_ref
+            .as_ref()
+            .filter(|name| !known_managers.contains(*name));
+        let profile = spec
+            .execution_profile_ref
+            .as_ref()
+            .filter(|name| !known_profiles.contains(*name));
+        manager
+            .map(|name| (reason::MANAGER_NOT_FOUND, no_manager(name)))
+            .or_else(|| profile.map(|name| (reason::EXECUTION_PROFILE_NOT_FOUND, no_profile(name))))
+    };
     let templates = parsed(
         &stores.templates,
         Kind::Template,
         &mut objects,
-        |subject, template| once(judged, subject, || verdict::template(template, settings)),
+        |subject, template| {
+            let by_itself = once(judged, subject, || verdict::template(template, settings));
+            verdict::naming(by_itself, missing(template))
+        },
     );
     let managers = parsed(&stores.managers, Kind::Manager, &mut objects, |_, manager| {
         verdict::manager(manager, settings, &stores.routes)
@@ -138,7 +157,7 @@ fn survey(context: &Context, judged: &mut Judged) -> Survey {
         &stores.profiles,
         Kind::Profile,
         &mut objects,
-        |subject, profile| once(judged, subject, || verdict::profile(profile)),
+        |subject, profile| once(judged, subject, || verdict::profile(profile, settings)),
     );
     let all = stores.workspaces.state();
     let watched = all
@@ -151,6 +170,15 @@ fn survey(context: &Context, judged: &mut Judged) -> Survey {
         managers,
         objects,
     }
+}
+
+/// Names of all objects of a kind, those that cannot be read included.
+fn names<K: Protected<DynamicType = ()> + Clone>(store: &Store<Guarded<K>>) -> HashSet<String> {
+    let name = |object: &Arc<Guarded<K>>| match &object.0 {
+        Ok(object) => Some(object.name_any()),
+        Err(invalid) => invalid.metadata.name.clone(),
+    };
+    store.state().iter().filter_map(name).collect()
 }
 
 fn parsed<K>(

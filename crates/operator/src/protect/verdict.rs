@@ -38,9 +38,24 @@ pub(super) fn template(template: &WorkspaceTemplate, settings: &Settings) -> Ver
     )
 }
 
+/// The same of a template that was found without fault, if `missing` says that it names something which does not exist.
+pub(super) fn naming(template: Verdict, missing: Option<(&'static str, Violation)>) -> Verdict {
+    match missing {
+        Some((reason, violation)) if template.holds => Verdict {
+            holds: false,
+            reason,
+            message: violation.to_string(),
+        },
+        _ => template,
+    }
+}
+
 /// Whether a profile breaks a rule.
-pub(super) fn profile(profile: &WorkspaceExecutionProfile) -> Verdict {
-    Verdict::of(rules::validate::profile(&profile.spec), "Every rule holds.")
+pub(super) fn profile(profile: &WorkspaceExecutionProfile, settings: &Settings) -> Verdict {
+    Verdict::of(
+        rules::validate::profile(&profile.spec, settings),
+        "Every rule holds.",
+    )
 }
 
 /// Whether workspaces can be routed by a manager. A kind that is not installed breaks no rule.

@@ -20,6 +20,7 @@ pub(super) const FIELDS: [(&str, &[&str]); 11] = [
             "initContainers",
             "lifecycle",
             "nodeSelector",
+            "podAnnotations",
             "podSecurityContext",
             "port",
             "readinessProbe",

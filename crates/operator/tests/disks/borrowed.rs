@@ -179,7 +179,10 @@ async fn the_disk_of_another_workspace_is_mounted_neither_as_home_nor_as_volume(
     };
     for (name, object) in [
         ("restored", marked("restored", names::WORKSPACE_UID)),
-        ("workspace-victim", claim("workspace-victim", "ReadWriteMany")),
+        (
+            "workspace-victim",
+            marked("workspace-victim", names::WORKSPACE_UID),
+        ),
     ] {
         for as_home in [true, false] {
             let mut stage = Stage::new();
@@ -270,4 +273,40 @@ async fn a_claim_that_is_deleted_under_a_running_pod_is_told_and_nothing_is_rest
     )
     .await;
     drop(process);
+}
+
+#[tokio::test]
+async fn a_claim_that_is_called_like_a_disk_and_is_none_is_a_home() {
+    let mut stage = Stage::new();
+    stage.server.put(&claim("workspace-alice-pvc", "ReadWriteOnce"));
+    stage.server.put(&workspace(
+        "first",
+        "alice",
+        &json!({"claimName": "workspace-alice-pvc"}),
+    ));
+    stage.run().await;
+    assert_eq!(stage.status().phase, Some(Phase::Running));
+}
+
+#[tokio::test]
+async fn no_disk_is_made_under_a_name_for_which_the_pod_of_another_waits() {
+    let mut stage = Stage::new();
+    let waiting: Pod = serde_json::from_value(json!({
+        "metadata": {
+            "name": "waiting", "namespace": NAMESPACE, "labels": {names::WORKSPACE_LABEL: "mallory"},
+            "annotations": {names::WORKSPACE_UID: "mallory"},
+        },
+        "spec": {"containers": [], "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "workspace-demo"}}]},
+        "status": {"phase": "Pending"},
+    }))
+    .unwrap();
+    stage.server.put(&waiting);
+    stage.server.put(&workspace("first", "alice", &json!({})));
+    stage.pass().await.unwrap();
+    assert!(stage.child::<Claim>().is_none());
+    assert_eq!(stage.status().reason.as_deref(), Some(reason::VOLUME_IN_USE));
+    assert!(stage.status().message.unwrap().contains("pod waiting"));
+    stage.server.remove::<Pod>(Some(NAMESPACE), "waiting");
+    stage.pass().await.unwrap();
+    assert!(stage.child::<Claim>().is_some());
 }

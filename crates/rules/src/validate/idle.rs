@@ -95,6 +95,20 @@ pub(super) fn template(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
         return found;
     };
     let ends = ["minIdleTimeoutInMinutes", "maxIdleTimeoutInMinutes"].map(|end| format!("{BOUNDS}.{end}"));
+    if !bounds.allow {
+        if default.is_none() {
+            let rule = "is false, so spec.defaultIdleShutdown has to say when workspaces are stopped for idleness: add it, or set true";
+            found.push(Violation::new(format!("{BOUNDS}.allow"), "", rule));
+        }
+        let set = [
+            bounds.min_idle_timeout_in_minutes,
+            bounds.max_idle_timeout_in_minutes,
+        ];
+        for (field, minutes) in ends.iter().zip(set) {
+            let rule = "bounds nothing where allow is false: leave it out, or set allow: true";
+            found.extend(minutes.map(|minutes| Violation::new(field, minutes.to_string(), rule)));
+        }
+    }
     let value = default.and_then(|default| default.idle_timeout_in_minutes);
     let value = value.map(|value| (minutes_of(DEFAULT), value));
     found.extend(minutes::template(ends, range(bounds), value));

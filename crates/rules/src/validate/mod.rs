@@ -1,6 +1,7 @@
 //! Objects -> every broken rule, each with field, value, rule and remedy (pure). One file per family of rules.
 
 mod affinity;
+mod annotations;
 mod containers;
 mod custom;
 mod env;
@@ -23,6 +24,7 @@ mod share;
 mod size;
 mod storage;
 mod template;
+mod texts;
 mod totals;
 mod unbounded;
 mod unvouched;
@@ -37,7 +39,7 @@ pub use profile::profile;
 pub use share::share;
 pub use size::spec_size;
 pub(crate) use template::unexpanded;
-pub use template::{template, template_advice};
+pub use template::{no_manager, no_profile, template, template_advice};
 pub use unbounded::without_template;
 pub use unvouched::is_vouched;
 pub(crate) use unvouched::refused as unvouched;
@@ -85,6 +87,7 @@ pub(crate) fn workspace(case: &Case<'_>) -> Vec<Violation> {
     } = *case;
     let given = &workspace.spec;
     let mut found: Vec<_> = spec_size(given).into_iter().collect();
+    found.extend(texts::unusable(given));
     if let (Some(template), Some(raw)) = (template, raw_template) {
         found.extend(template::as_reference(template, raw, settings));
     }
@@ -102,13 +105,15 @@ pub(crate) fn workspace(case: &Case<'_>) -> Vec<Violation> {
         bounds.is_some_and(|bounds| bounds.env_requirements.iter().any(|it| it.regex.is_some()));
     found.extend(parts::Parts::of_workspace(given).faults(effective.pod_security, &volumes, has_patterns));
     found.extend(variables::given(&given.variables));
+    found.extend(annotations::given(&given.pod_annotations));
+    found.extend(annotations::without_template(given));
     found.extend(idle::given(given));
     found.extend(limits::given(given));
     found.extend(together(case));
     if let Some(bounds) = bounds {
         found.extend(within(case, bounds));
     }
-    found.extend(profile.and_then(profile::as_reference));
+    found.extend(profile.and_then(|profile| profile::as_reference(profile, settings)));
     found
 }
 
@@ -140,6 +145,7 @@ fn within(case: &Case<'_>, bounds: &api::WorkspaceTemplateSpec) -> Vec<Violation
     let (given, effective) = (&case.workspace.spec, case.effective);
     let name = case.profile.map(ResourceExt::name_any).unwrap_or_default();
     let mut found = custom::refused(given, bounds);
+    found.extend(annotations::within(given, bounds));
     found.extend(idle::within(given, effective.idle.as_ref(), bounds));
     found.extend(limits::within(given, effective.limits, bounds));
     found.extend(totals::beyond(
@@ -175,6 +181,7 @@ fn within(case: &Case<'_>, bounds: &api::WorkspaceTemplateSpec) -> Vec<Violation
     found.extend(requirements::labels(
         &bounds.label_requirements,
         case.workspace.labels(),
+        &bounds.base_labels,
     ));
     found
 }

@@ -11,15 +11,11 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use crate::checks::syntax::{label_name, object_name};
 use crate::checks::{self, mount_path, normal_path};
 use crate::defaults::Home;
-use crate::names;
 use crate::quantity::Quantity;
 use crate::violation::Violation;
 
 /// Volumes that come from an execution profile begin with it.
 const PREFIX: &str = "jupyter-k8s-";
-/// A claim that waits to be made would be somebody's disk one day, so its name is enough.
-const OF_ANOTHER: &str =
-    "is a name of workspaces' own disks: name a claim that does not begin with \"workspace-\"";
 
 /// Where every pod has something of its own.
 const OURS: [(&str, &str); 3] = [
@@ -117,8 +113,6 @@ impl Together<'_> {
                 if name == self.own_claim {
                     let rule = "is the name of the workspace's own disk: leave claimName out, and that disk is the home";
                     found.push(Violation::new("spec.storage.claimName", name, rule));
-                } else if names::is_a_disk(name) {
-                    found.push(Violation::new("spec.storage.claimName", name, OF_ANOTHER));
                 }
                 name.as_str()
             }
@@ -134,8 +128,6 @@ impl Together<'_> {
                     self.filled()
                 );
                 found.push(Violation::new(field, claim, rule));
-            } else if names::is_a_disk(claim) {
-                found.push(Violation::new(field, claim, OF_ANOTHER));
             }
         }
         found
@@ -349,24 +341,14 @@ mod tests {
     }
 
     #[test]
-    fn claims_named_as_disks_of_workspaces_are_refused_whether_they_exist_or_not() {
-        let of_another = Home::Claim {
-            name: "workspace-tomorrow".into(),
+    fn a_claim_is_no_disk_of_a_workspace_for_its_name() {
+        let home = Home::Claim {
+            name: "workspace-alice-pvc".into(),
             mount_path: "/h".into(),
             sub_path: None,
         };
-        let volumes = json!([
-            volume("a", "workspace-bob", "/a"),
-            volume("b", "workspaces", "/b")
-        ]);
-        let found = clashes(&of_another, volumes, json!(null));
-        assert_eq!(found.len(), 2, "{found:#?}");
-        assert!(found[0].starts_with("spec.storage.claimName"), "{}", found[0]);
-        assert!(
-            found[1].starts_with("spec.volumes[0].persistentVolumeClaimName"),
-            "{}",
-            found[1]
-        );
+        let volumes = json!([volume("a", "workspace-data", "/a")]);
+        assert_eq!(clashes(&home, volumes, json!(null)), [""; 0]);
     }
 
     #[test]

@@ -6,9 +6,10 @@ use api::{WorkspaceExecutionProfile, WorkspaceExecutionProfileSpec};
 use kube::ResourceExt as _;
 
 use super::size::spec_size;
-use super::{Author, env, mounts};
+use super::{Author, env, mounts, texts};
 use crate::checks::syntax::{is_child_name, is_qualified_name, object_name};
 use crate::checks::{mount_path, normal_path};
+use crate::settings::Settings;
 use crate::variables::{Scope, expand_text};
 use crate::violation::{Violation, Violations};
 
@@ -18,8 +19,9 @@ const SYSTEM_CLASSES: &str = "system-";
 const TOKEN_SECONDS: std::ops::RangeInclusive<i64> = 600..=86_400;
 
 /// Every broken rule of a profile.
-pub fn profile(spec: &WorkspaceExecutionProfileSpec) -> Vec<Violation> {
+pub fn profile(spec: &WorkspaceExecutionProfileSpec, settings: &Settings) -> Vec<Violation> {
     let mut found: Vec<_> = spec_size(spec).into_iter().collect();
+    found.extend(texts::unusable(spec));
     if let Some(account) = &spec.service_account {
         found.extend(service_account(account));
     }
@@ -50,18 +52,22 @@ pub fn profile(spec: &WorkspaceExecutionProfileSpec) -> Vec<Violation> {
     }
     if let Some(name) = &spec.priority_class_name {
         found.extend(object_name("spec.priorityClassName", name, "PriorityClass"));
-        if name.starts_with(SYSTEM_CLASSES) {
-            let rule = "is for the cluster's own pods: choose another class";
-            found.push(Violation::new("spec.priorityClassName", name, rule));
-        }
+        let rule = if name.starts_with(SYSTEM_CLASSES) {
+            Some("is for the cluster's own pods: choose another class")
+        } else if settings.own_priority_class.as_ref() == Some(name) {
+            Some("is for the pods that every workspace depends on: choose another class")
+        } else {
+            None
+        };
+        found.extend(rule.map(|rule| Violation::new("spec.priorityClassName", name, rule)));
     }
     found.extend(clashes(spec));
     found
 }
 
 /// What a workspace is told about a profile that breaks rules.
-pub(super) fn as_reference(object: &WorkspaceExecutionProfile) -> Option<Violation> {
-    let found = Violations::of(profile(&object.spec))?;
+pub(super) fn as_reference(object: &WorkspaceExecutionProfile, settings: &Settings) -> Option<Violation> {
+    let found = Violations::of(profile(&object.spec, settings))?;
     let rule =
         format!("breaks rules of its own, so no pod can have it ({found}): ask for a corrected profile");
     Some(Violation::new(
@@ -183,7 +189,24 @@ mod tests {
 
     fn fields(spec: Value) -> Vec<String> {
         let spec: WorkspaceExecutionProfileSpec = serde_json::from_value(spec).unwrap();
-        profile(&spec).into_iter().map(|it| it.field).collect()
+        let settings = Settings::parse("{defaultImage: uv, ownPriorityClass: jupyter-k8s-system}").unwrap();
+        profile(&spec, &settings).into_iter().map(|it| it.field).collect()
+    }
+
+    #[test]
+    fn the_product_s_own_priority_class_is_not_for_workspaces() {
+        let field = "spec.priorityClassName";
+        assert_eq!(
+            fields(json!({"priorityClassName": "jupyter-k8s-system"})),
+            [field]
+        );
+        assert_eq!(fields(json!({"priorityClassName": "other-system"})), [""; 0]);
+    }
+
+    #[test]
+    fn a_text_that_no_container_can_have_is_refused() {
+        let env = json!([{"name": "A", "value": "a\0b"}]);
+        assert_eq!(fields(json!({"env": env})), ["spec.env[0].value"]);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use api::template::Requirement;
+use api::WorkspaceTemplateSpec;
+use api::template::{Label, Requirement};
 use k8s_openapi::api::core::v1::EnvVar;
 use regex::{Regex, RegexBuilder};
 
@@ -57,14 +58,12 @@ pub(super) fn env(requirements: &[Requirement], environment: &Environment<'_>) -
                 && let Some(index) = named(variables)
             {
                 let rule = mismatch(requirement, &variables[index])?;
-                let rule = format!("sets the variable {}, whose value {rule}", requirement.name);
+                let rule = format!("sets the variable {}, and its value {rule}", requirement.name);
                 return Some(Violation::new("spec.executionProfileRef", profile, rule));
             }
             if let Some(index) = named(environment.given) {
                 let variable = &environment.given[index];
-                let rule = mismatch(requirement, variable)?;
-                let field = format!("spec.env[{index}].value");
-                return Some(Violation::new(field, value(variable), rule));
+                return of_variable(requirement, &format!("spec.env[{index}]"), variable);
             }
             match named(environment.effective) {
                 Some(index) => {
@@ -72,7 +71,7 @@ pub(super) fn env(requirements: &[Requirement], environment: &Environment<'_>) -
                     // An administrator chose where the value comes from.
                     variable.value_from.is_none().then_some(())?;
                     let rule = mismatch(requirement, variable)?;
-                    let rule = format!("(the template's {}) {rule}", requirement.name);
+                    let rule = format!("is the template's value of {} and {rule}", requirement.name);
                     Some(Violation::new("spec.env", value(variable), rule))
                 }
                 None => missing("variable", requirement).map(|rule| Violation::new("spec.env", "", rule)),
@@ -88,48 +87,70 @@ pub(super) fn init_env(requirements: &[Requirement], path: &str, variables: &[En
         .enumerate()
         .filter_map(|(index, variable)| {
             let requirement = requirements.iter().find(|it| it.name == variable.name)?;
-            let rule = mismatch(requirement, variable)?;
-            Some(Violation::new(
-                format!("{path}.env[{index}].value"),
-                value(variable),
-                rule,
-            ))
+            of_variable(requirement, &format!("{path}.env[{index}]"), variable)
         })
         .collect()
 }
 
-/// Labels of a Workspace against what its template requires.
-pub(super) fn labels(requirements: &[Requirement], labels: &BTreeMap<String, String>) -> Vec<Violation> {
+/// What is wrong with a variable that the workspace sets at `path`, by its name.
+fn of_variable(requirement: &Requirement, path: &str, variable: &EnvVar) -> Option<Violation> {
+    let rule = mismatch(requirement, variable)?;
+    let rule = format!("is the value of {} and {rule}", requirement.name);
+    Some(Violation::new(format!("{path}.value"), value(variable), rule))
+}
+
+/// Labels of a Workspace, and those that the template gives its pod, against what the template requires. The workspace's own win.
+pub(super) fn labels(
+    requirements: &[Requirement],
+    labels: &BTreeMap<String, String>,
+    base: &[Label],
+) -> Vec<Violation> {
     requirements
         .iter()
         .filter_map(|requirement| {
             let field = format!("metadata.labels[{}]", requirement.name.escape_debug());
-            match labels.get(&requirement.name) {
+            let theirs = || base.iter().find(|label| label.name == requirement.name);
+            if let Some(value) = labels.get(&requirement.name) {
+                return unmatched(requirement, value).map(|rule| Violation::new(field, value, rule));
+            }
+            match theirs() {
+                Some(Label { value, .. }) => {
+                    let rule = unmatched(requirement, value)?;
+                    let rule = format!("is the template's value (spec.baseLabels) and {rule}");
+                    Some(Violation::new(field, value, rule))
+                }
                 None => missing("label", requirement).map(|rule| Violation::new(field, "", rule)),
-                Some(value) => unmatched(requirement, value).map(|rule| Violation::new(field, value, rule)),
             }
         })
         .collect()
 }
 
-/// What is wrong with the requirements themselves, and with the template's own variables under them.
-pub(super) fn of_template(
-    env_requirements: &[Requirement],
-    label_requirements: &[Requirement],
-    variables: &[EnvVar],
-) -> Vec<Violation> {
+/// What is wrong with the requirements themselves, and with the template's own variables and labels under them.
+pub(super) fn of_template(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
+    let (env_requirements, label_requirements) = (&spec.env_requirements, &spec.label_requirements);
     let mut found = Vec::new();
     let env = |name: &str| (!syntax::is_variable_name(name)).then_some("an environment variable");
     let label = |name: &str| (!syntax::is_qualified_name(name)).then_some("a label");
     found.extend(each("spec.envRequirements", env_requirements, env));
     found.extend(each("spec.labelRequirements", label_requirements, label));
-    // A value with braces may hold variables: it is known only with a workspace.
-    let is_known = |variable: &EnvVar| variable.value_from.is_none() && !value(variable).contains('{');
-    for (index, variable) in variables.iter().enumerate().filter(|(_, it)| is_known(it)) {
-        let requirement = env_requirements.iter().find(|it| it.name == variable.name);
-        if let Some(rule) = requirement.and_then(|it| unmatched(it, value(variable))) {
-            let field = format!("spec.environmentVariables[{index}].value");
-            found.push(Violation::new(field, value(variable), rule));
+    let variables = spec
+        .environment_variables
+        .iter()
+        .enumerate()
+        .filter(|(_, variable)| variable.value_from.is_none())
+        .map(|(index, variable)| ("environmentVariables", index, &variable.name, value(variable)));
+    let labels = spec.base_labels.iter().enumerate();
+    let labels = labels.map(|(index, label)| ("baseLabels", index, &label.name, label.value.as_str()));
+    for (own, requirements) in [
+        (variables.collect::<Vec<_>>(), env_requirements),
+        (labels.collect(), label_requirements),
+    ] {
+        // A value with braces may hold variables: it is known only with a workspace.
+        for (list, index, name, value) in own.into_iter().filter(|own| !own.3.contains('{')) {
+            let requirement = requirements.iter().find(|it| it.name == *name);
+            if let Some(rule) = requirement.and_then(|it| unmatched(it, value)) {
+                found.push(Violation::new(format!("spec.{list}[{index}].value"), value, rule));
+            }
         }
     }
     found
@@ -166,13 +187,13 @@ fn mismatch(requirement: &Requirement, variable: &EnvVar) -> Option<String> {
     requirement.regex.as_ref()?;
     if variable.value_from.is_some() {
         return Some(format!(
-            "comes from elsewhere and cannot be held against {}, which the template requires: write the value itself",
+            "comes from elsewhere, so that it cannot be compared with {}, which the template requires: write the value itself",
             pattern(requirement)
         ));
     }
     if refers_to_another(value(variable)) {
         return Some(format!(
-            "refers to another variable and cannot be held against {}, which the template requires: write the value itself",
+            "refers to another variable, so that it cannot be compared with {}, which the template requires: write the value itself",
             pattern(requirement)
         ));
     }
@@ -199,7 +220,7 @@ fn unmatched(requirement: &Requirement, value: &str) -> Option<String> {
     let regex = anchored(requirement.regex.as_deref()?).ok()?;
     (!regex.is_match(value)).then(|| {
         format!(
-            "does not match {}, as the template requires: choose another value",
+            "does not match {} as a whole, which the template requires: choose another value",
             pattern(requirement)
         )
     })
@@ -208,7 +229,7 @@ fn unmatched(requirement: &Requirement, value: &str) -> Option<String> {
 fn missing(what: &str, requirement: &Requirement) -> Option<String> {
     requirement.required.then(|| match &requirement.regex {
         Some(_) => format!(
-            "lacks the {what} {}, which the template requires: add it, with a value that matches {}",
+            "lacks the {what} {}, which the template requires: add it, with a value that matches {} as a whole",
             requirement.name,
             pattern(requirement)
         ),
@@ -219,8 +240,9 @@ fn missing(what: &str, requirement: &Requirement) -> Option<String> {
     })
 }
 
+/// The pattern as its author wrote it.
 fn pattern(requirement: &Requirement) -> String {
-    format!("/^({})$/", requirement.regex.as_deref().unwrap_or_default())
+    format!("/{}/", requirement.regex.as_deref().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@ use api::{WorkspaceSpec, WorkspaceTemplate, WorkspaceTemplateSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use kube::ResourceExt as _;
 
-use super::{idle, image, labels, limits, mounts, parts, requirements, spec_size, totals};
+use super::{
+    annotations, idle, image, labels, limits, mounts, parts, requirements, spec_size, texts, totals,
+};
 use crate::checks::syntax::object_name;
 use crate::checks::{self, resources};
 use crate::defaults::effective;
@@ -28,11 +30,7 @@ pub use room::advice as template_advice;
 /// workspace is judged with that workspace.
 pub fn template(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
     let mut found: Vec<_> = spec_size(spec).into_iter().collect();
-    found.extend(requirements::of_template(
-        &spec.env_requirements,
-        &spec.label_requirements,
-        &spec.environment_variables,
-    ));
+    found.extend(requirements::of_template(spec));
     if !expand::has_variables(spec) {
         found.extend(values(spec, settings));
         return found;
@@ -51,6 +49,18 @@ pub fn template(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violat
         }
     }
     found
+}
+
+/// That a template names a manager which does not exist.
+pub fn no_manager(name: &str) -> Violation {
+    let rule = "is no WorkspaceManager that exists: workspaces of this template wait until it does";
+    Violation::new("spec.managerRef", name, rule)
+}
+
+/// That a template names an execution profile which exists in no namespace.
+pub fn no_profile(name: &str) -> Violation {
+    let rule = "is no WorkspaceExecutionProfile of any namespace: workspaces of this template wait until their namespace has it";
+    Violation::new("spec.executionProfileRef", name, rule)
 }
 
 static CLEAN: Clean = Clean::new();
@@ -91,7 +101,8 @@ pub(crate) fn unexpanded(raw: &WorkspaceTemplate, faults: Vec<Violation>) -> Opt
 
 /// What is wrong with values that hold no variables any more.
 fn values(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
-    let mut found = images(spec, settings);
+    let mut found = texts::unusable(spec);
+    found.extend(images(spec, settings));
     found.extend(resources_and_bounds(spec));
     if let Some(disk) = &spec.primary_storage {
         found.extend(primary_storage(disk));
@@ -103,6 +114,11 @@ fn values(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
     let volumes = parts::volume_names(&spec.default_volumes, spec.default_shm_size.is_some());
     found.extend(parts::Parts::of_template(spec).faults(spec.pod_security, &volumes, false));
     found.extend(labels::base("spec.baseLabels", &spec.base_labels));
+    found.extend(annotations::base("spec.baseAnnotations", &spec.base_annotations));
+    found.extend(annotations::prefixes(
+        "spec.allowedPodAnnotations",
+        &spec.allowed_pod_annotations,
+    ));
     found.extend(idle::template(spec));
     found.extend(limits::template(spec));
     for (field, name, kind) in [

@@ -96,9 +96,11 @@ async fn the_first_look_puts_everything_in_place_and_the_next_writes_nothing() {
     keeper.pass(now()).await.unwrap();
     assert!(readiness.missing().is_empty());
     let secret: Secret = server.get(Some("sys"), "r-webhook-cert").unwrap();
-    assert_eq!(
-        secret.metadata.labels.unwrap()[api::names::APP_INSTANCE_LABEL],
-        "r"
+    let labels = secret.metadata.labels.unwrap();
+    assert_eq!(labels[api::names::APP_COMPONENT_LABEL], "webhook");
+    assert!(
+        !labels.contains_key(api::names::APP_INSTANCE_LABEL),
+        "Argo CD deletes what carries it and is not in Git"
     );
     let data = stored(&server);
     assert_eq!(trusted(&server), [renewal::bundle(&data), renewal::bundle(&data)]);

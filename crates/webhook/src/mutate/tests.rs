@@ -9,8 +9,17 @@ fn patched(old: Option<&Value>, new: &Value) -> Value {
     patched_seeing(None, old, new).0
 }
 
-/// The same where the template of that UID is there; and what is said.
+/// The same where the template of that UID is there; and what is said. Without the note of who changed it last, which `updater.rs` tests.
 fn patched_seeing(template_uid: Option<&str>, old: Option<&Value>, new: &Value) -> (Value, Vec<String>) {
+    let (mut object, said) = patched_whole(template_uid, old, new);
+    let annotations = object.pointer_mut("/metadata/annotations");
+    if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
+        annotations.remove(LAST_UPDATED_BY);
+    }
+    (object, said)
+}
+
+fn patched_whole(template_uid: Option<&str>, old: Option<&Value>, new: &Value) -> (Value, Vec<String>) {
     let request = match old {
         None => create("alice", new),
         Some(old) => update("bob", old, new),
@@ -43,6 +52,24 @@ fn creation_records_who_asks_and_sets_the_finalizer() {
             "annotations": {"a": "b", CREATED_BY: "alice"}, "finalizers": ["f", CLEANUP_FINALIZER]
         }})
     );
+}
+
+#[test]
+fn who_changes_a_workspace_is_noted_whatever_they_say_themselves() {
+    let last = |object: &Value| object["metadata"]["annotations"][LAST_UPDATED_BY].clone();
+    let (made, _) = patched_whole(None, None, &json!({"metadata": {}, "spec": {}}));
+    assert_eq!(last(&made), "alice");
+    let mut changed = made.clone();
+    changed["spec"]["port"] = json!(9999);
+    changed["metadata"]["annotations"][LAST_UPDATED_BY] = json!("carol");
+    let (changed, said) = patched_whole(None, Some(&made), &changed);
+    assert_eq!(last(&changed), "bob", "the request is bob's");
+    assert!(
+        said[0].contains(LAST_UPDATED_BY) && said[0].contains("\"bob\""),
+        "{said:?}"
+    );
+    let (again, _) = patched_whole(None, Some(&made), &json!({"metadata": {}, "spec": {}}));
+    assert_eq!(last(&again), "alice", "the manifest once more, in whole");
 }
 
 #[test]

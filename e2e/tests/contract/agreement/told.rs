@@ -284,6 +284,15 @@ fn of_workspaces() -> Fields {
         ),
         ("nodeSelector", vec![json!({"pool": "a"}), json!({"a b": "c"})]),
         (
+            "podAnnotations",
+            vec![
+                json!({"team.org/a": "b"}),
+                json!({"other.org/a": "b"}),
+                json!({"node.k8s.io/a": "b"}),
+                json!({"team.org/a": "\0"}),
+            ],
+        ),
+        (
             "tolerations",
             vec![
                 json!([{"operator": "Exists"}]),
@@ -326,6 +335,7 @@ async fn what_the_webhook_would_say_of_a_workspace_is_what_its_status_says() -> 
         "defaultResources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
         "resourceBounds": {"cpu": {"max": "1"}, "memory": {"max": "1Gi"}, "gpu": {"max": "0"}},
         "primaryStorage": {"defaultSize": "1Gi", "maxSize": "2Gi"},
+        "allowedPodAnnotations": ["team.org/"],
         "idleShutdownOverrides": {"allow": true, "minIdleTimeoutInMinutes": 10, "maxIdleTimeoutInMinutes": 60},
     });
     template::make(&scratch, &bounds).await?;

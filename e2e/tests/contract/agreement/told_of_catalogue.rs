@@ -92,6 +92,18 @@ fn of_templates() -> Fields {
             ],
         ),
         (
+            "baseAnnotations",
+            vec![
+                json!([{"name": "team.org/a", "value": "{workspace.name} b"}]),
+                json!([{"name": "node.k8s.io/a", "value": "b"}]),
+                json!([{"name": "a", "value": "\0"}]),
+            ],
+        ),
+        (
+            "allowedPodAnnotations",
+            vec![json!(["team.org/"]), json!(["kubernetes.io/"]), json!(["a b"])],
+        ),
+        (
             "defaultInitContainers",
             vec![
                 seed(&json!({})),

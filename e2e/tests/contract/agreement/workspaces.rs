@@ -22,6 +22,7 @@ async fn workspaces_are_judged_alike_by_definition_and_webhook() -> anyhow::Resu
             ("port", vec![json!(1023), json!(1024), json!(65535), json!(65536)]),
             ("shmSize", vec![json!("64Mi"), json!("-1"), json!("64 MB")]),
             ("image", vec![json!("a:1")]),
+            ("podAnnotations", vec![json!({}), json!({"a.org/b": "c"})]),
         ]);
         spec["displayName"] = json!("Agreement");
         if chance.below(2) == 0 {

@@ -114,6 +114,15 @@ fn workspace_fields() -> Vec<Field> {
             vec![json!({"privileged": true})],
         ),
         (
+            "podAnnotations",
+            // Nothing allows them where there is no template.
+            vec![],
+            vec![
+                json!({"x.org/team": "ml"}),
+                json!({"y.org/team": "ml", "node.k8s.io/x": "y", "a b": "c"}),
+            ],
+        ),
+        (
             "variables",
             vec![json!({"course": "ml", "a.b": "{x}"})],
             vec![json!({"workspace.name": "x"}), json!({"course": "a b"})],
@@ -208,6 +217,17 @@ fn template_fields() -> Vec<Field> {
             vec![json!([{"name": "of", "value": "{workspace.name}"}])],
             vec![json!([{"name": "course", "value": "{course}"}])],
         ),
+        (
+            "baseAnnotations",
+            vec![json!([{"name": "x.org/of", "value": "{workspace.name} {owner.name}"}])],
+            vec![json!([{"name": "{course}", "value": "\u{0}"}])],
+        ),
+        (
+            "allowedPodAnnotations",
+            vec![json!(["x.org/"])],
+            vec![json!(["kubernetes.io/"])],
+        ),
+        ("appType", vec![json!("jupyterlab")], vec![]),
         ("defaultPort", vec![json!(8080)], vec![json!(1)]),
         ("defaultShmSize", vec![json!("128Mi")], vec![json!("1Ti")]),
         (

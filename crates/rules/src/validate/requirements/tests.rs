@@ -46,7 +46,7 @@ fn the_whole_value_must_match() {
     assert_eq!(
         given(team(), json!([{"name": "TEAM", "value": "ml1"}])),
         [
-            r#"spec.env[0].value: "ml1" does not match /^([a-z]+|x1)$/, as the template requires: choose another value"#
+            r#"spec.env[0].value: "ml1" is the value of TEAM and does not match /[a-z]+|x1/ as a whole, which the template requires: choose another value"#
         ]
     );
 }
@@ -56,7 +56,7 @@ fn what_is_required_must_be_there_and_what_is_not_may_be_absent() {
     assert_eq!(
         given(requirement("TEAM", true, Some("a")), json!([])),
         [
-            "spec.env: lacks the variable TEAM, which the template requires: add it, with a value that matches /^(a)$/"
+            "spec.env: lacks the variable TEAM, which the template requires: add it, with a value that matches /a/ as a whole"
         ]
     );
     assert_eq!(given(requirement("TEAM", false, Some("a")), json!([])), [""; 0]);
@@ -122,7 +122,7 @@ fn labels_are_required_and_matched_by_key() {
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
             .collect();
-        labels(&requirements, &map)
+        labels(&requirements, &map, &[])
             .iter()
             .map(ToString::to_string)
             .collect::<Vec<_>>()
@@ -134,19 +134,58 @@ fn labels_are_required_and_matched_by_key() {
     assert!(labels_of(&[])[0].contains("lacks the label example.org/cost"));
 }
 
+fn label(name: &str, value: &str) -> Label {
+    Label {
+        name: name.to_owned(),
+        value: value.to_owned(),
+    }
+}
+
+#[test]
+fn a_template_s_own_labels_satisfy_what_it_requires_and_a_workspace_s_win() {
+    let requirements = [requirement("tier", true, Some("gold|iron"))];
+    let said = |own: &[(&str, &str)], base: &[Label]| {
+        let own = own
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        let found = labels(&requirements, &own, base);
+        found.first().map(ToString::to_string)
+    };
+    assert_eq!(said(&[], &[label("tier", "gold")]), None);
+    assert_eq!(said(&[("tier", "iron")], &[label("tier", "lead")]), None);
+    assert!(said(&[("tier", "lead")], &[label("tier", "gold")]).is_some());
+    let expanded = said(&[], &[label("tier", "lead")]).unwrap();
+    assert!(
+        expanded.starts_with(
+            r#"metadata.labels[tier]: "lead" is the template's value (spec.baseLabels) and does not match"#
+        ),
+        "{expanded}"
+    );
+}
+
 #[test]
 fn bad_patterns_and_bad_names_are_the_template_s_own_fault() {
-    let found = of_template(
-        &[
+    let found = of_template(&WorkspaceTemplateSpec {
+        env_requirements: vec![
             requirement("A", false, Some("(")),
             requirement("B", false, Some("a)|(b")),
             requirement("C", false, Some(&format!("({}{{1000}}){{1000}}", "\\pL"))),
             requirement("D=", false, Some("(?=x)")),
             requirement("E", false, Some("x")),
         ],
-        &[requirement("-x", true, None)],
-        &variables(json!([{"name": "E", "value": "xx"}, {"name": "A", "value": "1"}])),
-    );
+        label_requirements: vec![
+            requirement("-x", true, None),
+            requirement("tier", false, Some("gold")),
+        ],
+        environment_variables: variables(json!([{"name": "E", "value": "xx"}, {"name": "A", "value": "1"}])),
+        base_labels: vec![
+            label("tier", "{course}"),
+            label("tier", "lead"),
+            label("-y", "gold"),
+        ],
+        ..WorkspaceTemplateSpec::default()
+    });
     let fields: Vec<_> = found.iter().map(|it| it.field.as_str()).collect();
     assert_eq!(
         fields,
@@ -158,6 +197,7 @@ fn bad_patterns_and_bad_names_are_the_template_s_own_fault() {
             "spec.envRequirements[3].regex",
             "spec.labelRequirements[0].name",
             "spec.environmentVariables[0].value",
+            "spec.baseLabels[1].value",
         ]
     );
     assert!(found.iter().all(|it| !it.message.contains('\n')), "{found:?}");

@@ -1,0 +1,291 @@
+//! Annotations of pods -> what Kubernetes, we or the template do not take (pure).
+
+use std::collections::BTreeMap;
+
+use api::names::RESERVED_PREFIX;
+use api::template::Annotation;
+use api::{WorkspaceSpec, WorkspaceTemplateSpec};
+
+use super::Author;
+use crate::checks::syntax::is_qualified_name;
+use crate::violation::Violation;
+
+/// Where the workspace sets them.
+const GIVEN: &str = "spec.podAnnotations";
+/// Domains of the keys by which the cluster's own controllers are directed, and security was in the past.
+const OF_THE_CLUSTER: [&str; 2] = ["kubernetes.io", "k8s.io"];
+/// The exceptions, for administrators: they keep a pod on its node, or bound its traffic.
+const FOR_ADMINISTRATORS: [&str; 4] = [
+    "cluster-autoscaler.kubernetes.io/safe-to-evict",
+    "descheduler.alpha.kubernetes.io/prefer-no-eviction",
+    "kubernetes.io/ingress-bandwidth",
+    "kubernetes.io/egress-bandwidth",
+];
+/// Longest value. Kubernetes bounds the sum.
+const MAX_VALUE: usize = 4096;
+
+/// Annotations of the pod as a template lists them.
+pub(super) fn base(path: &str, annotations: &[Annotation]) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (index, Annotation { name, value }) in annotations.iter().enumerate() {
+        let field = format!("{path}[{index}].name");
+        found.extend(key(&field, name, Author::Administrator));
+        if annotations[..index].iter().any(|other| other.name == *name) {
+            found.push(Violation::new(field, name, "is set twice: leave one out"));
+        }
+        // A variable may have made it longer than the schema lets it be written.
+        let length = value.chars().count();
+        if length > MAX_VALUE {
+            let rule = format!("has {length} characters, more than the maximum {MAX_VALUE}: shorten it");
+            found.push(Violation::new(format!("{path}[{index}].value"), value, rule));
+        }
+    }
+    found
+}
+
+/// Prefixes of keys that a template leaves to workspaces.
+pub(super) fn prefixes(path: &str, prefixes: &[String]) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (index, prefix) in prefixes.iter().enumerate() {
+        // What a key may go on with.
+        let begins_a_key = is_qualified_name(&format!("{prefix}a"));
+        let rule = if is_ours(prefix) {
+            "is reserved for the operator: leave it out".to_owned()
+        } else if is_of_the_cluster(prefix) {
+            format!(
+                "begins keys that no workspace may set ({}): leave it out",
+                domains()
+            )
+        } else if begins_a_key {
+            continue;
+        } else {
+            "does not begin any annotation's key: write a key or its beginning, such as prometheus.io/"
+                .to_owned()
+        };
+        found.push(Violation::new(format!("{path}[{index}]"), prefix, rule));
+    }
+    found
+}
+
+/// Annotations that the workspace sets, by themselves.
+pub(super) fn given(annotations: &BTreeMap<String, String>) -> Vec<Violation> {
+    annotations
+        .keys()
+        .filter_map(|name| key(&field(name), name, Author::Workspace))
+        .collect()
+}
+
+/// That a workspace sets annotations and names no template that could allow them.
+pub(super) fn without_template(given: &WorkspaceSpec) -> Option<Violation> {
+    let is_refused = given.template_ref.is_none() && !given.pod_annotations.is_empty();
+    let rule = "needs a template that allows it (allowedPodAnnotations): name one in spec.templateRef, or leave it out";
+    is_refused.then(|| Violation::new(GIVEN, "", rule))
+}
+
+/// Annotations that the workspace sets and its template does not allow. Writing down what it says anyway is no choice of one's own.
+pub(super) fn within(given: &WorkspaceSpec, template: &WorkspaceTemplateSpec) -> Vec<Violation> {
+    let allowed = &template.allowed_pod_annotations;
+    let is_allowed = |name: &str| allowed.iter().any(|prefix| name.starts_with(prefix.as_str()));
+    let is_theirs = |name: &str, value: &str| {
+        let mut base = template.base_annotations.iter();
+        base.any(|it| it.name == name && it.value == value)
+    };
+    let remedy = if allowed.is_empty() {
+        "which allows none: leave it out".to_owned()
+    } else {
+        format!(
+            "which allows keys that begin with {}: choose another key, or leave it out",
+            allowed.join(", ")
+        )
+    };
+    let refused = given
+        .pod_annotations
+        .iter()
+        // What is refused by itself is said once.
+        .filter(|(name, _)| key("", name, Author::Workspace).is_none())
+        .filter(|(name, value)| !is_allowed(name) && !is_theirs(name, value));
+    refused
+        .map(|(name, value)| {
+            let rule = format!("has a key that is not in the template's allowedPodAnnotations, {remedy}");
+            Violation::new(field(name), value, rule)
+        })
+        .collect()
+}
+
+fn field(name: &str) -> String {
+    format!("{GIVEN}[{}]", name.escape_debug())
+}
+
+fn key(field: &str, name: &str, author: Author) -> Option<Violation> {
+    let is_exception = author == Author::Administrator && FOR_ADMINISTRATORS.contains(&name);
+    let rule = if is_ours(name) {
+        "is set by the operator: choose another key".to_owned()
+    } else if is_of_the_cluster(name) && !is_exception {
+        let exceptions = match author {
+            Author::Workspace => String::new(),
+            Author::Administrator => format!(", or one of {}", FOR_ADMINISTRATORS.join(", ")),
+        };
+        format!(
+            "directs the cluster's own controllers ({}): choose another key{exceptions}",
+            domains()
+        )
+    } else if is_qualified_name(name) {
+        return None;
+    } else {
+        "is no annotation's key: use at most 63 letters, digits, '-', '_' and '.', if need be behind a domain and '/'"
+            .to_owned()
+    };
+    Some(Violation::new(field, name, rule))
+}
+
+fn is_ours(name: &str) -> bool {
+    name.starts_with(RESERVED_PREFIX)
+}
+
+fn is_of_the_cluster(name: &str) -> bool {
+    let domain = name
+        .split_once('/')
+        .map(|(domain, _)| domain.to_ascii_lowercase());
+    domain.is_some_and(|domain| {
+        OF_THE_CLUSTER
+            .iter()
+            .any(|theirs| domain == *theirs || domain.ends_with(&format!(".{theirs}")))
+    })
+}
+
+fn domains() -> String {
+    format!("{} and below", OF_THE_CLUSTER.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn said(found: Vec<Violation>) -> Vec<String> {
+        found.iter().map(ToString::to_string).collect()
+    }
+
+    fn spec(annotations: Value) -> WorkspaceSpec {
+        serde_json::from_value(json!({"displayName": "d", "templateRef": "t", "podAnnotations": annotations}))
+            .unwrap()
+    }
+
+    fn template(fields: Value) -> WorkspaceTemplateSpec {
+        let mut spec = json!({"displayName": "t", "defaultImage": "uv"});
+        for (key, value) in fields.as_object().unwrap() {
+            spec[key] = value.clone();
+        }
+        serde_json::from_value(spec).unwrap()
+    }
+
+    #[test]
+    fn keys_of_ours_and_of_the_cluster_s_controllers_are_nobody_s() {
+        for (key, expected) in [
+            ("workspaces.jupyter.org/created-by", "is set by the operator"),
+            (
+                "seccomp.security.alpha.kubernetes.io/pod",
+                "directs the cluster's own controllers",
+            ),
+            (
+                "container.apparmor.security.beta.kubernetes.io/workspace",
+                "directs the cluster's own controllers",
+            ),
+            (
+                "deployment.kubernetes.io/revision",
+                "directs the cluster's own controllers",
+            ),
+            ("node.k8s.io/x", "directs the cluster's own controllers"),
+            ("KUBERNETES.io/egress", "directs the cluster's own controllers"),
+            ("a b", "is no annotation's key"),
+            ("x/", "is no annotation's key"),
+        ] {
+            let by_workspace = said(given(&[(key.to_owned(), String::new())].into()));
+            assert!(
+                by_workspace.len() == 1 && by_workspace[0].contains(expected),
+                "{by_workspace:?}"
+            );
+            let annotation = Annotation {
+                name: key.to_owned(),
+                value: String::new(),
+            };
+            let by_template = said(base("spec.baseAnnotations", &[annotation]));
+            assert!(
+                by_template.len() == 1 && by_template[0].contains(expected),
+                "{by_template:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_administrator_keeps_pods_from_autoscalers_and_nobody_else_does() {
+        for key in FOR_ADMINISTRATORS {
+            let annotation = Annotation {
+                name: key.to_owned(),
+                value: "false".to_owned(),
+            };
+            assert_eq!(said(base("b", &[annotation])), [""; 0]);
+            assert_eq!(given(&[(key.to_owned(), "false".to_owned())].into()).len(), 1);
+        }
+        let karpenter = BTreeMap::from([("karpenter.sh/do-not-disrupt".to_owned(), "true".to_owned())]);
+        assert_eq!(given(&karpenter), []);
+    }
+
+    #[test]
+    fn a_workspace_sets_what_begins_with_an_allowed_prefix() {
+        let theirs = template(json!({
+            "allowedPodAnnotations": ["prometheus.io/", "team"],
+            "baseAnnotations": [{"name": "x.org/a", "value": "1"}],
+        }));
+        let fine = json!({"prometheus.io/scrape": "true", "team": "ml", "x.org/a": "1"});
+        assert_eq!(said(within(&spec(fine), &theirs)), [""; 0]);
+        assert_eq!(
+            said(within(&spec(json!({"x.org/a": "2"})), &theirs)),
+            [
+                r#"spec.podAnnotations[x.org/a]: "2" has a key that is not in the template's allowedPodAnnotations, which allows keys that begin with prometheus.io/, team: choose another key, or leave it out"#
+            ]
+        );
+        let none = said(within(&spec(json!({"x.org/a": "2"})), &template(json!({}))));
+        assert!(none[0].ends_with("which allows none: leave it out"), "{none:?}");
+    }
+
+    #[test]
+    fn without_a_template_nothing_allows_annotations() {
+        let mut free = spec(json!({"x.org/a": "1"}));
+        assert_eq!(without_template(&free), None, "its template may come later");
+        free.template_ref = None;
+        assert!(without_template(&free).is_some());
+        free.pod_annotations.clear();
+        assert_eq!(without_template(&free), None);
+    }
+
+    #[test]
+    fn a_prefix_begins_keys_that_a_workspace_may_have() {
+        let prefix = |text: &str| said(prefixes("p", &[text.to_owned()]));
+        for fine in ["prometheus.io/", "prometheus.io/scrape", "team", "x.org/a-"] {
+            assert_eq!(prefix(fine), [""; 0], "{fine}");
+        }
+        for wrong in [
+            "kubernetes.io/",
+            "x.k8s.io/a",
+            "workspaces.jupyter.org/",
+            "a/b/",
+            "-a",
+            "a b",
+        ] {
+            assert_eq!(prefix(wrong).len(), 1, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_key_stands_once_and_a_value_stays_short() {
+        let annotation = |value: String| Annotation {
+            name: "a".to_owned(),
+            value,
+        };
+        let found = base("b", &[annotation(String::new()), annotation("x".repeat(4097))]);
+        let fields: Vec<_> = found.into_iter().map(|it| it.field).collect();
+        assert_eq!(fields, ["b[1].name", "b[1].value"]);
+    }
+}

@@ -1,0 +1,123 @@
+//! Annotations of pods, and who changed a workspace last.
+
+use api::{Workspace, WorkspaceTemplate, names};
+use e2e::{
+    cluster::{self, Scratch},
+    template, workspace,
+};
+use kube::{
+    Api, ResourceExt as _,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use crate::rules::{alice, judged};
+
+#[tokio::test]
+async fn a_workspace_sets_annotations_that_its_template_allows_and_none_that_direct_the_cluster()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("annotated", &["alice"]).await?;
+    let rest = json!({"defaultImage": "uv", "allowedPodAnnotations": ["example.org/", "kubernetes"]});
+    template::make(&scratch, &rest).await?;
+    let with = |key: &str| json!({"podAnnotations": {key: "x"}});
+    let own = "directs the cluster's own controllers";
+    judged(
+        &scratch,
+        [
+            (with("example.org/team"), vec![]),
+            (
+                with("example.com/team"),
+                vec![
+                    "spec.podAnnotations[example.com/team]",
+                    "allows keys that begin with example.org/",
+                ],
+            ),
+            (with("kubernetes.io/egress-bandwidth"), vec![own]),
+            (with("cluster-autoscaler.kubernetes.io/safe-to-evict"), vec![own]),
+            (
+                with("container.apparmor.security.beta.kubernetes.io/workspace"),
+                vec![own],
+            ),
+            (with(names::CREATED_BY), vec!["is set by the operator"]),
+            (
+                json!({"templateRef": null, "podAnnotations": {"example.org/team": "x"}}),
+                vec!["podAnnotations need a template that allows them"],
+            ),
+        ],
+    )
+    .await?;
+    template::finish(scratch).await
+}
+
+#[tokio::test]
+async fn a_template_s_annotations_keep_autoscalers_away_and_weaken_no_security() -> anyhow::Result<()> {
+    let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let made = |rest: Value| {
+        let (templates, dry) = (templates.clone(), dry.clone());
+        async move {
+            let mut spec = rest;
+            spec["displayName"] = json!("T");
+            spec["defaultImage"] = json!("uv");
+            let template = json!({"metadata": {"name": "e2e-annotations"}, "spec": spec});
+            let made = templates.create(&dry, &serde_json::from_value(template)?).await;
+            anyhow::Ok(made.err().map(|error| error.to_string()).unwrap_or_default())
+        }
+    };
+    let base = |key: &str| json!({"baseAnnotations": [{"name": key, "value": "false"}]});
+    assert_eq!(
+        made(base("cluster-autoscaler.kubernetes.io/safe-to-evict")).await?,
+        ""
+    );
+    assert_eq!(made(base("karpenter.sh/do-not-disrupt")).await?, "");
+    for (rest, field) in [
+        (
+            base("seccomp.security.alpha.kubernetes.io/pod"),
+            "spec.baseAnnotations[0].name",
+        ),
+        (base(names::CREATED_BY), "spec.baseAnnotations[0].name"),
+        (
+            json!({"allowedPodAnnotations": ["kubernetes.io/"]}),
+            "spec.allowedPodAnnotations[0]",
+        ),
+    ] {
+        let refusal = made(rest).await?;
+        assert!(refusal.contains(field), "{refusal}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_changed_a_workspace_last_is_noted_and_nobody_notes_another() -> anyhow::Result<()> {
+    let scratch = Scratch::new("updaters", &["alice"]).await?;
+    let hers = alice(&scratch).await?;
+    let mut made = workspace::echo("lab")?;
+    made.spec.desired_status = api::workspace::DesiredStatus::Stopped;
+    made.annotations_mut()
+        .insert(names::LAST_UPDATED_BY.to_owned(), "mallory".to_owned());
+    hers.create(&PostParams::default(), &made).await?;
+    let last = async || -> anyhow::Result<String> {
+        let now = hers.get("lab").await?;
+        Ok(now
+            .annotations()
+            .get(names::LAST_UPDATED_BY)
+            .cloned()
+            .unwrap_or_default())
+    };
+    let own = hers.get("lab").await?.annotations()[names::CREATED_BY].clone();
+    assert_eq!(last().await?, own);
+
+    let carol = cluster::acting_as("carol", &["system:masters"]).await?;
+    let hers_too: Api<Workspace> = Api::namespaced(carol, &scratch.namespace);
+    let patch = |value: Value| Patch::Merge(json!({"metadata": value}));
+    let forged = patch(json!({"annotations": {names::LAST_UPDATED_BY: "mallory"}}));
+    hers_too.patch("lab", &PatchParams::default(), &forged).await?;
+    assert_eq!(last().await?, own, "nothing else changed");
+    let labelled = patch(json!({"labels": {"a": "b"}}));
+    hers_too.patch("lab", &PatchParams::default(), &labelled).await?;
+    assert_eq!(last().await?, "carol");
+    scratch.finish().await
+}

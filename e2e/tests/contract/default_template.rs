@@ -1,0 +1,49 @@
+//! Workspaces that name no template, where a namespace has a default one. One for the whole cluster would be every test's.
+
+use api::{Workspace, names};
+use e2e::{
+    Environment,
+    cluster::{self, Scratch},
+    command::kubectl,
+    template,
+};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, ResourceExt as _,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+
+use crate::rules::alice;
+
+#[tokio::test]
+async fn a_name_alone_makes_a_workspace_of_the_namespace_s_default_template() -> anyhow::Result<()> {
+    let scratch = Scratch::new("default-of", &["alice"]).await?;
+    let image = &Environment::get()?.images.echo;
+    template::make(&scratch, &json!({"defaultImage": image, "appType": "jupyterlab"})).await?;
+    let namespaces = Api::<Namespace>::all(cluster::admin().await?);
+    let says = json!({"metadata": {"annotations": {names::DEFAULT_TEMPLATE: scratch.namespace}}});
+    namespaces
+        .patch(&scratch.namespace, &PatchParams::default(), &Patch::Merge(says))
+        .await?;
+
+    let arguments = ["create", "workspace", "lab", "-n", &scratch.namespace];
+    let outcome = kubectl("alice", &arguments).await?;
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    let workspaces = alice(&scratch).await?;
+    let made: Workspace = workspaces.get("lab").await?;
+    assert_eq!(
+        made.spec.template_ref.as_deref(),
+        Some(scratch.namespace.as_str())
+    );
+    assert!(made.annotations().contains_key(names::VOUCHED_TEMPLATE));
+
+    // Its manifest, which names no template, once more.
+    let mut again = Workspace::new("lab", made.spec.clone());
+    again.spec.template_ref = None;
+    again.spec.display_name = "Again".to_owned();
+    let apply = PatchParams::apply("e2e-default").force();
+    let kept = workspaces.patch("lab", &apply, &Patch::Apply(&again)).await?;
+    assert_eq!(kept.spec.template_ref, made.spec.template_ref);
+    template::finish(scratch).await
+}
