@@ -95,7 +95,7 @@ pub async fn sweep(context: &Context, sweeps: &mut Sweeps) -> Option<Duration> {
 /// What the caches show.
 struct Survey {
     workspaces: Vec<Arc<Workspace>>,
-    templates: Vec<Arc<api::WorkspaceTemplate>>,
+    templates: Vec<Arc<WorkspaceTemplate>>,
     managers: Vec<Arc<api::WorkspaceManager>>,
     objects: Vec<(Subject, Option<Verdict>)>,
 }
