@@ -46,12 +46,14 @@ async fn strangers_get_401_for_fetches_and_are_sent_to_sign_in_for_pages() -> an
         "jupyter-k8s/ready",
         "api%2fstatus",
         "api/status/..%2fx",
-        "_workspace/",
     ] {
         let probe = nobody.request(Method::GET, &format!("{url}{path}"));
         let answer = probe.header(header::USER_AGENT, "kube-probe/1.36").send().await?;
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{path}");
     }
+    // The gateway's own folder is no pod's, for anybody.
+    let own = nobody.request(Method::GET, &format!("{url}_workspace/")).send().await?;
+    assert_eq!(own.status(), StatusCode::NOT_FOUND);
 
     let page = nobody.open(&url).await?;
     assert_eq!(page.status(), StatusCode::FOUND);
