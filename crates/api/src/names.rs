@@ -34,6 +34,8 @@ pub const DEFAULT_TEMPLATE_LABEL: &str = "workspaces.jupyter.org/default";
 pub const DEFAULT_TEMPLATE: &str = "workspaces.jupyter.org/default-template";
 /// Annotation on a Deployment: canonical JSON of the inputs that shaped the running pod template.
 pub const STARTED_FROM: &str = "workspaces.jupyter.org/started-from";
+/// Annotation on a Deployment whose pod is refused: when the operator last had it tried again.
+pub const RETRIED_AT: &str = "workspaces.jupyter.org/retried-at";
 /// Annotation: the person who last pressed "start" on the gateway's page.
 pub const STARTED_BY: &str = "workspaces.jupyter.org/started-by";
 /// Annotation on a Workspace: which rule stopped it, when, and which run that ended. Written by the operator together with

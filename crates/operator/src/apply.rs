@@ -6,10 +6,12 @@
 mod account;
 mod borrow;
 mod disk;
+mod retry;
+mod scale;
 mod told;
 mod writes;
 
-use std::{fmt::Debug, sync::Arc};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use api::{
     Workspace,
@@ -26,21 +28,20 @@ use kube::{
 };
 use rules::ValidWorkspace;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::json;
 
 pub(crate) use self::writes::unchecked;
-pub use self::{borrow::give_back, disk::keep};
+pub use self::{borrow::give_back, disk::keep, retry::Retries};
 use self::{
-    told::Scaler,
+    scale::{scale, scaler},
     writes::{
-        Kind, Outcome, conflict, create, expect, is_conflict, leaving, look, mend, mend_as, renew, write,
+        Kind, Outcome, conflict, create, expect, is_conflict, leaving, look, mend, renew, with_backoff, write,
     },
 };
 use crate::{
     context::Context,
     differ::{self, Child, Mending, Step},
     failure::message_of,
-    finalizer, hands,
+    finalizer,
     intent::Intent,
     plan::{self, Plan},
     publish, random,
@@ -67,6 +68,8 @@ pub struct Applied {
     pub world: World,
     /// What kept a child from being written; the first, if several.
     pub obstacle: Option<Obstacle>,
+    /// When to look again, although nothing changes.
+    pub recheck: Option<Duration>,
 }
 
 impl Applied {
@@ -87,6 +90,7 @@ pub async fn apply(
     let mut applied = Applied {
         world,
         obstacle: None,
+        recheck: None,
     };
     let undone = if told::seems_undone(workspace, intent) {
         let scaler = scaler(context, &applied.world).await?;
@@ -121,7 +125,10 @@ pub async fn apply(
     }
     match intent {
         Intent::Stop => scale(context, 0, &mut applied).await?,
-        Intent::Keep => scale(context, 1, &mut applied).await?,
+        Intent::Keep => {
+            scale(context, 1, &mut applied).await?;
+            applied.recheck = retry::retry(context, &mut applied).await?;
+        }
         Intent::Rest => free(context, workspace, &applied.world).await?,
         Intent::Start | Intent::Await => {}
     }
@@ -129,25 +136,6 @@ pub async fn apply(
         publish::event(context, &applied.world.identity, event).await;
     }
     Ok(applied)
-}
-
-/// Who else scaled the Deployment to no pod. Of what the caches do not keep the API server is asked.
-async fn scaler(context: &Context, world: &World) -> Result<Option<Scaler>, Error> {
-    let Some(found) = world.own_deployment() else {
-        return Ok(None);
-    };
-    if let Some(who) = world.scaled_by() {
-        return Ok(Some(Scaler::Named(who)));
-    }
-    let deployments: Api<Deployment> = Api::namespaced(context.client.clone(), &world.identity.namespace);
-    let now = deployments.get_metadata_opt(&world.identity.child_name()).await;
-    let now = now.map_err(|source| Error {
-        kind: Deployment::KIND,
-        source,
-    })?;
-    let same = now.filter(|now| now.metadata.uid == found.metadata.uid);
-    let is_nobodys = same.is_some_and(|now| hands::is_count_nobodys(&now.metadata));
-    Ok(is_nobodys.then_some(Scaler::Unnamed))
 }
 
 /// When the last pod has gone, the claim that was the home may become another's.
@@ -274,16 +262,21 @@ where
 async fn found<K>(context: &Context, world: &World, planned: &K, live: &Arc<K>) -> Result<Outcome<K>, Error>
 where
     K: Child + Resource<Scope = NamespaceResourceScope> + Kind,
-    K: Skim + DeserializeOwned,
+    K: Skim + Clone + Debug + Serialize + DeserializeOwned,
 {
     match differ::step(&world.identity, planned, live.as_ref()) {
         Step::Keep => Ok(Outcome::Is(Some(live.clone()))),
         Step::Conflict => Ok(Outcome::Blocked(conflict::<K>(&world.identity))),
         Step::Wait => Ok(Outcome::Blocked(leaving::<K>(&world.identity.child_name()))),
-        Step::Write => match planned.mending(live) {
-            Mending::Merge(patch) => mend(context, &world.identity, &patch).await,
-            Mending::Renew(steps) => renew(context, &world.identity, steps).await,
-        },
+        Step::Write => {
+            let write = async {
+                match planned.mending(live) {
+                    Mending::Merge(patch) => mend(context, &world.identity, &patch).await,
+                    Mending::Renew(steps) => renew(context, &world.identity, steps).await,
+                }
+            };
+            with_backoff(context, &world.identity, planned, live, write).await
+        }
     }
 }
 
@@ -377,46 +370,6 @@ fn in_the_way<K: Resource + Kind>(identity: &Identity, live: &K) -> Option<Obsta
         Step::Wait => Some(leaving::<K>(&identity.child_name())),
         Step::Keep | Step::Write => None,
     }
-}
-
-/// Sees to it that the Deployment has so many pods, and our labels and owner, without touching its pod template.
-async fn scale(context: &Context, replicas: i32, applied: &mut Applied) -> Result<(), Error> {
-    let identity = &applied.world.identity;
-    let Some(live) = applied.world.deployment.as_ref() else {
-        return Ok(());
-    };
-    if differ::stance(identity, &live.metadata) != Step::Keep {
-        return Ok(());
-    }
-    let mut scale = plan::scale(identity, &context.site, replicas);
-    let is_marked = differ::meta_covers(&live.metadata, &scale.metadata);
-    if applied.world.wanted_pods() == replicas && is_marked {
-        return Ok(());
-    }
-    // Nothing but the count differs, and a patch costs the API server less than an apply.
-    let end = (replicas == 0 && is_marked)
-        .then(|| json!({"metadata": {"uid": live.metadata.uid}, "spec": {"replicas": replicas}}));
-    if replicas == 0 {
-        scale.metadata.uid.clone_from(&live.metadata.uid);
-    } else {
-        // It must not bring back a pod that has been told to end meanwhile.
-        expect(&mut scale.metadata, Some(&live.metadata));
-    }
-    let (identity, before) = (identity.clone(), applied.world.wanted_pods());
-    let outcome = match end {
-        Some(end) => mend_as::<Deployment>(context, &identity, names::OPERATOR_SCALE, &end).await?,
-        None => write::<Deployment>(context, &identity, names::OPERATOR_SCALE, &scale).await?,
-    };
-    if replicas == 0
-        && let Outcome::Is(Some(ended)) = &outcome
-    {
-        context.memory.ended(&identity.key(), ended);
-    }
-    deployed(context, outcome, applied);
-    if before > 1 {
-        publish::event(context, &identity, told::corrected(&identity, before, replicas)).await;
-    }
-    Ok(())
 }
 
 fn deployed(context: &Context, outcome: Outcome<Deployment>, applied: &mut Applied) {

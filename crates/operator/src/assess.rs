@@ -16,13 +16,14 @@ use std::time::Duration;
 use api::{
     Workspace, WorkspaceStatus,
     condition::{self, AVAILABLE, DEGRADED, reason},
+    names::APPLICATION_CONTAINER,
     workspace::{ContainerCounts, DesiredStatus, Endpoint, Resolved},
 };
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use kube::{ResourceExt, runtime::events::Event};
 use rules::ValidWorkspace;
 
+pub(crate) use self::evidence::is_kept_apart;
 pub use self::rare::{farewell, unreadable};
 use self::{
     evidence::{Evidence, Judging},
@@ -33,7 +34,7 @@ use crate::{
     record,
     references::Rejected,
     trouble::{Obstacle, Trouble},
-    world::{PORT_NAME, World},
+    world::{PORT_NAME, World, is_ready},
 };
 
 /// Causes that the kubelet words in more than one way.
@@ -202,7 +203,10 @@ fn endpoint(facts: &Facts<'_>) -> Option<Endpoint> {
     if !is_ready(pod) {
         return None;
     }
-    let mut ports = pod.spec.as_ref()?.containers.first()?.ports.iter().flatten();
+    // Injectors put containers of theirs before it.
+    let mut containers = pod.spec.as_ref()?.containers.iter();
+    let application = containers.find(|container| container.name == APPLICATION_CONTAINER)?;
+    let mut ports = application.ports.iter().flatten();
     let port = ports
         .find(|port| port.name.as_deref() == Some(PORT_NAME))?
         .container_port;
@@ -211,13 +215,6 @@ fn endpoint(facts: &Facts<'_>) -> Option<Endpoint> {
         pod_ip: status.pod_ip.clone()?,
         port,
     })
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| &status.conditions);
-    conditions
-        .flatten()
-        .any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 fn own_service_name(world: &World) -> Option<String> {
@@ -280,6 +277,7 @@ fn evidence(facts: &Facts<'_>, stand: Stand, before: &WorkspaceStatus) -> Eviden
             .unwrap_or(facts.grace),
         unavailable_since: unavailable.map(|it| it.last_transition_time.0),
         profile: valid.and_then(|valid| valid.profile.as_ref()),
+        separated: is_separated(valid),
     };
     match stand {
         Stand::Starting => evidence::of_start(facts.world, judging),
@@ -287,6 +285,12 @@ fn evidence(facts: &Facts<'_>, stand: Stand, before: &WorkspaceStatus) -> Eviden
         Stand::Stopping => evidence::of_end(facts.world, facts.now),
         Stand::Stopped | Stand::Invalid => Evidence::default(),
     }
+}
+
+/// Whether the workspace itself asks to be kept off other pods.
+fn is_separated(valid: Option<&ValidWorkspace>) -> bool {
+    let affinity = valid.and_then(|valid| valid.pod.affinity.as_ref());
+    affinity.is_some_and(|affinity| affinity.pod_anti_affinity.is_some())
 }
 
 /// What was told to be wrong with the run that is on.

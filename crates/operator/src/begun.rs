@@ -12,7 +12,7 @@ use crate::world::World;
 
 /// Whether a container of the run that is on has ever started. Its pod may be gone since: then only the status tells.
 pub fn has_begun(before: Option<&WorkspaceStatus>, world: &World) -> bool {
-    remembered(before, world).is_some() || world.pods_of_run().any(has_run)
+    remembered(before, world).is_some() || world.pods_of_run().any(|pod| has_run(world, pod))
 }
 
 /// When the run that is on began, as far as it was told.
@@ -24,21 +24,20 @@ pub fn remembered<'a>(before: Option<&'a WorkspaceStatus>, world: &World) -> Opt
 
 /// When the first container of the run that is on started, as far as its pods tell.
 pub fn first_start(world: &World) -> Option<Time> {
-    let begun = world.pods_of_run().filter(|pod| has_run(pod));
+    let begun = world.pods_of_run().filter(|pod| has_run(world, pod));
     // A pod that says that it runs, and not since when, is no younger than this.
     begun
         .filter_map(|pod| {
-            let told = containers(pod).filter_map(started).min();
+            let told = containers(world, pod).filter_map(started).min();
             told.or_else(|| pod.metadata.creation_timestamp.clone())
         })
         .min()
 }
 
-/// Whether a container of the pod has ever started.
-pub fn has_run(pod: &Pod) -> bool {
-    let mut containers = containers(pod).peekable();
-    if containers.peek().is_some() {
-        return containers.any(ran);
+/// Whether a container of the workspace has ever started in the pod.
+pub fn has_run(world: &World, pod: &Pod) -> bool {
+    if statuses(pod).next().is_some() {
+        return containers(world, pod).any(ran);
     }
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Running" | "Succeeded"))
@@ -58,7 +57,21 @@ fn began(end: &ContainerStateTerminated) -> bool {
     end.started_at.as_ref().is_none_or(|time| time.0.as_second() > 0)
 }
 
-fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+/// Statuses of the containers that the Deployment names. Injectors add others to the pod, which start before them.
+fn containers<'a>(world: &'a World, pod: &'a Pod) -> impl Iterator<Item = &'a ContainerStatus> {
+    let template = world
+        .own_deployment()
+        .and_then(|own| own.spec.as_ref()?.template.spec.as_ref());
+    statuses(pod).filter(move |status| {
+        let mut planned = template.iter().flat_map(|pod| {
+            let init = pod.init_containers.iter().flatten();
+            init.chain(&pod.containers)
+        });
+        planned.any(|container| container.name == status.name)
+    })
+}
+
+fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     let status = pod.status.iter();
     status.flat_map(|status| {
         let init = status.init_container_statuses.iter().flatten();
@@ -149,6 +162,24 @@ mod tests {
         let once = json!({"terminated": {"exitCode": 1, "startedAt": "2026-01-01T00:00:04Z"}});
         let begun = with(&status(&never, &once));
         assert!(has_begun(None, &begun) && first_start(&begun).unwrap().0.as_second() > 0);
+    }
+
+    #[test]
+    fn a_sidecar_that_somebody_else_put_into_the_pod_begins_no_run() {
+        let time = "2026-01-01T00:00:04Z";
+        let of = |name: &str, state: Value| json!({"name": name, "ready": true, "restartCount": 0, "image": "", "imageID": "", "state": state});
+        let waiting = || json!({"waiting": {"reason": "ImagePullBackOff"}});
+        let running = || json!({"running": {"startedAt": time}});
+        let status = |application: Value| {
+            json!({
+                "phase": "Running",
+                "initContainerStatuses": [of("native-sidecar", running())],
+                "containerStatuses": [of("mesh", running()), of("workspace", application)],
+            })
+        };
+        assert!(!has_begun(None, &with(&status(waiting()))));
+        assert_eq!(first_start(&with(&status(waiting()))), None);
+        assert!(has_begun(None, &with(&status(running()))));
     }
 
     #[test]

@@ -27,9 +27,19 @@ const MOST: usize = 64;
 /// Between one question about a namespace and the next: a list costs the API server the same for one workspace as for many, so where
 /// questions follow each other, each waits for company.
 const REST: Duration = Duration::from_millis(150);
+/// Pods that may still use a disk.
+const NOT_ENDED: &str = "status.phase!=Succeeded,status.phase!=Failed";
 
-/// What the API server has of one workspace: replica sets, then pods.
-pub type Found = (Vec<Arc<ReplicaSet>>, Vec<Arc<Pod>>);
+/// What the API server has of one workspace.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Replica sets with the workspace's label.
+    pub sets: Vec<Arc<ReplicaSet>>,
+    /// Pods with the workspace's label.
+    pub pods: Vec<Arc<Pod>>,
+    /// Pods of the namespace that have not ended and carry no workspace's label. Somebody may have taken it off.
+    pub unlabelled: Arc<[Arc<Pod>]>,
+}
 
 /// Collects questions, by namespace.
 #[derive(Debug, Default)]
@@ -52,8 +62,9 @@ struct Question {
 }
 
 impl Census {
-    /// Replica sets and pods with the label of this workspace. Replica sets are read first: a pod that is not in the answer cannot
-    /// come from one that was not yet told to make none.
+    /// Replica sets and pods with the label of this workspace, and pods with none. Replica sets are read first: a pod that is not in the
+    /// answer cannot come from one that was not yet told to make none. Pods without the label are read last: one that loses it meanwhile
+    /// is in one of the two answers.
     ///
     /// # Errors
     /// When the API server could not be asked.
@@ -131,14 +142,15 @@ impl Desk {
             .collect();
         let found = ask(client, namespace, &selector(&names)).await;
         match found {
-            Ok((sets, pods)) => {
-                let (sets, pods) = (by_workspace(sets), by_workspace(pods));
+            Ok(found) => {
+                let (sets, pods) = (by_workspace(found.sets), by_workspace(found.pods));
                 for Question { workspace, answer } in questions {
                     // The same workspace may stand here twice: one who asked may have begun anew.
-                    let found = (
-                        sets.get(&workspace).cloned().unwrap_or_default(),
-                        pods.get(&workspace).cloned().unwrap_or_default(),
-                    );
+                    let found = Found {
+                        sets: sets.get(&workspace).cloned().unwrap_or_default(),
+                        pods: pods.get(&workspace).cloned().unwrap_or_default(),
+                        unlabelled: found.unlabelled.clone(),
+                    };
                     let _ = answer.send(Ok(found));
                 }
             }
@@ -152,17 +164,22 @@ impl Desk {
 }
 
 async fn ask(client: &Client, namespace: &str, selector: &str) -> Result<Found, kube::Error> {
-    let sets = list::<ReplicaSet>(client, namespace, selector).await?;
-    let pods = list::<Pod>(client, namespace, selector).await?;
-    Ok((sets, pods))
+    let labelled = ListParams::default().labels(selector);
+    let others = format!("!{}", names::WORKSPACE_LABEL);
+    let others = ListParams::default().labels(&others).fields(NOT_ENDED);
+    Ok(Found {
+        sets: list(client, namespace, &labelled).await?,
+        pods: list(client, namespace, &labelled).await?,
+        unlabelled: list(client, namespace, &others).await?.into(),
+    })
 }
 
-async fn list<K>(client: &Client, namespace: &str, selector: &str) -> Result<Vec<Arc<K>>, kube::Error>
+async fn list<K>(client: &Client, namespace: &str, params: &ListParams) -> Result<Vec<Arc<K>>, kube::Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Skim + Clone + DeserializeOwned + Debug,
 {
     let api: Api<Guarded<K>> = Api::namespaced(client.clone(), namespace);
-    let found = api.list(&ListParams::default().labels(selector)).await?.items;
+    let found = api.list(params).await?.items;
     // What cannot be read may be a pod that runs.
     found.into_iter().map(Guarded::read).collect()
 }
@@ -225,7 +242,7 @@ mod tests {
         (server, client)
     }
 
-    fn names_of((sets, pods): &Found) -> (Vec<&str>, Vec<&str>) {
+    fn names_of(Found { sets, pods, .. }: &Found) -> (Vec<&str>, Vec<&str>) {
         fn names<K: Resource>(objects: &[Arc<K>]) -> Vec<&str> {
             let names = objects.iter().map(|object| object.meta().name.as_deref());
             names.map(Option::unwrap_or_default).collect()
@@ -245,7 +262,7 @@ mod tests {
             assert_eq!(names_of(&found), (expected.clone(), expected), "{name}");
         }
         // All had asked before the first got its turn.
-        assert_eq!(server.take_calls().len(), 2);
+        assert_eq!(server.take_calls().len(), 3);
         assert!(lock(&census.desks).is_empty(), "nobody waits any more");
     }
 
@@ -263,9 +280,23 @@ mod tests {
             .collect();
         assert_eq!(
             paths,
-            ["replicasets", "pods", "replicasets", "pods"],
+            ["replicasets", "pods", "pods", "replicasets", "pods", "pods"],
             "makers first"
         );
+    }
+
+    #[tokio::test]
+    async fn a_pod_without_the_label_is_shown_to_everybody_who_asks() {
+        let (server, client) = server(&["a", "b"]);
+        server.edit::<Pod>(Some(NAMESPACE), "a", |pod| {
+            pod["metadata"]["labels"] = serde_json::json!({});
+        });
+        let census = Census::default();
+        for (name, labelled) in [("a", 0), ("b", 1)] {
+            let found = census.of(&client, NAMESPACE, name).await.unwrap();
+            assert_eq!((found.pods.len(), found.unlabelled.len()), (labelled, 1));
+            assert_eq!(found.unlabelled[0].metadata.name.as_deref(), Some("a"));
+        }
     }
 
     #[tokio::test]
@@ -276,9 +307,9 @@ mod tests {
         let questions: Vec<String> = questions.collect();
         let found = questions.iter().map(|name| census.of(&client, NAMESPACE, name));
         let found = futures::future::join_all(found).await;
-        let pods: usize = found.into_iter().map(|found| found.unwrap().1.len()).sum();
+        let pods: usize = found.into_iter().map(|found| found.unwrap().pods.len()).sum();
         assert_eq!(pods, 2);
-        assert_eq!(server.take_calls().len(), 2 * 150_usize.div_ceil(MOST));
+        assert_eq!(server.take_calls().len(), 3 * 150_usize.div_ceil(MOST));
     }
 
     #[tokio::test]
@@ -303,7 +334,7 @@ mod tests {
                 "{error}"
             );
         }
-        assert_eq!(census.of(&client, NAMESPACE, "a").await.unwrap().1.len(), 1);
+        assert_eq!(census.of(&client, NAMESPACE, "a").await.unwrap().pods.len(), 1);
     }
 
     #[tokio::test]

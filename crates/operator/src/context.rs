@@ -5,9 +5,9 @@ use kube::Client;
 use rules::Settings;
 
 use crate::{
-    audit::Audit, backoff::Backoff, census::Census, early::Early, events::Recorder, idle,
-    inherited::Inherited, keys::Keys, memory::Memory, metrics::Metrics, outbox::Outbox, plan::Site,
-    protect::Holds, putoff::PutOff, stores::Stores, untold::Untold,
+    apply::Retries, audit::Audit, backoff::Backoff, census::Census, contest::Contests, early::Early,
+    events::Recorder, idle, inherited::Inherited, keys::Keys, memory::Memory, metrics::Metrics,
+    outbox::Outbox, plan::Site, protect::Holds, putoff::PutOff, stores::Stores, untold::Untold,
 };
 
 /// Shared by all passes.
@@ -40,6 +40,10 @@ pub struct Context {
     pub metrics: Metrics,
     /// Failures in a row.
     pub backoff: Backoff,
+    /// When Deployments of refused pods may be touched.
+    pub retries: Retries,
+    /// Children that others write as well.
+    pub contests: Contests,
     /// Our last writes.
     pub memory: Memory,
     /// What workspaces hold of templates, managers and profiles.
@@ -70,6 +74,8 @@ impl Context {
             audit: Audit::default(),
             metrics: Metrics::default(),
             backoff: Backoff::default(),
+            retries: Retries::default(),
+            contests: Contests::default(),
             memory: Memory::default(),
             holds: Holds::default(),
             idle: idle::Book::default(),

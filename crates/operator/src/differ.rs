@@ -11,7 +11,7 @@ use kube::{Resource, ResourceExt as _};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::{stores::compact::digest, world::Identity};
+use crate::{plan, stores::compact::digest, world::Identity};
 
 /// What to do about one child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +174,29 @@ pub fn next_run(live: &Deployment, planned: &Deployment) -> Vec<Value> {
     steps
 }
 
+/// What of a Deployment's spec, besides its pod template and the number of pods, is not as we make it, as a merge patch: another strategy may
+/// have two pods at a time, and what is paused makes none.
+pub fn restored(live: &Deployment) -> Map<String, Value> {
+    let mut patch = Map::new();
+    let Some(spec) = &live.spec else { return patch };
+    if spec
+        .strategy
+        .as_ref()
+        .and_then(|strategy| strategy.type_.as_deref())
+        != Some(plan::RECREATE)
+    {
+        let strategy = json!({"type": plan::RECREATE, "rollingUpdate": null});
+        patch.insert("strategy".to_owned(), strategy);
+    }
+    if spec.paused == Some(true) {
+        patch.insert("paused".to_owned(), Value::Null);
+    }
+    if spec.min_ready_seconds.is_some_and(|seconds| seconds != 0) {
+        patch.insert("minReadySeconds".to_owned(), Value::Null);
+    }
+    patch
+}
+
 /// The step of a JSON patch that makes `value` of whatever lies there.
 fn put(path: &str, value: impl Serialize) -> Value {
     json!({"op": "add", "path": path, "value": value})
@@ -193,7 +216,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{fixtures, plan};
+    use crate::fixtures;
 
     fn identity() -> Identity {
         Identity::of(&testkit::objects::workspace("demo").metadata)
@@ -358,6 +381,25 @@ mod tests {
         );
         let (next, planned) = (next.spec.unwrap(), planned.spec.unwrap());
         assert_eq!(next.template, planned.template);
-        assert_eq!((next.replicas, next.paused), (Some(1), Some(true)));
+        assert_eq!((next.replicas, next.paused), (Some(1), Some(false)));
+    }
+
+    #[test]
+    fn a_strategy_a_pause_and_a_wait_that_somebody_set_are_put_back_and_nothing_else() {
+        let ours = plan::run(&fixtures::valid(), &fixtures::site(), "run1");
+        assert_eq!(restored(&ours), Map::new());
+        let mut changed = ours;
+        let spec = changed.spec.as_mut().unwrap();
+        spec.strategy = serde_json::from_value(json!({
+            "type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+        }))
+        .unwrap();
+        spec.paused = Some(true);
+        spec.min_ready_seconds = Some(30);
+        spec.progress_deadline_seconds = Some(5);
+        let expected = json!({
+            "strategy": {"type": "Recreate", "rollingUpdate": null}, "paused": null, "minReadySeconds": null,
+        });
+        assert_eq!(json!(restored(&changed)), expected);
     }
 }

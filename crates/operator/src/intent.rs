@@ -1,8 +1,8 @@
 //! Desired status and world -> what to do about the pod (pure).
 
-use api::workspace::DesiredStatus;
+use api::{WorkspaceStatus, workspace::DesiredStatus};
 
-use crate::world::World;
+use crate::{assess::is_kept_apart, world::World};
 
 /// What to do about the pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,13 +46,35 @@ impl Intent {
 
 /// Whether the caches are not enough for what is about to be done or said: a start, or the claim that no pod is left.
 /// `known` is whether it is certain already that no pod is there and none can come, `stopped` whether status says so.
-/// Nothing else needs it: a child that is absent from the caches is made by a write that fails where one exists.
+/// Nor are they where a pod seems to be on the disk that they do not show. Nothing else needs it: a child that is absent from the caches is made by a write that fails where one exists.
 pub fn needs_certainty(intent: Intent, world: &World, known: bool, stopped: bool) -> bool {
     match intent {
         Intent::Start => !known,
         Intent::Rest => !known && !stopped && world.is_quiet(),
         Intent::Keep | Intent::Await | Intent::Stop => false,
     }
+}
+
+/// Whether a pod of the run that is on may be on the disk although the caches do not show it: the one that was ready has vanished without
+/// its end, or the scheduler keeps the next one off it. Somebody may have taken its label off.
+pub fn may_miss_pod(intent: Intent, before: Option<&WorkspaceStatus>, world: &World) -> bool {
+    if intent != Intent::Keep {
+        return false;
+    }
+    let used = before.and_then(|before| {
+        before
+            .endpoint
+            .as_ref()
+            .filter(|_| before.run_id.as_deref() == world.run_id())
+    });
+    let has_vanished = used.is_some_and(|used| {
+        world
+            .pods
+            .iter()
+            .all(|pod| pod.metadata.name.as_ref() != Some(&used.pod_name))
+    });
+    let pod = world.current_pod();
+    has_vanished || pod.is_some_and(|pod| is_kept_apart(pod) && world.previous_pods(pod).next().is_none())
 }
 
 #[cfg(test)]

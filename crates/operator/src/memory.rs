@@ -36,7 +36,8 @@ const SOME: usize = 64;
 pub struct Memory {
     deployments: Mutex<HashMap<String, Written>>,
     statuses: Mutex<HashMap<String, (Version, WorkspaceStatus)>>,
-    pods: Mutex<HashMap<String, Pods>>,
+    /// In which state of the Deployment no pod is there and none can come.
+    quiet: Mutex<HashMap<String, Generation>>,
     ended: Mutex<HashMap<String, Generation>>,
     released: Mutex<HashMap<String, String>>,
     removed: Mutex<HashMap<String, Removed>>,
@@ -59,15 +60,6 @@ struct Removed {
 
 /// Which Deployment in which state of its spec: UID and generation; `None` for no Deployment.
 type Generation = Option<(String, i64)>;
-
-/// What is certain of a workspace's pods.
-#[derive(Debug, PartialEq)]
-enum Pods {
-    /// None is there, and none can come while the Deployment is this one.
-    Quiet(Generation),
-    /// One may be there.
-    Possible,
-}
 
 /// A cached Deployment beside our last write to it.
 #[derive(Clone, Debug, PartialEq)]
@@ -159,33 +151,24 @@ impl Memory {
 
     /// Remembers that it was made sure, with this Deployment, that no pod is there and none can come.
     pub fn is_quiet(&self, workspace: &str, deployment: Option<&Deployment>) {
-        lock(&self.pods).insert(workspace.to_owned(), Pods::Quiet(generation(deployment)));
+        lock(&self.quiet).insert(workspace.to_owned(), generation(deployment));
     }
 
     /// Whether it was made sure that no pod is there and none can come, and the Deployment was not touched since: without
     /// a new generation it makes no pod. Once it was touched, that is over for good: a Deployment that has come and gone may have
     /// left a pod.
     pub fn was_quiet(&self, workspace: &str, deployment: Option<&Deployment>) -> bool {
-        let mut pods = lock(&self.pods);
-        let Some(known) = pods.get_mut(workspace) else {
-            return false;
-        };
-        let was_quiet = *known == Pods::Quiet(generation(deployment));
+        let mut quiet = lock(&self.quiet);
+        let was_quiet = quiet.get(workspace) == Some(&generation(deployment));
         if !was_quiet {
-            *known = Pods::Possible;
+            quiet.remove(workspace);
         }
         was_quiet
     }
 
-    /// Forgets that no pod can come: a Deployment that makes one is about to be written, whatever is heard of it.
+    /// Forgets that no pod can come: a Deployment is about to be written, and may make one although no cache shows it.
     pub fn begins(&self, workspace: &str) {
-        lock(&self.pods).insert(workspace.to_owned(), Pods::Possible);
-    }
-
-    /// Whether a Deployment was about to be written, or was seen otherwise than when no pod could come, and that was not made sure
-    /// of since: not even a workspace without status is new then.
-    pub fn has_begun(&self, workspace: &str) -> bool {
-        lock(&self.pods).get(workspace) == Some(&Pods::Possible)
+        lock(&self.quiet).remove(workspace);
     }
 
     /// Remembers that we told this Deployment to run no pod, and in which state of its spec it was after that.
@@ -272,7 +255,7 @@ impl Memory {
     pub fn clear(&self) {
         lock(&self.deployments).clear();
         lock(&self.statuses).clear();
-        lock(&self.pods).clear();
+        lock(&self.quiet).clear();
         lock(&self.ended).clear();
         lock(&self.released).clear();
         lock(&self.removed).clear();
@@ -282,7 +265,7 @@ impl Memory {
     pub fn forget(&self, workspace: &str) {
         lock(&self.deployments).remove(workspace);
         lock(&self.statuses).remove(workspace);
-        lock(&self.pods).remove(workspace);
+        lock(&self.quiet).remove(workspace);
         lock(&self.ended).remove(workspace);
         lock(&self.released).remove(workspace);
         lock(&self.removed).remove(workspace);

@@ -146,12 +146,16 @@ pub async fn reread(cached: World, client: &Client, census: &Census) -> Result<W
 /// Deployment.
 pub async fn recount(known: World, client: &Client, census: &Census) -> Result<World, Error> {
     let identity = &known.identity;
-    let (replica_sets, pods) = census.of(client, &identity.namespace, &identity.name).await?;
-    Ok(World {
-        replica_sets,
-        pods,
+    let found = census.of(client, &identity.namespace, &identity.name).await?;
+    let mut world = World {
+        replica_sets: found.sets,
+        pods: found.pods,
         ..known
-    })
+    };
+    let others = found.unlabelled.iter().filter(|pod| world.concerns(pod));
+    let others: Vec<_> = others.cloned().collect();
+    world.pods.extend(others);
+    Ok(world)
 }
 
 /// The status of a workspace whose spec cannot be parsed, as far as it can be.

@@ -26,7 +26,10 @@ use k8s_openapi::{
 };
 use rules::{Settings, ValidWorkspace};
 
-pub use self::{build::Build, deployment::Scale};
+pub use self::{
+    build::Build,
+    deployment::{RECREATE, Scale},
+};
 use crate::world::Identity;
 
 /// What the installation, and not the workspace, decides about children.

@@ -26,7 +26,7 @@ use crate::{
     early,
     failure::{is_everyday, reason_of},
     idle,
-    intent::{Intent, intent, needs_certainty},
+    intent::{Intent, intent, may_miss_pod, needs_certainty},
     keys, observe, plan, protect,
     publish::{self, Word},
     record,
@@ -189,7 +189,8 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     };
     let complete = planned.as_ref().is_ok_and(|(_, plan)| has_all(plan, &world));
     let (world, expected) = certain(context, world, before.is_none(), complete, |world, known| {
-        needs_certainty(decide(world), world, known, stopped)
+        let intent = decide(world);
+        needs_certainty(intent, world, known, stopped) || may_miss_pod(intent, before, world)
     })
     .await?;
     let intent = decide(&world);
@@ -201,7 +202,11 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
             .await
             .map_err(Error::Keys)?;
     }
-    let Applied { world, obstacle } = metrics
+    let Applied {
+        world,
+        obstacle,
+        recheck: retried,
+    } = metrics
         .timed(
             "apply",
             Box::pin(apply::apply(context, workspace, planned, intent, world)),
@@ -225,7 +230,7 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         &world,
         &mut assessment.status,
     );
-    let recheck = sooner(assessment.recheck, expected);
+    let recheck = sooner(sooner(assessment.recheck, expected), retried);
     let asked = workspace.spec.desired_status == DesiredStatus::Stopped;
     let news = Word {
         status: assessment.status,

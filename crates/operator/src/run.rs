@@ -173,6 +173,7 @@ async fn work(
         }
         context.metrics.leading(false);
         context.memory.clear();
+        context.contests.clear();
         context.idle.clear();
         context.put_off.clear();
         context.early.clear();
@@ -241,6 +242,7 @@ fn forget(context: &Context, workspace: &ObjectRef<kube::api::DynamicObject>) {
     context.metrics.phase(&key, None);
     context.backoff.reset(&key);
     context.memory.forget(&key);
+    context.contests.forget(&key);
     context.idle.forget(&key);
     context.put_off.forget(&key);
     context.early.forget(&key);

@@ -36,6 +36,15 @@ pub enum Obstacle {
         /// Its name.
         name: String,
     },
+    /// Somebody else writes it as well, so that it does not stay as planned. It is no obstacle to a run.
+    Contested {
+        /// Kind of the object.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// The field manager that does; `None` where none but ours is named.
+        manager: Option<String>,
+    },
     /// Something about a disk.
     Disk(DiskObstacle),
     /// A route is not as its manager wants it. It is no obstacle to a run.
@@ -101,6 +110,7 @@ impl Obstacle {
         let reason = match self {
             Self::Refused(refusal) => refusal.reason,
             Self::Conflict { .. } => reason::NAME_CONFLICT,
+            Self::Contested { .. } => reason::CHILD_CONTESTED,
             Self::Leaving { .. } => return None,
             Self::Disk(disk) => disk.reason(),
             Self::Route { reason, .. } => reason,
@@ -117,6 +127,7 @@ impl Obstacle {
         match self {
             Self::Refused(refusal) => refusal.reason != reason::VOLUME_RESIZE_FAILED,
             Self::Disk(DiskObstacle::Ungrowable { .. } | DiskObstacle::Unshrinkable { .. })
+            | Self::Contested { .. }
             | Self::Route { .. } => false,
             Self::Conflict { .. } | Self::Leaving { .. } | Self::Disk(_) => true,
         }
@@ -149,6 +160,21 @@ impl fmt::Display for Obstacle {
                  under another name."
             ),
             Self::Leaving { kind, name } => write!(f, "Waiting for an earlier {kind} {name} to be gone."),
+            Self::Contested { kind, name, manager } => {
+                write!(f, "The {kind} {name} does not stay as this workspace needs it: ")?;
+                match manager {
+                    Some(manager) => write!(
+                        f,
+                        "{manager:?} changes it again and again. Take it off whatever that is."
+                    )?,
+                    None => write!(
+                        f,
+                        "somebody who writes as {:?} changes it again and again. Look for a second installation of this product.",
+                        names::OPERATOR
+                    )?,
+                }
+                f.write_str(" It is put right ever less often.")
+            }
             Self::Disk(disk) => disk.fmt(f),
             Self::Route { message, .. } => f.write_str(message),
         }

@@ -1,13 +1,13 @@
 //! Watches -> caches, and which workspaces to look at (IO).
 //!
 //! A workspace is looked at when its spec or its metadata changes, when something of it does that a pass looks at, and when
-//! something that it refers to does. Our own status writes wake nobody. After a watch had to list anew, everything is looked at: objects
-//! that vanished meanwhile are reported by no event.
+//! something that it refers to does. Our own status writes wake nobody. After a watch had to list anew, what differs from before counts as
+//! changed, and what is not listed any more as gone: no event tells of it.
 
 mod signs;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     convert::Infallible,
     fmt::Debug,
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -16,7 +16,7 @@ use std::{
 
 use api::{Workspace, names};
 use futures::{Stream, StreamExt as _, stream, stream::BoxStream};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{api::storage::v1::StorageClass, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Client, Resource,
     runtime::{
@@ -29,6 +29,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     gather::gathered,
+    pace::paced,
     stores::{
         CacheWriter, ChildrenWriter, Echoes, Guarded, Parent, Pulse, Stores, Writers,
         compact::{Compact, drop_bookkeeping, drop_foreign_annotations},
@@ -79,7 +80,7 @@ where
     let signs = signs::start(client, &writers.signs, &stores);
     let (mut workspaces, mut templates) = (Changes::default(), Changes::default());
     let (mut managers, mut profiles) = (Changes::default(), Changes::default());
-    let mut relations = Changes::default();
+    let (mut relations, mut classes) = (Changes::default(), Changes::default());
     let (pulse, echoes) = (writers.pulse, writers.echoes);
     let told: Vec<BoxStream<'static, Call>> = vec![
         watch(
@@ -124,9 +125,16 @@ where
             },
         ),
         watch(client, page_size, &pulse, writers.shares, |_, _| News::of(None)),
-        watch(client, page_size, &pulse, writers.storage_classes, |_, _| {
-            News::of(Some(Call::Everybody))
-        }),
+        watch(
+            client,
+            page_size,
+            &pulse,
+            writers.storage_classes,
+            move |object, gone| {
+                let is_news = classes.differ(object.meta(), gone, class_of(object));
+                News::of(is_news.then_some(Call::Everybody))
+            },
+        ),
         at_once(children(client, page_size, &echoes, writers.claims)),
         at_once(children(client, page_size, &echoes, writers.services)),
         // One may outlive its workspace, and then nothing else tells of it.
@@ -141,9 +149,8 @@ where
         children(client, page_size, &echoes, writers.pods),
     ]);
     let steps = gathered(steps, is_crowded).boxed();
-    let calls = stream::select(stream::select_all(told), steps)
-        .flat_map(move |call| stream::iter(expand(&call, &stores)));
-    stream::select(calls, signs).map(Ok)
+    let calls = stream::select(stream::select_all(told), steps).map(move |call| expand(&call, &stores));
+    paced(Box::pin(stream::select(calls, signs))).map(Ok)
 }
 
 /// Every workspace, for a new leader.
@@ -165,6 +172,7 @@ where
     let api: Api<Guarded<K>> = Api::all(client.clone());
     let kind = K::kind(&()).into_owned();
     let pulse = pulse.clone();
+    let mut known = Known::default();
     watcher(api, watcher::Config::default().page_size(page_size))
         .default_backoff()
         .modify(|object: &mut Guarded<K>| {
@@ -173,28 +181,83 @@ where
             object.shrink();
         })
         .reflect(writer)
-        .filter_map(move |event| {
-            let News { call, beats } = match event {
-                Ok(Event::Apply(object)) => news(&object, false),
-                Ok(Event::Delete(object)) => news(&object, true),
-                // Remembered, so that its next change is told from none; `InitDone` wakes it.
-                Ok(Event::InitApply(object)) => News {
-                    call: None,
-                    ..news(&object, false)
-                },
-                Ok(Event::Init) => News::of(None),
-                Ok(Event::InitDone) => News::of(Some(Call::Everybody)),
+        .flat_map(move |event| {
+            let (calls, beats) = match event {
+                Ok(Event::Apply(object)) => {
+                    let News { call, beats } = news(&object, false);
+                    known.remember(object.meta(), call.as_ref());
+                    (call.into_iter().collect(), beats)
+                }
+                Ok(Event::Delete(object)) => {
+                    let News { call, beats } = news(&object, true);
+                    known.forget(object.meta());
+                    (call.into_iter().collect(), beats)
+                }
+                Ok(Event::InitApply(object)) => {
+                    let News { call, beats } = news(&object, false);
+                    known.list(object.meta(), call);
+                    (Vec::new(), beats)
+                }
+                Ok(Event::Init) => {
+                    known.begin_list();
+                    (Vec::new(), true)
+                }
+                Ok(Event::InitDone) => (known.end_list(), true),
                 Err(error) => {
                     tracing::warn!(%error, kind, "the watch broke and is begun anew");
-                    News::of(None)
+                    (Vec::new(), true)
                 }
             };
             if beats {
                 pulse.beat();
             }
-            std::future::ready(call)
+            stream::iter(calls)
         })
         .boxed()
+}
+
+/// Whom each object of a kind concerns, by its UID, and what a list that is under way has told.
+#[derive(Default)]
+struct Known {
+    concerned: HashMap<String, Call>,
+    listed: HashMap<String, Call>,
+    changed: Vec<Call>,
+}
+
+impl Known {
+    fn remember(&mut self, meta: &ObjectMeta, call: Option<&Call>) {
+        if let Some(call) = call {
+            self.concerned.insert(uid_of(meta), call.clone());
+        }
+    }
+
+    fn forget(&mut self, meta: &ObjectMeta) {
+        self.concerned.remove(&uid_of(meta));
+    }
+
+    /// One that was under way may have broken off. What it told of is remembered, and is no news another time.
+    fn begin_list(&mut self) {
+        self.concerned.extend(self.listed.drain());
+    }
+
+    /// `call`: whom an object concerns that is listed, if it is another than it was.
+    fn list(&mut self, meta: &ObjectMeta, call: Option<Call>) {
+        let uid = uid_of(meta);
+        let earlier = self.concerned.remove(&uid);
+        self.changed.extend(call.clone());
+        self.listed.extend(call.or(earlier).map(|call| (uid, call)));
+    }
+
+    /// Whom it concerns that objects have changed, or are not listed any more.
+    fn end_list(&mut self) -> Vec<Call> {
+        let vanished = std::mem::replace(&mut self.concerned, std::mem::take(&mut self.listed));
+        let concerned: HashSet<Call> = self.changed.drain(..).chain(vanished.into_values()).collect();
+        concerned.into_iter().collect()
+    }
+}
+
+fn uid_of(meta: &ObjectMeta) -> String {
+    meta.uid.clone().unwrap_or_default()
 }
 
 /// The watch of one kind of child: whom to look at, and whether that may wait. What ends, or is gone, may not: addresses are given anew.
@@ -217,15 +280,12 @@ where
         .flat_map(move |event| {
             let calls = match event {
                 Ok(event) => {
-                    let listed = matches!(event, Event::InitDone);
                     let is_echo = matches!(&event, Event::Apply(object) if echoes.is_one(object.meta()));
                     let is_step =
                         matches!(&event, Event::Apply(object) if object.meta().deletion_timestamp.is_none());
                     let parents = writer.apply(event);
                     if is_echo {
                         Vec::new()
-                    } else if listed {
-                        vec![(Call::Everybody, false)]
                     } else {
                         let wake = |(namespace, name): Parent| ObjectRef::new(&name).within(&namespace);
                         let wakes = parents.into_iter().map(wake);
@@ -291,6 +351,15 @@ fn relations_of(object: &Guarded<Workspace>) -> Option<u64> {
     (names::owner(meta), meta.deletion_timestamp.is_some()).hash(&mut hasher);
     (&spec.template_ref, &spec.manager_ref, &spec.execution_profile_ref).hash(&mut hasher);
     resolved.flatten().hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+/// What passes look at of a storage class, as a hash.
+fn class_of(object: &Guarded<StorageClass>) -> Option<u64> {
+    let mut class = StorageClass::clone(object.0.as_ref().ok()?);
+    class.metadata.resource_version = None;
+    let mut hasher = DefaultHasher::new();
+    serde_json::to_string(&class).ok()?.hash(&mut hasher);
     Some(hasher.finish())
 }
 
@@ -408,5 +477,65 @@ mod tests {
         writers.workspaces.apply_watcher_event(&Event::Apply(broken));
         let stores: Arc<Stores> = Arc::new(writers.stores());
         assert_eq!(everybody(&stores).len(), 1);
+    }
+
+    #[test]
+    fn after_a_list_those_are_called_whose_objects_differ_or_are_gone_and_nobody_else() {
+        let mut known = Known::default();
+        let mut changes = Changes::default();
+        let mut list = |workspaces: &[&Workspace]| {
+            known.begin_list();
+            for workspace in workspaces {
+                let meta = &workspace.metadata;
+                let call = changes
+                    .is_news(meta, false)
+                    .then(|| Call::One(wake(meta, meta.name.as_deref())));
+                known.list(meta, call);
+            }
+            let calls = known.end_list().into_iter().filter_map(|call| match call {
+                Call::One(wake) => Some(wake.name),
+                _ => None,
+            });
+            let mut names: Vec<_> = calls.collect();
+            names.sort();
+            names
+        };
+        let (a, mut b, c) = (
+            objects::workspace("a"),
+            objects::workspace("b"),
+            objects::workspace("c"),
+        );
+        assert_eq!(list(&[&a, &b, &c]), ["a", "b", "c"]);
+        assert_eq!(list(&[&a, &b, &c]), [""; 0]);
+        b.metadata.generation = Some(2);
+        assert_eq!(list(&[&a, &b]), ["b", "c"]);
+        assert_eq!(list(&[&a, &b]), [""; 0]);
+    }
+
+    #[test]
+    fn a_change_that_a_broken_list_told_of_is_told_by_the_next_one() {
+        let mut known = Known::default();
+        let call = |name: &str| Call::Template(name.to_owned());
+        let (a, b) = (objects::template("a").metadata, objects::template("b").metadata);
+        known.begin_list();
+        known.list(&a, Some(call("a")));
+        known.begin_list();
+        known.list(&a, None);
+        known.list(&b, None);
+        assert_eq!(known.end_list(), [call("a")]);
+        known.begin_list();
+        assert_eq!(known.end_list(), [call("a")], "it is gone");
+    }
+
+    #[test]
+    fn a_storage_class_is_another_when_something_of_it_is_and_not_for_a_version() {
+        let class = |version: &str, expands: bool| -> Guarded<StorageClass> {
+            serde_json::from_value(serde_json::json!({
+                "metadata": {"name": "c", "resourceVersion": version}, "provisioner": "p", "allowVolumeExpansion": expands,
+            }))
+            .unwrap()
+        };
+        assert_eq!(class_of(&class("1", true)), class_of(&class("2", true)));
+        assert_ne!(class_of(&class("1", true)), class_of(&class("1", false)));
     }
 }

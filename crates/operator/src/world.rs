@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use api::{Workspace, names};
 use k8s_openapi::{
     api::{
-        apps::v1::{Deployment, ReplicaSet},
+        apps::v1::{Deployment, DeploymentCondition, ReplicaSet},
         core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
         storage::v1::StorageClass,
@@ -106,7 +106,7 @@ pub struct World {
     pub account: Option<Arc<ServiceAccount>>,
     /// Every replica set with the workspace's label.
     pub replica_sets: Vec<Arc<ReplicaSet>>,
-    /// Every pod with the workspace's label.
+    /// Every pod with the workspace's label; of the others, those that concern it, where the API server was asked.
     pub pods: Vec<Arc<Pod>>,
     /// Every storage class of the cluster.
     pub storage_classes: Vec<Arc<StorageClass>>,
@@ -177,19 +177,37 @@ impl World {
             .filter(|pod| self.concerns(pod) && !has_ended(pod))
     }
 
-    /// Whether a pod with the workspace's label is of the workspace: marked as such, made by one of its replica sets, or
-    /// using a claim with the disk's name. Anybody may write a label; it alone must not keep a workspace from starting.
-    fn concerns(&self, pod: &Pod) -> bool {
+    /// Whether a pod is of the workspace: marked as such, made by one of its replica sets, or using a claim with the disk's name. Anybody may
+    /// write a label, or take one off: neither decides.
+    pub(crate) fn concerns(&self, pod: &Pod) -> bool {
         let disk = self.identity.child_name();
         let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
         let mut claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
-        let maker = controller_uid(&pod.metadata);
         self.identity.marked(&pod.metadata)
-            || maker.is_some_and(|uid| {
-                self.own_replica_sets()
-                    .any(|set| set.metadata.uid.as_deref() == Some(uid))
-            })
+            || self.is_of_own_set(pod)
             || claims.any(|claim| claim.claim_name == disk)
+    }
+
+    fn is_of_own_set(&self, pod: &Pod) -> bool {
+        controller_uid(&pod.metadata).is_some_and(|uid| {
+            self.own_replica_sets()
+                .any(|set| set.metadata.uid.as_deref() == Some(uid))
+        })
+    }
+
+    /// Pods on the disk that nothing of the workspace ends: somebody changed their labels, or made them.
+    pub fn unmanaged_pods(&self) -> impl Iterator<Item = &Pod> {
+        self.live_pods().filter(|pod| {
+            let has_maker = controller_uid(&pod.metadata).is_some();
+            let is_ours = has_maker && (self.identity.marked(&pod.metadata) || self.is_of_own_set(pod));
+            pod.metadata.deletion_timestamp.is_none() && !is_ours
+        })
+    }
+
+    /// Pods that keep the disk from this one.
+    pub fn previous_pods<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = &'a Pod> {
+        self.live_pods()
+            .filter(|other| other.metadata.uid != pod.metadata.uid)
     }
 
     /// Replica sets that are marked as the workspace's or made by its Deployment.
@@ -232,6 +250,16 @@ impl World {
         })
     }
 
+    /// That the pod of the run cannot be made, as the Deployment says.
+    pub fn refusal(&self) -> Option<&DeploymentCondition> {
+        let conditions = self.own_deployment()?.status.as_ref()?.conditions.as_ref()?;
+        let refused = |it: &&DeploymentCondition| it.type_ == "ReplicaFailure" && it.status == "True";
+        conditions
+            .iter()
+            .find(refused)
+            .filter(|_| self.current_pod().is_none())
+    }
+
     /// The record of what the Deployment's pod template was made from.
     pub fn started_from(&self) -> Option<&str> {
         self.own_deployment()?
@@ -259,7 +287,7 @@ impl World {
         hands::on_count(&self.own_deployment()?.metadata)
     }
 
-    /// The pod of the current run: controlled by a replica set of the Deployment, not on its way out, the newest.
+    /// The pod of the current run: controlled by a replica set of the Deployment, not on its way out, ready if one is, the newest.
     pub fn current_pod(&self) -> Option<&Pod> {
         let deployment_uid = self.own_deployment()?.metadata.uid.as_deref()?;
         let run_id = self.run_id()?;
@@ -277,8 +305,16 @@ impl World {
                         && controller_uid(&pod.metadata) == set.metadata.uid.as_deref()
                 })
             })
-            .max_by_key(|pod| pod.metadata.creation_timestamp.clone())
+            .max_by_key(|pod| (is_ready(pod), pod.metadata.creation_timestamp.clone()))
     }
+}
+
+/// Whether a pod is ready.
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| &status.conditions);
+    conditions
+        .flatten()
+        .any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// Whether a pod ran to its end and just lies there: it holds no disk.

@@ -81,6 +81,7 @@ async fn what_was_said_to_be_gone_is_not_deleted_or_asked_for_again_while_the_ca
         [
             "GET replicasets",
             "GET pods",
+            "GET pods",
             "DELETE networkpolicies/workspace-demo",
             "PATCH workspaces/demo"
         ]

@@ -289,7 +289,8 @@ async fn a_dead_pod_is_no_reason_to_write_the_deployment() {
     let mut stage = Stage::with_running_demo().await;
     stage.end_pods();
     stage.pass().await.unwrap();
-    assert_eq!(stage.writes(), ["PATCH workspaces/demo/status"]);
+    assert_eq!(stage.writes(), ["PATCH workspaces/demo/status", "POST events"]);
+    assert_eq!(stage.events().last().map(String::as_str), Some(reason::POD_LOST));
     assert_eq!(
         (stage.status().phase, stage.status().endpoint),
         (Some(Phase::Starting), None)

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod contested;
 mod crowds;
 mod deaths;
 mod deletion;
@@ -18,6 +19,7 @@ mod leaving;
 mod lifecycle;
 mod lost;
 mod managers;
+mod one_pod;
 mod outages;
 mod ownership;
 mod profiles;

@@ -2,16 +2,21 @@
 
 use std::{collections::BTreeSet, pin::pin};
 
-use api::{Workspace, names, workspace::DesiredStatus};
+use api::{
+    Workspace,
+    condition::{self, reason},
+    names,
+    workspace::{DesiredStatus, Phase},
+};
 use e2e::{
     cluster::{self, Scratch},
-    workspace,
+    wait, workspace,
 };
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, ResourceExt as _,
-    api::PostParams,
+    api::{DeleteParams, EvictParams, Patch, PatchParams, PostParams},
     runtime::watcher::{self, Event, watcher},
 };
 use serde_json::json;
@@ -25,6 +30,10 @@ struct Told {
     there: BTreeSet<String>,
     /// The largest number that was there at the same time.
     most: usize,
+    /// Those of them whose containers have started and not ended.
+    running: BTreeSet<String>,
+    /// The largest number of those at the same time.
+    most_running: usize,
     /// The name of every pod that there ever was.
     names: BTreeSet<String>,
     /// How often it had to list. After the first list it is told of each change from version to version, so no pod comes and goes
@@ -37,24 +46,41 @@ impl Told {
         match event {
             Event::Init => {
                 self.there.clear();
+                self.running.clear();
                 self.lists += 1;
             }
             Event::Apply(pod) | Event::InitApply(pod) => {
+                let uid = pod.uid().unwrap_or_default();
+                let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+                if phase == Some("Running") {
+                    self.running.insert(uid.clone());
+                } else {
+                    self.running.remove(&uid);
+                }
                 self.names.insert(pod.name_any());
-                self.there.insert(pod.uid().unwrap_or_default());
+                self.there.insert(uid);
             }
             Event::Delete(pod) => {
-                self.there.remove(&pod.uid().unwrap_or_default());
+                let uid = pod.uid().unwrap_or_default();
+                self.running.remove(&uid);
+                self.there.remove(&uid);
             }
             Event::InitDone => {}
         }
         self.most = self.most.max(self.there.len());
+        self.most_running = self.most_running.max(self.running.len());
     }
 }
 
 /// Watches the pods of a workspace, as the API server has them: until they are gone from there.
 fn pods(pods: Api<Pod>, name: &str) -> watch::Receiver<Told> {
-    let config = watcher::Config::default().labels(&format!("{}={name}", names::WORKSPACE_LABEL));
+    watched(
+        pods,
+        watcher::Config::default().labels(&format!("{}={name}", names::WORKSPACE_LABEL)),
+    )
+}
+
+fn watched(pods: Api<Pod>, config: watcher::Config) -> watch::Receiver<Told> {
     let (sender, receiver) = watch::channel(Told::default());
     tokio::spawn(async move {
         let mut events = pin!(watcher(pods, config));
@@ -96,6 +122,131 @@ async fn quick_stops_and_starts_never_put_two_pods_on_one_disk() -> anyhow::Resu
     // Everything up to the last pod has been told by then.
     let told = told.wait_for(|told| told.names.contains(&last)).await?;
     assert_eq!((told.most, told.lists), (1, 1), "{told:?}");
+    drop(told);
+    scratch.finish().await
+}
+
+/// A workspace with a disk whose pod takes its time to end.
+async fn slow_to_end(scratch: &Scratch) -> anyhow::Result<(Api<Workspace>, String)> {
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let mut slow = with_storage("ws", &json!({"size": "100Mi"}))?;
+    slow.spec.lifecycle = serde_json::from_value(json!({"preStop": {"sleep": {"seconds": 8}}}))?;
+    alice.create(&PostParams::default(), &slow).await?;
+    let first = pod_of(&alice, "ws").await?;
+    Ok((alice, first))
+}
+
+/// Waits until the workspace says that it waits for this pod to end, and that nothing is wrong.
+async fn waits_for(alice: &Api<Workspace>, pod: &str) -> anyhow::Result<()> {
+    wait::until("the status to name the pod that ends", wait::USUAL, || async {
+        let found = alice.get("ws").await.map_err(|error| error.to_string())?;
+        let progressing = workspace::condition(&found, condition::PROGRESSING);
+        let degraded = workspace::condition(&found, condition::DEGRADED);
+        let names = progressing
+            .as_ref()
+            .is_some_and(|(_, why, message)| why == reason::PREDECESSOR_TERMINATING && message.contains(pod));
+        if names && degraded.as_ref().is_some_and(|(status, ..)| status == "False") {
+            Ok(())
+        } else {
+            Err(format!("{progressing:?} {degraded:?}"))
+        }
+    })
+    .await
+}
+
+/// Waits until another pod than `before` serves the workspace.
+async fn followed(alice: &Api<Workspace>, before: &str) -> anyhow::Result<String> {
+    wait::until("another pod to be ready", wait::USUAL, || async {
+        let found = alice.get("ws").await.map_err(|error| error.to_string())?;
+        match workspace::pod(&found) {
+            Ok(pod) if pod != before => Ok(pod),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_pod_that_is_deleted_or_evicted_is_followed_only_when_it_is_gone() -> anyhow::Result<()> {
+    let scratch = Scratch::new("onepodlost", &["alice"]).await?;
+    let (alice, first) = slow_to_end(&scratch).await?;
+    let mut told = pods(scratch.api(), "ws");
+    told.wait_for(|told| told.names.contains(&first)).await?;
+    let run = workspace::run_id(&alice.get("ws").await?)?;
+    let all: Api<Pod> = scratch.api();
+    all.delete(&first, &DeleteParams::default()).await?;
+    waits_for(&alice, &first).await?;
+    let second = followed(&alice, &first).await?;
+    all.evict(&second, &EvictParams::default()).await?;
+    let third = followed(&alice, &second).await?;
+    anyhow::ensure!(workspace::run_id(&alice.get("ws").await?)? == run, "another run");
+    let told = told.wait_for(|told| told.names.contains(&third)).await?;
+    assert_eq!((told.most_running, told.lists), (1, 1), "{told:?}");
+    drop(told);
+    let uid = alice.get("ws").await?.uid().unwrap_or_default();
+    let lost = wait::until("an Event PodLost", wait::USUAL, || async {
+        let all = super::told(&scratch, &uid)
+            .await
+            .map_err(|error| error.to_string())?;
+        let lost = all
+            .iter()
+            .find(|(why, note)| why == reason::POD_LOST && note.contains(&first));
+        lost.cloned().ok_or_else(|| format!("{all:?}"))
+    })
+    .await?;
+    anyhow::ensure!(lost.1.contains("A new pod takes its place"), "{}", lost.1);
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn a_pod_of_which_somebody_took_the_label_keeps_its_disk_to_itself_and_is_named() -> anyhow::Result<()>
+{
+    let scratch = Scratch::new("onepodlabel", &["alice"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let disk = json!({"size": "100Mi"});
+    alice
+        .create(&PostParams::default(), &with_storage("ws", &disk)?)
+        .await?;
+    let first = pod_of(&alice, "ws").await?;
+    // Of the whole namespace: one of them has no label.
+    let mut told = watched(scratch.api(), watcher::Config::default());
+    told.wait_for(|told| told.names.contains(&first)).await?;
+    let all: Api<Pod> = scratch.api();
+    let without = json!({"metadata": {"labels": {names::WORKSPACE_LABEL: null}}});
+    all.patch(&first, &PatchParams::default(), &Patch::Merge(without))
+        .await?;
+    let names_it = |message: String| anyhow::ensure!(message.contains(&first), "{message}");
+    names_it(super::degraded(&alice, "ws", reason::POD_NOT_MANAGED).await?)?;
+
+    workspace::set(&alice, "ws", json!({"desiredStatus": DesiredStatus::Stopped})).await?;
+    wait::until("the pod that is on its way to be gone", wait::USUAL, || async {
+        let left = super::pods_of(&scratch, "ws")
+            .await
+            .map_err(|error| error.to_string())?;
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{left:?}"))
+        }
+    })
+    .await?;
+    names_it(super::degraded(&alice, "ws", reason::POD_NOT_MANAGED).await?)?;
+    let stopping = workspace::reached(&alice, "ws", Phase::Stopping).await?;
+    let stopped = workspace::condition(&stopping, condition::STOPPED);
+    anyhow::ensure!(
+        stopped.is_some_and(|(status, ..)| status == "False"),
+        "{:?}",
+        stopping.status
+    );
+
+    workspace::set(&alice, "ws", json!({"desiredStatus": DesiredStatus::Running})).await?;
+    workspace::reached(&alice, "ws", Phase::Failed).await?;
+    names_it(super::degraded(&alice, "ws", reason::POD_NOT_MANAGED).await?)?;
+    anyhow::ensure!(super::pods_of(&scratch, "ws").await?.is_empty(), "a second pod");
+    all.delete(&first, &DeleteParams::default()).await?;
+    let next = followed(&alice, &first).await?;
+    let told = told.wait_for(|told| told.names.contains(&next)).await?;
+    assert_eq!((told.most_running, told.lists), (1, 1), "{told:?}");
     drop(told);
     scratch.finish().await
 }

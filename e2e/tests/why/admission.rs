@@ -9,11 +9,12 @@ use k8s_openapi::api::{
     admissionregistration::v1::{
         ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
     },
-    core::v1::{LimitRange, Namespace, Pod, ResourceQuota, Service},
+    apps::v1::Deployment,
+    core::v1::{Event, LimitRange, Namespace, Pod, ResourceQuota, Service},
 };
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -58,6 +59,44 @@ async fn quota_for_pods(scene: &Scene) -> anyhow::Result<()> {
         "stop another workspace",
     ];
     scene.told(reason::QUOTA_EXCEEDED, &words, pod_refused()).await?;
+    raise(scene, json!({"pods": "5"})).await
+}
+
+/// Its controller tries a refused pod ever less often; the operator has it try again every half minute.
+async fn refused_pod_is_tried_again(scene: &Scene) -> anyhow::Result<()> {
+    quota(scene, json!({"pods": "0"})).await?;
+    scene.create(json!({})).await?;
+    let words = ["exceeded quota: e2e"];
+    scene.told(reason::QUOTA_EXCEEDED, &words, pod_refused()).await?;
+    let name = format!("workspace-{}", scene.name);
+    let deployments = scene.scratch.api::<Deployment>();
+    let touched = wait::until("the Deployment to be touched", wait::USUAL, || async {
+        let now = deployments.get(&name).await.map_err(|error| error.to_string())?;
+        let time = now.annotations().get(api::names::RETRIED_AT).cloned();
+        time.ok_or_else(|| "not yet".to_owned())
+    })
+    .await?;
+    let touched: jiff::Timestamp = touched.parse()?;
+    let events = scene.scratch.api::<Event>();
+    wait::until("the pod to be tried again", wait::USUAL, || async {
+        let all = events
+            .list(&ListParams::default())
+            .await
+            .map_err(|error| error.to_string())?;
+        let tries = all
+            .items
+            .iter()
+            .filter(|event| event.reason.as_deref() == Some("FailedCreate"));
+        let last = tries
+            .filter_map(|event| event.last_timestamp.as_ref().map(|time| time.0))
+            .max();
+        // Events tell whole seconds.
+        let since = last.map(|last| last.as_second() - touched.as_second());
+        since
+            .filter(|since| (0..=5).contains(since))
+            .ok_or_else(|| format!("{since:?} s after it"))
+    })
+    .await?;
     raise(scene, json!({"pods": "5"})).await
 }
 
@@ -309,6 +348,7 @@ async fn route_is_refused(scene: &Scene) -> anyhow::Result<()> {
 async fn quotas_and_ranges_tell_what_they_refuse_and_recover_by_themselves() -> anyhow::Result<()> {
     let rows = [
         row!(quota_for_pods),
+        row!(refused_pod_is_tried_again),
         row!(quota_for_cpu),
         row!(quota_for_storage),
         row!(range_for_cpu),

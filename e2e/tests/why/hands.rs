@@ -1,5 +1,6 @@
 //! What people do to a workspace's children by hand, and changes of one that has not begun.
 
+use anyhow::Context as _;
 use api::{Workspace, condition::reason, workspace::Phase};
 use e2e::{
     Environment, row, wait,
@@ -137,6 +138,7 @@ async fn deployment_scaled_by_hand(scene: &Scene) -> anyhow::Result<()> {
     scene.create(json!({})).await?;
     scene.reached(Phase::Running).await?;
     scene.may_also_tell(reason::REPLICAS_CORRECTED);
+    let before = scene.histories.workspaces.all().len();
     let deployments = scene.scratch.api::<Deployment>();
     let three = Patch::Merge(json!({"spec": {"replicas": 3}}));
     deployments
@@ -150,7 +152,17 @@ async fn deployment_scaled_by_hand(scene: &Scene) -> anyhow::Result<()> {
         (left == 1).then_some(()).ok_or_else(|| format!("{left} pods"))
     })
     .await?;
-    scene.recovered().await
+    scene.recovered().await?;
+    let phases = scene.histories.workspaces.all().into_iter().skip(before);
+    let phases: Vec<_> = phases.filter_map(|it| it.status?.phase).collect();
+    anyhow::ensure!(phases.iter().all(|phase| *phase == Phase::Running), "{phases:?}");
+    let events = scene.scratch.api::<Event>().list(&ListParams::default()).await?;
+    let ready = events
+        .items
+        .iter()
+        .filter(|event| event.reason.as_deref() == Some(reason::READY));
+    anyhow::ensure!(ready.count() == 1, "more than one Ready");
+    Ok(())
 }
 
 async fn new_run_told(scene: &Scene, first: Option<String>, words: &str) -> anyhow::Result<()> {
@@ -216,30 +228,132 @@ async fn deployment_deleted_by_hand(scene: &Scene) -> anyhow::Result<()> {
     new_run_told(scene, first, "was deleted").await
 }
 
+/// A container as injectors add them.
+fn injected(name: &str) -> anyhow::Result<serde_json::Value> {
+    Ok(json!({
+        "name": name,
+        "image": Environment::get()?.images.echo,
+        "command": ["python3", "-c", "import time; time.sleep(3600)"],
+        "ports": [{"name": "http", "containerPort": 15090}],
+        "resources": {"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"}},
+        "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+    }))
+}
+
 async fn pod_template_changed_by_hand(scene: &Scene) -> anyhow::Result<()> {
     scene.create(json!({})).await?;
-    scene.reached(Phase::Running).await?;
+    let first = scene.reached(Phase::Running).await?;
     scene.may_also_tell(reason::POD_TEMPLATE_CHANGED);
+    scene.may_also_tell(reason::POD_LOST);
     let by_hand = PatchParams {
         field_manager: Some("somebody".to_owned()),
         ..PatchParams::default()
     };
-    let change = json!({"spec": {"template": {"metadata": {"annotations": {"e2e.test/note": "x"}}}}});
+    let order = ["first", "workspace", "last"].map(|name| json!({"name": name}));
+    let change = json!({"spec": {"template": {"spec": {
+        "$setElementOrder/containers": order,
+        "containers": [injected("first")?, injected("last")?],
+    }}}});
     scene
         .scratch
         .api::<Deployment>()
-        .patch(&child(scene), &by_hand, &Patch::Merge(change))
+        .patch(&child(scene), &by_hand, &Patch::Strategic(change))
         .await?;
     let notes = warned(scene, reason::POD_TEMPLATE_CHANGED).await?;
     anyhow::ensure!(
         notes.len() == 1 && notes[0].contains("by \"somebody\""),
         "{notes:?}"
     );
+    served_between_others(scene, &first).await?;
     scene.restart_with(json!({})).await?;
     scene.recovered().await?;
     let running = scene.reached(Phase::Running).await?;
     anyhow::ensure!(!is_pending(&running), "{:?}", running.status);
     Ok(())
+}
+
+/// Waits until a pod with three containers, of which the application is the second, is reached at the application's port.
+async fn served_between_others(scene: &Scene, first: &Workspace) -> anyhow::Result<()> {
+    let endpoint = |workspace: &Workspace| {
+        workspace
+            .status
+            .as_ref()
+            .and_then(|status| status.endpoint.clone())
+    };
+    let before = endpoint(first).context("no endpoint")?;
+    let now = wait::until("a pod of three containers to be served", wait::USUAL, || async {
+        let last = scene.histories.workspaces.last().unwrap_or_else(|| first.clone());
+        let total = last
+            .status
+            .as_ref()
+            .and_then(|status| Some(status.containers.as_ref()?.total));
+        match endpoint(&last).filter(|now| now.pod_name != before.pod_name && total == Some(3)) {
+            Some(endpoint) => Ok(endpoint),
+            None => Err(format!("{:?}", last.status)),
+        }
+    })
+    .await?;
+    let pod = scene.scratch.api::<Pod>().get(&now.pod_name).await?;
+    let names = pod
+        .spec
+        .iter()
+        .flat_map(|spec| &spec.containers)
+        .map(|container| container.name.as_str());
+    let names: Vec<_> = names.collect();
+    anyhow::ensure!(names == ["first", "workspace", "last"], "{names:?}");
+    anyhow::ensure!(now.port == before.port, "{now:?}");
+    scene.reached(Phase::Running).await.map(drop)
+}
+
+async fn strategy_changed_by_hand(scene: &Scene) -> anyhow::Result<()> {
+    scene.create(json!({})).await?;
+    let first = scene.reached(Phase::Running).await?;
+    scene.may_also_tell(reason::DEPLOYMENT_RESTORED);
+    let rolling = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}});
+    let change = json!({"spec": {"strategy": rolling, "paused": true}});
+    scene.change::<Deployment>(&child(scene), change).await?;
+    let deployments = scene.scratch.api::<Deployment>();
+    wait::until("the strategy to be put back", wait::USUAL, || async {
+        let now = deployments
+            .get(&child(scene))
+            .await
+            .map_err(|error| error.to_string())?;
+        let spec = now.spec.unwrap_or_default();
+        let strategy = spec.strategy.and_then(|strategy| strategy.type_);
+        if strategy.as_deref() == Some("Recreate") && spec.paused != Some(true) {
+            Ok(())
+        } else {
+            Err(format!("{strategy:?}, paused {:?}", spec.paused))
+        }
+    })
+    .await?;
+    let notes = warned(scene, reason::DEPLOYMENT_RESTORED).await?;
+    anyhow::ensure!(notes[0].contains("spec.strategy"), "{notes:?}");
+    let same = scene.reached(Phase::Running).await?;
+    anyhow::ensure!(
+        e2e::workspace::pod(&same)? == e2e::workspace::pod(&first)?,
+        "another pod"
+    );
+    scene.recovered().await
+}
+
+/// Without it the next start would wait for ever: a paused Deployment makes no ReplicaSet.
+async fn deployment_paused_while_stopped(scene: &Scene) -> anyhow::Result<()> {
+    scene.create(json!({})).await?;
+    scene.reached(Phase::Running).await?;
+    let (alice, name) = (&scene.alice, scene.name.as_str());
+    workspace::set(alice, name, json!({"desiredStatus": "Stopped"})).await?;
+    scene.reached(Phase::Stopped).await?;
+    scene
+        .change::<Deployment>(&child(scene), json!({"spec": {"paused": true}}))
+        .await?;
+    let today = json!({"desiredStatus": "Running", "env": [{"name": "COLOUR", "value": "blue"}]});
+    workspace::set(alice, name, today).await?;
+    let running = scene.reached(Phase::Running).await?;
+    let pod = e2e::workspace::pod(&running)?;
+    let out = e2e::cluster::exec(&scene.scratch.api(), &pod, &["sh", "-c", "echo $COLOUR"]).await?;
+    anyhow::ensure!(out.trim() == "blue", "{out}");
+    scene.recovered().await
 }
 
 #[tokio::test]
@@ -254,6 +368,8 @@ async fn what_people_do_by_hand_is_told_and_what_never_began_is_changed_at_once(
         row!(deployment_scaled_to_none_as_kubectl_scale_does),
         row!(deployment_deleted_by_hand),
         row!(pod_template_changed_by_hand),
+        row!(strategy_changed_by_hand),
+        row!(deployment_paused_while_stopped),
     ];
     table("hands", rows).await
 }

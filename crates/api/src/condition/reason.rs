@@ -76,7 +76,7 @@ reasons! {
         "The workspace is being deleted; the message says what is left if that takes its time.",
         "";
     PREDECESSOR_TERMINATING = "PredecessorTerminating", "Progressing=True",
-        "A child of an earlier workspace of the same name is still being deleted.",
+        "The previous pod of the workspace has not ended, or a child of an earlier workspace of the same name is still being deleted.",
         "Wait. If it lasts, see which finalizer holds the object that the message names.";
     AS_EXPECTED = "AsExpected", "Degraded=False",
         "Nothing is wrong.",
@@ -150,6 +150,12 @@ reasons! {
     EVICTED = "Evicted", "Degraded=True",
         "The node ran out of a resource, was drained or needed the room, and the pod was taken off it. A new pod is on its way; it is told until that one is ready.",
         "Nothing, if it was a drain. If the message names memory or storage: raise spec.resources.requests, or write less outside the disk.";
+    POD_LOST = "PodLost", "Event",
+        "The pod of a running workspace was deleted or has failed, and nobody stopped the workspace. What ran in the pod has ended; a new pod takes its place once the old one is gone.",
+        "Stop and start the workspace by spec.desiredStatus. If nobody deleted the pod by hand, see who did: a drain, a descheduler or an autoscaler.";
+    POD_NOT_MANAGED = "PodNotManaged", "Degraded=True",
+        "A pod uses the disk, and no ReplicaSet of the workspace manages it: somebody changed the labels of the workspace's pod, or made a pod of their own. No other pod starts on the disk beside it, and the workspace is not Stopped while it runs.",
+        "Delete the pod that the message names once nobody needs it: the workspace goes on by itself.";
     NODE_LOST = "NodeLost", "Degraded=True",
         "The pod's node does not answer or is gone, so nobody knows whether the pod still runs. It is never deleted by force: two pods must not write to one disk.",
         "Bring the node back. If the machine is certainly off: `kubectl delete node <name>`, or taint it `node.kubernetes.io/out-of-service=nodeshutdown:NoExecute`; pod and disk are freed then.";
@@ -195,17 +201,20 @@ reasons! {
         "Somebody scaled the Deployment to more than one pod. A workspace runs one pod, so it was scaled back at once; for a moment more than one may have used the disk.",
         "Leave the Deployment alone: spec.desiredStatus starts and stops the workspace. Take it off autoscalers.";
     DEPLOYMENT_RESTORED = "DeploymentRestored", "Event",
-        "Somebody deleted the Deployment of a running workspace, or scaled it to none. A workspace that is wanted running runs: a new run begins.",
+        "Somebody deleted the Deployment of a running workspace, or scaled it to none: a new run begins, because a workspace that is wanted running runs. Or somebody changed its strategy, paused it or set minReadySeconds: that is put back, and the pod stays.",
         "Leave the Deployment alone: spec.desiredStatus starts and stops the workspace.";
     REPLICA_SET_ORPHANED = "ReplicaSetOrphaned", "Degraded=True",
         "Somebody deleted the Deployment and left its ReplicaSet (`kubectl delete --cascade=orphan`). Its pod runs on, idle or not, nobody reaches it, and no other run begins: two pods must not write to one disk. The workspace neither stops nor goes before that ReplicaSet is gone.",
         "Have an administrator delete the ReplicaSet, as the message says: the pod ends, and the workspace goes on by itself. Leave the Deployment alone: spec.desiredStatus starts and stops the workspace.";
+    CHILD_CONTESTED = "ChildContested", "Degraded=True",
+        "Somebody else writes to a child of the workspace again and again, so that it does not stay as planned; the message names the child and the field manager. The operator writes it ever less often, once a minute at last.",
+        "Take the child off whatever changes it: an autoscaler, a policy engine, or a second installation of this product.";
     NAME_CONFLICT = "NameConflict", "Degraded=True",
         "The name of a child is taken by an object that is not this workspace's.",
         "Delete or rename that object, or create the workspace under another name.";
     QUOTA_EXCEEDED = "QuotaExceeded", "Degraded=True",
         "A ResourceQuota of the namespace refuses the pod, the disk or another child.",
-        "Ask for less, stop another workspace, or have the quota raised: the workspace recovers by itself.";
+        "Ask for less, stop another workspace, or have the quota raised: the workspace recovers by itself within half a minute.";
     POD_SECURITY_VIOLATION = "PodSecurityViolation", "Degraded=True",
         "The namespace's Pod Security level refuses the pod.",
         "Have the template's podSecurity or security contexts fit the namespace's level, or the other way round.";

@@ -15,7 +15,7 @@ use kube::{
 
 use super::{
     Error,
-    writes::{Kind, Outcome, expect, failed, is_conflict, leaving, look, patched},
+    writes::{Kind, Outcome, expect, failed, is_conflict, leaving, look, patched, with_backoff},
 };
 use crate::{
     context::Context,
@@ -45,7 +45,8 @@ pub(super) async fn account(
     }
     let mut intent = planned;
     intent.metadata.uid.clone_from(&live.metadata.uid);
-    write(context, world, &intent).await
+    let write = write(context, world, &intent);
+    with_backoff(context, &world.identity, &intent, live, write).await
 }
 
 /// Makes one that was absent. If somebody was faster, what is there is looked at, and never taken.

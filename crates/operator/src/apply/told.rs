@@ -2,6 +2,7 @@
 
 use api::{Workspace, WorkspaceStatus, condition::reason, workspace::DesiredStatus};
 use kube::runtime::events::{Event, EventType};
+use serde_json::{Map, Value};
 
 use crate::{
     intent::Intent,
@@ -17,6 +18,18 @@ pub(super) fn corrected(identity: &Identity, before: i32, replicas: i32) -> Even
         identity.child_name()
     );
     warning(reason::REPLICAS_CORRECTED, &text)
+}
+
+/// Somebody changed how the Deployment makes pods.
+pub(super) fn restored(identity: &Identity, restored: &Map<String, Value>) -> Event {
+    let fields: Vec<_> = restored.keys().map(|field| format!("spec.{field}")).collect();
+    let text = format!(
+        "{} of the Deployment {} was changed, and it is put back: two pods must not use one disk. To change the workspace, change the \
+         Workspace.",
+        fields.join(", "),
+        identity.child_name()
+    );
+    warning(reason::DEPLOYMENT_RESTORED, &text)
 }
 
 /// Who said that there is to be no pod, and not by the workspace.

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::Error;
 use crate::{
+    contest::Decision,
     context::Context,
     refusal,
     send::send,
@@ -38,6 +39,17 @@ impl<K> Outcome<K> {
         match self {
             Self::Is(_) => None,
             Self::But(_, obstacle) | Self::Blocked(obstacle) => Some(obstacle.clone()),
+        }
+    }
+
+    /// Which version there is after it, if it says.
+    pub(super) fn version(&self) -> Option<&str>
+    where
+        K: Resource,
+    {
+        match self {
+            Self::Is(Some(object)) | Self::But(object, _) => object.meta().resource_version.as_deref(),
+            Self::Is(None) | Self::Blocked(_) => None,
         }
     }
 
@@ -104,6 +116,36 @@ where
     let text = serde_json::to_vec(intent).map_err(request::Error::SerializeBody);
     let request = text.and_then(|text| requests::<K>(identity).create(&params, text));
     outcome(sent::<K>(context, "create", request).await)
+}
+
+/// Writes a child that is not as `planned`; where somebody else writes it as well, ever less often, and that is told.
+pub(super) async fn with_backoff<K>(
+    context: &Context,
+    identity: &Identity,
+    planned: &impl Serialize,
+    live: &Arc<K>,
+    write: impl Future<Output = Result<Outcome<K>, Error>>,
+) -> Result<Outcome<K>, Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
+    K: Clone + Debug + DeserializeOwned,
+{
+    let name = live.meta().name.as_deref().unwrap_or_default();
+    let child = (K::KIND, name);
+    let contested = match context.contests.decide(identity, child, planned) {
+        Decision::BackOff(contested) => return Ok(Outcome::But(live.clone(), contested)),
+        Decision::Write => None,
+        Decision::WriteContested => {
+            let children: Api<K> = Api::namespaced(context.client.clone(), &identity.namespace);
+            let found = children.get_metadata_opt(name).await.map_err(failed::<K>)?;
+            let found = found.as_ref().map(|found| &found.metadata);
+            Some(context.contests.name(identity, child, found))
+        }
+    };
+    Ok(match (write.await?, contested) {
+        (Outcome::Is(Some(written)), Some(contested)) => Outcome::But(written, contested),
+        (written, _) => written,
+    })
 }
 
 /// The API server is not to warn of fields that it does not know. For that it would parse every patch a second time, and nobody reads

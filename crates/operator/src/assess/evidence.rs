@@ -17,7 +17,8 @@ use k8s_openapi::{
 use kube::ResourceExt as _;
 use rules::ExecutionProfile;
 
-pub(super) use self::containers::count;
+pub(crate) use self::pod::is_kept_apart;
+pub(super) use self::{containers::count, pod::waits_for_previous};
 use crate::{
     refusal,
     trouble::Trouble,
@@ -108,6 +109,8 @@ pub(super) struct Judging<'a> {
     pub(super) unavailable_since: Option<Timestamp>,
     /// The execution profile, if there is one.
     pub(super) profile: Option<&'a ExecutionProfile>,
+    /// Whether the workspace itself asks to be kept off other pods.
+    pub(super) separated: bool,
 }
 
 /// What keeps the pod of the current run from being ready.
@@ -116,6 +119,7 @@ pub(super) fn of_start(world: &World, judging: Judging<'_>) -> Evidence {
     let pod = world.current_pod();
     Evidence::first([
         orphaned(world),
+        unmanaged(world),
         volumes::terminating(world),
         node::lost(world, world.live_pods(), now),
         volumes::missing_class(world, now),
@@ -130,6 +134,7 @@ pub(super) fn of_start(world: &World, judging: Judging<'_>) -> Evidence {
 /// What is wrong although the pod is ready.
 pub(super) fn of_run(world: &World, now: Timestamp) -> Evidence {
     Evidence::first([
+        unmanaged(world),
         volumes::terminating(world),
         node::lost(world, world.current_pod(), now),
         volumes::resize(world),
@@ -140,6 +145,7 @@ pub(super) fn of_run(world: &World, now: Timestamp) -> Evidence {
 pub(super) fn of_end(world: &World, now: Timestamp) -> Evidence {
     Evidence::first([
         orphaned(world),
+        unmanaged(world),
         volumes::terminating(world),
         node::lost(world, world.live_pods(), now),
     ])
@@ -162,18 +168,26 @@ fn orphaned(world: &World) -> Evidence {
     Evidence::certain(reason::REPLICA_SET_ORPHANED, message)
 }
 
+/// A pod on the disk that no change of the workspace ends.
+fn unmanaged(world: &World) -> Evidence {
+    let Some(pod) = world.unmanaged_pods().next() else {
+        return NONE;
+    };
+    let message = format!(
+        "The pod {name} uses the disk, and no ReplicaSet of this workspace manages it: its labels were changed, or it is not this \
+         workspace's. No other pod starts on the disk while it runs. Delete it once nobody needs it: kubectl delete -n {} pod/{name}.",
+        world.identity.namespace,
+        name = pod.name_any(),
+    );
+    Evidence::certain(reason::POD_NOT_MANAGED, message)
+}
+
 /// Quota, Pod Security and other admission rules speak through the Deployment: it cannot make its pod.
 fn no_pod(world: &World, judging: Judging<'_>) -> Evidence {
     let now = judging.now;
-    let conditions = world
-        .own_deployment()
-        .and_then(|it| it.status.as_ref())
-        .and_then(|it| it.conditions.as_ref());
-    let failure = conditions
-        .into_iter()
-        .flatten()
-        .find(|it| it.type_ == "ReplicaFailure" && it.status == "True");
-    let Some(failure) = failure else { return NONE };
+    let Some(failure) = world.refusal() else {
+        return NONE;
+    };
     if let Some(rest) = remaining(failure.last_transition_time.as_ref(), DOUBT, now) {
         return Evidence::later(rest);
     }

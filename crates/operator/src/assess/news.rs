@@ -1,6 +1,10 @@
 //! Earlier status, new status, world -> what is worth an Event although no condition turns bad (pure).
 
-use api::{WorkspaceStatus, condition::reason};
+use api::{
+    WorkspaceStatus,
+    condition::{self, DEGRADED, reason},
+};
+use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::events::{Event, EventType};
 
 use super::CHANGED_BY_HAND;
@@ -9,8 +13,10 @@ use crate::{transitions::note, world::World};
 /// What somebody did to the workspace's children behind its back.
 pub(super) fn news(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus, world: &World) -> Vec<Event> {
     let replaced = before.and_then(|before| replaced(before, after, world));
+    let lost = before.and_then(|before| lost(before, after, world));
     replaced
         .into_iter()
+        .chain(lost)
         .chain(changed(before, after, world))
         .collect()
 }
@@ -27,6 +33,25 @@ fn replaced(before: &WorkspaceStatus, after: &WorkspaceStatus, world: &World) ->
         world.identity.child_name()
     );
     Some(warning("MakeDisk", reason::VOLUME_REPLACED, &text))
+}
+
+/// The pod that people used is gone, although nobody stopped the workspace. An eviction and a lost node are told as such.
+fn lost(before: &WorkspaceStatus, after: &WorkspaceStatus, world: &World) -> Option<Event> {
+    let name = &before.endpoint.as_ref()?.pod_name;
+    let goes_on = world.wanted_pods() > 0 && before.run_id.as_deref() == world.run_id();
+    let stays =
+        |pod: &Pod| pod.metadata.deletion_timestamp.is_none() && pod.metadata.name.as_ref() == Some(name);
+    let told = condition::find(&after.conditions, DEGRADED).is_some_and(|it| {
+        it.status == "True" && [reason::EVICTED, reason::NODE_LOST].contains(&it.reason.as_str())
+    });
+    if !goes_on || told || world.live_pods().any(stays) {
+        return None;
+    }
+    let text = format!(
+        "The pod {name} was deleted or has failed, and the Workspace was not stopped: what ran in it has ended. A new pod takes its place. Only files on \
+         a disk are kept."
+    );
+    Some(warning("Reconcile", reason::POD_LOST, &text))
 }
 
 fn changed(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus, world: &World) -> Option<Event> {

@@ -366,3 +366,21 @@ fn a_stopped_workspace_that_could_not_start_shows_why_beside_its_phase() {
         "{told}"
     );
 }
+
+#[test]
+fn a_container_that_somebody_else_put_first_or_last_hides_no_endpoint() {
+    for first in [true, false] {
+        let mut world = fixtures::running();
+        let expected = Scene::of(world.clone()).status().endpoint;
+        assert!(expected.is_some());
+        let mut pod = world.pods[0].as_ref().clone();
+        let containers = &mut pod.spec.as_mut().unwrap().containers;
+        let mesh = serde_json::from_value(
+            json!({"name": "mesh", "ports": [{"name": "http", "containerPort": 15090}]}),
+        );
+        containers.insert(if first { 0 } else { 1 }, mesh.unwrap());
+        world.pods = vec![pod.into()];
+        let status = Scene::of(world).status();
+        assert_eq!((status.endpoint, status.phase), (expected, Some(Phase::Running)));
+    }
+}

@@ -5,10 +5,10 @@ use api::{
     condition::{AVAILABLE, DEGRADED, PROGRESSING, STOPPED, VALID, reason},
     workspace::{DiskStatus, Phase},
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::ResourceExt;
 
-use super::{Facts, Stand, conditions::Conditions};
+use super::{Facts, Stand, conditions::Conditions, evidence, is_separated};
 use crate::{
     trouble::{Obstacle, Trouble},
     world::World,
@@ -72,6 +72,7 @@ pub(super) fn conditions(
         (Stand::Starting, Some(trouble)) => set.set(AVAILABLE, false, trouble.reason, available),
         _ => set.set(AVAILABLE, false, why, available),
     }
+    let previous = waits_for_previous(facts);
     let under_way = matches!(stand, Stand::Starting | Stand::Stopping);
     match (stand, facts.obstacle) {
         (Stand::Starting, Some(Obstacle::Leaving { .. })) if facts.world.wanted_pods() == 0 => {
@@ -80,6 +81,10 @@ pub(super) fn conditions(
         }
         (Stand::Starting, _) if facts.world.wanted_pods() == 0 && !quiet => {
             set.set(PROGRESSING, true, reason::STOPPING, &waiting_for(facts.world));
+        }
+        (Stand::Starting, _) if previous.is_some() => {
+            let message = previous.unwrap_or_default();
+            set.set(PROGRESSING, true, reason::PREDECESSOR_TERMINATING, &message);
         }
         (Stand::Starting, _) if trouble.is_some_and(|trouble| trouble.failed) => {
             set.set(PROGRESSING, true, why, "Waiting for the cause to be removed.");
@@ -157,13 +162,22 @@ fn by_hand(world: &World) -> String {
 
 /// Which pods keep a run from starting.
 fn waiting_for(world: &World) -> String {
-    let names: Vec<_> = world.live_pods().map(ResourceExt::name_any).collect();
+    not_gone("Waiting for the last run to end", world.live_pods())
+}
+
+/// Which pods keep the pod of this run from starting, if it is they that do.
+fn waits_for_previous(facts: &Facts<'_>) -> Option<String> {
+    let (world, valid) = (facts.world, facts.verdict.as_ref().ok());
+    let pod = world.current_pod()?;
+    evidence::waits_for_previous(world, pod, is_separated(valid))
+        .then(|| not_gone("Waiting for the previous pod to end", world.previous_pods(pod)))
+}
+
+fn not_gone<'a>(waiting: &str, pods: impl Iterator<Item = &'a Pod>) -> String {
+    let names: Vec<_> = pods.map(ResourceExt::name_any).collect();
     match names.as_slice() {
-        [] => "Waiting for the last run to end.".to_owned(),
-        [name] => format!("Waiting for the last run to end: the pod {name} is not gone yet."),
-        names => format!(
-            "Waiting for the last run to end: the pods {} are not gone yet.",
-            names.join(", ")
-        ),
+        [] => format!("{waiting}."),
+        [name] => format!("{waiting}: the pod {name} is not gone yet."),
+        names => format!("{waiting}: the pods {} are not gone yet.", names.join(", ")),
     }
 }

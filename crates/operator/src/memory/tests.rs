@@ -183,30 +183,3 @@ fn an_end_of_a_run_is_ours_until_the_deployment_is_another_or_has_another_spec()
     memory.forget("team/a");
     assert!(!memory.has_ended("team/a", Some(&ours)));
 }
-
-#[test]
-fn a_workspace_has_begun_from_its_deployment_on_until_it_is_sure_that_no_pod_can_come() {
-    let memory = Memory::default();
-    let (first, second) = (deployment("u", "1", 1), deployment("v", "2", 1));
-    assert!(!memory.has_begun("team/a"), "nothing is known");
-    assert!(!memory.was_quiet("team/a", None));
-    assert!(
-        !memory.has_begun("team/a"),
-        "nobody made sure, and nobody wrote anything"
-    );
-    memory.begins("team/a");
-    assert!(memory.has_begun("team/a") && !memory.has_begun("team/b"));
-    memory.is_quiet("team/a", Some(&first));
-    assert!(memory.was_quiet("team/a", Some(&first)) && !memory.has_begun("team/a"));
-    assert!(!memory.was_quiet("team/a", Some(&second)));
-    assert!(
-        memory.has_begun("team/a"),
-        "another Deployment may have made a pod"
-    );
-    assert!(
-        !memory.was_quiet("team/a", Some(&first)),
-        "and that is over for good"
-    );
-    memory.forget("team/a");
-    assert!(!memory.has_begun("team/a"));
-}

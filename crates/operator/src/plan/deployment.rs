@@ -17,6 +17,8 @@ use serde::Serialize;
 use super::{Site, pod};
 use crate::{record, world::Identity};
 
+/// The strategy of every Deployment: the last pod ends before the next one is made.
+pub const RECREATE: &str = "Recreate";
 /// Component label of Deployment and pod.
 pub(super) const COMPONENT: &str = "server";
 
@@ -38,9 +40,12 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Dep
             replicas: Some(1),
             // Two pods must never mount one disk.
             strategy: Some(DeploymentStrategy {
-                type_: Some("Recreate".to_owned()),
+                type_: Some(RECREATE.to_owned()),
                 rolling_update: None,
             }),
+            // Said, so that the next run replaces what somebody set.
+            paused: Some(false),
+            min_ready_seconds: Some(0),
             revision_history_limit: Some(0),
             selector: LabelSelector {
                 match_labels: Some(workspace.selector()),

@@ -1,6 +1,10 @@
 //! Valid workspace -> its pod (pure): one that fits Pod Security `restricted`, unless its template lowers that.
 
-use k8s_openapi::api::core::v1::{LocalObjectReference, PodSpec};
+use api::names;
+use k8s_openapi::{
+    api::core::v1::{Affinity, LocalObjectReference, PodAffinityTerm, PodSpec},
+    apimachinery::pkg::apis::meta::v1::LabelSelector,
+};
 use rules::ValidWorkspace;
 
 use super::{Site, container, security, volumes};
@@ -40,10 +44,32 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Pod
         containers: vec![application],
         volumes: Some(volumes),
         node_selector: (!shape.node_selector.is_empty()).then(|| shape.node_selector.clone()),
-        affinity: shape.affinity.clone(),
+        affinity: Some(anti_affinity(shape.affinity.clone(), &workspace.name, run_id)),
         tolerations: some(shape.tolerations.clone()),
         ..PodSpec::default()
     }
+}
+
+/// Keeps the pod off the node of any other pod of the workspace, until that one is gone. A ReplicaSet makes the next pod as soon as one is
+/// deleted or evicted, and both would write to one disk. The run is named beside the workspace, so that a pod counts as well from which
+/// somebody took one of the labels.
+fn anti_affinity(given: Option<Affinity>, workspace: &str, run_id: &str) -> Affinity {
+    let label = |(key, value): (&str, &str)| PodAffinityTerm {
+        label_selector: Some(LabelSelector {
+            match_labels: Some([(key.to_owned(), value.to_owned())].into()),
+            match_expressions: None,
+        }),
+        topology_key: "kubernetes.io/hostname".to_owned(),
+        ..PodAffinityTerm::default()
+    };
+    let mut affinity = given.unwrap_or_default();
+    affinity
+        .pod_anti_affinity
+        .get_or_insert_default()
+        .required_during_scheduling_ignored_during_execution
+        .get_or_insert_default()
+        .extend([(names::WORKSPACE_LABEL, workspace), (names::RUN_ID_LABEL, run_id)].map(label));
+    affinity
 }
 
 fn some<T>(list: Vec<T>) -> Option<Vec<T>> {

@@ -1,11 +1,12 @@
 //! Valid workspace, what it refers to -> finalizers that stand before its first child is made (IO).
 //!
-//! Who was let in is remembered until the workspace's status says it, and one lock is held while a finalizer is set or taken away.
-//! So none is taken away between a look at it and the first child of a workspace that relies on it.
+//! Who was let in is remembered until the workspace's status says it. While the finalizer of an object is looked at, set or taken away, the
+//! lock of that object is held: so none is taken away between a look at it and the first child of a workspace that relies on it, and an
+//! object whose finalizer cannot be written keeps only those waiting who use it.
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use api::names::{IN_USE_FINALIZER, OPERATOR};
@@ -14,6 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams};
 use rules::ValidWorkspace;
 use serde_json::json;
+use tokio::sync::OwnedMutexGuard;
 
 use super::{
     entry::used,
@@ -37,8 +39,8 @@ pub struct Error {
 pub struct Holds {
     /// What each workspace uses, by its UID.
     let_in: Mutex<HashMap<String, Vec<Key>>>,
-    /// Our last writes, which caches may not show yet. Locked during such a write.
-    written: tokio::sync::Mutex<HashMap<Key, Write>>,
+    /// Our last write of each object, which caches may not show yet. Locked during such a write.
+    written: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<Option<Write>>>>>,
 }
 
 /// A write of a finalizer: resourceVersion after it, and whether it stood then.
@@ -61,6 +63,25 @@ impl Holds {
         self.lock().get(workspace_uid).is_some_and(|keys| keys == wanted)
     }
 
+    /// Lets the workspace in to use one more object.
+    fn let_in(&self, workspace_uid: &str, key: &Key) {
+        let mut let_in = self.lock();
+        let keys = let_in.entry(workspace_uid.to_owned()).or_default();
+        if !keys.contains(key) {
+            keys.push(key.clone());
+        }
+    }
+
+    /// Our last write of an object, locked.
+    async fn last_write(&self, key: &Key) -> OwnedMutexGuard<Option<Write>> {
+        let last = self.written().entry(key.clone()).or_default().clone();
+        last.lock_owned().await
+    }
+
+    fn written(&self) -> MutexGuard<'_, HashMap<Key, Arc<tokio::sync::Mutex<Option<Write>>>>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn is_used(&self, key: &Key) -> bool {
         self.lock().values().any(|keys| keys.contains(key))
     }
@@ -71,7 +92,7 @@ impl Holds {
     }
 
     /// Forgets who of those `so_far` does not refer to an object any more, and objects that are gone.
-    pub(super) async fn retain(
+    pub(super) fn retain(
         &self,
         so_far: &HashMap<String, Vec<Key>>,
         refers: impl Fn(&str, &Key) -> bool,
@@ -82,7 +103,7 @@ impl Holds {
             keys.retain(|key| earlier.is_none_or(|earlier| !earlier.contains(key)) || refers(uid, key));
             !keys.is_empty()
         });
-        self.written.lock().await.retain(|key, _| exists(key));
+        self.written().retain(|key, _| exists(key));
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<Key>>> {
@@ -101,19 +122,17 @@ pub async fn hold(context: &Context, valid: &ValidWorkspace, references: &Refere
     if holds.holds_all(&valid.uid, &keys) {
         return Ok(());
     }
-    let mut written = holds.written.lock().await;
-    // Nothing can be added to what is being deleted; whoever comes here uses it already.
-    let staying = objects
-        .iter()
-        .filter(|(_, meta)| meta.deletion_timestamp.is_none());
-    for (key, meta) in staying {
-        if !stands(&written, key, meta) {
+    for (key, meta) in &objects {
+        let mut last = holds.last_write(key).await;
+        // Nothing can be added to what is being deleted; whoever comes here uses it already.
+        if meta.deletion_timestamp.is_none() && !stands(*last, meta) {
             let version = set(context, key).await.map_err(|source| Error {
                 kind: key.kind.name(),
                 source,
             })?;
-            note(&mut written, key, version, true);
+            note(&mut last, version, true);
         }
+        holds.let_in(&valid.uid, key);
     }
     holds.lock().insert(valid.uid.clone(), keys);
     // It counts as a user from now on, although its status may never say so: it may become invalid before.
@@ -123,19 +142,19 @@ pub async fn hold(context: &Context, valid: &ValidWorkspace, references: &Refere
 
 /// Sets the finalizer of an object that is in use and lacks it.
 pub(super) async fn mend(context: &Context, subject: &Subject) -> Result<(), kube::Error> {
-    let mut written = context.holds.written.lock().await;
-    if shows_later_write(&written, &subject.key, subject.version) {
+    let mut last = context.holds.last_write(&subject.key).await;
+    if is_later(*last, subject.version) {
         return Ok(());
     }
     let version = set(context, &subject.key).await?;
-    note(&mut written, &subject.key, version, true);
+    note(&mut last, version, true);
     Ok(())
 }
 
 /// Takes the finalizer away, unless somebody was let in meanwhile.
 pub(super) async fn release(context: &Context, subject: &Subject) -> Result<(), kube::Error> {
-    let mut written = context.holds.written.lock().await;
-    if context.holds.is_used(&subject.key) || shows_later_write(&written, &subject.key, subject.version) {
+    let mut last = context.holds.last_write(&subject.key).await;
+    if context.holds.is_used(&subject.key) || is_later(*last, subject.version) {
         return Ok(());
     }
     let others: Vec<_> = subject
@@ -159,7 +178,7 @@ pub(super) async fn release(context: &Context, subject: &Subject) -> Result<(), 
         .patch(&subject.key.name, &params, &Patch::Json::<()>(patch))
         .await
     {
-        Ok(object) => note(&mut written, &subject.key, version_of(&object.metadata), false),
+        Ok(object) => note(&mut last, version_of(&object.metadata), false),
         // It is gone.
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         Err(error) => return Err(error),
@@ -184,8 +203,8 @@ async fn set(context: &Context, key: &Key) -> Result<Option<u64>, kube::Error> {
 }
 
 /// Whether the finalizer stands, by what the cache shows or by what we did since.
-fn stands(written: &HashMap<Key, Write>, key: &Key, cached: &ObjectMeta) -> bool {
-    match (written.get(key), version_of(cached)) {
+fn stands(last: Option<Write>, cached: &ObjectMeta) -> bool {
+    match (last, version_of(cached)) {
         (Some(write), Some(cached)) if write.version > cached => write.is_held,
         _ => cached
             .finalizers
@@ -196,16 +215,14 @@ fn stands(written: &HashMap<Key, Write>, key: &Key, cached: &ObjectMeta) -> bool
 }
 
 /// Whether we wrote the finalizer later than the cache shows: what is due will be seen once the cache has caught up.
-fn shows_later_write(written: &HashMap<Key, Write>, key: &Key, cached: Option<u64>) -> bool {
-    written
-        .get(key)
-        .zip(cached)
+fn is_later(last: Option<Write>, cached: Option<u64>) -> bool {
+    last.zip(cached)
         .is_some_and(|(write, cached)| write.version > cached)
 }
 
-fn note(written: &mut HashMap<Key, Write>, key: &Key, version: Option<u64>, is_held: bool) {
+fn note(last: &mut Option<Write>, version: Option<u64>, is_held: bool) {
     if let Some(version) = version {
-        written.insert(key.clone(), Write { version, is_held });
+        *last = Some(Write { version, is_held });
     }
 }
 
@@ -223,15 +240,25 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn whoever_is_let_in_after_the_look_at_the_caches_is_not_forgotten() {
+    #[test]
+    fn whoever_is_let_in_after_the_look_at_the_caches_is_not_forgotten() {
         let holds = Holds::default();
         holds.lock().insert("early".to_owned(), vec![key("t")]);
         let so_far = holds.so_far();
         holds.lock().insert("late".to_owned(), vec![key("t")]);
         // The caches showed neither.
-        holds.retain(&so_far, |_, _| false, |_| true).await;
+        holds.retain(&so_far, |_, _| false, |_| true);
         assert!(!holds.is_held(Some("early"), &key("t")));
         assert!(holds.is_held(Some("late"), &key("t")) && holds.is_used(&key("t")));
+    }
+
+    #[tokio::test]
+    async fn an_object_that_is_slow_to_write_keeps_nobody_waiting_who_uses_another() {
+        let holds = Holds::default();
+        let _slow = holds.last_write(&key("slow")).await;
+        let other = futures::FutureExt::now_or_never(holds.last_write(&key("other")));
+        assert!(other.is_some());
+        let same = futures::FutureExt::now_or_never(holds.last_write(&key("slow")));
+        assert!(same.is_none());
     }
 }

@@ -75,7 +75,7 @@ pub async fn sweep(context: &Context, sweeps: &mut Sweeps) -> Option<Duration> {
         workspace.is_some_and(|workspace| refers(key, workspace, &catalogue))
     };
     let exists = |key: &Key| keys.contains(key);
-    context.holds.retain(&let_in, refers, exists).await;
+    context.holds.retain(&let_in, refers, exists);
     sweeps.told.retain(|key| keys.contains(key));
     sweeps.judged.retain(|key, _| keys.contains(key));
 

@@ -7,8 +7,8 @@ use crate::{context::Context, memory::Recalled, observe, world::World};
 
 /// The cached world, with our own last write where the cache does not have it yet, and read anew where `doubtful` says
 /// so. It is told whether it is certain anyway that no pod is there and none can come: because it was made sure of and
-/// nothing happened since, or because the workspace is `new`, so that nothing of it can be there but what the caches show
-/// or a write runs into. `complete`: the caches show all children but the Deployment; only then is our last write enough where they
+/// nothing happened since, or because the workspace is `new` and has no disk, so that nothing of it can be there but what the caches show
+/// or a write runs into. A disk may have been kept, with a pod of an earlier workspace on it. `complete`: the caches show all children but the Deployment; only then is our last write enough where they
 /// do not show it yet, and is to be looked for again after the time in the answer.
 pub(super) async fn certain(
     context: &Context,
@@ -30,8 +30,7 @@ pub(super) async fn certain(
         }
         Recalled::Nothing | Recalled::Unseen => {}
     }
-    let new = new && !memory.has_begun(&key);
-    let mut known = (new && world.deployment.is_none() && world.is_quiet())
+    let mut known = (new && world.deployment.is_none() && world.claim.is_none() && world.is_quiet())
         || memory.was_quiet(&key, world.deployment.as_deref());
     if unseen || doubtful(&world, known) {
         let (client, census) = (&context.client, &context.census);

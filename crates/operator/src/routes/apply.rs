@@ -19,6 +19,7 @@ use super::{
     store::{Footing, Live},
 };
 use crate::{
+    contest::Decision,
     context::Context,
     differ::{Step, stance},
     failure::message_of,
@@ -112,13 +113,17 @@ async fn place(context: &Context, identity: &Identity, wished: &[Route]) -> Resu
             }
         }
     }
+    let mut contested = None;
     for writer in &ready {
-        if let Some(obstacle) = writer.write().await? {
+        let obstacle = writer.write().await?;
+        if let Some(Obstacle::Contested { .. }) = obstacle {
+            contested = obstacle;
+        } else if let Some(obstacle) = obstacle {
             let own = writer.cached().filter(|live| identity.owns(&live.metadata));
             return Ok(Placed::after(Some(obstacle), own.is_none()));
         }
     }
-    Ok(Placed::after(None, false))
+    Ok(Placed::after(contested, false))
 }
 
 impl Placed {
@@ -235,9 +240,20 @@ impl Writer<'_> {
             Step::Wait => Ok(Some(Obstacle::Leaving { kind, name })),
             Step::Keep | Step::Write if covers::is_as_planned(live, &planned) => Ok(None),
             Step::Keep | Step::Write => {
+                let child = (kind.as_str(), name.as_str());
+                let contested = match self.context.contests.decide(self.identity, child, &planned) {
+                    Decision::BackOff(contested) => return Ok(Some(contested)),
+                    Decision::Write => None,
+                    Decision::WriteContested => {
+                        let found = self.api().get_metadata_opt(&name).await;
+                        let found = found.map_err(|error| self.error(error))?;
+                        let found = found.as_ref().map(|found| &found.metadata);
+                        Some(self.context.contests.name(self.identity, child, found))
+                    }
+                };
                 let mut intent = planned;
                 intent["metadata"]["uid"] = json!(live.metadata.uid);
-                self.apply(intent).await
+                Ok(self.apply(intent).await?.or(contested))
             }
         }
     }

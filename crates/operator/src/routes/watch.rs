@@ -22,6 +22,7 @@ use rules::routes::{RouteKind, kinds_of};
 use super::store::{Footing, workspace_of};
 use crate::{
     failure::message_of,
+    pace::paced,
     stores::{self, Stores},
     watch::{Wake, everybody},
 };
@@ -62,13 +63,11 @@ pub fn start(
     });
     let work = stream::once(futures::future::join_all(follow)).filter_map(|_| std::future::ready(None));
     let stores = stores.clone();
-    let heard = heard.flat_map(move |call| {
-        stream::iter(match call {
-            Call::One(wake) => vec![wake],
-            Call::Everybody => everybody(&stores),
-        })
+    let heard = heard.map(move |call| match call {
+        Call::One(wake) => vec![wake],
+        Call::Everybody => everybody(&stores),
     });
-    stream::select(heard, Box::pin(work))
+    stream::select(paced(heard), Box::pin(work))
 }
 
 /// Why a kind cannot be used.

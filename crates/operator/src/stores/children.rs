@@ -1,7 +1,7 @@
 //! Watch events of one kind of child -> its cache, found by name and by workspace (in memory).
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -150,8 +150,8 @@ where
         }
     }
 
-    /// Takes an event in and says whose child has changed in anything that matters. After a list, it could be anybody's:
-    /// that is left to the caller.
+    /// Takes an event in and says whose child has changed in anything that matters. At the end of a list that is what differs from before,
+    /// and what is gone.
     pub fn apply(&mut self, event: Event<Guarded<K>>) -> Vec<Parent> {
         match event {
             Event::Init => self.listed = Shelf::default(),
@@ -163,8 +163,11 @@ where
             }
             Event::InitDone => {
                 let listed = std::mem::take(&mut self.listed);
-                *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = listed;
+                let mut kept = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
+                let parents = listed.differing(&kept);
+                *kept = listed;
                 self.filled.send_replace(true);
+                return parents;
             }
             Event::Apply(object) => {
                 // One that cannot be read is none: whoever wants to write it will be told by the API server.
@@ -236,6 +239,26 @@ impl<K> Shelf<K> {
                 .push(entry.clone());
         }
         self.by_name.insert(name.into(), entry);
+    }
+
+    /// Whose objects are others here than there, or are only in one of the two.
+    fn differing(&self, other: &Self) -> Vec<Parent>
+    where
+        K: Resource<DynamicType = ()> + Compact + Clone,
+    {
+        let changed = self.by_name.iter().flat_map(|(name, entry)| {
+            let before = other.by_name.get(name);
+            let same = before.is_some_and(|before| before.kept.is_same(&entry.kept));
+            let both = before.into_iter().chain([entry]);
+            both.filter(move |_| !same)
+        });
+        let gone = other
+            .by_name
+            .iter()
+            .filter(|(name, _)| !self.by_name.contains_key(*name));
+        let differing = changed.chain(gone.map(|(_, entry)| entry));
+        let parents: HashSet<Parent> = differing.filter_map(|entry| entry.parent()).collect();
+        parents.into_iter().collect()
     }
 
     fn take(&mut self, name: &str) -> Option<Arc<Entry<K>>> {
@@ -380,8 +403,31 @@ mod tests {
         let broken = serde_json::from_value(json!({"metadata": {"name": "x"}, "spec": 7})).unwrap();
         writer.apply(Event::InitApply(broken));
         assert_eq!(names(&pods.of("team", "a")), ["old"]);
-        writer.apply(Event::InitDone);
+        assert_eq!(writer.apply(Event::InitDone), parents(&["a"]));
         assert_eq!(names(&pods.of("team", "a")), ["new"]);
+    }
+
+    #[test]
+    fn a_list_tells_those_whose_children_differ_or_are_gone_and_nobody_else() {
+        let mut writer = ChildrenWriter::default();
+        let mut list = |pods: &[(&str, &str, &str)]| {
+            writer.apply(Event::Init);
+            for (name, version, phase) in pods {
+                writer.apply(Event::InitApply(pod(name, name, version, phase)));
+            }
+            let mut told = writer.apply(Event::InitDone);
+            told.sort();
+            told
+        };
+        let all = [
+            ("a", "1", "Pending"),
+            ("b", "1", "Pending"),
+            ("c", "1", "Pending"),
+        ];
+        assert_eq!(list(&all), parents(&["a", "b", "c"]));
+        let later = [("a", "2", "Pending"), ("b", "2", "Running")];
+        assert_eq!(list(&later), parents(&["b", "c"]));
+        assert_eq!(list(&later), [] as [Parent; 0]);
     }
 
     #[tokio::test]

@@ -41,7 +41,7 @@ pub(super) fn start(
     client: &Client,
     signs: &Arc<Signs>,
     stores: &Stores,
-) -> impl Stream<Item = Wake> + Send + use<> {
+) -> impl Stream<Item = Vec<Wake>> + Send + use<> {
     let claims = claims(client, signs.clone(), stores.clone());
     let nodes = nodes(client, signs.clone(), stores.clone());
     let warnings = warnings(client, signs.clone(), stores.clone());
@@ -50,7 +50,11 @@ pub(super) fn start(
 
 /// Claims that workspaces mount by their names may be anybody's: of those that are no workspace's disk it is kept which are being
 /// deleted, and nothing else.
-fn claims(client: &Client, signs: Arc<Signs>, stores: Stores) -> impl Stream<Item = Wake> + Send + use<> {
+fn claims(
+    client: &Client,
+    signs: Arc<Signs>,
+    stores: Stores,
+) -> impl Stream<Item = Vec<Wake>> + Send + use<> {
     let config = watcher::Config::default().labels(&format!("!{}", names::WORKSPACE_LABEL));
     let mut listed: HashSet<(String, String)> = HashSet::new();
     let is_leaving = |claim: &PartialObjectMeta<Claim>| claim.metadata.deletion_timestamp.is_some();
@@ -78,7 +82,6 @@ fn claims(client: &Client, signs: Arc<Signs>, stores: Stores) -> impl Stream<Ite
                 Vec::new()
             }
         })
-        .flat_map(stream::iter)
 }
 
 fn heard_of(signs: &Signs, stores: &Stores, claim: &PartialObjectMeta<Claim>, leaving: bool) -> Vec<Wake> {
@@ -90,7 +93,11 @@ fn heard_of(signs: &Signs, stores: &Stores, claim: &PartialObjectMeta<Claim>, le
     }
 }
 
-fn warnings(client: &Client, signs: Arc<Signs>, stores: Stores) -> impl Stream<Item = Wake> + Send + use<> {
+fn warnings(
+    client: &Client,
+    signs: Arc<Signs>,
+    stores: Stores,
+) -> impl Stream<Item = Vec<Wake>> + Send + use<> {
     let config = watcher::Config::default().fields(WARNINGS);
     watcher(Api::<Event>::all(client.clone()), config)
         .default_backoff()
@@ -110,11 +117,11 @@ fn warnings(client: &Client, signs: Arc<Signs>, stores: Stores) -> impl Stream<I
                     None
                 }
             };
-            std::future::ready(wake)
+            std::future::ready(wake.map(|wake| vec![wake]))
         })
 }
 
-fn nodes(client: &Client, signs: Arc<Signs>, stores: Stores) -> impl Stream<Item = Wake> + Send + use<> {
+fn nodes(client: &Client, signs: Arc<Signs>, stores: Stores) -> impl Stream<Item = Vec<Wake>> + Send + use<> {
     let config = watcher::Config::default().page_size(NODES_PER_PAGE);
     let mut listed: HashMap<String, Node> = HashMap::new();
     watcher(Api::<NodeObject>::all(client.clone()), config)
@@ -140,7 +147,6 @@ fn nodes(client: &Client, signs: Arc<Signs>, stores: Stores) -> impl Stream<Item
                 Vec::new()
             }
         })
-        .flat_map(stream::iter)
 }
 
 fn told(signs: &Signs, stores: &Stores, name: &str, node: Option<Node>) -> Vec<Wake> {

@@ -15,6 +15,8 @@ use crate::world::World;
 pub(super) const UNBOUND: &str = "unbound immediate PersistentVolumeClaims";
 /// The scheduler's words where the pod itself is at no fault.
 const KEPT_AWAY: &str = "existing pods anti-affinity rules";
+/// The scheduler's words where the pod's own rules keep it off another one. They come before those of the other one's rules.
+const APART: &str = "didn't match pod anti-affinity rules";
 /// The kubelet's word for it.
 const EVICTED: &str = "Evicted";
 /// An eviction this long before the workspace ceased to be available is not why it did.
@@ -23,6 +25,7 @@ const AFTERMATH: Duration = Duration::from_mins(1);
 /// What keeps this pod from being ready, as far as its own status says.
 pub(super) fn trouble(world: &World, pod: &Pod, judging: Judging<'_>) -> Evidence {
     match condition(pod, "PodScheduled") {
+        _ if waits_for_previous(world, pod, judging.separated) => NONE,
         Some(scheduled) if scheduled.status == "False" => unscheduled(
             world,
             scheduled.message.as_deref().unwrap_or_default(),
@@ -31,6 +34,20 @@ pub(super) fn trouble(world: &World, pod: &Pod, judging: Judging<'_>) -> Evidenc
         ),
         _ => containers::trouble(world, pod, judging),
     }
+}
+
+/// Whether no node takes the pod because another one of the workspace is not gone. `separated`: the workspace itself asks to be kept off
+/// other pods, so that those may be meant.
+pub(in crate::assess) fn waits_for_previous(world: &World, pod: &Pod, separated: bool) -> bool {
+    is_kept_apart(pod) && (!separated || world.previous_pods(pod).next().is_some())
+}
+
+/// Whether the scheduler says of a pod that it is kept off another one.
+pub(crate) fn is_kept_apart(pod: &Pod) -> bool {
+    condition(pod, "PodScheduled").is_some_and(|scheduled| {
+        let says = scheduled.message.as_deref().is_some_and(|it| it.contains(APART));
+        scheduled.status == "False" && says
+    })
 }
 
 fn unscheduled(world: &World, message: &str, since: Option<&Time>, judging: Judging<'_>) -> Evidence {

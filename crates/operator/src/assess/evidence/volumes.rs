@@ -175,7 +175,8 @@ fn waits_for_node(world: &World, claim: &PersistentVolumeClaim, pod: &Pod) -> bo
 /// The pod has a node, but what is to be attached or mounted there is not.
 pub(super) fn of_pod(world: &World, pod: &Pod, now: Timestamp) -> Evidence {
     // Once its sandbox stands, everything is mounted, and what was said before is past.
-    let Some(node) = node_of(pod).filter(|_| !holds(pod, "PodReadyToStartContainers") && !has_run(pod))
+    let Some(node) =
+        node_of(pod).filter(|_| !holds(pod, "PodReadyToStartContainers") && !has_run(world, pod))
     else {
         return NONE;
     };

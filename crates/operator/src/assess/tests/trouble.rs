@@ -148,7 +148,21 @@ fn a_pod_that_others_keep_away_is_not_told_that_its_own_affinity_is_wrong() {
         others.contains("keeps this one away") && !others.contains("spec.affinity"),
         "{others}"
     );
-    let own = told("0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules.");
+    let mut scene = Scene::of(fixtures::started()).pod(json!({"phase": "Pending", "conditions": [{
+        "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+        "message": "0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules.",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }]}));
+    assert_eq!(
+        condition(&scene.status(), DEGRADED).0,
+        "False",
+        "it can only be kept off a pod of its own"
+    );
+    let asked = json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+        {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"a": "b"}}},
+    ]}});
+    scene.verdict.as_mut().unwrap().pod.affinity = serde_json::from_value(asked).unwrap();
+    let own = scene.told().1;
     assert!(
         own.contains("spec.affinity") && !own.contains("keeps this one away"),
         "{own}"

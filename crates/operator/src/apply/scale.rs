@@ -1,0 +1,113 @@
+//! Wanted number of pods, live Deployment -> the Deployment with that number, and with what keeps two pods apart (IO). Its pod template
+//! is not touched.
+
+use api::names;
+use k8s_openapi::{Resource as _, api::apps::v1::Deployment};
+use kube::Api;
+use serde_json::json;
+
+use super::{
+    Applied, Error, deployed,
+    told::{self, Scaler},
+    writes::{Outcome, expect, mend_as, with_backoff, write},
+};
+use crate::{
+    context::Context,
+    differ::{self, Step},
+    hands, plan, publish,
+    world::{Identity, World},
+};
+
+/// Who else scaled the Deployment to no pod. Of what the caches do not keep the API server is asked.
+pub(super) async fn scaler(context: &Context, world: &World) -> Result<Option<Scaler>, Error> {
+    let Some(found) = world.own_deployment() else {
+        return Ok(None);
+    };
+    if let Some(who) = world.scaled_by() {
+        return Ok(Some(Scaler::Named(who)));
+    }
+    let deployments: Api<Deployment> = Api::namespaced(context.client.clone(), &world.identity.namespace);
+    let now = deployments.get_metadata_opt(&world.identity.child_name()).await;
+    let now = now.map_err(|source| Error {
+        kind: Deployment::KIND,
+        source,
+    })?;
+    let same = now.filter(|now| now.metadata.uid == found.metadata.uid);
+    let is_nobodys = same.is_some_and(|now| hands::is_count_nobodys(&now.metadata));
+    Ok(is_nobodys.then_some(Scaler::Unnamed))
+}
+
+/// Sees to it that the Deployment has so many pods, our labels and owner, and the strategy that never has two pods at a time.
+pub(super) async fn scale(context: &Context, replicas: i32, applied: &mut Applied) -> Result<(), Error> {
+    let identity = applied.world.identity.clone();
+    let Some(live) = applied.world.deployment.clone() else {
+        return Ok(());
+    };
+    if differ::stance(&identity, &live.metadata) != Step::Keep {
+        return Ok(());
+    }
+    let restored = differ::restored(&live);
+    let planned = plan::scale(&identity, &context.site, replicas);
+    let is_marked = differ::meta_covers(&live.metadata, &planned.metadata);
+    let before = applied.world.wanted_pods();
+    if before == replicas && is_marked && restored.is_empty() {
+        return Ok(());
+    }
+    let write = async {
+        let marked = if is_marked {
+            live.clone()
+        } else {
+            match mark(context, &identity, planned.clone(), &live, replicas).await? {
+                Outcome::Is(Some(marked)) if !restored.is_empty() => marked,
+                outcome => return Ok(outcome),
+            }
+        };
+        let mut spec = restored.clone();
+        spec.insert("replicas".to_owned(), json!(replicas));
+        let mut patch = json!({"metadata": {"uid": marked.metadata.uid}, "spec": spec});
+        if replicas > 0 {
+            // It must not bring back a pod that has been told to end meanwhile.
+            patch["metadata"]["resourceVersion"] = json!(marked.metadata.resource_version);
+        }
+        mend_as(context, &identity, names::OPERATOR_SCALE, &patch).await
+    };
+    let outcome = if replicas == 0 {
+        // A stop is written whoever else writes.
+        write.await?
+    } else {
+        with_backoff(context, &identity, &planned, &live, write).await?
+    };
+    let is_written = outcome.version() != live.metadata.resource_version.as_deref();
+    if replicas == 0
+        && let Outcome::Is(Some(ended)) = &outcome
+    {
+        context.memory.ended(&identity.key(), ended);
+    }
+    deployed(context, outcome, applied);
+    if !is_written {
+        return Ok(());
+    }
+    if before > 1 {
+        publish::event(context, &identity, told::corrected(&identity, before, replicas)).await;
+    }
+    if !restored.is_empty() {
+        publish::event(context, &identity, told::restored(&identity, &restored)).await;
+    }
+    Ok(())
+}
+
+/// Gives a Deployment our labels, annotations and owner back, and the number of pods.
+async fn mark(
+    context: &Context,
+    identity: &Identity,
+    mut planned: plan::Scale,
+    live: &Deployment,
+    replicas: i32,
+) -> Result<Outcome<Deployment>, Error> {
+    if replicas == 0 {
+        planned.metadata.uid.clone_from(&live.metadata.uid);
+    } else {
+        expect(&mut planned.metadata, Some(&live.metadata));
+    }
+    write(context, identity, names::OPERATOR_SCALE, &planned).await
+}

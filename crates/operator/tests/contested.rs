@@ -1,0 +1,94 @@
+//! Children that somebody else writes as well.
+
+use std::time::Duration;
+
+use api::{
+    condition::{self, DEGRADED, reason},
+    workspace::Phase,
+};
+use http::Method;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service, networking::v1::NetworkPolicy};
+use kube::Resource;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use testkit::objects::NAMESPACE;
+
+use crate::stage::{CHILD, Stage};
+
+/// Somebody changes a child whenever it is put right, for so many seconds; how often the operator wrote it.
+async fn contest<K>(stage: &mut Stage, seconds: u32, change: fn(&mut Value)) -> usize
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned,
+{
+    stage.server.take_calls();
+    for _ in 0..seconds * 5 {
+        stage.server.edit::<K>(Some(NAMESPACE), CHILD, |child| {
+            change(child);
+            child["metadata"]["managedFields"] =
+                json!([{"manager": "rival", "time": "2026-01-01T00:00:00Z"}]);
+        });
+        let _ = stage.pass().await;
+        tokio::time::advance(Duration::from_millis(200)).await;
+    }
+    let calls = stage.server.take_calls();
+    let kind = K::plural(&()).into_owned();
+    let writes = calls
+        .iter()
+        .filter(|call| call.method == Method::PATCH && call.path.contains(&format!("{kind}/")));
+    writes.count()
+}
+
+fn degraded(stage: &Stage) -> Option<(String, String)> {
+    let status = stage.status();
+    let found = condition::find(&status.conditions, DEGRADED).filter(|it| it.status == "True")?;
+    Some((found.reason.clone(), found.message.clone()))
+}
+
+async fn is_braked<K>(change: fn(&mut Value))
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned,
+{
+    let mut stage = Stage::with_running_demo().await;
+    let kind = K::kind(&());
+    let writes = contest::<K>(&mut stage, 60, change).await;
+    assert!((3..10).contains(&writes), "{kind}: {writes} writes in a minute");
+    let (why, message) = degraded(&stage).unwrap();
+    assert_eq!(why, reason::CHILD_CONTESTED, "{kind}");
+    assert!(
+        message.contains(&*kind) && message.contains("\"rival\""),
+        "{message}"
+    );
+    assert_eq!(stage.status().phase, Some(Phase::Running), "{kind}");
+    // The other one gives up.
+    for _ in 0..3 {
+        tokio::time::advance(Duration::from_mins(1)).await;
+        stage.pass().await.unwrap();
+    }
+    assert_eq!(degraded(&stage), None, "{kind}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_that_somebody_else_writes_as_well_costs_a_few_writes_a_minute_and_the_status_names_who() {
+    is_braked::<Service>(|child| child["spec"]["selector"]["app"] = json!("other")).await;
+    is_braked::<NetworkPolicy>(|child| child["spec"]["ingress"] = json!([{}])).await;
+    is_braked::<Deployment>(|child| {
+        child["metadata"]["labels"]["app.kubernetes.io/component"] = json!("other")
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_changed_by_hand_now_and_then_is_put_right_at_once() {
+    let mut stage = Stage::with_running_demo().await;
+    for _ in 0..10 {
+        let writes = contest::<Service>(&mut stage, 0, |_| ()).await;
+        assert_eq!(writes, 0);
+        stage.server.edit::<Service>(Some(NAMESPACE), CHILD, |child| {
+            child["spec"]["selector"]["app"] = json!("other");
+        });
+        stage.pass().await.unwrap();
+        assert_eq!(degraded(&stage), None);
+        assert_eq!(stage.writes(), ["PATCH services/workspace-demo"]);
+        tokio::time::advance(Duration::from_secs(40)).await;
+    }
+}
