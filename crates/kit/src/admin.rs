@@ -1,4 +1,6 @@
 //! readiness, metrics -> `/livez`, `/readyz`, `/metrics` on a plain port, within bounds of number, size and time (IO).
+//!
+//! The bounds are those of connections, which tower's layers do not see.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

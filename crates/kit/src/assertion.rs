@@ -5,9 +5,10 @@
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::hkdf;
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt;
@@ -73,7 +74,10 @@ pub struct NotSigned;
 struct SigningKey {
     id: String,
     active_from: i64,
-    pair: Ed25519KeyPair,
+    /// As it is published.
+    public: Value,
+    signs: EncodingKey,
+    checks: DecodingKey,
 }
 
 impl SigningKey {
@@ -85,16 +89,15 @@ impl SigningKey {
             .and_then(|okm| okm.fill(seed.as_mut()))
             .map_err(|_| NotSigned)?;
         let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_ref()).map_err(|_| NotSigned)?;
+        let private = pair.to_pkcs8().map_err(|_| NotSigned)?;
+        let x = BASE64URL.encode(pair.public_key());
         Ok(Self {
             id: key.id.clone(),
             active_from: key.active_from,
-            pair,
+            public: json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": key.id, "x": x}),
+            signs: EncodingKey::from_ed_der(private.as_ref()),
+            checks: DecodingKey::from_ed_der(pair.public_key().as_ref()),
         })
-    }
-
-    fn public(&self) -> Value {
-        let x = BASE64URL.encode(self.pair.public_key().as_ref());
-        json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": self.id, "x": x})
     }
 }
 
@@ -134,42 +137,32 @@ impl Signer {
         let keys = self.0.load();
         let usable = keys.iter().filter(|key| key.active_from <= claims.begins);
         let key = usable.max_by_key(|key| key.active_from).ok_or(NotSigned)?;
-        let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": key.id}).to_string();
-        let claims = serde_json::to_vec(claims).map_err(|_| NotSigned)?;
-        let mut text = format!("{}.{}", BASE64URL.encode(header), BASE64URL.encode(claims));
-        let signature = key.pair.sign(text.as_bytes());
-        text.push('.');
-        BASE64URL.encode_string(signature.as_ref(), &mut text);
-        Ok(text)
+        let header = Header {
+            kid: Some(key.id.clone()),
+            ..Header::new(Algorithm::EdDSA)
+        };
+        encode(&header, claims, &key.signs).map_err(|_| NotSigned)
     }
 
     /// Whether one of the keys signed this of `issuer` for `audience`, and it still counts at `now` (Unix seconds).
     pub fn has_signed(&self, token: &str, issuer: &str, audience: &str, now: i64) -> bool {
-        let Some((signed, signature)) = token.rsplit_once('.') else {
-            return false;
-        };
-        let is_signed = BASE64URL.decode(signature).is_ok_and(|signature| {
-            let keys = self.0.load();
-            keys.iter().any(|key| {
-                let key = UnparsedPublicKey::new(&ED25519, key.pair.public_key());
-                key.verify(signed.as_bytes(), &signature).is_ok()
-            })
-        });
-        let claims = signed
-            .split_once('.')
-            .and_then(|(_, claims)| BASE64URL.decode(claims).ok());
-        let claims: Option<Value> = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
-        is_signed
-            && claims.is_some_and(|claims| {
-                claims["iss"] == issuer
-                    && claims["aud"] == audience
-                    && claims["exp"].as_i64().is_some_and(|ends| now < ends)
-            })
+        let mut expected = Validation::new(Algorithm::EdDSA);
+        expected.set_issuer(&[issuer]);
+        expected.set_audience(&[audience]);
+        expected.set_required_spec_claims(&["iss", "aud", "exp"]);
+        // Judged by the caller's clock below, without leeway.
+        expected.validate_exp = false;
+        let counts = |claims: &Value| claims["exp"].as_i64().is_some_and(|ends| now < ends);
+        self.0
+            .load()
+            .iter()
+            .filter_map(|key| decode::<Value>(token, &key.checks, &expected).ok())
+            .any(|token| counts(&token.claims))
     }
 
     /// The public keys as a JSON Web Key Set: those that sign, will sign or have signed of late.
     pub fn key_set(&self) -> String {
-        let keys: Vec<Value> = self.0.load().iter().map(SigningKey::public).collect();
+        let keys: Vec<Value> = self.0.load().iter().map(|key| key.public.clone()).collect();
         json!({ "keys": keys }).to_string()
     }
 }
@@ -272,6 +265,39 @@ mod tests {
             let names: Vec<_> = key.as_object().unwrap().keys().map(String::as_str).collect();
             assert_eq!(names, ["alg", "crv", "kid", "kty", "use", "x"]);
         }
+    }
+
+    #[test]
+    fn what_was_signed_is_known_again_for_its_issuer_and_audience_until_it_ends_and_nothing_else_is() {
+        let signer = signer();
+        let claims = Claims::new("gateway", "uid-1", "alice", 250);
+        let token = signer.sign(&claims).unwrap();
+        let known = |token: &str, issuer, audience, now| signer.has_signed(token, issuer, audience, now);
+        assert!(known(&token, "gateway", "uid-1", 250) && known(&token, "gateway", "uid-1", 309));
+        assert!(!known(&token, "gateway", "uid-1", 310), "ended");
+        assert!(!known(&token, "operator", "uid-1", 250), "of another issuer");
+        assert!(!known(&token, "gateway", "uid-2", 250), "for another audience");
+        let [header, claims, signature] = [0, 1, 2].map(|part| token.split('.').nth(part).unwrap());
+        let none = BASE64URL.encode(r#"{"alg":"none","typ":"JWT"}"#);
+        let hmac = BASE64URL.encode(r#"{"alg":"HS256","typ":"JWT","kid":"active"}"#);
+        for forged in [
+            format!("{none}.{claims}."),
+            format!("{none}.{claims}.{signature}"),
+            format!("{hmac}.{claims}.{signature}"),
+            format!("{header}.{claims}."),
+            format!("{header}.{claims}.{}", &signature[..80]),
+            format!("{header}.{claims}.{signature}.{signature}"),
+            format!(
+                "{header}.{}.{signature}",
+                BASE64URL.encode(r#"{"iss":"gateway","aud":"uid-1","exp":9999}"#)
+            ),
+            String::new(),
+        ] {
+            assert!(!known(&forged, "gateway", "uid-1", 250), "{forged}");
+        }
+        let stranger = Signer::default();
+        stranger.replace(&[master("active", 200, 9)]).unwrap();
+        assert!(!stranger.has_signed(&token, "gateway", "uid-1", 250));
     }
 
     #[test]

@@ -1,4 +1,7 @@
 //! a token that is no ID token -> whether one of the provider's keys signed it (pure).
+//!
+//! Keys and signatures are openidconnect's, as for ID tokens: jsonwebtoken would need a second form of the same keys, and ignores
+//! critical header fields (`crit`).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
