@@ -8,15 +8,16 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use api::Workspace;
 use reqwest::{
-    Certificate, Client, RequestBuilder, Response, Url,
+    Certificate, Client, Method, RequestBuilder, Response, Url,
     cookie::{CookieStore, Jar},
     dns::{Addrs, Name, Resolve, Resolving},
     header::{self, HeaderValue},
     redirect,
 };
 
-use crate::{Environment, turn, wait};
+use crate::{Environment, turn, wait, workspace};
 
 /// An HTTP client with a cookie jar, like one browser profile.
 #[derive(Clone, Debug)]
@@ -140,7 +141,7 @@ impl Person {
     }
 
     /// A request from a page's script; headers as given.
-    pub fn request(&self, method: reqwest::Method, url: &str) -> RequestBuilder {
+    pub fn request(&self, method: Method, url: &str) -> RequestBuilder {
         self.client.request(method, url)
     }
 
@@ -213,6 +214,18 @@ impl Person {
             ))
         })
         .await
+    }
+
+    /// Sends the form that starts a stopped workspace, and follows no redirect.
+    pub async fn press_start(&self, workspace: &Workspace) -> anyhow::Result<Response> {
+        let environment = Environment::get()?;
+        let auth = environment.origin(&environment.auth_host());
+        let form = self
+            .without_redirects()?
+            .request(Method::POST, &format!("{auth}/start"))
+            .header(header::ORIGIN, &auth)
+            .form(&[("host", workspace::host(workspace)?)]);
+        Ok(form.send().await?)
     }
 
     /// Signs out at the identity provider itself, with the form that it shows.

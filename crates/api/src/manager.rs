@@ -206,6 +206,9 @@ pub struct Authorization {
     /// Bounds on WorkspaceShares. Unset: sharing is allowed, without bounds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sharing: Option<Sharing>,
+    /// Who may start a stopped workspace in the browser. Whoever does needs the right to `use` its template.
+    #[serde(default)]
+    pub start: Start,
     /// Groups whose members may connect to every workspace of this manager. Each such access is in the gateway's audit log.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 256)))]
@@ -221,6 +224,16 @@ pub enum Rbac {
     Required,
     /// Nobody is asked.
     Ignored,
+}
+
+/// Who may start a stopped workspace in the browser.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Start {
+    /// Its owner, and members of `adminGroups`.
+    #[default]
+    Owners,
+    /// Whoever may connect.
+    Connectors,
 }
 
 /// Bounds on WorkspaceShares.

@@ -43,6 +43,10 @@ pub struct Args {
     #[arg(long, env = "HEADER_STRIP", value_delimiter = ',')]
     pub header_strip: Vec<String>,
 
+    /// Whether the audit log names the address that a request came from; of IPv6 the network of 64 bits.
+    #[arg(long, env = "AUDIT_CLIENT_ADDRESS")]
+    pub audit_client_address: bool,
+
     /// Proxies beside Traefik whose questions are answered (repeatable; in the environment separated by commas). What is not named
     /// here has no endpoint [default: none].
     #[arg(long, env = "FOREIGN_PROXIES", value_delimiter = ',')]

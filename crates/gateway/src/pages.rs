@@ -26,6 +26,7 @@ pub use self::look::{Look, MAX_LOGO, Theme};
 pub(crate) use self::notice::NOT_READY;
 use self::notice::{Action, Notice, Part, Tone};
 pub use self::progress::{End, Progress, before, progress};
+pub(crate) use self::state::ONLY_KEEPERS_START;
 pub use self::state::{Audience, state};
 use crate::index::{Domain, Target};
 

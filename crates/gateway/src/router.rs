@@ -14,6 +14,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, UPGRA
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
+use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::answers::{self, Failure};
 use crate::foreign::{self, Asker};
@@ -62,7 +63,8 @@ pub fn entrance<D: Doorkeeper>(entrance: Arc<Entrance<D>>) -> Router {
             router = router.route(path, any(asks(asker)));
         }
     }
-    router.fallback(upgrade::<D>).with_state(entrance)
+    let router = router.fallback(upgrade::<D>).with_state(entrance);
+    router.layer(CatchPanicLayer::new())
 }
 
 /// 8443, for a listener. A question of Traefik's goes straight to its answer, for a router in between costs nearly as much as the
@@ -141,7 +143,9 @@ pub fn pages<D: Doorkeeper>(
         auth: bounded(auth.fallback(async || pages::lost())),
         own_paths: bounded(own_paths.fallback(nothing)),
     };
-    Router::new().fallback(by_host::<D>).with_state(Arc::new(hosts))
+    let router = Router::new().fallback(by_host::<D>).with_state(Arc::new(hosts));
+    // One request's fault must not end the connection that it shares with others.
+    router.layer(CatchPanicLayer::new())
 }
 
 struct Hosts<D> {
@@ -309,7 +313,7 @@ async fn answer<D: Doorkeeper>(hosts: &Hosts<D>, request: Request) -> Response {
     response
 }
 
-/// Bounds of the routes that call others. Their bodies are here already.
+/// Bounds of the routes that call others. Their bodies are here already. tower-http's timeout layer would answer without our page.
 fn bounded(router: Router) -> Router {
     let patience = async |request: Request, next: Next| {
         tokio::time::timeout(PATIENCE, next.run(request))

@@ -152,6 +152,7 @@ async fn serve(
     let routes = Arc::new(Routes::default());
     tasks.spawn(routes.clone().follow(index.clone()));
     let (audit, log) = Audit::to(std::io::stdout(), metrics.clone()).context("the audit log")?;
+    let audit = audit.naming_clients(args.audit_client_address);
     let objects = Api::namespaced(client.clone(), &args.namespace);
     let told = (audit.clone(), metrics.clone());
     let sessions = sessions(objects, ring.clone(), &sign_in, told);
@@ -165,7 +166,7 @@ async fn serve(
     let strip =
         StripList::new(args.cookie_strip.iter().cloned()).with_headers(args.header_strip.iter().cloned());
     let rights = Rights::new(client.clone(), metrics.clone());
-    tasks.spawn(rights.clone().renew());
+    tasks.spawn(rights.clone().renew(freshness.grace()));
     tasks.spawn(rights.clone().follow_roles(client.clone()));
     let app = Arc::new(AppState {
         index: index.clone(),

@@ -261,15 +261,22 @@ async fn everybody_gets_503_of_a_workspace_that_does_not_run_and_time_alone_is_n
 #[tokio::test]
 async fn a_stopped_workspace_says_why_and_leads_to_the_form_on_the_auth_host() {
     let stopped = target(Phase::Stopped, "Stopped", "No pod is left; the disk is kept.");
+    let starter = page(pages::state(&domain(), &stopped, Audience::Starter, NOW)).await;
+    assert!(
+        starter.contains("Somebody stopped it") && starter.contains("/start\""),
+        "{starter}"
+    );
     let guest = page(pages::state(&domain(), &stopped, Audience::Guest, NOW)).await;
     assert!(
-        guest.contains("Somebody stopped it") && guest.contains("/start\""),
+        !guest.contains("/start\"") && guest.contains("Only its owner and administrators may start it."),
         "{guest}"
     );
-    assert!(
-        !guest.contains("the disk is kept"),
-        "the status's own words: {guest}"
-    );
+    for page in [starter, guest] {
+        assert!(
+            !page.contains("the disk is kept"),
+            "the status's own words: {page}"
+        );
+    }
     let html = page(pages::state(&domain(), &stopped, Audience::Keeper, NOW)).await;
     for told in [
         "Somebody stopped it",

@@ -372,3 +372,13 @@ async fn nothing_is_answered_before_the_domain_is_known() {
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     }
 }
+
+#[tokio::test]
+async fn a_fault_in_one_answer_is_a_500_and_ends_no_connection() {
+    let index = Arc::new(Index::with(snapshot(Some(target(None)))));
+    let door = Arc::new(Door::new(Arc::clone(&index)));
+    let faulty = Router::new().route("/", get(async || -> StatusCode { panic!("a fault") }));
+    let pages = router::pages(index, door, faulty, Router::new());
+    let (status, _) = send(&pages, request("/", &[("host", "auth.ws.example")])).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+}

@@ -144,8 +144,8 @@ impl Signer {
         encode(&header, claims, &key.signs).map_err(|_| NotSigned)
     }
 
-    /// Whether one of the keys signed this of `issuer` for `audience`, and it still counts at `now` (Unix seconds).
-    pub fn has_signed(&self, token: &str, issuer: &str, audience: &str, now: i64) -> bool {
+    /// Who asks, if one of the keys signed this of `issuer` for `audience`, and it still counts at `now` (Unix seconds).
+    pub fn subject(&self, token: &str, issuer: &str, audience: &str, now: i64) -> Option<String> {
         let mut expected = Validation::new(Algorithm::EdDSA);
         expected.set_issuer(&[issuer]);
         expected.set_audience(&[audience]);
@@ -157,7 +157,8 @@ impl Signer {
             .load()
             .iter()
             .filter_map(|key| decode::<Value>(token, &key.checks, &expected).ok())
-            .any(|token| counts(&token.claims))
+            .find(|token| counts(&token.claims))
+            .and_then(|token| token.claims["sub"].as_str().map(str::to_owned))
     }
 
     /// The public keys as a JSON Web Key Set: those that sign, will sign or have signed of late.
@@ -272,7 +273,10 @@ mod tests {
         let signer = signer();
         let claims = Claims::new("gateway", "uid-1", "alice", 250);
         let token = signer.sign(&claims).unwrap();
-        let known = |token: &str, issuer, audience, now| signer.has_signed(token, issuer, audience, now);
+        let known = |token: &str, issuer, audience, now| {
+            let subject = signer.subject(token, issuer, audience, now);
+            subject.as_deref() == Some("alice")
+        };
         assert!(known(&token, "gateway", "uid-1", 250) && known(&token, "gateway", "uid-1", 309));
         assert!(!known(&token, "gateway", "uid-1", 310), "ended");
         assert!(!known(&token, "operator", "uid-1", 250), "of another issuer");
@@ -297,7 +301,7 @@ mod tests {
         }
         let stranger = Signer::default();
         stranger.replace(&[master("active", 200, 9)]).unwrap();
-        assert!(!stranger.has_signed(&token, "gateway", "uid-1", 250));
+        assert_eq!(stranger.subject(&token, "gateway", "uid-1", 250), None);
     }
 
     #[test]

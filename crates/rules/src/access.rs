@@ -7,7 +7,7 @@ mod shared;
 use std::collections::HashSet;
 
 use api::WorkspaceManager;
-use api::manager::Rbac;
+use api::manager::{Rbac, Start};
 use api::workspace::AccessType;
 
 pub use self::shared::Shared;
@@ -39,6 +39,8 @@ pub struct Policy {
     pub rbac: Rbac,
     /// Groups that connect everywhere.
     pub admin_groups: HashSet<String>,
+    /// Who starts stopped workspaces in the browser.
+    pub start: Start,
     /// Whether neither `Public` nor shares count: all workspaces are of one web origin, and nobody accepted what that means.
     pub refuses_guests: bool,
 }
@@ -148,8 +150,14 @@ impl Policy {
         Self {
             rbac: authorization.rbac,
             admin_groups: authorization.admin_groups.into_iter().collect(),
+            start: authorization.start,
             refuses_guests: manager.spec.routing.refuses_guests(),
         }
+    }
+
+    /// Whether a person owns or administers the workspace of `owner`.
+    pub fn keeps(&self, person: Person<'_>, owner: &str) -> bool {
+        !person.user.is_empty() && person.user == owner || self.is_administrator(person)
     }
 
     fn is_administrator(&self, person: Person<'_>) -> bool {

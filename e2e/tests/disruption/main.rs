@@ -1,5 +1,6 @@
 //! Components die while people work. A test binary of its own: nothing else runs meanwhile.
 
+mod addresses;
 mod another_build;
 mod away;
 mod defaults;

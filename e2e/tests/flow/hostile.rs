@@ -14,7 +14,7 @@ use e2e::{
     workspace,
 };
 use kube::{Api, ResourceExt as _, api::PostParams};
-use reqwest::{Method, StatusCode, header};
+use reqwest::{StatusCode, header};
 use serde_json::{Value, json};
 
 /// Runs a hostile page's script: `done` tells how it ended; nothing for five seconds is `silence`.
@@ -260,10 +260,8 @@ async fn nobody_s_page_or_form_starts_a_stopped_workspace_of_somebody_else() -> 
 
     let bob = Person::new()?;
     bob.sign_in(&workspace::url(&bobs)?, "bob").await?;
-    let bob = bob.without_redirects()?;
     let press = async |of: &Workspace| {
-        let form = bob.request(Method::POST, &target).header(header::ORIGIN, &auth);
-        let answer = form.form(&[("host", workspace::host(of)?)]).send().await?;
+        let answer = bob.press_start(of).await?;
         anyhow::Ok((answer.status(), answer.text().await?))
     };
     let (status, refusal) = press(&hers).await?;
@@ -283,6 +281,67 @@ async fn nobody_s_page_or_form_starts_a_stopped_workspace_of_somebody_else() -> 
         started.annotations().get(names::STARTED_BY).map(String::as_str),
         Some("bob")
     );
+    scratch.finish().await
+}
+
+/// Bob uses up all but one of the tries of a sign-in, and alice's own workspace opens what is left in a window of hers: the page that she ends
+/// at must not show its opener a code.
+#[tokio::test]
+async fn whoever_opened_a_sign_in_reads_no_code_in_its_address() -> anyhow::Result<()> {
+    let scratch = Scratch::new("opener", &["alice"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let open = workspace::running(&scratch, "open").await?;
+    workspace::set(&alice, "open", json!({"accessType": AccessType::Public})).await?;
+    scratch
+        .grant(
+            "bob-connects",
+            "bob",
+            &json!([{
+                "apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces/connect"], "verbs": ["create"],
+            }]),
+        )
+        .await?;
+    let url = workspace::url(&open)?;
+    let bob = Person::new()?;
+    bob.enter(&url, "bob").await?;
+    let bob = bob.without_redirects()?;
+    let leads = async |person: &Person, from: &str| {
+        let answer = person.open(from).await?;
+        let to = answer.headers().get(header::LOCATION);
+        let to = to.with_context(|| format!("{from} leads nowhere: {}", answer.status()))?;
+        anyhow::Ok(to.to_str()?.to_owned())
+    };
+    // Each code comes back in a browser that knows nothing of it.
+    let nobody = async |from: &str| leads(&Person::new()?.without_redirects()?, from).await;
+    let mut link = nobody(&url).await?;
+    for _ in 0..2 {
+        link = nobody(&leads(&bob, &link).await?).await?;
+    }
+
+    let browser = Browser::start().await?;
+    browser.enter(&open, "alice").await?;
+    browser.visit(&open).await?;
+    browser.sees("body", "\"path\"").await?;
+    // Signed in, and without a ticket here: with one she would go on to the workspace.
+    browser.page.delete_cookie("__Host-ws").await?;
+    let watch = "const seen = new Set(); const opened = window.open(target); \
+                 const look = () => { try { seen.add(opened.location.href) } catch {} }; \
+                 const every = setInterval(look, 2); \
+                 setTimeout(() => { clearInterval(every); done([...seen]) }, 4000)";
+    let seen = tries(&browser, watch, &link).await?;
+    let seen: Vec<&str> = seen
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let end = format!("{url}_workspace/callback");
+    assert!(
+        seen.contains(&end.as_str()),
+        "the control: it got there: {seen:?}"
+    );
+    assert!(!seen.iter().any(|address| address.contains("code=")), "{seen:?}");
+    browser.close().await?;
     scratch.finish().await
 }
 

@@ -21,5 +21,6 @@ mod provider_link;
 mod sharing;
 mod sign_in_again;
 mod sign_out;
+mod starting;
 mod terminal;
 mod updates;

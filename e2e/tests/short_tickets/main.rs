@@ -1,6 +1,7 @@
 //! A page that is open for longer than a ticket lasts: it works on, because requests renew the ticket. The run of the tests sets
 //! how long tickets and sessions last (stage "with other settings").
 
+mod starting;
 mod warning;
 
 use e2e::{

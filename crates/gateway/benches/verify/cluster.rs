@@ -67,9 +67,11 @@ fn made_up(request: &Request<Body>, workspaces: Workspaces) -> Option<String> {
     }
     let Workspaces { count, stopped, pod } = workspaces;
     let object = |number: usize| workspace(number, (number >= stopped).then_some(pod));
+    let pods = |number: usize| pod_of(number, pod);
     let (kind, object): (_, &dyn Fn(usize) -> Value) = match request.uri().path().rsplit('/').next()? {
         "workspaces" => ("WorkspaceList", &object),
         "workspaceshares" => ("WorkspaceShareList", &share),
+        "pods" => ("PodList", &pods),
         _ => return None,
     };
     let from: usize = value("continue").and_then(|at| at.parse().ok()).unwrap_or(0);
@@ -114,6 +116,20 @@ pub(crate) fn workspace(number: usize, pod: Option<SocketAddr>) -> Value {
             "runID": "b5c1d7", "owner": "alice", "endpoint": endpoint,
             "resolved": {"manager": "main", "accessType": "OwnerOnly", "image": "registry.example/jupyter:1"},
         },
+    })
+}
+
+fn pod_of(number: usize, pod: SocketAddr) -> Value {
+    let [namespace, name, uid] = named(number);
+    let ip = pod.ip().to_string();
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": format!("workspace-{name}-0"), "namespace": namespace, "uid": format!("pod-of-{uid}"),
+            "labels": {api::names::WORKSPACE_LABEL: name},
+        },
+        "status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}]},
     })
 }
 

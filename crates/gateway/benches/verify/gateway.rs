@@ -104,7 +104,7 @@ impl Gateway {
             bytes: [1; 32].into(),
         }])?;
         let rights = Rights::new(client.clone(), metrics.clone());
-        tokio::spawn(rights.clone().renew());
+        tokio::spawn(rights.clone().renew(Duration::from_mins(2)));
         let app = AppState {
             index: index.clone(),
             rights,

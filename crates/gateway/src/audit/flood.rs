@@ -1,29 +1,31 @@
 //! refusals as they come -> which get a record of their own, and how many did not (pure).
 //!
-//! Strangers have one budget together, and each session has its own: nobody can use up another's. They are kept in `throttle`'s
-//! table: when it is full, those go that are nearly whole again, so that nobody gets a new budget by signing in often.
+//! Strangers have one budget together, and each user has their own, whatever their sessions: nobody can use up another's. All users
+//! together have one as well, so that no refusals push the rest of the log out of what is kept of it. Budgets of users are kept in
+//! `throttle`'s table: when it is full, those go that are nearly whole again.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::crypto::tokens::RandomId;
 use crate::throttle::{Rate, Table};
 
 /// 100 refusals may come at once, and then one has a record of its own each time so much has passed.
 const RATE: Rate = Rate::new(EACH, 100);
 const EACH: Duration = Duration::from_millis(100);
-/// Most sessions whose budgets are remembered.
+/// The same for all users together.
+const RATE_OF_ALL: Rate = Rate::new(Duration::from_millis(20), 500);
+/// Most users whose budgets are remembered.
 const MOST: usize = 10_000;
 
 /// Who was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whom {
+pub(super) enum Whom<'a> {
     /// Nobody knows whom.
     Stranger,
-    /// The person of a session.
-    Session(RandomId),
+    /// Somebody with this Kubernetes user name.
+    User(&'a str),
 }
 
 /// Lets through as many as people read, and counts the rest.
@@ -31,7 +33,8 @@ pub(super) enum Whom {
 pub(super) struct Floods {
     start: Instant,
     strangers: Table,
-    sessions: Table,
+    users: Table,
+    all_users: Table,
     keys: RandomState,
     more: More,
 }
@@ -41,8 +44,8 @@ pub(super) struct Floods {
 pub(super) struct More {
     /// Of strangers.
     pub(super) strangers: u64,
-    /// Of people with a session.
-    pub(super) sessions: u64,
+    /// Of users.
+    pub(super) users: u64,
 }
 
 impl Floods {
@@ -50,23 +53,27 @@ impl Floods {
         Self {
             start: now,
             strangers: Table::new(1),
-            sessions: Table::new(MOST),
+            users: Table::new(MOST),
+            all_users: Table::new(1),
             keys: RandomState::new(),
             more: More::default(),
         }
     }
 
     /// Whether this one gets its own record.
-    pub(super) fn admits(&mut self, who: Whom, now: Instant) -> bool {
-        let (table, key, more) = match who {
-            Whom::Stranger => (&mut self.strangers, 0, &mut self.more.strangers),
-            Whom::Session(id) => (
-                &mut self.sessions,
-                self.keys.hash_one(id),
-                &mut self.more.sessions,
+    pub(super) fn admits(&mut self, who: Whom<'_>, now: Instant) -> bool {
+        let now = now.duration_since(self.start);
+        let (admits, more) = match who {
+            Whom::Stranger => (
+                self.strangers.take(0, RATE, now).is_ok(),
+                &mut self.more.strangers,
             ),
+            Whom::User(name) => {
+                let own = self.users.take(self.keys.hash_one(name), RATE, now);
+                let admits = own.is_ok() && self.all_users.take(0, RATE_OF_ALL, now).is_ok();
+                (admits, &mut self.more.users)
+            }
         };
-        let admits = table.take(key, RATE, now.duration_since(self.start)).is_ok();
         *more += u64::from(!admits);
         admits
     }
@@ -115,24 +122,29 @@ mod tests {
     }
 
     #[test]
-    fn neither_strangers_nor_one_session_use_up_another_s_budget() {
+    fn neither_strangers_nor_one_user_use_up_another_s_budget() {
         let now = Instant::now();
         let mut floods = Floods::new(now);
-        let mallory = Whom::Session(RandomId::new().unwrap());
         for _ in 0..1000 {
             stranger(&mut floods, now);
-            floods.admits(mallory, now);
+            floods.admits(Whom::User("mallory"), now);
         }
-        let alice = Whom::Session(RandomId::new().unwrap());
-        assert!(floods.admits(alice, now));
+        assert!(floods.admits(Whom::User("alice"), now));
         let expected = More {
             strangers: 900,
-            sessions: 900,
+            users: 900,
         };
         assert_eq!(floods.take(), expected);
-        for _ in 0..2 * MOST {
-            assert!(floods.admits(Whom::Session(RandomId::new().unwrap()), now));
-        }
-        assert!(!floods.admits(mallory, now), "the others gave her a new budget");
+    }
+
+    #[test]
+    fn all_users_together_have_a_bound_and_who_is_new_has_no_new_budget() {
+        let now = Instant::now();
+        let mut floods = Floods::new(now);
+        let admitted = (0..2 * MOST).filter(|number| floods.admits(Whom::User(&number.to_string()), now));
+        assert_eq!(admitted.count(), 500);
+        let later = now + Duration::from_secs(1);
+        let admitted = (0..1000).filter(|number| floods.admits(Whom::User(&format!("{number}b")), later));
+        assert_eq!(admitted.count(), 50);
     }
 }

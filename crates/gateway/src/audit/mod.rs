@@ -9,10 +9,12 @@ mod record;
 mod visits;
 
 use std::io::Write;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kit::audit::{Counts, Log};
 use rules::access::Allowed;
+use serde::Serialize;
 use tokio::time::Instant;
 
 use self::flood::{Floods, Whom};
@@ -24,15 +26,43 @@ use crate::metrics::Metrics;
 use crate::request::id;
 use crate::session::Session;
 
+/// Most groups that a record names.
+const GROUPS: usize = 32;
+
 /// Ends the log in order.
-pub type Writer = kit::audit::Writer<Record>;
+pub type Writer = kit::audit::Writer<Line>;
+
+/// A record as it is written.
+#[derive(Debug, Serialize)]
+pub struct Line {
+    /// Address of the client whose request led to it, where the settings say so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<IpAddr>,
+    #[serde(flatten)]
+    record: Record,
+}
+
+impl From<Record> for Line {
+    fn from(record: Record) -> Self {
+        let address = CLIENT.try_with(|client| *client).ok().flatten();
+        Self { address, record }
+    }
+}
 
 /// The audit log. Every clone writes to the same one; nothing here waits for the writing.
 #[derive(Clone)]
-pub struct Audit(Arc<Inner>);
+pub struct Audit {
+    inner: Arc<Inner>,
+    names_clients: bool,
+}
+
+tokio::task_local! {
+    /// Address of the client whose request is under way.
+    static CLIENT: Option<IpAddr>;
+}
 
 struct Inner {
-    log: Log<Record>,
+    log: Log<Line>,
     floods: Arc<Mutex<Floods>>,
     visits: Visits,
     metrics: Metrics,
@@ -45,7 +75,7 @@ struct Counted {
 }
 
 impl Counts for Counted {
-    type Record = Record;
+    type Record = Line;
 
     fn written(&self) {
         self.metrics.audited();
@@ -55,16 +85,15 @@ impl Counts for Counted {
         self.metrics.audit_lost(count);
     }
 
-    fn sums(&mut self) -> Vec<Record> {
+    fn sums(&mut self) -> Vec<Line> {
         let more = self.floods.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut sums = Vec::new();
         if more.strangers > 0 {
-            sums.push(Record::LoginRefusedMore {
-                count: more.strangers,
-            });
+            let count = more.strangers;
+            sums.push(Record::LoginRefusedMore { count }.into());
         }
-        if more.sessions > 0 {
-            sums.push(Record::DeniedMore { count: more.sessions });
+        if more.users > 0 {
+            sums.push(Record::DeniedMore { count: more.users }.into());
         }
         sums
     }
@@ -82,33 +111,59 @@ impl Audit {
             metrics: metrics.clone(),
         };
         let (log, writer) = Log::to("gateway", out, counted)?;
-        let audit = Self(Arc::new(Inner {
-            log,
-            floods,
-            visits: Visits::default(),
-            metrics,
-        }));
+        let audit = Self {
+            inner: Arc::new(Inner {
+                log,
+                floods,
+                visits: Visits::default(),
+                metrics,
+            }),
+            names_clients: false,
+        };
         Ok((audit, writer))
+    }
+
+    /// The same; if `names`, records about requests name the client's address.
+    #[must_use]
+    pub fn naming_clients(self, names: bool) -> Self {
+        Self {
+            names_clients: names,
+            ..self
+        }
+    }
+
+    /// Answers a request. `client`: the address that it came from.
+    pub(crate) async fn about<F: Future>(
+        &self,
+        client: impl FnOnce() -> Option<IpAddr>,
+        answer: F,
+    ) -> F::Output {
+        if self.names_clients {
+            CLIENT.scope(client(), answer).await
+        } else {
+            answer.await
+        }
     }
 
     /// Adds a record. One that finds no room is counted, and the count is in the log.
     pub fn tell(&self, record: Record) {
-        self.0.log.tell(record);
+        self.inner.log.tell(record.into());
     }
 
     /// Somebody signed in: the person's Kubernetes name and groups, and the end of the session in Unix seconds.
     pub fn login(&self, session: RandomId, user: &str, groups: &[String], end: i64) {
-        self.0.metrics.sign_in("signed_in");
+        self.inner.metrics.sign_in("signed_in");
         self.tell(Record::Login {
             who: Who::new(user, session),
-            groups: groups.to_vec(),
+            groups: groups.iter().take(GROUPS).cloned().collect(),
+            group_count: groups.len(),
             ends: end,
         });
     }
 
     /// Somebody did not get a session. `reason`: one stable word.
     pub fn login_refused(&self, reason: &'static str) {
-        self.0.metrics.sign_in(reason);
+        self.inner.metrics.sign_in(reason);
         if self.has_room(Whom::Stranger) {
             self.tell(Record::LoginRefused { reason });
         }
@@ -137,7 +192,7 @@ impl Audit {
 
     /// A session ended before its time. `user`: Kubernetes user name, empty if it is not known. `by`: one stable word.
     pub fn logout(&self, session: RandomId, user: &str, by: &'static str) {
-        self.0.metrics.session_ended(by);
+        self.inner.metrics.session_ended(by);
         self.tell(Record::Logout {
             who: Who::new(user, session),
             by,
@@ -154,7 +209,11 @@ impl Audit {
 
     /// Somebody was let in: told once per session, workspace and rule, an administrator's access once a minute.
     pub(crate) fn allowed(&self, session: &Session, target: &Target, rule: Allowed) {
-        match self.0.visits.visit(session.id, &target.uid, rule, Instant::now()) {
+        match self
+            .inner
+            .visits
+            .visit(session.id, &target.uid, rule, Instant::now())
+        {
             Visit::Told => {}
             Visit::New => self.opened(session, target, rule, id::current()),
             Visit::Again(requests) => self.administered(session, target, requests, id::current()),
@@ -193,14 +252,14 @@ impl Audit {
     }
 
     /// Whether a refusal gets a record of its own.
-    fn has_room(&self, who: Whom) -> bool {
-        let mut floods = self.0.floods.lock().unwrap_or_else(PoisonError::into_inner);
+    fn has_room(&self, who: Whom<'_>) -> bool {
+        let mut floods = self.inner.floods.lock().unwrap_or_else(PoisonError::into_inner);
         floods.admits(who, Instant::now())
     }
 
     /// Somebody who is signed in was not let in.
     pub(crate) fn denied(&self, session: &Session, host: &str, target: Option<&Target>, rule: &'static str) {
-        if self.has_room(Whom::Session(session.id)) {
+        if self.has_room(Whom::User(&session.identity.user_name)) {
             self.tell(Record::Denied {
                 who: who(session),
                 host: host.to_owned(),

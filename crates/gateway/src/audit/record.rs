@@ -15,8 +15,10 @@ pub enum Record {
         /// Who.
         #[serde(flatten)]
         who: Who,
-        /// Kubernetes groups that the identity provider's answer gave them.
+        /// The first Kubernetes groups that the identity provider's answer gave them.
         groups: Vec<String>,
+        /// How many there are.
+        group_count: usize,
         /// Absolute end of the session, Unix seconds.
         ends: i64,
     },
@@ -115,7 +117,7 @@ pub enum Record {
         /// How many.
         count: u64,
     },
-    /// Denials that have no record of their own, because there were too many of one session.
+    /// Denials that have no record of their own, because there were too many of one user or of all.
     DeniedMore {
         /// How many.
         count: u64,

@@ -172,9 +172,36 @@ fn no_line_is_written_that_a_check_refuses_and_what_has_none_is_counted() {
     let (records, text) = login(&groups);
     assert_eq!(events(&records), ["start", "login", "logout", "end"]);
     assert_eq!(verified(&text).records, 4);
+    let named = records[1]["groups"].as_array().unwrap().len();
+    assert_eq!((named, records[1]["groupCount"].as_u64()), (GROUPS, Some(1000)));
     // More than that.
     let (records, text) = login(&["\u{1}".repeat(64 * 1024)]);
     assert_eq!(events(&records), ["start", "logout", "lost", "end"]);
     assert_eq!(records[2]["count"], 1);
     assert_eq!((verified(&text).records, verified(&text).open), (4, 0));
+}
+
+#[tokio::test]
+async fn records_name_the_client_s_address_only_where_the_settings_say_so() {
+    let client: IpAddr = "203.0.113.7".parse().unwrap();
+    for names in [false, true] {
+        let paper = Paper::default();
+        let (audit, writer) = Audit::to(paper.clone(), Metrics::default()).unwrap();
+        let audit = audit.naming_clients(names);
+        let denied = async { audit.denied(&session("bob"), "lab.ws.example", None, "not_owner") };
+        audit.about(|| Some(client), denied).await;
+        audit.logout(RandomId::new().unwrap(), "alice", "provider");
+        tokio::task::spawn_blocking(|| writer.finish()).await.unwrap();
+        let text = paper.text();
+        let records: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(events(&records), ["start", "denied", "logout", "end"]);
+        let address = records[1].get("address").and_then(Value::as_str);
+        assert_eq!(address, names.then_some("203.0.113.7"));
+        assert_eq!(records[2].get("address"), None, "no request led to it");
+        let mut checker = Checker::default();
+        text.lines().for_each(|line| checker.look(line).unwrap());
+    }
 }

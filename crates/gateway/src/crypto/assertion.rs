@@ -2,21 +2,20 @@
 //!
 //! One assertion serves the requests of half a minute: signing each would cost more than the rest of a decision.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderValue;
 use kit::assertion::{Claims, LIFE, NotSigned, Signer};
+use moka::sync::Cache;
 
 use crate::clock::Clock;
 
 /// An assertion that counts for less than this many seconds is not handed out again.
 const LEFT: i64 = LIFE / 2;
-/// Most workspaces for which some are kept.
-const WORKSPACES: usize = 10_000;
-/// Most people of one workspace for whom one is kept.
-const PEOPLE: usize = 1_000;
+/// Most assertions that are kept.
+const MOST: u64 = 20_000;
 
 /// Whom the gateway vouches for, and where.
 #[derive(Clone, Copy, Debug)]
@@ -35,13 +34,13 @@ pub struct Asker<'a> {
 pub struct Assertions {
     signer: Arc<Signer>,
     clock: Clock,
-    /// By UID and by user.
-    kept: Mutex<HashMap<String, HashMap<String, Both>>>,
+    kept: Cache<Key, Kept>,
 }
 
-/// One by cookie, and one by token: somebody may come by both in turns.
-type Both = [Option<Kept>; 2];
+/// UID of the workspace, user name, and whether it is for a token: somebody may come by cookie and by token in turns.
+type Key = (String, String, bool);
 
+#[derive(Clone)]
 struct Kept {
     value: HeaderValue,
     ends: i64,
@@ -57,17 +56,17 @@ impl fmt::Debug for Assertions {
 impl Assertions {
     /// Made by `signer`.
     pub fn new(signer: Arc<Signer>, clock: Clock) -> Self {
-        Self {
-            signer,
-            clock,
-            kept: Mutex::default(),
-        }
+        let kept = Cache::builder()
+            .max_capacity(MOST)
+            .time_to_live(Duration::from_secs(LIFE.unsigned_abs()))
+            .build();
+        Self { signer, clock, kept }
     }
 
-    /// Whether a header's value is one that a replica made for this workspace and that still counts.
-    pub fn are_ours(&self, value: &str, uid: &str) -> bool {
+    /// Whom a header's value names, if a replica made it for this workspace and it still counts.
+    pub fn subject(&self, value: &str, uid: &str) -> Option<String> {
         self.signer
-            .has_signed(value, api::names::GATEWAY, uid, self.clock.now())
+            .subject(value, api::names::GATEWAY, uid, self.clock.now())
     }
 
     /// The header's value: that this person asks this workspace, now.
@@ -78,12 +77,10 @@ impl Assertions {
         let now = self.clock.now();
         // The clock may have been set back as well.
         let is_fresh = |kept: &Kept| (now + LEFT..=now + LIFE).contains(&kept.ends);
-        let kind = usize::from(asker.bearer);
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = kept.get(asker.uid).and_then(|people| people.get(asker.user));
-        let found = found.and_then(|both| both[kind].as_ref());
-        if let Some(found) = found.filter(|kept| is_fresh(kept) && kept.session_end == asker.session_end) {
-            return Ok(found.value.clone());
+        let key = (asker.uid.to_owned(), asker.user.to_owned(), asker.bearer);
+        let found = self.kept.get(&key).filter(is_fresh);
+        if let Some(found) = found.filter(|kept| kept.session_end == asker.session_end) {
+            return Ok(found.value);
         }
         let claims = Claims {
             session_end: asker.session_end,
@@ -92,25 +89,12 @@ impl Assertions {
         };
         let mut value = HeaderValue::try_from(self.signer.sign(&claims)?).map_err(|_| NotSigned)?;
         value.set_sensitive(true);
-        if kept.len() >= WORKSPACES && !kept.contains_key(asker.uid) {
-            for people in kept.values_mut() {
-                people.retain(|_, both| both.iter().flatten().any(is_fresh));
-            }
-            kept.retain(|_, people| !people.is_empty());
-            if kept.len() >= WORKSPACES {
-                kept.clear();
-            }
-        }
-        let people = kept.entry(asker.uid.to_owned()).or_default();
-        if people.len() >= PEOPLE && !people.contains_key(asker.user) {
-            people.clear();
-        }
         let made = Kept {
             value: value.clone(),
             ends: claims.ends,
             session_end: asker.session_end,
         };
-        people.entry(asker.user.to_owned()).or_default()[kind] = Some(made);
+        self.kept.insert(key, made);
         Ok(value)
     }
 }
@@ -192,45 +176,23 @@ mod tests {
         let assertions = assertions(&clock);
         let value = assertions.of(alice("u")).unwrap();
         let value = value.to_str().unwrap();
-        assert!(assertions.are_ours(value, "u"));
-        assert!(!assertions.are_ours(value, "v"));
+        assert_eq!(assertions.subject(value, "u").as_deref(), Some("alice"));
+        assert_eq!(assertions.subject(value, "v"), None);
         for wrong in ["", "a.b.c", &value[1..], &value[..value.len() - 4]] {
-            assert!(!assertions.are_ours(wrong, "u"), "{wrong}");
+            assert_eq!(assertions.subject(wrong, "u"), None, "{wrong}");
         }
         clock.advance(LIFE);
-        assert!(!assertions.are_ours(value, "u"));
+        assert_eq!(assertions.subject(value, "u"), None);
     }
 
     #[test]
     fn however_many_ask_no_more_than_so_many_are_kept() {
-        let clock = Clock::manual(1000);
-        let assertions = assertions(&clock);
-        let counts = || {
-            let kept = assertions.kept.lock().unwrap();
-            (kept.len(), kept.values().map(HashMap::len).max())
-        };
-        for number in 0..=PEOPLE {
-            let user = number.to_string();
-            let somebody = Asker {
-                user: &user,
-                ..alice("u")
-            };
-            assertions.of(somebody).unwrap();
-        }
-        assert_eq!(counts(), (1, Some(1)), "one too many for a workspace");
-        for number in 1..WORKSPACES {
+        let assertions = assertions(&Clock::manual(1000));
+        for number in 0..MOST + 10 {
             assertions.of(alice(&number.to_string())).unwrap();
         }
-        assert_eq!(counts().0, WORKSPACES);
-        assertions.of(alice("one too many")).unwrap();
-        assert_eq!(counts().0, 1);
-        // Those that nobody is given any more go first.
-        for number in 1..WORKSPACES {
-            assertions.of(alice(&number.to_string())).unwrap();
-        }
-        clock.advance(LEFT + 1);
-        assertions.of(alice("late")).unwrap();
-        assert_eq!(counts().0, 1);
+        assertions.kept.run_pending_tasks();
+        assert!(assertions.kept.entry_count() <= MOST);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::ObjectMeta;
 use rules::access::Policy;
 
+use crate::index::pods::PodFacts;
 use crate::index::sharing::{self, ShareFacts};
 use crate::index::told::Kept;
 use crate::index::{Domain, Snapshot, Story, Target};
@@ -27,6 +28,7 @@ pub(super) struct World {
     managers: HashMap<Key, ManagerFacts>,
     workspaces: HashMap<Key, WorkspaceFacts>,
     shares: HashMap<Key, Arc<ShareFacts>>,
+    pods: HashMap<Key, PodFacts>,
 }
 
 /// What is kept of a WorkspaceManager.
@@ -46,7 +48,9 @@ pub(super) struct WorkspaceFacts {
     created: i64,
     /// The manager that routes here; `None` until that is resolved.
     manager: Option<String>,
-    /// `site` is filled in as soon as the domain is known, `shared` from the shares.
+    /// The pod that the operator names as ready, and its address.
+    endpoint: Option<(Key, SocketAddr)>,
+    /// `site` is filled in as soon as the domain is known, `shared` from the shares, `endpoint` from the pods.
     target: Arc<Target>,
     /// What `target.shared` was made from; `None` until it was.
     shared_by: Option<sharing::Source>,
@@ -74,6 +78,11 @@ impl World {
     /// All shares that may count, known by key.
     pub(super) fn shares(&mut self) -> &mut HashMap<Key, Arc<ShareFacts>> {
         &mut self.shares
+    }
+
+    /// All pods of workspaces that have addresses, known by key.
+    pub(super) fn pods(&mut self) -> &mut HashMap<Key, PodFacts> {
+        &mut self.pods
     }
 
     /// The picture of this moment. Of two workspaces at one site the older is in it.
@@ -107,6 +116,7 @@ impl World {
                 .get(&(target.namespace.as_str(), target.name.as_str()))
                 .cloned();
             workspace.share(of_it.unwrap_or_default(), &manager.object);
+            workspace.reach(&self.pods);
             workspace.placed_in(&manager.domain)
         });
         Snapshot::new(Some(manager.domain.clone()), targets).under(manager.policy.clone())
@@ -171,7 +181,7 @@ impl Kept for WorkspaceFacts {
         let endpoint = status
             .endpoint
             .take()
-            .and_then(|endpoint| address(&endpoint.pod_ip, endpoint.port));
+            .and_then(|endpoint| Some((endpoint.pod_name, address(&endpoint.pod_ip, endpoint.port)?)));
         let phase = match status.phase {
             _ if deleting => Phase::Deleting,
             Some(Phase::Running) | None if stopping => Phase::Stopping,
@@ -184,13 +194,16 @@ impl Kept for WorkspaceFacts {
             .then(|| story(&mut status, &resolved, phase, created))
             .filter(|story| *story != Story::default());
         let name = workspace.metadata.name.unwrap_or_default();
+        let namespace = workspace.metadata.namespace.unwrap_or_default();
+        let endpoint = endpoint.filter(|_| !deleting && !stopping);
         Some(Self {
             created: created.map_or(i64::MAX, |time| time.0.as_millisecond()),
             manager: resolved.manager.or(workspace.spec.manager_ref),
             shared_by: None,
+            endpoint: endpoint.map(|(pod, address)| ((namespace.clone(), pod), address)),
             target: Arc::new(Target {
                 uid: workspace.metadata.uid.unwrap_or_default(),
-                namespace: workspace.metadata.namespace.unwrap_or_default(),
+                namespace,
                 display_name: Some(workspace.spec.display_name)
                     .filter(|display_name| *display_name != name)
                     .map(String::into_boxed_str),
@@ -208,7 +221,7 @@ impl Kept for WorkspaceFacts {
                 phase,
                 message: status.message.unwrap_or_default(),
                 story: story.map(Arc::new),
-                endpoint: endpoint.filter(|_| !deleting && !stopping),
+                endpoint: None,
             }),
         })
     }
@@ -231,6 +244,20 @@ impl WorkspaceFacts {
             ..Target::clone(&self.target)
         });
         self.shared_by = Some(sharing::Source::new(shares, manager));
+    }
+
+    /// Takes in where the pod is, if it is there and has the address that the operator names.
+    fn reach(&mut self, pods: &HashMap<Key, PodFacts>) {
+        let endpoint = self.endpoint.as_ref().and_then(|(pod, address)| {
+            let is_there = pods.get(pod)?.has(&self.target.name, address.ip());
+            is_there.then_some(*address)
+        });
+        if self.target.endpoint != endpoint {
+            self.target = Arc::new(Target {
+                endpoint,
+                ..Target::clone(&self.target)
+            });
+        }
     }
 
     /// The target with its site in `domain`; computed once, because a snapshot is made at every change.

@@ -45,6 +45,16 @@ fn world(managers: impl IntoIterator<Item = (Key, ManagerFacts)>) -> World {
     world
 }
 
+/// The pod of the workspace `of`, at this address.
+fn pod(name: &str, of: &str, ip: &str, phase: &str) -> (Key, PodFacts) {
+    let pod = json!({
+        "metadata": {"name": name, "namespace": "team", "labels": {api::names::WORKSPACE_LABEL: of}},
+        "status": {"phase": phase, "podIPs": [{"ip": ip}]},
+    });
+    let facts = PodFacts::of(&serde_json::from_value(pod).unwrap()).unwrap();
+    (("team".into(), name.into()), facts)
+}
+
 fn only(snapshot: &Snapshot) -> Arc<Target> {
     let mut targets = snapshot.targets();
     let target = targets.next().unwrap();
@@ -56,6 +66,7 @@ fn only(snapshot: &Snapshot) -> Arc<Target> {
 fn a_running_workspace_is_found_by_its_host_with_owner_access_and_address() {
     let mut world = world([manager("main", "ws.example", true)]);
     world.workspaces().extend([workspace("lab", |_| ())]);
+    world.pods().extend([pod("p", "lab", "10.244.0.7", "Running")]);
     let snapshot = world.snapshot();
     let target = only(&snapshot);
     assert_eq!(target.owner, "alice");
@@ -64,6 +75,30 @@ fn a_running_workspace_is_found_by_its_host_with_owner_access_and_address() {
     assert_eq!(target.phase, Phase::Running);
     assert!(target.site.host().ends_with(".ws.example"));
     assert_eq!(snapshot.target(&target.site), Some(&target));
+}
+
+#[test]
+fn there_is_an_address_only_while_the_pod_that_the_operator_names_has_it() {
+    let mut world = world([manager("main", "ws.example", true)]);
+    world.workspaces().extend([workspace("lab", |_| ())]);
+    let mut endpoint = |pods: Vec<(Key, PodFacts)>| {
+        *world.pods() = pods.into_iter().collect();
+        only(&world.snapshot()).endpoint
+    };
+    let own = || pod("p", "lab", "10.244.0.7", "Running");
+    assert_eq!(endpoint(vec![]), None);
+    assert!(endpoint(vec![own()]).is_some());
+    assert_eq!(endpoint(vec![]), None, "it is gone");
+    // Another pod got the address meanwhile.
+    let bobs = pod("q", "bobs", "10.244.0.7", "Running");
+    assert_eq!(endpoint(vec![bobs.clone()]), None);
+    for other in [
+        pod("p", "bobs", "10.244.0.7", "Running"),
+        pod("p", "lab", "10.244.0.8", "Running"),
+    ] {
+        assert_eq!(endpoint(vec![other, bobs.clone()]), None);
+    }
+    assert!(endpoint(vec![own(), bobs]).is_some());
 }
 
 #[test]
@@ -79,6 +114,7 @@ fn a_wish_to_stop_or_a_deletion_takes_the_address_away_before_the_operator_acts(
         world
             .workspaces()
             .extend([workspace("lab", |object| json_patch_merge(object, &change))]);
+        world.pods().extend([pod("p", "lab", "10.244.0.7", "Running")]);
         let target = only(&world.snapshot());
         assert_eq!((target.endpoint, target.phase), (None, phase));
     }

@@ -1,12 +1,14 @@
 //! watched Workspaces, shares and managers -> a snapshot by host, read without locks (pure).
 //!
-//! `watch` feeds it with the `facts` of each object as it is `told`, of shares `sharing`; `traefik` makes the proxy's routes of it.
+//! `watch` feeds it with the `facts` of each object as it is `told`, of shares `sharing`, of pods `pods`; `traefik` makes the
+//! proxy's routes of it.
 //! `following` reads one kind of objects; `heartbeat` measures how old the index is, `freshness` says what may be done on it.
 
 mod facts;
 pub mod following;
 pub mod freshness;
 pub(crate) mod heartbeat;
+mod pods;
 mod sharing;
 mod told;
 pub mod traefik;
@@ -52,7 +54,7 @@ pub struct Target {
     pub message: String,
     /// What its page tells beside that; `None` where there is nothing to tell, as of one that runs.
     pub story: Option<Arc<Story>>,
-    /// Address of the ready pod, present only while the operator vouches for it.
+    /// Address of the ready pod, present only while the operator names it and the pod has it.
     pub endpoint: Option<SocketAddr>,
 }
 

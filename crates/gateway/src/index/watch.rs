@@ -1,4 +1,4 @@
-//! watches on Workspaces, WorkspaceShares and their managers -> the index (IO).
+//! watches on Workspaces, their shares, managers and pods -> the index (IO).
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _, stream};
+use kube::api::ObjectMeta;
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use tracing::warn;
@@ -14,6 +15,7 @@ use crate::index::Index;
 use crate::index::facts::{Key, ManagerFacts, WorkspaceFacts, World};
 use crate::index::following::Follower;
 use crate::index::freshness::Watched;
+use crate::index::pods::{Pod, PodFacts};
 use crate::index::sharing::ShareFacts;
 use crate::index::told::Told;
 use crate::metrics::Metrics;
@@ -25,13 +27,19 @@ const BATCH: usize = 512;
 pub async fn feed(client: Client, wanted: Option<String>, index: Arc<Index>, follower: Follower) {
     let workspaces = Api::<Told<WorkspaceFacts>>::all(client.clone());
     let managers = Api::<Told<ManagerFacts>>::all(client.clone());
-    let shares = Api::<Told<Arc<ShareFacts>>>::all(client);
+    let shares = Api::<Told<Arc<ShareFacts>>>::all(client.clone());
+    let pods = Api::<Pod>::all(client);
     let all = watcher::Config::default;
     let (workspaces, of_workspaces) = follower.follow("workspaces", workspaces, all());
     let (managers, of_managers) = follower.follow("workspacemanagers", managers, all());
     let (shares, of_shares) = follower.follow("workspaceshares", shares, all());
+    let of_workspace = all().labels(api::names::WORKSPACE_LABEL);
+    let (pods, of_pods) = follower.follow("pods", pods, of_workspace);
     let changes = stream::select(
-        workspaces.map(|event| Change::Workspace(kept(event, workspace))),
+        stream::select(
+            workspaces.map(|event| Change::Workspace(kept(event, workspace))),
+            pods.map(|event| Change::Pod(kept(event, pod))),
+        ),
         stream::select(
             managers.map(|event| Change::Manager(kept(event, manager))),
             shares.map(|event| Change::Share(kept(event, share))),
@@ -41,6 +49,7 @@ pub async fn feed(client: Client, wanted: Option<String>, index: Arc<Index>, fol
         workspaces: Listing::of(of_workspaces),
         managers: Listing::of(of_managers),
         shares: Listing::of(of_shares),
+        pods: Listing::of(of_pods),
     };
     Box::pin(take_in(
         changes,
@@ -60,12 +69,14 @@ enum Change {
     Workspace(Event<WorkspaceFacts>),
     Manager(Event<ManagerFacts>),
     Share(Event<Arc<ShareFacts>>),
+    Pod(Event<PodFacts>),
 }
 
 struct Listings {
     workspaces: Listing<WorkspaceFacts>,
     managers: Listing<ManagerFacts>,
     shares: Listing<Arc<ShareFacts>>,
+    pods: Listing<PodFacts>,
 }
 
 async fn take_in(
@@ -80,6 +91,7 @@ async fn take_in(
         workspaces,
         managers,
         shares,
+        pods,
     } = &mut listings;
     let mut homeless = false;
     while let Some(batch) = changes.next().await {
@@ -88,9 +100,10 @@ async fn take_in(
                 Change::Workspace(event) => workspaces.apply(event, world.workspaces()),
                 Change::Manager(event) => managers.apply(event, world.managers()),
                 Change::Share(event) => shares.apply(event, world.shares()),
+                Change::Pod(event) => pods.apply(event, world.pods()),
             }
         }
-        if workspaces.complete && managers.complete && shares.complete {
+        if workspaces.complete && managers.complete && shares.complete && pods.complete {
             let snapshot = world.snapshot();
             if snapshot.domain().is_none() && !std::mem::replace(&mut homeless, true) {
                 warn!(
@@ -102,6 +115,7 @@ async fn take_in(
             workspaces.is_published();
             managers.is_published();
             shares.is_published();
+            pods.is_published();
         }
     }
 }
@@ -174,6 +188,12 @@ fn share(object: Told<Arc<ShareFacts>>) -> (Key, Option<Arc<ShareFacts>>) {
     })
 }
 
+fn pod(object: Pod) -> (Key, Option<PodFacts>) {
+    let facts = PodFacts::of(&object);
+    let ObjectMeta { name, namespace, .. } = object.metadata;
+    ((namespace.unwrap_or_default(), name.unwrap_or_default()), facts)
+}
+
 fn kept<K, T>(event: watcher::Event<K>, facts: fn(K) -> (Key, Option<T>)) -> Event<T> {
     match event {
         watcher::Event::Init => watcher::Event::Init,
@@ -216,15 +236,13 @@ mod tests {
         events.into_iter().map(Change::Workspace).collect()
     }
 
-    /// The lists of one manager and of no share.
+    /// The lists of one manager, and of no share and no pod.
     fn managers() -> Vec<Change> {
         let managers = [Event::Init, Event::InitApply(default_manager()), Event::InitDone];
         let shares = [Event::Init, Event::InitDone];
-        managers
-            .map(Change::Manager)
-            .into_iter()
-            .chain(shares.map(Change::Share))
-            .collect()
+        let pods = [Event::Init, Event::InitDone];
+        let others = shares.map(Change::Share).into_iter().chain(pods.map(Change::Pod));
+        managers.map(Change::Manager).into_iter().chain(others).collect()
     }
 
     /// Names in the index after these batches of changes, and how often it changed.
@@ -241,6 +259,7 @@ mod tests {
             workspaces: Listing::of(watched()),
             managers: Listing::of(watched()),
             shares: Listing::of(watched()),
+            pods: Listing::of(watched()),
         };
         let changes = changes.flatten();
         take_in(changes, listings, World::new(None), &index, &Metrics::default()).await;
@@ -254,9 +273,11 @@ mod tests {
         let listing = || workspaces([Event::Init, Event::InitApply(seen("a")), Event::InitDone]);
         assert_eq!(names_after([listing()]).await, (vec![], 0));
         assert_eq!(names_after([managers()]).await, (vec![], 0));
-        let mut without_shares = managers();
-        without_shares.truncate(3);
-        assert_eq!(names_after([listing(), without_shares]).await, (vec![], 0));
+        for left in [3, 5] {
+            let mut without = managers();
+            without.truncate(left);
+            assert_eq!(names_after([listing(), without]).await, (vec![], 0), "{left}");
+        }
         assert_eq!(names_after([listing(), managers()]).await, (vec!["a".into()], 1));
     }
 
@@ -325,6 +346,7 @@ mod tests {
             ("v1alpha1/workspaces", 32),
             ("/workspaceshares", 16),
             ("/workspacemanagers", 16),
+            ("/pods", 16),
         ] {
             let (server, freshness) = fed().await;
             assert_eq!(freshness.age(), Age::Fresh, "{part}");

@@ -10,7 +10,7 @@ pub const MAX_GROUP_BYTES: usize = 64 * 1024;
 const MAX_USER_NAME: usize = 1024;
 
 /// Who somebody is for Kubernetes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// Kubernetes user name.
     pub user_name: String,

@@ -138,7 +138,7 @@ fn at(target: &Target) -> (&'static str, Option<End>) {
 fn told(target: &Target, audience: Audience, step: &'static str) -> (String, String) {
     match (state::trouble(target), audience) {
         (Some(word), Audience::Keeper) => (word.to_owned(), target.message.clone()),
-        (Some(_), Audience::Guest) => (
+        (Some(_), Audience::Starter | Audience::Guest) => (
             "Hidden".to_owned(),
             "Something is in the way. Its owner is told what.".to_owned(),
         ),

@@ -4,7 +4,6 @@ use api::condition::reason;
 use api::workspace::Phase;
 use axum::response::Response;
 use http::StatusCode;
-use rules::access::Allowed;
 
 use super::notice::{Action, NOT_READY, Notice, Part, Step, Tone, Watch};
 use super::progress;
@@ -13,20 +12,23 @@ use crate::index::{Domain, Target};
 /// To whom a page tells what is in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
-    /// Whoever may read the workspace's status anyway: they see reason and message.
+    /// Owner and administrators, who may read the workspace's status anyway: they see reason and message, and may start it.
     Keeper,
-    /// Whoever may connect: they see that something is in the way.
+    /// Whoever may connect and start it: they see that something is in the way.
+    Starter,
+    /// Whoever may connect and not start it.
     Guest,
 }
 
-impl From<Allowed> for Audience {
-    fn from(rule: Allowed) -> Self {
-        match rule {
-            Allowed::Owner | Allowed::Administrator => Self::Keeper,
-            Allowed::Public | Allowed::Share | Allowed::GroupShare => Self::Guest,
-        }
+impl Audience {
+    /// Whether they may start the workspace, if they may use its template.
+    pub fn may_start(self) -> bool {
+        self != Self::Guest
     }
 }
+
+/// Said to whoever may connect and not start.
+pub(crate) const ONLY_KEEPERS_START: &str = "Only its owner and administrators may start it.";
 
 /// What a start takes, in order.
 const STEPS: [&str; 6] = [
@@ -162,7 +164,7 @@ fn stopped(domain: &Domain, target: &Target, audience: Audience, said: Notice) -
     };
     let message = match audience {
         Audience::Keeper => target.message.clone(),
-        Audience::Guest => String::new(),
+        Audience::Starter | Audience::Guest => String::new(),
     };
     let button = Action::Form {
         get: true,
@@ -171,13 +173,19 @@ fn stopped(domain: &Domain, target: &Target, audience: Audience, said: Notice) -
         button: "Start …".to_owned(),
         plain: false,
     };
+    let (who, parts, forms_to) = if audience.may_start() {
+        let actions = vec![Part::Actions(vec![button])];
+        ("You may start it again.", actions, Some(domain.auth_origin()))
+    } else {
+        (ONLY_KEEPERS_START, Vec::new(), None)
+    };
     Notice {
-        text: vec![why, message, "You may start it again.".to_owned()]
+        text: vec![why, message, who.to_owned()]
             .into_iter()
             .filter(|text| !text.is_empty())
             .collect(),
-        parts: vec![Part::Actions(vec![button])],
-        forms_to: Some(domain.auth_origin()),
+        parts,
+        forms_to,
         watch: watch(5_000, None),
         ..said
     }
@@ -188,7 +196,7 @@ fn cause(target: &Target, audience: Audience) -> Part {
     let trouble = trouble(target);
     let (cause, message, remedy) = match (trouble, audience) {
         (None, _) => <(String, String, String)>::default(),
-        (Some(_), Audience::Guest) => (
+        (Some(_), Audience::Starter | Audience::Guest) => (
             "Something is in the way.".to_owned(),
             String::new(),
             "Its owner sees on this page what it is, and what to do.".to_owned(),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rules::access::Allowed;
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::event::{self, Event};
 use crate::index::Target;
 use crate::index::freshness::LOOK;
-use crate::pages::{self, End};
+use crate::pages::{self, Audience, End};
 use crate::verify::decision::Allow;
 use crate::verify::{AppState, Grant};
 
@@ -35,7 +34,7 @@ pub(super) struct Following {
     /// Lines to be sent.
     lines: VecDeque<Bytes>,
     /// What was told last, by what it was made from.
-    told: Option<(Arc<Target>, Allowed)>,
+    told: Option<(Arc<Target>, Audience)>,
     /// Identifier of what was told last, here or by another replica.
     last: Option<String>,
     /// The run that was named last, and how far its start was said to be: that never goes back.
@@ -135,8 +134,9 @@ impl Following {
     /// Puts down what is new.
     fn tell(&mut self, allow: &Allow) {
         let target = allow.target();
-        let is_told =
-            |(told, rule): &(Arc<Target>, Allowed)| Arc::ptr_eq(told, target) && *rule == allow.rule();
+        let is_told = |(told, audience): &(Arc<Target>, Audience)| {
+            Arc::ptr_eq(told, target) && *audience == allow.audience()
+        };
         if self.told.as_ref().is_some_and(is_told) {
             return;
         }
@@ -160,7 +160,7 @@ impl Following {
         let Some((event, percent, end)) = self.now(allow) else {
             return;
         };
-        self.told = Some((Arc::clone(target), allow.rule()));
+        self.told = Some((Arc::clone(target), allow.audience()));
         self.floor = percent;
         self.ended = end.is_some();
         if Some(&event.id) != self.last.as_ref() {
@@ -172,7 +172,7 @@ impl Following {
     /// What is to be told at the moment, how far that is, and whether it is the end. `None`: nobody knows at the moment.
     fn now(&self, allow: &Allow) -> Option<(Event, u8, Option<End>)> {
         let (domain, target) = (self.app.domain().ok()?, allow.target());
-        let progress = pages::progress(&domain, target, allow.rule().into(), self.app.clock.now());
+        let progress = pages::progress(&domain, target, allow.audience(), self.app.clock.now());
         let percent = match progress.end {
             Some(End::Ready) => progress.percent,
             _ => progress.percent.max(self.floor).min(99),

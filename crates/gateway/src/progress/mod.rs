@@ -97,7 +97,8 @@ async fn follow(streams: &Streams, request: &http::Request<()>) -> Result<Respon
     let is_own = |source: &Source<'_>, domain: &Domain| {
         source.may_use_cookie(Method::GET.as_str(), || domain.origin_of(&site))
     };
-    let (allow, grant) = app.enter(&site, request.headers(), is_own).await?;
+    let entered = app.enter(&site, request.headers(), is_own);
+    let (allow, grant) = app.about(request.headers(), entered).await?;
     if streams.stop.is_cancelled() {
         return Err(pages::unavailable());
     }

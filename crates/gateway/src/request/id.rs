@@ -1,4 +1,6 @@
 //! the request under way -> the identifier by which people, log and audit log speak of it (pure but for randomness).
+//!
+//! tower-http makes one for every request and carries it in headers; this is made when it is asked for, and reaches the audit log.
 
 use std::cell::OnceCell;
 

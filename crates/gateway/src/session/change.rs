@@ -48,12 +48,12 @@ pub(super) struct Changed<T> {
 }
 
 impl Sessions {
-    /// Stores a new session. The oldest of a person who has too many makes room.
+    /// Stores a new session. An older one of a person who has too many makes room.
     ///
     /// # Errors
     /// The API server refuses or cannot be asked, or no key is active.
     pub async fn create(&self, content: &Content) -> Result<RandomId, Unavailable> {
-        self.make_room(&content.issuer, &content.subject).await?;
+        self.make_room(content).await?;
         let id = RandomId::new().map_err(unavailable)?;
         let name = object_name(id);
         let sealed = content

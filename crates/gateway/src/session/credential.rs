@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// What somebody showed for themselves.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum Credential {
     /// They signed in: a cookie.
     #[default]
@@ -15,7 +15,7 @@ pub enum Credential {
 }
 
 /// What the API server says of a token's owner beside name and groups. Authorizers may look at it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Reviewed {
     /// UID of the account: another one of the same name has another.
     pub uid: String,

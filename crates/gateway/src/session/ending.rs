@@ -206,12 +206,18 @@ impl Sessions {
         })
     }
 
-    /// Ends the oldest sessions of a person who has too many, to make room for one more.
-    pub(super) async fn make_room(&self, issuer: &str, subject: &str) -> Result<(), Unavailable> {
+    /// Ends sessions of a person who has too many, to make room for this one: of the same browser before those of others, and the
+    /// oldest first. A page can have its visitor's browser sign in again and again; that must not sign out the others.
+    pub(super) async fn make_room(&self, content: &Content) -> Result<(), Unavailable> {
+        let Content { issuer, subject, .. } = content;
         let whose = Whose::Person { issuer, subject };
+        let browser = labels(content).remove(BROWSER);
         let params = ListParams::default().labels(&whose.selector());
         let mut objects = within(self.api.list(&params)).await?.items;
-        objects.sort_by_key(|object| object.spec.expires_at.0);
+        objects.sort_by_key(|object| {
+            let is_of_others = object.labels().get(BROWSER) != browser.as_ref();
+            (browser.is_none() || is_of_others, object.spec.expires_at.0)
+        });
         let excess = (objects.len() + 1).saturating_sub(MOST);
         for object in objects.iter().take(excess) {
             if let Some((id, user)) = self.meant(object, whose) {

@@ -241,3 +241,22 @@ async fn the_oldest_session_of_a_person_with_too_many_makes_room_for_a_new_one()
     assert_eq!(sessions.find(ids[0]).await.unwrap(), None);
     assert!(sessions.find(ids[1]).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn many_logins_in_one_browser_end_no_session_of_another() {
+    let (server, client) = ApiServer::start();
+    let clock = Clock::manual(1000);
+    let sessions = replica(&client, &clock);
+    let [here, there] = [1, 2].map(|number| RandomId::from_bytes([number; 16]));
+    let elsewhere = sessions.create(&content(&clock).in_browser(there)).await.unwrap();
+    for _ in 0..ending::MOST + 10 {
+        clock.advance(1);
+        sessions.create(&content(&clock).in_browser(here)).await.unwrap();
+    }
+    assert_eq!(server.all::<GatewaySession>().len(), ending::MOST);
+    assert!(sessions.find(elsewhere).await.unwrap().is_some());
+    // A browser that has none takes the place of the oldest.
+    let third = content(&clock).in_browser(RandomId::from_bytes([3; 16]));
+    sessions.create(&third).await.unwrap();
+    assert_eq!(sessions.find(elsewhere).await.unwrap(), None);
+}

@@ -11,8 +11,6 @@ use crate::answers::Failure;
 use crate::crypto::tokens::Enter;
 use crate::request::forwarded::target;
 use crate::request::parameter;
-use crate::request::source_rule::Source;
-use crate::sign_in::enter::not_a_page;
 use crate::site::Site;
 use crate::verify::{AppState, send_to_enter};
 
@@ -22,9 +20,6 @@ pub(super) fn again(app: &AppState, site: Site, uri: &Uri, headers: &HeaderMap) 
 }
 
 fn begin(app: &AppState, site: Site, uri: &Uri, headers: &HeaderMap) -> Result<Response, Failure> {
-    if Source::of(headers)?.is_embedded() {
-        return Ok(not_a_page());
-    }
     let to = parameter(uri, "to")?.unwrap_or_default();
     let enter = Enter {
         target: target(site.within(&to)).to_owned(),

@@ -16,9 +16,7 @@ use crate::oidc::{Binding, JwtError, RedeemError};
 use crate::pages;
 use crate::request::cookies;
 use crate::request::parameter;
-use crate::request::source_rule::Source;
 use crate::session::content::Content;
-use crate::sign_in::enter::not_a_page;
 use crate::sign_in::{home, login};
 use crate::throttle::Seldom;
 use crate::verify::AppState;
@@ -32,9 +30,6 @@ pub(super) async fn callback(app: &AppState, uri: &Uri, headers: &HeaderMap) -> 
 }
 
 async fn receive(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Response, Failure> {
-    if Source::of(headers)?.is_embedded() {
-        return Ok(not_a_page());
-    }
     let domain = app.domain()?;
     let state = parameter(uri, "state")?.unwrap_or_default();
     let Some((slot, attempt)) = login::resume(app, headers, &state)? else {

@@ -9,7 +9,6 @@ use crate::crypto::tokens::{CODE_LIFE, Code, Enter, RandomId, Token as _};
 use crate::index::Domain;
 use crate::pages;
 use crate::request::parameter;
-use crate::request::source_rule::Source;
 use crate::sign_in::home;
 use crate::sign_in::login::{self, Wish};
 use crate::verify::AppState;
@@ -20,9 +19,6 @@ pub(super) async fn enter(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Res
 }
 
 async fn proceed(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Response, Failure> {
-    if Source::of(headers)?.is_embedded() {
-        return Ok(not_a_page());
-    }
     let domain = app.domain()?;
     let sealed = parameter(uri, "t")?.unwrap_or_default();
     let Some(enter) = Enter::open_even_expired(&app.keys, &sealed).filter(|enter| is_ours(&domain, enter))
@@ -80,14 +76,5 @@ pub(super) fn unknown_link(domain: &Domain) -> Response {
         "It is incomplete or too old. Open your workspace's address again, or choose it from the list.",
         format!("{}/", domain.auth_origin()),
         "Go to your workspaces",
-    )
-}
-
-/// Frames, fetches and images have no business on the auth host.
-pub(super) fn not_a_page() -> Response {
-    pages::problem(
-        StatusCode::FORBIDDEN,
-        "CrossOrigin",
-        "This address is for opening in a browser tab.",
     )
 }

@@ -1,33 +1,58 @@
-//! a request for a page of the sign-in host -> its handler, or 429 for who asks too often (pure but for the clock).
+//! a request for a page of the sign-in host -> its handler, 403 for other sites' pages, 429 above the rate limit (pure but for time).
 
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, Method, StatusCode, Uri};
 
-use crate::answers;
-use crate::crypto::tokens::{Code, Token as _};
-use crate::random::{equal, fingerprint};
-use crate::request::cookies;
+use crate::answers::{self, Failure, wrong_source};
+use crate::crypto::tokens::{Code, Enter, Token as _};
+use crate::pages;
 use crate::request::source_rule::Source;
 use crate::request::{accepts_html, parameter};
 use crate::sign_in::home::SIGN_IN;
 use crate::throttle::{What, Who};
-use crate::verify::AppState;
+use crate::verify::{AppState, pre_cookie};
 
-/// Lets a request on, unless its session or its address asks too often.
+/// Lets a request on, unless a page of another origin sends it, or its session or its address asks too often. The source comes
+/// first: a hostile page must not use up its visitor's rate limit.
 pub(super) async fn guard(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+    if let Err(refusal) = own_source(&app, &request) {
+        return *refusal;
+    }
     let what = what(request.uri().path());
     let who = who(&app, what, request.uri(), request.headers());
     match app.throttle.take(who, what) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            let client = app.throttle.client(request.headers());
+            app.audit.about(|| client, next.run(request)).await
+        }
         Err(wait) => {
             app.metrics.rate_limited(what.word(), who.word());
             answers::too_often(wait, is_for_a_person(request.headers()))
         }
     }
+}
+
+/// Frames, fetches and images have no business here, nor have forms of other origins.
+fn own_source(app: &AppState, request: &Request) -> Result<(), Box<Response>> {
+    let refused = |failure: Failure| Box::new(failure.answer());
+    let source = Source::of(request.headers()).map_err(|error| refused(error.into()))?;
+    if source.is_embedded() {
+        return Err(Box::new(pages::problem(
+            StatusCode::FORBIDDEN,
+            "CrossOrigin",
+            "This address is for opening in a browser tab.",
+        )));
+    }
+    let domain = app.domain().map_err(refused)?;
+    let is_form = request.method() == Method::POST;
+    if is_form && !source.is_unnamed_or_from(|| domain.auth_origin()) {
+        return Err(Box::new(wrong_source()));
+    }
+    Ok(())
 }
 
 /// Whether a browser shows the answer. Forms are sent with POST, and their answers are pages as well.
@@ -67,6 +92,7 @@ fn cookie(app: &AppState, headers: &HeaderMap) -> Option<Who> {
 fn code(app: &AppState, what: What, uri: &Uri, headers: &HeaderMap) -> Option<Who> {
     let sealed = (what == What::Callback).then(|| parameter(uri, "code"))?.ok()??;
     let code = Code::open(&app.keys, &sealed, app.clock.now())?;
-    let browser = cookies::find(headers, code.enter.site.pre()).ok()??;
-    equal(&fingerprint(browser), &code.enter.browser).then_some(Who::Session(code.session))
+    let Enter { site, browser, .. } = &code.enter;
+    let is_own = pre_cookie::is_of_browser(headers, site, browser).ok()?;
+    is_own.then_some(Who::Session(code.session))
 }

@@ -12,7 +12,6 @@ use crate::index::freshness::Age;
 use crate::oidc::{Provider, Registered};
 use crate::pages::{self, Account, Another, Offer, Shelf};
 use crate::request::parameter;
-use crate::request::source_rule::Source;
 use crate::session::Session;
 use crate::sign_in::listing::{self, Listing};
 use crate::sign_in::login::{self, Wish};
@@ -31,9 +30,6 @@ pub(super) fn site(domain: &Domain) -> Site {
 /// hands it back.
 pub(super) async fn home(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
     let answer = async {
-        if Source::of(headers)?.is_embedded() {
-            return Ok(super::enter::not_a_page());
-        }
         let domain = app.domain()?;
         let state = parameter(uri, "state")?.filter(|sealed| opened(app, &domain, sealed).is_some());
         Ok(match (app.signed_in(&domain, headers).await?, state) {
@@ -48,9 +44,6 @@ pub(super) async fn home(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Resp
 /// Answers `GET https://auth.<base>/sign-in`, the button of that page. With `as=another` it begins a login although there is a session.
 pub(super) async fn sign_in(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
     let answer = async {
-        if Source::of(headers)?.is_embedded() {
-            return Ok(super::enter::not_a_page());
-        }
         let domain = app.domain()?;
         let wish = Wish::of(uri)?;
         if !wish.is_for_another() && app.signed_in(&domain, headers).await?.is_some() {

@@ -3,7 +3,7 @@
 //! In the order of a login: `enter` on the auth host, `login` to the identity provider, `callback` from it, `workspace_callback`
 //! on the workspace's host (where `workspace_enter` begins it for proxies that cannot). `again` begins one although there is a
 //! session, `home` without a workspace to go to (its page lists what `listing` finds), `start` starts a stopped workspace,
-//! `sign_out` ends a session, `backchannel` does when the identity provider says so. `guard` turns away who asks too often.
+//! `sign_out` ends a session, `backchannel` does when the identity provider says so. `guard` turns away other sites' pages and who asks too often.
 
 mod again;
 mod backchannel;

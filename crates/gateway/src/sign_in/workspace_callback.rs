@@ -8,15 +8,12 @@ use crate::answers::{Failure, redirect, refuse_page};
 use crate::crypto::tokens::{Code, Enter, MAX_ATTEMPTS, Ticket, Token as _};
 use crate::index::Domain;
 use crate::pages;
-use crate::random::{equal, fingerprint};
 use crate::request::cookies;
 use crate::request::parameter;
-use crate::request::source_rule::Source;
 use crate::session::Spent;
 use crate::sign_in::enter::{address, unknown_link};
 use crate::site::Site;
-use crate::verify::AppState;
-use crate::verify::send_to_enter;
+use crate::verify::{AppState, pre_cookie, send_to_enter};
 
 /// Answers `GET https://<workspace>/_workspace/callback?code=…`.
 pub(super) async fn workspace_callback(
@@ -31,24 +28,25 @@ pub(super) async fn workspace_callback(
 }
 
 async fn receive(app: &AppState, site: &Site, uri: &Uri, headers: &HeaderMap) -> Result<Response, Failure> {
-    if Source::of(headers)?.is_embedded() {
-        return Ok(crate::sign_in::enter::not_a_page());
-    }
     let domain = app.domain()?;
-    let sealed = parameter(uri, "code")?.unwrap_or_default();
+    let Some(sealed) = parameter(uri, "code")? else {
+        return Ok(cookies_blocked(&domain, site));
+    };
     let Some(code) = Code::open_even_expired(&app.keys, &sealed).filter(|code| code.enter.site == *site)
     else {
         return Ok(unknown_link(&domain));
     };
-    // The cookie first: without it the code must stay as it is for the browser that it was made for.
-    let browser = cookies::find(headers, site.pre())?.map(fingerprint);
-    let is_same_browser = browser.is_some_and(|browser| equal(&browser, &code.enter.browser));
     let now = app.clock.now();
-    if !is_same_browser || code.expires() <= now {
-        return again(app, &domain, headers, code.enter);
+    if code.expires() <= now {
+        return again(app, &domain, headers, code.enter).await;
+    }
+    if !pre_cookie::is_of_browser(headers, site, &code.enter.browser)? {
+        // Somebody else saw it: it must be worth nothing in the browser that it was made for, too.
+        app.sessions.spend(code.session, code.id, code.expires()).await?;
+        return again(app, &domain, headers, code.enter).await;
     }
     let Some(session) = app.sessions.find(code.session).await? else {
-        return again(app, &domain, headers, code.enter);
+        return again(app, &domain, headers, code.enter).await;
     };
     let allow = match app.decide(site, Some(&code.uid), &session).await {
         Ok(allow) => allow,
@@ -59,7 +57,7 @@ async fn receive(app: &AppState, site: &Site, uri: &Uri, headers: &HeaderMap) ->
     }
     match app.sessions.spend(code.session, code.id, code.expires()).await? {
         Spent::Now => {}
-        Spent::Before | Spent::NoSession => return again(app, &domain, headers, code.enter),
+        Spent::Before | Spent::NoSession => return again(app, &domain, headers, code.enter).await,
     }
     let expires = (now + app.sessions.limits().ticket).min(session.end);
     let ticket = Ticket {
@@ -79,20 +77,41 @@ async fn receive(app: &AppState, site: &Site, uri: &Uri, headers: &HeaderMap) ->
         &ticket,
         Some(expires - now),
     );
+    if let Some(others) = pre_cookie::end(headers, site, &code.enter.browser)? {
+        let age = others.is_empty().then_some(0);
+        cookies::set(response.headers_mut(), site.pre(), &others, age);
+    }
     Ok(response)
 }
 
-/// Sends the browser round once more, at most three times: then it evidently keeps no cookies.
-fn again(app: &AppState, domain: &Domain, headers: &HeaderMap, enter: Enter) -> Result<Response, Failure> {
+/// Sends the browser round once more, at most three times: then it evidently keeps no cookies. One that got a ticket meanwhile, in
+/// another tab, goes on. No page stands at this address while the code is in it: whoever opened this window could read it there.
+async fn again(
+    app: &AppState,
+    domain: &Domain,
+    headers: &HeaderMap,
+    enter: Enter,
+) -> Result<Response, Failure> {
+    let ticket = cookies::find(headers, enter.site.ticket())?;
+    if let Some(ticket) = ticket
+        && app.admit(&enter.site, ticket, headers).await.is_ok()
+    {
+        return Ok(redirect(StatusCode::FOUND, &address(domain, &enter)));
+    }
     let attempt = enter.attempt.saturating_add(1);
     if attempt >= MAX_ATTEMPTS {
-        return Ok(pages::message_with_link(
-            StatusCode::BAD_REQUEST,
-            "Cookies are blocked",
-            "Your browser does not keep this site's cookies, so it cannot be signed in. Allow cookies for this site, then try again.",
-            address(domain, &enter),
-            "Try again",
-        ));
+        let here = format!("{}/_workspace/callback", domain.address(&enter.site));
+        return Ok(redirect(StatusCode::FOUND, &here));
     }
     send_to_enter(app, domain, Enter { attempt, ..enter }, headers)
+}
+
+fn cookies_blocked(domain: &Domain, site: &Site) -> Response {
+    pages::message_with_link(
+        StatusCode::BAD_REQUEST,
+        "Cookies are blocked",
+        "Your browser does not keep this site's cookies, so it cannot be signed in. Allow cookies for this site, then try again.",
+        format!("{}/", domain.address(site)),
+        "Try again",
+    )
 }

@@ -8,8 +8,6 @@ use crate::answers::Failure;
 use crate::crypto::tokens::Enter;
 use crate::request::forwarded::target;
 use crate::request::parameter;
-use crate::request::source_rule::Source;
-use crate::sign_in::enter::not_a_page;
 use crate::site::Site;
 use crate::verify::{AppState, send_to_enter};
 
@@ -20,9 +18,6 @@ pub(super) fn workspace_enter(app: &AppState, site: Site, uri: &Uri, headers: &H
 }
 
 fn proceed(app: &AppState, site: Site, uri: &Uri, headers: &HeaderMap) -> Result<Response, Failure> {
-    if Source::of(headers)?.is_embedded() {
-        return Ok(not_a_page());
-    }
     let domain = app.domain()?;
     let wished = match uri.query() {
         Some(path) if path.starts_with('/') => path.to_owned(),

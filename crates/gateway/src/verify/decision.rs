@@ -4,9 +4,11 @@
 
 use std::sync::Arc;
 
+use api::manager::Start;
 use rules::access::{self, Allowed, Decision, Facts, Person, Right};
 
 use crate::index::{Snapshot, Target};
+use crate::pages::Audience;
 use crate::session::Session;
 use crate::site::Site;
 
@@ -16,6 +18,7 @@ pub struct Allow {
     target: Arc<Target>,
     session: Arc<Session>,
     rule: Allowed,
+    audience: Audience,
 }
 
 /// A person may not connect, or not yet.
@@ -45,6 +48,11 @@ impl Allow {
     /// Why they may.
     pub fn rule(&self) -> Allowed {
         self.rule
+    }
+
+    /// What they are told of it while it does not run, and whether they may start it.
+    pub fn audience(&self) -> Audience {
+        self.audience
     }
 }
 
@@ -79,6 +87,13 @@ pub(crate) fn decide(
             target: target.clone(),
             session: session.clone(),
             rule,
+            audience: if snapshot.policy().keeps(person, &target.owner) {
+                Audience::Keeper
+            } else if snapshot.policy().start == Start::Connectors {
+                Audience::Starter
+            } else {
+                Audience::Guest
+            },
         }),
         Decision::Deny(why) => Err(No::Denied(target.clone(), why)),
         Decision::Ask => Err(No::Ask(target.clone())),
@@ -138,6 +153,41 @@ mod tests {
         let public = snapshot(AccessType::Public);
         let allow = decided(&public, "lab.ws.example", None, "bob").unwrap();
         assert_eq!(allow.rule(), Allowed::Public);
+    }
+
+    #[test]
+    fn owners_and_administrators_may_start_whatever_rule_lets_them_connect_and_others_where_the_manager_says_so()
+     {
+        let administrators: std::collections::HashSet<String> = ["admins".to_owned()].into();
+        let audience = |start, user: &str, groups: &[&str]| {
+            let policy = access::Policy {
+                start,
+                admin_groups: administrators.clone(),
+                ..access::Policy::default()
+            };
+            let session = Session {
+                id: RandomId::new().unwrap(),
+                identity: Identity {
+                    user_name: user.into(),
+                    groups: groups.iter().map(|&group| group.to_owned()).collect(),
+                },
+                end: 0,
+                credential: Credential::Login,
+            };
+            let public = snapshot(AccessType::Public).under(policy);
+            let site = "lab.ws.example".into();
+            let allow = decide(&public, &site, None, &Arc::new(session), 0, |_| Right::Granted).unwrap();
+            (allow.rule(), allow.audience())
+        };
+        for start in [Start::Owners, Start::Connectors] {
+            assert_eq!(audience(start, "alice", &[]), (Allowed::Owner, Audience::Keeper));
+            let root = audience(start, "root", &["admins"]);
+            assert_eq!(root, (Allowed::Public, Audience::Keeper));
+        }
+        let guest = audience(Start::Owners, "bob", &["users"]);
+        assert_eq!(guest, (Allowed::Public, Audience::Guest));
+        let starter = audience(Start::Connectors, "bob", &[]);
+        assert_eq!(starter, (Allowed::Public, Audience::Starter));
     }
 
     #[test]

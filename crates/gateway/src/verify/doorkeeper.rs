@@ -69,12 +69,13 @@ impl Doorkeeper for AppState {
     type Grant = Grant;
 
     async fn verify(&self, headers: &HeaderMap) -> Response {
-        super::verify(self, headers).await
+        self.about(headers, super::verify(self, headers)).await
     }
 
     async fn admit(&self, site: &Site, headers: &HeaderMap) -> Result<(Arc<Target>, Grant), Response> {
         let is_own = |source: &Source<'_>, domain: &Domain| source.is_from(&domain.origin_of(site));
-        let (allow, grant) = self.enter(site, headers, is_own).await?;
+        let entered = self.enter(site, headers, is_own);
+        let (allow, grant) = self.about(headers, entered).await?;
         Ok((allow.target().clone(), grant))
     }
 
@@ -83,9 +84,8 @@ impl Doorkeeper for AppState {
     }
 
     async fn state(&self, site: &Site, method: &Method, headers: &HeaderMap) -> Response {
-        super::state_page(self, site, method, headers)
-            .await
-            .unwrap_or_else(Failure::answer)
+        let page = super::state_page(self, site, method, headers);
+        self.about(headers, page).await.unwrap_or_else(Failure::answer)
     }
 
     fn holds(&self, grant: &Grant) -> bool {

@@ -2,14 +2,17 @@
 //! valid ticket, but to ask for a right or a session that this replica does not know).
 //!
 //! `state` holds what every answer is made from and judges tickets, `bearer` judges tokens in their place; `decision` asks the
-//! rules; `rights` knows what the cluster's roles say; `doorkeeper` is what the listeners see of it.
+//! rules; `rights` knows what the cluster's roles say; `doorkeeper` is what the listeners see of it; `pre_cookie` ties a sign-in to
+//! its browser.
 
 pub mod bearer;
 pub(crate) mod decision;
 mod doorkeeper;
+pub(crate) mod pre_cookie;
 pub mod rights;
 mod state;
 
+use api::manager::Start;
 use axum::response::Response;
 use http::header::HeaderMap;
 use http::{Method, StatusCode};
@@ -27,7 +30,6 @@ use crate::answers::{
 use crate::crypto::tokens::{ENTER_LIFE, Enter, Ticket, Token as _};
 use crate::index::{Domain, Place};
 use crate::pages::{self, Audience};
-use crate::random::{fingerprint, random_token};
 use crate::request::accepts_html;
 use crate::request::cookies;
 use crate::request::forwarded::{Forwarded, is_at_the_top, is_reserved, target};
@@ -117,8 +119,12 @@ async fn by_token(
     if allow.target().may_run() {
         pass(app, headers, &allow)
     } else {
-        let audience = allow.rule().into();
-        Ok(pages::state(domain, allow.target(), audience, app.clock.now()))
+        Ok(pages::state(
+            domain,
+            allow.target(),
+            allow.audience(),
+            app.clock.now(),
+        ))
     }
 }
 
@@ -149,12 +155,21 @@ async fn state_page(
     }
     let assertion = single(headers, &pod_headers::ASSERTION)?;
     let index = app.index.load();
-    let target = index
-        .target(site)
-        .filter(|target| assertion.is_some_and(|assertion| app.assertions.are_ours(assertion, &target.uid)));
-    Ok(match target {
-        // Whom it names has been asked about; what more they may know, nobody asked.
-        Some(target) => pages::state(&domain, target, Audience::Guest, app.clock.now()),
+    let known = index.target(site).and_then(|target| {
+        let subject = app.assertions.subject(assertion?, &target.uid)?;
+        Some((target, subject))
+    });
+    Ok(match known {
+        // Whom it names has been asked about; of their groups, and of what more they may know, it says nothing.
+        Some((target, subject)) => {
+            let starts = subject == target.owner || index.policy().start == Start::Connectors;
+            let audience = if starts {
+                Audience::Starter
+            } else {
+                Audience::Guest
+            };
+            pages::state(&domain, target, audience, app.clock.now())
+        }
         None => pages::denied(&domain),
     })
 }
@@ -162,7 +177,7 @@ async fn state_page(
 /// What is shown in place of a workspace that does not run, to whom a ticket admits.
 fn not_running(app: &AppState, domain: &Domain, admission: &Admission) -> Response {
     let allow = &admission.allow;
-    let mut response = pages::state(domain, allow.target(), allow.rule().into(), app.clock.now());
+    let mut response = pages::state(domain, allow.target(), allow.audience(), app.clock.now());
     renew(app, &mut response, admission);
     response
 }
@@ -218,8 +233,7 @@ fn sign_in(
     send_to_enter(app, domain, enter, headers)
 }
 
-/// Sends a browser from a workspace host to the auth host. Its pre-cookie is kept when it has a well-formed one, so
-/// that tabs that sign in at the same time do not disturb each other.
+/// Sends a browser from a workspace host to the auth host, tied to it by a new value in its pre-cookie.
 ///
 /// # Errors
 /// The cookie came twice, or nothing can be sealed.
@@ -229,13 +243,7 @@ pub fn send_to_enter(
     mut enter: Enter,
     headers: &HeaderMap,
 ) -> Result<Response, Failure> {
-    let present = cookies::find(headers, enter.site.pre())?.filter(|value| is_token(value));
-    let (browser, fresh) = if let Some(value) = present {
-        (fingerprint(value), None)
-    } else {
-        let value = random_token()?;
-        (fingerprint(&value), Some(value))
-    };
+    let (browser, cookie) = pre_cookie::begin(headers, &enter.site)?;
     let now = app.clock.now();
     enter.browser = browser;
     enter.expires = now + ENTER_LIFE;
@@ -245,17 +253,9 @@ pub fn send_to_enter(
         StatusCode::FOUND,
         &format!("{}/enter?t={sealed}", domain.auth_origin()),
     );
-    if let Some(value) = fresh {
+    if let Some(value) = cookie {
         // Of the host also where workspaces have folders: only so can no other host set it.
         cookies::set(response.headers_mut(), site.pre(), &value, None);
     }
     Ok(response)
-}
-
-/// Whether a text looks like one of our random values.
-fn is_token(text: &str) -> bool {
-    text.len() == 43
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }

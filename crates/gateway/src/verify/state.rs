@@ -11,6 +11,7 @@ use rules::access::{Denied, Right};
 
 use super::bearer::Bearer;
 use super::decision::{Allow, No, decide};
+use super::pre_cookie;
 use super::rights::Rights;
 use crate::answers::{Failure, Refusal};
 use crate::audit::Audit;
@@ -22,7 +23,6 @@ use crate::index::freshness::{Age, Freshness};
 use crate::index::{Domain, Index, Target};
 use crate::metrics::Metrics;
 use crate::oidc::Providers;
-use crate::random::{equal, fingerprint};
 use crate::request::cookies::{self, StripList};
 use crate::session::{Credential, Session, Sessions};
 use crate::site::Site;
@@ -77,6 +77,11 @@ pub struct Admission {
 }
 
 impl AppState {
+    /// Answers a request with these headers, so that records about it can name the client.
+    pub(crate) async fn about<F: Future>(&self, headers: &HeaderMap, answer: F) -> F::Output {
+        self.audit.about(|| self.throttle.client(headers), answer).await
+    }
+
     /// Judges a ticket for `site`. `headers`: those that it came with, which name the browser.
     ///
     /// # Errors
@@ -251,9 +256,7 @@ fn is_of_browser(ticket: &Ticket<'_>, site: &Site, headers: &HeaderMap) -> bool 
     if !site.ticket_needs_browser() {
         return true;
     }
-    let present = cookies::find(headers, site.pre()).ok().flatten();
-    match (present, ticket.browser) {
-        (Some(present), Some(browser)) => equal(&fingerprint(present), browser),
-        _ => false,
-    }
+    ticket
+        .browser
+        .is_some_and(|browser| pre_cookie::is_of_browser(headers, site, browser) == Ok(true))
 }

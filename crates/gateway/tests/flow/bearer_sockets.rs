@@ -75,7 +75,7 @@ async fn a_websocket_ends_within_a_minute_of_its_account_and_with_its_token() {
 async fn a_websocket_ends_when_the_account_s_right_is_taken_away() {
     let tokens = Tokens::new().await;
     let rights = tokens.world.app.rights.clone();
-    tokio::spawn(rights.clone().renew());
+    tokio::spawn(rights.clone().renew(Duration::from_mins(2)));
     let grant = tokens
         .world
         .handshake(OPEN, &with(&tokens.account(ROBOT)))

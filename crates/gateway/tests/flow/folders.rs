@@ -191,7 +191,7 @@ async fn a_code_made_for_another_browser_is_worth_nothing_whatever_is_tossed() {
             .starts_with(&format!("{AUTH}/enter?t="))
     );
     assert_eq!(alice.cookie(WS10, FOLDER_TICKET), None);
-    // The browser that it was made for still gets in by it.
+    // It is spent; the browser that it was made for gets another one.
     assert!(bob.open(&callback).await.is_inside());
 }
 

@@ -102,8 +102,9 @@ async fn an_address_that_asks_too_often_waits_and_others_do_not() {
         let answer = ask(&world, method.clone(), url, &other, &[]).await;
         assert_ne!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{method} {url}");
     }
-    let script = [("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")];
-    let answer = ask(&world, Method::POST, &pages[5].1, "203.0.113.5", &script).await;
+    // A client that is no browser.
+    let script = headers(&[("x-forwarded-for", "203.0.113.5")]);
+    let answer = world.page(Method::POST, &pages[5].1, script, String::new()).await;
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(answer.json()["error"], "TooManyRequests");
 }
@@ -177,4 +178,64 @@ async fn a_code_in_other_hands_uses_up_nothing_of_its_owner_s() {
         "an expired code counts for the address"
     );
     assert!(limited("203.0.113.9", &pre).await);
+}
+
+#[tokio::test]
+async fn what_pages_of_other_origins_send_uses_up_nobody_s_allowance() {
+    let world = world(few()).await;
+    let alice = world.browser("alice");
+    assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
+    let cookie = alice.cookies("auth.ws.example").unwrap();
+    let sibling = origin(LAB);
+    let embedded = |dest| {
+        headers(&[
+            ("sec-fetch-site", "same-site"),
+            ("sec-fetch-mode", "no-cors"),
+            ("sec-fetch-dest", dest),
+        ])
+    };
+    let form = headers(&NAVIGATION);
+    let callback = format!("{sibling}/_workspace/callback?code=x");
+    for signed_in in [false, true] {
+        for (method, url, lines) in [
+            (Method::GET, format!("{AUTH}/enter?t=x"), embedded("image")),
+            (
+                Method::GET,
+                format!("{AUTH}/callback?state=x"),
+                embedded("script"),
+            ),
+            (Method::GET, callback.clone(), embedded("iframe")),
+            (Method::GET, format!("{AUTH}/"), embedded("empty")),
+            (Method::POST, format!("{AUTH}/start"), form.clone()),
+            (Method::POST, format!("{AUTH}/sign-out"), form.clone()),
+            (Method::POST, format!("{AUTH}/backchannel-logout"), form.clone()),
+        ] {
+            for _ in 0..3 * FEW {
+                let mut lines = lines.clone();
+                lines.extend(headers(&[("x-forwarded-for", "203.0.113.11")]));
+                if method == Method::POST {
+                    lines.extend(headers(&[("origin", &sibling)]));
+                }
+                if signed_in {
+                    lines.extend(headers(&[("cookie", &cookie)]));
+                }
+                let answer = world.page(method.clone(), &url, lines, String::new()).await;
+                assert_eq!(answer.status, StatusCode::FORBIDDEN, "{method} {url}");
+            }
+        }
+    }
+    let own = async |method, path: &str, cookie: &str| {
+        let url = format!("{AUTH}{path}");
+        let lines = [("cookie", cookie), ("origin", AUTH)];
+        ask(&world, method, &url, "203.0.113.11", &lines).await.status
+    };
+    assert_eq!(
+        own(Method::GET, "/enter?t=x", "a=b").await,
+        StatusCode::BAD_REQUEST
+    );
+    assert_eq!(own(Method::GET, "/", &cookie).await, StatusCode::OK);
+    assert_eq!(
+        own(Method::POST, "/sign-out", &cookie).await,
+        StatusCode::SEE_OTHER
+    );
 }

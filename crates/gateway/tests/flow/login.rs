@@ -205,7 +205,7 @@ async fn a_login_that_takes_longer_than_ten_minutes_begins_anew() {
 }
 
 #[tokio::test]
-async fn a_browser_without_cookies_is_told_so_after_three_rounds() {
+async fn a_browser_without_cookies_is_told_so_after_three_rounds_at_an_address_without_code() {
     let world = World::new().await;
     let alice = world.browser("alice");
     alice.open(&format!("{}/", origin(LAB))).await;
@@ -216,7 +216,7 @@ async fn a_browser_without_cookies_is_told_so_after_three_rounds() {
         for name in [cookies::TICKET, cookies::PRE] {
             alice.set_cookie(LAB, name, None);
         }
-        rounds += i32::from(url.contains("/_workspace/callback"));
+        rounds += i32::from(url.contains("/_workspace/callback?code="));
         let answer = alice.step(&url).await;
         match answer.location() {
             Some(next) => url = next.to_owned(),
@@ -225,6 +225,7 @@ async fn a_browser_without_cookies_is_told_so_after_three_rounds() {
     };
     assert_eq!((page.status, rounds), (StatusCode::BAD_REQUEST, 3));
     assert!(page.body.contains("Cookies are blocked"), "{}", page.body);
+    assert_eq!(url, format!("{}/_workspace/callback", origin(LAB)));
 }
 
 #[tokio::test]

@@ -203,6 +203,7 @@ fn publish_at(layout: Layout, world: &World, workspaces: Vec<Target>) {
         rbac: Rbac::Required,
         admin_groups: HashSet::from(["oidc:admins".to_owned()]),
         refuses_guests: matches!(layout, Layout::Folders),
+        ..Policy::default()
     };
     world.serve(layout.domain(), policy, workspaces);
 }

@@ -22,6 +22,7 @@ mod logs;
 mod matrix;
 mod no_store;
 mod pages;
+mod pre_cookie;
 mod progress;
 mod provider;
 mod providers;

@@ -87,7 +87,7 @@ async fn a_right_is_asked_about_again_after_two_and_ten_seconds_since_other_api_
     // How late the one knows that is asked, and until when that may count.
     for (lag, latest) in [(0, 1_200), (1_500, 3_200), (8_000, 11_200)] {
         let (world, granted, _) = world().await;
-        tokio::spawn(world.app.rights.clone().renew());
+        tokio::spawn(world.app.rights.clone().renew(Duration::from_mins(2)));
         let alice = world.browser("alice");
         assert!(alice.open(&lab()).await.is_inside());
         seconds(1).await;
@@ -130,7 +130,7 @@ async fn an_api_server_that_is_away_shuts_owners_out_after_half_a_minute_and_let
 #[tokio::test(start_paused = true)]
 async fn a_right_taken_away_counts_within_a_second_of_the_change_and_ends_open_sockets() {
     let (world, granted, _) = world().await;
-    tokio::spawn(world.app.rights.clone().renew());
+    tokio::spawn(world.app.rights.clone().renew(Duration::from_mins(2)));
     let alice = world.browser("alice");
     assert!(alice.open(&lab()).await.is_inside());
     let session = world.sessions().remove(0);

@@ -85,7 +85,7 @@ async fn a_stream_that_nobody_reads_ends_with_the_right_to_it_and_with_the_repli
 async fn a_stream_lasts_ten_minutes_and_who_comes_again_goes_on_where_it_ended() {
     let world = watched().await;
     // What alice may do is asked again and again, as long as she follows.
-    tokio::spawn(world.app.rights.clone().renew());
+    tokio::spawn(world.app.rights.clone().renew(Duration::from_mins(2)));
     let alice = signed_in(&world, "alice", LAB).await;
     world.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
     let mut stream = events(&world.pages, LAB, own_page(&alice, LAB)).await;

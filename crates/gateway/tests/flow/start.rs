@@ -1,14 +1,16 @@
 //! The start button: who may press it, from where, and what it writes.
 
 use api::Workspace;
+use api::manager::Start;
 use api::workspace::{DesiredStatus, Phase};
-use gateway::index::Target;
+use gateway::index::{Domain, Target};
 use http::{Method, StatusCode};
+use rules::access::Policy;
 use serde_json::json;
 use testkit::api_server::Fault;
 
 use crate::support::browser::{Answer, Browser, headers};
-use crate::support::world::{AUTH, BOBS, LAB, World, origin, target};
+use crate::support::world::{AUTH, BOBS, LAB, OPEN, World, origin, target};
 use api::workspace::AccessType;
 
 /// Alice's workspace, stopped, and she is signed in.
@@ -266,4 +268,121 @@ async fn a_refusal_of_the_api_server_is_not_passed_off_as_a_start() {
         press(&alice, Some(AUTH), &format!("host={LAB}")).await.status,
         StatusCode::SERVICE_UNAVAILABLE
     );
+}
+
+/// A workspace of alice's that everybody may open and that is stopped, and bob, who is signed in.
+async fn open_to_guests(world: &World, start: Start) -> Browser<'_> {
+    let bob = world.browser("bob");
+    assert!(bob.open(&format!("{}/", origin(OPEN))).await.is_inside());
+    let policy = Policy {
+        start,
+        ..Policy::default()
+    };
+    let lab = Target {
+        phase: Phase::Stopped,
+        ..target(LAB, "alice", AccessType::Public)
+    };
+    world.serve(Domain::new("ws.example", 8443), policy, [lab]);
+    store(world, DesiredStatus::Stopped);
+    world.server.take_calls();
+    bob
+}
+
+#[tokio::test]
+async fn whoever_may_connect_starts_it_only_where_the_manager_says_so() {
+    for start in [Start::Owners, Start::Connectors] {
+        let world = World::new().await;
+        let bob = open_to_guests(&world, start).await;
+        let may = start == Start::Connectors;
+        let page = bob.open(&format!("{}/", origin(LAB))).await.answer;
+        assert!(page.body.contains("is stopped"), "{}", page.body);
+        assert_eq!(page.body.contains("/start\""), may, "{}", page.body);
+        let form = bob.step(&format!("{AUTH}/start?host={LAB}")).await;
+        assert_eq!(form.body.contains(">Start</button>"), may, "{}", form.body);
+        let pressed = press(&bob, Some(AUTH), &format!("host={LAB}")).await;
+        if may {
+            assert_eq!(pressed.status, StatusCode::SEE_OTHER);
+            assert_eq!(stored(&world).spec.desired_status, DesiredStatus::Running);
+        } else {
+            for refusal in [form, pressed] {
+                assert_eq!(refusal.status, StatusCode::FORBIDDEN);
+                assert!(
+                    refusal.body.contains("Only its owner and administrators"),
+                    "{}",
+                    refusal.body
+                );
+            }
+            assert_eq!(stored(&world).spec.desired_status, DesiredStatus::Stopped);
+            let denied = world.records("denied", 2).await;
+            assert!(
+                denied
+                    .iter()
+                    .all(|record| record["user"] == "bob" && record["rule"] == "start"),
+                "{denied:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_use_the_template_any_more_starts_nothing_even_as_the_owner() {
+    let world = World::new().await;
+    let alice = stopped(&world).await;
+    world.server.edit::<Workspace>(Some("team"), "lab-a", |object| {
+        object["spec"]["templateRef"] = json!("production");
+    });
+    let is_about_template = |asked: &serde_json::Value| {
+        let right = &asked["resourceAttributes"];
+        right["resource"] == "workspacetemplates" && right["verb"] == "use" && right["name"] == "production"
+    };
+    world.server.review(move |asked| !is_about_template(asked));
+    let form = alice.step(&format!("{AUTH}/start?host={LAB}")).await;
+    assert!(!form.body.contains(">Start</button>"), "{}", form.body);
+    let pressed = press(&alice, Some(AUTH), &format!("host={LAB}")).await;
+    for refusal in [form, pressed] {
+        assert_eq!(refusal.status, StatusCode::FORBIDDEN);
+        assert!(
+            refusal.body.contains("may not use its template"),
+            "{}",
+            refusal.body
+        );
+    }
+    assert_eq!(stored(&world).spec.desired_status, DesiredStatus::Stopped);
+    world
+        .server
+        .fail(Fault::internal(Method::POST, "subjectaccessreviews", 1));
+    let unknown = press(&alice, Some(AUTH), &format!("host={LAB}")).await;
+    assert_eq!(unknown.status, StatusCode::SERVICE_UNAVAILABLE);
+    world.server.review(|_| true);
+    let pressed = press(&alice, Some(AUTH), &format!("host={LAB}")).await;
+    assert_eq!(pressed.status, StatusCode::SEE_OTHER);
+    assert_eq!(stored(&world).spec.desired_status, DesiredStatus::Running);
+}
+
+#[tokio::test]
+async fn behind_another_proxy_the_page_has_the_button_for_whom_the_assertion_names_as_the_owner() {
+    let world = World::new().await;
+    let lab = format!("{}/", origin(LAB));
+    let public = target(LAB, "alice", AccessType::Public);
+    world.publish(vec![public.clone()]);
+    let mut vouched = Vec::new();
+    for name in ["alice", "bob"] {
+        let browser = world.browser(name);
+        let landing = browser.open(&lab).await;
+        assert!(landing.is_inside(), "{landing:#?}");
+        vouched.push((name, landing.answer.headers["workspace-assertion"].clone()));
+    }
+    world.publish(vec![Target {
+        phase: Phase::Stopped,
+        ..public
+    }]);
+    for (name, assertion) in vouched {
+        let lines = headers(&[
+            ("workspace-assertion", assertion.to_str().unwrap()),
+            ("accept", "text/html"),
+        ]);
+        let page = world.page(Method::GET, &lab, lines, String::new()).await;
+        assert!(page.body.contains("is stopped"), "{}", page.body);
+        assert_eq!(page.body.contains("/start\""), name == "alice", "{}", page.body);
+    }
 }

@@ -78,7 +78,7 @@ impl Doorkeeper for Door {
         let domain = gateway::index::Domain::new("ws.example", 443);
         let known = has_ticket(headers) || headers.get(ASSERTION).is_some_and(|told| told == "vouched");
         match self.index.load().target(site) {
-            Some(target) if known => pages::state(&domain, target, Audience::Guest, 0),
+            Some(target) if known => pages::state(&domain, target, Audience::Starter, 0),
             _ => pages::denied(&domain),
         }
     }

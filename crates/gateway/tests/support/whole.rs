@@ -22,7 +22,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kit::pki::{Purpose, authority, leaf};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -319,6 +319,15 @@ fn furnish(server: &ApiServer) {
     });
     let workspace: api::Workspace = serde_json::from_value(workspace).unwrap();
     server.put(&workspace);
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {
+            "name": "workspace-lab-0", "namespace": workspace.metadata.namespace,
+            "labels": {api::names::WORKSPACE_LABEL: "lab"},
+        },
+        "status": {"phase": "Running", "podIP": "10.0.0.7", "podIPs": [{"ip": "10.0.0.7"}]},
+    }))
+    .unwrap();
+    server.put(&pod);
     let mut lease = Lease::default();
     lease.metadata.name = Some(format!("{RELEASE}-gateway-heartbeat"));
     lease.metadata.namespace = Some(NAMESPACE.to_owned());

@@ -37,12 +37,13 @@ pub(super) static STAGES: [Stage; 3] = [
     },
     Stage {
         name: "with other settings",
-        // Tickets and sessions that end soon, tokens in place of a browser's cookie, bounds that only warn.
+        // Tickets and sessions that end soon, tokens in place of a browser's cookie, bounds that only warn, guests who start.
         values: &[
             "gateway.session.ticketSeconds=60",
             "gateway.session.lifetimeMinutes=11",
             "gateway.bearer.enabled=true",
             "webhook.enforcement=Warn",
+            "manager.authorization.start=Connectors",
         ],
         at_once: 5,
         lanes: &[

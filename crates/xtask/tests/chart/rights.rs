@@ -123,6 +123,7 @@ fn the_gateway_sees_of_roles_only_that_they_change_and_writes_one_lease() {
         }
         assert_eq!(about("subjectaccessreviews"), is("create", ""));
         assert_eq!(about("workspaceshares"), is("get list watch", ""));
+        assert_eq!(about("pods"), is("list watch", ""));
         let lease = "jupyter-k8s-gateway-heartbeat";
         assert_eq!(about("leases"), is("get list watch patch", lease));
         assert_eq!(named(&objects, "Lease", lease)["spec"], serde_json::Value::Null);

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::future::{BoxFuture, Shared};
 use tokio::time::Instant;
 
-use super::is_about;
 use crate::crypto::tokens::RandomId;
 use crate::session::Session;
 
@@ -33,6 +32,14 @@ struct Question {
     flight: Flight,
 }
 
+impl Question {
+    /// Whether its answer counts for this session, too.
+    fn is_about(&self, session: &Arc<Session>) -> bool {
+        Arc::ptr_eq(&self.session, session)
+            || self.session.identity == session.identity && self.session.credential == session.credential
+    }
+}
+
 /// Takes a question off the list when it is dropped, however it ended.
 pub(super) struct Landing {
     flights: Flights,
@@ -52,7 +59,7 @@ impl Flights {
     ) -> Flight {
         let mut under_way = self.lock();
         let present = under_way.all.get(&key);
-        if let Some(present) = present.filter(|it| is_about(&it.session, session) && joins(it.begun)) {
+        if let Some(present) = present.filter(|it| it.is_about(session) && joins(it.begun)) {
             return present.flight.clone();
         }
         under_way.last += 1;

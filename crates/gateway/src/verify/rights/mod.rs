@@ -1,26 +1,28 @@
 //! a person and a workspace -> whether the cluster's roles let them connect (IO; from memory where the answer is known).
 //!
 //! `kept` says how long an answer counts; `roles` watches for changes; `question` is what the API server is asked, `flights`
-//! who shares a question on its way, `turns` whose it is to be asked.
+//! who shares a question on its way, `turns` whose it is to be asked, `renewal` what asks in the background.
 
 mod flights;
 mod kept;
 mod question;
+mod renewal;
 mod roles;
 mod turns;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use futures::{FutureExt as _, StreamExt as _, stream};
+use futures::FutureExt as _;
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use rules::access::Right;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use self::flights::{Flight, Flights};
 use self::kept::{Answer, KEEP_GRANTED, Marks, Worth};
@@ -44,13 +46,8 @@ const ASKERS: usize = 768;
 const AGING: usize = 8;
 /// Time for one question, waiting for its turn included.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Most questions per second about answers that merely age. Those about open sockets in doubt take all turns instead: each is
-/// asked within (sockets in doubt / `QUESTIONS`) round trips.
-const RENEWALS: u32 = 50;
 /// Most answers that wait to be renewed; further ones are asked for by whoever needs them.
 const WAITING: usize = 4096;
-/// After a question in the background that failed, the same one rests for so long.
-const REST: Duration = Duration::from_secs(1);
 /// Most answers in memory; each costs about 200 bytes.
 const MOST: usize = 50_000;
 
@@ -62,6 +59,8 @@ struct Inner {
     reviews: Api<SubjectAccessReview>,
     known: RwLock<Known>,
     flights: Flights,
+    /// Keys of [`Rights::about`], of this process alone.
+    hashes: RandomState,
     turns: Turns,
     /// By person, and not by session: one may sign in, or make tokens, as often as they like.
     askers: Slots<String>,
@@ -112,7 +111,8 @@ struct Known {
 }
 
 struct Kept {
-    session: Arc<Session>,
+    /// Hash of the identity that was asked about: a whole session can have many groups.
+    about: u64,
     answer: Answer,
     /// Nobody was asked yet.
     presumed: bool,
@@ -141,6 +141,7 @@ impl Rights {
             reviews: Api::all(client),
             known: RwLock::default(),
             flights: Flights::default(),
+            hashes: RandomState::new(),
             turns: Turns::new(QUESTIONS_OF_ONE, QUESTIONS),
             askers: Slots::new(ASKERS_OF_ONE, ASKERS).sharing(2),
             aging: Arc::new(Semaphore::new(AGING)),
@@ -199,7 +200,7 @@ impl Rights {
         let known = self.read();
         let kept = known.answers.get(&target.uid)?.get(&session.id)?;
         let stale = known.marks.stale_since(&target.namespace, kept.answer.asked, now);
-        let about_others = !is_about(&kept.session, session);
+        let about_others = kept.about != self.about(session);
         let worth = if kept.presumed || about_others {
             Worth::Spent
         } else {
@@ -223,6 +224,23 @@ impl Rights {
         // Whoever joined a question that goes on keeps a place as well.
         drop(whom);
         right
+    }
+
+    /// Whether a person may `use` a template, asked now: nothing is remembered of it.
+    pub(crate) async fn may_use(&self, session: &Session, namespace: &str, template: &str) -> Right {
+        let person = &session.identity.user_name;
+        let Some(_place) = self.0.askers.take(person.clone()) else {
+            return Right::Unanswered;
+        };
+        let review = question::template(session, namespace, template);
+        let answered = async {
+            let _turn = self.0.turns.take(Some(person)).await?;
+            self.review(&review).await
+        };
+        match timeout(PATIENCE, answered).await {
+            Ok(Some(granted)) => right(granted),
+            Ok(None) | Err(_) => Right::Unanswered,
+        }
     }
 
     async fn answer(&self, flight: Flight) -> Right {
@@ -268,15 +286,21 @@ impl Rights {
         let _turn = self.0.turns.take(person).await?;
         let asked = Instant::now();
         let review = question::about(session, &target.namespace, &target.name);
-        let answer = self.0.reviews.create(&PostParams::default(), &review).await;
-        let granted = match answer.map(|review| question::granted(&review)) {
-            Ok(Ok(granted)) => granted,
-            Ok(Err(error)) => return self.failed(&error),
-            Err(error) => return self.failed(&error.to_string()),
-        };
-        self.0.metrics.review(if granted { "granted" } else { "missing" });
+        let granted = self.review(&review).await?;
         self.keep(session, target, Answer { granted, asked }, false);
         Some(granted)
+    }
+
+    async fn review(&self, review: &SubjectAccessReview) -> Option<bool> {
+        let answer = self.0.reviews.create(&PostParams::default(), review).await;
+        match answer.map(|review| question::granted(&review)) {
+            Ok(Ok(granted)) => {
+                self.0.metrics.review(if granted { "granted" } else { "missing" });
+                Some(granted)
+            }
+            Ok(Err(error)) => self.failed(&error),
+            Err(error) => self.failed(&error.to_string()),
+        }
     }
 
     /// Errors are never kept.
@@ -307,7 +331,7 @@ impl Rights {
             return;
         }
         let kept = Arc::new(Kept {
-            session: Arc::clone(session),
+            about: self.about(session),
             answer,
             presumed,
             waits: Default::default(),
@@ -317,54 +341,9 @@ impl Rights {
         }
     }
 
-    fn renew_later(&self, session: &Arc<Session>, target: &Arc<Target>, kept: &Arc<Kept>, haste: Haste) {
-        let waits = &kept.waits[haste as usize];
-        if waits.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let wanted = Wanted {
-            session: Arc::clone(session),
-            target: Arc::clone(target),
-            kept: Arc::clone(kept),
-        };
-        if self.0.queues[haste as usize].wanted.try_send(wanted).is_err() {
-            waits.store(false, Ordering::Relaxed);
-        }
-    }
-
-    /// Renews answers in the background, for ever.
-    pub async fn renew(self) {
-        tokio::join!(self.renew_aging(), self.renew_doubted());
-    }
-
-    async fn renew_aging(&self) {
-        let mut waiting = self.0.queues[Haste::Some as usize].waiting.lock().await;
-        while let Some(wanted) = waiting.recv().await {
-            let Ok(turn) = Arc::clone(&self.0.aging).acquire_owned().await else {
-                return;
-            };
-            let rights = self.clone();
-            tokio::spawn(async move {
-                rights.renew_one(wanted, Haste::Some).await;
-                drop(turn);
-            });
-            sleep(Duration::from_secs(1) / RENEWALS).await;
-        }
-    }
-
-    async fn renew_doubted(&self) {
-        let mut waiting = self.0.queues[Haste::Most as usize].waiting.lock().await;
-        let wanted = stream::poll_fn(|context| waiting.poll_recv(context));
-        let renewed = wanted.for_each_concurrent(QUESTIONS, |wanted| self.renew_one(wanted, Haste::Most));
-        renewed.await;
-    }
-
-    async fn renew_one(&self, wanted: Wanted, haste: Haste) {
-        let flight = self.flight(&wanted.session, &wanted.target, &For::Renewal(haste));
-        if self.answer(flight).await == Right::Unanswered {
-            sleep(REST).await;
-        }
-        wanted.kept.waits[haste as usize].store(false, Ordering::Relaxed);
+    /// What an answer about this session depends on. A session's groups may change.
+    fn about(&self, session: &Session) -> u64 {
+        self.0.hashes.hash_one((&session.identity, &session.credential))
     }
 
     /// Follows roles and their bindings for ever: what they change is asked for again.
@@ -394,22 +373,20 @@ impl Known {
         let mut ages: Vec<Instant> = all.map(|kept| kept.answer.asked).collect();
         let mut surplus = ages.len() / 10;
         let (_, limit, _) = ages.select_nth_unstable(surplus);
+        self.retain(|kept| {
+            let goes = surplus > 0 && kept.answer.asked <= *limit;
+            surplus -= usize::from(goes);
+            !goes
+        });
+    }
+
+    fn retain(&mut self, mut stays: impl FnMut(&Kept) -> bool) {
         self.answers.retain(|_, answers| {
-            answers.retain(|_, kept| {
-                let goes = surplus > 0 && kept.answer.asked <= *limit;
-                surplus -= usize::from(goes);
-                !goes
-            });
+            answers.retain(|_, kept| stays(kept));
             !answers.is_empty()
         });
         self.count = self.answers.values().map(HashMap::len).sum();
     }
-}
-
-/// Whether what was asked about one counts for the other: a session's groups may change.
-fn is_about(asked: &Arc<Session>, session: &Arc<Session>) -> bool {
-    Arc::ptr_eq(asked, session)
-        || asked.identity == session.identity && asked.credential == session.credential
 }
 
 fn right(granted: bool) -> Right {

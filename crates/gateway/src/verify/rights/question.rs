@@ -12,6 +12,26 @@ const EVERYBODY: &str = "system:authenticated";
 /// The API server says of a service account's token all that authorizers may look at; of people nobody knows more than the name
 /// and the groups.
 pub(super) fn about(session: &Session, namespace: &str, name: &str) -> SubjectAccessReview {
+    let right = ResourceAttributes {
+        resource: Some("workspaces".to_owned()),
+        subresource: Some("connect".to_owned()),
+        verb: Some("create".to_owned()),
+        ..ResourceAttributes::default()
+    };
+    review(session, namespace, name, right)
+}
+
+/// May this person `use` the template of that name?
+pub(super) fn template(session: &Session, namespace: &str, name: &str) -> SubjectAccessReview {
+    let right = ResourceAttributes {
+        resource: Some("workspacetemplates".to_owned()),
+        verb: Some(api::names::USE_VERB.to_owned()),
+        ..ResourceAttributes::default()
+    };
+    review(session, namespace, name, right)
+}
+
+fn review(session: &Session, namespace: &str, name: &str, right: ResourceAttributes) -> SubjectAccessReview {
     let identity = &session.identity;
     let mut groups = identity.groups.clone();
     if !groups.iter().any(|group| group == EVERYBODY) {
@@ -30,12 +50,9 @@ pub(super) fn about(session: &Session, namespace: &str, name: &str) -> SubjectAc
             resource_attributes: Some(ResourceAttributes {
                 group: Some(api::names::GROUP.to_owned()),
                 version: Some(api::names::VERSION.to_owned()),
-                resource: Some("workspaces".to_owned()),
-                subresource: Some("connect".to_owned()),
-                verb: Some("create".to_owned()),
                 namespace: Some(namespace.to_owned()),
                 name: Some(name.to_owned()),
-                ..ResourceAttributes::default()
+                ..right
             }),
             ..SubjectAccessReviewSpec::default()
         },
@@ -93,6 +110,19 @@ mod tests {
                     "group": "workspaces.jupyter.org", "version": "v1alpha1", "resource": "workspaces",
                     "subresource": "connect", "verb": "create", "namespace": "team", "name": "lab",
                 },
+            })
+        );
+    }
+
+    #[test]
+    fn the_right_to_use_a_template_is_asked_as_the_webhook_asks() {
+        let alice = session(&["oidc:ml"], Credential::Login);
+        let asked = serde_json::to_value(template(&alice, "team", "production")).unwrap();
+        assert_eq!(
+            asked["spec"]["resourceAttributes"],
+            json!({
+                "group": "workspaces.jupyter.org", "version": "v1alpha1", "resource": "workspacetemplates",
+                "verb": "use", "namespace": "team", "name": "production",
             })
         );
     }

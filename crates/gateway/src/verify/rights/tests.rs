@@ -2,7 +2,7 @@
 
 mod crowds;
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::Method;
 use testkit::api_server::{ApiServer, Fault, Hindrance};
@@ -28,7 +28,7 @@ fn site() -> Site {
         grants.load(Ordering::Relaxed)
     });
     let rights = Rights::new(client, Metrics::default());
-    tokio::spawn(rights.clone().renew());
+    tokio::spawn(rights.clone().renew(Duration::from_mins(2)));
     Site {
         server,
         rights,

@@ -170,3 +170,28 @@ async fn where_there_is_no_more_room_the_oldest_answers_go_and_the_others_stay()
     assert_eq!(known(&(MOST - 1).to_string()), Right::Granted);
     assert_eq!(site.rights.read().count, MOST - MOST / 10 + 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_no_longer_count_are_forgotten_and_pin_no_session() {
+    let site = site();
+    for number in 0..2_000_u128 {
+        let groups = ["group"; 64];
+        let session = session_of("alice", &format!("{number:032x}"), &groups);
+        let answer = Answer {
+            granted: true,
+            asked: Instant::now(),
+        };
+        site.rights.keep(&session, &target("u"), answer, false);
+        assert_eq!(Arc::strong_count(&session), 1, "whole sessions are kept");
+    }
+    let alice = session(&[]);
+    advance(seconds(100.0)).await;
+    assert_eq!(site.rights.ask(&alice, &target("v")).await, Right::Granted);
+    assert_eq!(site.rights.read().count, 2_001, "an open socket could need them");
+    advance(seconds(100.0)).await;
+    site.settle().await;
+    assert_eq!(site.rights.read().count, 1);
+    advance(seconds(180.0)).await;
+    site.settle().await;
+    assert!(site.rights.read().answers.is_empty());
+}

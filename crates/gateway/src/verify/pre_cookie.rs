@@ -1,0 +1,71 @@
+//! Cookie header -> the sign-ins that this browser has under way at a workspace, and one more of them (pure but for randomness).
+//!
+//! The pre-cookie ties a one-time code to the browser that asked for it. Each redirect to the auth host adds a new random value, so
+//! a value that somebody else put into the browser before is never the one that a code names. Values of other tabs stay beside
+//! it. In a folder the cookie ties tickets as well (`Site::ticket_needs_browser`), and keeps the one value that it has.
+
+use http::HeaderMap;
+
+use crate::answers::Failure;
+use crate::random::{equal, fingerprint, random_token};
+use crate::request::cookies::{self, Duplicate};
+use crate::site::Site;
+
+/// Most sign-ins under way in one browser at one workspace; a further one replaces the oldest.
+const MOST: usize = 8;
+/// Stands between the values.
+const BETWEEN: char = '.';
+
+/// The values that the browser sent, in order.
+fn values<'a>(headers: &'a HeaderMap, site: &Site) -> Result<Vec<&'a str>, Duplicate> {
+    let cookie = cookies::find(headers, site.pre())?.unwrap_or_default();
+    Ok(cookie.split(BETWEEN).filter(|value| is_token(value)).collect())
+}
+
+/// Whether the browser holds the value with this fingerprint.
+///
+/// # Errors
+/// The cookie came twice.
+pub(crate) fn is_of_browser(headers: &HeaderMap, site: &Site, browser: &str) -> Result<bool, Duplicate> {
+    let values = values(headers, site)?;
+    Ok(values
+        .into_iter()
+        .any(|value| equal(&fingerprint(value), browser)))
+}
+
+/// One more sign-in: the fingerprint of its value, and the cookie's new content unless that stays as it is.
+///
+/// # Errors
+/// The cookie came twice, or the operating system gives no random bytes.
+pub(super) fn begin(headers: &HeaderMap, site: &Site) -> Result<(String, Option<String>), Failure> {
+    let mut values = values(headers, site)?;
+    if let (true, Some(value)) = (site.ticket_needs_browser(), values.first()) {
+        return Ok((fingerprint(value), None));
+    }
+    let value = random_token()?;
+    values.drain(..values.len().saturating_sub(MOST - 1));
+    values.push(&value);
+    let content = values.join(&BETWEEN.to_string());
+    Ok((fingerprint(&value), Some(content)))
+}
+
+/// The cookie's content without the value with this fingerprint: empty when no other is left. `None`: it stays as it is.
+///
+/// # Errors
+/// The cookie came twice.
+pub(crate) fn end(headers: &HeaderMap, site: &Site, browser: &str) -> Result<Option<String>, Duplicate> {
+    if site.ticket_needs_browser() {
+        return Ok(None);
+    }
+    let mut values = values(headers, site)?;
+    values.retain(|value| !equal(&fingerprint(value), browser));
+    Ok(Some(values.join(&BETWEEN.to_string())))
+}
+
+/// Whether a text looks like one of our random values.
+fn is_token(text: &str) -> bool {
+    text.len() == 43
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}

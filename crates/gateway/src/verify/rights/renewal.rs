@@ -1,0 +1,91 @@
+//! answers that age, or that a socket in doubt hangs on -> asked for again in the background; old ones forgotten (IO).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream};
+use rules::access::Right;
+use tokio::time::{interval, sleep};
+
+use super::kept::KEEP_GRANTED;
+use super::{For, Haste, Kept, QUESTIONS, Rights, Wanted};
+use crate::index::Target;
+use crate::session::Session;
+
+/// Most questions per second about answers that merely age. Those about open sockets in doubt take all turns instead: each is
+/// asked within (sockets in doubt / `QUESTIONS`) round trips.
+const RENEWALS: u32 = 50;
+/// After a question in the background that failed, the same one rests for so long.
+const REST: Duration = Duration::from_secs(1);
+/// How often answers that no longer count are forgotten.
+const SWEEP: Duration = Duration::from_mins(1);
+
+impl Rights {
+    pub(super) fn renew_later(
+        &self,
+        session: &Arc<Session>,
+        target: &Arc<Target>,
+        kept: &Arc<Kept>,
+        haste: Haste,
+    ) {
+        let waits = &kept.waits[haste as usize];
+        if waits.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let wanted = Wanted {
+            session: Arc::clone(session),
+            target: Arc::clone(target),
+            kept: Arc::clone(kept),
+        };
+        if self.0.queues[haste as usize].wanted.try_send(wanted).is_err() {
+            waits.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Renews answers in the background and forgets those that no longer count, for ever. `grace`: how long an answer counts for open
+    /// sockets while nobody answers.
+    pub async fn renew(self, grace: Duration) {
+        tokio::join!(self.renew_aging(), self.renew_doubted(), self.sweep(grace));
+    }
+
+    async fn sweep(&self, grace: Duration) {
+        let mut ticks = interval(SWEEP);
+        // A socket must find that its answer is too old, and not that there is none: it would be given time to ask.
+        let keep = grace.max(KEEP_GRANTED) + SWEEP;
+        loop {
+            ticks.tick().await;
+            self.write().retain(|kept| kept.answer.asked.elapsed() < keep);
+        }
+    }
+
+    async fn renew_aging(&self) {
+        let mut waiting = self.0.queues[Haste::Some as usize].waiting.lock().await;
+        while let Some(wanted) = waiting.recv().await {
+            let Ok(turn) = Arc::clone(&self.0.aging).acquire_owned().await else {
+                return;
+            };
+            let rights = self.clone();
+            tokio::spawn(async move {
+                rights.renew_one(wanted, Haste::Some).await;
+                drop(turn);
+            });
+            sleep(Duration::from_secs(1) / RENEWALS).await;
+        }
+    }
+
+    async fn renew_doubted(&self) {
+        let mut waiting = self.0.queues[Haste::Most as usize].waiting.lock().await;
+        let wanted = stream::poll_fn(|context| waiting.poll_recv(context));
+        let renewed = wanted.for_each_concurrent(QUESTIONS, |wanted| self.renew_one(wanted, Haste::Most));
+        renewed.await;
+    }
+
+    async fn renew_one(&self, wanted: Wanted, haste: Haste) {
+        let flight = self.flight(&wanted.session, &wanted.target, &For::Renewal(haste));
+        if self.answer(flight).await == Right::Unanswered {
+            sleep(REST).await;
+        }
+        wanted.kept.waits[haste as usize].store(false, Ordering::Relaxed);
+    }
+}

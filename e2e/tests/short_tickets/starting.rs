@@ -1,0 +1,37 @@
+//! Who starts a stopped workspace in the browser where the manager says `Connectors`, as the run sets it for this stage.
+
+use api::{
+    Workspace, names,
+    workspace::{AccessType, DesiredStatus, Phase},
+};
+use e2e::{
+    cluster::{self, Scratch},
+    http::Person,
+    workspace,
+};
+use kube::{Api, ResourceExt as _, api::PostParams};
+use reqwest::StatusCode;
+
+#[tokio::test]
+async fn whoever_may_connect_starts_a_workspace_where_connectors_may() -> anyhow::Result<()> {
+    let scratch = Scratch::new("connectors", &["alice", "bob"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let mut wanted = workspace::echo("ws")?;
+    wanted.spec.desired_status = DesiredStatus::Stopped;
+    wanted.spec.access_type = Some(AccessType::Public);
+    alice.create(&PostParams::default(), &wanted).await?;
+    let stopped = workspace::reached(&alice, "ws", Phase::Stopped).await?;
+    let bob = Person::new()?;
+    let page = bob
+        .sign_in(&workspace::url(&stopped)?, "bob")
+        .await?
+        .text()
+        .await?;
+    assert!(page.contains("/start\""), "{page}");
+    assert_eq!(bob.press_start(&stopped).await?.status(), StatusCode::SEE_OTHER);
+    let started = alice.get("ws").await?;
+    assert_eq!(started.spec.desired_status, DesiredStatus::Running);
+    let by = started.annotations().get(names::STARTED_BY).map(String::as_str);
+    assert_eq!(by, Some("bob"));
+    scratch.finish().await
+}
