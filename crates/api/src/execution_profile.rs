@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::schema;
+use crate::{lenient::lenient, schema};
 
 /// What the pods of workspaces may act as and carry. Written by the administrators of a namespace; without one a pod has no token and no
 /// identity.
@@ -159,7 +159,7 @@ pub struct SecretName {
 
 /// What is known of a profile.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct WorkspaceExecutionProfileStatus {
     /// Generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -172,3 +172,5 @@ pub struct WorkspaceExecutionProfileStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }
+
+lenient!(WorkspaceExecutionProfileStatus);

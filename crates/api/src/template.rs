@@ -19,6 +19,7 @@ pub use idle::IdleShutdownOverrides;
 pub use limits::{LimitBounds, MinutesRange};
 
 use crate::{
+    lenient::lenient,
     schema,
     workspace::{
         AccessType, ContainerConfig, IdleShutdown, Limits, OwnershipType, ResourceRequirements,
@@ -312,7 +313,7 @@ pub struct Annotation {
 
 /// What is known of a template.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct WorkspaceTemplateStatus {
     /// Generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -325,3 +326,5 @@ pub struct WorkspaceTemplateStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }
+
+lenient!(WorkspaceTemplateStatus);

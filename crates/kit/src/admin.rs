@@ -101,7 +101,10 @@ async fn serve_one(stream: TcpStream, router: Router) {
 fn ready(readiness: &Readiness) -> Response {
     let missing = readiness.missing();
     if missing.is_empty() {
-        return "ready\n".into_response();
+        return match readiness.remarked() {
+            Some(remark) => format!("ready, but {remark}\n").into_response(),
+            None => "ready\n".into_response(),
+        };
     }
     (
         StatusCode::SERVICE_UNAVAILABLE,
@@ -144,6 +147,24 @@ mod tests {
         gate.open();
         assert_eq!(status(&router, "/readyz").await, StatusCode::OK);
         assert_eq!(status(&router, "/metrics").await, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_is_told_by_a_process_that_is_ready() {
+        let readiness = Readiness::default();
+        let told = async || {
+            let request = Request::get("/readyz").body(Body::empty()).unwrap();
+            let answer = router(readiness.clone(), Arc::default())
+                .oneshot(request)
+                .await
+                .unwrap();
+            assert_eq!(answer.status(), StatusCode::OK);
+            axum::body::to_bytes(answer.into_body(), 1024).await.unwrap()
+        };
+        readiness.remark(Some("the definitions are old".to_owned()));
+        assert_eq!(told().await, "ready, but the definitions are old\n");
+        readiness.remark(None);
+        assert_eq!(told().await, "ready\n");
     }
 
     async fn listening() -> SocketAddr {

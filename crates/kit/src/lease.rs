@@ -1,6 +1,6 @@
 //! a Lease -> who leads (IO).
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -14,7 +14,7 @@ use kube::{
 use serde_json::json;
 use tokio::{
     sync::watch,
-    time::{Instant, sleep},
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -54,8 +54,9 @@ struct Seen {
 
 /// Takes part in the election until `shutdown`; then, if leading, gives the lease back so that a successor need not wait.
 ///
-/// The receiver says whether this candidate leads. It turns false before the lease can have passed to somebody else: when
-/// no renewal succeeded for two thirds of the lease's duration.
+/// The receiver says whether this candidate leads. It turns false before the lease can have passed to another: when two thirds of the
+/// lease's duration have passed since the last renewal that succeeded was sent, whatever is waited for then. A process that was stopped
+/// meanwhile may still finish a write: such writes name the version that they change.
 pub fn campaign(
     leases: Api<Lease>,
     candidate: Candidate,
@@ -67,27 +68,25 @@ pub fn campaign(
             version: None,
             since: Instant::now(),
         };
-        let mut renewed = Instant::now();
+        let mut expiry = Instant::now();
         loop {
-            let attempt = tokio::time::timeout(candidate.period, attempt(&leases, &candidate, &mut seen));
-            match attempt.await {
+            let sent = Instant::now();
+            let attempt = timeout(candidate.period, attempt(&leases, &candidate, &mut seen));
+            match leading_until(expiry, &leading, &candidate, attempt).await {
                 Ok(Ok(true)) => {
-                    renewed = Instant::now();
-                    set(&leading, true, &candidate);
+                    expiry = sent + candidate.duration * 2 / 3;
+                    // An answer may be read long after it came.
+                    set(&leading, Instant::now() < expiry, &candidate);
                 }
                 Ok(Ok(false)) => set(&leading, false, &candidate),
-                failed => {
-                    if let Ok(Err(error)) = failed {
-                        tracing::warn!(%error, lease = candidate.lease, "the lease cannot be renewed");
-                    }
-                    if renewed.elapsed() > candidate.duration * 2 / 3 {
-                        set(&leading, false, &candidate);
-                    }
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, lease = candidate.lease, "the lease cannot be renewed");
                 }
+                Err(_) => tracing::warn!(lease = candidate.lease, "the lease is not renewed: no answer"),
             }
-            tokio::select! {
-                () = shutdown.cancelled() => break,
-                () = sleep(candidate.period) => {}
+            let pause = timeout(candidate.period, shutdown.cancelled());
+            if leading_until(expiry, &leading, &candidate, pause).await.is_ok() {
+                break;
             }
         }
         if *leading.borrow() {
@@ -98,6 +97,24 @@ pub fn campaign(
         }
     });
     receiver
+}
+
+/// Awaits `work`. Leadership ends at `expiry`, in the middle of it as well.
+async fn leading_until<T>(
+    expiry: Instant,
+    leading: &watch::Sender<bool>,
+    candidate: &Candidate,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = pin!(work);
+    tokio::select! {
+        // Both may be due: the process was stopped for a while.
+        biased;
+        () = sleep_until(expiry) => {}
+        done = &mut work => return done,
+    }
+    set(leading, false, candidate);
+    work.await
 }
 
 fn set(leading: &watch::Sender<bool>, now: bool, candidate: &Candidate) {
@@ -127,7 +144,11 @@ async fn attempt(leases: &Api<Lease>, me: &Candidate, seen: &mut Seen) -> Result
     let holder = spec.holder_identity.filter(|holder| !holder.is_empty());
     let transitions = spec.lease_transitions.unwrap_or(0);
     match holder {
-        Some(holder) if holder == me.identity => accepted(take(leases, me, seen, transitions, false).await),
+        // A conflict says that somebody wrote it meanwhile, and nothing of who leads: the next attempt looks.
+        Some(holder) if holder == me.identity => {
+            take(leases, me, seen, transitions, false).await?;
+            Ok(true)
+        }
         Some(_) if seen.since.elapsed() < me.duration => Ok(false),
         _ => accepted(take(leases, me, seen, transitions.saturating_add(1), true).await),
     }
@@ -210,168 +231,4 @@ async fn patch(
 }
 
 #[cfg(test)]
-mod tests {
-    use http::Method;
-    use testkit::api_server::{ApiServer, Call, Fault};
-
-    use super::*;
-
-    const LEASE: &str = "r-operator";
-
-    fn candidate(identity: &str) -> Candidate {
-        Candidate::new(LEASE.to_owned(), identity.to_owned(), "tester")
-    }
-
-    fn start(client: &kube::Client, identity: &str) -> (watch::Receiver<bool>, CancellationToken) {
-        let shutdown = CancellationToken::new();
-        let leases = Api::namespaced(client.clone(), "sys");
-        let leading = campaign(leases, candidate(identity), shutdown.clone());
-        (leading, shutdown)
-    }
-
-    fn held_by(server: &ApiServer, identity: &str) {
-        let lease = Lease {
-            metadata: ObjectMeta {
-                name: Some(LEASE.to_owned()),
-                namespace: Some("sys".to_owned()),
-                ..ObjectMeta::default()
-            },
-            spec: Some(LeaseSpec {
-                holder_identity: Some(identity.to_owned()),
-                lease_transitions: Some(4),
-                // Long past by any clock: it is not what counts.
-                renew_time: Some(MicroTime(Timestamp::UNIX_EPOCH)),
-                ..LeaseSpec::default()
-            }),
-        };
-        server.put(&lease);
-    }
-
-    fn stored(server: &ApiServer) -> LeaseSpec {
-        server
-            .get::<Lease>(Some("sys"), LEASE)
-            .and_then(|lease| lease.spec)
-            .unwrap_or_default()
-    }
-
-    async fn until(leading: &mut watch::Receiver<bool>, wanted: bool) {
-        leading.wait_for(|leads| *leads == wanted).await.unwrap();
-    }
-
-    async fn until_given_back(leading: &mut watch::Receiver<bool>) {
-        while leading.changed().await.is_ok() {}
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_free_lease_is_taken_at_once_and_renewed() {
-        let (server, client) = ApiServer::start();
-        let begin = Instant::now();
-        let (mut leading, _shutdown) = start(&client, "a");
-        until(&mut leading, true).await;
-        assert!(begin.elapsed() < candidate("a").period);
-        assert_eq!(stored(&server).holder_identity.as_deref(), Some("a"));
-        server.take_calls();
-        sleep(candidate("a").duration * 4).await;
-        assert!(*leading.borrow());
-        let renewals = server.take_calls().into_iter().filter(Call::is_write).count();
-        assert!(renewals >= 15, "{renewals}");
-        assert_eq!(stored(&server).lease_transitions, Some(0));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn of_two_candidates_one_leads_and_the_other_only_looks() {
-        let (server, client) = ApiServer::start();
-        let (mut first, _first) = start(&client, "a");
-        until(&mut first, true).await;
-        let (second, _second) = start(&client, "b");
-        sleep(candidate("b").duration * 4).await;
-        assert!(*first.borrow() && !*second.borrow());
-        assert_eq!(stored(&server).holder_identity.as_deref(), Some("a"));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn candidates_that_start_at_once_elect_one() {
-        let (server, client) = ApiServer::start();
-        let (a, _a) = start(&client, "a");
-        let (b, _b) = start(&client, "b");
-        sleep(candidate("a").duration).await;
-        let holder = stored(&server).holder_identity;
-        assert_eq!(*a.borrow(), holder.as_deref() == Some("a"));
-        assert_eq!(*b.borrow(), holder.as_deref() == Some("b"));
-        assert_ne!(*a.borrow(), *b.borrow());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_lease_of_a_silent_holder_is_taken_after_its_duration_by_our_own_clock() {
-        let (server, client) = ApiServer::start();
-        held_by(&server, "gone");
-        let begin = Instant::now();
-        let (mut leading, _shutdown) = start(&client, "a");
-        until(&mut leading, true).await;
-        let Candidate { duration, period, .. } = candidate("a");
-        assert!(begin.elapsed() >= duration, "{:?}", begin.elapsed());
-        assert!(begin.elapsed() <= duration + period, "{:?}", begin.elapsed());
-        assert_eq!(stored(&server).holder_identity.as_deref(), Some("a"));
-        assert_eq!(stored(&server).lease_transitions, Some(5));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_cannot_renew_stops_leading_before_another_may_start() {
-        let (server, client) = ApiServer::start();
-        let (mut leading, _shutdown) = start(&client, "a");
-        until(&mut leading, true).await;
-        let begin = Instant::now();
-        server.fail(Fault {
-            method: Method::PATCH,
-            path_part: "leases",
-            code: 500,
-            reason: "InternalError",
-            message: "etcd is away".to_owned(),
-            times: 5,
-        });
-        until(&mut leading, false).await;
-        let Candidate { duration, .. } = candidate("a");
-        assert!(begin.elapsed() > duration / 2, "{:?}", begin.elapsed());
-        assert!(begin.elapsed() < duration, "{:?}", begin.elapsed());
-        // Nobody took it meanwhile.
-        until(&mut leading, true).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_finds_another_holder_stops_leading_at_the_next_look() {
-        let (server, client) = ApiServer::start();
-        let (mut leading, _shutdown) = start(&client, "a");
-        until(&mut leading, true).await;
-        held_by(&server, "b");
-        let begin = Instant::now();
-        until(&mut leading, false).await;
-        assert!(begin.elapsed() <= candidate("a").period);
-        assert_eq!(stored(&server).holder_identity.as_deref(), Some("b"));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn at_shutdown_the_lease_is_given_back_and_a_successor_need_not_wait() {
-        let (server, client) = ApiServer::start();
-        let (mut first, shutdown) = start(&client, "a");
-        until(&mut first, true).await;
-        shutdown.cancel();
-        until_given_back(&mut first).await;
-        assert!(!*first.borrow());
-        assert_eq!(stored(&server).holder_identity, None);
-        let begin = Instant::now();
-        let (mut second, _second) = start(&client, "b");
-        until(&mut second, true).await;
-        assert!(begin.elapsed() < candidate("b").period);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_does_not_lead_gives_nothing_back() {
-        let (server, client) = ApiServer::start();
-        held_by(&server, "b");
-        let (mut leading, shutdown) = start(&client, "a");
-        shutdown.cancel();
-        until_given_back(&mut leading).await;
-        assert_eq!(stored(&server).holder_identity.as_deref(), Some("b"));
-        assert!(!server.take_calls().iter().any(Call::is_write));
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ use std::sync::{
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     gates: Arc<Mutex<Vec<Gate>>>,
+    remark: Arc<Mutex<Option<String>>>,
 }
 
 /// One condition of a [`Readiness`]; it starts closed.
@@ -30,6 +31,16 @@ impl Readiness {
             .unwrap_or_else(PoisonError::into_inner)
             .push(gate.clone());
         gate
+    }
+
+    /// Something that is wrong, although the process works and takes traffic; `None`: nothing is any more.
+    pub fn remark(&self, remark: Option<String>) {
+        *self.remark.lock().unwrap_or_else(PoisonError::into_inner) = remark;
+    }
+
+    /// What is wrong although the process is ready.
+    pub fn remarked(&self) -> Option<String> {
+        self.remark.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Names of the conditions that do not hold.

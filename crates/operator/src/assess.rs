@@ -97,7 +97,8 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
             let rejected = facts.verdict.as_ref().err()?;
             rejected.trouble(facts.workspace.spec.desired_status)
         })
-        .or(evidence.trouble);
+        .or(evidence.trouble)
+        .or_else(|| not_served(facts));
     let alive = facts.world.wanted_pods() > 0;
     let pending = pending(facts, alive);
     let run_id = facts.world.run_id().filter(|_| stand != Stand::Stopped);
@@ -132,8 +133,9 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
         message: decided_by.map(|condition| condition.message),
         // A running workspace that became invalid keeps the address under which people use it.
         url: valid
+            .filter(|valid| valid.not_served.is_none())
             .map(|valid| valid.url.clone())
-            .or_else(|| before.url.filter(|_| alive)),
+            .or_else(|| before.url.filter(|_| alive && valid.is_none())),
         resolved: valid.map(|valid| resolved(valid, facts.world)).or_else(|| {
             before
                 .resolved
@@ -161,6 +163,18 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
         status,
         recheck: evidence.recheck.into_iter().chain(left).min(),
     }
+}
+
+/// What is wrong where no gateway serves the workspace's manager.
+fn not_served(facts: &Facts<'_>) -> Option<Trouble> {
+    let valid = facts.verdict.as_ref().ok()?;
+    let is_wanted = facts.workspace.spec.desired_status == DesiredStatus::Running;
+    let message = valid.not_served.clone().filter(|_| is_wanted)?;
+    Some(Trouble {
+        reason: reason::NOT_SERVED,
+        message,
+        failed: false,
+    })
 }
 
 /// The effective values. Where a class is named, of a disk that exists its own: it never changes, whatever is named today.

@@ -5,9 +5,10 @@ use kube::Client;
 use rules::Settings;
 
 use crate::{
-    apply::Retries, audit::Audit, backoff::Backoff, census::Census, contest::Contests, early::Early,
-    events::Recorder, idle, inherited::Inherited, keys::Keys, memory::Memory, metrics::Metrics,
-    outbox::Outbox, plan::Site, protect::Holds, putoff::PutOff, stores::Stores, untold::Untold,
+    apply::Retries, audit::Audit, backoff::Backoff, census::Census, contest::Contests,
+    definitions::Definitions, early::Early, events::Recorder, idle, inherited::Inherited, keys::Keys,
+    memory::Memory, metrics::Metrics, outbox::Outbox, plan::Site, protect::Holds, putoff::PutOff,
+    stores::Stores, untold::Untold,
 };
 
 /// Shared by all passes.
@@ -52,6 +53,8 @@ pub struct Context {
     pub idle: idle::Book,
     /// What workspaces' pods check assertions by.
     pub keys: Keys,
+    /// What the cluster's definitions of our kinds lack.
+    pub definitions: Definitions,
     /// The clock.
     pub now: fn() -> Timestamp,
 }
@@ -80,6 +83,7 @@ impl Context {
             holds: Holds::default(),
             idle: idle::Book::default(),
             keys: Keys::default(),
+            definitions: Definitions::default(),
             now: Timestamp::now,
         }
     }

@@ -13,6 +13,7 @@ pub mod begun;
 pub mod census;
 pub mod contest;
 pub mod context;
+pub mod definitions;
 pub mod differ;
 pub mod disks;
 pub mod early;

@@ -211,6 +211,16 @@ impl Memory {
         None
     }
 
+    /// The newest version that is known of the workspace that the cache shows so.
+    pub fn newest_version(&self, workspace: &str, cached: &ObjectMeta) -> Option<String> {
+        let statuses = lock(&self.statuses);
+        let written = statuses.get(workspace).map(|(version, _)| version);
+        match written.filter(|version| version.is_newer_than(cached)) {
+            Some(version) => Some(version.number.to_string()),
+            None => cached.resource_version.clone(),
+        }
+    }
+
     /// Remembers that the workspace with this UID was let go of: the caches may show it a little longer.
     pub fn let_go(&self, workspace: &str, uid: &str) {
         lock(&self.released).insert(workspace.to_owned(), uid.to_owned());

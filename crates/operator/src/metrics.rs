@@ -76,6 +76,7 @@ pub struct Metrics {
     audit_records: Counter,
     audit_lost: Counter,
     tells_each: Arc<AtomicBool>,
+    undeclared: Gauge,
     phases: Arc<Mutex<HashMap<String, Phase>>>,
 }
 
@@ -98,6 +99,7 @@ impl Default for Metrics {
             audit_records: Counter::default(),
             audit_lost: Counter::default(),
             tells_each: Arc::new(AtomicBool::new(true)),
+            undeclared: Gauge::default(),
             phases: Arc::default(),
         }
     }
@@ -141,6 +143,11 @@ impl Metrics {
             self.audit_lost.clone(),
         );
         registry.register("leading", "1 on the replica that leads", self.leading.clone());
+        registry.register(
+            "undeclared_status_fields",
+            "Status fields and words that the definitions in the cluster lack",
+            self.undeclared.clone(),
+        );
     }
 
     /// Runs a step and measures it.
@@ -204,6 +211,11 @@ impl Metrics {
     /// Records of the audit log were not written.
     pub fn audit_lost(&self, count: u64) {
         self.audit_lost.inc_by(count);
+    }
+
+    /// So many fields and words of statuses are missing in the cluster's definitions.
+    pub fn undeclared(&self, count: usize) {
+        self.undeclared.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// The workspace `key` is in this phase; `None`: it is gone.

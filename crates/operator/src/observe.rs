@@ -158,13 +158,17 @@ pub async fn recount(known: World, client: &Client, census: &Census) -> Result<W
     Ok(world)
 }
 
-/// The status of a workspace whose spec cannot be parsed, as far as it can be.
-pub async fn status_of_unreadable(identity: &Identity, client: &Client) -> Result<WorkspaceStatus, Error> {
+/// Version and status of a workspace whose spec cannot be parsed.
+pub async fn unreadable(
+    identity: &Identity,
+    client: &Client,
+) -> Result<(Option<String>, WorkspaceStatus), Error> {
     let resource = ApiResource::erase::<Workspace>(&());
     let workspaces: Api<DynamicObject> = Api::namespaced_with(client.clone(), &identity.namespace, &resource);
     let object = workspaces.get(&identity.name).await?;
     let status = object.data.get("status").cloned().unwrap_or_default();
-    Ok(serde_json::from_value(status).unwrap_or_default())
+    let status = serde_json::from_value(status).map_err(kube::Error::SerdeError)?;
+    Ok((object.metadata.resource_version, status))
 }
 
 async fn get<K>(client: &Client, identity: &Identity) -> Result<Option<Arc<K>>, kube::Error>

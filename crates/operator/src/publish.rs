@@ -44,12 +44,17 @@ pub struct Word {
     pub newness: Option<Duration>,
 }
 
+/// When to look again at a workspace that somebody else wrote meanwhile, should the watch not tell of it before.
+const WRITTEN_MEANWHILE: Duration = Duration::from_secs(1);
+
 /// Writes the status of the workspace if it differs from `before`, which is the newest that is known, and tells the
 /// transition and the news that came with it. An Event that cannot be written is logged and lost: the status says the same.
-/// The answer is until when the status was put off, where it was.
+/// The answer is until when the status was put off, where it was. `seen`: the version of the workspace that the status was made from. A
+/// leader that lost its lease without noticing has an old one, and nothing is written.
 pub async fn publish(
     context: &Context,
     identity: &Identity,
+    seen: Option<String>,
     before: Option<&WorkspaceStatus>,
     word: Word,
 ) -> Result<Option<Duration>, Error> {
@@ -63,6 +68,9 @@ pub async fn publish(
     } = word;
     let stored = (&people, run.as_deref());
     let key = identity.key();
+    let kind = Workspace::kind(&());
+    // What the cluster does not store would differ for ever.
+    let status = context.definitions.fit(&kind, status);
     context.metrics.phase(&key, status.phase);
     if before == Some(&status) {
         if context.put_off.has_put_off(&key, &identity.uid) {
@@ -83,9 +91,9 @@ pub async fn publish(
         Api::namespaced(context.client.clone(), &identity.namespace);
     let intent = json!({
         "apiVersion": Workspace::api_version(&()),
-        "kind": Workspace::kind(&()),
-        "metadata": {"name": identity.name, "uid": identity.uid},
-        "status": status,
+        "kind": kind,
+        "metadata": {"name": identity.name, "uid": identity.uid, "resourceVersion": seen},
+        "status": context.definitions.fit(&kind, json!(status)),
     });
     let params = unchecked(PatchParams::apply(names::OPERATOR_STATUS).force());
     let word = context.untold.send(identity, before, news);
@@ -94,6 +102,7 @@ pub async fn publish(
         .await
     {
         Ok(answer) => {
+            context.stores.echoes.expect(answer.meta());
             context.memory.wrote_status(&key, answer.meta(), status.clone());
             context.memory.shed(|key| {
                 let (namespace, name) = key.split_once('/')?;
@@ -105,7 +114,14 @@ pub async fn publish(
             word.is_in_vain();
             return Ok(None);
         }
-        Err(error) => return Err(error.into()),
+        Err(kube::Error::Api(answer)) if answer.code == 409 => {
+            tracing::debug!(workspace = key, "written meanwhile: it is looked at again");
+            return Ok(Some(WRITTEN_MEANWHILE));
+        }
+        Err(error) => {
+            context.definitions.suspect(&error);
+            return Err(error.into());
+        }
     }
     context.metrics.write("publish");
     context.audit.stored(identity, stored, before, &status);

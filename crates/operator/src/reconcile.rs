@@ -10,6 +10,7 @@ use api::{
     condition::{self, STOPPED},
     workspace::{DesiredStatus, UpdatePolicy},
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource as _, core::error_boundary::InvalidObject, runtime::controller::Action};
 use rules::ValidWorkspace;
 
@@ -240,7 +241,8 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         run: world.run_id().map(str::to_owned),
         newness: early::newness(workspace, (context.now)()),
     };
-    let published = publish::publish(context, &identity, written.as_deref(), news);
+    let seen = newest_version(&workspace.metadata, context);
+    let published = publish::publish(context, &identity, seen, written.as_deref(), news);
     let put_off = metrics.timed("publish", Box::pin(published)).await?;
     let missing = verdict.as_ref().err().map(Rejected::reason);
     let late = publish::late(context, &identity, missing).await;
@@ -300,7 +302,7 @@ fn has_all(plan: &plan::Plan, world: &World) -> bool {
         && (plan.account.is_none() || world.account.is_some())
 }
 
-/// An object that does not parse: its status says so, and nothing else is done.
+/// A spec that does not parse: the status says so, and nothing else is done.
 async fn explain(invalid: &InvalidObject, context: &Context) -> Result<Next, Error> {
     let identity = Identity::of(&invalid.metadata);
     tracing::warn!(
@@ -310,15 +312,23 @@ async fn explain(invalid: &InvalidObject, context: &Context) -> Result<Next, Err
     );
     context.metrics.error("observe", "Unreadable".to_owned());
     context.idle.forget(&identity.key());
-    let before: WorkspaceStatus = observe::status_of_unreadable(&identity, &context.client).await?;
+    let (version, before) = observe::unreadable(&identity, &context.client).await?;
     let now = (context.now)();
     let status = assess::unreadable(before.clone(), invalid.metadata.generation, &invalid.error, now);
     let news = Word {
         status,
         ..Word::default()
     };
-    publish::publish(context, &identity, Some(&before), news).await?;
-    Ok(Next::Never)
+    publish::publish(context, &identity, version, Some(&before), news).await?;
+    // Another version, or other definitions, may read it.
+    Ok(Next::Hindered(None))
+}
+
+/// The version of the workspace that a status is made from: the cached one, or that of our last status, if the cache has not seen it
+/// yet.
+fn newest_version(cached: &ObjectMeta, context: &Context) -> Option<String> {
+    let key = Identity::of(cached).key();
+    context.memory.newest_version(&key, cached)
 }
 
 /// The status that the workspace has: the cached one, or what we wrote last, if the cache has not seen it yet.

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     args::Args,
     context::Context,
-    idle, inherited, keys, outbox,
+    definitions, idle, inherited, keys, outbox,
     plan::{Build, Site},
     protect,
     reconcile::{error_policy, informed},
@@ -85,7 +85,8 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let audit = context.audit.open(std::io::stdout(), context.metrics.clone());
     let audit = audit.context("the audit log")?;
     let routes = routes::start(&client, &context.settings.route_kinds, &context.stores);
-    let told = stream::select(routes, context.idle.wakes());
+    let declared = with_other_definitions(&context);
+    let told = stream::select_all([routes.boxed(), context.idle.wakes().boxed(), declared.boxed()]);
     let crowd = context.clone();
     let wakes = watch::start(&client, writers, watch_page_size, move || {
         crowd.put_off.is_crowded()
@@ -99,6 +100,7 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let mut registry = Registry::default();
     context.metrics.tell_each(workspace_metrics);
     context.metrics.register(&mut registry);
+    let remarks = readiness.clone();
     let admin = kit::admin::serve(admin_address, readiness, Arc::new(registry), shutdown.clone());
 
     // The lease is given back only after the last pass has ended.
@@ -114,6 +116,7 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
             report_filled(&context.stores, &caches),
             outbox::carry(&context, &told),
             told.run_until_cancelled(keys::keep(&context)),
+            told.run_until_cancelled(definitions::keep(&context, &remarks)),
             async {
                 work(&context, wakes, &pace, leading, &shutdown).await;
                 told.cancel();
@@ -133,6 +136,19 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let _ = tokio::time::timeout(LAST_WORDS, given_back).await;
     tokio::task::spawn_blocking(|| audit.finish()).await?;
     Ok(())
+}
+
+/// Everybody, whenever the definitions declare other fields than before: what could not be told then can be now.
+fn with_other_definitions(context: &Arc<Context>) -> impl Stream<Item = Wake> + Send + use<> {
+    let stores = context.stores.clone();
+    let changes = stream::unfold(context.definitions.changes(), |mut changes| async move {
+        changes.changed().await.ok()?;
+        Some(((), changes))
+    });
+    changes.flat_map(move |()| {
+        stores.pulse.beat();
+        stream::iter(watch::everybody(&stores))
+    })
 }
 
 /// Opens the gate when every cache has been filled once.
@@ -180,6 +196,7 @@ async fn work(
         context.untold.clear();
         context.inherited.clear();
         context.audit.clear();
+        context.holds.clear();
     }
 }
 

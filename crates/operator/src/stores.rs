@@ -74,7 +74,7 @@ pub struct Stores {
     pub routes: Arc<RouteStore>,
     /// Beats when something changes that people write.
     pub pulse: Pulse,
-    /// Our own writes of children.
+    /// Our own writes of children, and of statuses of workspaces.
     pub echoes: Echoes,
     /// Set when every cache has been filled once; see [`Stores::until_filled`].
     filled: Arc<OnceCell<()>>,
@@ -115,7 +115,7 @@ pub struct Writers {
     pub routes: Arc<RouteStore>,
     /// To be beaten when something changes that people write.
     pub pulse: Pulse,
-    /// Our own writes of children.
+    /// Our own writes of children, and of statuses of workspaces.
     pub echoes: Echoes,
     filled: Arc<OnceCell<()>>,
 }

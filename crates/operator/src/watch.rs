@@ -1,6 +1,6 @@
 //! Watches -> caches, and which workspaces to look at (IO).
 //!
-//! A workspace is looked at when its spec or its metadata changes, when something of it does that a pass looks at, and when
+//! A workspace is looked at when somebody changes it, its status as well, when something of it changes that a pass looks at, and when
 //! something that it refers to does. Our own status writes wake nobody. After a watch had to list anew, what differs from before counts as
 //! changed, and what is not listed any more as gone: no event tells of it.
 
@@ -82,6 +82,7 @@ where
     let (mut managers, mut profiles) = (Changes::default(), Changes::default());
     let (mut relations, mut classes) = (Changes::default(), Changes::default());
     let (pulse, echoes) = (writers.pulse, writers.echoes);
+    let ours = echoes.clone();
     let told: Vec<BoxStream<'static, Call>> = vec![
         watch(
             client,
@@ -90,7 +91,8 @@ where
             writers.workspaces,
             move |object, gone| {
                 let meta = object.meta();
-                let is_news = workspaces.is_news(meta, gone);
+                // A status that somebody else wrote is to be put right.
+                let is_news = workspaces.is_other(object, gone) && (gone || !ours.is_one(meta));
                 News {
                     call: is_news.then(|| Call::One(wake(meta, meta.name.as_deref()))),
                     beats: relations.differ(meta, gone, relations_of(object)),
@@ -376,6 +378,13 @@ impl Changes {
         (meta.generation, &meta.finalizers, &meta.annotations, &meta.labels).hash(&mut hasher);
         meta.deletion_timestamp.is_some().hash(&mut hasher);
         self.differ(meta, gone, Some(hasher.finish()))
+    }
+
+    /// Whether anything of it differs from the last time, or whether it can be read.
+    fn is_other<K: Resource + Clone>(&mut self, object: &Guarded<K>, gone: bool) -> bool {
+        let mut hasher = DefaultHasher::new();
+        (&object.meta().resource_version, object.0.is_ok()).hash(&mut hasher);
+        self.differ(object.meta(), gone, Some(hasher.finish()))
     }
 
     /// Whether `now`, a hash of the object, is another than the last time. That it is gone is always news, and so is what is unknown.

@@ -33,7 +33,9 @@ async fn a_write_that_fails_is_tried_again_and_nothing_is_made_twice() {
         for code in [409, 429, 500] {
             let mut stage = Stage::with_demo();
             stage.fail(method.clone(), path, code, "not now", 1);
-            stage.pass().await.unwrap_err();
+            // Somebody else wrote the workspace meanwhile: that is no failure.
+            let is_everyday = (path, code) == ("status", 409);
+            assert_eq!(stage.pass().await.is_ok(), is_everyday, "{path} {code}");
             stage.pass().await.unwrap();
             assert_eq!(stage.status().phase, Some(Phase::Starting), "{path} {code}");
             assert_eq!(stage.all::<Deployment>().len(), 1);

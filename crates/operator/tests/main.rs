@@ -34,3 +34,4 @@ mod stage;
 mod strict;
 mod town;
 mod walls;
+mod words;

@@ -179,6 +179,45 @@ async fn when_the_other_default_manager_is_the_one_that_stays_the_route_moves_an
     assert_eq!(stage.all::<Pod>().len(), 1);
 }
 
+#[tokio::test]
+async fn a_manager_that_no_gateway_serves_is_not_ready_and_its_workspaces_have_no_url() {
+    let mut stage = Stage::with_demo();
+    let mut second = objects::manager("second");
+    second.metadata.annotations = None;
+    stage.server.put(&second);
+    stage.edit_spec(|spec| spec["managerRef"] = json!("second"));
+    stage.run().await;
+    let status = stage.status();
+    assert_eq!(
+        (status.url, status.reason.as_deref()),
+        (None, Some(reason::NOT_SERVED))
+    );
+    let available = condition::find(&status.conditions, condition::AVAILABLE).unwrap();
+    assert_eq!(
+        (available.status.as_str(), available.reason.as_str()),
+        ("False", reason::NOT_SERVED)
+    );
+    assert!(status.message.unwrap().contains(r#"WorkspaceManager "second""#));
+    protect::sweep(&stage.context, &mut Sweeps::default()).await;
+    let ready = |stage: &Stage| {
+        let manager: WorkspaceManager = stage.server.get(None, "second").unwrap();
+        let conditions = manager.status.unwrap().conditions;
+        condition::find(&conditions, READY).unwrap().reason.clone()
+    };
+    assert_eq!(ready(&stage), reason::NOT_SERVED);
+
+    make_default(&stage, "main", "false");
+    stage.server.edit::<WorkspaceManager>(None, "second", |object| {
+        object["metadata"]["annotations"] = json!({names::IS_DEFAULT: "true"});
+    });
+    stage.pass().await.unwrap();
+    let status = stage.status();
+    assert!(condition::holds(&status.conditions, condition::AVAILABLE));
+    assert!(status.url.is_some());
+    protect::sweep(&stage.context, &mut Sweeps::default()).await;
+    assert_eq!(ready(&stage), reason::ALL_RULES_HOLD);
+}
+
 /// Group and version, and kind, of what gives rights, holds secrets, or runs things.
 const FORBIDDEN: [(&str, &str); 16] = [
     ("rbac.authorization.k8s.io/v1", "Role"),

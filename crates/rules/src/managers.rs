@@ -4,6 +4,7 @@ use api::WorkspaceManager;
 use kube::ResourceExt as _;
 
 use crate::rejection::NotYet;
+use crate::settings::Settings;
 
 /// The manager that `named` names, else the one default manager.
 pub fn choose<'a>(
@@ -38,9 +39,48 @@ pub fn is_default(manager: &WorkspaceManager) -> bool {
         .is_some_and(|value| value == "true")
 }
 
+/// Why nobody reaches the workspaces of a manager, if that is so: the gateway, which would have to let people in, serves another one.
+pub fn not_served(manager: &WorkspaceManager, settings: &Settings) -> Option<String> {
+    manager.spec.authentication.gateway.as_ref()?;
+    let serves = match &settings.gateway_manager {
+        Some(name) if manager.metadata.name.as_deref() == Some(name) => return None,
+        Some(name) => format!("WorkspaceManager {name:?}"),
+        None if is_default(manager) => return None,
+        None => "the default WorkspaceManager".to_owned(),
+    };
+    Some(format!(
+        "No gateway serves WorkspaceManager {:?}: the gateway of this installation serves {serves}. Name that one in spec.managerRef, or have \
+         this one use routing.custom with authentication.forwardAuth.",
+        manager.name_any()
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_gateway_serves_the_manager_that_settings_name_or_the_default_one_and_no_other() {
+        let settings = |text: &str| Settings::parse(&format!("{{defaultImage: i{text}}}")).unwrap();
+        let (named, unnamed) = (settings(", gatewayManager: b"), settings(""));
+        let (default, other) = (manager("a", "true"), manager("b", "false"));
+        assert_eq!(not_served(&other, &named), None);
+        let why = not_served(&default, &named).unwrap();
+        assert!(
+            why.starts_with(r#"No gateway serves WorkspaceManager "a""#)
+                && why.contains(r#"serves WorkspaceManager "b""#),
+            "{why}"
+        );
+        assert_eq!(not_served(&default, &unnamed), None);
+        assert!(not_served(&other, &unnamed).is_some());
+        let mut elsewhere = other;
+        elsewhere.spec.authentication.gateway = None;
+        assert_eq!(
+            not_served(&elsewhere, &unnamed),
+            None,
+            "another service lets people in"
+        );
+    }
 
     fn manager(name: &str, default: &str) -> WorkspaceManager {
         serde_json::from_value(serde_json::json!({

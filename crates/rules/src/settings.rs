@@ -49,6 +49,10 @@ pub struct Settings {
     /// `authentication.gateway`. Default: none; such managers are not ready then.
     #[serde(default)]
     pub gateway_address: Option<String>,
+    /// Name of the WorkspaceManager that the gateway serves: it serves one. Default: none is named, and it serves the default manager.
+    /// Other managers with `authentication.gateway` are not ready.
+    #[serde(default)]
+    pub gateway_manager: Option<String>,
     /// Whether a webhook judges every Workspace before it is stored, so that what is recorded as its owner is true and its
     /// references were vouched for. Default: false; the chart, which installs the webhook, sets it.
     #[serde(default)]

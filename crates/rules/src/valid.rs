@@ -22,7 +22,7 @@ use crate::references::References;
 use crate::routes::{self, Routes};
 use crate::settings::{ImagePullPolicy, Settings};
 use crate::violation::Violation;
-use crate::{checks, limits, names};
+use crate::{checks, limits, managers, names};
 
 /// A workspace that breaks no rule, with everything resolved. Only [`admit`](crate::admit) makes one, so whoever holds one can
 /// plan its children without a way to fail.
@@ -89,6 +89,8 @@ pub struct ValidWorkspace {
     pub network_policy: NetworkPolicySettings,
     /// Whether the gateway decides about each request, and vouches for it to the application.
     pub has_assertions: bool,
+    /// Why nobody reaches the workspace, if no gateway serves its manager.
+    pub not_served: Option<String>,
     /// UID of the WorkspaceTemplate that was applied, if one is named.
     pub template_uid: Option<String>,
     /// Path under which the application is asked for, without `/` at its end; `None` on a host of its own.
@@ -203,6 +205,7 @@ pub(crate) fn resolve(
         network_policy: manager.spec.network_policy.clone().unwrap_or_default(),
         has_assertions: manager.spec.authentication.gateway.is_some(),
         manager: manager.name_any(),
+        not_served: managers::not_served(manager, settings),
         restarted_at: workspace.annotations().get(api::names::RESTARTED_AT).cloned(),
         last_updated_by: workspace.annotations().get(api::names::LAST_UPDATED_BY).cloned(),
         given,

@@ -11,4 +11,5 @@ pub mod lagging;
 pub mod log;
 pub mod objects;
 pub mod store;
+pub mod unknown;
 mod watches;

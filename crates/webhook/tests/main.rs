@@ -18,3 +18,4 @@ mod reach;
 mod shares;
 mod support;
 mod usage;
+mod words;

@@ -4,6 +4,7 @@ mod addresses;
 mod another_build;
 mod away;
 mod defaults;
+mod definitions;
 mod grace;
 mod keys;
 mod load;

@@ -52,7 +52,10 @@ async fn strangers_get_401_for_fetches_and_are_sent_to_sign_in_for_pages() -> an
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{path}");
     }
     // The gateway's own folder is no pod's, for anybody.
-    let own = nobody.request(Method::GET, &format!("{url}_workspace/")).send().await?;
+    let own = nobody
+        .request(Method::GET, &format!("{url}_workspace/"))
+        .send()
+        .await?;
     assert_eq!(own.status(), StatusCode::NOT_FOUND);
 
     let page = nobody.open(&url).await?;

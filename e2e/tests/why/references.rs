@@ -11,7 +11,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api,
-    api::{DeleteParams, ListParams, PostParams},
+    api::{DeleteParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -42,9 +42,18 @@ async fn manager(scene: &Scene) -> anyhow::Result<()> {
     let words = [scene.namespace(), "does not exist", "starts as soon as it does"];
     scene.told(reason::MANAGER_NOT_FOUND, &words, created()).await?;
     let managers = Api::<WorkspaceManager>::all(scene.admin.clone());
-    let others = managers.list(&ListParams::default()).await?;
-    let mut spec = serde_json::to_value(others.items.first().map(|manager| manager.spec.clone()))?;
-    spec["routing"]["baseDomain"] = json!(format!("{}.test", scene.namespace()));
+    let service = json!({"name": "{service.name}", "port": {"name": "http"}});
+    let path = json!({"path": "/", "pathType": "Prefix", "backend": {"service": service}});
+    let spec = json!({
+        "routing": {
+            "baseDomain": format!("{}.test", scene.namespace()),
+            "custom": {"resources": [{
+                "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+                "spec": {"rules": [{"host": "{workspace.host}", "http": {"paths": [path]}}]},
+            }]},
+        },
+        "authentication": {"none": {}},
+    });
     let manager = serde_json::from_value(json!({
         "apiVersion": API_VERSION, "kind": "WorkspaceManager",
         "metadata": {"name": scene.namespace(), "labels": {"e2e.test/scratch": "true"}},

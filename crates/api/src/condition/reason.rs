@@ -91,6 +91,9 @@ reasons! {
     MANAGER_AMBIGUOUS = "ManagerAmbiguous", "Valid=False, Degraded=True",
         "Several WorkspaceManagers are annotated as default, and the workspace names none.",
         "Name one in spec.managerRef, or have all but one of the annotations removed. What runs keeps its manager meanwhile.";
+    NOT_SERVED = "NotServed", "Ready=False of a WorkspaceManager, Available=False, Degraded=True",
+        "The manager names authentication.gateway, and the gateway of this installation serves another manager. Pods run, nobody reaches them, and status.url is empty.",
+        "Name a manager in spec.managerRef that is Ready (`kubectl get wsm`). Or have this one use routing.custom with authentication.forwardAuth.";
     EXECUTION_PROFILE_NOT_FOUND = "ExecutionProfileNotFound", "Valid=False, also of a WorkspaceTemplate, Degraded=True",
         "The WorkspaceExecutionProfile that the workspace or its template names does not exist in this namespace (yet).",
         "Have it made, or name another one in spec.executionProfileRef (`kubectl get wsep`).";

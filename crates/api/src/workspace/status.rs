@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 use super::{
     AccessType, DiskStatus, IdleStatus, OwnershipType, ResourceRequirements, Retain, StopRule, StoppedBecause,
 };
-use crate::schema;
+use crate::{lenient::lenient, schema};
 
 /// What is. Everything here can be rebuilt from the world, but `disk`, `startedAt` and `startingSince`: which disk was there
 /// before, and when a run began and had something to lose, are remembered nowhere else.
 // It has one writer, who writes all of it: books of who wrote which of its fields make every write of the object dearer
 // (docs/decisions/0064).
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct WorkspaceStatus {
     /// Generation of the spec that this status describes.
@@ -87,6 +87,8 @@ pub struct WorkspaceStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }
+
+lenient!(WorkspaceStatus);
 
 /// The state of a workspace in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

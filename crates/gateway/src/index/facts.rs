@@ -228,6 +228,20 @@ impl Kept for WorkspaceFacts {
 }
 
 impl WorkspaceFacts {
+    /// Whether the same owner gets to the same pod.
+    #[cfg(test)]
+    pub(super) fn leads_as(&self, other: &Self) -> bool {
+        let of = |facts: &Self| {
+            (
+                facts.target.owner.clone(),
+                facts.target.endpoint,
+                facts.manager.clone(),
+                facts.target.phase,
+            )
+        };
+        of(self) == of(other)
+    }
+
     /// Takes in who is meant by these shares, unless that was done before: a snapshot is made at every change.
     fn share(&mut self, shares: Vec<&Arc<ShareFacts>>, manager: &Arc<WorkspaceManager>) {
         if shares.is_empty() && self.shared_by.is_none()

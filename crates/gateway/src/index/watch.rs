@@ -208,10 +208,12 @@ fn kept<K, T>(event: watcher::Event<K>, facts: fn(K) -> (Key, Option<T>)) -> Eve
 mod tests {
     use std::time::Duration;
 
+    use api::{Workspace, WorkspaceManager, WorkspaceShare};
     use http::Method;
     use kube::core::DeserializeGuard;
     use serde_json::json;
     use testkit::api_server::{ApiServer, Fault, Hindrance};
+    use testkit::unknown::statuses;
     use tokio::time::sleep;
     use watcher::Event;
 
@@ -314,6 +316,37 @@ mod tests {
             workspaces([Event::Apply(broken), Event::Apply(seen("c"))]),
         ];
         assert_eq!(names_after(changes).await.0, ["b", "c"]);
+    }
+
+    #[test]
+    fn no_unknown_value_of_a_status_takes_anybody_s_access_away() {
+        let (full, unknown) = statuses::<Workspace>(&json!(testkit::objects::workspace("demo")));
+        let facts = |object| workspace(serde_json::from_value(object).unwrap()).1;
+        let full = facts(full).unwrap();
+        assert!(unknown.len() > 300);
+        for one in unknown {
+            let facts = facts(one.object).unwrap_or_else(|| panic!("{} is not served", one.path));
+            assert!(
+                facts.leads_as(&full) || ["endpoint", "phase", "resolved"].contains(&one.field.as_str()),
+                "{}",
+                one.path
+            );
+        }
+        let (_, unknown) = statuses::<WorkspaceManager>(&json!(testkit::objects::manager("main")));
+        for one in unknown {
+            let facts = manager(serde_json::from_value(one.object).unwrap()).1;
+            assert!(facts.is_some(), "{}", one.path);
+        }
+        let share = json!({
+            "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "WorkspaceShare",
+            "metadata": {"name": "s", "namespace": "team", "annotations": {api::names::CREATED_BY: "alice", api::names::SHARED_FOR: "alice"}},
+            "spec": {"workspaceRef": "demo", "workspaceUID": "u", "subjects": [{"kind": "User", "name": "bob"}]},
+        });
+        let (_, unknown) = statuses::<WorkspaceShare>(&share);
+        for one in unknown {
+            let told: Told<Arc<ShareFacts>> = serde_json::from_value(one.object).unwrap();
+            told.kept(|_, error| panic!("{}: {error}", one.path));
+        }
     }
 
     #[tokio::test]

@@ -57,18 +57,17 @@ pub(super) async fn scale(context: &Context, replicas: i32, applied: &mut Applie
         let marked = if is_marked {
             live.clone()
         } else {
-            match mark(context, &identity, planned.clone(), &live, replicas).await? {
+            match mark(context, &identity, planned.clone(), &live).await? {
                 Outcome::Is(Some(marked)) if !restored.is_empty() => marked,
                 outcome => return Ok(outcome),
             }
         };
         let mut spec = restored.clone();
         spec.insert("replicas".to_owned(), json!(replicas));
-        let mut patch = json!({"metadata": {"uid": marked.metadata.uid}, "spec": spec});
-        if replicas > 0 {
-            // It must not bring back a pod that has been told to end meanwhile.
-            patch["metadata"]["resourceVersion"] = json!(marked.metadata.resource_version);
-        }
+        let meta = &marked.metadata;
+        // It must not bring back a pod that has been told to end meanwhile, nor end a run that another leader has begun.
+        let patch =
+            json!({"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version}, "spec": spec});
         mend_as(context, &identity, names::OPERATOR_SCALE, &patch).await
     };
     let outcome = if replicas == 0 {
@@ -102,12 +101,7 @@ async fn mark(
     identity: &Identity,
     mut planned: plan::Scale,
     live: &Deployment,
-    replicas: i32,
 ) -> Result<Outcome<Deployment>, Error> {
-    if replicas == 0 {
-        planned.metadata.uid.clone_from(&live.metadata.uid);
-    } else {
-        expect(&mut planned.metadata, Some(&live.metadata));
-    }
+    expect(&mut planned.metadata, Some(&live.metadata));
     write(context, identity, names::OPERATOR_SCALE, &planned).await
 }

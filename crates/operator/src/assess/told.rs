@@ -68,6 +68,10 @@ pub(super) fn conditions(
                 "The pod is ready, but no route leads to it.",
             );
         }
+        (Stand::Running, _) if is_not_served(facts) => {
+            let told = "The pod is ready, but no gateway serves its manager.";
+            set.set(AVAILABLE, false, reason::NOT_SERVED, told);
+        }
         (Stand::Running, _) => set.set(AVAILABLE, true, reason::READY, &ready(facts.world, new_disk)),
         (Stand::Starting, Some(trouble)) => set.set(AVAILABLE, false, trouble.reason, available),
         _ => set.set(AVAILABLE, false, why, available),
@@ -111,6 +115,11 @@ pub(super) fn conditions(
 /// Whether nobody reaches the pod.
 fn is_unrouted(facts: &Facts<'_>) -> bool {
     matches!(facts.obstacle, Some(Obstacle::Route { missing: true, .. }))
+}
+
+fn is_not_served(facts: &Facts<'_>) -> bool {
+    let valid = facts.verdict.as_ref().ok();
+    valid.is_some_and(|valid| valid.not_served.is_some())
 }
 
 pub(super) fn phase(stand: Stand, trouble: Option<&Trouble>) -> Phase {

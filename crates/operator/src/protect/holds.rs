@@ -106,6 +106,12 @@ impl Holds {
         self.written().retain(|key, _| exists(key));
     }
 
+    /// Forgets everything: while another led, it may have taken finalizers away.
+    pub fn clear(&self) {
+        self.lock().clear();
+        self.written().clear();
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<Key>>> {
         self.let_in.lock().unwrap_or_else(PoisonError::into_inner)
     }

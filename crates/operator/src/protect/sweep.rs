@@ -280,15 +280,16 @@ async fn tell(
 ) -> Result<(), kube::Error> {
     let key = &subject.key;
     let resource = key.kind.resource();
+    let status = json!({
+        "observedGeneration": standing.observed_generation,
+        key.kind.count_field(): standing.users,
+        "conditions": standing.conditions,
+    });
     let intent = json!({
         "apiVersion": resource.api_version,
         "kind": resource.kind,
         "metadata": {"name": key.name, "uid": key.uid},
-        "status": {
-            "observedGeneration": standing.observed_generation,
-            key.kind.count_field(): standing.users,
-            "conditions": standing.conditions,
-        },
+        "status": context.definitions.fit(key.kind.name(), status),
     });
     let params = PatchParams::apply(names::OPERATOR_PROTECTION).force();
     let api = key.api(&context.client);
@@ -297,7 +298,10 @@ async fn tell(
         Ok(answer) => answer,
         // Gone, or another one of the same name.
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
-        Err(error) => return Err(error),
+        Err(error) => {
+            context.definitions.suspect(&error);
+            return Err(error);
+        }
     };
     context.metrics.write("protect");
     if let Some(event) = event(key.kind, &subject.standing, &standing) {

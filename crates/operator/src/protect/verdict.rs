@@ -58,18 +58,29 @@ pub(super) fn profile(profile: &WorkspaceExecutionProfile, settings: &Settings) 
     )
 }
 
-/// Whether workspaces can be routed by a manager. A kind that is not installed breaks no rule.
+/// Whether workspaces can be reached by a manager. A kind that is not installed breaks no rule, nor does a gateway that serves another.
 pub(super) fn manager(manager: &WorkspaceManager, settings: &Settings, routes: &RouteStore) -> Verdict {
     let verdict = Verdict::of(
         rules::validate::manager(manager, settings),
         "Workspaces can be routed by this manager.",
     );
-    match routes.unavailable(&kinds_of(manager)) {
-        Some(why) if verdict.holds => Verdict {
+    if !verdict.holds {
+        return verdict;
+    }
+    let not_served = rules::managers::not_served(manager, settings);
+    let not_served = not_served.map(|why| (reason::NOT_SERVED, why));
+    let unavailable = || {
+        Some((
+            reason::ROUTE_KIND_UNAVAILABLE,
+            routes.unavailable(&kinds_of(manager))?,
+        ))
+    };
+    match not_served.or_else(unavailable) {
+        Some((reason, message)) => Verdict {
             holds: false,
-            reason: reason::ROUTE_KIND_UNAVAILABLE,
-            message: why,
+            reason,
+            message,
         },
-        _ => verdict,
+        None => verdict,
     }
 }

@@ -4,7 +4,7 @@ use api::{Workspace, WorkspaceStatus};
 use k8s_openapi::{Resource as _, api::apps::v1::Deployment};
 use kube::Resource as _;
 
-use super::{Error, Next, VIGIL, certain::certain, newest_status, sooner, with_own_words};
+use super::{Error, Next, VIGIL, certain::certain, newest_status, newest_version, sooner, with_own_words};
 use crate::{
     assess,
     audit::People,
@@ -53,7 +53,8 @@ pub(super) async fn depart(object: &Guarded<Workspace>, context: &Context) -> Re
             run: world.run_id().map(str::to_owned),
             ..Word::default()
         };
-        put_off = publish::publish(context, &identity, written.as_deref(), news).await?;
+        let seen = newest_version(&workspace.metadata, context);
+        put_off = publish::publish(context, &identity, seen, written.as_deref(), news).await?;
     }
     Ok(Next::Settled(sooner(Some(VIGIL), put_off)))
 }
@@ -84,7 +85,7 @@ async fn what_is_left(context: &Context, identity: &Identity) -> Result<World, E
 async fn will(object: &Guarded<Workspace>, context: &Context) -> Result<LastWill, Error> {
     let storage = |status: Option<&WorkspaceStatus>| status?.resolved.as_ref()?.storage.clone();
     let Ok(workspace) = &object.0 else {
-        let status = observe::status_of_unreadable(&Identity::of(object.meta()), &context.client).await?;
+        let (_, status) = observe::unreadable(&Identity::of(object.meta()), &context.client).await?;
         let last = storage(Some(&status));
         return Ok(LastWill {
             retain: fate(None, None, last.as_ref()),

@@ -181,11 +181,13 @@ async fn tell(
     status: WorkspaceShareStatus,
 ) -> Result<(), kube::Error> {
     let mut intent = intent(share, &json!({}));
-    intent["status"] = json!(status);
+    let kind = WorkspaceShare::kind(&());
+    intent["status"] = context.definitions.fit(&kind, json!(status));
     let params = PatchParams::apply(names::OPERATOR_SHARES).force();
     let answer = api(context, share)
         .patch_status(&share.name_any(), &params, &Patch::Apply(&intent))
-        .await?;
+        .await
+        .inspect_err(|error| context.definitions.suspect(error))?;
     context.metrics.write("share");
     if let Some(event) = event(share.status.as_ref(), &status) {
         let regarding = ObjectReference {

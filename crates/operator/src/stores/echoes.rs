@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 /// Writes that are remembered. One of which the watch told before the API server answered is never asked for.
 const MOST: usize = 1024;
 
-/// What we wrote a moment ago. A pass has the answer to each of its writes, so that the same state, told by the watch, is no reason for
+/// What we wrote a moment ago: children, and statuses of workspaces. A pass has the answer to each of its writes, so that the same state, told by the watch, is no reason for
 /// another pass.
 #[derive(Clone, Debug, Default)]
 pub struct Echoes {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::{Value, json};
 
 use crate::render::{EXTERNAL, named, refusal, strings, template};
@@ -51,6 +52,52 @@ fn whether_every_workspace_has_to_name_a_template_reaches_operator_and_webhook()
     );
     let reason = refusal(&EXTERNAL, "settings.requireTemplate=sometimes");
     assert!(reason.contains("requireTemplate"), "{reason}");
+}
+
+#[test]
+fn the_operator_knows_which_manager_the_gateway_serves() {
+    let other = [&EXTERNAL[..], &["--set", "manager.name=campus"]].concat();
+    for (values, name) in [(&EXTERNAL[..], "default"), (&other[..], "campus")] {
+        let objects = template(values).unwrap();
+        assert_eq!(settings(&objects)["gatewayManager"], json!(name));
+        let gateway = named(&objects, "Deployment", "jupyter-k8s-gateway");
+        let arguments = strings(&gateway["spec"]["template"]["spec"]["containers"][0]["args"]);
+        assert!(
+            arguments.contains(&format!("--manager={name}").as_str()),
+            "{arguments:?}"
+        );
+    }
+}
+
+#[test]
+fn the_operator_may_read_the_definitions_whose_statuses_it_writes_and_no_other() {
+    let objects = template(&EXTERNAL).unwrap();
+    let role = named(&objects, "ClusterRole", "jupyter-k8s-operator");
+    let rules = role["rules"].as_array().unwrap();
+    let of_definitions = |rule: &&Value| strings(&rule["resources"]) == ["customresourcedefinitions"];
+    let rule = rules.iter().find(of_definitions).unwrap();
+    let has_status = |kind: &CustomResourceDefinition| {
+        let schema = kind.spec.versions[0]
+            .schema
+            .clone()
+            .unwrap_or_default()
+            .open_api_v3_schema;
+        schema.is_some_and(|schema| {
+            schema
+                .properties
+                .is_some_and(|fields| fields.contains_key("status"))
+        })
+    };
+    let written: BTreeSet<_> = api::crds()
+        .into_iter()
+        .filter(has_status)
+        .filter_map(|kind| kind.metadata.name)
+        .collect();
+    let readable: BTreeSet<_> = strings(&rule["resourceNames"])
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    assert_eq!((readable, strings(&rule["verbs"])), (written, vec!["get"]));
 }
 
 #[test]

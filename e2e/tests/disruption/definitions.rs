@@ -1,0 +1,226 @@
+//! Definitions of another release than the operator's: with a word that nobody here knows, and without a field that it writes. Nothing
+//! else runs meanwhile.
+
+use api::{Workspace, WorkspaceStatus, workspace::Phase};
+use e2e::{
+    Environment,
+    afterwards::and_in_any_case,
+    cluster::{self, Scratch},
+    component,
+    http::Person,
+    wait, workspace,
+};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{Patch, PatchParams, PostParams},
+};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use super::fetch;
+
+const DEFINITION: &str = "workspaces.workspaces.jupyter.org";
+const UNDECLARED: &str = "jupyter_k8s_operator_undeclared_status_fields";
+
+/// Does `work` while the schema of a workspace's status is as `change` makes it. Afterwards it is as before in any case.
+async fn with_schema(
+    change: impl FnOnce(&mut Value),
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let definitions = Api::<CustomResourceDefinition>::all(cluster::admin().await?);
+    let before = json!(definitions.get(DEFINITION).await?.spec.versions);
+    let mut versions = before.clone();
+    change(&mut versions[0]["schema"]["openAPIV3Schema"]["properties"]["status"]);
+    let write = async |versions: Value| {
+        let patch = Patch::Merge(json!({"spec": {"versions": versions}}));
+        let params = PatchParams::default();
+        definitions.patch(DEFINITION, &params, &patch).await.map(drop)
+    };
+    write(versions).await?;
+    let back = async { Ok(write(before).await?) };
+    Box::pin(and_in_any_case(work, back)).await
+}
+
+/// The operator's account: nobody else writes statuses.
+async fn as_operator() -> anyhow::Result<Client> {
+    let Environment {
+        system_namespace,
+        release,
+        ..
+    } = Environment::get()?;
+    let name = format!("system:serviceaccount:{system_namespace}:{release}-operator");
+    let all = format!("system:serviceaccounts:{system_namespace}");
+    cluster::acting_as(&name, &["system:serviceaccounts", &all]).await
+}
+
+/// Writes `status.stopsBecause` as an operator would that knows a word more.
+async fn write_unknown_word(namespace: &str, name: &str) -> anyhow::Result<()> {
+    let workspaces = Api::<Workspace>::namespaced(as_operator().await?, namespace);
+    let word = Patch::Merge(json!({"status": {"stopsBecause": "MaxAge"}}));
+    wait::until("the definition to have the word", wait::USUAL, || async {
+        let written = workspaces
+            .patch_status(name, &PatchParams::default(), &word)
+            .await;
+        written.map_err(|error| error.to_string())
+    })
+    .await?;
+    Ok(())
+}
+
+async fn raw(workspaces: &Api<Workspace>, name: &str) -> anyhow::Result<Value> {
+    let request = http::Request::get(format!("{}/{name}", workspaces.resource_url()));
+    let client = workspaces.clone().into_client();
+    Ok(client.request(request.body(Vec::new())?).await?)
+}
+
+/// What must outlive a word of another version.
+fn kept(workspace: &Workspace) -> Value {
+    let status = workspace.status.clone().unwrap_or_default();
+    let WorkspaceStatus {
+        phase,
+        endpoint,
+        run_id,
+        started_at,
+        resolved,
+        url,
+        disk,
+        ..
+    } = status;
+    json!({"phase": phase, "endpoint": endpoint, "run": run_id, "started": started_at, "resolved": resolved, "url": url, "disk": disk})
+}
+
+#[tokio::test]
+async fn a_status_with_a_word_of_another_version_costs_nobody_access() -> anyhow::Result<()> {
+    let _turn = super::TURN.lock().await;
+    let scratch = Scratch::new("word", &["alice"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let before = workspace::running(&scratch, "word").await?;
+    let url = workspace::url(&before)?;
+    let person = Person::new()?;
+    person.enter(&url, "alice").await?;
+    let add = |schema: &mut Value| {
+        if let Some(words) = schema["properties"]["stopsBecause"]["enum"].as_array_mut() {
+            words.push(json!("MaxAge"));
+        }
+    };
+    let replicas = component::scale("operator", 0).await?;
+    let work = async {
+        write_unknown_word(&scratch.namespace, "word").await?;
+        // The word stands as long as no operator is there.
+        assert_eq!(fetch(&person, &url).await?, StatusCode::OK, "who is in stays in");
+        Person::new()?.enter(&url, "alice").await?;
+        let label = Patch::Merge(json!({"metadata": {"labels": {"e2e.test/word": "unknown"}}}));
+        alice.patch("word", &PatchParams::default(), &label).await?;
+        let stop = Patch::Merge(json!({"spec": {"desiredStatus": "Stopped"}}));
+        alice
+            .patch("word", &PatchParams::default().dry_run(), &stop)
+            .await?;
+        let stored = raw(&alice, "word").await?;
+        assert_eq!(stored["status"]["stopsBecause"], "MaxAge");
+
+        // The operator that was there before the word was known comes back.
+        component::scale("operator", replicas).await?;
+        wait::until("the status to be put right", wait::USUAL, || async {
+            let stored = raw(&alice, "word").await.map_err(|error| format!("{error:#}"))?;
+            let is_right = stored["status"]["stopsBecause"].is_null();
+            is_right.then_some(()).ok_or_else(|| stored["status"].to_string())
+        })
+        .await?;
+        assert_eq!(kept(&alice.get("word").await?), kept(&before));
+        assert_eq!(fetch(&person, &url).await?, StatusCode::OK);
+
+        // And beside one that runs, whoever wrote it.
+        write_unknown_word(&scratch.namespace, "word").await?;
+        workspace::stop(&alice, "word").await?;
+        let again = workspace::start(&alice, "word").await?;
+        assert_ne!(workspace::run_id(&again)?, workspace::run_id(&before)?);
+        Ok(())
+    };
+    let work = with_schema(add, work);
+    let back = async {
+        component::scale("operator", replicas).await?;
+        Ok(())
+    };
+    Box::pin(and_in_any_case(work, back)).await?;
+    scratch.finish().await
+}
+
+/// What a page of each of the operator's pods says.
+async fn told_at(path: &str) -> anyhow::Result<Vec<String>> {
+    let admin = cluster::admin().await?;
+    let namespace = &Environment::get()?.system_namespace;
+    let mut told = Vec::new();
+    for pod in cluster::component_pods(admin.clone(), "operator").await? {
+        let name = pod.name_any();
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}:9090/proxy/{path}");
+        told.push(
+            admin
+                .request_text(http::Request::get(path).body(Vec::new())?)
+                .await?,
+        );
+    }
+    Ok(told)
+}
+
+/// Waits until some of the operator's pods, or all of them, measure so many missing fields.
+async fn measured(missing: &str, by_all: bool) -> anyhow::Result<()> {
+    let line = format!("{UNDECLARED} {missing}");
+    wait::until(&line, wait::USUAL, || async {
+        let told = told_at("metrics").await.map_err(|error| format!("{error:#}"))?;
+        let saying = told
+            .iter()
+            .filter(|text| text.lines().any(|it| it == line))
+            .count();
+        let is_so = if by_all { saying == told.len() } else { saying > 0 };
+        is_so
+            .then_some(())
+            .ok_or_else(|| format!("{saying} of {}", told.len()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_operator_that_is_newer_than_its_definitions_works_and_says_so() -> anyhow::Result<()> {
+    let _turn = super::TURN.lock().await;
+    let scratch = Scratch::new("older", &["alice"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let before = workspace::running(&scratch, "runs").await?;
+    let take = |schema: &mut Value| {
+        if let Some(fields) = schema["properties"].as_object_mut() {
+            fields.remove("serviceName");
+        }
+    };
+    let work = async {
+        wait::until("the field to be gone", wait::USUAL, || async {
+            let stored = raw(&alice, "runs").await.map_err(|error| format!("{error:#}"))?;
+            let is_gone = stored["status"]["serviceName"].is_null();
+            is_gone.then_some(()).ok_or_else(|| stored["status"].to_string())
+        })
+        .await?;
+        alice
+            .create(&PostParams::default(), &workspace::echo("new")?)
+            .await?;
+        let new = workspace::reached(&alice, "new", Phase::Running).await?;
+        Person::new()?.enter(&workspace::url(&new)?, "alice").await?;
+        workspace::stop(&alice, "runs").await?;
+        let again = workspace::start(&alice, "runs").await?;
+        assert_ne!(workspace::run_id(&again)?, workspace::run_id(&before)?);
+        measured("1", false).await?;
+        let ready = told_at("readyz").await?;
+        let words = "ready, but the definitions in the cluster are older than this operator and lack Workspace.status.serviceName";
+        assert!(ready.iter().any(|text| text.starts_with(words)), "{ready:?}");
+        Ok(())
+    };
+    Box::pin(with_schema(take, work)).await?;
+    measured("0", true).await?;
+    for name in ["runs", "new"] {
+        wait::until("the field to be written again", wait::USUAL, || async {
+            let found = alice.get(name).await.map_err(|error| error.to_string())?;
+            let status = found.status.unwrap_or_default();
+            status.service_name.clone().ok_or_else(|| format!("{status:?}"))
+        })
+        .await?;
+    }
+    scratch.finish().await
+}
