@@ -277,6 +277,28 @@ pub struct NetworkPolicySettings {
     /// Whom a pod may connect to.
     #[serde(default)]
     pub egress: Egress,
+    /// Networks with public addresses that are not the internet, such as those of pods, nodes and Services: `2600:1f00::/24`. Egress
+    /// `PublicInternet` leaves them out, as it does private ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 43)))]
+    pub not_public: Vec<String>,
+    /// Where names are resolved. Unset: the pods of the namespace `kube-system`, port 53.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<Dns>,
+}
+
+/// Where names are resolved. Egress `PublicInternet` and `None` let pods connect there.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Dns {
+    /// Pods or addresses that answer. Unset: the pods of the namespace `kube-system`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::embedded_list::<NetworkPolicyPeer, 16>")]
+    pub to: Vec<NetworkPolicyPeer>,
+    /// Ports of these, by UDP and TCP. Unset: 53.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(range(min = 1, max = 65535)))]
+    pub ports: Vec<i32>,
 }
 
 impl Default for NetworkPolicySettings {
@@ -285,6 +307,8 @@ impl Default for NetworkPolicySettings {
             enabled: true,
             ingress_from: Vec::new(),
             egress: Egress::default(),
+            not_public: Vec::new(),
+            dns: None,
         }
     }
 }

@@ -18,7 +18,7 @@ Exit codes:
 
 Examples:
   # From a template, and print the URL as soon as it answers
-  kubectl create workspace demo --template production-notebook-template --wait
+  kubectl create workspace demo --template jupyterlab --wait
 
   # Only show the manifest
   kubectl create workspace demo --cpu 2 --memory 4Gi --dry-run=client -o yaml";

@@ -53,19 +53,19 @@ pub struct Args {
     pub foreign_proxies: Vec<Asker>,
 
     /// Address for the proxy's questions and for websockets (TLS).
-    #[arg(long, env = "VERIFY_ADDRESS", default_value = "0.0.0.0:8443")]
+    #[arg(long, env = "VERIFY_ADDRESS", default_value = "[::]:8443")]
     pub verify_address: SocketAddr,
 
     /// Address from which the proxy fetches its routes (TLS).
-    #[arg(long, env = "ROUTES_ADDRESS", default_value = "0.0.0.0:8444")]
+    #[arg(long, env = "ROUTES_ADDRESS", default_value = "[::]:8444")]
     pub routes_address: SocketAddr,
 
     /// Address of the pages, of signing in above all (TLS).
-    #[arg(long, env = "PAGES_ADDRESS", default_value = "0.0.0.0:8445")]
+    #[arg(long, env = "PAGES_ADDRESS", default_value = "[::]:8445")]
     pub pages_address: SocketAddr,
 
     /// Address of /livez, /readyz and /metrics (plain HTTP).
-    #[arg(long, env = "ADMIN_ADDRESS", default_value = "0.0.0.0:9090")]
+    #[arg(long, env = "ADMIN_ADDRESS", default_value = "[::]:9090")]
     pub admin_address: SocketAddr,
 
     /// File that says how pages look, JSON: productName, accentColor, accentColorDark, logo, helpUrl, helpText, notice

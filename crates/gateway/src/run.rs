@@ -326,7 +326,7 @@ impl Sockets {
 
 async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, WrongSetting> {
     let wrong = |error| WrongSetting::new(setting, format!("{address} cannot be listened on: {error}"));
-    TcpListener::bind(address).await.map_err(wrong)
+    kit::bind(address).await.map_err(wrong)
 }
 
 /// Opens `gate` once the domain is known, and looks at who else is under it.

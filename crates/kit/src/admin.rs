@@ -55,7 +55,7 @@ pub async fn serve(
     registry: Arc<Registry>,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
-    let listener = TcpListener::bind(address).await?;
+    let listener = crate::bind(address).await?;
     tokio::select! {
         () = accept(listener, router(readiness, registry)) => {}
         () = shutdown.cancelled() => {}

@@ -7,6 +7,7 @@ mod allocator;
 pub mod api_error;
 pub mod assertion;
 pub mod audit;
+mod bind;
 pub mod client;
 pub mod https;
 pub mod lease;
@@ -21,6 +22,8 @@ pub mod shutdown;
 pub mod stall;
 pub mod telemetry;
 pub mod tls;
+
+pub use bind::bind;
 
 /// The `metadata.resourceVersion` of an apply that expects nothing under its name. No stored object has it: etcd's first write is number 2. So
 /// such an apply makes the object or conflicts, and never merges into one that somebody else made since we looked. A `POST` says the same, but

@@ -25,7 +25,7 @@ pub struct Args {
     pub settings_file: PathBuf,
 
     /// Address of /livez, /readyz and /metrics, without TLS.
-    #[arg(long, env = "ADMIN_ADDRESS", default_value = "0.0.0.0:9090")]
+    #[arg(long, env = "ADMIN_ADDRESS", default_value = "[::]:9090")]
     pub admin_address: SocketAddr,
 
     /// Workspaces that are worked on at the same time, and requests to the API server that are under way at a time.

@@ -19,6 +19,7 @@ pub mod judge;
 mod limits;
 pub mod managers;
 pub mod names;
+pub mod networks;
 mod profile;
 pub mod quantity;
 mod references;

@@ -52,11 +52,11 @@ pub struct Args {
     pub enforcement: Enforcement,
 
     /// Where the API server's requests arrive (HTTPS).
-    #[arg(long, env = "LISTEN_ADDRESS", default_value = "0.0.0.0:9443")]
+    #[arg(long, env = "LISTEN_ADDRESS", default_value = "[::]:9443")]
     pub listen_address: SocketAddr,
 
     /// Where /livez, /readyz and /metrics are served (plain HTTP).
-    #[arg(long, env = "ADMIN_ADDRESS", default_value = "0.0.0.0:9090")]
+    #[arg(long, env = "ADMIN_ADDRESS", default_value = "[::]:9090")]
     pub admin_address: SocketAddr,
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::review::Request;
 
 /// The path that [`Changes::paths`] has where nothing changes but who manages fields.
-pub(crate) const MANAGED_FIELDS: &str = "metadata.managedFields";
+const MANAGED_FIELDS: &str = "metadata.managedFields";
 
 /// What a request changes. At creation everything that is there is a change.
 #[derive(Debug, Default, PartialEq)]

@@ -25,7 +25,7 @@ pub(crate) async fn complete(request: &Request, rules: &Rules, lookups: &Lookups
     let malformed = Malformed::of(request);
     if malformed.is_nothing() {
         return match recorded(request, rules, lookups).await {
-            Ok(answer) => answer,
+            Ok(answer) => forbidden(request, &answer, rules, lookups).await.unwrap_or(answer),
             Err(error) => Answer::Refuse(error.into()),
         };
     }
@@ -51,6 +51,30 @@ async fn recorded(request: &Request, rules: &Rules, lookups: &Lookups) -> Result
     };
     let known = known(request, default_template, lookups).await?;
     Ok(mutate(request, &known, rules.accounts()))
+}
+
+/// The refusal of what its author has no right to. The API server's own policies are asked before the validating webhooks; each
+/// knows one rule, while this names every broken one. What cannot be judged now is judged there.
+async fn forbidden(
+    request: &Request,
+    recorded: &Answer,
+    rules: &Rules,
+    lookups: &Lookups,
+) -> Option<Answer> {
+    // A name that the API server is still to make is part of what is asked for.
+    let is_bounded = matches!(request.kind, Kind::Workspace | Kind::Share);
+    if !is_bounded || request.name.is_empty() || request.size > MAX_ASKED {
+        return None;
+    }
+    let object = match recorded {
+        Answer::Patch { patch, .. } => patched(&request.object, patch)?,
+        Answer::Allow { .. } => request.object.clone(),
+        Answer::Refuse(_) => return None,
+    };
+    let found = Box::pin(judge(&request.with(object), rules, lookups));
+    let found = tokio::time::timeout(PATIENCE, found).await.ok()?.ok()?;
+    let refused = !found.forbidden.is_empty();
+    refused.then(|| found.answer(rules.enforcement()))
 }
 
 async fn known(
@@ -85,7 +109,8 @@ async fn rest(request: &Request, mended: DynamicObject, rules: &Rules, lookups: 
 
 /// What the rules say of the object as it would be judged if the schema took it.
 async fn judged(request: &Request, mended: DynamicObject, rules: &Rules, lookups: &Lookups) -> Findings {
-    let mut request = request.refused_about(mended);
+    let mut request = request.with(mended);
+    request.is_refused = true;
     let outcome = async {
         if let Answer::Patch { patch, .. } = recorded(&request, rules, lookups).await?
             && let Some(object) = patched(&request.object, &patch)

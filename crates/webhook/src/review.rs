@@ -112,8 +112,8 @@ impl Request {
         })
     }
 
-    /// The same about `object`, which takes the place of one that is refused already.
-    pub(crate) fn refused_about(&self, object: DynamicObject) -> Self {
+    /// The same about another `object`.
+    pub(crate) fn with(&self, object: DynamicObject) -> Self {
         Self {
             kind: self.kind,
             object,
@@ -121,7 +121,7 @@ impl Request {
             user: self.user.clone(),
             namespace: self.namespace.clone(),
             name: self.name.clone(),
-            is_refused: true,
+            is_refused: self.is_refused,
             size: self.size,
             review: self.review.clone(),
         }

@@ -13,7 +13,6 @@ use kube::{Api, Client, Resource};
 use prometheus_client::registry::Registry;
 use rules::Settings;
 use serde::de::DeserializeOwned;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::Accounts;
@@ -35,7 +34,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let settings = process::file("settings-file", &args.settings_file, Settings::parse)?;
     let shutdown = kit::shutdown::on_signal()?;
     let client = kit::client::new(api::names::WEBHOOK).await?;
-    let listener = TcpListener::bind(args.listen_address)
+    let listener = kit::bind(args.listen_address)
         .await
         .with_context(|| format!("--listen-address {}", args.listen_address))?;
 

@@ -140,7 +140,7 @@ async fn a_template_never_changes_and_a_workspace_never_changes_templates() -> a
     alice
         .create(&PostParams::default(), &serde_json::from_value(stored)?)
         .await?;
-    for template in [json!(null), json!("production-notebook-template")] {
+    for template in [json!(null), json!("jupyterlab")] {
         let moved = workspace::set(&alice, "lab", json!({"templateRef": template})).await;
         assert!(moved.is_err_and(|error| format!("{error:#}").contains("templateRef is immutable")));
     }

@@ -104,7 +104,7 @@ async fn templates_are_used_by_those_to_whom_roles_grant_them_by_name() -> anyho
     alice
         .create(
             &dry(),
-            &of(json!({"templateRef": "production-notebook-template"}))?,
+            &of(json!({"templateRef": "jupyterlab"}))?,
         )
         .await?;
     scratch.finish().await?;

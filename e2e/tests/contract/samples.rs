@@ -194,6 +194,18 @@ async fn finish(scratch: Scratch) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn the_templates_of_the_samples_apply_beside_those_of_the_chart() -> anyhow::Result<()> {
+    for manifest in manifests()? {
+        if manifest.contains("\nkind: WorkspaceTemplate\n") {
+            let arguments = ["apply", "--dry-run=server", "-f", "-"];
+            let outcome = command::administer_with(&arguments, &manifest).await?;
+            anyhow::ensure!(outcome.code == 0, "{outcome:?}: {manifest}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn samples_applied_in_any_order_all_arrive() -> anyhow::Result<()> {
     let samples = manifests()?;
     let mut count: HashMap<String, usize> = HashMap::new();

@@ -9,7 +9,7 @@ use e2e::{
 use kube::{Api, api::PostParams};
 
 /// A template that the chart brings.
-const TEMPLATE: &str = "production-notebook-template";
+const TEMPLATE: &str = "jupyterlab";
 
 #[tokio::test]
 async fn a_workspace_with_only_a_template_and_one_with_only_a_name_run_a_kernel() -> anyhow::Result<()> {

@@ -14,7 +14,10 @@ use k8s_openapi::{
     },
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
-use rules::ValidWorkspace;
+use rules::{
+    ValidWorkspace,
+    networks::{NotPublic, PUBLIC_IPV6},
+};
 
 use super::{Site, deployment::COMPONENT};
 use crate::world::{Identity, PORT_NAME};
@@ -27,6 +30,7 @@ const OPERATOR: &str = "operator";
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 /// Where the cluster's DNS lives.
 const DNS_NAMESPACE: &str = "kube-system";
+const DNS_PORT: i32 = 53;
 
 /// IPv4 that is not the public internet (IANA special-purpose registry), and one public address at which a cloud
 /// answers its machines' questions about themselves.
@@ -47,8 +51,6 @@ const NOT_PUBLIC: [&str; 15] = [
     "224.0.0.0/4",
     "240.0.0.0/4",
 ];
-/// The public part of IPv6. Private (`fc00::/7`), link-local and metadata addresses lie outside.
-const PUBLIC_IPV6: &str = "2000::/3";
 /// IPv6 ranges inside the public part that lead to IPv4 addresses, private ones included.
 const IPV4_IN_IPV6: [&str; 2] = ["2001::/32", "2002::/16"];
 
@@ -78,7 +80,7 @@ pub(super) fn plan(
                 // By name, like the Service: it follows the running pod.
                 ports: Some(vec![port("TCP", IntOrString::String(PORT_NAME.to_owned()))]),
             }]),
-            egress: Some(egress(settings.egress)),
+            egress: Some(egress(settings)),
         }),
     })
 }
@@ -113,10 +115,10 @@ fn callers(site: &Site, settings: &NetworkPolicySettings) -> Vec<NetworkPolicyPe
     }
 }
 
-fn egress(egress: Egress) -> Vec<NetworkPolicyEgressRule> {
-    match egress {
-        Egress::PublicInternet => vec![dns(), public_internet()],
-        Egress::None => vec![dns()],
+fn egress(settings: &NetworkPolicySettings) -> Vec<NetworkPolicyEgressRule> {
+    match settings.egress {
+        Egress::PublicInternet => vec![dns(settings), public_internet(settings)],
+        Egress::None => vec![dns(settings)],
         // One rule without bounds.
         Egress::Any => vec![NetworkPolicyEgressRule::default()],
     }
@@ -138,31 +140,39 @@ fn caller(site: &Site, component: &str) -> NetworkPolicyPeer {
     }
 }
 
-fn dns() -> NetworkPolicyEgressRule {
+/// Never an empty list of either, which would mean everybody or every port.
+fn dns(settings: &NetworkPolicySettings) -> NetworkPolicyEgressRule {
+    let given = settings.dns.clone().unwrap_or_default();
+    let usual = || NetworkPolicyPeer {
+        namespace_selector: Some(namespace(DNS_NAMESPACE)),
+        ..NetworkPolicyPeer::default()
+    };
+    let to = if given.to.is_empty() { vec![usual()] } else { given.to };
+    let ports = if given.ports.is_empty() { vec![DNS_PORT] } else { given.ports };
+    let both = ports
+        .into_iter()
+        .flat_map(|number| ["UDP", "TCP"].map(|protocol| port(protocol, IntOrString::Int(number))));
     NetworkPolicyEgressRule {
-        to: Some(vec![NetworkPolicyPeer {
-            namespace_selector: Some(namespace(DNS_NAMESPACE)),
-            ..NetworkPolicyPeer::default()
-        }]),
-        ports: Some(vec![
-            port("UDP", IntOrString::Int(53)),
-            port("TCP", IntOrString::Int(53)),
-        ]),
+        to: Some(to),
+        ports: Some(both.collect()),
     }
 }
 
-fn public_internet() -> NetworkPolicyEgressRule {
-    let block = |cidr: &str, except: &[&str]| NetworkPolicyPeer {
+fn public_internet(settings: &NetworkPolicySettings) -> NetworkPolicyEgressRule {
+    let named = NotPublic::of(&settings.not_public);
+    let block = |cidr: &str, except: &[&str], named: Vec<String>| NetworkPolicyPeer {
         ip_block: Some(IPBlock {
             cidr: cidr.to_owned(),
-            except: Some(except.iter().map(ToString::to_string).collect()),
+            except: Some(except.iter().map(ToString::to_string).chain(named).collect()),
         }),
         ..NetworkPolicyPeer::default()
     };
+    let ipv4 = named.ipv4.iter().map(ToString::to_string).collect();
+    let ipv6 = named.ipv6.iter().map(ToString::to_string).collect();
     NetworkPolicyEgressRule {
         to: Some(vec![
-            block("0.0.0.0/0", &NOT_PUBLIC),
-            block(PUBLIC_IPV6, &IPV4_IN_IPV6),
+            block("0.0.0.0/0", &NOT_PUBLIC, ipv4),
+            block(PUBLIC_IPV6, &IPV4_IN_IPV6, ipv6),
         ]),
         ports: None,
     }
@@ -355,6 +365,51 @@ mod tests {
     }
 
     #[test]
+    fn networks_of_the_cluster_with_public_addresses_are_left_out_where_the_manager_names_them() {
+        let cluster = ["30.1.2.3", "2600:1f14:aaaa::7"];
+        let named = wall(&NetworkPolicySettings {
+            not_public: vec!["30.0.0.0/8".to_owned(), "2600:1f14::/32".to_owned()],
+            ..NetworkPolicySettings::default()
+        });
+        for address in cluster {
+            assert!(reaches(&spec(), address) && !reaches(&named, address), "{address}");
+        }
+        for address in PUBLIC {
+            assert!(reaches(&named, address), "{address}");
+        }
+    }
+
+    #[test]
+    fn names_are_resolved_where_the_manager_says() {
+        let node_local = json!([{"ipBlock": {"cidr": "169.254.20.10/32"}}]);
+        for egress in [Egress::PublicInternet, Egress::None] {
+            let of = |dns| {
+                let settings = NetworkPolicySettings {
+                    egress,
+                    dns: Some(serde_json::from_value(dns).unwrap()),
+                    ..NetworkPolicySettings::default()
+                };
+                serde_json::to_value(&wall(&settings).egress.unwrap()[0]).unwrap()
+            };
+            let moved = of(json!({"to": node_local}));
+            assert_eq!(moved["to"], node_local);
+            assert_eq!(
+                moved["ports"],
+                json!([{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}])
+            );
+            let port = of(json!({"ports": [5353]}));
+            assert_eq!(
+                port["ports"],
+                json!([{"protocol": "UDP", "port": 5353}, {"protocol": "TCP", "port": 5353}])
+            );
+            assert_eq!(
+                port["to"][0]["namespaceSelector"]["matchLabels"][NAMESPACE_NAME],
+                DNS_NAMESPACE
+            );
+        }
+    }
+
+    #[test]
     fn egress_is_all_or_dns_alone_where_the_manager_says_so() {
         let of = |egress| {
             wall(&NetworkPolicySettings {
@@ -367,7 +422,7 @@ mod tests {
             assert!(reaches(&any, address) && !reaches(&none, address), "{address}");
         }
         let rules = none.egress.unwrap();
-        assert_eq!(rules, [dns()]);
+        assert_eq!(rules, [dns(&NetworkPolicySettings::default())]);
         assert_eq!(none.policy_types.unwrap(), ["Ingress", "Egress"]);
     }
 

@@ -5,6 +5,7 @@ use api::manager::RoutingMode;
 
 use super::size::spec_size;
 use crate::names::is_dns_1123_subdomain;
+use crate::networks;
 use crate::routes;
 use crate::settings::Settings;
 use crate::violation::Violation;
@@ -62,6 +63,13 @@ pub fn manager(manager: &WorkspaceManager, settings: &Settings) -> Vec<Violation
             rule,
         ));
     }
+    let wall = spec.network_policy.iter();
+    for (index, network) in wall.flat_map(|wall| &wall.not_public).enumerate() {
+        if let Some(rule) = networks::fault(network) {
+            let field = format!("spec.networkPolicy.notPublic[{index}]");
+            found.push(Violation::new(field, network, rule));
+        }
+    }
     found.extend(routes::check(manager, settings));
     found
 }
@@ -86,6 +94,22 @@ mod tests {
     fn the_usual_manager_is_right() {
         let routing = json!({"baseDomain": "workspaces.localhost", "port": 8443, "traefik": {}});
         assert_eq!(fields(routing, json!({"gateway": {}})), [""; 0]);
+    }
+
+    #[test]
+    fn a_network_that_is_none_is_named() {
+        let object = json!({"metadata": {"name": "m"}, "spec": {
+            "routing": {"baseDomain": "b.org", "traefik": {}}, "authentication": {"gateway": {}},
+            "networkPolicy": {"notPublic": ["11.0.0.0/8", "11.0.0.1/8"]},
+        }});
+        let object: WorkspaceManager = serde_json::from_value(object).unwrap();
+        let settings = Settings::parse("defaultImage: i").unwrap();
+        let found = manager(&object, &settings);
+        let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            found,
+            [r#"spec.networkPolicy.notPublic[1]: "11.0.0.1/8" has bits behind its prefix: write the first address of the network"#]
+        );
     }
 
     #[test]

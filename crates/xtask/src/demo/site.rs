@@ -21,7 +21,7 @@ pub(super) const USERS: [&str; 2] = ["alice", "bob"];
 /// The workspace to open.
 pub(super) const WORKSPACE: &str = "alice-lab";
 /// Its template.
-pub(super) const TEMPLATE: &str = "production-notebook-template";
+pub(super) const TEMPLATE: &str = "jupyterlab";
 
 /// Hosts that the proxy's certificate names.
 pub(super) fn hosts() -> Vec<String> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::{Value, json};
 
-use crate::render::{EXTERNAL, named, refusal, strings, template};
+use crate::render::{EXTERNAL, LOCAL, named, of_kind, refusal, strings, template};
 
 fn settings(objects: &[Value]) -> Value {
     let map = named(objects, "ConfigMap", "jupyter-k8s-settings");
@@ -41,15 +41,10 @@ fn routes_of_operator(objects: &[Value]) -> BTreeSet<(String, String)> {
 
 #[test]
 fn whether_every_workspace_has_to_name_a_template_reaches_operator_and_webhook() {
-    assert_eq!(
-        settings(&template(&EXTERNAL).unwrap())["requireTemplate"],
-        json!(false)
-    );
-    let strict = [&EXTERNAL[..], &["--set", "settings.requireTemplate=true"]].concat();
-    assert_eq!(
-        settings(&template(&strict).unwrap())["requireTemplate"],
-        json!(true)
-    );
+    for (values, expected) in [(&EXTERNAL[..], true), (&LOCAL[..], false)] {
+        let settings = settings(&template(values).unwrap());
+        assert_eq!(settings["requireTemplate"], json!(expected));
+    }
     let reason = refusal(&EXTERNAL, "settings.requireTemplate=sometimes");
     assert!(reason.contains("requireTemplate"), "{reason}");
 }
@@ -98,6 +93,31 @@ fn the_operator_may_read_the_definitions_whose_statuses_it_writes_and_no_other()
         .map(str::to_owned)
         .collect();
     assert_eq!((readable, strings(&rule["verbs"])), (written, vec!["get"]));
+}
+
+#[test]
+fn the_templates_of_the_chart_have_other_names_than_those_of_the_samples() {
+    let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/samples");
+    let samples = std::fs::read_dir(samples).unwrap().map(|entry| entry.unwrap().path());
+    let samples = samples.filter(|path| path.is_file());
+    let samples: Vec<Value> = samples
+        .flat_map(|path| {
+            let text = std::fs::read_to_string(path).unwrap();
+            let manifests = text.split("\n---\n");
+            manifests
+                .map(|one| serde_saphyr::from_str(one).unwrap())
+                .collect::<Vec<Value>>()
+        })
+        .collect();
+    let names = |objects: &[Value]| -> BTreeSet<String> {
+        let templates = of_kind(objects, "WorkspaceTemplate");
+        let names = templates.iter().map(|it| it["metadata"]["name"].as_str().unwrap());
+        names.map(str::to_owned).collect()
+    };
+    let (ours, theirs) = (names(&template(&EXTERNAL).unwrap()), names(&samples));
+    assert!(ours.contains("jupyterlab"), "{ours:?}");
+    assert!(theirs.contains("production-notebook-template"), "{theirs:?}");
+    assert!(ours.is_disjoint(&theirs), "{ours:?}, {theirs:?}");
 }
 
 #[test]

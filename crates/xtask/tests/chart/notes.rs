@@ -144,11 +144,11 @@ fn each_routing_mode_has_its_addresses_and_the_first_command_fits_the_values() {
         "{told}"
     );
     let first =
-        "kubectl create workspace my-notebook -n team-demo --template production-notebook-template --wait";
+        "kubectl create workspace my-notebook -n team-demo --template jupyterlab --wait";
     assert!(told.contains(first), "{told}");
     let none = [
         &EXTERNAL[..],
-        &["--set-json", r#"templates={"production-notebook-template":null}"#],
+        &["--set-json", r#"templates={"jupyterlab":null}"#],
     ]
     .concat();
     assert!(notes(&none).contains("-n <namespace> --wait\n"));
@@ -156,14 +156,14 @@ fn each_routing_mode_has_its_addresses_and_the_first_command_fits_the_values() {
 
 #[test]
 fn public_templates_that_do_not_count_in_folders_of_one_host_are_warned_about() {
-    let public = "templates.production-notebook-template.defaultAccessType=Public";
-    let warning = "WARNING: the templates production-notebook-template have defaultAccessType: Public";
+    let public = "templates.jupyterlab.defaultAccessType=Public";
+    let warning = "WARNING: the templates jupyterlab have defaultAccessType: Public";
     for (settings, warned) in [
         ("routing.mode=Path", true),
         ("routing.mode=Path,routing.pathModeSharing=AcceptRisk", false),
         ("routing.mode=Subdomain", false),
         (
-            "routing.mode=Path,templates.production-notebook-template.managerRef=other",
+            "routing.mode=Path,templates.jupyterlab.managerRef=other",
             false,
         ),
     ] {
@@ -176,11 +176,11 @@ fn public_templates_that_do_not_count_in_folders_of_one_host_are_warned_about() 
 fn templates_of_a_manager_that_the_release_does_not_make_are_named() {
     let other = [
         &EXTERNAL[..],
-        &["--set", "templates.production-notebook-template.managerRef=other"],
+        &["--set", "templates.jupyterlab.managerRef=other"],
     ]
     .concat();
     let told = notes(&other);
-    let warning = "WARNING: these templates name a WorkspaceManager that this release does not make: production-notebook-template (other).";
+    let warning = "WARNING: these templates name a WorkspaceManager that this release does not make: jupyterlab (other).";
     assert!(told.contains(warning), "{told}");
     let own = [&other[..], &["--set", "manager.name=other"]].concat();
     for values in [&own[..], &EXTERNAL[..]] {

@@ -48,7 +48,7 @@ fn people_get_workspaces_of_their_namespace_and_a_view_of_the_catalogue() {
         ("workspaceexecutionprofiles", "get list", ""),
         ("events", "get list watch", ""),
         ("pods,persistentvolumeclaims", "get list watch", ""),
-        ("workspacetemplates", "use", "production-notebook-template"),
+        ("workspacetemplates", "use", "jupyterlab"),
         ("workspacemanagers", "use", "default"),
     ];
     for (resources, verbs, names) in expected {

@@ -20,7 +20,7 @@ pub(super) const NAME: &str = "bench-webhook";
 /// A group whose members may use template and profile.
 pub(super) const GROUP: &str = "oidc:data-science";
 /// Template of the samples, for everyday work.
-pub(super) const PRODUCTION: &str = "production-v1";
+pub(super) const PRODUCTION: &str = "production-notebook-template";
 /// Template of the samples that says all that one can say.
 pub(super) const FULL: &str = "full-v1";
 /// Execution profile of the samples.

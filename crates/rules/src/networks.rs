@@ -1,0 +1,76 @@
+//! Networks that an administrator names -> those that are cut out of the public internet, by family (pure).
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+/// The public part of IPv6. Private (`fc00::/7`), link-local and metadata addresses lie outside.
+pub const PUBLIC_IPV6: &str = "2000::/3";
+
+/// Networks inside of the public ranges, each within its family's.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct NotPublic {
+    /// Inside `0.0.0.0/0`.
+    pub ipv4: Vec<Ipv4Net>,
+    /// Inside [`PUBLIC_IPV6`].
+    pub ipv6: Vec<Ipv6Net>,
+}
+
+impl NotPublic {
+    /// Those of `networks` that can be cut out. What is no network, or all of a family, is refused by [`fault`].
+    pub fn of(networks: &[String]) -> Self {
+        let mut found = Self::default();
+        for network in networks.iter().filter(|network| fault(network).is_none()) {
+            match network.parse() {
+                Ok(IpNet::V4(network)) => found.ipv4.push(network),
+                // Elsewhere nothing is public.
+                Ok(IpNet::V6(network)) if public_ipv6().contains(&network) => found.ipv6.push(network),
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+/// Why this cannot be cut out of the public internet.
+pub fn fault(network: &str) -> Option<&'static str> {
+    match network.parse::<IpNet>() {
+        Err(_) => Some("is no network: write it as 10.1.0.0/16 or 2001:db8::/48"),
+        Ok(network) if network.network() != network.addr() => {
+            Some("has bits behind its prefix: write the first address of the network")
+        }
+        Ok(IpNet::V4(network)) if network.prefix_len() == 0 => Some(ALL),
+        Ok(IpNet::V6(network)) if network.contains(&public_ipv6()) => Some(ALL),
+        Ok(_) => None,
+    }
+}
+
+const ALL: &str = "leaves nothing that is public: set egress to None";
+
+fn public_ipv6() -> Ipv6Net {
+    Ipv6Net::new_assert(std::net::Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_are_cut_out_of_their_family_and_what_is_not_public_needs_no_cut() {
+        let named = ["11.0.0.0/8", "10.0.0.0/8", "2600:1f00::/24", "fd00::/8", "nonsense", "::/0"];
+        let found = NotPublic::of(&named.map(str::to_owned));
+        let shown = |all: &[String]| all.join(" ");
+        let ipv4: Vec<_> = found.ipv4.iter().map(ToString::to_string).collect();
+        let ipv6: Vec<_> = found.ipv6.iter().map(ToString::to_string).collect();
+        assert_eq!((shown(&ipv4), shown(&ipv6)), ("11.0.0.0/8 10.0.0.0/8".to_owned(), "2600:1f00::/24".to_owned()));
+        assert_eq!(public_ipv6().to_string(), PUBLIC_IPV6);
+    }
+
+    #[test]
+    fn what_cannot_be_cut_out_is_a_fault() {
+        for good in ["11.0.0.0/8", "1.2.3.4/32", "2600::/12", "fd00::/8", "2001:db8::1/128"] {
+            assert_eq!(fault(good), None, "{good}");
+        }
+        for bad in ["", "11.0.0.0", "11.0.0.1/8", "0.0.0.0/0", "::/0", "2000::/3", "2000::1/64", "1.2.3.4/33", "a/8"] {
+            assert!(fault(bad).is_some(), "{bad}");
+        }
+    }
+}
