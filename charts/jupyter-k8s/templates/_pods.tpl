@@ -153,3 +153,39 @@ podSelector:
     - {port: {{ int . }}, protocol: TCP}
     {{- end }}
 {{- end }}
+
+{{/* One NetworkPolicy peer for each of these networks or addresses. */}}
+{{- define "jk8s.networks" -}}
+{{- range . }}
+- ipBlock: {cidr: {{ contains "/" . | ternary . (printf "%s/%s" . (contains ":" . | ternary "128" "32")) | quote }}}
+{{- end }}
+{{- end }}
+
+{{/* Begin of the policy of a part that talks to the API server: what it may connect to is known where the API server's addresses are. */}}
+{{- define "jk8s.policyTypes" -}}
+{{- if .Values.networkPolicy.apiServer.networks }}
+policyTypes: [Ingress, Egress]
+{{- else }}
+policyTypes: [Ingress]
+{{- end }}
+{{- end }}
+
+{{/* Egress rules of such a part, without those of its own. */}}
+{{- define "jk8s.apiServerEgress" -}}
+{{- include "jk8s.dnsEgress" . }}
+- to:
+    {{- include "jk8s.networks" .Values.networkPolicy.apiServer.networks | nindent 4 }}
+  ports:
+    {{- range .Values.networkPolicy.apiServer.ports }}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
+{{- end }}
+
+{{/* Egress rule to workspaces, wherever they are. */}}
+{{- define "jk8s.workspacesEgress" -}}
+- to:
+    - namespaceSelector: {}
+      podSelector:
+        matchExpressions:
+          - {key: workspaces.jupyter.org/workspace, operator: Exists}
+{{- end }}

@@ -55,21 +55,47 @@ mod tests {
 
     #[test]
     fn networks_are_cut_out_of_their_family_and_what_is_not_public_needs_no_cut() {
-        let named = ["11.0.0.0/8", "10.0.0.0/8", "2600:1f00::/24", "fd00::/8", "nonsense", "::/0"];
+        let named = [
+            "11.0.0.0/8",
+            "10.0.0.0/8",
+            "2600:1f00::/24",
+            "fd00::/8",
+            "nonsense",
+            "::/0",
+        ];
         let found = NotPublic::of(&named.map(str::to_owned));
         let shown = |all: &[String]| all.join(" ");
         let ipv4: Vec<_> = found.ipv4.iter().map(ToString::to_string).collect();
         let ipv6: Vec<_> = found.ipv6.iter().map(ToString::to_string).collect();
-        assert_eq!((shown(&ipv4), shown(&ipv6)), ("11.0.0.0/8 10.0.0.0/8".to_owned(), "2600:1f00::/24".to_owned()));
+        assert_eq!(
+            (shown(&ipv4), shown(&ipv6)),
+            ("11.0.0.0/8 10.0.0.0/8".to_owned(), "2600:1f00::/24".to_owned())
+        );
         assert_eq!(public_ipv6().to_string(), PUBLIC_IPV6);
     }
 
     #[test]
     fn what_cannot_be_cut_out_is_a_fault() {
-        for good in ["11.0.0.0/8", "1.2.3.4/32", "2600::/12", "fd00::/8", "2001:db8::1/128"] {
+        for good in [
+            "11.0.0.0/8",
+            "1.2.3.4/32",
+            "2600::/12",
+            "fd00::/8",
+            "2001:db8::1/128",
+        ] {
             assert_eq!(fault(good), None, "{good}");
         }
-        for bad in ["", "11.0.0.0", "11.0.0.1/8", "0.0.0.0/0", "::/0", "2000::/3", "2000::1/64", "1.2.3.4/33", "a/8"] {
+        for bad in [
+            "",
+            "11.0.0.0",
+            "11.0.0.1/8",
+            "0.0.0.0/0",
+            "::/0",
+            "2000::/3",
+            "2000::1/64",
+            "1.2.3.4/33",
+            "a/8",
+        ] {
             assert!(fault(bad).is_some(), "{bad}");
         }
     }

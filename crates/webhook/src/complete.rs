@@ -25,7 +25,9 @@ pub(crate) async fn complete(request: &Request, rules: &Rules, lookups: &Lookups
     let malformed = Malformed::of(request);
     if malformed.is_nothing() {
         return match recorded(request, rules, lookups).await {
-            Ok(answer) => forbidden(request, &answer, rules, lookups).await.unwrap_or(answer),
+            Ok(answer) => forbidden(request, &answer, rules, lookups)
+                .await
+                .unwrap_or(answer),
             Err(error) => Answer::Refuse(error.into()),
         };
     }
@@ -55,12 +57,7 @@ async fn recorded(request: &Request, rules: &Rules, lookups: &Lookups) -> Result
 
 /// The refusal of what its author has no right to. The API server's own policies are asked before the validating webhooks; each
 /// knows one rule, while this names every broken one. What cannot be judged now is judged there.
-async fn forbidden(
-    request: &Request,
-    recorded: &Answer,
-    rules: &Rules,
-    lookups: &Lookups,
-) -> Option<Answer> {
+async fn forbidden(request: &Request, recorded: &Answer, rules: &Rules, lookups: &Lookups) -> Option<Answer> {
     // A name that the API server is still to make is part of what is asked for.
     let is_bounded = matches!(request.kind, Kind::Workspace | Kind::Share);
     if !is_bounded || request.name.is_empty() || request.size > MAX_ASKED {
@@ -71,7 +68,8 @@ async fn forbidden(
         Answer::Allow { .. } => request.object.clone(),
         Answer::Refuse(_) => return None,
     };
-    let found = Box::pin(judge(&request.with(object), rules, lookups));
+    let request = request.with(object);
+    let found = Box::pin(judge(&request, rules, lookups));
     let found = tokio::time::timeout(PATIENCE, found).await.ok()?.ok()?;
     let refused = !found.forbidden.is_empty();
     refused.then(|| found.answer(rules.enforcement()))

@@ -3,17 +3,24 @@
 use api::{
     Workspace, WorkspaceManager,
     condition::{DEGRADED, reason},
+    names::{ASSIGNED_BY, CREATED_BY, WORKSPACE_UID},
     workspace::{DesiredStatus, Phase},
 };
 use e2e::{
+    Environment,
+    afterwards::and_in_any_case,
     cluster::{self, Scratch},
     command, component, wait, workspace,
 };
-use kube::{
-    Api,
-    api::{DeleteParams, PostParams},
+use k8s_openapi::api::{
+    admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},
+    core::v1::{PersistentVolumeClaim, Secret},
 };
-use serde_json::json;
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
 
 fn stopped(name: &str) -> Workspace {
     let mut new = workspace::of_image(name, "uv");
@@ -56,6 +63,106 @@ async fn nothing_passes_unjudged_but_a_namespace_full_of_workspaces_is_deleted()
         managers.delete(&name, &DeleteParams::default()).await?;
     }
     Ok(())
+}
+
+/// Without both configurations nobody asks the webhook: only the API server's own policies are left.
+#[tokio::test]
+async fn with_both_webhook_configurations_deleted_a_forged_owner_gets_neither_disk_nor_secret()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("undefended", &["alice", "bob"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    alice.create(&PostParams::default(), &stopped("hers")).await?;
+    let kept: PersistentVolumeClaim = serde_json::from_value(json!({
+        "metadata": {"name": "workspace-lab", "annotations": {WORKSPACE_UID: "earlier", CREATED_BY: "alice"}},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
+    }))?;
+    let claims = scratch.api::<PersistentVolumeClaim>();
+    claims.create(&PostParams::default(), &kept).await?;
+    let secret: Secret =
+        serde_json::from_value(json!({"metadata": {"name": "s"}, "stringData": {"k": "v"}}))?;
+    scratch
+        .api::<Secret>()
+        .create(&PostParams::default(), &secret)
+        .await?;
+
+    let name = format!("{}-webhook", Environment::get()?.release);
+    let mutating = Api::<MutatingWebhookConfiguration>::all(cluster::admin().await?);
+    let validating = Api::<ValidatingWebhookConfiguration>::all(cluster::admin().await?);
+    let (mut first, mut second) = (mutating.get(&name).await?, validating.get(&name).await?);
+    for metadata in [&mut first.metadata, &mut second.metadata] {
+        (metadata.resource_version, metadata.uid, metadata.managed_fields) = (None, None, None);
+    }
+    let undefended = async {
+        mutating.delete(&name, &DeleteParams::default()).await?;
+        validating.delete(&name, &DeleteParams::default()).await?;
+        forge(&scratch).await
+    };
+    let defended = async {
+        mutating.create(&PostParams::default(), &first).await?;
+        validating.create(&PostParams::default(), &second).await?;
+        Ok(())
+    };
+    and_in_any_case(Box::pin(undefended), defended).await?;
+    wait::until("the webhook to judge", wait::USUAL, || async {
+        let dry = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        let judged = alice.create(&dry, &stopped("after")).await;
+        let judged = judged.map_err(|error| error.to_string())?;
+        let owner = judged.annotations().get(CREATED_BY).cloned();
+        (owner.as_deref() == Some("alice"))
+            .then_some(())
+            .ok_or(format!("{owner:?}"))
+    })
+    .await?;
+    let claim = claims.get("workspace-lab").await?;
+    assert_eq!(claim.annotations()[WORKSPACE_UID], "earlier", "it is still kept");
+    scratch.finish().await
+}
+
+/// Bob tries to be alice, to read a Secret, and to change what runs for her.
+async fn forge(scratch: &Scratch) -> anyhow::Result<()> {
+    let bob: Api<Workspace> = Api::namespaced(cluster::user("bob").await?, &scratch.namespace);
+    let refused = |result: kube::Result<Workspace>, told: &str| {
+        let is_told = |error: &kube::Error| matches!(error, kube::Error::Api(it) if it.code == 403 && it.message.contains(told));
+        assert!(result.as_ref().is_err_and(is_told), "{told}: {result:?}");
+    };
+    let made = async |annotations: Value, spec: Value| {
+        let mut new = json!(workspace::echo("lab")?);
+        new["metadata"]["annotations"] = annotations;
+        for (field, value) in spec.as_object().into_iter().flatten() {
+            new["spec"][field] = value.clone();
+        }
+        let new: Workspace = serde_json::from_value(new)?;
+        Ok::<_, anyhow::Error>(bob.create(&PostParams::default(), &new).await)
+    };
+    let disk = json!({"storage": {"size": "1Mi", "retain": "Retain"}});
+    let secret = json!({"env": [{"name": "S", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]});
+    refused(
+        made(json!({CREATED_BY: "alice"}), disk.clone()).await?,
+        "is another owner",
+    );
+    refused(
+        made(json!({CREATED_BY: "alice", ASSIGNED_BY: "bob"}), disk.clone()).await?,
+        "is another owner",
+    );
+    refused(made(json!({}), secret).await?, r#"the Secret "s""#);
+    let image = Patch::Merge(json!({"spec": {"image": "evil:1"}}));
+    refused(
+        bob.patch("hers", &PatchParams::default(), &image).await,
+        "only the owner of a workspace",
+    );
+    // In his own name he takes the name, and not the disk.
+    made(json!({}), disk).await??;
+    wait::until("the disk to be withheld", wait::USUAL, || async {
+        let lab = bob.get("lab").await.map_err(|error| error.to_string())?;
+        match workspace::condition(&lab, DEGRADED) {
+            Some((_, why, _)) if why == reason::RETAINED_VOLUME_OF_ANOTHER_OWNER => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await
 }
 
 /// What no manager may make, each with a manifest that the API server would take.

@@ -18,6 +18,7 @@ mod manifests;
 mod operator_bounds;
 mod orphans;
 mod ownership;
+mod policies;
 mod protection;
 mod public;
 mod refusals;

@@ -132,3 +132,81 @@ async fn the_operators_account_writes_its_own_kind_of_objects_and_no_others() ->
     workspace::running(&scratch, "ws").await?;
     scratch.finish().await
 }
+
+#[tokio::test]
+async fn the_operators_account_makes_no_pods_with_rights_on_their_host() -> anyhow::Result<()> {
+    let image = &Environment::get()?.images.echo;
+    let scratch = Scratch::new("pods-of-operator", &[]).await?;
+    let here = Api::<Deployment>::namespaced(operator().await?, &scratch.namespace);
+    let shaped = |pod: &Value, container: &Value| -> anyhow::Result<Deployment> {
+        let mut shaped = json!(deployment("workspace-x", image)?);
+        let template = &mut shaped["spec"]["template"]["spec"];
+        for (key, value) in container.as_object().into_iter().flatten() {
+            template["containers"][0][key] = value.clone();
+        }
+        for (key, value) in pod.as_object().into_iter().flatten() {
+            template[key] = value.clone();
+        }
+        Ok(serde_json::from_value(shaped)?)
+    };
+    let volume = |source: Value| {
+        let mut volume = source;
+        volume["name"] = json!("v");
+        json!({"volumes": [volume]})
+    };
+    let none = json!({});
+    let (host, privileged, volumes) = (
+        "ports of their host",
+        "no privileged containers",
+        "no other volumes",
+    );
+    let privilege = json!({"securityContext": {"privileged": true}});
+    let init =
+        json!({"initContainers": [{"name": "i", "image": image, "securityContext": {"privileged": true}}]});
+    for (pod, container, told) in [
+        (json!({"hostNetwork": true}), none.clone(), host),
+        (json!({"hostPID": true}), none.clone(), host),
+        (json!({"hostIPC": true}), none.clone(), host),
+        (
+            none.clone(),
+            json!({"ports": [{"containerPort": 1, "hostPort": 1}]}),
+            host,
+        ),
+        (none.clone(), privilege, privileged),
+        (
+            none.clone(),
+            json!({"securityContext": {"capabilities": {"add": ["SYS_ADMIN"]}}}),
+            privileged,
+        ),
+        (init, none.clone(), privileged),
+        (volume(json!({"hostPath": {"path": "/"}})), none.clone(), volumes),
+        (
+            volume(json!({"nfs": {"server": "s", "path": "/"}})),
+            none.clone(),
+            volumes,
+        ),
+        (
+            volume(json!({"configMap": {"name": "other"}})),
+            none.clone(),
+            volumes,
+        ),
+        (
+            volume(json!({"projected": {"sources": [{"secret": {"name": "other"}}]}})),
+            none.clone(),
+            volumes,
+        ),
+    ] {
+        refused(here.create(&dry(), &shaped(&pod, &container)?).await, told);
+    }
+    here.create(&dry(), &shaped(&volume(json!({"emptyDir": {}})), &none)?)
+        .await?;
+    // One of another shape, made by somebody else, can be stopped all the same.
+    let odd = shaped(&volume(json!({"hostPath": {"path": "/"}})), &none)?;
+    scratch
+        .api::<Deployment>()
+        .create(&PostParams::default(), &odd)
+        .await?;
+    let scale = Patch::Merge(json!({"spec": {"replicas": 0}}));
+    here.patch("workspace-x", &PatchParams::default(), &scale).await?;
+    scratch.finish().await
+}

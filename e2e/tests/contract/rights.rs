@@ -102,10 +102,7 @@ async fn templates_are_used_by_those_to_whom_roles_grant_them_by_name() -> anyho
     refusal(alice.create(&dry(), &of(json!({"templateRef": closed}))?).await)?;
     // What the chart brings, its role grants.
     alice
-        .create(
-            &dry(),
-            &of(json!({"templateRef": "jupyterlab"}))?,
-        )
+        .create(&dry(), &of(json!({"templateRef": "jupyterlab"}))?)
         .await?;
     scratch.finish().await?;
     forget(&[&open, &closed]).await

@@ -147,8 +147,16 @@ fn dns(settings: &NetworkPolicySettings) -> NetworkPolicyEgressRule {
         namespace_selector: Some(namespace(DNS_NAMESPACE)),
         ..NetworkPolicyPeer::default()
     };
-    let to = if given.to.is_empty() { vec![usual()] } else { given.to };
-    let ports = if given.ports.is_empty() { vec![DNS_PORT] } else { given.ports };
+    let to = if given.to.is_empty() {
+        vec![usual()]
+    } else {
+        given.to
+    };
+    let ports = if given.ports.is_empty() {
+        vec![DNS_PORT]
+    } else {
+        given.ports
+    };
     let both = ports
         .into_iter()
         .flat_map(|number| ["UDP", "TCP"].map(|protocol| port(protocol, IntOrString::Int(number))));
@@ -372,7 +380,10 @@ mod tests {
             ..NetworkPolicySettings::default()
         });
         for address in cluster {
-            assert!(reaches(&spec(), address) && !reaches(&named, address), "{address}");
+            assert!(
+                reaches(&spec(), address) && !reaches(&named, address),
+                "{address}"
+            );
         }
         for address in PUBLIC {
             assert!(reaches(&named, address), "{address}");

@@ -108,7 +108,9 @@ mod tests {
         let found: Vec<_> = found.iter().map(ToString::to_string).collect();
         assert_eq!(
             found,
-            [r#"spec.networkPolicy.notPublic[1]: "11.0.0.1/8" has bits behind its prefix: write the first address of the network"#]
+            [
+                r#"spec.networkPolicy.notPublic[1]: "11.0.0.1/8" has bits behind its prefix: write the first address of the network"#
+            ]
         );
     }
 

@@ -15,6 +15,7 @@ mod managers;
 mod monitoring;
 mod notes;
 mod pods;
+mod policies;
 mod render;
 mod rights;
 mod routes;

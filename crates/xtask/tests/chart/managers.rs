@@ -98,7 +98,9 @@ fn the_operator_may_read_the_definitions_whose_statuses_it_writes_and_no_other()
 #[test]
 fn the_templates_of_the_chart_have_other_names_than_those_of_the_samples() {
     let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/samples");
-    let samples = std::fs::read_dir(samples).unwrap().map(|entry| entry.unwrap().path());
+    let samples = std::fs::read_dir(samples)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     let samples = samples.filter(|path| path.is_file());
     let samples: Vec<Value> = samples
         .flat_map(|path| {
@@ -111,7 +113,9 @@ fn the_templates_of_the_chart_have_other_names_than_those_of_the_samples() {
         .collect();
     let names = |objects: &[Value]| -> BTreeSet<String> {
         let templates = of_kind(objects, "WorkspaceTemplate");
-        let names = templates.iter().map(|it| it["metadata"]["name"].as_str().unwrap());
+        let names = templates
+            .iter()
+            .map(|it| it["metadata"]["name"].as_str().unwrap());
         names.map(str::to_owned).collect()
     };
     let (ours, theirs) = (names(&template(&EXTERNAL).unwrap()), names(&samples));
@@ -170,8 +174,19 @@ fn the_manager_has_the_network_policy_that_is_set() {
         let objects = template(values).unwrap();
         named(&objects, "WorkspaceManager", "default")["spec"]["networkPolicy"].clone()
     };
-    let usual = json!({"enabled": true, "ingressFrom": [], "egress": "PublicInternet"});
+    let usual =
+        json!({"enabled": true, "ingressFrom": [], "egress": "PublicInternet", "notPublic": [], "dns": {}});
     assert_eq!(policy(&EXTERNAL), usual);
-    let set = [&EXTERNAL[..], &["--set", "manager.networkPolicy.egress=None"]].concat();
-    assert_eq!(policy(&set)["egress"], "None");
+    let set = |set| [&EXTERNAL[..], &["--set", set]].concat();
+    assert_eq!(policy(&set("manager.networkPolicy.egress=None"))["egress"], "None");
+    let public = "manager.networkPolicy.notPublic={30.0.0.0/8,2600:1f14::/32}";
+    assert_eq!(
+        policy(&set(public))["notPublic"],
+        json!(["30.0.0.0/8", "2600:1f14::/32"])
+    );
+    let reason = refusal(&EXTERNAL, "manager.networkPolicy.notPublic={pods}");
+    assert!(
+        reason.contains(r#"manager.networkPolicy.notPublic[0]: "pods" is no network"#),
+        "{reason}"
+    );
 }

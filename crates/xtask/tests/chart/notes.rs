@@ -143,14 +143,9 @@ fn each_routing_mode_has_its_addresses_and_the_first_command_fits_the_values() {
         told.contains("a certificate for workspaces.localhost and auth.workspaces.localhost"),
         "{told}"
     );
-    let first =
-        "kubectl create workspace my-notebook -n team-demo --template jupyterlab --wait";
+    let first = "kubectl create workspace my-notebook -n team-demo --template jupyterlab --wait";
     assert!(told.contains(first), "{told}");
-    let none = [
-        &EXTERNAL[..],
-        &["--set-json", r#"templates={"jupyterlab":null}"#],
-    ]
-    .concat();
+    let none = [&EXTERNAL[..], &["--set-json", r#"templates={"jupyterlab":null}"#]].concat();
     assert!(notes(&none).contains("-n <namespace> --wait\n"));
 }
 
@@ -162,10 +157,7 @@ fn public_templates_that_do_not_count_in_folders_of_one_host_are_warned_about() 
         ("routing.mode=Path", true),
         ("routing.mode=Path,routing.pathModeSharing=AcceptRisk", false),
         ("routing.mode=Subdomain", false),
-        (
-            "routing.mode=Path,templates.jupyterlab.managerRef=other",
-            false,
-        ),
+        ("routing.mode=Path,templates.jupyterlab.managerRef=other", false),
     ] {
         let told = notes(&[&EXTERNAL[..], &["--set", public, "--set", settings]].concat());
         assert_eq!(told.contains(warning), warned, "{settings}: {told}");
@@ -174,11 +166,7 @@ fn public_templates_that_do_not_count_in_folders_of_one_host_are_warned_about() 
 
 #[test]
 fn templates_of_a_manager_that_the_release_does_not_make_are_named() {
-    let other = [
-        &EXTERNAL[..],
-        &["--set", "templates.jupyterlab.managerRef=other"],
-    ]
-    .concat();
+    let other = [&EXTERNAL[..], &["--set", "templates.jupyterlab.managerRef=other"]].concat();
     let told = notes(&other);
     let warning = "WARNING: these templates name a WorkspaceManager that this release does not make: jupyterlab (other).";
     assert!(told.contains(warning), "{told}");

@@ -82,7 +82,8 @@ where
         let refusal = asked::<K>(client, &object, None).await?;
         object["apiVersion"] = json!(K::api_version(&()));
         object["kind"] = json!(K::kind(&()));
-        object["metadata"]["annotations"] = json!({CREATED_BY: SOMEBODY});
+        // Whoever names somebody else is noted, and that would be judged otherwise.
+        object["metadata"]["annotations"] = json!({CREATED_BY: CONTROLLER});
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let made = api
             .create(&PostParams::default(), &serde_json::from_value(object)?)

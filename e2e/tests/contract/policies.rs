@@ -1,0 +1,250 @@
+//! What the API server refuses by itself, whatever the webhook would say.
+//!
+//! `COLLECTOR` is one of `webhook.controllerUsers`: the webhook is not asked about what it writes.
+
+use api::{
+    Workspace, WorkspaceManager, WorkspaceShare,
+    names::{ASSIGNED_BY, CREATED_BY, SHARED_FOR, STARTED_BY, STOPPED_BECAUSE},
+    workspace::DesiredStatus,
+};
+use e2e::{
+    Environment,
+    cluster::{self, Scratch},
+    workspace,
+};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+const COLLECTOR: &str = "system:serviceaccount:kube-system:generic-garbage-collector";
+
+fn dry() -> PostParams {
+    PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    }
+}
+
+fn dry_patch() -> PatchParams {
+    PatchParams {
+        dry_run: true,
+        ..PatchParams::default()
+    }
+}
+
+fn refused<T: std::fmt::Debug>(result: kube::Result<T>, told: &str) {
+    let is_told = |error: &kube::Error| {
+        matches!(error, kube::Error::Api(it)
+            if it.code == 403 && it.message.contains("ValidatingAdmissionPolicy") && it.message.contains(told))
+    };
+    assert!(
+        result.as_ref().is_err_and(is_told),
+        "expected a refusal ({told}), got {result:?}"
+    );
+}
+
+/// Acts as the account of one of the product's own parts.
+async fn account(component: &str) -> anyhow::Result<Client> {
+    let environment = Environment::get()?;
+    let namespace = &environment.system_namespace;
+    let user = format!(
+        "system:serviceaccount:{namespace}:{}-{component}",
+        environment.release
+    );
+    cluster::acting_as(&user, &["system:serviceaccounts"]).await
+}
+
+fn stopped(name: &str, annotations: Value, spec: Value) -> anyhow::Result<Workspace> {
+    let mut new = json!(workspace::of_image(name, "uv"));
+    new["metadata"]["annotations"] = annotations;
+    new["spec"]["desiredStatus"] = json!(DesiredStatus::Stopped);
+    for (field, value) in spec.as_object().into_iter().flatten() {
+        new["spec"][field] = value.clone();
+    }
+    Ok(serde_json::from_value(new)?)
+}
+
+/// Stored for alice, and stopped.
+async fn lab(scratch: &Scratch) -> anyhow::Result<()> {
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let lab = stopped("lab", json!({}), json!({}))?;
+    alice.create(&PostParams::default(), &lab).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_gateways_account_starts_workspaces_and_changes_nothing_else() -> anyhow::Result<()> {
+    let scratch = Scratch::new("gateway-writes", &["alice"]).await?;
+    lab(&scratch).await?;
+    let gateway: Api<Workspace> = Api::namespaced(account("gateway").await?, &scratch.namespace);
+    let patch = async |change: Value| gateway.patch("lab", &dry_patch(), &Patch::Merge(change)).await;
+    let annotated = |key: &str| json!({"metadata": {"annotations": {key: "x"}}});
+    patch(json!({"spec": {"desiredStatus": "Running"}, "metadata": {"annotations": {STARTED_BY: "alice"}}}))
+        .await?;
+    for (change, told) in [
+        (json!({"spec": {"image": "evil:1"}}), "desiredStatus alone"),
+        (
+            json!({"spec": {"desiredStatus": "Running", "env": [{"name": "A", "value": "b"}]}}),
+            "desiredStatus alone",
+        ),
+        (annotated(CREATED_BY), "started-by alone"),
+        (annotated(STOPPED_BECAUSE), "started-by alone"),
+        (json!({"metadata": {"labels": {"a": "b"}}}), "started-by alone"),
+        (json!({"metadata": {"finalizers": []}}), "started-by alone"),
+    ] {
+        refused(patch(change).await, told);
+    }
+    let running = json!({"spec": {"desiredStatus": "Running"}});
+    let merge = PatchParams::default();
+    gateway.patch("lab", &merge, &Patch::Merge(running)).await?;
+    refused(
+        patch(json!({"spec": {"desiredStatus": "Stopped"}})).await,
+        "does not stop",
+    );
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn the_operators_account_changes_of_what_people_write_only_what_is_its_own() -> anyhow::Result<()> {
+    let scratch = Scratch::new("operator-writes", &["alice"]).await?;
+    lab(&scratch).await?;
+    let operator = account("operator").await?;
+    let workspaces: Api<Workspace> = Api::namespaced(operator.clone(), &scratch.namespace);
+    let patch = async |change: Value| {
+        let changed = workspaces.patch("lab", &dry_patch(), &Patch::Merge(change));
+        changed.await
+    };
+    patch(
+        json!({"spec": {"desiredStatus": "Running"}, "metadata": {"annotations": {STOPPED_BECAUSE: "Idle"}}}),
+    )
+    .await?;
+    patch(json!({"metadata": {"finalizers": []}})).await?;
+    refused(
+        patch(json!({"spec": {"image": "evil:1"}})).await,
+        "desiredStatus of workspaces alone",
+    );
+    refused(
+        patch(json!({"metadata": {"annotations": {CREATED_BY: "x"}}})).await,
+        "stopped-because of workspaces alone",
+    );
+    let dry_delete = DeleteParams {
+        dry_run: true,
+        ..DeleteParams::default()
+    };
+    // Its role has no such verb, and the policy none for what a role might be given.
+    assert!(workspaces.delete("lab", &dry_delete).await.is_err());
+    let managers = Api::<WorkspaceManager>::all(operator);
+    let evil = json!({"spec": {"authorization": {"adminGroups": ["evil"]}}});
+    refused(
+        managers.patch("default", &dry_patch(), &Patch::Merge(evil)).await,
+        "the operator's account",
+    );
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn a_status_is_the_operators_whoever_else_was_given_the_right() -> anyhow::Result<()> {
+    let scratch = Scratch::new("status", &["alice"]).await?;
+    lab(&scratch).await?;
+    let rules = json!([{
+        "apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces/status"], "verbs": ["get", "patch"],
+    }]);
+    scratch.grant("status", "alice", &rules).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let elsewhere = Patch::Merge(json!({"status": {"url": "https://elsewhere.example.org/"}}));
+    refused(
+        alice
+            .patch_status("lab", &PatchParams::default(), &elsewhere)
+            .await,
+        "only the operator writes it",
+    );
+    // Whoever may do everything may mend it.
+    let admin = scratch.api::<Workspace>();
+    admin.patch_status("lab", &dry_patch(), &elsewhere).await?;
+    scratch.finish().await
+}
+
+#[tokio::test]
+async fn past_the_webhook_nobody_forges_an_owner_or_reads_a_secret_by_a_workspace() -> anyhow::Result<()> {
+    let scratch = Scratch::new("past", &["alice"]).await?;
+    lab(&scratch).await?;
+    let rules = json!([
+        {"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces", "workspaceshares"], "verbs": ["create", "patch", "delete"]},
+        {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["theirs"], "verbs": ["get"]},
+    ]);
+    scratch.grant("past", COLLECTOR, &rules).await?;
+    let unasked = cluster::acting_as(COLLECTOR, &[]).await?;
+    let workspaces: Api<Workspace> = Api::namespaced(unasked.clone(), &scratch.namespace);
+    let make = async |annotations: Value, spec: Value| {
+        let new = stopped("new", annotations, spec)?;
+        Ok::<_, anyhow::Error>(workspaces.create(&dry(), &new).await)
+    };
+    let secret =
+        |name: &str| json!([{"name": "S", "valueFrom": {"secretKeyRef": {"name": name, "key": "k"}}}]);
+    let init = |rest: Value| {
+        let mut container = json!({"name": "i", "image": "i"});
+        for (key, value) in rest.as_object().into_iter().flatten() {
+            container[key] = value.clone();
+        }
+        json!({"initContainers": [container]})
+    };
+    make(json!({}), json!({})).await??;
+    make(json!({CREATED_BY: COLLECTOR}), json!({"env": secret("theirs")})).await??;
+    for (annotations, spec, told) in [
+        (json!({CREATED_BY: "alice"}), json!({}), "is another owner"),
+        (
+            json!({CREATED_BY: "alice", ASSIGNED_BY: COLLECTOR}),
+            json!({}),
+            "is another owner",
+        ),
+        (json!({STARTED_BY: "alice"}), json!({}), "are reserved"),
+        (json!({}), json!({"env": secret("hers")}), r#"the Secret "hers""#),
+        (
+            json!({}),
+            init(json!({"env": secret("hers")})),
+            r#"the Secret "hers""#,
+        ),
+        (
+            json!({}),
+            init(json!({"envFrom": [{"secretRef": {"name": "hers"}}]})),
+            r#"the Secret "hers""#,
+        ),
+        (
+            json!({}),
+            json!({"storage": {"claimName": "hers"}}),
+            r#"the claim "hers""#,
+        ),
+        (
+            json!({}),
+            json!({"executionProfileRef": "strong"}),
+            "spec.executionProfileRef",
+        ),
+        (json!({}), json!({"templateRef": "strong"}), "spec.templateRef"),
+    ] {
+        refused(make(annotations, spec).await?, told);
+    }
+    let patch = async |change: Value| workspaces.patch("lab", &dry_patch(), &Patch::Merge(change)).await;
+    refused(
+        patch(json!({"metadata": {"annotations": {CREATED_BY: COLLECTOR, ASSIGNED_BY: COLLECTOR}}})).await,
+        "is another owner",
+    );
+    refused(
+        patch(json!({"spec": {"env": secret("hers")}})).await,
+        r#"the Secret "hers""#,
+    );
+
+    let shares: Api<WorkspaceShare> = Api::namespaced(unasked, &scratch.namespace);
+    for (annotations, told) in [
+        (json!({CREATED_BY: "alice"}), "another creator"),
+        (json!({SHARED_FOR: "alice"}), "shared-for"),
+    ] {
+        let share: WorkspaceShare = serde_json::from_value(json!({
+            "metadata": {"name": "s", "annotations": annotations},
+            "spec": {"workspaceRef": "lab", "subjects": [{"kind": "User", "name": COLLECTOR}]},
+        }))?;
+        refused(shares.create(&dry(), &share).await, told);
+    }
+    scratch.finish().await
+}
