@@ -40,7 +40,6 @@ impl Accounts {
 mod tests {
     use serde_json::json;
 
-    use super::*;
     use crate::review::tests::{GATEWAY, OPERATOR, accounts, update};
 
     #[test]

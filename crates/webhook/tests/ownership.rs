@@ -381,15 +381,16 @@ async fn a_workspace_without_owner_is_its_administrators_alone() {
 async fn who_may_not_is_told_of_every_broken_rule_before_the_policies_of_the_api_server_tell_of_one() {
     let webhook = webhook();
     let mut forged = owned_by("alice");
-    forged["spec"]["storage"] = json!({"size": "2Gi", "claimName": "workspace-lab"});
+    forged["spec"]["lifecycle"] = json!({"preStop": {"sleep": {"seconds": 4000}}});
     let answer = webhook.mutate_create("bob", &forged).await;
     assert_eq!(answer.code, 403, "{answer:?}");
-    for part in ["names another owner", "spec.storage"] {
+    for part in ["names another owner", "spec.lifecycle"] {
         assert!(answer.message.contains(part), "{part}: {answer:?}");
     }
     // With generateName the name is part of what is asked for.
-    forged["metadata"].as_object_mut().unwrap().remove("name");
-    let answer = webhook.mutate_create("bob", &forged).await;
+    let mut unnamed = owned_by("alice");
+    unnamed["metadata"]["name"] = json!("");
+    let answer = webhook.mutate_create("bob", &unnamed).await;
     assert!(answer.allowed, "{answer:?}");
     assert!(webhook.mutate_create("alice", &owned_by("alice")).await.allowed);
 }

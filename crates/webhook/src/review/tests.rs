@@ -42,10 +42,6 @@ pub(crate) fn update(user: &str, old: &Value, new: &Value) -> Request {
     Request::parse(body(user, "UPDATE", old, new).to_string().as_bytes()).unwrap()
 }
 
-pub(crate) fn delete(user: &str, stored: &Value) -> Request {
-    Request::parse(body(user, "DELETE", stored, &Value::Null).to_string().as_bytes()).unwrap()
-}
-
 #[test]
 fn what_is_no_review_of_a_workspace_is_refused() {
     let good = body(

@@ -178,7 +178,10 @@ fn the_manager_has_the_network_policy_that_is_set() {
         json!({"enabled": true, "ingressFrom": [], "egress": "PublicInternet", "notPublic": [], "dns": {}});
     assert_eq!(policy(&EXTERNAL), usual);
     let set = |set| [&EXTERNAL[..], &["--set", set]].concat();
-    assert_eq!(policy(&set("manager.networkPolicy.egress=None"))["egress"], "None");
+    assert_eq!(
+        policy(&set("manager.networkPolicy.egress=None"))["egress"],
+        "None"
+    );
     let public = "manager.networkPolicy.notPublic={30.0.0.0/8,2600:1f14::/32}";
     assert_eq!(
         policy(&set(public))["notPublic"],

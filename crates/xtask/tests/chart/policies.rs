@@ -20,7 +20,10 @@ fn every_policy_refuses_and_fails_closed() {
             let name = policy["metadata"]["name"].as_str().unwrap();
             assert_eq!(policy["spec"]["failurePolicy"], "Fail", "{name}");
             let binding = named(&objects, "ValidatingAdmissionPolicyBinding", name);
-            assert_eq!(binding["spec"], json!({"policyName": name, "validationActions": ["Deny"]}));
+            assert_eq!(
+                binding["spec"],
+                json!({"policyName": name, "validationActions": ["Deny"]})
+            );
             for validation in policy["spec"]["validations"].as_array().unwrap() {
                 assert_eq!(validation["reason"], "Forbidden", "{name}");
                 let told = [&validation["message"], &validation["messageExpression"]];
@@ -67,14 +70,11 @@ fn annotations_of_ours_that_people_or_the_webhook_write_are_listed_and_no_others
     let owners = spec(&template(&EXTERNAL).unwrap(), "owners")["validations"].to_string();
     let (_, list) = owners.split_once("|| key in [").unwrap();
     let (list, _) = list.split_once(']').unwrap();
-    let listed: BTreeSet<_> = list
-        .split(',')
-        .map(|key| key.trim().trim_matches('\''))
-        .collect();
+    let listed: BTreeSet<_> = list.split(',').map(|key| key.trim().trim_matches('\'')).collect();
     let expected = [
         names::CREATED_BY,
         names::ASSIGNED_BY,
-        "workspaces.jupyter.org/last-updated-by",
+        names::LAST_UPDATED_BY,
         names::VOUCHED_TEMPLATE,
         names::RESTARTED_AT,
     ];
@@ -105,7 +105,13 @@ fn every_field_of_a_workspace_that_can_name_a_secret_or_a_claim_is_one_that_the_
         fields("spec", schema, wanted, &mut found);
         found.into_iter().collect::<Vec<_>>()
     };
-    let secrets = ["secret", "secretRef", "secretKeyRef", "secretName", "imagePullSecrets"];
+    let secrets = [
+        "secret",
+        "secretRef",
+        "secretKeyRef",
+        "secretName",
+        "imagePullSecrets",
+    ];
     // A new one belongs in jk8s.celSecrets, too.
     assert_eq!(
         of(&secrets),
@@ -130,7 +136,13 @@ fn every_field_of_a_workspace_that_can_name_a_secret_or_a_claim_is_one_that_the_
         assert!(secrets.contains(part), "{part}");
     }
     let references = spec(&objects, "references").to_string();
-    for part in ["storage.claimName", "persistentVolumeClaimName", "templateRef", "managerRef", "executionProfileRef"] {
+    for part in [
+        "storage.claimName",
+        "persistentVolumeClaimName",
+        "templateRef",
+        "managerRef",
+        "executionProfileRef",
+    ] {
         assert!(references.contains(part), "{part}");
     }
     // Each question to the authorizers costs 350,000 of the 10,000,000 that a policy may spend, and two fit an expression.
@@ -198,7 +210,10 @@ fn where_the_api_server_is_known_our_parts_connect_to_what_they_need_and_nowhere
     for wall in [&operator, &gateway] {
         assert_eq!(wall["egress"][2]["to"], of_workspaces);
     }
-    assert_eq!(gateway["egress"][3]["ports"], json!([{"port": 443, "protocol": "TCP"}]));
+    assert_eq!(
+        gateway["egress"][3]["ports"],
+        json!([{"port": 443, "protocol": "TCP"}])
+    );
 }
 
 #[test]
