@@ -17,7 +17,7 @@ mod workspaces;
 
 use std::fmt::Debug;
 
-use api::names::CREATED_BY;
+use api::names::{ASSIGNED_BY, CREATED_BY};
 use e2e::{
     Environment,
     cluster::{self, Scratch},

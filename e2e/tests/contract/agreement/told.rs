@@ -82,8 +82,13 @@ where
         let refusal = asked::<K>(client, &object, None).await?;
         object["apiVersion"] = json!(K::api_version(&()));
         object["kind"] = json!(K::kind(&()));
-        // Whoever names somebody else is noted, and that would be judged otherwise.
-        object["metadata"]["annotations"] = json!({CREATED_BY: CONTROLLER});
+        // Whoever names somebody else as owner of a workspace is noted, and that would be judged otherwise.
+        let creator = if K::kind(&()) == "Workspace" {
+            CONTROLLER
+        } else {
+            SOMEBODY
+        };
+        object["metadata"]["annotations"] = json!({CREATED_BY: creator});
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let made = api
             .create(&PostParams::default(), &serde_json::from_value(object)?)

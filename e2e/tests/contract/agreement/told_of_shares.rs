@@ -41,7 +41,13 @@ async fn lab(scratch: &Scratch) -> anyhow::Result<Workspace> {
     let mut lab = workspace::echo("lab")?;
     lab.spec.desired_status = api::workspace::DesiredStatus::Stopped;
     lab.spec.manager_ref = Some(scratch.namespace.clone());
-    lab.metadata.annotations = Some([(CREATED_BY.to_owned(), SOMEBODY.to_owned())].into());
+    // Past the webhook, whoever names an owner notes themselves.
+    let named = [(CREATED_BY, SOMEBODY), (ASSIGNED_BY, CONTROLLER)];
+    lab.metadata.annotations = Some(
+        named
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+    );
     let past = Api::<Workspace>::namespaced(unasked().await?, &scratch.namespace);
     past.create(&PostParams::default(), &lab).await?;
     wait::until("the workspace to have a manager", wait::USUAL, || async {
