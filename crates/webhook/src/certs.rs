@@ -65,7 +65,6 @@ pub enum Error {
 pub struct Keeper {
     client: Client,
     namespace: String,
-    release: String,
     /// Of the Service and of both webhook configurations.
     name: String,
     certificate: Certificate,
@@ -87,7 +86,6 @@ impl Keeper {
         Self {
             client,
             namespace: namespace.to_owned(),
-            release: release.to_owned(),
             name: format!("{release}-webhook"),
             certificate,
             in_place,

@@ -174,7 +174,7 @@ async fn a_deprecated_template_warns_and_one_that_is_being_deleted_takes_nobody_
         .await?;
     let mut next = of(&scratch, json!({}), json!({}));
     next["metadata"]["name"] = json!("next");
-    e2e::wait::until("the warning", e2e::wait::USUAL, || async {
+    wait::until("the warning", wait::USUAL, || async {
         let (passes, words) = said(&next).await.map_err(|error| format!("{error:#}"))?;
         let warned = words.contains("is deprecated: \"no patches\"; use \"newer\" instead");
         if passes && warned { Ok(()) } else { Err(words) }
@@ -183,7 +183,7 @@ async fn a_deprecated_template_warns_and_one_that_is_being_deleted_takes_nobody_
     templates
         .delete(&scratch.namespace, &DeleteParams::default())
         .await?;
-    e2e::wait::until("the refusal", e2e::wait::USUAL, || async {
+    wait::until("the refusal", wait::USUAL, || async {
         let (passes, words) = said(&next).await.map_err(|error| format!("{error:#}"))?;
         let refused = words.contains("is being deleted and takes no new workspace");
         if !passes && refused { Ok(()) } else { Err(words) }

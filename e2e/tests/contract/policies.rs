@@ -112,10 +112,7 @@ async fn the_operators_account_changes_of_what_people_write_only_what_is_its_own
     lab(&scratch).await?;
     let operator = account("operator").await?;
     let workspaces: Api<Workspace> = Api::namespaced(operator.clone(), &scratch.namespace);
-    let patch = async |change: Value| {
-        let changed = workspaces.patch("lab", &dry_patch(), &Patch::Merge(change));
-        changed.await
-    };
+    let patch = async |change: Value| workspaces.patch("lab", &dry_patch(), &Patch::Merge(change)).await;
     patch(
         json!({"spec": {"desiredStatus": "Running"}, "metadata": {"annotations": {STOPPED_BECAUSE: "Idle"}}}),
     )

@@ -151,7 +151,11 @@ async fn a_workspace_that_names_only_its_template_is_as_the_template_says_and_it
         "echo $COLOUR $SHAPE $HOME; id -u; id -G; cat /work/hook; cat /work/prepared",
     )
     .await?;
-    let run_id = ws.status.and_then(|status| status.run_id).unwrap_or_default();
+    let run_id = ws
+        .status
+        .clone()
+        .and_then(|status| status.run_id)
+        .unwrap_or_default();
     let lines: Vec<_> = seen.lines().collect();
     assert_eq!(lines[..2], ["blue round /work", "1234"]);
     let groups: Vec<_> = lines[2].split(' ').collect();
