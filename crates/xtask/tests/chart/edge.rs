@@ -54,7 +54,11 @@ fn headers_that_say_who_signed_in_are_one_list_of_proxy_and_gateway_and_a_settin
     assert_eq!(pattern.unwrap(), format!("(?i)^({})$", each.join("|")));
     let (more, pattern) = stripped(&["--set=gateway.stripHeaders={X-Mine,X-Family-}"]);
     let added = ["X-Mine", "X-Family-"].map(str::to_owned);
-    assert_eq!(more, [names, added.to_vec()].concat(), "a setting adds to the list");
+    assert_eq!(
+        more,
+        [names, added.to_vec()].concat(),
+        "a setting adds to the list"
+    );
     let expected = format!("(?i)^({}|X-Mine|X-Family-.*)$", each.join("|"));
     assert_eq!(pattern, Some(expected));
     let wrong = template(&[&LOCAL[..], &["--set=gateway.stripHeaders={X.*}"]].concat()).unwrap_err();

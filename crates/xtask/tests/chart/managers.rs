@@ -174,8 +174,7 @@ fn the_manager_has_the_network_policy_that_is_set() {
         let objects = template(values).unwrap();
         named(&objects, "WorkspaceManager", "default")["spec"]["networkPolicy"].clone()
     };
-    let usual =
-        json!({"enabled": true, "ingressFrom": [], "egress": "PublicInternet", "notPublic": [], "dns": {}});
+    let usual = json!({"enabled": true, "ingressFrom": [], "egress": "PublicInternet", "notPublic": [], "dns": {"to": [], "ports": [53]}});
     assert_eq!(policy(&EXTERNAL), usual);
     let set = |set| [&EXTERNAL[..], &["--set", set]].concat();
     assert_eq!(
