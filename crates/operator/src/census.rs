@@ -16,11 +16,15 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::{apps::v1::ReplicaSet, core::v1::Pod},
 };
-use kube::{Api, Client, Resource, api::ListParams};
-use serde::de::DeserializeOwned;
+use kube::{Api, Client, Resource, api::ListParams, core::Request};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::value::RawValue;
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::stores::{Guarded, skim::Skim};
+use crate::stores::{
+    Guarded,
+    skim::{Skim, skim},
+};
 
 /// Workspaces of one question: a selector has to fit into a URL.
 const MOST: usize = 64;
@@ -37,8 +41,41 @@ pub struct Found {
     pub sets: Vec<Arc<ReplicaSet>>,
     /// Pods with the workspace's label.
     pub pods: Vec<Arc<Pod>>,
-    /// Pods of the namespace that have not ended and carry no workspace's label. Somebody may have taken it off.
-    pub unlabelled: Arc<[Arc<Pod>]>,
+    /// Pods of the namespace that have not ended, whatever their labels: users may remove or overwrite those.
+    pub running: Arc<[Running]>,
+}
+
+/// A pod of the namespace: parsed, or its text and why it cannot be parsed.
+#[derive(Clone, Debug)]
+pub enum Running {
+    /// It is parsed.
+    Parsed(Arc<Pod>),
+    /// It cannot be parsed.
+    Unreadable {
+        /// Its JSON.
+        text: String,
+        /// The parse error.
+        error: String,
+    },
+}
+
+impl<'de> Deserialize<'de> for Running {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(match serde_json::from_str(&skim(text.get(), &Pod::MASK)) {
+            Ok(pod) => Self::Parsed(Arc::new(pod)),
+            Err(error) => Self::Unreadable {
+                text: text.get().to_owned(),
+                error: error.to_string(),
+            },
+        })
+    }
+}
+
+/// A list of pods.
+#[derive(Deserialize)]
+struct RunningList {
+    items: Vec<Running>,
 }
 
 /// Collects questions, by namespace.
@@ -62,9 +99,8 @@ struct Question {
 }
 
 impl Census {
-    /// Replica sets and pods with the label of this workspace, and pods with none. Replica sets are read first: a pod that is not in the
-    /// answer cannot come from one that was not yet told to make none. Pods without the label are read last: one that loses it meanwhile
-    /// is in one of the two answers.
+    /// Replica sets and pods with the label of this workspace, and all pods that have not ended. Replica sets are read first: a pod that is
+    /// not in the answer cannot come from one that was not yet told to make none.
     ///
     /// # Errors
     /// When the API server could not be asked.
@@ -149,7 +185,7 @@ impl Desk {
                     let found = Found {
                         sets: sets.get(&workspace).cloned().unwrap_or_default(),
                         pods: pods.get(&workspace).cloned().unwrap_or_default(),
-                        unlabelled: found.unlabelled.clone(),
+                        running: found.running.clone(),
                     };
                     let _ = answer.send(Ok(found));
                 }
@@ -165,13 +201,18 @@ impl Desk {
 
 async fn ask(client: &Client, namespace: &str, selector: &str) -> Result<Found, kube::Error> {
     let labelled = ListParams::default().labels(selector);
-    let others = format!("!{}", names::WORKSPACE_LABEL);
-    let others = ListParams::default().labels(&others).fields(NOT_ENDED);
     Ok(Found {
         sets: list(client, namespace, &labelled).await?,
         pods: list(client, namespace, &labelled).await?,
-        unlabelled: list(client, namespace, &others).await?.into(),
+        running: running(client, namespace).await?.into(),
     })
+}
+
+async fn running(client: &Client, namespace: &str) -> Result<Vec<Running>, kube::Error> {
+    let pods = Request::new(Pod::url_path(&(), Some(namespace)));
+    let request = pods.list(&ListParams::default().fields(NOT_ENDED));
+    let request = request.map_err(kube::Error::BuildRequest)?;
+    Ok(client.request::<RunningList>(request).await?.items)
 }
 
 async fn list<K>(client: &Client, namespace: &str, params: &ListParams) -> Result<Vec<Arc<K>>, kube::Error>
@@ -286,16 +327,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_pod_without_the_label_is_shown_to_everybody_who_asks() {
-        let (server, client) = server(&["a", "b"]);
-        server.edit::<Pod>(Some(NAMESPACE), "a", |pod| {
-            pod["metadata"]["labels"] = serde_json::json!({});
-        });
-        let census = Census::default();
-        for (name, labelled) in [("a", 0), ("b", 1)] {
-            let found = census.of(&client, NAMESPACE, name).await.unwrap();
-            assert_eq!((found.pods.len(), found.unlabelled.len()), (labelled, 1));
-            assert_eq!(found.unlabelled[0].metadata.name.as_deref(), Some("a"));
+    async fn a_pod_whose_label_was_removed_or_overwritten_is_in_every_answer() {
+        for labels in [
+            serde_json::json!({}),
+            serde_json::json!({names::WORKSPACE_LABEL: "b"}),
+            serde_json::json!({names::WORKSPACE_LABEL: "z"}),
+        ] {
+            let (server, client) = server(&["a", "b"]);
+            server.edit::<Pod>(Some(NAMESPACE), "a", |pod| {
+                pod["metadata"]["labels"] = labels.clone();
+            });
+            let census = Census::default();
+            for name in ["a", "b"] {
+                let found = census.of(&client, NAMESPACE, name).await.unwrap();
+                let is_it = |pod: &Running| matches!(pod, Running::Parsed(pod) if pod.metadata.name.as_deref() == Some("a"));
+                assert!(found.running.iter().any(is_it), "{labels} {name}");
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::{
         apps::v1::Deployment,
-        core::v1::{PersistentVolumeClaim, Service},
+        core::v1::{PersistentVolumeClaim, Pod, Service},
         networking::v1::NetworkPolicy,
     },
 };
@@ -16,10 +16,10 @@ use kube::{
     Api, Client, Resource,
     api::{ApiResource, DynamicObject},
 };
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
 
 use crate::{
-    census::Census,
+    census::{Census, Running},
     failure::message_of,
     references::References,
     signs::Signs,
@@ -152,8 +152,21 @@ pub async fn recount(known: World, client: &Client, census: &Census) -> Result<W
         pods: found.pods,
         ..known
     };
-    let others = found.unlabelled.iter().filter(|pod| world.concerns(pod));
-    let others: Vec<_> = others.cloned().collect();
+    let mut others = Vec::new();
+    for running in found.running.iter() {
+        match running {
+            Running::Parsed(pod) => {
+                let id = |pod: &Pod| (pod.metadata.uid.clone(), pod.metadata.name.clone());
+                if world.concerns(pod) && !world.pods.iter().any(|known| id(known) == id(pod)) {
+                    others.push(pod.clone());
+                }
+            }
+            Running::Unreadable { text, error } if world.may_concern(text) => {
+                return Err(Error(kube::Error::SerdeError(serde_json::Error::custom(error))));
+            }
+            Running::Unreadable { .. } => {}
+        }
+    }
     world.pods.extend(others);
     Ok(world)
 }
@@ -182,4 +195,35 @@ where
     let api: Api<Guarded<K>> = Api::namespaced(client.clone(), &identity.namespace);
     let found = api.get_opt(&identity.child_name()).await?;
     found.map(Guarded::read).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use testkit::{
+        api_server::ApiServer,
+        objects::{self, NAMESPACE},
+    };
+
+    use super::*;
+    use crate::fixtures;
+
+    #[tokio::test]
+    async fn a_pod_that_cannot_be_parsed_fails_the_list_only_if_it_names_the_disk() {
+        let world = fixtures::running();
+        for (claim, fails) in [("other".to_owned(), false), (world.identity.child_name(), true)] {
+            let (server, client) = ApiServer::start();
+            let mut pod = objects::pod_of(&objects::replica_set_of(world.deployment.as_deref().unwrap()));
+            pod.metadata.labels = None;
+            pod.metadata.annotations = None;
+            pod.metadata.name = Some("foreign".to_owned());
+            server.put(&pod);
+            server.edit::<Pod>(Some(NAMESPACE), "foreign", |pod| {
+                let volumes =
+                    serde_json::json!([{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]);
+                pod["spec"] = serde_json::json!({"containers": 7, "volumes": volumes});
+            });
+            let found = recount(world.clone(), &client, &Census::default()).await;
+            assert_eq!(found.is_err(), fails, "{claim}: {found:?}");
+        }
+    }
 }

@@ -188,6 +188,17 @@ impl World {
             || claims.any(|claim| claim.claim_name == disk)
     }
 
+    /// Whether the JSON of a pod that cannot be parsed contains the name of the disk, or the UID of the workspace or of one of its replica
+    /// sets.
+    pub(crate) fn may_concern(&self, pod: &str) -> bool {
+        let disk = self.identity.child_name();
+        let sets = self.own_replica_sets();
+        let mut names = sets
+            .filter_map(|set| set.metadata.uid.as_deref())
+            .chain([disk.as_str(), &self.identity.uid]);
+        names.any(|name| pod.contains(&format!("\"{name}\"")))
+    }
+
     fn is_of_own_set(&self, pod: &Pod) -> bool {
         controller_uid(&pod.metadata).is_some_and(|uid| {
             self.own_replica_sets()

@@ -40,11 +40,16 @@ fn pod(stage: &Stage) -> String {
     stage.all::<Pod>().remove(0).name_any()
 }
 
-/// Somebody takes a label off the pod, so that its replica set lets go of it.
+/// A user removes a label of the pod, so that its replica set releases it.
 fn without_label(stage: &Stage, label: &str) -> String {
+    with_label(stage, label, &Value::Null)
+}
+
+/// A user changes a label of the pod, so that its replica set releases it. `null` removes it.
+fn with_label(stage: &Stage, label: &str, value: &Value) -> String {
     let name = pod(stage);
     stage.server.edit::<Pod>(Some(NAMESPACE), &name, |pod| {
-        pod["metadata"]["labels"][label].take();
+        pod["metadata"]["labels"][label] = value.clone();
         let labels = pod["metadata"]["labels"].as_object_mut().unwrap();
         labels.retain(|_, value| !value.is_null());
         pod["metadata"]["ownerReferences"] = Value::Null;
@@ -102,11 +107,16 @@ async fn a_pod_that_is_deleted_in_a_run_is_an_event_and_the_status_says_that_the
 }
 
 #[tokio::test]
-async fn a_pod_of_which_somebody_took_a_label_is_named_and_neither_a_start_nor_stopped_comes_beside_it() {
-    for label in [names::WORKSPACE_LABEL, "pod-template-hash"] {
+async fn a_pod_whose_label_was_removed_or_overwritten_is_named_and_neither_a_start_nor_stopped_comes_beside_it()
+ {
+    for (label, value) in [
+        (names::WORKSPACE_LABEL, Value::Null),
+        (names::WORKSPACE_LABEL, json!("other")),
+        ("pod-template-hash", Value::Null),
+    ] {
         let mut stage = Stage::with_running_demo().await;
         let first = run_id(&stage.child().unwrap());
-        let astray = without_label(&stage, label);
+        let astray = with_label(&stage, label, &value);
         stage.pass().await.unwrap();
         let named = |stage: &Stage| {
             let (why, message) = holds(stage, DEGRADED).unwrap();

@@ -239,6 +239,9 @@ async fn a_pod_of_which_somebody_took_the_label_keeps_its_disk_to_itself_and_is_
         stopping.status
     );
 
+    let overwritten = json!({"metadata": {"labels": {names::WORKSPACE_LABEL: "other"}}});
+    all.patch(&first, &PatchParams::default(), &Patch::Merge(overwritten))
+        .await?;
     workspace::set(&alice, "ws", json!({"desiredStatus": DesiredStatus::Running})).await?;
     workspace::reached(&alice, "ws", Phase::Failed).await?;
     names_it(super::degraded(&alice, "ws", reason::POD_NOT_MANAGED).await?)?;
