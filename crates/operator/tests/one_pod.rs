@@ -299,7 +299,7 @@ async fn refused() -> Stage {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deployment_whose_pod_is_refused_is_touched_every_half_minute_until_the_pod_comes() {
+async fn a_deployment_whose_pod_is_refused_is_touched_ever_less_often_until_the_pod_comes() {
     let mut stage = refused().await;
     let touches = |stage: &Stage| {
         let calls = stage.server.take_calls();
@@ -310,11 +310,19 @@ async fn a_deployment_whose_pod_is_refused_is_touched_every_half_minute_until_th
     };
     assert_eq!(stage.status().reason.as_deref(), Some(reason::QUOTA_EXCEEDED));
     let generation = stage.child::<Deployment>().unwrap().metadata.generation;
-    let clocks: [(fn() -> jiff::Timestamp, usize); 4] = [
+    let clocks: [(fn() -> jiff::Timestamp, usize); 12] = [
         (|| "2026-01-01T00:01:10Z".parse().unwrap(), 0),
         (|| "2026-01-01T00:01:20Z".parse().unwrap(), 1),
         (|| "2026-01-01T00:01:49Z".parse().unwrap(), 0),
         (|| "2026-01-01T00:01:51Z".parse().unwrap(), 1),
+        (|| "2026-01-01T00:02:50Z".parse().unwrap(), 0),
+        (|| "2026-01-01T00:02:53Z".parse().unwrap(), 1),
+        (|| "2026-01-01T00:04:50Z".parse().unwrap(), 0),
+        (|| "2026-01-01T00:04:57Z".parse().unwrap(), 1),
+        (|| "2026-01-01T00:09:00Z".parse().unwrap(), 0),
+        (|| "2026-01-01T00:09:05Z".parse().unwrap(), 1),
+        (|| "2026-01-01T00:14:00Z".parse().unwrap(), 0),
+        (|| "2026-01-01T00:14:06Z".parse().unwrap(), 1),
     ];
     for (now, expected) in clocks {
         stage.set_clock(now);
@@ -327,12 +335,12 @@ async fn a_deployment_whose_pod_is_refused_is_touched_every_half_minute_until_th
     let deployment = stage.child::<Deployment>().unwrap();
     assert_eq!(
         deployment.annotations()[names::RETRIED_AT],
-        "2026-01-01T00:01:51Z"
+        "2026-01-01T00:14:06Z"
     );
     assert_eq!(deployment.metadata.generation, generation, "no new run");
     stage.cluster();
     stage.get_ready();
-    stage.set_clock(|| "2026-01-01T00:10:00Z".parse().unwrap());
+    stage.set_clock(|| "2026-01-01T00:30:00Z".parse().unwrap());
     stage.pass().await.unwrap();
     assert_eq!((touches(&stage), stage.status().phase), (0, Some(Phase::Running)));
 }

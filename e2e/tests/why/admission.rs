@@ -62,7 +62,7 @@ async fn quota_for_pods(scene: &Scene) -> anyhow::Result<()> {
     raise(scene, json!({"pods": "5"})).await
 }
 
-/// Its controller tries a refused pod ever less often; the operator has it try again every half minute.
+/// Its controller tries a refused pod ever less often; the operator has it try again after half a minute, then ever less often.
 async fn refused_pod_is_tried_again(scene: &Scene) -> anyhow::Result<()> {
     quota(scene, json!({"pods": "0"})).await?;
     scene.create(json!({})).await?;

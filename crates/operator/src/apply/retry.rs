@@ -17,8 +17,10 @@ use tokio::time::Instant;
 use super::{Applied, Error, deployed, writes::mend_as};
 use crate::{backoff::spread, context::Context, world::World};
 
-/// Between one touch of a Deployment and the next.
-const PERIOD: Duration = Duration::from_secs(30);
+/// Time before the first touch of a Deployment. Each later period is as long as the refusal has lasted, so that it doubles.
+const MIN_PERIOD: Duration = Duration::from_secs(30);
+/// The longest time between two touches.
+const MAX_PERIOD: Duration = Duration::from_mins(5);
 /// Between any two touches: where a quota refuses hundreds of pods, each is tried again less often.
 const PACE: Duration = Duration::from_millis(200);
 
@@ -41,12 +43,12 @@ impl Retries {
 
 /// Touches the Deployment if its pod has been refused for a while; when to look again, while it is.
 pub(super) async fn retry(context: &Context, applied: &mut Applied) -> Result<Option<Duration>, Error> {
-    let Some(since) = refused_since(&applied.world) else {
+    let Some((since, period)) = last_try(&applied.world) else {
         return Ok(None);
     };
     // Where the clocks differ, it is tried again at once.
-    let age = Duration::try_from((context.now)().duration_since(since)).unwrap_or(PERIOD);
-    if let Some(left) = PERIOD.checked_sub(age).filter(|left| !left.is_zero()) {
+    let age = Duration::try_from((context.now)().duration_since(since)).unwrap_or(period);
+    if let Some(left) = period.checked_sub(age).filter(|left| !left.is_zero()) {
         return Ok(Some(left));
     }
     if context.retries.take() {
@@ -57,14 +59,19 @@ pub(super) async fn retry(context: &Context, applied: &mut Applied) -> Result<Op
         let outcome = mend_as::<Deployment>(context, identity, OPERATOR, &touch).await?;
         deployed(context, outcome, applied);
     }
-    Ok(Some(spread(PERIOD)))
+    Ok(Some(spread(MIN_PERIOD)))
 }
 
-/// Since when the pod has been refused without another try of ours.
-fn refused_since(world: &World) -> Option<jiff::Timestamp> {
-    let refusal = world.refusal()?;
-    let refused = refusal.last_transition_time.as_ref().map(|time| time.0);
+/// When the pod was refused or the operator last touched the Deployment, and the period until the next touch.
+fn last_try(world: &World) -> Option<(jiff::Timestamp, Duration)> {
+    let refused = world.refusal()?.last_transition_time.as_ref().map(|time| time.0);
     let retried = world.own_deployment()?.annotations().get(RETRIED_AT);
-    let retried = retried.and_then(|time| time.parse().ok());
-    refused.max(retried)
+    let retried: Option<jiff::Timestamp> = retried.and_then(|time| time.parse().ok());
+    // The Deployment controller keeps the time of the condition until the pod is made or the run ends.
+    let lasted = refused
+        .zip(retried)
+        .map(|(refused, retried)| retried.duration_since(refused));
+    let lasted = lasted.and_then(|lasted| Duration::try_from(lasted).ok());
+    let period = lasted.unwrap_or(MIN_PERIOD).clamp(MIN_PERIOD, MAX_PERIOD);
+    Some((refused.max(retried)?, period))
 }
