@@ -342,7 +342,8 @@ pub fn controller_uid(meta: &ObjectMeta) -> Option<&str> {
         .map(|owner| owner.uid.as_str())
 }
 
-fn wanted_replicas(deployment: &Deployment) -> i32 {
+/// The number of pods that a Deployment is to run.
+pub(crate) fn wanted_replicas(deployment: &Deployment) -> i32 {
     // An absent count means one.
     deployment
         .spec

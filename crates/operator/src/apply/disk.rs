@@ -48,7 +48,8 @@ pub(super) async fn disk(
 }
 
 /// Makes a disk. If a claim of its name turns out to exist, that one is looked at. A pod of another workspace that names a claim of this
-/// name, which was somebody's and is gone, would mount the disk: it has to end before.
+/// name, which was somebody's and is gone, would mount the disk: it has to end before. So would the next pod of a Deployment whose pod
+/// is refused: it has to be scaled to 0 before.
 async fn make(
     context: &Context,
     world: &World,
@@ -57,13 +58,19 @@ async fn make(
 ) -> Result<Outcome<Claim>, Error> {
     let identity = &world.identity;
     let claim = identity.child_name();
-    let is_near = |pod: &Glance<'_>| {
-        let namespace = pod.workspace.map(|(namespace, _)| namespace);
-        namespace == Some(identity.namespace.as_str()) && pod.says("claimName", &claim)
+    let is_near = |object: &Glance<'_>| {
+        let namespace = object.workspace.map(|(namespace, _)| namespace);
+        namespace == Some(identity.namespace.as_str()) && object.says("claimName", &claim)
     };
     let pods = context.stores.pods.select(is_near);
-    if let Some(pod) = borrowed::other_pod(identity, &claim, pods.iter().map(AsRef::as_ref)) {
-        let by = format!("pod {}", pod.name_any());
+    let pod = borrowed::other_pod(identity, &claim, pods.iter().map(AsRef::as_ref));
+    let deployments = context.stores.deployments.select(is_near);
+    let deployments = deployments.iter().map(AsRef::as_ref);
+    let by = pod.map(|pod| format!("pod {}", pod.name_any())).or_else(|| {
+        let deployment = borrowed::other_deployment(identity, &claim, deployments)?;
+        Some(format!("Deployment {}", deployment.name_any()))
+    });
+    if let Some(by) = by {
         return Ok(Outcome::Blocked(Obstacle::Disk(DiskObstacle::InUse {
             claim,
             by,

@@ -1,12 +1,15 @@
 //! Existing claim that a workspace mounts -> whether it may, and who else uses it (pure).
 
 use api::names;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{PersistentVolumeClaim, Pod, PodSpec},
+};
 use kube::ResourceExt as _;
 use rules::{Home, ValidWorkspace};
 use serde_json::{Value, json};
 
-use crate::world::{Identity, has_ended};
+use crate::world::{Identity, has_ended, wanted_replicas};
 
 /// Access modes under which one claim serves several pods.
 const SHARED: [&str; 2] = ["ReadWriteMany", "ReadOnlyMany"];
@@ -72,13 +75,28 @@ pub fn other_pod<'a>(
     claim: &str,
     pods: impl IntoIterator<Item = &'a Pod>,
 ) -> Option<&'a Pod> {
-    let mounts = |pod: &Pod| {
-        let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-        let mut claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
-        claims.any(|volume| volume.claim_name == claim)
-    };
     pods.into_iter()
-        .find(|pod| !identity.marked(&pod.metadata) && !has_ended(pod) && mounts(pod))
+        .find(|pod| !identity.marked(&pod.metadata) && !has_ended(pod) && mounts(pod.spec.as_ref(), claim))
+}
+
+/// A Deployment, not of this workspace, that is to run a pod with the claim.
+pub fn other_deployment<'a>(
+    identity: &Identity,
+    claim: &str,
+    deployments: impl IntoIterator<Item = &'a Deployment>,
+) -> Option<&'a Deployment> {
+    deployments.into_iter().find(|deployment| {
+        let template = deployment.spec.as_ref().map(|spec| &spec.template);
+        deployment.metadata.name.as_deref() != Some(identity.child_name().as_str())
+            && wanted_replicas(deployment) > 0
+            && mounts(template.and_then(|template| template.spec.as_ref()), claim)
+    })
+}
+
+fn mounts(pod: Option<&PodSpec>, claim: &str) -> bool {
+    let volumes = pod.into_iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let mut claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
+    claims.any(|volume| volume.claim_name == claim)
 }
 
 #[cfg(test)]

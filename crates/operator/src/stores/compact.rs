@@ -147,7 +147,7 @@ fn states_of(containers: Vec<ContainerStatus>) -> Vec<ContainerStatus> {
 }
 
 impl Compact for Deployment {
-    /// Of the pod template only labels, the service account and the names of containers are read back: what it was made
+    /// Of the pod template only labels, the service account, claims and the names of containers are read back: what it was made
     /// from stands in an annotation. Of whoever wrote the object, only who changed the template behind our back.
     fn compact(&mut self) {
         hands::remember(&mut self.metadata);
@@ -166,6 +166,7 @@ impl Compact for Deployment {
                 containers: names_of(std::mem::take(&mut template.containers)),
                 init_containers: template.init_containers.take().map(names_of),
                 service_account_name: template.service_account_name.take(),
+                volumes: template.volumes.take().map(claims_of),
                 ..PodSpec::default()
             };
         }

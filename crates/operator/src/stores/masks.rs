@@ -56,6 +56,7 @@ const TEMPLATE: Mask = Mask::Only(&[
             ("containers", Mask::Each(&NAME)),
             ("initContainers", Mask::Each(&NAME)),
             ("serviceAccountName", Mask::All),
+            ("volumes", Mask::Each(&VOLUME)),
         ]),
     ),
 ]);

@@ -289,6 +289,37 @@ async fn a_claim_that_is_called_like_a_disk_and_is_none_is_a_home() {
 }
 
 #[tokio::test]
+async fn no_disk_is_made_under_a_name_for_which_a_deployment_of_another_is_to_run_a_pod() {
+    let mut stage = Stage::new();
+    let refused: Deployment = serde_json::from_value(json!({
+        "metadata": {"name": "workspace-mallory", "namespace": NAMESPACE, "labels": {names::WORKSPACE_LABEL: "mallory"}},
+        "spec": {"replicas": 1, "selector": {}, "template": {"spec": {"containers": [], "volumes": [
+            {"name": "v", "persistentVolumeClaim": {"claimName": "workspace-demo"}},
+        ]}}},
+    }))
+    .unwrap();
+    stage.server.put(&refused);
+    stage.server.put(&workspace("first", "alice", &json!({})));
+    stage.pass().await.unwrap();
+    assert!(stage.child::<Claim>().is_none());
+    assert_eq!(stage.status().reason.as_deref(), Some(reason::VOLUME_IN_USE));
+    assert!(
+        stage
+            .status()
+            .message
+            .unwrap()
+            .contains("Deployment workspace-mallory")
+    );
+    stage
+        .server
+        .edit::<Deployment>(Some(NAMESPACE), "workspace-mallory", |object| {
+            object["spec"]["replicas"] = json!(0);
+        });
+    stage.pass().await.unwrap();
+    assert!(stage.child::<Claim>().is_some());
+}
+
+#[tokio::test]
 async fn no_disk_is_made_under_a_name_for_which_the_pod_of_another_waits() {
     let mut stage = Stage::new();
     let waiting: Pod = serde_json::from_value(json!({
