@@ -20,7 +20,7 @@ use crate::{backoff::spread, context::Context, world::World};
 /// Time before the first touch of a Deployment. Each later period is as long as the refusal has lasted, so that it doubles.
 const MIN_PERIOD: Duration = Duration::from_secs(30);
 /// The longest time between two touches.
-const MAX_PERIOD: Duration = Duration::from_mins(5);
+const MAX_PERIOD: Duration = Duration::from_mins(1);
 /// Between any two touches: where a quota refuses hundreds of pods, each is tried again less often.
 const PACE: Duration = Duration::from_millis(200);
 
