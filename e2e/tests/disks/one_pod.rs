@@ -215,7 +215,10 @@ async fn a_pod_of_which_somebody_took_the_label_keeps_its_disk_to_itself_and_is_
     let without = json!({"metadata": {"labels": {names::WORKSPACE_LABEL: null}}});
     all.patch(&first, &PatchParams::default(), &Patch::Merge(without))
         .await?;
-    let names_it = |message: String| anyhow::ensure!(message.contains(&first), "{message}");
+    let names_it = |message: String| -> anyhow::Result<()> {
+        anyhow::ensure!(message.contains(&first), "{message}");
+        Ok(())
+    };
     names_it(super::degraded(&alice, "ws", reason::POD_NOT_MANAGED).await?)?;
 
     workspace::set(&alice, "ws", json!({"desiredStatus": DesiredStatus::Stopped})).await?;
