@@ -75,7 +75,7 @@ mod tests {
 
     use crate::{Workspace, WorkspaceStatus};
 
-    fn read(status: serde_json::Value) -> WorkspaceStatus {
+    fn read(status: &serde_json::Value) -> WorkspaceStatus {
         let workspace = json!({"metadata": {"name": "w"}, "spec": {"displayName": "w"}, "status": status});
         serde_json::from_value::<Workspace>(workspace)
             .unwrap()
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn an_unknown_word_is_absent_and_everything_beside_it_counts() {
-        let status = read(json!({
+        let status = read(&json!({
             "phase": "Hibernating", "runID": "r", "stopsBecause": "MaxAge", "observedGeneration": "many", "pendingUpdate": {"a": 1},
             "resolved": {"manager": "m", "accessType": "Friends", "storage": {"mountPath": "/h", "retain": "Snapshot"}},
             "disk": {"claimUID": "u", "replacesDeleted": "perhaps"},
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn an_object_that_lacks_what_it_must_have_is_absent_as_a_whole() {
         let condition = json!({"type": "Valid", "status": "True", "reason": "R", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"});
-        let status = read(json!({
+        let status = read(&json!({
             "endpoint": {"podName": "p", "podIP": "10.0.0.1", "port": "http"}, "runID": "r", "conditions": [7, condition],
         }));
         assert_eq!(status.endpoint, None);
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn what_is_no_status_at_all_reads_as_an_empty_one() {
         for odd in [json!("Running"), json!(7), json!([])] {
-            assert_eq!(read(odd), WorkspaceStatus::default());
+            assert_eq!(read(&odd), WorkspaceStatus::default());
         }
     }
 

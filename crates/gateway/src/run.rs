@@ -122,12 +122,8 @@ async fn serve(
     let mut tasks = JoinSet::new();
     let stop = CancellationToken::new();
 
-    let pki = Pki::new(
-        secrets.clone(),
-        &args.release_name,
-        &args.namespace,
-        metrics.clone(),
-    );
+    let (release, namespace) = (&args.release_name, &args.namespace);
+    let pki = Pki::new(secrets.clone(), release, namespace, metrics.clone());
     let (tls, keep_certificates) = pki.open().await?;
     tasks.spawn(keep_certificates);
     let keys = secret_spec(&args.release_name, "gateway-keys", "Opaque");

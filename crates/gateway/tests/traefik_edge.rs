@@ -163,7 +163,7 @@ async fn one_connection_has_a_hundred_streams_and_holds_less_than_64_mebibytes_o
 }
 
 /// The first byte of what comes back to a greeting in TLS 1.2 with this one cipher suite.
-async fn greeted(site: &Site, suite: [u8; 2]) -> u8 {
+async fn greeted(site: &Site, cipher: [u8; 2]) -> u8 {
     // Groups: X25519, P-256. Signatures: ECDSA and RSA with SHA-256. Points: uncompressed.
     let extensions = b"\x00\x0a\x00\x06\x00\x04\x00\x1d\x00\x17\x00\x0d\x00\x06\x00\x04\x04\x03\x04\x01\x00\x0b\x00\x02\x01\x00";
     let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap().to_be_bytes();
@@ -171,7 +171,7 @@ async fn greeted(site: &Site, suite: [u8; 2]) -> u8 {
         &[3, 3][..],
         &[7; 32],
         &[0, 0, 2],
-        &suite,
+        &cipher,
         &[1, 0],
         &length(extensions),
         extensions,

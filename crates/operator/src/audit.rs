@@ -252,7 +252,7 @@ mod tests {
         status(json!({"phase": "Running", "runID": run}))
     }
 
-    fn stopped(because: Value) -> WorkspaceStatus {
+    fn stopped(because: &Value) -> WorkspaceStatus {
         let condition = json!({
             "type": STOPPED, "status": "True", "reason": "Stopped", "message": "",
             "lastTransitionTime": "2026-01-01T00:00:00Z",

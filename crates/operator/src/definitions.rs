@@ -123,9 +123,10 @@ pub async fn keep(context: &Context, readiness: &Readiness) {
         let missing = context.definitions.read(&context.client).await;
         if missing != known {
             let text = words(&missing);
-            match &text {
-                Some(missing) => tracing::error!(missing, "statuses are written without some fields"),
-                None => tracing::info!("the definitions declare every field of a status again"),
+            if let Some(missing) = &text {
+                tracing::error!(missing, "statuses are written without some fields");
+            } else {
+                tracing::info!("the definitions declare every field of a status again");
             }
             readiness.remark(text);
             context.metrics.undeclared(missing.len());

@@ -44,7 +44,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// # Errors
 /// When settings are wrong ([`process::WrongSetting`]), or a listener cannot be opened.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    run_as(args, Build::default()).await
+    Box::pin(run_as(args, Build::default())).await
 }
 
 /// The same, planning as `build` does.

@@ -72,7 +72,7 @@ async fn a_child_that_somebody_else_writes_as_well_costs_a_few_writes_a_minute_a
     is_braked::<Service>(|child| child["spec"]["selector"]["app"] = json!("other")).await;
     is_braked::<NetworkPolicy>(|child| child["spec"]["ingress"] = json!([{}])).await;
     is_braked::<Deployment>(|child| {
-        child["metadata"]["labels"]["app.kubernetes.io/component"] = json!("other")
+        child["metadata"]["labels"]["app.kubernetes.io/component"] = json!("other");
     })
     .await;
 }

@@ -112,7 +112,7 @@ async fn a_status_that_somebody_else_wrote_wakes_and_our_own_does_not() {
     while tokio::time::timeout(calm, wakes.next()).await.is_ok() {}
     let write = |phase: &str| {
         stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
-            object["status"]["phase"] = json!(phase)
+            object["status"]["phase"] = json!(phase);
         });
         stage.workspace().metadata
     };
@@ -148,11 +148,11 @@ async fn a_leader_of_before_writes_no_status_over_that_of_its_successor() {
     // Its caches show that the pod is not ready any more, and not what the successor made of it.
     let pod = stage.all::<Pod>().remove(0).name_any();
     stage.server.edit::<Pod>(Some(NAMESPACE), &pod, |pod| {
-        pod["status"]["conditions"] = json!([])
+        pod["status"]["conditions"] = json!([]);
     });
     stage.sync();
     stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
-        object["status"]["message"] = json!("the successor's")
+        object["status"]["message"] = json!("the successor's");
     });
     let again = stage.pass_unsynced("demo").await.unwrap();
     assert_eq!(stage.status().message.as_deref(), Some("the successor's"));

@@ -146,19 +146,12 @@ pub(crate) fn resolve(
         manager_ref: _,
         profile_ref: _,
     } = effective;
-    for value in resources
+    let amounts = resources
         .requests
         .values_mut()
-        .chain(resources.limits.values_mut())
-        .chain(shm_size.as_mut())
-    {
-        canonical(value);
-    }
-    match &mut home {
-        Home::Disk { size, .. } => canonical(size),
-        Home::Ephemeral { size_limit, .. } => canonical(size_limit),
-        Home::Claim { .. } => {}
-    }
+        .chain(resources.limits.values_mut());
+    amounts.chain(shm_size.as_mut()).for_each(canonical);
+    canonical_home(&mut home);
     let profile = references
         .profile
         .and_then(|found| profile::of(workspace, found).ok());
@@ -215,6 +208,14 @@ pub(crate) fn resolve(
         name,
         uid,
     })
+}
+
+fn canonical_home(home: &mut Home) {
+    match home {
+        Home::Disk { size, .. } => canonical(size),
+        Home::Ephemeral { size_limit, .. } => canonical(size_limit),
+        Home::Claim { .. } => {}
+    }
 }
 
 impl ValidWorkspace {

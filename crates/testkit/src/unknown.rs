@@ -82,7 +82,7 @@ fn walk(path: &str, value: &Value, schema: &Value, places: &mut Vec<(String, Val
             for (name, field) in fields {
                 let declared = schema["properties"]
                     .get(name)
-                    .unwrap_or(&schema["additionalProperties"]);
+                    .unwrap_or_else(|| &schema["additionalProperties"]);
                 walk(&format!("{path}/{name}"), field, declared, places);
             }
         }

@@ -1,6 +1,6 @@
 //! Who asks -> whether one of the cluster's or our own processes asks, which is not judged as a person (pure).
 //!
-//! What our own processes may change is bounded by ValidatingAdmissionPolicies of the chart, which hold without this webhook, too.
+//! What our own processes may change is bounded by the admission policies of the chart, which hold without this webhook, too.
 
 use crate::changes::Changes;
 use crate::review::Request;

@@ -48,14 +48,12 @@ fn rows(page: &str) -> Vec<Row> {
             .split(" | ")
             .collect();
         let number = cells[0].parse().ok()?;
-        let [_, _, shown, tests, state] = cells.as_slice() else {
-            panic!("row {number} has {} cells", cells.len());
-        };
+        assert_eq!(cells.len(), 5, "cells of row {number}");
         Some(Row {
             number,
-            shown: (*shown).to_owned(),
-            tests: (*tests).to_owned(),
-            state: (*state).to_owned(),
+            shown: cells[2].to_owned(),
+            tests: cells[3].to_owned(),
+            state: cells[4].to_owned(),
         })
     };
     page.lines().filter_map(cells).collect()

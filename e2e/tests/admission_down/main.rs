@@ -113,7 +113,7 @@ async fn with_both_webhook_configurations_deleted_a_forged_owner_gets_neither_di
         let owner = judged.annotations().get(CREATED_BY).cloned();
         (owner.as_deref() == Some("alice"))
             .then_some(())
-            .ok_or(format!("{owner:?}"))
+            .ok_or_else(|| format!("{owner:?}"))
     })
     .await?;
     let claim = claims.get("workspace-lab").await?;
@@ -151,7 +151,7 @@ async fn forge(scratch: &Scratch) -> anyhow::Result<()> {
     let image = Patch::Merge(json!({"spec": {"image": "evil:1"}}));
     refused(
         bob.patch("hers", &PatchParams::default(), &image).await,
-        "only the owner of a workspace",
+        "only by its owner",
     );
     // In his own name he takes the name, and not the disk.
     made(json!({}), disk).await??;
@@ -166,7 +166,7 @@ async fn forge(scratch: &Scratch) -> anyhow::Result<()> {
 }
 
 /// What no manager may make, each with a manifest that the API server would take.
-fn forbidden() -> [(&'static str, &'static str, serde_json::Value); 5] {
+fn forbidden() -> [(&'static str, &'static str, Value); 5] {
     let container = json!({"containers": [{"name": "c", "image": "example.org/image:1"}]});
     let rights = json!({
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},

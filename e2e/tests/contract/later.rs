@@ -145,6 +145,9 @@ async fn what_kubernetes_refuses_in_a_pod_is_refused_in_a_workspace() -> anyhow:
 #[tokio::test]
 async fn what_kubernetes_takes_and_no_workspace_can_run_with_is_refused_too() -> anyhow::Result<()> {
     let scratch = Scratch::new("later", &["alice"]).await?;
+    // Rights are asked before the rest is judged.
+    let claims = json!([{"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["use"]}]);
+    scratch.grant("claims", "alice", &claims).await?;
     let workspaces = alice(&scratch).await?;
     for (said, words) in [
         (

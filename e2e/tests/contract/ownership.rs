@@ -318,13 +318,15 @@ async fn our_own_accounts_do_their_task_and_nothing_else() -> anyhow::Result<()>
     let image = json!({"spec": {"image": "other:1"}});
     let owner = json!({"metadata": {"annotations": {CREATED_BY: "bob"}}});
     for (component, task) in [
-        ("operator", "the operator changes only"),
-        ("gateway", "the gateway only starts"),
+        ("operator", "the operator's account changes"),
+        ("gateway", "the gateway's account changes"),
     ] {
         let ours = of(&scratch, &account(component)).await?;
         ours.patch("lab", &dry, &Patch::Merge(&start)).await?;
-        for beyond in [&image, &owner] {
-            refused(ours.patch("lab", &dry, &Patch::Merge(beyond)).await, task)?;
+        refused(ours.patch("lab", &dry, &Patch::Merge(&image)).await, task)?;
+        // The webhook puts the owner back, or the policy refuses the change.
+        if let Ok(lab) = ours.patch("lab", &dry, &Patch::Merge(&owner)).await {
+            anyhow::ensure!(lab.annotations()[CREATED_BY] == "alice", "{lab:?}");
         }
     }
     scratch.finish().await

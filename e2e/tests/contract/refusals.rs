@@ -13,6 +13,9 @@ use crate::rules::judged;
 #[tokio::test]
 async fn what_a_template_keeps_to_itself_and_no_pod_may_have_is_refused_all_at_once() -> anyhow::Result<()> {
     let scratch = Scratch::new("kept", &["alice"]).await?;
+    // Rights are asked before the rest is judged.
+    let claims = json!([{"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["use"]}]);
+    scratch.grant("claims", "alice", &claims).await?;
     let rest = json!({"defaultImage": "uv", "allowSecondaryStorages": false});
     template::make(&scratch, &rest).await?;
     let everything = json!({

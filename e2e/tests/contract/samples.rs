@@ -158,9 +158,10 @@ async fn missing(scratch: &Scratch) -> anyhow::Result<Vec<String>> {
     }
     for manager in Api::<WorkspaceManager>::all(admin).list(&all).await? {
         let conditions = manager.status.clone().unwrap_or_default().conditions;
-        // Whether kinds of routes are installed is the cluster's business; nothing else may be wrong with a sample.
+        // Whether kinds of routes are installed, and which manager the gateway serves, is the cluster's business. Nothing else may be wrong.
+        let of_cluster = [reason::ROUTE_KIND_UNAVAILABLE, reason::NOT_SERVED];
         let good = condition::find(&conditions, READY)
-            .is_some_and(|ready| ready.status == "True" || ready.reason == reason::ROUTE_KIND_UNAVAILABLE);
+            .is_some_and(|ready| ready.status == "True" || of_cluster.contains(&ready.reason.as_str()));
         if ours(&manager.name_any()) && !good {
             missing.push(format!("{}: {conditions:?}", manager.name_any()));
         }

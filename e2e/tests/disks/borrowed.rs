@@ -129,11 +129,11 @@ async fn a_disk_of_today_s_jupyter_k8s_becomes_a_home_as_the_documentation_says(
             &serde_json::from_value(json!({"metadata": {"name": "old"}}))?,
         )
         .await?;
-    let owned = json!({"metadata": {"ownerReferences": [{
+    let references = json!({"metadata": {"ownerReferences": [{
         "apiVersion": "v1", "kind": "ConfigMap", "name": "old", "uid": owner.metadata.uid, "controller": true,
     }]}});
     claims
-        .patch(DATA, &PatchParams::default(), &Patch::Merge(owned))
+        .patch(DATA, &PatchParams::default(), &Patch::Merge(references))
         .await?;
 
     let steps = between("--type=json -p '", "'")?;

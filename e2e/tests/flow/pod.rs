@@ -107,6 +107,7 @@ async fn size(scratch: &Scratch, pod: &Pod, path: &str) -> anyhow::Result<String
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one template with all its fields")]
 async fn a_workspace_that_names_only_its_template_is_as_the_template_says_and_its_own_values_win()
 -> anyhow::Result<()> {
     let scratch = Scratch::new("template", &[]).await?;
@@ -190,7 +191,12 @@ async fn a_workspace_that_names_only_its_template_is_as_the_template_says_and_it
         tolerations.contains(&json!(template.spec.default_tolerations[0])),
         "{tolerations:?}"
     );
-    assert_eq!(spec["affinity"], json!(template.spec.default_affinity));
+    let mut affinity = spec["affinity"].clone();
+    let own = affinity
+        .as_object_mut()
+        .and_then(|it| it.remove("podAntiAffinity"));
+    assert!(own.is_some(), "a pod keeps away from its predecessor");
+    assert_eq!(affinity, json!(template.spec.default_affinity));
     workspace::delete(&scratch.api(), "plain").await?;
 
     let mut own = named;

@@ -330,10 +330,7 @@ async fn strategy_changed_by_hand(scene: &Scene) -> anyhow::Result<()> {
     let notes = warned(scene, reason::DEPLOYMENT_RESTORED).await?;
     anyhow::ensure!(notes[0].contains("spec.strategy"), "{notes:?}");
     let same = scene.reached(Phase::Running).await?;
-    anyhow::ensure!(
-        e2e::workspace::pod(&same)? == e2e::workspace::pod(&first)?,
-        "another pod"
-    );
+    anyhow::ensure!(workspace::pod(&same)? == workspace::pod(&first)?, "another pod");
     scene.recovered().await
 }
 
@@ -350,7 +347,7 @@ async fn deployment_paused_while_stopped(scene: &Scene) -> anyhow::Result<()> {
     let today = json!({"desiredStatus": "Running", "env": [{"name": "COLOUR", "value": "blue"}]});
     workspace::set(alice, name, today).await?;
     let running = scene.reached(Phase::Running).await?;
-    let pod = e2e::workspace::pod(&running)?;
+    let pod = workspace::pod(&running)?;
     let out = e2e::cluster::exec(&scene.scratch.api(), &pod, &["sh", "-c", "echo $COLOUR"]).await?;
     anyhow::ensure!(out.trim() == "blue", "{out}");
     scene.recovered().await

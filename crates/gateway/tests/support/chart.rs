@@ -78,7 +78,7 @@ impl Chart {
     /// The same with another argument in place of this one.
     pub(crate) fn with_argument(mut self, from: &str, to: &str) -> Self {
         let argument = self.arguments.iter_mut().find(|argument| *argument == from);
-        *argument.unwrap_or_else(|| panic!("{from} is not among the chart's arguments")) = to.to_owned();
+        to.clone_into(argument.unwrap());
         self
     }
 

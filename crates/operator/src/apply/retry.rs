@@ -1,7 +1,7 @@
-//! A Deployment whose pod is refused -> the same, touched now and then (IO), so that its ReplicaSet is looked at again.
+//! A Deployment whose pod is refused -> the same, touched now and then (IO), so that its replica set is looked at again.
 //!
 //! Its controller waits ever longer, up to a quarter of an hour, and hears of no quota that was raised. A new annotation on the Deployment is
-//! handed down to the ReplicaSet, whose controller looks at whatever has changed at once.
+//! handed down to the replica set, whose controller looks at whatever has changed at once.
 
 use std::{
     sync::{Mutex, PoisonError},

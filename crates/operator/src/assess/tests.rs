@@ -378,7 +378,7 @@ fn a_container_that_somebody_else_put_first_or_last_hides_no_endpoint() {
         let mesh = serde_json::from_value(
             json!({"name": "mesh", "ports": [{"name": "http", "containerPort": 15090}]}),
         );
-        containers.insert(if first { 0 } else { 1 }, mesh.unwrap());
+        containers.insert(usize::from(!first), mesh.unwrap());
         world.pods = vec![pod.into()];
         let status = Scene::of(world).status();
         assert_eq!((status.endpoint, status.phase), (expected, Some(Phase::Running)));

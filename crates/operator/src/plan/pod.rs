@@ -50,7 +50,7 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Pod
     }
 }
 
-/// Keeps the pod off the node of any other pod of the workspace, until that one is gone. A ReplicaSet makes the next pod as soon as one is
+/// Keeps the pod off the node of any other pod of the workspace, until that one is gone. A replica set makes the next pod as soon as one is
 /// deleted or evicted, and both would write to one disk. The run is named beside the workspace, so that a pod counts as well from which
 /// somebody took one of the labels.
 fn anti_affinity(given: Option<Affinity>, workspace: &str, run_id: &str) -> Affinity {

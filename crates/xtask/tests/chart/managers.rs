@@ -96,6 +96,21 @@ fn the_operator_may_read_the_definitions_whose_statuses_it_writes_and_no_other()
 }
 
 #[test]
+fn one_template_of_the_chart_is_the_default_of_the_cluster_unless_none_is_wanted() {
+    let marked = |values: &[&'static str]| -> Vec<String> {
+        let objects = template(values).unwrap();
+        let templates = of_kind(&objects, "WorkspaceTemplate").into_iter();
+        templates
+            .filter(|it| it["metadata"]["labels"][api::names::DEFAULT_TEMPLATE_LABEL] == "true")
+            .map(|it| it["metadata"]["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(marked(&EXTERNAL), ["jupyterlab"]);
+    let none = [&EXTERNAL[..], &["--set", "defaultTemplate="]].concat();
+    assert_eq!(marked(&none), Vec::<String>::new());
+}
+
+#[test]
 fn the_templates_of_the_chart_have_other_names_than_those_of_the_samples() {
     let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/samples");
     let samples = std::fs::read_dir(samples)

@@ -225,6 +225,7 @@ pub(super) fn seed(rest: &Value) -> Value {
     json!([container])
 }
 
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn of_workspaces() -> Fields {
     let limits = |cpu: &str, memory: &str| json!({"limits": {"cpu": cpu, "memory": memory}});
     let claim = |name: &str, path: &str| json!([{"name": name, "persistentVolumeClaimName": "mine", "mountPath": path}]);
