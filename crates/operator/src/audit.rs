@@ -291,13 +291,13 @@ mod tests {
         let way = [
             (running("a"), Some("a")),
             (running("a"), Some("a")),
-            (stopped(idle), Some("a")),
+            (stopped(&idle), Some("a")),
             (running("b"), Some("b")),
             (failed("ImagePullFailed"), Some("b")),
             (failed("ImagePullFailed"), Some("b")),
             (failed("QuotaExceeded"), Some("b")),
-            (stopped(Value::Null), Some("b")),
-            (stopped(Value::Null), Some("b")),
+            (stopped(&Value::Null), Some("b")),
+            (stopped(&Value::Null), Some("b")),
         ];
         let records = written(|audit| {
             let mut before = None;
@@ -324,7 +324,7 @@ mod tests {
     #[test]
     fn the_next_leader_repeats_nothing_and_goes_on_with_the_run_of_the_deployment() {
         let (about, people) = (fixtures::identity(), People::default());
-        let (runs, stops) = (running("a"), stopped(Value::Null));
+        let (runs, stops) = (running("a"), stopped(&Value::Null));
         let records = written(|audit| {
             audit.stored(&about, (&people, Some("a")), Some(&runs), &runs);
             audit.clear();
@@ -359,7 +359,7 @@ mod tests {
         let paper = Paper::default();
         let audit = Audit::default();
         let writer = audit.open(paper.clone(), Metrics::default()).unwrap();
-        audit.stored(&about, (&People::of(&meta), None), None, &stopped(Value::Null));
+        audit.stored(&about, (&People::of(&meta), None), None, &stopped(&Value::Null));
         audit.deleted(&about, &People::of(&meta), None);
         writer.finish();
         let text = paper.text();

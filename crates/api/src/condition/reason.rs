@@ -217,7 +217,7 @@ reasons! {
         "Delete or rename that object, or create the workspace under another name.";
     QUOTA_EXCEEDED = "QuotaExceeded", "Degraded=True",
         "A ResourceQuota of the namespace refuses the pod, the disk or another child.",
-        "Ask for less, stop another workspace, or have the quota raised: the workspace recovers by itself within half a minute.";
+        "Ask for less, stop another workspace, or have the quota raised: the workspace recovers by itself within a minute.";
     POD_SECURITY_VIOLATION = "PodSecurityViolation", "Degraded=True",
         "The namespace's Pod Security level refuses the pod.",
         "Have the template's podSecurity or security contexts fit the namespace's level, or the other way round.";

@@ -70,7 +70,7 @@ fn the_operator_may_read_the_definitions_whose_statuses_it_writes_and_no_other()
     let role = named(&objects, "ClusterRole", "jupyter-k8s-operator");
     let rules = role["rules"].as_array().unwrap();
     let of_definitions = |rule: &&Value| strings(&rule["resources"]) == ["customresourcedefinitions"];
-    let rule = rules.iter().find(of_definitions).unwrap();
+    let reading = rules.iter().find(of_definitions).unwrap();
     let has_status = |kind: &CustomResourceDefinition| {
         let schema = kind.spec.versions[0]
             .schema
@@ -88,11 +88,11 @@ fn the_operator_may_read_the_definitions_whose_statuses_it_writes_and_no_other()
         .filter(has_status)
         .filter_map(|kind| kind.metadata.name)
         .collect();
-    let readable: BTreeSet<_> = strings(&rule["resourceNames"])
+    let readable: BTreeSet<_> = strings(&reading["resourceNames"])
         .into_iter()
         .map(str::to_owned)
         .collect();
-    assert_eq!((readable, strings(&rule["verbs"])), (written, vec!["get"]));
+    assert_eq!((readable, strings(&reading["verbs"])), (written, vec!["get"]));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! rendered ValidatingAdmissionPolicies -> they hold for every account, kind and field that they are there for (IO: runs `helm`).
+//! rendered admission policies -> they hold for every account, kind and field that they are there for (IO: runs `helm`).
 
 use std::collections::BTreeSet;
 use std::fs;
