@@ -80,8 +80,11 @@ impl Kind {
         Ok(match self {
             Self::Template => json!({"displayName": name, "defaultImage": Environment::get()?.images.echo}),
             Self::Manager => json!({
-                "routing": {"baseDomain": format!("{name}.example.org"), "traefik": {}},
-                "authentication": {"gateway": {}},
+                "routing": {"baseDomain": format!("{name}.example.org"), "custom": {"resources": [{
+                    "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+                    "spec": {"defaultBackend": {"service": {"name": "{service.name}", "port": {"name": "http"}}}},
+                }]}},
+                "authentication": {"none": {}},
             }),
             Self::Profile => json!({"env": [{"name": "A", "value": "b"}]}),
         })
@@ -104,7 +107,7 @@ impl Kept {
         })
     }
 
-    /// Makes it: a template that gives the echo server and no disk, a manager fed by the gateway, a profile of one variable.
+    /// Makes it: a template that gives the echo server and no disk, a manager with a route and sign-in of its own, a profile of one variable.
     pub async fn make(&self) -> anyhow::Result<DynamicObject> {
         let resource = self.kind.resource();
         let object = serde_json::from_value(json!({

@@ -31,6 +31,7 @@ use self::{
 };
 use crate::{
     disks::shape::class_of,
+    failure::listed,
     record,
     references::Rejected,
     trouble::{Obstacle, Trouble},
@@ -256,13 +257,8 @@ fn with_waiting(trouble: Trouble, pending: &[String]) -> Trouble {
     if paths.is_empty() {
         return trouble;
     }
-    let listed: Vec<_> = paths.iter().take(MOST_PATHS).map(|path| path.as_str()).collect();
-    let more = match paths.len().saturating_sub(MOST_PATHS) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
     Trouble {
-        message: format!("{}{WAITING}{}{more}.", trouble.message, listed.join(", ")),
+        message: format!("{}{WAITING}{}.", trouble.message, listed(&paths, MOST_PATHS)),
         ..trouble
     }
 }

@@ -21,9 +21,6 @@ use serde::Serialize;
 
 use crate::{metrics::Metrics, world::Identity};
 
-/// Annotation: who changed the workspace last.
-const LAST_UPDATED_BY: &str = "workspaces.jupyter.org/last-updated-by";
-
 /// One transition of a workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -90,7 +87,7 @@ impl People {
         let annotation = |name| meta.annotations.as_ref()?.get(name).cloned();
         Self {
             owner: names::owner(meta).unwrap_or_default().to_owned(),
-            last_updated_by: annotation(LAST_UPDATED_BY).unwrap_or_default(),
+            last_updated_by: annotation(names::LAST_UPDATED_BY).unwrap_or_default(),
         }
     }
 }
@@ -353,7 +350,7 @@ mod tests {
     fn a_workspace_that_never_ran_stops_without_a_record_and_people_are_named() {
         let about = fixtures::identity();
         let meta: ObjectMeta = serde_json::from_value(json!({"annotations": {
-            names::CREATED_BY: "alice", LAST_UPDATED_BY: "bob",
+            names::CREATED_BY: "alice", names::LAST_UPDATED_BY: "bob",
         }}))
         .unwrap();
         let paper = Paper::default();

@@ -10,12 +10,11 @@ use std::{
     time::Duration,
 };
 
-use api::names;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::{trouble::Obstacle, world::Identity};
+use crate::{hands, trouble::Obstacle, world::Identity};
 
 /// So many writes of one child within [`WINDOW`] that made the same of it are no chance.
 const FREE: u32 = 3;
@@ -25,9 +24,6 @@ const WINDOW: Duration = Duration::from_mins(1);
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 /// And at most.
 const MAX_BACKOFF: Duration = WINDOW;
-
-/// Field managers of children that are ours.
-const OURS: [&str; 2] = [names::OPERATOR, names::OPERATOR_SCALE];
 
 /// A child: kind and name.
 pub type Child<'a> = (&'a str, &'a str);
@@ -58,6 +54,16 @@ struct Contest {
 }
 
 impl Contest {
+    fn new(planned: u64, now: Instant) -> Self {
+        Self {
+            planned,
+            writes: 0,
+            first: now,
+            last: now,
+            manager: None,
+        }
+    }
+
     fn backoff(&self) -> Duration {
         let doublings = self.writes.saturating_sub(FREE);
         FIRST_BACKOFF
@@ -124,18 +130,6 @@ impl Contests {
     }
 }
 
-impl Contest {
-    fn new(planned: u64, now: Instant) -> Self {
-        Self {
-            planned,
-            writes: 0,
-            first: now,
-            last: now,
-            manager: None,
-        }
-    }
-}
-
 fn name_of((kind, name): Child<'_>) -> String {
     [kind, "/", name].concat()
 }
@@ -161,10 +155,9 @@ fn other_manager(found: &ObjectMeta) -> Option<String> {
     let entries = found.managed_fields.iter().flatten();
     let others = entries.filter(|entry| {
         let (manager, subresource) = (entry.manager.as_deref(), entry.subresource.as_deref());
-        // What makes ReplicaSets notes things on the Deployment; an autoscaler of the same name scales it.
-        let is_ours = manager.is_some_and(|manager| OURS.contains(&manager))
-            || (manager == Some("kube-controller-manager") && subresource != Some("scale"));
-        !is_ours && subresource != Some("status")
+        // The autoscaler writes with the name of the controller that makes ReplicaSets.
+        let is_expected = manager.is_some_and(hands::is_known) && subresource != Some("scale");
+        !is_expected && subresource != Some("status")
     });
     let time = |entry: &&ManagedFieldsEntry| entry.time.as_ref().map(|time| time.0);
     others.max_by_key(time)?.manager.clone()
@@ -172,6 +165,7 @@ fn other_manager(found: &ObjectMeta) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use api::names;
     use serde_json::json;
     use testkit::objects;
 

@@ -19,7 +19,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
-use crate::{context::Context, failure::message_of};
+use crate::{
+    context::Context,
+    failure::{listed, message_of},
+};
 
 /// Definitions are read at most this often.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -148,15 +151,10 @@ pub async fn keep(context: &Context, readiness: &Readiness) {
 
 /// What is missing, and what to do.
 fn words(missing: &[String]) -> Option<String> {
-    let listed = missing.iter().take(MOST).map(String::as_str).collect::<Vec<_>>();
-    let more = match missing.len().saturating_sub(MOST) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
     (!missing.is_empty()).then(|| {
         format!(
-            "the definitions in the cluster are older than this operator and lack {}{more}: apply the CRDs of this release",
-            listed.join(", ")
+            "the definitions in the cluster are older than this operator and lack {}: apply the CRDs of this release",
+            listed(missing, MOST)
         )
     })
 }

@@ -18,6 +18,15 @@ pub fn message_of(error: &kube::Error) -> String {
     }
 }
 
+/// The first `most` of a list, and how many there are besides.
+pub fn listed<S: AsRef<str>>(items: &[S], most: usize) -> String {
+    let first: Vec<_> = items.iter().take(most).map(AsRef::as_ref).collect();
+    match items.len().saturating_sub(most) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
 /// Whether an error belongs to everyday life: somebody else was faster, or the namespace is on its way out.
 pub fn is_everyday(error: &kube::Error) -> bool {
     match error {

@@ -169,7 +169,7 @@ impl fmt::Display for Obstacle {
                     )?,
                     None => write!(
                         f,
-                        "somebody who writes as {:?} changes it again and again. Look for a second installation of this product.",
+                        "it changes again and again, and no field manager but {:?} is recorded. Look for a second installation of this product.",
                         names::OPERATOR
                     )?,
                 }

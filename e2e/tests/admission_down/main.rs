@@ -138,7 +138,8 @@ async fn forge(scratch: &Scratch) -> anyhow::Result<()> {
         Ok::<_, anyhow::Error>(bob.create(&PostParams::default(), &new).await)
     };
     let disk = json!({"storage": {"size": "1Mi", "retain": "Retain"}});
-    let secret = json!({"env": [{"name": "S", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]});
+    let variable = json!([{"name": "S", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]);
+    let init = json!({"name": "i", "image": "uv", "env": variable});
     refused(
         made(json!({CREATED_BY: "alice"}), disk.clone()).await?,
         "is another owner",
@@ -147,7 +148,13 @@ async fn forge(scratch: &Scratch) -> anyhow::Result<()> {
         made(json!({CREATED_BY: "alice", ASSIGNED_BY: "bob"}), disk.clone()).await?,
         "is another owner",
     );
-    refused(made(json!({}), secret).await?, r#"the Secret "s""#);
+    for spec in [
+        json!({"env": variable}),
+        json!({"envFrom": [{"secretRef": {"name": "s"}}]}),
+        json!({"initContainers": [init]}),
+    ] {
+        refused(made(json!({}), spec).await?, r#"the Secret "s""#);
+    }
     let image = Patch::Merge(json!({"spec": {"image": "evil:1"}}));
     refused(
         bob.patch("hers", &PatchParams::default(), &image).await,

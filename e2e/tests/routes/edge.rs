@@ -119,6 +119,21 @@ impl Edge {
         .await
     }
 
+    /// Waits until `host` answers 401 to a client without token. Meanwhile it may have no route, but never lets one in.
+    pub(crate) async fn refuses(&self, host: &str) -> anyhow::Result<()> {
+        let what = format!("{host} to refuse");
+        let status = wait::until(&what, Duration::from_mins(1), || async {
+            let answer = self.ask(host, json!({})).await;
+            match answer.map_err(|error| format!("{error:#}"))?.status {
+                404 => Err("it has no route".to_owned()),
+                status => Ok(status),
+            }
+        });
+        let status = status.await?;
+        anyhow::ensure!(status == 401, "{host} answered {status} without a token");
+        Ok(())
+    }
+
     /// The address of the service that decides.
     pub(crate) fn address(&self) -> String {
         format!("http://auth.{}.svc:8888/verify", self.name)

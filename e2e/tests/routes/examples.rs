@@ -209,7 +209,7 @@ async fn nobody_gets_around_the_service_that_decides_by_changing_a_route() -> an
     kubectl(&["delete", both, "workspace-ws", "-n", namespace], "").await?;
     routes(&scratch, "ws", &by("ingressroute")).await?;
     edge.answers(&host, 200).await?;
-    assert_eq!(edge.ask(&host, json!({})).await?.status, 401);
+    edge.refuses(&host).await?;
     workspace::delete(&alice, "ws").await?;
     edge::forget(&[&manager]).await?;
     edge.finish().await?;

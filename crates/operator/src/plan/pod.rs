@@ -44,19 +44,19 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Pod
         containers: vec![application],
         volumes: Some(volumes),
         node_selector: (!shape.node_selector.is_empty()).then(|| shape.node_selector.clone()),
-        affinity: Some(anti_affinity(shape.affinity.clone(), &workspace.name, run_id)),
+        affinity: Some(anti_affinity(shape.affinity.clone(), &workspace.name)),
         tolerations: some(shape.tolerations.clone()),
         ..PodSpec::default()
     }
 }
 
-/// Keeps the pod off the node of any other pod of the workspace, until that one is gone. A replica set makes the next pod as soon as one is
-/// deleted or evicted, and both would write to one disk. The run is named beside the workspace, so that a pod counts as well from which
-/// somebody took one of the labels.
-fn anti_affinity(given: Option<Affinity>, workspace: &str, run_id: &str) -> Affinity {
-    let label = |(key, value): (&str, &str)| PodAffinityTerm {
+/// Keeps the pod off the node of any other pod of the workspace, until that one is gone. A ReplicaSet makes the next pod as soon as one is
+/// deleted or evicted, and both would write to one disk. A pod that lost its label still has its own anti-affinity, which the scheduler
+/// applies to the next pod. One term only: the scheduler retries a pending pod only after a pod is gone that matches every term.
+fn anti_affinity(given: Option<Affinity>, workspace: &str) -> Affinity {
+    let term = PodAffinityTerm {
         label_selector: Some(LabelSelector {
-            match_labels: Some([(key.to_owned(), value.to_owned())].into()),
+            match_labels: Some([(names::WORKSPACE_LABEL.to_owned(), workspace.to_owned())].into()),
             match_expressions: None,
         }),
         topology_key: "kubernetes.io/hostname".to_owned(),
@@ -68,7 +68,7 @@ fn anti_affinity(given: Option<Affinity>, workspace: &str, run_id: &str) -> Affi
         .get_or_insert_default()
         .required_during_scheduling_ignored_during_execution
         .get_or_insert_default()
-        .extend([(names::WORKSPACE_LABEL, workspace), (names::RUN_ID_LABEL, run_id)].map(label));
+        .push(term);
     affinity
 }
 

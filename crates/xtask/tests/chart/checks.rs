@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::render::{EXTERNAL, LOCAL, accepted, argument, chart, containers, refusal, refused, template};
+use crate::render::{EXTERNAL, LOCAL, accepted, argument, chart, container, refusal, refused, template};
 
 fn read(file: &str) -> String {
     fs::read_to_string(chart().join(file)).unwrap()
@@ -264,12 +264,7 @@ fn providers_that_could_give_two_people_one_name_are_refused_as_the_gateway_woul
 fn who_shortens_sessions_alone_has_idleness_end_with_them_and_a_contradiction_is_refused() {
     let idle = |settings: &str| {
         let objects = template(&[&EXTERNAL[..], &["--set", settings]].concat()).unwrap();
-        let containers = containers(&objects);
-        let gateway = containers
-            .iter()
-            .find(|(name, _)| *name == "jupyter-k8s-gateway")
-            .unwrap()
-            .1;
+        let gateway = container(&objects, "jupyter-k8s-gateway");
         argument(gateway, "--session-idle-minutes").unwrap().to_owned()
     };
     assert_eq!(idle("gateway.session.lifetimeMinutes=60"), "60");

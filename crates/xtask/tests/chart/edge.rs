@@ -4,27 +4,19 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::render::{EXTERNAL, LOCAL, argument, chart, containers, named, refusal, strings, template};
+use crate::render::{EXTERNAL, LOCAL, argument, chart, container, named, refusal, strings, template};
 
 /// Names of headers that reach no workspace, in an installation with these values: by the gateway's arguments, and the proxy's pattern.
 fn stripped(more: &[&'static str]) -> (Vec<String>, Option<String>) {
     let values: Vec<_> = LOCAL.into_iter().chain(more.iter().copied()).collect();
     let objects = template(&values).unwrap();
-    let containers = containers(&objects);
-    let (_, gateway) = containers
-        .iter()
-        .find(|(name, _)| *name == "jupyter-k8s-gateway")
-        .unwrap();
+    let gateway = container(&objects, "jupyter-k8s-gateway");
     let names = argument(gateway, "--header-strip").unwrap_or_default();
     let text = named(&objects, "ConfigMap", "jupyter-k8s-proxy")["data"]["routes.yaml"].clone();
     let routes: Value = serde_saphyr::from_str(text.as_str().unwrap()).unwrap();
     let pattern = &routes["http"]["middlewares"]["gate"]["forwardAuth"]["authResponseHeadersRegex"];
     (
-        names
-            .split(',')
-            .filter(|name| !name.is_empty())
-            .map(str::to_owned)
-            .collect(),
+        names.split(',').map(str::to_owned).collect(),
         pattern.as_str().map(str::to_owned),
     )
 }
@@ -70,11 +62,7 @@ fn one_connection_and_one_request_hold_the_proxy_no_longer_and_with_no_more_than
     let of = |more: &[&'static str]| {
         let values: Vec<_> = EXTERNAL.into_iter().chain(more.iter().copied()).collect();
         let objects = template(&values).unwrap();
-        let containers = containers(&objects);
-        let (_, proxy) = containers
-            .iter()
-            .find(|(name, _)| *name == "jupyter-k8s-proxy")
-            .unwrap();
+        let proxy = container(&objects, "jupyter-k8s-proxy");
         let flag = |flag: &str| {
             argument(proxy, &format!("--entrypoints.https.{flag}"))
                 .unwrap()

@@ -162,6 +162,12 @@ pub(crate) fn containers(objects: &[Value]) -> Vec<(&str, &Value)> {
         .collect()
 }
 
+/// The container of this name.
+pub(crate) fn container<'a>(objects: &'a [Value], name: &str) -> &'a Value {
+    let found = containers(objects).into_iter().find(|(found, _)| *found == name);
+    found.unwrap_or_else(|| panic!("no container {name}")).1
+}
+
 pub(crate) fn strings(value: &Value) -> Vec<&str> {
     value
         .as_array()

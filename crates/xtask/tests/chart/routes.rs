@@ -2,9 +2,7 @@
 
 use serde_json::Value;
 
-use crate::render::{
-    EXTERNAL, LOCAL, argument, containers, installations, named, of_kind, strings, template,
-};
+use crate::render::{EXTERNAL, LOCAL, argument, container, installations, named, of_kind, strings, template};
 
 #[test]
 fn the_proxy_asks_the_gateway_about_all_but_its_own_pages_and_sends_upgrades_to_the_relay() {
@@ -66,11 +64,7 @@ fn tokens(more: &[&'static str]) -> (bool, Vec<String>, Vec<String>) {
     let text = named(&objects, "ConfigMap", "jupyter-k8s-proxy")["data"]["routes.yaml"].clone();
     let routes: Value = serde_saphyr::from_str(text.as_str().unwrap()).unwrap();
     let asked = &routes["http"]["middlewares"]["gate"]["forwardAuth"]["authRequestHeaders"];
-    let containers = containers(&objects);
-    let (_, gateway) = containers
-        .iter()
-        .find(|(name, _)| *name == "jupyter-k8s-gateway")
-        .unwrap();
+    let gateway = container(&objects, "jupyter-k8s-gateway");
     let arguments = strings(&gateway["args"]).into_iter();
     let rights: Vec<String> = of_kind(&objects, "ClusterRole")
         .into_iter()
@@ -120,11 +114,7 @@ fn the_gateway_answers_no_other_proxy_than_the_charts_own_unless_it_is_named() {
     let foreign = |more: &[&'static str]| -> Vec<String> {
         let values: Vec<_> = LOCAL.into_iter().chain(more.iter().copied()).collect();
         let objects = template(&values).unwrap();
-        let containers = containers(&objects);
-        let (_, gateway) = containers
-            .iter()
-            .find(|(name, _)| *name == "jupyter-k8s-gateway")
-            .unwrap();
+        let gateway = container(&objects, "jupyter-k8s-gateway");
         let arguments = strings(&gateway["args"]).into_iter();
         arguments
             .filter_map(|text| text.strip_prefix("--foreign-proxies="))
@@ -174,11 +164,7 @@ fn in_folders_of_one_host_the_same_holds_for_that_host() {
 #[test]
 fn the_proxys_own_entry_points_lead_nowhere_else() {
     let objects = template(&EXTERNAL).unwrap();
-    let containers = containers(&objects);
-    let (_, proxy) = containers
-        .iter()
-        .find(|(name, _)| *name == "jupyter-k8s-proxy")
-        .unwrap();
+    let proxy = container(&objects, "jupyter-k8s-proxy");
     assert_eq!(argument(proxy, "--entrypoints.https.asdefault"), Some("true"));
     let own = argument(proxy, "--entrypoints.routes.address").unwrap();
     assert!(own.starts_with("127.0.0.1:"), "{own}");
@@ -191,11 +177,7 @@ fn the_proxys_own_entry_points_lead_nowhere_else() {
 #[test]
 fn no_query_reaches_the_access_log() {
     let objects = template(&EXTERNAL).unwrap();
-    let containers = containers(&objects);
-    let (_, proxy) = containers
-        .iter()
-        .find(|(name, _)| *name == "jupyter-k8s-proxy")
-        .unwrap();
+    let proxy = container(&objects, "jupyter-k8s-proxy");
     assert_eq!(
         argument(proxy, "--accesslog.fields.queryparameters.defaultmode"),
         Some("drop")
@@ -255,12 +237,7 @@ fn the_bundled_provider_accepts_the_gateways_callback_alone_and_only_with_pkce()
         .map(|client| &client["clientId"])
         .collect();
     assert_eq!(public, ["admin-cli"]);
-    let containers = containers(&objects);
-    let gateway = containers
-        .iter()
-        .find(|(name, _)| *name == "jupyter-k8s-gateway")
-        .unwrap()
-        .1;
+    let gateway = container(&objects, "jupyter-k8s-gateway");
     let issuer = "https://identity.localhost:8443/realms/jupyter";
     assert_eq!(argument(gateway, "--oidc-issuer-url"), Some(issuer));
     assert_eq!(

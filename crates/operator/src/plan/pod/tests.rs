@@ -290,10 +290,7 @@ fn a_pod_keeps_off_the_node_of_any_other_pod_of_its_workspace_and_keeps_the_affi
             .map(|term| term["labelSelector"]["matchLabels"].clone());
         labels.collect::<Vec<_>>()
     };
-    let ours = [
-        json!({"workspaces.jupyter.org/workspace": "demo"}),
-        json!({"workspaces.jupyter.org/run-id": "run1"}),
-    ];
+    let ours = [json!({"workspaces.jupyter.org/workspace": "demo"})];
     assert_eq!(own(&json!(pod_with(|_| ()).affinity)), ours);
     let asked = json!({
         "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}},
