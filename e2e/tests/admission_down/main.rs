@@ -139,7 +139,6 @@ async fn forge(scratch: &Scratch) -> anyhow::Result<()> {
     };
     let disk = json!({"storage": {"size": "1Mi", "retain": "Retain"}});
     let variable = json!([{"name": "S", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]);
-    let init = json!({"name": "i", "image": "uv", "env": variable});
     refused(
         made(json!({CREATED_BY: "alice"}), disk.clone()).await?,
         "is another owner",
@@ -150,8 +149,8 @@ async fn forge(scratch: &Scratch) -> anyhow::Result<()> {
     );
     for spec in [
         json!({"env": variable}),
-        json!({"envFrom": [{"secretRef": {"name": "s"}}]}),
-        json!({"initContainers": [init]}),
+        json!({"initContainers": [{"name": "i", "image": "uv", "env": variable}]}),
+        json!({"initContainers": [{"name": "i", "image": "uv", "envFrom": [{"secretRef": {"name": "s"}}]}]}),
     ] {
         refused(made(json!({}), spec).await?, r#"the Secret "s""#);
     }
