@@ -19,7 +19,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kit::audit::{Counts, Log, Writer};
 use serde::Serialize;
 
-use crate::{metrics::Metrics, world::Identity};
+use crate::{cache::observed::Identity, metrics::Metrics};
 
 /// One transition of a workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -239,7 +239,7 @@ mod tests {
     use testkit::log::Log as Paper;
 
     use super::*;
-    use crate::fixtures;
+    use crate::testing;
 
     fn status(value: Value) -> WorkspaceStatus {
         serde_json::from_value(value).unwrap()
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn runs_stops_failures_and_the_deletion_are_written_once_with_their_run() {
-        let (about, people) = (fixtures::identity(), People::default());
+        let (about, people) = (testing::identity(), People::default());
         let idle = json!({"rule": "Idle", "time": "2026-01-01T00:00:00Z"});
         let failed = |reason: &str| status(json!({"phase": "Failed", "reason": reason, "runID": "b"}));
         let way = [
@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn the_next_leader_repeats_nothing_and_goes_on_with_the_run_of_the_deployment() {
-        let (about, people) = (fixtures::identity(), People::default());
+        let (about, people) = (testing::identity(), People::default());
         let (runs, stops) = (running("a"), stopped(&Value::Null));
         let records = written(|audit| {
             audit.stored(&about, (&people, Some("a")), Some(&runs), &runs);
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_status_whose_write_got_no_answer_is_told_when_it_is_found() {
-        let (about, people) = (fixtures::identity(), People::default());
+        let (about, people) = (testing::identity(), People::default());
         let (one, two) = (running("a"), running("b"));
         let records = written(|audit| {
             audit.stored(&about, (&people, Some("a")), None, &one);
@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_workspace_that_never_ran_stops_without_a_record_and_people_are_named() {
-        let about = fixtures::identity();
+        let about = testing::identity();
         let meta: ObjectMeta = serde_json::from_value(json!({"annotations": {
             names::CREATED_BY: "alice", names::LAST_UPDATED_BY: "bob",
         }}))

@@ -5,10 +5,17 @@ use kube::Client;
 use rules::Settings;
 
 use crate::{
-    apply::Retries, audit::Audit, backoff::Backoff, census::Census, contest::Contests,
-    definitions::Definitions, early::Early, events::Recorder, idle, inherited::Inherited, keys::Keys,
-    memory::Memory, metrics::Metrics, outbox::Outbox, plan::Site, protect::Holds, putoff::PutOff,
-    stores::Stores, untold::Untold,
+    apply::{Retries, contest::Contests},
+    audit::Audit,
+    cache::{lists::Census, pending_writes::Memory, stores::Stores},
+    controllers::{assertion_keys::Keys, catalog::Holds, definitions::Definitions, idle},
+    metrics::Metrics,
+    plan::Site,
+    status::{
+        debounce::PutOff, early::Early, events::Recorder, inherited::Inherited, outbox::Outbox,
+        untold::Untold,
+    },
+    support::backoff::Backoff,
 };
 
 /// Shared by all passes.

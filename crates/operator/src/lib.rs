@@ -1,60 +1,34 @@
-//! Workspaces in, children and status out: the operator.
+//! Workspaces -> children and status: the operator.
 //!
-//! [`run`] wires it, [`watch`] says what wakes it, [`reconcile`] is the table of contents of one pass.
+//! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/arrows.rs`):
+//!
+//! - `run`: wires everything
+//! - `args`: the command line
+//! - `reconcile`: one workspace, from observed state to status
+//! - `controllers`: what is reconciled beside workspaces
+//! - `apply`: planned and live children -> writes
+//! - `status`: what happened -> conditions, phase, Events
+//! - `blockers`: what keeps a workspace from running, in words
+//! - `plan`: a valid workspace -> children (pure)
+//! - `audit`: transitions -> records of the audit log
+//! - `cache`: watches, caches and reads
+//! - `metrics`: what is measured
+//! - `support`: backoff, debounce, errors
+//! - `context`: the state that all of them share. It names types of the modules above and holds no logic.
 
-pub mod admit;
 pub mod apply;
 pub mod args;
-pub mod assess;
-mod attempt;
 pub mod audit;
-pub mod backoff;
-pub mod begun;
-pub mod census;
-pub mod contest;
+pub mod blockers;
+pub mod cache;
 pub mod context;
-pub mod definitions;
-pub mod differ;
-pub mod disks;
-pub mod early;
-pub mod events;
-pub mod failure;
-pub mod finalizer;
-pub mod gather;
-pub mod hands;
-pub mod idle;
-pub mod inherited;
-pub mod intent;
-pub mod keys;
-pub mod memory;
+pub mod controllers;
 pub mod metrics;
-pub mod observe;
-pub mod outbox;
-mod pace;
 pub mod plan;
-pub mod protect;
-pub mod publish;
-pub mod putoff;
-mod random;
 pub mod reconcile;
-pub mod record;
-pub mod references;
-pub mod refusal;
-pub mod retire;
-pub mod rounds;
-pub mod routes;
 pub mod run;
-mod send;
-pub mod shares;
-pub mod signs;
-pub mod stores;
-pub mod tasks;
-pub mod transitions;
-pub mod trouble;
-pub mod untold;
-pub mod walls;
-pub mod watch;
-pub mod world;
+pub mod status;
+pub mod support;
 
 #[cfg(test)]
-mod fixtures;
+mod testing;

@@ -21,15 +21,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::Args,
+    cache::{
+        stores::{Stores, Writers},
+        watch::{self, Wake},
+    },
     context::Context,
-    definitions, idle, inherited, keys, outbox,
+    controllers::{assertion_keys, catalog, definitions, idle, orphans, routes, shares},
     plan::{Build, Site},
-    protect,
     reconcile::{error_policy, informed},
-    routes, shares,
-    stores::{Stores, Writers},
-    tasks, walls,
-    watch::{self, Wake},
+    status::{inherited, outbox},
+    support::tasks,
 };
 
 /// Workspaces to look at that the watches may be ahead of the passes.
@@ -115,7 +116,7 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
         tokio::join!(
             report_filled(&context.stores, &caches),
             outbox::carry(&context, &told),
-            told.run_until_cancelled(keys::keep(&context)),
+            told.run_until_cancelled(assertion_keys::keep(&context)),
             told.run_until_cancelled(definitions::keep(&context, &remarks)),
             async {
                 work(&context, wakes, &pace, leading, &shutdown).await;
@@ -239,10 +240,10 @@ async fn look_after(context: &Context, shutdown: &CancellationToken) {
     let asker = idle::Asker::over_http(context.now, context.keys.signer());
     if context.stores.until_filled().await.is_ok() {
         tokio::join!(
-            protect::run(context, shutdown),
+            catalog::run(context, shutdown),
             shares::run(context, shutdown),
-            walls::run(context, shutdown),
-            keys::run(context, shutdown),
+            orphans::run(context, shutdown),
+            assertion_keys::run(context, shutdown),
             idle::run(context, &asker, shutdown),
             shutdown.run_until_cancelled(Box::pin(inherited::tell(context)))
         );

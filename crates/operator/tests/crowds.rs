@@ -6,7 +6,7 @@ use api::{
     workspace::Phase,
 };
 use k8s_openapi::api::core::v1::Pod;
-use operator::{context::Context, putoff::MANY};
+use operator::{context::Context, status::debounce::MANY};
 use serde_json::json;
 
 use crate::stage::Stage;
@@ -94,7 +94,7 @@ async fn among_many_what_lasts_is_told_after_a_while() {
     stage.cluster();
     stage.pass().await.unwrap();
     assert_eq!(statuses(&stage), 0);
-    tokio::time::sleep(operator::putoff::LONGEST).await;
+    tokio::time::sleep(operator::status::debounce::LONGEST).await;
     stage.pass().await.unwrap();
     assert_eq!(statuses(&stage), 1);
     assert_eq!(stage.status().phase, Some(Phase::Starting));

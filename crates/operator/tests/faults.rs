@@ -70,7 +70,7 @@ async fn an_event_that_cannot_be_written_fails_nothing() {
 /// For how many seconds the next pass over `demo` is put off because of this failure.
 fn put_off(stage: &Stage, failure: &Error) -> f64 {
     let object =
-        operator::stores::guarded(&stage.context.stores.workspaces, Some(NAMESPACE), "demo").unwrap();
+        operator::cache::stores::guarded(&stage.context.stores.workspaces, Some(NAMESPACE), "demo").unwrap();
     seconds(&error_policy(object, failure, stage.context.clone()))
 }
 

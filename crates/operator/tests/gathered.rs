@@ -6,9 +6,11 @@ use futures::{Stream, StreamExt as _, stream::BoxStream};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod, networking::v1::NetworkPolicy};
 use kube::ResourceExt as _;
 use operator::{
-    gather::HOLD,
-    stores::Writers,
-    watch::{self, Wake},
+    cache::{
+        stores::Writers,
+        watch::{self, Wake},
+    },
+    support::debounce::HOLD,
 };
 use serde_json::json;
 use testkit::objects::NAMESPACE;

@@ -17,7 +17,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{MicroTime, Time},
 };
 use kube::ResourceExt as _;
-use operator::{inherited, outbox};
+use operator::status::{inherited, outbox};
 use serde_json::json;
 use testkit::{
     api_server::{Hindrance, Life},

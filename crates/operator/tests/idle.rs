@@ -18,7 +18,7 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt as _;
 use operator::{
     context::Context,
-    idle::{self, Answered, Asker, Reading, Signal, Unanswered},
+    controllers::idle::{self, Answered, Asker, Reading, Signal, Unanswered},
 };
 use serde_json::json;
 use testkit::objects::NAMESPACE;

@@ -7,7 +7,7 @@ use api::{
     workspace::{DesiredStatus, Phase},
 };
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
-use operator::protect::{self, Sweeps};
+use operator::controllers::{catalog, catalog::Sweeps};
 use serde_json::{Value, json};
 use testkit::objects::{self, NAMESPACE};
 
@@ -116,7 +116,7 @@ async fn settle(stage: &mut Stage) {
     let mut sweeps = Sweeps::default();
     for _ in 0..4 {
         stage.sync();
-        protect::sweep(&stage.context, &mut sweeps).await;
+        catalog::sweep(&stage.context, &mut sweeps).await;
     }
     stage.sync();
 }

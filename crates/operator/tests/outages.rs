@@ -15,10 +15,9 @@ use k8s_openapi::api::{
 };
 use kube::runtime::controller::{Config, applier};
 use operator::{
+    cache::{stores::Writers, watch},
     context::Context,
     reconcile::{error_policy, informed},
-    stores::Writers,
-    watch,
 };
 use serde_json::json;
 use testkit::{api_server::Hindrance, objects};

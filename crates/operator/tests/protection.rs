@@ -9,7 +9,7 @@ use api::{
 use http::Method;
 use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt as _;
-use operator::protect::{self, Sweeps};
+use operator::controllers::{catalog, catalog::Sweeps};
 use serde_json::json;
 use testkit::{
     api_server::Hindrance,
@@ -49,7 +49,7 @@ fn delete_template(stage: &Stage) {
 
 async fn sweep(stage: &mut Stage, sweeps: &mut Sweeps) -> Option<std::time::Duration> {
     stage.sync();
-    protect::sweep(&stage.context, sweeps).await
+    catalog::sweep(&stage.context, sweeps).await
 }
 
 /// Until nothing is due any more.
@@ -217,7 +217,7 @@ async fn whoever_comes_at_the_moment_of_the_release_finds_it_held() {
         stage.sync();
         let (pass, sweep) = (
             stage.pass_unsynced("demo"),
-            protect::sweep(&stage.context, &mut sweeps),
+            catalog::sweep(&stage.context, &mut sweeps),
         );
         if the_pass_is_first {
             tokio::join!(biased; pass, sweep).0.unwrap();

@@ -468,14 +468,14 @@ async fn that_a_kind_is_not_installed_is_found_out_at_the_start() {
         1,
     );
     let stores = &stage.context.stores;
-    let mut wakes = std::pin::pin!(operator::routes::start(
+    let mut wakes = std::pin::pin!(operator::controllers::routes::start(
         &stage.context.client,
         &[ingress()],
         stores
     ));
     let absent = async {
         loop {
-            if let Some(operator::routes::Footing::Absent(why)) = stores.routes.footing(&ingress()) {
+            if let Some(operator::cache::routes::Footing::Absent(why)) = stores.routes.footing(&ingress()) {
                 return why;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

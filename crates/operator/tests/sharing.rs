@@ -8,7 +8,7 @@ use api::{
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
-use operator::shares::{self, Rounds};
+use operator::controllers::shares::{self, Rounds};
 use serde_json::{Value, json};
 use testkit::{
     api_server::Hindrance,

@@ -20,10 +20,10 @@ use kube::{
     runtime::{controller::Action, watcher::Event},
 };
 use operator::{
+    cache::stores::{CacheWriter, ChildrenWriter, Guarded, Writers, compact::Compact, skim::Skim},
     context::Context,
     plan::{Build, Site},
     reconcile::{Error, reconcile},
-    stores::{CacheWriter, ChildrenWriter, Guarded, Writers, compact::Compact, skim::Skim},
 };
 use rules::Settings;
 use serde::de::DeserializeOwned;
@@ -166,7 +166,7 @@ impl Stage {
     /// Makes one pass over a workspace with the caches as they are.
     pub(crate) async fn pass_unsynced(&self, name: &str) -> Result<Action, Error> {
         let object =
-            operator::stores::guarded(&self.context.stores.workspaces, Some(NAMESPACE), name).unwrap();
+            operator::cache::stores::guarded(&self.context.stores.workspaces, Some(NAMESPACE), name).unwrap();
         reconcile(object, self.context.clone()).await
     }
 

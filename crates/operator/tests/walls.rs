@@ -12,7 +12,7 @@ use kube::{
     Api, Resource, ResourceExt as _,
     api::{Patch, PatchParams},
 };
-use operator::{walls, world::Identity};
+use operator::{cache::observed::Identity, controllers::orphans};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use testkit::objects::{self, NAMESPACE};
@@ -53,7 +53,7 @@ fn collect_dependents(stage: &Stage) {
 
 async fn sweep(stage: &mut Stage) -> Option<Duration> {
     stage.sync();
-    walls::sweep(&stage.context).await
+    orphans::sweep(&stage.context).await
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn no_wall_is_swept_whose_workspace_is_there_or_that_is_not_ours() {
     stage.sync_one(5);
     stage.sync_one(7);
     stage.sync_one(8);
-    assert!(walls::sweep(&stage.context).await.is_some());
+    assert!(orphans::sweep(&stage.context).await.is_some());
     assert_eq!(stage.all::<NetworkPolicy>().len(), 2);
 }
 

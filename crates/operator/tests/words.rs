@@ -10,7 +10,7 @@ use futures::StreamExt as _;
 use http::Method;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{CustomResourceExt, ResourceExt as _};
-use operator::{
+use operator::cache::{
     stores::{Guarded, Writers, skim::Skim},
     watch,
 };

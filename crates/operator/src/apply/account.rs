@@ -18,10 +18,9 @@ use super::{
     writes::{Kind, Outcome, expect, failed, is_conflict, leaving, look, patched, with_backoff},
 };
 use crate::{
+    blockers::{Obstacle, refusal},
+    cache::observed::{World, controller_uid, meta_covers},
     context::Context,
-    differ, refusal,
-    trouble::Obstacle,
-    world::{World, controller_uid},
 };
 
 pub(super) async fn account(
@@ -40,7 +39,7 @@ pub(super) async fn account(
         return Ok(Outcome::Blocked(obstacle));
     }
     let same_token = live.automount_service_account_token == planned.automount_service_account_token;
-    if same_token && differ::meta_covers(&live.metadata, &planned.metadata) {
+    if same_token && meta_covers(&live.metadata, &planned.metadata) {
         return Ok(Outcome::Is(Some(live.clone())));
     }
     let mut intent = planned;

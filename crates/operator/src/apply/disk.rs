@@ -17,16 +17,18 @@ use super::{
     writes::{self, Outcome, conflict, expect, is_conflict, leaving, look, write},
 };
 use crate::{
+    blockers::{DiskObstacle, Obstacle},
+    cache::{
+        observed::{Identity, World},
+        stores::Glance,
+    },
     context::Context,
-    disks::{
+    plan::disks::{
         borrowed, fate,
         shape::{self, Growth},
         standing::{Claimant, Standing, standing},
     },
-    publish,
-    stores::Glance,
-    trouble::{DiskObstacle, Obstacle},
-    world::{Identity, World},
+    status::publish,
 };
 
 type Claim = PersistentVolumeClaim;

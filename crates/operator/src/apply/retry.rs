@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{Applied, Error, deployed, writes::mend_as};
-use crate::{backoff::spread, context::Context, world::World};
+use crate::{cache::observed::World, context::Context, support::backoff::spread};
 
 /// Time before the first touch of a Deployment. Each later period is as long as the refusal has lasted, so that it doubles.
 const MIN_PERIOD: Duration = Duration::from_secs(30);

@@ -8,14 +8,18 @@ use serde_json::json;
 
 use super::{
     Applied, Error, deployed,
-    told::{self, Scaler},
+    events::{self, Scaler},
     writes::{Outcome, expect, mend_as, with_backoff, write},
 };
 use crate::{
+    apply::diff::{self, Step},
+    cache::{
+        external_changes,
+        observed::{Identity, World, meta_covers},
+    },
     context::Context,
-    differ::{self, Step},
-    hands, plan, publish,
-    world::{Identity, World},
+    plan,
+    status::publish,
 };
 
 /// Who else scaled the Deployment to no pod. Of what the caches do not keep the API server is asked.
@@ -33,7 +37,7 @@ pub(super) async fn scaler(context: &Context, world: &World) -> Result<Option<Sc
         source,
     })?;
     let same = now.filter(|now| now.metadata.uid == found.metadata.uid);
-    let is_nobodys = same.is_some_and(|now| hands::is_count_nobodys(&now.metadata));
+    let is_nobodys = same.is_some_and(|now| external_changes::is_count_nobodys(&now.metadata));
     Ok(is_nobodys.then_some(Scaler::Unnamed))
 }
 
@@ -43,12 +47,12 @@ pub(super) async fn scale(context: &Context, replicas: i32, applied: &mut Applie
     let Some(live) = applied.world.deployment.clone() else {
         return Ok(());
     };
-    if differ::stance(&identity, &live.metadata) != Step::Keep {
+    if diff::stance(&identity, &live.metadata) != Step::Keep {
         return Ok(());
     }
-    let restored = differ::restored(&live);
+    let restored = diff::restored(&live);
     let planned = plan::scale(&identity, &context.site, replicas);
-    let is_marked = differ::meta_covers(&live.metadata, &planned.metadata);
+    let is_marked = meta_covers(&live.metadata, &planned.metadata);
     let before = applied.world.wanted_pods();
     if before == replicas && is_marked && restored.is_empty() {
         return Ok(());
@@ -87,10 +91,10 @@ pub(super) async fn scale(context: &Context, replicas: i32, applied: &mut Applie
         return Ok(());
     }
     if before > 1 {
-        publish::event(context, &identity, told::corrected(&identity, before, replicas)).await;
+        publish::event(context, &identity, events::corrected(&identity, before, replicas)).await;
     }
     if !restored.is_empty() {
-        publish::event(context, &identity, told::restored(&identity, &restored)).await;
+        publish::event(context, &identity, events::restored(&identity, &restored)).await;
     }
     Ok(())
 }

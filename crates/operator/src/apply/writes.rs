@@ -15,13 +15,14 @@ use serde_json::Value;
 
 use super::Error;
 use crate::{
-    contest::Decision,
+    apply::contest::Decision,
+    blockers::{Obstacle, refusal},
+    cache::{
+        observed::Identity,
+        stores::{Guarded, skim::Skim},
+    },
     context::Context,
-    refusal,
-    send::send,
-    stores::{Guarded, skim::Skim},
-    trouble::Obstacle,
-    world::Identity,
+    support::send::{send, unchecked},
 };
 
 /// What became of a child.
@@ -146,12 +147,6 @@ where
         (Outcome::Is(Some(written)), Some(contested)) => Outcome::But(written, contested),
         (written, _) => written,
     })
-}
-
-/// The API server is not to warn of fields that it does not know. For that it would parse every patch a second time, and nobody reads
-/// the warning: what we send is made from types.
-pub(crate) fn unchecked(params: PatchParams) -> PatchParams {
-    params.validation_ignore()
 }
 
 /// Changes a child by a merge patch, in which lists are replaced as a whole.

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{
 };
 use rules::{Home, ValidWorkspace};
 
-use crate::disks::fate;
+use crate::plan::disks::fate;
 
 /// Component label of the disk.
 const COMPONENT: &str = "disk";
@@ -41,11 +41,11 @@ pub(super) fn plan(workspace: &ValidWorkspace) -> Option<PersistentVolumeClaim> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures;
+    use crate::testing;
 
     #[test]
     fn without_a_class_the_cluster_chooses() {
-        let spec = plan(&fixtures::valid()).unwrap().spec.unwrap();
+        let spec = plan(&testing::valid()).unwrap().spec.unwrap();
         assert_eq!(spec.storage_class_name, None);
         assert_eq!(spec.access_modes.unwrap(), ["ReadWriteOnce"]);
         assert_eq!(spec.resources.unwrap().requests.unwrap()["storage"].0, "1Gi");

@@ -16,7 +16,7 @@ use k8s_openapi::{
 use rules::ValidWorkspace;
 
 use super::{Site, security, volumes::Volumes};
-use crate::world::PORT_NAME;
+use crate::cache::observed::PORT_NAME;
 
 /// The application's.
 pub(super) fn application(
@@ -171,17 +171,17 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{fixtures, plan::volumes};
+    use crate::{plan::volumes, testing};
 
     fn application_of(workspace: &ValidWorkspace) -> Container {
-        let site = fixtures::site();
+        let site = testing::site();
         application(workspace, &site, &volumes::plan(workspace, &site), "run1")
     }
 
     fn init_of(given: Value) -> Container {
-        let mut workspace = fixtures::valid();
+        let mut workspace = testing::valid();
         workspace.pod.init_containers = vec![serde_json::from_value(given).unwrap()];
-        let site = fixtures::site();
+        let site = testing::site();
         init(&workspace, &site, &volumes::plan(&workspace, &site), "run1").remove(0)
     }
 
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn the_application_is_told_the_path_under_which_it_is_asked_for() {
-        let mut workspace = fixtures::valid();
+        let mut workspace = testing::valid();
         assert_eq!(value_of(&application_of(&workspace), BASE_PATH_VARIABLE), None);
         workspace.base_path = Some("/workspaces/team/demo".to_owned());
         let told = value_of(&application_of(&workspace), BASE_PATH_VARIABLE);
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn the_run_is_named_in_the_environment_and_nobody_can_forge_it() {
-        let mut workspace = fixtures::valid();
+        let mut workspace = testing::valid();
         let secret = json!({"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}});
         workspace.env = serde_json::from_value(json!([
             {"name": RUN_ID_VARIABLE, "value": "forged"}, {"name": "HOME", "value": "/elsewhere"}, secret,
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn the_application_knows_by_which_keys_to_check_who_asks_and_nobody_can_tell_it_otherwise() {
-        let mut workspace = fixtures::valid();
+        let mut workspace = testing::valid();
         workspace.env = serde_json::from_value(json!([
             {"name": UID_VARIABLE, "value": "forged"}, {"name": ASSERTION_KEYS_VARIABLE, "value": "none"},
         ]))
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn without_a_probe_of_its_own_the_application_is_ready_when_it_accepts_connections() {
-        let probe = application_of(&fixtures::valid()).readiness_probe.unwrap();
+        let probe = application_of(&testing::valid()).readiness_probe.unwrap();
         assert_eq!(
             json!(probe),
             json!({"periodSeconds": 1, "tcpSocket": {"port": "http"}})
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn only_our_own_images_get_a_read_only_root_and_with_it_a_tmp() {
         let shape = |image: &str| {
-            let mut workspace = fixtures::valid();
+            let mut workspace = testing::valid();
             image.clone_into(&mut workspace.image);
             let container = application_of(&workspace);
             let tmp = container
@@ -263,7 +263,7 @@ mod tests {
                 tmp,
             )
         };
-        assert_eq!(shape(&fixtures::valid().image), (true, true));
+        assert_eq!(shape(&testing::valid().image), (true, true));
         assert_eq!(shape("example.com/custom:1"), (false, false));
     }
 

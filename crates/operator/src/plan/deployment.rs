@@ -15,7 +15,7 @@ use rules::ValidWorkspace;
 use serde::Serialize;
 
 use super::{Site, pod};
-use crate::{record, world::Identity};
+use crate::{cache::observed::Identity, plan::record};
 
 /// The strategy of every Deployment: the last pod ends before the next one is made.
 pub const RECREATE: &str = "Recreate";
@@ -111,11 +111,11 @@ mod tests {
     use api::template::Label;
 
     use super::*;
-    use crate::fixtures;
+    use crate::testing;
 
     #[test]
     fn the_run_is_named_on_the_pod_and_labels_of_a_template_replace_none_of_ours() {
-        let mut workspace = fixtures::valid();
+        let mut workspace = testing::valid();
         let label = |name: &str| Label {
             name: name.to_owned(),
             value: "forged".to_owned(),
@@ -125,7 +125,7 @@ mod tests {
             label(names::WORKSPACE_LABEL),
             label("team"),
         ];
-        let template = plan(&workspace, &fixtures::site(), "run1").spec.unwrap().template;
+        let template = plan(&workspace, &testing::site(), "run1").spec.unwrap().template;
         let labels = template.metadata.unwrap().labels.unwrap();
         assert_eq!(labels[names::RUN_ID_LABEL], "run1");
         assert_eq!(labels[names::WORKSPACE_LABEL], "demo");
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_pod_has_the_annotations_of_template_and_workspace_and_the_names_of_its_users() {
-        let mut workspace = fixtures::valid();
+        let mut workspace = testing::valid();
         let forged = |key: &str| (key.to_owned(), "forged".to_owned());
         workspace.annotations = [
             forged(names::WORKSPACE_UID),
@@ -144,7 +144,7 @@ mod tests {
         .into();
         workspace.owner = Some("alice".to_owned());
         workspace.last_updated_by = Some("bob".to_owned());
-        let template = plan(&workspace, &fixtures::site(), "run1").spec.unwrap().template;
+        let template = plan(&workspace, &testing::site(), "run1").spec.unwrap().template;
         let annotations = template.metadata.unwrap().annotations.unwrap();
         assert_eq!(annotations[names::WORKSPACE_UID], workspace.uid);
         assert_eq!(annotations[names::CREATED_BY], "alice");
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn two_runs_differ_in_nothing_but_their_identifier() {
         let text = |run_id: &str| {
-            let deployment = plan(&fixtures::valid(), &fixtures::site(), run_id);
+            let deployment = plan(&testing::valid(), &testing::site(), run_id);
             serde_json::to_string(&deployment).unwrap().replace(run_id, "?")
         };
         assert_eq!(text("aaaa"), text("bbbb"));

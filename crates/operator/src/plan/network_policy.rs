@@ -20,7 +20,7 @@ use rules::{
 };
 
 use super::{Site, deployment::COMPONENT};
-use crate::world::{Identity, PORT_NAME};
+use crate::cache::observed::{Identity, PORT_NAME};
 
 /// The components that may call a workspace's pod: who serves people, and who asks whether it is idle.
 const CALLERS: [&str; 3] = ["proxy", "gateway", OPERATOR];
@@ -212,14 +212,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::fixtures;
+    use crate::testing;
 
     fn wall(settings: &NetworkPolicySettings) -> NetworkPolicySpec {
-        let identity = super::super::identity(&fixtures::valid());
-        plan(&identity, &fixtures::site(), settings)
-            .unwrap()
-            .spec
-            .unwrap()
+        let identity = super::super::identity(&testing::valid());
+        plan(&identity, &testing::site(), settings).unwrap().spec.unwrap()
     }
 
     fn spec() -> NetworkPolicySpec {
@@ -274,9 +271,9 @@ mod tests {
             let mut workspace = testkit::objects::workspace("demo");
             workspace.spec.idle_shutdown =
                 serde_json::from_value(json!({"detection": {"httpGet": {"port": port}}})).unwrap();
-            let mut valid = fixtures::admit(&workspace);
+            let mut valid = testing::admit(&workspace);
             valid.network_policy.ingress_from = serde_json::from_value(ingress_from).unwrap();
-            let policy = super::super::lasting(&valid, &fixtures::site()).policy.unwrap();
+            let policy = super::super::lasting(&valid, &testing::site()).policy.unwrap();
             policy.spec.unwrap().ingress.unwrap()
         };
         assert_eq!(ingress(None, json!([])).len(), 1);
@@ -306,8 +303,8 @@ mod tests {
             enabled: false,
             ..NetworkPolicySettings::default()
         };
-        let identity = super::super::identity(&fixtures::valid());
-        assert_eq!(plan(&identity, &fixtures::site(), &none), None);
+        let identity = super::super::identity(&testing::valid());
+        assert_eq!(plan(&identity, &testing::site(), &none), None);
     }
 
     /// Whether a pod may connect to this address outside of the cluster's DNS.

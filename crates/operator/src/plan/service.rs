@@ -7,7 +7,7 @@ use k8s_openapi::{
 use rules::ValidWorkspace;
 
 use super::deployment::COMPONENT;
-use crate::world::PORT_NAME;
+use crate::cache::observed::PORT_NAME;
 
 /// What a Service says that has no address, and whose name stands for its pod's.
 const HEADLESS: &str = "None";
@@ -37,17 +37,17 @@ pub(super) fn plan(workspace: &ValidWorkspace) -> Service {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures;
+    use crate::testing;
 
     #[test]
     fn it_takes_no_address() {
-        let spec = plan(&fixtures::valid()).spec.unwrap();
+        let spec = plan(&testing::valid()).spec.unwrap();
         assert_eq!(spec.cluster_ip.as_deref(), Some("None"));
     }
 
     #[test]
     fn the_port_is_called_http() {
-        let ports = plan(&fixtures::valid()).spec.unwrap().ports.unwrap();
+        let ports = plan(&testing::valid()).spec.unwrap().ports.unwrap();
         assert_eq!((ports[0].name.as_deref(), ports[0].port), (Some("http"), 8888));
     }
 }

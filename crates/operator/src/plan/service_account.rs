@@ -40,11 +40,11 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::fixtures;
+    use crate::testing;
 
     fn planned(spec: Value) -> Option<ServiceAccount> {
         let spec: WorkspaceExecutionProfileSpec = serde_json::from_value(spec).unwrap();
-        let mut workspace = fixtures::valid();
+        let mut workspace = testing::valid();
         let service_account = Some("as-the-rules-name-it".to_owned());
         workspace.profile = Some(ExecutionProfile {
             name: "p".to_owned(),
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn only_a_profile_that_asks_for_one_gets_one() {
-        assert_eq!(plan(&fixtures::valid()), None);
+        assert_eq!(plan(&testing::valid()), None);
         assert_eq!(planned(json!({})), None);
         assert_eq!(planned(json!({"serviceAccount": {"name": "trainer"}})), None);
         let account = planned(json!({"serviceAccount": {"perWorkspace": {}}})).unwrap();

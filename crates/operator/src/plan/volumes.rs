@@ -231,12 +231,12 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::fixtures;
+    use crate::testing;
 
     fn places(change: impl FnOnce(&mut ValidWorkspace)) -> Vec<(Value, Value)> {
-        let mut workspace = fixtures::valid();
+        let mut workspace = testing::valid();
         change(&mut workspace);
-        let volumes = plan(&workspace, &fixtures::site());
+        let volumes = plan(&workspace, &testing::site());
         let places = volumes.places.iter();
         places
             .map(|place| (json!(place.volume), json!(place.mount)))
@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn temporary_files_have_a_place_unless_there_is_one() {
-        let volumes = plan(&fixtures::valid(), &fixtures::site());
+        let volumes = plan(&testing::valid(), &testing::site());
         let names = |mounts: Vec<VolumeMount>| mounts.into_iter().map(|mount| mount.name).collect::<Vec<_>>();
         let with_keys = [HOME_VOLUME, ASSERTION_KEYS_VOLUME];
         assert_eq!(

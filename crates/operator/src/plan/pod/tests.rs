@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::fixtures;
+use crate::testing;
 
 /// What Pod Security `restricted` forbids in this pod; the checks of the Kubernetes standard, one by one.
 fn restricted_violations(pod: &PodSpec) -> Vec<&'static str> {
@@ -87,13 +87,13 @@ fn restricted_violations(pod: &PodSpec) -> Vec<&'static str> {
 }
 
 fn pod_of(workspace: &api::Workspace) -> PodSpec {
-    plan(&fixtures::admit(workspace), &fixtures::site(), "run1")
+    plan(&testing::admit(workspace), &testing::site(), "run1")
 }
 
 fn pod_with(change: impl FnOnce(&mut ValidWorkspace)) -> PodSpec {
-    let mut workspace = fixtures::valid();
+    let mut workspace = testing::valid();
     change(&mut workspace);
-    plan(&workspace, &fixtures::site(), "run1")
+    plan(&workspace, &testing::site(), "run1")
 }
 
 fn profile(spec: Value, service_account: Option<&str>) -> rules::ExecutionProfile {

@@ -1,0 +1,239 @@
+//! Writes of a child that did not last -> whether it may be written again now (in memory).
+//!
+//! Somebody else may want the same child otherwise: an autoscaler, a policy engine, a second installation. Each answer of one is a trigger
+//! for the other, so that without a backoff both write as fast as the API server takes it.
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::{
+    blockers::Obstacle,
+    cache::{external_changes, observed::Identity},
+};
+
+/// So many writes of one child within [`WINDOW`] that made the same of it are no chance.
+const FREE: u32 = 3;
+/// What lasted for so long has lasted.
+const WINDOW: Duration = Duration::from_mins(1);
+/// How long a contested child is left alone at first; then twice as long each time.
+const FIRST_BACKOFF: Duration = Duration::from_secs(5);
+/// And at most.
+const MAX_BACKOFF: Duration = WINDOW;
+
+/// A child: kind and name.
+pub type Child<'a> = (&'a str, &'a str);
+
+/// What to do about a child that differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Write it.
+    Write,
+    /// Write it, and find out who else does.
+    WriteContested,
+    /// Leave it as it is until the backoff is over.
+    BackOff(Obstacle),
+}
+
+/// The children that were written a short time ago, by workspace.
+#[derive(Debug, Default)]
+pub struct Contests(Mutex<HashMap<String, HashMap<String, Contest>>>);
+
+#[derive(Debug)]
+struct Contest {
+    planned: u64,
+    writes: u32,
+    first: Instant,
+    last: Instant,
+    /// Who else writes it, as far as anybody is named.
+    manager: Option<String>,
+}
+
+impl Contest {
+    fn new(planned: u64, now: Instant) -> Self {
+        Self {
+            planned,
+            writes: 0,
+            first: now,
+            last: now,
+            manager: None,
+        }
+    }
+
+    fn backoff(&self) -> Duration {
+        let doublings = self.writes.saturating_sub(FREE);
+        FIRST_BACKOFF
+            .saturating_mul(2_u32.saturating_pow(doublings))
+            .min(MAX_BACKOFF)
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        if self.writes < FREE {
+            now - self.first > WINDOW
+        } else {
+            now - self.last > self.backoff() + WINDOW
+        }
+    }
+}
+
+impl Contests {
+    /// What to do about a child that is not as `planned`. A write counts as made.
+    pub fn decide(&self, workspace: &Identity, child: Child<'_>, planned: &impl Serialize) -> Decision {
+        let (now, planned) = (Instant::now(), digest(planned));
+        let mut all = self.lock();
+        let children = all.entry(workspace.key()).or_default();
+        let contest = children
+            .entry(name_of(child))
+            .or_insert_with(|| Contest::new(planned, now));
+        if contest.planned != planned || contest.is_over(now) {
+            *contest = Contest::new(planned, now);
+        }
+        if contest.writes >= FREE && now - contest.last < contest.backoff() {
+            return Decision::BackOff(contested(child, contest.manager.as_deref()));
+        }
+        contest.writes += 1;
+        contest.last = now;
+        if contest.writes < FREE {
+            Decision::Write
+        } else {
+            Decision::WriteContested
+        }
+    }
+
+    /// Remembers who else writes a contested child, and says so.
+    pub fn name(&self, workspace: &Identity, child: Child<'_>, found: Option<&ObjectMeta>) -> Obstacle {
+        let manager = found.and_then(other_manager);
+        let mut all = self.lock();
+        let children = all.get_mut(&workspace.key());
+        if let Some(contest) = children.and_then(|children| children.get_mut(&name_of(child))) {
+            contest.manager.clone_from(&manager);
+        }
+        contested(child, manager.as_deref())
+    }
+
+    /// Forgets a workspace that is gone.
+    pub fn forget(&self, workspace: &str) {
+        self.lock().remove(workspace);
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, HashMap<String, Contest>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn name_of((kind, name): Child<'_>) -> String {
+    [kind, "/", name].concat()
+}
+
+fn digest(planned: &impl Serialize) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    serde_json::to_string(planned)
+        .unwrap_or_default()
+        .hash(&mut hasher);
+    hasher.finish()
+}
+
+fn contested((kind, name): Child<'_>, manager: Option<&str>) -> Obstacle {
+    Obstacle::Contested {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        manager: manager.map(str::to_owned),
+    }
+}
+
+/// The field manager, besides ours, that wrote last.
+fn other_manager(found: &ObjectMeta) -> Option<String> {
+    let entries = found.managed_fields.iter().flatten();
+    let others = entries.filter(|entry| {
+        let (manager, subresource) = (entry.manager.as_deref(), entry.subresource.as_deref());
+        // The autoscaler writes with the name of the controller that makes ReplicaSets.
+        let is_expected = manager.is_some_and(external_changes::is_known) && subresource != Some("scale");
+        !is_expected && subresource != Some("status")
+    });
+    let time = |entry: &&ManagedFieldsEntry| entry.time.as_ref().map(|time| time.0);
+    others.max_by_key(time)?.manager.clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use api::names;
+    use serde_json::json;
+    use testkit::objects;
+
+    use super::*;
+
+    const CHILD: Child<'_> = ("Service", "workspace-demo");
+
+    fn identity() -> Identity {
+        Identity::of(&objects::workspace("demo").metadata)
+    }
+
+    fn writes(contests: &Contests, planned: &str) -> bool {
+        !matches!(
+            contests.decide(&identity(), CHILD, &planned),
+            Decision::BackOff(_)
+        )
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_child_that_does_not_last_is_written_ever_less_often_and_as_before_once_it_lasts() {
+        let contests = Contests::default();
+        let begin = Instant::now();
+        let mut written = Vec::new();
+        while begin.elapsed() < Duration::from_mins(4) {
+            if writes(&contests, "a") {
+                written.push(begin.elapsed().as_secs());
+            }
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        assert_eq!(written, [0, 0, 0, 5, 15, 35, 75, 135, 195]);
+        tokio::time::advance(Duration::from_mins(3)).await;
+        assert!((0..3).all(|_| writes(&contests, "a")) && !writes(&contests, "a"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn neither_a_few_writes_an_hour_nor_a_plan_that_changes_is_a_contest() {
+        let contests = Contests::default();
+        for number in 0..20 {
+            assert!(writes(&contests, "same"), "{number}");
+            tokio::time::advance(Duration::from_secs(31)).await;
+        }
+        for number in 0..20 {
+            assert!(writes(&contests, &number.to_string()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_of_the_others_is_named_and_forgotten_with_the_workspace() {
+        let contests = Contests::default();
+        for _ in 0..3 {
+            writes(&contests, "a");
+        }
+        let entry = |manager: &str, second: u8, subresource: Option<&str>| json!({"manager": manager, "time": format!("2026-01-01T00:00:{second:02}Z"), "subresource": subresource});
+        let found: ObjectMeta = serde_json::from_value(json!({"managedFields": [
+            entry("kubectl", 1, None), entry("other", 2, None), entry(names::OPERATOR, 3, None),
+            entry("kube-controller-manager", 4, None), entry("late", 5, Some("status")),
+        ]}))
+        .unwrap();
+        let named = contests.name(&identity(), CHILD, Some(&found));
+        assert!(named.to_string().contains("\"other\""), "{named}");
+        assert_eq!(
+            contests.decide(&identity(), CHILD, &"a"),
+            Decision::BackOff(named)
+        );
+        contests.forget(&identity().key());
+        assert_eq!(contests.decide(&identity(), CHILD, &"a"), Decision::Write);
+    }
+}

@@ -1,0 +1,399 @@
+//! Planned child, live child -> whether to write, and what is in the way (pure).
+
+use std::collections::BTreeMap;
+
+use api::{Workspace, names};
+use k8s_openapi::{
+    api::{apps::v1::Deployment, core::v1::Service, networking::v1::NetworkPolicy},
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
+use kube::{Resource, ResourceExt as _};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    cache::{
+        observed::{Identity, meta_covers},
+        stores::compact::digest,
+    },
+    plan,
+};
+
+/// What to do about one child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It is as planned.
+    Keep,
+    /// Write it: it differs.
+    Write,
+    /// Its name is taken by an object that is not ours.
+    Conflict,
+    /// It is on its way out, ours or not: nothing can be written until it is gone.
+    Wait,
+}
+
+/// What to do about the child `planned`, given what exists under its name.
+pub fn step<K: Child>(identity: &Identity, planned: &K, live: &K) -> Step {
+    match stance(identity, live.meta()) {
+        Step::Keep if meta_covers(live.meta(), planned.meta()) && live.spec_covers(planned) => Step::Keep,
+        Step::Keep => Step::Write,
+        other => other,
+    }
+}
+
+/// Whether an existing object may be written at all: `Keep` if it may.
+pub fn stance(identity: &Identity, live: &ObjectMeta) -> Step {
+    if live.deletion_timestamp.is_some() {
+        Step::Wait
+    } else if identity.owns(live) {
+        Step::Keep
+    } else {
+        Step::Conflict
+    }
+}
+
+/// How a child that differs is put right. An apply would release no field that the `POST` wrote which made it (docs/decisions/0064).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Mending {
+    /// By this merge patch, in which lists are replaced as a whole.
+    Merge(Value),
+    /// By the steps of this JSON patch.
+    Renew(Vec<Value>),
+}
+
+/// A kind of child that is compared and written at any time.
+pub trait Child: Resource<DynamicType = ()> {
+    /// Whether caches keep too little of one to mend it by.
+    const IS_CUT: bool = false;
+
+    /// Whether the live object has everything that `planned` asks for. Only fields that we set are looked at: the API
+    /// server fills in others.
+    fn spec_covers(&self, planned: &Self) -> bool;
+
+    /// What makes `live`, in the very state in which it was seen, as planned.
+    fn mending(&self, live: &Self) -> Mending;
+}
+
+impl Child for Service {
+    fn spec_covers(&self, planned: &Self) -> bool {
+        let (Some(live), Some(planned)) = (&self.spec, &planned.spec) else {
+            return false;
+        };
+        let ports = live.ports.as_deref().unwrap_or_default();
+        live.type_ == planned.type_
+            && live.selector == planned.selector
+            && planned.ports.iter().flatten().all(|wanted| {
+                ports.iter().any(|port| {
+                    (&port.name, port.port, &port.protocol, &port.target_port)
+                        == (&wanted.name, wanted.port, &wanted.protocol, &wanted.target_port)
+                })
+            })
+    }
+
+    /// An apply would add a port of another number to the one that is there, and two of one name are refused.
+    fn mending(&self, live: &Self) -> Mending {
+        let planned = self.spec.clone().unwrap_or_default();
+        let now = live.spec.as_ref();
+        let unwanted = now.and_then(|spec| spec.selector.as_ref()).into_iter().flatten();
+        let mut selector: Map<String, Value> = unwanted.map(|(key, _)| (key.clone(), Value::Null)).collect();
+        let wanted = planned.selector.iter().flatten();
+        selector.extend(wanted.map(|(key, value)| (key.clone(), json!(value))));
+        let ours: Vec<_> = self.metadata.owner_references.iter().flatten().collect();
+        let others = live.metadata.owner_references.iter().flatten();
+        let mut owners: Vec<_> = others
+            .filter(|it| ours.iter().all(|our| our.uid != it.uid))
+            .collect();
+        owners.extend(ours);
+        let mut spec = json!({"type": planned.type_, "selector": selector, "ports": planned.ports});
+        // What stands for a name outside has no address, and would get one now. Of any other it can be changed no more.
+        if now.and_then(|spec| spec.type_.as_deref()) == Some("ExternalName") {
+            spec["clusterIP"] = json!(planned.cluster_ip);
+        }
+        Mending::Merge(json!({
+            "metadata": {
+                "resourceVersion": live.metadata.resource_version,
+                "labels": self.metadata.labels,
+                "annotations": self.metadata.annotations,
+                "ownerReferences": owners,
+            },
+            "spec": spec,
+        }))
+    }
+}
+
+impl Child for NetworkPolicy {
+    const IS_CUT: bool = true;
+
+    /// Every field is ours, so a rule that somebody adds is a difference. So is the workspace as an owner, which earlier versions
+    /// wrote.
+    fn spec_covers(&self, planned: &Self) -> bool {
+        let mut owners = self.metadata.owner_references.iter().flatten();
+        !owners.any(is_workspace) && digest(self) == digest(planned)
+    }
+
+    /// The spec as a whole; labels and annotations of others stay.
+    fn mending(&self, live: &Self) -> Mending {
+        let with = |theirs: &Option<BTreeMap<String, String>>, ours: &Option<BTreeMap<String, String>>| {
+            let mut all = theirs.clone().unwrap_or_default();
+            all.extend(ours.clone().unwrap_or_default());
+            all
+        };
+        let (now, meta) = (&live.metadata, &self.metadata);
+        let owners = now.owner_references.iter().flatten();
+        let owners: Vec<_> = owners.filter(|owner| !is_workspace(owner)).collect();
+        Mending::Renew(vec![
+            put("/metadata/resourceVersion", &now.resource_version),
+            put("/metadata/labels", with(&now.labels, &meta.labels)),
+            put("/metadata/annotations", with(&now.annotations, &meta.annotations)),
+            put("/metadata/ownerReferences", &owners),
+            put("/spec", &self.spec),
+        ])
+    }
+}
+
+fn is_workspace(owner: &OwnerReference) -> bool {
+    let group = owner.api_version.split('/').next();
+    owner.kind == Workspace::kind(&()) && group == Some(&*Workspace::group(&()))
+}
+
+/// The steps that put the run of `planned` in the place of the one before, where `live`, which has all our marks, is still in this very
+/// state. Each field of the spec is replaced as a whole: nothing of the run before stays, whoever wrote it.
+pub fn next_run(live: &Deployment, planned: &Deployment) -> Vec<Value> {
+    let mut steps = vec![put("/metadata/resourceVersion", &live.metadata.resource_version)];
+    let record = planned.annotations().get_key_value(names::STARTED_FROM);
+    steps.extend(record.map(|(key, value)| put(&format!("/metadata/annotations/{}", token(key)), value)));
+    let spec = json!(planned.spec);
+    let fields = spec.as_object().into_iter().flatten();
+    steps.extend(fields.map(|(field, value)| put(&format!("/spec/{}", token(field)), value)));
+    steps
+}
+
+/// What of a Deployment's spec, besides its pod template and the number of pods, is not as we make it, as a merge patch: another strategy may
+/// have two pods at a time, and what is paused makes none.
+pub fn restored(live: &Deployment) -> Map<String, Value> {
+    let mut patch = Map::new();
+    let Some(spec) = &live.spec else { return patch };
+    if spec
+        .strategy
+        .as_ref()
+        .and_then(|strategy| strategy.type_.as_deref())
+        != Some(plan::RECREATE)
+    {
+        let strategy = json!({"type": plan::RECREATE, "rollingUpdate": null});
+        patch.insert("strategy".to_owned(), strategy);
+    }
+    if spec.paused == Some(true) {
+        patch.insert("paused".to_owned(), Value::Null);
+    }
+    if spec.min_ready_seconds.is_some_and(|seconds| seconds != 0) {
+        patch.insert("minReadySeconds".to_owned(), Value::Null);
+    }
+    patch
+}
+
+/// The step of a JSON patch that makes `value` of whatever lies there.
+fn put(path: &str, value: impl Serialize) -> Value {
+    json!({"op": "add", "path": path, "value": value})
+}
+
+/// A key as part of a path.
+fn token(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::{
+        core::v1::EnvVar,
+        networking::v1::{NetworkPolicyEgressRule, NetworkPolicyIngressRule},
+    };
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing;
+
+    fn identity() -> Identity {
+        Identity::of(&testkit::objects::workspace("demo").metadata)
+    }
+
+    fn planned() -> plan::Plan {
+        plan::lasting(&testing::valid(), &testing::site())
+    }
+
+    /// What the API server makes of a Service: the same, with more in it.
+    fn stored_service() -> Service {
+        let mut service = planned().service;
+        let spec = service.spec.as_mut().unwrap();
+        spec.cluster_ip = Some("10.96.0.7".to_owned());
+        spec.session_affinity = Some("None".to_owned());
+        service
+            .metadata
+            .labels
+            .as_mut()
+            .unwrap()
+            .insert("example.com/foreign".to_owned(), "kept".to_owned());
+        service.metadata.resource_version = Some("7".to_owned());
+        service
+    }
+
+    #[test]
+    fn what_is_as_planned_is_kept() {
+        let planned = planned();
+        assert_eq!(step(&identity(), &planned.service, &stored_service()), Step::Keep);
+        let wall = planned.policy.unwrap();
+        assert_eq!(step(&identity(), &wall, &wall), Step::Keep);
+    }
+
+    #[test]
+    fn a_child_changed_by_hand_is_written() {
+        let planned = planned();
+        let mut selector = stored_service();
+        selector
+            .spec
+            .as_mut()
+            .unwrap()
+            .selector
+            .as_mut()
+            .unwrap()
+            .insert("a".to_owned(), "b".to_owned());
+        let mut label = stored_service();
+        label.metadata.labels = None;
+        let mut owner = stored_service();
+        owner.metadata.owner_references = None;
+        for changed in [selector, label, owner] {
+            assert_eq!(step(&identity(), &planned.service, &changed), Step::Write);
+        }
+        let wall = planned.policy.unwrap();
+        let mut wider = wall.clone();
+        wider
+            .spec
+            .as_mut()
+            .unwrap()
+            .ingress
+            .as_mut()
+            .unwrap()
+            .push(NetworkPolicyIngressRule::default());
+        assert_eq!(step(&identity(), &wall, &wider), Step::Write);
+        let mut bound = wall.clone();
+        bound.metadata.owner_references = Some(vec![identity().owner_reference()]);
+        assert_eq!(step(&identity(), &wall, &bound), Step::Write);
+    }
+
+    #[test]
+    fn a_service_that_was_made_a_name_of_something_outside_comes_back_without_an_address() {
+        let planned = planned().service;
+        let mended = |live: &Service| match planned.mending(live) {
+            Mending::Merge(patch) => patch["spec"].get("clusterIP").cloned(),
+            Mending::Renew(_) => panic!("a Service is mended by a merge"),
+        };
+        let mut outside = stored_service();
+        let spec = outside.spec.as_mut().unwrap();
+        spec.type_ = Some("ExternalName".to_owned());
+        spec.cluster_ip = None;
+        assert_eq!(step(&identity(), &planned, &outside), Step::Write);
+        assert_eq!(mended(&outside), Some(json!("None")));
+        assert_eq!(mended(&stored_service()), None, "an address cannot be changed");
+    }
+
+    #[test]
+    fn an_object_of_another_owner_is_never_written() {
+        let planned = planned();
+        let mut other = stored_service();
+        other.metadata.owner_references.as_mut().unwrap()[0].uid = "another".to_owned();
+        assert_eq!(step(&identity(), &planned.service, &other), Step::Conflict);
+        let mut nobodys = stored_service();
+        nobodys.metadata.owner_references = None;
+        nobodys.metadata.annotations = None;
+        assert_eq!(step(&identity(), &planned.service, &nobodys), Step::Conflict);
+    }
+
+    #[test]
+    fn an_object_on_its_way_out_is_waited_for() {
+        let mut leaving = stored_service();
+        leaving.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+        assert_eq!(step(&identity(), &planned().service, &leaving), Step::Wait);
+    }
+
+    /// What the steps make of an object as it is stored.
+    fn patched<K: Serialize + serde::de::DeserializeOwned>(object: &K, steps: Vec<Value>) -> K {
+        let mut object = json!(object);
+        let patch: json_patch::Patch = serde_json::from_value(steps.into()).unwrap();
+        json_patch::patch(&mut object, &patch).unwrap();
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn a_wall_is_renewed_as_a_whole_and_keeps_what_others_noted_on_it() {
+        let planned = planned().policy.unwrap();
+        let mut live = planned.clone();
+        live.metadata.resource_version = Some("7".to_owned());
+        live.metadata.annotations = None;
+        let foreign = [("example.com/foreign".to_owned(), "kept".to_owned())];
+        live.metadata.labels = Some(foreign.clone().into());
+        let mut others = identity().owner_reference();
+        others.kind = "Team".to_owned();
+        live.metadata.owner_references = Some(vec![identity().owner_reference(), others.clone()]);
+        let spec = live.spec.as_mut().unwrap();
+        spec.egress = Some(vec![NetworkPolicyEgressRule::default()]);
+        let selector = spec.pod_selector.get_or_insert_default();
+        selector
+            .match_labels
+            .get_or_insert_default()
+            .extend(foreign.clone());
+        let Mending::Renew(steps) = planned.mending(&live) else {
+            panic!("a merge would leave keys of the selector");
+        };
+        let renewed = patched(&live, steps);
+        assert_eq!(renewed.spec, planned.spec);
+        assert_eq!(step(&identity(), &planned, &renewed), Step::Keep);
+        assert_eq!(renewed.labels()["example.com/foreign"], "kept");
+        assert_eq!(renewed.metadata.owner_references, Some(vec![others]));
+        assert_eq!(renewed.metadata.resource_version.as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn the_next_run_leaves_nothing_of_the_one_before_and_what_others_noted_on_the_deployment() {
+        let planned = plan::run(&testing::valid(), &testing::site(), "run2");
+        let mut live = plan::run(&testing::valid(), &testing::site(), "run1");
+        live.metadata.resource_version = Some("7".to_owned());
+        let noted = live.metadata.annotations.as_mut().unwrap();
+        noted.insert("example.com/foreign".to_owned(), "kept".to_owned());
+        let spec = live.spec.as_mut().unwrap();
+        spec.replicas = Some(0);
+        spec.paused = Some(true);
+        let pod = spec.template.spec.as_mut().unwrap();
+        pod.host_network = Some(true);
+        pod.containers[0].env.get_or_insert_default().push(EnvVar {
+            name: "LEFT".to_owned(),
+            ..EnvVar::default()
+        });
+        let next = patched(&live, next_run(&live, &planned));
+        assert_eq!(next.annotations()["example.com/foreign"], "kept");
+        assert_eq!(
+            next.annotations()[names::STARTED_FROM],
+            planned.annotations()[names::STARTED_FROM]
+        );
+        let (next, planned) = (next.spec.unwrap(), planned.spec.unwrap());
+        assert_eq!(next.template, planned.template);
+        assert_eq!((next.replicas, next.paused), (Some(1), Some(false)));
+    }
+
+    #[test]
+    fn a_strategy_a_pause_and_a_wait_that_somebody_set_are_put_back_and_nothing_else() {
+        let ours = plan::run(&testing::valid(), &testing::site(), "run1");
+        assert_eq!(restored(&ours), Map::new());
+        let mut changed = ours;
+        let spec = changed.spec.as_mut().unwrap();
+        spec.strategy = serde_json::from_value(json!({
+            "type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+        }))
+        .unwrap();
+        spec.paused = Some(true);
+        spec.min_ready_seconds = Some(30);
+        spec.progress_deadline_seconds = Some(5);
+        let expected = json!({
+            "strategy": {"type": "Recreate", "rollingUpdate": null}, "paused": null, "minReadySeconds": null,
+        });
+        assert_eq!(json!(restored(&changed)), expected);
+    }
+}

@@ -1,0 +1,83 @@
+//! Workspace -> its finalizer, held and released (IO).
+
+use api::{
+    Workspace,
+    names::{CLEANUP_FINALIZER, CREATED_BY, OPERATOR},
+};
+use json_patch::Patch as JsonPatch;
+use kube::{
+    Api, Resource, ResourceExt as _,
+    api::{Patch, PatchParams},
+    core::DeserializeGuard,
+};
+use serde_json::json;
+
+use crate::{context::Context, support::send::unchecked};
+
+/// Whether the workspace waits for its children when it is deleted.
+pub fn is_held<K: Resource>(object: &K) -> bool {
+    object
+        .finalizers()
+        .iter()
+        .any(|finalizer| finalizer == CLEANUP_FINALIZER)
+}
+
+/// Where no webhook has set the finalizer, sets it. To be done before the first child is made.
+pub async fn hold(context: &Context, workspace: &Workspace) -> Result<(), kube::Error> {
+    if is_held(workspace) {
+        return Ok(());
+    }
+    let mut finalizers = workspace.finalizers().to_vec();
+    finalizers.push(CLEANUP_FINALIZER.to_owned());
+    let version = &workspace.metadata.resource_version;
+    write(
+        context,
+        workspace,
+        &Patch::Merge(json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}})),
+    )
+    .await
+}
+
+/// Takes the finalizer away, unless the finalizers or the owner, who may have been written on a kept disk, changed since they
+/// were read; other changes are no obstacle. Done as well if the workspace is gone.
+pub async fn release<K>(context: &Context, object: &K) -> Result<(), kube::Error>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let others: Vec<_> = object
+        .finalizers()
+        .iter()
+        .filter(|it| *it != CLEANUP_FINALIZER)
+        .collect();
+    let at = "/metadata/finalizers";
+    let mut steps = vec![
+        json!({"op": "test", "path": "/metadata/uid", "value": object.meta().uid}),
+        json!({"op": "test", "path": at, "value": object.finalizers()}),
+    ];
+    if let Some(owner) = object.annotations().get(CREATED_BY) {
+        let path = format!("/metadata/annotations/{}", CREATED_BY.replace('/', "~1"));
+        steps.push(json!({"op": "test", "path": path, "value": owner}));
+    }
+    steps.push(json!({"op": "replace", "path": at, "value": others}));
+    let patch: JsonPatch = serde_json::from_value(steps.into()).map_err(kube::Error::SerdeError)?;
+    match write(context, object, &Patch::Json::<()>(patch)).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        written => written,
+    }
+}
+
+async fn write<K, P>(context: &Context, object: &K, patch: &Patch<P>) -> Result<(), kube::Error>
+where
+    K: Resource<DynamicType = ()>,
+    P: serde::Serialize + std::fmt::Debug,
+{
+    let namespace = object.meta().namespace.as_deref().unwrap_or_default();
+    let workspaces: Api<DeserializeGuard<Workspace>> = Api::namespaced(context.client.clone(), namespace);
+    let params = unchecked(PatchParams {
+        field_manager: Some(OPERATOR.to_owned()),
+        ..PatchParams::default()
+    });
+    workspaces.patch(&object.name_any(), &params, patch).await?;
+    context.metrics.write("finalizer");
+    Ok(())
+}

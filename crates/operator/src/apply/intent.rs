@@ -1,0 +1,184 @@
+//! Desired status and world -> what to do about the pod (pure).
+
+use api::{WorkspaceStatus, workspace::DesiredStatus};
+
+use crate::{cache::observed::World, status::assess::is_kept_apart};
+
+/// What to do about the pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// Begin a new run.
+    Start,
+    /// A run is on; leave its pod alone.
+    Keep,
+    /// A run is wanted, but pods of the last one are not gone: one pod per disk, always.
+    Await,
+    /// End the run.
+    Stop,
+    /// No run is on and none is wanted or allowed.
+    Rest,
+}
+
+/// What to do about the pod. `valid` is whether the workspace may run: one that may not is stopped on request like any
+/// other, and a pod that it already has is left alone.
+pub fn intent(desired: DesiredStatus, valid: bool, world: &World) -> Intent {
+    match (desired, world.wanted_pods() > 0) {
+        (DesiredStatus::Stopped, true) => Intent::Stop,
+        (DesiredStatus::Stopped, false) => Intent::Rest,
+        (DesiredStatus::Running, true) => Intent::Keep,
+        (DesiredStatus::Running, false) if !valid => Intent::Rest,
+        (DesiredStatus::Running, false) if world.is_quiet() => Intent::Start,
+        (DesiredStatus::Running, false) => Intent::Await,
+    }
+}
+
+impl Intent {
+    /// The same, but that a run ends which is to begin anew: once its pod is gone, the next one starts by itself.
+    #[must_use]
+    pub fn or_restart(self, asked: bool) -> Self {
+        if self == Self::Keep && asked {
+            Self::Stop
+        } else {
+            self
+        }
+    }
+}
+
+/// Whether the caches are not enough for what is about to be done or said: a start, or the claim that no pod is left.
+/// `known` is whether it is certain already that no pod is there and none can come, `stopped` whether status says so.
+/// Nor are they where a pod seems to be on the disk that they do not show. Nothing else needs it: a child that is absent from the caches is made by a write that fails where one exists.
+pub fn needs_certainty(intent: Intent, world: &World, known: bool, stopped: bool) -> bool {
+    match intent {
+        Intent::Start => !known,
+        Intent::Rest => !known && !stopped && world.is_quiet(),
+        Intent::Keep | Intent::Await | Intent::Stop => false,
+    }
+}
+
+/// Whether a pod of the run that is on may be on the disk although the caches do not show it: the one that was ready has vanished without
+/// its end, or the scheduler keeps the next one off it. Somebody may have taken its label off.
+pub fn may_miss_pod(intent: Intent, before: Option<&WorkspaceStatus>, world: &World) -> bool {
+    if intent != Intent::Keep {
+        return false;
+    }
+    let used = before.and_then(|before| {
+        before
+            .endpoint
+            .as_ref()
+            .filter(|_| before.run_id.as_deref() == world.run_id())
+    });
+    let has_vanished = used.is_some_and(|used| {
+        world
+            .pods
+            .iter()
+            .all(|pod| pod.metadata.name.as_ref() != Some(&used.pod_name))
+    });
+    let pod = world.current_pod();
+    has_vanished || pod.is_some_and(|pod| is_kept_apart(pod) && world.previous_pods(pod).next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use DesiredStatus::{Running, Stopped};
+    use testkit::objects;
+
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn a_workspace_without_anything_starts_if_it_may() {
+        let world = testing::world();
+        assert_eq!(intent(Running, true, &world), Intent::Start);
+        assert_eq!(intent(Running, false, &world), Intent::Rest);
+        assert_eq!(intent(Stopped, true, &world), Intent::Rest);
+    }
+
+    #[test]
+    fn a_running_workspace_is_kept_even_if_it_became_invalid_and_stops_on_request() {
+        let world = testing::running();
+        assert_eq!(intent(Running, true, &world), Intent::Keep);
+        assert_eq!(intent(Running, false, &world), Intent::Keep);
+        assert_eq!(intent(Stopped, false, &world), Intent::Stop);
+    }
+
+    #[test]
+    fn a_restart_ends_a_run_and_touches_nothing_else() {
+        assert_eq!(Intent::Keep.or_restart(true), Intent::Stop);
+        assert_eq!(Intent::Keep.or_restart(false), Intent::Keep);
+        for other in [Intent::Start, Intent::Await, Intent::Stop, Intent::Rest] {
+            assert_eq!(other.or_restart(true), other);
+        }
+    }
+
+    #[test]
+    fn no_run_starts_while_a_pod_or_an_unsettled_replica_set_is_left() {
+        let mut world = testing::scaled_to_zero();
+        assert_eq!(
+            intent(Running, true, &world),
+            Intent::Await,
+            "the pod is still there"
+        );
+        world.pods.clear();
+        assert_eq!(intent(Running, true, &world), Intent::Start);
+        let mut stale = objects::replica_set_of(world.deployment.as_deref().unwrap());
+        stale.spec.as_mut().unwrap().replicas = Some(1);
+        world.replica_sets = vec![stale.into()];
+        assert_eq!(
+            intent(Running, true, &world),
+            Intent::Await,
+            "a replica set may still make a pod"
+        );
+    }
+
+    #[test]
+    fn an_evicted_pod_holds_no_disk_and_one_on_its_way_out_does_until_it_is_gone() {
+        let mut world = testing::scaled_to_zero();
+        let mut pod = world.pods[0].as_ref().clone();
+        pod.status.as_mut().unwrap().phase = Some("Failed".to_owned());
+        world.pods = vec![pod.clone().into()];
+        assert_eq!(intent(Running, true, &world), Intent::Start);
+        pod.metadata
+            .deletion_timestamp
+            .clone_from(&pod.metadata.creation_timestamp);
+        world.pods = vec![pod.into()];
+        assert_eq!(intent(Running, true, &world), Intent::Await);
+    }
+
+    #[test]
+    fn a_stranger_with_our_label_keeps_no_run_from_starting_unless_it_uses_the_disk() {
+        let mut world = testing::scaled_to_zero();
+        let mut stranger = world.pods[0].as_ref().clone();
+        stranger.metadata.annotations = None;
+        stranger.metadata.owner_references = None;
+        stranger.spec.as_mut().unwrap().volumes = None;
+        let user = world.pods[0].spec.clone();
+        world.pods = vec![stranger.clone().into()];
+        assert_eq!(intent(Running, true, &world), Intent::Start);
+        stranger.spec = user;
+        world.pods = vec![stranger.into()];
+        assert_eq!(
+            intent(Running, true, &world),
+            Intent::Await,
+            "one pod per disk, always"
+        );
+    }
+
+    #[test]
+    fn a_settled_workspace_needs_no_look_at_the_api_server() {
+        let (running, nothing) = (testing::running(), testing::world());
+        assert!(!needs_certainty(Intent::Keep, &running, false, false));
+        assert!(!needs_certainty(Intent::Stop, &running, false, false));
+        assert!(!needs_certainty(Intent::Await, &running, false, false));
+        assert!(!needs_certainty(Intent::Rest, &nothing, false, true));
+        assert!(!needs_certainty(Intent::Rest, &running, false, false));
+    }
+
+    #[test]
+    fn that_no_pod_is_left_is_made_sure_of_once_before_it_is_said_or_built_upon() {
+        let nothing = testing::world();
+        assert!(needs_certainty(Intent::Start, &nothing, false, true));
+        assert!(needs_certainty(Intent::Rest, &nothing, false, false));
+        assert!(!needs_certainty(Intent::Start, &nothing, true, true));
+        assert!(!needs_certainty(Intent::Rest, &nothing, true, false));
+    }
+}

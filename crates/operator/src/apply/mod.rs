@@ -1,0 +1,389 @@
+//! Plan, intent, world -> children as planned (IO): server-side apply, and only where something differs.
+//!
+//! A write says what it expects to find: nothing at all, or the very object that was judged to be ours. Whoever takes a
+//! child's name between our look and our write keeps the object as it is.
+
+mod account;
+mod borrowed_claim;
+pub mod contest;
+pub mod delete;
+pub mod diff;
+mod disk;
+mod events;
+pub mod finalizer;
+pub mod intent;
+mod retry;
+mod scale;
+mod writes;
+
+use std::{fmt::Debug, sync::Arc, time::Duration};
+
+use api::{
+    Workspace,
+    condition::{self, STOPPED},
+    names,
+};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{apps::v1::Deployment, core::v1::Service, networking::v1::NetworkPolicy},
+};
+use kube::{
+    Api, Resource,
+    api::{DeleteParams, Preconditions},
+};
+use rules::ValidWorkspace;
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use self::{borrowed_claim::give_back, disk::keep, retry::Retries};
+use self::{
+    scale::{scale, scaler},
+    writes::{
+        Kind, Outcome, conflict, create, expect, is_conflict, leaving, look, mend, renew, with_backoff, write,
+    },
+};
+use crate::{
+    apply::{
+        diff::{Child, Mending, Step},
+        intent::Intent,
+    },
+    blockers::Obstacle,
+    cache::{
+        observed::{Identity, World, meta_covers},
+        stores::skim::Skim,
+    },
+    context::Context,
+    plan::{self, Plan},
+    status::publish,
+    support::{failure::message_of, random},
+};
+
+/// A write failed in a way that passes by itself: a conflict, overload, an outage.
+#[derive(Debug, thiserror::Error)]
+#[error("the {kind} cannot be written: {}", message_of(.source))]
+pub struct Error {
+    /// What was to be written.
+    pub kind: &'static str,
+    /// Why it was not.
+    #[source]
+    pub source: kube::Error,
+}
+
+/// What is there after the writes.
+#[derive(Debug)]
+pub struct Applied {
+    /// The children, with what was written.
+    pub world: World,
+    /// What kept a child from being written; the first, if several.
+    pub obstacle: Option<Obstacle>,
+    /// When to look again, although nothing changes.
+    pub recheck: Option<Duration>,
+}
+
+impl Applied {
+    fn is_blocked(&self) -> bool {
+        self.obstacle.as_ref().is_some_and(Obstacle::blocks)
+    }
+}
+
+/// Brings the children of a workspace to where they ought to be. Without a plan (the workspace is not valid) nothing is
+/// made but the wall, which `planned` names then, around a pod that runs on; a run is ended all the same.
+pub async fn apply(
+    context: &Context,
+    workspace: &Workspace,
+    planned: Result<(&ValidWorkspace, Box<Plan>), Option<Box<NetworkPolicy>>>,
+    intent: Intent,
+    world: World,
+) -> Result<Applied, Error> {
+    let mut applied = Applied {
+        world,
+        obstacle: None,
+        recheck: None,
+    };
+    let undone = if events::seems_undone(workspace, intent) {
+        let scaler = scaler(context, &applied.world).await?;
+        events::undone(&applied.world, scaler)
+    } else {
+        None
+    };
+    let runs = applied.world.wanted_pods() > 0 || applied.world.live_pods().next().is_some();
+    if let Ok((valid, plan)) = planned {
+        finalizer::hold(context, workspace)
+            .await
+            .map_err(|source| Error {
+                kind: "finalizer",
+                source,
+            })?;
+        Box::pin(lasting(context, valid, plan, &mut applied)).await?;
+        let shrinks = || disk::shrinks(workspace, &applied.world);
+        applied.obstacle = applied.obstacle.take().or_else(shrinks);
+        if intent == Intent::Start && !applied.is_blocked() {
+            let borrowed = Box::pin(borrowed_claim::borrow(context, &applied.world.identity, valid)).await?;
+            applied.obstacle = borrowed.or(applied.obstacle);
+        }
+        if intent == Intent::Start && !applied.is_blocked() {
+            start(context, valid, &mut applied).await?;
+        }
+    } else if let Err(planned) = planned
+        && runs
+    {
+        let policy = wall(context, &applied.world, planned.map(|wall| *wall)).await?;
+        applied.obstacle = policy.obstacle();
+        policy.settle(&mut applied.world.policy);
+    }
+    match intent {
+        Intent::Stop => scale(context, 0, &mut applied).await?,
+        Intent::Keep => {
+            scale(context, 1, &mut applied).await?;
+            applied.recheck = retry::retry(context, &mut applied).await?;
+        }
+        Intent::Rest => free(context, workspace, &applied.world).await?,
+        Intent::Start | Intent::Await => {}
+    }
+    if let Some(event) = undone {
+        publish::event(context, &applied.world.identity, event).await;
+    }
+    Ok(applied)
+}
+
+/// When the last pod has gone, the claim that was the home may become another's.
+async fn free(context: &Context, workspace: &Workspace, world: &World) -> Result<(), Error> {
+    let claim = workspace
+        .spec
+        .storage
+        .as_ref()
+        .and_then(|storage| storage.claim_name.as_ref());
+    let told = workspace.status.as_ref();
+    let told = told.is_some_and(|status| condition::holds(&status.conditions, STOPPED));
+    match claim {
+        Some(claim) if !told && world.is_quiet() => give_back(context, &world.identity, claim).await,
+        _ => Ok(()),
+    }
+}
+
+/// Disk, wall and Service, side by side. The wall stands before a pod does, because a run starts only after them.
+async fn lasting(
+    context: &Context,
+    valid: &ValidWorkspace,
+    plan: Box<Plan>,
+    applied: &mut Applied,
+) -> Result<(), Error> {
+    let plan = *plan;
+    let world = &applied.world;
+    let (claim, policy, service, account) = futures::join!(
+        disk::disk(context, world, valid, plan.claim),
+        wall(context, world, plan.policy),
+        child::<Service>(context, world, plan.service, world.service.as_ref()),
+        account::account(context, world, plan.account),
+    );
+    let (claim, policy, service, account) = (claim?, policy?, service?, account?);
+    let obstacles = [
+        claim.obstacle(),
+        policy.obstacle(),
+        service.obstacle(),
+        account.obstacle(),
+    ];
+    let first = |wanted: fn(&Obstacle) -> bool| obstacles.iter().flatten().find(|it| wanted(it)).cloned();
+    applied.obstacle = first(Obstacle::blocks).or_else(|| first(|_| true));
+    claim.settle(&mut applied.world.claim);
+    policy.settle(&mut applied.world.policy);
+    service.settle(&mut applied.world.service);
+    account.settle(&mut applied.world.account);
+    Ok(())
+}
+
+/// The wall as planned; ours goes where none is wanted.
+async fn wall(
+    context: &Context,
+    world: &World,
+    planned: Option<NetworkPolicy>,
+) -> Result<Outcome<NetworkPolicy>, Error> {
+    let live = world.policy.as_ref();
+    if let Some(planned) = planned {
+        return child(context, world, planned, live).await;
+    }
+    let ours = |live: &&Arc<NetworkPolicy>| diff::stance(&world.identity, &live.metadata) == Step::Keep;
+    let Some(unwanted) = live.filter(ours) else {
+        return Ok(Outcome::Is(live.cloned()));
+    };
+    let walls: Api<NetworkPolicy> = Api::namespaced(context.client.clone(), &world.identity.namespace);
+    let this_one = Preconditions {
+        uid: unwanted.metadata.uid.clone(),
+        resource_version: None,
+    };
+    let params = DeleteParams::default().preconditions(this_one);
+    match walls.delete(&world.identity.child_name(), &params).await {
+        // Gone already, or another object by now.
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
+        Err(source) => {
+            return Err(Error {
+                kind: NetworkPolicy::KIND,
+                source,
+            });
+        }
+        Ok(_) => context.metrics.write("apply"),
+    }
+    Ok(Outcome::Is(None))
+}
+
+/// The child as planned, where the caches show `live`.
+async fn child<K>(
+    context: &Context,
+    world: &World,
+    planned: K,
+    live: Option<&Arc<K>>,
+) -> Result<Outcome<K>, Error>
+where
+    K: Child + Resource<Scope = NamespaceResourceScope> + Kind,
+    K: Skim + Clone + Debug + Serialize + DeserializeOwned,
+{
+    let Some(live) = live else {
+        return make(context, world, planned).await;
+    };
+    if K::IS_CUT && diff::step(&world.identity, &planned, live.as_ref()) == Step::Write {
+        // Enough is kept to see that it differs, and not to say how.
+        let now = look::<K>(context, &world.identity.namespace, &world.identity.child_name()).await?;
+        return match now {
+            Some(now) => found(context, world, &planned, &now).await,
+            None => make(context, world, planned).await,
+        };
+    }
+    found(context, world, &planned, live).await
+}
+
+/// Makes a child that was absent. If somebody was faster, what is there now is looked at like any other.
+async fn make<K>(context: &Context, world: &World, planned: K) -> Result<Outcome<K>, Error>
+where
+    K: Child + Resource<Scope = NamespaceResourceScope> + Kind,
+    K: Skim + Clone + Debug + Serialize + DeserializeOwned,
+{
+    match create(context, &world.identity, &planned).await {
+        Err(error) if is_conflict(&error) => {
+            let now = look::<K>(context, &world.identity.namespace, &world.identity.child_name()).await?;
+            found(context, world, &planned, &now.ok_or(error)?).await
+        }
+        made => made,
+    }
+}
+
+/// The child as planned, where this is there.
+async fn found<K>(context: &Context, world: &World, planned: &K, live: &Arc<K>) -> Result<Outcome<K>, Error>
+where
+    K: Child + Resource<Scope = NamespaceResourceScope> + Kind,
+    K: Skim + Clone + Debug + Serialize + DeserializeOwned,
+{
+    match diff::step(&world.identity, planned, live.as_ref()) {
+        Step::Keep => Ok(Outcome::Is(Some(live.clone()))),
+        Step::Conflict => Ok(Outcome::Blocked(conflict::<K>(&world.identity))),
+        Step::Wait => Ok(Outcome::Blocked(leaving::<K>(&world.identity.child_name()))),
+        Step::Write => {
+            let write = async {
+                match planned.mending(live) {
+                    Mending::Merge(patch) => mend(context, &world.identity, &patch).await,
+                    Mending::Renew(steps) => renew(context, &world.identity, steps).await,
+                }
+            };
+            with_backoff(context, &world.identity, planned, live, write).await
+        }
+    }
+}
+
+/// Begins a run: the pod template is written here and nowhere else, and only to the Deployment in the very state in which
+/// it was seen to have no pods. A start that was decided earlier, or by a leader that is none any more, fails.
+async fn start(context: &Context, valid: &ValidWorkspace, applied: &mut Applied) -> Result<(), Error> {
+    let live = applied.world.deployment.as_ref();
+    let identity = &applied.world.identity;
+    if let Some(obstacle) = live.and_then(|live| in_the_way(identity, live.as_ref())) {
+        applied.obstacle = Some(obstacle);
+        return Ok(());
+    }
+    if let Some(changed) = live.filter(|_| applied.world.template_changed_by().is_some()) {
+        applied.obstacle = Some(discard(context, identity, changed).await?);
+        return Ok(());
+    }
+    let deployment = Box::new(plan::run(valid, &context.site, &random::identifier()));
+    let outcome = match live {
+        Some(live) => next_run(context, identity, live, deployment).await?,
+        None => first_run(context, identity, deployment).await?,
+    };
+    deployed(context, outcome, applied);
+    Ok(())
+}
+
+/// Makes the Deployment, with a run. From here on a pod may come, although nothing is heard of the write: whoever deletes the Deployment
+/// before a cache shows it may leave one.
+async fn first_run(
+    context: &Context,
+    identity: &Identity,
+    planned: Box<Deployment>,
+) -> Result<Outcome<Deployment>, Error> {
+    context.memory.begins(&identity.key());
+    match create(context, identity, planned.as_ref()).await {
+        Err(error) if is_conflict(&error) => {
+            let found = look::<Deployment>(context, &identity.namespace, &identity.child_name()).await?;
+            let obstacle = found.and_then(|found| in_the_way(identity, found.as_ref()));
+            Ok(Outcome::Blocked(obstacle.ok_or(error)?))
+        }
+        made => made,
+    }
+}
+
+/// Puts a run in the place of the one before. A Deployment that lost marks of ours gets them first.
+async fn next_run(
+    context: &Context,
+    identity: &Identity,
+    live: &Deployment,
+    planned: Box<Deployment>,
+) -> Result<Outcome<Deployment>, Error> {
+    let mut marks = plan::scale(identity, &context.site, 0);
+    let marked = if meta_covers(&live.metadata, &marks.metadata) {
+        None
+    } else {
+        expect(&mut marks.metadata, Some(&live.metadata));
+        match write::<Deployment>(context, identity, names::OPERATOR_SCALE, &marks).await? {
+            Outcome::Is(Some(marked)) => Some(marked),
+            refused => return Ok(refused),
+        }
+    };
+    let steps = diff::next_run(marked.as_deref().unwrap_or(live), &planned);
+    drop(planned);
+    renew(context, identity, steps).await
+}
+
+/// Removes a Deployment whose pod template somebody else changed. Applying ours would leave what they added; without pods there
+/// is nothing in it to lose, and the next pass makes a new one.
+async fn discard(context: &Context, identity: &Identity, live: &Deployment) -> Result<Obstacle, Error> {
+    let deployments: Api<Deployment> = Api::namespaced(context.client.clone(), &identity.namespace);
+    let params = DeleteParams::background().preconditions(Preconditions {
+        uid: live.metadata.uid.clone(),
+        resource_version: live.metadata.resource_version.clone(),
+    });
+    match deployments.delete(&identity.child_name(), &params).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        Err(source) => {
+            return Err(Error {
+                kind: Deployment::KIND,
+                source,
+            });
+        }
+        Ok(_) => context.metrics.write("apply"),
+    }
+    Ok(leaving::<Deployment>(&identity.child_name()))
+}
+
+/// What keeps an object from being written, if it is not ours to write.
+fn in_the_way<K: Resource + Kind>(identity: &Identity, live: &K) -> Option<Obstacle> {
+    match diff::stance(identity, live.meta()) {
+        Step::Conflict => Some(conflict::<K>(identity)),
+        Step::Wait => Some(leaving::<K>(&identity.child_name())),
+        Step::Keep | Step::Write => None,
+    }
+}
+
+fn deployed(context: &Context, outcome: Outcome<Deployment>, applied: &mut Applied) {
+    applied.obstacle = applied.obstacle.take().or_else(|| outcome.obstacle());
+    outcome.settle(&mut applied.world.deployment);
+    if let Some(deployment) = &applied.world.deployment {
+        let key = applied.world.identity.key();
+        context.memory.saw_deployment(&key, Some(deployment));
+    }
+}

@@ -1,0 +1,259 @@
+//! What goes wrong with a workspace, and what keeps a child from being written (pure).
+
+pub mod refusal;
+pub mod rejected;
+
+use std::fmt;
+
+use api::{condition::reason, names};
+
+use crate::{blockers::refusal::Refusal, plan::disks::standing::Withheld};
+
+/// Something that is wrong, as people are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// Reason for the condition `Degraded`.
+    pub reason: &'static str,
+    /// What is wrong and what to do.
+    pub message: String,
+    /// False while it may still pass by itself, so that the workspace counts as starting.
+    pub failed: bool,
+}
+
+/// Why a child is not as planned although nothing failed on our side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The API server refused it, and will until somebody acts.
+    Refused(Refusal),
+    /// Its name is taken by an object that is not ours.
+    Conflict {
+        /// Kind of the object.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// An object of its name is still on its way out.
+    Leaving {
+        /// Kind of the object.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// Somebody else writes it as well, so that it does not stay as planned. It is no obstacle to a run.
+    Contested {
+        /// Kind of the object.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// The field manager that does; `None` where none but ours is named.
+        manager: Option<String>,
+    },
+    /// Something about a disk.
+    Disk(DiskObstacle),
+    /// A route is not as its manager wants it. It is no obstacle to a run.
+    Route {
+        /// Reason for the condition `Degraded`.
+        reason: &'static str,
+        /// What is wrong and what to do.
+        message: String,
+        /// Whether there is no route, so that nobody reaches the workspace.
+        missing: bool,
+    },
+}
+
+/// What keeps a workspace from a disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DiskObstacle {
+    /// A disk of its name was kept and is not its to take.
+    Withheld {
+        /// Name of the claim.
+        claim: String,
+        /// Why.
+        why: Withheld,
+    },
+    /// The disk cannot grow. It is no obstacle to a run.
+    Ungrowable {
+        /// Its size.
+        size: String,
+        /// Its storage class; empty where it names none.
+        class: String,
+    },
+    /// The workspace asks for less than its disk has. It is no obstacle to a run.
+    Unshrinkable {
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// A claim that the workspace names does not exist.
+    Missing {
+        /// Its name.
+        claim: String,
+    },
+    /// A claim that the workspace names is being deleted.
+    Terminating {
+        /// Its name.
+        claim: String,
+    },
+    /// A claim that the workspace names is, or was, the disk of a workspace.
+    OfAnother {
+        /// Its name.
+        claim: String,
+    },
+    /// The claim that is the home is used by somebody else.
+    InUse {
+        /// Its name.
+        claim: String,
+        /// Kind and name of who uses it.
+        by: String,
+    },
+}
+
+impl Obstacle {
+    /// What to show as the cause; nothing for what passes by itself.
+    pub fn trouble(&self) -> Option<Trouble> {
+        let reason = match self {
+            Self::Refused(refusal) => refusal.reason,
+            Self::Conflict { .. } => reason::NAME_CONFLICT,
+            Self::Contested { .. } => reason::CHILD_CONTESTED,
+            Self::Leaving { .. } => return None,
+            Self::Disk(disk) => disk.reason(),
+            Self::Route { reason, .. } => reason,
+        };
+        Some(Trouble {
+            reason,
+            message: self.to_string(),
+            failed: self.blocks() && !self.is_passed_on(),
+        })
+    }
+
+    /// Whether no run may begin until it is gone.
+    pub fn blocks(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => refusal.reason != reason::VOLUME_RESIZE_FAILED,
+            Self::Disk(DiskObstacle::Ungrowable { .. } | DiskObstacle::Unshrinkable { .. })
+            | Self::Contested { .. }
+            | Self::Route { .. } => false,
+            Self::Conflict { .. } | Self::Leaving { .. } | Self::Disk(_) => true,
+        }
+    }
+
+    /// Whether it ends when somebody else is done, which wakes nobody: it counts as starting.
+    pub fn is_passed_on(&self) -> bool {
+        matches!(
+            self,
+            Self::Disk(DiskObstacle::InUse { .. } | DiskObstacle::Terminating { .. })
+        )
+    }
+
+    /// Whether it ends only by a change that wakes the workspace.
+    pub fn wakes(&self) -> bool {
+        matches!(
+            self,
+            Self::Disk(DiskObstacle::Ungrowable { .. } | DiskObstacle::Unshrinkable { .. })
+        )
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refusal) => f.write_str(&refusal.message),
+            Self::Conflict { kind, name } => write!(
+                f,
+                "A {kind} named {name} exists and is not this workspace's. Delete or rename it, or create the workspace \
+                 under another name."
+            ),
+            Self::Leaving { kind, name } => write!(f, "Waiting for an earlier {kind} {name} to be gone."),
+            Self::Contested { kind, name, manager } => {
+                write!(f, "The {kind} {name} does not stay as this workspace needs it: ")?;
+                match manager {
+                    Some(manager) => write!(
+                        f,
+                        "{manager:?} changes it again and again. Take it off whatever that is."
+                    )?,
+                    None => write!(
+                        f,
+                        "it changes again and again, and no field manager but {:?} is recorded. Look for a second installation of this product.",
+                        names::OPERATOR
+                    )?,
+                }
+                f.write_str(" It is put right ever less often.")
+            }
+            Self::Disk(disk) => disk.fmt(f),
+            Self::Route { message, .. } => f.write_str(message),
+        }
+    }
+}
+
+impl DiskObstacle {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Withheld { .. } => reason::RETAINED_VOLUME_OF_ANOTHER_OWNER,
+            Self::Ungrowable { .. } | Self::Unshrinkable { .. } => reason::VOLUME_RESIZE_FAILED,
+            Self::Missing { .. } => reason::VOLUME_UNBOUND,
+            Self::Terminating { .. } => reason::VOLUME_TERMINATING,
+            Self::OfAnother { .. } => reason::VOLUME_OF_ANOTHER_WORKSPACE,
+            Self::InUse { .. } => reason::VOLUME_IN_USE,
+        }
+    }
+}
+
+impl fmt::Display for DiskObstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Withheld {
+                claim,
+                why: Withheld::OtherOwner,
+            } => write!(
+                f,
+                "The disk {claim} was kept from an earlier workspace of this name and belongs to another owner. Use \
+                 another name, or have somebody who may update the claim change its annotation {} or delete it.",
+                names::CREATED_BY
+            ),
+            Self::Withheld {
+                claim,
+                why: Withheld::Unvouched,
+            } => write!(
+                f,
+                "The disk {claim} was kept from an earlier workspace of this name, and no admission webhook vouches for \
+                 this one's owner. Have somebody who may update the claim set its annotation {} to this workspace's UID.",
+                names::WORKSPACE_UID
+            ),
+            Self::Withheld {
+                claim,
+                why: Withheld::Assigned,
+            } => write!(
+                f,
+                "The disk {claim} was kept from an earlier workspace of this name, and somebody else named this one's owner \
+                 and chose what runs in it. Have the owner create the workspace, or have somebody who may update the claim \
+                 set its annotation {} to this workspace's UID.",
+                names::WORKSPACE_UID
+            ),
+            Self::Ungrowable { size, class } => write!(
+                f,
+                "The disk stays at {size}: its storage class {class:?} cannot grow disks. Have the class allow volume \
+                 expansion, and the disk grows by itself; or copy the files to a workspace with a larger disk."
+            ),
+            Self::Unshrinkable { message } => write!(f, "The disk stays as it is: {message}."),
+            Self::Missing { claim } => write!(
+                f,
+                "The claim {claim}, which the workspace names, does not exist. Have it made, and the workspace starts by \
+                 itself; or name another claim."
+            ),
+            Self::Terminating { claim } => write!(
+                f,
+                "Somebody deleted the claim {claim}, which the workspace names. It goes once no pod uses it, and its files with it, if \
+                 its volume is not kept; nobody can undo that. Name another claim; or have one of that name made when it is gone, and \
+                 the workspace starts by itself."
+            ),
+            Self::OfAnother { claim } => write!(
+                f,
+                "The claim {claim}, which the workspace names, is or was the disk of another workspace. Name another claim."
+            ),
+            Self::InUse { claim, by } => write!(
+                f,
+                "The claim {claim} is in use by the {by}, and only one at a time may write to it. This workspace starts once \
+                 that has stopped. For several at a time, use a claim with access mode ReadWriteMany."
+            ),
+        }
+    }
+}

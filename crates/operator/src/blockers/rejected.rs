@@ -1,0 +1,73 @@
+//! Why a workspace must not run, in words (pure).
+
+use std::fmt;
+
+use api::{condition::reason, workspace::DesiredStatus};
+use rules::Rejection;
+
+use super::Trouble;
+
+/// Why a workspace must not run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejected {
+    /// A rule is broken or a reference does not resolve.
+    Rules(Rejection),
+    /// A template, manager or profile exists but cannot be parsed.
+    Unreadable(String),
+    /// Something that it refers to is being deleted, and takes no new workspace.
+    Leaving {
+        /// Kind of the object.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// Reason for the condition `Valid`.
+        reason: &'static str,
+    },
+}
+
+impl Rejected {
+    /// Reason for the condition `Valid`.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Rules(rejection) => rejection.reason(),
+            Self::Unreadable(_) => reason::UNREADABLE,
+            Self::Leaving { reason, .. } => reason,
+        }
+    }
+
+    /// In words, with what follows for a workspace that is wanted so.
+    pub fn told(&self, wanted: DesiredStatus) -> String {
+        match self {
+            Self::Rules(rejection) => rejection.told(wanted),
+            other => other.to_string(),
+        }
+    }
+
+    /// What to show as the cause in `Degraded` of a workspace that is wanted so: everything but broken rules, which only the author
+    /// can mend.
+    pub fn trouble(&self, wanted: DesiredStatus) -> Option<Trouble> {
+        match self {
+            Self::Rules(Rejection::Violations(_)) => None,
+            other => Some(Trouble {
+                reason: other.reason(),
+                message: other.told(wanted),
+                failed: true,
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rules(rejection) => rejection.fmt(f),
+            Self::Unreadable(what) => f.write_str(what),
+            Self::Leaving { kind, name, .. } => {
+                write!(
+                    f,
+                    "{kind} {name:?} is being deleted and takes no new workspace: choose another one"
+                )
+            }
+        }
+    }
+}

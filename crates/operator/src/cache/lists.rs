@@ -1,0 +1,411 @@
+//! Names of workspaces -> their replica sets and pods, as the API server has them (IO): many are asked for together.
+//!
+//! That no pod is left has to be read before it is said or built upon (docs/decisions/0032), and when many workspaces stop at a time
+//! that is two lists for each, every one of which looks at all pods of the namespace. So whoever asks while lists of the namespace
+//! are under way waits for the next ones, which are for all who wait. Nobody gets an answer that is older than the question.
+
+use std::{
+    collections::HashMap,
+    fmt::Debug,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use api::names;
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{apps::v1::ReplicaSet, core::v1::Pod},
+};
+use kube::{Api, Client, Resource, api::ListParams, core::Request};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::value::RawValue;
+use tokio::{sync::oneshot, time::Instant};
+
+use crate::cache::stores::{
+    Guarded,
+    skim::{Skim, skim},
+};
+
+/// Workspaces of one question: a selector has to fit into a URL.
+const MOST: usize = 64;
+/// Between one question about a namespace and the next: a list costs the API server the same for one workspace as for many, so where
+/// questions follow each other, each waits for company.
+const REST: Duration = Duration::from_millis(150);
+/// Pods that may still use a disk.
+const NOT_ENDED: &str = "status.phase!=Succeeded,status.phase!=Failed";
+
+/// What the API server has of one workspace.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Replica sets with the workspace's label.
+    pub sets: Vec<Arc<ReplicaSet>>,
+    /// Pods with the workspace's label.
+    pub pods: Vec<Arc<Pod>>,
+    /// Pods of the namespace that have not ended, whatever their labels: users may remove or overwrite those.
+    pub running: Arc<[Running]>,
+}
+
+/// A pod of the namespace: parsed, or its text and why it cannot be parsed.
+#[derive(Clone, Debug)]
+pub enum Running {
+    /// It is parsed.
+    Parsed(Arc<Pod>),
+    /// It cannot be parsed.
+    Unreadable {
+        /// Its JSON.
+        text: String,
+        /// The parse error.
+        error: String,
+    },
+}
+
+impl<'de> Deserialize<'de> for Running {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(match serde_json::from_str(&skim(text.get(), &Pod::MASK)) {
+            Ok(pod) => Self::Parsed(Arc::new(pod)),
+            Err(error) => Self::Unreadable {
+                text: text.get().to_owned(),
+                error: error.to_string(),
+            },
+        })
+    }
+}
+
+/// A list of pods.
+#[derive(Deserialize)]
+struct RunningList {
+    items: Vec<Running>,
+}
+
+/// Collects questions, by namespace.
+#[derive(Debug, Default)]
+pub struct Census {
+    desks: Mutex<HashMap<String, Arc<Desk>>>,
+}
+
+/// The questions about one namespace. Whoever has the turn asks for all who wait.
+#[derive(Debug, Default)]
+struct Desk {
+    waiting: Mutex<Vec<Question>>,
+    /// Whose turn it is, and when the last one asked.
+    turn: tokio::sync::Mutex<Option<Instant>>,
+}
+
+#[derive(Debug)]
+struct Question {
+    workspace: String,
+    answer: oneshot::Sender<Result<Found, kube::Error>>,
+}
+
+impl Census {
+    /// Replica sets and pods with the label of this workspace, and all pods that have not ended. Replica sets are read first: a pod that is
+    /// not in the answer cannot come from one that was not yet told to make none.
+    ///
+    /// # Errors
+    /// When the API server could not be asked.
+    pub async fn of(&self, client: &Client, namespace: &str, workspace: &str) -> Result<Found, kube::Error> {
+        let place = Place {
+            census: self,
+            namespace,
+            desk: lock(&self.desks).entry(namespace.to_owned()).or_default().clone(),
+        };
+        let desk = &place.desk;
+        loop {
+            let (sender, mut answer) = oneshot::channel();
+            lock(&desk.waiting).push(Question {
+                workspace: workspace.to_owned(),
+                answer: sender,
+            });
+            let mut turn = tokio::select! {
+                biased;
+                // Whoever was asking for us may have been dropped on the way: then we ask again.
+                answered = &mut answer => match answered {
+                    Ok(found) => return found,
+                    Err(_) => continue,
+                },
+                turn = desk.turn.lock() => turn,
+            };
+            match *turn {
+                Some(last) => tokio::time::sleep_until(last + REST).await,
+                // Passes that were woken by the same change come with us.
+                None => tokio::task::yield_now().await,
+            }
+            desk.ask(client, namespace).await;
+            *turn = Some(Instant::now());
+            drop(turn);
+            // More may wait than fit into one question.
+            if let Ok(found) = answer.try_recv() {
+                return found;
+            }
+        }
+    }
+}
+
+/// Somebody at a desk. The last one who leaves takes it away.
+struct Place<'a> {
+    census: &'a Census,
+    namespace: &'a str,
+    desk: Arc<Desk>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut desks = lock(&self.census.desks);
+        // Ours and the one in the map: who comes now finds the map locked.
+        if Arc::strong_count(&self.desk) == 2 {
+            desks.remove(self.namespace);
+        }
+    }
+}
+
+impl Desk {
+    /// Asks for those who wait at this moment, the longest-waiting first.
+    async fn ask(&self, client: &Client, namespace: &str) {
+        let questions: Vec<Question> = {
+            let mut waiting = lock(&self.waiting);
+            // Those who gave up need no answer.
+            waiting.retain(|question| !question.answer.is_closed());
+            let count = waiting.len().min(MOST);
+            waiting.drain(..count).collect()
+        };
+        if questions.is_empty() {
+            return;
+        }
+        let names: Vec<&str> = questions
+            .iter()
+            .map(|question| question.workspace.as_str())
+            .collect();
+        let found = ask(client, namespace, &selector(&names)).await;
+        match found {
+            Ok(found) => {
+                let (sets, pods) = (by_workspace(found.sets), by_workspace(found.pods));
+                for Question { workspace, answer } in questions {
+                    // The same workspace may stand here twice: one who asked may have begun anew.
+                    let found = Found {
+                        sets: sets.get(&workspace).cloned().unwrap_or_default(),
+                        pods: pods.get(&workspace).cloned().unwrap_or_default(),
+                        running: found.running.clone(),
+                    };
+                    let _ = answer.send(Ok(found));
+                }
+            }
+            Err(error) => {
+                for question in questions {
+                    let _ = question.answer.send(Err(same(&error)));
+                }
+            }
+        }
+    }
+}
+
+async fn ask(client: &Client, namespace: &str, selector: &str) -> Result<Found, kube::Error> {
+    let labelled = ListParams::default().labels(selector);
+    Ok(Found {
+        sets: list(client, namespace, &labelled).await?,
+        pods: list(client, namespace, &labelled).await?,
+        running: running(client, namespace).await?.into(),
+    })
+}
+
+async fn running(client: &Client, namespace: &str) -> Result<Vec<Running>, kube::Error> {
+    let pods = Request::new(Pod::url_path(&(), Some(namespace)));
+    let request = pods.list(&ListParams::default().fields(NOT_ENDED));
+    let request = request.map_err(kube::Error::BuildRequest)?;
+    Ok(client.request::<RunningList>(request).await?.items)
+}
+
+async fn list<K>(client: &Client, namespace: &str, params: &ListParams) -> Result<Vec<Arc<K>>, kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Skim + Clone + DeserializeOwned + Debug,
+{
+    let api: Api<Guarded<K>> = Api::namespaced(client.clone(), namespace);
+    let found = api.list(params).await?.items;
+    // What cannot be read may be a pod that runs.
+    found.into_iter().map(Guarded::read).collect()
+}
+
+fn selector(workspaces: &[&str]) -> String {
+    match workspaces {
+        [one] => format!("{}={one}", names::WORKSPACE_LABEL),
+        many => format!("{} in ({})", names::WORKSPACE_LABEL, many.join(",")),
+    }
+}
+
+fn by_workspace<K: Resource>(objects: Vec<Arc<K>>) -> HashMap<String, Vec<Arc<K>>> {
+    let mut sorted: HashMap<String, Vec<Arc<K>>> = HashMap::new();
+    for object in objects {
+        let labels = object.meta().labels.as_ref();
+        if let Some(workspace) = labels.and_then(|labels| labels.get(names::WORKSPACE_LABEL)) {
+            sorted.entry(workspace.clone()).or_default().push(object);
+        }
+    }
+    sorted
+}
+
+/// The same error for another: what the API server said, or that it could not be asked.
+fn same(error: &kube::Error) -> kube::Error {
+    match error {
+        kube::Error::Api(status) => kube::Error::Api(status.clone()),
+        other => kube::Error::Service(other.to_string().into()),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use testkit::{
+        api_server::{ApiServer, Fault},
+        objects::{self, NAMESPACE},
+    };
+
+    use super::*;
+    use crate::testing;
+
+    /// A server with a pod for each of these workspaces.
+    fn server(workspaces: &[&str]) -> (ApiServer, Client) {
+        let (server, client) = ApiServer::start();
+        for workspace in workspaces {
+            let mut set = objects::replica_set_of(testing::running().deployment.as_deref().unwrap());
+            let mut pod = objects::pod_of(&set);
+            for meta in [&mut set.metadata, &mut pod.metadata] {
+                meta.name = Some((*workspace).to_owned());
+                let labels = meta.labels.get_or_insert_default();
+                labels.insert(names::WORKSPACE_LABEL.to_owned(), (*workspace).to_owned());
+            }
+            server.put(&set);
+            server.put(&pod);
+        }
+        (server, client)
+    }
+
+    fn names_of(Found { sets, pods, .. }: &Found) -> (Vec<&str>, Vec<&str>) {
+        fn names<K: Resource>(objects: &[Arc<K>]) -> Vec<&str> {
+            let names = objects.iter().map(|object| object.meta().name.as_deref());
+            names.map(Option::unwrap_or_default).collect()
+        }
+        (names(sets), names(pods))
+    }
+
+    #[tokio::test]
+    async fn who_asks_at_the_same_time_is_answered_together_and_each_with_its_own() {
+        let (server, client) = server(&["a", "b", "c"]);
+        let census = Census::default();
+        let asked = ["a", "b", "none", "c"];
+        let found = futures::future::join_all(asked.map(|name| census.of(&client, NAMESPACE, name))).await;
+        for (name, found) in asked.iter().zip(found) {
+            let found = found.unwrap();
+            let expected: Vec<&str> = if *name == "none" { vec![] } else { vec![*name] };
+            assert_eq!(names_of(&found), (expected.clone(), expected), "{name}");
+        }
+        // All had asked before the first got its turn.
+        assert_eq!(server.take_calls().len(), 3);
+        assert!(lock(&census.desks).is_empty(), "nobody waits any more");
+    }
+
+    #[tokio::test]
+    async fn a_question_that_comes_while_one_is_under_way_is_asked_anew() {
+        let (server, client) = server(&["a"]);
+        let census = Census::default();
+        for _ in 0..2 {
+            census.of(&client, NAMESPACE, "a").await.unwrap();
+        }
+        let calls = server.take_calls();
+        let paths: Vec<_> = calls
+            .iter()
+            .filter_map(|call| call.path.split('/').next_back())
+            .collect();
+        assert_eq!(
+            paths,
+            ["replicasets", "pods", "pods", "replicasets", "pods", "pods"],
+            "makers first"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_pod_whose_label_was_removed_or_overwritten_is_in_every_answer() {
+        for labels in [
+            serde_json::json!({}),
+            serde_json::json!({names::WORKSPACE_LABEL: "b"}),
+            serde_json::json!({names::WORKSPACE_LABEL: "z"}),
+        ] {
+            let (server, client) = server(&["a", "b"]);
+            server.edit::<Pod>(Some(NAMESPACE), "a", |pod| {
+                pod["metadata"]["labels"] = labels.clone();
+            });
+            let census = Census::default();
+            for name in ["a", "b"] {
+                let found = census.of(&client, NAMESPACE, name).await.unwrap();
+                let is_it = |pod: &Running| matches!(pod, Running::Parsed(pod) if pod.metadata.name.as_deref() == Some("a"));
+                assert!(found.running.iter().any(is_it), "{labels} {name}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn many_are_asked_for_in_parts() {
+        let (server, client) = server(&["w-7", "w-99"]);
+        let census = Census::default();
+        let questions = (0..150).map(|number| format!("w-{number}"));
+        let questions: Vec<String> = questions.collect();
+        let found = questions.iter().map(|name| census.of(&client, NAMESPACE, name));
+        let found = futures::future::join_all(found).await;
+        let pods: usize = found.into_iter().map(|found| found.unwrap().pods.len()).sum();
+        assert_eq!(pods, 2);
+        assert_eq!(server.take_calls().len(), 3 * 150_usize.div_ceil(MOST));
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_told_to_all_who_wait_and_passes() {
+        let (server, client) = server(&["a"]);
+        server.fail(Fault {
+            method: Method::GET,
+            path_part: "pods",
+            code: 500,
+            reason: "InternalError",
+            message: "not now".to_owned(),
+            times: 1,
+        });
+        let census = Census::default();
+        let (first, second) = tokio::join!(
+            census.of(&client, NAMESPACE, "a"),
+            census.of(&client, NAMESPACE, "b")
+        );
+        for error in [first.unwrap_err(), second.unwrap_err()] {
+            assert!(
+                matches!(&error, kube::Error::Api(status) if status.code == 500),
+                "{error}"
+            );
+        }
+        assert_eq!(census.of(&client, NAMESPACE, "a").await.unwrap().pods.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_pod_that_cannot_be_read_is_not_taken_for_gone() {
+        let (server, client) = server(&["a"]);
+        server.edit::<Pod>(Some(NAMESPACE), "a", |pod| pod["spec"] = 7.into());
+        let found = Census::default().of(&client, NAMESPACE, "a").await;
+        let error = found.unwrap_err().to_string();
+        assert!(error.contains("integer `7`"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_somebody_who_gave_up_asks_itself() {
+        let (server, client) = server(&["a", "b"]);
+        let census = Census::default();
+        let mut dropped = Box::pin(census.of(&client, NAMESPACE, "a"));
+        // It takes the turn, and soon asks for both.
+        assert!(futures::poll!(&mut dropped).is_pending());
+        let mut waiting = Box::pin(census.of(&client, NAMESPACE, "b"));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        assert!(futures::poll!(&mut dropped).is_pending());
+        drop(dropped);
+        assert_eq!(names_of(&waiting.await.unwrap()).1, ["b"]);
+        assert!(lock(&census.desks).is_empty(), "nobody waits any more");
+        drop(server);
+    }
+}

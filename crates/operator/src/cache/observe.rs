@@ -1,0 +1,231 @@
+//! Caches -> references and world (in memory), and the world once more from the API server where caches are not enough
+//! (IO).
+
+use std::sync::Arc;
+
+use api::{Workspace, WorkspaceStatus};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::Deployment,
+        core::v1::{PersistentVolumeClaim, Pod, Service},
+        networking::v1::NetworkPolicy,
+    },
+};
+use kube::{
+    Api, Client, Resource,
+    api::{ApiResource, DynamicObject},
+};
+use serde::de::{DeserializeOwned, Error as _};
+
+use crate::{
+    cache::{
+        lists::{Census, Running},
+        observed::{Identity, World},
+        references::References,
+        stores::{self, Guarded, Stores, skim::Skim},
+        warnings::Signs,
+    },
+    support::failure::message_of,
+};
+
+/// The API server could not be asked.
+#[derive(Debug, thiserror::Error)]
+#[error("the children cannot be read: {}", message_of(.0))]
+pub struct Error(#[from] pub kube::Error);
+
+/// What the workspace refers to, from the caches.
+pub fn references(workspace: &Workspace, stores: &Stores) -> References {
+    let mut references = References::default();
+    if let Some(name) = &workspace.spec.template_ref
+        && let Some(template) = stores::guarded(&stores.templates, None, name)
+    {
+        match &template.0 {
+            Ok(template) => references.template = Some(template.clone()),
+            Err(error) => {
+                references.unreadable = Some(format!("WorkspaceTemplate {name:?} cannot be read: {error}."));
+            }
+        }
+    }
+    let template = references.template.as_ref().map(|template| &template.spec);
+    if let Some(name) = rules::profile_name(&workspace.spec, template)
+        && let Some(profile) =
+            stores::guarded(&stores.profiles, workspace.metadata.namespace.as_deref(), name)
+    {
+        match &profile.0 {
+            Ok(profile) => references.profile = Some(profile.clone()),
+            Err(error) => {
+                references.unreadable = Some(format!(
+                    "WorkspaceExecutionProfile {name:?} cannot be read: {error}."
+                ));
+            }
+        }
+    }
+    for manager in stores.managers.state() {
+        match &manager.0 {
+            Ok(manager) => references.managers.push(manager.clone()),
+            Err(error) => {
+                let name = error.metadata.name.as_deref().unwrap_or_default();
+                references.unreadable = Some(format!("WorkspaceManager {name:?} cannot be read: {error}."));
+            }
+        }
+    }
+    references
+}
+
+/// The children, from the caches.
+pub fn world(identity: &Identity, stores: &Stores) -> World {
+    let (name, namespace) = (identity.child_name(), &identity.namespace);
+    let mut world = World {
+        claim: stores.claims.get(namespace, &name),
+        deployment: stores.deployments.get(namespace, &name),
+        service: stores.services.get(namespace, &name),
+        policy: stores.policies.get(namespace, &name),
+        account: stores.accounts.get(namespace, &identity.account_name()),
+        replica_sets: stores.replica_sets.of(namespace, &identity.name),
+        pods: stores.pods.of(namespace, &identity.name),
+        storage_classes: stores::select(&stores.storage_classes, |_| true),
+        ..World::empty(identity.clone())
+    };
+    signs(&mut world, &stores.signs);
+    world
+}
+
+/// What is said about the pods, their nodes and the disk.
+fn signs(world: &mut World, signs: &Signs) {
+    let pods = world.pods.iter().map(|pod| &pod.metadata);
+    let uids = pods
+        .chain(world.claim.iter().map(|claim| &claim.metadata))
+        .filter_map(|meta| meta.uid.as_deref());
+    let namespace = &world.identity.namespace;
+    world.warnings = uids.flat_map(|uid| signs.about(namespace, uid)).collect();
+    let volumes = world
+        .live_pods()
+        .filter_map(|pod| pod.spec.as_ref()?.volumes.as_ref());
+    let claims = volumes
+        .flatten()
+        .filter_map(|volume| Some(&volume.persistent_volume_claim.as_ref()?.claim_name));
+    let leaving: Vec<_> = claims
+        .filter(|claim| signs.is_leaving(namespace, claim))
+        .cloned()
+        .collect();
+    world.leaving = leaving;
+    let nodes = world
+        .pods
+        .iter()
+        .filter_map(|pod| pod.spec.as_ref()?.node_name.clone());
+    world.nodes = nodes
+        .filter_map(|name| Some((signs.node(&name)?, name)))
+        .map(|(node, name)| (name, node))
+        .collect();
+}
+
+/// All children, as the API server has them at this moment.
+pub async fn reread_all(cached: World, client: &Client, census: &Census) -> Result<World, Error> {
+    let identity = &cached.identity;
+    let (claim, service, policy) = futures::try_join!(
+        get::<PersistentVolumeClaim>(client, identity),
+        get::<Service>(client, identity),
+        get::<NetworkPolicy>(client, identity),
+    )?;
+    let cached = World {
+        claim,
+        service,
+        policy,
+        ..cached
+    };
+    reread(cached, client, census).await
+}
+
+/// The pods and all that makes pods, as the API server has them at this moment; the rest stays as it was cached. Makers
+/// come first: a pod that is not in the list then cannot come from one that was not yet told to make none.
+pub async fn reread(cached: World, client: &Client, census: &Census) -> Result<World, Error> {
+    let deployment = get::<Deployment>(client, &cached.identity).await?;
+    recount(World { deployment, ..cached }, client, census).await
+}
+
+/// Replica sets and pods, as the API server has them at this moment; the rest stays as it was. For whoever knows of the
+/// Deployment.
+pub async fn recount(known: World, client: &Client, census: &Census) -> Result<World, Error> {
+    let identity = &known.identity;
+    let found = census.of(client, &identity.namespace, &identity.name).await?;
+    let mut world = World {
+        replica_sets: found.sets,
+        pods: found.pods,
+        ..known
+    };
+    let mut others = Vec::new();
+    for running in found.running.iter() {
+        match running {
+            Running::Parsed(pod) => {
+                let id = |pod: &Pod| (pod.metadata.uid.clone(), pod.metadata.name.clone());
+                if world.concerns(pod) && !world.pods.iter().any(|known| id(known) == id(pod)) {
+                    others.push(pod.clone());
+                }
+            }
+            Running::Unreadable { text, error } if world.may_concern(text) => {
+                return Err(Error(kube::Error::SerdeError(serde_json::Error::custom(error))));
+            }
+            Running::Unreadable { .. } => {}
+        }
+    }
+    world.pods.extend(others);
+    Ok(world)
+}
+
+/// Version and status of a workspace whose spec cannot be parsed.
+pub async fn unreadable(
+    identity: &Identity,
+    client: &Client,
+) -> Result<(Option<String>, WorkspaceStatus), Error> {
+    let resource = ApiResource::erase::<Workspace>(&());
+    let workspaces: Api<DynamicObject> = Api::namespaced_with(client.clone(), &identity.namespace, &resource);
+    let object = workspaces.get(&identity.name).await?;
+    let status = object.data.get("status").cloned().unwrap_or_default();
+    let status = serde_json::from_value(status).map_err(kube::Error::SerdeError)?;
+    Ok((object.metadata.resource_version, status))
+}
+
+async fn get<K>(client: &Client, identity: &Identity) -> Result<Option<Arc<K>>, kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Skim
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let api: Api<Guarded<K>> = Api::namespaced(client.clone(), &identity.namespace);
+    let found = api.get_opt(&identity.child_name()).await?;
+    found.map(Guarded::read).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use testkit::{
+        api_server::ApiServer,
+        objects::{self, NAMESPACE},
+    };
+
+    use super::*;
+    use crate::testing;
+
+    #[tokio::test]
+    async fn a_pod_that_cannot_be_parsed_fails_the_list_only_if_it_names_the_disk() {
+        let world = testing::running();
+        for (claim, fails) in [("other".to_owned(), false), (world.identity.child_name(), true)] {
+            let (server, client) = ApiServer::start();
+            let mut pod = objects::pod_of(&objects::replica_set_of(world.deployment.as_deref().unwrap()));
+            pod.metadata.labels = None;
+            pod.metadata.annotations = None;
+            pod.metadata.name = Some("foreign".to_owned());
+            server.put(&pod);
+            server.edit::<Pod>(Some(NAMESPACE), "foreign", |pod| {
+                let volumes =
+                    serde_json::json!([{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]);
+                pod["spec"] = serde_json::json!({"containers": 7, "volumes": volumes});
+            });
+            let found = recount(world.clone(), &client, &Census::default()).await;
+            assert_eq!(found.is_err(), fails, "{claim}: {found:?}");
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! What the API server holds of one workspace, and questions about it (pure).
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use api::{Workspace, names};
+use k8s_openapi::{
+    api::{
+        apps::v1::{Deployment, DeploymentCondition, ReplicaSet},
+        core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount},
+        networking::v1::NetworkPolicy,
+        storage::v1::StorageClass,
+    },
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
+use kube::{Resource as _, ResourceExt as _};
+
+use crate::cache::{
+    external_changes,
+    warnings::{Node, Warning},
+};
+
+/// Name of the application's port on container and Service.
+pub const PORT_NAME: &str = names::APPLICATION_PORT;
+
+/// Which workspace: all that is needed to find its children, readable even where its spec is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// UID.
+    pub uid: String,
+}
+
+impl Identity {
+    /// Of a stored object.
+    pub fn of(meta: &ObjectMeta) -> Self {
+        Self {
+            namespace: meta.namespace.clone().unwrap_or_default(),
+            name: meta.name.clone().unwrap_or_default(),
+            uid: meta.uid.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Namespace and name, as people write them.
+    pub fn key(&self) -> String {
+        [&self.namespace, "/", &self.name].concat()
+    }
+
+    /// Name of every child.
+    pub fn child_name(&self) -> String {
+        rules::names::child(&self.name)
+    }
+
+    /// Name of the service account that is this workspace's alone, if it has one.
+    pub fn account_name(&self) -> String {
+        rules::names::service_account(&self.name, &self.uid)
+    }
+
+    /// The reference that makes an object a child of this workspace.
+    pub fn owner_reference(&self) -> OwnerReference {
+        OwnerReference {
+            api_version: Workspace::api_version(&()).into_owned(),
+            kind: Workspace::kind(&()).into_owned(),
+            name: self.name.clone(),
+            uid: self.uid.clone(),
+            controller: Some(true),
+            block_owner_deletion: Some(true),
+        }
+    }
+
+    /// Whether an object belongs to this workspace: its controller is the workspace, or it lost its controller and its
+    /// annotation still names the workspace's UID.
+    pub fn owns(&self, meta: &ObjectMeta) -> bool {
+        let mut owners = meta.owner_references.iter().flatten();
+        match owners.find(|owner| owner.controller == Some(true)) {
+            Some(controller) => controller.uid == self.uid,
+            None => self.marked(meta),
+        }
+    }
+
+    /// Whether an object carries this workspace's UID, whoever its direct controller is.
+    pub fn marked(&self, meta: &ObjectMeta) -> bool {
+        let annotations = meta.annotations.as_ref();
+        annotations
+            .and_then(|all| all.get(names::WORKSPACE_UID))
+            .is_some_and(|uid| *uid == self.uid)
+    }
+}
+
+/// The children and what the cluster made of them. Objects may belong to somebody else: see [`Identity::owns`].
+#[derive(Clone, Debug)]
+pub struct World {
+    /// Whose children.
+    pub identity: Identity,
+    /// The disk.
+    pub claim: Option<Arc<PersistentVolumeClaim>>,
+    /// The Deployment.
+    pub deployment: Option<Arc<Deployment>>,
+    /// The Service.
+    pub service: Option<Arc<Service>>,
+    /// The NetworkPolicy.
+    pub policy: Option<Arc<NetworkPolicy>>,
+    /// The service account that is the workspace's alone.
+    pub account: Option<Arc<ServiceAccount>>,
+    /// Every replica set with the workspace's label.
+    pub replica_sets: Vec<Arc<ReplicaSet>>,
+    /// Every pod with the workspace's label; of the others, those that concern it, where the API server was asked.
+    pub pods: Vec<Arc<Pod>>,
+    /// Every storage class of the cluster.
+    pub storage_classes: Vec<Arc<StorageClass>>,
+    /// What Warning Events say about these pods and the disk.
+    pub warnings: Vec<Warning>,
+    /// Claims that these pods mount, that are no workspace's disk, and that are being deleted.
+    pub leaving: Vec<String>,
+    /// What is known of the nodes of these pods, by name.
+    pub nodes: BTreeMap<String, Node>,
+}
+
+impl World {
+    /// A world in which nothing exists.
+    pub fn empty(identity: Identity) -> Self {
+        Self {
+            identity,
+            claim: None,
+            deployment: None,
+            service: None,
+            policy: None,
+            account: None,
+            replica_sets: Vec::new(),
+            pods: Vec::new(),
+            storage_classes: Vec::new(),
+            warnings: Vec::new(),
+            leaving: Vec::new(),
+            nodes: BTreeMap::new(),
+        }
+    }
+
+    /// The disk, if it is this workspace's.
+    pub fn own_claim(&self) -> Option<&PersistentVolumeClaim> {
+        self.claim
+            .as_deref()
+            .filter(|claim| self.identity.owns(&claim.metadata))
+    }
+
+    /// The Deployment, if it is this workspace's.
+    pub fn own_deployment(&self) -> Option<&Deployment> {
+        self.deployment
+            .as_deref()
+            .filter(|deployment| self.identity.owns(&deployment.metadata))
+    }
+
+    /// How many pods the Deployment is told to run; 0 without one.
+    pub fn wanted_pods(&self) -> i32 {
+        self.own_deployment().map_or(0, wanted_replicas)
+    }
+
+    /// Whether the Deployment has done what it was last told to: it makes no replica set any more.
+    pub fn is_done(&self) -> bool {
+        self.own_deployment().is_some_and(deployment_is_settled)
+    }
+
+    /// Whether no pod runs and none can appear any more: every replica set has seen that it is to have none.
+    pub fn is_quiet(&self) -> bool {
+        self.wanted_pods() == 0
+            && self.own_deployment().is_none_or(deployment_is_settled)
+            && self.own_replica_sets().all(replica_set_is_empty)
+            && self.live_pods().next().is_none()
+    }
+
+    /// Pods that hold the disk, or are still on their way out: all but those that ran to their end and just lie there.
+    pub fn live_pods(&self) -> impl Iterator<Item = &Pod> {
+        self.pods
+            .iter()
+            .map(AsRef::as_ref)
+            .filter(|pod| self.concerns(pod) && !has_ended(pod))
+    }
+
+    /// Whether a pod is of the workspace: marked as such, made by one of its replica sets, or using a claim with the disk's name. Anybody may
+    /// write a label, or take one off: neither decides.
+    pub(crate) fn concerns(&self, pod: &Pod) -> bool {
+        let disk = self.identity.child_name();
+        let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+        let mut claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
+        self.identity.marked(&pod.metadata)
+            || self.is_of_own_set(pod)
+            || claims.any(|claim| claim.claim_name == disk)
+    }
+
+    /// Whether the JSON of a pod that cannot be parsed contains the name of the disk, or the UID of the workspace or of one of its replica
+    /// sets.
+    pub(crate) fn may_concern(&self, pod: &str) -> bool {
+        let disk = self.identity.child_name();
+        let sets = self.own_replica_sets();
+        let mut names = sets
+            .filter_map(|set| set.metadata.uid.as_deref())
+            .chain([disk.as_str(), &self.identity.uid]);
+        names.any(|name| pod.contains(&format!("\"{name}\"")))
+    }
+
+    fn is_of_own_set(&self, pod: &Pod) -> bool {
+        controller_uid(&pod.metadata).is_some_and(|uid| {
+            self.own_replica_sets()
+                .any(|set| set.metadata.uid.as_deref() == Some(uid))
+        })
+    }
+
+    /// Pods on the disk that nothing of the workspace ends: somebody changed their labels, or made them.
+    pub fn unmanaged_pods(&self) -> impl Iterator<Item = &Pod> {
+        self.live_pods().filter(|pod| {
+            let has_maker = controller_uid(&pod.metadata).is_some();
+            let is_ours = has_maker && (self.identity.marked(&pod.metadata) || self.is_of_own_set(pod));
+            pod.metadata.deletion_timestamp.is_none() && !is_ours
+        })
+    }
+
+    /// Pods that keep the disk from this one.
+    pub fn previous_pods<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = &'a Pod> {
+        self.live_pods()
+            .filter(|other| other.metadata.uid != pod.metadata.uid)
+    }
+
+    /// Replica sets that are marked as the workspace's or made by its Deployment.
+    fn own_replica_sets(&self) -> impl Iterator<Item = &ReplicaSet> {
+        let deployment = self
+            .own_deployment()
+            .and_then(|deployment| deployment.metadata.uid.as_deref());
+        self.replica_sets.iter().map(AsRef::as_ref).filter(move |set| {
+            self.identity.marked(&set.metadata)
+                || (deployment.is_some() && controller_uid(&set.metadata) == deployment)
+        })
+    }
+
+    /// Replica sets that a deleted Deployment left behind, as `kubectl delete --cascade=orphan` has it: nothing scales them any more.
+    pub fn orphans(&self) -> impl Iterator<Item = &ReplicaSet> {
+        let alone = self.own_deployment().is_none();
+        self.own_replica_sets().filter(move |set| {
+            alone && controller_uid(&set.metadata).is_none() && set.metadata.deletion_timestamp.is_none()
+        })
+    }
+
+    /// The identifier of the run that the Deployment stands for.
+    pub fn run_id(&self) -> Option<&str> {
+        let template = &self.own_deployment()?.spec.as_ref()?.template;
+        template
+            .metadata
+            .as_ref()?
+            .labels
+            .as_ref()?
+            .get(names::RUN_ID_LABEL)
+            .map(String::as_str)
+    }
+
+    /// Every pod of the current run, ended ones included.
+    pub fn pods_of_run(&self) -> impl Iterator<Item = &Pod> {
+        let run_id = self.run_id();
+        let pods = self.pods.iter().map(AsRef::as_ref);
+        pods.filter(move |pod| {
+            run_id.is_some() && pod.labels().get(names::RUN_ID_LABEL).map(String::as_str) == run_id
+        })
+    }
+
+    /// That the pod of the run cannot be made, as the Deployment says.
+    pub fn refusal(&self) -> Option<&DeploymentCondition> {
+        let conditions = self.own_deployment()?.status.as_ref()?.conditions.as_ref()?;
+        let refused = |it: &&DeploymentCondition| it.type_ == "ReplicaFailure" && it.status == "True";
+        conditions
+            .iter()
+            .find(refused)
+            .filter(|_| self.current_pod().is_none())
+    }
+
+    /// The record of what the Deployment's pod template was made from.
+    pub fn started_from(&self) -> Option<&str> {
+        self.own_deployment()?
+            .annotations()
+            .get(names::STARTED_FROM)
+            .map(String::as_str)
+    }
+
+    /// Whether pods run, or may still come, as the service account that is the workspace's alone.
+    pub fn runs_as_own_account(&self) -> bool {
+        let template = self
+            .own_deployment()
+            .and_then(|own| own.spec.as_ref()?.template.spec.as_ref());
+        let name = template.and_then(|pod| pod.service_account_name.as_ref());
+        !self.is_quiet() && name == Some(&self.identity.account_name())
+    }
+
+    /// Who changed the pod template since it was applied, if anybody did: then it is not what it was started from.
+    pub fn template_changed_by(&self) -> Option<String> {
+        external_changes::on_template(&self.own_deployment()?.metadata)
+    }
+
+    /// Who else scaled the Deployment.
+    pub fn scaled_by(&self) -> Option<String> {
+        external_changes::on_count(&self.own_deployment()?.metadata)
+    }
+
+    /// The pod of the current run: controlled by a replica set of the Deployment, not on its way out, ready if one is, the newest.
+    pub fn current_pod(&self) -> Option<&Pod> {
+        let deployment_uid = self.own_deployment()?.metadata.uid.as_deref()?;
+        let run_id = self.run_id()?;
+        self.live_pods()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+            .filter(|pod| {
+                pod.labels()
+                    .get(names::RUN_ID_LABEL)
+                    .is_some_and(|id| id == run_id)
+            })
+            .filter(|pod| {
+                self.own_replica_sets().any(|set| {
+                    controller_uid(&set.metadata) == Some(deployment_uid)
+                        && set.metadata.uid.is_some()
+                        && controller_uid(&pod.metadata) == set.metadata.uid.as_deref()
+                })
+            })
+            .max_by_key(|pod| (is_ready(pod), pod.metadata.creation_timestamp.clone()))
+    }
+}
+
+/// Whether a pod is ready.
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| &status.conditions);
+    conditions
+        .flatten()
+        .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// Whether a pod ran to its end and just lies there: it holds no disk.
+pub fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed")) && pod.metadata.deletion_timestamp.is_none()
+}
+
+/// UID of the object that controls this one.
+pub fn controller_uid(meta: &ObjectMeta) -> Option<&str> {
+    let mut owners = meta.owner_references.iter().flatten();
+    owners
+        .find(|owner| owner.controller == Some(true))
+        .map(|owner| owner.uid.as_str())
+}
+
+/// The number of pods that a Deployment is to run.
+pub(crate) fn wanted_replicas(deployment: &Deployment) -> i32 {
+    // An absent count means one.
+    deployment
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.replicas)
+        .unwrap_or(1)
+}
+
+fn deployment_is_settled(deployment: &Deployment) -> bool {
+    let observed = deployment
+        .status
+        .as_ref()
+        .and_then(|status| status.observed_generation)
+        .unwrap_or(0);
+    observed >= deployment.metadata.generation.unwrap_or(0)
+}
+
+/// Whether a replica set has no pod, and has seen that it is to make none.
+pub(crate) fn replica_set_is_empty(set: &ReplicaSet) -> bool {
+    let wanted = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let status = set.status.as_ref();
+    let observed = status.and_then(|status| status.observed_generation).unwrap_or(0);
+    wanted == 0
+        && status.is_none_or(|status| status.replicas == 0)
+        && observed >= set.metadata.generation.unwrap_or(0)
+}
+
+/// Whether `live` has every label, annotation and owner that `planned` has.
+pub fn meta_covers(live: &ObjectMeta, planned: &ObjectMeta) -> bool {
+    let covers = |live: &Option<BTreeMap<String, String>>, planned: &Option<_>| {
+        let mut planned = planned.iter().flatten();
+        planned.all(|(key, value)| live.as_ref().and_then(|live| live.get(key)) == Some(value))
+    };
+    let mut owners = planned.owner_references.iter().flatten();
+    covers(&live.labels, &planned.labels)
+        && covers(&live.annotations, &planned.annotations)
+        && owners.all(|owner| live.owner_references.iter().flatten().any(|live| live == owner))
+}

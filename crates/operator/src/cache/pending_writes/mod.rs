@@ -1,0 +1,295 @@
+//! Our last writes -> whether a cached object is older than what we wrote (in memory).
+//!
+//! Watches lag. Without this, a pass that follows a write closely would see the state before it, and write or announce
+//! the same thing twice.
+
+mod told;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use api::WorkspaceStatus;
+use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::Resource;
+use tokio::time::Instant;
+
+pub(crate) use self::told::Told;
+use crate::cache::{
+    observed::Identity,
+    stores::{
+        Kept,
+        compact::{Compact as _, drop_bookkeeping},
+    },
+};
+
+/// A Deployment that we wrote is shown by the cache within this time, as a rule. Until then it counts as there.
+const SOON: Duration = Duration::from_secs(5);
+
+/// Statuses that are kept until they are looked through.
+const SOME: usize = 64;
+
+/// What we wrote last and no cache has shown yet, and what was made sure of, by workspace: `namespace/name`.
+#[derive(Debug, Default)]
+pub struct Memory {
+    deployments: Mutex<HashMap<String, Written>>,
+    statuses: Mutex<HashMap<String, (Version, WorkspaceStatus)>>,
+    /// In which state of the Deployment no pod is there and none can come.
+    quiet: Mutex<HashMap<String, Generation>>,
+    ended: Mutex<HashMap<String, Generation>>,
+    released: Mutex<HashMap<String, String>>,
+    removed: Mutex<HashMap<String, Removed>>,
+}
+
+/// A Deployment as the API server answered. Where many start at a time, that of each is remembered until its pod comes.
+#[derive(Debug)]
+struct Written {
+    at: Instant,
+    version: Option<Version>,
+    deployment: Kept<Deployment>,
+}
+
+/// Children of the workspace with this UID that are gone, by kind and UID.
+#[derive(Debug, Default)]
+struct Removed {
+    workspace_uid: String,
+    children: Vec<(String, String)>,
+}
+
+/// Which Deployment in which state of its spec: UID and generation; `None` for no Deployment.
+type Generation = Option<(String, i64)>;
+
+/// A cached Deployment beside our last write to it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Recalled {
+    /// The cache is not behind.
+    Nothing,
+    /// The cache shows an earlier state than this, which we wrote.
+    Newer(Arc<Deployment>),
+    /// The cache shows none, and we wrote this a moment ago. If it has not come after this time, it has gone again.
+    Expected(Arc<Deployment>, Duration),
+    /// We wrote one and the cache has shown none for a while: it has not come yet, or has gone again.
+    Unseen,
+}
+
+/// The resource version as a number, if it is one: those of one kind grow with time on every API server there is.
+pub(crate) fn version_of(meta: &ObjectMeta) -> Option<u64> {
+    meta.resource_version.as_deref()?.parse().ok()
+}
+
+/// A state of one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Version {
+    uid: String,
+    number: u64,
+}
+
+impl Version {
+    /// Where the version is no number, nothing is concluded from it.
+    fn of(meta: &ObjectMeta) -> Option<Self> {
+        Some(Self {
+            uid: meta.uid.clone()?,
+            number: version_of(meta)?,
+        })
+    }
+
+    /// Whether this is a later state of the cached object.
+    fn is_newer_than(&self, cached: &ObjectMeta) -> bool {
+        Self::of(cached).is_some_and(|cached| cached.uid == self.uid && cached.number < self.number)
+    }
+}
+
+impl Memory {
+    /// Remembers the answer to a write, or to a look, at the workspace's Deployment.
+    pub fn saw_deployment(&self, workspace: &str, answer: Option<&Arc<Deployment>>) {
+        let written = answer.and_then(|answer| {
+            let mut kept = Deployment::clone(answer);
+            // One from a cache has been through this.
+            if kept.metadata.managed_fields.is_some() {
+                kept.compact();
+                drop_bookkeeping(&mut kept.metadata);
+            }
+            let (at, version) = (Instant::now(), Version::of(&kept.metadata));
+            let kept = Kept::of(kept);
+            let kept = kept.inspect_err(|error| tracing::error!(%error, "a Deployment cannot be remembered"));
+            kept.ok().map(|deployment| Written {
+                at,
+                version,
+                deployment,
+            })
+        });
+        let mut deployments = lock(&self.deployments);
+        match written {
+            Some(written) => deployments.insert(workspace.to_owned(), written),
+            None => deployments.remove(workspace),
+        };
+    }
+
+    /// What is remembered of the Deployment that the cache shows so. Once the cache has caught up, nothing is.
+    pub fn deployment(&self, workspace: &str, cached: Option<&Deployment>) -> Recalled {
+        let mut deployments = lock(&self.deployments);
+        let Some(ours) = deployments.get(workspace) else {
+            return Recalled::Nothing;
+        };
+        let Some(cached) = cached else {
+            let left = SOON.checked_sub(ours.at.elapsed()).filter(|left| !left.is_zero());
+            let ours = left.and_then(|left| Some((ours.deployment.open()?, left)));
+            return ours.map_or(Recalled::Unseen, |(ours, left)| Recalled::Expected(ours, left));
+        };
+        if ours
+            .version
+            .as_ref()
+            .is_some_and(|version| version.is_newer_than(&cached.metadata))
+        {
+            return ours.deployment.open().map_or(Recalled::Unseen, Recalled::Newer);
+        }
+        deployments.remove(workspace);
+        Recalled::Nothing
+    }
+
+    /// Remembers that it was made sure, with this Deployment, that no pod is there and none can come.
+    pub fn is_quiet(&self, workspace: &str, deployment: Option<&Deployment>) {
+        lock(&self.quiet).insert(workspace.to_owned(), generation(deployment));
+    }
+
+    /// Whether it was made sure that no pod is there and none can come, and the Deployment was not touched since: without
+    /// a new generation it makes no pod. Once it was touched, that is over for good: a Deployment that has come and gone may have
+    /// left a pod.
+    pub fn was_quiet(&self, workspace: &str, deployment: Option<&Deployment>) -> bool {
+        let mut quiet = lock(&self.quiet);
+        let was_quiet = quiet.get(workspace) == Some(&generation(deployment));
+        if !was_quiet {
+            quiet.remove(workspace);
+        }
+        was_quiet
+    }
+
+    /// Forgets that no pod can come: a Deployment is about to be written, and may make one although no cache shows it.
+    pub fn begins(&self, workspace: &str) {
+        lock(&self.quiet).remove(workspace);
+    }
+
+    /// Remembers that we told this Deployment to run no pod, and in which state of its spec it was after that.
+    pub fn ended(&self, workspace: &str, answer: &Deployment) {
+        lock(&self.ended).insert(workspace.to_owned(), generation(Some(answer)));
+    }
+
+    /// Whether the Deployment is in the state in which we told it to run no pod.
+    pub fn has_ended(&self, workspace: &str, deployment: Option<&Deployment>) -> bool {
+        let now = generation(deployment);
+        now.is_some() && lock(&self.ended).get(workspace) == Some(&now)
+    }
+
+    /// Remembers the answer to a write of the workspace's status.
+    pub fn wrote_status(&self, workspace: &str, answer: &ObjectMeta, status: WorkspaceStatus) {
+        if let Some(version) = Version::of(answer) {
+            lock(&self.statuses).insert(workspace.to_owned(), (version, status));
+        }
+    }
+
+    /// Forgets the statuses that the cache shows by now, whenever some more have come together: nobody is woken by a status
+    /// that is shown, to see that it is.
+    pub fn shed<K: Resource>(&self, cached: impl Fn(&str) -> Option<Arc<K>>) {
+        let mut statuses = lock(&self.statuses);
+        if statuses.len() >= SOME && statuses.len().is_multiple_of(SOME) {
+            statuses.retain(|workspace, (version, _)| {
+                cached(workspace).is_some_and(|cached| version.is_newer_than(cached.meta()))
+            });
+        }
+    }
+
+    /// The status that we wrote, if the cached workspace does not have it yet. Once it has, nothing is remembered.
+    pub fn newer_status(&self, workspace: &str, cached: &ObjectMeta) -> Option<WorkspaceStatus> {
+        let mut statuses = lock(&self.statuses);
+        let (version, status) = statuses.get(workspace)?;
+        if version.is_newer_than(cached) {
+            return Some(status.clone());
+        }
+        statuses.remove(workspace);
+        None
+    }
+
+    /// The newest version that is known of the workspace that the cache shows so.
+    pub fn newest_version(&self, workspace: &str, cached: &ObjectMeta) -> Option<String> {
+        let statuses = lock(&self.statuses);
+        let written = statuses.get(workspace).map(|(version, _)| version);
+        match written.filter(|version| version.is_newer_than(cached)) {
+            Some(version) => Some(version.number.to_string()),
+            None => cached.resource_version.clone(),
+        }
+    }
+
+    /// Remembers that the workspace with this UID was let go of: the caches may show it a little longer.
+    pub fn let_go(&self, workspace: &str, uid: &str) {
+        lock(&self.released).insert(workspace.to_owned(), uid.to_owned());
+    }
+
+    /// Whether the workspace with this UID was let go of.
+    pub fn has_let_go(&self, workspace: &str, uid: &str) -> bool {
+        lock(&self.released)
+            .get(workspace)
+            .is_some_and(|released| released == uid)
+    }
+
+    /// Remembers that the API server said of a child that it is gone: the caches may show it a little longer.
+    pub fn removed(&self, workspace: &Identity, kind: &str, uid: &str) {
+        let mut all = lock(&self.removed);
+        let removed = all.entry(workspace.key()).or_default();
+        if removed.workspace_uid != workspace.uid {
+            *removed = Removed {
+                workspace_uid: workspace.uid.clone(),
+                children: Vec::new(),
+            };
+        }
+        let child = (kind.to_owned(), uid.to_owned());
+        if !removed.children.contains(&child) {
+            removed.children.push(child);
+        }
+    }
+
+    /// Whether the API server said that the child of this kind with this UID is gone; `None`: that one of this kind is.
+    pub fn has_removed(&self, workspace: &Identity, kind: &str, uid: Option<&str>) -> bool {
+        let all = lock(&self.removed);
+        let removed = all.get(&workspace.key());
+        removed
+            .filter(|removed| removed.workspace_uid == workspace.uid)
+            .is_some_and(|removed| {
+                let mut children = removed.children.iter();
+                children.any(|(of, gone)| of == kind && uid.is_none_or(|uid| uid == gone))
+            })
+    }
+
+    /// Forgets everything: while another led, nothing of it stayed certain.
+    pub fn clear(&self) {
+        lock(&self.deployments).clear();
+        lock(&self.statuses).clear();
+        lock(&self.quiet).clear();
+        lock(&self.ended).clear();
+        lock(&self.released).clear();
+        lock(&self.removed).clear();
+    }
+
+    /// Forgets a workspace that is gone.
+    pub fn forget(&self, workspace: &str) {
+        lock(&self.deployments).remove(workspace);
+        lock(&self.statuses).remove(workspace);
+        lock(&self.quiet).remove(workspace);
+        lock(&self.ended).remove(workspace);
+        lock(&self.released).remove(workspace);
+        lock(&self.removed).remove(workspace);
+    }
+}
+
+fn generation(deployment: Option<&Deployment>) -> Generation {
+    let meta = &deployment?.metadata;
+    Some((meta.uid.clone()?, meta.generation?))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,35 @@
+//! What a workspace refers to (pure).
+
+use std::sync::Arc;
+
+use api::{
+    WorkspaceExecutionProfile, WorkspaceManager, WorkspaceStatus, WorkspaceTemplate,
+    manager::NetworkPolicySettings,
+};
+use kube::ResourceExt as _;
+
+/// The objects that a workspace refers to.
+#[derive(Clone, Debug, Default)]
+pub struct References {
+    /// The template that it names, if it exists.
+    pub template: Option<Arc<WorkspaceTemplate>>,
+    /// The execution profile that it or its template names, if it exists.
+    pub profile: Option<Arc<WorkspaceExecutionProfile>>,
+    /// Every manager.
+    pub managers: Vec<Arc<WorkspaceManager>>,
+    /// What exists but could not be parsed: kind, name and why.
+    pub unreadable: Option<String>,
+}
+
+impl References {
+    /// The wall around the pod of a workspace that must not run, but does: as the manager wants it that `status` names; the
+    /// usual one where nobody knows that manager any more.
+    pub fn last_wall(&self, status: Option<&WorkspaceStatus>) -> NetworkPolicySettings {
+        let resolved = status.and_then(|status| status.resolved.as_ref());
+        let last = resolved.and_then(|resolved| resolved.manager.as_deref());
+        let manager = last.and_then(|name| self.managers.iter().find(|manager| manager.name_any() == name));
+        manager
+            .and_then(|manager| manager.spec.network_policy.clone())
+            .unwrap_or_default()
+    }
+}

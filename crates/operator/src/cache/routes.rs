@@ -1,0 +1,326 @@
+//! What the watches of routes see -> whose routes there are (in memory).
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use api::names;
+use kube::api::{ApiResource, DynamicObject};
+use rules::routes::RouteKind;
+use tokio::sync::Notify;
+
+use crate::cache::{external_changes::is_our_apply, observed::Identity, pending_writes::version_of};
+
+/// What is known of a kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Footing {
+    /// Nobody has looked yet, or its objects are being listed.
+    Unknown,
+    /// It cannot be used; why, and what to do.
+    Absent(String),
+    /// It is there, and the store holds all its objects that carry a workspace's label.
+    Known(ApiResource),
+}
+
+/// An object that routes to a workspace, and its kind.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// Its kind.
+    pub kind: RouteKind,
+    /// The object, without its status.
+    pub object: Arc<DynamicObject>,
+}
+
+/// Every kind that the settings allow, and the objects of each.
+#[derive(Debug, Default)]
+pub struct RouteStore {
+    kinds: RwLock<BTreeMap<RouteKind, Shelf>>,
+}
+
+#[derive(Debug)]
+struct Shelf {
+    footing: Footing,
+    /// By namespace and name.
+    objects: HashMap<(String, String), Arc<DynamicObject>>,
+    /// Namespace and workspace -> names.
+    by_workspace: HashMap<(String, String), Vec<String>>,
+    wanted: Arc<Notify>,
+}
+
+impl Default for Shelf {
+    fn default() -> Self {
+        Self {
+            footing: Footing::Unknown,
+            objects: HashMap::new(),
+            by_workspace: HashMap::new(),
+            wanted: Arc::default(),
+        }
+    }
+}
+
+impl RouteStore {
+    /// Makes a place for a kind. Whoever looks for it is woken by what is returned when somebody wants it.
+    pub fn allow(&self, kind: &RouteKind) -> Arc<Notify> {
+        self.write(|kinds| kinds.entry(kind.clone()).or_default().wanted.clone())
+    }
+
+    /// What is known of a kind; `None` for one that is not allowed.
+    pub fn footing(&self, kind: &RouteKind) -> Option<Footing> {
+        self.read(|kinds| kinds.get(kind).map(|shelf| shelf.footing.clone()))
+    }
+
+    /// Which of these kinds cannot be used, and what to do; `None` while nothing is known against any of them.
+    pub fn unavailable(&self, kinds: &BTreeSet<RouteKind>) -> Option<String> {
+        let why = kinds.iter().filter_map(|kind| match self.footing(kind) {
+            Some(Footing::Absent(why)) => Some(why),
+            _ => None,
+        });
+        let why: Vec<_> = why.collect();
+        (!why.is_empty()).then(|| why.join(" "))
+    }
+
+    /// Asks for another look whether a kind is there.
+    pub fn want(&self, kind: &RouteKind) {
+        self.read(|kinds| {
+            if let Some(shelf) = kinds.get(kind) {
+                shelf.wanted.notify_one();
+            }
+        });
+    }
+
+    /// Objects that carry the label of this workspace. Anybody can write a label: they are not all its own.
+    pub fn labelled(&self, identity: &Identity) -> Vec<Live> {
+        let key = (identity.namespace.clone(), identity.name.clone());
+        self.read(|kinds| {
+            let found = kinds.iter().flat_map(|(kind, shelf)| {
+                let names = shelf.by_workspace.get(&key).into_iter().flatten();
+                names
+                    .filter_map(|name| shelf.objects.get(&(identity.namespace.clone(), name.clone())))
+                    .map(|object| Live {
+                        kind: kind.clone(),
+                        object: object.clone(),
+                    })
+            });
+            found.collect()
+        })
+    }
+
+    /// The object of this name, if it carries a workspace's label.
+    pub fn get(&self, kind: &RouteKind, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
+        let key = (namespace.to_owned(), name.to_owned());
+        self.read(|kinds| kinds.get(kind)?.objects.get(&key).cloned())
+    }
+
+    /// A kind cannot be used. Says whether that is news.
+    pub fn absent(&self, kind: &RouteKind, why: &str) -> bool {
+        self.change(kind, |shelf| {
+            let now = Footing::Absent(why.to_owned());
+            let news = shelf.footing != now;
+            shelf.footing = now;
+            shelf.objects.clear();
+            shelf.by_workspace.clear();
+            news
+        })
+    }
+
+    /// A kind is there, and these are all its objects.
+    pub fn known(&self, kind: &RouteKind, resource: &ApiResource, objects: Vec<DynamicObject>) {
+        self.change(kind, |shelf| {
+            shelf.footing = Footing::Known(resource.clone());
+            shelf.objects.clear();
+            shelf.by_workspace.clear();
+            for object in objects {
+                shelf.put(object);
+            }
+        });
+    }
+
+    /// An object is there, or has changed. What is known to be newer stays.
+    pub fn saw(&self, kind: &RouteKind, object: DynamicObject) {
+        self.change(kind, |shelf| {
+            let newer = shelf
+                .objects
+                .get(&key_of(&object))
+                .is_some_and(|known| is_newer(known, &object));
+            if !newer {
+                shelf.put(object);
+            }
+        });
+    }
+
+    /// An object is gone.
+    pub fn gone(&self, kind: &RouteKind, namespace: &str, name: &str) {
+        self.change(kind, |shelf| shelf.take(&(namespace.to_owned(), name.to_owned())));
+    }
+
+    fn read<T>(&self, ask: impl FnOnce(&BTreeMap<RouteKind, Shelf>) -> T) -> T {
+        ask(&self.kinds.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&mut BTreeMap<RouteKind, Shelf>) -> T) -> T {
+        change(&mut self.kinds.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn change<T>(&self, kind: &RouteKind, change: impl FnOnce(&mut Shelf) -> T) -> T {
+        self.write(|kinds| change(kinds.entry(kind.clone()).or_default()))
+    }
+}
+
+impl Shelf {
+    fn put(&mut self, mut object: DynamicObject) {
+        compact(&mut object);
+        let key = key_of(&object);
+        self.take(&key);
+        if let Some(workspace) = workspace_of(&object) {
+            let names = self.by_workspace.entry((key.0.clone(), workspace)).or_default();
+            names.push(key.1.clone());
+            self.objects.insert(key, Arc::new(object));
+        }
+    }
+
+    fn take(&mut self, key: &(String, String)) {
+        let Some(workspace) = self.objects.remove(key).and_then(|object| workspace_of(&object)) else {
+            return;
+        };
+        let place = (key.0.clone(), workspace);
+        if let Some(names) = self.by_workspace.get_mut(&place) {
+            names.retain(|name| *name != key.1);
+            if names.is_empty() {
+                self.by_workspace.remove(&place);
+            }
+        }
+    }
+}
+
+/// The workspace whose label an object carries.
+pub(crate) fn workspace_of(object: &DynamicObject) -> Option<String> {
+    object
+        .metadata
+        .labels
+        .as_ref()?
+        .get(names::WORKSPACE_LABEL)
+        .cloned()
+}
+
+fn key_of(object: &DynamicObject) -> (String, String) {
+    let text = |part: &Option<String>| part.clone().unwrap_or_default();
+    (text(&object.metadata.namespace), text(&object.metadata.name))
+}
+
+/// Whether `known` is a later state of the same object. Versions that are no numbers say nothing.
+fn is_newer(known: &DynamicObject, object: &DynamicObject) -> bool {
+    let version = |object: &DynamicObject| version_of(&object.metadata);
+    known.metadata.uid == object.metadata.uid
+        && version(known)
+            .zip(version(object))
+            .is_some_and(|(known, new)| known > new)
+}
+
+/// Leaves out what no pass looks at.
+fn compact(object: &mut DynamicObject) {
+    if let Some(data) = object.data.as_object_mut() {
+        data.remove("status");
+    }
+    if let Some(record) = &mut object.metadata.managed_fields {
+        record.retain(is_our_apply);
+    }
+    if let Some(annotations) = &mut object.metadata.annotations {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn kind() -> RouteKind {
+        RouteKind {
+            api_version: "traefik.io/v1alpha1".to_owned(),
+            kind: "IngressRoute".to_owned(),
+        }
+    }
+
+    fn resource() -> ApiResource {
+        ApiResource {
+            group: "traefik.io".to_owned(),
+            version: "v1alpha1".to_owned(),
+            api_version: "traefik.io/v1alpha1".to_owned(),
+            kind: "IngressRoute".to_owned(),
+            plural: "ingressroutes".to_owned(),
+        }
+    }
+
+    fn object(name: &str, workspace: &str, version: &str) -> DynamicObject {
+        serde_json::from_value(json!({
+            "metadata": {"name": name, "namespace": "team", "uid": name, "resourceVersion": version,
+                "labels": {names::WORKSPACE_LABEL: workspace}, "managedFields": [{"manager": "proxy"}]},
+            "spec": {"a": 1}, "status": {"b": 2},
+        }))
+        .unwrap()
+    }
+
+    fn identity(name: &str) -> Identity {
+        Identity {
+            namespace: "team".to_owned(),
+            name: name.to_owned(),
+            uid: "u".to_owned(),
+        }
+    }
+
+    fn names_of(store: &RouteStore, workspace: &str) -> Vec<String> {
+        let live = store.labelled(&identity(workspace));
+        let mut names: Vec<_> = live
+            .iter()
+            .filter_map(|live| live.object.metadata.name.clone())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn routes_are_found_by_workspace_until_they_are_gone_or_change_hands() {
+        let store = RouteStore::default();
+        store.allow(&kind());
+        assert_eq!(store.footing(&kind()), Some(Footing::Unknown));
+        store.known(
+            &kind(),
+            &resource(),
+            vec![object("a", "lab", "1"), object("b", "lab", "1")],
+        );
+        assert_eq!(store.footing(&kind()), Some(Footing::Known(resource())));
+        assert_eq!(names_of(&store, "lab"), ["a", "b"]);
+        store.saw(&kind(), object("b", "other", "2"));
+        store.gone(&kind(), "team", "a");
+        assert_eq!(
+            (names_of(&store, "lab"), names_of(&store, "other")),
+            (vec![], vec!["b".to_owned()])
+        );
+        assert!(store.get(&kind(), "team", "a").is_none());
+    }
+
+    #[test]
+    fn an_older_state_does_not_replace_a_newer_one_and_no_status_is_kept() {
+        let store = RouteStore::default();
+        store.known(&kind(), &resource(), vec![object("a", "lab", "9")]);
+        store.saw(&kind(), object("a", "lab", "8"));
+        let kept = store.get(&kind(), "team", "a").unwrap();
+        assert_eq!(kept.metadata.resource_version.as_deref(), Some("9"));
+        assert_eq!(kept.data, json!({"spec": {"a": 1}}));
+        assert_eq!(kept.metadata.managed_fields, Some(vec![]));
+    }
+
+    #[test]
+    fn a_kind_that_goes_takes_its_objects_along_and_that_is_news_once() {
+        let store = RouteStore::default();
+        store.known(&kind(), &resource(), vec![object("a", "lab", "1")]);
+        assert!(store.absent(&kind(), "gone"));
+        assert!(!store.absent(&kind(), "gone"));
+        assert_eq!(store.unavailable(&[kind()].into()).as_deref(), Some("gone"));
+        assert_eq!(store.unavailable(&BTreeSet::new()), None);
+        assert!(names_of(&store, "lab").is_empty());
+        assert_eq!(store.footing(&kind()), Some(Footing::Absent("gone".to_owned())));
+    }
+}

@@ -1,0 +1,383 @@
+//! A watched object -> the same without what no pass looks at (pure).
+//!
+//! Two things come of it. Caches are small: the operator holds every workspace of the cluster. And a change of nothing
+//! that matters is seen to be none, so that it causes no pass. Whoever needs more of a kind takes it off the list here.
+
+use api::names;
+use k8s_openapi::{
+    api::{
+        apps::v1::{Deployment, ReplicaSet, ReplicaSetStatus},
+        core::v1::{
+            Container, ContainerStatus, PersistentVolumeClaim, Pod, PodSpec, PodStatus, Probe,
+            ResourceRequirements, Service, ServiceAccount, ServiceSpec, Volume,
+        },
+        networking::v1::NetworkPolicy,
+    },
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use sha2::{Digest as _, Sha256};
+
+use super::skim::Skim;
+use crate::cache::{external_changes, observed::replica_set_is_empty};
+
+/// What `kubectl apply` keeps: a copy of the object.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Annotations that say which storage class is the default one.
+const CLASS_PREFIX: &str = "storageclass.";
+
+/// Annotation on a cached NetworkPolicy, and on none that is stored: the digest of its spec, which is larger than all else that
+/// is kept of a workspace, and only ever compared.
+const SPEC_DIGEST: &str = "workspaces.jupyter.org/spec-digest";
+
+/// A kind of child, and what is kept of it.
+pub trait Compact: Skim + Serialize + DeserializeOwned {
+    /// Drops what no pass looks at.
+    fn compact(&mut self);
+
+    /// Takes out what passes look at, and of which a change alone is no reason for one.
+    fn set_aside(&mut self) -> Option<i64> {
+        None
+    }
+
+    /// Puts it back.
+    fn put_back(&mut self, _aside: i64) {}
+}
+
+/// Drops what the API server keeps books by. For every watched kind.
+pub fn drop_bookkeeping(meta: &mut ObjectMeta) {
+    meta.managed_fields = None;
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.remove(LAST_APPLIED);
+    }
+}
+
+/// Drops annotations that nothing of ours looks at, and that may be 256 KiB of each object. For kinds that people write.
+pub fn drop_foreign_annotations(meta: &mut ObjectMeta) {
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.retain(|key, _| key.starts_with(names::RESERVED_PREFIX) || key.starts_with(CLASS_PREFIX));
+    }
+}
+
+/// What a NetworkPolicy allows, as a digest: of one from a cache as well.
+pub fn digest(policy: &NetworkPolicy) -> Option<String> {
+    match &policy.spec {
+        Some(spec) => {
+            let spec = serde_json::to_vec(spec).unwrap_or_default();
+            Some(format!("{:x}", Sha256::digest(spec)))
+        }
+        None => policy.metadata.annotations.as_ref()?.get(SPEC_DIGEST).cloned(),
+    }
+}
+
+/// Keeps of labels and annotations, which the Deployment hands down, and of owners only whose the object is, and of which run.
+fn keep_mark(meta: &mut ObjectMeta) {
+    meta.generate_name = None;
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.retain(|key, _| key == names::WORKSPACE_UID);
+    }
+    if let Some(labels) = &mut meta.labels {
+        labels.retain(|key, _| [names::WORKSPACE_LABEL, names::RUN_ID_LABEL].contains(&key.as_str()));
+    }
+    if let Some(owners) = &mut meta.owner_references {
+        owners.retain(|owner| owner.controller == Some(true));
+        for owner in owners {
+            owner.api_version = String::new();
+            owner.kind = String::new();
+            owner.name = String::new();
+        }
+    }
+}
+
+fn names_of(containers: Vec<Container>) -> Vec<Container> {
+    let name = |container: Container| Container {
+        name: container.name,
+        ..Container::default()
+    };
+    containers.into_iter().map(name).collect()
+}
+
+/// What messages say of a container, and where it listens.
+fn told_of(containers: Vec<Container>) -> Vec<Container> {
+    let told = |container: Container| Container {
+        name: container.name,
+        image: container.image,
+        ports: container.ports,
+        // Whether it is the port that has to answer.
+        readiness_probe: container.readiness_probe.map(|probe| Probe {
+            tcp_socket: probe.tcp_socket,
+            ..Probe::default()
+        }),
+        resources: container.resources.map(|resources| ResourceRequirements {
+            limits: resources.limits,
+            ..ResourceRequirements::default()
+        }),
+        restart_policy: container.restart_policy,
+        ..Container::default()
+    };
+    containers.into_iter().map(told).collect()
+}
+
+/// The volumes that are claims: who uses a disk.
+fn claims_of(volumes: Vec<Volume>) -> Vec<Volume> {
+    let of_claims = volumes
+        .into_iter()
+        .filter(|volume| volume.persistent_volume_claim.is_some());
+    let claim = |volume: Volume| Volume {
+        name: volume.name,
+        persistent_volume_claim: volume.persistent_volume_claim,
+        ..Volume::default()
+    };
+    of_claims.map(claim).collect()
+}
+
+/// What the kubelet says of containers, without what it made of their spec.
+fn states_of(containers: Vec<ContainerStatus>) -> Vec<ContainerStatus> {
+    let state = |container: ContainerStatus| ContainerStatus {
+        name: container.name,
+        ready: container.ready,
+        started: container.started,
+        restart_count: container.restart_count,
+        state: container.state,
+        last_state: container.last_state,
+        ..ContainerStatus::default()
+    };
+    containers.into_iter().map(state).collect()
+}
+
+impl Compact for Deployment {
+    /// Of the pod template only labels, the service account, claims and the names of containers are read back: what it was made
+    /// from stands in an annotation. Of whoever wrote the object, only who changed the template behind our back.
+    fn compact(&mut self) {
+        external_changes::remember(&mut self.metadata);
+        if let Some(annotations) = &mut self.metadata.annotations {
+            annotations.retain(|key, _| key.starts_with(names::RESERVED_PREFIX));
+        }
+        if let Some(spec) = &mut self.spec {
+            spec.selector = LabelSelector::default();
+            if let Some(meta) = &mut spec.template.metadata {
+                meta.annotations = None;
+                keep_mark(meta);
+            }
+        }
+        if let Some(template) = self.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()) {
+            *template = PodSpec {
+                containers: names_of(std::mem::take(&mut template.containers)),
+                init_containers: template.init_containers.take().map(names_of),
+                service_account_name: template.service_account_name.take(),
+                volumes: template.volumes.take().map(claims_of),
+                ..PodSpec::default()
+            };
+        }
+        if let Some(status) = &mut self.status {
+            status.available_replicas = None;
+            status.ready_replicas = None;
+            status.replicas = None;
+            status.unavailable_replicas = None;
+            status.updated_replicas = None;
+            // The others change at every step of a roll-out, and say no more than the pod.
+            if let Some(conditions) = &mut status.conditions {
+                conditions.retain(|condition| condition.type_ == "ReplicaFailure");
+            }
+            status.conditions = status
+                .conditions
+                .take()
+                .filter(|conditions| !conditions.is_empty());
+        }
+    }
+
+    /// That a Deployment that is to have a pod has been looked at: it is asked when the workspace is deleted, and until then what
+    /// comes of it is what counts.
+    fn set_aside(&mut self) -> Option<i64> {
+        let to_end = self.spec.as_ref()?.replicas == Some(0);
+        let status = self.status.as_mut().filter(|_| !to_end)?;
+        status.observed_generation.take()
+    }
+
+    fn put_back(&mut self, aside: i64) {
+        self.status.get_or_insert_default().observed_generation = Some(aside);
+    }
+}
+
+impl Compact for ReplicaSet {
+    /// All that is asked is whether it has no pod and makes none. It takes several steps there, and none of them says more than
+    /// the one before.
+    fn compact(&mut self) {
+        let is_empty = replica_set_is_empty(self);
+        keep_mark(&mut self.metadata);
+        self.metadata.generation = None;
+        if let Some(spec) = &mut self.spec {
+            spec.template = None;
+            spec.selector = LabelSelector::default();
+            // Absent: it is to have one.
+            spec.replicas = is_empty.then_some(0);
+        }
+        let conditions = self.status.take().and_then(|status| status.conditions);
+        self.status = conditions.map(|conditions| ReplicaSetStatus {
+            conditions: Some(conditions),
+            ..ReplicaSetStatus::default()
+        });
+    }
+}
+
+impl Compact for Pod {
+    /// Of the spec what messages name; of the status all that tells of trouble.
+    fn compact(&mut self) {
+        keep_mark(&mut self.metadata);
+        self.spec = self.spec.take().map(|spec| PodSpec {
+            node_name: spec.node_name,
+            volumes: spec.volumes.map(claims_of),
+            init_containers: spec.init_containers.map(told_of),
+            containers: told_of(spec.containers),
+            ..PodSpec::default()
+        });
+        self.status = self.status.take().map(|status| PodStatus {
+            phase: status.phase,
+            reason: status.reason,
+            message: status.message,
+            conditions: status.conditions,
+            pod_ip: status.pod_ip,
+            nominated_node_name: status.nominated_node_name,
+            start_time: status.start_time,
+            init_container_statuses: status.init_container_statuses.map(states_of),
+            container_statuses: status.container_statuses.map(states_of),
+            ..PodStatus::default()
+        });
+    }
+}
+
+impl Compact for Service {
+    /// What is compared with the plan; addresses are the cluster's business.
+    fn compact(&mut self) {
+        self.status = None;
+        if let Some(spec) = self.spec.take() {
+            self.spec = Some(ServiceSpec {
+                type_: spec.type_,
+                selector: spec.selector,
+                ports: spec.ports,
+                ..ServiceSpec::default()
+            });
+        }
+    }
+}
+
+impl Compact for PersistentVolumeClaim {
+    fn compact(&mut self) {}
+}
+
+impl Compact for ServiceAccount {
+    fn compact(&mut self) {
+        self.secrets = None;
+        self.image_pull_secrets = None;
+    }
+}
+
+impl Compact for NetworkPolicy {
+    fn compact(&mut self) {
+        let digest = self.spec.as_ref().and_then(|_| digest(self));
+        self.spec = None;
+        if let Some(annotations) = &mut self.metadata.annotations {
+            annotations.remove(SPEC_DIGEST);
+        }
+        if let Some(digest) = digest {
+            let annotations = self.metadata.annotations.get_or_insert_default();
+            annotations.insert(SPEC_DIGEST.to_owned(), digest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_annotations_only_ours_and_the_default_class_are_kept() {
+        let keys = [
+            names::CREATED_BY,
+            "example.com/notes",
+            "storageclass.kubernetes.io/is-default-class",
+        ];
+        let mut meta = ObjectMeta {
+            annotations: Some(keys.map(|key| (key.to_owned(), "x".repeat(99))).into()),
+            ..ObjectMeta::default()
+        };
+        drop_foreign_annotations(&mut meta);
+        let left: Vec<_> = meta.annotations.unwrap().into_keys().collect();
+        assert_eq!(left, [keys[2], keys[0]]);
+    }
+
+    #[test]
+    fn of_a_replica_set_only_whether_it_is_empty_is_kept_and_a_set_on_its_way_says_nothing_new() {
+        let set = |wanted: i32, generation: i64, observed: i64, replicas: i32| -> ReplicaSet {
+            let mut set = serde_json::from_value(serde_json::json!({
+                "metadata": {"name": "s", "generation": generation},
+                "spec": {"replicas": wanted, "selector": {}},
+                "status": {"replicas": replicas, "observedGeneration": observed, "readyReplicas": replicas},
+            }))
+            .unwrap();
+            ReplicaSet::compact(&mut set);
+            set
+        };
+        let (running, empty) = (set(1, 1, 1, 1), set(0, 2, 2, 0));
+        for on_its_way in [set(1, 1, 0, 0), set(0, 2, 1, 1), set(0, 2, 2, 1), set(0, 2, 1, 0)] {
+            assert_eq!(on_its_way, running);
+        }
+        assert!(replica_set_is_empty(&empty) && !replica_set_is_empty(&running));
+        let mut again = empty.clone();
+        again.compact();
+        assert_eq!(again, empty);
+    }
+
+    #[test]
+    fn of_a_policy_a_digest_is_kept_that_nobody_can_forge() {
+        let policy = |port: i32| -> NetworkPolicy {
+            serde_json::from_value(serde_json::json!({
+                "metadata": {"name": "p", "annotations": {SPEC_DIGEST: "forged"}},
+                "spec": {"podSelector": {}, "ingress": [{"ports": [{"port": port}]}]},
+            }))
+            .unwrap()
+        };
+        let mut kept = policy(1);
+        kept.compact();
+        assert_eq!(kept.spec, None);
+        assert_eq!(digest(&kept), digest(&policy(1)));
+        assert_ne!(digest(&kept), digest(&policy(2)));
+        kept.compact();
+        assert_eq!(
+            digest(&kept),
+            None,
+            "one without a spec has none, whatever it says"
+        );
+    }
+
+    #[test]
+    fn of_a_pod_what_messages_name_and_the_states_of_its_containers_are_kept() {
+        let mut pod: Pod = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "p", "labels": {names::WORKSPACE_LABEL: "w", names::RUN_ID_LABEL: "r", "a": "b"},
+                "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "s", "uid": "u", "controller": true}]},
+            "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "i", "env": [{"name": "A"}],
+                "resources": {"limits": {"memory": "1Gi"}, "requests": {"memory": "1Gi"}},
+                "readinessProbe": {"tcpSocket": {"port": "http"}, "periodSeconds": 1}}],
+                "volumes": [{"name": "v", "emptyDir": {}}, {"name": "d", "persistentVolumeClaim": {"claimName": "d"}}]},
+            "status": {"phase": "Running", "podIP": "10.0.0.1", "hostIP": "10.0.0.2", "containerStatuses": [{
+                "name": "c", "ready": true, "restartCount": 2, "image": "i", "imageID": "x", "containerID": "y",
+                "resources": {"limits": {"memory": "1Gi"}}, "state": {"running": {}}}]},
+        }))
+        .unwrap();
+        pod.compact();
+        assert_eq!(
+            serde_json::to_value(&pod).unwrap(),
+            serde_json::json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": {"name": "p", "labels": {names::WORKSPACE_LABEL: "w", names::RUN_ID_LABEL: "r"},
+                    "ownerReferences": [{"apiVersion": "", "kind": "", "name": "", "uid": "u", "controller": true}]},
+                "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "i",
+                    "resources": {"limits": {"memory": "1Gi"}}, "readinessProbe": {"tcpSocket": {"port": "http"}}}],
+                    "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "d"}}]},
+                "status": {"phase": "Running", "podIP": "10.0.0.1", "containerStatuses": [{
+                    "name": "c", "ready": true, "restartCount": 2, "image": "", "imageID": "", "state": {"running": {}}}]},
+            })
+        );
+    }
+}

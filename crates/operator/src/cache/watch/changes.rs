@@ -1,0 +1,232 @@
+//! Versions of objects -> whether they differ from those before, and whom that concerns (in memory).
+
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+};
+
+use api::{Workspace, names};
+use k8s_openapi::{api::storage::v1::StorageClass, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+
+use kube::Resource;
+
+use super::Call;
+use crate::cache::stores::Guarded;
+
+/// What those who look at all workspaces (`protect`, `shares`, `walls`) look at of one, as a hash; nothing of one that does not
+/// parse. Its steps from start to stop and back are not in it: where hundreds take them at a time, so many looks at all would follow.
+pub(super) fn relations_of(object: &Guarded<Workspace>) -> Option<u64> {
+    let workspace = object.0.as_ref().ok()?;
+    let (meta, spec) = (&workspace.metadata, &workspace.spec);
+    let resolved = workspace.status.as_ref().map(|status| {
+        let resolved = status.resolved.as_ref();
+        resolved.map(|it| (&it.template_uid, &it.manager, &it.execution_profile))
+    });
+    let mut hasher = DefaultHasher::new();
+    (names::owner(meta), meta.deletion_timestamp.is_some()).hash(&mut hasher);
+    (&spec.template_ref, &spec.manager_ref, &spec.execution_profile_ref).hash(&mut hasher);
+    resolved.flatten().hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+/// What passes look at of a storage class, as a hash.
+pub(super) fn class_of(object: &Guarded<StorageClass>) -> Option<u64> {
+    let mut class = StorageClass::clone(object.0.as_ref().ok()?);
+    class.metadata.resource_version = None;
+    let mut hasher = DefaultHasher::new();
+    serde_json::to_string(&class).ok()?.hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+/// What was last seen of each object.
+#[derive(Default)]
+pub(super) struct Changes {
+    seen: HashMap<String, u64>,
+}
+
+impl Changes {
+    /// Whether anything but status and bookkeeping differs from the last time. That it is gone is always news.
+    pub(super) fn is_news(&mut self, meta: &ObjectMeta, gone: bool) -> bool {
+        let mut hasher = DefaultHasher::new();
+        (meta.generation, &meta.finalizers, &meta.annotations, &meta.labels).hash(&mut hasher);
+        meta.deletion_timestamp.is_some().hash(&mut hasher);
+        self.differ(meta, gone, Some(hasher.finish()))
+    }
+
+    /// Whether anything of it differs from the last time, or whether it can be read.
+    pub(super) fn is_other<K: Resource + Clone>(&mut self, object: &Guarded<K>, gone: bool) -> bool {
+        let mut hasher = DefaultHasher::new();
+        (&object.meta().resource_version, object.0.is_ok()).hash(&mut hasher);
+        self.differ(object.meta(), gone, Some(hasher.finish()))
+    }
+
+    /// Whether `now`, a hash of the object, is another than the last time. That it is gone is always news, and so is what is unknown.
+    pub(super) fn differ(&mut self, meta: &ObjectMeta, gone: bool, now: Option<u64>) -> bool {
+        let key = meta.uid.clone().unwrap_or_default();
+        if let Some(now) = now.filter(|_| !gone) {
+            return self.seen.insert(key, now) != Some(now);
+        }
+        self.seen.remove(&key);
+        true
+    }
+}
+
+/// Whom each object of a kind concerns, by its UID, and what a list that is under way has told.
+#[derive(Default)]
+pub(super) struct Known {
+    concerned: HashMap<String, Call>,
+    listed: HashMap<String, Call>,
+    changed: Vec<Call>,
+}
+
+impl Known {
+    pub(super) fn remember(&mut self, meta: &ObjectMeta, call: Option<&Call>) {
+        if let Some(call) = call {
+            self.concerned.insert(uid_of(meta), call.clone());
+        }
+    }
+
+    pub(super) fn forget(&mut self, meta: &ObjectMeta) {
+        self.concerned.remove(&uid_of(meta));
+    }
+
+    /// One that was under way may have broken off. What it told of is remembered, and is no news another time.
+    pub(super) fn begin_list(&mut self) {
+        self.concerned.extend(self.listed.drain());
+    }
+
+    /// `call`: whom an object concerns that is listed, if it is another than it was.
+    pub(super) fn list(&mut self, meta: &ObjectMeta, call: Option<Call>) {
+        let uid = uid_of(meta);
+        let earlier = self.concerned.remove(&uid);
+        self.changed.extend(call.clone());
+        self.listed.extend(call.or(earlier).map(|call| (uid, call)));
+    }
+
+    /// Whom it concerns that objects have changed, or are not listed any more.
+    pub(super) fn end_list(&mut self) -> Vec<Call> {
+        let vanished = std::mem::replace(&mut self.concerned, std::mem::take(&mut self.listed));
+        let concerned: HashSet<Call> = self.changed.drain(..).chain(vanished.into_values()).collect();
+        concerned.into_iter().collect()
+    }
+}
+
+fn uid_of(meta: &ObjectMeta) -> String {
+    meta.uid.clone().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use testkit::objects;
+
+    use super::*;
+    use crate::cache::watch::wake;
+
+    #[test]
+    fn a_status_write_is_no_news_and_a_new_annotation_is() {
+        let mut changes = Changes::default();
+        let mut workspace = objects::workspace("demo");
+        assert!(changes.is_news(&workspace.metadata, false));
+        workspace.metadata.resource_version = Some("99".to_owned());
+        assert!(!changes.is_news(&workspace.metadata, false));
+        workspace.metadata.annotations = None;
+        assert!(changes.is_news(&workspace.metadata, false));
+    }
+
+    #[test]
+    fn who_looks_at_all_workspaces_is_woken_by_what_one_refers_to_and_not_by_its_steps() {
+        let mut relations = Changes::default();
+        let mut beats = |workspace: &Workspace, gone: bool| {
+            let object = Guarded::of(workspace.clone());
+            relations.differ(object.meta(), gone, relations_of(&object))
+        };
+        let mut workspace = objects::workspace("demo");
+        assert!(beats(&workspace, false), "it is new");
+        workspace.spec.desired_status = api::workspace::DesiredStatus::Stopped;
+        workspace.metadata.generation = Some(7);
+        workspace.status = Some(api::WorkspaceStatus::default());
+        assert!(!beats(&workspace, false), "it stops");
+        workspace.status.as_mut().unwrap().resolved = Some(api::workspace::Resolved {
+            manager: Some("main".to_owned()),
+            ..Default::default()
+        });
+        assert!(beats(&workspace, false), "it is led to a manager");
+        workspace.spec.manager_ref = Some("other".to_owned());
+        assert!(beats(&workspace, false), "it refers to another");
+        workspace.metadata.annotations = None;
+        assert!(beats(&workspace, false), "nobody owns it");
+        workspace.metadata.deletion_timestamp = workspace.metadata.creation_timestamp.clone();
+        assert!(beats(&workspace, false), "it is being deleted");
+        assert!(!beats(&workspace, false));
+        assert!(beats(&workspace, true), "it is gone");
+    }
+
+    #[test]
+    fn an_object_that_is_gone_is_news_although_nothing_in_it_changed() {
+        let mut changes = Changes::default();
+        let manager = objects::manager("main");
+        changes.is_news(&manager.metadata, false);
+        assert!(changes.is_news(&manager.metadata, true));
+        assert!(changes.seen.is_empty());
+    }
+
+    #[test]
+    fn after_a_list_those_are_called_whose_objects_differ_or_are_gone_and_nobody_else() {
+        let mut known = Known::default();
+        let mut changes = Changes::default();
+        let mut list = |workspaces: &[&Workspace]| {
+            known.begin_list();
+            for workspace in workspaces {
+                let meta = &workspace.metadata;
+                let call = changes
+                    .is_news(meta, false)
+                    .then(|| Call::One(wake(meta, meta.name.as_deref())));
+                known.list(meta, call);
+            }
+            let calls = known.end_list().into_iter().filter_map(|call| match call {
+                Call::One(wake) => Some(wake.name),
+                _ => None,
+            });
+            let mut names: Vec<_> = calls.collect();
+            names.sort();
+            names
+        };
+        let (a, mut b, c) = (
+            objects::workspace("a"),
+            objects::workspace("b"),
+            objects::workspace("c"),
+        );
+        assert_eq!(list(&[&a, &b, &c]), ["a", "b", "c"]);
+        assert_eq!(list(&[&a, &b, &c]), [""; 0]);
+        b.metadata.generation = Some(2);
+        assert_eq!(list(&[&a, &b]), ["b", "c"]);
+        assert_eq!(list(&[&a, &b]), [""; 0]);
+    }
+
+    #[test]
+    fn a_change_that_a_broken_list_told_of_is_told_by_the_next_one() {
+        let mut known = Known::default();
+        let call = |name: &str| Call::Template(name.to_owned());
+        let (a, b) = (objects::template("a").metadata, objects::template("b").metadata);
+        known.begin_list();
+        known.list(&a, Some(call("a")));
+        known.begin_list();
+        known.list(&a, None);
+        known.list(&b, None);
+        assert_eq!(known.end_list(), [call("a")]);
+        known.begin_list();
+        assert_eq!(known.end_list(), [call("a")], "it is gone");
+    }
+
+    #[test]
+    fn a_storage_class_is_another_when_something_of_it_is_and_not_for_a_version() {
+        let class = |version: &str, expands: bool| -> Guarded<StorageClass> {
+            serde_json::from_value(serde_json::json!({
+                "metadata": {"name": "c", "resourceVersion": version}, "provisioner": "p", "allowVolumeExpansion": expands,
+            }))
+            .unwrap()
+        };
+        assert_eq!(class_of(&class("1", true)), class_of(&class("2", true)));
+        assert_ne!(class_of(&class("1", true)), class_of(&class("1", false)));
+    }
+}

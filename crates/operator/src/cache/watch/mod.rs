@@ -1,0 +1,335 @@
+//! Watches -> caches, and which workspaces to look at (IO).
+//!
+//! A workspace is looked at when somebody changes it, its status as well, when something of it changes that a pass looks at, and when
+//! something that it refers to does. Our own status writes wake nobody. After a watch had to list anew, what differs from before counts as
+//! changed, and what is not listed any more as gone: no event tells of it.
+
+mod changes;
+mod warnings;
+
+use std::{convert::Infallible, fmt::Debug, sync::Arc};
+
+use api::{Workspace, names};
+use futures::{Stream, StreamExt as _, stream, stream::BoxStream};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{
+    Api, Client, Resource,
+    runtime::{
+        WatchStreamExt as _,
+        reflector::ObjectRef,
+        watcher::{self, Event, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+
+use self::changes::{Changes, Known, class_of, relations_of};
+use crate::{
+    cache::stores::{
+        CacheWriter, ChildrenWriter, Echoes, Guarded, Parent, Pulse, Stores, Writers,
+        compact::{Compact, drop_bookkeeping, drop_foreign_annotations},
+        skim::Skim,
+    },
+    support::{debounce::gathered, pace::paced},
+};
+
+/// A workspace to look at.
+pub type Wake = ObjectRef<Guarded<Workspace>>;
+
+/// Who has to be looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Call {
+    One(Wake),
+    Template(String),
+    /// All of a namespace.
+    Namespace(String),
+    Everybody,
+}
+
+/// What a change of an object means.
+struct News {
+    call: Option<Call>,
+    /// Whether it matters to those who look at all objects.
+    beats: bool,
+}
+
+impl News {
+    /// Of a kind that seldom changes.
+    fn of(call: Option<Call>) -> Self {
+        Self { call, beats: true }
+    }
+}
+
+/// Fills `writers` for as long as the stream is polled, and yields what to look at. It never ends and never fails:
+/// watches that break are begun anew, ever later. `page_size`: objects of one answer to a list. `is_crowded`: whether many workspaces
+/// are on their way, so that the steps of Deployments, replica sets and pods may be held back for a moment.
+pub fn start<F>(
+    client: &Client,
+    writers: Writers,
+    page_size: u32,
+    is_crowded: F,
+) -> impl Stream<Item = Result<Wake, Infallible>> + Send + use<F>
+where
+    F: Fn() -> bool + Send + 'static,
+{
+    let stores = writers.stores();
+    let signs = warnings::start(client, &writers.signs, &stores);
+    let (mut workspaces, mut templates) = (Changes::default(), Changes::default());
+    let (mut managers, mut profiles) = (Changes::default(), Changes::default());
+    let (mut relations, mut classes) = (Changes::default(), Changes::default());
+    let (pulse, echoes) = (writers.pulse, writers.echoes);
+    let ours = echoes.clone();
+    let told: Vec<BoxStream<'static, Call>> = vec![
+        watch(
+            client,
+            page_size,
+            &pulse,
+            writers.workspaces,
+            move |object, gone| {
+                let meta = object.meta();
+                // A status that somebody else wrote is to be put right.
+                let is_news = workspaces.is_other(object, gone) && (gone || !ours.is_one(meta));
+                News {
+                    call: is_news.then(|| Call::One(wake(meta, meta.name.as_deref()))),
+                    beats: relations.differ(meta, gone, relations_of(object)),
+                }
+            },
+        ),
+        watch(
+            client,
+            page_size,
+            &pulse,
+            writers.templates,
+            move |object, gone| {
+                let name = object.meta().name.clone().map(Call::Template);
+                News::of(name.filter(|_| templates.is_news(object.meta(), gone)))
+            },
+        ),
+        watch(
+            client,
+            page_size,
+            &pulse,
+            writers.managers,
+            move |object, gone| News::of(managers.is_news(object.meta(), gone).then_some(Call::Everybody)),
+        ),
+        watch(
+            client,
+            page_size,
+            &pulse,
+            writers.profiles,
+            move |object, gone| {
+                let namespace = object.meta().namespace.clone().map(Call::Namespace);
+                News::of(namespace.filter(|_| profiles.is_news(object.meta(), gone)))
+            },
+        ),
+        watch(client, page_size, &pulse, writers.shares, |_, _| News::of(None)),
+        watch(
+            client,
+            page_size,
+            &pulse,
+            writers.storage_classes,
+            move |object, gone| {
+                let is_news = classes.differ(object.meta(), gone, class_of(object));
+                News::of(is_news.then_some(Call::Everybody))
+            },
+        ),
+        at_once(children(client, page_size, &echoes, writers.claims)),
+        at_once(children(client, page_size, &echoes, writers.services)),
+        // One may outlive its workspace, and then nothing else tells of it.
+        at_once(children(client, page_size, &echoes, writers.policies))
+            .inspect(move |_| pulse.beat())
+            .boxed(),
+        at_once(children(client, page_size, &echoes, writers.accounts)),
+    ];
+    let steps = stream::select_all([
+        children(client, page_size, &echoes, writers.deployments),
+        children(client, page_size, &echoes, writers.replica_sets),
+        children(client, page_size, &echoes, writers.pods),
+    ]);
+    let steps = gathered(steps, is_crowded).boxed();
+    let calls = stream::select(stream::select_all(told), steps).map(move |call| expand(&call, &stores));
+    paced(Box::pin(stream::select(calls, signs))).map(Ok)
+}
+
+/// Every workspace, for a new leader.
+pub fn everybody(stores: &Stores) -> Vec<Wake> {
+    references_of(&stores.workspaces.state())
+}
+
+/// The watch of one kind that people write, on which `pulse` beats with what matters to those who look at all objects.
+fn watch<K>(
+    client: &Client,
+    page_size: u32,
+    pulse: &Pulse,
+    writer: CacheWriter<K>,
+    mut news: impl FnMut(&Guarded<K>, bool) -> News + Send + 'static,
+) -> BoxStream<'static, Call>
+where
+    K: Resource<DynamicType = ()> + Skim + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let api: Api<Guarded<K>> = Api::all(client.clone());
+    let kind = K::kind(&()).into_owned();
+    let pulse = pulse.clone();
+    let mut known = Known::default();
+    watcher(api, watcher::Config::default().page_size(page_size))
+        .default_backoff()
+        .modify(|object: &mut Guarded<K>| {
+            drop_bookkeeping(object.meta_mut());
+            drop_foreign_annotations(object.meta_mut());
+            object.shrink();
+        })
+        .reflect(writer)
+        .flat_map(move |event| {
+            let (calls, beats) = match event {
+                Ok(Event::Apply(object)) => {
+                    let News { call, beats } = news(&object, false);
+                    known.remember(object.meta(), call.as_ref());
+                    (call.into_iter().collect(), beats)
+                }
+                Ok(Event::Delete(object)) => {
+                    let News { call, beats } = news(&object, true);
+                    known.forget(object.meta());
+                    (call.into_iter().collect(), beats)
+                }
+                Ok(Event::InitApply(object)) => {
+                    let News { call, beats } = news(&object, false);
+                    known.list(object.meta(), call);
+                    (Vec::new(), beats)
+                }
+                Ok(Event::Init) => {
+                    known.begin_list();
+                    (Vec::new(), true)
+                }
+                Ok(Event::InitDone) => (known.end_list(), true),
+                Err(error) => {
+                    tracing::warn!(%error, kind, "the watch broke and is begun anew");
+                    (Vec::new(), true)
+                }
+            };
+            if beats {
+                pulse.beat();
+            }
+            stream::iter(calls)
+        })
+        .boxed()
+}
+
+/// The watch of one kind of child: whom to look at, and whether that may wait. What ends, or is gone, may not: addresses are given anew.
+fn children<K>(
+    client: &Client,
+    page_size: u32,
+    echoes: &Echoes,
+    mut writer: ChildrenWriter<K>,
+) -> BoxStream<'static, (Call, bool)>
+where
+    K: Resource<DynamicType = ()> + Compact + Clone + Debug + Send + Sync + 'static,
+{
+    let api: Api<Guarded<K>> = Api::all(client.clone());
+    let config = watcher::Config::default()
+        .labels(names::WORKSPACE_LABEL)
+        .page_size(page_size);
+    let echoes = echoes.clone();
+    watcher(api, config)
+        .default_backoff()
+        .flat_map(move |event| {
+            let calls = match event {
+                Ok(event) => {
+                    let is_echo = matches!(&event, Event::Apply(object) if echoes.is_one(object.meta()));
+                    let is_step =
+                        matches!(&event, Event::Apply(object) if object.meta().deletion_timestamp.is_none());
+                    let parents = writer.apply(event);
+                    if is_echo {
+                        Vec::new()
+                    } else {
+                        let wake = |(namespace, name): Parent| ObjectRef::new(&name).within(&namespace);
+                        let wakes = parents.into_iter().map(wake);
+                        wakes.map(|wake| (Call::One(wake), is_step)).collect()
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, kind = %K::kind(&()), "the watch broke and is begun anew");
+                    Vec::new()
+                }
+            };
+            stream::iter(calls)
+        })
+        .boxed()
+}
+
+/// Whoever it wakes, whether that may wait or not.
+fn at_once(calls: BoxStream<'static, (Call, bool)>) -> BoxStream<'static, Call> {
+    calls.map(|(call, _)| call).boxed()
+}
+
+fn wake(meta: &ObjectMeta, name: Option<&str>) -> Wake {
+    ObjectRef::new(name.unwrap_or_default()).within(meta.namespace.as_deref().unwrap_or_default())
+}
+
+fn expand(call: &Call, stores: &Stores) -> Vec<Wake> {
+    match call {
+        Call::One(wake) => vec![wake.clone()],
+        Call::Everybody => everybody(stores),
+        Call::Namespace(name) => {
+            let is_there = |object: &Guarded<Workspace>| object.meta().namespace.as_ref() == Some(name);
+            references_of(&stores.workspaces.state_filter(is_there))
+        }
+        Call::Template(name) => {
+            let refers = |object: &Guarded<Workspace>| {
+                // One that does not parse may refer to it or not: looking costs little.
+                object.0.as_ref().map_or(true, |workspace| {
+                    workspace.spec.template_ref.as_ref() == Some(name)
+                })
+            };
+            references_of(&stores.workspaces.state_filter(refers))
+        }
+    }
+}
+
+fn references_of(workspaces: &[Arc<Guarded<Workspace>>]) -> Vec<Wake> {
+    workspaces
+        .iter()
+        .map(|object| ObjectRef::from_obj(object.as_ref()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use testkit::objects;
+
+    use super::*;
+
+    #[test]
+    fn a_template_wakes_those_that_name_it() {
+        let mut writers = Writers::default();
+        let mut user = objects::workspace("user");
+        user.spec.template_ref = Some("t".to_owned());
+        for workspace in [user, objects::workspace("other")] {
+            writers
+                .workspaces
+                .apply_watcher_event(&Event::Apply(Guarded::of(workspace)));
+        }
+        let stores = writers.stores();
+        let names = |call: &Call| -> Vec<String> {
+            let mut names: Vec<_> = expand(call, &stores).into_iter().map(|wake| wake.name).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(&Call::Template("t".to_owned())), ["user"]);
+        assert_eq!(names(&Call::Everybody), ["other", "user"]);
+        assert_eq!(names(&Call::Namespace("team".to_owned())), ["other", "user"]);
+        assert_eq!(names(&Call::Namespace("elsewhere".to_owned())), [""; 0]);
+    }
+
+    #[test]
+    fn a_broken_workspace_is_kept_and_woken() {
+        let broken: Guarded<Workspace> = serde_json::from_value(
+            serde_json::json!({"metadata": {"name": "b", "namespace": "team"}, "spec": 7}),
+        )
+        .unwrap();
+        assert!(broken.0.is_err());
+        assert_eq!(relations_of(&broken), None);
+        let mut writers = Writers::default();
+        writers.workspaces.apply_watcher_event(&Event::Apply(broken));
+        let stores: Arc<Stores> = Arc::new(writers.stores());
+        assert_eq!(everybody(&stores).len(), 1);
+    }
+}

@@ -1,0 +1,222 @@
+//! Watches of Warning Events, Nodes and other people's claims -> signs, and which workspaces to look at (IO).
+//!
+//! Nothing waits for these watches: without them (or without the right to watch) the operator works, and says less.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use api::names;
+use futures::{Stream, StreamExt as _, stream};
+use k8s_openapi::api::core::v1::{Event, Node as NodeObject, PersistentVolumeClaim as Claim};
+use kube::{
+    Api, Client, ResourceExt as _,
+    core::PartialObjectMeta,
+    runtime::{
+        WatchStreamExt as _,
+        reflector::ObjectRef,
+        watcher::{self, Event as Change, watcher},
+    },
+};
+
+use super::{Wake, everybody};
+use crate::cache::{
+    stores::{Glance, Stores},
+    warnings::{Node, POD, Signs, stand_of},
+};
+
+/// Those about pods and claims, but for what the kubelet and the scheduler repeat most, and what every pod's status tells. In one watch:
+/// the API server has etcd tell it of every Event of the cluster once for each watch of Events that anybody has open. A selector cannot
+/// say "one of two kinds", so it names the kinds that have warnings most often besides.
+const WARNINGS: &str = "type=Warning,involvedObject.kind!=Workspace,involvedObject.kind!=ReplicaSet,\
+                        involvedObject.kind!=Deployment,involvedObject.kind!=Job,involvedObject.kind!=Node,\
+                        involvedObject.kind!=HorizontalPodAutoscaler,\
+                        reason!=BackOff,reason!=Failed,reason!=Unhealthy,reason!=FailedScheduling";
+/// Node objects are large: tens of kilobytes each.
+const NODES_PER_PAGE: u32 = 50;
+
+/// Fills `signs` for as long as the stream is polled, and yields what to look at. It never ends and never fails.
+pub(super) fn start(
+    client: &Client,
+    signs: &Arc<Signs>,
+    stores: &Stores,
+) -> impl Stream<Item = Vec<Wake>> + Send + use<> {
+    let claims = claims(client, signs.clone(), stores.clone());
+    let nodes = nodes(client, signs.clone(), stores.clone());
+    let warnings = warnings(client, signs.clone(), stores.clone());
+    stream::select(warnings, stream::select(nodes, claims))
+}
+
+/// Claims that workspaces mount by their names may be anybody's: of those that are no workspace's disk it is kept which are being
+/// deleted, and nothing else.
+fn claims(
+    client: &Client,
+    signs: Arc<Signs>,
+    stores: Stores,
+) -> impl Stream<Item = Vec<Wake>> + Send + use<> {
+    let config = watcher::Config::default().labels(&format!("!{}", names::WORKSPACE_LABEL));
+    let mut listed: HashSet<(String, String)> = HashSet::new();
+    let is_leaving = |claim: &PartialObjectMeta<Claim>| claim.metadata.deletion_timestamp.is_some();
+    watcher(Api::<PartialObjectMeta<Claim>>::all(client.clone()), config)
+        .default_backoff()
+        .map(move |change| match change {
+            Ok(Change::Init) => {
+                listed.clear();
+                Vec::new()
+            }
+            Ok(Change::InitApply(claim)) => {
+                if is_leaving(&claim) {
+                    listed.insert((claim.namespace().unwrap_or_default(), claim.name_any()));
+                }
+                Vec::new()
+            }
+            Ok(Change::InitDone) => {
+                signs.replace_leaving(std::mem::take(&mut listed));
+                everybody(&stores)
+            }
+            Ok(Change::Apply(claim)) => heard_of(&signs, &stores, &claim, is_leaving(&claim)),
+            Ok(Change::Delete(claim)) => heard_of(&signs, &stores, &claim, false),
+            Err(error) => {
+                tracing::warn!(%error, kind = "PersistentVolumeClaim", "the watch broke and is begun anew");
+                Vec::new()
+            }
+        })
+}
+
+fn heard_of(signs: &Signs, stores: &Stores, claim: &PartialObjectMeta<Claim>, leaving: bool) -> Vec<Wake> {
+    let (namespace, name) = (claim.namespace().unwrap_or_default(), claim.name_any());
+    if signs.note_claim(&namespace, &name, leaving) {
+        workspaces_at(&namespace, &name, stores)
+    } else {
+        Vec::new()
+    }
+}
+
+fn warnings(
+    client: &Client,
+    signs: Arc<Signs>,
+    stores: Stores,
+) -> impl Stream<Item = Vec<Wake>> + Send + use<> {
+    let config = watcher::Config::default().fields(WARNINGS);
+    watcher(Api::<Event>::all(client.clone()), config)
+        .default_backoff()
+        .filter_map(move |change| {
+            let wake = match change {
+                Ok(Change::Apply(event) | Change::InitApply(event)) => signs
+                    .note(&event)
+                    .then(|| workspace_of(&event, &stores))
+                    .flatten(),
+                Ok(Change::Delete(event)) => {
+                    signs.drop_event(&event);
+                    None
+                }
+                Ok(Change::Init | Change::InitDone) => None,
+                Err(error) => {
+                    tracing::warn!(%error, kind = "Event", "the watch broke and is begun anew");
+                    None
+                }
+            };
+            std::future::ready(wake.map(|wake| vec![wake]))
+        })
+}
+
+fn nodes(client: &Client, signs: Arc<Signs>, stores: Stores) -> impl Stream<Item = Vec<Wake>> + Send + use<> {
+    let config = watcher::Config::default().page_size(NODES_PER_PAGE);
+    let mut listed: HashMap<String, Node> = HashMap::new();
+    watcher(Api::<NodeObject>::all(client.clone()), config)
+        .default_backoff()
+        .map(move |change| match change {
+            Ok(Change::Init) => {
+                listed.clear();
+                Vec::new()
+            }
+            Ok(Change::InitApply(node)) => {
+                listed.insert(node.name_any(), stand_of(&node));
+                Vec::new()
+            }
+            Ok(Change::InitDone) => {
+                // Nodes that vanished meanwhile are reported by no event.
+                signs.replace_nodes(std::mem::take(&mut listed));
+                everybody(&stores)
+            }
+            Ok(Change::Apply(node)) => told(&signs, &stores, &node.name_any(), Some(stand_of(&node))),
+            Ok(Change::Delete(node)) => told(&signs, &stores, &node.name_any(), None),
+            Err(error) => {
+                tracing::warn!(%error, kind = "Node", "the watch broke and is begun anew");
+                Vec::new()
+            }
+        })
+}
+
+fn told(signs: &Signs, stores: &Stores, name: &str, node: Option<Node>) -> Vec<Wake> {
+    if signs.note_node(name, node) {
+        workspaces_on(name, stores)
+    } else {
+        Vec::new()
+    }
+}
+
+/// The workspace whose pod or claim an Event is about.
+fn workspace_of(event: &Event, stores: &Stores) -> Option<Wake> {
+    let about = &event.involved_object;
+    let (namespace, name) = (about.namespace.as_deref(), about.name.as_deref()?);
+    let labels = match about.kind.as_deref()? {
+        POD => stores.pods.get(namespace?, name)?.labels().clone(),
+        _ => stores.claims.get(namespace?, name)?.labels().clone(),
+    };
+    let workspace = labels.get(names::WORKSPACE_LABEL)?;
+    Some(ObjectRef::new(workspace).within(namespace?))
+}
+
+/// The workspaces that have a pod on a node.
+fn workspaces_on(node: &str, stores: &Stores) -> Vec<Wake> {
+    let on_it = |pod: &Glance<'_>| pod.says("nodeName", node);
+    let parents = stores.pods.parents(on_it).into_iter();
+    parents
+        .map(|(namespace, workspace)| ObjectRef::new(&workspace).within(&namespace))
+        .collect()
+}
+
+/// The workspaces of a namespace that have a pod which mounts a claim.
+fn workspaces_at(namespace: &str, claim: &str, stores: &Stores) -> Vec<Wake> {
+    let mounts = |pod: &Glance<'_>| pod.says("claimName", claim);
+    let parents = stores.pods.parents(mounts).into_iter();
+    parents
+        .filter(|(of, _)| of == namespace)
+        .map(|(namespace, workspace)| ObjectRef::new(&workspace).within(&namespace))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::watcher::Event as Change;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        cache::stores::{Guarded, Writers},
+        testing,
+    };
+
+    #[test]
+    fn an_event_wakes_the_workspace_of_its_pod_and_a_node_those_on_it() {
+        let mut writers = Writers::default();
+        let mut pod = testing::running().pods[0].as_ref().clone();
+        pod.spec.as_mut().unwrap().node_name = Some("n1".to_owned());
+        writers.pods.apply(Change::Apply(Guarded::of(pod.clone())));
+        let stores = writers.stores();
+        let event: Event = serde_json::from_value(json!({
+            "metadata": {},
+            "involvedObject": {"kind": "Pod", "namespace": pod.metadata.namespace, "name": pod.metadata.name},
+        }))
+        .unwrap();
+        assert_eq!(workspace_of(&event, &stores).unwrap().name, "demo");
+        assert_eq!(workspaces_on("n1", &stores).len(), 1);
+        assert_eq!(workspaces_on("n2", &stores).len(), 0);
+        let namespace = pod.metadata.namespace.unwrap();
+        assert_eq!(workspaces_at(&namespace, "workspace-demo", &stores).len(), 1);
+        assert_eq!(workspaces_at(&namespace, "another", &stores).len(), 0);
+        assert_eq!(workspaces_at("another", "workspace-demo", &stores).len(), 0);
+    }
+}

@@ -1,0 +1,326 @@
+//! Namespaces with workspaces, and the ConfigMaps that there are -> those that there ought to be (IO).
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
+
+use api::{condition::reason, names};
+use futures::{StreamExt as _, stream};
+use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::{
+    Api, Resource as _,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
+    runtime::events::{Event, EventType},
+};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::{Entries, NAME};
+use crate::{
+    context::Context,
+    controllers::{
+        attempt::{Attempt, Failed, attempt},
+        resync,
+    },
+    support::failure::{message_of, reason_of},
+};
+
+/// A write that takes longer has got stuck; it is given up and tried again.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Namespaces that are written at the same time.
+const AT_ONCE: usize = 8;
+
+/// Sweeps now and whenever something changed, until shutdown. To be begun when the caches are filled.
+pub async fn run(context: &Context, shutdown: &CancellationToken) {
+    resync::make(&context.stores.pulse, shutdown, async || {
+        Box::pin(sweep(context)).await
+    })
+    .await;
+}
+
+/// Sees to it that a namespace has the keys, before a pod starts there. Where nothing of the name is, a failure is told and is no
+/// obstacle: the pod believes nobody until the keys are there. What failed a moment ago is not tried at each start.
+///
+/// # Errors
+/// There are other keys, which cannot be put right: a pod would believe whoever holds them.
+pub async fn ensure(context: &Context, namespace: &str) -> Result<(), kube::Error> {
+    let keys = &context.keys;
+    let Some(wanted) = keys.wanted(&context.site.system_namespace) else {
+        return Ok(());
+    };
+    // Most starts: who takes keys away leaves a note before it asks whether there is a workspace.
+    if keys.has_enough(namespace, &wanted) {
+        return Ok(());
+    }
+    let turn = keys.turn(namespace);
+    let _turn = turn.lock().await;
+    if keys.has_enough(namespace, &wanted) {
+        return Ok(());
+    }
+    let written = match keys.failed_lately(namespace) {
+        Some((_, why)) => Err(kube::Error::Service(why.into())),
+        None => write(context, namespace, wanted)
+            .await
+            .map_err(|failed| failed.error),
+    };
+    match written {
+        Err(error) if keys.has_any(namespace) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Writes the keys wherever there are workspaces and they are missing or old, and deletes them where no workspace is left. Says
+/// after which time to try again what failed.
+pub async fn sweep(context: &Context) -> Option<Duration> {
+    let keys = &context.keys;
+    let wanted = &keys.wanted(&context.site.system_namespace)?;
+    let inhabited = inhabited(context);
+    keys.forget_failures(&inhabited);
+    let lacking = inhabited
+        .iter()
+        .filter(|namespace| !keys.has_enough(namespace, wanted));
+    let written = lacking.map(|namespace| supply(context, namespace, wanted));
+    let left = keys.left(&inhabited).into_iter();
+    let deleted = left.map(|(namespace, uid)| withdraw(context, namespace, uid));
+    let written: Vec<_> = stream::iter(written).buffer_unordered(AT_ONCE).collect().await;
+    let deleted: Vec<_> = stream::iter(deleted).buffer_unordered(AT_ONCE).collect().await;
+    written.into_iter().chain(deleted).flatten().min()
+}
+
+/// Writes the keys into a namespace that lacks them; after which time to try again.
+async fn supply(context: &Context, namespace: &str, wanted: &Entries) -> Option<Duration> {
+    let turn = context.keys.turn(namespace);
+    let _turn = turn.lock().await;
+    if context.keys.has_enough(namespace, wanted) {
+        return None;
+    }
+    if let Some((left, _)) = context.keys.failed_lately(namespace) {
+        return Some(left);
+    }
+    let written = write(context, namespace, wanted.clone()).await;
+    written.err().map(|failed| failed.again)
+}
+
+/// Deletes the keys of a namespace in which no workspace is left; after which time to try again.
+async fn withdraw(context: &Context, namespace: String, uid: Option<String>) -> Option<Duration> {
+    let turn = context.keys.turn(&namespace);
+    let _turn = turn.lock().await;
+    // Noted first, and asked then: who starts a pod there meanwhile is seen here, or sees that they are gone and waits for us.
+    let noted = context.keys.lost(&ObjectMeta {
+        namespace: Some(namespace.clone()),
+        uid: uid.clone(),
+        ..ObjectMeta::default()
+    });
+    if has_workspaces(context, &namespace) {
+        keep(context, &namespace, noted);
+        return None;
+    }
+    let is_over =
+        |error: &kube::Error| matches!(error, kube::Error::Api(status) if [404, 409].contains(&status.code));
+    let objects = api(context, &namespace);
+    let deleted = async {
+        match objects.delete(NAME, &only(uid)).await {
+            Err(error) if !is_over(&error) => Err(error),
+            _ => Ok(()),
+        }
+    };
+    let deleted = attempt(context, &job(&namespace), deleted).await;
+    if deleted.is_err() {
+        keep(context, &namespace, noted);
+    }
+    deleted.err().map(|failed| failed.again)
+}
+
+fn keep(context: &Context, namespace: &str, noted: Option<super::Seen>) {
+    if let Some(noted) = noted {
+        context.keys.kept(namespace, noted);
+    }
+}
+
+/// Namespaces that have workspaces which are looked after.
+fn inhabited(context: &Context) -> HashSet<String> {
+    let mut namespaces = HashSet::new();
+    for workspace in context.stores.workspaces.state() {
+        let namespace = workspace.meta().namespace.as_deref().unwrap_or_default();
+        if !namespaces.contains(namespace) && !context.site.ignores(namespace) {
+            namespaces.insert(namespace.to_owned());
+        }
+    }
+    namespaces
+}
+
+fn has_workspaces(context: &Context, namespace: &str) -> bool {
+    let workspaces = &context.stores.workspaces;
+    workspaces
+        .find(|workspace| workspace.meta().namespace.as_deref() == Some(namespace))
+        .is_some()
+}
+
+/// Marks of what is ours to write and to delete.
+pub(super) fn labels() -> BTreeMap<String, String> {
+    [
+        (names::APP_NAME_LABEL, names::PRODUCT),
+        (names::APP_COMPONENT_LABEL, "assertion-keys"),
+        (names::APP_PART_OF_LABEL, names::PRODUCT),
+        (names::APP_MANAGED_BY_LABEL, names::OPERATOR),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into()
+}
+
+/// Whether nothing of an object stands against another content: somebody may have made it immutable, or be about to delete it.
+pub(super) fn can_be_changed(object: &ConfigMap) -> bool {
+    object.immutable != Some(true) && object.metadata.deletion_timestamp.is_none()
+}
+
+/// Sees to it that the object holds these entries and nothing else. A failure comes with the time after which to try again.
+async fn write(context: &Context, namespace: &str, entries: Entries) -> Result<(), Failed> {
+    let written = attempt(context, &job(namespace), put(context, namespace, entries)).await;
+    match written {
+        Ok(written) => {
+            context.keys.saw(&written);
+            context.keys.succeeded(namespace);
+            context.metrics.write("keys");
+            Ok(())
+        }
+        Err(failed) => {
+            let why = message_of(&failed.error);
+            context.keys.failed(namespace, failed.again, &why);
+            Err(failed)
+        }
+    }
+}
+
+fn job(namespace: &str) -> Attempt {
+    Attempt {
+        step: "keys",
+        key: format!("keys of {namespace}"),
+        limit: LIMIT,
+        complaint: "keys cannot be written: workspaces there cannot check who asks them",
+    }
+}
+
+async fn put(context: &Context, namespace: &str, entries: Entries) -> Result<ConfigMap, kube::Error> {
+    let objects = api(context, namespace);
+    let object = ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(NAME.to_owned()),
+            namespace: Some(namespace.to_owned()),
+            labels: Some(labels()),
+            ..ObjectMeta::default()
+        },
+        data: Some(entries),
+        ..ConfigMap::default()
+    };
+    let params = PatchParams::apply(names::OPERATOR).force();
+    // The gateway's own is the source, and never deleted.
+    let is_source = namespace == context.site.system_namespace;
+    match objects.patch(NAME, &params, &Patch::Apply(&object)).await {
+        Ok(applied) if can_be_changed(&applied) || is_source => {
+            strip(context, &objects, &object, applied).await
+        }
+        Ok(applied) => anew(context, &objects, &object, applied.metadata.uid).await,
+        // Immutable, or full: what somebody else put there cannot be changed into what it ought to be.
+        Err(kube::Error::Api(status)) if status.code == 422 && !is_source => {
+            match context.keys.uid(namespace) {
+                Some(uid) => anew(context, &objects, &object, Some(uid)).await,
+                None => Err(kube::Error::Api(status)),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes out what others added, which an apply leaves in place: a key set of theirs among it would be believed.
+async fn strip(
+    context: &Context,
+    objects: &Api<ConfigMap>,
+    wanted: &ConfigMap,
+    applied: ConfigMap,
+) -> Result<ConfigMap, kube::Error> {
+    let ours = wanted.data.as_ref();
+    let foreign = applied.data.iter().flatten();
+    let foreign: serde_json::Map<String, Value> = foreign
+        .filter(|(key, _)| ours.is_none_or(|ours| !ours.contains_key(*key)))
+        .map(|(key, _)| (key.clone(), Value::Null))
+        .collect();
+    let is_text = applied.binary_data.as_ref().is_none_or(BTreeMap::is_empty);
+    if foreign.is_empty() && is_text {
+        return Ok(applied);
+    }
+    let patch = Patch::Merge(json!({"data": foreign, "binaryData": null}));
+    let params = PatchParams {
+        field_manager: Some(names::OPERATOR.to_owned()),
+        ..PatchParams::default()
+    };
+    let stripped = objects.patch(NAME, &params, &patch).await?;
+    tell(
+        context,
+        &stripped,
+        "Others had put more into it, which is taken out.",
+    )
+    .await;
+    Ok(stripped)
+}
+
+/// Deletes what is there, if it is still that object, and makes another one.
+async fn anew(
+    context: &Context,
+    objects: &Api<ConfigMap>,
+    wanted: &ConfigMap,
+    uid: Option<String>,
+) -> Result<ConfigMap, kube::Error> {
+    let gone = |error: &kube::Error| matches!(error, kube::Error::Api(status) if status.code == 404);
+    // Nobody has anything to do before it goes; a finalizer would keep it for ever.
+    let free = Patch::Merge(json!({"metadata": {"uid": uid, "finalizers": null}}));
+    match objects.patch(NAME, &PatchParams::default(), &free).await {
+        Err(error) if !gone(&error) => return Err(error),
+        _ => {}
+    }
+    match objects.delete(NAME, &only(uid)).await {
+        Err(error) if !gone(&error) => return Err(error),
+        _ => {}
+    }
+    // By apply: rights to make ConfigMaps are granted for this name, which a POST does not have.
+    let params = PatchParams::apply(names::OPERATOR).force();
+    let made = objects.patch(NAME, &params, &Patch::Apply(wanted)).await?;
+    tell(
+        context,
+        &made,
+        "It could not be changed, or held what cannot be, and was made anew.",
+    )
+    .await;
+    Ok(made)
+}
+
+/// Says that somebody else's doing was put right: it may have been an attempt to pass as other people.
+async fn tell(context: &Context, object: &ConfigMap, what: &str) {
+    let event = Event {
+        type_: EventType::Warning,
+        reason: reason::KEYS_REPLACED.to_owned(),
+        note: Some(format!(
+            "Workspaces here believe the keys in this ConfigMap about who asks them. {what} Find out who may write ConfigMaps here."
+        )),
+        action: "Replace".to_owned(),
+        secondary: None,
+    };
+    if let Err(error) = context.recorder.publish(&event, &object.object_ref(&())).await {
+        context.metrics.error("event", reason_of(&error));
+    }
+}
+
+/// Deletes this object and no other of its name.
+fn only(uid: Option<String>) -> DeleteParams {
+    DeleteParams {
+        preconditions: Some(Preconditions {
+            uid,
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
+    }
+}
+
+fn api(context: &Context, namespace: &str) -> Api<ConfigMap> {
+    Api::namespaced(context.client.clone(), namespace)
+}

@@ -1,0 +1,225 @@
+//! Object, its users, the time -> what is due (pure).
+
+use std::time::Duration;
+
+use api::condition::{self, TERMINATING};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::events::{Event, EventType};
+
+use super::{
+    subject::{Kind, Standing, Subject},
+    verdict::Verdict,
+};
+use crate::status::{assess::conditions::Conditions, transitions::note};
+
+/// The number of users alone is written at most this often.
+pub(super) const PAUSE: Duration = Duration::from_secs(10);
+
+/// What is to be done about one object.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Due {
+    /// Nothing, until something changes; or until this time has passed.
+    Nothing(Option<Duration>),
+    /// The finalizer is missing although workspaces use it: the first look after a restore, or somebody took it away.
+    Hold,
+    /// The finalizer is to go: nobody uses it any more.
+    Release,
+    /// This status is to be written.
+    Tell(Standing),
+}
+
+/// What is due first. `verdict` is unknown of an object that cannot be parsed, whose status then is left alone; `since` is how long
+/// ago this process wrote the status last.
+pub(super) fn decide(
+    subject: &Subject,
+    users: i32,
+    verdict: Option<&Verdict>,
+    since: Option<Duration>,
+    now: Timestamp,
+) -> Due {
+    match (users > 0, subject.is_held()) {
+        // Nothing can be added to what is being deleted.
+        (true, false) if !subject.is_leaving => return Due::Hold,
+        (false, true) => return Due::Release,
+        _ => {}
+    }
+    let Some(verdict) = verdict else {
+        return Due::Nothing(None);
+    };
+    let before = &subject.standing;
+    let standing = standing(subject, users, verdict, now);
+    if standing == *before {
+        return Due::Nothing(None);
+    }
+    let left = since.and_then(|since| PAUSE.checked_sub(since));
+    match left {
+        Some(left) if says_the_same(before, &standing) => Due::Nothing(Some(left)),
+        _ => Due::Tell(standing),
+    }
+}
+
+/// The Event that leads from one standing to the next, if one does.
+pub(super) fn event(kind: Kind, before: &Standing, after: &Standing) -> Option<Event> {
+    let holds = |standing: &Standing| condition::holds(&standing.conditions, TERMINATING);
+    let told = condition::find(&after.conditions, TERMINATING)?;
+    (holds(after) && !holds(before)).then(|| Event {
+        type_: EventType::Warning,
+        reason: kind.in_use().to_owned(),
+        note: Some(note(&told.message)),
+        action: "Delete".to_owned(),
+        secondary: None,
+    })
+}
+
+fn standing(subject: &Subject, users: i32, verdict: &Verdict, now: Timestamp) -> Standing {
+    let kind = subject.key.kind;
+    let mut conditions = Conditions::new(&subject.standing.conditions, subject.generation, now);
+    conditions.set(kind.condition(), verdict.holds, verdict.reason, &verdict.message);
+    if subject.is_leaving && users > 0 {
+        conditions.set(TERMINATING, true, kind.in_use(), &in_use(subject, users));
+    }
+    Standing {
+        observed_generation: subject.generation,
+        users: Some(users),
+        conditions: conditions.finish(),
+    }
+}
+
+/// What people are told who delete something that is in use. It names nobody: Events of the whole cluster's objects are read by many.
+fn in_use(subject: &Subject, users: i32) -> String {
+    let (name, who) = (
+        &subject.key.name,
+        if users == 1 {
+            "1 workspace uses".to_owned()
+        } else {
+            format!("{users} workspaces use")
+        },
+    );
+    let (what, scope, field) = match subject.key.kind {
+        Kind::Template => ("template", "--all-namespaces", "spec.templateRef"),
+        Kind::Manager => ("manager", "--all-namespaces", "status.resolved.manager"),
+        Kind::Profile => (
+            "execution profile",
+            &*format!(
+                "--namespace {}",
+                subject.key.namespace.as_deref().unwrap_or_default()
+            ),
+            "status.resolved.executionProfile",
+        ),
+    };
+    format!(
+        "{who} this {what}, stopped ones included: it takes no new one and is removed when they are gone. Find them: \
+         kubectl get workspaces {scope} --field-selector {field}={name}"
+    )
+}
+
+/// Whether two standings differ in nothing but numbers.
+fn says_the_same(one: &Standing, other: &Standing) -> bool {
+    let gist = |standing: &Standing| -> Vec<(String, String, String)> {
+        let gist = |it: &Condition| (it.type_.clone(), it.status.clone(), it.reason.clone());
+        standing.conditions.iter().map(gist).collect()
+    };
+    one.observed_generation == other.observed_generation && gist(one) == gist(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use api::{condition::reason, names::IN_USE_FINALIZER};
+
+    use super::*;
+    use crate::controllers::catalog::subject::Key;
+
+    fn fine() -> Verdict {
+        Verdict {
+            holds: true,
+            reason: reason::ALL_RULES_HOLD,
+            message: "Fine.".to_owned(),
+        }
+    }
+
+    fn subject(is_held: bool, is_leaving: bool) -> Subject {
+        Subject {
+            key: Key {
+                kind: Kind::Template,
+                namespace: None,
+                name: "t".to_owned(),
+                uid: "u".to_owned(),
+            },
+            version: Some(7),
+            generation: Some(3),
+            finalizers: if is_held {
+                vec!["other".to_owned(), IN_USE_FINALIZER.to_owned()]
+            } else {
+                Vec::new()
+            },
+            is_leaving,
+            standing: Standing::default(),
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn told(subject: &mut Subject, users: i32, second: i64) -> Option<Event> {
+        let Due::Tell(standing) = decide(subject, users, Some(&fine()), None, at(second)) else {
+            panic!("a status is due")
+        };
+        let event = event(subject.key.kind, &subject.standing, &standing);
+        subject.standing = standing;
+        event
+    }
+
+    #[test]
+    fn the_finalizer_stands_exactly_while_somebody_uses_it() {
+        let due = |held, leaving, users| decide(&subject(held, leaving), users, Some(&fine()), None, at(1));
+        assert_eq!(due(true, false, 0), Due::Release);
+        assert_eq!(due(true, true, 0), Due::Release);
+        assert_eq!(due(false, false, 1), Due::Hold);
+        assert!(matches!(due(true, true, 1), Due::Tell(_)));
+        assert!(matches!(due(false, true, 1), Due::Tell(_)));
+        assert!(matches!(due(false, false, 0), Due::Tell(_)));
+    }
+
+    #[test]
+    fn an_unchanged_object_is_not_written_again_whatever_time_it_is() {
+        let mut subject = subject(true, false);
+        told(&mut subject, 2, 1);
+        assert_eq!(subject.standing.users, Some(2));
+        assert_eq!(subject.standing.observed_generation, Some(3));
+        assert_eq!(
+            decide(&subject, 2, Some(&fine()), None, at(9999)),
+            Due::Nothing(None)
+        );
+    }
+
+    #[test]
+    fn numbers_are_written_every_ten_seconds_at_most_and_what_matters_at_once() {
+        let mut subject = subject(true, false);
+        told(&mut subject, 2, 1);
+        let due = |subject: &Subject, since| decide(subject, 3, Some(&fine()), Some(since), at(5));
+        let soon = Duration::from_secs(4);
+        assert_eq!(due(&subject, soon), Due::Nothing(Some(Duration::from_secs(6))));
+        assert!(matches!(due(&subject, PAUSE + soon), Due::Tell(_)));
+        subject.is_leaving = true;
+        assert!(matches!(due(&subject, soon), Due::Tell(_)));
+    }
+
+    #[test]
+    fn a_deletion_in_use_is_told_once_with_the_number_and_the_way_to_find_them() {
+        let mut subject = subject(true, false);
+        assert!(told(&mut subject, 2, 1).is_none());
+        subject.is_leaving = true;
+        let event = told(&mut subject, 2, 2).unwrap();
+        assert!(matches!(event.type_, EventType::Warning));
+        assert_eq!(event.reason, reason::TEMPLATE_IN_USE);
+        let note = event.note.unwrap();
+        assert!(note.starts_with("2 workspaces use this template"), "{note}");
+        assert!(note.ends_with("--field-selector spec.templateRef=t"), "{note}");
+        assert!(told(&mut subject, 1, 20).is_none());
+        let condition = condition::find(&subject.standing.conditions, TERMINATING).unwrap();
+        assert!(condition.message.starts_with("1 workspace uses"));
+        assert_eq!(condition.last_transition_time.0, at(2));
+    }
+}

@@ -1,0 +1,198 @@
+//! Template, manager or profile -> what protection and status need of it (pure).
+
+use api::{
+    WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate,
+    condition::{self, reason},
+    names::IN_USE_FINALIZER,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
+use kube::{Api, Client, Resource, api::DynamicObject, core::ApiResource};
+
+use crate::cache::pending_writes::version_of;
+
+/// The kinds that workspaces refer to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// `WorkspaceTemplate`.
+    Template,
+    /// `WorkspaceManager`.
+    Manager,
+    /// `WorkspaceExecutionProfile`.
+    Profile,
+}
+
+impl Kind {
+    /// The kind's name in Kubernetes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Template => "WorkspaceTemplate",
+            Self::Manager => "WorkspaceManager",
+            Self::Profile => "WorkspaceExecutionProfile",
+        }
+    }
+
+    /// Why a workspace may not begin to use an object of this kind that is being deleted.
+    pub fn terminating(self) -> &'static str {
+        match self {
+            Self::Template => reason::TEMPLATE_TERMINATING,
+            Self::Manager => reason::MANAGER_TERMINATING,
+            Self::Profile => reason::EXECUTION_PROFILE_TERMINATING,
+        }
+    }
+
+    /// Why an object of this kind that is being deleted stays.
+    pub(super) fn in_use(self) -> &'static str {
+        match self {
+            Self::Template => reason::TEMPLATE_IN_USE,
+            Self::Manager => reason::MANAGER_IN_USE,
+            Self::Profile => reason::EXECUTION_PROFILE_IN_USE,
+        }
+    }
+
+    /// The condition that says whether an object of this kind is as it should be.
+    pub(super) fn condition(self) -> &'static str {
+        match self {
+            Self::Template | Self::Profile => condition::VALID,
+            Self::Manager => condition::READY,
+        }
+    }
+
+    /// The status field that holds the number of users.
+    pub(super) fn count_field(self) -> &'static str {
+        match self {
+            Self::Template | Self::Profile => "inUseBy",
+            Self::Manager => "workspaces",
+        }
+    }
+
+    pub(super) fn resource(self) -> ApiResource {
+        match self {
+            Self::Template => ApiResource::erase::<WorkspaceTemplate>(&()),
+            Self::Manager => ApiResource::erase::<WorkspaceManager>(&()),
+            Self::Profile => ApiResource::erase::<WorkspaceExecutionProfile>(&()),
+        }
+    }
+}
+
+/// Which object, and which of those that bear its name one after the other.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace, if the kind has one.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+}
+
+impl Key {
+    /// Of a stored object.
+    pub fn of(kind: Kind, meta: &ObjectMeta) -> Self {
+        Self {
+            kind,
+            namespace: meta.namespace.clone(),
+            name: meta.name.clone().unwrap_or_default(),
+            uid: meta.uid.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Kind, namespace and name, for logs.
+    pub(super) fn text(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{} {namespace}/{}", self.kind.name(), self.name),
+            None => format!("{} {}", self.kind.name(), self.name),
+        }
+    }
+
+    /// The API of its kind.
+    pub(super) fn api(&self, client: &Client) -> Api<DynamicObject> {
+        let resource = self.kind.resource();
+        match &self.namespace {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+            None => Api::all_with(client.clone(), &resource),
+        }
+    }
+}
+
+/// What an object's status says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Standing {
+    pub(super) observed_generation: Option<i64>,
+    pub(super) users: Option<i32>,
+    pub(super) conditions: Vec<Condition>,
+}
+
+/// One object.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Subject {
+    pub(super) key: Key,
+    pub(super) version: Option<u64>,
+    pub(super) generation: Option<i64>,
+    pub(super) finalizers: Vec<String>,
+    pub(super) is_leaving: bool,
+    pub(super) standing: Standing,
+}
+
+impl Subject {
+    /// Of a stored object with this status.
+    pub(super) fn of(kind: Kind, meta: &ObjectMeta, standing: Standing) -> Self {
+        Self {
+            key: Key::of(kind, meta),
+            version: version_of(meta),
+            generation: meta.generation,
+            finalizers: meta.finalizers.clone().unwrap_or_default(),
+            is_leaving: meta.deletion_timestamp.is_some(),
+            standing,
+        }
+    }
+
+    /// Whether the finalizer is set.
+    pub(super) fn is_held(&self) -> bool {
+        self.finalizers
+            .iter()
+            .any(|finalizer| finalizer == IN_USE_FINALIZER)
+    }
+}
+
+/// An object that can be protected.
+pub(super) trait Protected: Resource {
+    fn subject(&self) -> Subject;
+}
+
+impl Protected for WorkspaceTemplate {
+    fn subject(&self) -> Subject {
+        let status = self.status.clone().unwrap_or_default();
+        let standing = Standing {
+            observed_generation: status.observed_generation,
+            users: status.in_use_by,
+            conditions: status.conditions,
+        };
+        Subject::of(Kind::Template, &self.metadata, standing)
+    }
+}
+
+impl Protected for WorkspaceManager {
+    fn subject(&self) -> Subject {
+        let status = self.status.clone().unwrap_or_default();
+        let standing = Standing {
+            observed_generation: status.observed_generation,
+            users: status.workspaces,
+            conditions: status.conditions,
+        };
+        Subject::of(Kind::Manager, &self.metadata, standing)
+    }
+}
+
+impl Protected for WorkspaceExecutionProfile {
+    fn subject(&self) -> Subject {
+        let status = self.status.clone().unwrap_or_default();
+        let standing = Standing {
+            observed_generation: status.observed_generation,
+            users: status.in_use_by,
+            conditions: status.conditions,
+        };
+        Subject::of(Kind::Profile, &self.metadata, standing)
+    }
+}

@@ -1,0 +1,290 @@
+//! Workspaces, templates, managers -> who uses what (pure).
+//!
+//! A workspace uses what it refers to from the moment at which it is about to get its first child until it is gone: running,
+//! stopped, or in the middle of being deleted. One that never got anything, because the object was being deleted already or a rule
+//! was broken, uses nothing.
+
+use std::collections::HashMap;
+
+use api::{
+    Workspace, WorkspaceManager, WorkspaceTemplate,
+    condition::{self, VALID},
+    workspace::Resolved,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt as _;
+
+use super::subject::{Key, Kind};
+use crate::cache::observed::Identity;
+
+/// Every object by kind, namespace (empty for kinds of the whole cluster) and name.
+pub(super) type Index = HashMap<(Kind, String, String), Key>;
+
+/// What names are looked up in.
+pub(super) struct Catalogue<'a> {
+    templates: HashMap<&'a str, &'a WorkspaceTemplate>,
+    default_manager: Option<&'a str>,
+}
+
+impl<'a> Catalogue<'a> {
+    pub(super) fn new(
+        templates: impl IntoIterator<Item = &'a WorkspaceTemplate>,
+        managers: impl IntoIterator<Item = &'a WorkspaceManager>,
+    ) -> Self {
+        let named = |template: &'a WorkspaceTemplate| Some((template.metadata.name.as_deref()?, template));
+        Self {
+            templates: templates.into_iter().filter_map(named).collect(),
+            default_manager: rules::managers::choose(None, managers)
+                .ok()
+                .and_then(|manager| manager.metadata.name.as_deref()),
+        }
+    }
+
+    /// What a workspace refers to at present.
+    fn named<'b>(&'b self, workspace: &'b Workspace) -> [Option<&'b str>; 3] {
+        let spec = &workspace.spec;
+        let name = spec.template_ref.as_deref();
+        let template = name.and_then(|name| self.templates.get(name));
+        let template = template.map(|template| &template.spec);
+        let manager = spec
+            .manager_ref
+            .as_deref()
+            .or_else(|| template?.manager_ref.as_deref())
+            .or(self.default_manager);
+        [name, manager, rules::profile_name(spec, template)]
+    }
+}
+
+/// Whether the workspace refers to the object at present, or was resolved to it.
+pub(super) fn refers(key: &Key, workspace: &Workspace, catalogue: &Catalogue<'_>) -> bool {
+    let place = match key.kind {
+        Kind::Template => 0,
+        Kind::Manager => 1,
+        Kind::Profile => 2,
+    };
+    let is_near = key.namespace.is_none() || key.namespace == workspace.metadata.namespace;
+    let status = workspace.status.as_ref();
+    let resolved = status.and_then(|status| status.resolved.as_ref());
+    is_near
+        && (catalogue.named(workspace)[place] == Some(&key.name)
+            || resolved.is_some_and(|resolved| recorded(key, workspace, resolved)))
+}
+
+/// Whether the workspace has got anything of its own. `children`: Service, network policy, claim and Deployment of its name, as far as they
+/// exist; they may be somebody else's.
+pub(super) fn has_begun(identity: &Identity, children: [Option<&ObjectMeta>; 4]) -> bool {
+    children.into_iter().flatten().any(|meta| identity.owns(meta))
+}
+
+/// Whether a workspace uses the object. `named`: it refers to it at present; `is_held`: it was let in by this process;
+/// `has_begun`: there are children of it.
+pub(super) fn uses(
+    key: &Key,
+    workspace: &Workspace,
+    named: bool,
+    is_held: bool,
+    has_begun: impl FnOnce() -> bool,
+) -> bool {
+    let status = workspace.status.as_ref();
+    match status.and_then(|status| status.resolved.as_ref()) {
+        Some(resolved) => (named && is_held) || recorded(key, workspace, resolved),
+        // The status is not written yet, or nothing runs and the workspace has become invalid.
+        None => named && (is_held || (!was_turned_away(key.kind, workspace) && has_begun())),
+    }
+}
+
+/// Whether the status says that the workspace may not begin to use an object of this kind, for that is being deleted. What it has got
+/// it got with another one.
+fn was_turned_away(kind: Kind, workspace: &Workspace) -> bool {
+    let conditions = workspace.status.as_ref().map(|status| &*status.conditions);
+    let valid = condition::find(conditions.unwrap_or_default(), VALID);
+    valid.is_some_and(|valid| valid.status == "False" && valid.reason == kind.terminating())
+}
+
+/// Whether the object is among what the workspace was last resolved to.
+fn recorded(key: &Key, workspace: &Workspace, resolved: &Resolved) -> bool {
+    let name = Some(&key.name);
+    match key.kind {
+        Kind::Template => {
+            workspace.spec.template_ref.as_ref() == name && resolved.template_uid.as_ref() == Some(&key.uid)
+        }
+        Kind::Manager => resolved.manager.as_ref() == name,
+        Kind::Profile => {
+            workspace.metadata.namespace == key.namespace && resolved.execution_profile.as_ref() == name
+        }
+    }
+}
+
+/// How many workspaces use each object; those that none uses are left out.
+pub(super) fn census<'a>(
+    workspaces: impl IntoIterator<Item = &'a Workspace>,
+    catalogue: &Catalogue<'_>,
+    index: &Index,
+    is_held: impl Fn(&Workspace, &Key) -> bool,
+    has_begun: impl Fn(&Workspace) -> bool,
+) -> HashMap<Key, i32> {
+    let mut users = HashMap::new();
+    for workspace in workspaces {
+        let namespace = workspace.namespace().unwrap_or_default();
+        let named = catalogue.named(workspace);
+        let resolved = workspace
+            .status
+            .as_ref()
+            .and_then(|status| status.resolved.as_ref());
+        let recorded = [
+            None,
+            resolved.and_then(|resolved| resolved.manager.as_deref()),
+            resolved.and_then(|resolved| resolved.execution_profile.as_deref()),
+        ];
+        for (position, kind) in [Kind::Template, Kind::Manager, Kind::Profile]
+            .into_iter()
+            .enumerate()
+        {
+            let place = if kind == Kind::Profile {
+                namespace.as_str()
+            } else {
+                ""
+            };
+            let other = recorded[position].filter(|name| named[position] != Some(*name));
+            let candidates = [(named[position], true), (other, false)];
+            for (name, is_named) in candidates {
+                let Some(key) = name.and_then(|name| index.get(&(kind, place.to_owned(), name.to_owned())))
+                else {
+                    continue;
+                };
+                if uses(key, workspace, is_named, is_held(workspace, key), || {
+                    has_begun(workspace)
+                }) {
+                    *users.entry(key.clone()).or_insert(0) += 1;
+                }
+            }
+        }
+    }
+    users
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use testkit::objects;
+
+    use super::*;
+
+    fn workspace(name: &str, spec: &Value, resolved: &Value) -> Workspace {
+        let mut object = serde_json::to_value(objects::workspace(name)).unwrap();
+        for (key, value) in spec.as_object().unwrap() {
+            object["spec"][key] = value.clone();
+        }
+        if !resolved.is_null() {
+            object["status"] = json!({ "resolved": resolved });
+        }
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn key(kind: Kind, name: &str) -> Key {
+        Key {
+            kind,
+            namespace: (kind == Kind::Profile).then(|| objects::NAMESPACE.to_owned()),
+            name: name.to_owned(),
+            uid: format!("uid-of-{name}"),
+        }
+    }
+
+    fn index(keys: &[Key]) -> Index {
+        let place = |key: &Key| {
+            let namespace = key.namespace.clone().unwrap_or_default();
+            ((key.kind, namespace, key.name.clone()), key.clone())
+        };
+        keys.iter().map(place).collect()
+    }
+
+    fn count(workspaces: &[Workspace], keys: &[Key], begun: bool) -> Vec<(String, i32)> {
+        let mut template = objects::template("t");
+        template.spec.execution_profile_ref = Some("p".to_owned());
+        let manager = objects::manager("main");
+        let catalogue = Catalogue::new([&template], [&manager]);
+        let users = census(workspaces, &catalogue, &index(keys), |_, _| false, |_| begun);
+        let mut users: Vec<_> = users.into_iter().map(|(key, count)| (key.name, count)).collect();
+        users.sort();
+        users
+    }
+
+    #[test]
+    fn running_stopped_and_just_begun_workspaces_use_what_they_refer_to_through_the_template_or_the_default()
+    {
+        let keys = [
+            key(Kind::Template, "t"),
+            key(Kind::Manager, "main"),
+            key(Kind::Profile, "p"),
+        ];
+        let resolved = json!({"templateUID": "uid-of-t", "manager": "main", "executionProfile": "p"});
+        let of_template = json!({"templateRef": "t"});
+        let known = workspace("known", &of_template, &resolved);
+        let begun = workspace("begun", &of_template, &Value::Null);
+        let all = [("main".to_owned(), 2), ("p".to_owned(), 2), ("t".to_owned(), 2)];
+        assert_eq!(count(&[known.clone(), begun.clone()], &keys, true), all);
+        let one = all.map(|(name, _)| (name, 1));
+        assert_eq!(count(&[known, begun], &keys, false), one);
+    }
+
+    #[test]
+    fn a_successor_of_a_template_is_not_in_use_before_somebody_was_let_in() {
+        let resolved = json!({"templateUID": "uid-of-the-first", "manager": "main"});
+        let old = workspace("old", &json!({"templateRef": "t"}), &resolved);
+        assert_eq!(
+            count(&[old], &[key(Kind::Template, "t")], true),
+            Vec::<(String, i32)>::new()
+        );
+    }
+
+    #[test]
+    fn a_manager_is_in_use_until_the_workspace_was_led_to_another() {
+        let moved = workspace(
+            "moved",
+            &json!({"managerRef": "main"}),
+            &json!({"manager": "old"}),
+        );
+        let keys = [key(Kind::Manager, "main"), key(Kind::Manager, "old")];
+        assert_eq!(count(&[moved], &keys, true), [("old".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn a_profile_of_the_same_name_in_another_namespace_is_another() {
+        let elsewhere = Key {
+            namespace: Some("elsewhere".to_owned()),
+            ..key(Kind::Profile, "p")
+        };
+        let user = workspace(
+            "user",
+            &json!({"executionProfileRef": "p"}),
+            &json!({"executionProfile": "p", "manager": "main"}),
+        );
+        assert_eq!(count(&[user], &[elsewhere], true), Vec::<(String, i32)>::new());
+    }
+
+    #[test]
+    fn whoever_was_turned_away_does_not_use_it_for_what_it_got_with_another() {
+        let turned_away = |kind: Kind| {
+            let mut user = workspace("user", &json!({"managerRef": "m"}), &Value::Null);
+            let status = json!({"conditions": [{
+                "type": VALID, "status": "False", "reason": kind.terminating(), "message": "m",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            }]});
+            user.status = serde_json::from_value(status).unwrap();
+            user
+        };
+        let manager = key(Kind::Manager, "m");
+        assert!(!uses(&manager, &turned_away(Kind::Manager), true, false, || true));
+        assert!(uses(&manager, &turned_away(Kind::Profile), true, false, || true));
+        assert!(uses(&manager, &turned_away(Kind::Manager), true, true, || true));
+    }
+
+    #[test]
+    fn whoever_was_let_in_uses_it_though_no_child_is_seen_yet() {
+        let user = workspace("user", &json!({"templateRef": "t"}), &Value::Null);
+        let template = key(Kind::Template, "t");
+        assert!(uses(&template, &user, true, true, || false));
+        assert!(!uses(&template, &user, true, false, || false));
+        assert!(!uses(&template, &user, false, true, || true));
+    }
+}

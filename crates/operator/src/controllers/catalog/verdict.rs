@@ -1,0 +1,86 @@
+//! Template, manager or profile, settings -> whether it is as it should be, and why not (pure).
+
+use api::{WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate, condition::reason};
+use rules::{Settings, Violation, Violations, routes::kinds_of};
+
+use crate::cache::routes::RouteStore;
+
+/// What is said of an object in its condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub(super) holds: bool,
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+}
+
+impl Verdict {
+    fn of(violations: Vec<Violation>, fine: &str) -> Self {
+        match Violations::of(violations) {
+            None => Self {
+                holds: true,
+                reason: reason::ALL_RULES_HOLD,
+                message: fine.to_owned(),
+            },
+            Some(violations) => Self {
+                holds: false,
+                reason: reason::RULES_VIOLATED,
+                message: violations.to_string(),
+            },
+        }
+    }
+}
+
+/// Whether a template contradicts itself.
+pub(super) fn template(template: &WorkspaceTemplate, settings: &Settings) -> Verdict {
+    Verdict::of(
+        rules::validate::template(&template.spec, settings),
+        "The template does not contradict itself.",
+    )
+}
+
+/// The same of a template that was found without fault, if `missing` says that it names something which does not exist.
+pub(super) fn naming(template: Verdict, missing: Option<(&'static str, Violation)>) -> Verdict {
+    match missing {
+        Some((reason, violation)) if template.holds => Verdict {
+            holds: false,
+            reason,
+            message: violation.to_string(),
+        },
+        _ => template,
+    }
+}
+
+/// Whether a profile breaks a rule.
+pub(super) fn profile(profile: &WorkspaceExecutionProfile, settings: &Settings) -> Verdict {
+    Verdict::of(
+        rules::validate::profile(&profile.spec, settings),
+        "Every rule holds.",
+    )
+}
+
+/// Whether workspaces can be reached by a manager. A kind that is not installed breaks no rule, nor does a gateway that serves another.
+pub(super) fn manager(manager: &WorkspaceManager, settings: &Settings, routes: &RouteStore) -> Verdict {
+    let verdict = Verdict::of(
+        rules::validate::manager(manager, settings),
+        "Workspaces can be routed by this manager.",
+    );
+    if !verdict.holds {
+        return verdict;
+    }
+    let not_served = rules::managers::not_served(manager, settings);
+    let not_served = not_served.map(|why| (reason::NOT_SERVED, why));
+    let unavailable = || {
+        Some((
+            reason::ROUTE_KIND_UNAVAILABLE,
+            routes.unavailable(&kinds_of(manager))?,
+        ))
+    };
+    match not_served.or_else(unavailable) {
+        Some((reason, message)) => Verdict {
+            holds: false,
+            reason,
+            message,
+        },
+        None => verdict,
+    }
+}

@@ -1,0 +1,368 @@
+//! Definitions of our kinds in the cluster -> statuses with the fields and words that those declare (IO: [`keep`]).
+//!
+//! Helm never upgrades definitions, and an API server refuses a status with a field that it does not know. An operator that is newer than
+//! its definitions leaves out what they lack, works on, and says so.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use api::names::VERSION;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+};
+use kit::readiness::Readiness;
+use kube::{Api, Client};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+use tokio::sync::watch;
+
+use crate::{
+    context::Context,
+    support::failure::{listed, message_of},
+};
+
+/// Definitions are read at most this often.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Definitions that lack something are read again after this time: they may have been upgraded.
+const AGAIN: Duration = Duration::from_secs(15);
+/// Most missing fields that are listed.
+const MOST: usize = 5;
+
+/// What the definitions in the cluster lack.
+#[derive(Debug)]
+pub struct Definitions {
+    /// The schema of a kind's status, of kinds whose definition lacks something.
+    lacking: Mutex<HashMap<String, Box<JSONSchemaProps>>>,
+    /// Paths of what is missing.
+    missing: watch::Sender<Vec<String>>,
+    doubt: tokio::sync::Notify,
+}
+
+impl Default for Definitions {
+    fn default() -> Self {
+        Self {
+            lacking: Mutex::default(),
+            missing: watch::Sender::new(Vec::new()),
+            doubt: tokio::sync::Notify::new(),
+        }
+    }
+}
+
+impl Definitions {
+    /// The status of an object of this kind, without what its definition lacks.
+    pub fn fit<S: Serialize + DeserializeOwned>(&self, kind: &str, status: S) -> S {
+        let lacking = self.lock();
+        let Some(schema) = lacking.get(kind) else {
+            return status;
+        };
+        let fitting = serde_json::to_value(&status)
+            .ok()
+            .and_then(|status| fit(status, schema));
+        fitting
+            .and_then(|fitting| serde_json::from_value(fitting).ok())
+            .unwrap_or(status)
+    }
+
+    /// Takes note of how a write of a status failed: the definitions may be older than was known.
+    pub fn suspect(&self, error: &kube::Error) {
+        if is_of_schema(error) {
+            self.doubt.notify_one();
+        }
+    }
+
+    /// Tells whenever something else is missing than before.
+    pub fn changes(&self) -> watch::Receiver<Vec<String>> {
+        self.missing.subscribe()
+    }
+
+    /// Compares what this operator writes with what the cluster declares, and lists what is missing. Where a definition cannot be read,
+    /// what was known stays; one that is not there lacks nothing.
+    pub async fn read(&self, client: &Client) -> Vec<String> {
+        let api = Api::<CustomResourceDefinition>::all(client.clone());
+        let (mut lacking, mut missing) = (HashMap::new(), Vec::new());
+        for ours in api::crds() {
+            let name = ours.metadata.name.as_deref().unwrap_or_default();
+            let Some(wanted) = status_of(&ours) else { continue };
+            let stored = match api.get_opt(name).await {
+                Ok(stored) => stored,
+                Err(error) => {
+                    let error = message_of(&error);
+                    tracing::warn!(definition = name, error, "the definition cannot be read");
+                    return self.missing.borrow().clone();
+                }
+            };
+            let Some(declared) = stored.as_ref().and_then(status_of) else {
+                continue;
+            };
+            let kind = ours.spec.names.kind.clone();
+            let before = missing.len();
+            compare(wanted, declared, &format!("{kind}.status"), &mut missing);
+            if missing.len() > before {
+                lacking.insert(kind, Box::new(declared.clone()));
+            }
+        }
+        *self.lock() = lacking;
+        self.missing.send_if_modified(|known| {
+            let changed = *known != missing;
+            known.clone_from(&missing);
+            changed
+        });
+        missing
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Box<JSONSchemaProps>>> {
+        self.lacking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads the definitions now, whenever a status is refused for its fields, and again while something is missing. Logs, measures and adds to
+/// `readiness` what is missing. For ever.
+pub async fn keep(context: &Context, readiness: &Readiness) {
+    let mut known = Vec::new();
+    loop {
+        let missing = context.definitions.read(&context.client).await;
+        if missing != known {
+            let text = words(&missing);
+            if let Some(missing) = &text {
+                tracing::error!(missing, "statuses are written without some fields");
+            } else {
+                tracing::info!("the definitions declare every field of a status again");
+            }
+            readiness.remark(text);
+            context.metrics.undeclared(missing.len());
+            known.clone_from(&missing);
+        }
+        tokio::time::sleep(PAUSE).await;
+        let again = async {
+            if missing.is_empty() {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(AGAIN).await;
+        };
+        tokio::select! {
+            () = again => {}
+            () = context.definitions.doubt.notified() => {}
+        }
+    }
+}
+
+/// What is missing, and what to do.
+fn words(missing: &[String]) -> Option<String> {
+    (!missing.is_empty()).then(|| {
+        format!(
+            "the definitions in the cluster are older than this operator and lack {}: apply the CRDs of this release",
+            listed(missing, MOST)
+        )
+    })
+}
+
+/// Whether the API server refused a status because its schema lacks a field or a word.
+fn is_of_schema(error: &kube::Error) -> bool {
+    let kube::Error::Api(answer) = error else {
+        return false;
+    };
+    match answer.code {
+        500 => answer.message.contains("field not declared in schema"),
+        422 => answer.message.contains("Unsupported value"),
+        _ => false,
+    }
+}
+
+/// The schema of a kind's status.
+fn status_of(definition: &CustomResourceDefinition) -> Option<&JSONSchemaProps> {
+    let versions = &definition.spec.versions;
+    let version = versions.iter().find(|version| version.name == VERSION)?;
+    let schema = version.schema.as_ref()?.open_api_v3_schema.as_ref()?;
+    schema.properties.as_ref()?.get("status")
+}
+
+/// Lists the fields and words of `ours` that `theirs` lacks.
+fn compare(ours: &JSONSchemaProps, theirs: &JSONSchemaProps, path: &str, missing: &mut Vec<String>) {
+    for (name, field) in ours.properties.iter().flatten() {
+        let path = format!("{path}.{name}");
+        match theirs.properties.as_ref().and_then(|declared| declared.get(name)) {
+            Some(declared) => compare(field, declared, &path, missing),
+            None => missing.push(path),
+        }
+    }
+    if let (Some(ours), Some(theirs)) = (item(ours), item(theirs)) {
+        compare(ours, theirs, &format!("{path}[]"), missing);
+    }
+    if let Some(declared) = &theirs.enum_ {
+        let words = ours.enum_.iter().flatten();
+        let unknown = words.filter(|word| !declared.contains(word));
+        missing.extend(unknown.map(|word| format!("{path} {}", word.0)));
+    }
+}
+
+fn item(schema: &JSONSchemaProps) -> Option<&JSONSchemaProps> {
+    match schema.items.as_ref()? {
+        JSONSchemaPropsOrArray::Schema(item) => Some(item),
+        JSONSchemaPropsOrArray::Schemas(_) => None,
+    }
+}
+
+/// What of a value the schema declares; `None`: nothing that it would take.
+fn fit(value: Value, schema: &JSONSchemaProps) -> Option<Value> {
+    match (value, &schema.properties) {
+        (Value::Object(fields), Some(declared)) => {
+            let known = fields.into_iter().filter_map(|(name, field)| {
+                let field = fit(field, declared.get(&name)?)?;
+                Some((name, field))
+            });
+            let fields: Map<_, _> = known.collect();
+            let mut required = schema.required.iter().flatten();
+            required
+                .all(|name| fields.contains_key(name))
+                .then_some(Value::Object(fields))
+        }
+        (Value::Array(items), _) => {
+            let fitting = match item(schema) {
+                Some(declared) => items.into_iter().filter_map(|item| fit(item, declared)).collect(),
+                None => items,
+            };
+            Some(Value::Array(fitting))
+        }
+        (value, _) => {
+            let words = schema.enum_.as_ref();
+            words
+                .is_none_or(|words| words.iter().any(|word| word.0 == value))
+                .then_some(value)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api::{
+        Workspace, WorkspaceStatus,
+        workspace::{DiskStatus, StopRule},
+    };
+    use kube::{CustomResourceExt as _, core::Status};
+    use serde_json::json;
+    use testkit::api_server::{ApiServer, Hindrance};
+
+    use super::*;
+
+    fn status(change: impl FnOnce(&mut Value)) -> CustomResourceDefinition {
+        let mut definition = json!(Workspace::crd());
+        change(&mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]);
+        serde_json::from_value(definition).unwrap()
+    }
+
+    /// A definition of before a field, a field of a field, a word, and a field that is always written.
+    fn older() -> CustomResourceDefinition {
+        status(|schema| {
+            let fields = schema["properties"].as_object_mut().unwrap();
+            fields.remove("serviceName");
+            fields["resolved"]["properties"]
+                .as_object_mut()
+                .unwrap()
+                .remove("manager");
+            fields["disk"]["properties"]
+                .as_object_mut()
+                .unwrap()
+                .remove("replacesDeleted");
+            fields["stopsBecause"]["enum"] = json!(["MaxAge"]);
+        })
+    }
+
+    async fn read(definition: &CustomResourceDefinition) -> (Definitions, Vec<String>) {
+        let (server, client) = ApiServer::start();
+        server.put(definition);
+        let definitions = Definitions::default();
+        let missing = definitions.read(&client).await;
+        (definitions, missing)
+    }
+
+    #[tokio::test]
+    async fn what_older_definitions_lack_is_named_and_left_out() {
+        let (definitions, missing) = read(&older()).await;
+        assert_eq!(
+            missing,
+            [
+                "Workspace.status.disk.replacesDeleted",
+                "Workspace.status.resolved.manager",
+                "Workspace.status.serviceName",
+                "Workspace.status.stopsBecause \"Idle\"",
+            ]
+        );
+        let written = json!(WorkspaceStatus {
+            service_name: Some("s".to_owned()),
+            run_id: Some("r".to_owned()),
+            stops_because: Some(StopRule::Idle),
+            disk: Some(DiskStatus {
+                claim_uid: "u".to_owned(),
+                ..DiskStatus::default()
+            }),
+            ..WorkspaceStatus::default()
+        });
+        let fitting = definitions.fit("Workspace", written.clone());
+        assert_eq!(fitting, json!({"runID": "r", "disk": {"claimUID": "u"}}));
+        assert_eq!(definitions.fit("WorkspaceShare", written.clone()), written);
+    }
+
+    #[tokio::test]
+    async fn definitions_of_this_release_and_newer_ones_lack_nothing() {
+        let newer = status(|schema| {
+            schema["properties"]["later"] = json!({"type": "string"});
+            schema["properties"]["stopsBecause"]["enum"] = json!(["Idle", "MaxAge"]);
+        });
+        for definition in [Workspace::crd(), newer] {
+            let (definitions, missing) = read(&definition).await;
+            assert_eq!(missing, [""; 0]);
+            let status = json!({"serviceName": "s"});
+            assert_eq!(definitions.fit("Workspace", status.clone()), status);
+        }
+    }
+
+    #[tokio::test]
+    async fn definitions_that_are_not_there_lack_nothing() {
+        let (_server, client) = ApiServer::start();
+        assert_eq!(Definitions::default().read(&client).await, [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn where_definitions_cannot_be_read_what_was_known_stays() {
+        let (server, client) = ApiServer::start();
+        server.put(&older());
+        let definitions = Definitions::default();
+        let missing = definitions.read(&client).await;
+        server.hinder(http::Method::GET, "customresourcedefinitions", Hindrance::Lost);
+        assert_eq!(definitions.read(&client).await, missing);
+        assert_eq!(
+            definitions.fit("Workspace", json!({"serviceName": "s"})),
+            json!({})
+        );
+    }
+
+    #[test]
+    fn a_refusal_for_an_unknown_field_is_told_from_other_failures() {
+        let answer =
+            |code, message: &str| kube::Error::Api(Status::failure(message, "").with_code(code).boxed());
+        let undeclared = "failed to create typed patch object (/p; workspaces.jupyter.org/v1alpha1, Kind=Workspace): .status.serviceName: field not declared in schema";
+        assert!(is_of_schema(&answer(500, undeclared)));
+        assert!(is_of_schema(&answer(
+            422,
+            "status.stopsBecause: Unsupported value: \"MaxAge\""
+        )));
+        assert!(!is_of_schema(&answer(500, "etcd is away")));
+        assert!(!is_of_schema(&answer(409, undeclared)));
+    }
+
+    #[test]
+    fn a_long_list_is_told_in_part() {
+        let missing: Vec<_> = (0..7)
+            .map(|number| format!("Workspace.status.f{number}"))
+            .collect();
+        let told = words(&missing).unwrap();
+        assert!(
+            told.contains("Workspace.status.f4 and 2 more: apply the CRDs"),
+            "{told}"
+        );
+        assert_eq!(words(&[]), None);
+    }
+}

@@ -1,0 +1,271 @@
+//! Answers and times, entered as a pod would give them.
+
+use super::*;
+use crate::controllers::idle::{read::Reading, subject::tests::subject};
+
+const KEY: &str = "team-demo/demo";
+
+fn at(second: i64) -> Timestamp {
+    subject().since + jiff::SignedDuration::from_secs(second)
+}
+
+/// By how many seconds the pod's clock is behind, and when it was used by ours.
+#[expect(clippy::unnecessary_wraps, reason = "an answer beside those that fail")]
+fn said_by_a_clock_behind(skew: i64, time: Timestamp) -> Answered {
+    let signals = vec![Signal {
+        name: "server",
+        last_activity: Some(time),
+    }];
+    Ok(Reading { signals, skew })
+}
+
+fn used(time: Timestamp) -> Answered {
+    said_by_a_clock_behind(0, time)
+}
+
+fn nothing() -> Answered {
+    Err(Unanswered {
+        name: "server",
+        why: "no answer".to_owned(),
+    })
+}
+
+/// Asks once, whenever that is due, at a time of day.
+fn ask(book: &Book, answer: Answered, now: Timestamp) -> (Standing, bool) {
+    book.answered(&job(book), answer, Duration::ZERO, now).unwrap()
+}
+
+/// When the first is to be asked.
+fn next(book: &Book) -> Option<Instant> {
+    book.lock().due.first().map(|(due, _)| *due)
+}
+
+/// Who is asked next, whenever that is due.
+fn job(book: &Book) -> Job {
+    book.take(next(book).unwrap(), |_| true).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_takes_a_whole_timeout_and_two_readings() {
+    let book = Book::default();
+    book.follow(KEY, Some(subject()), at(0));
+    assert!(!ask(&book, used(at(0)), at(299)).1, "the timeout is not over");
+    assert!(
+        !ask(&book, used(at(0)), at(300)).1,
+        "one reading may be a mistake"
+    );
+    assert!(ask(&book, used(at(0)), at(301)).1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reading_that_shows_use_begins_the_count_anew() {
+    let book = Book::default();
+    book.follow(KEY, Some(subject()), at(0));
+    assert!(!ask(&book, used(at(0)), at(300)).1);
+    assert!(!ask(&book, used(at(290)), at(310)).1);
+    assert!(!ask(&book, used(at(290)), at(600)).1);
+    assert!(ask(&book, used(at(290)), at(610)).1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_just_started_has_a_whole_timeout_by_the_clock_of_its_own_machine() {
+    let book = Book::default();
+    // It became ready this moment, by a clock that is 50 min behind ours.
+    book.follow(KEY, Some(subject()), at(3000));
+    for second in [3010, 3100, 3299] {
+        let (standing, stop) = ask(&book, said_by_a_clock_behind(3000, at(-90_000)), at(second));
+        assert_eq!((standing.last_activity, stop), (at(3000), false));
+    }
+    assert!(!ask(&book, said_by_a_clock_behind(3000, at(0)), at(3300)).1);
+    assert!(ask(&book, said_by_a_clock_behind(3000, at(0)), at(3330)).1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_just_started_has_a_whole_timeout_whatever_the_pod_says() {
+    let book = Book::default();
+    book.follow(KEY, Some(subject()), at(0));
+    for second in [10, 100, 290] {
+        let (standing, stop) = ask(&book, used(at(-90_000)), at(second));
+        assert!(!stop);
+        assert_eq!(standing.last_activity, at(0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_not_idleness_and_a_reading_before_it_does_not_count() {
+    let book = Book::default();
+    book.follow(KEY, Some(subject()), at(0));
+    ask(&book, used(at(0)), at(30));
+    for round in 0..100 {
+        let (standing, stop) = ask(&book, nothing(), at(1000 + round));
+        assert!(!stop);
+        assert_eq!(standing.failing.is_some(), round >= 2, "{round}");
+    }
+    assert!(!ask(&book, used(at(0)), at(2000)).1);
+    let (standing, stop) = ask(&book, used(at(0)), at(2030));
+    assert!(stop && standing.failing.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn activity_that_a_pod_forgets_still_happened() {
+    let book = Book::default();
+    book.follow(KEY, Some(subject()), at(0));
+    ask(&book, used(at(200)), at(200));
+    let (standing, stop) = ask(&book, used(at(100)), at(310));
+    assert_eq!((standing.last_activity, stop), (at(200), false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_that_has_not_come_is_now() {
+    let book = Book::default();
+    book.follow(KEY, Some(subject()), at(0));
+    assert_eq!(ask(&book, used(at(99_999)), at(100)).0.last_activity, at(100));
+    let ahead = Subject {
+        since: at(5000),
+        known: Some(at(9000)),
+        ..subject()
+    };
+    let standing = book.follow(KEY, Some(ahead), at(200)).unwrap();
+    assert_eq!(standing.last_activity, at(200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_leader_goes_on_from_what_the_status_tells() {
+    let book = Book::default();
+    let known = Subject {
+        known: Some(at(400)),
+        ..subject()
+    };
+    book.follow(KEY, Some(known), at(500));
+    ask(&book, used(at(0)), at(510));
+    assert!(!ask(&book, used(at(0)), at(699)).1);
+    assert!(!ask(&book, used(at(0)), at(700)).1);
+    assert!(ask(&book, used(at(0)), at(701)).1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_timeout_counts_at_once_and_another_run_anew() {
+    let book = Book::default();
+    book.follow(KEY, Some(subject()), at(0));
+    ask(&book, used(at(100)), at(100));
+    let shorter = Subject {
+        timeout: Duration::from_mins(1),
+        ..subject()
+    };
+    assert_eq!(
+        book.follow(KEY, Some(shorter.clone()), at(170))
+            .unwrap()
+            .last_activity,
+        at(100)
+    );
+    assert!(
+        !ask(&book, used(at(100)), at(170)).1,
+        "the first reading under this rule"
+    );
+    assert!(ask(&book, used(at(100)), at(176)).1);
+    let run = Subject {
+        run_id: "run2".to_owned(),
+        since: at(200),
+        ..shorter
+    };
+    assert_eq!(
+        book.follow(KEY, Some(run), at(205)).unwrap().last_activity,
+        at(200)
+    );
+    assert!(!ask(&book, used(at(100)), at(240)).1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_what_is_not_followed_any_more_says_nothing() {
+    let book = Book::default();
+    book.follow(KEY, Some(subject()), at(0));
+    let job = job(&book);
+    assert_eq!(next(&book), None, "nobody is asked twice at a time");
+    book.follow(KEY, None, at(0));
+    assert_eq!(book.answered(&job, used(at(0)), Duration::ZERO, at(900)), None);
+    book.follow(KEY, Some(subject()), at(0));
+    assert_eq!(
+        book.answered(&job, used(at(0)), Duration::ZERO, at(900)),
+        None,
+        "asked before it stopped and started"
+    );
+    book.clear();
+    assert_eq!(next(&book), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_question_comes_when_the_timeout_ends_if_that_is_sooner() {
+    let book = Book::default();
+    book.follow(KEY, Some(subject()), at(0));
+    let wait = |book: &Book| next(book).unwrap() - Instant::now();
+    assert!(wait(&book) <= Duration::from_secs(30));
+    ask(&book, used(at(0)), at(10));
+    assert!((27..=33).contains(&wait(&book).as_secs()));
+    ask(&book, used(at(0)), at(290));
+    assert_eq!(wait(&book), Duration::from_secs(10));
+    ask(&book, nothing(), at(310));
+    assert!((27..=33).contains(&wait(&book).as_secs()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_in_which_nothing_is_new_asks_nobody_sooner() {
+    let book = Book::default();
+    book.follow(KEY, Some(subject()), at(0));
+    let due = next(&book);
+    let later = Subject {
+        known: Some(at(50)),
+        generation: Some(7),
+        ..subject()
+    };
+    book.follow(KEY, Some(later), at(100));
+    assert_eq!(next(&book), due);
+    let job = job(&book);
+    assert_eq!(job.subject.generation, Some(7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_answers_slowly_is_asked_less_often_until_it_answers_fast() {
+    let book = Book::default();
+    book.follow(KEY, Some(subject()), at(0));
+    let wait_after = |seconds: u64| {
+        let took = Duration::from_secs(seconds);
+        book.answered(&job(&book), nothing(), took, at(1)).unwrap();
+        (next(&book).unwrap() - Instant::now()).as_secs()
+    };
+    let bounds = [54..=66, 108..=132, 108..=132];
+    for bounds in bounds {
+        let wait = wait_after(3);
+        assert!(bounds.contains(&wait), "{wait}, not {bounds:?}");
+    }
+    assert!((27..=33).contains(&wait_after(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_without_room_keeps_nobody_else_waiting() {
+    let book = Book::default();
+    for namespace in ["full", "free"] {
+        let mut subject = subject();
+        subject.identity.namespace = namespace.to_owned();
+        book.follow(namespace, Some(subject), at(0));
+    }
+    let now = Instant::now() + Duration::from_mins(1);
+    assert_eq!(book.next(now), None, "both are due");
+    assert_eq!(book.take(now, |it| it != "full").unwrap().key, "free");
+    assert!(book.take(now, |it| it != "full").is_none());
+    assert_eq!(book.take(now, |_| true).unwrap().key, "full");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_told_is_not_told_again_for_a_minute_and_a_refusal_only_once() {
+    let book = Book::default();
+    book.follow(KEY, Some(subject()), at(0));
+    let is_told = || book.follow(KEY, Some(subject()), at(0)).unwrap().is_told;
+    assert!(!is_told());
+    book.told(KEY);
+    tokio::time::advance(Duration::from_secs(59)).await;
+    assert!(is_told());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(!is_told());
+    let job = job(&book);
+    assert!(book.is_first_refusal(&job) && !book.is_first_refusal(&job));
+}

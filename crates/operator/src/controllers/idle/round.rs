@@ -1,0 +1,133 @@
+//! Book -> pods asked when it is their time, a few at once; statuses written, workspaces stopped (IO).
+
+use std::{collections::HashMap, time::Duration};
+
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Asker,
+    book::{Job, Standing},
+    stop, tell,
+};
+use crate::{
+    cache::stores,
+    context::Context,
+    status::{publish, transitions},
+    support::failure::{is_everyday, message_of, reason_of},
+};
+
+/// Most pods that are asked at the same time.
+const AT_ONCE: usize = 32;
+/// Most pods of one namespace that are asked at the same time: those that never answer keep only each other waiting.
+const AT_ONCE_IN_NAMESPACE: usize = 8;
+/// A write that takes longer has got stuck; it is given up and tried again after the next answer.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// Asks until shutdown. Whom, the passes say.
+pub async fn run(context: &Context, asker: &Asker, shutdown: &CancellationToken) {
+    let book = &context.idle;
+    let mut under_way = FuturesUnordered::new();
+    let mut by_namespace = HashMap::<String, usize>::new();
+    loop {
+        let now = Instant::now();
+        while under_way.len() < AT_ONCE
+            && let Some(job) = book.take(now, |namespace| has_room(&by_namespace, namespace))
+        {
+            let namespace = job.subject.identity.namespace.clone();
+            *by_namespace.entry(namespace.clone()).or_default() += 1;
+            under_way.push(Box::pin(async {
+                check(context, asker, job).await;
+                namespace
+            }));
+        }
+        // Who is due already waits for one of those under way.
+        let next = book.next(now).filter(|_| under_way.len() < AT_ONCE);
+        let due = async {
+            match next {
+                Some(due) => sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            Some(namespace) = under_way.next() => {
+                if let Some(count) = by_namespace.get_mut(&namespace) {
+                    *count -= 1;
+                }
+            }
+            () = due => {}
+            () = book.changed() => {}
+        }
+    }
+}
+
+fn has_room(by_namespace: &HashMap<String, usize>, namespace: &str) -> bool {
+    let under_way = by_namespace.get(namespace);
+    under_way.is_none_or(|under_way| *under_way < AT_ONCE_IN_NAMESPACE)
+}
+
+async fn check(context: &Context, asker: &Asker, job: Job) {
+    let subject = &job.subject;
+    let begin = Instant::now();
+    let answer = context.metrics.timed("idle", asker.ask(subject.clone())).await;
+    if let Err(unanswered) = &answer {
+        context.metrics.unanswered();
+        tracing::debug!(
+            workspace = job.key,
+            signal = unanswered.name,
+            why = unanswered.why,
+            "a pod does not say whether it is used"
+        );
+    }
+    let now = (context.now)();
+    let Some((standing, stop)) = context.idle.answered(&job, answer, begin.elapsed(), now) else {
+        return;
+    };
+    if stop {
+        end(context, &job, now).await;
+    } else if is_news(context, &job, &standing) {
+        context.idle.wake(&subject.identity);
+    }
+}
+
+/// Stops a workspace. What fails is tried again when its pod has answered once more.
+async fn end(context: &Context, job: &Job, now: jiff::Timestamp) {
+    let stopped = tokio::time::timeout(LIMIT, stop::stop(context, &job.subject, now)).await;
+    let error = match stopped {
+        Ok(Ok(_)) => return,
+        Ok(Err(error)) => error,
+        Err(_) => kube::Error::Service("the API server does not answer".into()),
+    };
+    context.metrics.error("idle", reason_of(&error));
+    let message = message_of(&error);
+    if stop::is_refusal(&error) && context.idle.is_first_refusal(job) {
+        publish::event(context, &job.subject.identity, transitions::not_stopped(&message)).await;
+    }
+    if is_everyday(&error) {
+        tracing::debug!(
+            workspace = job.key,
+            message,
+            "the workspace cannot be stopped yet"
+        );
+    } else {
+        tracing::warn!(
+            workspace = job.key,
+            message,
+            "nobody uses the workspace, and it cannot be stopped"
+        );
+    }
+}
+
+/// Whether the status tells something else.
+fn is_news(context: &Context, job: &Job, standing: &Standing) -> bool {
+    let identity = &job.subject.identity;
+    let cache = &context.stores.workspaces;
+    let Some(workspace) = stores::get(cache, Some(&identity.namespace), &identity.name) else {
+        return false;
+    };
+    let newer = context.memory.newer_status(&job.key, &workspace.metadata);
+    let status = newer.or_else(|| workspace.status.clone()).unwrap_or_default();
+    tell::is_news(&status, standing)
+}

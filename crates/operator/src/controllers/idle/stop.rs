@@ -1,0 +1,219 @@
+//! A workspace that nobody uses -> `spec.desiredStatus: Stopped`, and why (IO).
+
+use std::{fmt, str::FromStr};
+
+use api::{
+    Workspace,
+    names::{OPERATOR, STOPPED_BECAUSE},
+    workspace::{DesiredStatus, StopRule, StoppedBecause},
+};
+use jiff::Timestamp;
+use json_patch::Patch as JsonPatch;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{
+    Api, ResourceExt as _,
+    api::{Patch, PatchParams},
+    core::PartialObjectMeta,
+};
+use serde_json::json;
+
+use super::{Subject, subject::is_last_of_its_disk};
+use crate::{
+    cache::{observe, observed::World, stores},
+    context::Context,
+};
+
+/// Which rule stopped which run, and when, as the annotation has it: `Idle 2026-01-31T12:00:00Z <run>`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Because {
+    /// The rule.
+    pub rule: StopRule,
+    /// To the second.
+    pub time: Timestamp,
+    /// The run that it ended.
+    pub run_id: String,
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rule = match self.rule {
+            StopRule::Idle => "Idle",
+        };
+        write!(f, "{rule} {} {}", self.time, self.run_id)
+    }
+}
+
+impl FromStr for Because {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut words = text.split(' ');
+        let mut word = || words.next().ok_or(());
+        let rule = match word()? {
+            "Idle" => StopRule::Idle,
+            _ => return Err(()),
+        };
+        Ok(Self {
+            rule,
+            time: word()?.parse().map_err(drop)?,
+            run_id: word()?.to_owned(),
+        })
+    }
+}
+
+/// The rule that stopped the workspace, if it is stopped and a rule ended its last run.
+pub fn stopped_because(workspace: &Workspace, world: &World) -> Option<StoppedBecause> {
+    if workspace.spec.desired_status != DesiredStatus::Stopped {
+        return None;
+    }
+    let because: Because = workspace.annotations().get(STOPPED_BECAUSE)?.parse().ok()?;
+    (world.run_id() == Some(&because.run_id)).then_some(StoppedBecause {
+        rule: because.rule,
+        time: Time(because.time),
+    })
+}
+
+/// Stops the workspace, unless anything about it has changed since its pod was asked. Says whether it was stopped.
+pub(super) async fn stop(context: &Context, subject: &Subject, now: Timestamp) -> Result<bool, kube::Error> {
+    let identity = &subject.identity;
+    let cache = &context.stores.workspaces;
+    let workspace = stores::get(cache, Some(&identity.namespace), &identity.name);
+    let Some(workspace) = workspace.filter(|workspace| is_still(workspace, subject)) else {
+        return Ok(false);
+    };
+    if is_last_of_its_disk(&observe::world(identity, &context.stores)) {
+        return Ok(false);
+    }
+    let because = Because {
+        rule: StopRule::Idle,
+        time: Timestamp::from_second(now.as_second()).unwrap_or(now),
+        run_id: subject.run_id.clone(),
+    };
+    let patch = patch(&workspace, &because).map_err(kube::Error::SerdeError)?;
+    let params = PatchParams {
+        field_manager: Some(OPERATOR.to_owned()),
+        ..PatchParams::default()
+    };
+    let workspaces: Api<PartialObjectMeta<Workspace>> =
+        Api::namespaced(context.client.clone(), &identity.namespace);
+    match workspaces
+        .patch(&identity.name, &params, &Patch::<()>::Json(patch))
+        .await
+    {
+        Ok(_) => {
+            context.metrics.write("idle");
+            tracing::info!(
+                workspace = identity.key(),
+                run = subject.run_id,
+                "nobody uses the workspace: it is stopped"
+            );
+            Ok(true)
+        }
+        Err(error) if has_changed(&error, &workspaces, &workspace).await => {
+            // Whether that was its start is seen with the next answer.
+            tracing::info!(
+                workspace = identity.key(),
+                "the workspace changed and is not stopped"
+            );
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a stop failed because somebody else wrote the workspace. A test that fails is answered like a spec that breaks a rule.
+async fn has_changed(
+    error: &kube::Error,
+    workspaces: &Api<PartialObjectMeta<Workspace>>,
+    tested: &Workspace,
+) -> bool {
+    match error {
+        kube::Error::Api(status) if matches!(status.code, 404 | 409) => true,
+        kube::Error::Api(status) if status.code == 422 => {
+            let live = workspaces.get_metadata_opt(&tested.name_any()).await;
+            live.is_ok_and(|live| live.and_then(|live| live.resource_version()) != tested.resource_version())
+        }
+        _ => false,
+    }
+}
+
+/// Whether the API server, or what it asks, does not want the workspace stopped.
+pub(super) fn is_refusal(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422))
+}
+
+/// Whether it is the workspace, with the spec, that the subject came from.
+fn is_still(workspace: &Workspace, subject: &Subject) -> bool {
+    let meta = &workspace.metadata;
+    meta.uid.as_ref() == Some(&subject.identity.uid)
+        && meta.generation == subject.generation
+        && meta.deletion_timestamp.is_none()
+        && workspace.spec.desired_status == DesiredStatus::Running
+}
+
+/// Tests that nobody has changed the workspace since. A write that changes nothing is not stored, and cannot be seen.
+fn patch(workspace: &Workspace, because: &Because) -> Result<JsonPatch, serde_json::Error> {
+    let pointer = STOPPED_BECAUSE.replace('~', "~0").replace('/', "~1");
+    let because = because.to_string();
+    let annotate = match &workspace.metadata.annotations {
+        Some(_) => json!({"op": "add", "path": format!("/metadata/annotations/{pointer}"), "value": because}),
+        None => json!({"op": "add", "path": "/metadata/annotations", "value": {STOPPED_BECAUSE: because}}),
+    };
+    serde_json::from_value(json!([
+        {"op": "test", "path": "/metadata/resourceVersion", "value": workspace.resource_version()},
+        {"op": "test", "path": "/spec/desiredStatus", "value": DesiredStatus::Running},
+        {"op": "replace", "path": "/spec/desiredStatus", "value": DesiredStatus::Stopped},
+        annotate,
+    ]))
+}
+
+#[cfg(test)]
+mod tests {
+    use testkit::objects;
+
+    use super::*;
+    use crate::testing;
+
+    fn because(run: &str) -> Because {
+        Because {
+            rule: StopRule::Idle,
+            time: "2026-01-31T12:00:00Z".parse().unwrap(),
+            run_id: run.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_annotation_is_read_as_it_was_written() {
+        let written = because("run1");
+        assert_eq!(written.to_string(), "Idle 2026-01-31T12:00:00Z run1");
+        assert_eq!(written.to_string().parse(), Ok(written));
+        for text in [
+            "",
+            "Idle",
+            "Idle now run1",
+            "Whim 2026-01-31T12:00:00Z run1",
+            "Idle 2026-01-31T12:00:00Z",
+        ] {
+            assert_eq!(text.parse::<Because>(), Err(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_stop_has_a_cause_if_a_rule_ended_this_run_and_nobody_has_started_it_since() {
+        let told = |desired: DesiredStatus, run: &str| {
+            let mut workspace = objects::workspace("demo");
+            workspace.spec.desired_status = desired;
+            workspace
+                .annotations_mut()
+                .insert(STOPPED_BECAUSE.to_owned(), because(run).to_string());
+            stopped_because(&workspace, &testing::scaled_to_zero())
+        };
+        assert!(told(DesiredStatus::Stopped, "run1").is_some());
+        assert_eq!(told(DesiredStatus::Running, "run1"), None);
+        assert_eq!(
+            told(DesiredStatus::Stopped, "run0"),
+            None,
+            "people stopped the run after that"
+        );
+    }
+}

@@ -1,0 +1,262 @@
+//! Valid workspace, world, status -> whom to ask whether the workspace is used (pure).
+
+use std::{net::IpAddr, time::Duration};
+
+use api::{Workspace, WorkspaceStatus, names::APPLICATION_CONTAINER, workspace::DesiredStatus};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use rules::{Question, ValidWorkspace};
+
+use crate::{
+    cache::observed::{Identity, World},
+    plan::record,
+};
+
+/// A running workspace that is stopped when nobody uses it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subject {
+    /// Which workspace.
+    pub identity: Identity,
+    /// Generation of its spec from which this follows: none of this is done to another one.
+    pub generation: Option<i64>,
+    /// Its current run.
+    pub run_id: String,
+    /// Address of its own pod, as the API server has it: nothing else is ever asked.
+    pub address: IpAddr,
+    /// Port of the question.
+    pub port: u16,
+    /// What it is asked.
+    pub question: Question,
+    /// Time without activity after which it is stopped.
+    pub timeout: Duration,
+    /// Since when people can use it: a whole timeout passes from then on in any case.
+    pub since: Timestamp,
+    /// The latest activity that its status tells of, in this run.
+    pub known: Option<Timestamp>,
+}
+
+impl Subject {
+    /// How long to wait between two questions.
+    pub fn interval(&self) -> Duration {
+        (self.timeout / 10)
+            .min(Duration::from_mins(1))
+            .max(Duration::from_secs(1))
+    }
+
+    /// Whether it is the same run under the same rule, asked in the same way.
+    pub fn is_as(&self, other: &Self) -> bool {
+        let without = |subject: &Self| Self {
+            known: None,
+            generation: None,
+            ..subject.clone()
+        };
+        without(self) == without(other)
+    }
+}
+
+/// Whom to ask; nobody, unless the workspace's pod is ready and it is to be stopped for idleness. `status`: the new one.
+pub(super) fn of(
+    workspace: &Workspace,
+    valid: &ValidWorkspace,
+    world: &World,
+    status: &WorkspaceStatus,
+) -> Option<Subject> {
+    let idle = valid.idle.as_ref()?;
+    let endpoint = status.endpoint.as_ref()?;
+    if workspace.spec.desired_status == DesiredStatus::Stopped || is_last_of_its_disk(world) {
+        return None;
+    }
+    let run_id = world.run_id()?;
+    let told = workspace
+        .status
+        .as_ref()
+        .filter(|before| before.run_id.as_deref() == Some(run_id));
+    Some(Subject {
+        identity: world.identity.clone(),
+        generation: workspace.metadata.generation,
+        run_id: run_id.to_owned(),
+        address: endpoint.pod_ip.parse().ok()?,
+        port: match idle.question.port {
+            Some(port) => port,
+            None => u16::try_from(endpoint.port).ok()?,
+        },
+        question: question_of_run(valid, &idle.question, world.started_from()),
+        timeout: idle.timeout(),
+        since: usable_since(world.current_pod()?)?,
+        known: told.and_then(|told| Some(told.idle.as_ref()?.last_activity.as_ref()?.0)),
+    })
+}
+
+/// The question in the folder that the application knows, since the manager's routing may have changed while it ran.
+fn question_of_run(valid: &ValidWorkspace, today: &Question, started_from: Option<&str>) -> Question {
+    let now = valid.base_path.as_deref().unwrap_or_default();
+    let then = started_from.and_then(record::base_path).unwrap_or_default();
+    today.clone().moved(now, &then)
+}
+
+/// Whether somebody deleted the disk: its files are there for as long as the pod runs, and people are told to save them. A claim that
+/// the workspace only names does not count: whoever makes and deletes one could never be stopped.
+pub(super) fn is_last_of_its_disk(world: &World) -> bool {
+    let own = world.own_claim();
+    own.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some())
+}
+
+/// When the application last started, and the pod became ready, whichever came later.
+fn usable_since(pod: &Pod) -> Option<Timestamp> {
+    let status = pod.status.as_ref()?;
+    let mut containers = status.container_statuses.iter().flatten();
+    let started = containers
+        .find(|container| container.name == APPLICATION_CONTAINER)
+        .and_then(|container| container.state.as_ref()?.running.as_ref()?.started_at.as_ref());
+    let mut conditions = status.conditions.iter().flatten();
+    let ready = conditions
+        .find(|condition| condition.type_ == "Ready" && condition.status == "True")
+        .and_then(|condition| condition.last_transition_time.as_ref());
+    started.into_iter().chain(ready).map(|time| time.0).max()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use api::workspace::{IdleShutdown, IdleStatus};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use rules::Answer;
+    use testkit::objects;
+
+    use super::*;
+    use crate::{
+        status::assess::{Facts, assess},
+        testing,
+    };
+
+    fn asked(change: impl FnOnce(&mut Workspace, &mut World)) -> Option<Subject> {
+        let (mut workspace, mut world) = (objects::workspace("demo"), testing::running());
+        workspace.spec.idle_shutdown = Some(IdleShutdown {
+            idle_timeout_in_minutes: Some(5),
+            ..IdleShutdown::default()
+        });
+        change(&mut workspace, &mut world);
+        let valid = testing::admit(&workspace);
+        let verdict = Ok(valid.clone());
+        let status = assess(&Facts {
+            workspace: &workspace,
+            verdict: &verdict,
+            world: &world,
+            obstacle: None,
+            grace: Duration::from_mins(5),
+            now: "2026-01-01T00:01:00Z".parse().unwrap(),
+        })
+        .status;
+        of(&workspace, &valid, &world, &status)
+    }
+
+    /// `demo`, running, with a timeout of five minutes.
+    pub(in super::super) fn subject() -> Subject {
+        asked(|_, _| ()).unwrap()
+    }
+
+    #[test]
+    fn a_ready_pod_is_asked_at_its_own_address_and_counts_from_when_it_could_be_used() {
+        let subject = subject();
+        assert_eq!(subject.address.to_string(), "10.0.0.9");
+        assert_eq!(subject.port, 8888);
+        assert_eq!(subject.timeout, Duration::from_mins(5));
+        assert_eq!(subject.since, "2026-01-01T00:00:05Z".parse().unwrap());
+        assert_eq!(subject.interval(), Duration::from_secs(30));
+        assert_eq!(subject.known, None);
+    }
+
+    #[test]
+    fn nobody_is_asked_who_is_not_ready_is_being_stopped_or_is_never_stopped_for_that() {
+        assert_eq!(asked(|workspace, _| workspace.spec.idle_shutdown = None), None);
+        assert_eq!(
+            asked(|workspace, _| workspace.spec.desired_status = DesiredStatus::Stopped),
+            None
+        );
+        assert_eq!(asked(|_, world| *world = testing::started()), None);
+        let strange = |_: &mut Workspace, world: &mut World| {
+            let pod = objects::ready(world.pods[0].as_ref().clone(), "host.example");
+            world.pods = vec![pod.into()];
+        };
+        assert_eq!(asked(strange), None, "an address is a number");
+    }
+
+    #[test]
+    fn whose_disk_is_deleted_under_it_is_not_stopped_because_that_would_take_the_files() {
+        let deleted = |world: &mut World| {
+            let mut claim = world.claim.as_deref().unwrap().clone();
+            claim.metadata.deletion_timestamp = Some(Time("2026-01-01T00:00:00Z".parse().unwrap()));
+            claim
+        };
+        assert_eq!(asked(|_, world| world.claim = Some(deleted(world).into())), None);
+        let of_another = |_: &mut Workspace, world: &mut World| {
+            let mut claim = deleted(world);
+            claim.metadata.owner_references = None;
+            claim.metadata.annotations = None;
+            world.claim = Some(claim.into());
+        };
+        assert!(asked(of_another).is_some());
+    }
+
+    #[test]
+    fn a_deleted_claim_that_is_not_the_workspace_s_own_keeps_nobody_from_being_stopped() {
+        let with_scratch = |_: &mut Workspace, world: &mut World| world.leaving = vec!["scratch".to_owned()];
+        assert_eq!(asked(with_scratch), Some(subject()));
+    }
+
+    #[test]
+    fn what_the_status_tells_counts_for_the_same_run_only() {
+        let time: Timestamp = "2026-01-01T00:30:00Z".parse().unwrap();
+        let known = |run: &str| {
+            asked(|workspace, _| {
+                let mut status = workspace.status.clone().unwrap_or_default();
+                status.run_id = Some(run.to_owned());
+                status.idle = Some(IdleStatus {
+                    last_activity: Some(Time(time)),
+                    signals: Vec::new(),
+                });
+                workspace.status = Some(status);
+            })
+            .unwrap()
+            .known
+        };
+        assert_eq!(known("run1"), Some(time));
+        assert_eq!(known("run0"), None);
+    }
+
+    #[test]
+    fn an_application_is_asked_in_the_folder_that_it_was_told_when_it_started() {
+        let (folder, bare) = ("/workspaces/team/demo", "/api/status");
+        let on_its_own_host = r#"{"format":2,"spec":{}}"#.to_owned();
+        let in_a_folder = format!(r#"{{"format":2,"manager":{{"basePath":"{folder}"}}}}"#);
+        let asked = |today: Option<&str>, record: &str, port: Option<u16>| {
+            let mut valid = testing::valid();
+            valid.base_path = today.map(str::to_owned);
+            let mut question = subject().question;
+            question.port = port;
+            let question = question.moved("", today.unwrap_or_default());
+            let asked = question_of_run(&valid, &question, Some(record));
+            let kernels = Answer::Jupyter {
+                base: asked.path.trim_end_matches("/status").to_owned(),
+            };
+            assert_eq!(asked.answer, kernels);
+            asked.path
+        };
+        let in_it = format!("{folder}{bare}");
+        assert_eq!(asked(None, &on_its_own_host, None), bare);
+        assert_eq!(asked(Some(folder), &in_a_folder, None), in_it);
+        // The manager's routing mode was switched meanwhile.
+        assert_eq!(asked(Some(folder), &on_its_own_host, None), bare);
+        assert_eq!(asked(None, &in_a_folder, None), in_it);
+        assert_eq!(asked(None, &in_a_folder, Some(9000)), bare);
+    }
+
+    #[test]
+    fn questions_are_a_tenth_of_the_timeout_apart_and_at_most_a_minute() {
+        let of = |minutes| Subject {
+            timeout: Duration::from_mins(minutes),
+            ..subject()
+        };
+        assert_eq!(of(1).interval(), Duration::from_secs(6));
+        assert_eq!(of(600).interval(), Duration::from_mins(1));
+    }
+}

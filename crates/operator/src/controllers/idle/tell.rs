@@ -1,0 +1,245 @@
+//! What is known of a workspace's use -> its status (pure). What was told stands as long as it is nearly true: each word costs a
+//! write.
+
+use std::time::Duration;
+
+use api::{
+    WorkspaceStatus,
+    workspace::{IdleSignal, IdleStatus, StopRule},
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::book::Standing;
+
+/// Sets what a status tells of idleness. `before`: the status as it was; `None`: nobody is asked.
+pub(super) fn complete(
+    status: &mut WorkspaceStatus,
+    before: Option<&WorkspaceStatus>,
+    standing: Option<&Standing>,
+) {
+    let (idle, stops_at) = standing.map_or((None, None), |standing| told(before, standing));
+    status.stops_because = stops_at.as_ref().map(|_| StopRule::Idle);
+    status.stops_at = stops_at;
+    status.idle = idle;
+}
+
+/// Whether a status is to be written anew.
+pub(super) fn is_news(status: &WorkspaceStatus, standing: &Standing) -> bool {
+    let mut next = status.clone();
+    complete(&mut next, Some(status), Some(standing));
+    next != *status
+}
+
+fn told(before: Option<&WorkspaceStatus>, standing: &Standing) -> (Option<IdleStatus>, Option<Time>) {
+    let before = before.filter(|before| before.run_id.as_ref() == Some(&standing.run_id));
+    let earlier = before.and_then(|before| before.idle.clone());
+    let earlier_stop = before.and_then(|before| before.stops_at.clone());
+    let same_rule = before.is_some_and(|before| timeout_of(before) == Some(standing.timeout));
+    let had_failed = earlier.as_ref().is_some_and(has_error);
+    if standing.is_told && same_rule && earlier.is_some() {
+        return (earlier, earlier_stop);
+    }
+    if let Some(failing) = &standing.failing {
+        if had_failed && earlier_stop.is_none() {
+            return (earlier, None);
+        }
+        let signal = IdleSignal {
+            name: failing.name.to_owned(),
+            last_activity: None,
+            error: Some(failing.why.clone()),
+        };
+        return (Some(idle(standing.last_activity, vec![signal])), None);
+    }
+    let stop = to_second(standing.last_activity) + seconds(standing.timeout);
+    if !standing.is_read {
+        // As an earlier leader left it.
+        return match (&earlier, same_rule || had_failed) {
+            (None, _) => (None, None),
+            (_, true) => (earlier, earlier_stop),
+            (_, false) => (earlier, Some(Time(stop))),
+        };
+    }
+    let moved = earlier_stop
+        .as_ref()
+        .map(|earlier| stop.duration_since(earlier.0).abs());
+    if same_rule && !had_failed && moved.is_some_and(|moved| moved <= seconds(standing.timeout / 10)) {
+        return (earlier, earlier_stop);
+    }
+    let signals = standing.signals.iter().map(|signal| IdleSignal {
+        name: signal.name.to_owned(),
+        last_activity: signal.last_activity.map(|time| Time(to_second(time))),
+        error: None,
+    });
+    (
+        Some(idle(standing.last_activity, signals.collect())),
+        Some(Time(stop)),
+    )
+}
+
+fn idle(last_activity: Timestamp, signals: Vec<IdleSignal>) -> IdleStatus {
+    IdleStatus {
+        last_activity: Some(Time(to_second(last_activity))),
+        signals,
+    }
+}
+
+fn has_error(idle: &IdleStatus) -> bool {
+    idle.signals.iter().any(|signal| signal.error.is_some())
+}
+
+fn timeout_of(status: &WorkspaceStatus) -> Option<Duration> {
+    let minutes = status.resolved.as_ref()?.idle_timeout_in_minutes?;
+    Some(Duration::from_secs(u64::try_from(minutes).ok()? * 60))
+}
+
+fn seconds(span: Duration) -> SignedDuration {
+    SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX)
+}
+
+/// Status knows whole seconds.
+fn to_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use api::workspace::Resolved;
+
+    use super::*;
+    use crate::controllers::idle::{ask::Unanswered, read::Signal};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn standing(last_activity: i64) -> Standing {
+        Standing {
+            run_id: "run1".to_owned(),
+            timeout: Duration::from_mins(10),
+            last_activity: at(last_activity),
+            signals: vec![Signal {
+                name: "server",
+                last_activity: Some(at(last_activity)),
+            }],
+            is_read: true,
+            failing: None,
+            is_told: false,
+        }
+    }
+
+    fn running(minutes: i32) -> WorkspaceStatus {
+        WorkspaceStatus {
+            run_id: Some("run1".to_owned()),
+            resolved: Some(Resolved {
+                idle_timeout_in_minutes: Some(minutes),
+                ..Resolved::default()
+            }),
+            ..WorkspaceStatus::default()
+        }
+    }
+
+    fn next(before: &WorkspaceStatus, standing: &Standing) -> WorkspaceStatus {
+        let mut status = running(10);
+        complete(&mut status, Some(before), Some(standing));
+        status
+    }
+
+    fn stop(status: &WorkspaceStatus) -> Option<i64> {
+        status
+            .stops_at
+            .as_ref()
+            .map(|time| time.0.as_second() - at(0).as_second())
+    }
+
+    #[test]
+    fn a_stop_is_announced_and_told_anew_only_when_it_moves_by_more_than_a_tenth() {
+        let first = next(&running(10), &standing(0));
+        assert_eq!(
+            (stop(&first), first.stops_because),
+            (Some(600), Some(StopRule::Idle))
+        );
+        assert!(!is_news(&first, &standing(60)), "exactly a tenth");
+        assert!(is_news(&first, &standing(61)));
+        let second = next(&first, &standing(61));
+        assert_eq!(stop(&second), Some(661));
+        assert_eq!(second.idle.unwrap().last_activity, Some(Time(at(61))));
+    }
+
+    #[test]
+    fn what_was_told_just_now_stands_however_far_it_moves() {
+        let first = next(&running(10), &standing(0));
+        let again = Standing {
+            is_told: true,
+            ..standing(500)
+        };
+        assert!(!is_news(&first, &again));
+        assert!(is_news(&running(10), &again), "somebody took it away");
+    }
+
+    #[test]
+    fn another_timeout_is_told_at_once() {
+        let first = next(&running(10), &standing(0));
+        let mut other = first.clone();
+        other.resolved = running(11).resolved;
+        // `before` still tells of the timeout of 11 minutes.
+        assert_eq!(stop(&next(&other, &standing(5))), Some(605));
+    }
+
+    #[test]
+    fn another_run_begins_with_nothing() {
+        let mut before = next(&running(10), &standing(0));
+        before.run_id = Some("run0".to_owned());
+        let unread = Standing {
+            is_read: false,
+            ..standing(0)
+        };
+        let fresh = next(&before, &unread);
+        assert_eq!(
+            (fresh.idle, fresh.stops_at, fresh.stops_because),
+            (None, None, None)
+        );
+    }
+
+    #[test]
+    fn a_new_leader_leaves_what_was_told_until_it_has_read_itself() {
+        let before = next(&running(10), &standing(0));
+        let unread = Standing {
+            is_read: false,
+            ..standing(500)
+        };
+        assert!(!is_news(&before, &unread));
+    }
+
+    #[test]
+    fn a_pod_that_tells_nothing_is_not_stopped_and_its_status_says_why_once() {
+        let before = next(&running(10), &standing(0));
+        let failing = |why: &str| Standing {
+            failing: Some(Unanswered {
+                name: "kernels",
+                why: why.to_owned(),
+            }),
+            ..standing(0)
+        };
+        let failed = next(&before, &failing("the answer is 403"));
+        assert_eq!((stop(&failed), failed.stops_because), (None, None));
+        let signals = &failed.idle.as_ref().unwrap().signals;
+        assert_eq!(signals[0].error.as_deref(), Some("the answer is 403"));
+        assert!(
+            !is_news(&failed, &failing("no answer within 5 s")),
+            "other words for the same"
+        );
+        assert_eq!(stop(&next(&failed, &standing(0))), Some(600));
+    }
+
+    #[test]
+    fn who_is_not_asked_is_told_nothing() {
+        let before = next(&running(10), &standing(0));
+        let mut status = before.clone();
+        complete(&mut status, Some(&before), None);
+        assert_eq!(
+            (status.idle, status.stops_at, status.stops_because),
+            (None, None, None)
+        );
+    }
+}

@@ -1,0 +1,23 @@
+//! What is reconciled beside workspaces (IO), one folder or file each.
+//!
+//! | name | input -> output |
+//! |---|---|
+//! | `catalog` | templates, managers, profiles -> in-use finalizers, number of users, whether they are valid |
+//! | `shares` | WorkspaceShares -> bound, active, ended, removed |
+//! | `routes` | managers with `routing.custom` -> route objects of each workspace |
+//! | `idle` | workspaces that stop when idle -> their last activity, and a stop |
+//! | `assertion_keys` | public keys of gateway and operator -> a ConfigMap in each namespace with workspaces |
+//! | `orphans` | network policies without workspace or pod -> deleted |
+//! | `definitions` | CRDs in the cluster -> which status fields they lack |
+//! | `resync` | changes of what users write -> when controllers that look at all objects run |
+//! | `attempt` | a failed attempt -> a metric, a log line and the wait before the next one |
+
+pub mod assertion_keys;
+mod attempt;
+pub mod catalog;
+pub mod definitions;
+pub mod idle;
+pub mod orphans;
+pub mod resync;
+pub mod routes;
+pub mod shares;

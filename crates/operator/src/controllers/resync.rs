@@ -1,0 +1,195 @@
+//! Pulse -> one round after the other over everything of a kind (in memory): at once, whenever something changed, and when time alone
+//! makes something due.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::cache::stores::Pulse;
+
+/// Changes that follow each other within this time are looked at together.
+pub const BREATH: Duration = Duration::from_millis(200);
+/// A round that took long is followed by a rest so many times as long: it looks at everything, and where much goes on at a time
+/// something always has changed.
+const REST: u32 = 100;
+/// Longest rest: that a share begins, or that something may be deleted, is waited for.
+const LONGEST_REST: Duration = Duration::from_secs(1);
+/// Longest wait for a time of day: clocks are set now and then. A round in which nothing is due costs no call.
+const NAP: Duration = Duration::from_mins(10);
+
+/// Objects worked on at a time: one that is slow to write keeps no other waiting.
+const AT_A_TIME: usize = 16;
+/// After this time a round begins no more work, and the next one looks anew: at what has changed first of all namespaces.
+const LONGEST_ROUND: Duration = Duration::from_secs(2);
+
+/// Works on `items`, those of one namespace after the other in turn, so that who has many does not keep others waiting. After which time
+/// one of them is to be looked at again.
+pub async fn together<T, F>(
+    items: impl IntoIterator<Item = (Option<String>, T)>,
+    work: impl Fn(T) -> F,
+) -> Option<Duration>
+where
+    F: Future<Output = Option<Duration>>,
+{
+    let begun = Instant::now();
+    let mut left = in_turn(items).into_iter();
+    let mut under_way = FuturesUnordered::new();
+    let mut again: Option<Duration> = None;
+    loop {
+        while under_way.len() < AT_A_TIME && begun.elapsed() < LONGEST_ROUND {
+            let Some(item) = left.next() else { break };
+            under_way.push(work(item));
+        }
+        match under_way.next().await {
+            Some(wait) => again = [again, wait].into_iter().flatten().min(),
+            None => break,
+        }
+    }
+    if left.len() > 0 {
+        Some(Duration::ZERO)
+    } else {
+        again
+    }
+}
+
+/// The first of each namespace, the second of each, and so on.
+fn in_turn<T>(items: impl IntoIterator<Item = (Option<String>, T)>) -> Vec<T> {
+    let mut counts: BTreeMap<Option<String>, usize> = BTreeMap::new();
+    let numbered = items.into_iter().map(|(namespace, item)| {
+        let count = counts.entry(namespace).or_default();
+        *count += 1;
+        (*count, item)
+    });
+    let mut numbered: Vec<_> = numbered.collect();
+    numbered.sort_by_key(|(number, _)| *number);
+    numbered.into_iter().map(|(_, item)| item).collect()
+}
+
+/// Makes rounds until shutdown. A round says after which time something is due although nothing changes.
+pub async fn make(
+    pulse: &Pulse,
+    shutdown: &CancellationToken,
+    mut round: impl AsyncFnMut() -> Option<Duration>,
+) {
+    let mut beats = pulse.subscribe();
+    loop {
+        beats.mark_unchanged();
+        let begin = Instant::now();
+        let again = round().await;
+        let rested = Instant::now() + (begin.elapsed() * REST).min(LONGEST_REST);
+        let later = async {
+            match again {
+                Some(after) => tokio::time::sleep(after.min(NAP)).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = later => {}
+            changed = beats.changed() => match changed {
+                Ok(()) => tokio::time::sleep_until(rested.max(Instant::now() + BREATH)).await,
+                Err(_) => return,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn neither_many_objects_of_one_namespace_nor_slow_ones_keep_others_waiting() {
+        let flood = (0..1000).map(|number| (Some("a".to_owned()), number));
+        let other = [(Some("b".to_owned()), 5000), (None, 6000)];
+        let begin = Instant::now();
+        let done = std::sync::Mutex::new(Vec::new());
+        let again = together(flood.chain(other), |number| {
+            let done = &done;
+            async move {
+                // One of the flood has got stuck; a write takes 50 ms.
+                let took = if number == 0 { 15_000 } else { 50 };
+                tokio::time::sleep(Duration::from_millis(took)).await;
+                done.lock().unwrap().push((number, begin.elapsed().as_millis()));
+                None
+            }
+        })
+        .await;
+        let done = done.into_inner().unwrap();
+        for number in [5000, 6000] {
+            assert!(done.contains(&(number, 50)), "in the first turn");
+        }
+        // The others of the flood go on beside the stuck one, for as long as a round lasts; the next round does the rest.
+        assert_eq!(done.len(), 1 + 15 * 2000 / 50);
+        assert_eq!((again, begin.elapsed().as_secs()), (Some(Duration::ZERO), 15));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_due_soonest_says_when_to_look_again() {
+        let items = [3, 1, 2].map(|seconds| (None, seconds));
+        let again = together(items, async |seconds| Some(Duration::from_secs(seconds))).await;
+        assert_eq!(again, Some(Duration::from_secs(1)));
+        assert_eq!(together([(None, ())], async |()| None).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn beats_that_come_together_are_one_round_and_silence_is_none() {
+        let (pulse, shutdown, rounds) = (Pulse::default(), CancellationToken::new(), AtomicUsize::new(0));
+        let count = || rounds.load(Ordering::Relaxed);
+        let making = make(&pulse, &shutdown, async || {
+            rounds.fetch_add(1, Ordering::Relaxed);
+            None
+        });
+        let told = async {
+            tokio::time::sleep(Duration::from_hours(1)).await;
+            assert_eq!(count(), 1);
+            for _ in 0..5 {
+                pulse.beat();
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            tokio::time::sleep(Duration::from_hours(1)).await;
+            assert_eq!(count(), 2);
+            shutdown.cancel();
+        };
+        tokio::join!(making, told);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_round_that_takes_long_is_followed_by_a_rest() {
+        let (pulse, shutdown) = (Pulse::default(), CancellationToken::new());
+        let mut begun = Vec::new();
+        make(&pulse, &shutdown, async || {
+            begun.push(Instant::now());
+            if begun.len() == 3 {
+                shutdown.cancel();
+            }
+            let took = if begun.len() == 1 { 5 } else { 500 };
+            tokio::time::sleep(Duration::from_millis(took)).await;
+            pulse.beat();
+            None
+        })
+        .await;
+        assert_eq!(begun[1] - begun[0], Duration::from_millis(5 + 500));
+        assert_eq!(begun[2] - begun[1], Duration::from_millis(500) + LONGEST_REST);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_time_makes_due_is_looked_at_in_time() {
+        let (pulse, shutdown) = (Pulse::default(), CancellationToken::new());
+        let begin = Instant::now();
+        let mut due = Some(Duration::from_secs(5));
+        make(&pulse, &shutdown, async || {
+            let next = due.take();
+            if next.is_none() {
+                assert_eq!(begin.elapsed().as_secs(), 5);
+                shutdown.cancel();
+            }
+            next
+        })
+        .await;
+    }
+}

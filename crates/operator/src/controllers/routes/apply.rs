@@ -1,0 +1,371 @@
+//! Wish, routes that are there -> routes as wished (IO): server-side apply, and only where something differs.
+//!
+//! As with other children, a write says what it expects to find, and an object that is not ours is never written to.
+
+use std::sync::Arc;
+
+use api::{condition::reason, names};
+use kube::{
+    Api,
+    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions},
+    core::Status,
+};
+use rules::routes::{Route, RouteKind};
+use serde_json::{Value, json};
+
+use super::{Wish, covers, object::object};
+use crate::{
+    apply::{
+        contest::Decision,
+        diff::{Step, stance},
+    },
+    blockers::{Obstacle, refusal},
+    cache::{
+        observed::Identity,
+        routes::{Footing, Live},
+    },
+    context::Context,
+    support::failure::message_of,
+};
+
+/// A route could not be written or deleted, in a way that passes by itself.
+#[derive(Debug, thiserror::Error)]
+#[error("the {kind} cannot be written: {}", message_of(.source))]
+pub struct Error {
+    /// Kind of the object.
+    pub kind: String,
+    /// Why it was not.
+    #[source]
+    pub source: kube::Error,
+}
+
+/// Whether a workspace has routes that are objects.
+pub fn has_any(context: &Context, identity: &Identity) -> bool {
+    !own(context, identity).is_empty()
+}
+
+fn own(context: &Context, identity: &Identity) -> Vec<Live> {
+    let labelled = context.stores.routes.labelled(identity);
+    let own = labelled
+        .into_iter()
+        .filter(|live| identity.owns(&live.object.metadata));
+    own.collect()
+}
+
+/// Brings the routes of a workspace to what is wished, and says what is in the way; the first, if several.
+pub async fn settle(
+    context: &Context,
+    identity: &Identity,
+    wish: Wish<'_>,
+) -> Result<Option<Obstacle>, Error> {
+    let own = own(context, identity);
+    let wished = match wish {
+        Wish::AsTheyAre(None) => return Ok(None),
+        Wish::AsTheyAre(Some(why)) => {
+            let message = format!(
+                "The routes stay as they are, because the workspace's WorkspaceManager breaks a rule: {why}."
+            );
+            return Ok(Some(failed(message, own.is_empty())));
+        }
+        Wish::None => &[],
+        Wish::These(routes) => routes,
+    };
+    let placed = place(context, identity, wished).await?;
+    for live in &self::own(context, identity) {
+        let wished = wished
+            .iter()
+            .any(|route| route.kind == live.kind && Some(&route.name) == live.object.metadata.name.as_ref());
+        if placed.gap || !wished {
+            delete(context, identity, live).await?;
+        }
+    }
+    Ok(placed.obstacle)
+}
+
+/// What came of writing the routes.
+struct Placed {
+    obstacle: Option<Obstacle>,
+    /// Whether an object is not there that others may refer to. What asks who somebody is may be such an object: none of them
+    /// may be left then, or they would do without it, or with one that is somebody else's.
+    gap: bool,
+}
+
+/// Writes the routes one after the other, and none after one that cannot be written.
+async fn place(context: &Context, identity: &Identity, wished: &[Route]) -> Result<Placed, Error> {
+    let mut ready = Vec::new();
+    for route in wished {
+        match footing(context, route) {
+            Ok(Some(resource)) => ready.push(Writer {
+                context,
+                identity,
+                route,
+                resource,
+            }),
+            Ok(None) => return Ok(Placed::after(None, false)),
+            Err(obstacle) => return Ok(Placed::after(Some(obstacle), false)),
+        }
+    }
+    // Whose name is taken shows before anything is made that would refer to it.
+    if ready.len() > 1 {
+        for writer in ready.iter().filter(|writer| writer.cached().is_none()) {
+            if let Some(obstacle) = writer.taken().await? {
+                return Ok(Placed::after(Some(obstacle), true));
+            }
+        }
+    }
+    let mut contested = None;
+    for writer in &ready {
+        let obstacle = writer.write().await?;
+        if let Some(Obstacle::Contested { .. }) = obstacle {
+            contested = obstacle;
+        } else if let Some(obstacle) = obstacle {
+            let own = writer.cached().filter(|live| identity.owns(&live.metadata));
+            return Ok(Placed::after(Some(obstacle), own.is_none()));
+        }
+    }
+    Ok(Placed::after(contested, false))
+}
+
+impl Placed {
+    fn after(obstacle: Option<Obstacle>, gap: bool) -> Self {
+        let obstacle = obstacle.map(|obstacle| match obstacle {
+            Obstacle::Route { reason, message, .. } if gap => Obstacle::Route {
+                reason,
+                message,
+                missing: true,
+            },
+            other => other,
+        });
+        Self { obstacle, gap }
+    }
+}
+
+/// Deletes every route of a workspace that is being deleted, and names those that are still there.
+///
+/// # Errors
+/// The API server's, if it passes by itself.
+pub async fn remove(context: &Context, identity: &Identity) -> Result<Vec<String>, kube::Error> {
+    for live in own(context, identity) {
+        delete(context, identity, &live)
+            .await
+            .map_err(|error| error.source)?;
+    }
+    let left = own(context, identity);
+    Ok(left.iter().map(|live| live.kind.kind.clone()).collect())
+}
+
+/// Where the API server keeps a route's kind; `None` while a look is on its way, and what it finds wakes us.
+fn footing(context: &Context, route: &Route) -> Result<Option<ApiResource>, Obstacle> {
+    let store = &context.stores.routes;
+    match store.footing(&route.kind) {
+        Some(Footing::Known(resource)) => Ok(Some(resource)),
+        Some(Footing::Unknown) => Ok(None),
+        Some(Footing::Absent(why)) => {
+            store.want(&route.kind);
+            Err(failed(why, true))
+        }
+        None => Err(failed(
+            format!("The operator does not watch {}.", route.kind),
+            true,
+        )),
+    }
+}
+
+/// What the write of one route needs.
+struct Writer<'a> {
+    context: &'a Context,
+    identity: &'a Identity,
+    route: &'a Route,
+    resource: ApiResource,
+}
+
+impl Writer<'_> {
+    fn cached(&self) -> Option<Arc<DynamicObject>> {
+        let store = &self.context.stores.routes;
+        store.get(&self.route.kind, &self.identity.namespace, &self.route.name)
+    }
+
+    /// What is in the way if the name is another's.
+    async fn taken(&self) -> Result<Option<Obstacle>, Error> {
+        let found = self.api().get_opt(&self.route.name).await;
+        let found = found.map_err(|error| self.error(error))?;
+        Ok(found
+            .filter(|found| stance(self.identity, &found.metadata) == Step::Conflict)
+            .map(|_| self.conflict()))
+    }
+
+    async fn write(&self) -> Result<Option<Obstacle>, Error> {
+        let planned = object(self.identity, self.route);
+        match self.cached() {
+            Some(live) => self.put_right(planned, live.as_ref()).await,
+            None => self.make(planned).await,
+        }
+    }
+
+    fn conflict(&self) -> Obstacle {
+        let (kind, name) = (&self.route.kind.kind, &self.route.name);
+        Obstacle::Route {
+            reason: reason::NAME_CONFLICT,
+            message: format!(
+                "A {kind} named {name} exists and is not this workspace's, so it gets no route. Delete or rename that object."
+            ),
+            missing: true,
+        }
+    }
+
+    /// Makes what is absent. If the name is taken, what is there is looked at like any other.
+    async fn make(&self, planned: Value) -> Result<Option<Obstacle>, Error> {
+        let mut intent = planned.clone();
+        intent["metadata"]["resourceVersion"] = json!(kit::ABSENT);
+        match self.apply(intent).await {
+            Err(error) if is_conflict(&error) => {
+                let found = self
+                    .api()
+                    .get_opt(&self.route.name)
+                    .await
+                    .map_err(|error| self.error(error))?;
+                match found {
+                    Some(found) => self.put_right(planned, &found).await,
+                    None => Err(error),
+                }
+            }
+            made => made,
+        }
+    }
+
+    async fn put_right(&self, planned: Value, live: &DynamicObject) -> Result<Option<Obstacle>, Error> {
+        let (kind, name) = (self.route.kind.kind.clone(), self.route.name.clone());
+        match stance(self.identity, &live.metadata) {
+            Step::Conflict => Ok(Some(self.conflict())),
+            Step::Wait => Ok(Some(Obstacle::Leaving { kind, name })),
+            Step::Keep | Step::Write if covers::is_as_planned(live, &planned) => Ok(None),
+            Step::Keep | Step::Write => {
+                let child = (kind.as_str(), name.as_str());
+                let contested = match self.context.contests.decide(self.identity, child, &planned) {
+                    Decision::BackOff(contested) => return Ok(Some(contested)),
+                    Decision::Write => None,
+                    Decision::WriteContested => {
+                        let found = self.api().get_metadata_opt(&name).await;
+                        let found = found.map_err(|error| self.error(error))?;
+                        let found = found.as_ref().map(|found| &found.metadata);
+                        Some(self.context.contests.name(self.identity, child, found))
+                    }
+                };
+                let mut intent = planned;
+                intent["metadata"]["uid"] = json!(live.metadata.uid);
+                Ok(self.apply(intent).await?.or(contested))
+            }
+        }
+    }
+
+    async fn apply(&self, intent: Value) -> Result<Option<Obstacle>, Error> {
+        let params = PatchParams::apply(names::OPERATOR).force();
+        match self
+            .api()
+            .patch(&self.route.name, &params, &Patch::Apply(&intent))
+            .await
+        {
+            Ok(object) => {
+                self.context.metrics.write("apply");
+                self.context.stores.routes.saw(&self.route.kind, object);
+                Ok(None)
+            }
+            Err(kube::Error::Api(status)) => match self.refusal(&status) {
+                Some(obstacle) => Ok(Some(obstacle)),
+                None => Err(self.error(kube::Error::Api(status))),
+            },
+            Err(source) => Err(self.error(source)),
+        }
+    }
+
+    fn refusal(&self, status: &Status) -> Option<Obstacle> {
+        let kind = &self.route.kind.kind;
+        refusal::of_answer(kind, status.code, &status.message)?;
+        let message = format!(
+            "The {kind} {} was refused: {}. Have routing.custom of the WorkspaceManager corrected, or what the message names.",
+            self.route.name,
+            status.message.trim_end_matches('.')
+        );
+        Some(failed(message, own(self.context, self.identity).is_empty()))
+    }
+
+    fn api(&self) -> Api<DynamicObject> {
+        Api::namespaced_with(
+            self.context.client.clone(),
+            &self.identity.namespace,
+            &self.resource,
+        )
+    }
+
+    fn error(&self, source: kube::Error) -> Error {
+        error(&self.route.kind, source)
+    }
+}
+
+/// Deletes a route that is ours and not yet on its way out, and no other of its name.
+async fn delete(context: &Context, identity: &Identity, live: &Live) -> Result<(), Error> {
+    let store = &context.stores.routes;
+    let (Some(Footing::Known(resource)), meta) = (store.footing(&live.kind), &live.object.metadata) else {
+        return Ok(());
+    };
+    if meta.deletion_timestamp.is_some() {
+        return Ok(());
+    }
+    let name = meta.name.as_deref().unwrap_or_default();
+    let this_one = Preconditions {
+        uid: meta.uid.clone(),
+        resource_version: None,
+    };
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(context.client.clone(), &identity.namespace, &resource);
+    match api
+        .delete(name, &DeleteParams::background().preconditions(this_one))
+        .await
+    {
+        Ok(either) => {
+            context.metrics.write("delete");
+            match either.left() {
+                // Somebody's finalizer holds it.
+                Some(object) if object.metadata.deletion_timestamp.is_some() && is_held(&object) => {
+                    store.saw(&live.kind, object);
+                }
+                _ => store.gone(&live.kind, &identity.namespace, name),
+            }
+            Ok(())
+        }
+        // Gone already, or another object by now.
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            store.gone(&live.kind, &identity.namespace, name);
+            Ok(())
+        }
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(source) => Err(error(&live.kind, source)),
+    }
+}
+
+fn is_held(object: &DynamicObject) -> bool {
+    object
+        .metadata
+        .finalizers
+        .as_ref()
+        .is_some_and(|held| !held.is_empty())
+}
+
+fn failed(message: String, missing: bool) -> Obstacle {
+    Obstacle::Route {
+        reason: reason::ROUTE_FAILED,
+        message,
+        missing,
+    }
+}
+
+fn is_conflict(error: &Error) -> bool {
+    matches!(&error.source, kube::Error::Api(status) if status.code == 409)
+}
+
+fn error(kind: &RouteKind, source: kube::Error) -> Error {
+    Error {
+        kind: kind.kind.clone(),
+        source,
+    }
+}

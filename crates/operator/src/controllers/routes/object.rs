@@ -1,0 +1,72 @@
+//! Route and whose it is -> the object as it is applied (pure).
+
+use rules::routes::Route;
+use serde_json::{Map, Value, json};
+
+use crate::{cache::observed::Identity, plan};
+
+/// Role of every route among a workspace's children.
+const COMPONENT: &str = "route";
+
+/// The whole object. Namespace, owner, labels and marks are ours, whatever the manager says.
+pub(super) fn object(identity: &Identity, route: &Route) -> Value {
+    let meta = plan::meta(identity, COMPONENT);
+    let mut object = route.body.clone();
+    object.insert("apiVersion".to_owned(), json!(route.kind.api_version));
+    object.insert("kind".to_owned(), json!(route.kind.kind));
+    object.insert(
+        "metadata".to_owned(),
+        json!({
+            "name": route.name,
+            "namespace": meta.namespace,
+            "labels": over(&route.labels, json!(meta.labels)),
+            "annotations": over(&route.annotations, json!(meta.annotations)),
+            "ownerReferences": meta.owner_references,
+        }),
+    );
+    Value::Object(object)
+}
+
+fn over(theirs: &Map<String, Value>, ours: Value) -> Value {
+    let mut all = theirs.clone();
+    if let Value::Object(ours) = ours {
+        all.extend(ours);
+    }
+    Value::Object(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use rules::routes::RouteKind;
+
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn what_is_ours_wins_over_what_a_manager_says() {
+        let labels = json!({"a": "b", "app.kubernetes.io/managed-by": "somebody"});
+        let route = Route {
+            kind: RouteKind {
+                api_version: "networking.k8s.io/v1".to_owned(),
+                kind: "Ingress".to_owned(),
+            },
+            name: "lab".to_owned(),
+            labels: labels.as_object().cloned().unwrap(),
+            annotations: Map::new(),
+            body: json!({"spec": {"x": 1}}).as_object().cloned().unwrap(),
+        };
+        let object = object(&testing::identity(), &route);
+        let meta = &object["metadata"];
+        assert_eq!(meta["namespace"], testkit::objects::NAMESPACE);
+        assert_eq!(meta["labels"]["a"], "b");
+        assert_eq!(
+            meta["labels"]["app.kubernetes.io/managed-by"],
+            api::names::OPERATOR
+        );
+        assert_eq!(meta["labels"][api::names::WORKSPACE_LABEL], "demo");
+        assert_eq!(meta["annotations"][api::names::WORKSPACE_UID], "uid-of-demo");
+        assert_eq!(meta["ownerReferences"][0]["uid"], "uid-of-demo");
+        assert_eq!(object["spec"], json!({"x": 1}));
+        assert_eq!(object["kind"], "Ingress");
+    }
+}

@@ -1,0 +1,242 @@
+//! Allowed kinds -> a watch of each that is installed, and which workspaces to look at (IO).
+//!
+//! A kind is looked for once at the start, so that routes are found whoever made them; one that is not installed is looked for
+//! again only while somebody wants it.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use api::names;
+use futures::{Stream, StreamExt as _, channel::mpsc, stream};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{ApiResource, DynamicObject, GroupVersionKind},
+    discovery::{self, Scope},
+    runtime::{
+        WatchStreamExt as _,
+        reflector::ObjectRef,
+        watcher::{self, Event, watcher},
+    },
+};
+use rules::routes::{RouteKind, kinds_of};
+
+use crate::{
+    cache::{
+        routes::{Footing, workspace_of},
+        stores::{self, Stores},
+        watch::{Wake, everybody},
+    },
+    support::{failure::message_of, pace::paced},
+};
+
+/// How long a kind that was not there is left alone, however much it is wanted.
+const PAUSE: Duration = Duration::from_secs(2);
+/// How often a kind is looked for that a manager names.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// Whom to look at.
+type Calls = mpsc::UnboundedSender<Call>;
+
+enum Call {
+    One(Wake),
+    Everybody,
+}
+
+/// Keeps the store of routes filled for as long as the stream is polled, and yields what to look at.
+pub fn start(
+    client: &Client,
+    kinds: &[RouteKind],
+    stores: &Stores,
+) -> impl Stream<Item = Wake> + Send + use<> {
+    let (calls, heard) = mpsc::unbounded();
+    // All at once: routes of a kind without a place in the store would be said to be not watched.
+    let wanted: HashMap<_, _> = kinds
+        .iter()
+        .map(|kind| (kind.clone(), stores.routes.allow(kind)))
+        .collect();
+    let follow = wanted.into_iter().map(|(kind, wanted)| {
+        let follower = Follower {
+            client: client.clone(),
+            stores: stores.clone(),
+            calls: calls.clone(),
+            kind,
+        };
+        follower.run(wanted)
+    });
+    let work = stream::once(futures::future::join_all(follow)).filter_map(|_| std::future::ready(None));
+    let stores = stores.clone();
+    let heard = heard.map(move |call| match call {
+        Call::One(wake) => vec![wake],
+        Call::Everybody => everybody(&stores),
+    });
+    stream::select(paced(heard), Box::pin(work))
+}
+
+/// Why a kind cannot be used.
+struct Unusable {
+    /// In words, and what to do.
+    why: String,
+    /// Whether it passes by itself.
+    passes: bool,
+}
+
+/// Follows one kind.
+struct Follower {
+    client: Client,
+    stores: Stores,
+    calls: Calls,
+    kind: RouteKind,
+}
+
+impl Follower {
+    async fn run(self, wanted: Arc<tokio::sync::Notify>) {
+        loop {
+            let unusable = match self.resolve().await {
+                Ok(resource) => self.watch(&resource).await,
+                Err(unusable) => unusable,
+            };
+            if self.stores.routes.absent(&self.kind, &unusable.why) {
+                tracing::info!(kind = %self.kind, why = unusable.why, "routes of this kind cannot be made");
+                self.call(Call::Everybody);
+            }
+            tokio::time::sleep(PAUSE).await;
+            if unusable.passes {
+                continue;
+            }
+            while !self.is_named() {
+                tokio::time::sleep(LOOK).await;
+            }
+            let _ = tokio::time::timeout(LOOK, wanted.notified()).await;
+        }
+    }
+
+    /// Whether a manager names the kind.
+    fn is_named(&self) -> bool {
+        let managers = stores::select(&self.stores.managers, |manager: &api::WorkspaceManager| {
+            kinds_of(manager).contains(&self.kind)
+        });
+        !managers.is_empty()
+    }
+
+    /// Where the API server keeps the kind; or why it cannot be used.
+    async fn resolve(&self) -> Result<ApiResource, Unusable> {
+        let kind = &self.kind;
+        let wanted = GroupVersionKind::gvk(kind.group(), kind.version(), &kind.kind);
+        let lasting = |why| Unusable { why, passes: false };
+        match discovery::pinned_kind(&self.client, &wanted).await {
+            Ok((_, found)) if found.scope != Scope::Namespaced => Err(lasting(format!(
+                "{kind} is no namespaced kind, so it cannot be a route."
+            ))),
+            Ok((resource, _)) => Ok(resource),
+            Err(error) if is_missing(&error) => Err(lasting(not_installed(kind))),
+            Err(error) => Err(Unusable {
+                why: format!("{kind} cannot be looked up: {}.", message_of(&error)),
+                passes: true,
+            }),
+        }
+    }
+
+    /// Watches until the kind is gone, and says so.
+    async fn watch(&self, resource: &ApiResource) -> Unusable {
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), resource);
+        let config = watcher::Config::default().labels(names::WORKSPACE_LABEL);
+        let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+        let mut listed = Vec::new();
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => self.take(event, resource, &mut listed),
+                Err(error) if has_code(&error, 404) => break,
+                Err(error) => self.suffer(&error),
+            }
+        }
+        Unusable {
+            why: not_installed(&self.kind),
+            passes: false,
+        }
+    }
+
+    /// The watch broke and is begun anew. What was listed before still counts, unless rights are missing.
+    fn suffer(&self, error: &watcher::Error) {
+        tracing::warn!(%error, kind = %self.kind, "the watch of routes broke and is begun anew");
+        let why = if has_code(error, 403) {
+            not_allowed(&self.kind)
+        } else if self.stores.routes.footing(&self.kind) == Some(Footing::Unknown) {
+            format!("{} cannot be listed: {error}.", self.kind)
+        } else {
+            return;
+        };
+        if self.stores.routes.absent(&self.kind, &why) {
+            self.call(Call::Everybody);
+        }
+    }
+
+    fn take(&self, event: Event<DynamicObject>, resource: &ApiResource, listed: &mut Vec<DynamicObject>) {
+        let (store, kind) = (&self.stores.routes, &self.kind);
+        match event {
+            Event::Init => listed.clear(),
+            Event::InitApply(object) => listed.push(object),
+            Event::InitDone => {
+                store.known(kind, resource, std::mem::take(listed));
+                self.call(Call::Everybody);
+            }
+            Event::Apply(object) => {
+                let namespace = object.namespace().unwrap_or_default();
+                let before = store.get(kind, &namespace, &object.name_any());
+                let both = before.as_deref().into_iter().chain([&object]);
+                let wakes: Vec<_> = both.filter_map(wake).collect();
+                store.saw(kind, object);
+                for wake in wakes {
+                    self.call(Call::One(wake));
+                }
+            }
+            Event::Delete(object) => {
+                store.gone(kind, &object.namespace().unwrap_or_default(), &object.name_any());
+                if let Some(wake) = wake(&object) {
+                    self.call(Call::One(wake));
+                }
+            }
+        }
+    }
+
+    fn call(&self, call: Call) {
+        if matches!(call, Call::Everybody) {
+            // Managers that name the kind say so, too.
+            self.stores.pulse.beat();
+        }
+        // Nobody listens any more only when the operator ends.
+        let _ = self.calls.unbounded_send(call);
+    }
+}
+
+fn wake(object: &DynamicObject) -> Option<Wake> {
+    let namespace = object.namespace().unwrap_or_default();
+    Some(ObjectRef::new(&workspace_of(object)?).within(&namespace))
+}
+
+fn is_missing(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => status.code == 404,
+        kube::Error::Discovery(_) => true,
+        _ => false,
+    }
+}
+
+fn has_code(error: &watcher::Error, code: u16) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => status.code == code,
+        _ => false,
+    }
+}
+
+fn not_installed(kind: &RouteKind) -> String {
+    format!(
+        "{kind} is not installed on this cluster: have its CustomResourceDefinition installed, and the route is made by itself."
+    )
+}
+
+fn not_allowed(kind: &RouteKind) -> String {
+    format!(
+        "The operator may not watch {kind}: give it the verbs get, list, watch, create, patch and delete on that kind."
+    )
+}

@@ -1,0 +1,288 @@
+//! Share, its workspace and manager, the time -> what is due (pure).
+
+use std::time::Duration;
+
+use api::{
+    Workspace, WorkspaceManager, WorkspaceShare,
+    condition::{self, ACTIVE, reason},
+    share::WorkspaceShareStatus,
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{
+    Resource as _, ResourceExt as _,
+    runtime::events::{Event, EventType},
+};
+use rules::shares;
+
+use crate::status::{assess::conditions::Conditions, transitions::note};
+
+/// How long a share is kept after its end, so that people see what became of it.
+const KEPT: SignedDuration = SignedDuration::from_hours(1);
+
+/// What a share is judged by.
+pub(super) struct Facts<'a> {
+    pub(super) share: &'a WorkspaceShare,
+    /// The workspace of its name.
+    pub(super) workspace: Option<&'a Workspace>,
+    /// The UID of a workspace of its name that cannot be read.
+    pub(super) unreadable: Option<&'a str>,
+    /// The manager that routes to that workspace.
+    pub(super) manager: Option<&'a WorkspaceManager>,
+    /// Whether a webhook vouches for who made shares and owns workspaces.
+    pub(super) is_vouched: bool,
+    pub(super) now: Timestamp,
+}
+
+/// What is to be done about one share.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Due {
+    /// It has been over for long.
+    Remove,
+    /// It is bound to a workspace that is not there any more: what an owner reference would have done. To be made sure of first.
+    Collect,
+    /// This status is to be, and with an owner it is to be removed with its workspace.
+    Keep {
+        status: WorkspaceShareStatus,
+        owner: Option<OwnerReference>,
+        /// When time alone changes something.
+        again: Option<Duration>,
+    },
+}
+
+/// What is due.
+pub(super) fn due(facts: &Facts<'_>) -> Due {
+    let Facts {
+        share,
+        workspace,
+        unreadable,
+        manager,
+        is_vouched,
+        now,
+    } = *facts;
+    let end = shares::end(share);
+    let removal = end.and_then(|end| end.checked_add(KEPT).ok());
+    if removal.is_some_and(|removal| now >= removal) {
+        return Due::Remove;
+    }
+    let uid = |workspace: &Workspace| workspace.metadata.uid.clone();
+    if let Some(bound) = shares::bound(share)
+        && workspace.and_then(uid).as_deref().or(unreadable) != Some(bound)
+    {
+        return Due::Collect;
+    }
+    let judged = shares::live(share, workspace, manager, now);
+    let before = share.status.clone().unwrap_or_default();
+    let mut conditions = Conditions::new(&before.conditions, share.metadata.generation, now);
+    match judged {
+        Ok(()) if !is_vouched => conditions.set(
+            ACTIVE,
+            false,
+            reason::UNVOUCHED,
+            "No webhook vouches for who made the share (the installation's setting admission).",
+        ),
+        Ok(()) => conditions.set(
+            ACTIVE,
+            true,
+            reason::SHARED,
+            "The subjects may connect to the workspace.",
+        ),
+        Err(inactive) => conditions.set(ACTIVE, false, inactive.reason(), &inactive.to_string()),
+    }
+    let binding = shares::binding(share, workspace.filter(|_| is_vouched));
+    let next = [end, removal]
+        .into_iter()
+        .flatten()
+        .filter(|time| *time > now)
+        .min();
+    Due::Keep {
+        owner: workspace
+            .filter(|workspace| binding.is_some() && binding == workspace.metadata.uid.as_deref())
+            .filter(|workspace| !is_owned_by(share, workspace))
+            .map(owner),
+        status: WorkspaceShareStatus {
+            observed_generation: share.metadata.generation,
+            workspace_uid: binding.map(str::to_owned),
+            conditions: conditions.finish(),
+        },
+        again: next.and_then(|time| Duration::try_from(time.duration_since(now)).ok()),
+    }
+}
+
+/// The Event that leads from one status to the next, if one does.
+pub(super) fn event(before: Option<&WorkspaceShareStatus>, after: &WorkspaceShareStatus) -> Option<Event> {
+    let now = condition::find(&after.conditions, ACTIVE)?;
+    let then = before.and_then(|before| condition::find(&before.conditions, ACTIVE));
+    if then.is_some_and(|then| (&then.status, &then.reason) == (&now.status, &now.reason)) {
+        return None;
+    }
+    let is_usual = [reason::SHARED, reason::EXPIRED].contains(&now.reason.as_str());
+    Some(Event {
+        type_: if is_usual {
+            EventType::Normal
+        } else {
+            EventType::Warning
+        },
+        reason: now.reason.clone(),
+        note: Some(note(&now.message)),
+        action: "Share".to_owned(),
+        secondary: None,
+    })
+}
+
+fn is_owned_by(share: &WorkspaceShare, workspace: &Workspace) -> bool {
+    let uid = workspace.metadata.uid.as_ref();
+    share
+        .owner_references()
+        .iter()
+        .any(|owner| Some(&owner.uid) == uid)
+}
+
+fn owner(workspace: &Workspace) -> OwnerReference {
+    OwnerReference {
+        api_version: Workspace::api_version(&()).into_owned(),
+        kind: Workspace::kind(&()).into_owned(),
+        name: workspace.name_any(),
+        uid: workspace.uid().unwrap_or_default(),
+        ..OwnerReference::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api::names::CREATED_BY;
+    use serde_json::{Value, json};
+    use testkit::objects;
+
+    use super::*;
+
+    fn share(spec: &Value) -> WorkspaceShare {
+        let mut share = json!({
+            "metadata": {
+                "name": "s", "namespace": objects::NAMESPACE, "generation": 1,
+                "creationTimestamp": "2026-01-01T00:00:00Z", "annotations": {CREATED_BY: objects::OWNER},
+            },
+            "spec": {"workspaceRef": "demo", "subjects": [{"kind": "User", "name": "bob"}]},
+        });
+        for (key, value) in spec.as_object().unwrap() {
+            share["spec"][key] = value.clone();
+        }
+        serde_json::from_value(share).unwrap()
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn judged(share: &WorkspaceShare, workspace: Option<&Workspace>, now: &str) -> Due {
+        due(&Facts {
+            share,
+            workspace,
+            unreadable: None,
+            manager: Some(&objects::manager("main")),
+            is_vouched: true,
+            now: at(now),
+        })
+    }
+
+    #[test]
+    fn a_workspace_that_cannot_be_read_is_there_all_the_same() {
+        let bound = share(&json!({"workspaceUID": "uid-of-demo"}));
+        let due_with = |unreadable: Option<&str>| {
+            due(&Facts {
+                share: &bound,
+                workspace: None,
+                unreadable,
+                manager: None,
+                is_vouched: true,
+                now: at("2026-01-01T01:00:00Z"),
+            })
+        };
+        let (status, ..) = kept(due_with(Some("uid-of-demo")));
+        assert!(!condition::holds(&status.conditions, ACTIVE));
+        assert_eq!(due_with(Some("uid-of-another")), Due::Collect);
+        assert_eq!(due_with(None), Due::Collect);
+    }
+
+    fn kept(due: Due) -> (WorkspaceShareStatus, Option<OwnerReference>, Option<Duration>) {
+        match due {
+            Due::Keep { status, owner, again } => (status, owner, again),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn reason_of(status: &WorkspaceShareStatus) -> &str {
+        &condition::find(&status.conditions, ACTIVE).unwrap().reason
+    }
+
+    #[test]
+    fn an_early_share_is_bound_and_owned_when_its_workspace_appears() {
+        let early = share(&json!({}));
+        let (status, owner, again) = kept(judged(&early, None, "2026-01-01T01:00:00Z"));
+        assert_eq!(reason_of(&status), reason::WORKSPACE_NOT_FOUND);
+        assert_eq!((status.workspace_uid, owner, again), (None, None, None));
+        let demo = objects::workspace("demo");
+        let (status, owner, _) = kept(judged(&early, Some(&demo), "2026-01-01T01:00:00Z"));
+        assert_eq!(reason_of(&status), reason::SHARED);
+        assert_eq!(status.workspace_uid.as_deref(), Some("uid-of-demo"));
+        assert_eq!(owner.unwrap().uid, "uid-of-demo");
+    }
+
+    #[test]
+    fn it_ends_to_the_second_and_is_removed_an_hour_later() {
+        let demo = objects::workspace("demo");
+        let brief = share(&json!({"workspaceUID": "uid-of-demo", "expiresAt": "2026-01-01T02:00:00Z"}));
+        let (status, _, again) = kept(judged(&brief, Some(&demo), "2026-01-01T01:59:50Z"));
+        assert_eq!(
+            (reason_of(&status), again),
+            (reason::SHARED, Some(Duration::from_secs(10)))
+        );
+        let (status, _, again) = kept(judged(&brief, Some(&demo), "2026-01-01T02:00:00Z"));
+        assert_eq!(
+            (reason_of(&status), again),
+            (reason::EXPIRED, Some(Duration::from_hours(1)))
+        );
+        assert_eq!(judged(&brief, Some(&demo), "2026-01-01T03:00:00Z"), Due::Remove);
+    }
+
+    #[test]
+    fn a_share_of_a_workspace_that_is_gone_goes_too() {
+        let bound = share(&json!({"workspaceUID": "uid-of-an-earlier-one"}));
+        let demo = objects::workspace("demo");
+        for workspace in [None, Some(&demo)] {
+            assert_eq!(judged(&bound, workspace, "2026-01-01T01:00:00Z"), Due::Collect);
+        }
+    }
+
+    #[test]
+    fn nothing_is_shared_where_nobody_vouches_for_owners() {
+        let (early, demo) = (share(&json!({})), objects::workspace("demo"));
+        let (status, owner, _) = kept(due(&Facts {
+            share: &early,
+            workspace: Some(&demo),
+            unreadable: None,
+            manager: Some(&objects::manager("main")),
+            is_vouched: false,
+            now: at("2026-01-01T01:00:00Z"),
+        }));
+        assert_eq!(reason_of(&status), reason::UNVOUCHED);
+        assert_eq!((status.workspace_uid, owner), (None, None));
+    }
+
+    #[test]
+    fn each_transition_is_told_once() {
+        let demo = objects::workspace("demo");
+        let mut plain = share(&json!({"workspaceUID": "uid-of-demo"}));
+        let (active, ..) = kept(judged(&plain, Some(&demo), "2026-01-01T01:00:00Z"));
+        assert_eq!(event(None, &active).unwrap().reason, reason::SHARED);
+        assert!(event(Some(&active), &active).is_none());
+        plain.status = Some(active.clone());
+        let mut handed_over = demo;
+        let annotations = handed_over.metadata.annotations.as_mut().unwrap();
+        annotations.insert(CREATED_BY.to_owned(), "carol".to_owned());
+        let (ended, ..) = kept(judged(&plain, Some(&handed_over), "2026-01-01T01:00:00Z"));
+        let told = event(Some(&active), &ended).unwrap();
+        assert_eq!(told.reason, reason::OWNER_CHANGED);
+        assert!(matches!(told.type_, EventType::Warning));
+    }
+}

@@ -1,0 +1,241 @@
+//! Something changed, or a share's time has come -> status, owner and removal of shares (IO).
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use api::{Workspace, WorkspaceManager, WorkspaceShare, names, share::WorkspaceShareStatus};
+use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use kube::{
+    Api, Resource as _, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
+};
+use rules::shares;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::due::{Due, Facts, due, event};
+use crate::{
+    cache::{
+        pending_writes::{Told, version_of},
+        stores::{self, Guarded, Stores},
+    },
+    context::Context,
+    controllers::{
+        attempt::{Attempt, attempt},
+        resync,
+    },
+    support::failure::reason_of,
+};
+
+/// A write that takes longer has got stuck; it is given up and tried again.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// How long a cache that lags behind is given.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is remembered from one round to the next: our last status of each share, by UID.
+#[derive(Debug, Default)]
+pub struct Rounds {
+    told: Told<String, WorkspaceShareStatus>,
+}
+
+/// Makes rounds until shutdown. To be begun when the caches are filled.
+pub async fn run(context: &Context, shutdown: &CancellationToken) {
+    let mut memory = Rounds::default();
+    let pulse = &context.stores.pulse;
+    resync::make(pulse, shutdown, async || {
+        Box::pin(round(context, &mut memory)).await
+    })
+    .await;
+}
+
+/// Does what is due, and says after which time something is although nothing changes.
+pub async fn round(context: &Context, memory: &mut Rounds) -> Option<Duration> {
+    let all = context.stores.shares.state();
+    let shares: Vec<&Arc<WorkspaceShare>> = all
+        .iter()
+        .filter_map(|share: &Arc<Guarded<WorkspaceShare>>| share.0.as_ref().ok())
+        .filter(|share| share.metadata.deletion_timestamp.is_none())
+        .collect();
+    let uids: HashSet<_> = shares.iter().filter_map(|share| share.uid()).collect();
+    memory.told.retain(|uid| uids.contains(uid));
+    let memory = &*memory;
+    let shares = shares.into_iter().map(|share| (share.namespace(), share));
+    resync::together(shares, |share| {
+        let share = memory.with_newest_status(share);
+        Box::pin(async move { attend(context, memory, &share).await })
+    })
+    .await
+}
+
+/// Does what is due for one share.
+async fn attend(context: &Context, memory: &Rounds, share: &WorkspaceShare) -> Option<Duration> {
+    let namespace = share.namespace().unwrap_or_default();
+    if context.site.ignores(&namespace) {
+        return None;
+    }
+    let stores = &context.stores;
+    let found = stores::guarded(&stores.workspaces, Some(&namespace), &share.spec.workspace_ref);
+    let workspace = found.as_ref().and_then(|found| found.0.as_ref().ok());
+    let unreadable = found.as_ref().and_then(|found| found.0.as_ref().err());
+    let manager = workspace.and_then(|workspace| manager_of(workspace, stores));
+    let due = due(&Facts {
+        share,
+        workspace: workspace.map(AsRef::as_ref),
+        unreadable: unreadable.and_then(|invalid| invalid.metadata.uid.as_deref()),
+        manager: manager.as_deref(),
+        is_vouched: context.settings.admission,
+        now: (context.now)(),
+    });
+    let what = Attempt {
+        step: "share",
+        key: format!("share {namespace}/{}", share.name_any()),
+        limit: LIMIT,
+        complaint: "the share cannot be written",
+    };
+    match attempt(context, &what, act(context, memory, share, due)).await {
+        Ok(again) => again,
+        Err(failed) => Some(failed.again),
+    }
+}
+
+/// The manager that routes to a workspace, or will.
+fn manager_of(workspace: &Workspace, stores: &Stores) -> Option<Arc<WorkspaceManager>> {
+    let status = workspace.status.as_ref();
+    let resolved = status.and_then(|status| status.resolved.as_ref()?.manager.clone());
+    let named = resolved
+        .or_else(|| workspace.spec.manager_ref.clone())
+        .or_else(|| {
+            let template = workspace.spec.template_ref.as_deref()?;
+            let template = stores::get(&stores.templates, None, template)?;
+            template.spec.manager_ref.clone()
+        });
+    let managers = stores::select(&stores.managers, |_| true);
+    let chosen = rules::managers::choose(named.as_deref(), managers.iter().map(AsRef::as_ref)).ok()?;
+    let name = chosen.name_any();
+    managers.into_iter().find(|manager| manager.name_any() == name)
+}
+
+async fn act(
+    context: &Context,
+    memory: &Rounds,
+    share: &WorkspaceShare,
+    due: Due,
+) -> Result<Option<Duration>, kube::Error> {
+    match due {
+        Due::Remove => remove(context, share).await.map(|()| None),
+        Due::Collect if is_orphan(context, share).await? => remove(context, share).await.map(|()| None),
+        // The cache has not shown the workspace yet; when it does, that wakes us.
+        Due::Collect => Ok(Some(PATIENCE)),
+        Due::Keep { status, owner, again } => {
+            if share.status.as_ref() != Some(&status) {
+                tell(context, memory, share, status).await?;
+            }
+            if let Some(owner) = owner {
+                own(context, share, &owner).await?;
+            }
+            Ok(again)
+        }
+    }
+}
+
+/// Whether the workspace that a share is bound to is really gone.
+async fn is_orphan(context: &Context, share: &WorkspaceShare) -> Result<bool, kube::Error> {
+    let namespace = share.namespace().unwrap_or_default();
+    let workspaces: Api<Guarded<Workspace>> = Api::namespaced(context.client.clone(), &namespace);
+    let found = workspaces.get_opt(&share.spec.workspace_ref).await?;
+    let uid = found.and_then(|found| found.meta().uid.clone());
+    Ok(uid.as_deref() != shares::bound(share))
+}
+
+/// Deletes the share in the state in which it was judged: its end may have been moved meanwhile.
+async fn remove(context: &Context, share: &WorkspaceShare) -> Result<(), kube::Error> {
+    let params = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: share.uid(),
+            resource_version: share.resource_version(),
+        }),
+        ..DeleteParams::default()
+    };
+    match api(context, share).delete(&share.name_any(), &params).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => {
+            context.metrics.write("share");
+            Ok(())
+        }
+    }
+}
+
+/// Makes the workspace an owner of the share, so that it goes with it.
+async fn own(context: &Context, share: &WorkspaceShare, owner: &OwnerReference) -> Result<(), kube::Error> {
+    let intent = intent(share, &json!({"ownerReferences": [owner]}));
+    let params = PatchParams::apply(names::OPERATOR).force();
+    api(context, share)
+        .patch(&share.name_any(), &params, &Patch::Apply(&intent))
+        .await?;
+    context.metrics.write("share");
+    Ok(())
+}
+
+/// Writes the status and tells the transition. An Event that cannot be written is lost: the status says the same.
+async fn tell(
+    context: &Context,
+    memory: &Rounds,
+    share: &WorkspaceShare,
+    status: WorkspaceShareStatus,
+) -> Result<(), kube::Error> {
+    let mut intent = intent(share, &json!({}));
+    let kind = WorkspaceShare::kind(&());
+    intent["status"] = context.definitions.fit(&kind, json!(status));
+    let params = PatchParams::apply(names::OPERATOR_SHARES).force();
+    let answer = api(context, share)
+        .patch_status(&share.name_any(), &params, &Patch::Apply(&intent))
+        .await
+        .inspect_err(|error| context.definitions.suspect(error))?;
+    context.metrics.write("share");
+    if let Some(event) = event(share.status.as_ref(), &status) {
+        let regarding = ObjectReference {
+            api_version: Some(WorkspaceShare::api_version(&()).into_owned()),
+            kind: Some(WorkspaceShare::kind(&()).into_owned()),
+            name: share.metadata.name.clone(),
+            namespace: share.metadata.namespace.clone(),
+            uid: share.metadata.uid.clone(),
+            ..ObjectReference::default()
+        };
+        if let Err(error) = context.recorder.publish(&event, &regarding).await {
+            context.metrics.error("event", reason_of(&error));
+        }
+    }
+    if let Some(uid) = share.uid() {
+        memory.told.wrote(uid, answer.meta(), status);
+    }
+    Ok(())
+}
+
+/// What is written about the share, with its UID as a precondition.
+fn intent(share: &WorkspaceShare, metadata: &serde_json::Value) -> serde_json::Value {
+    let mut intent = json!({
+        "apiVersion": WorkspaceShare::api_version(&()),
+        "kind": WorkspaceShare::kind(&()),
+        "metadata": metadata,
+    });
+    intent["metadata"]["name"] = json!(share.name_any());
+    intent["metadata"]["uid"] = json!(share.uid());
+    intent
+}
+
+fn api(context: &Context, share: &WorkspaceShare) -> Api<Guarded<WorkspaceShare>> {
+    Api::namespaced(context.client.clone(), &share.namespace().unwrap_or_default())
+}
+
+impl Rounds {
+    /// The cached share with the status that we wrote last, if the cache has not seen it yet.
+    fn with_newest_status(&self, cached: &WorkspaceShare) -> WorkspaceShare {
+        let (uid, version) = (cached.metadata.uid.as_ref(), version_of(&cached.metadata));
+        let newer = uid.and_then(|uid| self.told.newer(uid, version));
+        WorkspaceShare {
+            status: newer.or_else(|| cached.status.clone()),
+            ..cached.clone()
+        }
+    }
+}

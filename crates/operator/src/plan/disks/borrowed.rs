@@ -1,0 +1,166 @@
+//! Existing claim that a workspace mounts -> whether it may, and who else uses it (pure).
+
+use api::names;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{PersistentVolumeClaim, Pod, PodSpec},
+};
+use kube::ResourceExt as _;
+use rules::{Home, ValidWorkspace};
+use serde_json::{Value, json};
+
+use crate::cache::observed::{Identity, has_ended, wanted_replicas};
+
+/// Access modes under which one claim serves several pods.
+const SHARED: [&str; 2] = ["ReadWriteMany", "ReadOnlyMany"];
+
+/// An existing claim that a workspace names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Its name.
+    pub claim: String,
+    /// Whether it is the home, which at most one pod may use at a time.
+    pub home: bool,
+}
+
+/// The existing claims that a workspace names.
+pub fn named(workspace: &ValidWorkspace) -> Vec<Named> {
+    let home = match &workspace.home {
+        Home::Claim { name, .. } => Some(name),
+        Home::Disk { .. } | Home::Ephemeral { .. } => None,
+    };
+    let volumes = workspace.volumes.iter().map(|volume| Named {
+        claim: volume.persistent_volume_claim_name.clone(),
+        home: false,
+    });
+    home.map(|name| Named {
+        claim: name.clone(),
+        home: true,
+    })
+    .into_iter()
+    .chain(volumes)
+    .collect()
+}
+
+/// Whether a claim is a workspace's disk, or was: nobody may mount it by its name.
+pub fn is_a_disk(claim: &PersistentVolumeClaim) -> bool {
+    rules::claims::is_a_disk(&claim.metadata)
+}
+
+/// Whether several pods may use a claim at a time.
+pub fn is_shared(claim: &PersistentVolumeClaim) -> bool {
+    let modes = claim.spec.as_ref().and_then(|spec| spec.access_modes.as_ref());
+    modes.is_some_and(|modes| modes.iter().any(|mode| SHARED.contains(&mode.as_str())))
+}
+
+/// The workspace that a claim is noted to be in use by: name and UID.
+pub fn user(claim: &PersistentVolumeClaim) -> Option<(&str, &str)> {
+    claim.annotations().get(names::IN_USE_BY)?.split_once('/')
+}
+
+/// The merge patch that notes, or takes away the note, that a claim is in use by a workspace. It fails if anything about
+/// the claim changed since it was read.
+pub fn note(claim: &PersistentVolumeClaim, by: Option<&Identity>) -> Value {
+    let by = by.map(|identity| format!("{}/{}", identity.name, identity.uid));
+    json!({"metadata": {
+        "uid": claim.metadata.uid,
+        "resourceVersion": claim.metadata.resource_version,
+        "annotations": {names::IN_USE_BY: by},
+    }})
+}
+
+/// A pod, not of this workspace, that mounts the claim.
+pub fn other_pod<'a>(
+    identity: &Identity,
+    claim: &str,
+    pods: impl IntoIterator<Item = &'a Pod>,
+) -> Option<&'a Pod> {
+    pods.into_iter()
+        .find(|pod| !identity.marked(&pod.metadata) && !has_ended(pod) && mounts(pod.spec.as_ref(), claim))
+}
+
+/// A Deployment, not of this workspace, that is to run a pod with the claim.
+pub fn other_deployment<'a>(
+    identity: &Identity,
+    claim: &str,
+    deployments: impl IntoIterator<Item = &'a Deployment>,
+) -> Option<&'a Deployment> {
+    deployments.into_iter().find(|deployment| {
+        let template = deployment.spec.as_ref().map(|spec| &spec.template);
+        deployment.metadata.name.as_deref() != Some(identity.child_name().as_str())
+            && wanted_replicas(deployment) > 0
+            && mounts(template.and_then(|template| template.spec.as_ref()), claim)
+    })
+}
+
+fn mounts(pod: Option<&PodSpec>, claim: &str) -> bool {
+    let volumes = pod.into_iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let mut claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
+    claims.any(|volume| volume.claim_name == claim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    fn claim(metadata: &Value, modes: &[&str]) -> PersistentVolumeClaim {
+        serde_json::from_value(json!({"metadata": metadata, "spec": {"accessModes": modes}})).unwrap()
+    }
+
+    #[test]
+    fn a_disk_is_known_by_any_of_its_marks() {
+        for metadata in [
+            json!({"annotations": {names::WORKSPACE_UID: "u"}}),
+            json!({"labels": {names::WORKSPACE_LABEL: "w"}}),
+            json!({"ownerReferences": [testing::identity().owner_reference()]}),
+        ] {
+            assert!(is_a_disk(&claim(&metadata, &[])), "{metadata}");
+        }
+        let other = json!({"ownerReferences": [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "s", "uid": "u"}]});
+        assert!(!is_a_disk(&claim(&other, &[])));
+        assert!(!is_a_disk(&claim(&json!({}), &[])));
+    }
+
+    #[test]
+    fn only_access_modes_for_many_let_several_use_a_claim() {
+        assert!(is_shared(&claim(&json!({}), &["ReadWriteOnce", "ReadWriteMany"])));
+        for modes in [&["ReadWriteOnce"][..], &["ReadWriteOncePod"], &[]] {
+            assert!(!is_shared(&claim(&json!({}), modes)), "{modes:?}");
+        }
+    }
+
+    #[test]
+    fn a_note_names_its_workspace_and_is_taken_away_again() {
+        let identity = testing::identity();
+        let mut object = serde_json::to_value(claim(&json!({"name": "c"}), &[])).unwrap();
+        json_patch::merge(&mut object, &note(&claim(&json!({}), &[]), Some(&identity)));
+        let noted: PersistentVolumeClaim = serde_json::from_value(object.clone()).unwrap();
+        assert_eq!(
+            user(&noted),
+            Some((identity.name.as_str(), identity.uid.as_str()))
+        );
+        json_patch::merge(&mut object, &note(&noted, None));
+        let freed: PersistentVolumeClaim = serde_json::from_value(object).unwrap();
+        assert_eq!(user(&freed), None);
+    }
+
+    #[test]
+    fn pods_of_others_that_have_not_ended_use_a_claim() {
+        let pod = |uid: &str, phase: &str, claim: &str| -> Pod {
+            serde_json::from_value(json!({
+                "metadata": {"name": "p", "annotations": {names::WORKSPACE_UID: uid}},
+                "spec": {"containers": [], "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]},
+                "status": {"phase": phase},
+            }))
+            .unwrap()
+        };
+        let identity = testing::identity();
+        let uses = |pod: Pod| other_pod(&identity, "data", &[pod]).is_some();
+        assert!(uses(pod("other", "Running", "data")));
+        assert!(uses(pod("other", "Pending", "data")));
+        assert!(!uses(pod("other", "Succeeded", "data")));
+        assert!(!uses(pod("other", "Running", "more")));
+        assert!(!uses(pod(&identity.uid, "Running", "data")));
+    }
+}

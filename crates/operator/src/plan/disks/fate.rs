@@ -1,0 +1,191 @@
+//! Deleted workspace -> whether its disk is kept, and what a kept disk must look like (pure).
+//!
+//! A kept disk has no owner: the garbage collector would take it with its owner, and in a foreground deletion even before
+//! the operator's finalizer is asked. So a disk that is to be kept never has one, from its first day.
+
+use api::{
+    WorkspaceSpec, WorkspaceTemplate, names,
+    workspace::{ResolvedStorage, Retain},
+};
+use k8s_openapi::{api::core::v1::PersistentVolumeClaim, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use serde_json::{Value, json};
+
+use crate::cache::observed::Identity;
+
+/// What becomes of the disk of a workspace that is being deleted. `spec` is `None` where it cannot be read, `template` where
+/// the one that it names is not there or cannot be read. Where that leaves it open, what was last in force counts, and
+/// without that the disk is kept: it can still be deleted then.
+pub fn fate(
+    spec: Option<&WorkspaceSpec>,
+    template: Option<&WorkspaceTemplate>,
+    resolved: Option<&ResolvedStorage>,
+) -> Retain {
+    let last = || {
+        resolved
+            .and_then(|storage| storage.retain)
+            .unwrap_or(Retain::Retain)
+    };
+    let Some(spec) = spec else { return last() };
+    let given = spec.storage.as_ref().and_then(|storage| storage.retain);
+    match (given, &spec.template_ref, template) {
+        (Some(given), ..) => given,
+        (None, None, _) => Retain::default(),
+        (None, Some(_), Some(template)) => {
+            let storage = template.spec.primary_storage.as_ref();
+            storage.and_then(|storage| storage.retain).unwrap_or_default()
+        }
+        (None, Some(_), None) => last(),
+    }
+}
+
+/// Gives the planned disk the marks by which its owner gets it back, and takes its owner reference.
+pub fn keepable(claim: &mut ObjectMeta, identity: &Identity, owner: Option<&str>) {
+    claim.owner_references = None;
+    let annotations = claim.annotations.get_or_insert_default();
+    annotations.extend(marks(identity, owner));
+}
+
+/// Whether a live disk would outlive its workspace, and its owner get it back.
+pub fn is_kept(claim: &ObjectMeta, identity: &Identity, owner: Option<&str>) -> bool {
+    let annotations = claim.annotations.as_ref();
+    let marked = |(key, value): (String, String)| annotations.and_then(|all| all.get(&key)) == Some(&value);
+    !has_owner(claim, identity) && marks(identity, owner).into_iter().all(marked)
+}
+
+/// Whether the disk would go with the workspace.
+pub fn has_owner(claim: &ObjectMeta, identity: &Identity) -> bool {
+    let mut owners = claim.owner_references.iter().flatten();
+    owners.any(|owner| owner.uid == identity.uid)
+}
+
+/// The JSON patch after which [`is_kept`] holds. It fails if the claim's owners changed since it was read, or if it is
+/// another claim by now.
+pub fn keep(claim: &PersistentVolumeClaim, identity: &Identity, owner: Option<&str>) -> Value {
+    let meta = &claim.metadata;
+    let mut steps = vec![json!({"op": "test", "path": "/metadata/uid", "value": meta.uid})];
+    if let Some(owners) = &meta.owner_references {
+        let others: Vec<_> = owners.iter().filter(|owner| owner.uid != identity.uid).collect();
+        let path = "/metadata/ownerReferences";
+        steps.push(json!({"op": "test", "path": path, "value": owners}));
+        steps.push(json!({"op": "replace", "path": path, "value": others}));
+    }
+    if meta.annotations.is_none() {
+        steps.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
+    }
+    for (key, value) in marks(identity, owner) {
+        let path = format!(
+            "/metadata/annotations/{}",
+            key.replace('~', "~0").replace('/', "~1")
+        );
+        steps.push(json!({"op": "add", "path": path, "value": value}));
+    }
+    Value::Array(steps)
+}
+
+/// Owner, workspace and UID, as a kept disk carries them, and what keeps Argo CD from deleting it.
+fn marks(identity: &Identity, owner: Option<&str>) -> Vec<(String, String)> {
+    let owner = owner.map(|owner| (names::CREATED_BY.to_owned(), owner.to_owned()));
+    let ours = [
+        (names::WORKSPACE_LABEL.to_owned(), identity.name.clone()),
+        (names::WORKSPACE_UID.to_owned(), identity.uid.clone()),
+    ];
+    ours.into_iter()
+        .chain(rules::names::not_pruned())
+        .chain(owner)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use api::workspace::Storage;
+    use testkit::objects;
+
+    use super::*;
+    use crate::{plan, testing};
+
+    fn spec(retain: Option<Retain>, template: Option<&str>) -> WorkspaceSpec {
+        let mut spec = objects::workspace("demo").spec;
+        spec.template_ref = template.map(str::to_owned);
+        spec.storage = Some(Storage {
+            retain,
+            ..Storage::default()
+        });
+        spec
+    }
+
+    fn template(retain: Option<Retain>) -> WorkspaceTemplate {
+        let mut template = objects::template("t");
+        template.spec.primary_storage.as_mut().unwrap().retain = retain;
+        template
+    }
+
+    fn resolved(retain: Retain) -> ResolvedStorage {
+        ResolvedStorage {
+            retain: Some(retain),
+            ..ResolvedStorage::default()
+        }
+    }
+
+    #[test]
+    fn the_workspace_decides_then_its_template_then_the_disk_goes() {
+        use Retain::{Delete, Retain as Keep};
+        let keeping = template(Some(Keep));
+        assert_eq!(
+            fate(Some(&spec(Some(Delete), Some("t"))), Some(&keeping), None),
+            Delete
+        );
+        assert_eq!(fate(Some(&spec(Some(Keep), None)), None, None), Keep);
+        assert_eq!(fate(Some(&spec(None, Some("t"))), Some(&keeping), None), Keep);
+        assert_eq!(
+            fate(Some(&spec(None, Some("t"))), Some(&template(None)), None),
+            Delete
+        );
+        assert_eq!(fate(Some(&spec(None, None)), None, Some(&resolved(Keep))), Delete);
+    }
+
+    #[test]
+    fn where_nobody_can_tell_the_disk_is_kept() {
+        use Retain::{Delete, Retain as Keep};
+        let lost = spec(None, Some("t"));
+        assert_eq!(fate(Some(&lost), None, None), Keep);
+        assert_eq!(fate(Some(&lost), None, Some(&resolved(Delete))), Delete);
+        assert_eq!(fate(None, None, Some(&resolved(Delete))), Delete);
+        assert_eq!(fate(None, None, None), Keep);
+    }
+
+    #[test]
+    fn the_patch_makes_a_disk_keepable_whatever_it_looked_like() {
+        let identity = testing::identity();
+        let mut planned = plan::lasting(&testing::valid(), &testing::site()).claim.unwrap();
+        planned.metadata.uid = Some("c".to_owned());
+        let mut bare = planned.clone();
+        bare.metadata.annotations = None;
+        bare.metadata.owner_references = None;
+        for claim in [planned, bare] {
+            let patch: json_patch::Patch =
+                serde_json::from_value(keep(&claim, &identity, Some("alice"))).unwrap();
+            assert!(!is_kept(&claim.metadata, &identity, Some("alice")));
+            let mut object = serde_json::to_value(&claim).unwrap();
+            json_patch::patch(&mut object, &patch).unwrap();
+            let after: PersistentVolumeClaim = serde_json::from_value(object).unwrap();
+            assert!(is_kept(&after.metadata, &identity, Some("alice")));
+            assert_eq!(names::owner(&after.metadata), Some("alice"));
+            let annotations = after.metadata.annotations.unwrap();
+            for (key, value) in names::NOT_PRUNED {
+                assert_eq!(annotations[key], value);
+            }
+        }
+    }
+
+    #[test]
+    fn a_disk_planned_to_be_kept_is() {
+        let identity = testing::identity();
+        let mut claim = plan::lasting(&testing::valid(), &testing::site()).claim.unwrap();
+        keepable(&mut claim.metadata, &identity, Some("alice"));
+        assert!(is_kept(&claim.metadata, &identity, Some("alice")));
+        assert!(
+            !is_kept(&claim.metadata, &identity, Some("bob")),
+            "after a hand-over"
+        );
+    }
+}

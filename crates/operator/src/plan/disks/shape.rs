@@ -1,0 +1,167 @@
+//! Planned disk, live claim -> whether and how to write it (pure).
+
+use k8s_openapi::api::{core::v1::PersistentVolumeClaim, storage::v1::StorageClass};
+use kube::ResourceExt as _;
+use rules::Quantity;
+
+use crate::cache::observed::meta_covers;
+
+/// Whether a claim can become as large as planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Growth {
+    /// It is large enough.
+    None,
+    /// Now.
+    Now,
+    /// Once it has a volume: the API server refuses it before.
+    Later,
+    /// Its storage class cannot grow disks. Nothing is tried, so nothing is tried again and again.
+    Never,
+}
+
+/// Whether `live` can become as large as `planned`.
+pub fn growth<'a>(
+    planned: &PersistentVolumeClaim,
+    live: &PersistentVolumeClaim,
+    classes: impl IntoIterator<Item = &'a StorageClass>,
+) -> Growth {
+    match (requested(planned), requested(live)) {
+        (Some(planned), Some(live)) if planned > live => {}
+        _ => return Growth::None,
+    }
+    let bound = live.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound");
+    if !bound {
+        return Growth::Later;
+    }
+    let class = class_of(live).unwrap_or_default();
+    let mut classes = classes.into_iter().peekable();
+    // Without any class in sight the API server knows better.
+    let known = classes.peek().is_some();
+    match classes.find(|it| it.name_any() == class) {
+        Some(class) if class.allow_volume_expansion == Some(true) => Growth::Now,
+        None if !known => Growth::Now,
+        _ => Growth::Never,
+    }
+}
+
+/// What to write to a claim that exists: the plan, but with everything about `live` that can never change, and its size
+/// unless it can grow now. `None` if nothing differs.
+pub fn update(
+    planned: &PersistentVolumeClaim,
+    live: &PersistentVolumeClaim,
+    growth: Growth,
+) -> Option<PersistentVolumeClaim> {
+    if growth != Growth::Now && meta_covers(&live.metadata, &planned.metadata) {
+        return None;
+    }
+    let mut intent = planned.clone();
+    if let (Some(intent), Some(live)) = (&mut intent.spec, &live.spec) {
+        intent.access_modes.clone_from(&live.access_modes);
+        intent.storage_class_name.clone_from(&live.storage_class_name);
+        if growth != Growth::Now {
+            let requests = live.resources.as_ref().and_then(|all| all.requests.clone());
+            if let Some(resources) = &mut intent.resources {
+                resources.requests = requests;
+            }
+        }
+    }
+    Some(intent)
+}
+
+/// Size that a claim asks for, as people write it.
+pub fn size(claim: &PersistentVolumeClaim) -> Option<&str> {
+    let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
+    requests.get("storage").map(|size| size.0.as_str())
+}
+
+/// Storage class that a claim names.
+pub fn class_of(claim: &PersistentVolumeClaim) -> Option<&str> {
+    claim.spec.as_ref()?.storage_class_name.as_deref()
+}
+
+fn requested(claim: &PersistentVolumeClaim) -> Option<Quantity> {
+    let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
+    Quantity::try_from(requests.get("storage")?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::{
+        api::core::v1::PersistentVolumeClaimStatus, apimachinery::pkg::api::resource::Quantity as RawQuantity,
+    };
+
+    use super::*;
+    use crate::{plan, testing};
+
+    /// Asks for 1Gi.
+    fn planned() -> PersistentVolumeClaim {
+        plan::lasting(&testing::valid(), &testing::site()).claim.unwrap()
+    }
+
+    fn live(size: &str, phase: &str, class: &str) -> PersistentVolumeClaim {
+        let mut claim = planned();
+        let spec = claim.spec.as_mut().unwrap();
+        spec.storage_class_name = Some(class.to_owned());
+        spec.volume_name = Some("pv-1".to_owned());
+        let size = [("storage".to_owned(), RawQuantity(size.to_owned()))];
+        spec.resources.as_mut().unwrap().requests = Some(size.into());
+        claim.status = Some(PersistentVolumeClaimStatus {
+            phase: Some(phase.to_owned()),
+            ..PersistentVolumeClaimStatus::default()
+        });
+        claim
+    }
+
+    fn class(name: &str, expandable: Option<bool>) -> StorageClass {
+        let mut class = StorageClass {
+            allow_volume_expansion: expandable,
+            ..StorageClass::default()
+        };
+        class.metadata.name = Some(name.to_owned());
+        class
+    }
+
+    #[test]
+    fn a_disk_grows_once_it_has_a_volume_and_if_its_class_can() {
+        let classes = [class("fast", Some(true)), class("plain", None)];
+        for (size, phase, name, expected) in [
+            ("1Gi", "Bound", "fast", Growth::None),
+            ("1024Mi", "Bound", "fast", Growth::None),
+            ("2Gi", "Bound", "fast", Growth::None),
+            ("512Mi", "Bound", "fast", Growth::Now),
+            ("512Mi", "Pending", "fast", Growth::Later),
+            ("512Mi", "Bound", "plain", Growth::Never),
+            ("512Mi", "Bound", "gone", Growth::Never),
+        ] {
+            let growth = growth(&planned(), &live(size, phase, name), &classes);
+            assert_eq!(growth, expected, "{size} {phase} {name}");
+        }
+        let unknown = growth(&planned(), &live("512Mi", "Bound", "fast"), &[]);
+        assert_eq!(unknown, Growth::Now);
+    }
+
+    #[test]
+    fn a_disk_that_is_as_planned_is_not_written() {
+        assert_eq!(
+            update(&planned(), &live("2Gi", "Bound", "fast"), Growth::None),
+            None
+        );
+        assert_eq!(
+            update(&planned(), &live("512Mi", "Bound", "plain"), Growth::Never),
+            None
+        );
+    }
+
+    #[test]
+    fn what_can_never_change_is_written_as_it_is() {
+        let mut strange = live("512Mi", "Bound", "fast");
+        strange.spec.as_mut().unwrap().access_modes = Some(vec!["ReadWriteMany".to_owned()]);
+        let grown = update(&planned(), &strange, Growth::Now).unwrap();
+        assert_eq!((size(&grown), class_of(&grown)), (Some("1Gi"), Some("fast")));
+        assert_eq!(grown.spec.unwrap().access_modes.unwrap(), ["ReadWriteMany"]);
+        strange.metadata.labels = None;
+        let mended = update(&planned(), &strange, Growth::Later).unwrap();
+        assert_eq!(size(&mended), Some("512Mi"), "its size stays until it can grow");
+        assert!(mended.metadata.labels.is_some());
+    }
+}

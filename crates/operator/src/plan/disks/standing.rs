@@ -1,0 +1,182 @@
+//! Claim under the name of a workspace's disk -> what it is to that workspace (pure).
+//!
+//! A disk holds its owner's files, so it changes hands only in two ways: the owner of a kept disk makes a workspace of
+//! the same name again, and admission vouches that it is the owner who makes it; or somebody who may update the claim writes the new
+//! workspace's UID on it.
+
+use api::names;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::cache::observed::{Identity, controller_uid};
+
+/// What a claim is to a workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Its disk.
+    Ours,
+    /// On its way out, whosever it was: wait.
+    Leaving,
+    /// Kept from an earlier workspace of this name and owner: to be taken over.
+    Inherited,
+    /// Kept from an earlier workspace of this name, and not to be taken over.
+    Withheld(Withheld),
+    /// Nothing of ours.
+    Foreign,
+}
+
+/// Why a kept disk is not taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// It belongs to another owner, or to nobody who is known.
+    OtherOwner,
+    /// The owner's name is the same, but no admission vouches for the one on the workspace.
+    Unvouched,
+    /// The owner is the same, but was named by somebody else, who chose what runs in the workspace.
+    Assigned,
+}
+
+/// Whose a workspace is.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimant<'a> {
+    /// Who the workspace says it belongs to.
+    pub owner: Option<&'a str>,
+    /// Whether admission judged that.
+    pub vouched: bool,
+    /// Whether somebody else named the owner.
+    pub assigned: bool,
+}
+
+/// What `claim` is to the workspace.
+pub fn standing(identity: &Identity, claimant: Claimant<'_>, claim: &ObjectMeta) -> Standing {
+    if claim.deletion_timestamp.is_some() {
+        return Standing::Leaving;
+    }
+    if identity.owns(claim) {
+        return Standing::Ours;
+    }
+    let was_a_disk = claim
+        .annotations
+        .as_ref()
+        .is_some_and(|all| all.contains_key(names::WORKSPACE_UID));
+    if controller_uid(claim).is_some() || !was_a_disk {
+        return Standing::Foreign;
+    }
+    let is_the_same = claimant.owner.is_some() && claimant.owner == names::owner(claim);
+    match (is_the_same, claimant.vouched, claimant.assigned) {
+        (false, ..) => Standing::Withheld(Withheld::OtherOwner),
+        (true, false, _) => Standing::Withheld(Withheld::Unvouched),
+        (true, true, true) => Standing::Withheld(Withheld::Assigned),
+        (true, true, false) => Standing::Inherited,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing;
+
+    /// A claim without controller, with these annotations.
+    fn kept(uid: &str, owner: Option<&str>) -> ObjectMeta {
+        let uid = Some((names::WORKSPACE_UID.to_owned(), uid.to_owned()));
+        let owner = owner.map(|owner| (names::CREATED_BY.to_owned(), owner.to_owned()));
+        ObjectMeta {
+            annotations: Some(uid.into_iter().chain(owner).collect()),
+            ..ObjectMeta::default()
+        }
+    }
+
+    fn by(owner: Option<&str>, vouched: bool) -> Claimant<'_> {
+        Claimant {
+            owner,
+            vouched,
+            assigned: false,
+        }
+    }
+
+    fn of(claim: &ObjectMeta) -> Standing {
+        standing(&testing::identity(), by(Some("alice"), true), claim)
+    }
+
+    #[test]
+    fn who_was_made_an_owner_by_somebody_else_gets_a_kept_disk_only_by_a_word_on_the_claim() {
+        let (identity, assigned) = (
+            testing::identity(),
+            Claimant {
+                assigned: true,
+                ..by(Some("alice"), true)
+            },
+        );
+        let claim = kept("earlier", Some("alice"));
+        let judged = standing(&identity, assigned, &claim);
+        assert_eq!(judged, Standing::Withheld(Withheld::Assigned));
+        let handed = kept(&identity.uid, Some("alice"));
+        assert_eq!(standing(&identity, assigned, &handed), Standing::Ours);
+    }
+
+    #[test]
+    fn the_owner_of_a_kept_disk_gets_it_back_and_nobody_else() {
+        assert_eq!(of(&kept("earlier", Some("alice"))), Standing::Inherited);
+        for other in [Some("bob"), Some("Alice"), Some(""), None] {
+            let claim = kept("earlier", other);
+            assert_eq!(of(&claim), Standing::Withheld(Withheld::OtherOwner), "{other:?}");
+        }
+        for nobody in [None, Some("")] {
+            let workspace = standing(&testing::identity(), by(nobody, true), &kept("earlier", Some("")));
+            assert_eq!(workspace, Standing::Withheld(Withheld::OtherOwner));
+        }
+    }
+
+    #[test]
+    fn without_admission_a_name_proves_nothing_and_the_new_uid_on_the_claim_does() {
+        let (identity, claim) = (testing::identity(), kept("earlier", Some("alice")));
+        let unvouched = standing(&identity, by(Some("alice"), false), &claim);
+        assert_eq!(unvouched, Standing::Withheld(Withheld::Unvouched));
+        let named = kept(&identity.uid, Some("bob"));
+        assert_eq!(
+            standing(&identity, by(Some("alice"), false), &named),
+            Standing::Ours
+        );
+    }
+
+    #[test]
+    fn a_claim_without_our_marks_or_with_another_controller_is_foreign_whatever_it_says() {
+        assert_eq!(of(&ObjectMeta::default()), Standing::Foreign);
+        let mut owner_only = kept("earlier", Some("alice"));
+        owner_only
+            .annotations
+            .as_mut()
+            .unwrap()
+            .remove(names::WORKSPACE_UID);
+        assert_eq!(of(&owner_only), Standing::Foreign);
+        let mut controlled = kept(&testing::identity().uid, Some("alice"));
+        let mut other = testing::identity().owner_reference();
+        other.uid = "another".to_owned();
+        controlled.owner_references = Some(vec![other]);
+        assert_eq!(of(&controlled), Standing::Foreign);
+    }
+
+    #[test]
+    fn whatever_is_on_its_way_out_is_waited_for() {
+        let mut claim = kept(&testing::identity().uid, Some("alice"));
+        claim.deletion_timestamp = serde_json::from_value("2026-01-01T00:00:00Z".into()).unwrap();
+        assert_eq!(of(&claim), Standing::Leaving);
+    }
+
+    proptest! {
+        #[test]
+        fn no_claim_of_another_owner_is_ever_taken(
+            uid in "[a-z0-9]{1,8}", kept_for in proptest::option::of("[a-z]{0,5}"), owner in proptest::option::of("[a-z]{0,5}"),
+            vouched: bool, assigned: bool,
+        ) {
+            let identity = testing::identity();
+            prop_assume!(uid != identity.uid);
+            let claimant = Claimant { assigned, ..by(owner.as_deref(), vouched) };
+            let judged = standing(&identity, claimant, &kept(&uid, kept_for.as_deref()));
+            let same = owner.is_some() && owner == kept_for && owner.as_deref() != Some("");
+            prop_assert_eq!(judged == Standing::Inherited, vouched && !assigned && same);
+            prop_assert_ne!(judged, Standing::Ours);
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Valid workspace -> every child as a typed object (pure; cannot fail).
+//!
+//! What the rules let through can always be planned, and the same workspace gives the same objects every time.
+
+mod build;
+mod claim;
+mod container;
+mod deployment;
+pub mod disks;
+mod network_policy;
+mod pod;
+pub mod record;
+mod security;
+mod service;
+mod service_account;
+mod volumes;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::{manager::NetworkPolicySettings, names};
+use k8s_openapi::{
+    api::{
+        apps::v1::Deployment,
+        core::v1::{PersistentVolumeClaim, Service, ServiceAccount},
+        networking::v1::NetworkPolicy,
+    },
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
+};
+use rules::{Settings, ValidWorkspace};
+
+pub use self::{
+    build::Build,
+    deployment::{RECREATE, Scale},
+};
+use crate::cache::observed::Identity;
+
+/// What the installation, and not the workspace, decides about children.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Namespace of proxy and gateway.
+    pub system_namespace: String,
+    /// Helm release of proxy and gateway.
+    pub release: String,
+    /// Images that are made to run with a read-only root file system: the installation's default and its aliases.
+    pub own_images: BTreeSet<String>,
+    /// Size limit of the emptyDir on `/tmp`.
+    pub scratch_limit: Quantity,
+    /// What this build makes otherwise than the plan.
+    pub build: Build,
+}
+
+impl Site {
+    /// Whether workspaces of a namespace are left alone: those in which no webhook judges them.
+    pub fn ignores(&self, namespace: &str) -> bool {
+        namespace == "kube-system" || namespace == self.system_namespace
+    }
+
+    /// From the process's arguments and settings.
+    pub fn new(system_namespace: String, release: String, settings: &Settings) -> Self {
+        let default = settings.resolve_image(&settings.default_image).to_owned();
+        let aliases = settings.image_aliases.values().cloned();
+        Self {
+            system_namespace,
+            release,
+            own_images: aliases.chain([default]).collect(),
+            scratch_limit: settings.ephemeral_home_size_limit.clone(),
+            build: Build::default(),
+        }
+    }
+}
+
+/// The children that a workspace ought to have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The disk, unless the home is ephemeral.
+    pub claim: Option<PersistentVolumeClaim>,
+    /// The wall around the pod, unless its manager wants none.
+    pub policy: Option<NetworkPolicy>,
+    /// The pod's name inside the cluster.
+    pub service: Service,
+    /// The service account that is the workspace's alone, if its profile asks for one.
+    pub account: Option<ServiceAccount>,
+}
+
+/// Everything that stays from one run to the next.
+pub fn lasting(workspace: &ValidWorkspace, site: &Site) -> Plan {
+    let mut plan = Plan {
+        claim: claim::plan(workspace),
+        policy: wall(&identity(workspace), site, &workspace.network_policy)
+            .map(|wall| network_policy::with_idle_port(wall, site, workspace)),
+        service: service::plan(workspace),
+        account: service_account::plan(workspace),
+    };
+    site.build.lasting(&mut plan);
+    plan
+}
+
+/// The wall around a pod, unless its manager wants none. It depends on no field of the workspace, so that it stands also around
+/// the pod of one that became invalid.
+pub fn wall(identity: &Identity, site: &Site, settings: &NetworkPolicySettings) -> Option<NetworkPolicy> {
+    network_policy::plan(identity, site, settings)
+}
+
+/// The Deployment of one run, complete: what a start applies, once.
+pub fn run(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Deployment {
+    let mut deployment = deployment::plan(workspace, site, run_id);
+    site.build.run(&mut deployment);
+    deployment
+}
+
+/// The same Deployment between starts: metadata and the count of pods, never the pod template.
+pub fn scale(identity: &Identity, site: &Site, replicas: i32) -> Scale {
+    let mut scale = deployment::scale(identity, replicas);
+    (site.build.meta)(&mut scale.metadata);
+    scale
+}
+
+/// Metadata of a child that plays the role `component`.
+pub(crate) fn meta(identity: &Identity, component: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(identity.child_name()),
+        namespace: Some(identity.namespace.clone()),
+        labels: Some(rules::names::labels(&identity.name, component)),
+        annotations: Some(marks(identity)),
+        owner_references: Some(vec![identity.owner_reference()]),
+        ..ObjectMeta::default()
+    }
+}
+
+/// Annotations of everything that belongs to the workspace.
+fn marks(identity: &Identity) -> BTreeMap<String, String> {
+    [(names::WORKSPACE_UID.to_owned(), identity.uid.clone())].into()
+}
+
+/// Whose children a valid workspace's are.
+fn identity(workspace: &ValidWorkspace) -> Identity {
+    Identity {
+        namespace: workspace.namespace.clone(),
+        name: workspace.name.clone(),
+        uid: workspace.uid.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api::workspace::{ContainerConfig, Storage};
+    use kube::ResourceExt as _;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::testing;
+
+    /// Every planned object as JSON.
+    fn objects(workspace: &ValidWorkspace) -> Vec<Value> {
+        let site = testing::site();
+        let plan = lasting(workspace, &site);
+        let run = run(workspace, &site, "run1");
+        let mut objects: Vec<Value> = plan
+            .claim
+            .iter()
+            .map(|claim| serde_json::to_value(claim).unwrap())
+            .collect();
+        objects.push(serde_json::to_value(plan.policy.unwrap()).unwrap());
+        objects.push(serde_json::to_value(&plan.service).unwrap());
+        objects.push(serde_json::to_value(&run).unwrap());
+        objects.push(serde_json::to_value(scale(&identity(workspace), &site, 0)).unwrap());
+        objects
+    }
+
+    fn is_label_value(text: &str) -> bool {
+        let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        text.len() <= 63
+            && text.chars().all(inner)
+            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.ends_with(|c: char| c.is_ascii_alphanumeric())
+    }
+
+    fn is_name(text: &str) -> bool {
+        text.len() <= 63
+            && text.starts_with(|c: char| c.is_ascii_lowercase())
+            && !text.ends_with('-')
+            && text
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    }
+
+    #[test]
+    fn a_workspace_without_disk_has_no_claim() {
+        let mut workspace = testkit::objects::workspace("demo");
+        workspace.spec.storage = None;
+        assert!(
+            lasting(&testing::admit(&workspace), &testing::site())
+                .claim
+                .is_none()
+        );
+    }
+
+    prop_compose! {
+        fn any_valid()(
+            name in "[a-z]([-a-z0-9]{0,48}[a-z0-9])?",
+            image in prop_oneof![Just(None), Just(Some("uv".to_owned())), "[a-z]{1,9}:[a-z0-9]{1,9}".prop_map(Some)],
+            port in proptest::option::of(1024..=65535_i32),
+            storage in proptest::option::of(Just(Storage::default())),
+            args in proptest::collection::vec("\\PC{0,20}", 0..3),
+        ) -> ValidWorkspace {
+            let mut workspace = testkit::objects::workspace(&name);
+            workspace.spec.image = image;
+            workspace.spec.port = port;
+            workspace.spec.storage = storage;
+            workspace.spec.container_config = Some(ContainerConfig { args, ..ContainerConfig::default() });
+            testing::admit(&workspace)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn planning_is_deterministic(workspace in any_valid()) {
+            prop_assert_eq!(objects(&workspace), objects(&workspace));
+        }
+
+        #[test]
+        fn every_child_is_named_labelled_marked_and_all_but_the_wall_are_owned(workspace in any_valid()) {
+            for object in objects(&workspace) {
+                let meta: ObjectMeta = serde_json::from_value(object["metadata"].clone()).unwrap();
+                prop_assert!(is_name(meta.name.as_deref().unwrap()), "{:?}", meta.name);
+                prop_assert_eq!(meta.namespace.as_deref(), Some(testkit::objects::NAMESPACE));
+                let labels = meta.labels.unwrap();
+                for key in [
+                    names::APP_NAME_LABEL, names::APP_COMPONENT_LABEL, names::APP_PART_OF_LABEL,
+                    names::APP_MANAGED_BY_LABEL, names::WORKSPACE_LABEL,
+                ] {
+                    prop_assert!(is_label_value(&labels[key]), "{key}: {:?}", labels.get(key));
+                }
+                let annotations = meta.annotations.unwrap();
+                prop_assert_eq!(&annotations[names::WORKSPACE_UID], &workspace.uid);
+                if object["kind"] == "NetworkPolicy" {
+                    prop_assert_eq!(meta.owner_references, None, "it outlives the last pod");
+                    for (key, value) in names::NOT_PRUNED {
+                        prop_assert_eq!(annotations[key].as_str(), value);
+                    }
+                    continue;
+                }
+                let owners = meta.owner_references.unwrap();
+                prop_assert_eq!(owners.len(), 1);
+                prop_assert_eq!(owners[0].controller, Some(true));
+                prop_assert_eq!(&owners[0].uid, &workspace.uid);
+            }
+        }
+
+        #[test]
+        fn the_service_and_the_wall_select_the_pod(workspace in any_valid()) {
+            let site = testing::site();
+            let pod_labels = run(&workspace, &site, "run1").spec.unwrap().template.metadata.unwrap().labels.unwrap();
+            let plan = lasting(&workspace, &site);
+            let wall = plan.policy.unwrap().spec.unwrap().pod_selector.unwrap().match_labels.unwrap();
+            for selector in [plan.service.spec.unwrap().selector.unwrap(), wall] {
+                prop_assert!(!selector.is_empty());
+                prop_assert!(selector.iter().all(|(key, value)| pod_labels.get(key) == Some(value)));
+            }
+        }
+
+        #[test]
+        fn a_scale_carries_no_pod_template(workspace in any_valid()) {
+            let scale = serde_json::to_value(scale(&identity(&workspace), &testing::site(), 0)).unwrap();
+            prop_assert_eq!(&scale["spec"], &serde_json::json!({"replicas": 0}));
+        }
+
+        #[test]
+        fn every_child_has_the_same_name(workspace in any_valid()) {
+            let plan = lasting(&workspace, &testing::site());
+            prop_assert_eq!(plan.policy.unwrap().name_any(), plan.service.name_any());
+        }
+    }
+}

@@ -1,0 +1,357 @@
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "what `json!` makes is written where it is used"
+)]
+
+use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate};
+use kube::CustomResourceExt as _;
+use proptest::prelude::*;
+use rules::{References, Settings};
+use testkit::objects;
+
+use super::*;
+use crate::testing;
+
+/// Fields of a Workspace's spec that shape no pod, and why.
+const OTHERWISE: [&str; 11] = [
+    "accessType",    // the gateway's
+    "appType",       // says nothing to anybody
+    "desiredStatus", // whether a pod runs, not which
+    "displayName",   // for people
+    "managerRef",    // routes, at once
+    "ownershipType", // admission's
+    "templateRef",   // immutable
+    "updatePolicy",  // when, not what
+    "variables",     // recorded where their values stand
+    "idleShutdown",
+    "limits", // when a start counts as failed, at once
+];
+
+/// What the build of the first format wrote for `demo`.
+const FIRST: &str = r#"{"spec":{"containerConfig":{},"image":"localhost/jk8s-application-jupyter-uv:1","port":8888,"resources":{"limits":{"cpu":"1","memory":"1Gi"},"requests":{"cpu":"100m","memory":"128Mi"}},"storage":{"mountPath":"/home/jovyan"}},"template":{"environmentVariables":[]}}"#;
+/// And for one with a template, a limit and arguments.
+const FIRST_OF_TEMPLATE: &str = r#"{"spec":{"containerConfig":{"args":["--debug"]},"image":"localhost/jk8s-application-jupyter-uv:1","port":8888,"resources":{"limits":{"cpu":"2","memory":"1Gi"},"requests":{"cpu":"100m","memory":"128Mi"}},"storage":{"mountPath":"/home/jovyan"}},"template":{"environmentVariables":[{"name":"COURSE","value":"ml"}]}}"#;
+
+fn workspace(spec: Value) -> Workspace {
+    let mut workspace = json!(objects::workspace("demo"));
+    for (key, value) in spec.as_object().unwrap() {
+        workspace["spec"][key] = value.clone();
+    }
+    serde_json::from_value(workspace).unwrap()
+}
+
+fn admit(workspace: &Workspace, template: Option<&WorkspaceTemplate>, settings: &Settings) -> ValidWorkspace {
+    let manager = objects::manager("main");
+    let references = References::managed_by([&manager]).with_template(template);
+    rules::admit(workspace, &references, settings).unwrap()
+}
+
+fn valid(spec: Value) -> ValidWorkspace {
+    testing::admit(&workspace(spec))
+}
+
+fn with_profile(spec: Value) -> ValidWorkspace {
+    let profile: WorkspaceExecutionProfile =
+        serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": spec})).unwrap();
+    let manager = objects::manager("main");
+    let references = References::managed_by([&manager]).with_profile(Some(&profile));
+    let workspace = workspace(json!({"executionProfileRef": "p"}));
+    rules::admit(&workspace, &references, &testing::settings()).unwrap()
+}
+
+fn other_settings() -> Settings {
+    Settings::parse(
+        "
+defaultImage: code
+imageAliases: {uv: 'localhost/jk8s-application-jupyter-uv:2', code: 'localhost/code:7'}
+imagePullPolicy: Always
+defaultResources: {requests: {cpu: 300m, memory: 1Gi}, limits: {cpu: 3, memory: 3Gi}}
+defaultStorage: {size: 20Gi, mountPath: /home/other}
+ephemeralHomeSizeLimit: 1Gi
+",
+    )
+    .unwrap()
+}
+
+#[test]
+fn a_workspace_does_not_differ_from_itself() {
+    let workspace = testing::valid();
+    assert_eq!(pending(&of(&workspace), &workspace), Vec::<String>::new());
+    assert!(!asks_for_restart(
+        &of(&workspace),
+        &workspace,
+        UpdatePolicy::Always
+    ));
+}
+
+#[test]
+fn each_changed_field_is_named_by_its_path() {
+    let before = of(&testing::valid());
+    let after = valid(json!({
+        "image": "example.com/other:1",
+        "port": 9000,
+        "containerConfig": {"args": ["--debug"]},
+        "resources": {"limits": {"cpu": "2"}},
+        "storage": {"size": "1Gi", "subPath": "work"},
+        "shmSize": "64Mi",
+        "env": [{"name": "A", "value": "b"}],
+        "nodeSelector": {"example.com/disk": "ssd"},
+        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}},
+        "lifecycle": {"preStop": {"exec": {"command": ["save"]}}},
+        "tolerations": [{"operator": "Exists"}],
+    }));
+    let expected = [
+        "spec.containerConfig.args",
+        "spec.env",
+        "spec.image",
+        "spec.lifecycle",
+        "spec.nodeSelector",
+        "spec.port",
+        "spec.readinessProbe",
+        "spec.resources.limits.cpu",
+        "spec.shmSize",
+        "spec.storage.subPath",
+        "spec.tolerations",
+    ];
+    assert_eq!(pending(&before, &after), expected);
+}
+
+#[test]
+fn a_disk_for_an_ephemeral_home_is_pending() {
+    let mut ephemeral = objects::workspace("demo");
+    ephemeral.spec.storage = None;
+    let before = of(&testing::admit(&ephemeral));
+    assert_eq!(
+        pending(&before, &testing::valid()),
+        ["spec.storage"],
+        "nobody wrote claimName"
+    );
+    let mut borrowed = objects::workspace("demo");
+    borrowed.spec.storage = serde_json::from_value(json!({"claimName": "data"})).unwrap();
+    assert_eq!(
+        pending(&before, &testing::admit(&borrowed)),
+        ["spec.storage.claimName"]
+    );
+}
+
+#[test]
+fn a_changed_profile_is_pending_by_its_fields_and_another_one_by_the_reference() {
+    let before = with_profile(json!({"serviceAccount": {"name": "a"}, "priorityClassName": "low"}));
+    let after = with_profile(json!({"serviceAccount": {"name": "a"}, "env": [{"name": "A", "value": "b"}]}));
+    let expected = [
+        "executionProfile.spec.env",
+        "executionProfile.spec.priorityClassName",
+    ];
+    assert_eq!(pending(&of(&before), &after), expected);
+    let expected = [
+        "executionProfile.spec.priorityClassName",
+        "executionProfile.spec.serviceAccount",
+        "spec.executionProfileRef",
+    ];
+    assert_eq!(pending(&of(&testing::valid()), &before), expected);
+}
+
+#[test]
+fn a_new_size_or_name_or_access_rule_is_no_pending_update() {
+    let before = of(&testing::valid());
+    let after = valid(json!({"displayName": "another", "accessType": "Public", "storage": {"size": "2Gi"}}));
+    assert_eq!(pending(&before, &after), Vec::<String>::new());
+}
+
+#[test]
+fn no_setting_of_the_installation_is_a_pending_update() {
+    let mut ephemeral = objects::workspace("demo");
+    ephemeral.spec.storage = None;
+    let alias = workspace(json!({"image": "uv", "storage": {}, "resources": {"limits": {"cpu": "500m"}}}));
+    for workspace in [objects::workspace("demo"), ephemeral, alias] {
+        let before = testing::admit(&workspace);
+        let after = admit(&workspace, None, &other_settings());
+        assert_ne!(before.image, after.image, "the settings do matter");
+        assert_eq!(pending(&of(&before), &after), Vec::<String>::new());
+        assert!(!asks_for_restart(&of(&before), &after, UpdatePolicy::Always));
+    }
+}
+
+#[test]
+fn a_change_of_routing_mode_is_pending_and_restarts_who_wants_that() {
+    let mut workspace = valid(json!({}));
+    let on_its_own_host = of(&workspace);
+    workspace.base_path = Some("/workspaces/team-demo/demo".to_owned());
+    assert_eq!(pending(&on_its_own_host, &workspace), ["manager.basePath"]);
+    assert!(!asks_for_restart(
+        &on_its_own_host,
+        &workspace,
+        UpdatePolicy::OnStop
+    ));
+    assert!(asks_for_restart(
+        &on_its_own_host,
+        &workspace,
+        UpdatePolicy::Always
+    ));
+    let in_a_folder = of(&workspace);
+    assert_eq!(pending(&in_a_folder, &workspace), Vec::<String>::new());
+    workspace.base_path = None;
+    assert_eq!(pending(&in_a_folder, &workspace), ["manager.basePath"]);
+}
+
+#[test]
+fn always_restarts_for_a_change_of_workspace_or_profile_and_on_stop_never() {
+    let before = of(&testing::valid());
+    let profile = with_profile(json!({"priorityClassName": "low"}));
+    for after in [valid(json!({"port": 9000})), profile] {
+        assert!(asks_for_restart(&before, &after, UpdatePolicy::Always));
+        assert!(!asks_for_restart(&before, &after, UpdatePolicy::OnStop));
+    }
+}
+
+#[test]
+fn a_template_made_anew_under_its_name_is_pending_and_restarts_nobody() {
+    let workspace = workspace(json!({"templateRef": "t"}));
+    let mut template = objects::template("t");
+    let settings = testing::settings();
+    let before = of(&admit(&workspace, Some(&template), &settings));
+    template.metadata.uid = Some("another".to_owned());
+    template.spec.default_port = Some(9000);
+    let after = admit(&workspace, Some(&template), &settings);
+    assert_eq!(pending(&before, &after), ["spec.port"]);
+    assert!(!asks_for_restart(&before, &after, UpdatePolicy::Always));
+}
+
+#[test]
+fn a_new_restarted_at_restarts_once_and_its_removal_not() {
+    let at = |time: Option<&str>| {
+        let mut workspace = testing::valid();
+        workspace.restarted_at = time.map(str::to_owned);
+        workspace
+    };
+    let asks = |before, after| asks_for_restart(&of(&at(before)), &at(after), UpdatePolicy::OnStop);
+    assert!(asks(None, Some("1")));
+    assert!(asks(Some("1"), Some("2")));
+    assert!(!asks(Some("2"), Some("2")));
+    assert!(!asks(Some("2"), None));
+    assert!(asks_for_restart(FIRST, &at(Some("1")), UpdatePolicy::OnStop));
+    assert_eq!(pending(&of(&at(None)), &at(Some("1"))), Vec::<String>::new());
+}
+
+#[test]
+fn a_record_of_the_first_format_is_no_difference_whatever_the_settings_are() {
+    for settings in [testing::settings(), other_settings()] {
+        let plain = admit(&objects::workspace("demo"), None, &settings);
+        assert_eq!(pending(FIRST, &plain), Vec::<String>::new());
+        assert!(!asks_for_restart(FIRST, &plain, UpdatePolicy::Always));
+        let spec = json!({
+            "templateRef": "t", "resources": {"limits": {"cpu": "2000m"}}, "containerConfig": {"args": ["--debug"]},
+        });
+        let mut template = objects::template("t");
+        template.spec.environment_variables =
+            serde_json::from_value(json!([{"name": "COURSE", "value": "ml"}])).unwrap();
+        let templated = admit(&workspace(spec), Some(&template), &settings);
+        assert_eq!(pending(FIRST_OF_TEMPLATE, &templated), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn what_a_record_of_the_first_format_tells_is_compared() {
+    let after = valid(json!({
+        "image": "example.com/other:1", "port": 9000, "resources": {"requests": {"cpu": "200m"}},
+        "env": [{"name": "A", "value": "b"}], "shmSize": "64Mi",
+    }));
+    let expected = [
+        "spec.env",
+        "spec.image",
+        "spec.port",
+        "spec.resources.requests.cpu",
+        "spec.shmSize",
+    ];
+    assert_eq!(pending(FIRST, &after), expected);
+    let same = valid(json!({"image": "localhost/jk8s-application-jupyter-uv:1", "port": 8888}));
+    assert_eq!(pending(FIRST, &same), Vec::<String>::new());
+}
+
+#[test]
+fn what_another_build_recorded_besides_is_no_difference() {
+    let workspace = testing::valid();
+    let mut record: Value = serde_json::from_str(&of(&workspace)).unwrap();
+    record["spec"]["companions"] = json!([{"name": "x"}]);
+    record["executionProfile"] = json!({"spec": {"another": true}});
+    record["more"] = json!({"a": 1});
+    assert_eq!(pending(&record.to_string(), &workspace), Vec::<String>::new());
+    record["spec"].as_object_mut().unwrap().remove("tolerations");
+    assert_eq!(pending(&record.to_string(), &workspace), Vec::<String>::new());
+}
+
+#[test]
+fn a_record_stays_small_and_still_tells_a_difference() {
+    let mut large = testing::valid();
+    let variable =
+        |number: usize, letter: &str| json!({"name": format!("V{number}"), "value": letter.repeat(300)});
+    let env: Vec<_> = (0..2000).map(|number| variable(number, "x")).collect();
+    large.given.env = serde_json::from_value(json!(env)).unwrap();
+    let before = of(&large);
+    assert!(before.len() <= MAX_RECORD, "{}", before.len());
+    assert_eq!(pending(&before, &large), Vec::<String>::new());
+    large.given.env[7] = serde_json::from_value(variable(7, "y")).unwrap();
+    assert_eq!(pending(&before, &large), ["spec.env"]);
+    large.given.env.clear();
+    assert_eq!(pending(&before, &large), ["spec.env"]);
+}
+
+#[test]
+fn an_unreadable_record_hides_nothing_and_restarts_nobody() {
+    let workspace = testing::valid();
+    for record in ["{broken", "7", r#"{"format": 99}"#, r#"{"spec": 7}"#] {
+        assert_eq!(pending(record, &workspace), [ANYTHING], "{record}");
+        assert!(!asks_for_restart(record, &workspace, UpdatePolicy::Always));
+    }
+}
+
+#[test]
+fn every_field_of_workspace_and_profile_is_recorded_or_shapes_no_pod() {
+    let known = |object: &str| {
+        let found = compare::FIELDS.iter().find(|(path, _)| *path == object);
+        found.unwrap().1.to_vec()
+    };
+    let fields = |crd: Value| {
+        let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        spec["properties"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let mut expected = known("spec");
+    expected.extend(OTHERWISE);
+    expected.sort_unstable();
+    assert_eq!(fields(json!(Workspace::crd())), expected);
+    assert_eq!(
+        fields(json!(WorkspaceExecutionProfile::crd())),
+        known("executionProfile.spec")
+    );
+}
+
+#[test]
+fn everything_recorded_is_compared() {
+    let record = inputs(&testing::valid());
+    let written: Vec<_> = record["spec"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let known = compare::FIELDS
+        .iter()
+        .find(|(path, _)| *path == "spec")
+        .unwrap()
+        .1;
+    assert_eq!(written, known);
+}
+
+proptest! {
+    #[test]
+    fn comparing_never_panics(record in "\\PC{0,60}", spec in "\\PC{0,20}") {
+        let workspace = testing::valid();
+        pending(&record, &workspace);
+        pending(&json!({"spec": {"image": spec, "storage": {"a": 1}, "resources": []}}).to_string(), &workspace);
+    }
+}

@@ -1,0 +1,70 @@
+//! Workspace and what it refers to -> valid workspace, or why it must not run (pure): the rules again.
+//!
+//! The webhook refuses at the door; this guard holds where there is no webhook, and for what changed since.
+
+use api::Workspace;
+use rules::{Rejection, Settings, ValidWorkspace};
+
+use crate::{blockers::rejected::Rejected, cache::references::References};
+
+/// Judges a stored workspace.
+pub fn admit(
+    workspace: &Workspace,
+    references: &References,
+    settings: &Settings,
+) -> Result<ValidWorkspace, Rejected> {
+    let judged_by = rules::References::managed_by(references.managers.iter().map(AsRef::as_ref))
+        .with_template(references.template.as_deref())
+        .with_profile(references.profile.as_deref());
+    let judged = rules::admit(workspace, &judged_by, settings);
+    judged.map_err(|rejection| match (&references.unreadable, rejection) {
+        // Something that cannot be parsed looks as if it were absent; say what is really the case.
+        (Some(what), Rejection::NotYet(_)) => Rejected::Unreadable(what.clone()),
+        (_, rejection) => Rejected::Rules(rejection),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use api::{condition::reason, workspace::DesiredStatus};
+    use testkit::objects;
+
+    use super::*;
+    use crate::testing;
+
+    fn references() -> References {
+        References {
+            managers: vec![objects::manager("main").into()],
+            ..References::default()
+        }
+    }
+
+    #[test]
+    fn a_template_that_cannot_be_parsed_is_not_called_absent() {
+        let mut workspace = objects::workspace("demo");
+        workspace.spec.template_ref = Some("t".to_owned());
+        let mut references = references();
+        let rejected = admit(&workspace, &references, &testing::settings()).unwrap_err();
+        assert_eq!(rejected.reason(), reason::TEMPLATE_NOT_FOUND);
+        references.unreadable = Some("WorkspaceTemplate t cannot be read: missing field".to_owned());
+        let rejected = admit(&workspace, &references, &testing::settings()).unwrap_err();
+        assert_eq!(rejected.reason(), reason::UNREADABLE);
+    }
+
+    #[test]
+    fn a_broken_rule_is_told_by_valid_alone_and_a_missing_object_by_degraded_too() {
+        let mut out_of_bounds = objects::workspace("demo");
+        out_of_bounds.spec.image = Some("not an image".to_owned());
+        let rejected = admit(&out_of_bounds, &references(), &testing::settings()).unwrap_err();
+        assert_eq!(
+            (rejected.reason(), rejected.trouble(DesiredStatus::Running)),
+            (reason::RULES_VIOLATED, None)
+        );
+        let nobody = References::default();
+        let rejected = admit(&objects::workspace("demo"), &nobody, &testing::settings()).unwrap_err();
+        assert_eq!(
+            rejected.trouble(DesiredStatus::Running).unwrap().reason,
+            reason::MANAGER_NOT_FOUND
+        );
+    }
+}

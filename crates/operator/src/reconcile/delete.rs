@@ -1,0 +1,119 @@
+//! One pass over a workspace that is being deleted (IO).
+
+use api::{Workspace, WorkspaceStatus};
+use k8s_openapi::{Resource as _, api::apps::v1::Deployment};
+use kube::Resource as _;
+
+use super::{
+    confirm::confirm,
+    workspace::{Error, Next, VIGIL, newest_status, newest_version, sooner, with_own_words},
+};
+use crate::{
+    apply::{delete::seems_bare, finalizer},
+    audit::People,
+    cache::{
+        observe,
+        observed::{Identity, World},
+        stores::Guarded,
+    },
+    context::Context,
+    plan::disks::fate::fate,
+    reconcile::teardown::{self, LastWill},
+    status::{
+        assess,
+        publish::{self, Word},
+    },
+};
+
+/// A deleted workspace: its children go first. Its spec is not needed. The world is read anew once nothing seems to be
+/// left that has or makes pods.
+pub(super) async fn delete(object: &Guarded<Workspace>, context: &Context) -> Result<Next, Error> {
+    let identity = Identity::of(object.meta());
+    context.idle.forget(&identity.key());
+    if context.memory.has_let_go(&identity.key(), &identity.uid) {
+        return Ok(Next::Never);
+    }
+    let world = what_is_left(context, &identity).await?;
+    let will = will(object, context).await?;
+    let left = context
+        .metrics
+        .timed(
+            "retire",
+            Box::pin(teardown::retire(context, object, &will, &world)),
+        )
+        .await?;
+    let people = People::of(object.meta());
+    let Some(left) = left else {
+        // Whoever released the finalizer before has told it.
+        if finalizer::is_held(object) {
+            context.audit.deleted(&identity, &people, world.run_id());
+        }
+        context.memory.let_go(&identity.key(), &identity.uid);
+        return Ok(Next::Never);
+    };
+    let mut put_off = None;
+    if let Ok(workspace) = &object.0 {
+        let written = newest_status(workspace, context);
+        let own = with_own_words(workspace, written.as_ref(), context);
+        let workspace = own.as_deref().unwrap_or(workspace);
+        let status = assess::farewell(workspace, &left, (context.now)());
+        let news = Word {
+            status,
+            asked: true,
+            people,
+            run: world.run_id().map(str::to_owned),
+            ..Word::default()
+        };
+        let seen = newest_version(&workspace.metadata, context);
+        put_off = publish::publish(context, &identity, seen, written.as_deref(), news).await?;
+    }
+    Ok(Next::Settled(sooner(Some(VIGIL), put_off)))
+}
+
+/// What is there of a deleted workspace: read anew once nothing seems to be left that has or makes pods. No pass over it makes a
+/// Deployment, so that once the API server has said that ours is gone, only what it made is looked for. A write of before, given up
+/// and still on its way, may bring one about after that, or after any other look: it names the workspace's UID as its controller, so
+/// the garbage collector ends it when the workspace is gone, and its pods, which name it, with it.
+async fn what_is_left(context: &Context, identity: &Identity) -> Result<World, Error> {
+    let mut world = observe::world(identity, &context.stores);
+    let shown = world
+        .deployment
+        .as_ref()
+        .and_then(|it| it.metadata.uid.as_deref());
+    if !context.memory.has_removed(identity, Deployment::KIND, shown) {
+        let left = confirm(context, world, false, false, |world, _| seems_bare(world));
+        return Ok(left.await?.0);
+    }
+    world.deployment = None;
+    if seems_bare(&world) {
+        let recount = observe::recount(world, &context.client, &context.census);
+        world = context.metrics.timed("reread", Box::pin(recount)).await?;
+    }
+    Ok(world)
+}
+
+/// What is to become of the disks of a deleted workspace. One that does not parse is asked for its status.
+async fn will(object: &Guarded<Workspace>, context: &Context) -> Result<LastWill, Error> {
+    let storage = |status: Option<&WorkspaceStatus>| status?.resolved.as_ref()?.storage.clone();
+    let Ok(workspace) = &object.0 else {
+        let (_, status) = observe::unreadable(&Identity::of(object.meta()), &context.client).await?;
+        let last = storage(Some(&status));
+        return Ok(LastWill {
+            retain: fate(None, None, last.as_ref()),
+            borrowed: last.and_then(|last| last.claim_name),
+        });
+    };
+    let references = observe::references(workspace, &context.stores);
+    let written = newest_status(workspace, context);
+    let own = with_own_words(workspace, written.as_ref(), context);
+    let last = storage(own.as_deref().unwrap_or(workspace).status.as_ref());
+    let given = workspace.spec.storage.as_ref();
+    Ok(LastWill {
+        retain: fate(
+            Some(&workspace.spec),
+            references.template.as_deref(),
+            last.as_ref(),
+        ),
+        borrowed: given.and_then(|storage| storage.claim_name.clone()),
+    })
+}

@@ -1,0 +1,17 @@
+//! A workspace -> its children and its status (IO). `workspace.rs` is the table of contents.
+//!
+//! | file | input -> output |
+//! |---|---|
+//! | `workspace.rs` | one workspace -> one reconcile: observe, admit, plan, apply, assess, publish |
+//! | `admit.rs` | workspace, references -> a valid workspace, or why it must not run |
+//! | `confirm.rs` | cached children -> children that a start or a stop may rely on |
+//! | `delete.rs` | a workspace that is being deleted -> its finalizer released |
+//! | `teardown.rs` | children of a deleted workspace -> deleted, its disk deleted or retained |
+
+pub mod admit;
+mod confirm;
+mod delete;
+pub mod teardown;
+mod workspace;
+
+pub use self::workspace::{Error, error_policy, informed, reconcile};

@@ -1,0 +1,365 @@
+//! One workspace -> one pass over it (IO): the table of contents of the operator.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use api::{
+    Workspace, WorkspaceStatus,
+    condition::{self, STOPPED},
+    workspace::{DesiredStatus, UpdatePolicy},
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{Resource as _, core::error_boundary::InvalidObject, runtime::controller::Action};
+use rules::ValidWorkspace;
+
+use super::{confirm::confirm, delete::delete};
+use crate::{
+    apply::{
+        self, Applied,
+        intent::{Intent, intent, may_miss_pod, needs_certainty},
+    },
+    audit::People,
+    blockers::{Obstacle, rejected::Rejected},
+    cache::{
+        observe,
+        observed::{Identity, World},
+        stores::Guarded,
+    },
+    context::Context,
+    controllers::{assertion_keys, catalog, idle, routes},
+    plan::{self, disks::borrowed, record},
+    reconcile::{admit::admit, teardown},
+    status::{
+        assess::{self, Facts, assess},
+        early,
+        publish::{self, Word},
+        started,
+    },
+    support::{
+        backoff::spread,
+        failure::{is_everyday, reason_of},
+    },
+};
+
+/// A pass that takes longer has got stuck; it is given up and tried again.
+const LIMIT: Duration = Duration::from_secs(30);
+/// A settled workspace is looked at again after this time, in case a watch lost something. It costs no call.
+const RESYNC: Duration = Duration::from_mins(20);
+/// While pods or children are on their way out, the world is looked at again after this time at the latest.
+pub(super) const VIGIL: Duration = Duration::from_secs(5);
+
+/// Why a pass failed. Everything here passes by itself; what does not is told in the status.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The world could not be read.
+    #[error(transparent)]
+    Observe(#[from] observe::Error),
+    /// A child could not be written.
+    #[error(transparent)]
+    Apply(#[from] apply::Error),
+    /// A route could not be written.
+    #[error(transparent)]
+    Routes(#[from] routes::Error),
+    /// The status could not be written.
+    #[error(transparent)]
+    Publish(#[from] publish::Error),
+    /// What the workspace refers to could not be held.
+    #[error(transparent)]
+    Hold(#[from] catalog::Error),
+    /// The keys by which pods check who asks them are somebody else's, and could not be put right.
+    #[error("the ConfigMap with the keys of who asks is not right, so no pod starts: {}", crate::support::failure::message_of(.0))]
+    Keys(#[source] kube::Error),
+    /// The children could not be deleted.
+    #[error(transparent)]
+    Retire(#[from] teardown::Error),
+    /// The pass took too long.
+    #[error("the pass took longer than {} s", LIMIT.as_secs())]
+    Stuck,
+}
+
+impl Error {
+    /// The step, and what it met there.
+    fn origin(&self) -> (&'static str, Option<&kube::Error>) {
+        match self {
+            Self::Observe(error) => ("observe", Some(&error.0)),
+            Self::Apply(error) => ("apply", Some(&error.source)),
+            Self::Routes(error) => ("routes", Some(&error.source)),
+            Self::Publish(error) => ("publish", Some(&error.0)),
+            Self::Keys(error) => ("keys", Some(error)),
+            Self::Retire(error) => ("retire", Some(&error.0)),
+            Self::Hold(error) => ("hold", Some(&error.source)),
+            Self::Stuck => ("all", None),
+        }
+    }
+}
+
+/// When to look at a workspace again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// When something changes; or after this time, if that comes first.
+    Settled(Option<Duration>),
+    /// Soon, and ever later: somebody has to act, and not all that they may do wakes us. After this time at the latest.
+    Hindered(Option<Duration>),
+    /// Never: it is gone, or a change will wake us.
+    Never,
+}
+
+/// One pass over one workspace, once every cache has been filled: before that, what is not there yet looks as if it were gone.
+pub async fn informed(object: Arc<Guarded<Workspace>>, context: Arc<Context>) -> Result<Action, Error> {
+    // It fails only when nobody fills the caches any more, and then nobody waits for the pass.
+    let _ = context.stores.until_filled().await;
+    context.inherited.note(&context);
+    reconcile(object, context).await
+}
+
+/// One pass over one workspace.
+pub async fn reconcile(object: Arc<Guarded<Workspace>>, context: Arc<Context>) -> Result<Action, Error> {
+    let key = Identity::of(object.meta()).key();
+    let next = match tokio::time::timeout(LIMIT, Box::pin(pass(&object, &context))).await {
+        Ok(result) => result?,
+        Err(_) => return Err(Error::Stuck),
+    };
+    if let Next::Hindered(latest) = next {
+        let wait = context.backoff.after_failure(&key).max(Duration::from_secs(1));
+        return Ok(Action::requeue(latest.map_or(wait, |latest| latest.min(wait))));
+    }
+    context.backoff.reset(&key);
+    Ok(match next {
+        Next::Settled(after) => {
+            Action::requeue(after.map_or_else(|| spread(RESYNC), |after| after.min(RESYNC)))
+        }
+        Next::Hindered(_) | Next::Never => Action::await_change(),
+    })
+}
+
+/// What follows a failed pass: a longer and longer wait for this workspace, nothing for the others.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that the queue calls")]
+pub fn error_policy(object: Arc<Guarded<Workspace>>, error: &Error, context: Arc<Context>) -> Action {
+    let (step, source) = error.origin();
+    context
+        .metrics
+        .error(step, source.map_or_else(|| "Stuck".to_owned(), reason_of));
+    let workspace = Identity::of(object.meta()).key();
+    let wait = context.backoff.after_failure(&workspace);
+    let retry_ms = wait.as_millis();
+    if source.is_some_and(is_everyday) {
+        tracing::debug!(%error, workspace, retry_ms, "the pass is made again");
+    } else {
+        tracing::warn!(%error, workspace, retry_ms, "the pass failed");
+    }
+    Action::requeue(wait)
+}
+
+async fn pass(object: &Guarded<Workspace>, context: &Context) -> Result<Next, Error> {
+    let namespace = object.meta().namespace.as_deref().unwrap_or_default();
+    match &object.0 {
+        _ if context.site.ignores(namespace) => Ok(Next::Never),
+        _ if object.meta().deletion_timestamp.is_some() => Box::pin(delete(object, context)).await,
+        Ok(workspace) => Box::pin(settle(workspace, context)).await,
+        Err(invalid) => explain(invalid, context).await,
+    }
+}
+
+/// Observe, admit, plan, apply, assess, publish.
+async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error> {
+    let Context {
+        metrics,
+        stores,
+        settings,
+        site,
+        ..
+    } = context;
+    let identity = Identity::of(&workspace.metadata);
+    let written = newest_status(workspace, context);
+    let own = with_own_words(workspace, written.as_ref(), context);
+    let workspace = own.as_deref().unwrap_or(workspace);
+    let before = workspace.status.as_ref();
+    let stopped = before.is_some_and(|status| condition::holds(&status.conditions, STOPPED));
+
+    let references = metrics.measure("observe", || observe::references(workspace, stores));
+    let world = metrics.measure("observe", || observe::world(&identity, stores));
+    let verdict = metrics.measure("admit", || {
+        let is_held = |key: &_| context.holds.is_held(workspace.metadata.uid.as_deref(), key);
+        admit(workspace, &references, settings)
+            .and_then(|valid| catalog::admit(valid, workspace, &references, &world, is_held))
+    });
+    let planned = metrics.measure("plan", || match &verdict {
+        Ok(valid) => Ok((valid, Box::new(plan::lasting(valid, site)))),
+        Err(_) => Err(plan::wall(&identity, site, &references.last_wall(before)).map(Box::new)),
+    });
+    let decide = |world: &World| {
+        let restart = asks_for_restart(workspace, verdict.as_ref().ok(), world);
+        intent(workspace.spec.desired_status, verdict.is_ok(), world).or_restart(restart)
+    };
+    let complete = planned.as_ref().is_ok_and(|(_, plan)| has_all(plan, &world));
+    let (world, expected) = confirm(context, world, before.is_none(), complete, |world, known| {
+        let intent = decide(world);
+        needs_certainty(intent, world, known, stopped) || may_miss_pod(intent, before, world)
+    })
+    .await?;
+    let intent = decide(&world);
+    if let Ok(valid) = &verdict {
+        catalog::hold(context, valid, &references).await?;
+    }
+    if intent == Intent::Start {
+        assertion_keys::ensure(context, &identity.namespace)
+            .await
+            .map_err(Error::Keys)?;
+    }
+    let Applied {
+        world,
+        obstacle,
+        recheck: retried,
+    } = metrics
+        .timed(
+            "apply",
+            Box::pin(apply::apply(context, workspace, planned, intent, world)),
+        )
+        .await?;
+    let routed = route(context, workspace, verdict.as_ref().ok(), &world);
+    let obstacle = obstacle.or(metrics.timed("routes", Box::pin(routed)).await?);
+    let facts = Facts {
+        workspace,
+        verdict: &verdict,
+        world: &world,
+        obstacle: obstacle.as_ref(),
+        grace: settings.unschedulable_grace(),
+        now: (context.now)(),
+    };
+    let mut assessment = metrics.measure("assess", || assess(&facts));
+    idle::attend(
+        context,
+        workspace,
+        verdict.as_ref().ok(),
+        &world,
+        &mut assessment.status,
+    );
+    let recheck = sooner(sooner(assessment.recheck, expected), retried);
+    let asked = workspace.spec.desired_status == DesiredStatus::Stopped;
+    let news = Word {
+        status: assessment.status,
+        news: assessment.news,
+        asked,
+        people: People::of(&workspace.metadata),
+        run: world.run_id().map(str::to_owned),
+        newness: early::newness(workspace, (context.now)()),
+    };
+    let seen = newest_version(&workspace.metadata, context);
+    let published = publish::publish(context, &identity, seen, written.as_deref(), news);
+    let put_off = metrics.timed("publish", Box::pin(published)).await?;
+    let missing = verdict.as_ref().err().map(Rejected::reason);
+    let late = publish::late(context, &identity, missing).await;
+    let again = sooner(sooner(recheck, put_off), late);
+
+    let on_its_way_out =
+        matches!(intent, Intent::Stop | Intent::Await) || (intent == Intent::Rest && !world.is_quiet());
+    Ok(match obstacle {
+        Some(obstacle) if !obstacle.wakes() => Next::Hindered(again),
+        _ if on_its_way_out => Next::Settled(sooner(Some(VIGIL), again)),
+        _ => Next::Settled(again),
+    })
+}
+
+pub(super) fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
+}
+
+/// Whether the run that is on is to end and begin anew, with what is asked for today. One in which no container has started
+/// yet takes changes at once, as with `Always`. With a disk that goes when its pod does, only who asks for a restart by name gets one; likewise
+/// with a claim that is being deleted and still named, on which no next run could begin.
+fn asks_for_restart(workspace: &Workspace, valid: Option<&ValidWorkspace>, world: &World) -> bool {
+    let own = world.own_claim();
+    let goes = own.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some());
+    let stays_named = |valid| {
+        let mut named = borrowed::named(valid).into_iter();
+        named.any(|named| world.leaving.contains(&named.claim))
+    };
+    let policy = if goes || valid.is_some_and(stays_named) {
+        UpdatePolicy::OnStop
+    } else if started::has_begun(workspace.status.as_ref(), world) {
+        workspace.spec.update_policy
+    } else {
+        UpdatePolicy::Always
+    };
+    let started = world.started_from().zip(valid);
+    started.is_some_and(|(started, valid)| record::asks_for_restart(started, valid, policy))
+}
+
+/// The routes that are objects, and what is in their way.
+async fn route(
+    context: &Context,
+    workspace: &Workspace,
+    valid: Option<&ValidWorkspace>,
+    world: &World,
+) -> Result<Option<Obstacle>, routes::Error> {
+    let has = routes::has_any(context, &world.identity);
+    let wish = routes::wish(workspace.spec.desired_status, valid, world, has);
+    routes::settle(context, &world.identity, wish).await
+}
+
+/// Whether every child that lasts is there.
+fn has_all(plan: &plan::Plan, world: &World) -> bool {
+    world.service.is_some()
+        && (plan.claim.is_none() || world.claim.is_some())
+        && (plan.policy.is_none() || world.policy.is_some())
+        && (plan.account.is_none() || world.account.is_some())
+}
+
+/// A spec that does not parse: the status says so, and nothing else is done.
+async fn explain(invalid: &InvalidObject, context: &Context) -> Result<Next, Error> {
+    let identity = Identity::of(&invalid.metadata);
+    tracing::warn!(
+        workspace = identity.key(),
+        error = invalid.error,
+        "the workspace cannot be read"
+    );
+    context.metrics.error("observe", "Unreadable".to_owned());
+    context.idle.forget(&identity.key());
+    let (version, before) = observe::unreadable(&identity, &context.client).await?;
+    let now = (context.now)();
+    let status = assess::unreadable(before.clone(), invalid.metadata.generation, &invalid.error, now);
+    let news = Word {
+        status,
+        ..Word::default()
+    };
+    publish::publish(context, &identity, version, Some(&before), news).await?;
+    // Another version, or other definitions, may read it.
+    Ok(Next::Hindered(None))
+}
+
+/// The version of the workspace that a status is made from: the cached one, or that of our last status, if the cache has not seen it
+/// yet.
+pub(super) fn newest_version(cached: &ObjectMeta, context: &Context) -> Option<String> {
+    let key = Identity::of(cached).key();
+    context.memory.newest_version(&key, cached)
+}
+
+/// The status that the workspace has: the cached one, or what we wrote last, if the cache has not seen it yet.
+pub(super) fn newest_status<'a>(
+    cached: &'a Workspace,
+    context: &Context,
+) -> Option<Cow<'a, WorkspaceStatus>> {
+    let key = Identity::of(&cached.metadata).key();
+    let newer = context.memory.newer_status(&key, &cached.metadata);
+    newer
+        .map(Cow::Owned)
+        .or_else(|| cached.status.as_ref().map(Cow::Borrowed))
+}
+
+/// The workspace with the status that we would say it has, where that is another than the cached one: what was put off counts as said.
+pub(super) fn with_own_words(
+    cached: &Workspace,
+    newest: Option<&Cow<'_, WorkspaceStatus>>,
+    context: &Context,
+) -> Option<Box<Workspace>> {
+    let identity = Identity::of(&cached.metadata);
+    let own = match (context.put_off.status(&identity.key(), &identity.uid), newest) {
+        (Some(put_off), _) => put_off,
+        (None, Some(Cow::Owned(newer))) => newer.clone(),
+        (None, _) => return None,
+    };
+    Some(Box::new(Workspace {
+        metadata: cached.metadata.clone(),
+        spec: cached.spec.clone(),
+        status: Some(own),
+    }))
+}

@@ -1,0 +1,306 @@
+//! Container statuses -> the container that fails, and how many are ready (pure). Init containers come first.
+
+use api::{condition::reason, names::APPLICATION_CONTAINER};
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::core::v1::{Container, ContainerStateTerminated, ContainerStatus, Pod, PodSpec},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+use kube::ResourceExt as _;
+use rules::ExecutionProfile;
+
+use super::{Evidence, Judging, NONE, SLOW, condition, missing_source, remaining, trimmed};
+use crate::{
+    cache::{observed::World, warnings::Warning},
+    status::assess::conditions::brief,
+};
+
+/// The kubelet's reason for an Event about a hook that failed.
+const FAILED_HOOK: &str = "FailedPostStartHook";
+/// Longest text of the kubelet about a hook, in bytes: it holds all that the hook printed.
+const LONGEST_HOOK: usize = 300;
+
+/// One container of the pod.
+#[derive(Clone, Copy)]
+struct Subject<'a> {
+    world: &'a World,
+    pod: &'a Pod,
+    spec: Option<&'a Container>,
+    status: &'a ContainerStatus,
+    init: bool,
+}
+
+/// What keeps the containers of this pod from being ready.
+pub(super) fn trouble(world: &World, pod: &Pod, judging: Judging<'_>) -> Evidence {
+    let Some(status) = &pod.status else { return NONE };
+    let spec = pod.spec.as_ref();
+    let init = status
+        .init_container_statuses
+        .iter()
+        .flatten()
+        .map(|status| Subject {
+            world,
+            pod,
+            spec: spec.and_then(|spec| named(spec.init_containers.iter().flatten(), &status.name)),
+            status,
+            init: true,
+        });
+    let rest = status.container_statuses.iter().flatten().map(|status| Subject {
+        world,
+        pod,
+        spec: spec.and_then(|spec| named(&spec.containers, &status.name)),
+        status,
+        init: false,
+    });
+    Evidence::first(init.chain(rest).map(|subject| subject.trouble(judging)))
+}
+
+/// How many containers are ready or done, and of how many: init containers and sidecars count.
+pub(in crate::status::assess) fn count(
+    pod: Option<&Pod>,
+    template: Option<&PodSpec>,
+) -> Option<(usize, usize)> {
+    let spec = pod.and_then(|pod| pod.spec.as_ref()).or(template)?;
+    let total = spec.containers.len() + spec.init_containers.iter().flatten().count();
+    let status = pod.and_then(|pod| pod.status.as_ref());
+    let statuses = status.into_iter().flat_map(|status| {
+        let init = status.init_container_statuses.iter().flatten();
+        init.chain(status.container_statuses.iter().flatten())
+    });
+    // An init container that is done is called ready by the kubelet, a sidecar when its probe succeeds.
+    Some((statuses.filter(|status| status.ready).count(), total))
+}
+
+fn named<'a>(containers: impl IntoIterator<Item = &'a Container>, name: &str) -> Option<&'a Container> {
+    containers.into_iter().find(|container| container.name == name)
+}
+
+/// A pull Secret that does not exist is passed over by the kubelet, so which ones there ought to be is told.
+fn pull_secrets(profile: &ExecutionProfile) -> String {
+    let names: Vec<_> = profile
+        .spec
+        .image_pull_secrets
+        .iter()
+        .map(|it| it.name.as_str())
+        .collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!(
+        " The execution profile {:?} has it pulled with {} (spec.imagePullSecrets): check that they exist in this namespace and \
+         suit the registry.",
+        profile.name,
+        names.join(", ")
+    )
+}
+
+impl Subject<'_> {
+    fn trouble(self, judging: Judging<'_>) -> Evidence {
+        if self.status.ready {
+            return NONE;
+        }
+        let state = self.status.state.clone().unwrap_or_default();
+        let waiting = state.waiting.unwrap_or_default();
+        let (why, text) = (
+            waiting.reason.unwrap_or_default(),
+            waiting.message.unwrap_or_default(),
+        );
+        if let Some(known) = self.waiting(&why, &text, judging.profile) {
+            return known;
+        }
+        let ended = state
+            .terminated
+            .or_else(|| self.status.last_state.clone()?.terminated);
+        // An init container that is done; a sidecar or application that ended well is restarted, and told.
+        let done = |ended: &ContainerStateTerminated| self.init && !self.is_sidecar() && ended.exit_code == 0;
+        if let Some(ended) = ended.filter(|ended| !done(ended)) {
+            return self.exited(&ended);
+        }
+        match state.running {
+            Some(running) if !self.init => self.not_ready(running.started_at.as_ref(), judging.now),
+            _ => NONE,
+        }
+    }
+
+    /// What the kubelet says of a container that it does not run.
+    fn waiting(self, why: &str, text: &str, profile: Option<&ExecutionProfile>) -> Option<Evidence> {
+        match why {
+            "ErrImagePull"
+            | "ImagePullBackOff"
+            | "InvalidImageName"
+            | "ErrImageNeverPull"
+            | "ImageInspectError"
+            | "RegistryUnavailable"
+            | "SignatureValidationFailed" => Some(self.image(text, profile)),
+            "PostStartHookError" => Some(self.hook(text)),
+            // The kubelet says of a container whose hook failed that it is being made until that has ended, which takes its whole grace.
+            "ContainerCreating" => self.hook_warning().map(|_| self.hook("")),
+            "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+                if let Some((reason, message)) = missing_source(text) {
+                    return Some(Evidence::certain(reason, message));
+                }
+                // The kubelet's own cache was not filled yet; it tries again at once.
+                (!text.contains("failed to sync")).then(|| self.cannot_start(text))
+            }
+            _ => None,
+        }
+    }
+
+    fn image(self, text: &str, profile: Option<&ExecutionProfile>) -> Evidence {
+        let image = self
+            .spec
+            .and_then(|spec| spec.image.as_deref())
+            .unwrap_or_default();
+        let private = [
+            "unauthorized",
+            "authorization",
+            "denied",
+            "403",
+            "401",
+            "no basic auth",
+        ];
+        let lower = text.to_ascii_lowercase();
+        let advice = if lower.contains("pull policy of never") {
+            "Nothing is pulled here (setting imagePullPolicy): have it put on the nodes, or name one that is there"
+        } else if private.iter().any(|word| lower.contains(word)) {
+            "Check its name; if its registry wants credentials, have a Secret with them named in the execution \
+             profile's imagePullSecrets"
+        } else {
+            "Check its name and tag, and that the cluster may pull it"
+        };
+        let message = format!(
+            "The image {image:?} cannot be pulled: {}. {advice}.{}",
+            trimmed(text),
+            profile.map(pull_secrets).unwrap_or_default()
+        );
+        Evidence::certain(reason::IMAGE_PULL_FAILED, message)
+    }
+
+    fn hook(self, text: &str) -> Evidence {
+        let said = match trimmed(text) {
+            "" => "the kubelet does not say why".to_owned(),
+            text => brief(text, LONGEST_HOOK),
+        };
+        let message = format!(
+            "The postStart hook of {} failed, so it is ended and started anew: {said}. Correct spec.lifecycle.postStart, \
+             stop and start.",
+            self.name().to_lowercase()
+        );
+        Evidence::certain(reason::POST_START_HOOK_FAILED, message)
+    }
+
+    /// Whether the kubelet ended the container because its hook failed: it says so while that container lives.
+    fn has_failed_hook(self, ended: &ContainerStateTerminated) -> bool {
+        let said = self.hook_warning();
+        said.is_some_and(|said| said.last.as_ref() >= ended.started_at.as_ref())
+    }
+
+    fn hook_warning(&self) -> Option<&Warning> {
+        let uid = self.pod.metadata.uid.as_deref();
+        let mut warnings = self.world.warnings.iter();
+        warnings.find(|it| Some(it.about.as_str()) == uid && it.reason == FAILED_HOOK)
+    }
+
+    fn cannot_start(self, text: &str) -> Evidence {
+        let message = format!(
+            "{} cannot be started: {}. Check spec.containerConfig, spec.resources and the image.",
+            self.name(),
+            trimmed(text)
+        );
+        Evidence::certain(reason::CONTAINER_START_FAILED, message)
+    }
+
+    fn not_ready(self, started: Option<&Time>, now: Timestamp) -> Evidence {
+        // One that was ready counts from when it ceased to be.
+        let unready = condition(self.pod, "Ready").filter(|ready| ready.status == "False");
+        let since = started.max(unready.and_then(|ready| ready.last_transition_time.as_ref()));
+        if let Some(rest) = remaining(since, SLOW, now) {
+            return Evidence::later(rest);
+        }
+        let probe = self.spec.and_then(|spec| spec.readiness_probe.as_ref());
+        let advice = match probe {
+            Some(probe) if probe.tcp_socket.is_some() => {
+                "but nothing answers on its port. Check that the application listens on 0.0.0.0 and on spec.port"
+            }
+            _ => "but its readiness probe does not succeed. Check spec.readinessProbe and the application",
+        };
+        let message = format!(
+            "{} has run for over {} s, {advice}. {}",
+            self.name(),
+            SLOW.as_secs(),
+            self.logs("")
+        );
+        Evidence::certain(reason::READINESS_FAILED, message)
+    }
+
+    /// How often it has ended. The kubelet counts the restarts, and the end that no restart has followed yet comes on top. The number
+    /// only grows, while what the container waits for comes and goes, and may be seen or missed.
+    fn ends(self) -> i32 {
+        let runs = self
+            .status
+            .state
+            .as_ref()
+            .is_some_and(|state| state.running.is_some());
+        self.status.restart_count.saturating_add(i32::from(!runs))
+    }
+
+    /// The words depend on nothing that changes from one restart to the next, so that a crash loop is written once.
+    fn exited(self, ended: &ContainerStateTerminated) -> Evidence {
+        let (name, hint, code) = (self.name(), self.logs(" --previous"), ended.exit_code);
+        match ended.reason.as_deref() {
+            Some("OOMKilled") => {
+                let limit = self
+                    .memory_limit()
+                    .map_or_else(String::new, |limit| format!(" of {limit}"));
+                let message = format!(
+                    "{name} used more memory than its limit{limit}. Raise spec.resources.limits.memory, stop and \
+                     start. {hint}"
+                );
+                Evidence::certain(reason::OOM_KILLED, message)
+            }
+            _ if self.has_failed_hook(ended) => self.hook(""),
+            Some("StartError" | "ContainerCannotRun") => {
+                self.cannot_start(ended.message.as_deref().unwrap_or("no reason is given"))
+            }
+            _ if self.ends() >= 2 => {
+                let message = format!(
+                    "{name} ends again and again, last with exit code {code}, and is restarted ever later. {hint}"
+                );
+                Evidence::certain(reason::CRASH_LOOPING, message)
+            }
+            _ => Evidence::certain(
+                reason::CONTAINER_EXITED,
+                format!("{name} ended with exit code {code} and is restarted. {hint}"),
+            ),
+        }
+    }
+
+    fn memory_limit(self) -> Option<String> {
+        let limits = self.spec?.resources.as_ref()?.limits.as_ref()?;
+        Some(limits.get("memory")?.0.clone())
+    }
+
+    fn is_sidecar(self) -> bool {
+        self.spec.and_then(|spec| spec.restart_policy.as_deref()) == Some("Always")
+    }
+
+    fn name(self) -> String {
+        match self.status.name.as_str() {
+            APPLICATION_CONTAINER => "The container".to_owned(),
+            name if self.init => format!("The init container {name:?}"),
+            name => format!("The container {name:?}"),
+        }
+    }
+
+    fn logs(self, options: &str) -> String {
+        let container = match self.status.name.as_str() {
+            APPLICATION_CONTAINER => String::new(),
+            name => format!(" -c {name}"),
+        };
+        format!(
+            "See its output: kubectl logs -n {} {}{container}{options}",
+            self.world.identity.namespace,
+            self.pod.name_any()
+        )
+    }
+}

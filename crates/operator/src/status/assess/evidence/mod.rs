@@ -1,0 +1,258 @@
+//! World -> the cause of what goes wrong (pure), from the status of claim, Deployment, pod and node, and for what has no
+//! status from Warning Events.
+
+mod containers;
+mod node;
+mod pod;
+mod volumes;
+
+use std::time::Duration;
+
+use api::condition::reason;
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::core::v1::{Pod, PodCondition},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+use kube::ResourceExt as _;
+use rules::ExecutionProfile;
+
+pub(crate) use self::pod::is_kept_apart;
+pub(super) use self::{containers::count, pod::waits_for_previous};
+use crate::{
+    blockers::{Trouble, refusal},
+    cache::observed::{World, replica_set_is_empty},
+};
+
+/// Evidence that often passes by itself within the second is looked at again after this time before it is told.
+const DOUBT: Duration = Duration::from_secs(1);
+/// How long the making of a volume, or the way from started to ready, may take before it is told.
+const SLOW: Duration = Duration::from_mins(1);
+
+/// What the world shows now, and when it may show something else without anything being written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Evidence {
+    /// The cause, if something goes wrong.
+    pub(super) trouble: Option<Trouble>,
+    /// When to look again.
+    pub(super) recheck: Option<Duration>,
+}
+
+/// Evidence from which nothing follows.
+const NONE: Evidence = Evidence {
+    trouble: None,
+    recheck: None,
+};
+
+impl Evidence {
+    /// It lasts until somebody acts.
+    fn certain(reason: &'static str, message: String) -> Self {
+        Self {
+            trouble: Some(Trouble {
+                reason,
+                message,
+                failed: true,
+            }),
+            recheck: None,
+        }
+    }
+
+    /// It may pass by itself; when `rest` is over it counts as failed.
+    fn may_pass(reason: &'static str, message: String, rest: Option<Duration>) -> Self {
+        Self {
+            trouble: Some(Trouble {
+                reason,
+                message,
+                failed: rest.is_none(),
+            }),
+            recheck: rest,
+        }
+    }
+
+    /// It passes by itself if nothing else goes wrong.
+    fn hopeful(reason: &'static str, message: String) -> Self {
+        Self {
+            trouble: Some(Trouble {
+                reason,
+                message,
+                failed: false,
+            }),
+            recheck: None,
+        }
+    }
+
+    fn later(after: Duration) -> Self {
+        Self {
+            trouble: None,
+            recheck: Some(after),
+        }
+    }
+
+    /// The first cause, and the earliest time to look again.
+    fn first(candidates: impl IntoIterator<Item = Self>) -> Self {
+        candidates.into_iter().fold(NONE, |found, next| Self {
+            trouble: found.trouble.or(next.trouble),
+            recheck: found.recheck.into_iter().chain(next.recheck).min(),
+        })
+    }
+}
+
+/// What evidence is judged by, besides the world.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Judging<'a> {
+    /// Now.
+    pub(super) now: Timestamp,
+    /// How long a pod without a node still counts as starting: autoscalers need their time.
+    pub(super) grace: Duration,
+    /// When the workspace ceased to be available, if it is not.
+    pub(super) unavailable_since: Option<Timestamp>,
+    /// The execution profile, if there is one.
+    pub(super) profile: Option<&'a ExecutionProfile>,
+    /// Whether the workspace itself asks to be kept off other pods.
+    pub(super) separated: bool,
+}
+
+/// What keeps the pod of the current run from being ready.
+pub(super) fn of_start(world: &World, judging: Judging<'_>) -> Evidence {
+    let now = judging.now;
+    let pod = world.current_pod();
+    Evidence::first([
+        orphaned(world),
+        unmanaged(world),
+        volumes::terminating(world),
+        node::lost(world, world.live_pods(), now),
+        volumes::missing_class(world, now),
+        pod.map_or_else(|| no_pod(world, judging), |pod| pod::trouble(world, pod, judging)),
+        pod.map_or(NONE, |pod| volumes::of_pod(world, pod, now)),
+        volumes::unbound(world, now),
+        pod::ended(world, judging),
+        volumes::resize(world),
+    ])
+}
+
+/// What is wrong although the pod is ready.
+pub(super) fn of_run(world: &World, now: Timestamp) -> Evidence {
+    Evidence::first([
+        unmanaged(world),
+        volumes::terminating(world),
+        node::lost(world, world.current_pod(), now),
+        volumes::resize(world),
+    ])
+}
+
+/// What keeps the last pod from going.
+pub(super) fn of_end(world: &World, now: Timestamp) -> Evidence {
+    Evidence::first([
+        orphaned(world),
+        unmanaged(world),
+        volumes::terminating(world),
+        node::lost(world, world.live_pods(), now),
+    ])
+}
+
+/// A run that nothing ends: its Deployment is gone, its replica set was left. The operator has no right to delete replica sets
+/// (docs/decisions/0073), and whoever left it meant the pod to run on.
+fn orphaned(world: &World) -> Evidence {
+    let Some(left) = world.orphans().find(|set| !replica_set_is_empty(set)) else {
+        return NONE;
+    };
+    let message = format!(
+        "Somebody deleted the Deployment {} and left its ReplicaSet {left}, as --cascade=orphan has it. Its pod runs until the \
+         ReplicaSet is deleted, and no other run begins before that: two pods must not write to one disk. Once nobody needs the \
+         pod, have an administrator delete it: kubectl delete -n {} replicaset/{left}.",
+        world.identity.child_name(),
+        world.identity.namespace,
+        left = left.name_any(),
+    );
+    Evidence::certain(reason::REPLICA_SET_ORPHANED, message)
+}
+
+/// A pod on the disk that no change of the workspace ends.
+fn unmanaged(world: &World) -> Evidence {
+    let Some(pod) = world.unmanaged_pods().next() else {
+        return NONE;
+    };
+    let message = format!(
+        "The pod {name} uses the disk, and no ReplicaSet of this workspace manages it: its labels were changed, or it is not this \
+         workspace's. No other pod starts on the disk while it runs. Delete it once nobody needs it: kubectl delete -n {} pod/{name}.",
+        world.identity.namespace,
+        name = pod.name_any(),
+    );
+    Evidence::certain(reason::POD_NOT_MANAGED, message)
+}
+
+/// Quota, Pod Security and other admission rules speak through the Deployment: it cannot make its pod.
+fn no_pod(world: &World, judging: Judging<'_>) -> Evidence {
+    let now = judging.now;
+    let Some(failure) = world.refusal() else {
+        return NONE;
+    };
+    if let Some(rest) = remaining(failure.last_transition_time.as_ref(), DOUBT, now) {
+        return Evidence::later(rest);
+    }
+    let message = failure.message.as_deref().unwrap_or_default();
+    let refusal = refusal::of_pod("Pod", message, judging.profile.map(|it| it.name.as_str()));
+    Evidence::certain(refusal.reason, refusal.message)
+}
+
+/// The Secret or ConfigMap that a message of the kubelet misses.
+fn missing_source(message: &str) -> Option<(&'static str, String)> {
+    let lower = message.to_ascii_lowercase();
+    let quoted = |kind: &str| {
+        let rest = &message[lower.find(&format!("{kind} \""))? + kind.len() + 2..];
+        let (name, rest) = rest.split_once('"')?;
+        rest.trim_start()
+            .starts_with("not found")
+            .then(|| name.to_owned())
+    };
+    // couldn't find key <key> in Secret <namespace>/<name>
+    let key_of = |kind: &str| {
+        let (_, rest) = message.split_once("find key ")?;
+        let (key, rest) = rest.split_once(&format!(" in {kind} "))?;
+        let name = rest.split([' ', ',', ':']).next()?.rsplit('/').next()?;
+        Some(format!("{name} has no key {key}"))
+    };
+    for (kind, reason) in [
+        ("Secret", reason::SECRET_NOT_FOUND),
+        ("ConfigMap", reason::CONFIG_MAP_NOT_FOUND),
+    ] {
+        let told = |what: String| {
+            format!("The {kind} {what}. Make it, and the pod starts by itself; or correct the name.")
+        };
+        if let Some(name) = quoted(&kind.to_ascii_lowercase()) {
+            return Some((reason, told(format!("{name} does not exist"))));
+        }
+        if let Some(what) = key_of(kind) {
+            return Some((reason, told(what)));
+        }
+    }
+    None
+}
+
+/// The pod's condition of this type.
+fn condition<'a>(pod: &'a Pod, type_: &str) -> Option<&'a PodCondition> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+/// Whether the pod's condition of this type is true.
+fn holds(pod: &Pod, type_: &str) -> bool {
+    condition(pod, type_).is_some_and(|condition| condition.status == "True")
+}
+
+/// The name of the pod's node.
+pub(super) fn node_of(pod: &Pod) -> Option<&str> {
+    pod.spec.as_ref()?.node_name.as_deref()
+}
+
+/// A foreign message without what would stand before our own full stop.
+fn trimmed(message: &str) -> &str {
+    message.trim_end_matches(['.', ',', ' ', '\n'])
+}
+
+/// What is left of `span` since `since`. Nothing is left when the time is unknown or lies in the future: then the
+/// clocks differ, and waiting would hide the evidence.
+fn remaining(since: Option<&Time>, span: Duration, now: Timestamp) -> Option<Duration> {
+    let age = Duration::try_from(now.duration_since(since?.0)).ok()?;
+    span.checked_sub(age).filter(|rest| !rest.is_zero())
+}

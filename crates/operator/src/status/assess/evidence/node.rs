@@ -1,0 +1,56 @@
+//! Pods and their nodes -> the node that does not answer (pure).
+//!
+//! Two pods must never write to one disk, so nothing is deleted by force here; people are told the ways out.
+
+use std::time::Duration;
+
+use api::condition::reason;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+
+use super::{Evidence, NONE, condition, holds, node_of, remaining};
+use crate::cache::{observed::World, warnings::Node};
+
+/// A node that joins may show in one watch later than its first pod does in another.
+const JUST_BOUND: Duration = Duration::from_secs(1);
+
+/// The first of these pods whose node does not answer.
+pub(super) fn lost<'a>(
+    world: &'a World,
+    pods: impl IntoIterator<Item = &'a Pod>,
+    now: Timestamp,
+) -> Evidence {
+    Evidence::first(pods.into_iter().map(|pod| of_pod(world, pod, now)))
+}
+
+fn of_pod(world: &World, pod: &Pod, now: Timestamp) -> Evidence {
+    let Some(name) = node_of(pod) else { return NONE };
+    let how = match world.nodes.get(name) {
+        None | Some(Node::Ready) => return NONE,
+        // Its kubelet answers: a pod that is ready is as it should be.
+        Some(Node::NotReady(_)) if holds(pod, "Ready") => return NONE,
+        Some(Node::NotReady(why)) => format!("is not ready ({why})"),
+        Some(Node::Silent(why)) => format!("does not answer ({why})"),
+        Some(Node::Gone) => {
+            let bound = condition(pod, "PodScheduled").and_then(|it| it.last_transition_time.as_ref());
+            if let Some(rest) = remaining(bound, JUST_BOUND, now) {
+                return Evidence::later(rest);
+            }
+            let message = format!(
+                "The node {name} of the pod {} no longer exists. The cluster removes the pod by itself in a minute or \
+                 so; if it does not: kubectl delete pod -n {} {0} --force, once the machine is certainly off.",
+                pod.name_any(),
+                world.identity.namespace,
+            );
+            return Evidence::certain(reason::NODE_LOST, message);
+        }
+    };
+    let message = format!(
+        "The node {name} {how}, and the pod {} may still run there, so it is not replaced: two pods must not write to \
+         one disk. Bring the node back. If the machine is certainly off: kubectl delete node {name}, or kubectl taint \
+         node {name} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute.",
+        pod.name_any()
+    );
+    Evidence::certain(reason::NODE_LOST, message)
+}

@@ -1,0 +1,202 @@
+//! Pod -> why no node takes it, or took it and let it go (pure).
+
+use std::time::Duration;
+
+use api::{condition::reason, names};
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
+use kube::ResourceExt as _;
+
+use super::{
+    DOUBT, Evidence, Judging, NONE, SLOW, condition, containers, holds, node_of, remaining, trimmed, volumes,
+};
+use crate::cache::observed::World;
+
+/// The scheduler's words for a claim that waits for its volume.
+pub(super) const UNBOUND: &str = "unbound immediate PersistentVolumeClaims";
+/// The scheduler's words where the pod itself is at no fault.
+const KEPT_AWAY: &str = "existing pods anti-affinity rules";
+/// The scheduler's words where the pod's own rules keep it off another one. They come before those of the other one's rules.
+const APART: &str = "didn't match pod anti-affinity rules";
+/// The kubelet's word for it.
+const EVICTED: &str = "Evicted";
+/// An eviction this long before the workspace ceased to be available is not why it did.
+const AFTERMATH: Duration = Duration::from_mins(1);
+
+/// What keeps this pod from being ready, as far as its own status says.
+pub(super) fn trouble(world: &World, pod: &Pod, judging: Judging<'_>) -> Evidence {
+    match condition(pod, "PodScheduled") {
+        _ if waits_for_previous(world, pod, judging.separated) => NONE,
+        Some(scheduled) if scheduled.status == "False" => unscheduled(
+            world,
+            scheduled.message.as_deref().unwrap_or_default(),
+            scheduled.last_transition_time.as_ref(),
+            judging,
+        ),
+        _ => containers::trouble(world, pod, judging),
+    }
+}
+
+/// Whether no node takes the pod because another one of the workspace is not gone. `separated`: the workspace itself asks to be kept off
+/// other pods, so that those may be meant.
+pub(in crate::status::assess) fn waits_for_previous(world: &World, pod: &Pod, separated: bool) -> bool {
+    is_kept_apart(pod) && (!separated || world.previous_pods(pod).next().is_some())
+}
+
+/// Whether the scheduler says of a pod that it is kept off another one.
+pub(crate) fn is_kept_apart(pod: &Pod) -> bool {
+    condition(pod, "PodScheduled").is_some_and(|scheduled| {
+        let says = scheduled.message.as_deref().is_some_and(|it| it.contains(APART));
+        scheduled.status == "False" && says
+    })
+}
+
+fn unscheduled(world: &World, message: &str, since: Option<&Time>, judging: Judging<'_>) -> Evidence {
+    // What the scheduler would achieve by evicting others changes by the minute.
+    let message = trimmed(message.split(" preemption:").next().unwrap_or(message));
+    // A disk is being made, and its claim tells why it is not; somebody else's claim tells us nothing.
+    if message.contains(UNBOUND) && volumes::pending_claim(world).is_some() {
+        return NONE;
+    }
+    if message.contains(UNBOUND) {
+        let told = format!(
+            "A claim that the workspace mounts has no volume yet. See why: kubectl describe pvc -n {}",
+            world.identity.namespace
+        );
+        return match remaining(since, SLOW, judging.now) {
+            Some(rest) => Evidence::later(rest),
+            None => Evidence::certain(reason::VOLUME_UNBOUND, told),
+        };
+    }
+    if let Some(rest) = remaining(since, DOUBT, judging.now) {
+        return Evidence::later(rest);
+    }
+    if let Some(claim) = missing_claim(message) {
+        let told = format!(
+            "The claim {claim} that the workspace mounts does not exist. Make it, and the pod starts by itself; or \
+             correct its name."
+        );
+        return Evidence::certain(reason::VOLUME_UNBOUND, told);
+    }
+    let told = format!(
+        "No node can take the pod. {}. The scheduler's words: {message}.",
+        advice(message)
+    );
+    let grace = remaining(since, judging.grace, judging.now);
+    Evidence::may_pass(reason::UNSCHEDULABLE, told, grace)
+}
+
+/// `persistentvolumeclaim "x" not found`, or `could not find v1.PersistentVolumeClaim "team/x"`
+fn missing_claim(message: &str) -> Option<&str> {
+    if let Some((_, rest)) = message.split_once("could not find v1.PersistentVolumeClaim \"") {
+        return rest.split('"').next()?.rsplit('/').next();
+    }
+    let (_, rest) = message.split_once("persistentvolumeclaim \"")?;
+    let (name, rest) = rest.split_once('"')?;
+    rest.starts_with(" not found").then_some(name)
+}
+
+/// What to do about each thing that the scheduler misses.
+fn advice(message: &str) -> String {
+    let missing = message.split("Insufficient ").skip(1).map(resource);
+    let mut found = Vec::new();
+    if let Some(name) = missing.clone().find(|name| name.contains('/')) {
+        found.push(format!(
+            "Ask for fewer {name}, stop another workspace that uses some, or have nodes added that have more of them"
+        ));
+    }
+    let short: Vec<_> = ["cpu", "memory", "ephemeral-storage"]
+        .into_iter()
+        .filter(|name| missing.clone().any(|found| found == *name))
+        .collect();
+    if !short.is_empty() {
+        found.push(format!(
+            "Ask for less {}, stop another workspace, or have nodes added",
+            short.join(" and ")
+        ));
+    }
+    if message.contains("Too many pods") {
+        found.push(
+            "Stop another workspace, or have nodes added: these run as many pods as they may".to_owned(),
+        );
+    }
+    let own = message.replace(KEPT_AWAY, "");
+    if own.contains("node affinity/selector") || own.contains("affinity rules") {
+        found.push(
+            "No node fits spec.nodeSelector or spec.affinity: correct them, or have such a node added"
+                .to_owned(),
+        );
+    }
+    if message.contains(KEPT_AWAY) {
+        found.push(
+            "A pod that runs there keeps this one away by its own podAntiAffinity: stop it if it is yours, or tell the administrator"
+                .to_owned(),
+        );
+    }
+    if message.contains("untolerated taint") {
+        found.push(
+            "Add spec.tolerations for the taint if you may use these nodes, or have others added".to_owned(),
+        );
+    }
+    if message.contains("volume node affinity conflict") || message.contains("persistent volumes to bind") {
+        found.push("The disk lies where no node has room for the pod: have a node added there".to_owned());
+    }
+    if found.is_empty() {
+        found.push("Change what the message names, or tell the administrator".to_owned());
+    }
+    found.join(". ")
+}
+
+/// `nvidia.com/gpu` of `nvidia.com/gpu. preemption …` or `nvidia.com/gpu, 2 node(s) …`
+fn resource(rest: &str) -> &str {
+    trimmed(rest.split([',', ' ']).next().unwrap_or(rest))
+}
+
+/// A node let go of the last pod, or is letting go of it, or would not run it, and the next one is not ready yet.
+pub(super) fn ended(world: &World, judging: Judging<'_>) -> Evidence {
+    let Some(pod) = last_ended(world) else { return NONE };
+    let status = pod.status.clone().unwrap_or_default();
+    let disruption = condition(pod, "DisruptionTarget").filter(|it| it.status == "True");
+    let since_then = disruption
+        .and_then(|it| it.last_transition_time.as_ref())
+        .zip(judging.unavailable_since)
+        .and_then(|(when, since)| Duration::try_from(since.duration_since(when.0)).ok());
+    if since_then.is_some_and(|time| time > AFTERMATH) {
+        return NONE;
+    }
+    let why = status.message.or_else(|| disruption?.message.clone());
+    let why = trimmed(why.as_deref().unwrap_or("no reason is given"));
+    let node = node_of(pod).unwrap_or_default();
+    match status.reason {
+        Some(reason) if disruption.is_none() && reason != EVICTED => Evidence::certain(
+            reason::UNSCHEDULABLE,
+            format!(
+                "The node {node} would not run the pod ({reason}): {why}. Ask for less, or tell the administrator."
+            ),
+        ),
+        _ => Evidence::hopeful(
+            reason::EVICTED,
+            format!(
+                "The pod was evicted from the node {node}: {why}. A new pod is on its way; the disk is kept. If it \
+                 happens again, raise spec.resources.requests, or write less outside the disk."
+            ),
+        ),
+    }
+}
+
+/// The newest pod of the current run that the cluster ended. Ones that end by themselves are restarted in place.
+fn last_ended(world: &World) -> Option<&Pod> {
+    let run_id = world.run_id()?;
+    let pods = world.pods.iter().map(AsRef::as_ref);
+    pods.filter(|pod| {
+        pod.labels()
+            .get(names::RUN_ID_LABEL)
+            .is_some_and(|id| id == run_id)
+    })
+    .filter(|pod| {
+        let status = pod.status.as_ref();
+        let failed = status.and_then(|status| status.phase.as_deref()) == Some("Failed");
+        let told = status.is_some_and(|status| status.reason.is_some());
+        (failed && told) || holds(pod, "DisruptionTarget")
+    })
+    .max_by_key(|pod| pod.metadata.creation_timestamp.clone())
+}

@@ -1,0 +1,281 @@
+//! Claim, its class, and Warning Events about volumes -> why the disk is not there (pure).
+
+use api::condition::reason;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::ResourceExt as _;
+use rules::Quantity;
+
+use super::{
+    DOUBT, Evidence, NONE, SLOW, condition, holds, missing_source, node_of, pod::UNBOUND, remaining, trimmed,
+};
+use crate::{
+    cache::{observed::World, warnings::Warning},
+    status::started::has_run,
+};
+
+const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
+/// What the cluster says of a claim whose class does not exist.
+const MISSING_CLASS: &str = "storageclass.storage.k8s.io ";
+/// What the kubelet says before its caches are filled, or the API server knows that a new pod's claim is this node's business;
+/// it tries again at once.
+const PASSING: [&str; 3] = [
+    "not registered",
+    "failed to sync",
+    "no relationship found between node",
+];
+
+/// The newest warning with this reason about the object with this UID.
+fn warning<'a>(world: &'a World, uid: Option<&str>, reason: &str) -> Option<&'a Warning> {
+    let about = |warning: &&Warning| Some(warning.about.as_str()) == uid && warning.reason == reason;
+    world.warnings.iter().find(about)
+}
+
+/// The claim that waits for a volume, if there is one.
+pub(super) fn pending_claim(world: &World) -> Option<&PersistentVolumeClaim> {
+    let claim = world.claim.as_deref()?;
+    let phase = claim.status.as_ref()?.phase.as_deref()?;
+    (phase == "Pending").then_some(claim)
+}
+
+pub(super) fn missing_class(world: &World, now: Timestamp) -> Evidence {
+    let Some(claim) = pending_claim(world) else {
+        return NONE;
+    };
+    let class = claim
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.storage_class_name.as_deref());
+    let classes = &world.storage_classes;
+    let is_default = |class: &k8s_openapi::api::storage::v1::StorageClass| {
+        class
+            .annotations()
+            .get(DEFAULT_CLASS)
+            .is_some_and(|it| it == "true")
+    };
+    let message = match class {
+        Some(name) if classes.iter().all(|class| class.name_any() != name) => format!(
+            "The disk's storage class {name:?} does not exist. Have it made, or create the workspace anew with another \
+             spec.storage.storageClassName."
+        ),
+        None if !classes.iter().any(|class| is_default(class)) => {
+            "The disk names no storage class and the cluster has no default one. Have a default made, or create the \
+             workspace anew with spec.storage.storageClassName."
+                .to_owned()
+        }
+        _ => return NONE,
+    };
+    // A volume made by hand may carry the name of a class that has no object.
+    match remaining(claim.metadata.creation_timestamp.as_ref(), DOUBT, now) {
+        Some(rest) => Evidence::later(rest),
+        None => Evidence::certain(reason::STORAGE_CLASS_NOT_FOUND, message),
+    }
+}
+
+/// What the pod has its files on was deleted, and is there only for as long as a pod uses it.
+pub(super) fn terminating(world: &World) -> Evidence {
+    Evidence::first([own_terminating(world), named_terminating(world)])
+}
+
+/// A claim that the workspace names was deleted.
+fn named_terminating(world: &World) -> Evidence {
+    let Some(claim) = world.leaving.first() else {
+        return NONE;
+    };
+    let told = format!(
+        "Somebody deleted the claim {claim}, which the workspace mounts. It goes once no pod uses it, and its files with it, if its \
+         volume is not kept; nobody can undo that: copy the files elsewhere before the workspace stops, for idleness or otherwise. \
+         It starts again when another claim is named, or one of that name is made."
+    );
+    Evidence::hopeful(reason::VOLUME_TERMINATING, told)
+}
+
+fn own_terminating(world: &World) -> Evidence {
+    let leaving = world
+        .own_claim()
+        .filter(|claim| claim.metadata.deletion_timestamp.is_some());
+    let Some(claim) = leaving.filter(|_| world.live_pods().next().is_some()) else {
+        return NONE;
+    };
+    let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
+    let rescue = volume.map_or_else(String::new, |volume| {
+        format!(
+            " An administrator can keep the volume with its files: kubectl patch pv {volume} -p \
+             '{{\"spec\":{{\"persistentVolumeReclaimPolicy\":\"Retain\"}}}}'."
+        )
+    });
+    let told = format!(
+        "Somebody deleted the disk {}. It goes for good when the workspace stops or is restarted, and its files with it; \
+         the next start makes an empty disk. Nobody can undo a deletion: copy the files elsewhere before it stops. Until then it is not \
+         stopped for idleness.{rescue}",
+        claim.name_any()
+    );
+    Evidence::hopeful(reason::VOLUME_TERMINATING, told)
+}
+
+/// The claim has no volume, or lost it.
+pub(super) fn unbound(world: &World, now: Timestamp) -> Evidence {
+    let name = world.identity.child_name();
+    let phase = world
+        .claim
+        .as_ref()
+        .and_then(|claim| claim.status.as_ref()?.phase.as_deref());
+    if phase == Some("Lost") {
+        let message =
+            format!("The volume of the disk {name} is gone. Restore it, or create the workspace anew.");
+        return Evidence::certain(reason::VOLUME_UNBOUND, message);
+    }
+    let (Some(claim), Some(pod)) = (pending_claim(world), world.current_pod()) else {
+        return NONE;
+    };
+    let rest = remaining(pod.metadata.creation_timestamp.as_ref(), SLOW, now);
+    // A class that does not exist is told above, in its own words, as soon as that is sure.
+    let told = warning(world, claim.metadata.uid.as_deref(), "ProvisioningFailed");
+    if let Some(told) = told.filter(|told| !told.message.contains(MISSING_CLASS)) {
+        let message = format!(
+            "The volume of the disk {name} cannot be made: {}. It is tried again; if it lasts, tell the administrator.",
+            trimmed(&told.message)
+        );
+        return Evidence::may_pass(reason::VOLUME_UNBOUND, message, rest);
+    }
+    if let Some(rest) = rest {
+        return Evidence::later(rest);
+    }
+    let message = if waits_for_node(world, claim, pod) {
+        format!(
+            "The disk {name} is made once the pod has a node. The cluster's scheduler turned the pod away while the disk had no storage \
+             class, and has not looked at it since: it does within 5 min. Stop and start the workspace to have it look at once."
+        )
+    } else {
+        format!(
+            "The disk has waited for a volume for over {} s. See why: kubectl describe -n {} pvc/{name}",
+            SLOW.as_secs(),
+            world.identity.namespace
+        )
+    };
+    Evidence::certain(reason::VOLUME_UNBOUND, message)
+}
+
+/// Whether the claim waits for the pod, by its class, and the pod for the claim, by what the scheduler said last: of claims of such a
+/// class it says so only before they have it.
+fn waits_for_node(world: &World, claim: &PersistentVolumeClaim, pod: &Pod) -> bool {
+    let name = claim
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.storage_class_name.as_deref());
+    let mut classes = world.storage_classes.iter();
+    let class = classes.find(|class| class.metadata.name.as_deref() == name);
+    let mode = class.and_then(|class| class.volume_binding_mode.as_deref());
+    let scheduled = condition(pod, "PodScheduled").and_then(|it| it.message.as_deref());
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let claims = volumes.filter(|volume| volume.persistent_volume_claim.is_some());
+    mode == Some("WaitForFirstConsumer")
+        && scheduled.is_some_and(|said| said.contains(UNBOUND))
+        // Of several it does not say which.
+        && claims.count() == 1
+}
+
+/// The pod has a node, but what is to be attached or mounted there is not.
+pub(super) fn of_pod(world: &World, pod: &Pod, now: Timestamp) -> Evidence {
+    // Once its sandbox stands, everything is mounted, and what was said before is past.
+    let Some(node) =
+        node_of(pod).filter(|_| !holds(pod, "PodReadyToStartContainers") && !has_run(world, pod))
+    else {
+        return NONE;
+    };
+    let said = |reason| {
+        warning(world, pod.metadata.uid.as_deref(), reason)
+            .map(|warning| trimmed(&warning.message))
+            .filter(|message| !PASSING.iter().any(|words| message.contains(words)))
+    };
+    let rest = remaining(pod.metadata.creation_timestamp.as_ref(), SLOW, now);
+    let mount = said("FailedMount").or_else(|| said("FailedMapVolume"));
+    if let Some((reason, message)) = mount.and_then(missing_source) {
+        return Evidence::certain(reason, message);
+    }
+    if let Some(message) = said("FailedAttachVolume") {
+        let advice = if message.contains("Multi-Attach") {
+            "Another node still holds the disk; it passes when that node lets go of it. If the node is off, or another \
+             pod uses the disk, see: kubectl get volumeattachments; kubectl get pods -o wide"
+        } else {
+            "It is tried again; if it lasts, tell the administrator"
+        };
+        let told = format!("The disk cannot be attached to the node {node}: {message}. {advice}.");
+        return Evidence::may_pass(reason::VOLUME_ATTACH_FAILED, told, rest);
+    }
+    if let Some(message) = mount {
+        let told = format!(
+            "A volume cannot be mounted on the node {node}: {message}. It is tried again; if it lasts, tell the \
+             administrator."
+        );
+        return Evidence::may_pass(reason::VOLUME_ATTACH_FAILED, told, rest);
+    }
+    if let Some(message) = said("FailedCreatePodSandBox") {
+        let told = format!(
+            "The node {node} cannot set up the pod: {message}. It is tried again; if it lasts, tell the administrator."
+        );
+        return Evidence::may_pass(reason::CONTAINER_START_FAILED, told, rest);
+    }
+    NONE
+}
+
+/// The disk is smaller than it should be, and growing it failed. What runs goes on.
+pub(super) fn resize(world: &World) -> Evidence {
+    let Some(claim) = world.claim.as_deref().filter(|claim| is_to_grow(claim)) else {
+        return NONE;
+    };
+    let Some(why) = resize_failure(world, claim) else {
+        return NONE;
+    };
+    let told = format!(
+        "The disk {} could not be grown to spec.storage.size: {}. What runs goes on at the old size; growing is tried \
+         again. If it lasts, tell the administrator.",
+        world.identity.child_name(),
+        trimmed(&why)
+    );
+    Evidence::hopeful(reason::VOLUME_RESIZE_FAILED, told)
+}
+
+fn is_to_grow(claim: &PersistentVolumeClaim) -> bool {
+    let size = |map: Option<
+        &std::collections::BTreeMap<String, k8s_openapi::apimachinery::pkg::api::resource::Quantity>,
+    >| { map?.get("storage")?.0.parse::<Quantity>().ok() };
+    let requests = claim
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.resources.as_ref()?.requests.as_ref());
+    let capacity = claim.status.as_ref().and_then(|status| status.capacity.as_ref());
+    size(requests)
+        .zip(size(capacity))
+        .is_some_and(|(wanted, is)| wanted > is)
+}
+
+/// Status first: condition, then the state of the resize, then the Events of resizers that write neither.
+fn resize_failure(world: &World, claim: &PersistentVolumeClaim) -> Option<String> {
+    let status = claim.status.as_ref()?;
+    let failed = ["ControllerResizeError", "NodeResizeError"];
+    let condition = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|it| failed.contains(&it.type_.as_str()) && it.status == "True");
+    let state = status
+        .allocated_resource_statuses
+        .as_ref()
+        .and_then(|all| all.get("storage"));
+    let state = state.filter(|state| state.ends_with("Infeasible") || state.ends_with("Failed"));
+    let pod = world.current_pod().and_then(|pod| pod.metadata.uid.as_deref());
+    let events = [
+        (claim.metadata.uid.as_deref(), "VolumeResizeFailed"),
+        (pod, "FileSystemResizeFailed"),
+    ];
+    let event = events
+        .into_iter()
+        .find_map(|(uid, reason)| warning(world, uid, reason));
+    let said = condition
+        .and_then(|it| it.message.clone())
+        .filter(|message| !message.is_empty());
+    said.or_else(|| event.map(|event| event.message.clone()))
+        .or_else(|| condition.map(|it| it.type_.clone()))
+        .or_else(|| state.cloned())
+}

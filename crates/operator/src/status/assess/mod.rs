@@ -1,0 +1,344 @@
+//! Workspace, verdict, world, obstacle -> status (pure).
+//!
+//! Everything is told from what is there after the writes, so the same facts always give the same status and a start
+//! without trouble passes through two of them only: on its way, and ready.
+
+pub(crate) mod conditions;
+mod evidence;
+mod news;
+mod rare;
+mod remembered;
+mod timeout;
+mod told;
+
+use std::time::Duration;
+
+use api::{
+    Workspace, WorkspaceStatus,
+    condition::{self, AVAILABLE, DEGRADED, reason},
+    names::APPLICATION_CONTAINER,
+    workspace::{ContainerCounts, DesiredStatus, Endpoint, Resolved},
+};
+use jiff::Timestamp;
+use kube::{ResourceExt, runtime::events::Event};
+use rules::ValidWorkspace;
+
+pub(crate) use self::evidence::is_kept_apart;
+pub use self::rare::{farewell, unreadable};
+use self::{
+    evidence::{Evidence, Judging},
+    timeout::{Cause, Start},
+};
+use crate::{
+    blockers::{Obstacle, Trouble, rejected::Rejected},
+    cache::observed::{PORT_NAME, World, is_ready},
+    plan::{disks::shape::class_of, record},
+    support::failure::listed,
+};
+
+/// Causes that the kubelet words in more than one way.
+const REWORDED: [&str; 2] = [reason::IMAGE_PULL_FAILED, reason::VOLUME_ATTACH_FAILED];
+
+/// What stands behind a cause while changes wait.
+const WAITING: &str = " Changes that take effect when the workspace is stopped and started: ";
+/// Most changes that a message lists.
+const MOST_PATHS: usize = 8;
+
+/// What is pending where somebody changed the pod template and not the workspace: the next start puts it right.
+const CHANGED_BY_HAND: &str = "deployment.spec.template";
+
+/// All that a status is made from.
+pub struct Facts<'a> {
+    /// The workspace, with its earlier status.
+    pub workspace: &'a Workspace,
+    /// What the rules say.
+    pub verdict: &'a Result<ValidWorkspace, Rejected>,
+    /// What is there after the writes.
+    pub world: &'a World,
+    /// What kept a child from being written.
+    pub obstacle: Option<&'a Obstacle>,
+    /// How long a pod without a node still counts as starting, where nobody limits starts.
+    pub grace: Duration,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// A status, and when it has to be looked at again although nothing is written.
+pub struct Assessment {
+    /// The status.
+    pub status: WorkspaceStatus,
+    /// When time alone may change it.
+    pub recheck: Option<Duration>,
+    /// What to tell besides the transitions of the conditions.
+    pub news: Vec<Event>,
+}
+
+/// Where the workspace stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stand {
+    Running,
+    Starting,
+    Stopping,
+    Stopped,
+    Invalid,
+}
+
+/// The status of a workspace that is not being deleted.
+pub fn assess(facts: &Facts<'_>) -> Assessment {
+    let before = facts.workspace.status.clone().unwrap_or_default();
+    let endpoint = endpoint(facts);
+    let stand = stand(facts, endpoint.is_some());
+    let evidence = evidence(facts, stand, &before);
+    let trouble = facts
+        .obstacle
+        .and_then(Obstacle::trouble)
+        .or_else(|| {
+            let rejected = facts.verdict.as_ref().err()?;
+            rejected.trouble(facts.workspace.spec.desired_status)
+        })
+        .or(evidence.trouble)
+        .or_else(|| not_served(facts));
+    let alive = facts.world.wanted_pods() > 0;
+    let pending = pending(facts, alive);
+    let run_id = facts.world.run_id().filter(|_| stand != Stand::Stopped);
+    let starting = run_id.filter(|_| match stand {
+        Stand::Starting => true,
+        // It may be wanted again before anything of it has ended.
+        Stand::Stopping => !facts.world.current_pod().is_some_and(is_ready),
+        Stand::Running | Stand::Stopped | Stand::Invalid => false,
+    });
+    let starting_since = timeout::since(&before, facts.world, starting, facts.now);
+    let valid = facts.verdict.as_ref().ok();
+    let limited = starting_since.as_ref().filter(|_| stand == Stand::Starting);
+    let start = Start::of(valid, limited);
+    let left = start.as_ref().and_then(|start| start.left(facts.now));
+    let earlier = cause(&before, facts.world);
+    let trouble = steady(trouble, stand, earlier);
+    let trouble = match &start {
+        Some(start) if left.is_none() => Some(start.failed(trouble, earlier, facts.world)),
+        _ => trouble,
+    };
+    let trouble = trouble.map(|trouble| with_waiting(trouble, &pending));
+    let disk = remembered::disk(&before, facts.world, run_id, stand == Stand::Running);
+    let told = stand == Stand::Running || trouble.is_some();
+    let started_at = run_id.and_then(|_| remembered::started_at(&before, facts.world, told));
+    let conditions = told::conditions(facts, stand, trouble.as_ref(), disk.as_ref(), &before);
+    let decisive = told::decisive(stand, trouble.as_ref(), facts.verdict.is_err());
+    let decided_by = condition::find(&conditions, decisive).cloned();
+    let status = WorkspaceStatus {
+        observed_generation: facts.workspace.metadata.generation,
+        phase: Some(told::phase(stand, trouble.as_ref())),
+        reason: decided_by.as_ref().map(|condition| condition.reason.clone()),
+        message: decided_by.map(|condition| condition.message),
+        // A running workspace that became invalid keeps the address under which people use it.
+        url: valid
+            .filter(|valid| valid.not_served.is_none())
+            .map(|valid| valid.url.clone())
+            .or_else(|| before.url.filter(|_| alive && valid.is_none())),
+        resolved: valid.map(|valid| resolved(valid, facts.world)).or_else(|| {
+            before
+                .resolved
+                .filter(|_| alive)
+                .map(|old| with_access_of(old, facts.workspace))
+        }),
+        deployment_name: facts.world.own_deployment().map(ResourceExt::name_any),
+        service_name: own_service_name(facts.world),
+        endpoint,
+        run_id: run_id.map(str::to_owned),
+        owner: api::names::owner(&facts.workspace.metadata).map(str::to_owned),
+        pending_update: pending,
+        containers: containers(facts.world),
+        idle: None,
+        stops_at: None,
+        stops_because: None,
+        stopped_because: None,
+        disk,
+        started_at,
+        starting_since,
+        conditions,
+    };
+    Assessment {
+        news: news::news(facts.workspace.status.as_ref(), &status, facts.world),
+        status,
+        recheck: evidence.recheck.into_iter().chain(left).min(),
+    }
+}
+
+/// What is wrong where no gateway serves the workspace's manager.
+fn not_served(facts: &Facts<'_>) -> Option<Trouble> {
+    let valid = facts.verdict.as_ref().ok()?;
+    let is_wanted = facts.workspace.spec.desired_status == DesiredStatus::Running;
+    let message = valid.not_served.clone().filter(|_| is_wanted)?;
+    Some(Trouble {
+        reason: reason::NOT_SERVED,
+        message,
+        failed: false,
+    })
+}
+
+/// The effective values. Where a class is named, of a disk that exists its own: it never changes, whatever is named today.
+fn resolved(valid: &ValidWorkspace, world: &World) -> Resolved {
+    let mut resolved = valid.resolved();
+    let named = resolved.storage.as_mut().and_then(|it| it.class_name.as_mut());
+    if let (Some(named), Some(has)) = (named, world.own_claim().and_then(class_of)) {
+        has.clone_into(named);
+    }
+    resolved
+}
+
+/// What a running workspace that became invalid shows: how it was started, but never wider access than its spec names
+/// today. Without its template nobody knows what that would add.
+fn with_access_of(started: Resolved, workspace: &Workspace) -> Resolved {
+    Resolved {
+        access_type: Some(workspace.spec.access_type.unwrap_or_default()),
+        ..started
+    }
+}
+
+fn stand(facts: &Facts<'_>, ready: bool) -> Stand {
+    let wanted = facts.world.wanted_pods() > 0;
+    match facts.workspace.spec.desired_status {
+        DesiredStatus::Stopped if facts.world.is_quiet() => Stand::Stopped,
+        DesiredStatus::Stopped => Stand::Stopping,
+        DesiredStatus::Running if ready => Stand::Running,
+        DesiredStatus::Running if facts.verdict.is_err() && !wanted => Stand::Invalid,
+        DesiredStatus::Running => Stand::Starting,
+    }
+}
+
+/// Where routes lead: to the ready pod of the current run, at the port that this pod was started with.
+fn endpoint(facts: &Facts<'_>) -> Option<Endpoint> {
+    if facts.workspace.spec.desired_status == DesiredStatus::Stopped || facts.world.wanted_pods() == 0 {
+        return None;
+    }
+    let pod = facts.world.current_pod()?;
+    let status = pod.status.as_ref()?;
+    if !is_ready(pod) {
+        return None;
+    }
+    // Injectors put containers of theirs before it.
+    let mut containers = pod.spec.as_ref()?.containers.iter();
+    let application = containers.find(|container| container.name == APPLICATION_CONTAINER)?;
+    let mut ports = application.ports.iter().flatten();
+    let port = ports
+        .find(|port| port.name.as_deref() == Some(PORT_NAME))?
+        .container_port;
+    Some(Endpoint {
+        pod_name: pod.name_any(),
+        pod_ip: status.pod_ip.clone()?,
+        port,
+    })
+}
+
+fn own_service_name(world: &World) -> Option<String> {
+    let service = world.service.as_deref()?;
+    world.identity.owns(&service.metadata).then(|| service.name_any())
+}
+
+/// What the next start changes. That the pod template was changed by hand is told at any time.
+fn pending(facts: &Facts<'_>, alive: bool) -> Vec<String> {
+    let valid = facts.verdict.as_ref().ok().filter(|_| alive);
+    let recorded = facts.world.started_from().zip(valid);
+    let mut pending = recorded.map_or_else(Vec::new, |(started, valid)| record::pending(started, valid));
+    pending.extend(
+        facts
+            .world
+            .template_changed_by()
+            .map(|_| CHANGED_BY_HAND.to_owned()),
+    );
+    pending
+}
+
+/// The cause, and what of the changes since the start is not in force: whoever mends the cause looks there.
+fn with_waiting(trouble: Trouble, pending: &[String]) -> Trouble {
+    let paths: Vec<_> = pending.iter().filter(|path| *path != CHANGED_BY_HAND).collect();
+    if paths.is_empty() {
+        return trouble;
+    }
+    Trouble {
+        message: format!("{}{WAITING}{}.", trouble.message, listed(&paths, MOST_PATHS)),
+        ..trouble
+    }
+}
+
+/// How many containers are ready, while there are to be any.
+fn containers(world: &World) -> Option<ContainerCounts> {
+    let template = world.own_deployment().filter(|_| world.wanted_pods() > 0)?;
+    let template = template.spec.as_ref()?.template.spec.as_ref();
+    let (ready, total) = evidence::count(world.current_pod(), template)?;
+    Some(ContainerCounts {
+        ready: i32::try_from(ready).ok()?,
+        total: i32::try_from(total).ok()?,
+    })
+}
+
+/// What the world shows, by where the workspace stands.
+fn evidence(facts: &Facts<'_>, stand: Stand, before: &WorkspaceStatus) -> Evidence {
+    let available = condition::find(&before.conditions, AVAILABLE);
+    let unavailable = available.filter(|available| available.status == "False");
+    let valid = facts.verdict.as_ref().ok();
+    let judging = Judging {
+        now: facts.now,
+        // Whoever says how long a start may take says how long a node may be waited for.
+        grace: valid
+            .and_then(ValidWorkspace::start_timeout)
+            .unwrap_or(facts.grace),
+        unavailable_since: unavailable.map(|it| it.last_transition_time.0),
+        profile: valid.and_then(|valid| valid.profile.as_ref()),
+        separated: is_separated(valid),
+    };
+    match stand {
+        Stand::Starting => evidence::of_start(facts.world, judging),
+        Stand::Running => evidence::of_run(facts.world, facts.now),
+        Stand::Stopping => evidence::of_end(facts.world, facts.now),
+        Stand::Stopped | Stand::Invalid => Evidence::default(),
+    }
+}
+
+/// Whether the workspace itself asks to be kept off other pods.
+fn is_separated(valid: Option<&ValidWorkspace>) -> bool {
+    let affinity = valid.and_then(|valid| valid.pod.affinity.as_ref());
+    affinity.is_some_and(|affinity| affinity.pod_anti_affinity.is_some())
+}
+
+/// What was told to be wrong with the run that is on.
+fn cause<'a>(before: &'a WorkspaceStatus, world: &World) -> Option<Cause<'a>> {
+    let same_run = before.run_id.as_deref() == world.run_id();
+    let earlier =
+        condition::find(&before.conditions, DEGRADED).filter(|it| same_run && it.status == "True")?;
+    let message = earlier.message.split(WAITING).next().unwrap_or_default();
+    Some(Cause::told(&earlier.reason, message))
+}
+
+/// What is told stays in these words as long as the run and the cause stay: the kubelet words the same failing pull or
+/// mount in two ways, by turns. And an evicted pod is soon gone, while the next one is still on its way.
+fn steady(trouble: Option<Trouble>, stand: Stand, earlier: Option<Cause<'_>>) -> Option<Trouble> {
+    let Some(earlier) = earlier else { return trouble };
+    let words = || earlier.words.to_owned();
+    match trouble {
+        None if stand == Stand::Starting && earlier.reason == reason::EVICTED => Some(Trouble {
+            reason: reason::EVICTED,
+            message: words(),
+            failed: false,
+        }),
+        Some(now) if REWORDED.contains(&now.reason) && now.reason == earlier.reason => Some(Trouble {
+            message: words(),
+            ..now
+        }),
+        // It says why a hook failed at one moment only, and that it failed at any.
+        Some(now)
+            if now.reason == reason::POST_START_HOOK_FAILED
+                && now.reason == earlier.reason
+                && words().len() > now.message.len() =>
+        {
+            Some(Trouble {
+                message: words(),
+                ..now
+            })
+        }
+        trouble => trouble,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! Earlier status, world -> what the status remembers of the disk, and of the run (pure).
+
+use api::{WorkspaceStatus, workspace::DiskStatus};
+use k8s_openapi::apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::Time};
+
+use crate::{cache::observed::World, plan::disks, status::started};
+
+/// Which disk the workspace has, or had last. One that a pod was ready on and that is another one now was deleted, unless the other
+/// one has the volume of the one before.
+pub(super) fn disk(
+    before: &WorkspaceStatus,
+    world: &World,
+    run_id: Option<&str>,
+    ready: bool,
+) -> Option<DiskStatus> {
+    let earlier = before.disk.as_ref();
+    let found = world
+        .own_claim()
+        .and_then(|claim| Some((claim, claim.metadata.uid.clone()?)));
+    let Some((claim, claim_uid)) = found else {
+        return earlier.cloned();
+    };
+    let same = earlier.filter(|earlier| earlier.claim_uid == claim_uid);
+    let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone());
+    let (replaced_volume_name, replaces_deleted) = replaced(earlier, same.is_some(), volume.as_ref());
+    let run_ended = same.is_some() && before.run_id.is_some() && before.run_id.as_deref() != run_id;
+    Some(DiskStatus {
+        replaces_deleted: replaces_deleted && !run_ended,
+        replaced_volume_name,
+        size: disks::shape::size(claim).map(|size| Quantity(size.to_owned())),
+        volume_name: same
+            .and_then(|same| same.volume_name.clone())
+            .or_else(|| volume.filter(|_| ready)),
+        claim_uid,
+    })
+}
+
+/// Which volume was the lost disk's, and whether the claim of this `volume` stands in its place. `same`: it is the claim of `earlier`.
+fn replaced(earlier: Option<&DiskStatus>, same: bool, volume: Option<&String>) -> (Option<String>, bool) {
+    let Some(earlier) = earlier else {
+        return (None, false);
+    };
+    let had = [&earlier.volume_name, &earlier.replaced_volume_name];
+    if !same && earlier.volume_name.is_some() {
+        let restored = volume.is_some() && had.iter().any(|name| name.as_ref() == volume);
+        // Where the one before it is back, the one between is the one that is gone.
+        let last = if restored && earlier.volume_name.as_ref() == volume {
+            earlier.replaced_volume_name.clone()
+        } else {
+            earlier.volume_name.clone()
+        };
+        return (last, !restored);
+    }
+    // One that no pod was ready on had nothing to lose.
+    let restored = volume.is_some() && earlier.replaced_volume_name.as_ref() == volume;
+    (
+        earlier.replaced_volume_name.clone(),
+        earlier.replaces_deleted && !restored,
+    )
+}
+
+/// Since when the run has had a container. It is not written for itself: `told` is whether the status is written anyway.
+pub(super) fn started_at(before: &WorkspaceStatus, world: &World, told: bool) -> Option<Time> {
+    let remembered = started::remembered(Some(before), world).cloned();
+    remembered.or_else(|| started::first_start(world).filter(|_| told))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    fn world(uid: &str) -> World {
+        let mut world = testing::running();
+        let mut claim = world.claim.as_deref().unwrap().clone();
+        claim.metadata.uid = Some(uid.to_owned());
+        claim.spec.as_mut().unwrap().volume_name = Some(format!("volume-of-{uid}"));
+        world.claim = Some(claim.into());
+        world
+    }
+
+    fn status(disk: Option<DiskStatus>, run_id: Option<&str>) -> WorkspaceStatus {
+        WorkspaceStatus {
+            disk,
+            run_id: run_id.map(str::to_owned),
+            ..WorkspaceStatus::default()
+        }
+    }
+
+    #[test]
+    fn a_disk_is_remembered_with_its_volume_once_a_pod_was_ready_on_it() {
+        let first = disk(&status(None, None), &world("a"), Some("run1"), false).unwrap();
+        assert_eq!((first.claim_uid.as_str(), &first.volume_name), ("a", &None));
+        let used = disk(
+            &status(Some(first), Some("run1")),
+            &world("a"),
+            Some("run1"),
+            true,
+        )
+        .unwrap();
+        assert_eq!(used.volume_name.as_deref(), Some("volume-of-a"));
+        let mut gone = world("a");
+        gone.claim = None;
+        let after = disk(&status(Some(used.clone()), Some("run1")), &gone, None, false);
+        assert_eq!(after, Some(used), "also when it is gone");
+    }
+
+    #[test]
+    fn a_disk_in_the_place_of_one_that_was_used_is_told_until_its_first_run_has_ended() {
+        let used = DiskStatus {
+            claim_uid: "a".to_owned(),
+            volume_name: Some("v".to_owned()),
+            ..DiskStatus::default()
+        };
+        let replaced = disk(&status(Some(used), None), &world("b"), None, false).unwrap();
+        assert!(replaced.replaces_deleted);
+        let started = disk(&status(Some(replaced), None), &world("b"), Some("run2"), true).unwrap();
+        assert!(started.replaces_deleted && started.volume_name.is_some());
+        let stopped = disk(&status(Some(started), Some("run2")), &world("b"), None, false).unwrap();
+        assert!(!stopped.replaces_deleted);
+    }
+
+    #[test]
+    fn nothing_is_lost_with_a_disk_that_no_pod_was_ready_on() {
+        let unused = DiskStatus {
+            claim_uid: "a".to_owned(),
+            ..DiskStatus::default()
+        };
+        let next = disk(&status(Some(unused), None), &world("b"), None, false).unwrap();
+        assert!(!next.replaces_deleted);
+    }
+
+    /// A world whose claim has this volume, or none yet.
+    fn on(uid: &str, volume: Option<&str>) -> World {
+        let mut world = world(uid);
+        let mut claim = world.claim.as_deref().unwrap().clone();
+        claim.spec.as_mut().unwrap().volume_name = volume.map(str::to_owned);
+        world.claim = Some(claim.into());
+        world
+    }
+
+    fn used() -> DiskStatus {
+        DiskStatus {
+            claim_uid: "a".to_owned(),
+            volume_name: Some("v".to_owned()),
+            ..DiskStatus::default()
+        }
+    }
+
+    #[test]
+    fn a_claim_made_anew_for_the_earlier_volume_is_the_earlier_disk() {
+        let restored = disk(&status(Some(used()), None), &on("b", Some("v")), None, false).unwrap();
+        assert!(!restored.replaces_deleted);
+        assert_eq!(restored.replaced_volume_name, None);
+    }
+
+    #[test]
+    fn the_lost_volume_is_known_until_it_is_back() {
+        let next = |before: DiskStatus, world: &World, ready| {
+            disk(&status(Some(before), None), world, None, ready).unwrap()
+        };
+        let empty = next(used(), &on("b", None), false);
+        assert!(empty.replaces_deleted);
+        assert_eq!(empty.replaced_volume_name.as_deref(), Some("v"));
+        let bound = next(empty.clone(), &on("b", Some("v")), false);
+        assert!(!bound.replaces_deleted, "its volume was reserved for it");
+        let again = next(empty.clone(), &on("c", None), false);
+        assert!(again.replaces_deleted, "nobody used the one between");
+        assert_eq!(again.replaced_volume_name.as_deref(), Some("v"));
+        let begun = next(empty, &on("b", Some("w")), true);
+        assert_eq!(begun.volume_name.as_deref(), Some("w"));
+        let back = next(begun, &on("c", Some("v")), false);
+        assert!(!back.replaces_deleted);
+        assert_eq!(back.replaced_volume_name.as_deref(), Some("w"));
+    }
+
+    #[test]
+    fn somebody_else_s_claim_is_not_the_disk() {
+        let mut foreign = world("b");
+        let mut claim = foreign.claim.as_deref().unwrap().clone();
+        claim.metadata.owner_references = None;
+        claim.metadata.annotations = None;
+        foreign.claim = Some(claim.into());
+        assert_eq!(disk(&status(None, None), &foreign, None, true), None);
+    }
+
+    #[test]
+    fn the_beginning_of_a_run_is_written_only_with_something_else() {
+        let running = testing::running();
+        assert_eq!(started_at(&status(None, Some("run1")), &running, false), None);
+        assert!(started_at(&status(None, Some("run1")), &running, true).is_some());
+    }
+}

@@ -1,0 +1,311 @@
+//! The plain failures: each has its reason, when it is told, and in words that stay.
+
+use super::*;
+
+#[test]
+fn each_failure_of_the_pod_has_its_own_reason() {
+    let waiting = |why: &str| json!({"waiting": {"reason": why, "message": "details"}});
+    let ended = |why: &str, code: i32| json!({"terminated": {"reason": why, "exitCode": code}});
+    let running = json!({"running": {"startedAt": "2026-01-01T00:00:08Z"}});
+    let none = json!({});
+    let back_off = waiting("CrashLoopBackOff");
+    for (state, last, restarts, expected) in [
+        (
+            waiting("ErrImagePull"),
+            none.clone(),
+            0,
+            reason::IMAGE_PULL_FAILED,
+        ),
+        (
+            waiting("ImagePullBackOff"),
+            none.clone(),
+            0,
+            reason::IMAGE_PULL_FAILED,
+        ),
+        (
+            waiting("ErrImageNeverPull"),
+            none.clone(),
+            0,
+            reason::IMAGE_PULL_FAILED,
+        ),
+        (
+            waiting("CreateContainerConfigError"),
+            none.clone(),
+            0,
+            reason::CONTAINER_START_FAILED,
+        ),
+        (
+            ended("StartError", 128),
+            none.clone(),
+            0,
+            reason::CONTAINER_START_FAILED,
+        ),
+        (
+            back_off.clone(),
+            ended("StartError", 128),
+            3,
+            reason::CONTAINER_START_FAILED,
+        ),
+        (ended("Error", 1), none.clone(), 0, reason::CONTAINER_EXITED),
+        (ended("Completed", 0), none.clone(), 0, reason::CONTAINER_EXITED),
+        (running.clone(), ended("Error", 1), 1, reason::CONTAINER_EXITED),
+        (back_off.clone(), ended("Error", 1), 1, reason::CRASH_LOOPING),
+        (running.clone(), ended("Error", 1), 2, reason::CRASH_LOOPING),
+        (ended("OOMKilled", 137), none.clone(), 0, reason::OOM_KILLED),
+        (back_off.clone(), ended("OOMKilled", 137), 4, reason::OOM_KILLED),
+    ] {
+        let scene = Scene::of(testing::started()).container(&state, &last, restarts);
+        assert_eq!(cause(&scene), (expected.to_owned(), Phase::Failed), "{state}");
+    }
+}
+
+/// What the kubelet shows of a container that ends at once, in its order; and what it may show again, or out of turn, when it is busy.
+#[test]
+fn a_container_that_flips_fast_has_ended_once_and_then_again_and_never_the_other_way_round() {
+    let end = json!({"terminated": {"reason": "Error", "exitCode": 1}});
+    let running = json!({"running": {"startedAt": "2026-01-01T00:00:08Z"}});
+    let back_off = json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}});
+    let creating = json!({"waiting": {"reason": "ContainerCreating"}});
+    let none = json!({});
+    let (once, again) = (reason::CONTAINER_EXITED, reason::CRASH_LOOPING);
+    for (state, last, restarts, expected) in [
+        (&end, &none, 0, once),
+        (&back_off, &end, 0, once),
+        (&creating, &end, 0, once),
+        (&running, &end, 1, once),
+        (&end, &end, 1, again),
+        (&back_off, &end, 1, again),
+        (&end, &none, 1, again),
+        (&running, &end, 2, again),
+        (&end, &end, 2, again),
+    ] {
+        let scene = Scene::of(testing::started()).container(state, last, restarts);
+        assert_eq!(cause(&scene).0, expected, "{state} after {restarts} restarts");
+    }
+}
+
+#[test]
+fn a_crash_loop_is_worded_the_same_from_one_restart_to_the_next() {
+    let last = json!({"terminated": {"reason": "Error", "exitCode": 1}});
+    let message = |state: Value, restarts| {
+        Scene::of(testing::started())
+            .container(&state, &last, restarts)
+            .status()
+            .message
+    };
+    let first = message(
+        json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}),
+        2,
+    );
+    assert_eq!(
+        first,
+        message(json!({"running": {"startedAt": "2026-01-01T00:00:09Z"}}), 3)
+    );
+    assert_eq!(
+        first,
+        message(
+            json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 20s"}}),
+            3
+        )
+    );
+}
+
+#[test]
+fn a_failing_pull_keeps_its_first_words_while_the_run_lasts() {
+    let pull = |why: &str, text: &str| {
+        let state = json!({"waiting": {"reason": why, "message": text}});
+        Scene::of(testing::started()).container(&state, &json!({}), 0)
+    };
+    let first = pull("ErrImagePull", "not found").status();
+    let mut second = pull("ImagePullBackOff", "Back-off pulling image");
+    second.workspace.status = Some(first.clone());
+    assert_eq!(second.status(), first);
+    assert!(first.message.unwrap().contains("not found"));
+}
+
+#[test]
+fn a_pod_without_node_is_told_after_a_second_and_fails_after_the_grace_for_autoscalers() {
+    let unscheduled = || {
+        Scene::of(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+            "message": "0/1 nodes are available: 1 Insufficient cpu.",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]}))
+    };
+    let at_once = unscheduled().at(0).assess();
+    assert_eq!(condition(&at_once.status, DEGRADED).0, "False");
+    assert_eq!(at_once.recheck, Some(Duration::from_secs(1)));
+    let soon = unscheduled().at(2);
+    assert_eq!(cause(&soon), (reason::UNSCHEDULABLE.to_owned(), Phase::Starting));
+    assert!(soon.status().message.unwrap().contains("Insufficient cpu"));
+    assert_eq!(soon.assess().recheck, Some(Duration::from_secs(298)));
+    assert_eq!(
+        cause(&unscheduled().at(301)),
+        (reason::UNSCHEDULABLE.to_owned(), Phase::Failed)
+    );
+}
+
+#[test]
+fn a_container_that_never_gets_ready_is_told_after_a_minute() {
+    let state = json!({"running": {"startedAt": "2026-01-01T00:00:00Z"}});
+    let scene = |second| {
+        Scene::of(testing::started())
+            .container(&state, &json!({}), 0)
+            .at(second)
+    };
+    let early = scene(20).assess();
+    assert_eq!(condition(&early.status, DEGRADED).0, "False");
+    assert_eq!(early.recheck, Some(Duration::from_secs(40)));
+    assert_eq!(cause(&scene(60)).0, reason::READINESS_FAILED);
+}
+
+#[test]
+fn what_refuses_the_pod_is_told_by_the_deployment() {
+    for (message, expected) in [
+        (
+            "pods \"a\" is forbidden: exceeded quota: small, requested: cpu=1",
+            reason::QUOTA_EXCEEDED,
+        ),
+        (
+            "pods \"a\" is forbidden: violates PodSecurity \"restricted:latest\": x",
+            reason::POD_SECURITY_VIOLATION,
+        ),
+        (
+            "admission webhook \"w\" denied the request: no",
+            reason::ADMISSION_DENIED,
+        ),
+    ] {
+        let mut world = testing::started();
+        let mut deployment = world.deployment.as_deref().unwrap().clone();
+        deployment.status = Some(DeploymentStatus {
+            conditions: serde_json::from_value(json!([{
+                "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message,
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            }]))
+            .unwrap(),
+            ..DeploymentStatus::default()
+        });
+        world.deployment = Some(deployment.into());
+        world.pods.clear();
+        let scene = Scene::of(world);
+        assert_eq!(cause(&scene), (expected.to_owned(), Phase::Failed));
+        assert!(
+            scene
+                .status()
+                .message
+                .unwrap()
+                .contains(message.rsplit(" is forbidden: ").next().unwrap())
+        );
+    }
+}
+
+#[test]
+fn a_disk_without_class_or_volume_is_told() {
+    let pending = |class: Option<&str>, classes: Value| {
+        let mut world = testing::started();
+        let mut claim = serde_json::to_value(world.claim.as_deref().unwrap()).unwrap();
+        claim["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
+        claim["spec"]["storageClassName"] = json!(class);
+        claim["status"] = json!({"phase": "Pending"});
+        world.claim = Some(
+            serde_json::from_value::<k8s_openapi::api::core::v1::PersistentVolumeClaim>(claim)
+                .unwrap()
+                .into(),
+        );
+        let classes: Vec<k8s_openapi::api::storage::v1::StorageClass> =
+            serde_json::from_value(classes).unwrap();
+        world.storage_classes = classes.into_iter().map(Into::into).collect();
+        Scene::of(world)
+    };
+    let class = json!([{"metadata": {"name": "fast", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}, "provisioner": "p"}]);
+    assert_eq!(
+        cause(&pending(Some("slow"), class.clone())).0,
+        reason::STORAGE_CLASS_NOT_FOUND
+    );
+    assert_eq!(
+        cause(&pending(None, json!([]))).0,
+        reason::STORAGE_CLASS_NOT_FOUND
+    );
+    for named in [Some("fast"), None] {
+        let early = pending(named, class.clone()).status();
+        assert_eq!(condition(&early, DEGRADED).0, "False");
+        assert_eq!(
+            cause(&pending(named, class.clone()).at(61)).0,
+            reason::VOLUME_UNBOUND
+        );
+    }
+}
+
+#[test]
+fn a_pod_that_the_scheduler_turned_away_before_its_disk_had_a_class_is_told_how_to_have_it_looked_at() {
+    let scene = |mode: &str, more: bool| {
+        let mut world = testing::started();
+        let mut claim = serde_json::to_value(world.claim.as_deref().unwrap()).unwrap();
+        claim["spec"]["storageClassName"] = json!("late");
+        claim["status"] = json!({"phase": "Pending"});
+        world.claim = Some(
+            serde_json::from_value::<k8s_openapi::api::core::v1::PersistentVolumeClaim>(claim)
+                .unwrap()
+                .into(),
+        );
+        let class = json!({"metadata": {"name": "late"}, "provisioner": "p", "volumeBindingMode": mode});
+        let class: k8s_openapi::api::storage::v1::StorageClass = serde_json::from_value(class).unwrap();
+        world.storage_classes = vec![class.into()];
+        let mut pod = serde_json::to_value(world.pods[0].as_ref()).unwrap();
+        let mut volumes =
+            vec![json!({"name": "d", "persistentVolumeClaim": {"claimName": "workspace-demo"}})];
+        if more {
+            volumes.push(json!({"name": "e", "persistentVolumeClaim": {"claimName": "other"}}));
+        }
+        pod["spec"]["volumes"] = json!(volumes);
+        pod["status"] = json!({"phase": "Pending", "conditions": [{
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+            "message": "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found",
+        }]});
+        world.pods = vec![serde_json::from_value::<Pod>(pod).unwrap().into()];
+        Scene::of(world)
+    };
+    let early = scene("WaitForFirstConsumer", false).status();
+    assert_eq!(condition(&early, DEGRADED).0, "False");
+    for (mode, more, hinted) in [
+        ("WaitForFirstConsumer", false, true),
+        ("WaitForFirstConsumer", true, false),
+        ("Immediate", false, false),
+    ] {
+        let late = scene(mode, more).at(61);
+        assert_eq!(cause(&late).0, reason::VOLUME_UNBOUND);
+        let message = late.status().message.unwrap();
+        assert_eq!(
+            message.contains("Stop and start the workspace to have it look at once"),
+            hinted,
+            "{message}"
+        );
+        assert_ne!(message.contains("kubectl describe"), hinted, "{message}");
+    }
+}
+
+#[test]
+fn obstacles_are_told_and_a_predecessor_is_waited_for() {
+    let mut scene = Scene::of(testing::world());
+    scene.obstacle = Some(Obstacle::Conflict {
+        kind: "Service".to_owned(),
+        name: "workspace-demo".to_owned(),
+    });
+    assert_eq!(cause(&scene), (reason::NAME_CONFLICT.to_owned(), Phase::Failed));
+    scene.obstacle = Some(Obstacle::Refused(Refusal {
+        reason: reason::QUOTA_EXCEEDED,
+        message: "no room".to_owned(),
+    }));
+    assert_eq!(scene.status().message.as_deref(), Some("no room"));
+    scene.obstacle = Some(Obstacle::Leaving {
+        kind: "disk".to_owned(),
+        name: "workspace-demo".to_owned(),
+    });
+    let status = scene.status();
+    assert_eq!(status.phase, Some(Phase::Starting));
+    assert_eq!(
+        condition(&status, PROGRESSING),
+        ("True", reason::PREDECESSOR_TERMINATING)
+    );
+    assert_eq!(condition(&status, DEGRADED).0, "False");
+}

@@ -1,0 +1,235 @@
+//! What people do behind the workspace's back, or while it fails: told, and not lost sight of.
+
+use api::workspace::DiskStatus;
+use kube::runtime::events::EventType;
+
+use super::*;
+use crate::cache::warnings::Warning;
+
+impl Scene {
+    /// Its disk is on volume `pv-1`, and was deleted by somebody.
+    fn deleted_disk(mut self) -> Self {
+        let mut claim = self.world.claim.as_deref().unwrap().clone();
+        claim.metadata.uid = Some("claim-1".to_owned());
+        claim.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+        claim.spec.as_mut().unwrap().volume_name = Some("pv-1".to_owned());
+        self.world.claim = Some(claim.into());
+        self
+    }
+
+    /// Somebody changed the pod template.
+    fn changed_by_hand(mut self) -> Self {
+        let mut deployment = self.world.deployment.as_deref().unwrap().clone();
+        deployment.metadata.managed_fields = serde_json::from_value(json!([{
+            "manager": "kubectl-edit", "operation": "Update", "fieldsType": "FieldsV1",
+            "fieldsV1": {"f:spec": {"f:template": {"f:spec": {}}}},
+        }]))
+        .unwrap();
+        self.world.deployment = Some(deployment.into());
+        self
+    }
+
+    /// The owner wants another image.
+    fn edited(mut self) -> Self {
+        self.workspace.spec.image = Some("example.com/other:1".to_owned());
+        self.verdict = Ok(testing::admit(&self.workspace));
+        self
+    }
+
+    fn after(mut self, status: WorkspaceStatus) -> Self {
+        self.workspace.status = Some(status);
+        self
+    }
+
+    fn news(&self) -> Vec<(EventType, String)> {
+        let news = self.assess().news;
+        news.into_iter()
+            .map(|event| (event.type_, event.reason))
+            .collect()
+    }
+}
+
+fn message(status: &WorkspaceStatus, type_: &str) -> String {
+    condition::find(&status.conditions, type_)
+        .unwrap()
+        .message
+        .clone()
+}
+
+#[test]
+fn a_disk_that_was_deleted_under_a_pod_is_told_with_what_can_be_done_while_it_is_there() {
+    for (world, phase) in [
+        (testing::running(), Phase::Running),
+        (testing::started(), Phase::Starting),
+    ] {
+        let scene = Scene::of(world).deleted_disk();
+        let status = scene.status();
+        assert_eq!(condition(&status, DEGRADED), ("True", reason::VOLUME_TERMINATING));
+        assert_eq!(status.phase, Some(phase));
+        let told = message(&status, DEGRADED);
+        for words in [
+            "copy the files",
+            "Nobody can undo",
+            "kubectl patch pv pv-1",
+            r#"{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}"#,
+        ] {
+            assert!(told.contains(words), "{told}");
+        }
+    }
+    let stopping = Scene::of(testing::scaled_to_zero()).deleted_disk().stopped();
+    assert_eq!(
+        cause(&stopping),
+        (reason::VOLUME_TERMINATING.to_owned(), Phase::Stopping)
+    );
+}
+
+#[test]
+fn a_disk_on_its_way_out_that_no_pod_keeps_is_not_said_to_be_kept() {
+    let mut world = testing::scaled_to_zero();
+    world.pods.clear();
+    let status = Scene::of(world).deleted_disk().stopped().status();
+    assert_eq!(condition(&status, STOPPED), ("True", reason::STOPPED));
+    assert!(!message(&status, STOPPED).contains("kept"));
+    assert_eq!(condition(&status, DEGRADED).0, "False");
+}
+
+#[test]
+fn a_new_disk_in_the_place_of_a_deleted_one_is_told_once_as_an_event_and_during_its_first_run() {
+    let mut before = Scene::of(testing::running()).status();
+    before.run_id = None;
+    before.disk = Some(DiskStatus {
+        claim_uid: "claim-1".to_owned(),
+        volume_name: Some("pv-1".to_owned()),
+        ..DiskStatus::default()
+    });
+    let mut world = testing::running();
+    let mut claim = world.claim.as_deref().unwrap().clone();
+    claim.metadata.uid = Some("claim-2".to_owned());
+    world.claim = Some(claim.into());
+    let scene = Scene::of(world.clone()).after(before);
+    assert_eq!(
+        scene.news(),
+        [(EventType::Warning, reason::VOLUME_REPLACED.to_owned())]
+    );
+    let note = scene.assess().news.remove(0).note.unwrap();
+    assert!(note.contains("pv-1") && note.contains("empty"), "{note}");
+    let status = scene.status();
+    assert!(
+        status.message.as_ref().unwrap().contains("new, empty one"),
+        "{:?}",
+        status.message
+    );
+    assert_eq!(Scene::of(world).after(status).news(), []);
+}
+
+#[test]
+fn a_pod_template_changed_by_hand_is_listed_at_any_time_and_told_by_one_event() {
+    let scenes: [fn() -> Scene; 4] = [
+        || Scene::of(testing::running()),
+        || Scene::of(testing::started()),
+        || Scene::of(testing::running()).rejected(),
+        || {
+            let mut world = testing::scaled_to_zero();
+            world.pods.clear();
+            Scene::of(world).stopped()
+        },
+    ];
+    for scene in scenes {
+        let scene = scene().changed_by_hand();
+        let status = scene.status();
+        assert_eq!(status.pending_update, [CHANGED_BY_HAND], "{:?}", status.phase);
+        assert_eq!(
+            scene.news(),
+            [(EventType::Warning, reason::POD_TEMPLATE_CHANGED.to_owned())]
+        );
+        assert!(
+            scene.assess().news[0]
+                .note
+                .as_ref()
+                .unwrap()
+                .contains("by \"kubectl-edit\"")
+        );
+        assert_eq!(scene.after(status).news(), []);
+    }
+    let starting = Scene::of(testing::started()).changed_by_hand().status();
+    assert!(message(&starting, AVAILABLE).contains("changed by \"kubectl-edit\""));
+}
+
+#[test]
+fn a_cause_says_which_changes_wait_and_in_the_same_words_again() {
+    let pull = |why: &str, text: &str| {
+        let waiting = json!({"waiting": {"reason": why, "message": text}});
+        Scene::of(testing::started()).container(&waiting, &json!({}), 0)
+    };
+    assert!(!message(&pull("ErrImagePull", "no such host").status(), DEGRADED).contains(WAITING));
+    let first = pull("ErrImagePull", "no such host").edited().status();
+    let told = message(&first, DEGRADED);
+    assert!(told.ends_with("stopped and started: spec.image."), "{told}");
+    let again = pull("ImagePullBackOff", "Back-off")
+        .edited()
+        .after(first)
+        .status();
+    assert_eq!(message(&again, DEGRADED), told);
+}
+
+#[test]
+fn a_hook_that_fails_is_named_and_keeps_the_words_that_say_why() {
+    let hooked = |state: Value, ended: Value| {
+        let mut scene = Scene::of(testing::started()).container(&state, &json!({"terminated": ended}), 1);
+        let about = scene.world.pods[0].metadata.uid.clone().unwrap_or_default();
+        scene.world.warnings.push(Warning {
+            about,
+            reason: "FailedPostStartHook",
+            message: "PostStartHook failed".to_owned(),
+            last: serde_json::from_value(json!("2026-01-01T00:00:04Z")).unwrap(),
+        });
+        scene
+    };
+    let ended = |second: &str| json!({"exitCode": 137, "reason": "Error", "startedAt": format!("2026-01-01T00:00:{second}Z")});
+    let why = json!({"waiting": {"reason": "PostStartHookError", "message": format!("command exited with 7{}", "ä".repeat(900))}});
+    let status = hooked(why, ended("03")).status();
+    assert_eq!(
+        condition(&status, DEGRADED),
+        ("True", reason::POST_START_HOOK_FAILED)
+    );
+    let told = message(&status, DEGRADED);
+    assert!(
+        told.contains("exited with 7") && told.contains("spec.lifecycle.postStart"),
+        "{told}"
+    );
+    assert!(told.len() < 600, "{}", told.len());
+    // While the container is being ended, which takes its whole grace, its state does not say so.
+    let ending = hooked(json!({"waiting": {"reason": "ContainerCreating"}}), ended("03")).status();
+    assert_eq!(condition(&ending, DEGRADED).1, reason::POST_START_HOOK_FAILED);
+    let back_off = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+    let later = hooked(back_off.clone(), ended("03"));
+    assert_eq!(
+        condition(&later.status(), DEGRADED).1,
+        reason::POST_START_HOOK_FAILED
+    );
+    assert_eq!(message(&later.after(status).status(), DEGRADED), told);
+    let other = hooked(back_off, ended("30"));
+    assert_eq!(
+        condition(&other.status(), DEGRADED).1,
+        reason::CRASH_LOOPING,
+        "the hook of an earlier container"
+    );
+}
+
+#[test]
+fn one_pod_is_not_gone_and_several_are_not() {
+    let mut world = testing::scaled_to_zero();
+    let one = Scene::of(world.clone()).status();
+    assert!(
+        message(&one, PROGRESSING).ends_with("-abcde is not gone yet."),
+        "{one:?}"
+    );
+    let mut other = world.pods[0].as_ref().clone();
+    other.metadata.name = Some("second".to_owned());
+    world.pods.push(other.into());
+    let two = Scene::of(world).status();
+    assert!(
+        message(&two, PROGRESSING).ends_with(", second are not gone yet."),
+        "{two:?}"
+    );
+}

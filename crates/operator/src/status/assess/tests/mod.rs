@@ -1,0 +1,386 @@
+//! What the status says in each situation.
+
+use api::{
+    condition::{PROGRESSING, STOPPED, VALID},
+    workspace::{DesiredStatus, Phase},
+};
+use k8s_openapi::api::{apps::v1::DeploymentStatus, core::v1::Pod};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use testkit::objects;
+
+use super::*;
+use crate::{blockers::refusal::Refusal, testing};
+
+/// 2026-01-01T00:00:00Z, when everything in the fixtures was made.
+const EPOCH: i64 = 1_767_225_600;
+
+struct Scene {
+    workspace: Workspace,
+    world: World,
+    verdict: Result<ValidWorkspace, Rejected>,
+    obstacle: Option<Obstacle>,
+    /// Seconds after the fixtures' time.
+    at: i64,
+}
+
+impl Scene {
+    fn of(world: World) -> Self {
+        let workspace = objects::workspace("demo");
+        Self {
+            verdict: Ok(testing::admit(&workspace)),
+            workspace,
+            world,
+            obstacle: None,
+            at: 10,
+        }
+    }
+
+    fn stopped(mut self) -> Self {
+        self.workspace.spec.desired_status = DesiredStatus::Stopped;
+        self
+    }
+
+    fn rejected(mut self) -> Self {
+        let mut broken = objects::workspace("demo");
+        broken.spec.template_ref = Some("absent".to_owned());
+        let rejection = rules::admit(
+            &broken,
+            &rules::References::managed_by([&objects::manager("main")]),
+            &testing::settings(),
+        )
+        .unwrap_err();
+        self.verdict = Err(Rejected::Rules(rejection));
+        self
+    }
+
+    fn at(mut self, second: i64) -> Self {
+        self.at = second;
+        self
+    }
+
+    /// The pod's status, laid over that of the only pod.
+    fn pod(mut self, status: Value) -> Self {
+        let mut pod: Pod = self.world.pods[0].as_ref().clone();
+        pod.status = serde_json::from_value(status).unwrap();
+        self.world.pods = vec![pod.into()];
+        self
+    }
+
+    /// A container in this state, after so many restarts.
+    fn container(self, state: &Value, last: &Value, restarts: i32) -> Self {
+        self.pod(json!({
+            "phase": "Running",
+            "conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}],
+            "containerStatuses": [{
+                "name": "workspace", "ready": false, "restartCount": restarts, "image": "", "imageID": "",
+                "state": state, "lastState": last,
+            }],
+        }))
+    }
+
+    fn assess(&self) -> Assessment {
+        assess(&Facts {
+            workspace: &self.workspace,
+            verdict: &self.verdict,
+            world: &self.world,
+            obstacle: self.obstacle.as_ref(),
+            grace: testing::settings().unschedulable_grace(),
+            now: Timestamp::from_second(EPOCH + self.at).unwrap(),
+        })
+    }
+
+    fn status(&self) -> WorkspaceStatus {
+        self.assess().status
+    }
+}
+
+/// Status and reason of a condition.
+fn condition<'a>(status: &'a WorkspaceStatus, type_: &str) -> (&'a str, &'a str) {
+    let condition = condition::find(&status.conditions, type_).unwrap();
+    (condition.status.as_str(), condition.reason.as_str())
+}
+
+fn cause(scene: &Scene) -> (String, Phase) {
+    let status = scene.status();
+    let (holds, reason) = condition(&status, DEGRADED);
+    assert_eq!(holds, "True", "{status:?}");
+    (reason.to_owned(), status.phase.unwrap())
+}
+
+#[test]
+fn the_class_that_is_shown_is_that_of_the_disk_and_not_the_one_that_is_named() {
+    let shown = |world: World| {
+        let mut workspace = objects::workspace("demo");
+        workspace.spec.storage = serde_json::from_value(json!({"storageClassName": "named"})).unwrap();
+        let mut scene = Scene::of(world);
+        scene.verdict = Ok(testing::admit(&workspace));
+        scene.workspace = workspace;
+        scene.status().resolved.unwrap().storage.unwrap().class_name
+    };
+    let mut world = testing::started();
+    let mut claim = world.claim.as_deref().unwrap().clone();
+    claim.spec.as_mut().unwrap().storage_class_name = Some("slow".to_owned());
+    world.claim = Some(claim.into());
+    assert_eq!(shown(world).as_deref(), Some("slow"));
+    assert_eq!(shown(testing::world()).as_deref(), Some("named"));
+}
+
+#[test]
+fn a_start_shows_url_and_run_but_no_endpoint() {
+    let status = Scene::of(testing::started()).status();
+    assert_eq!(status.phase, Some(Phase::Starting));
+    assert_eq!(status.run_id.as_deref(), Some("run1"));
+    assert!(
+        status
+            .url
+            .as_ref()
+            .unwrap()
+            .ends_with(".workspaces.localhost:8443/"),
+        "{:?}",
+        status.url
+    );
+    assert_eq!(status.endpoint, None);
+    assert_eq!(status.owner.as_deref(), Some(objects::OWNER));
+    assert_eq!(condition(&status, AVAILABLE), ("False", reason::STARTING));
+    assert_eq!(condition(&status, PROGRESSING), ("True", reason::STARTING));
+    assert_eq!(condition(&status, STOPPED), ("False", reason::STARTING));
+}
+
+#[test]
+fn nothing_that_happens_on_the_way_to_ready_changes_the_status() {
+    let first = Scene::of(testing::started()).status();
+    let container = |state: Value| Scene::of(testing::started()).container(&state, &json!({}), 0);
+    let mut later = vec![
+        Scene::of(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+            "message": "pod has unbound immediate PersistentVolumeClaims",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]})),
+        container(json!({"waiting": {"reason": "ContainerCreating"}})),
+        container(json!({"waiting": {"reason": "PodInitializing"}})),
+        container(json!({"running": {"startedAt": "2026-01-01T00:00:08Z"}})),
+    ];
+    for scene in &mut later {
+        scene.workspace.status = Some(first.clone());
+        assert_eq!(scene.status(), first);
+    }
+}
+
+#[test]
+fn a_ready_pod_makes_it_running_at_the_port_that_the_pod_has() {
+    let mut scene = Scene::of(testing::running());
+    scene.workspace.spec.port = Some(9000);
+    scene.verdict = Ok(testing::admit(&scene.workspace));
+    let status = scene.status();
+    assert_eq!(status.phase, Some(Phase::Running));
+    let endpoint = status.endpoint.clone().unwrap();
+    assert_eq!((endpoint.pod_ip.as_str(), endpoint.port), ("10.0.0.9", 8888));
+    assert_eq!(status.pending_update, ["spec.port"]);
+    assert_eq!(condition(&status, AVAILABLE), ("True", reason::READY));
+    assert_eq!(condition(&status, PROGRESSING).0, "False");
+    assert_eq!(condition(&status, DEGRADED), ("False", reason::AS_EXPECTED));
+}
+
+#[test]
+fn a_pod_that_is_not_ours_or_of_another_run_or_on_its_way_out_is_no_endpoint() {
+    let altered = |alter: &dyn Fn(&mut Pod)| {
+        let mut world = testing::running();
+        let mut pod = world.pods[0].as_ref().clone();
+        alter(&mut pod);
+        world.pods = vec![pod.into()];
+        Scene::of(world).status().endpoint
+    };
+    assert!(altered(&|_| ()).is_some());
+    assert_eq!(altered(&|pod| pod.metadata.owner_references = None), None);
+    assert_eq!(
+        altered(&|pod| pod.metadata.owner_references.as_mut().unwrap()[0].uid = "x".to_owned()),
+        None
+    );
+    let run = api::names::RUN_ID_LABEL.to_owned();
+    assert_eq!(
+        altered(&|pod| drop(
+            pod.metadata
+                .labels
+                .as_mut()
+                .unwrap()
+                .insert(run.clone(), "x".to_owned())
+        )),
+        None
+    );
+    let time = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+    assert_eq!(
+        altered(&|pod| pod.metadata.deletion_timestamp.clone_from(&time)),
+        None
+    );
+}
+
+#[test]
+fn a_stop_takes_the_endpoint_away_at_once_and_stopped_waits_for_the_last_pod() {
+    let status = Scene::of(testing::running()).stopped().status();
+    assert_eq!(
+        (status.phase, status.endpoint.is_none()),
+        (Some(Phase::Stopping), true)
+    );
+    let mut world = testing::scaled_to_zero();
+    let status = Scene::of(world.clone()).stopped().status();
+    assert_eq!(status.phase, Some(Phase::Stopping));
+    assert_eq!(condition(&status, STOPPED), ("False", reason::STOPPING));
+    world.pods.clear();
+    let status = Scene::of(world).stopped().status();
+    assert_eq!((status.phase, status.run_id), (Some(Phase::Stopped), None));
+    assert!(condition::holds(&status.conditions, STOPPED));
+}
+
+#[test]
+fn a_workspace_whose_template_is_missing_is_invalid_and_says_so() {
+    let status = Scene::of(testing::world()).rejected().status();
+    assert_eq!(status.phase, Some(Phase::Invalid));
+    assert_eq!(status.reason.as_deref(), Some(reason::TEMPLATE_NOT_FOUND));
+    assert!(status.message.unwrap().contains("\"absent\""));
+    assert_eq!(status.url, None);
+}
+
+#[test]
+fn a_running_workspace_that_became_invalid_keeps_its_url_and_endpoint() {
+    let mut scene = Scene::of(testing::running());
+    scene.workspace.status = Some(scene.status());
+    let before = scene.status();
+    let after = scene.rejected().status();
+    assert_eq!(
+        (after.phase, &after.url, &after.endpoint),
+        (Some(Phase::Running), &before.url, &before.endpoint)
+    );
+    assert_eq!(condition(&after, VALID), ("False", reason::TEMPLATE_NOT_FOUND));
+    assert_eq!(after.reason.as_deref(), Some(reason::TEMPLATE_NOT_FOUND));
+}
+
+#[test]
+fn a_workspace_on_its_way_out_says_what_is_left_if_that_takes_long() {
+    let mut scene = Scene::of(testing::running());
+    scene.workspace.status = Some(scene.status());
+    scene.workspace.metadata.deletion_timestamp =
+        serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+    let at = |second, left| {
+        farewell(
+            &scene.workspace,
+            left,
+            Timestamp::from_second(EPOCH + second).unwrap(),
+        )
+    };
+    let early = at(3, "pod a, disk");
+    assert_eq!((early.phase, early.endpoint), (Some(Phase::Deleting), None));
+    assert_eq!(early.message, at(9, "disk").message);
+    assert!(at(10, "disk").message.unwrap().contains("disk"));
+}
+
+#[test]
+fn nobody_who_leaves_or_cannot_be_read_announces_a_stop() {
+    let before = WorkspaceStatus {
+        idle: Some(api::workspace::IdleStatus::default()),
+        stops_at: serde_json::from_value(serde_json::json!("2026-01-01T00:00:04Z")).unwrap(),
+        stops_because: Some(api::workspace::StopRule::Idle),
+        ..WorkspaceStatus::default()
+    };
+    let mut workspace = objects::workspace("demo");
+    workspace.status = Some(before.clone());
+    let now = Timestamp::UNIX_EPOCH;
+    for after in [
+        farewell(&workspace, "disk", now),
+        unreadable(before, Some(2), "spec: 7", now),
+    ] {
+        assert_eq!(
+            (after.idle, after.stops_at, after.stops_because),
+            (None, None, None)
+        );
+    }
+}
+
+#[test]
+fn what_is_known_of_an_unreadable_workspace_stays() {
+    let before = Scene::of(testing::running()).status();
+    let now = Timestamp::from_second(EPOCH + 20).unwrap();
+    let after = unreadable(before.clone(), Some(2), "spec: 7", now);
+    assert_eq!((&after.endpoint, after.phase), (&before.endpoint, before.phase));
+    assert_eq!(condition(&after, VALID), ("False", reason::UNREADABLE));
+    assert_eq!(unreadable(after.clone(), Some(2), "spec: 7", now), after);
+}
+
+proptest! {
+    #[test]
+    fn every_status_is_complete_and_stays_once_it_is_written(
+        which in 0..4_usize, stopped: bool, rejected: bool, seconds in 0..400_i64,
+    ) {
+        let world = match which {
+            0 => testing::world(),
+            1 => testing::started(),
+            2 => testing::running(),
+            _ => testing::scaled_to_zero(),
+        };
+        let mut scene = Scene::of(world).at(seconds);
+        if stopped { scene = scene.stopped(); }
+        if rejected { scene = scene.rejected(); }
+        let status = scene.status();
+        for type_ in [VALID, AVAILABLE, PROGRESSING, DEGRADED, STOPPED] {
+            let condition = condition::find(&status.conditions, type_).unwrap();
+            prop_assert!(condition.reason.chars().next().unwrap().is_ascii_uppercase());
+            prop_assert!(condition.reason.chars().all(|c| c.is_ascii_alphanumeric()));
+            prop_assert!(!condition.message.is_empty());
+            prop_assert_eq!(condition.observed_generation, Some(1));
+        }
+        prop_assert!(status.endpoint.is_none() || condition::holds(&status.conditions, AVAILABLE));
+        scene.workspace.status = Some(status.clone());
+        prop_assert_eq!(scene.at(seconds + 1).status(), status);
+    }
+}
+
+mod failures;
+mod hands;
+mod timeout;
+mod trouble;
+
+#[test]
+fn a_stopped_workspace_that_could_not_start_shows_why_beside_its_phase() {
+    let mut world = testing::scaled_to_zero();
+    world.pods.clear();
+    let healthy = Scene::of(world.clone()).stopped().status();
+    assert_eq!(healthy.reason.as_deref(), Some(reason::STOPPED));
+    let scene = Scene::of(world).stopped().rejected();
+    let status = scene.status();
+    assert_eq!(status.phase, Some(Phase::Stopped));
+    assert_eq!(status.reason.as_deref(), Some(reason::TEMPLATE_NOT_FOUND));
+    assert_eq!(condition(&status, DEGRADED), ("True", reason::TEMPLATE_NOT_FOUND));
+    assert_eq!(condition(&status, STOPPED), ("True", reason::STOPPED));
+    for type_ in [VALID, DEGRADED] {
+        let told = &condition::find(&status.conditions, type_).unwrap().message;
+        assert!(
+            told.ends_with("does not exist: the workspace is stopped, and cannot start until it does"),
+            "{told}"
+        );
+    }
+    let waiting = Scene::of(testing::world()).rejected().status();
+    assert_eq!(waiting.phase, Some(Phase::Invalid));
+    let told = waiting.message.unwrap();
+    assert!(
+        told.ends_with("the workspace starts as soon as it does"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_container_that_somebody_else_put_first_or_last_hides_no_endpoint() {
+    for first in [true, false] {
+        let mut world = testing::running();
+        let expected = Scene::of(world.clone()).status().endpoint;
+        assert!(expected.is_some());
+        let mut pod = world.pods[0].as_ref().clone();
+        let containers = &mut pod.spec.as_mut().unwrap().containers;
+        let mesh = serde_json::from_value(
+            json!({"name": "mesh", "ports": [{"name": "http", "containerPort": 15090}]}),
+        );
+        containers.insert(usize::from(!first), mesh.unwrap());
+        world.pods = vec![pod.into()];
+        let status = Scene::of(world).status();
+        assert_eq!((status.endpoint, status.phase), (expected, Some(Phase::Running)));
+    }
+}

@@ -1,0 +1,301 @@
+//! Each kind of trouble beyond the plain failures: its reason, what it advises, when it is told and when it clears.
+
+mod nodes;
+mod volumes;
+
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+
+use super::*;
+use crate::cache::warnings::{Node, Warning};
+
+impl Scene {
+    /// Its pod is on a node that stands so.
+    fn on(mut self, node: Option<Node>) -> Self {
+        let mut pod = self.world.pods[0].as_ref().clone();
+        pod.spec.as_mut().unwrap().node_name = Some("n1".to_owned());
+        self.world.pods = vec![pod.into()];
+        self.world.nodes = node.map(|node| ("n1".to_owned(), node)).into_iter().collect();
+        self
+    }
+
+    /// A Warning Event about its pod or disk.
+    fn said(mut self, about: Option<String>, reason: &'static str, message: &str) -> Self {
+        self.world.warnings.push(Warning {
+            about: about.unwrap_or_default(),
+            reason,
+            message: message.to_owned(),
+            last: None,
+        });
+        self
+    }
+
+    fn pod_uid(&self) -> Option<String> {
+        self.world.pods[0].metadata.uid.clone()
+    }
+
+    /// Another pod of the same run, older, with this status.
+    fn after_pod(mut self, status: Value) -> Self {
+        let mut pod = self.world.pods[0].as_ref().clone();
+        pod.metadata.name = Some("workspace-demo-5d8f-older".to_owned());
+        pod.metadata.uid = Some("uid-of-older".to_owned());
+        pod.metadata.creation_timestamp = serde_json::from_value(json!("2025-12-31T00:00:00Z")).unwrap();
+        pod.spec.as_mut().unwrap().node_name = Some("n1".to_owned());
+        pod.status = serde_json::from_value(status).unwrap();
+        self.world.pods.push(pod.into());
+        self
+    }
+
+    fn claim(mut self, change: impl FnOnce(&mut Value)) -> Self {
+        let mut claim = serde_json::to_value(self.world.claim.as_deref().unwrap()).unwrap();
+        claim["metadata"]["uid"] = json!("uid-of-claim");
+        claim["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
+        change(&mut claim);
+        self.world.claim = Some(
+            serde_json::from_value::<PersistentVolumeClaim>(claim)
+                .unwrap()
+                .into(),
+        );
+        self
+    }
+
+    /// What `Degraded` says: reason, message, phase.
+    fn told(&self) -> (String, String, Phase) {
+        let status = self.status();
+        let degraded = condition::find(&status.conditions, DEGRADED).unwrap();
+        assert_eq!(degraded.status, "True", "{status:?}");
+        (
+            degraded.reason.clone(),
+            degraded.message.clone(),
+            status.phase.unwrap(),
+        )
+    }
+
+    fn is_fine(&self) -> bool {
+        condition(&self.status(), DEGRADED) == ("False", reason::AS_EXPECTED)
+    }
+}
+
+fn bound() -> Value {
+    json!({"phase": "Pending", "conditions": [
+        {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"},
+    ], "containerStatuses": [{
+        "name": "workspace", "ready": false, "restartCount": 0, "image": "", "imageID": "",
+        "state": {"waiting": {"reason": "ContainerCreating"}},
+    }]})
+}
+
+fn waits_on_node() -> Scene {
+    Scene::of(testing::started()).pod(bound()).on(Some(Node::Ready))
+}
+
+#[test]
+fn each_thing_that_the_scheduler_misses_has_its_advice() {
+    for (message, advice) in [
+        (
+            "0/3 nodes are available: 3 Insufficient cpu.",
+            "Ask for less cpu,",
+        ),
+        (
+            "0/3 nodes are available: 1 Insufficient memory, 2 Insufficient cpu.",
+            "Ask for less cpu and memory,",
+        ),
+        (
+            "0/1 nodes are available: 1 Too many pods.",
+            "as many pods as they may",
+        ),
+        (
+            "0/3 nodes are available: 3 Insufficient nvidia.com/gpu. no new claims to deallocate, preemption: x",
+            "Ask for fewer nvidia.com/gpu",
+        ),
+        (
+            "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.",
+            "spec.nodeSelector",
+        ),
+        (
+            "0/1 nodes are available: 1 node(s) had untolerated taint(s).",
+            "spec.tolerations",
+        ),
+        (
+            "0/1 nodes are available: 1 node(s) had volume node affinity conflict.",
+            "a node added there",
+        ),
+        ("something new", "tell the administrator"),
+    ] {
+        let scene = Scene::of(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]}));
+        let (reason, told, phase) = scene.told();
+        assert_eq!((reason.as_str(), phase), (reason::UNSCHEDULABLE, Phase::Starting));
+        assert!(
+            told.contains(advice) && !told.contains("preemption") && !told.contains(",."),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn a_pod_that_others_keep_away_is_not_told_that_its_own_affinity_is_wrong() {
+    let told = |message: &str| {
+        let scene = Scene::of(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]}));
+        scene.told().1
+    };
+    let others = told("0/1 nodes are available: 1 node(s) didn't satisfy existing pods anti-affinity rules.");
+    assert!(
+        others.contains("keeps this one away") && !others.contains("spec.affinity"),
+        "{others}"
+    );
+    let mut scene = Scene::of(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
+        "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+        "message": "0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules.",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }]}));
+    assert_eq!(
+        condition(&scene.status(), DEGRADED).0,
+        "False",
+        "it can only be kept off a pod of its own"
+    );
+    let asked = json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+        {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"a": "b"}}},
+    ]}});
+    scene.verdict.as_mut().unwrap().pod.affinity = serde_json::from_value(asked).unwrap();
+    let own = scene.told().1;
+    assert!(
+        own.contains("spec.affinity") && !own.contains("keeps this one away"),
+        "{own}"
+    );
+}
+
+#[test]
+fn a_missing_secret_or_config_map_is_named_wherever_the_kubelet_meets_it() {
+    let waiting = |message: &str| {
+        let state = json!({"waiting": {"reason": "CreateContainerConfigError", "message": message}});
+        Scene::of(testing::started()).container(&state, &json!({}), 0)
+    };
+    for (message, expected, named) in [
+        (
+            "secret \"token\" not found",
+            reason::SECRET_NOT_FOUND,
+            "The Secret token does not exist",
+        ),
+        (
+            "configmap \"flags\" not found",
+            reason::CONFIG_MAP_NOT_FOUND,
+            "The ConfigMap flags does not exist",
+        ),
+        (
+            "couldn't find key k in Secret team/token",
+            reason::SECRET_NOT_FOUND,
+            "The Secret token has no key k",
+        ),
+        (
+            "container has runAsNonRoot and image will run as root",
+            reason::CONTAINER_START_FAILED,
+            "runAsNonRoot",
+        ),
+    ] {
+        let (reason, told, _) = waiting(message).told();
+        assert_eq!(reason, expected);
+        assert!(told.contains(named), "{told}");
+    }
+    assert!(waiting("failed to sync secret cache: timed out waiting for the condition").is_fine());
+    let mounting = waits_on_node();
+    let uid = mounting.pod_uid();
+    let mounting = mounting.said(
+        uid,
+        "FailedMount",
+        "MountVolume.SetUp failed for volume \"s\" : secret \"token\" not found",
+    );
+    assert_eq!(mounting.told().0, reason::SECRET_NOT_FOUND);
+}
+
+#[test]
+fn a_failing_init_container_is_named() {
+    let scene = Scene::of(testing::started()).pod(json!({"phase": "Pending", "initContainerStatuses": [
+        {"name": "clone", "ready": true, "restartCount": 0, "image": "", "imageID": "",
+         "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}},
+        {"name": "seed", "ready": false, "restartCount": 1, "image": "", "imageID": "",
+         "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
+         "lastState": {"terminated": {"exitCode": 7, "reason": "Error"}}},
+    ], "containerStatuses": [{
+        "name": "workspace", "ready": false, "restartCount": 0, "image": "", "imageID": "",
+        "state": {"waiting": {"reason": "PodInitializing"}},
+    }]}));
+    let (reason, told, _) = scene.told();
+    assert_eq!(reason, reason::CONTAINER_EXITED);
+    assert!(
+        told.contains("The init container \"seed\" ended with exit code 7") && told.contains("-c seed"),
+        "{told}"
+    );
+    let counts = scene.status().containers.unwrap();
+    assert_eq!(
+        (counts.ready, counts.total),
+        (1, 1),
+        "of the pod's spec, which has one container in this fixture"
+    );
+}
+
+#[test]
+fn private_images_and_images_that_nobody_pulls_have_their_own_advice() {
+    for (text, advice) in [
+        (
+            "pull access denied, repository does not exist or may require authorization",
+            "imagePullSecrets",
+        ),
+        (
+            "Container image \"x\" is not present with pull policy of Never",
+            "put on the nodes",
+        ),
+        ("manifest unknown", "name and tag"),
+    ] {
+        let state = json!({"waiting": {"reason": "ErrImagePull", "message": text}});
+        let (reason, told, _) = Scene::of(testing::started())
+            .container(&state, &json!({}), 0)
+            .told();
+        assert_eq!(reason, reason::IMAGE_PULL_FAILED);
+        assert!(told.contains(advice), "{told}");
+    }
+}
+
+#[test]
+fn containers_are_counted_from_the_plan_until_there_is_a_pod() {
+    let counts = |world: World| {
+        Scene::of(world)
+            .status()
+            .containers
+            .map(|counts| (counts.ready, counts.total))
+    };
+    let mut planned = testing::started();
+    planned.pods.clear();
+    assert_eq!(counts(planned), Some((0, 1)));
+    assert_eq!(counts(testing::started()), Some((0, 1)));
+    assert_eq!(counts(testing::running()), Some((1, 1)));
+    assert_eq!(counts(testing::scaled_to_zero()), None);
+}
+
+#[test]
+fn a_custom_probe_that_fails_is_not_called_a_port_and_one_that_was_ready_counts_from_then() {
+    let status = |since: &str| {
+        json!({"phase": "Running", "conditions": [
+            {"type": "PodScheduled", "status": "True"},
+            {"type": "Ready", "status": "False", "lastTransitionTime": since},
+        ], "containerStatuses": [{
+            "name": "workspace", "ready": false, "restartCount": 0, "image": "", "imageID": "",
+            "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
+        }]})
+    };
+    let scene = |since| Scene::of(testing::started()).pod(status(since));
+    assert!(scene("2026-01-01T00:01:00Z").at(70).is_fine());
+    let (reason, told, _) = scene("2026-01-01T00:00:00Z").at(70).told();
+    assert_eq!(reason, reason::READINESS_FAILED);
+    assert!(told.contains("nothing answers on its port"), "{told}");
+    let mut custom = scene("2026-01-01T00:00:00Z").at(70);
+    let mut pod = custom.world.pods[0].as_ref().clone();
+    let probe = json!({"httpGet": {"path": "/ready", "port": 8888}});
+    pod.spec.as_mut().unwrap().containers[0].readiness_probe = serde_json::from_value(probe).unwrap();
+    custom.world.pods = vec![pod.into()];
+    assert!(custom.told().1.contains("spec.readinessProbe"));
+}

@@ -1,0 +1,140 @@
+//! A start that takes longer than it may -> that it has failed, and what was in its way last (pure).
+//!
+//! Nothing is done to the pod (docs/decisions/0061): it goes on waiting, and the workspace runs as soon as it is ready.
+
+use std::time::Duration;
+
+use api::{WorkspaceStatus, condition::reason};
+use jiff::Timestamp;
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
+use kube::ResourceExt as _;
+use rules::ValidWorkspace;
+
+use super::evidence::node_of;
+use crate::{blockers::Trouble, cache::observed::World};
+
+/// What stands before the last cause. It is read again from the status: a cause stays in its words.
+const LAST: &str = " What was in its way last: ";
+
+/// Since when a run has been on its way to its first ready pod; nothing once it had one. A run that the status does not know yet
+/// begins now, or began with its first pod: nobody may have been there to tell.
+pub(super) fn since(
+    before: &WorkspaceStatus,
+    world: &World,
+    run_id: Option<&str>,
+    now: Timestamp,
+) -> Option<Time> {
+    let run_id = run_id.filter(|_| world.wanted_pods() > 0)?;
+    if before.run_id.as_deref() == Some(run_id) {
+        return before.starting_since.clone();
+    }
+    let made = world
+        .pods_of_run()
+        .filter_map(|pod| pod.metadata.creation_timestamp.as_ref());
+    let begun = made.map(|made| made.0).min().map_or(now, |made| made.min(now));
+    // The API server keeps whole seconds.
+    Timestamp::from_second(begun.as_second()).ok().map(Time)
+}
+
+/// A start that may take so long and no longer.
+pub(super) struct Start {
+    since: Timestamp,
+    limit: Duration,
+}
+
+impl Start {
+    /// The start that is on, if it is limited.
+    pub(super) fn of(valid: Option<&ValidWorkspace>, since: Option<&Time>) -> Option<Self> {
+        Some(Self {
+            since: since?.0,
+            limit: valid?.start_timeout()?,
+        })
+    }
+
+    /// What is left of its time; `None`: nothing.
+    pub(super) fn left(&self, now: Timestamp) -> Option<Duration> {
+        // Another leader's clock may have been ahead of ours.
+        let age = Duration::try_from(now.duration_since(self.since)).unwrap_or_default();
+        self.limit.checked_sub(age).filter(|left| !left.is_zero())
+    }
+
+    /// That its time is over. Without a `cause` of now the one `before` stays: what was in the way last.
+    pub(super) fn failed(&self, cause: Option<Trouble>, before: Option<Cause<'_>>, world: &World) -> Trouble {
+        let last = match (cause, before) {
+            (Some(cause), _) => format!("{}: {}", cause.reason, cause.message),
+            (None, Some(Cause { late: Some(last), .. })) => last.to_owned(),
+            (None, _) => standing(world),
+        };
+        Trouble {
+            reason: reason::START_TIMEOUT,
+            message: format!(
+                "The pod was not ready within {} min of the beginning of its run at {}. It goes on waiting: once what is in its way \
+                 is mended, the workspace goes on by itself. Or stop it; or allow it more time in \
+                 spec.limits.startTimeoutMinutes.{LAST}{last}",
+                self.limit.as_secs() / 60,
+                self.since
+            ),
+            failed: true,
+        }
+    }
+}
+
+/// What was told to be wrong.
+#[derive(Clone, Copy)]
+pub(super) struct Cause<'a> {
+    /// Its reason; that of the last cause, if a start took too long.
+    pub(super) reason: &'a str,
+    /// Its words, likewise.
+    pub(super) words: &'a str,
+    /// Both, as they were told when a start took too long.
+    late: Option<&'a str>,
+}
+
+impl<'a> Cause<'a> {
+    /// Reads it from a condition.
+    pub(super) fn told(reason: &'a str, message: &'a str) -> Self {
+        let last = message.split_once(LAST).map(|(_, last)| last);
+        let Some(last) = last.filter(|_| reason == reason::START_TIMEOUT) else {
+            return Self {
+                reason,
+                words: message,
+                late: None,
+            };
+        };
+        let (reason, words) = last.split_once(": ").unwrap_or(("", last));
+        Self {
+            reason,
+            words,
+            late: Some(last),
+        }
+    }
+}
+
+/// How far the start has come where nothing is wrong with it.
+fn standing(world: &World) -> String {
+    let Some(pod) = world.current_pod() else {
+        return "nothing that the cluster tells; no pod has been made yet.".to_owned();
+    };
+    let name = pod.name_any();
+    let how = match waiting(pod) {
+        _ if node_of(pod).is_none() => "has no node yet".to_owned(),
+        Some((container, why)) => {
+            format!(
+                "waits for its container {container} ({why}): the image is being pulled, or a volume mounted"
+            )
+        }
+        None => "runs and is not ready".to_owned(),
+    };
+    format!("nothing that the cluster tells; the pod {name} {how}.")
+}
+
+/// The first container that has not started, and why.
+fn waiting(pod: &Pod) -> Option<(&str, &str)> {
+    let status = pod.status.as_ref()?;
+    let init = status.init_container_statuses.iter().flatten();
+    let mut containers = init.chain(status.container_statuses.iter().flatten());
+    containers.find_map(|container| {
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        Some((container.name.as_str(), waiting.reason.as_deref()?))
+    })
+}

@@ -1,0 +1,197 @@
+//! Earlier status, world -> whether a container of the run that is on has ever started, and when (pure).
+//!
+//! Until then nobody has anything to lose, and a change is applied at once (docs/decisions/0038).
+
+use api::WorkspaceStatus;
+use k8s_openapi::{
+    api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+
+use crate::cache::observed::World;
+
+/// Whether a container of the run that is on has ever started. Its pod may be gone since: then only the status tells.
+pub fn has_begun(before: Option<&WorkspaceStatus>, world: &World) -> bool {
+    remembered(before, world).is_some() || world.pods_of_run().any(|pod| has_run(world, pod))
+}
+
+/// When the run that is on began, as far as it was told.
+pub fn remembered<'a>(before: Option<&'a WorkspaceStatus>, world: &World) -> Option<&'a Time> {
+    let same_run =
+        |status: &&WorkspaceStatus| status.run_id.is_some() && status.run_id.as_deref() == world.run_id();
+    before.filter(same_run)?.started_at.as_ref()
+}
+
+/// When the first container of the run that is on started, as far as its pods tell.
+pub fn first_start(world: &World) -> Option<Time> {
+    let begun = world.pods_of_run().filter(|pod| has_run(world, pod));
+    // A pod that says that it runs, and not since when, is no younger than this.
+    begun
+        .filter_map(|pod| {
+            let told = containers(world, pod).filter_map(started).min();
+            told.or_else(|| pod.metadata.creation_timestamp.clone())
+        })
+        .min()
+}
+
+/// Whether a container of the workspace has ever started in the pod.
+pub fn has_run(world: &World, pod: &Pod) -> bool {
+    if statuses(pod).next().is_some() {
+        return containers(world, pod).any(ran);
+    }
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Running" | "Succeeded"))
+}
+
+/// Whether a container has ever started. One that could not be made counts as ended and tried again, in a pod that runs.
+fn ran(container: &ContainerStatus) -> bool {
+    let states = [&container.state, &container.last_state].into_iter().flatten();
+    let runs = states.clone().any(|state| state.running.is_some());
+    let mut ends = states.filter_map(|state| state.terminated.as_ref()).peekable();
+    let tried_again = container.restart_count > 0 && ends.peek().is_none();
+    runs || tried_again || ends.any(began)
+}
+
+/// The kubelet has a container that never started end with the beginning of all times.
+fn began(end: &ContainerStateTerminated) -> bool {
+    end.started_at.as_ref().is_none_or(|time| time.0.as_second() > 0)
+}
+
+/// Statuses of the containers that the Deployment names. Injectors add others to the pod, which start before them.
+fn containers<'a>(world: &'a World, pod: &'a Pod) -> impl Iterator<Item = &'a ContainerStatus> {
+    let template = world
+        .own_deployment()
+        .and_then(|own| own.spec.as_ref()?.template.spec.as_ref());
+    statuses(pod).filter(move |status| {
+        let mut planned = template.iter().flat_map(|pod| {
+            let init = pod.init_containers.iter().flatten();
+            init.chain(&pod.containers)
+        });
+        planned.any(|container| container.name == status.name)
+    })
+}
+
+fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let status = pod.status.iter();
+    status.flat_map(|status| {
+        let init = status.init_container_statuses.iter().flatten();
+        init.chain(status.container_statuses.iter().flatten())
+    })
+}
+
+fn started(container: &ContainerStatus) -> Option<Time> {
+    let of = |state: &Option<ContainerState>| {
+        let state = state.as_ref()?;
+        let running = state.running.as_ref().and_then(|it| it.started_at.clone());
+        let ended = state.terminated.as_ref().filter(|end| began(end));
+        running.or_else(|| ended?.started_at.clone())
+    };
+    [of(&container.last_state), of(&container.state)]
+        .into_iter()
+        .flatten()
+        .min()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::testing;
+
+    fn with(status: &Value) -> World {
+        let mut world = testing::started();
+        let mut pod = world.pods[0].as_ref().clone();
+        pod.status = serde_json::from_value(status.clone()).unwrap();
+        world.pods = vec![pod.into()];
+        world
+    }
+
+    fn container(state: &Value, restarts: i32) -> Value {
+        json!({"phase": "Pending", "containerStatuses": [{
+            "name": "workspace", "ready": false, "restartCount": restarts, "image": "", "imageID": "", "state": state,
+        }]})
+    }
+
+    #[test]
+    fn a_pod_that_waits_has_not_begun() {
+        for status in [
+            json!({"phase": "Pending"}),
+            container(&json!({"waiting": {"reason": "ImagePullBackOff"}}), 0),
+            json!({"phase": "Failed", "reason": "OutOfcpu"}),
+        ] {
+            assert!(!has_begun(None, &with(&status)), "{status}");
+            assert_eq!(first_start(&with(&status)), None);
+        }
+        let mut none = testing::started();
+        none.pods.clear();
+        assert!(!has_begun(None, &none));
+    }
+
+    #[test]
+    fn a_container_that_started_once_has_begun_whatever_became_of_it() {
+        let time = "2026-01-01T00:00:04Z";
+        for status in [
+            container(&json!({"running": {"startedAt": time}}), 0),
+            container(&json!({"terminated": {"exitCode": 1, "startedAt": time}}), 0),
+            container(&json!({"waiting": {"reason": "CrashLoopBackOff"}}), 3),
+            json!({"phase": "Running"}),
+        ] {
+            assert!(has_begun(None, &with(&status)), "{status}");
+            assert!(first_start(&with(&status)).is_some(), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_container_that_could_not_be_made_has_not_begun_however_often_it_was_tried() {
+        let never = json!({"terminated": {"reason": "StartError", "exitCode": 128, "startedAt": "1970-01-01T00:00:00Z"}});
+        let waiting = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+        let status = |state: &Value, last: &Value| {
+            json!({"phase": "Running", "containerStatuses": [{
+                "name": "workspace", "ready": false, "restartCount": 2, "image": "", "imageID": "", "state": state, "lastState": last,
+            }]})
+        };
+        for status in [
+            status(&never, &json!({})),
+            status(&waiting, &never),
+            status(&never, &never),
+        ] {
+            assert!(!has_begun(None, &with(&status)), "{status}");
+            assert_eq!(first_start(&with(&status)), None);
+        }
+        let once = json!({"terminated": {"exitCode": 1, "startedAt": "2026-01-01T00:00:04Z"}});
+        let begun = with(&status(&never, &once));
+        assert!(has_begun(None, &begun) && first_start(&begun).unwrap().0.as_second() > 0);
+    }
+
+    #[test]
+    fn a_sidecar_that_somebody_else_put_into_the_pod_begins_no_run() {
+        let time = "2026-01-01T00:00:04Z";
+        let of = |name: &str, state: Value| json!({"name": name, "ready": true, "restartCount": 0, "image": "", "imageID": "", "state": state});
+        let waiting = || json!({"waiting": {"reason": "ImagePullBackOff"}});
+        let running = || json!({"running": {"startedAt": time}});
+        let status = |application: Value| {
+            json!({
+                "phase": "Running",
+                "initContainerStatuses": [of("native-sidecar", running())],
+                "containerStatuses": [of("mesh", running()), of("workspace", application)],
+            })
+        };
+        assert!(!has_begun(None, &with(&status(waiting()))));
+        assert_eq!(first_start(&with(&status(waiting()))), None);
+        assert!(has_begun(None, &with(&status(running()))));
+    }
+
+    #[test]
+    fn what_was_told_of_this_run_counts_also_when_its_pod_is_gone_and_of_another_run_does_not() {
+        let mut world = testing::started();
+        world.pods.clear();
+        let status = |run: &str| WorkspaceStatus {
+            run_id: Some(run.to_owned()),
+            started_at: serde_json::from_value(json!("2026-01-01T00:00:04Z")).unwrap(),
+            ..WorkspaceStatus::default()
+        };
+        assert!(has_begun(Some(&status("run1")), &world));
+        assert!(!has_begun(Some(&status("run0")), &world));
+    }
+}

@@ -1,0 +1,374 @@
+//! Earlier status, new status -> what is worth telling (pure): one Event per transition, none in between.
+
+mod standing;
+
+use api::{
+    WorkspaceStatus,
+    condition::{self, AVAILABLE, DEGRADED, STOPPED, VALID, reason},
+    workspace::Phase,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::events::{Event, EventType};
+
+pub use self::standing::standing;
+use crate::status::assess::conditions::brief;
+
+/// Longest note that the API server takes, in bytes.
+const MAX_NOTE: usize = 1024;
+
+/// A text as the note of an Event.
+pub(crate) fn note(text: &str) -> String {
+    brief(text, MAX_NOTE)
+}
+
+/// Whether the home is lost at every stop.
+fn is_ephemeral(status: &WorkspaceStatus) -> bool {
+    let storage = status
+        .resolved
+        .as_ref()
+        .and_then(|resolved| resolved.storage.as_ref());
+    storage.is_some_and(|storage| storage.ephemeral)
+}
+
+/// Whether the disk is lost when the last pod ends.
+fn loses_disk(status: &WorkspaceStatus) -> bool {
+    condition::find(&status.conditions, DEGRADED)
+        .is_some_and(|it| it.status == "True" && it.reason == reason::VOLUME_TERMINATING)
+}
+
+/// For how long, and since when, nobody used a workspace.
+fn unused(before: &WorkspaceStatus, after: &WorkspaceStatus) -> String {
+    let minutes = |status: &WorkspaceStatus| status.resolved.as_ref()?.idle_timeout_in_minutes;
+    let minutes = minutes(before).or_else(|| minutes(after));
+    let span = minutes.map_or_else(String::new, |minutes| {
+        format!(" for {minutes} min (spec.idleShutdown)")
+    });
+    let last = before.idle.as_ref().and_then(|idle| idle.last_activity.as_ref());
+    let since = last.map_or_else(String::new, |time| format!("; last activity about {}", time.0));
+    format!("Nobody used the workspace{span}{since}.")
+}
+
+/// That a pod does not say any more whether it is used.
+fn unanswered(before: &WorkspaceStatus, after: &WorkspaceStatus) -> Option<Event> {
+    let failed = |status: &WorkspaceStatus| {
+        let mut signals = status.idle.iter().flat_map(|idle| idle.signals.clone());
+        signals.find_map(|signal| Some((signal.name, signal.error?)))
+    };
+    let (name, why) = failed(after).filter(|_| failed(before).is_none())?;
+    let note = format!(
+        "Whether the workspace is used cannot be seen ({name}: {why}). It is not stopped for idleness until it can; see \
+         spec.idleShutdown.detection."
+    );
+    Some(event(
+        EventType::Warning,
+        "CheckIdleness",
+        reason::IDLE_CHECK_FAILED,
+        &note,
+    ))
+}
+
+/// That a rule wants a workspace stopped, and the API server refuses it.
+pub fn not_stopped(why: &str) -> Event {
+    let note =
+        format!("Nobody uses the workspace, and it cannot be stopped: the API server refuses that. {why}");
+    event(EventType::Warning, "Stop", reason::IDLE_STOP_REFUSED, &note)
+}
+
+/// The Events that lead from one status to the next.
+pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<Event> {
+    let nothing = WorkspaceStatus::default();
+    let known = before.is_some();
+    let before = before.unwrap_or(&nothing);
+    let mut events = Vec::new();
+    let begins = after.run_id.is_some() && after.run_id != before.run_id;
+    let is_over = matches!(
+        after.phase,
+        Some(Phase::Stopping | Phase::Stopped | Phase::Deleting)
+    );
+    // A beginning that is over when it can be told is told by what followed.
+    if condition::holds(&after.conditions, AVAILABLE) {
+        if begins || flipped(before, after, AVAILABLE) {
+            events.push(ready(after));
+        }
+    } else if begins && !is_over {
+        events.push(starting());
+    }
+    let by_rule = after.stopped_because.is_some() && before.stopped_because != after.stopped_because;
+    let stops = after.phase == Some(Phase::Stopping) && before.phase != Some(Phase::Stopping);
+    if known && (stops || by_rule) {
+        events.push(stopping(before, after, by_rule));
+    }
+    if known && flipped(before, after, STOPPED) {
+        events.push(stopped());
+    }
+    if let (Some(former), Some(owner)) = (&before.owner, &after.owner)
+        && former != owner
+    {
+        let note = format!("The workspace belongs to {owner:?} now; it belonged to {former:?}.");
+        events.push(normal("HandOver", reason::HANDED_OVER, &note));
+    }
+    events.extend(causes(before, after).map(|(action, cause)| warning(action, cause)));
+    events.extend(unanswered(before, after));
+    events
+}
+
+fn starting() -> Event {
+    normal("Start", reason::STARTING, "The pod is being started.")
+}
+
+fn ready(status: &WorkspaceStatus) -> Event {
+    let url = status.url.as_deref().unwrap_or_default();
+    normal("Start", reason::READY, &format!("The workspace is ready: {url}"))
+}
+
+/// `by_rule`: a rule and nobody in person stops it.
+fn stopping(before: &WorkspaceStatus, after: &WorkspaceStatus, by_rule: bool) -> Event {
+    let note = if is_ephemeral(after) {
+        "The pod is being stopped; its home directory is no disk, and goes with it."
+    } else if loses_disk(before) || loses_disk(after) {
+        "The pod is being stopped; its disk was deleted, and goes with it."
+    } else {
+        "The pod is being stopped; the disk is kept."
+    };
+    if by_rule {
+        let note = format!("{} {note}", unused(before, after));
+        normal("Stop", reason::IDLE_STOPPED, &note)
+    } else {
+        normal("Stop", reason::STOPPING, note)
+    }
+}
+
+fn stopped() -> Event {
+    normal("Stop", reason::STOPPED, "No pod is left.")
+}
+
+/// What goes wrong that did not before, and what was being done.
+fn causes<'a>(
+    before: &WorkspaceStatus,
+    after: &'a WorkspaceStatus,
+) -> impl Iterator<Item = (&'static str, &'a Condition)> {
+    let degraded = worsened(before, after, DEGRADED, "True");
+    let invalid = worsened(before, after, VALID, "False");
+    // A reference that does not resolve shows in both; once is enough.
+    let invalid = invalid.filter(|invalid| degraded.is_none_or(|degraded| degraded.reason != invalid.reason));
+    let degraded = degraded.map(|cause| ("Reconcile", cause));
+    degraded
+        .into_iter()
+        .chain(invalid.map(|cause| ("Validate", cause)))
+}
+
+/// Whether a status says no more than that a pod comes or goes, so that it may be written a little later, and not at all if the next
+/// one comes first. `asked`: the workspace is being deleted, or is to be stopped. From then on the gateway lets nobody in; where
+/// neither is so, the endpoint of a pod that ends has to leave the status at once, for its address may soon be another's.
+pub fn is_passing(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus, asked: bool) -> bool {
+    let is_calm = |status: &WorkspaceStatus| {
+        !condition::holds(&status.conditions, DEGRADED)
+            && condition::find(&status.conditions, VALID).is_none_or(|it| it.status == "True")
+    };
+    let goes_on = match after.phase {
+        Some(Phase::Starting) => before.is_none_or(|before| before.endpoint.is_none()),
+        Some(Phase::Stopping | Phase::Deleting) => asked,
+        _ => false,
+    };
+    goes_on
+        && is_calm(after)
+        && before.is_none_or(is_calm)
+        && before.is_none_or(|before| before.owner == after.owner)
+}
+
+/// Whether a condition has become true.
+fn flipped(before: &WorkspaceStatus, after: &WorkspaceStatus, type_: &str) -> bool {
+    let holds = |status: &WorkspaceStatus| condition::holds(&status.conditions, type_);
+    holds(after) && !holds(before)
+}
+
+/// The condition, if it has now this bad status with a cause that it did not have.
+fn worsened<'a>(
+    before: &WorkspaceStatus,
+    after: &'a WorkspaceStatus,
+    type_: &str,
+    bad: &str,
+) -> Option<&'a Condition> {
+    let after = condition::find(&after.conditions, type_).filter(|condition| condition.status == bad)?;
+    let known = condition::find(&before.conditions, type_)
+        .is_some_and(|it| it.status == bad && it.reason == after.reason);
+    (!known).then_some(after)
+}
+
+fn normal(action: &str, reason: &str, note: &str) -> Event {
+    event(EventType::Normal, action, reason, note)
+}
+
+fn warning(action: &str, condition: &Condition) -> Event {
+    event(EventType::Warning, action, &condition.reason, &condition.message)
+}
+
+fn event(type_: EventType, action: &str, reason: &str, note: &str) -> Event {
+    Event {
+        type_,
+        reason: reason.to_owned(),
+        note: Some(self::note(note)),
+        action: action.to_owned(),
+        secondary: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Condition {
+        serde_json::from_value(serde_json::json!({
+            "type": type_, "status": status, "reason": reason, "message": message,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }))
+        .unwrap()
+    }
+
+    fn status(conditions: &[Condition], run: Option<&str>) -> WorkspaceStatus {
+        WorkspaceStatus {
+            conditions: conditions.to_vec(),
+            run_id: run.map(str::to_owned),
+            ..WorkspaceStatus::default()
+        }
+    }
+
+    fn reasons(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<String> {
+        events(before, after)
+            .into_iter()
+            .map(|event| event.reason)
+            .collect()
+    }
+
+    #[test]
+    fn a_start_without_trouble_is_told_twice() {
+        let starting = status(&[condition(AVAILABLE, "False", reason::STARTING, "")], Some("a"));
+        let running = status(&[condition(AVAILABLE, "True", reason::READY, "")], Some("a"));
+        assert_eq!(reasons(None, &starting), [reason::STARTING]);
+        assert_eq!(reasons(Some(&starting), &running), [reason::READY]);
+        assert_eq!(reasons(Some(&running), &running), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_beginning_that_is_over_when_it_can_be_told_is_told_by_what_followed() {
+        let ready = condition(AVAILABLE, "True", reason::READY, "");
+        let run = |id: &str| status(std::slice::from_ref(&ready), Some(id));
+        let ends = |id: &str, phase: Phase| WorkspaceStatus {
+            phase: Some(phase),
+            ..status(&[condition(STOPPED, "False", reason::STOPPING, "")], Some(id))
+        };
+        assert_eq!(reasons(None, &run("a")), [reason::READY]);
+        let restarted = reasons(Some(&run("a")), &run("b"));
+        assert_eq!(restarted, [reason::READY]);
+        let stopped = reasons(Some(&run("a")), &ends("b", Phase::Stopping));
+        assert_eq!(stopped, [reason::STOPPING]);
+        let deleted = reasons(Some(&ends("a", Phase::Stopped)), &ends("b", Phase::Deleting));
+        assert_eq!(deleted, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_cause_is_told_when_it_appears_and_when_it_changes_but_not_when_its_words_do() {
+        let fine = status(&[condition(DEGRADED, "False", reason::AS_EXPECTED, "")], None);
+        let quota = status(&[condition(DEGRADED, "True", reason::QUOTA_EXCEEDED, "a")], None);
+        let worded = status(&[condition(DEGRADED, "True", reason::QUOTA_EXCEEDED, "b")], None);
+        let image = status(
+            &[condition(DEGRADED, "True", reason::IMAGE_PULL_FAILED, "c")],
+            None,
+        );
+        assert_eq!(reasons(Some(&fine), &quota), [reason::QUOTA_EXCEEDED]);
+        assert_eq!(reasons(Some(&quota), &worded), Vec::<String>::new());
+        assert_eq!(reasons(Some(&worded), &image), [reason::IMAGE_PULL_FAILED]);
+    }
+
+    #[test]
+    fn a_hand_over_is_told_and_a_first_owner_is_not() {
+        let of = |owner: Option<&str>| WorkspaceStatus {
+            owner: owner.map(str::to_owned),
+            ..WorkspaceStatus::default()
+        };
+        let told = events(Some(&of(Some("alice"))), &of(Some("bob")));
+        assert_eq!(told[0].reason, reason::HANDED_OVER);
+        assert_eq!(
+            told[0].note.as_deref(),
+            Some(r#"The workspace belongs to "bob" now; it belonged to "alice"."#)
+        );
+        for (before, after) in [
+            (None, Some("bob")),
+            (Some("bob"), Some("bob")),
+            (Some("bob"), None),
+        ] {
+            assert!(events(Some(&of(before)), &of(after)).is_empty(), "{before:?}");
+        }
+    }
+
+    #[test]
+    fn a_stop_for_idleness_says_so_in_place_of_a_plain_stop_and_once() {
+        let running: WorkspaceStatus = serde_json::from_value(serde_json::json!({
+            "phase": "Running", "resolved": {"idleTimeoutInMinutes": 30}, "idle": {"lastActivity": "2026-01-01T00:00:00Z"},
+        }))
+        .unwrap();
+        let because = serde_json::json!({"rule": "Idle", "time": "2026-01-01T00:30:00Z"});
+        let stopping = WorkspaceStatus {
+            phase: Some(Phase::Stopping),
+            idle: None,
+            stopped_because: serde_json::from_value(because).unwrap(),
+            ..running.clone()
+        };
+        let told = events(Some(&running), &stopping);
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].reason, reason::IDLE_STOPPED);
+        assert_eq!(
+            told[0].note.as_deref(),
+            Some(
+                "Nobody used the workspace for 30 min (spec.idleShutdown); last activity about 2026-01-01T00:00:00Z. The pod is \
+                 being stopped; the disk is kept."
+            )
+        );
+        let stopped = WorkspaceStatus {
+            phase: Some(Phase::Stopped),
+            ..stopping.clone()
+        };
+        assert_eq!(reasons(Some(&stopping), &stopped), Vec::<String>::new());
+        assert_eq!(reasons(Some(&running), &stopped), [reason::IDLE_STOPPED]);
+    }
+
+    #[test]
+    fn a_pod_that_does_not_say_whether_it_is_used_is_told_once() {
+        let fine = WorkspaceStatus::default();
+        let failing = |why: &str| WorkspaceStatus {
+            idle: serde_json::from_value(serde_json::json!({"signals": [{"name": "server", "error": why}]}))
+                .unwrap(),
+            ..WorkspaceStatus::default()
+        };
+        assert_eq!(reasons(Some(&fine), &failing("a")), [reason::IDLE_CHECK_FAILED]);
+        assert_eq!(reasons(Some(&failing("a")), &failing("b")), Vec::<String>::new());
+        assert_eq!(reasons(Some(&failing("a")), &fine), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_missing_template_is_told_once() {
+        let missing = [
+            condition(VALID, "False", reason::TEMPLATE_NOT_FOUND, "m"),
+            condition(DEGRADED, "True", reason::TEMPLATE_NOT_FOUND, "m"),
+        ];
+        assert_eq!(
+            reasons(None, &status(&missing, None)),
+            [reason::TEMPLATE_NOT_FOUND]
+        );
+    }
+
+    #[test]
+    fn a_long_note_is_cut_at_a_character() {
+        let long = status(
+            &[condition(
+                DEGRADED,
+                "True",
+                reason::QUOTA_EXCEEDED,
+                &"ä".repeat(2000),
+            )],
+            None,
+        );
+        let note = events(None, &long).remove(0).note.unwrap();
+        assert!(note.len() <= MAX_NOTE && note.ends_with("ä…"), "{note}");
+    }
+}

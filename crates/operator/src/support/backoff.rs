@@ -1,0 +1,101 @@
+//! Failures of one workspace -> how long to wait before the next try: exponential, full jitter, per object.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use crate::support::random;
+
+/// Longest wait after the first failure.
+const BASE: Duration = Duration::from_millis(500);
+/// Longest wait of all.
+const CAP: Duration = Duration::from_mins(1);
+
+/// Counts failures by object.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    failures: Mutex<HashMap<String, u32>>,
+}
+
+impl Backoff {
+    /// Counts a failure of `key` and says how long to wait: anything up to twice as long as the last time at most.
+    pub fn after_failure(&self, key: &str) -> Duration {
+        let count = {
+            let mut failures = self.lock();
+            let count = failures.entry(key.to_owned()).or_insert(0);
+            *count = count.saturating_add(1);
+            *count
+        };
+        ceiling(count).mul_f64(fraction(random::bits()))
+    }
+
+    /// Forgets the failures of `key`: it succeeded, or is gone.
+    pub fn reset(&self, key: &str) {
+        self.lock().remove(key);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, u32>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The longest wait after so many failures in a row.
+fn ceiling(failures: u32) -> Duration {
+    BASE.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)))
+        .min(CAP)
+}
+
+/// Random bits as a number from 0 to 1.
+fn fraction(bits: u64) -> f64 {
+    f64::from(u32::try_from(bits >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
+}
+
+/// Some part of `span`.
+pub fn part(span: Duration) -> Duration {
+    span.mul_f64(fraction(random::bits()))
+}
+
+/// `span`, give or take a tenth, so that many objects do not wake at once.
+pub fn spread(span: Duration) -> Duration {
+    span.mul_f64(0.9 + 0.2 * fraction(random::bits()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_up_to_a_minute_and_objects_do_not_share_them() {
+        let ceilings: Vec<_> = (1..=9).map(|count| ceiling(count).as_millis()).collect();
+        assert_eq!(
+            ceilings,
+            [500, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000]
+        );
+        assert_eq!(ceiling(u32::MAX), CAP);
+        let backoff = Backoff::default();
+        for _ in 0..20 {
+            assert!(backoff.after_failure("a") <= CAP);
+        }
+        assert!(backoff.after_failure("b") <= BASE);
+    }
+
+    #[test]
+    fn a_success_starts_anew() {
+        let backoff = Backoff::default();
+        for _ in 0..20 {
+            backoff.after_failure("a");
+        }
+        backoff.reset("a");
+        assert!(backoff.after_failure("a") <= BASE);
+    }
+
+    #[test]
+    fn a_spread_stays_within_a_tenth() {
+        for _ in 0..100 {
+            let spread = spread(Duration::from_secs(100)).as_secs_f64();
+            assert!((89.9..=110.1).contains(&spread), "{spread}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Wakes by children -> fewer of them where many workspaces are on their way (in memory).
+//!
+//! One start changes a dozen objects within a few seconds, and a pass over each change finds most of them of no consequence. Where few
+//! are on their way, whoever waits is told of each step at once. Where many are, nobody is told of steps (see [`crate::status::debounce`]), and all
+//! that come within a moment are worth one pass.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    hash::Hash,
+    time::Duration,
+};
+
+use futures::{Stream, StreamExt as _, stream};
+use tokio::time::{Instant, sleep_until};
+
+/// How long a wake is held back where many are on their way. Whoever waits for one of them waits for seconds anyway.
+pub const HOLD: Duration = Duration::from_millis(250);
+
+/// The same wakes, of which those that may wait are at most [`HOLD`] late while `is_crowded`, and told once if they come again meanwhile.
+pub fn gathered<T>(
+    wakes: impl Stream<Item = (T, bool)> + Send + Unpin,
+    is_crowded: impl Fn() -> bool + Send,
+) -> impl Stream<Item = T> + Send
+where
+    T: Clone + Eq + Hash + Send,
+{
+    let held = Held {
+        queue: VecDeque::new(),
+        untold: HashSet::new(),
+    };
+    stream::unfold(
+        (wakes.fuse(), held, is_crowded),
+        |(mut wakes, mut held, is_crowded)| async move {
+            let wake = loop {
+                tokio::select! {
+                    biased;
+                    Some(wake) = held.next() => break wake,
+                    Some((wake, may_wait)) = wakes.next() => {
+                        if may_wait && is_crowded() {
+                            held.take(wake);
+                        } else {
+                            // What it was held back for is told with it.
+                            held.untold.remove(&wake);
+                            break wake;
+                        }
+                    }
+                    else => return None,
+                }
+            };
+            Some((wake, (wakes, held, is_crowded)))
+        },
+    )
+}
+
+/// Wakes that are held back.
+struct Held<T> {
+    /// And until when, the earliest first.
+    queue: VecDeque<(Instant, T)>,
+    /// Those of the queue that are still to be told.
+    untold: HashSet<T>,
+}
+
+impl<T: Clone + Eq + Hash> Held<T> {
+    fn take(&mut self, wake: T) {
+        if self.untold.insert(wake.clone()) {
+            self.queue.push_back((Instant::now() + HOLD, wake));
+        }
+    }
+
+    /// The next one, once its time has come; `None` where there is none. Dropped before that, it has taken nothing.
+    async fn next(&mut self) -> Option<T> {
+        loop {
+            sleep_until(self.queue.front()?.0).await;
+            let (_, wake) = self.queue.pop_front()?;
+            if self.untold.remove(&wake) {
+                return Some(wake);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use futures::channel::mpsc;
+
+    use super::*;
+
+    /// When each wake was told, in milliseconds, of those that come at such times; with `!` it may not wait. It is crowded before `crowd`.
+    async fn told(comes: &[(u64, &'static str)], crowd: u64) -> Vec<(u64, &'static str)> {
+        let begin = Instant::now();
+        let (sender, wakes) = mpsc::unbounded();
+        let is_crowded = AtomicBool::new(true);
+        let send = async {
+            for (at, wake) in comes {
+                sleep_until(begin + Duration::from_millis(*at)).await;
+                is_crowded.store(*at < crowd, Ordering::Relaxed);
+                let item = (wake.trim_end_matches('!'), !wake.ends_with('!'));
+                sender.unbounded_send(item).unwrap();
+            }
+            drop(sender);
+        };
+        let gathered = gathered(wakes, || is_crowded.load(Ordering::Relaxed));
+        let told = gathered.map(|wake| (u64::try_from(begin.elapsed().as_millis()).unwrap(), wake));
+        futures::join!(told.collect(), send).0
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_few_are_on_their_way_every_wake_is_told_at_once() {
+        let comes = [(0, "a"), (10, "a"), (10, "b"), (20, "a")];
+        assert_eq!(told(&comes, 0).await, comes);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_many_are_wakes_of_one_within_a_moment_are_told_once_and_what_may_not_wait_at_once() {
+        let comes = [
+            (0, "a"),
+            (100, "b"),
+            (200, "a"),
+            (210, "c!"),
+            (300, "a"),
+            (900, "b"),
+        ];
+        let expected = [(210, "c"), (250, "a"), (350, "b"), (550, "a"), (1150, "b")];
+        assert_eq!(told(&comes, u64::MAX).await, expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_of_many_is_told_at_once_and_not_again_for_what_was_held_back() {
+        let comes = [(0, "a"), (10, "b"), (100, "a")];
+        assert_eq!(told(&comes, 100).await, [(100, "a"), (260, "b")]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_told_at_once_and_comes_again_is_told_again() {
+        let comes = [(0, "a"), (50, "a!"), (100, "a"), (400, "a")];
+        assert_eq!(told(&comes, u64::MAX).await, [(50, "a"), (250, "a"), (650, "a")]);
+    }
+}

@@ -1,0 +1,19 @@
+//! What every part uses and that knows no workspace.
+//!
+//! | file | input -> output |
+//! |---|---|
+//! | `backoff.rs` | failures in a row -> the wait before the next attempt |
+//! | `debounce.rs` | triggers -> the same, gathered for a moment under load |
+//! | `pace.rs` | triggers of many workspaces -> one by one |
+//! | `tasks.rs` | futures and streams -> tasks that end with their reader |
+//! | `send.rs` | a request -> its answer, parsed (IO) |
+//! | `failure.rs` | an API error -> a word for metrics, a sentence for logs |
+//! | `random.rs` | random identifiers |
+
+pub mod backoff;
+pub mod debounce;
+pub mod failure;
+pub mod pace;
+pub mod random;
+pub mod send;
+pub mod tasks;

@@ -1,0 +1,93 @@
+//! Settings, valid workspaces and worlds for unit tests (pure).
+
+use api::Workspace;
+use k8s_openapi::api::apps::v1::DeploymentStatus;
+use rules::{References, Settings, ValidWorkspace};
+use testkit::objects;
+
+use crate::{
+    cache::observed::{Identity, World},
+    plan::{self, Site},
+};
+
+pub(crate) fn settings() -> Settings {
+    Settings::parse("{defaultImage: uv, imageAliases: {uv: 'localhost/jk8s-application-jupyter-uv:1'}}")
+        .unwrap()
+}
+
+pub(crate) fn site() -> Site {
+    Site::new(
+        "jupyter-k8s-system".to_owned(),
+        "jupyter-k8s".to_owned(),
+        &settings(),
+    )
+}
+
+pub(crate) fn admit(workspace: &Workspace) -> ValidWorkspace {
+    rules::admit(
+        workspace,
+        &References::managed_by([&objects::manager("main")]),
+        &settings(),
+    )
+    .unwrap()
+}
+
+pub(crate) fn valid() -> ValidWorkspace {
+    admit(&objects::workspace("demo"))
+}
+
+pub(crate) fn identity() -> Identity {
+    Identity::of(&objects::workspace("demo").metadata)
+}
+
+/// Nothing exists.
+pub(crate) fn world() -> World {
+    World::empty(identity())
+}
+
+/// Started: the Deployment exists, its pod is pending.
+pub(crate) fn started() -> World {
+    let mut deployment = plan::run(&valid(), &site(), "run1");
+    deployment.metadata.uid = Some("uid-of-deployment".to_owned());
+    deployment.metadata.generation = Some(1);
+    let replica_set = objects::replica_set_of(&deployment);
+    let pod = objects::pod_of(&replica_set);
+    let lasting = plan::lasting(&valid(), &site());
+    World {
+        claim: lasting.claim.map(Into::into),
+        service: Some(lasting.service.into()),
+        policy: lasting.policy.map(Into::into),
+        deployment: Some(deployment.into()),
+        replica_sets: vec![replica_set.into()],
+        pods: vec![pod.into()],
+        ..world()
+    }
+}
+
+/// Its pod is ready.
+pub(crate) fn running() -> World {
+    let started = started();
+    let pod = objects::ready(started.pods[0].as_ref().clone(), "10.0.0.9");
+    World {
+        pods: vec![pod.into()],
+        ..started
+    }
+}
+
+/// Scaled to zero and seen by all controllers; the pod is still there.
+pub(crate) fn scaled_to_zero() -> World {
+    let running = running();
+    let mut deployment = running.deployment.as_deref().unwrap().clone();
+    deployment.spec.as_mut().unwrap().replicas = Some(0);
+    deployment.metadata.generation = Some(2);
+    deployment.status = Some(DeploymentStatus {
+        observed_generation: Some(2),
+        ..DeploymentStatus::default()
+    });
+    let replica_set = objects::replica_set_of(&deployment);
+    World {
+        deployment: Some(deployment.into()),
+        replica_sets: vec![replica_set.into()],
+        ..running
+    }
+}
