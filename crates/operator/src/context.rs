@@ -1,14 +1,16 @@
 //! What every pass of the operator needs (a leaf: shared data, no logic).
 
 use jiff::Timestamp;
-use kube::Client;
+use kube::{
+    Client,
+    runtime::events::{Recorder, Reporter},
+};
 use rules::Settings;
 
 use crate::{
     apply::Retries, audit::Audit, backoff::Backoff, census::Census, contest::Contests,
-    definitions::Definitions, early::Early, events::Recorder, idle, inherited::Inherited, keys::Keys,
-    memory::Memory, metrics::Metrics, outbox::Outbox, plan::Site, protect::Holds, putoff::PutOff,
-    stores::Stores, untold::Untold,
+    definitions::Definitions, idle, keys::Keys, memory::Memory, metrics::Metrics, plan::Site, protect::Holds,
+    putoff::PutOff, stores::Stores,
 };
 
 /// Shared by all passes.
@@ -21,16 +23,8 @@ pub struct Context {
     pub settings: Settings,
     /// The same, as planning needs them.
     pub site: Site,
-    /// Source of all Events, shared so that what is said again is counted.
+    /// Source of all Events, shared because it counts repeated ones.
     pub recorder: Recorder,
-    /// Events that passes leave to be written beside them.
-    pub outbox: Outbox,
-    /// Events that wait whether they come true.
-    pub early: Early,
-    /// Events of statuses whose write got no answer.
-    pub untold: Untold,
-    /// What another operator may not have lived to tell.
-    pub inherited: Inherited,
     /// Looks at pods that many passes share.
     pub census: Census,
     /// Statuses that are put off while much goes on.
@@ -62,16 +56,16 @@ pub struct Context {
 impl Context {
     /// A context at its beginning. `instance` names the source of events.
     pub fn new(client: Client, stores: Stores, settings: Settings, site: Site, instance: String) -> Self {
+        let reporter = Reporter {
+            controller: api::names::OPERATOR.to_owned(),
+            instance: Some(instance),
+        };
         Self {
-            recorder: Recorder::new(client.clone(), api::names::OPERATOR, instance),
+            recorder: Recorder::new(client.clone(), reporter),
             client,
             stores,
             settings,
             site,
-            outbox: Outbox::default(),
-            early: Early::default(),
-            untold: Untold::default(),
-            inherited: Inherited::default(),
             census: Census::default(),
             put_off: PutOff::default(),
             audit: Audit::default(),

@@ -20,7 +20,8 @@ use super::{Entries, NAME};
 use crate::{
     attempt::{Attempt, Failed, attempt},
     context::Context,
-    failure::{message_of, reason_of},
+    events,
+    failure::message_of,
     rounds,
 };
 
@@ -303,9 +304,7 @@ async fn tell(context: &Context, object: &ConfigMap, what: &str) {
         action: "Replace".to_owned(),
         secondary: None,
     };
-    if let Err(error) = context.recorder.publish(&event, &object.object_ref(&())).await {
-        context.metrics.error("event", reason_of(&error));
-    }
+    events::publish(context, &object.object_ref(&()), &[event]).await;
 }
 
 /// Deletes this object and no other of its name.

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     attempt::{Attempt, attempt},
     context::Context,
-    failure::reason_of,
+    events,
     memory::Told,
     rounds,
     stores::{Guarded, Stores},
@@ -311,11 +311,10 @@ async fn tell(
             name: Some(key.name.clone()),
             namespace: key.namespace.clone(),
             uid: Some(key.uid.clone()),
+            resource_version: answer.metadata.resource_version.clone(),
             ..ObjectReference::default()
         };
-        if let Err(error) = context.recorder.publish(&event, &regarding).await {
-            context.metrics.error("event", reason_of(&error));
-        }
+        events::publish(context, &regarding, &[event]).await;
     }
     sweeps.told.wrote(key.clone(), &answer.metadata, standing);
     Ok(())
