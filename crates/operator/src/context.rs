@@ -1,7 +1,10 @@
 //! What every pass of the operator needs (a leaf: shared data, no logic).
 
 use jiff::Timestamp;
-use kube::Client;
+use kube::{
+    Client,
+    runtime::events::{Recorder, Reporter},
+};
 use rules::Settings;
 
 use crate::{
@@ -11,10 +14,7 @@ use crate::{
     controllers::{assertion_keys::Keys, catalog::Holds, definitions::Definitions, idle},
     metrics::Metrics,
     plan::Site,
-    status::{
-        debounce::PutOff, early::Early, events::Recorder, inherited::Inherited, outbox::Outbox,
-        untold::Untold,
-    },
+    status::debounce::PutOff,
     support::backoff::Backoff,
 };
 
@@ -28,16 +28,8 @@ pub struct Context {
     pub settings: Settings,
     /// The same, as planning needs them.
     pub site: Site,
-    /// Source of all Events, shared so that what is said again is counted.
+    /// Source of all Events, shared because it counts repeated ones.
     pub recorder: Recorder,
-    /// Events that passes leave to be written beside them.
-    pub outbox: Outbox,
-    /// Events that wait whether they come true.
-    pub early: Early,
-    /// Events of statuses whose write got no answer.
-    pub untold: Untold,
-    /// What another operator may not have lived to tell.
-    pub inherited: Inherited,
     /// Looks at pods that many passes share.
     pub census: Census,
     /// Statuses that are put off while much goes on.
@@ -69,16 +61,16 @@ pub struct Context {
 impl Context {
     /// A context at its beginning. `instance` names the source of events.
     pub fn new(client: Client, stores: Stores, settings: Settings, site: Site, instance: String) -> Self {
+        let reporter = Reporter {
+            controller: api::names::OPERATOR.to_owned(),
+            instance: Some(instance),
+        };
         Self {
-            recorder: Recorder::new(client.clone(), api::names::OPERATOR, instance),
+            recorder: Recorder::new(client.clone(), reporter),
             client,
             stores,
             settings,
             site,
-            outbox: Outbox::default(),
-            early: Early::default(),
-            untold: Untold::default(),
-            inherited: Inherited::default(),
             census: Census::default(),
             put_off: PutOff::default(),
             audit: Audit::default(),

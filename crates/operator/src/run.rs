@@ -29,7 +29,6 @@ use crate::{
     controllers::{assertion_keys, catalog, definitions, idle, orphans, routes, shares},
     plan::{Build, Site},
     reconcile::{error_policy, informed},
-    status::{inherited, outbox},
     support::tasks,
 };
 
@@ -115,7 +114,6 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let work = async {
         tokio::join!(
             report_filled(&context.stores, &caches),
-            outbox::carry(&context, &told),
             told.run_until_cancelled(assertion_keys::keep(&context)),
             told.run_until_cancelled(definitions::keep(&context, &remarks)),
             async {
@@ -193,9 +191,6 @@ async fn work(
         context.contests.clear();
         context.idle.clear();
         context.put_off.clear();
-        context.early.clear();
-        context.untold.clear();
-        context.inherited.clear();
         context.audit.clear();
         context.holds.clear();
     }
@@ -234,8 +229,8 @@ async fn lead(
         .await;
 }
 
-/// Keeps what workspaces refer to, and shares, sweeps walls that were left, spreads keys, stops who is idle, and tells what was left
-/// untold, once it is known what there is.
+/// Reconciles, once the caches are filled, what workspaces refer to, shares, orphaned network policies and assertion keys, and stops idle
+/// workspaces.
 async fn look_after(context: &Context, shutdown: &CancellationToken) {
     let asker = idle::Asker::over_http(context.now, context.keys.signer());
     if context.stores.until_filled().await.is_ok() {
@@ -244,8 +239,7 @@ async fn look_after(context: &Context, shutdown: &CancellationToken) {
             shares::run(context, shutdown),
             orphans::run(context, shutdown),
             assertion_keys::run(context, shutdown),
-            idle::run(context, &asker, shutdown),
-            shutdown.run_until_cancelled(Box::pin(inherited::tell(context)))
+            idle::run(context, &asker, shutdown)
         );
     }
 }
@@ -263,7 +257,5 @@ fn forget(context: &Context, workspace: &ObjectRef<kube::api::DynamicObject>) {
     context.contests.forget(&key);
     context.idle.forget(&key);
     context.put_off.forget(&key);
-    context.early.forget(&key);
-    context.untold.forget(&key);
     context.audit.forget(&key);
 }

@@ -15,8 +15,12 @@ use kube::runtime::{
     reflector::ObjectRef,
 };
 use operator::reconcile::{Error, error_policy, reconcile};
+use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::json;
-use testkit::objects::{self, NAMESPACE};
+use testkit::{
+    api_server::Hindrance,
+    objects::{self, NAMESPACE},
+};
 
 use crate::stage::{Stage, seconds};
 
@@ -65,6 +69,34 @@ async fn an_event_that_cannot_be_written_fails_nothing() {
     stage.fail(Method::POST, "events", 500, "not now", 1);
     stage.pass().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Starting));
+    assert_eq!(lost_events(&stage), ["InternalError 1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_without_an_answer_holds_up_a_reconcile_for_a_moment_and_fails_nothing() {
+    let mut stage = Stage::with_demo();
+    stage.server.hinder(Method::POST, "events", Hindrance::Silence);
+    let begin = tokio::time::Instant::now();
+    stage.pass().await.unwrap();
+    assert_eq!(begin.elapsed().as_secs(), 5);
+    assert_eq!(stage.status().phase, Some(Phase::Starting));
+    assert_eq!(lost_events(&stage).len(), 1);
+    stage.pass().await.unwrap();
+    assert_eq!(stage.events(), [""; 0], "it is not tried again");
+}
+
+/// Reasons for which Events were lost, with their number, as the metric has them.
+fn lost_events(stage: &Stage) -> Vec<String> {
+    let mut registry = Registry::default();
+    stage.context.metrics.register(&mut registry);
+    let mut text = String::new();
+    encode(&mut text, &registry).unwrap();
+    let of_events = text.lines().filter_map(|line| {
+        let (labels, count) = line.split_once("} ")?;
+        let (_, reason) = labels.split_once("step=\"event\",reason=\"")?;
+        Some(format!("{} {count}", reason.trim_end_matches('"')))
+    });
+    of_events.collect()
 }
 
 /// For how many seconds the next pass over `demo` is put off because of this failure.

@@ -228,6 +228,17 @@ async fn a_deployment_scaled_by_hand_is_scaled_back_at_once_and_that_is_told() {
     assert!(note.contains("scaled to 3 pods"), "{note}");
     stage.pass().await.unwrap();
     assert_eq!(told(&stage, reason::REPLICAS_CORRECTED), 1);
+    let counted = |stage: &Stage| -> Vec<_> {
+        let series = stage.all::<Event>().into_iter().filter_map(|event| event.series);
+        series.map(|series| series.count).collect()
+    };
+    assert_eq!(counted(&stage), [0; 0]);
+    stage.server.edit::<Deployment>(Some(NAMESPACE), CHILD, |object| {
+        object["spec"]["replicas"] = json!(3);
+    });
+    stage.pass().await.unwrap();
+    assert_eq!(told(&stage, reason::REPLICAS_CORRECTED), 1);
+    assert_eq!(counted(&stage), [2]);
 }
 
 #[tokio::test]

@@ -8,13 +8,14 @@ use api::{
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet},
     core::v1::{PersistentVolumeClaim, Pod, Service},
+    events::v1::Event as StoredEvent,
     networking::v1::NetworkPolicy,
 };
 use kube::ResourceExt as _;
 use serde_json::json;
 use testkit::objects::{self, NAMESPACE};
 
-use crate::stage::{CHILD, Stage, run_id, seconds, short};
+use crate::stage::{CHILD, Stage, run_id, short};
 
 fn stop(stage: &Stage) {
     stage.edit_spec(|spec| spec["desiredStatus"] = json!(DesiredStatus::Stopped));
@@ -54,6 +55,22 @@ async fn a_stop_keeps_the_disk_and_says_stopped_only_when_the_last_pod_is_gone()
     assert!(stage.child::<Service>().is_some());
     assert!(stage.child::<NetworkPolicy>().is_some());
     assert_eq!(stage.events(), ["Starting", "Ready", "Stopping", "Stopped"]);
+}
+
+#[tokio::test]
+async fn each_run_has_events_of_its_own() {
+    let mut stage = Stage::with_running_demo().await;
+    stage.stop().await;
+    start(&stage);
+    stage.run().await;
+    let expected = ["Starting", "Ready", "Stopping", "Stopped", "Starting", "Ready"];
+    assert_eq!(stage.events(), expected);
+    assert!(
+        stage
+            .all::<StoredEvent>()
+            .iter()
+            .all(|event| event.series.is_none())
+    );
 }
 
 #[tokio::test]
@@ -183,32 +200,6 @@ async fn a_workspace_whose_template_arrives_later_starts_by_itself() {
     stage.pass().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Starting));
     assert!(stage.child::<Deployment>().is_some());
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_a_new_workspace_lacks_is_in_its_status_at_once_and_an_event_only_if_it_does_not_come() {
-    for comes in [true, false] {
-        let mut stage = Stage::new();
-        let mut workspace = objects::workspace("demo");
-        workspace.spec.template_ref = Some("late".to_owned());
-        stage.server.put(&workspace);
-        stage.set_clock(|| "2026-01-01T00:00:02Z".parse().unwrap());
-        let again = seconds(&stage.pass().await.unwrap());
-        assert!(again <= 3.0, "{again}");
-        assert_eq!(stage.status().reason.as_deref(), Some(reason::TEMPLATE_NOT_FOUND));
-        assert_eq!(stage.events(), [""; 0]);
-        if comes {
-            stage.server.put(&objects::template("late"));
-        }
-        tokio::time::advance(std::time::Duration::from_secs(3)).await;
-        stage.pass().await.unwrap();
-        let expected = if comes {
-            reason::STARTING
-        } else {
-            reason::TEMPLATE_NOT_FOUND
-        };
-        assert_eq!(stage.events(), [expected]);
-    }
 }
 
 #[tokio::test]

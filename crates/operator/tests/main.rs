@@ -10,7 +10,6 @@ mod disks;
 mod faults;
 mod gathered;
 mod hands;
-mod heirs;
 mod idle;
 mod interleaving;
 mod keys;

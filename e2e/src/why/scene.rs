@@ -41,12 +41,6 @@ use crate::{
 
 /// The longest time from evidence to status, as the API server records them.
 const SOON: SignedDuration = SignedDuration::from_secs(2);
-/// Causes of which an Event tells only some seconds after the workspace was made.
-const MAY_COME: [&str; 3] = [
-    reason::TEMPLATE_NOT_FOUND,
-    reason::MANAGER_NOT_FOUND,
-    reason::EXECUTION_PROFILE_NOT_FOUND,
-];
 /// How long a failure may take to show at all.
 const SHOWS: Duration = Duration::from_secs(100);
 
@@ -268,10 +262,6 @@ impl Scene {
             delay <= SOON,
             "{reason} was told {delay:?} after the API server got the evidence, at {held}"
         );
-        // Its Event is written only if what is missing does not come a moment later.
-        if MAY_COME.contains(&reason) {
-            self.event(reason).await?;
-        }
         Ok(())
     }
 

@@ -50,7 +50,7 @@ async fn a_kept_disk_waits_for_its_owner_and_for_nobody_else() -> anyhow::Result
         assert_eq!(kept.annotations().get(key).map(String::as_str), Some(value));
     }
     assert!(!kept.labels().contains_key(names::APP_INSTANCE_LABEL));
-    // Events are written beside what they tell of.
+    // An Event may follow what it tells of.
     let first = first.uid().unwrap_or_default();
     wait::until("it to be told that the disk is kept", wait::USUAL, || async {
         let told = told(&scratch, &first)

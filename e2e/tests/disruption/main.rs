@@ -12,7 +12,6 @@ mod outage;
 mod replicas;
 mod required;
 mod starts;
-mod untold;
 mod upgrade;
 
 use std::time::Duration;

@@ -18,7 +18,7 @@ use crate::{
         intent::{Intent, intent, may_miss_pod, needs_certainty},
     },
     audit::People,
-    blockers::{Obstacle, rejected::Rejected},
+    blockers::Obstacle,
     cache::{
         observe,
         observed::{Identity, World},
@@ -30,7 +30,6 @@ use crate::{
     reconcile::{admit::admit, teardown},
     status::{
         assess::{self, Facts, assess},
-        early,
         publish::{self, Word},
         started,
     },
@@ -107,7 +106,6 @@ pub(super) enum Next {
 pub async fn informed(object: Arc<Guarded<Workspace>>, context: Arc<Context>) -> Result<Action, Error> {
     // It fails only when nobody fills the caches any more, and then nobody waits for the pass.
     let _ = context.stores.until_filled().await;
-    context.inherited.note(&context);
     reconcile(object, context).await
 }
 
@@ -241,14 +239,11 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         asked,
         people: People::of(&workspace.metadata),
         run: world.run_id().map(str::to_owned),
-        newness: early::newness(workspace, (context.now)()),
     };
     let seen = newest_version(&workspace.metadata, context);
     let published = publish::publish(context, &identity, seen, written.as_deref(), news);
     let put_off = metrics.timed("publish", Box::pin(published)).await?;
-    let missing = verdict.as_ref().err().map(Rejected::reason);
-    let late = publish::late(context, &identity, missing).await;
-    let again = sooner(sooner(recheck, put_off), late);
+    let again = sooner(recheck, put_off);
 
     let on_its_way_out =
         matches!(intent, Intent::Stop | Intent::Await) || (intent == Intent::Rest && !world.is_quiet());

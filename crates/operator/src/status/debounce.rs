@@ -1,11 +1,10 @@
-//! Statuses that will soon be followed by another -> whether to write them now (in memory).
+//! Statuses that the next one soon replaces -> whether to write them now (in memory).
 //!
-//! A status costs the API server more than any other write of ours. Where many workspaces are on their way at a time, what makes
-//! them get on goes first: that one is starting, stopping or leaving is said once that has lasted, and not at all where it
-//! ends before.
+//! A status write costs the API server more than any other write of the operator. Under load, a status that says no more than that a
+//! workspace starts, stops or is deleted is delayed. It is not written where the next one comes first.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,29 +12,25 @@ use std::{
 use api::WorkspaceStatus;
 use tokio::time::Instant;
 
-/// How long a status may be put off where some are on their way.
+/// How long a status may be delayed under load.
 pub const LONGEST: Duration = Duration::from_secs(10);
-/// For each of them where they are very many: what the cluster takes to bring one on its way, more or less.
+/// For each workspace under high load: about what the cluster needs to start one.
 const EACH: Duration = Duration::from_millis(60);
-/// How long at most. Whoever is on the way for longer does not count as one of many any more.
+/// The longest delay. A workspace that takes longer is no load any more.
 const MOST: Duration = Duration::from_mins(1);
-/// Workspaces on their way from which on statuses are put off.
+/// Load begins with so many workspaces that start, stop or are deleted.
 pub const MANY: usize = 16;
 
-/// Who is on the way, since when, and what is not said of it yet; by workspace.
+/// Workspaces that start, stop or are deleted, and their delayed statuses.
 #[derive(Debug, Default)]
 pub struct PutOff {
-    crowd: Mutex<Crowd>,
+    load: Mutex<Load>,
 }
 
 #[derive(Debug, Default)]
-struct Crowd {
+struct Load {
     moving: HashMap<String, Moving>,
-    /// Who set out, the earliest first; those that have arrived meanwhile are among them.
-    setting_out: VecDeque<(Instant, String)>,
-    /// How many of those on their way count as one of many.
-    recent: usize,
-    /// The most that were on their way at a time since many are.
+    /// The highest number since the load began: the last ones waited for the first.
     peak: usize,
 }
 
@@ -43,115 +38,75 @@ struct Crowd {
 struct Moving {
     uid: String,
     since: Instant,
-    /// Whether it counts as one of many still.
-    is_recent: bool,
-    /// As text: as structs, those of a thousand are as many kilobytes and more.
-    unsaid: Option<Box<str>>,
+    delayed: Option<Box<WorkspaceStatus>>,
 }
 
-impl Crowd {
-    /// Takes note of a workspace on its way, since when, and how many are. No call looks at all of them.
-    fn meet(&mut self, workspace: &str, uid: &str, now: Instant) -> Instant {
-        if let Some(known) = self.moving.get_mut(workspace).filter(|it| it.uid == uid) {
-            known.unsaid = None;
-            return known.since;
-        }
-        self.leave(workspace);
-        let new = Moving {
-            uid: uid.to_owned(),
-            since: now,
-            is_recent: true,
-            unsaid: None,
-        };
-        self.moving.insert(workspace.to_owned(), new);
-        self.setting_out.push_back((now, workspace.to_owned()));
-        self.recent += 1;
-        now
+impl Load {
+    fn recent(&self, now: Instant) -> impl Iterator<Item = &Moving> {
+        self.moving.values().filter(move |it| now - it.since < MOST)
     }
 
-    /// Whoever has been on the way for long does not count any more.
-    fn age(&mut self, now: Instant) {
-        while let Some((since, workspace)) = self.setting_out.pop_front_if(|(since, _)| now - *since >= MOST)
-        {
-            let known = self.moving.get_mut(&workspace);
-            if let Some(known) = known.filter(|it| it.since == since && it.is_recent) {
-                known.is_recent = false;
-                self.recent -= 1;
-            }
-        }
-    }
-
-    fn unsaid(&self, workspace: &str, uid: &str) -> Option<&str> {
+    fn delayed(&self, workspace: &str, uid: &str) -> Option<&WorkspaceStatus> {
         let found = self.moving.get(workspace).filter(|it| it.uid == uid)?;
-        found.unsaid.as_deref()
-    }
-
-    fn leave(&mut self, workspace: &str) {
-        if self.moving.remove(workspace).is_some_and(|it| it.is_recent) {
-            self.recent -= 1;
-        }
+        found.delayed.as_deref()
     }
 }
 
 impl PutOff {
-    /// Puts a status off that says no more than that the workspace is on its way, and answers until when at the latest;
+    /// Delays a status that says no more than that the workspace starts, stops or is deleted, and answers for how long at most;
     /// `None`: it is to be written now.
     pub fn put_off(&self, workspace: &str, uid: &str, status: &WorkspaceStatus) -> Option<Duration> {
-        let mut crowd = self.lock();
+        let mut load = self.lock();
         let now = Instant::now();
-        crowd.age(now);
-        let since = crowd.meet(workspace, uid, now);
-        if crowd.recent < MANY {
-            crowd.peak = 0;
+        let known = load.moving.get(workspace).filter(|it| it.uid == uid);
+        let since = known.map_or(now, |it| it.since);
+        let moving = Moving {
+            uid: uid.to_owned(),
+            since,
+            delayed: None,
+        };
+        load.moving.insert(workspace.to_owned(), moving);
+        let recent = load.recent(now).count();
+        load.peak = if recent < MANY { 0 } else { recent.max(load.peak) };
+        if load.peak == 0 {
             return None;
         }
-        // Not fewer and fewer: the last ones waited for the first.
-        crowd.peak = crowd.recent.max(crowd.peak);
-        let patience = EACH * u32::try_from(crowd.peak).unwrap_or(u32::MAX);
-        let left = patience.clamp(LONGEST, MOST).checked_sub(now - since);
+        let delay = EACH * u32::try_from(load.peak).unwrap_or(u32::MAX);
+        let left = delay.clamp(LONGEST, MOST).checked_sub(now - since);
         let left = left.filter(|left| !left.is_zero())?;
-        let text = serde_json::to_string(status);
-        let text = text.inspect_err(|error| tracing::error!(%error, "a status cannot be put off"));
-        if let Some(it) = crowd.moving.get_mut(workspace) {
-            it.unsaid = Some(text.ok()?.into());
+        if let Some(moving) = load.moving.get_mut(workspace) {
+            moving.delayed = Some(Box::new(status.clone()));
         }
         Some(left)
     }
 
-    /// Whether so many are on their way that statuses are put off.
+    /// Whether statuses are delayed. It looks at no more workspaces than it needs: each change of a child asks.
     pub fn is_crowded(&self) -> bool {
-        let mut crowd = self.lock();
-        crowd.age(Instant::now());
-        crowd.recent >= MANY
+        self.lock().recent(Instant::now()).nth(MANY - 1).is_some()
     }
 
-    /// The status that was put off: what we would say of this workspace.
+    /// The delayed status: what the operator has concluded, although nothing says so yet.
     pub fn status(&self, workspace: &str, uid: &str) -> Option<WorkspaceStatus> {
-        let crowd = self.lock();
-        let read = |text: &str| serde_json::from_str(text);
-        let status = crowd.unsaid(workspace, uid).map(read)?;
-        status
-            .inspect_err(|error| tracing::error!(%error, "a status that was put off cannot be read"))
-            .ok()
+        self.lock().delayed(workspace, uid).cloned()
     }
 
-    /// Whether one was put off.
+    /// Whether there is one.
     pub fn has_put_off(&self, workspace: &str, uid: &str) -> bool {
-        self.lock().unsaid(workspace, uid).is_some()
+        self.lock().delayed(workspace, uid).is_some()
     }
 
-    /// The workspace has arrived, or is gone.
+    /// The workspace has started or stopped, or is gone.
     pub fn forget(&self, workspace: &str) {
-        self.lock().leave(workspace);
+        self.lock().moving.remove(workspace);
     }
 
     /// Forgets everything: another leads.
     pub fn clear(&self) {
-        *self.lock() = Crowd::default();
+        *self.lock() = Load::default();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Crowd> {
-        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Load> {
+        self.load.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -221,12 +176,11 @@ mod tests {
             put_off.forget("team/b");
             put_off.put_off("team/b", "u", &status("1"));
         }
-        assert_eq!(put_off.lock().recent, 2);
+        let count = || put_off.lock().recent(Instant::now()).count();
+        assert_eq!(count(), 2);
         tokio::time::advance(MOST).await;
         put_off.put_off("team/c", "u", &status("1"));
-        put_off.forget("team/a");
-        let crowd = put_off.lock();
-        assert_eq!((crowd.recent, crowd.setting_out.len()), (1, 1));
+        assert_eq!(count(), 1);
     }
 
     #[test]

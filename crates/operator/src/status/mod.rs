@@ -10,11 +10,7 @@
 
 pub mod assess;
 pub mod debounce;
-pub mod early;
 pub mod events;
-pub mod inherited;
-pub mod outbox;
 pub mod publish;
 pub mod started;
 pub mod transitions;
-pub mod untold;

@@ -23,7 +23,8 @@ use crate::{
         attempt::{Attempt, Failed, attempt},
         resync,
     },
-    support::failure::{message_of, reason_of},
+    status::events,
+    support::failure::message_of,
 };
 
 /// A write that takes longer has got stuck; it is given up and tried again.
@@ -305,9 +306,7 @@ async fn tell(context: &Context, object: &ConfigMap, what: &str) {
         action: "Replace".to_owned(),
         secondary: None,
     };
-    if let Err(error) = context.recorder.publish(&event, &object.object_ref(&())).await {
-        context.metrics.error("event", reason_of(&error));
-    }
+    events::publish(context, &object.object_ref(&()), &[event]).await;
 }
 
 /// Deletes this object and no other of its name.

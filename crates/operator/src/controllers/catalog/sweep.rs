@@ -37,7 +37,7 @@ use crate::{
         attempt::{Attempt, attempt},
         resync,
     },
-    support::failure::reason_of,
+    status::events,
 };
 
 /// A write that takes longer has got stuck; it is given up and tried again.
@@ -315,11 +315,10 @@ async fn tell(
             name: Some(key.name.clone()),
             namespace: key.namespace.clone(),
             uid: Some(key.uid.clone()),
+            resource_version: answer.metadata.resource_version.clone(),
             ..ObjectReference::default()
         };
-        if let Err(error) = context.recorder.publish(&event, &regarding).await {
-            context.metrics.error("event", reason_of(&error));
-        }
+        events::publish(context, &regarding, &[event]).await;
     }
     sweeps.told.wrote(key.clone(), &answer.metadata, standing);
     Ok(())

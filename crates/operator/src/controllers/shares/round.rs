@@ -23,7 +23,7 @@ use crate::{
         attempt::{Attempt, attempt},
         resync,
     },
-    support::failure::reason_of,
+    status::events,
 };
 
 /// A write that takes longer has got stuck; it is given up and tried again.
@@ -195,16 +195,10 @@ async fn tell(
     context.metrics.write("share");
     if let Some(event) = event(share.status.as_ref(), &status) {
         let regarding = ObjectReference {
-            api_version: Some(WorkspaceShare::api_version(&()).into_owned()),
-            kind: Some(WorkspaceShare::kind(&()).into_owned()),
-            name: share.metadata.name.clone(),
-            namespace: share.metadata.namespace.clone(),
-            uid: share.metadata.uid.clone(),
-            ..ObjectReference::default()
+            resource_version: answer.meta().resource_version.clone(),
+            ..share.object_ref(&())
         };
-        if let Err(error) = context.recorder.publish(&event, &regarding).await {
-            context.metrics.error("event", reason_of(&error));
-        }
+        events::publish(context, &regarding, &[event]).await;
     }
     if let Some(uid) = share.uid() {
         memory.told.wrote(uid, answer.meta(), status);

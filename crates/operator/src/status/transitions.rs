@@ -1,7 +1,5 @@
 //! Earlier status, new status -> what is worth telling (pure): one Event per transition, none in between.
 
-mod standing;
-
 use api::{
     WorkspaceStatus,
     condition::{self, AVAILABLE, DEGRADED, STOPPED, VALID, reason},
@@ -10,7 +8,6 @@ use api::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 
-pub use self::standing::standing;
 use crate::status::assess::conditions::brief;
 
 /// Longest note that the API server takes, in bytes.
