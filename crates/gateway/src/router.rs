@@ -16,17 +16,18 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::answers::{self, Failure};
-use crate::foreign::{self, Asker};
 use crate::index::traefik::{HOLD, Routes};
 use crate::index::{Index, Place};
-use crate::listen::{Answers, Content};
 use crate::metrics::Metrics;
 use crate::pages::{self, Reader, dress, problem};
 use crate::relay::Relay;
-use crate::request::forwarded::is_reserved;
-use crate::request::{authority, id};
+use crate::server::{Answers, Content};
+use crate::tokens::request_id;
 use crate::verify::Doorkeeper;
+use crate::verify::adapters::{self, Asker};
+use crate::verify::answers::{self, Failure};
+use crate::verify::request::authority;
+use crate::verify::request::forwarded::is_reserved;
 
 /// Time for any answer but that to a poll: longer than the gateway's own calls to others take.
 pub const PATIENCE: Duration = Duration::from_secs(25);
@@ -59,7 +60,7 @@ pub fn entrance<D: Doorkeeper>(entrance: Arc<Entrance<D>>) -> Router {
         if !entrance.foreign.contains(&asker) {
             continue;
         }
-        for path in foreign::paths(asker) {
+        for path in adapters::paths(asker) {
             router = router.route(path, any(asks(asker)));
         }
     }
@@ -173,7 +174,7 @@ async fn question<D: Doorkeeper>(State(entrance): State<Arc<Entrance<D>>>, reque
 /// The answer to the question with these headers.
 async fn judged<D: Doorkeeper>(entrance: &Entrance<D>, headers: &HeaderMap) -> Response {
     let start = Instant::now();
-    let response = id::scope(async {
+    let response = request_id::scope(async {
         let response = entrance.doorkeeper.verify(headers).await;
         if response.status() == StatusCode::OK {
             return response;
@@ -199,16 +200,16 @@ async fn foreign_question<D: Doorkeeper>(
     if !is_theirs {
         return upgrade(State(Arc::clone(entrance)), request).await;
     }
-    let response = match foreign::question(asker, request.method(), request.uri(), request.headers()) {
+    let response = match adapters::question(asker, request.method(), request.uri(), request.headers()) {
         Ok(headers) => judged(entrance, &headers).await,
         Err(malformed) => dress(Failure::from(malformed).answer(), Reader::Script),
     };
-    foreign::answer(asker, response, entrance.relay.strip())
+    adapters::answer(asker, response, entrance.relay.strip())
 }
 
 async fn upgrade<D: Doorkeeper>(State(entrance): State<Arc<Entrance<D>>>, request: Request) -> Response {
     let answer = async { dress(Arc::clone(&entrance.relay).handle(request).await, Reader::Script) };
-    id::scope(answer).await
+    request_id::scope(answer).await
 }
 
 impl<D> Entrance<D> {
@@ -266,7 +267,7 @@ async fn by_host<D: Doorkeeper>(State(hosts): State<Arc<Hosts<D>>>, request: Req
     let head = request.method() == Method::HEAD;
     let reader = Reader::of(request.headers());
     let answer = async { dress(answer(&hosts, request).await, reader) };
-    let mut response = id::scope(answer).await;
+    let mut response = request_id::scope(answer).await;
     if head {
         // HTTP/2 has no place for it, and the proxy would take it for a protocol error.
         *response.body_mut() = Body::empty();

@@ -1,7 +1,7 @@
 //! What a ticket is worth, asked of the real decision behind a real Traefik, in both versions of HTTP that browsers speak.
 
 use api::manager::RoutingMode;
-use gateway::crypto::tokens::TICKET_LIFE;
+use gateway::tokens::TICKET_LIFE;
 use http::StatusCode;
 use tokio::time::{Duration, Instant};
 

@@ -20,11 +20,11 @@ use tokio::time::Instant;
 use self::flood::{Floods, Whom};
 pub use self::record::{Place, Record, Who};
 use self::visits::{Visit, Visits};
-use crate::crypto::tokens::RandomId;
 use crate::index::Target;
 use crate::metrics::Metrics;
-use crate::request::id;
 use crate::session::Session;
+use crate::tokens::RandomId;
+use crate::tokens::request_id;
 
 /// Most groups that a record names.
 const GROUPS: usize = 32;
@@ -185,7 +185,7 @@ impl Audit {
         if self.has_room(Whom::Stranger) {
             self.tell(Record::TokenRefused {
                 reason,
-                request: id::current(),
+                request: request_id::current(),
             });
         }
     }
@@ -215,8 +215,8 @@ impl Audit {
             .visit(session.id, &target.uid, rule, Instant::now())
         {
             Visit::Told => {}
-            Visit::New => self.opened(session, target, rule, id::current()),
-            Visit::Again(requests) => self.administered(session, target, requests, id::current()),
+            Visit::New => self.opened(session, target, rule, request_id::current()),
+            Visit::Again(requests) => self.administered(session, target, requests, request_id::current()),
         }
     }
 
@@ -238,7 +238,7 @@ impl Audit {
             who: who(session),
             workspace: Place::of(target),
             rule: rule.reason(),
-            request: id::current(),
+            request: request_id::current(),
         });
     }
 
@@ -265,7 +265,7 @@ impl Audit {
                 host: host.to_owned(),
                 workspace: target.map(Place::of),
                 rule,
-                request: id::current(),
+                request: request_id::current(),
             });
         }
     }

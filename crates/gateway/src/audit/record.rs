@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use crate::crypto::tokens::RandomId;
 use crate::index::Target;
-use crate::random::fingerprint;
+use crate::tokens::RandomId;
+use crate::tokens::random::fingerprint;
 
 /// One event. Nothing in it lets anybody in: sessions appear by their fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rules::access::Allowed;
 use tokio::time::Instant;
 
-use crate::crypto::tokens::RandomId;
+use crate::tokens::RandomId;
 
 /// How often an administrator's access is told while it goes on.
 const MINUTE: Duration = Duration::from_mins(1);

@@ -5,10 +5,15 @@
 //! must end, `bearer` judges tokens that it gave to others, `signed` checks what both are signed with, `end_session` how its own
 //! ends; `http` is how it is called. `providers` holds all that people may choose from, `admission` says whom of theirs this site
 //! admits.
+//!
+//! Settings: `args` are the flags, `providers_file` lists further providers, `clients` makes a client for each, `shared_domains`
+//! warns where a workspace can set a provider's cookies.
 
 pub mod admission;
+pub(crate) mod args;
 mod bearer;
 pub mod claims;
+pub(crate) mod clients;
 pub(crate) mod discovery;
 mod end_session;
 pub mod http;
@@ -16,8 +21,10 @@ mod jwks;
 mod logout;
 mod metadata;
 mod providers;
+mod providers_file;
 mod renewal;
 mod settings;
+pub(crate) mod shared_domains;
 mod signed;
 mod token;
 
@@ -47,7 +54,7 @@ use self::token::{Expected, Received};
 pub use self::token::{JwtError, Original};
 pub(crate) use self::token::{SKEW, payload};
 use crate::clock::Clock;
-use crate::crypto::redacted::Secret;
+use crate::tokens::redacted::Secret;
 
 /// Longest ID token, in bytes.
 const MAX_ID_TOKEN: usize = 64 * 1024;

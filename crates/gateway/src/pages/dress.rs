@@ -15,8 +15,8 @@ use http::{HeaderValue, StatusCode};
 use super::look::Look;
 use super::notice::{NOT_READY, Notice, Tone};
 use super::render;
-use crate::request::id;
-use crate::throttle::Seldom;
+use crate::metrics::log_limit::Seldom;
+use crate::tokens::request_id;
 
 /// Where an answer says which request it is for.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -39,14 +39,14 @@ impl Reader {
     pub fn of(headers: &HeaderMap) -> Self {
         let is_person = match headers.get(DEST) {
             Some(dest) => dest == "document",
-            None => crate::request::accepts_html(headers),
+            None => crate::pages::accepts_html(headers),
         };
         if is_person { Self::Person } else { Self::Script }
     }
 }
 
 /// Gives an answer its body and, if it is a refusal, its request's identifier. Answers that have a body of their own stay as they are.
-/// To be called in [`id::scope`].
+/// To be called in [`request_id::scope`].
 pub fn dress(mut response: Response, reader: Reader) -> Response {
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
@@ -55,7 +55,7 @@ pub fn dress(mut response: Response, reader: Reader) -> Response {
         None if is_error && !is_told(response.headers()) => generic(status),
         None => return response,
     };
-    let request = id::current();
+    let request = request_id::current();
     if is_error {
         tell(&request, status, &notice);
     }

@@ -31,15 +31,15 @@ use tracing::debug;
 use self::pipe::{Cut, pipe};
 use crate::index::freshness::LOOK;
 use crate::index::{Index, Place, Target};
-use crate::listen;
-use crate::listen::slots::Slots;
 use crate::metrics::Metrics;
 use crate::pages::{NOT_READY, problem};
-use crate::request::cookies::StripList;
-use crate::request::forwarded;
-use crate::request::pod_headers;
-use crate::request::source_rule;
+use crate::server;
+use crate::server::slots::Slots;
+use crate::tokens::cookies::StripList;
 use crate::verify::Doorkeeper;
+use crate::verify::request::forwarded;
+use crate::verify::request::pod_headers;
+use crate::verify::request::source_rule;
 
 /// Most sockets of one workspace. A kernel, a terminal or an extension takes one each.
 const SOCKETS_OF_ONE: usize = 256;
@@ -230,7 +230,7 @@ impl<D: Doorkeeper> Relay<D> {
         let stream = timeout(DIAL, TcpStream::connect(endpoint))
             .await
             .map_err(timed_out)?;
-        let stream = stream.and_then(|stream| listen::probe(&stream).map(|()| stream));
+        let stream = stream.and_then(|stream| server::probe(&stream).map(|()| stream));
         let stream = stream.map_err(|error| unreachable(&error))?;
         let answer = async {
             let (mut sender, connection) = http1::Builder::new()

@@ -13,7 +13,7 @@ use super::content::{Content, SpendError, object_name};
 use super::ending::labels;
 use super::view::Known;
 use super::{PATIENCE, Sessions, Unavailable, unavailable, within};
-use crate::crypto::tokens::RandomId;
+use crate::tokens::RandomId;
 
 /// Most attempts while others change the same session.
 const ATTEMPTS: usize = 5;

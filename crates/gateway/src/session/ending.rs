@@ -12,9 +12,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::content::{Content, id_of, object_name};
 use super::{Sessions, Unavailable, unavailable, within};
-use crate::crypto::redacted::Secret;
-use crate::crypto::tokens::RandomId;
 use crate::oidc::Logout;
+use crate::tokens::RandomId;
+use crate::tokens::redacted::Secret;
 
 /// Label: fingerprint of issuer and subject.
 const PERSON: &str = "gateway.workspaces.jupyter.org/person";

@@ -7,8 +7,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::{Sessions, Unavailable};
-use crate::crypto::tokens::ENTER_LIFE;
-use crate::random::fingerprint;
+use crate::tokens::ENTER_LIFE;
+use crate::tokens::random::fingerprint;
 
 /// Most that are looked at together.
 const PLACES: usize = 32;
@@ -57,7 +57,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
-    use crate::crypto::seal::KeyRing;
+    use crate::tokens::seal::KeyRing;
 
     #[tokio::test]
     async fn of_a_flood_of_logins_that_come_back_a_bounded_number_is_remembered_and_none_counts_twice_meanwhile()

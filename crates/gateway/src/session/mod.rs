@@ -10,6 +10,7 @@ mod credential;
 mod ending;
 mod logins;
 mod renewal;
+mod settings;
 mod upkeep;
 mod view;
 
@@ -29,13 +30,14 @@ use self::ending::Said;
 pub use self::ending::{Ended, Whose};
 use self::logins::Logins;
 use self::renewal::Renewal;
+pub use self::settings::SessionLimits;
 use self::view::{Known, Open, Standing, View};
 use crate::clock::Clock;
-use crate::crypto::seal::KeyRing;
-use crate::crypto::tokens::RandomId;
 use crate::metrics::Metrics;
 use crate::oidc::Providers;
 use crate::oidc::claims::Identity;
+use crate::tokens::RandomId;
+use crate::tokens::seal::KeyRing;
 
 /// How long an id that leads to no session is not asked for again.
 const REMEMBER_ABSENT: Duration = Duration::from_secs(2);

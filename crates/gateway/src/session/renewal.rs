@@ -26,8 +26,8 @@ use super::change::{Changed, Step};
 use super::content::{Content, Limits};
 use super::view::{Known, Standing};
 use super::{Session, Sessions, Unavailable, unavailable};
-use crate::crypto::tokens::RandomId;
 use crate::oidc::{Provider, Providers, Registered, RenewalError, Renewed};
+use crate::tokens::RandomId;
 
 /// Sessions that wait to be looked after; more are left for their next use.
 const QUEUE: usize = 4096;

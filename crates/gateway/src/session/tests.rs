@@ -2,9 +2,9 @@
 
 use super::upkeep::JANITOR_GRACE;
 use super::*;
-use crate::crypto::redacted::Secret;
-use crate::crypto::seal::{KeyId, SealingKey};
 use crate::oidc::Tokens;
+use crate::tokens::redacted::Secret;
+use crate::tokens::seal::{KeyId, SealingKey};
 use http::Method;
 use testkit::api_server::{ApiServer, Fault};
 

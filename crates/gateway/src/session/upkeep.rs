@@ -8,9 +8,9 @@ use kube::api::{DeleteParams, Preconditions};
 use kube::runtime::watcher;
 
 use super::Sessions;
-use crate::crypto::tokens::RandomId;
 use crate::index::following::Follower;
 use crate::session::content::object_name;
+use crate::tokens::RandomId;
 
 /// How often ended sessions are removed.
 const JANITOR: Duration = Duration::from_mins(5);

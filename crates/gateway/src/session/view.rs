@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::Session;
 use super::content::Times;
-use crate::crypto::tokens::RandomId;
+use crate::tokens::RandomId;
 
 /// Deleted sessions that are remembered before old ones are forgotten.
 const GONE: usize = 4096;

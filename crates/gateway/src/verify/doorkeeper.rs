@@ -9,12 +9,12 @@ use http::{HeaderMap, HeaderValue, Method};
 use super::bearer::{self, Held};
 use super::decision::Allow;
 use super::state::AppState;
-use crate::answers::{Failure, Refusal, refuse, sign_in_elsewhere, wrong_source};
 use crate::index::{Domain, Target};
-use crate::request::cookies;
-use crate::request::source_rule::Source;
 use crate::session::Session;
 use crate::site::Site;
+use crate::tokens::cookies;
+use crate::verify::answers::{Failure, Refusal, refuse, sign_in_elsewhere, wrong_source};
+use crate::verify::request::source_rule::Source;
 
 /// Says who may pass.
 pub trait Doorkeeper: Send + Sync + 'static {

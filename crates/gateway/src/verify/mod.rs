@@ -5,10 +5,13 @@
 //! rules; `rights` knows what the cluster's roles say; `doorkeeper` is what the listeners see of it; `pre_cookie` ties a sign-in to
 //! its browser.
 
+pub mod adapters;
+pub(crate) mod answers;
 pub mod bearer;
 pub(crate) mod decision;
 mod doorkeeper;
 pub(crate) mod pre_cookie;
+pub mod request;
 pub mod rights;
 mod state;
 
@@ -23,19 +26,19 @@ pub use self::doorkeeper::Doorkeeper;
 pub(crate) use self::doorkeeper::Grant;
 use self::state::Admission;
 pub use self::state::AppState;
-use crate::answers::{
+use crate::index::{Domain, Place};
+use crate::pages::accepts_html;
+use crate::pages::{self, Audience};
+use crate::site::Site;
+use crate::tokens::cookies;
+use crate::tokens::{ENTER_LIFE, Enter, Ticket, Token as _};
+use crate::verify::answers::{
     Failure, Refusal, empty, into_folder, nowhere, redirect, refuse, refuse_page, sign_in_elsewhere,
     wrong_source,
 };
-use crate::crypto::tokens::{ENTER_LIFE, Enter, Ticket, Token as _};
-use crate::index::{Domain, Place};
-use crate::pages::{self, Audience};
-use crate::request::accepts_html;
-use crate::request::cookies;
-use crate::request::forwarded::{Forwarded, is_at_the_top, is_reserved, target};
-use crate::request::pod_headers;
-use crate::request::source_rule::{Source, single};
-use crate::site::Site;
+use crate::verify::request::forwarded::{Forwarded, is_at_the_top, is_reserved, target};
+use crate::verify::request::pod_headers;
+use crate::verify::request::source_rule::{Source, single};
 
 /// Answers `GET /verify`. `headers`: those of the proxy's question.
 pub async fn verify(app: &AppState, headers: &HeaderMap) -> Response {

@@ -2,7 +2,7 @@
 
 use api::workspace::{AccessType, Phase};
 use gateway::index::Target;
-use gateway::request::cookies;
+use gateway::tokens::cookies;
 use http::{HeaderMap, Method, StatusCode};
 use rules::access::Shared;
 use serde_json::json;
@@ -376,7 +376,7 @@ async fn a_stopped_workspace_says_so_to_a_script_that_may_open_it_and_to_no_othe
 
 #[tokio::test]
 async fn who_sends_many_new_tokens_waits_and_known_ones_do_not() {
-    use gateway::throttle::{Rate, Rates, Throttle};
+    use gateway::server::throttle::{Rate, Rates, Throttle};
     use gateway::verify::{AppState, verify};
     let tokens = Tokens::new().await;
     let before = &tokens.world.app;

@@ -2,7 +2,7 @@
 
 use api::workspace::AccessType;
 use gateway::index::Target;
-use gateway::request::cookies;
+use gateway::tokens::cookies;
 use gateway::verify::Doorkeeper as _;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use kube::runtime::watcher::Event;

@@ -1,7 +1,7 @@
 //! What somebody put into a browser before its person signed in is worth nothing to them afterwards.
 
 use api::GatewaySession;
-use gateway::request::cookies;
+use gateway::tokens::cookies;
 use http::StatusCode;
 use kube::runtime::watcher::Event;
 
@@ -36,7 +36,7 @@ async fn a_ticket_that_was_planted_before_a_login_does_not_survive_it() {
     let before = world.browser("alice");
     assert!(before.open(&lab()).await.is_inside());
     let over = before.cookie(LAB, cookies::TICKET).unwrap();
-    world.pass(gateway::crypto::tokens::TICKET_LIFE);
+    world.pass(gateway::tokens::TICKET_LIFE);
     for planted in [hers.as_str(), &over, "x", &hers[..20]] {
         let alice = world.browser("alice");
         alice.set_cookie(LAB, cookies::TICKET, Some(planted));

@@ -3,7 +3,7 @@
 use api::manager::RoutingMode;
 use api::workspace::{AccessType, Phase};
 use gateway::index::{Domain, Target};
-use gateway::request::cookies::{FOLDER_PRE, FOLDER_TICKET};
+use gateway::tokens::cookies::{FOLDER_PRE, FOLDER_TICKET};
 use http::{Method, StatusCode};
 use rules::access::Policy;
 use serde_json::json;

@@ -1,7 +1,7 @@
 //! Other proxies' questions come to the same decision as Traefik's, and their browsers can sign in.
 
 use axum::body::Body;
-use gateway::request::cookies;
+use gateway::tokens::cookies;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 
 use crate::support::browser::{Answer, Browser, NAVIGATION, headers};

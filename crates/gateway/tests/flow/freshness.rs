@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::request::cookies;
+use gateway::tokens::cookies;
 use gateway::verify::Doorkeeper as _;
 use http::{Method, StatusCode};
 use kube::runtime::watcher::Event;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gateway::crypto::keys::KeyStore;
+use gateway::tokens::keys::KeyStore;
 use http::StatusCode;
 use kube::Api;
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use gateway::request::cookies;
-use gateway::throttle::{Rate, Rates, Throttle};
+use gateway::server::throttle::{Rate, Rates, Throttle};
+use gateway::tokens::cookies;
 use gateway::verify::AppState;
-use gateway::{router, sign_in};
+use gateway::{login, router};
 use http::{Method, StatusCode};
 
 use crate::support::browser::{Answer, NAVIGATION, headers};
@@ -34,7 +34,7 @@ async fn world(rates: Rates) -> World {
         client: before.client.clone(),
         clock: before.clock.clone(),
     });
-    let pages = (sign_in::auth(app.clone()), sign_in::workspace(app.clone()));
+    let pages = (login::auth(app.clone()), login::workspace(app.clone()));
     world.pages = router::pages(app.index.clone(), app.clone(), pages.0, pages.1);
     world
 }

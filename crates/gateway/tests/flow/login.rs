@@ -1,6 +1,6 @@
 //! The way in: from a workspace's address over the identity provider to the pod, and how long it stays open.
 
-use gateway::request::cookies;
+use gateway::tokens::cookies;
 use http::StatusCode;
 use kube::runtime::watcher::Event;
 

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gateway::request::cookies;
+use gateway::tokens::cookies;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 use testkit::api_server::Fault;

@@ -2,7 +2,7 @@
 
 use api::workspace::AccessType;
 use axum::body::Body;
-use gateway::request::cookies;
+use gateway::tokens::cookies;
 use http::{HeaderMap, Method, Request};
 use testkit::api_server::Fault;
 

@@ -1,6 +1,6 @@
 //! What ties a one-time code to the browser that asked for it.
 
-use gateway::request::cookies;
+use gateway::tokens::cookies;
 
 use crate::support::browser::Browser;
 use crate::support::world::{LAB, World, origin};

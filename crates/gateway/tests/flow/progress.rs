@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use gateway::index::{Story, Target};
-use gateway::progress;
+use gateway::login::progress;
 use gateway::router;
 use http::header::HeaderMap;
 use http::{Method, Request, StatusCode};

@@ -1,6 +1,6 @@
 //! An identity provider that errs, an answer that is not its own, and a token that is not for us.
 
-use gateway::request::cookies;
+use gateway::tokens::cookies;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use testkit::issuer::{Behaviour, Signature};

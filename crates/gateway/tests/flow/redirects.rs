@@ -1,7 +1,7 @@
 //! Where a person can be sent: the auth host, a workspace of this domain, the identity provider. Nowhere else.
 
-use gateway::crypto::seal::{KeyId, KeyRing, SealingKey};
-use gateway::crypto::tokens::{Enter, Token as _};
+use gateway::tokens::seal::{KeyId, KeyRing, SealingKey};
+use gateway::tokens::{Enter, Token as _};
 use http::{Method, StatusCode};
 use openidconnect::url::Url;
 use proptest::prelude::*;

@@ -8,10 +8,10 @@ mod replicas;
 
 use std::time::{Duration, Instant};
 
-use gateway::crypto::tokens::RandomId;
 use gateway::oidc::Tokens;
 use gateway::oidc::claims::Identity;
 use gateway::session::content::{Content, id_of};
+use gateway::tokens::RandomId;
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 use testkit::api_server::{Fault, Hindrance};
@@ -236,7 +236,7 @@ async fn a_session_of_another_issuer_ends_and_no_token_of_it_goes_to_this_one() 
         groups: vec![],
     };
     let tokens = Tokens {
-        refresh_token: Some(gateway::crypto::redacted::Secret::new("theirs".into())),
+        refresh_token: Some(gateway::tokens::redacted::Secret::new("theirs".into())),
         renew_in: 300,
         ..Tokens::default()
     };

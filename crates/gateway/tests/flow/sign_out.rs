@@ -1,6 +1,6 @@
 //! Signing out: here, at the provider, and everywhere; and who cannot make somebody else sign out.
 
-use gateway::request::cookies;
+use gateway::tokens::cookies;
 use http::{Method, StatusCode};
 use testkit::api_server::Fault;
 

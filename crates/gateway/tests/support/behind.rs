@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
-use gateway::foreign::Asker;
 use gateway::index::Index;
 use gateway::index::traefik::Routes;
-use gateway::listen::bounds::{self, Bounds, Kind, Most};
-use gateway::listen::{Limits, Listener, Owners};
+use gateway::login;
+use gateway::login::progress;
 use gateway::metrics::Metrics;
-use gateway::progress;
 use gateway::relay::Relay;
-use gateway::request::cookies::StripList;
 use gateway::router::{self, Entrance, Gate, RouteProvider};
-use gateway::sign_in;
+use gateway::server::bounds::{self, Bounds, Kind, Most};
+use gateway::server::{Limits, Listener, Owners};
+use gateway::tokens::cookies::StripList;
+use gateway::verify::adapters::Asker;
 use gateway::verify::{AppState, Doorkeeper};
 use http::HeaderMap;
 use kit::pki::{Pair, Purpose, authority, leaf};
@@ -60,8 +60,8 @@ impl Behind<AppState> {
             door: Arc::clone(app),
             index: Arc::clone(&app.index),
             strip: app.strip.clone(),
-            auth: sign_in::auth(Arc::clone(app)),
-            own_paths: sign_in::workspace(Arc::clone(app))
+            auth: login::auth(Arc::clone(app)),
+            own_paths: login::workspace(Arc::clone(app))
                 .merge(progress::routes(Arc::clone(app), CancellationToken::new())),
             limits: Limits::default(),
             foreign: vec![],

@@ -7,7 +7,7 @@ use api::manager::RoutingMode;
 use api::workspace::AccessType;
 use axum::body::Body;
 use gateway::index::{Domain, Target};
-use gateway::request::cookies;
+use gateway::tokens::cookies;
 use gateway::verify::AppState;
 use http::header::{LOCATION, SET_COOKIE};
 use http::{Request, StatusCode, Version};

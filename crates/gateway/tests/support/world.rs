@@ -9,24 +9,24 @@ use axum::Router;
 use axum::body::Body;
 use gateway::audit::Audit;
 use gateway::clock::Clock;
-use gateway::crypto::assertion::Assertions;
-use gateway::crypto::redacted::Secret;
-use gateway::crypto::seal::{KeyId, KeyRing, SealingKey};
-use gateway::foreign::Asker;
 use gateway::index::following::Follower;
 use gateway::index::freshness::Freshness;
 use gateway::index::{Domain, Index, Snapshot, Target};
+use gateway::login;
+use gateway::login::progress;
 use gateway::metrics::Metrics;
 use gateway::oidc::claims::Mapping;
 use gateway::oidc::http::HttpClient;
 use gateway::oidc::{Provider, Providers, Registered, Settings};
-use gateway::progress;
 use gateway::relay::Relay;
-use gateway::request::cookies::StripList;
 use gateway::router::{self, Entrance};
+use gateway::server::throttle::{Rates, Throttle};
 use gateway::session::Sessions;
-use gateway::sign_in;
-use gateway::throttle::{Rates, Throttle};
+use gateway::tokens::assertion::Assertions;
+use gateway::tokens::cookies::StripList;
+use gateway::tokens::redacted::Secret;
+use gateway::tokens::seal::{KeyId, KeyRing, SealingKey};
+use gateway::verify::adapters::Asker;
 use gateway::verify::bearer::{self, Bearer};
 use gateway::verify::rights::Rights;
 use gateway::verify::{AppState, Doorkeeper};
@@ -295,8 +295,8 @@ impl World {
         let pages = router::pages(
             index,
             app.clone(),
-            sign_in::auth(app.clone()),
-            sign_in::workspace(app.clone()).merge(progress::routes(app.clone(), CancellationToken::new())),
+            login::auth(app.clone()),
+            login::workspace(app.clone()).merge(progress::routes(app.clone(), CancellationToken::new())),
         );
         Self {
             server,

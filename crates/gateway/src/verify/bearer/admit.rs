@@ -6,13 +6,13 @@ use http::HeaderMap;
 use super::kept::Cause;
 use super::refused::challenge;
 use super::{Accepted, Bearer, Refused, Unfit};
-use crate::answers::{Failure, refuse, wrong_source};
 use crate::index::Domain;
 use crate::pages;
-use crate::request::source_rule::Source;
+use crate::server::throttle::{What, Who};
 use crate::site::Site;
-use crate::throttle::{What, Who};
+use crate::verify::answers::{Failure, refuse, wrong_source};
 use crate::verify::decision::Allow;
+use crate::verify::request::source_rule::Source;
 use crate::verify::state::AppState;
 
 /// Judges a token for `site`. A script sends it on purpose, so no page can make a browser send it; but a page that sends one says

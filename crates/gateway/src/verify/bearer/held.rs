@@ -8,8 +8,8 @@ use tokio::time::sleep;
 
 use super::kept::{Cause, KEEP, RENEW};
 use super::{Accepted, Bearer, Unfit};
-use crate::crypto::redacted::Secret;
 use crate::session::Session;
+use crate::tokens::redacted::Secret;
 
 /// After a question that nobody answered, the same one rests for so long.
 const REST: Duration = Duration::from_secs(1);

@@ -173,8 +173,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::crypto::tokens::RandomId;
     use crate::oidc::claims::Identity;
+    use crate::tokens::RandomId;
 
     #[tokio::test]
     async fn answers_with_many_groups_are_kept_up_to_a_number_of_bytes() {

@@ -9,6 +9,7 @@ mod held;
 mod kept;
 mod refused;
 mod review;
+pub(crate) mod settings;
 mod token;
 
 use std::fmt::Write as _;
@@ -26,12 +27,12 @@ pub use self::refused::{Refused, Unfit};
 use self::review::Reviews;
 use self::token::{By, Expected};
 use crate::clock::Clock;
-use crate::crypto::tokens::RandomId;
 use crate::metrics::Metrics;
 use crate::oidc::claims::Identity;
 use crate::oidc::{self, Providers, Registered};
-use crate::request::source_rule::{Malformed, single};
 use crate::session::{Credential, Session};
+use crate::tokens::RandomId;
+use crate::verify::request::source_rule::{Malformed, single};
 
 /// Whose tokens count beside service accounts'.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

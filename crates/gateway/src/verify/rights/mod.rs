@@ -27,11 +27,11 @@ use tokio::time::{Instant, timeout};
 use self::flights::{Flight, Flights};
 use self::kept::{Answer, KEEP_GRANTED, Marks, Worth};
 use self::turns::Turns;
-use crate::crypto::tokens::RandomId;
 use crate::index::Target;
-use crate::listen::slots::{Slot, Slots};
 use crate::metrics::Metrics;
+use crate::server::slots::{Slot, Slots};
 use crate::session::Session;
+use crate::tokens::RandomId;
 
 /// Most questions on their way at a time.
 const QUESTIONS: usize = 32;

@@ -81,9 +81,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::crypto::tokens::RandomId;
     use crate::oidc::claims::Identity;
     use crate::session::Reviewed;
+    use crate::tokens::RandomId;
 
     fn session(groups: &[&str], credential: Credential) -> Session {
         Session {

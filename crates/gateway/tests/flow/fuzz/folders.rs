@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use api::manager::RoutingMode;
 use gateway::index::Domain;
-use gateway::request::cookies::{FOLDER_PRE, FOLDER_TICKET, SESSION};
+use gateway::tokens::cookies::{FOLDER_PRE, FOLDER_TICKET, SESSION};
 use rules::access::Policy;
 
 use super::*;

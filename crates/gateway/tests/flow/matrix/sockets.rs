@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use futures::{SinkExt as _, StreamExt as _};
 use gateway::index::Target;
-use gateway::listen::Limits;
+use gateway::server::Limits;
 use http::{HeaderMap, StatusCode};
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;

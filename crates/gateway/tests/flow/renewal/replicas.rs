@@ -1,6 +1,6 @@
 //! Several replicas and one provider: one of them asks, and an answer that comes late changes nothing.
 
-use gateway::request::cookies::TICKET;
+use gateway::tokens::cookies::TICKET;
 
 use super::*;
 
