@@ -9,7 +9,7 @@ use crate::oidc::args::Oidc;
 use crate::server::throttle::RequestLimits;
 use crate::session::SessionLimits;
 use crate::verify::adapters::Asker;
-use crate::verify::bearer::settings::Args as Bearer;
+use crate::verify::bearer::settings::BearerArgs;
 
 /// Signs people in and decides about every request to a workspace.
 #[derive(Debug, Clone, Parser)]
@@ -90,7 +90,7 @@ pub struct Args {
 
     /// Requests of scripts.
     #[command(flatten)]
-    pub bearer: Bearer,
+    pub bearer: BearerArgs,
 
     /// Limits on requests.
     #[command(flatten)]

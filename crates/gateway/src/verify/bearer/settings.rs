@@ -14,7 +14,7 @@ const OWN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 /// Requests that carry a token (`Authorization: Bearer`) in place of a browser's cookie.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[expect(clippy::struct_field_names, reason = "clap names the flags after them")]
-pub struct Args {
+pub struct BearerArgs {
     /// Whether tokens count: those of service accounts whose one audience is the sign-in host's origin (`https://auth.<domain>`),
     /// and people's, if audiences are named. The gateway then needs the right to create tokenreviews.
     #[arg(long, env = "BEARER_ENABLED")]
@@ -36,14 +36,14 @@ pub struct Args {
 /// # Errors
 /// A setting cannot be used; the error names it.
 pub(crate) fn read<'a>(
-    args: &Args,
+    args: &BearerArgs,
     clients: impl IntoIterator<Item = &'a str>,
 ) -> Result<Option<Settings>, WrongSetting> {
     read_with(args, clients, Path::new(OWN))
 }
 
 fn read_with<'a>(
-    args: &Args,
+    args: &BearerArgs,
     clients: impl IntoIterator<Item = &'a str>,
     own: &Path,
 ) -> Result<Option<Settings>, WrongSetting> {
@@ -94,9 +94,9 @@ mod tests {
 
     use super::*;
 
-    fn args(audiences: &[&str], issuers: &[&str]) -> Args {
+    fn args(audiences: &[&str], issuers: &[&str]) -> BearerArgs {
         let owned = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
-        Args {
+        BearerArgs {
             bearer_enabled: true,
             bearer_audiences: owned(audiences),
             bearer_issuers: owned(issuers),
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn nothing_counts_until_it_is_switched_on() {
-        let off = Args {
+        let off = BearerArgs {
             bearer_enabled: false,
             ..args(&["scripts"], &["https://cluster.example"])
         };
