@@ -78,7 +78,7 @@ fn raise_file_limit() {
 pub async fn run(args: Args) -> anyhow::Result<()> {
     raise_file_limit();
     let sign_in = SignIn::new(&args.oidc, &args.session, &args.limits)?;
-    pages::settings::look(args.pages_file.as_deref(), args.pages_logo_file.as_deref())?.install();
+    pages::settings::theme(args.pages_file.as_deref(), args.pages_logo_file.as_deref())?.install();
     let clients = sign_in.clients.iter();
     let bearer = bearer::settings::read(
         &args.bearer,
@@ -181,7 +181,7 @@ async fn serve(
         client,
         clock: Clock::System,
     });
-    tasks.spawn(gauges::keep(metrics.clone(), sample(app.clone())));
+    tasks.spawn(gauges::update(metrics.clone(), sample(app.clone())));
     let relay = Relay::new(app.clone(), index, strip, metrics.clone(), stop.clone());
     let relay = Arc::new(relay);
     let routes = RouteProvider {
@@ -195,7 +195,7 @@ async fn serve(
 
     tokio::select! {
         () = end.cancelled() => {}
-        wrong = sign_people_in(&app, sign_in.clients) => return Err(wrong.into()),
+        wrong = discover_providers(&app, sign_in.clients) => return Err(wrong.into()),
         Some(ended) = tasks.join_next() => bail!("a part of the gateway ended: {ended:?}"),
         Some(ended) = listeners.join_next() => bail!("a listener ended: {ended:?}"),
         Some(ended) = renewals.join_next() => bail!("a part of the gateway ended: {ended:?}"),
@@ -251,7 +251,7 @@ fn sessions(
         .counted(metrics)
         .within(sign_in.limits)
         .renewed_by(sign_in.providers.clone())
-        .telling(move |session, user, by| audit.logout(session, user, by));
+        .on_logout(move |session, user, by| audit.logout(session, user, by));
     Arc::new(sessions)
 }
 
@@ -290,7 +290,7 @@ impl Sockets {
         stop: &CancellationToken,
     ) -> JoinSet<()> {
         let entrance = Gate::new(Arc::new(Entrance {
-            doorkeeper: app.clone(),
+            authorizer: app.clone(),
             relay: relay.clone(),
             own_names: self.own_names,
             foreign: self.foreign,
@@ -326,7 +326,7 @@ impl Sockets {
         listeners.spawn(listener("routes", self.routes, bounds::at_routes).serve(provider, stop.clone()));
         let mut listener = listener("pages", self.pages, bounds::at_pages);
         // An identity provider may be as slow.
-        listener.limits.aged = router::PATIENCE;
+        listener.limits.aged = router::ANSWER_TIMEOUT;
         listener.limits.lasting = progress::LIFE;
         listeners.spawn(listener.serve(move || pages.clone(), stop.clone()));
         listeners
@@ -352,7 +352,7 @@ async fn open_when_known(index: Arc<Index>, gate: readiness::Gate, providers: Ar
 /// Lets people sign in with each identity provider once it is there. Until then whoever is signed in works on; a provider may
 /// well be reached through the proxy that waits for this process. Ends when a setting turns out to be wrong, if that leaves
 /// nobody to sign in with.
-async fn sign_people_in(app: &AppState, clients: Vec<OidcClient>) -> WrongSetting {
+async fn discover_providers(app: &AppState, clients: Vec<OidcClient>) -> WrongSetting {
     let is_single = app.providers.single().is_some();
     let found = app.providers.iter().zip(clients);
     let mut searches: FuturesUnordered<_> = found

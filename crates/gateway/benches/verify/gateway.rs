@@ -168,7 +168,7 @@ impl Gateway {
             CancellationToken::new(),
         );
         let entrance = Entrance {
-            doorkeeper: self.app.clone(),
+            authorizer: self.app.clone(),
             relay: Arc::new(relay),
             // Over HTTP/1.1 the load generator names the address.
             own_names: ["localhost", "127.0.0.1"].map(str::to_owned).into(),

@@ -18,7 +18,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use self::flood::{Floods, Whom};
-pub use self::record::{Place, Record, Who};
+pub use self::record::{Record, Who, WorkspaceRun};
 use self::visits::{Visit, Visits};
 use crate::index::Target;
 use crate::metrics::Metrics;
@@ -214,7 +214,7 @@ impl Audit {
             .visits
             .visit(session.id, &target.uid, rule, Instant::now())
         {
-            Visit::Told => {}
+            Visit::Recorded => {}
             Visit::New => self.opened(session, target, rule, request_id::current()),
             Visit::Again(requests) => self.administered(session, target, requests, request_id::current()),
         }
@@ -223,7 +223,7 @@ impl Audit {
     fn opened(&self, session: &Session, target: &Target, rule: Allowed, request: String) {
         self.tell(Record::Opened {
             who: who(session),
-            workspace: Place::of(target),
+            workspace: WorkspaceRun::of(target),
             rule: rule.reason(),
             request: request.clone(),
         });
@@ -236,7 +236,7 @@ impl Audit {
     pub(crate) fn started(&self, session: &Session, target: &Target, rule: Allowed) {
         self.tell(Record::Started {
             who: who(session),
-            workspace: Place::of(target),
+            workspace: WorkspaceRun::of(target),
             rule: rule.reason(),
             request: request_id::current(),
         });
@@ -245,7 +245,7 @@ impl Audit {
     fn administered(&self, session: &Session, target: &Target, requests: u64, request: String) {
         self.tell(Record::Administered {
             who: who(session),
-            workspace: Place::of(target),
+            workspace: WorkspaceRun::of(target),
             requests,
             request,
         });
@@ -263,7 +263,7 @@ impl Audit {
             self.tell(Record::Denied {
                 who: who(session),
                 host: host.to_owned(),
-                workspace: target.map(Place::of),
+                workspace: target.map(WorkspaceRun::of),
                 rule,
                 request: request_id::current(),
             });
@@ -273,7 +273,7 @@ impl Audit {
 
 fn who(session: &Session) -> Who {
     Who {
-        token: session.credential.word(),
+        token: session.credential.label(),
         ..Who::new(&session.identity.user_name, session.id)
     }
 }

@@ -8,7 +8,7 @@ use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use crate::metrics::log_limit::Seldom;
+use crate::metrics::log_limit::LogLimit;
 use crate::oidc::{JwtError, payload};
 use crate::pages;
 use crate::session::Whose;
@@ -19,10 +19,10 @@ use crate::verify::request::{is_form, one_of};
 /// Largest body, in bytes.
 pub(super) const MAX_BODY: usize = 16 * 1024;
 /// Most messages that are looked at together: anybody can send some, and each costs a signature.
-static PLACES: Semaphore = Semaphore::const_new(16);
+static CONCURRENT: Semaphore = Semaphore::const_new(16);
 
 /// One line of the log would be written for every stranger's message.
-static REFUSALS: Seldom = Seldom::new(1, Duration::from_secs(1));
+static REFUSALS: LogLimit = LogLimit::new(1, Duration::from_secs(1));
 
 /// Answers `POST https://auth.<base>/backchannel-logout`, which comes from the provider and not from a browser: 200 once the
 /// sessions are gone, 400 for a token that does not count, 503 when it must be sent again.
@@ -61,7 +61,7 @@ impl From<JwtError> for Wrong {
 }
 
 async fn judged(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Result<(), Wrong> {
-    let _place = PLACES.try_acquire().map_err(|_| Wrong::Later)?;
+    let _place = CONCURRENT.try_acquire().map_err(|_| Wrong::Later)?;
     let malformed = |reason: &str| Wrong::Request(reason.to_owned());
     if !is_form(headers).unwrap_or(false) {
         return Err(malformed("the body is no form"));

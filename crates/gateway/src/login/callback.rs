@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::audit::Audit;
 use crate::index::Domain;
 use crate::login::{authorize, home};
-use crate::metrics::log_limit::Seldom;
+use crate::metrics::log_limit::LogLimit;
 use crate::oidc::admission::Outside;
 use crate::oidc::{Binding, JwtError, RedeemError};
 use crate::pages;
@@ -22,7 +22,7 @@ use crate::verify::answers::{Failure, redirect};
 use crate::verify::request::parameter;
 
 /// Anybody can send answers that are refused.
-static REFUSALS: Seldom = Seldom::new(1, Duration::from_secs(1));
+static REFUSALS: LogLimit = LogLimit::new(1, Duration::from_secs(1));
 
 /// Answers `GET https://auth.<base>/callback?code=…&state=…`, and the same under `/callback/<name>` for further providers.
 pub(super) async fn callback(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
@@ -43,7 +43,7 @@ async fn receive(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
             pages::bare(StatusCode::NOT_FOUND)
         });
     };
-    let Some(_place) = app.sessions.login_place(&state).await? else {
+    let Some(_place) = app.sessions.login_permit(&state).await? else {
         return Ok(stale(&domain));
     };
     let mut response = match complete(app, &domain, uri, headers, &attempt).await {
@@ -230,12 +230,12 @@ impl Problem {
                 outside,
                 ..
             } => audit.not_admitted(user_name, issuer, outside.reason()),
-            other => audit.login_refused(other.word()),
+            other => audit.login_refused(other.label()),
         }
     }
 
     /// One stable word for the audit log.
-    fn word(&self) -> &'static str {
+    fn label(&self) -> &'static str {
         match self {
             Self::Foreign => "foreign_issuer",
             Self::Declined => "declined",

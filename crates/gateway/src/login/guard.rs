@@ -31,8 +31,8 @@ pub(super) async fn guard(State(app): State<Arc<AppState>>, request: Request, ne
             app.audit.about(|| client, next.run(request)).await
         }
         Err(wait) => {
-            app.metrics.rate_limited(what.word(), who.word());
-            pages::too_often(wait, is_for_a_person(request.headers()))
+            app.metrics.rate_limited(what.label(), who.label());
+            pages::too_often(wait, wants_page(request.headers()))
         }
     }
 }
@@ -57,7 +57,7 @@ fn own_source(app: &AppState, request: &Request) -> Result<(), Box<Response>> {
 }
 
 /// Whether a browser shows the answer. Forms are sent with POST, and their answers are pages as well.
-fn is_for_a_person(headers: &HeaderMap) -> bool {
+fn wants_page(headers: &HeaderMap) -> bool {
     Source::of(headers).is_ok_and(|source| source.is_page_load("GET", accepts_html(headers)))
 }
 

@@ -30,7 +30,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use http::{HeaderMap, Method, StatusCode, Uri};
 
-use crate::index::Place;
+use crate::index::Destination;
 use crate::pages;
 use crate::site::Site;
 use crate::verify::AppState;
@@ -146,9 +146,10 @@ fn workspace_of(app: &AppState, request: &Request) -> Result<Site, Box<Response>
         return Err(Box::new(only_get()));
     }
     let domain = app.domain().map_err(|failure| Box::new(failure.answer()))?;
-    let place = request::authority(request).map(|authority| domain.place(authority, request.uri().path()));
-    match place {
-        Some(Place::Workspace(site)) => Ok(site),
+    let destination =
+        request::authority(request).map(|authority| domain.destination(authority, request.uri().path()));
+    match destination {
+        Some(Destination::Workspace(site)) => Ok(site),
         _ => Err(Box::new(Failure::Misdirected.answer())),
     }
 }

@@ -1,4 +1,4 @@
-//! what is known at the moment -> gauges, every few seconds (in memory).
+//! current counts -> gauges, every few seconds (in memory).
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use crate::metrics::Metrics;
 
-/// How often: Prometheus looks more seldom.
+/// How often: Prometheus scrapes less often.
 const PERIOD: Duration = Duration::from_secs(5);
 
 /// What the gauges show.
@@ -20,8 +20,8 @@ pub(crate) struct Sample {
     pub sealing_since: i64,
 }
 
-/// Keeps gauges up to date for ever.
-pub(crate) async fn keep(metrics: Metrics, sample: impl Fn() -> Sample) {
+/// Updates the gauges for ever.
+pub(crate) async fn update(metrics: Metrics, sample: impl Fn() -> Sample) {
     loop {
         let now = sample();
         metrics.sessions(now.sessions);

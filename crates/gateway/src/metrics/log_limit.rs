@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Keeps lines of one kind within a rate. The same count as in `server::throttle::Table`, for a single caller.
-pub(crate) struct Seldom {
+pub(crate) struct LogLimit {
     /// Time after which there is room for one more.
     every: Duration,
     /// Lines that may come at once.
@@ -19,7 +19,7 @@ struct State {
     left_out: u64,
 }
 
-impl Seldom {
+impl LogLimit {
     /// `burst` lines at once, and then one `every` so long.
     pub(crate) const fn new(burst: u32, every: Duration) -> Self {
         let state = State {
@@ -54,20 +54,20 @@ mod tests {
 
     #[test]
     fn one_line_a_second_says_how_many_were_left_out() {
-        let (seldom, start) = (Seldom::new(1, SECOND), Instant::now());
-        assert_eq!(seldom.turn(start), Some(0));
-        assert_eq!(seldom.turn(start + SECOND / 2), None);
-        assert_eq!(seldom.turn(start + SECOND / 2), None);
-        assert_eq!(seldom.turn(start + SECOND), Some(2));
-        assert_eq!(seldom.turn(start + SECOND * 2), Some(0));
+        let (limit, start) = (LogLimit::new(1, SECOND), Instant::now());
+        assert_eq!(limit.turn(start), Some(0));
+        assert_eq!(limit.turn(start + SECOND / 2), None);
+        assert_eq!(limit.turn(start + SECOND / 2), None);
+        assert_eq!(limit.turn(start + SECOND), Some(2));
+        assert_eq!(limit.turn(start + SECOND * 2), Some(0));
     }
 
     #[test]
     fn a_flood_has_its_burst_and_then_as_many_as_the_rate_allows() {
-        let (seldom, start) = (Seldom::new(50, SECOND / 10), Instant::now());
-        let told = |now| (0..1000).filter(|_| seldom.turn(now).is_some()).count();
+        let (limit, start) = (LogLimit::new(50, SECOND / 10), Instant::now());
+        let told = |now| (0..1000).filter(|_| limit.turn(now).is_some()).count();
         assert_eq!((told(start), told(start + SECOND)), (50, 10));
-        assert_eq!(seldom.turn(start + 2 * SECOND), Some(990));
+        assert_eq!(limit.turn(start + 2 * SECOND), Some(990));
         assert_eq!(
             told(start + 60 * SECOND),
             50,

@@ -69,7 +69,7 @@ fn one(name: &str, callback: &str, oidc: &Oidc) -> Result<(Registered, Client), 
         &oidc.oidc_groups_prefix,
     )
     .with_email(oidc.oidc_email_verified)
-    .keeping(said(&oidc.oidc_groups_filter));
+    .filtering(said(&oidc.oidc_groups_filter));
     let admission = Admission::new(&oidc.oidc_allowed_email_domains, &oidc.oidc_allowed_groups)?;
     if let Some(group) = admission.groups().iter().find(|group| !mapping.can_give(group)) {
         return Err(WrongSetting::new(

@@ -67,7 +67,7 @@ const RENEW_AT_MOST: i64 = 5 * 60;
 /// Shortest one, however short access tokens live.
 const RENEW_AT_LEAST: i64 = 30;
 /// Longest word for an error that is told.
-const LONGEST_WORD: usize = 40;
+const LONGEST_CODE: usize = 40;
 
 type ConfiguredClient = CoreClient<
     EndpointSet,
@@ -343,10 +343,10 @@ fn refusal(error: TokenError) -> RedeemError {
                 Kind::Extension(own)
                     if ["temporarily_unavailable", "server_error", "slow_down"].contains(&own.as_str()) =>
                 {
-                    RedeemError::Unavailable(word(kind))
+                    RedeemError::Unavailable(error_code(kind))
                 }
-                Kind::InvalidClient | Kind::UnauthorizedClient => RedeemError::Client(word(kind)),
-                _ => RedeemError::Refused(word(kind)),
+                Kind::InvalidClient | Kind::UnauthorizedClient => RedeemError::Client(error_code(kind)),
+                _ => RedeemError::Refused(error_code(kind)),
             }
         }
         RequestTokenError::Request(error) => RedeemError::Unavailable(error.to_string()),
@@ -359,10 +359,10 @@ fn refusal(error: TokenError) -> RedeemError {
 }
 
 /// The error, for logs. One of the provider's own is told only if it looks like a word: it may as well repeat what it was asked.
-fn word(kind: &CoreErrorResponseType) -> String {
+fn error_code(kind: &CoreErrorResponseType) -> String {
     let word = kind.to_string();
     let is_word =
-        word.len() <= LONGEST_WORD && word.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase());
+        word.len() <= LONGEST_CODE && word.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase());
     if is_word {
         word
     } else {

@@ -1,18 +1,18 @@
-//! what a person or a script must be told -> an answer that nothing can be injected into (pure).
+//! a message to a user or a script -> a page or JSON that nothing can be injected into (pure).
 //!
-//! `notice` is what is told; `dress` makes a page (`render`, in the installation's `look`) or JSON of it, where the request is
-//! known. `state` tells of workspaces, `account` and `identity` of people.
+//! `message` is the content of an answer. `render` makes a page of it (`html`, with the installation's `theme`) or JSON. `state` shows
+//! workspaces, `account` and `identity` users. `escaping` makes text safe in HTML, `settings` reads the theme's files.
 
 mod account;
-mod dress;
+mod escaping;
+mod html;
 mod identity;
-mod look;
-mod markup;
-mod notice;
+mod message;
 mod progress;
 mod render;
 pub(crate) mod settings;
 mod state;
+mod theme;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -23,21 +23,21 @@ use http::header::{ACCEPT, HeaderMap, RETRY_AFTER};
 use serde_json::Value;
 
 pub use self::account::{Account, Another, SHARED, Shelf, denied_to, on_to_another, signed_in, signed_out};
-pub use self::dress::{REQUEST_ID, Reader, dress};
 pub use self::identity::{Offer, choice, not_admitted, unreachable};
-pub use self::look::{Look, MAX_LOGO, Theme};
-pub(crate) use self::notice::NOT_READY;
-use self::notice::{Action, Notice, Part, Tone};
+pub(crate) use self::message::NOT_READY;
+use self::message::{Action, Message, Part, Tone};
 pub use self::progress::{End, Progress, before, progress};
+pub use self::render::{REQUEST_ID, Reader, render};
 pub(crate) use self::state::ONLY_KEEPERS_START;
 pub use self::state::{Audience, state};
+pub use self::theme::{MAX_LOGO, Theme, ThemeSettings};
 use crate::index::{Domain, Target};
 
 /// Refusal. The same for a workspace that does not exist, so that it reveals nothing. Leads to where one can sign out, to come
 /// back as somebody else.
 pub fn denied(domain: &Domain) -> Response {
     let hint = "If you have another account, sign out and open the address again.";
-    Notice {
+    Message {
         parts: vec![Part::Soft(format!("{HOW_TO_GET_IN} {hint}"))],
         ..refusal(domain)
     }
@@ -47,11 +47,11 @@ pub fn denied(domain: &Domain) -> Response {
 const HOW_TO_GET_IN: &str =
     "If you were sent its address, ask whoever sent it to share the workspace with you.";
 
-fn refusal(domain: &Domain) -> Notice {
-    Notice {
+fn refusal(domain: &Domain) -> Message {
+    Message {
         tone: Tone::Bad,
         account: Some(domain.auth_origin()),
-        ..Notice::new(
+        ..Message::new(
             "NoAccess",
             "No access",
             "There is no such workspace, or you may not open it.",
@@ -61,17 +61,17 @@ fn refusal(domain: &Domain) -> Notice {
 
 /// The gateway cannot decide at the moment.
 pub fn unavailable() -> Response {
-    Notice {
+    Message {
         tone: Tone::Calm,
         retry: Some(1),
-        ..dress::generic(StatusCode::SERVICE_UNAVAILABLE)
+        ..render::generic(StatusCode::SERVICE_UNAVAILABLE)
     }
     .respond(StatusCode::SERVICE_UNAVAILABLE)
 }
 
 /// Somebody is not signed in who did not open a page: they are told where they can.
 pub fn sign_in_required(login_url: String) -> Response {
-    let said = Notice::new(
+    let said = Message::new(
         "SignInRequired",
         "You are not signed in",
         "Sign in by opening the address of the workspace in a browser tab, then try again.",
@@ -81,7 +81,7 @@ pub fn sign_in_required(login_url: String) -> Response {
         to: login_url,
         text: "Sign in".to_owned(),
     };
-    Notice {
+    Message {
         more: more.into_iter().collect(),
         parts: vec![Part::Actions(vec![link])],
         ..said
@@ -91,9 +91,9 @@ pub fn sign_in_required(login_url: String) -> Response {
 
 /// Adds to an answer that tokens do not count at this site, so that nobody looks for what is wrong with theirs.
 pub(crate) fn without_tokens(response: &mut Response) {
-    if let Some(notice) = response.extensions_mut().get_mut::<Notice>() {
+    if let Some(message) = response.extensions_mut().get_mut::<Message>() {
         let told = "Tokens (Authorization: Bearer) do not count at this site.";
-        notice.text.push(told.to_owned());
+        message.text.push(told.to_owned());
     }
 }
 
@@ -123,8 +123,8 @@ pub fn headers_too_large(removed: Removed) -> Response {
              page."
         }
     };
-    let said = dress::generic(status);
-    Notice {
+    let said = render::generic(status);
+    Message {
         text: said
             .text
             .iter()
@@ -144,7 +144,7 @@ pub fn message(status: StatusCode, title: &str, text: &str) -> Response {
 /// As [`message`], with a link that leads on.
 pub fn message_with_link(status: StatusCode, title: &str, text: &str, to: String, link: &str) -> Response {
     let text_of_link = link.to_owned();
-    Notice {
+    Message {
         parts: vec![Part::Actions(vec![Action::Link {
             to,
             text: text_of_link,
@@ -156,37 +156,37 @@ pub fn message_with_link(status: StatusCode, title: &str, text: &str, to: String
 
 /// What a status means by itself.
 pub fn bare(status: StatusCode) -> Response {
-    dress::generic(status).respond(status)
+    render::generic(status).respond(status)
 }
 
 /// For an address of the sign-in host at which nothing is.
 pub fn lost() -> Response {
-    let nothing = dress::generic(StatusCode::NOT_FOUND);
+    let nothing = render::generic(StatusCode::NOT_FOUND);
     let link = Action::Link {
         to: "/".to_owned(),
         text: "Your account and workspaces".to_owned(),
     };
-    Notice {
+    Message {
         parts: vec![Part::Actions(vec![link])],
         ..nothing
     }
     .respond(StatusCode::NOT_FOUND)
 }
 
-fn plain(status: StatusCode, title: &str, text: &str) -> Notice {
-    Notice {
+fn plain(status: StatusCode, title: &str, text: &str) -> Message {
+    Message {
         title: title.to_owned(),
         text: vec![text.to_owned()],
-        ..dress::generic(status)
+        ..render::generic(status)
     }
 }
 
 /// An answer that names its error to scripts: `{"error": ..., "message": ..., "requestId": ...}`.
 pub fn problem(status: StatusCode, error: &str, message: &str) -> Response {
-    Notice {
+    Message {
         error: Cow::Owned(error.to_owned()),
         text: vec![message.to_owned()],
-        ..dress::generic(status)
+        ..render::generic(status)
     }
     .respond(status)
 }
@@ -199,11 +199,11 @@ pub fn json(status: StatusCode, body: &Value) -> Response {
         _ => String::new(),
     };
     let (error, message) = (text("error"), text("message"));
-    Notice {
+    Message {
         error: Cow::Owned(error),
         text: vec![message],
         more,
-        ..dress::generic(status)
+        ..render::generic(status)
     }
     .respond(status)
 }
@@ -218,12 +218,12 @@ pub fn start_form(domain: &Domain, target: &Target, user_name: &str) -> Response
         button: "Start".to_owned(),
         plain: false,
     };
-    let said = Notice::new(
+    let said = Message::new(
         "Stopped",
         format!("Start {}?", target.name),
         format!("The workspace is stopped. {}", target.message),
     );
-    Notice {
+    Message {
         kind: "Stopped",
         parts: vec![
             Part::Soft(format!("You are signed in as {user_name}.")),

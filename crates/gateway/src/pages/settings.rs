@@ -4,27 +4,27 @@ use std::path::Path;
 
 use kit::process::WrongSetting;
 
-use super::{Look, Theme};
+use super::{Theme, ThemeSettings};
 
 /// How pages look.
 ///
 /// # Errors
 /// A file cannot be read, or says something that cannot be shown; the error names it.
-pub(crate) fn look(file: Option<&Path>, logo: Option<&Path>) -> Result<Look, WrongSetting> {
+pub(crate) fn theme(file: Option<&Path>, logo: Option<&Path>) -> Result<Theme, WrongSetting> {
     let read = |setting, path: &Path| {
         std::fs::read(path).map_err(|error| {
             WrongSetting::new(setting, format!("{} cannot be read: {error}", path.display()))
         })
     };
     let theme = match given(file) {
-        None => Theme::default(),
+        None => ThemeSettings::default(),
         Some(path) => serde_json::from_slice(&read("pages-file", path)?)
             .map_err(|error| WrongSetting::new("pages-file", format!("{}: {error}", path.display())))?,
     };
     let logo = given(logo)
         .map(|path| read("pages-logo-file", path))
         .transpose()?;
-    Look::new(&theme, logo.as_deref()).map_err(|error| WrongSetting::new("pages-file", error.to_string()))
+    Theme::new(&theme, logo.as_deref()).map_err(|error| WrongSetting::new("pages-file", error.to_string()))
 }
 
 /// An empty path is none: environments cannot unset a variable.
@@ -37,12 +37,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_look_that_cannot_be_shown_is_named_with_its_field() {
+    fn a_theme_that_cannot_be_shown_is_named_with_its_field() {
         let folder = std::env::temp_dir();
         let path = folder.join(format!("pages-{}.json", std::process::id()));
         let told = |text: &str| {
             std::fs::write(&path, text).unwrap();
-            let told = look(Some(&path), None).map_err(|wrong| wrong.to_string());
+            let told = theme(Some(&path), None).map_err(|wrong| wrong.to_string());
             std::fs::remove_file(&path).unwrap();
             told
         };
@@ -58,8 +58,8 @@ mod tests {
             let said = told(text).unwrap_err();
             assert!(said.contains(problem), "{said}");
         }
-        assert!(look(Some(Path::new("/nowhere")), None).is_err());
-        assert!(look(None, Some(Path::new("/nowhere"))).is_err());
-        assert!(look(Some(Path::new("")), None).is_ok(), "an empty path is none");
+        assert!(theme(Some(Path::new("/nowhere")), None).is_err());
+        assert!(theme(None, Some(Path::new("/nowhere"))).is_err());
+        assert!(theme(Some(Path::new("")), None).is_ok(), "an empty path is none");
     }
 }

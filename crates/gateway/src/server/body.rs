@@ -1,6 +1,6 @@
 //! a request whose body is still to come -> its answer, when the body has come in time (IO).
 //!
-//! Anybody can announce a body and send none. So it is waited for before the request takes a place among those that do something,
+//! Anybody can announce a body and send none. So it is waited for before the request takes a permit among those that do something,
 //! and not for long: what forms and the identity provider send fits in a few packets.
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
-use super::bounds::{Bounds, Kind, Place};
+use super::bounds::{Bounds, Kind, RequestPermit};
 use super::{Answers, turned_away};
 use crate::pages::{self, Reader};
 
@@ -22,14 +22,14 @@ pub(super) const TIME: Duration = Duration::from_millis(2500);
 /// Largest body, in bytes: as much as the identity provider may send. Each form has its own limit below this one.
 const MOST: usize = 16 * 1024;
 
-/// The answer to a request whose body is to come. It holds a place among those that wait for theirs, and takes one of its kind when
+/// The answer to a request whose body is to come. It holds a permit among those that wait for theirs, and takes one of its kind when
 /// the body is here: whoever sends none keeps nobody out but others who send none,
-/// and of those only who come from the same address, for addresses share these places.
+/// and of those only who come from the same address, for addresses share these permits.
 pub(super) async fn answer(
     router: impl Answers,
     request: Request<Incoming>,
     kind: Kind,
-    reading: Place,
+    reading: RequestPermit,
     bounds: Bounds,
 ) -> Response {
     let reader = Reader::of(request.headers());
@@ -39,9 +39,9 @@ pub(super) async fn answer(
     };
     drop(reading);
     match bounds.take(kind) {
-        Ok(place) => {
+        Ok(permit) => {
             let answer = router.answer(request).await;
-            drop(place);
+            drop(permit);
             answer
         }
         Err(shed) => turned_away(*shed, reader).await,

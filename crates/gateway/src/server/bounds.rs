@@ -1,7 +1,7 @@
-//! requests as they arrive -> a place, or 503 at once where too many of their kind are under way (pure).
+//! requests as they arrive -> a permit, or 503 at once where too many of their kind are under way (pure).
 //!
-//! A place is taken before the request waits for a processor, so what waits is bounded as well: under more load than the
-//! process can take, those who get a place are answered in bounded time, and the rest cost next to nothing.
+//! A permit is taken before the request waits for a processor, so what waits is bounded as well: under more load than the
+//! process can take, those who get a permit are answered in bounded time, and the rest cost next to nothing.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use http::header::UPGRADE;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::body;
-use super::slots::{Slot, Slots};
+use super::concurrency::{ConcurrencyLimit, Permit};
 use crate::metrics::{Metrics, Open};
 use crate::pages;
 use crate::server::throttle::Throttle;
 
-/// Kinds of requests, none of which can take the places of another.
+/// Kinds of requests, none of which can take the permits of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The proxy asks about a request.
@@ -47,7 +47,7 @@ impl Kind {
         Self::Poll,
     ];
 
-    fn word(self) -> &'static str {
+    fn label(self) -> &'static str {
         match self {
             Self::Question => "question",
             Self::Handshake => "handshake",
@@ -118,32 +118,32 @@ impl Most {
 /// Places of one process, by kind. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Bounds {
-    places: [Arc<Semaphore>; Kind::ALL.len()],
-    bodies: Slots<IpAddr>,
+    permits: [Arc<Semaphore>; Kind::ALL.len()],
+    bodies: ConcurrencyLimit<IpAddr>,
     clients: Option<Arc<Throttle>>,
     metrics: Metrics,
 }
 
-/// A place, taken until it is dropped.
+/// A permit, taken until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place(
+pub(super) struct RequestPermit(
     #[expect(dead_code, reason = "held")] OwnedSemaphorePermit,
     #[expect(dead_code, reason = "held")] Open,
-    #[expect(dead_code, reason = "held")] Option<Slot<IpAddr>>,
+    #[expect(dead_code, reason = "held")] Option<Permit<IpAddr>>,
 );
 
 impl Bounds {
-    /// All places are free. `metrics` counts who takes them and who gets none.
+    /// All permits are free. `metrics` counts who takes them and who gets none.
     pub fn new(most: Most, metrics: Metrics) -> Self {
         Self {
-            places: Kind::ALL.map(|kind| Arc::new(Semaphore::new(most.of(kind)))),
-            bodies: Slots::new(most.bodies_of_one, most.bodies),
+            permits: Kind::ALL.map(|kind| Arc::new(Semaphore::new(most.of(kind)))),
+            bodies: ConcurrencyLimit::new(most.bodies_of_one, most.bodies),
             clients: None,
             metrics,
         }
     }
 
-    /// The same, sharing out places for bodies among the addresses that `clients` reads from requests.
+    /// The same, sharing out permits for bodies among the addresses that `clients` reads from requests.
     #[must_use]
     pub fn among(self, clients: Arc<Throttle>) -> Self {
         Self {
@@ -152,40 +152,40 @@ impl Bounds {
         }
     }
 
-    /// A place for a request of this kind.
+    /// A permit for a request of this kind.
     ///
     /// # Errors
     /// None is free: the answer to give.
-    pub(super) fn take(&self, kind: Kind) -> Result<Place, Box<Response>> {
-        self.place(kind, None)
+    pub(super) fn take(&self, kind: Kind) -> Result<RequestPermit, Box<Response>> {
+        self.permit(kind, None)
             .ok_or_else(|| Box::new(pages::unavailable()))
     }
 
-    /// A place for a request with these headers whose body is awaited.
+    /// A permit for a request with these headers whose body is awaited.
     ///
     /// # Errors
     /// None is free, or this client has its share of them: the answer to give.
-    pub(super) fn take_for_body(&self, headers: &HeaderMap) -> Result<Place, Box<Response>> {
+    pub(super) fn take_for_body(&self, headers: &HeaderMap) -> Result<RequestPermit, Box<Response>> {
         let client = self.clients.as_ref().and_then(|clients| clients.client(headers));
         let share = match client.map(|client| self.bodies.take(client)) {
             Some(None) => {
-                self.metrics.shed(Kind::Body.word());
+                self.metrics.shed(Kind::Body.label());
                 return Err(Box::new(pages::too_often(body::TIME, true)));
             }
             Some(share) => share,
             None => None,
         };
-        self.place(Kind::Body, share)
+        self.permit(Kind::Body, share)
             .ok_or_else(|| Box::new(pages::unavailable()))
     }
 
-    fn place(&self, kind: Kind, share: Option<Slot<IpAddr>>) -> Option<Place> {
-        let free = Arc::clone(&self.places[kind as usize]).try_acquire_owned();
+    fn permit(&self, kind: Kind, share: Option<Permit<IpAddr>>) -> Option<RequestPermit> {
+        let free = Arc::clone(&self.permits[kind as usize]).try_acquire_owned();
         let Ok(permit) = free else {
-            self.metrics.shed(kind.word());
+            self.metrics.shed(kind.label());
             return None;
         };
-        Some(Place(permit, self.metrics.request(kind.word()), share))
+        Some(RequestPermit(permit, self.metrics.request(kind.label()), share))
     }
 }
 
@@ -222,7 +222,7 @@ mod tests {
     use crate::server::throttle::Rates;
 
     #[test]
-    fn kinds_have_places_of_their_own_which_come_back() {
+    fn kinds_have_permits_of_their_own_which_come_back() {
         let most = Most {
             questions: 1,
             ..Most::default()
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn who_announces_bodies_and_sends_none_leaves_places_to_other_addresses() {
+    fn who_announces_bodies_and_sends_none_leaves_permits_to_other_addresses() {
         let throttle = Arc::new(Throttle::new(Rates::unbounded()));
         let bounds = Bounds::new(Most::default(), Metrics::default()).among(throttle);
         let from = |address: String| {
@@ -251,7 +251,7 @@ mod tests {
         let mut held = Vec::new();
         let refused = loop {
             match from("203.0.113.7".to_owned()) {
-                Ok(place) => held.push(place),
+                Ok(permit) => held.push(permit),
                 Err(refused) => break refused,
             }
         };
@@ -260,8 +260,8 @@ mod tests {
         assert!(refused.headers().contains_key("retry-after"));
         // Some addresses more, each as greedy, one after the other.
         for other in 0..19 {
-            while let Ok(place) = from(format!("198.51.100.{other}")) {
-                held.push(place);
+            while let Ok(permit) = from(format!("198.51.100.{other}")) {
+                held.push(permit);
             }
         }
         assert!(from("192.0.2.1".to_owned()).is_ok());

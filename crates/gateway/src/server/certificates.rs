@@ -21,7 +21,7 @@ const KEY: &str = "tls.key";
 const AUTHORITY: &str = "ca.crt";
 
 /// How often ends of validity are looked at, and how soon again after a failure.
-const LOOK: Duration = Duration::from_hours(1);
+const CHECK_INTERVAL: Duration = Duration::from_hours(1);
 const RETRY: Duration = Duration::from_mins(1);
 
 /// TLS settings for new connections, replaced as certificates are renewed.
@@ -87,11 +87,11 @@ impl Pki {
     > {
         let made = self.make(None, Timestamp::now()).await?;
         let (configs, receiver) = watch::channel(Arc::clone(&made.config));
-        Ok((receiver, self.keep(made, configs)))
+        Ok((receiver, self.maintain(made, configs)))
     }
 
-    async fn keep(self, mut made: Made, configs: watch::Sender<Arc<ServerConfig>>) {
-        let mut pause = LOOK;
+    async fn maintain(self, mut made: Made, configs: watch::Sender<Arc<ServerConfig>>) {
+        let mut pause = CHECK_INTERVAL;
         loop {
             sleep(pause).await;
             match self.make(Some(&made), Timestamp::now()).await {
@@ -101,7 +101,7 @@ impl Pki {
                         configs.send_replace(Arc::clone(&next.config));
                     }
                     made = next;
-                    pause = LOOK;
+                    pause = CHECK_INTERVAL;
                 }
                 Err(error) => {
                     warn!(%error, "certificates could not be looked after; it is tried again");
@@ -254,25 +254,25 @@ mod tests {
 
     use super::*;
 
-    fn keeper(client: kube::Client) -> Pki {
+    fn pki(client: kube::Client) -> Pki {
         let secrets = Api::namespaced(client, "system");
         Pki::new(secrets, "demo", "system", Metrics::default())
     }
 
-    /// What is told of ends of certificates, sorted.
-    fn told(keeper: &Pki) -> Vec<String> {
+    /// The lines of /metrics about the ends of certificates, sorted.
+    fn metric_lines(pki: &Pki) -> Vec<String> {
         let mut registry = prometheus_client::registry::Registry::default();
-        keeper.metrics.register(&mut registry);
+        pki.metrics.register(&mut registry);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         let name = "jupyter_k8s_gateway_certificate_end_timestamp_seconds{";
-        let mut told: Vec<_> = text
+        let mut metric_lines: Vec<_> = text
             .lines()
             .filter_map(|line| line.strip_prefix(name))
             .map(str::to_owned)
             .collect();
-        told.sort();
-        told
+        metric_lines.sort();
+        metric_lines
     }
 
     fn ends(authority: Timestamp, leaf: Timestamp) -> Vec<String> {
@@ -295,7 +295,7 @@ mod tests {
     async fn replicas_that_start_together_agree_on_one_authority_and_one_proxy_certificate() {
         let (server, client) = ApiServer::start();
         let now = Timestamp::now();
-        let replicas: Vec<Pki> = (0..3).map(|_| keeper(client.clone())).collect();
+        let replicas: Vec<Pki> = (0..3).map(|_| pki(client.clone())).collect();
         let made = futures::future::try_join_all(replicas.iter().map(|replica| replica.make(None, now)))
             .await
             .unwrap();
@@ -310,7 +310,7 @@ mod tests {
             !proxy.values().any(|value| *value == authority[KEY]),
             "the authority's key is nobody else's"
         );
-        let names = keeper(client).names();
+        let names = pki(client).names();
         assert_eq!(names, ["demo-gateway.system.svc", "demo-gateway"]);
         for made in &made {
             assert!(kit::pki::is_for(
@@ -325,10 +325,10 @@ mod tests {
     async fn nothing_is_written_and_nothing_replaced_while_all_is_valid() {
         let (server, client) = ApiServer::start();
         let now = Timestamp::now();
-        let keeper = keeper(client);
-        let made = keeper.make(None, now).await.unwrap();
+        let pki = pki(client);
+        let made = pki.make(None, now).await.unwrap();
         server.take_calls();
-        let later = keeper
+        let later = pki
             .make(Some(&made), now + SignedDuration::from_hours(24))
             .await
             .unwrap();
@@ -340,14 +340,17 @@ mod tests {
     async fn leaves_are_renewed_when_a_third_of_their_life_is_left() {
         let (server, client) = ApiServer::start();
         let now = Timestamp::now();
-        let keeper = keeper(client);
-        let made = keeper.make(None, now).await.unwrap();
+        let pki = pki(client);
+        let made = pki.make(None, now).await.unwrap();
         let proxy = stored(&server, "demo-proxy-client");
         let late = now + kit::pki::LEAF_VALIDITY / 3 * 2 + SignedDuration::from_hours(1);
         let (first, authority) = (now + kit::pki::LEAF_VALIDITY, now + kit::pki::AUTHORITY_VALIDITY);
-        assert_eq!(told(&keeper), ends(authority, first));
-        let renewed = keeper.make(Some(&made), late).await.unwrap();
-        assert_eq!(told(&keeper), ends(authority, late + kit::pki::LEAF_VALIDITY));
+        assert_eq!(metric_lines(&pki), ends(authority, first));
+        let renewed = pki.make(Some(&made), late).await.unwrap();
+        assert_eq!(
+            metric_lines(&pki),
+            ends(authority, late + kit::pki::LEAF_VALIDITY)
+        );
         assert_eq!(renewed.authority, made.authority);
         assert_ne!(renewed.server, made.server);
         assert!(!Arc::ptr_eq(&renewed.config, &made.config));
@@ -358,12 +361,12 @@ mod tests {
     async fn an_unreadable_authority_is_replaced_with_everything_that_it_signed() {
         let (server, client) = ApiServer::start();
         let now = Timestamp::now();
-        let keeper = keeper(client);
-        let made = keeper.make(None, now).await.unwrap();
+        let pki = pki(client);
+        let made = pki.make(None, now).await.unwrap();
         server.edit::<Secret>(Some("system"), "demo-gateway-ca", |secret| {
             secret["data"][KEY] = "bm90IGEga2V5".into();
         });
-        let renewed = keeper.make(Some(&made), now).await.unwrap();
+        let renewed = pki.make(Some(&made), now).await.unwrap();
         assert_ne!(renewed.authority, made.authority);
         assert_ne!(renewed.server, made.server);
         assert_eq!(

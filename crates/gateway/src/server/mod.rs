@@ -12,9 +12,9 @@
 mod body;
 pub mod bounds;
 pub(crate) mod certificates;
+pub(crate) mod concurrency;
 mod lasting;
 mod oversized;
-pub(crate) mod slots;
 pub mod throttle;
 mod unvectored;
 
@@ -52,7 +52,7 @@ use self::lasting::Lasts;
 pub use self::oversized::Owners;
 use self::unvectored::Unvectored;
 use crate::metrics::Metrics;
-use crate::pages::{Reader, dress};
+use crate::pages::{Reader, render};
 use crate::tokens::request_id;
 
 /// Bounds of one listener. The defaults fit a port that only the proxy reaches.
@@ -167,14 +167,14 @@ impl Listener {
             metrics,
         } = self;
         let owners = Arc::new(owners);
-        let places = Arc::new(Semaphore::new(limits.connections));
+        let permits = Arc::new(Semaphore::new(limits.connections));
         let connections = TaskTracker::new();
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
-                accepted = accept(&socket, &places) => accepted,
+                accepted = accept(&socket, &permits) => accepted,
             };
-            let (stream, place) = match accepted {
+            let (stream, permit) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file descriptors, for example: connections that end make room.
@@ -219,7 +219,7 @@ impl Listener {
                     }
                     debug!(listener = name, %error, "a connection ended early");
                 }
-                drop((open, place));
+                drop((open, permit));
             });
         }
         drop(socket);
@@ -241,7 +241,7 @@ struct Requests<A> {
 }
 
 impl<A: Answers> Requests<A> {
-    /// Not an `async fn`: the place is taken when the request arrives, and not when a processor has time for it.
+    /// Not an `async fn`: the permit is taken when the request arrives, and not when a processor has time for it.
     fn answer(
         &self,
         request: Request<Incoming>,
@@ -249,7 +249,7 @@ impl<A: Answers> Requests<A> {
         let kind = (self.kind)(request.uri().path(), request.headers());
         let awaited =
             kind.reads_bodies() && request.method() == Method::POST && !request.body().is_end_stream();
-        let place = if awaited {
+        let permit = if awaited {
             self.bounds.take_for_body(request.headers())
         } else {
             self.bounds.take(kind)
@@ -259,15 +259,15 @@ impl<A: Answers> Requests<A> {
         // For what is seldom; the usual way is not to carry it.
         let rest = (awaited || oversized).then(|| (self.bounds.clone(), Arc::clone(&self.owners)));
         async move {
-            match (place, rest) {
-                (place, Some((_, owners))) if oversized => {
-                    drop(place);
+            match (permit, rest) {
+                (permit, Some((_, owners))) if oversized => {
+                    drop(permit);
                     let (head, _) = request.into_parts();
                     Ok(Box::pin(oversized::refuse(head.uri, head.headers, taken, &owners)).await)
                 }
-                (Ok(place), None) => {
+                (Ok(permit), None) => {
                     let answer = router.answer(request).await;
-                    drop(place);
+                    drop(permit);
                     if let Some(lasting) = lasting {
                         lasting.note(&answer);
                     }
@@ -283,18 +283,18 @@ impl<A: Answers> Requests<A> {
 }
 
 async fn turned_away(answer: Response, reader: Reader) -> Response {
-    request_id::scope(async { dress(answer, reader) }).await
+    request_id::scope(async { render(answer, reader) }).await
 }
 
 async fn accept(
     socket: &TcpListener,
-    places: &Arc<Semaphore>,
+    permits: &Arc<Semaphore>,
 ) -> std::io::Result<(TcpStream, Option<tokio::sync::OwnedSemaphorePermit>)> {
-    // The semaphore is never closed; without a place nothing is taken from the kernel's queue.
-    let place = Arc::clone(places).acquire_owned().await.ok();
+    // The semaphore is never closed; without a permit nothing is taken from the kernel's queue.
+    let permit = Arc::clone(permits).acquire_owned().await.ok();
     let (stream, _) = socket.accept().await?;
     probe(&stream)?;
-    Ok((stream, place))
+    Ok((stream, permit))
 }
 
 /// Lets the kernel notice a peer that vanished, and small answers leave at once.

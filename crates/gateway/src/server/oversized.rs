@@ -16,7 +16,7 @@ use http::header::{COOKIE, HOST, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Uri};
 
 use crate::index::{Domain, Index};
-use crate::pages::{self, Reader, Removed, dress};
+use crate::pages::{self, Reader, Removed, render};
 use crate::tokens::cookies::StripList;
 use crate::tokens::{cookies, request_id};
 
@@ -59,7 +59,7 @@ pub(super) async fn refuse(uri: Uri, headers: HeaderMap, taken: usize, owners: &
     let path = text("x-forwarded-uri").unwrap_or_else(|| uri.path());
     let reader = Reader::of(&headers);
     let (names, is_enough) = superfluous(&headers, taken, &owners.strip);
-    let removes = reader == Reader::Person && !names.is_empty();
+    let removes = reader == Reader::Browser && !names.is_empty();
     let mut response = pages::headers_too_large(match (removes, is_enough) {
         (true, true) => Removed::Enough,
         (true, false) => Removed::Some,
@@ -83,7 +83,7 @@ pub(super) async fn refuse(uri: Uri, headers: HeaderMap, taken: usize, owners: &
             }
         }
     }
-    request_id::scope(async { dress(response, reader) }).await
+    request_id::scope(async { render(response, reader) }).await
 }
 
 /// Names of cookies that are not ours, the largest first, until half of what is taken is enough for the rest; and whether it is.

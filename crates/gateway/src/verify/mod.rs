@@ -2,14 +2,14 @@
 //! valid ticket, but to ask for a right or a session that this replica does not know).
 //!
 //! `state` holds what every answer is made from and judges tickets, `bearer` judges tokens in their place; `decision` asks the
-//! rules; `rights` knows what the cluster's roles say; `doorkeeper` is what the listeners see of it; `pre_cookie` ties a sign-in to
+//! rules; `rights` knows what the cluster's roles say; `authorizer` is what the listeners see of it; `pre_cookie` ties a sign-in to
 //! its browser.
 
 pub mod adapters;
 pub(crate) mod answers;
+mod authorizer;
 pub mod bearer;
 pub(crate) mod decision;
-mod doorkeeper;
 pub(crate) mod pre_cookie;
 pub mod request;
 pub mod rights;
@@ -20,13 +20,13 @@ use axum::response::Response;
 use http::header::HeaderMap;
 use http::{Method, StatusCode};
 
+pub use self::authorizer::Authorizer;
+pub(crate) use self::authorizer::Grant;
 use self::bearer::Bearer;
 use self::decision::Allow;
-pub use self::doorkeeper::Doorkeeper;
-pub(crate) use self::doorkeeper::Grant;
 use self::state::Admission;
 pub use self::state::AppState;
-use crate::index::{Domain, Place};
+use crate::index::{Destination, Domain};
 use crate::pages::accepts_html;
 use crate::pages::{self, Audience};
 use crate::site::Site;
@@ -49,12 +49,12 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
     let request = Forwarded::of(headers)?;
     let source = Source::of(headers)?;
     let domain = app.domain()?;
-    let site = match domain.place(request.authority, request.uri) {
-        Place::Workspace(site) => site,
-        Place::Folder(site) => return Ok(into_folder(&domain, &site, request.method)),
-        Place::Nowhere => return Ok(nowhere()),
-        Place::Unclear => return Err(Failure::BadRequest),
-        Place::Auth | Place::Outside => return Err(Failure::Misdirected),
+    let site = match domain.destination(request.authority, request.uri) {
+        Destination::Workspace(site) => site,
+        Destination::Folder(site) => return Ok(into_folder(&domain, &site, request.method)),
+        Destination::Nowhere => return Ok(nowhere()),
+        Destination::Unclear => return Err(Failure::BadRequest),
+        Destination::Auth | Destination::Outside => return Err(Failure::Misdirected),
     };
     if is_reserved(site.within(request.uri)) {
         return Ok(pages::problem(
@@ -88,7 +88,7 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
                 return Ok(not_running(app, &domain, &admission));
             }
             Ok(admission) => {
-                let mut response = pass(app, headers, &admission.allow)?;
+                let mut response = forward(app, headers, &admission.allow)?;
                 renew(app, &mut response, &admission);
                 return Ok(response);
             }
@@ -120,7 +120,7 @@ async fn by_token(
         Err(response) => return Ok(response),
     };
     if allow.target().may_run() {
-        pass(app, headers, &allow)
+        forward(app, headers, &allow)
     } else {
         Ok(pages::state(
             domain,
@@ -132,9 +132,9 @@ async fn by_token(
 }
 
 /// 200: the request may go on to the pod, with these headers in place of its own.
-fn pass(app: &AppState, headers: &HeaderMap, allow: &Allow) -> Result<Response, Failure> {
+fn forward(app: &AppState, headers: &HeaderMap, allow: &Allow) -> Result<Response, Failure> {
     let mut response = empty(StatusCode::OK);
-    let assertion = app.vouch(allow.target(), allow.session())?;
+    let assertion = app.attest(allow.target(), allow.session())?;
     pod_headers::replace(response.headers_mut(), headers, &app.strip, assertion);
     Ok(response)
 }

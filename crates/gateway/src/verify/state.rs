@@ -168,7 +168,7 @@ impl AppState {
     ///
     /// # Errors
     /// No key is active: without it nothing may pass.
-    pub(super) fn vouch(&self, target: &Target, session: &Session) -> Result<HeaderValue, Failure> {
+    pub(super) fn attest(&self, target: &Target, session: &Session) -> Result<HeaderValue, Failure> {
         let asker = Asker {
             uid: &target.uid,
             user: &session.identity.user_name,

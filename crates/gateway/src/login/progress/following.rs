@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::event::{self, Event};
 use crate::index::Target;
-use crate::index::freshness::LOOK;
+use crate::index::freshness::CHECK_INTERVAL;
 use crate::pages::{self, Audience, End};
 use crate::verify::decision::Allow;
 use crate::verify::{AppState, Grant};
@@ -62,7 +62,7 @@ impl Following {
             app,
             grant,
             first: allow.clone(),
-            first_counts_until: now + LOOK,
+            first_counts_until: now + CHECK_INTERVAL,
             stop,
             lines: VecDeque::from([Bytes::from_static(event::BEGIN)]),
             told: None,
@@ -70,7 +70,7 @@ impl Following {
             run,
             floor: floor.unwrap_or_default(),
             ended: false,
-            look: now + LOOK,
+            look: now + CHECK_INTERVAL,
             idle: now + IDLE,
             end: now + LIFE,
         }
@@ -118,7 +118,7 @@ impl Following {
             () = self.stop.cancelled() => None,
             () = sleep_until(self.end) => None,
             () = sleep_until(self.look) => {
-                self.look = Instant::now() + LOOK;
+                self.look = Instant::now() + CHECK_INTERVAL;
                 Some(())
             }
             changed = self.changes.changed() => changed.ok(),

@@ -27,10 +27,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::following::Following;
 pub use self::following::LIFE;
-use crate::index::{Domain, Place};
+use crate::index::{Destination, Domain};
 use crate::pages;
 use crate::server::Lasting;
-use crate::server::slots::Slots;
+use crate::server::concurrency::ConcurrencyLimit;
 use crate::tokens::RandomId;
 use crate::verify::AppState;
 use crate::verify::answers::{Failure, empty};
@@ -44,7 +44,7 @@ const STREAMS_OF_ONE_SESSION: usize = 8;
 /// Most streams of all workspaces. A page that gets none asks every two seconds, as without scripts.
 const STREAMS_OF_ALL: usize = 512;
 /// Time for whoever follows to take a line. Who takes none for so long does not read, and has no stream any more.
-const STALLED: Duration = Duration::from_secs(30);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// What a browser that comes again was last told.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// For metrics.
@@ -53,8 +53,8 @@ const KIND: &str = "stream";
 #[derive(Clone)]
 struct Streams {
     app: Arc<AppState>,
-    of_workspaces: Slots<String>,
-    of_sessions: Slots<RandomId>,
+    of_workspaces: ConcurrencyLimit<String>,
+    of_sessions: ConcurrencyLimit<RandomId>,
     stop: CancellationToken,
 }
 
@@ -62,8 +62,8 @@ struct Streams {
 pub fn routes(app: Arc<AppState>, stop: CancellationToken) -> Router {
     let streams = Streams {
         app,
-        of_workspaces: Slots::new(STREAMS_OF_ONE, STREAMS_OF_ALL),
-        of_sessions: Slots::new(STREAMS_OF_ONE_SESSION, STREAMS_OF_ALL),
+        of_workspaces: ConcurrencyLimit::new(STREAMS_OF_ONE, STREAMS_OF_ALL),
+        of_sessions: ConcurrencyLimit::new(STREAMS_OF_ONE_SESSION, STREAMS_OF_ALL),
         stop,
     };
     let follow = async |State(streams): State<Streams>, request: Request| {
@@ -84,8 +84,9 @@ async fn follow(streams: &Streams, request: &http::Request<()>) -> Result<Respon
     }
     let app = &streams.app;
     let domain = app.domain().map_err(Failure::answer)?;
-    let place = request::authority(request).map(|authority| domain.place(authority, request.uri().path()));
-    let Some(Place::Workspace(site)) = place else {
+    let destination =
+        request::authority(request).map(|authority| domain.destination(authority, request.uri().path()));
+    let Some(Destination::Workspace(site)) = destination else {
         return Err(Failure::Misdirected.answer());
     };
     let source = Source::of(request.headers()).map_err(|error| Failure::from(error).answer())?;
@@ -104,12 +105,12 @@ async fn follow(streams: &Streams, request: &http::Request<()>) -> Result<Respon
     }
     let own = streams.of_sessions.take(allow.session().id);
     // In this order: who has too many takes none of a workspace's meanwhile.
-    let slots = own.and_then(|own| Some((own, streams.of_workspaces.take(allow.target().uid.clone())?)));
-    let Some(slots) = slots else {
+    let permits = own.and_then(|own| Some((own, streams.of_workspaces.take(allow.target().uid.clone())?)));
+    let Some(permits) = permits else {
         app.metrics.shed(KIND);
         return Err(pages::unavailable());
     };
-    let held = (slots, app.metrics.request(KIND));
+    let held = (permits, app.metrics.request(KIND));
     let following = Following::new(Arc::clone(app), (&allow, grant), last, streams.stop.clone());
     if following.has_nothing_new(&allow) {
         // Whoever comes again for the end that they were told: a browser comes no more after this.
@@ -133,7 +134,7 @@ async fn pour(mut following: Following, lines: mpsc::Sender<Bytes>, held: impl S
     while let Some(line) = following.next().await {
         let is_taken = tokio::select! {
             biased;
-            taken = timeout(STALLED, lines.send(line)) => matches!(taken, Ok(Ok(()))),
+            taken = timeout(WRITE_TIMEOUT, lines.send(line)) => matches!(taken, Ok(Ok(()))),
             () = following.over() => false,
         };
         if !is_taken {

@@ -44,7 +44,7 @@ pub enum What {
 
 impl What {
     /// One stable word for metrics.
-    pub fn word(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::Enter => "enter",
             Self::Callback => "callback",
@@ -68,7 +68,7 @@ pub enum Who {
 
 impl Who {
     /// One stable word for metrics.
-    pub fn word(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::Session(_) => "session",
             Self::Address(_) => "address",

@@ -64,7 +64,7 @@ impl From<Refused> for Unfit {
 
 impl Refused {
     /// One stable word for the audit log.
-    pub fn word(&self) -> &'static str {
+    pub fn label(&self) -> &'static str {
         match self {
             Self::Shape => "malformed",
             Self::TooLong => "too_long",

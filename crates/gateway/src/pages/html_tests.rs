@@ -1,6 +1,6 @@
 //! Pages in other looks than the usual one.
 
-use super::super::look::{Look, Theme};
+use super::super::theme::{Theme, ThemeSettings};
 use super::*;
 
 #[path = "../../tests/support/page.rs"]
@@ -11,23 +11,23 @@ fn a_look_that_is_meant_to_inject_markup_shows_as_text_and_the_policy_stays_stri
     let hostile = "</title></style><script>alert(1)</script><img src=x onerror=alert(1)>\"' x=";
     let short: String = hostile.chars().take(60).collect();
     let svg = b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>";
-    let theme = Theme {
+    let theme = ThemeSettings {
         product_name: short.clone(),
         help_url: "https://help.example/\"onclick=\"alert(1)'><script>".into(),
         help_text: short,
         notice: hostile.into(),
         accent_color: "#7a1fa2".into(),
-        ..Theme::default()
+        ..ThemeSettings::default()
     };
-    let look = Look::new(&theme, Some(svg)).unwrap();
-    let notice = Notice {
+    let look = Theme::new(&theme, Some(svg)).unwrap();
+    let message = Message {
         watch: Some(Watch {
             pause: 1,
             reload: Some(2),
         }),
-        ..Notice::new("Word", "Title", "Text")
+        ..Message::new("Word", "Title", "Text")
     };
-    let (html, policy) = page(&notice, &look, Some("0123456789abcdef"));
+    let (html, policy) = page(&message, &look, Some("0123456789abcdef"));
     page::check(&html, &policy);
     assert_eq!(html.matches("<script>").count(), 1, "its own");
     assert_eq!(html.matches("<img ").count(), 1, "the logo");
@@ -40,14 +40,14 @@ fn a_look_that_is_meant_to_inject_markup_shows_as_text_and_the_policy_stays_stri
 
 #[test]
 fn the_policy_admits_exactly_the_inline_texts_of_the_page() {
-    let notice = Notice {
+    let message = Message {
         watch: Some(Watch {
             pause: 1,
             reload: None,
         }),
-        ..Notice::new("Word", "Title", "Text")
+        ..Message::new("Word", "Title", "Text")
     };
-    let (html, policy) = page(&notice, &Look::default(), None);
+    let (html, policy) = page(&message, &Theme::default(), None);
     for (open, close) in [("<style>", "</style>"), ("<script>", "</script>")] {
         let inline = html.split(open).nth(1).unwrap().split(close).next().unwrap();
         assert!(policy.contains(&source(inline)), "{policy}");

@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer};
 use crate::index::facts::Key;
 
 /// What is kept of the objects of a kind.
-pub(super) trait Kept: Sized {
+pub(super) trait Projection: Sized {
     /// The kind.
     type Object: Resource<DynamicType = ()> + DeserializeOwned;
 
@@ -24,13 +24,13 @@ pub(super) trait Kept: Sized {
 
 /// An object as the API server tells it, or why it cannot be read.
 #[derive(Debug, Clone)]
-pub(super) struct Told<T> {
+pub(super) struct Partial<T> {
     /// What names it, and its version, from which a watch goes on.
     metadata: ObjectMeta,
     kept: Result<Option<T>, String>,
 }
 
-impl<T> Told<T> {
+impl<T> Partial<T> {
     /// The object's name, and what is kept of it; objects that cannot be read are told to `unreadable`, and as good as absent.
     pub(super) fn kept(self, unreadable: impl FnOnce(&Key, &str)) -> (Key, Option<T>) {
         let ObjectMeta { name, namespace, .. } = self.metadata;
@@ -43,7 +43,7 @@ impl<T> Told<T> {
     }
 }
 
-impl<T: Kept> From<DeserializeGuard<T::Object>> for Told<T> {
+impl<T: Projection> From<DeserializeGuard<T::Object>> for Partial<T> {
     fn from(object: DeserializeGuard<T::Object>) -> Self {
         let all = object.meta();
         let metadata = ObjectMeta {
@@ -59,13 +59,13 @@ impl<T: Kept> From<DeserializeGuard<T::Object>> for Told<T> {
     }
 }
 
-impl<'de, T: Kept> Deserialize<'de> for Told<T> {
+impl<'de, T: Projection> Deserialize<'de> for Partial<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         DeserializeGuard::<T::Object>::deserialize(deserializer).map(Self::from)
     }
 }
 
-impl<T: Kept> Resource for Told<T> {
+impl<T: Projection> Resource for Partial<T> {
     type DynamicType = ();
     type Scope = <T::Object as Resource>::Scope;
 

@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long a granted right counts at most, whatever watches say.
-pub(super) const KEEP_GRANTED: Duration = Duration::from_secs(30);
-/// How long a missing right stays missing: shorter, for people who have just been given it try again.
-pub(super) const KEEP_MISSING: Duration = Duration::from_secs(5);
+pub(super) const TTL_GRANTED: Duration = Duration::from_secs(30);
+/// How long a missing right stays missing: shorter, for users who have just been given it try again.
+pub(super) const TTL_MISSING: Duration = Duration::from_secs(5);
 /// A granted right that is used is asked for again from this age on, so that nobody waits for it.
 const RENEW_GRANTED: Duration = Duration::from_secs(20);
 /// How long an answer from before a change of roles counts.
-const KEEP_STALE: Duration = Duration::from_secs(1);
+const TTL_STALE: Duration = Duration::from_secs(1);
 /// After a change it is asked again at once, and once more after these times: other API servers lag behind.
 const AGAIN: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
 /// Changes that follow each other within this time count as one, so that a flood of them costs little.
@@ -41,9 +41,9 @@ impl Answer {
     /// `stale_since`: as [`Marks::stale_since`] says.
     pub(super) fn worth(self, stale_since: Option<Instant>, now: Instant) -> Worth {
         let age = now.duration_since(self.asked);
-        let keep = if self.granted { KEEP_GRANTED } else { KEEP_MISSING };
+        let keep = if self.granted { TTL_GRANTED } else { TTL_MISSING };
         let stale = stale_since.map(|since| now.duration_since(since));
-        if age >= keep || stale.is_some_and(|stale| stale >= KEEP_STALE) {
+        if age >= keep || stale.is_some_and(|stale| stale >= TTL_STALE) {
             Worth::Spent
         } else if stale.is_some() || self.granted && age >= RENEW_GRANTED {
             Worth::Aging
@@ -70,7 +70,7 @@ pub(super) struct Marks {
 impl Marks {
     /// Roles changed in a namespace (`None`: for the whole cluster).
     pub(super) fn add(&mut self, namespace: Option<&str>, now: Instant) {
-        let longest = AGAIN[1] + KEEP_GRANTED;
+        let longest = AGAIN[1] + TTL_GRANTED;
         let is_over = |mark: &Mark| now.duration_since(mark.last) > longest;
         self.namespaces
             .retain(|_, marks| marks.back().is_some_and(|mark| !is_over(mark)));

@@ -17,7 +17,7 @@ use crate::verify::answers::{Failure, Refusal, refuse, sign_in_elsewhere, wrong_
 use crate::verify::request::source_rule::Source;
 
 /// Says who may pass.
-pub trait Doorkeeper: Send + Sync + 'static {
+pub trait Authorizer: Send + Sync + 'static {
     /// What admitted somebody to a socket.
     type Grant: Send + Sync + 'static;
 
@@ -39,7 +39,7 @@ pub trait Doorkeeper: Send + Sync + 'static {
     ///
     /// # Errors
     /// The refusal to answer with: nobody can be vouched for.
-    fn vouch(&self, target: &Target, grant: &Self::Grant) -> Result<HeaderValue, Box<Response>>;
+    fn attest(&self, target: &Target, grant: &Self::Grant) -> Result<HeaderValue, Box<Response>>;
 
     /// What the pages' listener shows at `site` in place of a workspace to which no route leads. What the workspace does is for
     /// whom a ticket admits, judged as by `/verify`, and for whom this gateway vouched a moment ago, since a proxy that asked has taken
@@ -52,7 +52,7 @@ pub trait Doorkeeper: Send + Sync + 'static {
     ) -> impl Future<Output = Response> + Send;
 
     /// Whether what admitted somebody still holds, from memory alone.
-    fn holds(&self, grant: &Self::Grant) -> bool;
+    fn is_valid(&self, grant: &Self::Grant) -> bool;
 }
 
 /// What admitted a websocket, or another stream that lasts.
@@ -65,7 +65,7 @@ pub struct Grant {
     token: Option<Held>,
 }
 
-impl Doorkeeper for AppState {
+impl Authorizer for AppState {
     type Grant = Grant;
 
     async fn verify(&self, headers: &HeaderMap) -> Response {
@@ -79,8 +79,8 @@ impl Doorkeeper for AppState {
         Ok((allow.target().clone(), grant))
     }
 
-    fn vouch(&self, target: &Target, grant: &Grant) -> Result<HeaderValue, Box<Response>> {
-        Self::vouch(self, target, &grant.session).map_err(|failure| Box::new(failure.answer()))
+    fn attest(&self, target: &Target, grant: &Grant) -> Result<HeaderValue, Box<Response>> {
+        Self::attest(self, target, &grant.session).map_err(|failure| Box::new(failure.answer()))
     }
 
     async fn state(&self, site: &Site, method: &Method, headers: &HeaderMap) -> Response {
@@ -88,7 +88,7 @@ impl Doorkeeper for AppState {
         self.about(headers, page).await.unwrap_or_else(Failure::answer)
     }
 
-    fn holds(&self, grant: &Grant) -> bool {
+    fn is_valid(&self, grant: &Grant) -> bool {
         self.stays(grant).is_some()
     }
 }

@@ -17,9 +17,9 @@ use serde_json::json;
 
 use crate::support::behind::Behind;
 use crate::support::browser::{NAVIGATION, split};
+use crate::support::fixture::{Fixture, ISSUER, SYSTEM, target};
 use crate::support::pod::Pod;
 use crate::support::proxy::{Answer, BASE, Site};
-use crate::support::world::{ISSUER, SYSTEM, World, target};
 
 pub(crate) const VERSIONS: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
 
@@ -46,8 +46,8 @@ const WORKSPACES: [(&str, &str); 4] = [
 ];
 
 /// All that is real but the cluster and the identity provider.
-pub(crate) struct Guarded {
-    pub(crate) world: World,
+pub(crate) struct BehindTraefik {
+    pub(crate) fixture: Fixture,
     pub(crate) site: Site<AppState>,
     mode: RoutingMode,
     pods: BTreeMap<&'static str, Pod>,
@@ -91,18 +91,18 @@ impl Outcome {
     }
 }
 
-impl Guarded {
+impl BehindTraefik {
     pub(crate) async fn start(mode: RoutingMode) -> Self {
-        let world = World::new().await;
-        world.watch().await;
+        let fixture = Fixture::new().await;
+        fixture.watch().await;
         let mut pods = BTreeMap::new();
         for (name, _) in WORKSPACES {
             pods.insert(name, Pod::start(name).await);
         }
-        publish(&world, mode, &pods, |_| ());
-        let site = Site::before(mode, Behind::gateway(&world.app)).await;
+        publish(&fixture, mode, &pods, |_| ());
+        let site = Site::before(mode, Behind::gateway(&fixture.app)).await;
         Self {
-            world,
+            fixture,
             site,
             mode,
             pods,
@@ -111,7 +111,7 @@ impl Guarded {
 
     /// Publishes the workspaces, each as `change` leaves it.
     pub(crate) fn publish(&self, change: impl Fn(&mut Target)) {
-        publish(&self.world, self.mode, &self.pods, change);
+        publish(&self.fixture, self.mode, &self.pods, change);
     }
 
     /// Host of a workspace, and the path at which it begins.
@@ -198,8 +198,8 @@ impl Guarded {
             if url.starts_with(ISSUER) {
                 let claims = json!({"sub": format!("id-of-{person}"), "preferred_username": person, "groups": ["users"]});
                 let claims = claims.as_object().unwrap().clone();
-                self.world.issuer.change(|issuer| issuer.person = claims);
-                url = self.world.issuer.authorize(&url).unwrap();
+                self.fixture.issuer.change(|issuer| issuer.person = claims);
+                url = self.fixture.issuer.authorize(&url).unwrap();
                 continue;
             }
             let (host, path) = split(&url);
@@ -250,9 +250,9 @@ impl Guarded {
 
     /// Ends every login, of which the gateway hears soon.
     pub(crate) fn end_all_sessions(&self) {
-        let sessions: Vec<GatewaySession> = self.world.sessions();
+        let sessions: Vec<GatewaySession> = self.fixture.sessions();
         for session in &sessions {
-            self.world
+            self.fixture
                 .server
                 .remove::<GatewaySession>(Some(SYSTEM), &session.name_any());
         }
@@ -267,7 +267,7 @@ fn place(mode: RoutingMode, name: &str) -> (String, String) {
     }
 }
 
-fn publish(world: &World, mode: RoutingMode, pods: &BTreeMap<&str, Pod>, change: impl Fn(&mut Target)) {
+fn publish(fixture: &Fixture, mode: RoutingMode, pods: &BTreeMap<&str, Pod>, change: impl Fn(&mut Target)) {
     let targets = WORKSPACES.iter().map(|(name, owner)| {
         let (host, path) = place(mode, name);
         let mut target = Target {
@@ -279,7 +279,7 @@ fn publish(world: &World, mode: RoutingMode, pods: &BTreeMap<&str, Pod>, change:
         change(&mut target);
         target
     });
-    world.serve(Domain::new(BASE, 443).in_mode(mode), Policy::default(), targets);
+    fixture.serve(Domain::new(BASE, 443).in_mode(mode), Policy::default(), targets);
 }
 
 /// A browser's cookies, by host, path and name.

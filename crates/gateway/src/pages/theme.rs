@@ -21,10 +21,10 @@ const CARDS: [Colour; 2] = [Colour([255, 255, 255]), Colour([0x1b, 0x20, 0x28])]
 /// Contrast of text, by WCAG 2.2 AA.
 const READABLE: f64 = 4.5;
 
-/// What an installation may say about its pages.
+/// Settings of an installation for its pages.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-pub struct Theme {
+pub struct ThemeSettings {
     /// Shown on top of every page and in titles; at most 60 characters [default: Workspaces].
     pub product_name: String,
     /// `data:image/png;base64,…` or `data:image/svg+xml;base64,…`, at most 24 KiB [default: none].
@@ -41,9 +41,9 @@ pub struct Theme {
     pub notice: String,
 }
 
-/// A checked theme.
+/// A checked theme, as pages use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
+pub struct Theme {
     /// Plain text.
     pub(super) name: String,
     /// A `data:` URI, if there is one.
@@ -75,12 +75,12 @@ impl Wrong {
     }
 }
 
-impl Look {
+impl Theme {
     /// Checks a theme. `logo`: content of a file that is the logo, in place of `theme.logo`.
     ///
     /// # Errors
     /// A value cannot be used; the error names it and says what to do.
-    pub fn new(theme: &Theme, logo: Option<&[u8]>) -> Result<Self, Wrong> {
+    pub fn new(theme: &ThemeSettings, logo: Option<&[u8]>) -> Result<Self, Wrong> {
         let name = text("productName", &theme.product_name, MAX_NAME)?;
         let light = accent("accentColor", &theme.accent_color, "#0b5cad", CARDS[0])?;
         let dark = accent("accentColorDark", &theme.accent_color_dark, "#8cbcff", CARDS[1])?;
@@ -109,28 +109,28 @@ impl Look {
         })
     }
 
-    /// The look of this process.
+    /// The theme of this process.
     pub(super) fn current() -> &'static Self {
-        static PLAIN: LazyLock<Look> = LazyLock::new(Look::default);
+        static PLAIN: LazyLock<Theme> = LazyLock::new(Theme::default);
         CURRENT.get().unwrap_or(&PLAIN)
     }
 
-    /// Makes it the look of this process, unless it has one already. To be called before the first page.
+    /// Makes it the theme of this process, unless it has one already. To be called before the first page.
     pub fn install(self) {
         let _ = CURRENT.set(self);
     }
 }
 
 /// Pages are made deep inside of answers, and all of a process look the same.
-static CURRENT: OnceLock<Look> = OnceLock::new();
+static CURRENT: OnceLock<Theme> = OnceLock::new();
 
-impl Default for Look {
+impl Default for Theme {
     fn default() -> Self {
         #[expect(
             clippy::expect_used,
             reason = "an empty theme has nothing that could be wrong; a test shows it"
         )]
-        Self::new(&Theme::default(), None).expect("the look without settings is one")
+        Self::new(&ThemeSettings::default(), None).expect("a theme without settings is valid")
     }
 }
 
@@ -153,7 +153,7 @@ fn text(field: &'static str, value: &str, most: usize) -> Result<String, Wrong> 
     Ok(value.to_owned())
 }
 
-fn help(theme: &Theme) -> Result<Option<(String, String)>, Wrong> {
+fn help(theme: &ThemeSettings) -> Result<Option<(String, String)>, Wrong> {
     let label = text("helpText", &theme.help_text, MAX_NAME)?;
     let url = theme.help_url.as_str();
     if url.is_empty() {
@@ -308,5 +308,5 @@ fn is_plain_svg(bytes: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-#[path = "look_tests.rs"]
+#[path = "theme_tests.rs"]
 mod tests;

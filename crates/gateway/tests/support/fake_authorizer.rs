@@ -7,14 +7,14 @@ use axum::response::Response;
 use gateway::index::{Index, Target};
 use gateway::pages::{self, Audience};
 use gateway::site::Site;
-use gateway::verify::Doorkeeper;
+use gateway::verify::Authorizer;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 const ASSERTION: &str = "workspace-assertion";
 
 /// Lets in whoever brings the cookie, until told otherwise.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub(crate) struct FakeAuthorizer {
     pub(crate) index: Arc<Index>,
     pub(crate) holds: AtomicBool,
     /// Whether answers renew the ticket, and try to set another cookie.
@@ -23,7 +23,7 @@ pub(crate) struct Door {
     pub(crate) asked: Mutex<HeaderMap>,
 }
 
-impl Door {
+impl FakeAuthorizer {
     pub(crate) fn new(index: Arc<Index>) -> Self {
         Self {
             index,
@@ -34,7 +34,7 @@ impl Door {
     }
 }
 
-impl Doorkeeper for Door {
+impl Authorizer for FakeAuthorizer {
     type Grant = ();
 
     async fn verify(&self, headers: &HeaderMap) -> Response {
@@ -70,7 +70,7 @@ impl Doorkeeper for Door {
         }
     }
 
-    fn vouch(&self, _: &Target, (): &()) -> Result<HeaderValue, Box<Response>> {
+    fn attest(&self, _: &Target, (): &()) -> Result<HeaderValue, Box<Response>> {
         Ok(HeaderValue::from_static("vouched"))
     }
 
@@ -83,7 +83,7 @@ impl Doorkeeper for Door {
         }
     }
 
-    fn holds(&self, (): &()) -> bool {
+    fn is_valid(&self, (): &()) -> bool {
         self.holds.load(Ordering::Relaxed)
     }
 }

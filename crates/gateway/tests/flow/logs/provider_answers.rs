@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 /// What a provider answers to a question for tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mood {
+pub(super) enum ProviderAnswer {
     Usual,
     /// All that it was asked, in the error's description.
     Repeats(u16),
@@ -21,21 +21,21 @@ pub(super) enum Mood {
     BreaksKeys,
 }
 
-pub(super) const FAULTY: [Mood; 9] = [
-    Mood::Repeats(400),
-    Mood::Repeats(401),
-    Mood::Repeats(500),
-    Mood::RepeatsAsError(400),
-    Mood::Babbles(400),
-    Mood::Babbles(200),
-    Mood::Breaks,
-    Mood::Confuses,
-    Mood::BreaksKeys,
+pub(super) const FAULTY: [ProviderAnswer; 9] = [
+    ProviderAnswer::Repeats(400),
+    ProviderAnswer::Repeats(401),
+    ProviderAnswer::Repeats(500),
+    ProviderAnswer::RepeatsAsError(400),
+    ProviderAnswer::Babbles(400),
+    ProviderAnswer::Babbles(200),
+    ProviderAnswer::Breaks,
+    ProviderAnswer::Confuses,
+    ProviderAnswer::BreaksKeys,
 ];
 
 /// What arrives of an answer for tokens, or of keys.
 pub(super) fn altered(
-    mood: Mood,
+    mood: ProviderAnswer,
     request: &Request<Vec<u8>>,
     answer: Response<Vec<u8>>,
     right: &Value,
@@ -54,20 +54,20 @@ pub(super) fn altered(
     };
     let as_json = |status, body: Value| with(status, body.to_string().into_bytes());
     match mood {
-        Mood::BreaksKeys if is_for_keys => with(200, format!("{{\"keys\": {asked:?}").into_bytes()),
+        ProviderAnswer::BreaksKeys if is_for_keys => with(200, format!("{{\"keys\": {asked:?}").into_bytes()),
         _ if is_for_keys => answer,
-        Mood::Usual | Mood::BreaksKeys => answer,
-        Mood::Repeats(status) => as_json(
+        ProviderAnswer::Usual | ProviderAnswer::BreaksKeys => answer,
+        ProviderAnswer::Repeats(status) => as_json(
             status,
             json!({"error": "invalid_grant", "error_description": asked, "error_uri": asked}),
         ),
-        Mood::RepeatsAsError(status) => as_json(status, json!({"error": code_of(request)})),
-        Mood::Babbles(status) => with(status, asked.into_bytes()),
-        Mood::Breaks => {
+        ProviderAnswer::RepeatsAsError(status) => as_json(status, json!({"error": code_of(request)})),
+        ProviderAnswer::Babbles(status) => with(status, asked.into_bytes()),
+        ProviderAnswer::Breaks => {
             let body = answer.body();
             with(200, body[..body.len() - 1].to_vec())
         }
-        Mood::Confuses => {
+        ProviderAnswer::Confuses => {
             let mut wrong = right.clone();
             wrong["expires_in"] = right["access_token"].clone();
             wrong["token_type"] = right["id_token"].clone();

@@ -10,37 +10,37 @@ use testkit::issuer::Signature;
 use super::assertion::claims;
 use super::bearer::{get, with};
 use crate::support::browser::headers;
+use crate::support::fixture::{BOBS, ISSUER, LAB, NOW, PARTNERS, origin};
 use crate::support::tokens::{SCRIPTS, Tokens};
-use crate::support::world::{BOBS, ISSUER, LAB, NOW, PARTNERS, origin};
 
 #[tokio::test]
 async fn a_person_s_token_is_as_good_as_their_login() {
     let tokens = Tokens::new().await;
     let alice = tokens.person("alice", &json!({}));
-    let answer = get(&tokens.world, LAB, with(&alice)).await;
+    let answer = get(&tokens.fixture, LAB, with(&alice)).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     assert!(!answer.headers.contains_key("authorization"));
-    let opened = tokens.world.records("opened", 1).await.remove(0);
+    let opened = tokens.fixture.records("opened", 1).await.remove(0);
     assert_eq!(
         (&opened["user"], &opened["token"], &opened["rule"]),
         (&json!("alice"), &json!("person"), &json!("owner"))
     );
     assert_eq!(
-        get(&tokens.world, BOBS, with(&alice)).await.status,
+        get(&tokens.fixture, BOBS, with(&alice)).await.status,
         StatusCode::FORBIDDEN
     );
     // No session comes of it.
-    assert!(tokens.world.sessions().is_empty());
+    assert!(tokens.fixture.sessions().is_empty());
 }
 
 #[tokio::test]
 async fn what_is_said_of_a_person_s_script_is_not_said_of_their_browser_beside_it() {
     let tokens = Tokens::new().await;
-    let (world, script) = (&tokens.world, tokens.person("alice", &json!({})));
-    let alice = world.browser("alice");
+    let (fixture, script) = (&tokens.fixture, tokens.person("alice", &json!({})));
+    let alice = fixture.browser("alice");
     assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
     for _ in 0..2 {
-        let answer = get(world, LAB, with(&script)).await;
+        let answer = get(fixture, LAB, with(&script)).await;
         assert_eq!(claims(&answer.headers)["bearer"], true);
         let lines = headers(&[("sec-fetch-site", "same-origin")]);
         let page = alice
@@ -56,10 +56,10 @@ async fn claims_become_names_as_at_a_login_and_keep_people_out_as_there() {
     let mapping = Mapping::new(ISSUER, "email", None, Some("groups"), "oidc:");
     let admission = Admission::new(&["example.org".into()], &["oidc:staff".into()]).unwrap();
     let tokens = Tokens::of(Registered::only(ISSUER, mapping).admitting(admission)).await;
-    let index = &tokens.world.app.index;
+    let index = &tokens.fixture.app.index;
     let mut lab = (**index.load().target(&LAB.into()).unwrap()).clone();
     lab.owner = "alice@example.org".into();
-    tokens.world.publish(vec![lab]);
+    tokens.fixture.publish(vec![lab]);
     let good = json!({"email": "alice@example.org", "email_verified": true, "groups": ["staff"]});
     let changed = |changes: Value| {
         let mut claims = good.clone();
@@ -87,11 +87,11 @@ async fn claims_become_names_as_at_a_login_and_keep_people_out_as_there() {
         ),
     ] {
         let token = tokens.person("alice", &claims);
-        let answer = get(&tokens.world, LAB, with(&token)).await;
+        let answer = get(&tokens.fixture, LAB, with(&token)).await;
         assert_eq!(answer.status.as_u16(), status, "{claims}: {}", answer.body);
         assert!(answer.body.contains(told), "{claims}: {}", answer.body);
     }
-    let kept_out = tokens.world.records("not_admitted", 2).await;
+    let kept_out = tokens.fixture.records("not_admitted", 2).await;
     assert_eq!(kept_out[0]["rule"], "not_admitted_group");
     assert_eq!(kept_out[1]["rule"], "not_admitted_email_domain");
 }
@@ -107,7 +107,7 @@ async fn a_token_of_the_client_that_people_sign_in_with_is_never_taken() {
         json!(null),
     ] {
         let token = tokens.person("alice", &json!({"aud": audience}));
-        let answer = get(&tokens.world, LAB, with(&token)).await;
+        let answer = get(&tokens.fixture, LAB, with(&token)).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{audience}");
     }
     // What a login got for another audience: the client that asked is named beside it.
@@ -116,16 +116,19 @@ async fn a_token_of_the_client_that_people_sign_in_with_is_never_taken() {
         json!({"aud": SCRIPTS, "azp": null, "client_id": "gateway"}),
         json!({"aud": SCRIPTS, "azp": SCRIPTS, "client_id": "gateway"}),
     ] {
-        let answer = get(&tokens.world, LAB, with(&tokens.person("alice", &client))).await;
+        let answer = get(&tokens.fixture, LAB, with(&tokens.person("alice", &client))).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{client}");
     }
     let token = tokens.person(
         "alice",
         &json!({"aud": ["robots"], "azp": null, "client_id": "robots"}),
     );
-    assert_eq!(get(&tokens.world, LAB, with(&token)).await.status, StatusCode::OK);
+    assert_eq!(
+        get(&tokens.fixture, LAB, with(&token)).await.status,
+        StatusCode::OK
+    );
     let other = get(
-        &tokens.world,
+        &tokens.fixture,
         LAB,
         with(&tokens.person("alice", &json!({"aud": "x"}))),
     )
@@ -143,13 +146,16 @@ async fn tokens_that_the_provider_did_not_sign_or_that_are_of_another_kind_are_r
         Signature::ClientSecret,
         Signature::None,
     ] {
-        tokens.world.issuer.change(|issuer| issuer.signature = signature);
+        tokens
+            .fixture
+            .issuer
+            .change(|issuer| issuer.signature = signature);
         let token = tokens.person("alice", &json!({}));
-        let answer = get(&tokens.world, LAB, with(&token)).await;
+        let answer = get(&tokens.fixture, LAB, with(&token)).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{signature:?}");
     }
     tokens
-        .world
+        .fixture
         .issuer
         .change(|issuer| issuer.signature = Signature::Valid);
     for header in [
@@ -164,11 +170,11 @@ async fn tokens_that_the_provider_did_not_sign_or_that_are_of_another_kind_are_r
         json!({"kid": ["first"]}),
     ] {
         let changes = header.as_object().unwrap().clone();
-        tokens.world.issuer.change(|issuer| issuer.header = changes);
-        let answer = get(&tokens.world, LAB, with(&tokens.person("alice", &json!({})))).await;
+        tokens.fixture.issuer.change(|issuer| issuer.header = changes);
+        let answer = get(&tokens.fixture, LAB, with(&tokens.person("alice", &json!({})))).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{header}");
     }
-    tokens.world.issuer.change(|issuer| issuer.header.clear());
+    tokens.fixture.issuer.change(|issuer| issuer.header.clear());
     for claims in [
         json!({"iss": PARTNERS}),
         json!({"iss": null}),
@@ -183,7 +189,7 @@ async fn tokens_that_the_provider_did_not_sign_or_that_are_of_another_kind_are_r
         json!({"cnf": {"jkt": "x"}}),
         json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}),
     ] {
-        let answer = get(&tokens.world, LAB, with(&tokens.person("alice", &claims))).await;
+        let answer = get(&tokens.fixture, LAB, with(&tokens.person("alice", &claims))).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{claims}");
     }
     for claims in [
@@ -191,28 +197,28 @@ async fn tokens_that_the_provider_did_not_sign_or_that_are_of_another_kind_are_r
         json!({"iat": NOW + 60}),
         json!({"nbf": NOW + 60}),
     ] {
-        let answer = get(&tokens.world, LAB, with(&tokens.person("alice", &claims))).await;
+        let answer = get(&tokens.fixture, LAB, with(&tokens.person("alice", &claims))).await;
         assert_eq!(answer.status, StatusCode::OK, "clocks differ: {claims}");
     }
     // Keys that the provider is asked for, and does not have.
-    let issuer = &tokens.world.issuer;
-    tokens.world.pass(60);
+    let issuer = &tokens.fixture.issuer;
+    tokens.fixture.pass(60);
     issuer.change(|issuer| issuer.signature = Signature::UnknownKeyId);
-    let answer = get(&tokens.world, LAB, with(&tokens.person("alice", &json!({})))).await;
+    let answer = get(&tokens.fixture, LAB, with(&tokens.person("alice", &json!({})))).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-    tokens.world.pass(60);
+    tokens.fixture.pass(60);
     let elsewhere = json!({"kid": "../../dev/null", "jku": "https://evil.example/jwks"});
     let header = elsewhere.as_object().unwrap().clone();
     issuer.change(|issuer| (issuer.signature, issuer.header) = (Signature::Valid, header));
-    let answer = get(&tokens.world, LAB, with(&tokens.person("alice", &json!({})))).await;
+    let answer = get(&tokens.fixture, LAB, with(&tokens.person("alice", &json!({})))).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
 async fn a_storm_of_unknown_keys_fetches_keys_once_a_minute_and_keeps_nobody_from_signing_in() {
     let tokens = Tokens::new().await;
-    let issuer = &tokens.world.issuer;
-    tokens.world.pass(61);
+    let issuer = &tokens.fixture.issuer;
+    tokens.fixture.pass(61);
     issuer.change(|issuer| issuer.signature = Signature::UnknownKeyId);
     for number in 0..20 {
         let token = tokens.person("alice", &json!({"exp": NOW + 3600}));
@@ -221,7 +227,7 @@ async fn a_storm_of_unknown_keys_fetches_keys_once_a_minute_and_keeps_nobody_fro
             0 => StatusCode::UNAUTHORIZED,
             _ => StatusCode::SERVICE_UNAVAILABLE,
         };
-        assert_eq!(get(&tokens.world, LAB, with(&token)).await.status, status);
+        assert_eq!(get(&tokens.fixture, LAB, with(&token)).await.status, status);
     }
     assert_eq!(issuer.take_requests(), ["/jwks"]);
     // The provider changed its keys meanwhile: a login fetches them.
@@ -229,39 +235,45 @@ async fn a_storm_of_unknown_keys_fetches_keys_once_a_minute_and_keeps_nobody_fro
         issuer.signature = Signature::Valid;
         issuer.second_key = true;
     });
-    let bob = tokens.world.browser("bob");
+    let bob = tokens.fixture.browser("bob");
     assert!(bob.open(&format!("{}/", origin(BOBS))).await.is_inside());
 }
 
 #[tokio::test]
 async fn a_new_key_is_fetched_and_a_provider_that_does_not_answer_refuses_nobody() {
     let tokens = Tokens::new().await;
-    let issuer = &tokens.world.issuer;
-    tokens.world.pass(61);
+    let issuer = &tokens.fixture.issuer;
+    tokens.fixture.pass(61);
     issuer.change(|issuer| {
         issuer.second_key = true;
         issuer.failure = Some(503);
     });
     let token = tokens.person("alice", &json!({"exp": NOW + 3600}));
     for _ in 0..2 {
-        let answer = get(&tokens.world, LAB, with(&token)).await;
+        let answer = get(&tokens.fixture, LAB, with(&token)).await;
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "nobody can say");
     }
     issuer.change(|issuer| issuer.failure = None);
-    tokens.world.pass(60);
-    assert_eq!(get(&tokens.world, LAB, with(&token)).await.status, StatusCode::OK);
+    tokens.fixture.pass(60);
+    assert_eq!(
+        get(&tokens.fixture, LAB, with(&token)).await.status,
+        StatusCode::OK
+    );
 }
 
 #[tokio::test]
 async fn a_key_that_is_newer_than_the_last_fetch_refuses_nobody() {
     let tokens = Tokens::new().await;
-    tokens.world.issuer.change(|issuer| issuer.second_key = true);
+    tokens.fixture.issuer.change(|issuer| issuer.second_key = true);
     let token = tokens.person("alice", &json!({"exp": NOW + 3600}));
-    let answer = get(&tokens.world, LAB, with(&token)).await;
+    let answer = get(&tokens.fixture, LAB, with(&token)).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "fetched just now");
     assert!(answer.headers.contains_key("retry-after"));
-    tokens.world.pass(60);
-    assert_eq!(get(&tokens.world, LAB, with(&token)).await.status, StatusCode::OK);
+    tokens.fixture.pass(60);
+    assert_eq!(
+        get(&tokens.fixture, LAB, with(&token)).await.status,
+        StatusCode::OK
+    );
 }
 
 async fn settle() {
@@ -274,19 +286,19 @@ async fn settle() {
 async fn a_key_that_the_provider_withdrew_counts_no_longer_than_minutes() {
     let tokens = Tokens::new().await;
     let token = tokens.person("alice", &json!({"exp": NOW + 3600}));
-    let status = async || get(&tokens.world, LAB, with(&token)).await.status;
+    let status = async || get(&tokens.fixture, LAB, with(&token)).await.status;
     assert_eq!(status().await, StatusCode::OK);
-    tokens.world.issuer.change(|issuer| issuer.second_key = true);
-    tokens.world.issuer.take_requests();
-    tokens.world.pass(599);
+    tokens.fixture.issuer.change(|issuer| issuer.second_key = true);
+    tokens.fixture.issuer.take_requests();
+    tokens.fixture.pass(599);
     assert_eq!(status().await, StatusCode::OK);
     settle().await;
-    assert_eq!(tokens.world.issuer.take_requests(), [""; 0]);
-    tokens.world.pass(60);
+    assert_eq!(tokens.fixture.issuer.take_requests(), [""; 0]);
+    tokens.fixture.pass(60);
     assert_eq!(status().await, StatusCode::OK, "it waits for no fetch");
     settle().await;
-    assert_eq!(tokens.world.issuer.take_requests(), ["/jwks"]);
-    tokens.world.pass(60);
+    assert_eq!(tokens.fixture.issuer.take_requests(), ["/jwks"]);
+    tokens.fixture.pass(60);
     assert_eq!(status().await, StatusCode::UNAUTHORIZED);
 }
 
@@ -294,14 +306,14 @@ async fn a_key_that_the_provider_withdrew_counts_no_longer_than_minutes() {
 async fn keys_that_the_provider_told_a_day_ago_prove_nothing() {
     let tokens = Tokens::new().await;
     let token = tokens.person("alice", &json!({"exp": NOW + 90_000}));
-    let status = async || get(&tokens.world, LAB, with(&token)).await.status;
-    tokens.world.issuer.change(|issuer| issuer.failure = Some(503));
-    tokens.world.pass(86_399);
+    let status = async || get(&tokens.fixture, LAB, with(&token)).await.status;
+    tokens.fixture.issuer.change(|issuer| issuer.failure = Some(503));
+    tokens.fixture.pass(86_399);
     assert_eq!(status().await, StatusCode::OK);
     settle().await;
-    tokens.world.pass(60);
+    tokens.fixture.pass(60);
     assert_eq!(status().await, StatusCode::SERVICE_UNAVAILABLE);
-    tokens.world.issuer.change(|issuer| issuer.failure = None);
-    tokens.world.pass(60);
+    tokens.fixture.issuer.change(|issuer| issuer.failure = None);
+    tokens.fixture.pass(60);
     assert_eq!(status().await, StatusCode::OK);
 }

@@ -29,7 +29,7 @@ use gateway::tokens::seal::{KeyId, KeyRing, SealingKey};
 use gateway::verify::adapters::Asker;
 use gateway::verify::bearer::{self, Bearer};
 use gateway::verify::rights::Rights;
-use gateway::verify::{AppState, Doorkeeper};
+use gateway::verify::{AppState, Authorizer};
 use http::header::HeaderMap;
 use http::{Method, Request, Response};
 use kit::assertion::Signer;
@@ -61,7 +61,7 @@ pub(crate) const OPEN: &str = "open-b.ws.example";
 /// Nobody's.
 pub(crate) const NONE: &str = "none.ws.example";
 
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) server: ApiServer,
     pub(crate) issuer: Issuer,
     /// At [`PARTNERS`], with the same client and, unless told otherwise, the same keys.
@@ -139,7 +139,7 @@ fn snapshot() -> Snapshot {
     )
 }
 
-impl World {
+impl Fixture {
     /// The audit records of this event, once there are `count`.
     pub(crate) async fn records(&self, event: &str, count: usize) -> Vec<serde_json::Value> {
         // A thread of its own writes.
@@ -160,10 +160,10 @@ impl World {
 
     /// A gateway that found its identity provider.
     pub(crate) async fn new() -> Self {
-        let world = Self::without_provider();
-        world.find_provider().await;
-        world.issuer.take_requests();
-        world
+        let fixture = Self::without_provider();
+        fixture.find_provider().await;
+        fixture.issuer.take_requests();
+        fixture
     }
 
     pub(crate) fn without_provider() -> Self {
@@ -192,10 +192,10 @@ impl World {
         let issuer = Issuer::new(ISSUER, "gateway", "s3cret", NOW);
         let providers = Arc::new(Providers::new(vec![provider]));
         let taken = (providers, Some(settings));
-        let world = Self::around(ApiServer::start(), issuer, clock, fixed_keys(), taken);
-        world.find_provider().await;
-        world.issuer.take_requests();
-        world
+        let fixture = Self::around(ApiServer::start(), issuer, clock, fixed_keys(), taken);
+        fixture.find_provider().await;
+        fixture.issuer.take_requests();
+        fixture
     }
 
     /// The identity provider answers, and the gateway finds it.
@@ -251,7 +251,7 @@ impl World {
             clock.clone(),
         )
         .renewed_by(providers.clone())
-        .telling({
+        .on_logout({
             let audit = audit.clone();
             move |session, user, by| audit.logout(session, user, by)
         });
@@ -286,7 +286,7 @@ impl World {
             CancellationToken::new(),
         );
         let entrance = router::entrance(Arc::new(Entrance {
-            doorkeeper: app.clone(),
+            authorizer: app.clone(),
             relay: Arc::new(relay),
             own_names: vec!["gateway.system.svc".to_owned()],
             foreign: vec![Asker::Nginx, Asker::Caddy, Asker::Envoy],
@@ -377,7 +377,7 @@ impl World {
     /// A browser whose person signs in as `name` when asked.
     pub(crate) fn browser(&self, name: &'static str) -> Browser<'_> {
         Browser {
-            world: self,
+            fixture: self,
             person: json!({"sub": format!("id-of-{name}"), "preferred_username": name, "groups": ["users"]})
                 .as_object()
                 .unwrap()
@@ -414,8 +414,8 @@ impl World {
         &self,
         host: &str,
         headers: &HeaderMap,
-    ) -> Option<<AppState as Doorkeeper>::Grant> {
-        let admitted = Doorkeeper::admit(&*self.app, &host.into(), headers).await;
+    ) -> Option<<AppState as Authorizer>::Grant> {
+        let admitted = Authorizer::admit(&*self.app, &host.into(), headers).await;
         admitted.ok().map(|(_, grant)| grant)
     }
 

@@ -2,19 +2,19 @@
 
 use super::*;
 
-fn theme(change: impl FnOnce(&mut Theme)) -> Result<Look, Wrong> {
-    let mut theme = Theme::default();
+fn theme(change: impl FnOnce(&mut ThemeSettings)) -> Result<Theme, Wrong> {
+    let mut theme = ThemeSettings::default();
     change(&mut theme);
-    Look::new(&theme, None)
+    Theme::new(&theme, None)
 }
 
-fn refused(change: impl FnOnce(&mut Theme)) -> String {
+fn refused(change: impl FnOnce(&mut ThemeSettings)) -> String {
     theme(change).unwrap_err().to_string()
 }
 
 #[test]
 fn without_settings_there_is_a_look() {
-    let look = Look::default();
+    let look = Theme::default();
     assert_eq!(
         (look.name.as_str(), &look.logo, &look.help),
         ("Workspaces", &None, &None)
@@ -135,14 +135,14 @@ fn a_logo_is_a_small_picture_that_only_shows() {
         format!("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 1 1\">{inside}</svg>")
     };
     let fine = svg("<path d=\"M0 0\"/><text font-size=\"2\">on = off</text>");
-    let look = Look::new(&Theme::default(), Some(fine.as_bytes())).unwrap();
+    let look = Theme::new(&ThemeSettings::default(), Some(fine.as_bytes())).unwrap();
     let logo = look.logo.unwrap();
     assert!(logo.starts_with("data:image/svg+xml;base64,"));
     assert_eq!(
         theme(|theme| theme.logo.clone_from(&logo)).unwrap().logo,
         Some(logo)
     );
-    let png = Look::new(&Theme::default(), Some(b"\x89PNG\r\n\x1a\n...")).unwrap();
+    let png = Theme::new(&ThemeSettings::default(), Some(b"\x89PNG\r\n\x1a\n...")).unwrap();
     assert!(png.logo.unwrap().starts_with("data:image/png;base64,"));
     for wrong in [
         svg("<script>alert(1)</script>"),
@@ -163,11 +163,11 @@ fn a_logo_is_a_small_picture_that_only_shows() {
         "GIF89a".to_owned(),
         String::new(),
     ] {
-        let told = Look::new(&Theme::default(), Some(wrong.as_bytes())).unwrap_err();
+        let told = Theme::new(&ThemeSettings::default(), Some(wrong.as_bytes())).unwrap_err();
         assert!(told.to_string().starts_with("logo: is neither"), "{wrong}");
     }
     let large = svg(&" ".repeat(MAX_LOGO));
-    let told = Look::new(&Theme::default(), Some(large.as_bytes())).unwrap_err();
+    let told = Theme::new(&ThemeSettings::default(), Some(large.as_bytes())).unwrap_err();
     assert!(told.to_string().contains("more than 24576"), "{told}");
     for wrong in [
         "https://cdn.example/logo.png",

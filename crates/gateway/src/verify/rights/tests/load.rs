@@ -82,7 +82,7 @@ async fn who_leaves_before_the_answer_keeps_the_place_that_the_question_has() {
         site.rights.ask(&alice, &target("one more")).await,
         Right::Unanswered
     );
-    advance(PATIENCE).await;
+    advance(TIMEOUT).await;
     site.settle().await;
     assert_eq!(site.rights.ask(&alice, &target("one more")).await, Right::Granted);
 }
@@ -162,9 +162,9 @@ async fn where_there_is_no_more_room_the_oldest_answers_go_and_the_others_stay()
             advance(seconds(1.0)).await;
         }
         site.rights
-            .keep(&alice, &target(&number.to_string()), answer(true), false);
+            .store(&alice, &target(&number.to_string()), answer(true), false);
     }
-    site.rights.keep(&alice, &target("new"), answer(true), false);
+    site.rights.store(&alice, &target("new"), answer(true), false);
     let known = |uid: &str| site.rights.known(&alice, &target(uid));
     assert_eq!(known("new"), Right::Granted);
     assert_eq!(known(&(MOST - 1).to_string()), Right::Granted);
@@ -181,7 +181,7 @@ async fn answers_that_no_longer_count_are_forgotten_and_pin_no_session() {
             granted: true,
             asked: Instant::now(),
         };
-        site.rights.keep(&session, &target("u"), answer, false);
+        site.rights.store(&session, &target("u"), answer, false);
         assert_eq!(Arc::strong_count(&session), 1, "whole sessions are kept");
     }
     let alice = session(&[]);

@@ -17,7 +17,7 @@ pub(crate) const NOT_READY: &str = "WorkspaceNotReady";
 
 /// Everything that an answer tells. Texts are plain; nothing in them becomes markup.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Notice {
+pub(crate) struct Message {
     /// For scripts: one stable word.
     pub(super) error: Cow<'static, str>,
     pub(super) title: String,
@@ -132,7 +132,7 @@ impl Step {
     }
 }
 
-impl Notice {
+impl Message {
     pub(super) fn new(error: &'static str, title: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
             error: Cow::Borrowed(error),

@@ -16,7 +16,7 @@ use crate::relay::pipe::Cut;
 /// Time without a word after which a side is asked for one. Load balancers commonly forget a connection after 60 s.
 pub(super) const SILENCE: Duration = Duration::from_secs(20);
 /// How many times that a side is waited for. Longer than a browser stops reading for a debugger's user who thinks for a moment.
-const PATIENCE: u32 = 4;
+const MISSED_PINGS: u32 = 4;
 
 /// One side of a socket: the client, or the pod.
 #[derive(Debug)]
@@ -109,7 +109,7 @@ impl Side {
     /// it is time to ask. `is_heard`: it is listened to, which it is not while the other side takes nothing.
     fn is_lifeless(&self, is_heard: bool, silence: Duration) -> bool {
         let mut state = self.lock();
-        let limit = silence * PATIENCE;
+        let limit = silence * MISSED_PINGS;
         let silent = state.heard.elapsed();
         let owes = is_heard && (state.under_way || state.ask == Ask::Open);
         let stuck = state.offered.is_some_and(|since| since.elapsed() >= limit);

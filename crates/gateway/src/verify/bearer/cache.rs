@@ -4,20 +4,20 @@
 
 use std::time::Duration;
 
-use moka::future::Cache;
+use moka::future::Cache as MokaCache;
 
 use super::refused::{Refused, Unfit};
 use super::{Accepted, Digest};
 use crate::session::{Credential, Session};
 
 /// How long a token counts without being looked at again, in seconds: whoever loses one is shut out within this.
-pub(super) const KEEP: i64 = 60;
+pub(super) const TTL: i64 = 60;
 /// A websocket's token is asked about again from this age on, in seconds, so that the answer is there when it is due.
 pub(super) const RENEW: i64 = 45;
 /// How long one that does not count is refused without being looked at again, in seconds.
-const KEEP_REFUSED: i64 = 5;
+const TTL_REFUSED: i64 = 5;
 /// How long one that counted may be looked at again at nobody's cost, in seconds.
-const KEEP_KNOWN: i64 = 15 * 60;
+const TTL_KNOWN: i64 = 15 * 60;
 /// Most bytes, about, that answers of one kind take: with many groups one is long.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
 /// What an entry takes beside its texts, about.
@@ -27,7 +27,7 @@ const TEXT: usize = size_of::<String>();
 
 /// Who asks about a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
+pub(super) enum Purpose {
     /// A request.
     Request,
     /// A websocket, ahead of time: what requests go by stays until there is an answer.
@@ -43,51 +43,51 @@ struct Past {
 }
 
 /// What was said lately.
-pub(super) struct Kept {
-    accepted: Cache<Digest, Accepted>,
-    renewed: Cache<Digest, Accepted>,
-    refused: Cache<Digest, Past>,
+pub(super) struct Cache {
+    accepted: MokaCache<Digest, Accepted>,
+    renewed: MokaCache<Digest, Accepted>,
+    refused: MokaCache<Digest, Past>,
     /// Until when each may be asked about freely, Unix seconds. It lets nobody in.
-    known: Cache<Digest, i64>,
+    known: MokaCache<Digest, i64>,
 }
 
-impl Kept {
+impl Cache {
     /// Nothing was said yet.
     pub(super) fn new() -> Self {
         Self {
-            accepted: cache(KEEP, weight),
-            renewed: cache(KEEP, weight),
-            refused: cache(KEEP_REFUSED, weight_of_past),
-            known: cache(KEEP_KNOWN, |_| ENTRY),
+            accepted: cache(TTL, size),
+            renewed: cache(TTL, size),
+            refused: cache(TTL_REFUSED, size_of_past),
+            known: cache(TTL_KNOWN, |_| ENTRY),
         }
     }
 
     /// A token that counts, as was found shortly enough before `now` for who asks.
-    pub(super) async fn accepted(&self, digest: &Digest, cause: Cause, now: i64) -> Option<Accepted> {
-        let keep = match cause {
-            Cause::Request => KEEP,
-            Cause::Renewal => RENEW,
+    pub(super) async fn accepted(&self, digest: &Digest, purpose: Purpose, now: i64) -> Option<Accepted> {
+        let keep = match purpose {
+            Purpose::Request => TTL,
+            Purpose::Renewal => RENEW,
         };
         let counts = |accepted: &Accepted| {
             accepted.session.end > now && (accepted.asked..accepted.asked + keep).contains(&now)
         };
-        let caches = match cause {
-            Cause::Request => &[&self.accepted][..],
-            Cause::Renewal => &[&self.accepted, &self.renewed],
+        let caches = match purpose {
+            Purpose::Request => &[&self.accepted][..],
+            Purpose::Renewal => &[&self.accepted, &self.renewed],
         };
         for cache in caches {
             if let Some(accepted) = cache.get(digest).await.filter(counts) {
                 return Some(accepted);
             }
         }
-        self.of(cause).invalidate(digest).await;
+        self.of(purpose).invalidate(digest).await;
         None
     }
 
     /// Why a token does not count, as was found shortly before `now`.
     pub(super) async fn refused(&self, digest: &Digest, now: i64) -> Option<Refused> {
         let past = self.refused.get(digest).await?;
-        let counts = (past.asked..past.asked + KEEP_REFUSED).contains(&now);
+        let counts = (past.asked..past.asked + TTL_REFUSED).contains(&now);
         counts.then_some(past.why)
     }
 
@@ -96,19 +96,19 @@ impl Kept {
         self.known.get(digest).await.is_some_and(|until| now < until)
     }
 
-    /// What comes of asking. Whoever brings the same token meanwhile waits for the same answer; errors are shared and not kept.
+    /// What comes of asking. Whoever brings the same token meanwhile waits for the same answer; errors are shared and not cached.
     pub(super) async fn answer(
         &self,
         digest: Digest,
-        cause: Cause,
+        purpose: Purpose,
         asking: impl Future<Output = Result<Accepted, Unfit>>,
     ) -> Result<Accepted, Unfit> {
-        let answer = self.of(cause).try_get_with(digest, Box::pin(asking)).await;
+        let answer = self.of(purpose).try_get_with(digest, Box::pin(asking)).await;
         let accepted = answer.map_err(|unfit| (*unfit).clone())?;
-        if cause == Cause::Renewal {
+        if purpose == Purpose::Renewal {
             self.accepted.insert(digest, accepted.clone()).await;
         }
-        let until = accepted.session.end.min(accepted.asked + KEEP_KNOWN);
+        let until = accepted.session.end.min(accepted.asked + TTL_KNOWN);
         self.known.insert(digest, until).await;
         Ok(accepted)
     }
@@ -121,10 +121,10 @@ impl Kept {
         self.refused.insert(digest, Past { why, asked: now }).await;
     }
 
-    fn of(&self, cause: Cause) -> &Cache<Digest, Accepted> {
-        match cause {
-            Cause::Request => &self.accepted,
-            Cause::Renewal => &self.renewed,
+    fn of(&self, purpose: Purpose) -> &MokaCache<Digest, Accepted> {
+        match purpose {
+            Purpose::Request => &self.accepted,
+            Purpose::Renewal => &self.renewed,
         }
     }
 }
@@ -132,17 +132,17 @@ impl Kept {
 /// Ends by the machine's clock as well, so that a clock that is set back makes nothing last.
 fn cache<V: Clone + Send + Sync + 'static>(
     seconds: i64,
-    weight: impl Fn(&V) -> usize + Send + Sync + 'static,
-) -> Cache<Digest, V> {
-    Cache::builder()
+    size: impl Fn(&V) -> usize + Send + Sync + 'static,
+) -> MokaCache<Digest, V> {
+    MokaCache::builder()
         .max_capacity(MOST_BYTES)
-        .weigher(move |_, value| u32::try_from(weight(value)).unwrap_or(u32::MAX))
+        .weigher(move |_, value| u32::try_from(size(value)).unwrap_or(u32::MAX))
         .time_to_live(Duration::from_secs(seconds.unsigned_abs()))
         .build()
 }
 
 /// Bytes that an answer takes, about.
-fn weight(accepted: &Accepted) -> usize {
+fn size(accepted: &Accepted) -> usize {
     let Session {
         identity, credential, ..
     } = &*accepted.session;
@@ -160,7 +160,7 @@ fn weight(accepted: &Accepted) -> usize {
     ENTRY + identity.user_name.len() + texts(&identity.groups) + reviewed
 }
 
-fn weight_of_past(past: &Past) -> usize {
+fn size_of_past(past: &Past) -> usize {
     ENTRY
         + match &past.why {
             Refused::NotAdmitted { user, issuer, .. } => user.len() + issuer.len(),
@@ -178,7 +178,7 @@ mod tests {
 
     #[tokio::test]
     async fn answers_with_many_groups_are_kept_up_to_a_number_of_bytes() {
-        let kept = Kept::new();
+        let cache = Cache::new();
         for number in 0..64u8 {
             let session = Session {
                 id: RandomId::new().unwrap(),
@@ -191,10 +191,13 @@ mod tests {
             };
             let session = Arc::new(session);
             let asking = async { Ok(Accepted { session, asked: 0 }) };
-            kept.answer([number; 32], Cause::Request, asking).await.unwrap();
+            cache
+                .answer([number; 32], Purpose::Request, asking)
+                .await
+                .unwrap();
         }
-        kept.accepted.run_pending_tasks().await;
-        assert!((1..=15).contains(&kept.accepted.entry_count()), "1 MiB each");
-        assert!(kept.accepted.weighted_size() <= MOST_BYTES);
+        cache.accepted.run_pending_tasks().await;
+        assert!((1..=15).contains(&cache.accepted.entry_count()), "1 MiB each");
+        assert!(cache.accepted.weighted_size() <= MOST_BYTES);
     }
 }
